@@ -1,0 +1,35 @@
+# The whole path of one study, from raw trees to the report.
+#
+#   snakemake --cores 2                                        the study in params.yaml
+#   snakemake --cores all --configfile studies/paper.yaml      another one, never merged with params.yaml
+
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+sys.path.insert(0, str(workflow.basedir))
+
+# A given study stands alone: Snakemake would merge a second configfile deep into the first.
+if not workflow.overwrite_configfiles:
+
+    configfile: "params.yaml"
+
+
+include: "pipeline/rules/common.smk"
+include: "pipeline/rules/data.smk"
+include: "pipeline/rules/models.smk"
+include: "pipeline/rules/reports.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    input:
+        layout.report_file(study),
+        layout.table_files(study),
+        layout.figure_files(study),
+        layout.results_file(study),
+    default_target: True

@@ -1,0 +1,19 @@
+"""Nineteen corruptions of endoscopic images at five severities. Images in, corrupted images out.
+
+Knows numpy and OpenCV, not torch; reads no files.
+"""
+
+from corruptions.api import backend_of, corrupt, corrupt_pair, moves_pixels
+from corruptions.catalogue import CATEGORIES, CORRUPTIONS, SEVERITIES
+from corruptions.errors import CorruptionError
+
+__all__ = [
+    "CATEGORIES",
+    "CORRUPTIONS",
+    "SEVERITIES",
+    "CorruptionError",
+    "backend_of",
+    "corrupt",
+    "corrupt_pair",
+    "moves_pixels",
+]

@@ -1,0 +1,25 @@
+"""Hard parameter sharing (Caruana 1993): one backbone, one head a task. The released code of EndoARSS calls it MOLA."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from endoarss.lora import Streams
+from endoarss.models import MultiTaskModel, require_both_tasks
+from endoarss.registry import register_architecture
+from endoarss.settings import ModelSettings
+
+
+@register_architecture("hps")
+class HardParameterSharing(MultiTaskModel):
+    """Every task sees the same features."""
+
+    @staticmethod
+    def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
+        """Both tasks on one stream."""
+        return require_both_tasks(settings), Streams()
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """The backbone's only map, for each task."""
+        (features,) = self.backbone(images)
+        return dict.fromkeys(self.tasks, features)

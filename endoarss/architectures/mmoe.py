@@ -1,0 +1,84 @@
+"""MMoE: multi-gate mixture of experts (Ma et al., KDD 2018).
+
+z_t = sum_e softmax(G_t(g(x)))_e f_e(x). On a frozen backbone the experts are sets of low-rank adapters over it, run as
+streams; otherwise they are full encoders. Experts are shared, gates and heads owned by a task.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from endoarss.errors import SettingsError
+from endoarss.lora import Streams
+from endoarss.models import MultiTaskModel, require_both_tasks
+from endoarss.registry import register_architecture
+from endoarss.settings import ModelSettings
+
+_THUMBNAIL = 14
+
+
+class ThumbnailGate(nn.Module):
+    """Softmax weights of the experts from the image pooled to 14 x 14: LayerNorm, then a linear layer."""
+
+    def __init__(self, experts: int) -> None:
+        super().__init__()
+        size = 3 * _THUMBNAIL * _THUMBNAIL
+        self.norm = nn.LayerNorm(size)
+        self.linear = nn.Linear(size, experts)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, E)."""
+        pooled = F.adaptive_avg_pool2d(images, _THUMBNAIL).flatten(1)
+        return self.linear(self.norm(pooled)).softmax(dim=1)
+
+
+class StaticGate(nn.Module):
+    """The same softmax weights for every image."""
+
+    def __init__(self, experts: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(experts))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, E)."""
+        return self.logits.softmax(dim=0).expand(len(images), -1)
+
+
+_GATES = {"thumbnail": ThumbnailGate, "static": StaticGate}
+
+
+@register_architecture("mmoe")
+class MixtureOfExperts(MultiTaskModel):
+    """Settings: `experts` (default 2) and `gate_input`, thumbnail (default) or static."""
+
+    def __init__(self, settings: ModelSettings, *args: object) -> None:
+        super().__init__(settings, *args)  # type: ignore[arg-type]
+        kind = settings.architecture_settings.get("gate_input", "thumbnail")
+        if kind not in _GATES:
+            raise SettingsError(f"mmoe: gate_input {kind!r}; expected {' or '.join(_GATES)}.")
+        experts = self._experts(settings)
+        self.gates = nn.ModuleDict({task: _GATES[kind](experts) for task in self.tasks})
+
+    @staticmethod
+    def _experts(settings: ModelSettings) -> int:
+        experts = settings.architecture_settings.get("experts", 2)
+        if not isinstance(experts, int) or experts < 2:
+            raise SettingsError(f"mmoe: experts {experts!r}; expected a whole number of at least 2.")
+        return experts
+
+    @staticmethod
+    def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
+        """Both tasks over one stream an expert."""
+        streams = Streams(count=MixtureOfExperts._experts(settings), shared=False, owned=True)
+        return require_both_tasks(settings), streams
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """Each task's own mixture of the experts' maps."""
+        experts = torch.stack(self.backbone(images), dim=1)  # B, E, C, h, w
+        return {task: torch.einsum("be,bechw->bchw", self.gates[task](images), experts) for task in self.tasks}
+
+    def task_modules(self, task: str) -> list[nn.Module]:
+        """The task's head and gate."""
+        return [self.heads[task], self.gates[task]]

@@ -1,0 +1,15 @@
+"""DINOv2: a frozen patch-14 ViT with LoRA on q and v (the paper: vit_base_patch14_dinov2)."""
+
+from __future__ import annotations
+
+from endoarss.backbones.base import Backbone
+from endoarss.backbones.vit import build_vit
+from endoarss.lora import Streams
+from endoarss.registry import register_backbone
+from endoarss.settings import BackboneSettings
+
+
+@register_backbone("dinov2")
+def build_dinov2(settings: BackboneSettings, input_size: int, streams: Streams) -> Backbone:
+    """Build it; see `build_vit`."""
+    return build_vit(settings, input_size, streams, front=None)

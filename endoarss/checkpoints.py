@@ -1,0 +1,65 @@
+"""Checkpoints: safetensors with the trained tensors, and in the header what is needed to build the model again.
+
+Frozen weights are not stored: they come from where the settings say, and the file's SHA-256 is checked.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from endoarss.errors import SettingsError
+from endoarss.models import MultiTaskModel, build_model
+from endoarss.settings import ModelSettings
+
+_KEY = "endoarss"
+
+
+def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any]) -> None:
+    """Write a model's trained tensors and buffers to `path`, settings and provenance in the header."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if name not in frozen}
+    header = {"settings": model.settings.to_dict(), "provenance": provenance}
+    save_file(state, path, metadata={_KEY: json.dumps(header, sort_keys=True)})
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Settings and provenance of a checkpoint, without its tensors.
+
+    Raises:
+        SettingsError: if the file is missing, torn, or no checkpoint of this package.
+    """
+    if not Path(path).is_file():
+        raise SettingsError(f"{path}: no such checkpoint.")
+    try:
+        with safe_open(path, framework="pt") as stored:
+            metadata = stored.metadata() or {}
+    except SafetensorError as error:
+        raise SettingsError(f"{path}: not a whole safetensors file ({error}).") from None
+    if _KEY not in metadata:
+        raise SettingsError(f"{path}: holds weights but not what model they belong to; expected a checkpoint of `train`.")
+    return json.loads(metadata[_KEY])
+
+
+def load_checkpoint(path: str | Path) -> MultiTaskModel:
+    """Build the model of a checkpoint with its trained weights, in evaluation mode on the CPU.
+
+    Raises:
+        SettingsError: if the file is not a checkpoint, or the frozen weights are missing or others than in training.
+    """
+    path = Path(path)
+    settings = ModelSettings.from_dict(read_header(path)["settings"])
+    model = build_model(settings)
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    with safe_open(path, framework="pt") as stored:
+        state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    if set(missing) != frozen or unexpected:
+        raise SettingsError(
+            f"{path}: does not fit its own settings; missing {sorted(set(missing) - frozen)[:3]}, unexpected {unexpected[:3]}."
+        )
+    return model.eval()

@@ -1,0 +1,50 @@
+"""The two heads: segmentation (DeepLabv3's layers, arXiv:1706.05587) and activity classification."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.segmentation.deeplabv3 import ASPP
+
+from endoarss.settings import HeadSettings
+
+
+def rates_for_map(side: int) -> tuple[int, int, int]:
+    """Atrous rates that a map of `side` x `side` positions can use: an eighth, a quarter and three eighths of it."""
+    one, two, three = (max(1, round(side * share)) for share in (1 / 8, 1 / 4, 3 / 8))
+    return one, two, three
+
+
+class SegmentationHead(nn.Sequential):
+    """ASPP, a 3 x 3 convolution, and a classifier of every position."""
+
+    def __init__(self, in_channels: int, classes: int, side: int, settings: HeadSettings) -> None:
+        channels = settings.segmentation_channels
+        rates = settings.atrous_rates or rates_for_map(side)
+        super().__init__(
+            ASPP(in_channels, list(rates), channels),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, classes, 1),
+        )
+
+
+class ActivityHead(nn.Sequential):
+    """A 3 x 3 convolution, global average pooling, and a linear classifier."""
+
+    def __init__(self, in_channels: int, activities: int, settings: HeadSettings) -> None:
+        channels = settings.activity_channels
+        super().__init__(
+            nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(channels, activities),
+        )
+
+
+def upsample_logits(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear upsampling of a map of logits to the input's size."""
+    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)

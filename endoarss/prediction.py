@@ -1,0 +1,41 @@
+"""What a trained model says of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from endoarss.data import to_input
+from endoarss.models import MultiTaskModel
+from endoarss.settings import ACTIVITY, SEGMENTATION
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers for N images; None for a task the model does not solve.
+
+    activity: float32 (N, K), probabilities that sum to 1. masks: uint8 (N, S, S), class ids.
+    """
+
+    activity: NDArray[np.float32] | None
+    masks: NDArray[np.uint8] | None
+
+
+@torch.inference_mode()
+def predict(
+    model: MultiTaskModel, images: NDArray[np.uint8], device: torch.device, batch_size: int = 32
+) -> Predictions:
+    """Run a model, in evaluation mode, over uint8 RGB images (N, S, S, 3)."""
+    model.to(device).eval()
+    activity: list[NDArray[np.float32]] = []
+    masks: list[NDArray[np.uint8]] = []
+    for start in range(0, len(images), batch_size):
+        outputs = model(to_input(images[start : start + batch_size], device))
+        if ACTIVITY in outputs:
+            activity.append(outputs[ACTIVITY].float().softmax(dim=1).cpu().numpy())
+        if SEGMENTATION in outputs:
+            masks.append(outputs[SEGMENTATION].argmax(dim=1).to(torch.uint8).cpu().numpy())
+    return Predictions(np.concatenate(activity) if activity else None, np.concatenate(masks) if masks else None)

@@ -1,0 +1,84 @@
+"""Spatially-aware multi-scale attention (SMA), EndoARSS section III-B, in front of the patch embedding.
+
+The attention inside is the efficient multi-scale attention of Ouyang et al. 2023 (ICASSP), reference 61 of the paper.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from endoarss.errors import SettingsError
+
+
+def unfold_patches(x: Tensor, patch: int) -> Tensor:
+    """(B, d, H, W) -> (B, P, N, d): P = patch^2 positions inside a patch, N = H W / P patches (III-B1)."""
+    batch, width, height, breadth = x.shape
+    rows, columns = height // patch, breadth // patch
+    x = x.view(batch, width, rows, patch, columns, patch)
+    return x.permute(0, 3, 5, 2, 4, 1).reshape(batch, patch * patch, rows * columns, width)
+
+
+def fold_patches(x: Tensor, patch: int, height: int, breadth: int) -> Tensor:
+    """The inverse of `unfold_patches`: (B, P, N, d) -> (B, d, H, W) (III-B3)."""
+    batch, _, _, width = x.shape
+    rows, columns = height // patch, breadth // patch
+    x = x.view(batch, patch, patch, rows, columns, width)
+    return x.permute(0, 5, 3, 1, 4, 2).reshape(batch, width, height, breadth)
+
+
+class MultiScaleAttention(nn.Module):
+    """Cross-spatial attention over a plane, its channels in one group (III-B2).
+
+    Args:
+        channels: the number of channels; here the positions inside a patch.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pointwise = nn.Conv2d(channels, channels, kernel_size=1)
+        self.local = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        self.norm = nn.GroupNorm(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        height, breadth = x.shape[-2:]
+        along_height = x.mean(dim=3, keepdim=True)
+        along_width = x.mean(dim=2, keepdim=True).transpose(2, 3)
+        mixed = self.pointwise(torch.cat([along_height, along_width], dim=2))
+        gate_height, gate_width = mixed.split([height, breadth], dim=2)
+        x1 = self.norm(x * gate_height.sigmoid() * gate_width.transpose(2, 3).sigmoid())
+        x2 = self.local(x)
+        # Each branch's pooled descriptor weighs the other branch's channels.
+        weight1 = x1.mean(dim=(2, 3)).softmax(dim=1)
+        weight2 = x2.mean(dim=(2, 3)).softmax(dim=1)
+        plane = torch.einsum("bc,bchw->bhw", weight1, x2) + torch.einsum("bc,bchw->bhw", weight2, x1)
+        return x * plane.unsqueeze(1).sigmoid()
+
+
+class SpatiallyAwareMultiScaleAttention(nn.Module):
+    """x + gamma SMA(x) on the normalised image; gamma starts at 0 and is trained.
+
+    Args:
+        width: d, the channels the image is projected to. The cost is linear in it.
+        patch: side of the unfolded patches. kernel: n of the n x n convolutions.
+    """
+
+    def __init__(self, width: int = 64, patch: int = 7, kernel: int = 3) -> None:
+        super().__init__()
+        self.patch = patch
+        self.local = nn.Conv2d(3, 3, kernel, padding=kernel // 2)
+        self.expand = nn.Conv2d(3, width, kernel_size=1)
+        self.attention = MultiScaleAttention(patch * patch)
+        self.project = nn.Conv2d(width, 3, kernel_size=1)
+        self.merge = nn.Conv2d(6, 3, kernel, padding=kernel // 2)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> the same shape; H and W are multiples of the patch."""
+        height, breadth = x.shape[-2:]
+        if height % self.patch or breadth % self.patch:
+            raise SettingsError(f"SMA: the input is {breadth}x{height}; expected sides that are multiples of {self.patch}.")
+        patches = unfold_patches(self.expand(self.local(x)), self.patch)
+        folded = fold_patches(self.attention(patches), self.patch, height, breadth)
+        return x + self.gamma * self.merge(torch.cat([self.project(folded), x], dim=1))

@@ -1,0 +1,58 @@
+"""DB-MTL: dual-balancing multi-task learning (Lin et al. 2023, arXiv:2308.12029)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from endoarss.errors import SettingsError
+from endoarss.registry import register_weighting
+from endoarss.weightings.base import SharesParameters, Weighting, gradients_by_task, set_shared_gradient
+
+_EPSILON = 1e-8
+
+
+@register_weighting("db_mtl")
+class DualBalancing(Weighting):
+    """Balance loss scales by the logarithm and gradient magnitudes by their norms.
+
+    g_t = grad log(l_t + 1e-8); b_t <- g_t + beta / k^beta_sigma (b_t - g_t) in step k, from b_t = 0; the shared update is
+    sum_t max_j |b_j| / (|b_t| + 1e-8) b_t. The tasks' own parameters get the gradient of the log loss.
+
+    Args:
+        beta: momentum, 0 to 1. beta_sigma: how fast it decays.
+    """
+
+    def __init__(self, tasks: Sequence[str], epochs: int, beta: float = 0.9, beta_sigma: float = 0.0) -> None:
+        super().__init__(tasks, epochs)
+        if not 0 <= beta < 1:
+            raise SettingsError(f"db_mtl: beta {beta}; expected a number from 0 to below 1.")
+        self.beta = beta
+        self.beta_sigma = beta_sigma
+        self.step = 0
+        self.buffer: Tensor | None = None
+
+    def backward(self, losses: dict[str, Tensor], model: SharesParameters) -> dict[str, float]:
+        """One backward pass a task."""
+        logs = [(losses[task] + _EPSILON).log() for task in self.tasks]
+        gradients = gradients_by_task(logs, self.tasks, model)
+        self.step += 1
+        if self.buffer is None:
+            self.buffer = torch.zeros_like(gradients)
+        self.buffer = gradients + self.beta / self.step**self.beta_sigma * (self.buffer - gradients)
+        norms = self.buffer.norm(dim=1)
+        weights = norms.max() / (norms + _EPSILON)
+        set_shared_gradient(weights @ self.buffer, model)
+        return dict(zip(self.tasks, weights.tolist(), strict=True))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Step count and momenta."""
+        state = {"step": torch.tensor(self.step)}
+        return state if self.buffer is None else {**state, "buffer": self.buffer}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on with the same momenta."""
+        self.step = int(state["step"])
+        self.buffer = state["buffer"].clone() if "buffer" in state else None

@@ -1,0 +1,69 @@
+"""STCH: smooth Tchebycheff scalarisation (Lin et al. 2024, arXiv:2402.19078)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from endoarss.errors import SettingsError
+from endoarss.registry import register_weighting
+from endoarss.weightings.base import SharesParameters, Weighting
+
+
+@register_weighting("stch")
+class SmoothTchebycheff(Weighting):
+    """T mu log sum_t exp((log(l_t / nadir_t) - max) / mu), after a warm-up of W epochs.
+
+    In the epochs before W the loss is sum_t log l_t. In epoch W it is the same, and the mean raw losses of that epoch
+    become the nadir. One backward pass; the tasks' own parameters are scaled with the rest.
+
+    Args:
+        mu: smoothness, above 0. warmup_epochs: W.
+    """
+
+    def __init__(self, tasks: Sequence[str], epochs: int, mu: float = 1.0, warmup_epochs: int = 4) -> None:
+        super().__init__(tasks, epochs)
+        if mu <= 0:
+            raise SettingsError(f"stch: mu {mu}; expected a number above 0.")
+        if epochs <= warmup_epochs + 1:
+            raise SettingsError(
+                f"stch: {epochs} epochs with warmup_epochs {warmup_epochs}; expected more than {warmup_epochs + 1} epochs, "
+                "for the scalarisation starts after the warm-up and the epoch that records the nadir."
+            )
+        self.mu = mu
+        self.warmup_epochs = warmup_epochs
+        self.epoch = 0
+        self.loss_sum = torch.zeros(len(self.tasks))
+        self.steps = 0
+
+    def start_epoch(self, epoch: int) -> None:
+        """Take note of the phase."""
+        self.epoch = epoch
+
+    def backward(self, losses: dict[str, Tensor], model: SharesParameters) -> dict[str, float]:
+        """One backward pass of the scalarised loss."""
+        values = torch.stack([losses[task] for task in self.tasks])
+        if self.epoch <= self.warmup_epochs:
+            if self.epoch == self.warmup_epochs:
+                self.loss_sum += values.detach().cpu()
+                self.steps += 1
+            values.log().sum().backward()
+            weights = torch.ones(len(self.tasks))
+        else:
+            nadir = (self.loss_sum / self.steps).to(values)
+            ratios = (values / nadir).log()
+            scaled = (ratios - ratios.detach().max()) / self.mu
+            (len(self.tasks) * self.mu * scaled.exp().sum().log()).backward()
+            weights = scaled.detach().softmax(dim=0) * len(self.tasks)
+        return dict(zip(self.tasks, weights.tolist(), strict=True))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Phase and the sums behind the nadir."""
+        return {"epoch": torch.tensor(self.epoch), "loss_sum": self.loss_sum, "steps": torch.tensor(self.steps)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on in the same phase with the same nadir."""
+        self.epoch, self.steps = int(state["epoch"]), int(state["steps"])
+        self.loss_sum = state["loss_sum"].clone()

@@ -1,0 +1,170 @@
+"""The command line: the steps of a study by hand, the same that the rules run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# One thread a job, whatever the cores: one and two threads give different bits. Set before numpy or torch is loaded.
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[_variable] = "1"
+
+from corruptions.errors import CorruptionError
+from endoarss.errors import SettingsError, TrainingError
+from endoarss.registry import list_architectures, list_backbones, list_weightings
+from pipeline.errors import InputError
+from pipeline.study import Cell, Study, load_study
+from reports.results import ResultsError
+
+Run = Callable[[Study, argparse.Namespace], None]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="endoarss", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Run, text: str, *arguments: str) -> None:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--study", type=Path, default=Path("params.yaml"), help="study file (default: params.yaml)")
+        for argument in arguments:
+            command.add_argument(f"--{argument}", required=True)
+        command.set_defaults(run=run)
+
+    add("list", _list, "list components and the cells of a study")
+    add("generate", _generate, "generate one raw tree of a study with generated data", "tree")
+    add("build", _build, "build one dataset from its raw trees", "dataset")
+    add("pretrain", _pretrain, "pretrain the study's backbone on generated scenes")
+    add("train", _train, "train one cell and evaluate it", "cell")
+    add("evaluate", _evaluate, "evaluate a trained cell again", "cell")
+    add("robustness", _robustness, "evaluate a trained cell under all corruptions", "cell")
+    add("references", _references, "score the answers that need no model on one dataset", "dataset")
+    add("collect", _collect, "gather all scores into results.parquet")
+    add("tables", _tables, "write the tables")
+    add("figure5", _figure5, "draw image, truth and predictions")
+    add("figure6", _figure6, "draw scores against severity")
+    add("page", _page, "write the page that shows everything")
+    return parser
+
+
+def _cells(study: Study, arguments: argparse.Namespace) -> Cell:
+    return study.cell(arguments.cell)
+
+
+def _dataset(study: Study, arguments: argparse.Namespace) -> str:
+    if arguments.dataset not in study.datasets:
+        raise InputError(
+            f"study {study.name!r} has no dataset {arguments.dataset!r}; its datasets: {', '.join(study.datasets)}."
+        )
+    return str(arguments.dataset)
+
+
+def _list(study: Study, arguments: argparse.Namespace) -> None:
+    for kind, names in (
+        ("backbones", list_backbones()),
+        ("architectures", list_architectures()),
+        ("weightings", list_weightings()),
+    ):
+        print(f"{kind}: {', '.join(names)}")
+    robust = set(study.robustness_cells())
+    print(f"cells of study {study.name} ({len(study.cells())}):")
+    for cell in study.cells():
+        print(f"  {cell.id}{'  + robustness' if cell in robust else ''}")
+
+
+def _generate(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.generate_raw import generate_raw
+
+    generate_raw(study, arguments.tree)
+
+
+def _build(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.build_dataset import build
+
+    build(study, _dataset(study, arguments))
+
+
+def _pretrain(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.pretrain_backbone import pretrain_backbone
+
+    pretrain_backbone(study)
+
+
+def _train(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.train_cell import train_cell
+
+    train_cell(study, _cells(study, arguments))
+
+
+def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
+    from endoarss.checkpoints import load_checkpoint
+    from pipeline.steps.train_cell import evaluate_cell
+
+    cell = _cells(study, arguments)
+    model = load_checkpoint(study.cell_folder(cell) / "model.safetensors")
+    for dataset in study.evaluated_on(cell.dataset):
+        evaluate_cell(study, cell, model, dataset)
+
+
+def _robustness(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.evaluate_robustness import evaluate_robustness
+
+    if "robustness" not in study.settings:
+        raise InputError(f"study {study.name!r} has no key robustness; it says which corruptions and severities.")
+    evaluate_robustness(study, _cells(study, arguments))
+
+
+def _references(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.evaluate_references import evaluate_references
+
+    evaluate_references(study, _dataset(study, arguments))
+
+
+def _collect(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.collect_results import collect_results
+
+    collect_results(study)
+
+
+def _tables(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.make_report import make_tables
+
+    make_tables(study)
+
+
+def _figure5(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.make_report import make_figure_segmentation
+
+    make_figure_segmentation(study)
+
+
+def _figure6(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.make_report import make_figure_severity
+
+    make_figure_severity(study)
+
+
+def _page(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.make_report import make_page
+
+    make_page(study)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if it succeeded, 1 with a message on standard error if what a user gave cannot be used."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.run(load_study(parsed.study), parsed)
+    except (InputError, SettingsError, TrainingError, CorruptionError, ResultsError) as error:
+        print(f"endoarss {parsed.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

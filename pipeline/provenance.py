@@ -1,0 +1,38 @@
+"""What a result came from: software, device, commit."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "imagecorruptions-imaug", "pandas")
+
+
+def choose_device() -> torch.device:
+    """The GPU where there is one, else the CPU with one thread: one and two threads give different bits."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    torch.set_num_threads(1)
+    return torch.device("cpu")
+
+
+def software() -> dict[str, Any]:
+    """Versions of Python and of the packages that matter, the device's name, and the commit of the code."""
+    device = choose_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()}), 1 thread"
+    versions = {package: version(package) for package in _PACKAGES}
+    return {"python": platform.python_version(), "packages": versions, "device": name, "code": _commit()}
+
+
+def _commit() -> dict[str, Any]:
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": "unknown", "dirty": None}

@@ -1,0 +1,62 @@
+# The validated study and what all rules share. Nothing here imports torch: it runs at every plan.
+
+import json
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from endoarss.errors import SettingsError
+from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS
+from pipeline import layout
+from pipeline.datasets.kinds import GENERALISATION, KINDS, WHERE_TO_ASK
+from pipeline.errors import InputError
+from pipeline.files import write_if_changed
+from pipeline.study import make_study
+
+try:
+    study = make_study(config)
+except InputError as error:
+    raise WorkflowError(f"The study is not valid. {error}")
+
+# Steps read the study from here. It is written only if its content changed, and is no rule's input: a rule reruns when the
+# part of the study in its params changes.
+STUDY = layout.study_file(study)
+write_if_changed(STUDY, json.dumps(study.settings, indent=2, sort_keys=True) + "\n")
+
+LOGS = study.results / "logs"
+BENCHMARKS = study.results / "benchmarks"
+STEP = "python -m pipeline.cli"
+CONDA = "../../environment.yml"
+BASE = Path(workflow.basedir)
+CELLS = {cell.id: cell for cell in study.cells()}
+# A model's job takes one GPU slot where there is a GPU, and none where there is not.
+GPU = int(Path("/dev/nvidia0").exists())
+REPORTED = layout.evaluated_datasets(study)
+
+
+wildcard_constraints:
+    cell="[^/]+/[^/]+/[^/]+/[^/]+/r[0-9]+-s[0-9]+",
+    dataset="[a-z0-9_]+",
+    tree="[a-z0-9_]+",
+
+
+def code(*patterns):
+    """The project's source files that a step's result depends on."""
+    return sorted(str(path.relative_to(BASE)) for pattern in patterns for path in BASE.glob(pattern) if path.is_file())
+
+
+def component_code(cell):
+    """The source files of a cell's own components, and those all components share."""
+    files = [
+        BACKBONES.files()[cell.backbone],
+        ARCHITECTURES.files()[cell.architecture],
+        WEIGHTINGS.files()[cell.weighting],
+    ]
+    own = [str(path.relative_to(BASE)) if path.is_relative_to(BASE) else str(path) for path in files]
+    return own + code("endoarss/*/base.py", "endoarss/backbones/vit.py")
+
+
+# Paths of real raw trees are checked by the builders, which say where to ask for what is missing.
+READING_CODE = code("pipeline/images.py", "pipeline/datasets/*.py", "pipeline/sources/*.py")
+SCENES_CODE = code("pipeline/sources/synthetic/*.py", "pipeline/images.py", "pipeline/datasets/activities.py")
+LEARNING_CODE = code("endoarss/*.py", "endoarss/metrics/*.py", "pipeline/measure.py", "pipeline/datasets/load.py")

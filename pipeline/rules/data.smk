@@ -1,0 +1,83 @@
+# Raw trees, datasets, and the demo's pretrained backbone.
+
+
+def dataset_source_marks(wildcards):
+    if study.generated is None:
+        return []
+    roots = study.raw_roots()
+    return sorted({layout.generated_mark(roots[source]) for source in KINDS[wildcards.dataset].sources})
+
+
+def tree_settings(wildcards):
+    return json.dumps(dict(study.generated), sort_keys=True)
+
+
+if study.generated is not None:
+
+    rule generate_raw:
+        input:
+            code=SCENES_CODE + code("pipeline/steps/generate_raw.py"),
+        output:
+            layout.generated_mark(study.raw_roots()["esd"].parent / "{tree}"),
+        params:
+            settings=tree_settings,
+        log:
+            LOGS / "generate_raw/{tree}.log",
+        benchmark:
+            BENCHMARKS / "generate_raw/{tree}.tsv"
+        conda:
+            CONDA
+        shell:
+            "{STEP} generate --study {STUDY} --tree {wildcards.tree} > {log} 2>&1"
+
+
+rule build_dataset:
+    input:
+        sources=dataset_source_marks,
+        code=READING_CODE + code("pipeline/steps/build_dataset.py"),
+    output:
+        study.dataset_folder("{dataset}") / "manifest.csv",
+        study.dataset_folder("{dataset}") / "dataset.json",
+    params:
+        settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
+        roots=lambda wildcards: [str(study.raw_roots().get(s)) for s in KINDS[wildcards.dataset].sources],
+    log:
+        LOGS / "build_dataset/{dataset}.log",
+    benchmark:
+        BENCHMARKS / "build_dataset/{dataset}.tsv"
+    conda:
+        CONDA
+    shell:
+        "{STEP} build --study {STUDY} --dataset {wildcards.dataset} > {log} 2>&1"
+
+
+if study.pretrained_file() is not None:
+
+    rule pretrain_backbone:
+        input:
+            code=SCENES_CODE
+            + code("endoarss/*.py", "endoarss/backbones/*.py", "endoarss/architectures/hps.py")
+            + code("endoarss/weightings/base.py", "endoarss/weightings/equal.py")
+            + code("pipeline/steps/pretrain_backbone.py"),
+        output:
+            study.pretrained_file(),
+        params:
+            settings=json.dumps(
+                {
+                    "pretraining": study.settings["pretraining"],
+                    "input_size": study.settings["input_size"],
+                    "backbone": study.settings["backbones"][study.settings["pretraining"]["backbone"]],
+                },
+                sort_keys=True,
+            ),
+        log:
+            LOGS / "pretrain_backbone.log",
+        benchmark:
+            BENCHMARKS / "pretrain_backbone.tsv"
+        resources:
+            gpu=GPU,
+        priority: 10
+        conda:
+            CONDA
+        shell:
+            "{STEP} pretrain --study {STUDY} > {log} 2>&1"

@@ -1,0 +1,126 @@
+# Scores that need no model, the long result table, and what people read.
+
+
+def data_of_study(wildcards):
+    return [path for dataset in study.datasets for path in layout.dataset_files(study, dataset)]
+
+
+rule score_references:
+    input:
+        data=lambda wildcards: [
+            path
+            for dataset in {wildcards.dataset, GENERALISATION.get(wildcards.dataset, wildcards.dataset)}
+            for path in layout.dataset_files(study, dataset)
+        ],
+        code=code("endoarss/metrics/*.py", "pipeline/measure.py", "pipeline/steps/evaluate_references.py"),
+    output:
+        layout.reference_file(study, "{dataset}"),
+    params:
+        input_size=study.settings["input_size"],
+    log:
+        LOGS / "score_references/{dataset}.log",
+    benchmark:
+        BENCHMARKS / "score_references/{dataset}.tsv"
+    conda:
+        CONDA
+    shell:
+        "{STEP} references --study {STUDY} --dataset {wildcards.dataset} > {log} 2>&1"
+
+
+rule collect_results:
+    input:
+        cells=[study.cell_folder(cell) / "eval" for cell in study.cells()],
+        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
+        robustness=[layout.robustness_files(study, cell)[0] for cell in study.robustness_cells()],
+        references=[layout.reference_file(study, dataset) for dataset in REPORTED],
+        code=code("reports/results.py", "reports/names.py", "pipeline/steps/collect_results.py"),
+    output:
+        layout.results_file(study),
+    params:
+        labels={name: backbone["label"] for name, backbone in study.settings["backbones"].items()},
+    log:
+        LOGS / "collect_results.log",
+    benchmark:
+        BENCHMARKS / "collect_results.tsv"
+    conda:
+        CONDA
+    shell:
+        "{STEP} collect --study {STUDY} > {log} 2>&1"
+
+
+rule make_tables:
+    input:
+        layout.results_file(study),
+        data=data_of_study,
+        code=code("reports/*.py", "pipeline/steps/make_report.py", "corruptions/catalogue.py"),
+    output:
+        layout.table_files(study),
+    log:
+        LOGS / "make_tables.log",
+    benchmark:
+        BENCHMARKS / "make_tables.tsv"
+    conda:
+        CONDA
+    shell:
+        "{STEP} tables --study {STUDY} > {log} 2>&1"
+
+
+rule draw_segmentation:
+    input:
+        layout.results_file(study),
+        cells=[study.cell_folder(cell) / "eval" for cell in study.cells()],
+        data=data_of_study,
+        code=code("reports/*.py", "pipeline/steps/make_report.py", "pipeline/datasets/labels.py"),
+    output:
+        study.results / "figures/fig5_segmentation.png",
+        study.results / "figures/fig5_segmentation.pdf",
+    params:
+        figures=study.settings["figures"],
+    log:
+        LOGS / "draw_segmentation.log",
+    benchmark:
+        BENCHMARKS / "draw_segmentation.tsv"
+    conda:
+        CONDA
+    shell:
+        "{STEP} figure5 --study {STUDY} > {log} 2>&1"
+
+
+if study.robustness_cells():
+
+    rule draw_severity:
+        input:
+            layout.results_file(study),
+            code=code("reports/*.py", "pipeline/steps/make_report.py"),
+        output:
+            study.results / "figures/fig6_severity.png",
+            study.results / "figures/fig6_severity.pdf",
+        log:
+            LOGS / "draw_severity.log",
+        benchmark:
+            BENCHMARKS / "draw_severity.tsv"
+        conda:
+            CONDA
+        shell:
+            "{STEP} figure6 --study {STUDY} > {log} 2>&1"
+
+
+rule make_page:
+    input:
+        layout.results_file(study),
+        layout.figure_files(study),
+        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
+        data=data_of_study,
+        code=code("reports/*.py", "reports/*.jinja", "pipeline/steps/make_report.py"),
+    output:
+        layout.report_file(study),
+    params:
+        title=study.settings["title"],
+    log:
+        LOGS / "make_page.log",
+    benchmark:
+        BENCHMARKS / "make_page.tsv"
+    conda:
+        CONDA
+    shell:
+        "{STEP} page --study {STUDY} > {log} 2>&1"

@@ -1,0 +1,1 @@
+"""Readers of raw challenge trees, one file a layout, and the generator of synthetic ones."""

@@ -1,0 +1,188 @@
+"""Reader of raw EndoVis 2017: training and test part, with either ground-truth layout, and the official crop.
+
+    **/instrument_dataset_N/left_frames/frameNNN.png
+    .../instrument_dataset_N/ground_truth/<Instrument>_labels/frameNNN.png          training part: parts, by instrument
+    .../instrument_dataset_N/{TypeSegmentation,PartsSegmentation}/frameNNN.png      test part, published apart
+    .../<any>/left_frames + ground_truth_merged_parts/frameNNN.png                  parts of all instruments in one
+
+Parts are coded 10 shaft, 20 wrist, 30 clasper, 40 other. The pictures are 1920x1080 with a dark border.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.images import read_ids
+
+WHERE_TO_ASK = "https://endovissub2017-roboticinstrumentsegmentation.grand-challenge.org (register, then Data)"
+
+# Type ids of the challenge, by what the irregular folder names contain. Order matters: the first match counts.
+_TYPE_BY_FOLDER = (
+    ("bipolar", 1),
+    ("prograsp", 2),
+    ("needle_driver", 3),
+    ("vessel_sealer", 4),
+    ("grasping_retractor", 5),
+    ("scissors", 6),
+    ("other", 7),
+)
+SHAFT, WRIST, CLASPER, OTHER = 10, 20, 30, 40
+
+# The frames of the EndoVis-17-VQLA annotations.
+ANNOTATED_FRAMES: dict[int, tuple[int, ...]] = {
+    1: (15, 20, 35, 65, 70, 85, 90, 220),
+    2: (155, 160, 165, 170, 180, 186, 190, 195),
+    6: (40, 65, 75, 80, 83, 85, 87, *range(90, 131, 5), 156, 158),
+    8: (195, 198, 200, 205, 210, 213, 215, 220, *range(225, 281, 5), 283, 285, 290, 295),
+    9: (
+        *range(0, 36, 5),
+        *(45, 60, 65, 70),
+        *range(85, 126, 5),
+        *(135, 140, 145, 180, 185, 190, 215, 220),
+        *range(230, 256, 5),
+        *(275, 280, 285, 290),
+    ),
+}
+
+
+@dataclass
+class Frame2017:
+    """One frame: sequence name, number, picture, and the files of its ground truth in whichever layout they came."""
+
+    sequence: str
+    number: int
+    image: Path
+    by_instrument: dict[int, list[Path]] = field(default_factory=dict)
+    types: Path | None = None
+    parts: Path | None = None
+
+
+def read_tree(root: Path) -> dict[tuple[str, int], Frame2017]:
+    """List what a raw tree holds, without decoding a picture.
+
+    Raises:
+        InputError: if there is no left_frames folder, or a folder of instrument labels has an unknown name.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder. EndoVis 2017 is expected here; ask for it at {WHERE_TO_ASK}.")
+    frames: dict[tuple[str, int], Frame2017] = {}
+    for folder in sorted(root.rglob("left_frames")):
+        sequence = folder.parent.name
+        if "__MACOSX" in folder.parts or "VQ" in str(folder.relative_to(root)):
+            continue
+        for image in sorted(folder.glob("frame*.png")):
+            frame = Frame2017(sequence, _frame_number(image), image)
+            merged = folder.parent / "ground_truth_merged_parts" / image.name
+            if merged.is_file():
+                frame.parts = merged
+            frames[sequence, frame.number] = frame
+    if not frames:
+        raise InputError(
+            f"{root}: no left_frames/frame*.png below it. Expected the folders of EndoVis 2017 "
+            f"(instrument_dataset_1/left_frames/frame000.png); ask for them at {WHERE_TO_ASK}."
+        )
+    for folder in sorted(root.rglob("ground_truth")):
+        for labels in sorted(path for path in folder.iterdir() if path.is_dir()):
+            type_id = _type_of_folder(labels)
+            for path in sorted(labels.glob("frame*.png")):
+                owner = frames.get((folder.parent.name, _frame_number(path)))
+                if owner is not None:
+                    owner.by_instrument.setdefault(type_id, []).append(path)
+    for kind in ("TypeSegmentation", "PartsSegmentation"):
+        for folder in sorted(root.rglob(kind)):
+            sequence = folder.parent.name if folder.parent.name != "gt" else folder.parent.parent.name
+            for path in sorted(folder.glob("*.png")):
+                owner = frames.get((sequence, _frame_number(path)))
+                if owner is not None and kind == "TypeSegmentation":
+                    owner.types = path
+                elif owner is not None:
+                    owner.parts = path
+    return frames
+
+
+def crop_window(height: int, width: int) -> tuple[int, int, int, int]:
+    """The official crop as (top, bottom, left, right): rows 28:1052 and columns 320:1600 of 1920x1080.
+
+    A 16:9 picture of another size is cropped in proportion; any other shape is taken to be cropped already.
+    """
+    if abs(width / height - 16 / 9) > 0.01:
+        return 0, height, 0, width
+    scale = height / 1080
+    return round(28 * scale), round(1052 * scale), round(320 * scale), round(1600 * scale)
+
+
+def crop(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Cut a picture or mask (H, W[, C]) to the official window."""
+    top, bottom, left, right = crop_window(*pixels.shape[:2])
+    return pixels[top:bottom, left:right]
+
+
+def type_mask(frame: Frame2017) -> NDArray[np.uint8]:
+    """Instrument types of a frame, uncropped: uint8 (H, W) with the challenge's ids 1 to 7.
+
+    Raises:
+        InputError: if the frame has no type ground truth or a mask holds an unknown id.
+    """
+    if frame.types is not None:
+        mask = read_ids(frame.types)
+        if mask.max(initial=0) > 7:
+            raise InputError(f"{frame.types}: value {mask.max()}; expected the type ids 0 to 7.")
+        return mask
+    if not frame.by_instrument:
+        raise InputError(f"{frame.image}: no type ground truth (ground_truth/*_labels or TypeSegmentation) beside it.")
+    mask = None
+    for type_id, paths in frame.by_instrument.items():
+        for path in paths:
+            parts = read_ids(path)
+            if mask is None:
+                mask = np.zeros(parts.shape, np.uint8)
+            if parts.shape != mask.shape:
+                raise InputError(f"{path}: {parts.shape[1]}x{parts.shape[0]} pixels, the frame's other masks differ.")
+            mask[parts > 0] = type_id
+    assert mask is not None
+    return mask
+
+
+def parts_mask(frame: Frame2017) -> NDArray[np.uint8]:
+    """Instrument parts of a frame, uncropped: uint8 (H, W) with values 0, 10, 20, 30 (40, other, becomes 0).
+
+    Raises:
+        InputError: if the frame has no parts ground truth or a mask holds another value.
+    """
+    paths = [frame.parts] if frame.parts else [path for paths in frame.by_instrument.values() for path in paths]
+    if not paths:
+        raise InputError(
+            f"{frame.image}: no parts ground truth beside it (ground_truth/*_labels, PartsSegmentation or "
+            "ground_truth_merged_parts)."
+        )
+    masks = [read_ids(path) for path in paths]
+    for path, mask in zip(paths, masks, strict=True):
+        unknown = set(np.unique(mask)) - {0, SHAFT, WRIST, CLASPER, OTHER}
+        if unknown:
+            raise InputError(f"{path}: value {min(unknown)}; expected 0, 10 shaft, 20 wrist, 30 clasper or 40 other.")
+        if mask.shape != masks[0].shape:
+            raise InputError(f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels, the frame's other masks differ.")
+    merged = np.maximum.reduce([np.where(mask == OTHER, 0, mask) for mask in masks])
+    return merged.astype(np.uint8)
+
+
+def _frame_number(path: Path) -> int:
+    digits = re.search(r"(\d+)$", path.stem)
+    if digits is None:
+        raise InputError(f"{path}: expected a name like frame000.png.")
+    return int(digits[1])
+
+
+def _type_of_folder(folder: Path) -> int:
+    name = folder.name.lower().replace(" ", "_")
+    for part, type_id in _TYPE_BY_FOLDER:
+        if part in name:
+            return type_id
+    known = ", ".join(part for part, _ in _TYPE_BY_FOLDER)
+    raise InputError(f"{folder}: not the name of a known instrument; expected one that contains {known}.")

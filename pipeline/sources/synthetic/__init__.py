@@ -1,0 +1,1 @@
+"""Procedural endoscopic scenes, written as raw trees in the layouts of the real downloads."""

@@ -1,0 +1,125 @@
+"""Writes a generated EndoVis-2017 tree (training and test part) and the EndoVis-17-VQLA texts beside it.
+
+Pictures are 16:9 with a dark border, as the real 1920x1080 ones, and hold a few frames without annotation. Ground truth
+comes as folders with irregular names in the training part, and as TypeSegmentation and PartsSegmentation in the test part.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from pipeline.datasets.activities import GEN_COUNTS
+from pipeline.images import write_png
+from pipeline.sources.endovis2017 import ANNOTATED_FRAMES, crop_window
+from pipeline.sources.synthetic.scenes import Doing, Scene, cast_frame, render_scene
+from pipeline.sources.synthetic.script import episodes, proportional_counts
+from pipeline.sources.synthetic.tissue import sample_style
+from pipeline.sources.synthetic.vqla_text import write_annotations
+
+_TYPE_IDS = {
+    "bipolar_forceps": 1,
+    "prograsp_forceps": 2,
+    "large_needle_driver": 3,
+    "monopolar_curved_scissors": 6,
+    "ultrasound_probe": 7,
+}
+_FOLDERS = {
+    "bipolar_forceps": "Maryland_Bipolar_Forceps_labels",
+    "prograsp_forceps": "Left_Prograsp_Forceps_labels",
+    "large_needle_driver": "Large_Needle_Driver_Right_labels",
+    "monopolar_curved_scissors": "Monopolar_Curved_Scissors_labels",
+    "ultrasound_probe": "Other_labels",
+}
+_BORDER = 15
+_EXTRA = ((3, 0), (3, 100), (9, 299))  # frames without annotation
+
+
+def generate_endovis2017(root: Path, height: int, width: int, seed: int, keep_every: int = 1) -> None:
+    """Write the trees `root`/{train,test,testing_label} and the texts under `root`/EndoVis-17-VQLA.
+
+    Args:
+        root: an existing folder to fill.
+        height, width: size of a raw frame in pixels, 16:9; the picture proper is smaller by the border.
+        seed: decides everything.
+        keep_every: 1 writes all 97 annotated frames; k writes every k-th (for miniatures).
+    """
+    rng = np.random.default_rng(seed)
+    frames = [(sequence, number) for sequence, numbers in ANNOTATED_FRAMES.items() for number in numbers][::keep_every]
+    # The ultrasound probe is in sequences 1 and 2 alone; the other activities fall where they may.
+    counts = proportional_counts(GEN_COUNTS, len(frames), 1)
+    sensing = counts.pop("ultrasound_sensing")
+    others = iter(episodes(counts, rng))
+    early = [frame for frame in frames if frame[0] in (1, 2)]
+    chosen = {early[int(index)] for index in rng.permutation(len(early))[:sensing]}
+    plan: dict[tuple[int, int], str] = {}
+    for frame in frames:
+        plan[frame] = "ultrasound_sensing" if frame in chosen else next(others, "grasping")
+    for frame in _EXTRA:
+        plan[frame] = "idle"
+    styles = {sequence: sample_style(rng) for sequence in sorted({sequence for sequence, _ in plan})}
+    top, bottom, left, right = crop_window(height, width)
+    for (sequence, number), activity in tqdm(sorted(plan.items()), desc="generate endovis2017", unit="frame"):
+        cast = tuple(doing for doing in cast_frame(activity, rng) if doing.instrument in _TYPE_IDS)
+        scene = render_scene(cast or (Doing("prograsp_forceps", "idle"),), styles[sequence], bottom - top, right - left, rng)
+        framed = np.full((height, width, 3), _BORDER, np.uint8)
+        framed[top:bottom, left:right] = scene.image
+        in_test = sequence >= 9 or number >= 225
+        folder = root / ("test" if in_test else "train") / f"instrument_dataset_{sequence}"
+        (folder / "left_frames").mkdir(parents=True, exist_ok=True)
+        write_png(folder / "left_frames" / f"frame{number:03d}.png", framed)
+        window = (height, width, top, left)
+        if in_test:
+            truth = root / "testing_label" / f"instrument_dataset_{sequence}"
+            _write_test_truth(truth, number, scene, window)
+        else:
+            _write_train_truth(folder / "ground_truth", number, scene, window)
+        if (sequence, number) not in _EXTRA:
+            _write_vqla(root / "EndoVis-17-VQLA", sequence, number, scene)
+
+
+def _framed(mask: NDArray[np.uint8], window: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    height, width, top, left = window
+    framed = np.zeros((height, width), np.uint8)
+    framed[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
+    return framed
+
+
+def _write_train_truth(folder: Path, number: int, scene: Scene, window: tuple[int, int, int, int]) -> None:
+    """One folder an instrument; parts as 10, 20, 30; every third mask with three equal channels."""
+    masks = {name: np.zeros(scene.image.shape[:2], np.uint8) for name in _FOLDERS}
+    for drawn in scene.instruments:
+        where = drawn.parts > 0
+        masks[drawn.doing.instrument][where] = drawn.parts[where] * 10
+    for name, mask in masks.items():
+        if name != "ultrasound_probe" or mask.any():
+            path = folder / _FOLDERS[name] / f"frame{number:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            framed = _framed(mask, window)
+            write_png(path, np.repeat(framed[..., None], 3, axis=2) if number % 3 == 0 else framed)
+
+
+def _write_test_truth(folder: Path, number: int, scene: Scene, window: tuple[int, int, int, int]) -> None:
+    types = np.zeros(scene.image.shape[:2], np.uint8)
+    parts = np.zeros_like(types)
+    for drawn in scene.instruments:
+        where = drawn.parts > 0
+        types[where] = _TYPE_IDS[drawn.doing.instrument]
+        parts[where] = drawn.parts[where] * 10
+    binary = np.where(types > 0, 255, 0).astype(np.uint8)
+    for name, mask in (("TypeSegmentation", types), ("PartsSegmentation", parts), ("BinarySegmentation", binary)):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        write_png(folder / name / f"frame{number:03d}.png", _framed(mask, window))
+
+
+def _write_vqla(root: Path, sequence: int, number: int, scene: Scene) -> None:
+    stem = f"seq{sequence}_frame{number:03d}"
+    write_annotations(root / "vqla" / "label" / f"{stem}.txt", scene)
+    (root / "left_frames").mkdir(parents=True, exist_ok=True)
+    picture = cv2.resize(scene.image, (scene.image.shape[1] // 2, scene.image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    Image.fromarray(picture).save(root / "left_frames" / f"{stem}.jpg", quality=90)

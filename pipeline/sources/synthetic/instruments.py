@@ -1,0 +1,257 @@
+"""The instruments of the generated scenes: seven labelled kinds, the unlabelled stapler, and three of ESD.
+
+Each kind is a set of shaded outlines in its own frame: the tip's joint at the origin, the jaws along +x, the shaft along
+-x out of the picture; units are pixels of a picture 256 pixels high.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.sources.synthetic.tissue import Image
+
+SHAFT, WRIST, CLASPER = 1, 2, 3
+# Challenge instruments fill more of the picture than the outlines below would: they are drawn larger by this factor.
+_MAGNIFICATION = 1.3
+Outline = NDArray[np.float64]
+Colour = tuple[float, float, float]
+
+_STEEL: Colour = (0.74, 0.76, 0.80)
+_DARK: Colour = (0.17, 0.18, 0.21)
+_HOLE: Colour = (0.10, 0.08, 0.08)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One outline (n, 2) with its part id, its colour and the half width over which it is shaded like a cylinder."""
+
+    outline: Outline
+    part: int
+    colour: Colour
+    half_width: float
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where an instrument's joint is (pixels), where its jaws point (radians), and how far they are open (radians)."""
+
+    x: float
+    y: float
+    angle: float
+    opening: float = 0.0
+
+
+def _turned(points: list[tuple[float, float]], angle: float, mirrored: bool = False) -> Outline:
+    outline = np.array(points, float)
+    if mirrored:
+        outline[:, 1] *= -1
+    cos, sin = np.cos(angle), np.sin(angle)
+    return outline @ np.array([[cos, sin], [-sin, cos]])
+
+
+def _bar(x0: float, x1: float, half_width: float, part: int, colour: Colour) -> Piece:
+    outline = np.array([(x0, -half_width), (x1, -half_width), (x1, half_width), (x0, half_width)], float)
+    return Piece(outline, part, colour, half_width)
+
+
+def _jaws(points: list[tuple[float, float]], opening: float, colour: Colour, shade: float) -> list[Piece]:
+    """Two mirrored jaws, each opened by half the angle."""
+    return [
+        Piece(_turned(points, opening / 2), CLASPER, colour, shade),
+        Piece(_turned(points, -opening / 2, mirrored=True), CLASPER, colour, shade),
+    ]
+
+
+def _bipolar_forceps(opening: float) -> list[Piece]:
+    jaw = [(0.0, 0.0), (2.0, 8.0), (22.0, 12.0), (44.0, 3.0), (46.0, 0.5), (40.0, 0.5), (22.0, 5.0), (8.0, 0.0)]
+    return [
+        _bar(-600, -26, 13, SHAFT, _DARK),
+        _bar(-27, 4, 11, WRIST, (0.55, 0.57, 0.62)),
+        *_jaws(jaw, opening + 0.06, (0.80, 0.82, 0.86), 9),
+    ]
+
+
+def _prograsp_forceps(opening: float) -> list[Piece]:
+    jaw = [(0.0, 0.0), (0.0, 11.0), (30.0, 13.0), (39.0, 8.0), (40.0, 0.8), (4.0, 0.5)]
+    window = [(10.0, 3.5), (10.0, 8.5), (28.0, 9.5), (30.0, 4.0)]
+    pieces = [
+        _bar(-600, -30, 14, SHAFT, (0.22, 0.23, 0.25)),
+        _bar(-31, 4, 13, WRIST, (0.46, 0.47, 0.49)),
+        *_jaws(jaw, opening + 0.04, (0.62, 0.63, 0.66), 12),
+    ]
+    return [*pieces, *_jaws(window, opening + 0.04, _HOLE, 30)]
+
+
+def _large_needle_driver(opening: float) -> list[Piece]:
+    jaw = [(0.0, 0.0), (0.0, 12.0), (12.0, 11.0), (27.0, 4.0), (28.0, 0.6), (2.0, 0.6)]
+    insert = [(6.0, 0.6), (6.0, 4.0), (24.0, 2.5), (26.0, 0.6)]
+    return [
+        _bar(-600, -24, 14, SHAFT, _DARK),
+        _bar(-25, 3, 13, WRIST, (0.66, 0.58, 0.40)),
+        *_jaws(jaw, opening + 0.04, (0.72, 0.73, 0.74), 11),
+        *_jaws(insert, opening + 0.04, (0.80, 0.66, 0.30), 30),
+    ]
+
+
+def _monopolar_curved_scissors(opening: float) -> list[Piece]:
+    blade = [(0.0, -2.0), (2.0, 6.0), (16.0, 9.0), (34.0, 16.0), (37.0, 16.0), (28.0, 6.0), (14.0, 0.0)]
+    return [
+        _bar(-600, -40, 13, SHAFT, _DARK),
+        _bar(-41, 2, 13, WRIST, (0.72, 0.42, 0.18)),
+        Piece(_turned(blade, 0.10 + opening / 2), CLASPER, (0.86, 0.87, 0.90), 8),
+        Piece(_turned(blade, -0.25 - opening / 2), CLASPER, (0.70, 0.72, 0.76), 8),
+    ]
+
+
+def _ultrasound_probe(opening: float) -> list[Piece]:
+    head = [(-6.0, -17.0), (34.0, -17.0), (44.0, -8.0), (44.0, 8.0), (34.0, 17.0), (-6.0, 17.0)]
+    face = [(0.0, 8.0), (38.0, 8.0), (34.0, 15.0), (0.0, 15.0)]
+    return [
+        _bar(-600, -34, 8, SHAFT, (0.86, 0.86, 0.82)),
+        _bar(-36, -4, 14, WRIST, (0.36, 0.50, 0.66)),
+        Piece(np.array(head), CLASPER, (0.82, 0.86, 0.90), 18),
+        Piece(np.array(face), CLASPER, (0.25, 0.30, 0.36), 40),
+    ]
+
+
+def _suction_instrument(opening: float) -> list[Piece]:
+    tube = [(-22.0, -6.5), (34.0, -6.5), (38.0, 0.0), (34.0, 6.5), (-22.0, 6.5)]
+    pieces = [_bar(-600, -20, 8, SHAFT, (0.66, 0.68, 0.72)), Piece(np.array(tube), CLASPER, (0.84, 0.86, 0.88), 7)]
+    for x in (2.0, 13.0, 24.0):
+        hole = [(x - 3, -2.5), (x + 3, -2.5), (x + 3, 2.5), (x - 3, 2.5)]
+        pieces.append(Piece(np.array(hole), CLASPER, _HOLE, 30))
+    return pieces
+
+
+def _clip_applier(opening: float) -> list[Piece]:
+    blade = [(0.0, 4.0), (0.0, 13.0), (34.0, 17.0), (46.0, 15.0), (46.0, 9.0), (32.0, 9.0), (12.0, 6.0)]
+    return [
+        _bar(-600, -24, 14, SHAFT, (0.24, 0.25, 0.30)),
+        _bar(-26, 6, 14, WRIST, (0.35, 0.62, 0.60)),
+        *_jaws(blade, opening * 0.4, (0.55, 0.78, 0.76), 10),
+    ]
+
+
+def _stapler(opening: float) -> list[Piece]:
+    jaw = [(0.0, 1.5), (0.0, 15.0), (66.0, 13.0), (72.0, 6.0), (70.0, 1.5)]
+    return [
+        _bar(-600, -20, 17, SHAFT, (0.90, 0.90, 0.88)),
+        _bar(-22, 4, 17, WRIST, (0.30, 0.45, 0.35)),
+        *_jaws(jaw, 0.12 + opening * 0.3, (0.82, 0.83, 0.80), 16),
+    ]
+
+
+def _electric_knife(opening: float) -> list[Piece]:
+    wire = [(0.0, -2.5), (26.0, -2.5), (26.0, 2.5), (0.0, 2.5)]
+    return [
+        _bar(-600, 0, 9, SHAFT, (0.92, 0.93, 0.90)),
+        _bar(-16, 0, 9, WRIST, (0.30, 0.55, 0.75)),
+        Piece(np.array(wire), CLASPER, _STEEL, 4),
+    ]
+
+
+def _continuum_body(colour: Colour) -> list[Piece]:
+    """A bending robot arm of short segments, as in flexible parallel continuum instruments."""
+    segments = []
+    for index in range(40):
+        shade = 1.0 if index % 2 else 0.72
+        tint = (colour[0] * shade, colour[1] * shade, colour[2] * shade)
+        segments.append(_bar(-12 - 12 * (index + 1), -12 - 12 * index, 12, SHAFT, tint))
+    return segments
+
+
+def _fpcw_forceps(opening: float) -> list[Piece]:
+    jaw = [(0.0, 0.0), (0.0, 10.0), (24.0, 11.0), (32.0, 4.0), (32.0, 0.8)]
+    return [
+        *_continuum_body((0.78, 0.80, 0.84)),
+        _bar(-13, 3, 12, WRIST, (0.50, 0.52, 0.56)),
+        *_jaws(jaw, opening + 0.2, (0.88, 0.89, 0.92), 10),
+    ]
+
+
+def _fpcw_knife(opening: float) -> list[Piece]:
+    hook = [(0.0, -3.0), (28.0, -3.0), (28.0, 9.0), (22.0, 9.0), (22.0, 3.0), (0.0, 3.0)]
+    return [
+        *_continuum_body((0.84, 0.74, 0.50)),
+        _bar(-13, 3, 12, WRIST, (0.62, 0.50, 0.22)),
+        Piece(np.array(hook), CLASPER, (0.92, 0.90, 0.82), 5),
+    ]
+
+
+KINDS: dict[str, Callable[[float], list[Piece]]] = {
+    "bipolar_forceps": _bipolar_forceps,
+    "prograsp_forceps": _prograsp_forceps,
+    "large_needle_driver": _large_needle_driver,
+    "monopolar_curved_scissors": _monopolar_curved_scissors,
+    "ultrasound_probe": _ultrasound_probe,
+    "suction": _suction_instrument,
+    "clip_applier": _clip_applier,
+    "stapler": _stapler,
+    "electric_knife": _electric_knife,
+    "fpcw_forceps": _fpcw_forceps,
+    "fpcw_knife": _fpcw_knife,
+}
+
+
+def draw_instrument(image: Image, kind: str, pose: Pose) -> NDArray[np.uint8]:
+    """Paint an instrument and its shadow onto `image` in place.
+
+    Args:
+        image: float32 RGB (H, W, 3) in [0, 1].
+        kind: a key of `KINDS`.
+        pose: where it is.
+
+    Returns:
+        uint8 (H, W): the part at each pixel (1 shaft, 2 wrist, 3 clasper), 0 where the instrument is not.
+    """
+    height, width = image.shape[:2]
+    unit = height / 256 * _MAGNIFICATION
+    cos, sin = np.cos(pose.angle), np.sin(pose.angle)
+    parts = np.zeros((height, width), np.uint8)
+    fine = 4  # sub-pixel bits of OpenCV's fixed-point coordinates
+
+    def place(outline: Outline, offset: float = 0.0) -> Outline:
+        return outline @ np.array([[cos, sin], [-sin, cos]]) * unit + (pose.x + offset, pose.y + offset)
+
+    def fill(stencil: NDArray[np.uint8], placed: Outline, left: int = 0, top: int = 0) -> None:
+        points = np.round((placed - (left, top)) * 2**fine).astype(np.int32)
+        cv2.fillPoly(stencil, [points], 255, cv2.LINE_AA, fine)
+
+    pieces = KINDS[kind](pose.opening)
+    shadow = np.zeros((height, width), np.uint8)
+    for piece in pieces:
+        fill(shadow, place(piece.outline, 7 * unit))
+    image *= 1 - 0.45 / 255 * cv2.GaussianBlur(shadow, (0, 0), 5 * unit).astype(np.float32)[..., None]
+
+    for piece in pieces:
+        placed = place(piece.outline)
+        left, top = np.clip(np.floor(placed.min(axis=0)).astype(int), 0, (width, height))
+        right, bottom = np.clip(np.ceil(placed.max(axis=0)).astype(int) + 1, 0, (width, height))
+        if left >= right or top >= bottom:
+            continue  # wholly outside the picture
+        stencil = np.zeros((bottom - top, right - left), np.uint8)
+        fill(stencil, placed, left, top)
+        cover = stencil.astype(np.float32) / 255
+        y, x = np.mgrid[top:bottom, left:right].astype(np.float32)
+        along = ((x - pose.x) * cos + (y - pose.y) * sin) / unit
+        across = (-(x - pose.x) * sin + (y - pose.y) * cos) / unit
+        centre = 0.0 if piece.part != CLASPER else float(piece.outline[:, 1].mean())
+        round_off = np.clip((across - centre) / piece.half_width, -1, 1)
+        shade = 0.40 + 0.60 * np.sqrt(1 - 0.92 * round_off**2)
+        gleam = 0.55 * np.exp(-(((round_off + 0.35) / 0.16) ** 2)) * (0.6 if piece.part == SHAFT else 0.8)
+        rings = 0.06 * (np.sin(along * 0.9) > 0.9) if piece.part == WRIST else 0.0
+        metal = np.clip(np.array(piece.colour, np.float32) * (shade - rings)[..., None] + 0.5 * gleam[..., None], 0, 1)
+        region = image[top:bottom, left:right]
+        region += cover[..., None] * (metal - region)
+        parts[top:bottom, left:right][cover > 0.5] = piece.part
+    return parts
+
+
+def reach(kind: str) -> float:
+    """Distance from the joint to the foremost point of a kind, in pixels of a picture 256 pixels high."""
+    return float(_MAGNIFICATION * max(piece.outline[:, 0].max() for piece in KINDS[kind](0.0)))

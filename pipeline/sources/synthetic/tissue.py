@@ -1,0 +1,126 @@
+"""Procedural tissue: colour, folds, vessels, highlights and the light of an endoscope. Float32 RGB in [0, 1]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.float32]
+
+# Base colours of organ surfaces (linear-looking sRGB triples), from dark liver to yellowish fat.
+_SURFACES = np.array(
+    [[0.62, 0.28, 0.24], [0.72, 0.38, 0.32], [0.78, 0.48, 0.40], [0.66, 0.33, 0.33], [0.80, 0.56, 0.40]], np.float32
+)
+
+
+@dataclass(frozen=True)
+class TissueStyle:
+    """What stays the same over one sequence: the organ, its relief and its vessels."""
+
+    surface: tuple[float, float, float]
+    fold_scale: float
+    vessels: int
+    wetness: float
+    seed: int
+
+
+def sample_style(rng: np.random.Generator) -> TissueStyle:
+    """Draw the look of one sequence."""
+    surface = np.clip(_SURFACES[rng.integers(len(_SURFACES))] + rng.normal(0, 0.025, 3), 0.1, 0.95)
+    return TissueStyle(
+        surface=tuple(float(c) for c in surface),  # type: ignore[arg-type]
+        fold_scale=float(rng.uniform(2.0, 4.5)),
+        vessels=int(rng.integers(3, 8)),
+        wetness=float(rng.uniform(0.35, 0.8)),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def fractal_noise(
+    rng: np.random.Generator, height: int, width: int, cells: float, octaves: int = 4, gain: float = 0.5
+) -> Image:
+    """Smooth noise of zero mean and unit deviation; `cells` bumps across the width in the first octave."""
+    total = np.zeros((height, width), np.float32)
+    amplitude = 1.0
+    for octave in range(octaves):
+        columns = max(2, round(cells * 2**octave))
+        rows = max(2, round(columns * height / width))
+        coarse = rng.standard_normal((rows + 3, columns + 3)).astype(np.float32)
+        total += amplitude * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        amplitude *= gain
+    total -= total.mean()
+    return (total / (total.std() + 1e-6)).astype(np.float32)
+
+
+def _vessel_layer(rng: np.random.Generator, height: int, width: int, count: int) -> Image:
+    """Opacity of branching vessels, each a smooth random walk that tapers."""
+    layer = np.zeros((height, width), np.float32)
+    unit = height / 256
+    for _ in range(count):
+        point = np.array([rng.uniform(0, width), rng.uniform(0, height)])
+        heading = rng.uniform(0, 2 * np.pi)
+        thickness = rng.uniform(2.0, 4.5) * unit
+        branches = [(point, heading, thickness, 60)]
+        while branches:
+            point, heading, thickness, steps = branches.pop()
+            for _ in range(steps):
+                heading += rng.normal(0, 0.16)
+                following = point + 7 * unit * np.array([np.cos(heading), np.sin(heading)])
+                start, end = np.round(point * 8).astype(int), np.round(following * 8).astype(int)
+                cv2.line(layer, start.tolist(), end.tolist(), 1.0, max(1, round(thickness)), cv2.LINE_AA, 3)
+                point, thickness = following, thickness * 0.99
+                if thickness > 1.6 * unit and rng.random() < 0.04:
+                    branches.append((point, heading + rng.choice([-1, 1]) * rng.uniform(0.4, 0.9), thickness * 0.6, 30))
+    return cv2.GaussianBlur(layer, (0, 0), 0.8 * unit)
+
+
+def render_tissue(style: TissueStyle, height: int, width: int, shift: tuple[float, float] = (0.0, 0.0)) -> Image:
+    """Render the surface of one sequence as the camera sees it after a drift of `shift` pixels.
+
+    Args:
+        style: what `sample_style` drew.
+        height, width: size in pixels.
+        shift: drift of the camera against the surface, in pixels (x, y); at most an eighth of the size each way.
+
+    Returns:
+        Float32 array (height, width, 3) in [0, 1].
+    """
+    surface = _render_surface(style, height, width)
+    window = np.array([[1, 0, -(width // 8) - shift[0]], [0, 1, -(height // 8) - shift[1]]], np.float32)
+    return cv2.warpAffine(surface, window, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+
+@lru_cache(maxsize=8)
+def _render_surface(style: TissueStyle, height: int, width: int) -> Image:
+    """The whole surface of a sequence: the view and an eighth more on every side."""
+    rng = np.random.default_rng(style.seed)
+    rows, columns = height + 2 * (height // 8), width + 2 * (width // 8)
+    relief = fractal_noise(rng, rows, columns, style.fold_scale, octaves=4, gain=0.45)
+    grain = fractal_noise(rng, rows, columns, 40, octaves=2)
+    blotches = fractal_noise(rng, rows, columns, 3, octaves=3)
+    vessels = _vessel_layer(rng, rows, columns, style.vessels)
+    slope_x = cv2.Sobel(relief, cv2.CV_32F, 1, 0, ksize=5) * width / 9000
+    slope_y = cv2.Sobel(relief, cv2.CV_32F, 0, 1, ksize=5) * width / 9000
+    facing = 1 / np.sqrt(1 + slope_x**2 + slope_y**2)
+
+    image = np.array(style.surface, np.float32) * (1 + 0.10 * blotches + 0.035 * grain)[..., None]
+    image[..., 1:] *= (1 - 0.05 * blotches)[..., None]
+    image *= (0.45 + 0.55 * facing + 0.10 * np.tanh(relief))[..., None]
+    blood = np.array([0.42, 0.10, 0.12], np.float32)
+    image += (0.55 * vessels)[..., None] * (blood - image)
+    # Wet tissue mirrors the lamp where its surface faces it.
+    shine = np.clip(relief * 0.5 + grain * 0.35 - 1.05 + 0.2 * facing, 0, None) * style.wetness
+    image += cv2.GaussianBlur(shine, (0, 0), height / 256)[..., None]
+    return np.clip(image, 0, 1).astype(np.float32)
+
+
+def endoscope_light(image: Image) -> Image:
+    """Darken towards the corners, as a lamp beside the lens does."""
+    height, width = image.shape[:2]
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    falloff = 1.08 - 0.42 * (x**2 + y**2) ** 0.9 / 2**0.9 - 0.10 * (x**2 + y**2)
+    return np.clip(image * falloff[..., None], 0, 1).astype(np.float32)

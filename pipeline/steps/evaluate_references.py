@@ -1,0 +1,42 @@
+"""Score answers that need no model: the majority activity, the all-background mask, the activity told from the truth."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import numpy as np
+
+from pipeline.datasets.kinds import GENERALISATION, KINDS
+from pipeline.datasets.load import load_part, read_manifest
+from pipeline.files import write_json
+from pipeline.layout import reference_file
+from pipeline.measure import PROTOCOL, measure
+from pipeline.study import Study
+
+
+def evaluate_references(study: Study, dataset: str) -> None:
+    """Write references/<dataset>.json: the scores of each reference on the dataset's test part.
+
+    Majorities are those of the training part; a dataset without one takes that of the dataset its cells train on.
+    """
+    labels = KINDS[dataset].labels
+    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
+    answers: dict[str, tuple[np.ndarray | None, np.ndarray | None]] = {"all_background": (None, np.zeros_like(part.masks))}
+    if labels.activities:
+        base = read_manifest(study.dataset_folder(GENERALISATION.get(dataset, dataset)))
+        training = [row for row in base if row["split"] == "train"]
+        by_instruments: dict[frozenset[str], Counter[str]] = defaultdict(Counter)
+        for row in training:
+            by_instruments[_instruments(row)][row["activity"]] += 1
+        majority = Counter(row["activity"] for row in training).most_common(1)[0][0]
+        tests = [row for row in read_manifest(study.dataset_folder(dataset)) if row["split"] == "test"]
+        told = [by_instruments[_instruments(row)].most_common(1) or [(majority, 0)] for row in tests]
+        index = {name: position for position, name in enumerate(labels.activities)}
+        answers["majority_activity"] = (np.full(len(tests), index[majority]), None)
+        answers["activity_from_instruments"] = (np.array([index[best[0][0]] for best in told]), None)
+    scores = {name: measure(part, part.masks, labels, *answer).scores for name, answer in answers.items()}
+    write_json(reference_file(study, dataset), {"protocol": PROTOCOL, "references": scores})
+
+
+def _instruments(row: dict[str, str]) -> frozenset[str]:
+    return frozenset(filter(None, row["instruments"].split(";")))

@@ -1,0 +1,33 @@
+"""Generate one raw tree of a study."""
+
+from __future__ import annotations
+
+from pipeline.errors import InputError
+from pipeline.files import whole_folder, write_json
+from pipeline.layout import generated_mark, generated_trees
+from pipeline.sources.synthetic.endovis2017_tree import generate_endovis2017
+from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
+from pipeline.sources.synthetic.esd_tree import generate_esd
+from pipeline.study import Study
+
+
+def generate_raw(study: Study, tree: str) -> None:
+    """Generate the raw tree `tree` (endovis2018, endovis2017 or esd) whole, in place of what is there.
+
+    Raises:
+        InputError: if the study generates no such tree.
+    """
+    roots = generated_trees(study)
+    if study.generated is None or tree not in roots:
+        raise InputError(f"study {study.name!r} generates no tree {tree!r}; its trees: {', '.join(roots) or 'none'}.")
+    settings = study.generated
+    height, width, seed = settings["height"], settings["width"], settings["seed"]
+    with whole_folder(roots[tree]) as partial:
+        if tree == "endovis2018":
+            generate_endovis2018(partial, settings["endovis2018_frames"], height, width, seed, settings["activity_floor"])
+        elif tree == "endovis2017":
+            # Raw frames of 2017 are 16:9, border included.
+            generate_endovis2017(partial, round(width * 9 / 16), width, seed + 1, settings["endovis2017_every"])
+        else:
+            generate_esd(partial, settings["esd_frames"], height, width, seed + 2)
+        write_json(generated_mark(partial), {"tree": tree, "synthetic": True, **settings})

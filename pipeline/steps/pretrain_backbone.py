@@ -1,0 +1,65 @@
+"""Pretrain a small ViT on generated scenes: the demo's stand-in for DINOv2, since its first run reaches no model hub."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import torch
+from safetensors.torch import save_file
+
+from endoarss.data import LabelledImages
+from endoarss.models import build_model
+from endoarss.settings import ModelSettings
+from endoarss.training import TrainingSettings, seed_everything, train
+from pipeline.errors import InputError
+from pipeline.files import whole_file
+from pipeline.provenance import choose_device, software
+from pipeline.sources.synthetic.pretraining import ACTIVITIES, CLASSES, generate_scenes
+from pipeline.study import Study
+
+
+def pretrain_backbone(study: Study) -> None:
+    """Train the ViT in full on activities and masks of scenes that no dataset contains, and save it alone.
+
+    Raises:
+        InputError: if the study has no pretraining.
+    """
+    path, given = study.pretrained_file(), study.settings.get("pretraining")
+    if path is None or given is None:
+        raise InputError(f"study {study.name!r} has no pretraining.")
+    size, backbone = study.settings["input_size"], study.settings["backbones"][given["backbone"]]
+    images, masks, activities = generate_scenes(given["scenes"], size, given["seed"])
+    seed_everything(given["seed"])
+    model = build_model(
+        ModelSettings.from_dict(
+            {
+                "backbone": "dinov2",  # the plain ViT, whatever stands in front of it later
+                "architecture": "hps",
+                "classes": CLASSES,
+                "activities": ACTIVITIES,
+                "input_size": size,
+                "backbone_settings": {
+                    "model": backbone["model"],
+                    "arguments": backbone["arguments"],
+                    "weights": {"source": "none"},
+                },
+                "heads": {"segmentation_channels": 64, "activity_channels": 64, "atrous_rates": ()},
+            }
+        )
+    )
+    started = time.perf_counter()
+    training = TrainingSettings(given["epochs"], given["learning_rate"], 16, seed=given["seed"])
+    history = train(model, LabelledImages(images, masks, activities), training, choose_device(), "pretrain")
+    provenance = {
+        "synthetic": True,
+        "pretraining": given,
+        "input_size": size,
+        "last_epoch": history[-1],
+        "seconds": round(time.perf_counter() - started, 1),
+        **software(),
+    }
+    vit = model.backbone.encoders[0].vit
+    state = {name: tensor.cpu().contiguous() for name, tensor in vit.state_dict().items()}  # type: ignore[union-attr, operator]
+    with whole_file(path) as partial:
+        save_file(state, partial, metadata={"provenance": json.dumps(provenance, sort_keys=True)})

@@ -1,0 +1,104 @@
+"""Train one cell, evaluate it on its datasets, and write everything: one process, for imports cost seconds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from typing import Any
+
+import numpy as np
+
+from endoarss.checkpoints import save_checkpoint
+from endoarss.data import LabelledImages
+from endoarss.models import MultiTaskModel, build_model
+from endoarss.prediction import predict
+from endoarss.training import TrainingSettings, seed_everything, train
+from pipeline.datasets.kinds import KINDS
+from pipeline.datasets.load import load_part
+from pipeline.files import sha256_of, whole_file, write_json, write_text
+from pipeline.measure import PROTOCOL, measure
+from pipeline.provenance import choose_device, software
+from pipeline.study import Cell, Study
+
+
+def train_cell(study: Study, cell: Cell) -> None:
+    """Write the cell's checkpoint, history, provenance and evaluations.
+
+    Raises:
+        InputError: if a dataset is not built. SettingsError: if the model cannot be built.
+        TrainingError: if a loss is not finite.
+    """
+    device, folder = choose_device(), study.cell_folder(cell)
+    weights = study.weights_file(cell.backbone)
+    weights_sha256 = sha256_of(weights) if weights is not None and weights.is_file() else ""
+    dataset = study.dataset_folder(cell.dataset)
+    part = load_part(dataset, "train", study.settings["input_size"])
+    seed_everything(cell.seed)
+    model = build_model(study.model_settings(cell, weights_sha256))
+    schedule = study.schedule(cell.dataset, cell.backbone)
+    settings = TrainingSettings(
+        epochs=schedule["epochs"],
+        learning_rate=schedule["learning_rate"],
+        batch_size=study.settings["training"]["batch_size"],
+        weighting=cell.weighting,
+        weighting_settings=dict(study.settings["weightings"].get(cell.weighting, {})),
+        seed=cell.seed,
+    )
+    started = time.perf_counter()
+    data = LabelledImages(part.images, part.masks, part.activities)
+    history = train(model, data, settings, device, label=cell.id)
+    trained, total = model.count_parameters()
+    provenance = {
+        "cell": cell.id,
+        "study": study.name,
+        "study_sha256": study.digest(),
+        "settings": study.cell_settings(cell),
+        "synthetic": study.synthetic,
+        "manifest_sha256": sha256_of(dataset / "manifest.csv"),
+        "weights": {"source": model.settings.backbone_settings.weights.source, "sha256": weights_sha256},
+        "pretrained_on_synthetic": weights is not None and weights == study.pretrained_file(),
+        "parameters": {"trained": trained, "total": total},
+        "training_images": len(part.frame_ids),
+        "seed": cell.seed,
+        "select_on": study.settings["training"]["select_on"],
+        "seconds": round(time.perf_counter() - started, 1),
+        **software(),
+    }
+    with whole_file(folder / "model.safetensors") as partial:
+        save_checkpoint(model, partial, provenance)
+    _write_history(study, cell, history)
+    for evaluated in study.evaluated_on(cell.dataset):
+        evaluate_cell(study, cell, model, evaluated)
+    write_json(folder / "provenance.json", {**provenance, "checkpoint_sha256": sha256_of(folder / "model.safetensors")})
+
+
+def evaluate_cell(study: Study, cell: Cell, model: MultiTaskModel, dataset: str) -> None:
+    """Write eval/<dataset>/{metrics.json,per_image.parquet,masks.npz} of a trained cell."""
+    folder = study.cell_folder(cell) / "eval" / dataset
+    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
+    predictions = predict(model, part.images, choose_device())
+    activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)
+    measured = measure(part, part.masks, KINDS[dataset].labels, activity, predictions.masks)
+    with whole_file(folder / "per_image.parquet") as partial:
+        measured.per_image.to_parquet(partial, index=False)
+    with whole_file(folder / "masks.npz") as partial, partial.open("wb") as stream:
+        masks = np.empty((0, 0, 0), np.uint8) if predictions.masks is None else predictions.masks
+        np.savez_compressed(stream, frame_id=np.array(part.frame_ids), masks=masks)
+    write_json(folder / "metrics.json", {"protocol": PROTOCOL, "scores": measured.scores})
+
+
+def _write_history(study: Study, cell: Cell, history: list[dict[str, float]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in history)
+    write_text(study.cell_folder(cell) / "history.csv", text.getvalue())
+
+
+def read_provenance(study: Study, cell: Cell) -> dict[str, Any]:
+    """The provenance of a trained cell."""
+    path = study.cell_folder(cell) / "provenance.json"
+    provenance: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return provenance

@@ -1,0 +1,354 @@
+"""A study: read, validated at the edge, then plain typed Python. The list of cells is computed here and nowhere else.
+
+Importing this module imports no torch, for it is read at every plan.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from corruptions.catalogue import CORRUPTIONS, SEVERITIES
+from endoarss.errors import SettingsError
+from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS, add_module
+from endoarss.settings import ModelSettings
+from pipeline.datasets.kinds import GENERALISATION, KINDS, TEST_SEQUENCES, WHERE_TO_ASK
+from pipeline.errors import InputError
+from pipeline.files import digest
+
+SCHEMA = Path(__file__).parent / "schemas" / "study.schema.json"
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One training: a dataset, a model, a weighting, and the variant (rank and seed)."""
+
+    dataset: str
+    backbone: str
+    architecture: str
+    weighting: str
+    rank: int
+    seed: int
+
+    @property
+    def variant(self) -> str:
+        """Rank and seed, e.g. r4-s0."""
+        return f"r{self.rank}-s{self.seed}"
+
+    @property
+    def id(self) -> str:
+        """<dataset>/<backbone>/<architecture>/<weighting>/<variant>: stable, and the cell's folder below cells/."""
+        return f"{self.dataset}/{self.backbone}/{self.architecture}/{self.weighting}/{self.variant}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A validated study with every default filled in. `settings` is the whole of it, as the schema describes."""
+
+    settings: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return str(self.settings["study"])
+
+    @property
+    def generated(self) -> Mapping[str, Any] | None:
+        """How raw trees are generated; None for real ones."""
+        generated: Mapping[str, Any] | None = self.settings["raw"].get("generate")
+        return generated
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the data is generated."""
+        return self.generated is not None
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The kinds of dataset in the study."""
+        return tuple(self.settings["datasets"])
+
+    @property
+    def results(self) -> Path:
+        """results/<study>."""
+        return Path("results") / self.name
+
+    def raw_roots(self) -> dict[str, Path]:
+        """Where each raw tree is, by source name; of real ones those that are given."""
+        if self.generated is not None:
+            root = Path("data/raw") / self.generated["name"]
+            folders = {"vqla2018": "endovis2018", "vqla2017": "endovis2017"}
+            return {source: root / folders.get(source, source) for source in WHERE_TO_ASK}
+        return {s: Path(_expand(p)) for s, p in self.settings["raw"].items() if s in WHERE_TO_ASK}
+
+    def dataset_folder(self, dataset: str) -> Path:
+        """data/datasets/<kind>, for generated trees with their name at the end: real and generated never mix."""
+        suffix = f"-{self.generated['name']}" if self.generated is not None else ""
+        return Path("data/datasets") / f"{dataset}{suffix}"
+
+    def dataset_settings(self, dataset: str) -> dict[str, Any]:
+        """All that decides what a built dataset holds, besides the raw tree and the code."""
+        given = dict(self.settings["datasets"][dataset])
+        given.setdefault("split", KINDS[dataset].splits[0])
+        if given["split"] == "by_sequence":
+            given.setdefault("test", list(TEST_SEQUENCES.get(dataset, ())))
+        scheme = self.settings["raw"].get("endovis2018_scheme", "detect")
+        return {**given, "kind": dataset, "scheme": scheme, "generate": self.generated}
+
+    def cells(self) -> tuple[Cell, ...]:
+        """All trainings, each once, in the order of the study."""
+        rank, seeds = self.settings["lora"]["rank"], self.settings["seeds"]
+        found: dict[Cell, None] = {}
+        for block in self.settings["cells"]:
+            names = product(block["datasets"], block["backbones"], block["architectures"], block["weightings"], seeds)
+            for dataset, backbone, architecture, weighting, seed in names:
+                found[Cell(dataset, backbone, architecture, weighting, rank, seed)] = None
+        return tuple(found)
+
+    def cell(self, cell_id: str) -> Cell:
+        """The cell with this id.
+
+        Raises:
+            InputError: if the study has none, with those it has.
+        """
+        for cell in self.cells():
+            if cell.id == cell_id:
+                return cell
+        known = "\n  ".join(cell.id for cell in self.cells())
+        raise InputError(f"study {self.name!r} has no cell {cell_id!r}; its cells are\n  {known}")
+
+    def cell_folder(self, cell: Cell) -> Path:
+        """Where a training is kept."""
+        return self.results / "cells" / cell.id
+
+    def evaluated_on(self, dataset: str) -> tuple[str, ...]:
+        """The datasets a cell trained on `dataset` is tested on: its own, and those made to test how it generalises."""
+        return (dataset, *(gen for gen, base in GENERALISATION.items() if base == dataset and gen in self.datasets))
+
+    def robustness_cells(self) -> tuple[Cell, ...]:
+        """The cells whose robustness is evaluated."""
+        patterns = self.settings.get("robustness", {}).get("cells", ())
+        return tuple(
+            cell
+            for cell in self.cells()
+            if any(all(getattr(cell, key) == value for key, value in pattern.items()) for pattern in patterns)
+        )
+
+    def weights_file(self, backbone: str) -> Path | None:
+        """The file a backbone's weights come from, if they come from one."""
+        weights = self.settings["backbones"][backbone]["weights"]
+        return Path(_expand(weights["file"])) if isinstance(weights, Mapping) else None
+
+    def pretrained_file(self) -> Path | None:
+        """Where the study's own pretraining saves its backbone."""
+        pretraining = self.settings.get("pretraining")
+        return Path("data/weights") / f"{pretraining['name']}.safetensors" if pretraining else None
+
+    def schedule(self, dataset: str, backbone: str) -> Mapping[str, Any]:
+        """Epochs and learning rate of a training."""
+        schedules = self.settings["training"]["schedules"]
+        schedule: Mapping[str, Any] = schedules.get(f"{dataset}/{backbone}", schedules.get(dataset))
+        return schedule
+
+    def cell_settings(self, cell: Cell) -> dict[str, Any]:
+        """All that decides what a training gives, besides data, weights and code. A change in it trains the cell again."""
+        settings = self.settings
+        backbone = {k: v for k, v in settings["backbones"][cell.backbone].items() if k != "label"}
+        return {
+            "cell": cell.id,
+            "input_size": settings["input_size"],
+            "backbone": backbone,
+            "lora": settings["lora"],
+            "heads": settings["heads"],
+            "architecture": settings["architectures"].get(cell.architecture, {}),
+            "weighting": settings["weightings"].get(cell.weighting, {}),
+            "batch_size": settings["training"]["batch_size"],
+            "select_on": settings["training"]["select_on"],
+            "schedule": self.schedule(cell.dataset, cell.backbone),
+            "evaluated_on": [str(self.dataset_folder(dataset)) for dataset in self.evaluated_on(cell.dataset)],
+        }
+
+    def model_settings(self, cell: Cell, weights_sha256: str = "") -> ModelSettings:
+        """The settings of a cell's model."""
+        given = self.settings["backbones"][cell.backbone]
+        file = self.weights_file(cell.backbone)
+        weights = {"source": "file", "path": str(file), "sha256": weights_sha256} if file else {"source": given["weights"]}
+        labels = KINDS[cell.dataset].labels
+        lora = self.settings["lora"]
+        return ModelSettings.from_dict(
+            {
+                "backbone": cell.backbone,
+                "architecture": cell.architecture,
+                "classes": labels.classes,
+                "activities": labels.activities,
+                "input_size": self.settings["input_size"],
+                "backbone_settings": {
+                    "model": given["model"],
+                    "arguments": given["arguments"],
+                    "weights": weights,
+                    "output_stride": given["output_stride"],
+                    "lora_rank": cell.rank,
+                    "lora_alpha": lora["alpha"],
+                    "sma_width": given["sma_width"],
+                },
+                "architecture_settings": self.settings["architectures"].get(cell.architecture, {}),
+                "heads": {
+                    "segmentation_channels": self.settings["heads"]["segmentation_channels"],
+                    "activity_channels": self.settings["heads"]["activity_channels"],
+                    "atrous_rates": self.settings["heads"].get("atrous_rates", ()),
+                },
+            }
+        )
+
+    def digest(self) -> str:
+        """Hex SHA-256 of the whole study."""
+        return digest(self.settings)
+
+
+def load_study(path: Path) -> Study:
+    """Read a study's YAML (or JSON) file.
+
+    Raises:
+        InputError: naming file, key, value and what is allowed.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such study. Kept studies are in studies/.") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML. {error}") from None
+    try:
+        return make_study(settings)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def make_study(settings: Any) -> Study:
+    """Validate settings against the schema and the known names, and fill in defaults.
+
+    Raises:
+        InputError: naming key, value and what is allowed.
+    """
+    schema = _schema()
+    settings = json.loads(json.dumps(settings))  # a copy, and plain types alone
+    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(settings), key=lambda e: list(map(str, e.path)))
+    if errors:
+        raise InputError(_explain(jsonschema.exceptions.best_match(errors) or errors[0]))
+    _fill_defaults(settings, schema)
+    study = Study(settings)
+    try:
+        for module in settings["components"]:
+            add_module(module)
+        _check_names(study)
+    except SettingsError as error:
+        raise InputError(str(error)) from None
+    return study
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    return schema
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    key = ".".join(str(part) for part in error.absolute_path) or "the study"
+    if error.validator == "additionalProperties":
+        known = ", ".join(error.schema.get("properties", {}))
+        return f"{key}: {error.message}. Known keys: {known}."
+    if error.validator == "required":
+        return f"{key}: {error.message}."
+    allowed = {k: error.schema[k] for k in ("type", "enum", "pattern", "minimum", "maximum", "oneOf") if k in error.schema}
+    return f"{key}: {error.instance!r} is not allowed; {error.message}. Allowed: {json.dumps(allowed)}."
+
+
+def _fill_defaults(value: Any, schema: Mapping[str, Any]) -> None:
+    if isinstance(value, dict):
+        for key, part in schema.get("properties", {}).items():
+            if "default" in part:
+                value.setdefault(key, json.loads(json.dumps(part["default"])))
+            if key in value:
+                _fill_defaults(value[key], part)
+        extra = schema.get("additionalProperties")
+        if isinstance(extra, Mapping):
+            for key in value:
+                _fill_defaults(value[key], extra)
+    elif isinstance(value, list) and "items" in schema:
+        for item in value:
+            _fill_defaults(item, schema["items"])
+
+
+def _expand(text: str) -> str:
+    """Fill in ${NAME} from the environment."""
+
+    def fill(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise InputError(f"raw: {text!r} names the environment variable {match[1]}, which is not set.")
+        return os.environ[match[1]]
+
+    return re.sub(r"\$\{(\w+)\}", fill, text)
+
+
+def _choose(key: str, name: str, known: Any) -> None:
+    if name not in known:
+        raise InputError(f"{key}: unknown name {name!r}; known: {', '.join(map(str, known))}.")
+
+
+def _check_names(study: Study) -> None:
+    settings = study.settings
+    for dataset, given in settings["datasets"].items():
+        _choose("datasets", dataset, KINDS)
+        if "split" in given:
+            _choose(f"datasets.{dataset}.split", given["split"], KINDS[dataset].splits)
+        if study.generated is None:
+            for source in KINDS[dataset].sources:
+                if source not in settings["raw"]:
+                    raise InputError(
+                        f"raw: {source} is missing, which the dataset {dataset} is built from. Give the folder of the raw "
+                        f"tree; ask for it at {WHERE_TO_ASK[source]}."
+                    )
+        if study.dataset_settings(dataset)["split"] == "by_sequence" and not study.dataset_settings(dataset)["test"]:
+            raise InputError(f"datasets.{dataset}.test: missing; by_sequence asks for the names of the test sequences.")
+    for name in settings["backbones"]:
+        BACKBONES.check(name)
+    for name in settings["architectures"]:
+        ARCHITECTURES.check(name)
+    for name in settings["weightings"]:
+        WEIGHTINGS.check(name)
+    for index, block in enumerate(settings["cells"]):
+        key = f"cells.{index}"
+        for dataset in block["datasets"]:
+            trainable = [name for name in study.datasets if name not in GENERALISATION]
+            _choose(f"{key}.datasets", dataset, trainable)
+            for backbone in block["backbones"]:
+                BACKBONES.check(backbone)
+                _choose(f"{key}.backbones", backbone, settings["backbones"])
+                if study.schedule(dataset, backbone) is None:
+                    raise InputError(f"training.schedules: nothing for the dataset {dataset!r}, which has cells.")
+        for architecture in block["architectures"]:
+            ARCHITECTURES.check(architecture)
+        for weighting in block["weightings"]:
+            WEIGHTINGS.check(weighting)
+    robustness = settings.get("robustness")
+    if robustness:
+        robustness.setdefault("corruptions", list(CORRUPTIONS))
+        for name in robustness["corruptions"]:
+            _choose("robustness.corruptions", name, CORRUPTIONS)
+        for severity in robustness["severities"]:
+            _choose("robustness.severities", severity, SEVERITIES)
+        for pattern in robustness["cells"]:
+            if not any(all(getattr(cell, k) == v for k, v in pattern.items()) for cell in study.cells()):
+                raise InputError(f"robustness.cells: no cell of the study matches {json.dumps(pattern)}.")
+    pretraining = settings.get("pretraining")
+    if pretraining:
+        _choose("pretraining.backbone", pretraining["backbone"], settings["backbones"])

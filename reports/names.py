@@ -1,0 +1,51 @@
+"""Names of tables, columns and metrics as readers see them."""
+
+from __future__ import annotations
+
+TABLE_DATASETS = "table1_datasets"
+TABLE_ROBUSTNESS = "table7_robustness"
+_TABLE_OF_DATASET = {
+    "mtlesd": "table2_mtlesd",
+    "mtlendovis": "table3_mtlendovis",
+    "mtlendovis_gen": "table4_mtlendovis_gen",
+}
+
+# Columns of the tables of one dataset, by metric of the long result table.
+HEADLINE = {
+    "accuracy": "Accuracy (%)",
+    "macro_f1": "Macro F1 (%)",
+    "miou": "mIoU (%)",
+    "dice": "Dice (%)",
+    "miou_foreground": "mIoU fg (%)",
+    "dice_foreground": "Dice fg (%)",
+}
+ARCHITECTURES = {
+    "hps": "HPS",
+    "mmoe": "MMoE",
+    "tesla": "TESLA",
+    "dselect_k": "DSelect-k",
+    "single_activity": "Classification only",
+    "single_segmentation": "Segmentation only",
+}
+WEIGHTINGS = {"equal": "Equal", "stch": "STCH", "db_mtl": "DB-MTL", "moco": "MoCo", "aligned_mtl": "Aligned-MTL"}
+REFERENCES = {
+    "majority_activity": "Majority activity",
+    "all_background": "All background",
+    "activity_from_instruments": "Activity from true instruments",
+}
+REFERENCE_BACKBONE = "reference"
+
+
+def table_of_dataset(dataset: str) -> str:
+    """The table a dataset's results stand in."""
+    return _TABLE_OF_DATASET.get(dataset, f"table_{dataset}")
+
+
+def architecture_label(name: str) -> str:
+    """An architecture or reference as readers know it."""
+    return ARCHITECTURES.get(name, REFERENCES.get(name, name))
+
+
+def weighting_label(name: str) -> str:
+    """A weighting as readers know it."""
+    return WEIGHTINGS.get(name, name)

@@ -1,0 +1,68 @@
+"""The long result table: one row a measurement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = (
+    "study",
+    "dataset",
+    "split",
+    "backbone",
+    "backbone_label",
+    "architecture",
+    "weighting",
+    "weights_source",
+    "weights_sha256",
+    "variant",
+    "merger",
+    "surgery",
+    "seed",
+    "select_on",
+    "synthetic",
+    "eval_dataset",
+    "eval_split",
+    "corruption",
+    "severity",
+    "mask_warped",
+    "resolution",
+    "protocol",
+    "metric",
+    "class",
+    "value",
+    "n",
+)
+CELL = ["backbone_label", "architecture", "weighting"]
+CLEAN = ""
+
+
+class ResultsError(ValueError):
+    """A result table that cannot be reported; says which file and why."""
+
+
+def read_results(path: Path) -> pd.DataFrame:
+    """Read results.parquet.
+
+    Raises:
+        ResultsError: if it lacks a column or mixes protocols.
+    """
+    results = pd.read_parquet(path)
+    missing = [column for column in COLUMNS if column not in results.columns]
+    if missing:
+        raise ResultsError(f"{path}: lacks the column(s) {', '.join(missing)}.")
+    if results["protocol"].nunique() > 1:
+        raise ResultsError(f"{path}: mixes the protocols {', '.join(sorted(results['protocol'].unique()))}; expected one.")
+    return results
+
+
+def clean_scores(results: pd.DataFrame, eval_dataset: str) -> pd.DataFrame:
+    """Rows of one evaluated dataset without corruption, whole-dataset metrics alone."""
+    chosen = (results["eval_dataset"] == eval_dataset) & (results["corruption"] == CLEAN) & (results["class"] == "")
+    return results[chosen]
+
+
+def corrupted_scores(results: pd.DataFrame) -> pd.DataFrame:
+    """Rows under corruption, masks moved along where pixels move, whole-dataset metrics alone."""
+    return results[(results["corruption"] != CLEAN) & results["mask_warped"] & (results["class"] == "")]

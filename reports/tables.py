@@ -1,0 +1,138 @@
+"""Tables as data frames, CSV and LaTeX (booktabs)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reports.names import HEADLINE, REFERENCE_BACKBONE, architecture_label, weighting_label
+from reports.results import CELL, clean_scores, corrupted_scores
+
+
+def table_datasets(cards: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Table I: what each dataset holds, from the dataset cards, one row a dataset."""
+    rows = []
+    for card in cards:
+        parts = card["frames_by_split"]
+        rows.append(
+            {
+                "Dataset": card["title"],
+                "Activities": len(card["activities"]),
+                "Classes": len(card["classes"]) - 1,
+                "Frames": card["frames"],
+                "Train": parts.get("train", 0),
+                "Test": parts.get("test", 0),
+                "Synthetic": "yes" if card["synthetic"] else "no",
+            }
+        )
+    return pd.DataFrame(rows).set_index("Dataset")
+
+
+def table_of_scores(results: pd.DataFrame, eval_dataset: str, order: Sequence[str]) -> pd.DataFrame:
+    """Tables II to IV: scores of every cell on one dataset, in percent; over seeds the mean (and deviation, where several).
+
+    Args:
+        results: the long table. eval_dataset: whose scores. order: backbone labels in the order of the study.
+
+    Returns:
+        Indexed by backbone, architecture, weighting; columns of `HEADLINE` that were measured; references come last.
+    """
+    chosen = clean_scores(results, eval_dataset)
+    chosen = chosen[chosen["metric"].isin(list(HEADLINE))]
+    seeds = chosen.groupby([*CELL, "metric"], sort=False)["value"].agg(["mean", "std", "count"]) * [100, 100, 1]
+    wide = seeds["mean"].unstack("metric").reindex(columns=[m for m in HEADLINE if m in set(chosen["metric"])])
+    if (seeds["count"] > 1).any():
+        deviations = seeds["std"].unstack("metric").reindex(columns=wide.columns)
+        deviations.columns = [f"{metric}_std" for metric in deviations.columns]
+        wide = wide.join(deviations)
+    labels = [*order, REFERENCE_BACKBONE]
+    position = {key: index for index, key in enumerate(wide.index)}
+    ranked = sorted(wide.index, key=lambda key: (labels.index(key[0]), key[0] == REFERENCE_BACKBONE, position[key]))
+    return wide.loc[ranked]
+
+
+def table_robustness(results: pd.DataFrame, categories: dict[str, Sequence[str]]) -> pd.DataFrame | None:
+    """Table VII: accuracy and mIoU of each evaluated cell under each corruption, mean over severities, in percent.
+
+    Rows by category and corruption, then the mean over corruptions and the clean score. None without such results.
+    """
+    corrupted = corrupted_scores(results)
+    corrupted = corrupted[corrupted["metric"].isin(["accuracy", "miou"])]
+    if corrupted.empty:
+        return None
+    keys = ["metric", "eval_dataset", *CELL]
+    by_corruption = corrupted.groupby([*keys, "corruption"], sort=False)["value"].mean().unstack("corruption") * 100
+    names = [name for group in categories.values() for name in group if name in by_corruption.columns]
+    table = by_corruption[names].T
+    table.index = pd.MultiIndex.from_tuples(
+        [(category, name) for category, group in categories.items() for name in group if name in names],
+        names=["category", "corruption"],
+    )
+    clean = results[(results["corruption"] == "") & (results["class"] == "") & results["metric"].isin(["accuracy", "miou"])]
+    clean_means = clean.groupby(keys, sort=False)["value"].mean() * 100
+    means = table.mean()
+    table.loc[("", "mean corrupted"), :] = means
+    table.loc[("", "clean"), :] = [clean_means.get(column, float("nan")) for column in table.columns]
+    return table
+
+
+def readable_scores(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of scores with names and heads as readers know them."""
+    shown = table.copy()
+    shown.index = pd.MultiIndex.from_tuples(
+        [
+            ("Reference" if backbone == REFERENCE_BACKBONE else backbone, architecture_label(a), weighting_label(w) or "-")
+            for backbone, a, w in shown.index
+        ],
+        names=["Backbone", "Architecture", "Weighting"],
+    )
+    heads = {**HEADLINE, **{f"{metric}_std": f"± {head}" for metric, head in HEADLINE.items()}}
+    return shown.rename(columns=heads)
+
+
+def readable_robustness(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
+    """Table VII with one head a model: metric, dataset, model."""
+    shown = table.copy()
+    metrics = {"accuracy": "Accuracy (%)", "miou": "mIoU (%)"}
+    shown.columns = pd.MultiIndex.from_tuples(
+        [
+            (metrics[metric], titles.get(dataset, dataset), f"{backbone} {architecture_label(a)} {weighting_label(w)}")
+            for metric, dataset, backbone, a, w in shown.columns
+        ],
+        names=["", "", ""],
+    )
+    return shown
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV with four decimals."""
+    path.write_text(table.to_csv(float_format="%.4f", lineterminator="\n"), encoding="utf-8", newline="\n")
+
+
+def to_latex(table: pd.DataFrame, caption: str, label: str, highlight: bool) -> str:
+    """A table as LaTeX with booktabs rules.
+
+    Args:
+        table: what `readable_scores` or the like give. caption: names study, data, protocol and seeds.
+        label: for references. highlight: whether the best of each column is bold (reference rows do not compete).
+    """
+    style = table.style.format(precision=2, na_rep="--", escape="latex")
+    style = style.format_index(escape="latex", axis=0).format_index(escape="latex", axis=1)
+    if highlight:
+        rivals = [row for row in table.index if row[0] != "Reference"]
+        columns = [column for column in table.columns if not str(column).startswith("±")]
+        style = style.highlight_max(subset=(rivals, columns), props="textbf:--rwrap;")
+    text = style.to_latex(
+        hrules=True, multirow_align="naive", sparse_index=False, caption=_escape(caption), label=label, position="htbp",
+        position_float="centering", multicol_align="c",
+    )
+    return text.replace("±", r"$\pm$")
+
+
+def _escape(text: str) -> str:
+    for character in "&%$#_":
+        text = text.replace(character, f"\\{character}")
+    return text
