@@ -27,9 +27,9 @@ localrules:
 
 
 rule all:
+    default_target: True
     input:
         layout.report_file(study),
         layout.table_files(study),
         layout.figure_files(study),
         layout.results_file(study),
-    default_target: True

@@ -24,7 +24,9 @@ def enlarge(field: Field, height: int, width: int) -> Field:
     return cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def fractal_noise(rng: np.random.Generator, height: int, width: int, cells: int, octaves: int, gain: float = 0.5) -> Field:
+def fractal_noise(
+    rng: np.random.Generator, height: int, width: int, cells: int, octaves: int, gain: float = 0.5
+) -> Field:
     """Sum of smooth noises with `cells`, 2 `cells`, ... bumps a side: zero mean, unit deviation, float32 (H, W).
 
     The lattices do not depend on the size, so that two resolutions of one image get the same field.

@@ -41,7 +41,9 @@ def read_header(path: Path) -> dict[str, Any]:
     except SafetensorError as error:
         raise SettingsError(f"{path}: not a whole safetensors file ({error}).") from None
     if _KEY not in metadata:
-        raise SettingsError(f"{path}: holds weights but not what model they belong to; expected a checkpoint of `train`.")
+        raise SettingsError(
+            f"{path}: holds weights but not what model they belong to; expected a checkpoint of `train`."
+        )
     return json.loads(metadata[_KEY])
 
 

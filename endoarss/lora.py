@@ -136,6 +136,8 @@ class StreamBatchNorm2d(nn.Module):
         self.weight, self.bias = base.weight, base.bias
         self.eps, self.momentum = base.eps, base.momentum if base.momentum is not None else 0.1
         assert base.running_mean is not None and base.running_var is not None
+        self.running_mean: Tensor
+        self.running_var: Tensor
         self.register_buffer("running_mean", base.running_mean.repeat(streams, 1))
         self.register_buffer("running_var", base.running_var.repeat(streams, 1))
 

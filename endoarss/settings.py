@@ -28,7 +28,9 @@ class WeightsSettings:
         if self.source not in ("hub", "file", "none"):
             raise SettingsError(f"weights: source {self.source!r}; expected hub, file or none.")
         if (self.source == "file") != bool(self.path):
-            raise SettingsError(f"weights: source {self.source!r} with path {self.path!r}; a path goes with file alone.")
+            raise SettingsError(
+                f"weights: source {self.source!r} with path {self.path!r}; a path goes with file alone."
+            )
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,9 @@ class SpatiallyAwareMultiScaleAttention(nn.Module):
         """(B, 3, H, W) -> the same shape; H and W are multiples of the patch."""
         height, breadth = x.shape[-2:]
         if height % self.patch or breadth % self.patch:
-            raise SettingsError(f"SMA: the input is {breadth}x{height}; expected sides that are multiples of {self.patch}.")
+            raise SettingsError(
+                f"SMA: the input is {breadth}x{height}; expected sides that are multiples of {self.patch}."
+            )
         patches = unfold_patches(self.expand(self.local(x)), self.patch)
         folded = fold_patches(self.attention(patches), self.patch, height, breadth)
         return x + self.gamma * self.merge(torch.cat([self.project(folded), x], dim=1))

@@ -120,9 +120,7 @@ def train(
     return history
 
 
-def _to_device(
-    data: LabelledImages, chosen: np.ndarray, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def _to_device(data: LabelledImages, chosen: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
     masks = torch.from_numpy(data.masks[chosen]).to(device, torch.int64)
     activities = None if data.activities is None else torch.from_numpy(data.activities[chosen]).to(device)
     return to_input(data.images[chosen], device), masks, activities

@@ -28,7 +28,9 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, run: Run, text: str, *arguments: str) -> None:
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--study", type=Path, default=Path("params.yaml"), help="study file (default: params.yaml)")
+        command.add_argument(
+            "--study", type=Path, default=Path("params.yaml"), help="study file (default: params.yaml)"
+        )
         for argument in arguments:
             command.add_argument(f"--{argument}", required=True)
         command.set_defaults(run=run)

@@ -61,7 +61,10 @@ def results_file(study: Study) -> Path:
 
 def table_files(study: Study) -> list[Path]:
     """All tables, CSV and LaTeX."""
-    names = [TABLE_DATASETS, *(table_of_dataset(dataset) for dataset in study.datasets if _is_evaluated(study, dataset))]
+    names = [
+        TABLE_DATASETS,
+        *(table_of_dataset(dataset) for dataset in study.datasets if _is_evaluated(study, dataset)),
+    ]
     if study.robustness_cells():
         names.append(TABLE_ROBUSTNESS)
     return [study.results / "tables" / f"{name}.{kind}" for name in names for kind in ("csv", "tex")]

@@ -1,19 +1,25 @@
-"""What a result came from: software, device, commit."""
+"""What a result came from: software, device, commit; and reading it back."""
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+from pipeline.study import Cell, Study
+
+if TYPE_CHECKING:
+    import torch
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "imagecorruptions-imaug", "pandas")
 
 
 def choose_device() -> torch.device:
     """The GPU where there is one, else the CPU with one thread: one and two threads give different bits."""
+    import torch
+
     if torch.cuda.is_available():
         return torch.device("cuda")
     torch.set_num_threads(1)
@@ -22,6 +28,8 @@ def choose_device() -> torch.device:
 
 def software() -> dict[str, Any]:
     """Versions of Python and of the packages that matter, the device's name, and the commit of the code."""
+    import torch
+
     device = choose_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()}), 1 thread"
     versions = {package: version(package) for package in _PACKAGES}
@@ -36,3 +44,10 @@ def _commit() -> dict[str, Any]:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": "unknown", "dirty": None}
+
+
+def read_provenance(study: Study, cell: Cell) -> dict[str, Any]:
+    """The provenance of a trained cell."""
+    path = study.cell_folder(cell) / "provenance.json"
+    provenance: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return provenance

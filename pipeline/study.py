@@ -182,7 +182,9 @@ class Study:
         """The settings of a cell's model."""
         given = self.settings["backbones"][cell.backbone]
         file = self.weights_file(cell.backbone)
-        weights = {"source": "file", "path": str(file), "sha256": weights_sha256} if file else {"source": given["weights"]}
+        weights = (
+            {"source": "file", "path": str(file), "sha256": weights_sha256} if file else {"source": given["weights"]}
+        )
         labels = KINDS[cell.dataset].labels
         lora = self.settings["lora"]
         return ModelSettings.from_dict(
@@ -263,12 +265,13 @@ def _schema() -> dict[str, Any]:
 
 def _explain(error: jsonschema.ValidationError) -> str:
     key = ".".join(str(part) for part in error.absolute_path) or "the study"
+    schema: Any = error.schema
     if error.validator == "additionalProperties":
-        known = ", ".join(error.schema.get("properties", {}))
+        known = ", ".join(schema.get("properties", {}))
         return f"{key}: {error.message}. Known keys: {known}."
     if error.validator == "required":
         return f"{key}: {error.message}."
-    allowed = {k: error.schema[k] for k in ("type", "enum", "pattern", "minimum", "maximum", "oneOf") if k in error.schema}
+    allowed = {k: schema[k] for k in ("type", "enum", "pattern", "minimum", "maximum", "oneOf") if k in schema}
     return f"{key}: {error.instance!r} is not allowed; {error.message}. Allowed: {json.dumps(allowed)}."
 
 

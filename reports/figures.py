@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -19,7 +20,13 @@ from reports.results import CELL, corrupted_scores
 
 _METRICS = {"accuracy": "Accuracy (%)", "miou": "mIoU (%)"}
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "endoarss", "pdf.fonttype": 42}
+_STYLE: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "endoarss",
+    "pdf.fonttype": 42,
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,9 @@ def _draw_gallery(figure: Figure, gallery: Gallery, columns: int, top: float, bo
     )
     for row in range(count):
         pictures = [("image", gallery.images[row])]
-        pictures += [(name, overlay(gallery.images[row], mask[row], gallery.palette)) for name, mask in gallery.masks.items()]
+        pictures += [
+            (name, overlay(gallery.images[row], mask[row], gallery.palette)) for name, mask in gallery.masks.items()
+        ]
         for column, (name, picture) in enumerate(pictures):
             axes = figure.add_subplot(grid[row, column])
             axes.imshow(picture, interpolation="nearest")
@@ -91,11 +100,17 @@ def _draw_gallery(figure: Figure, gallery: Gallery, columns: int, top: float, bo
             if column == 0:
                 axes.set_ylabel(gallery.notes[row], fontsize=6.5, labelpad=2)
     shown = sorted({int(i) for mask in gallery.masks.values() for i in np.unique(mask)} - {0})
-    patches = [Patch(color=np.asarray(gallery.palette[i]) / 255, label=gallery.classes[i]) for i in shown]
+    patches = [Patch(color="#{:02x}{:02x}{:02x}".format(*gallery.palette[i]), label=gallery.classes[i]) for i in shown]
     figure.text(0.04, top - 0.02 / figure.get_figheight(), gallery.title, fontsize=9, fontweight="bold", va="top")
     figure.legend(
-        handles=patches, ncols=max(1, len(patches)), loc="center", bbox_to_anchor=(0.5, bottom + 0.5 * foot),
-        fontsize=6.5, frameon=False, handlelength=1.0, columnspacing=1.0,
+        handles=patches,
+        ncols=max(1, len(patches)),
+        loc="center",
+        bbox_to_anchor=(0.5, bottom + 0.5 * foot),
+        fontsize=6.5,
+        frameon=False,
+        handlelength=1.0,
+        columnspacing=1.0,
     )
 
 
@@ -134,7 +149,8 @@ def draw_severity(results: pd.DataFrame, titles: dict[str, str], mark: str, png:
         handles, names = panels[-1].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=1, fontsize=8, frameon=False)
         count = corrupted["corruption"].nunique()
-        figure.suptitle(f"Mean over {count} corruptions. {mark}", fontsize=8, color="0.3")
+        names = ", ".join(titles.get(dataset, dataset) for dataset in cells["eval_dataset"].unique())
+        figure.suptitle(f"{names}: mean over {count} corruptions. {mark}", fontsize=8, color="0.3")
         _save(figure, png, pdf)
 
 

@@ -36,9 +36,9 @@ def figure_section(anchor: str, title: str, note: str, png: Path) -> Section:
 
 def to_html(table: pd.DataFrame) -> Markup:
     """A table as HTML, names escaped."""
-    style = table.style.format(precision=2, na_rep="–", escape="html")
+    style = table.style.format(precision=2, na_rep="-", escape="html")
     style = style.format_index(escape="html", axis=0).format_index(escape="html", axis=1)
-    return Markup(style.to_html(sparse_index=False, table_uuid="t"))  # noqa: S704 - cells and heads are escaped
+    return Markup(style.to_html(sparse_index=False, table_uuid="t"))
 
 
 def render_page(sections: Sequence[Section], provenance: pd.DataFrame, facts: dict[str, Any]) -> str:

@@ -53,7 +53,9 @@ def read_results(path: Path) -> pd.DataFrame:
     if missing:
         raise ResultsError(f"{path}: lacks the column(s) {', '.join(missing)}.")
     if results["protocol"].nunique() > 1:
-        raise ResultsError(f"{path}: mixes the protocols {', '.join(sorted(results['protocol'].unique()))}; expected one.")
+        raise ResultsError(
+            f"{path}: mixes the protocols {', '.join(sorted(results['protocol'].unique()))}; expected one."
+        )
     return results
 
 

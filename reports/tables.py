@@ -71,7 +71,9 @@ def table_robustness(results: pd.DataFrame, categories: dict[str, Sequence[str]]
         [(category, name) for category, group in categories.items() for name in group if name in names],
         names=["category", "corruption"],
     )
-    clean = results[(results["corruption"] == "") & (results["class"] == "") & results["metric"].isin(["accuracy", "miou"])]
+    clean = results[
+        (results["corruption"] == "") & (results["class"] == "") & results["metric"].isin(["accuracy", "miou"])
+    ]
     clean_means = clean.groupby(keys, sort=False)["value"].mean() * 100
     means = table.mean()
     table.loc[("", "mean corrupted"), :] = means
@@ -84,7 +86,11 @@ def readable_scores(table: pd.DataFrame) -> pd.DataFrame:
     shown = table.copy()
     shown.index = pd.MultiIndex.from_tuples(
         [
-            ("Reference" if backbone == REFERENCE_BACKBONE else backbone, architecture_label(a), weighting_label(w) or "-")
+            (
+                "Reference" if backbone == REFERENCE_BACKBONE else backbone,
+                architecture_label(a),
+                weighting_label(w) or "-",
+            )
             for backbone, a, w in shown.index
         ],
         names=["Backbone", "Architecture", "Weighting"],
@@ -126,8 +132,14 @@ def to_latex(table: pd.DataFrame, caption: str, label: str, highlight: bool) -> 
         columns = [column for column in table.columns if not str(column).startswith("±")]
         style = style.highlight_max(subset=(rivals, columns), props="textbf:--rwrap;")
     text = style.to_latex(
-        hrules=True, multirow_align="naive", sparse_index=False, caption=_escape(caption), label=label, position="htbp",
-        position_float="centering", multicol_align="c",
+        hrules=True,
+        multirow_align="naive",
+        sparse_index=False,
+        caption=_escape(caption),
+        label=label,
+        position="htbp",
+        position_float="centering",
+        multicol_align="c",
     )
     return text.replace("±", r"$\pm$")
 

@@ -43,7 +43,7 @@ class Backbone(nn.Module):
         return owned_parameters(self, stream)
 
 
-def create_timm_model(settings: BackboneSettings, **arguments: Any) -> nn.Module:
+def create_timm_model(settings: BackboneSettings, **arguments: Any) -> Any:
     """A timm model with the weights its settings ask for; never another kind silently.
 
     Raises:
@@ -72,7 +72,9 @@ def _load_file_strictly(model: nn.Module, settings: BackboneSettings) -> None:
     if settings.weights.sha256:
         found = file_sha256(path)
         if found != settings.weights.sha256:
-            raise SettingsError(f"{path}: sha256 {found}; expected {settings.weights.sha256}: another file than before.")
+            raise SettingsError(
+                f"{path}: sha256 {found}; expected {settings.weights.sha256}: another file than before."
+            )
     try:
         state = load_file(path)
     except Exception as error:  # safetensors raises its own class, which is not public

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
@@ -14,9 +16,9 @@ from endoarss.settings import BackboneSettings
 class ResNetEncoder(nn.Module):
     """The convolutional trunk, over one stream or over several that differ by their adapters."""
 
-    def __init__(self, resnet: nn.Module, streams: int) -> None:
+    def __init__(self, resnet: Any, streams: int) -> None:
         super().__init__()
-        self.resnet = resnet
+        self.resnet: Any = resnet
         self.streams = streams
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -32,7 +34,7 @@ def build_resnet(settings: BackboneSettings, input_size: int, streams: Streams) 
         settings: model and weights. input_size: side in pixels. streams: what the architecture asks for.
     """
 
-    def create() -> nn.Module:
+    def create() -> Any:
         return create_timm_model(settings, output_stride=settings.output_stride)
 
     experts = streams.count if streams.count > 1 and not streams.shared else 1
@@ -43,7 +45,7 @@ def build_resnet(settings: BackboneSettings, input_size: int, streams: Streams) 
             _separate_streams(resnet, settings, streams.count)
         encoders.append(ResNetEncoder(resnet, streams.count // experts))
     side = -(-input_size // settings.output_stride)
-    return Backbone(encoders, int(encoders[0].resnet.num_features), side)  # type: ignore[arg-type]
+    return Backbone(encoders, int(encoders[0].resnet.num_features), side)
 
 
 def _separate_streams(resnet: nn.Module, settings: BackboneSettings, streams: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from endoarss.backbones.base import Backbone, create_timm_model
@@ -13,9 +15,9 @@ from endoarss.settings import BackboneSettings
 class VitEncoder(nn.Module):
     """A timm ViT read out as a map of its patch tokens, over one stream or over several that differ by their adapters."""
 
-    def __init__(self, vit: nn.Module, side: int, streams: int) -> None:
+    def __init__(self, vit: Any, side: int, streams: int) -> None:
         super().__init__()
-        self.vit = vit
+        self.vit: Any = vit
         self.side = side
         self.streams = streams
 
@@ -37,7 +39,7 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
         SettingsError: if the input is no multiple of the patch, or task adapters are asked of random weights.
     """
     first = create_timm_model(settings, img_size=input_size)
-    patch = int(first.patch_embed.patch_size[0])  # type: ignore[index, union-attr]
+    patch = int(first.patch_embed.patch_size[0])
     if input_size % patch:
         raise SettingsError(f"input size {input_size}: expected a multiple of the patch, {patch} pixels.")
     side = input_size // patch
@@ -51,7 +53,7 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
         encoders = [VitEncoder(vit, side, 1) for vit in vits]
     else:
         first.requires_grad_(False)
-        for block in first.blocks:  # type: ignore[union-attr]
+        for block in first.blocks:
             block.attn.qkv = LoRAQKV(block.attn.qkv, settings.lora_rank, settings.lora_scale, streams)
         encoders = [VitEncoder(first, side, streams.count)]
-    return Backbone(encoders, int(first.num_features), side, front)  # type: ignore[arg-type]
+    return Backbone(encoders, int(first.num_features), side, front)

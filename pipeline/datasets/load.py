@@ -49,7 +49,9 @@ def read_manifest(folder: Path) -> list[dict[str, str]]:
         reader = csv.DictReader(stream)
         missing = set(COLUMNS) - set(reader.fieldnames or ())
         if missing:
-            raise InputError(f"{path}: lacks the column(s) {', '.join(sorted(missing))}; expected {', '.join(COLUMNS)}.")
+            raise InputError(
+                f"{path}: lacks the column(s) {', '.join(sorted(missing))}; expected {', '.join(COLUMNS)}."
+            )
         return list(reader)
 
 

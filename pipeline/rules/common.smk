@@ -1,6 +1,7 @@
 # The validated study and what all rules share. Nothing here imports torch: it runs at every plan.
 
 import json
+import shutil
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -21,16 +22,15 @@ except InputError as error:
 # Steps read the study from here. It is written only if its content changed, and is no rule's input: a rule reruns when the
 # part of the study in its params changes.
 STUDY = layout.study_file(study)
-write_if_changed(STUDY, json.dumps(study.settings, indent=2, sort_keys=True) + "\n")
+write_if_changed(STUDY, json.dumps(study.settings, indent=2) + "\n")
 
 LOGS = study.results / "logs"
 BENCHMARKS = study.results / "benchmarks"
-STEP = "python -m pipeline.cli"
 CONDA = "../../environment.yml"
 BASE = Path(workflow.basedir)
 CELLS = {cell.id: cell for cell in study.cells()}
 # A model's job takes one GPU slot where there is a GPU, and none where there is not.
-GPU = int(Path("/dev/nvidia0").exists())
+GPU = int(shutil.which("nvidia-smi") is not None)
 REPORTED = layout.evaluated_datasets(study)
 
 
@@ -58,5 +58,41 @@ def component_code(cell):
 
 # Paths of real raw trees are checked by the builders, which say where to ask for what is missing.
 READING_CODE = code("pipeline/images.py", "pipeline/datasets/*.py", "pipeline/sources/*.py")
-SCENES_CODE = code("pipeline/sources/synthetic/*.py", "pipeline/images.py", "pipeline/datasets/activities.py")
-LEARNING_CODE = code("endoarss/*.py", "endoarss/metrics/*.py", "pipeline/measure.py", "pipeline/datasets/load.py")
+SCENES_CODE = code(
+    "pipeline/sources/synthetic/*.py",
+    "pipeline/images.py",
+    "pipeline/datasets/activities.py",
+)
+LEARNING_CODE = code(
+    "endoarss/*.py",
+    "endoarss/metrics/*.py",
+    "pipeline/measure.py",
+    "pipeline/datasets/load.py",
+)
+
+
+def dataset_source_marks(wildcards):
+    if study.generated is None:
+        return []
+    roots = study.raw_roots()
+    return sorted({layout.generated_mark(roots[source]) for source in KINDS[wildcards.dataset].sources})
+
+
+def tree_settings(wildcards):
+    return json.dumps(dict(study.generated), sort_keys=True)
+
+
+def cell_data(wildcards):
+    """Every dataset that a cell is trained or tested on."""
+    cell = CELLS[wildcards.cell]
+    return [path for dataset in study.evaluated_on(cell.dataset) for path in layout.dataset_files(study, dataset)]
+
+
+def cell_weights(wildcards):
+    """The file of pretrained weights, where the cell's backbone has one."""
+    file = study.weights_file(CELLS[wildcards.cell].backbone)
+    return [file] if file else []
+
+
+def data_of_study(wildcards):
+    return [path for dataset in study.datasets for path in layout.dataset_files(study, dataset)]

@@ -1,17 +1,6 @@
 # Raw trees, datasets, and the demo's pretrained backbone.
 
 
-def dataset_source_marks(wildcards):
-    if study.generated is None:
-        return []
-    roots = study.raw_roots()
-    return sorted({layout.generated_mark(roots[source]) for source in KINDS[wildcards.dataset].sources})
-
-
-def tree_settings(wildcards):
-    return json.dumps(dict(study.generated), sort_keys=True)
-
-
 if study.generated is not None:
 
     rule generate_raw:
@@ -19,16 +8,17 @@ if study.generated is not None:
             code=SCENES_CODE + code("pipeline/steps/generate_raw.py"),
         output:
             layout.generated_mark(study.raw_roots()["esd"].parent / "{tree}"),
-        params:
-            settings=tree_settings,
         log:
             LOGS / "generate_raw/{tree}.log",
         benchmark:
             BENCHMARKS / "generate_raw/{tree}.tsv"
         conda:
             CONDA
+        params:
+            study=STUDY,
+            settings=tree_settings,
         shell:
-            "{STEP} generate --study {STUDY} --tree {wildcards.tree} > {log} 2>&1"
+            "python -m pipeline.cli generate --study {params.study} --tree {wildcards.tree} > {log} 2>&1"
 
 
 rule build_dataset:
@@ -38,17 +28,18 @@ rule build_dataset:
     output:
         study.dataset_folder("{dataset}") / "manifest.csv",
         study.dataset_folder("{dataset}") / "dataset.json",
-    params:
-        settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
-        roots=lambda wildcards: [str(study.raw_roots().get(s)) for s in KINDS[wildcards.dataset].sources],
     log:
         LOGS / "build_dataset/{dataset}.log",
     benchmark:
         BENCHMARKS / "build_dataset/{dataset}.tsv"
     conda:
         CONDA
+    params:
+        study=STUDY,
+        settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
+        roots=lambda wildcards: [str(study.raw_roots().get(s)) for s in KINDS[wildcards.dataset].sources],
     shell:
-        "{STEP} build --study {STUDY} --dataset {wildcards.dataset} > {log} 2>&1"
+        "python -m pipeline.cli build --study {params.study} --dataset {wildcards.dataset} > {log} 2>&1"
 
 
 if study.pretrained_file() is not None:
@@ -56,12 +47,26 @@ if study.pretrained_file() is not None:
     rule pretrain_backbone:
         input:
             code=SCENES_CODE
-            + code("endoarss/*.py", "endoarss/backbones/*.py", "endoarss/architectures/hps.py")
+            + code(
+                "endoarss/*.py",
+                "endoarss/backbones/*.py",
+                "endoarss/architectures/hps.py",
+            )
             + code("endoarss/weightings/base.py", "endoarss/weightings/equal.py")
             + code("pipeline/steps/pretrain_backbone.py"),
         output:
             study.pretrained_file(),
+        log:
+            LOGS / "pretrain_backbone.log",
+        benchmark:
+            BENCHMARKS / "pretrain_backbone.tsv"
+        priority: 10
+        conda:
+            CONDA
+        resources:
+            gpu=GPU,
         params:
+            study=STUDY,
             settings=json.dumps(
                 {
                     "pretraining": study.settings["pretraining"],
@@ -70,14 +75,5 @@ if study.pretrained_file() is not None:
                 },
                 sort_keys=True,
             ),
-        log:
-            LOGS / "pretrain_backbone.log",
-        benchmark:
-            BENCHMARKS / "pretrain_backbone.tsv"
-        resources:
-            gpu=GPU,
-        priority: 10
-        conda:
-            CONDA
         shell:
-            "{STEP} pretrain --study {STUDY} > {log} 2>&1"
+            "python -m pipeline.cli pretrain --study {params.study} > {log} 2>&1"

@@ -3,18 +3,6 @@
 CELL = study.results / "cells/{cell}"
 
 
-def cell_data(wildcards):
-    """Every dataset that a cell is trained or tested on."""
-    cell = CELLS[wildcards.cell]
-    return [path for dataset in study.evaluated_on(cell.dataset) for path in layout.dataset_files(study, dataset)]
-
-
-def cell_weights(wildcards):
-    """The file of pretrained weights, where the cell's backbone has one."""
-    file = study.weights_file(CELLS[wildcards.cell].backbone)
-    return [file] if file else []
-
-
 rule train:
     input:
         data=cell_data,
@@ -27,18 +15,19 @@ rule train:
         CELL / "history.csv",
         CELL / "provenance.json",
         directory(CELL / "eval"),
-    params:
-        settings=lambda wildcards: json.dumps(study.cell_settings(CELLS[wildcards.cell]), sort_keys=True),
     log:
         LOGS / "train/{cell}.log",
     benchmark:
         BENCHMARKS / "train/{cell}.tsv"
-    resources:
-        gpu=GPU,
     conda:
         CONDA
+    resources:
+        gpu=GPU,
+    params:
+        study=STUDY,
+        settings=lambda wildcards: json.dumps(study.cell_settings(CELLS[wildcards.cell]), sort_keys=True),
     shell:
-        "{STEP} train --study {STUDY} --cell {wildcards.cell} > {log} 2>&1"
+        "python -m pipeline.cli train --study {params.study} --cell {wildcards.cell} > {log} 2>&1"
 
 
 rule robustness:
@@ -49,17 +38,18 @@ rule robustness:
     output:
         CELL / "robustness/metrics.json",
         CELL / "robustness/per_image.parquet",
-    params:
-        settings=json.dumps(study.settings.get("robustness"), sort_keys=True),
-        input_size=study.settings["input_size"],
     log:
         LOGS / "robustness/{cell}.log",
     benchmark:
         BENCHMARKS / "robustness/{cell}.tsv"
-    resources:
-        gpu=GPU,
     priority: 5
     conda:
         CONDA
+    resources:
+        gpu=GPU,
+    params:
+        study=STUDY,
+        settings=json.dumps(study.settings.get("robustness"), sort_keys=True),
+        input_size=study.settings["input_size"],
     shell:
-        "{STEP} robustness --study {STUDY} --cell {wildcards.cell} > {log} 2>&1"
+        "python -m pipeline.cli robustness --study {params.study} --cell {wildcards.cell} > {log} 2>&1"

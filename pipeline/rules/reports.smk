@@ -1,30 +1,34 @@
 # Scores that need no model, the long result table, and what people read.
 
 
-def data_of_study(wildcards):
-    return [path for dataset in study.datasets for path in layout.dataset_files(study, dataset)]
-
-
 rule score_references:
     input:
         data=lambda wildcards: [
             path
-            for dataset in {wildcards.dataset, GENERALISATION.get(wildcards.dataset, wildcards.dataset)}
+            for dataset in {
+                wildcards.dataset,
+                GENERALISATION.get(wildcards.dataset, wildcards.dataset),
+            }
             for path in layout.dataset_files(study, dataset)
         ],
-        code=code("endoarss/metrics/*.py", "pipeline/measure.py", "pipeline/steps/evaluate_references.py"),
+        code=code(
+            "endoarss/metrics/*.py",
+            "pipeline/measure.py",
+            "pipeline/steps/evaluate_references.py",
+        ),
     output:
         layout.reference_file(study, "{dataset}"),
-    params:
-        input_size=study.settings["input_size"],
     log:
         LOGS / "score_references/{dataset}.log",
     benchmark:
         BENCHMARKS / "score_references/{dataset}.tsv"
     conda:
         CONDA
+    params:
+        study=STUDY,
+        input_size=study.settings["input_size"],
     shell:
-        "{STEP} references --study {STUDY} --dataset {wildcards.dataset} > {log} 2>&1"
+        "python -m pipeline.cli references --study {params.study} --dataset {wildcards.dataset} > {log} 2>&1"
 
 
 rule collect_results:
@@ -33,19 +37,24 @@ rule collect_results:
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
         robustness=[layout.robustness_files(study, cell)[0] for cell in study.robustness_cells()],
         references=[layout.reference_file(study, dataset) for dataset in REPORTED],
-        code=code("reports/results.py", "reports/names.py", "pipeline/steps/collect_results.py"),
+        code=code(
+            "reports/results.py",
+            "reports/names.py",
+            "pipeline/steps/collect_results.py",
+        ),
     output:
         layout.results_file(study),
-    params:
-        labels={name: backbone["label"] for name, backbone in study.settings["backbones"].items()},
     log:
         LOGS / "collect_results.log",
     benchmark:
         BENCHMARKS / "collect_results.tsv"
     conda:
         CONDA
+    params:
+        study=STUDY,
+        labels={name: backbone["label"] for name, backbone in study.settings["backbones"].items()},
     shell:
-        "{STEP} collect --study {STUDY} > {log} 2>&1"
+        "python -m pipeline.cli collect --study {params.study} > {log} 2>&1"
 
 
 rule make_tables:
@@ -61,8 +70,10 @@ rule make_tables:
         BENCHMARKS / "make_tables.tsv"
     conda:
         CONDA
+    params:
+        study=STUDY,
     shell:
-        "{STEP} tables --study {STUDY} > {log} 2>&1"
+        "python -m pipeline.cli tables --study {params.study} > {log} 2>&1"
 
 
 rule draw_segmentation:
@@ -70,20 +81,25 @@ rule draw_segmentation:
         layout.results_file(study),
         cells=[study.cell_folder(cell) / "eval" for cell in study.cells()],
         data=data_of_study,
-        code=code("reports/*.py", "pipeline/steps/make_report.py", "pipeline/datasets/labels.py"),
+        code=code(
+            "reports/*.py",
+            "pipeline/steps/make_report.py",
+            "pipeline/datasets/labels.py",
+        ),
     output:
         study.results / "figures/fig5_segmentation.png",
         study.results / "figures/fig5_segmentation.pdf",
-    params:
-        figures=study.settings["figures"],
     log:
         LOGS / "draw_segmentation.log",
     benchmark:
         BENCHMARKS / "draw_segmentation.tsv"
     conda:
         CONDA
+    params:
+        study=STUDY,
+        figures=study.settings["figures"],
     shell:
-        "{STEP} figure5 --study {STUDY} > {log} 2>&1"
+        "python -m pipeline.cli figure5 --study {params.study} > {log} 2>&1"
 
 
 if study.robustness_cells():
@@ -101,8 +117,10 @@ if study.robustness_cells():
             BENCHMARKS / "draw_severity.tsv"
         conda:
             CONDA
+        params:
+            study=STUDY,
         shell:
-            "{STEP} figure6 --study {STUDY} > {log} 2>&1"
+            "python -m pipeline.cli figure6 --study {params.study} > {log} 2>&1"
 
 
 rule make_page:
@@ -114,13 +132,14 @@ rule make_page:
         code=code("reports/*.py", "reports/*.jinja", "pipeline/steps/make_report.py"),
     output:
         layout.report_file(study),
-    params:
-        title=study.settings["title"],
     log:
         LOGS / "make_page.log",
     benchmark:
         BENCHMARKS / "make_page.tsv"
     conda:
         CONDA
+    params:
+        study=STUDY,
+        title=study.settings["title"],
     shell:
-        "{STEP} page --study {STUDY} > {log} 2>&1"
+        "python -m pipeline.cli page --study {params.study} > {log} 2>&1"

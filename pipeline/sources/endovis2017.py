@@ -136,17 +136,13 @@ def type_mask(frame: Frame2017) -> NDArray[np.uint8]:
         return mask
     if not frame.by_instrument:
         raise InputError(f"{frame.image}: no type ground truth (ground_truth/*_labels or TypeSegmentation) beside it.")
-    mask = None
-    for type_id, paths in frame.by_instrument.items():
-        for path in paths:
-            parts = read_ids(path)
-            if mask is None:
-                mask = np.zeros(parts.shape, np.uint8)
-            if parts.shape != mask.shape:
-                raise InputError(f"{path}: {parts.shape[1]}x{parts.shape[0]} pixels, the frame's other masks differ.")
-            mask[parts > 0] = type_id
-    assert mask is not None
-    return mask
+    masks = [(type_id, path, read_ids(path)) for type_id, paths in frame.by_instrument.items() for path in paths]
+    types = np.zeros_like(masks[0][2])
+    for type_id, path, parts in masks:
+        if parts.shape != types.shape:
+            raise InputError(f"{path}: {parts.shape[1]}x{parts.shape[0]} pixels, the frame's other masks differ.")
+        types[parts > 0] = type_id
+    return types
 
 
 def parts_mask(frame: Frame2017) -> NDArray[np.uint8]:

@@ -124,7 +124,9 @@ def _read_sequence(folder: Path) -> list[Frame2018]:
         if not label.is_file():
             raise InputError(f"{label}: missing. Expected the official label of {image}; get it at {WHERE_TO_ASK}.")
         stem = image.stem
-        frames.append(Frame2018(int(number[1]), int(stem.removeprefix("frame")), image, label, tuple(types.get(stem, ()))))
+        frames.append(
+            Frame2018(int(number[1]), int(stem.removeprefix("frame")), image, label, tuple(types.get(stem, ())))
+        )
     return frames
 
 

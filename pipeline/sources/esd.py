@@ -40,7 +40,9 @@ def read_tree(root: Path) -> list[FrameEsd]:
     for split in ("train", "test"):
         for folder in sorted(path for path in (root / split).glob("*") if path.is_dir()):
             if folder.name not in ("1", "2", "3"):
-                raise InputError(f"{folder}: expected the activity folders 1, 2 and 3 (marking, injection, dissection).")
+                raise InputError(
+                    f"{folder}: expected the activity folders 1, 2 and 3 (marking, injection, dissection)."
+                )
             for image in sorted((folder / "image").glob("*.png")):
                 mask = folder / "mask" / image.name
                 if not mask.is_file():

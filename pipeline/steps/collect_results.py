@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.files import whole_file
 from pipeline.layout import evaluated_datasets, reference_file, results_file
-from pipeline.steps.train_cell import read_provenance
+from pipeline.provenance import read_provenance
 from pipeline.study import Study
 from reports.names import REFERENCE_BACKBONE
 from reports.results import CLEAN, COLUMNS
@@ -51,7 +51,9 @@ def collect_results(study: Study) -> None:
             rows += [about | {"eval_dataset": dataset, "protocol": stored["protocol"]} | s for s in stored["scores"]]
         if cell in robust:
             stored = _read(study.cell_folder(cell) / "robustness" / "metrics.json")
-            rows += [about | {"eval_dataset": cell.dataset, "protocol": stored["protocol"]} | s for s in stored["scores"]]
+            rows += [
+                about | {"eval_dataset": cell.dataset, "protocol": stored["protocol"]} | s for s in stored["scores"]
+            ]
     for dataset in evaluated_datasets(study):
         stored = _read(reference_file(study, dataset))
         about = common | {

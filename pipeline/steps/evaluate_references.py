@@ -21,7 +21,9 @@ def evaluate_references(study: Study, dataset: str) -> None:
     """
     labels = KINDS[dataset].labels
     part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
-    answers: dict[str, tuple[np.ndarray | None, np.ndarray | None]] = {"all_background": (None, np.zeros_like(part.masks))}
+    answers: dict[str, tuple[np.ndarray | None, np.ndarray | None]] = {
+        "all_background": (None, np.zeros_like(part.masks))
+    }
     if labels.activities:
         base = read_manifest(study.dataset_folder(GENERALISATION.get(dataset, dataset)))
         training = [row for row in base if row["split"] == "train"]

@@ -24,7 +24,9 @@ def generate_raw(study: Study, tree: str) -> None:
     height, width, seed = settings["height"], settings["width"], settings["seed"]
     with whole_folder(roots[tree]) as partial:
         if tree == "endovis2018":
-            generate_endovis2018(partial, settings["endovis2018_frames"], height, width, seed, settings["activity_floor"])
+            generate_endovis2018(
+                partial, settings["endovis2018_frames"], height, width, seed, settings["activity_floor"]
+            )
         elif tree == "endovis2017":
             # Raw frames of 2017 are 16:9, border included.
             generate_endovis2017(partial, round(width * 9 / 16), width, seed + 1, settings["endovis2017_every"])

@@ -13,7 +13,7 @@ from pipeline.datasets.load import load_part, read_card
 from pipeline.files import whole_file, write_text
 from pipeline.layout import evaluated_datasets, report_file, results_file
 from pipeline.measure import PROTOCOL
-from pipeline.steps.train_cell import read_provenance
+from pipeline.provenance import read_provenance
 from pipeline.study import Cell, Study
 from reports import figures, page, tables
 from reports.names import (
@@ -68,9 +68,7 @@ def make_figure_segmentation(study: Study) -> None:
     """Write figure 5."""
     results = read_results(results_file(study))
     galleries = [
-        gallery
-        for dataset in evaluated_datasets(study)
-        if (gallery := _gallery(study, results, dataset)) is not None
+        gallery for dataset in evaluated_datasets(study) if (gallery := _gallery(study, results, dataset)) is not None
     ]
     folder = study.results / "figures"
     with whole_file(folder / "fig5_segmentation.png") as png, whole_file(folder / "fig5_segmentation.pdf") as pdf:
@@ -88,7 +86,9 @@ def _gallery(study: Study, results: pd.DataFrame, dataset: str) -> figures.Galle
     """The best segmenting cell of each backbone, on test images spread over the set."""
     part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
     scores = clean_scores(results, dataset)
-    scores = scores[scores["metric"] == "miou"].set_index(["dataset", "backbone", "architecture", "weighting", "variant"])
+    scores = scores[scores["metric"] == "miou"].set_index(
+        ["dataset", "backbone", "architecture", "weighting", "variant"]
+    )
     chosen: dict[str, tuple[float, Cell]] = {}
     for cell in study.cells():
         if dataset in study.evaluated_on(cell.dataset):

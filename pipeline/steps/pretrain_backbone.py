@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
-import torch
 from safetensors.torch import save_file
 
 from endoarss.data import LabelledImages
@@ -59,7 +59,7 @@ def pretrain_backbone(study: Study) -> None:
         "seconds": round(time.perf_counter() - started, 1),
         **software(),
     }
-    vit = model.backbone.encoders[0].vit
-    state = {name: tensor.cpu().contiguous() for name, tensor in vit.state_dict().items()}  # type: ignore[union-attr, operator]
+    vit: Any = model.backbone.encoders[0].vit
+    state = {name: tensor.cpu().contiguous() for name, tensor in vit.state_dict().items()}
     with whole_file(path) as partial:
         save_file(state, partial, metadata={"provenance": json.dumps(provenance, sort_keys=True)})

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import time
-from typing import Any
 
 import numpy as np
 
@@ -95,10 +93,3 @@ def _write_history(study: Study, cell: Cell, history: list[dict[str, float]]) ->
     writer.writeheader()
     writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in history)
     write_text(study.cell_folder(cell) / "history.csv", text.getvalue())
-
-
-def read_provenance(study: Study, cell: Cell) -> dict[str, Any]:
-    """The provenance of a trained cell."""
-    path = study.cell_folder(cell) / "provenance.json"
-    provenance: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return provenance

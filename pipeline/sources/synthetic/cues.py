@@ -62,7 +62,7 @@ def paint_retraction(image: Image, site: Site, rng: np.random.Generator) -> None
     """Tissue lifted to a tent: a bright ridge towards the tip, taut radial folds, a dark valley around."""
     along, across = _local(image, site)
     span = 26 + 0.9 * np.clip(along, 0, 95)
-    tent = _soft(np.abs(across) / span, 0.5) * np.clip(1 - along / 100, 0, 1) * (along > -12)
+    tent = _soft(np.abs(across) / span, 0.5) * np.clip(1 - along / 100, 0, 1) * np.clip((along + 16) / 14, 0, 1)
     folds = 0.5 + 0.5 * np.cos(np.arctan2(across, along + 18) * 22)
     image *= (1 - 0.35 * _soft(np.hypot(along - 30, across) / 105, 0.8) * (1 - tent))[..., None]
     image += (tent * (0.20 + 0.16 * folds))[..., None] * np.array([1.0, 0.82, 0.72], np.float32)
@@ -101,7 +101,7 @@ def paint_cutting(image: Image, site: Site, rng: np.random.Generator) -> None:
 def paint_cauterization(image: Image, site: Site, rng: np.random.Generator) -> None:
     """Charred tissue at the tip."""
     along, across = _local(image, site)
-    radius = np.hypot(along - 10, across) / 24 + 0.12 * fractal_noise(rng, *image.shape[:2], cells=14)
+    radius = np.hypot(along - 10, across) / 24 + 0.12 * fractal_noise(rng, image.shape[0], image.shape[1], cells=14)
     _blend(image, 0.9 * _soft(radius, 0.4), (0.09, 0.06, 0.05))
     _blend(image, 0.5 * _soft(radius / 1.5, 0.5) * (radius > 1), (0.85, 0.72, 0.50))
 
@@ -122,7 +122,9 @@ def paint_smoke_plume(image: Image, site: Site, rng: np.random.Generator) -> Non
 def paint_suction(image: Image, site: Site, rng: np.random.Generator) -> None:
     """A pool of blood at the tube's mouth."""
     along, across = _local(image, site)
-    radius = np.hypot((along - 26) / 58, across / 44) + 0.10 * fractal_noise(rng, *image.shape[:2], cells=7)
+    radius = np.hypot((along - 26) / 58, across / 44) + 0.10 * fractal_noise(
+        rng, image.shape[0], image.shape[1], cells=7
+    )
     _blend(image, 0.92 * _soft(radius, 0.15), (0.47, 0.02, 0.03))
     _blend(image, 0.75 * _soft(np.hypot((along - 40) / 16, (across + 18) / 4), 0.7), (1.0, 0.88, 0.86))
 
@@ -130,7 +132,9 @@ def paint_suction(image: Image, site: Site, rng: np.random.Generator) -> None:
 def paint_ultrasound_sensing(image: Image, site: Site, rng: np.random.Generator) -> None:
     """A sheet of gel under the probe: bluish and glossy."""
     along, across = _local(image, site)
-    radius = np.hypot((along - 12) / 62, across / 48) + 0.06 * fractal_noise(rng, *image.shape[:2], cells=8)
+    radius = np.hypot((along - 12) / 62, across / 48) + 0.06 * fractal_noise(
+        rng, image.shape[0], image.shape[1], cells=8
+    )
     _blend(image, 0.62 * _soft(radius, 0.12), (0.62, 0.80, 0.92))
     _blend(image, 0.6 * np.exp(-(((radius - 0.92) / 0.05) ** 2)), (0.97, 1.0, 1.0))
 

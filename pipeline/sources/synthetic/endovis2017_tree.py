@@ -66,7 +66,9 @@ def generate_endovis2017(root: Path, height: int, width: int, seed: int, keep_ev
     top, bottom, left, right = crop_window(height, width)
     for (sequence, number), activity in tqdm(sorted(plan.items()), desc="generate endovis2017", unit="frame"):
         cast = tuple(doing for doing in cast_frame(activity, rng) if doing.instrument in _TYPE_IDS)
-        scene = render_scene(cast or (Doing("prograsp_forceps", "idle"),), styles[sequence], bottom - top, right - left, rng)
+        scene = render_scene(
+            cast or (Doing("prograsp_forceps", "idle"),), styles[sequence], bottom - top, right - left, rng
+        )
         framed = np.full((height, width, 3), _BORDER, np.uint8)
         framed[top:bottom, left:right] = scene.image
         in_test = sequence >= 9 or number >= 225
@@ -121,5 +123,7 @@ def _write_vqla(root: Path, sequence: int, number: int, scene: Scene) -> None:
     stem = f"seq{sequence}_frame{number:03d}"
     write_annotations(root / "vqla" / "label" / f"{stem}.txt", scene)
     (root / "left_frames").mkdir(parents=True, exist_ok=True)
-    picture = cv2.resize(scene.image, (scene.image.shape[1] // 2, scene.image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(
+        scene.image, (scene.image.shape[1] // 2, scene.image.shape[0] // 2), interpolation=cv2.INTER_AREA
+    )
     Image.fromarray(picture).save(root / "left_frames" / f"{stem}.jpg", quality=90)

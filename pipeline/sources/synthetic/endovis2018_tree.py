@@ -97,7 +97,9 @@ def _write_sequence(
     step = 149 // max(1, len(activities))
     for index, activity in enumerate(activities):
         # The first annotated frame of seq_1 is 011 in the real texts.
-        frame = index * step if number != 1 else (index * 5 if index < 2 else 11 + (index - 2) * (137 // len(activities)))
+        frame = (
+            index * step if number != 1 else (index * 5 if index < 2 else 11 + (index - 2) * (137 // len(activities)))
+        )
         scene = render_scene(cast_frame(activity, rng), style, height, width, rng)
         name = f"frame{frame:03d}"
         write_png(folder / "left_frames" / f"{name}.png", scene.image)

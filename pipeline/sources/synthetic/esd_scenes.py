@@ -7,6 +7,8 @@ dissection   a flap of mucosa held up by the FPCW forceps, and the FPCW knife be
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +39,11 @@ def render_esd_scene(
     Raises:
         KeyError: if the activity is not one of the three.
     """
-    painters = {"marking": _paint_marking, "injection": _paint_injection, "dissection": _paint_dissection}
+    painters: dict[str, Callable[[Image, NDArray[np.uint8], np.random.Generator], None]] = {
+        "marking": _paint_marking,
+        "injection": _paint_injection,
+        "dissection": _paint_dissection,
+    }
     image = render_tissue(style, height, width, (rng.uniform(-1, 1) * width / 9, rng.uniform(-1, 1) * height / 9))
     image = _lumen(image, rng)
     mask = np.zeros((height, width), np.uint8)
@@ -97,7 +103,13 @@ def _paint_dots(image: Image, x: float, y: float, radius: float, share: float, r
 
 
 def _place(
-    image: Image, mask: Image, kind: str, value: int, tip: tuple[float, float], angle: float, opening: float = 0.0
+    image: Image,
+    mask: NDArray[np.uint8],
+    kind: str,
+    value: int,
+    tip: tuple[float, float],
+    angle: float,
+    opening: float = 0.0,
 ) -> None:
     unit = image.shape[0] / 256
     x = tip[0] - np.cos(angle) * reach(kind) * unit
@@ -105,7 +117,7 @@ def _place(
     mask[draw_instrument(image, kind, Pose(x, y, angle, opening)) > 0] = value
 
 
-def _paint_marking(image: Image, mask: Image, rng: np.random.Generator) -> None:
+def _paint_marking(image: Image, mask: NDArray[np.uint8], rng: np.random.Generator) -> None:
     height, width = image.shape[:2]
     x, y, radius = _lesion_centre(image, rng)
     area = _blob(height, width, x, y, radius * 1.08, rng)
@@ -118,12 +130,14 @@ def _paint_marking(image: Image, mask: Image, rng: np.random.Generator) -> None:
     _place(image, mask, "electric_knife", ELECTRIC_KNIFE, tip, -np.pi / 2 + rng.uniform(-0.6, 0.6))
 
 
-def _paint_injection(image: Image, mask: Image, rng: np.random.Generator) -> None:
+def _paint_injection(image: Image, mask: NDArray[np.uint8], rng: np.random.Generator) -> None:
     height, width = image.shape[:2]
     x, y, radius = _lesion_centre(image, rng)
     cushion = _blob(height, width, x, y, radius * 0.95, rng)
     _blend(image, 0.45 * _edge(cushion, 0.5), (0.45, 0.52, 0.72))
-    _blend(image, 0.5 * _edge(_blob(height, width, x - radius * 0.3, y - radius * 0.3, radius * 0.2, rng), 1.2), (1, 1, 1))
+    _blend(
+        image, 0.5 * _edge(_blob(height, width, x - radius * 0.3, y - radius * 0.3, radius * 0.2, rng), 1.2), (1, 1, 1)
+    )
     _paint_dots(image, x, y, radius * 1.3, 1.0, rng)
     ring = np.abs(_blob(height, width, x, y, radius, rng) - 1.0)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -137,7 +151,7 @@ def _paint_injection(image: Image, mask: Image, rng: np.random.Generator) -> Non
     _place(image, mask, "electric_knife", ELECTRIC_KNIFE, tip, -np.pi / 2 + rng.uniform(-0.6, 0.6))
 
 
-def _paint_dissection(image: Image, mask: Image, rng: np.random.Generator) -> None:
+def _paint_dissection(image: Image, mask: NDArray[np.uint8], rng: np.random.Generator) -> None:
     height, width = image.shape[:2]
     x, y, radius = _lesion_centre(image, rng)
     bed = _blob(height, width, x, y + radius * 0.55, radius * 1.25, rng)

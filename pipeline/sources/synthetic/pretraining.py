@@ -28,9 +28,7 @@ CLASSES = ("background", *KINDS, "marking_area", "incision_area", "mucosal_flap"
 ACTIVITIES = (*ENDOVIS.activities, *ESD.activities)
 
 
-def generate_scenes(
-    count: int, size: int, seed: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]:
+def generate_scenes(count: int, size: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]:
     """Draw `count` scenes, three of four laparoscopic, all activities equally often.
 
     Returns:

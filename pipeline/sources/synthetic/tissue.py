@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.float32]
+Image = NDArray[np.floating[Any]]
 
 # Base colours of organ surfaces (linear-looking sRGB triples), from dark liver to yellowish fat.
 _SURFACES = np.array(

@@ -1,0 +1,51 @@
+# `make demo` and `make test` are all one needs; each installs by itself what is missing or stale.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CORES ?= 2
+PYTHON ?= python3
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Nothing of another environment gets in.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: demo test test-slow lint format lock setup
+
+demo: $(STAMP)  ## run the demo study from nothing to its report
+	snakemake --cores $(CORES) --configfile studies/demo.yaml
+	@echo "Open results/demo/report/index.html"
+
+test: $(STAMP)  ## quick tests
+	python -m pytest -m "not slow"
+
+test-slow: $(STAMP)  ## tests that take minutes: a miniature of the whole DAG among them
+	python -m pytest -m slow
+
+lint: $(STAMP)  ## style, types, workflow files
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile pipeline/rules
+	snakemake --lint --configfile studies/demo.yaml
+
+format: $(STAMP)  ## rewrite the code in the project's style
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile pipeline/rules
+
+setup: $(STAMP)  ## install only
+
+# uv where there is one; else pip puts it into the environment (the lock holds it, so that syncing keeps it).
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	    { echo "$(PYTHON) is not Python 3.11 to 3.13. Name one that is: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	    { rm -rf $(VENV); echo "$(PYTHON) cannot make $(VENV); on Debian and Ubuntu, install python3-venv."; exit 1; }
+	@command -v uv > /dev/null || $(BIN)/python -m pip install --quiet uv
+	uv pip sync --python $(BIN)/python requirements.lock
+	uv pip install --python $(BIN)/python --no-deps --editable .
+	@touch $(STAMP)
+
+lock:  ## resolve requirements.lock again from pyproject.toml
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --no-emit-index-url \
+	    --no-annotate --custom-compile-command "make lock" --output-file requirements.lock

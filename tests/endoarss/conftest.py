@@ -1,0 +1,56 @@
+"""Small models: a patch-14 ViT whose weights come from a file, and a narrow ResNet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from endoarss.data import LabelledImages
+from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, WeightsSettings
+
+SIZE = 56
+VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": None}
+CLASSES = ("background", "a", "b")
+ACTIVITIES = ("idle", "cutting", "suction", "looping")
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def vit_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(7)
+    vit = timm.create_model("vit_small_patch14_dinov2", img_size=SIZE, num_classes=0, **VIT)
+    path = tmp_path_factory.mktemp("weights") / "vit.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in vit.state_dict().items()}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_settings(vit_file: Path) -> Callable[..., ModelSettings]:
+    def make(
+        backbone: str, architecture: str, weights: str = "file", activities: tuple[str, ...] = ACTIVITIES
+    ) -> ModelSettings:
+        if backbone == "resnet":
+            given = BackboneSettings("resnet26", {"channels": (8, 8, 12, 16)})
+        else:
+            source = WeightsSettings("file", str(vit_file)) if weights == "file" else WeightsSettings()
+            given = BackboneSettings("vit_small_patch14_dinov2", VIT, source, sma_width=2)
+        return ModelSettings(backbone, architecture, CLASSES, activities, SIZE, given, heads=HeadSettings(16, 16))
+
+    return make
+
+
+@pytest.fixture
+def data() -> LabelledImages:
+    rng = np.random.default_rng(0)
+    return LabelledImages(
+        rng.integers(0, 256, (17, SIZE, SIZE, 3), np.uint8),
+        rng.integers(0, len(CLASSES), (17, SIZE, SIZE), np.uint8),
+        rng.integers(0, len(ACTIVITIES), 17),
+    )

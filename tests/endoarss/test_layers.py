@@ -1,0 +1,115 @@
+"""LoRA on a fused projection and on convolutions, SMA, heads."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from endoarss.errors import SettingsError
+from endoarss.heads import rates_for_map
+from endoarss.lora import LoRAConv2d, LoRAQKV, Streams
+from endoarss.sma import SpatiallyAwareMultiScaleAttention, fold_patches, unfold_patches
+
+
+def make_qkv(streams: Streams, rank: int = 3) -> LoRAQKV:
+    torch.manual_seed(0)
+    layer = LoRAQKV(nn.Linear(12, 36).double(), rank, scale=1.7, streams=streams).double()
+    with torch.no_grad():
+        for name, parameter in layer.named_parameters():
+            if "_b" in name:
+                parameter.normal_()
+    return layer
+
+
+@pytest.mark.parametrize(
+    "streams", [Streams(), Streams(2, shared=True, owned=True), Streams(3, shared=False, owned=True)]
+)
+def test_qkv_adapter_equals_dense_weights(streams: Streams) -> None:
+    layer = make_qkv(streams)
+    x = torch.randn(streams.count * 2, 5, 12, dtype=torch.float64)
+    output = layer(x)
+    for stream, (part, found) in enumerate(zip(x.chunk(streams.count), output.chunk(streams.count), strict=True)):
+        q, v = layer.delta(stream)
+        dense = layer.base.weight + torch.cat([q, torch.zeros_like(q), v])
+        torch.testing.assert_close(found, part @ dense.T + layer.base.bias)
+        assert torch.equal(found[..., 12:24], layer.base(x)[..., 12:24].chunk(streams.count)[stream]), (
+            "k must not change"
+        )
+
+
+def test_qkv_delta_is_the_sum_of_shared_and_owned() -> None:
+    layer = make_qkv(Streams(2, shared=True, owned=True))
+    shared = layer.scale * layer.shared_b[0] @ layer.shared_a[0]
+    for stream in range(2):
+        owned = layer.scale * layer.owned_b[stream] @ layer.owned_a[stream]
+        torch.testing.assert_close(layer.delta(stream), shared + owned)
+
+
+def test_qkv_adapter_starts_as_nothing_and_learns_b_first() -> None:
+    layer = LoRAQKV(nn.Linear(12, 36), 3, 1.0, Streams())
+    x = torch.randn(2, 5, 12)
+    assert torch.equal(layer(x), layer.base(x))
+    layer(x).pow(2).sum().backward()
+    assert not layer.shared_a[0].grad.any() and layer.shared_b[0].grad.any()
+    assert all(not p.requires_grad for p in layer.base.parameters())
+
+
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [(1, 1, 1), (3, 2, 1), (3, 1, 2)])
+def test_conv_adapter_equals_dense_kernels(kernel: int, stride: int, dilation: int) -> None:
+    torch.manual_seed(0)
+    base = nn.Conv2d(4, 6, kernel, stride, padding=dilation * (kernel // 2), dilation=dilation, bias=False).double()
+    layer = LoRAConv2d(base, rank=2, scale=0.5, streams=2).double()
+    x = torch.randn(6, 4, 9, 9, dtype=torch.float64)
+    assert torch.equal(layer(x), base(x))
+    nn.init.normal_(layer.owned_b[1])
+    assert torch.equal(layer(x)[:3], base(x)[:3]) and not torch.allclose(layer(x)[3:], base(x)[3:])
+    assert torch.linalg.matrix_rank(layer.delta(1).reshape(6 * kernel, 4 * kernel)) <= 2 * kernel
+    dense = nn.functional.conv2d(x[3:], base.weight + layer.delta(1), None, stride, dilation * (kernel // 2), dilation)
+    torch.testing.assert_close(layer(x)[3:], dense)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.sampled_from([1, 2, 7]))
+def test_fold_is_the_inverse_of_unfold(batch: int, width: int, rows: int, columns: int, patch: int) -> None:
+    x = torch.randn(batch, width, rows * patch, columns * patch)
+    unfolded = unfold_patches(x, patch)
+    assert unfolded.shape == (batch, patch * patch, rows * columns, width)
+    assert torch.equal(fold_patches(unfolded, patch, rows * patch, columns * patch), x)
+
+
+def test_unfold_puts_neighbouring_patches_side_by_side() -> None:
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    unfolded = unfold_patches(x, 2)
+    # Position 0 inside every patch: the top left pixels of the four patches.
+    assert unfolded[0, 0, :, 0].tolist() == [0, 2, 8, 10]
+
+
+def test_sma_starts_as_the_identity_and_trains_everything() -> None:
+    torch.manual_seed(0)
+    sma = SpatiallyAwareMultiScaleAttention(width=4)
+    x = torch.randn(2, 3, 28, 42)
+    assert torch.equal(sma(x), x)
+    nn.init.constant_(sma.gamma, 0.5)
+    sma(x).pow(2).mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in sma.parameters())
+    with pytest.raises(SettingsError, match="multiples of 7"):
+        sma(torch.randn(1, 3, 28, 30))
+
+
+def test_sma_sees_the_whole_picture() -> None:
+    """A change in one corner reaches the opposite one."""
+    torch.manual_seed(0)
+    sma = SpatiallyAwareMultiScaleAttention(width=4).eval()
+    nn.init.constant_(sma.gamma, 1.0)
+    x = torch.randn(1, 3, 28, 28)
+    y = x.clone()
+    y[..., :3, :3] += 5
+    assert (sma(x) - sma(y))[..., -3:, -3:].abs().max() > 0
+
+
+@pytest.mark.parametrize(("side", "rates"), [(6, (1, 2, 2)), (16, (2, 4, 6)), (64, (8, 16, 24))])
+def test_rates_follow_the_map(side: int, rates: tuple[int, int, int]) -> None:
+    assert rates_for_map(side) == rates

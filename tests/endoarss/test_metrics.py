@@ -1,0 +1,82 @@
+"""Metrics against scikit-learn, and their edge cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score, jaccard_score
+
+from endoarss.errors import UnknownNameError
+from endoarss.metrics import evaluate_classification, evaluate_segmentation, pixel_counts, scores_from_counts
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(2, 7), st.integers(0, 2**32 - 1))
+def test_classification_against_scikit_learn(count: int, classes: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth, prediction = rng.integers(0, classes, (2, count))
+    scores = evaluate_classification(truth, prediction, classes)
+    supported = np.unique(truth)
+    assert scores.accuracy == pytest.approx(accuracy_score(truth, prediction))
+    expected = f1_score(truth, prediction, labels=supported, average="macro", zero_division=0)
+    assert scores.macro_f1 == pytest.approx(expected)
+    assert scores.support.sum() == count
+    assert scores.predictions_without_support == (~np.isin(prediction, supported)).sum()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.integers(2, 6), st.integers(0, 2**32 - 1))
+def test_segmentation_against_scikit_learn(count: int, classes: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth, prediction = rng.integers(0, classes, (2, count, 5, 6), np.uint8)
+    scores = evaluate_segmentation(truth, prediction, classes)
+    present = np.unique(truth)
+    iou = jaccard_score(truth.ravel(), prediction.ravel(), labels=present, average=None, zero_division=0)
+    dice = f1_score(truth.ravel(), prediction.ravel(), labels=present, average=None, zero_division=0)
+    np.testing.assert_allclose(scores.iou[present], iou)
+    np.testing.assert_allclose(scores.dice_per_class[present], dice)
+    assert scores.miou == pytest.approx(iou.mean()) and scores.dice == pytest.approx(dice.mean())
+    foreground = iou[present > 0]
+    assert scores.miou_foreground == pytest.approx(foreground.mean() if foreground.size else np.nan, nan_ok=True)
+    assert scores.dice <= 2 * scores.miou / (1 + scores.miou) + 1e-12
+
+
+def test_counts_add_up_over_images() -> None:
+    rng = np.random.default_rng(0)
+    truth, prediction = rng.integers(0, 4, (2, 6, 9, 9), np.uint8)
+    singly = sum(pixel_counts(t, p, 4) for t, p in zip(truth, prediction, strict=True))
+    np.testing.assert_array_equal(singly, pixel_counts(truth, prediction, 4))
+    assert scores_from_counts(singly).miou == evaluate_segmentation(truth, prediction, 4).miou
+
+
+def test_a_class_without_truth_does_not_count() -> None:
+    truth = np.zeros((1, 4, 4), np.uint8)
+    truth[0, :2] = 1
+    prediction = truth.copy()
+    prediction[0, 3] = 2  # predicted, never true
+    scores = evaluate_segmentation(truth, prediction, 4)
+    assert np.isnan(scores.iou[2]) and np.isnan(scores.iou[3])
+    assert scores.miou == pytest.approx((4 / 8 + 1) / 2)
+
+
+def test_all_background_has_no_foreground() -> None:
+    truth = np.zeros((1, 4, 4), np.uint8)
+    assert np.isnan(evaluate_segmentation(truth, truth, 3).miou_foreground)
+    truth[0, 0] = 1
+    assert evaluate_segmentation(truth, np.zeros_like(truth), 3).miou_foreground == 0
+
+
+def test_bad_input_is_named() -> None:
+    mask = np.zeros((1, 4, 4), np.uint8)
+    with pytest.raises(ValueError, match="expected equal ones"):
+        evaluate_segmentation(mask, mask[:, :2], 3)
+    with pytest.raises(ValueError, match=r"outside 0\.\.1"):
+        evaluate_segmentation(mask + 2, mask, 2)
+    with pytest.raises(ValueError, match="non-empty"):
+        evaluate_classification([], [], 2)
+    with pytest.raises(ValueError, match=r"outside 0\.\.1"):
+        evaluate_classification([0], [2], 2)
+    with pytest.raises(UnknownNameError, match="known: standard"):
+        evaluate_segmentation(mask, mask, 3, protocol="other")

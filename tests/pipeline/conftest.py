@@ -1,0 +1,47 @@
+"""Small generated trees, made once, and the smallest study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.sources.synthetic.endovis2017_tree import generate_endovis2017
+from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
+from pipeline.sources.synthetic.esd_tree import generate_esd
+
+
+@pytest.fixture(scope="session")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The three generated trees: endovis2018 (40 frames), endovis2017 (every fourth), esd (20)."""
+    root = tmp_path_factory.mktemp("raw")
+    for name in ("endovis2018", "endovis2017", "esd"):
+        (root / name).mkdir()
+    generate_endovis2018(root / "endovis2018", frames=40, height=96, width=120, seed=1, floor=2)
+    generate_endovis2017(root / "endovis2017", height=72, width=128, seed=2, keep_every=4)
+    generate_esd(root / "esd", frames=20, height=96, width=120, seed=3)
+    return root
+
+
+@pytest.fixture
+def minimal() -> Callable[..., dict[str, Any]]:
+    """Settings of a small valid study, with some replaced."""
+
+    def make(**changes: Any) -> dict[str, Any]:
+        return {
+            "study": "toy",
+            "title": "Toy",
+            "raw": {"generate": {"name": "toy"}},
+            "datasets": {"mtlesd": {}},
+            "input_size": 84,
+            "backbones": {"resnet": {"label": "R", "model": "resnet26", "weights": "none"}},
+            "training": {"schedules": {"mtlesd": {"epochs": 3, "learning_rate": 0.001}}},
+            "cells": [
+                {"datasets": ["mtlesd"], "backbones": ["resnet"], "architectures": ["hps"], "weightings": ["equal"]}
+            ],
+            **changes,
+        }
+
+    return make

@@ -1,0 +1,51 @@
+"""Outputs appear whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.files import digest, whole_file, whole_folder, write_if_changed, write_json
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file.txt"
+    with pytest.raises(RuntimeError), whole_file(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert not path.exists() and list(path.parent.iterdir()) == []
+    with whole_file(path) as partial:
+        partial.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+
+
+def test_a_folder_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    for content in ("old", "new"):
+        with whole_folder(folder) as partial:
+            (partial / content).write_text(content)
+    with pytest.raises(RuntimeError), whole_folder(folder) as partial:
+        (partial / "broken").write_text("")
+        raise RuntimeError
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_unchanged_content_keeps_its_time(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    write_if_changed(path, "a")
+    before = path.stat().st_mtime_ns
+    write_if_changed(path, "a")
+    assert path.stat().st_mtime_ns == before
+    write_if_changed(path, "b")
+    assert path.read_text() == "b"
+
+
+def test_the_order_of_keys_does_not_matter(tmp_path: Path) -> None:
+    one, two = {"a": 1, "b": [2, 3]}, {"b": [2, 3], "a": 1}
+    assert digest(one) == digest(two)
+    write_json(tmp_path / "1", one)
+    write_json(tmp_path / "2", two)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()

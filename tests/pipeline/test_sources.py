@@ -1,0 +1,299 @@
+"""Readers on generated trees, on their traps, and on broken input."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.datasets.activities import frame_activity
+from pipeline.errors import InputError
+from pipeline.images import read_rgb, write_png
+from pipeline.sources import endovis2017, endovis2018, esd, vqla
+
+
+@pytest.fixture
+def copy(trees: Path, tmp_path: Path) -> Path:
+    """A copy of the trees that a test may break."""
+    return Path(shutil.copytree(trees, tmp_path / "raw"))
+
+
+# EndoVis 2018
+
+
+def test_endovis2018_reads_the_whole_tree(trees: Path) -> None:
+    tree = endovis2018.read_tree(trees / "endovis2018")
+    assert len(tree.frames) == 40 and tree.scheme == "compatible2017"
+    assert {sequence for sequence, _ in tree.frames} == {*range(1, 8), *range(9, 17)}
+    assert {"suction-instrument", "ultrasound-probe", "instrument-shaft"} <= set(tree.colours)
+    seen: Counter[int] = Counter()
+    for frame in tree.frames.values():
+        seen.update(np.unique(endovis2018.type_mask(tree, frame)).tolist())
+    assert set(seen) == set(range(8)), "every instrument type occurs"
+
+
+def test_the_generated_tree_holds_its_traps(trees: Path) -> None:
+    root = trees / "endovis2018"
+    assert (root / "miccai_challenge_release_2" / "miccai_challenge_release_2" / "seq_5").is_dir()
+    assert list(root.rglob("__MACOSX/**/._frame*.png"))
+    modes = {Image.open(path).mode for path in root.rglob("seq_*/labels/*.png")}
+    assert modes == {"RGB", "RGBA"}
+    masks = [Image.open(path) for path in root.rglob("instrument_labels_2017/*.png")]
+    assert {mask.mode for mask in masks} == {"L", "RGB"}
+    assert {int(np.asarray(mask).max()) for mask in masks} >= {1, 255}
+    texts = vqla.find_2018(root)
+    assert not any(sequence == 13 or (sequence == 1 and frame < 11) for sequence, frame in texts)
+
+
+@pytest.mark.parametrize(
+    ("written", "scheme"),
+    [
+        ({1, 6, 8}, "compatible2017"),
+        ({1, 2, 6, 9}, "compatible2017"),
+        ({1, 4}, "native2018"),
+        ({1, 5, 6, 7}, "native2018"),
+    ],
+)
+def test_id_schemes_are_told_apart(written: set[int], scheme: str) -> None:
+    assert endovis2018._settle_scheme(Path("root"), "detect", written) == scheme
+
+
+def test_an_ambiguous_scheme_names_both_readings() -> None:
+    with pytest.raises(
+        InputError, match=r"\[1, 2, 3\] fit both schemes: native2018 .* compatible2017 .* endovis2018_scheme"
+    ):
+        endovis2018._settle_scheme(Path("root"), "detect", {1, 2, 3})
+    assert endovis2018._settle_scheme(Path("root"), "native2018", {1, 2, 3}) == "native2018"
+
+
+def test_native_and_compatible_ids_give_the_same_masks(copy: Path) -> None:
+    root = copy / "endovis2018"
+    tree = endovis2018.read_tree(root)
+    expected = {key: endovis2018.type_mask(tree, frame) for key, frame in tree.frames.items()}
+    for path in sorted(root.rglob("*_class*_inst*.png")):
+        for written, native in ((6, 4), (9, 7)):
+            if f"_class{written}_" in path.name:
+                path.rename(path.with_name(path.name.replace(f"_class{written}_", f"_class{native}_")))
+    again = endovis2018.read_tree(root)
+    assert again.scheme == "native2018"
+    for key, frame in again.frames.items():
+        np.testing.assert_array_equal(endovis2018.type_mask(again, frame), expected[key])
+
+
+def test_endovis2018_missing_or_broken(copy: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"nowhere: no such folder\. EndoVis 2018 is expected here; ask for it at https"
+    ):
+        endovis2018.read_tree(copy / "nowhere")
+    with pytest.raises(InputError, match="no seq_"):
+        endovis2018.read_tree(copy / "esd")
+    root = copy / "endovis2018"
+    label = next(root.rglob("seq_2/labels/*.png"))
+    kept = label.read_bytes()
+    label.unlink()
+    with pytest.raises(InputError, match=f"{label.name}: missing. Expected the official label"):
+        endovis2018.read_tree(root)
+    label.write_bytes(kept)
+    lists = next(root.rglob("labels.json"))
+    lists.write_text("[{]")
+    with pytest.raises(InputError, match=r"labels.json: not a label list"):
+        endovis2018.read_tree(root)
+
+
+def test_a_mask_of_another_size_is_named(copy: Path) -> None:
+    root = copy / "endovis2018"
+    path = sorted(root.rglob("*_class*_inst*.png"))[0]
+    write_png(path, np.zeros((10, 20), np.uint8))
+    tree = endovis2018.read_tree(root)
+    frame = next(f for f in tree.frames.values() if any(path == mask for _, mask in f.instruments))
+    with pytest.raises(InputError, match=rf"{path.name}: the mask is 20x10 pixels, its image .* is 120x96"):
+        endovis2018.type_mask(tree, frame)
+
+
+# EndoVis 2017
+
+
+def test_endovis2017_reads_both_layouts(trees: Path) -> None:
+    frames = endovis2017.read_tree(trees / "endovis2017")
+    assert {bool(frame.types) for frame in frames.values()} == {True, False}
+    for frame in frames.values():
+        types, parts = endovis2017.type_mask(frame), endovis2017.parts_mask(frame)
+        assert types.shape == parts.shape == (72, 128)
+        assert set(np.unique(parts)) <= {0, 10, 20, 30} and parts.any()
+        np.testing.assert_array_equal(types > 0, parts > 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "type_id"),
+    [
+        ("Left_Prograsp_Forceps_labels", 2),
+        ("Maryland_Bipolar_Forceps_labels", 1),
+        ("Large_Needle_Driver_Right_labels", 3),
+        ("Right_Vessel_Sealer", 4),
+        ("Grasping_Retractor_Right_labels", 5),
+        ("Monopolar_Curved_Scissors_labels", 6),
+        ("Other_labels", 7),
+    ],
+)
+def test_irregular_folder_names(name: str, type_id: int) -> None:
+    assert endovis2017._type_of_folder(Path(name)) == type_id
+    with pytest.raises(InputError, match="not the name of a known instrument"):
+        endovis2017._type_of_folder(Path("Chopsticks_labels"))
+
+
+def test_the_official_crop() -> None:
+    assert endovis2017.crop_window(1080, 1920) == (28, 1052, 320, 1600)
+    assert endovis2017.crop_window(1024, 1280) == (0, 1024, 0, 1280)
+    assert endovis2017.crop(np.zeros((1080, 1920, 3), np.uint8)).shape == (1024, 1280, 3)
+
+
+def test_endovis2017_missing_or_broken(copy: Path) -> None:
+    with pytest.raises(InputError, match="EndoVis 2017 is expected here; ask for it at https"):
+        endovis2017.read_tree(copy / "nowhere")
+    with pytest.raises(InputError, match="no left_frames"):
+        endovis2017.read_tree(copy / "esd")
+    root = copy / "endovis2017"
+    parts = next(root.rglob("PartsSegmentation/*.png"))
+    write_png(parts, np.full((72, 128), 17, np.uint8))
+    frame = next(f for f in endovis2017.read_tree(root).values() if f.parts == parts)
+    with pytest.raises(InputError, match=rf"{parts.name}: value 17; expected 0, 10 shaft"):
+        endovis2017.parts_mask(frame)
+
+
+def test_real_frames(sample_data: Path) -> None:
+    frames = endovis2017.read_tree(sample_data / "endovis2017")
+    assert sorted(frames) == [("five_frames", number) for number in range(5)]
+    for frame in frames.values():
+        image, parts = read_rgb(frame.image), endovis2017.parts_mask(frame)
+        assert image.shape == (1080, 1920, 3) and set(np.unique(parts)) == {0, 10, 20, 30}
+        assert endovis2017.crop(parts).shape == (1024, 1280)
+        # Nothing is annotated outside the crop.
+        assert (endovis2017.crop(parts) > 0).sum() >= 0.98 * (parts > 0).sum()
+
+
+def test_real_label_list(sample_data: Path) -> None:
+    colours = endovis2018._read_colours(sample_data / "endovis2018")
+    assert len(colours) == 12
+    assert colours["suction-instrument"] == (123, 15, 175) and colours["ultrasound-probe"] == (12, 255, 141)
+
+
+# VQLA
+
+
+def test_vqla_texts_of_generated_frames(trees: Path) -> None:
+    texts = vqla.find_2018(trees / "endovis2018")
+    assert len(texts) == 32
+    activities = Counter(frame_activity(state.action for state in vqla.read_states(path)) for path in texts.values())
+    assert len(activities) == 12 and min(activities.values()) >= 2
+
+
+def write_text(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_vqla_accepts_its_variants(tmp_path: Path) -> None:
+    path = write_text(
+        tmp_path / "t.txt",
+        "What organ is being operated?|kidney\n\n"
+        "What is the state of bipolar_forceps?|Idle|12, 30, 100, 200\n"
+        "What is the state of large needle-driver ? | Tool Manipulation\n"
+        "What is the state of suction?|Suction|\n"
+        "Where is suction located?|left-top|1, 1, 5, 5\n",
+    )
+    assert [(state.instrument, state.action) for state in vqla.read_states(path)] == [
+        ("bipolar_forceps", "idle"),
+        ("large_needle_driver", "tool_manipulation"),
+        ("suction", "suction"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("What is the state of suction?", "line 2: found 'What is the state of suction.'; expected question"),
+        ("a|b|c|d", "line 2: found 'a|b|c|d'"),
+        ("|Idle", "line 2"),
+        ("What is the state of suction?|Flying|1, 2, 3, 4", "line 2: unknown action 'Flying'; known: cauterization"),
+        ("What is the state of suction?|Suction|1, 2, 3", "line 2: found the box '1, 2, 3'; expected four numbers"),
+        ("What is the state of suction?|Suction|1, 2, x, 4", "line 2: found the box"),
+    ],
+)
+def test_a_malformed_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = write_text(tmp_path / "frame007_QA.txt", f"What organ is being operated?|kidney\n{line}\n")
+    with pytest.raises(InputError, match=f"frame007_QA.txt, {message}".replace("|", r"\|")):
+        vqla.read_states(path)
+
+
+@given(st.binary(max_size=200))
+def test_any_text_is_read_or_refused(content: bytes) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.txt"
+        path.write_bytes(content)
+        try:
+            vqla.read_states(path)
+        except InputError as error:
+            assert "t.txt" in str(error)
+
+
+def test_vqla_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no EndoVis-18-VQLA text below it.*ask for it at"):
+        vqla.find_2018(tmp_path)
+    with pytest.raises(InputError, match="no EndoVis-17-VQLA text below it.*ask for it at"):
+        vqla.find_2017(tmp_path)
+
+
+# ESD
+
+
+def test_esd_reads_the_whole_tree(trees: Path) -> None:
+    frames = esd.read_tree(trees / "esd")
+    assert len(frames) == 20 and {frame.activity for frame in frames} == {1, 2, 3}
+    seen = {int(value) for frame in frames for value in np.unique(esd.class_mask(frame))}
+    assert seen == set(range(7))
+
+
+def test_esd_missing_or_broken(copy: Path) -> None:
+    with pytest.raises(InputError, match="The MTLESD tree is expected here; ask the authors"):
+        esd.read_tree(copy / "nowhere")
+    (copy / "empty").mkdir()
+    with pytest.raises(InputError, match="no picture in it"):
+        esd.read_tree(copy / "empty")
+    frame = esd.read_tree(copy / "esd")[0]
+    write_png(frame.mask, np.ones((96, 120), np.uint8))
+    with pytest.raises(InputError, match=rf"{frame.mask.name}: value 1; expected 0 and 2 to 7"):
+        esd.class_mask(frame)
+    frame.mask.unlink()
+    with pytest.raises(InputError, match=rf"{frame.mask.name}: missing"):
+        esd.read_tree(copy / "esd")
+    frame.image.unlink()
+    (copy / "esd" / "train" / "9").mkdir()
+    with pytest.raises(InputError, match="expected the activity folders 1, 2 and 3"):
+        esd.read_tree(copy / "esd")
+
+
+# Pictures
+
+
+def test_unreadable_pictures_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "frame000.png"
+    with pytest.raises(InputError, match=r"frame000.png: this picture is missing"):
+        read_rgb(path)
+    path.write_bytes(b"not a picture")
+    with pytest.raises(InputError, match=r"frame000.png: not a readable picture"):
+        read_rgb(path)
+    write_png(path, np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8))
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(InputError, match=r"frame000.png: not a readable picture .*Expected a complete PNG"):
+        read_rgb(path)
+    Image.fromarray(np.zeros((5, 5), np.uint16)).save(path)
+    with pytest.raises(InputError, match="mode I;16"):
+        read_rgb(path)

@@ -1,0 +1,161 @@
+"""The steps by hand, through the command line, on the smallest study: what each writes, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from endoarss.checkpoints import read_header
+from pipeline.cli import main
+from pipeline.datasets.load import load_part
+from pipeline.measure import measure
+from pipeline.steps.build_dataset import build
+from pipeline.study import load_study
+
+CELL = "mtlesd/resnet/hps/equal/r4-s0"
+
+
+@pytest.fixture
+def study_file(
+    minimal: Callable[..., dict[str, Any]], trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A study on the small ESD tree, in an empty working folder."""
+    settings = minimal(
+        raw={"esd": str(trees / "esd")},
+        input_size=56,
+        heads={"segmentation_channels": 16, "activity_channels": 16},
+        backbones={
+            "resnet": {"label": "R", "model": "resnet26", "arguments": {"channels": [8, 8, 12, 16]}, "weights": "none"}
+        },
+        robustness={"cells": [{}], "corruptions": ["smoke", "elastic_transform"], "severities": [1, 5]},
+    )
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def run(study_file: Path, *arguments: str) -> int:
+    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+
+
+def test_every_step_by_hand(study_file: Path) -> None:
+    for step in (
+        ("build", "--dataset", "mtlesd"),
+        ("train", "--cell", CELL),
+        ("evaluate", "--cell", CELL),
+        ("robustness", "--cell", CELL),
+        ("references", "--dataset", "mtlesd"),
+        ("collect",),
+        ("tables",),
+        ("figure5",),
+        ("figure6",),
+        ("page",),
+    ):
+        assert run(study_file, *step) == 0, step
+    folder = Path("results/toy/cells") / CELL
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance["cell"] == CELL and provenance["seed"] == 0 and not provenance["synthetic"]
+    assert read_header(folder / "model.safetensors")["provenance"]["manifest_sha256"] == provenance["manifest_sha256"]
+    assert len(pd.read_csv(folder / "history.csv")) == 3
+
+    results = pd.read_parquet("results/toy/results.parquet")
+    corrupted = results[results["corruption"] != ""]
+    assert set(corrupted["corruption"]) == {"smoke", "elastic_transform"}
+    assert set(corrupted[~corrupted["mask_warped"]]["corruption"]) == {"elastic_transform"}
+    rows = pd.read_parquet(folder / "robustness" / "per_image.parquet")
+    images = len(load_part(Path("data/datasets/mtlesd"), "test", 56).frame_ids)
+    assert len(rows) == images * (2 + 2 * 2), "smoke once, elastic both ways, two severities"
+    assert not list(Path("results").rglob("*.partial")) and not list(Path("data").rglob("*.partial"))
+
+    # Kept rows give the kept scores again.
+    per_image = pd.read_parquet(folder / "eval/mtlesd/per_image.parquet")
+    accuracy = (per_image["activity_true"] == per_image["activity_predicted"]).mean()
+    stored = results[
+        (results["metric"] == "accuracy") & (results["corruption"] == "") & (results["backbone"] == "resnet")
+    ]
+    assert stored["value"].item() == pytest.approx(accuracy)
+    counts = {
+        kind: per_image[[f"{kind}_{c}" for c in range(7)]].sum().to_numpy() for kind in ("both", "truth", "predicted")
+    }
+    present = counts["truth"] > 0
+    iou = counts["both"] / (counts["truth"] + counts["predicted"] - counts["both"])
+    miou = results[(results["metric"] == "miou") & (results["corruption"] == "") & (results["backbone"] == "resnet")]
+    assert miou["value"].item() == pytest.approx(iou[present].mean())
+
+
+def test_references_are_what_they_say(study_file: Path) -> None:
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "references", "--dataset", "mtlesd") == 0
+    scores = json.loads(Path("results/toy/references/mtlesd.json").read_text())["references"]
+    part = load_part(Path("data/datasets/mtlesd"), "test", 56)
+    value = {name: {s["metric"]: s["value"] for s in rows if not s["class"]} for name, rows in scores.items()}
+    majority = np.bincount(load_part(Path("data/datasets/mtlesd"), "train", 56).activities).argmax()
+    assert value["majority_activity"]["accuracy"] == pytest.approx((part.activities == majority).mean())
+    assert value["all_background"]["miou_foreground"] == 0
+    assert value["activity_from_instruments"]["accuracy"] == 1, "in ESD the classes tell the activity"
+
+
+def test_training_again_gives_the_same_bits(study_file: Path) -> None:
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    stored = []
+    for _ in range(2):
+        assert run(study_file, "train", "--cell", CELL) == 0
+        eval_folder = Path("results/toy/cells") / CELL / "eval/mtlesd"
+        stored.append([(eval_folder / name).read_bytes() for name in ("metrics.json", "per_image.parquet")])
+    assert stored[0] == stored[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "--cell", CELL), "data/datasets/mtlesd/dataset.json: missing; this dataset is not built"),
+        (("train", "--cell", "a/b"), "has no cell 'a/b'; its cells are"),
+        (("build", "--dataset", "mtlendovis"), "has no dataset 'mtlendovis'; its datasets: mtlesd"),
+        (("generate", "--tree", "esd"), "generates no tree 'esd'"),
+        (("pretrain",), "has no pretraining"),
+        (("robustness", "--cell", CELL), "mtlesd"),
+    ],
+)
+def test_a_step_that_cannot_run_says_why(
+    study_file: Path, arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(study_file, *arguments) == 1
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+    assert not list(study_file.parent.rglob("*.safetensors"))
+
+
+def test_a_missing_raw_tree_says_where_to_ask(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = yaml.safe_load(study_file.read_text())
+    settings["raw"]["esd"] = "data/raw/nowhere"
+    study_file.write_text(yaml.safe_dump(settings))
+    assert run(study_file, "build", "--dataset", "mtlesd") == 1
+    assert "data/raw/nowhere: no such folder. The MTLESD tree is expected here; ask" in capsys.readouterr().err
+    assert not Path("data").exists() or not any(Path("data").rglob("manifest.csv"))
+
+
+def test_list_shows_components_and_cells(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(study_file, "list") == 0
+    shown = capsys.readouterr().out
+    assert "architectures: hps, mmoe" in shown and f"{CELL}  + robustness" in shown
+
+
+def test_measuring_a_dataset_without_activities(study_file: Path) -> None:
+    build(load_study(study_file), "mtlesd")
+    from dataclasses import replace
+
+    from pipeline.datasets.labels import ESD
+
+    part = load_part(Path("data/datasets/mtlesd"), "test", 56)
+    measured = measure(replace(part, activities=None), part.masks, replace(ESD, activities=()), None, part.masks)
+    metrics = {score["metric"] for score in measured.scores}
+    assert metrics == {"miou", "dice", "miou_foreground", "dice_foreground", "iou"}
+    assert next(s["value"] for s in measured.scores if s["metric"] == "miou") == 1

@@ -1,0 +1,132 @@
+"""Studies: validated at the edge, with messages that name key, value and what is allowed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.errors import InputError
+from pipeline.study import load_study, make_study
+
+ROOT = Path(__file__).parents[2]
+Make = Callable[..., dict[str, Any]]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
+def test_kept_studies_are_valid(path: Path) -> None:
+    study = load_study(path)
+    assert study.name == path.stem and study.cells()
+    assert len({cell.id for cell in study.cells()}) == len(study.cells())
+
+
+def test_the_default_study_is_the_demo() -> None:
+    assert yaml.safe_load((ROOT / "params.yaml").read_text()) == yaml.safe_load(
+        (ROOT / "studies/demo.yaml").read_text()
+    )
+
+
+def test_the_demo_is_what_it_promises() -> None:
+    study = load_study(ROOT / "studies/demo.yaml")
+    cells = [cell for cell in study.cells() if not cell.architecture.startswith("single")]
+    pairs = {(cell.backbone, cell.architecture) for cell in cells}
+    assert len(pairs) == 9 and len(study.cells()) <= 20
+    assert {cell.weighting for cell in cells} == {"equal", "stch", "db_mtl"}
+    assert study.synthetic and str(study.dataset_folder("mtlesd")) == "data/datasets/mtlesd-synthetic"
+
+
+def test_real_and_generated_data_have_folders_of_their_own() -> None:
+    paper, demo = load_study(ROOT / "studies/paper.yaml"), load_study(ROOT / "studies/demo.yaml")
+    assert not {paper.dataset_folder(d) for d in paper.datasets} & {demo.dataset_folder(d) for d in demo.datasets}
+
+
+def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
+    settings = make_study(minimal()).settings
+    assert settings["lora"] == {"rank": 4, "alpha": 0} and settings["seeds"] == [0]
+    assert settings["heads"]["segmentation_channels"] == 256
+    assert make_study(json.loads(json.dumps(settings))).settings == settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sead": [1]}, r"the study: .*'sead' was unexpected.*Known keys: study, title"),
+        ({"input_size": "big"}, "input_size: 'big' is not allowed"),
+        ({"seeds": []}, r"seeds: \[\]"),
+        ({"study": "My Study"}, "study: 'My Study' is not allowed"),
+        ({"datasets": {"mtlesdd": {}}}, "datasets: unknown name 'mtlesdd'; known: mtlesd, mtlendovis"),
+        (
+            {"datasets": {"mtlesd": {"split": "published"}}},
+            "datasets.mtlesd.split: unknown name 'published'; known: released",
+        ),
+        ({"weightings": {"pcgrad": {}}}, "unknown weighting 'pcgrad'; known: db_mtl, equal, stch"),
+        ({"architectures": {"mtan": {}}}, "unknown architecture 'mtan'; known: hps"),
+        (
+            {"backbones": {"vgg": {"label": "V", "model": "vgg", "weights": "none"}}},
+            "unknown backbone 'vgg'; known: dinov2",
+        ),
+        ({"raw": {}}, "raw: esd is missing.*ask for it at the authors"),
+        (
+            {"robustness": {"cells": [{}], "severities": [6]}},
+            "robustness.severities: unknown name 6; known: 1, 2, 3, 4, 5",
+        ),
+        (
+            {"robustness": {"cells": [{}], "corruptions": ["fog"]}},
+            "robustness.corruptions: unknown name 'fog'; known: gauss",
+        ),
+        ({"robustness": {"cells": [{"backbone": "dinov2"}]}}, "no cell of the study matches"),
+        ({"training": {"schedules": {}}}, "training.schedules: nothing for the dataset 'mtlesd'"),
+        ({"components": ["no_such_module"]}, "components: no module 'no_such_module'"),
+        (
+            {"backbones": {"resnet": {"label": "R", "model": "resnet26", "weights": "imagenet"}}},
+            "backbones.resnet.weights",
+        ),
+    ],
+)
+def test_a_mistake_is_named(minimal: Make, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_study(minimal(**changes))
+
+
+@pytest.mark.parametrize(("key", "name"), [("architectures", "mtan"), ("weightings", "moco2"), ("backbones", "vgg")])
+def test_unknown_names_in_cells(minimal: Make, key: str, name: str) -> None:
+    settings = minimal()
+    settings["cells"][0][key] = [name]
+    with pytest.raises(InputError, match=f"unknown {key[:-1]} '{name}'; known: "):
+        make_study(settings)
+
+
+def test_files_that_are_no_study(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such study"):
+        load_study(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    with pytest.raises(InputError, match=r"bad.yaml: not YAML"):
+        load_study(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- a")
+    with pytest.raises(InputError, match=r"list.yaml: the study"):
+        load_study(tmp_path / "list.yaml")
+
+
+def test_environment_variables_in_paths(minimal: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make_study(minimal(raw={"esd": "${TOY_DATA}/esd"}))
+    monkeypatch.setenv("TOY_DATA", "somewhere")
+    assert study.raw_roots()["esd"] == Path("somewhere/esd")
+    monkeypatch.delenv("TOY_DATA")
+    with pytest.raises(InputError, match="names the environment variable TOY_DATA, which is not set"):
+        study.raw_roots()
+
+
+def test_settings_of_a_cell_are_what_it_depends_on(minimal: Make) -> None:
+    base = make_study(minimal())
+    (cell,) = base.cells()
+    same = make_study(minimal(title="Another", seeds=[0, 1]))
+    assert same.cell_settings(cell) == base.cell_settings(cell)
+    other = make_study(minimal(input_size=112))
+    assert other.cell_settings(cell) != base.cell_settings(cell)
+    assert len(same.cells()) == 2
+    with pytest.raises(InputError, match=r"has no cell 'x'; its cells are\n  mtlesd/resnet/hps/equal/r4-s0"):
+        base.cell("x")

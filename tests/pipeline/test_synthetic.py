@@ -1,0 +1,114 @@
+"""Generated scenes: deterministic, complete, and with exact masks."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.datasets.activities import ENDOVIS_COUNTS, RAREST_FIRST, frame_activity
+from pipeline.sources.synthetic.esd_scenes import ACTIVITIES, render_esd_scene
+from pipeline.sources.synthetic.esd_tree import generate_esd
+from pipeline.sources.synthetic.instruments import KINDS, Pose, draw_instrument
+from pipeline.sources.synthetic.pretraining import generate_scenes
+from pipeline.sources.synthetic.scenes import cast_frame, render_scene
+from pipeline.sources.synthetic.script import deal, episodes, proportional_counts
+from pipeline.sources.synthetic.tissue import sample_style
+
+
+def digest(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            total.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def test_a_seed_decides_the_tree(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in "abc"]
+    for folder, seed in zip(folders, (5, 5, 6), strict=True):
+        folder.mkdir()
+        generate_esd(folder, frames=16, height=64, width=80, seed=seed)
+    assert digest(folders[0]) == digest(folders[1]) != digest(folders[2])
+
+
+@pytest.mark.parametrize("activity", RAREST_FIRST)
+def test_a_scene_shows_its_activity(activity: str) -> None:
+    rng = np.random.default_rng(4)
+    cast = cast_frame(activity, rng)
+    assert (
+        frame_activity(
+            {"manipulation": "tissue_manipulation", "stapling": "staple"}.get(d.action, d.action) for d in cast
+        )
+        == activity
+    )
+    scene = render_scene(cast, sample_style(rng), 128, 160, rng)
+    assert scene.image.shape == (128, 160, 3) and scene.image.dtype == np.uint8
+    assert len(scene.instruments) == len(cast)
+    covered = np.sum([drawn.parts > 0 for drawn in scene.instruments], axis=0)
+    assert covered.max() == 1, "instruments in front hide those behind"
+    assert scene.instruments[0].parts.any()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_the_mask_is_where_the_instrument_was_painted(kind: str) -> None:
+    before = np.full((128, 160, 3), 0.5, np.float32)
+    after = before.copy()
+    parts = draw_instrument(after, kind, Pose(90.0, 60.0, 0.4, 0.3))
+    changed = np.abs(after - before).max(axis=2)
+    assert parts.any() and set(np.unique(parts)) <= {0, 1, 2, 3}
+    assert (changed[parts > 0] > 0.01).mean() > 0.9
+    # Outside the mask there is nothing but a shadow and the edge's half-covered pixels.
+    assert (after[parts == 0].mean(axis=-1) > 0.55).mean() < 0.02
+
+
+def test_kinds_differ_in_shape() -> None:
+    masks = {}
+    for kind in KINDS:
+        canvas = np.zeros((128, 160, 3), np.float32)
+        masks[kind] = draw_instrument(canvas, kind, Pose(90.0, 60.0, 0.0, 0.3))
+    names = sorted(masks)
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            assert (masks[one] != masks[other]).sum() > 30, (one, other)
+
+
+@pytest.mark.parametrize("activity", ACTIVITIES)
+def test_esd_scenes_hold_what_belongs_to_the_activity(activity: str) -> None:
+    rng = np.random.default_rng(1)
+    expected = {"marking": {2, 3}, "injection": {3, 4}, "dissection": {4, 5, 6, 7}}[activity]
+    for _ in range(3):
+        _, mask = render_esd_scene(activity, sample_style(rng), 96, 120, rng)
+        assert set(np.unique(mask)) - {0} == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(60, 500), st.integers(1, 5))
+def test_counts_keep_proportions_and_floors(total: int, floor: int) -> None:
+    counts = proportional_counts(ENDOVIS_COUNTS, total, floor)
+    assert sum(counts.values()) == total and min(counts.values()) >= floor
+    assert set(counts) == set(ENDOVIS_COUNTS)
+
+
+def test_counts_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match="11 frames cannot hold 12 activities"):
+        proportional_counts(ENDOVIS_COUNTS, 11, 1)
+
+
+def test_episodes_and_deal_lose_nothing() -> None:
+    counts = {"a": 7, "b": 3}
+    plan = episodes(counts, np.random.default_rng(0))
+    assert sorted(plan) == ["a"] * 7 + ["b"] * 3
+    assert [name for part in deal(plan, 4) for name in part] == plan
+
+
+def test_pretraining_scenes_are_of_their_own() -> None:
+    images, masks, activities = generate_scenes(24, 64, seed=0)
+    again = generate_scenes(24, 64, seed=0)
+    assert images.shape == (24, 64, 64, 3) and masks.shape == (24, 64, 64) and len(set(activities)) > 8
+    np.testing.assert_array_equal(images, again[0])
+    assert (generate_scenes(24, 64, seed=1)[0] != images).any()

@@ -1,0 +1,109 @@
+"""Tables hold the right numbers in the right places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports import tables
+from reports.results import ResultsError, read_results
+
+CATEGORIES = {"occlusion": ("smoke",), "digital": ("contrast", "elastic_transform")}
+
+
+def test_scores_in_percent_in_the_order_of_the_study_references_last(results: pd.DataFrame) -> None:
+    table = tables.table_of_scores(results, "mtlesd", ["B_net", "A-net"])
+    assert list(table.index) == [
+        ("B_net", "mmoe", "db_mtl"),
+        ("B_net", "single_segmentation", "equal"),
+        ("A-net", "hps", "equal"),
+        ("reference", "majority_activity", ""),
+    ]
+    assert list(table.columns) == ["accuracy", "macro_f1", "miou"]
+    assert table.loc[("A-net", "hps", "equal"), "miou"] == pytest.approx(90)
+    assert np.isnan(table.loc[("B_net", "single_segmentation", "equal"), "accuracy"])
+
+
+def test_several_seeds_give_mean_and_deviation(results: pd.DataFrame) -> None:
+    second = results.assign(seed=1, value=results["value"] - 0.1)
+    table = tables.table_of_scores(pd.concat([results, second]), "mtlendovis", ["A-net", "B_net"])
+    best = table.loc[("A-net", "hps", "equal")]
+    assert best["miou"] == pytest.approx(85) and best["miou_std"] == pytest.approx(100 * np.std([0.9, 0.8], ddof=1))
+
+
+def test_robustness_means_over_severities_with_moved_masks(results: pd.DataFrame) -> None:
+    table = tables.table_robustness(results, CATEGORIES)
+    assert list(table.index) == [
+        ("occlusion", "smoke"),
+        ("digital", "contrast"),
+        ("digital", "elastic_transform"),
+        ("", "mean corrupted"),
+        ("", "clean"),
+    ]
+    miou = table[("miou", "mtlesd", "A-net", "hps", "equal")]
+    assert miou[("occlusion", "smoke")] == pytest.approx(50)
+    assert miou[("digital", "elastic_transform")] == pytest.approx(70), "unmoved masks must not count"
+    assert miou[("", "mean corrupted")] == pytest.approx((50 + 50 + 70) / 3)
+    assert miou[("", "clean")] == pytest.approx(90)
+    assert ("accuracy", "mtlesd", "B_net", "single_segmentation", "equal") not in table.columns
+
+
+def test_no_robustness_no_table(results: pd.DataFrame) -> None:
+    assert tables.table_robustness(results[results["corruption"] == ""], CATEGORIES) is None
+
+
+def test_a_dataset_without_activities_has_no_such_columns(results: pd.DataFrame) -> None:
+    table = tables.table_of_scores(results[results["metric"] == "miou"], "mtlesd", ["A-net", "B_net"])
+    assert list(table.columns) == ["miou"]
+
+
+def test_latex_is_booktabs_with_the_best_bold_and_names_escaped(results: pd.DataFrame) -> None:
+    table = tables.readable_scores(tables.table_of_scores(results, "mtlesd", ["A-net", "B_net"]))
+    text = tables.to_latex(table, "Results on A_B & more, 5% noise", "tab:x", highlight=True)
+    for part in (
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+        r"\label{tab:x}",
+        r"B\_net",
+        r"Accuracy (\%)",
+        r"A\_B \& more",
+    ):
+        assert part in text
+    assert text.count(r"\textbf{90.00}") == 3, "the reference's 99 does not compete"
+    assert " -- " in text and text.count("{") == text.count("}")
+
+
+def test_csv_reads_back(results: pd.DataFrame, tmp_path: Path) -> None:
+    table = tables.table_of_scores(results, "mtlesd", ["A-net", "B_net"])
+    tables.write_csv(table, tmp_path / "t.csv")
+    again = pd.read_csv(tmp_path / "t.csv")
+    assert len(again) == len(table) and again["miou"][0] == pytest.approx(90)
+
+
+def test_results_that_cannot_be_reported_are_named(results: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "results.parquet"
+    results.drop(columns="metric").to_parquet(path)
+    with pytest.raises(ResultsError, match=r"results.parquet: lacks the column\(s\) metric"):
+        read_results(path)
+    mixed = results.copy()
+    mixed.loc[0, "protocol"] = "published"
+    mixed.to_parquet(path)
+    with pytest.raises(ResultsError, match="mixes the protocols published, standard"):
+        read_results(path)
+
+
+def test_datasets_table() -> None:
+    card = {"title": "T", "activities": ["a"], "classes": ["bg", "x", "y"], "frames": 9, "synthetic": True}
+    table = tables.table_datasets([{**card, "frames_by_split": {"train": 7, "test": 2}}])
+    assert table.loc["T"].to_dict() == {
+        "Activities": 1,
+        "Classes": 2,
+        "Frames": 9,
+        "Train": 7,
+        "Test": 2,
+        "Synthetic": "yes",
+    }

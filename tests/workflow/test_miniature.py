@@ -1,0 +1,204 @@
+"""A miniature of the whole DAG, run for real, and the study on real frames where they are given."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+TINY = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": None}
+FILE = {"file": "data/weights/mini.safetensors"}
+MINI = {
+    "study": "mini",
+    "title": "Miniature",
+    "raw": {
+        "generate": {
+            "name": "mini",
+            "seed": 5,
+            "height": 64,
+            "width": 80,
+            "endovis2018_frames": 80,
+            "endovis2017_every": 5,
+            "esd_frames": 20,
+        }
+    },
+    "datasets": {"mtlesd": {}, "mtlendovis": {}, "mtlendovis_gen": {}},
+    "input_size": 56,
+    "pretraining": {"name": "mini", "backbone": "dinov2", "scenes": 32, "epochs": 1},
+    "backbones": {
+        "resnet": {"label": "R", "model": "resnet26", "arguments": {"channels": [8, 8, 12, 16]}, "weights": "none"},
+        "dinov2": {"label": "D", "model": "vit_small_patch14_dinov2", "arguments": TINY, "weights": FILE},
+        "endoarss": {
+            "label": "E",
+            "model": "vit_small_patch14_dinov2",
+            "arguments": TINY,
+            "weights": FILE,
+            "sma_width": 2,
+        },
+    },
+    "heads": {"segmentation_channels": 16, "activity_channels": 16},
+    "weightings": {"stch": {"warmup_epochs": 1}},
+    "training": {
+        "schedules": {
+            "mtlesd": {"epochs": 2, "learning_rate": 0.001},
+            "mtlendovis": {"epochs": 3, "learning_rate": 0.001},
+        }
+    },
+    "cells": [
+        {"datasets": ["mtlesd"], "backbones": ["endoarss"], "architectures": ["tesla"], "weightings": ["db_mtl"]},
+        {
+            "datasets": ["mtlesd"],
+            "backbones": ["dinov2"],
+            "architectures": ["single_segmentation"],
+            "weightings": ["equal"],
+        },
+        {"datasets": ["mtlendovis"], "backbones": ["resnet"], "architectures": ["mmoe"], "weightings": ["stch"]},
+    ],
+    "robustness": {"cells": [{"dataset": "mtlesd"}], "corruptions": ["smoke", "contrast"], "severities": [1, 5]},
+    "figures": {"images": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the code, so that a test may change a file of it."""
+    folder = tmp_path_factory.mktemp("checkout")
+    ignore = shutil.ignore_patterns("__pycache__")
+    for name in ("corruptions", "endoarss", "reports", "pipeline", "profiles", "studies"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    for name in ("Snakefile", "params.yaml", "environment.yml"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "mini.yaml").write_text(yaml.safe_dump(MINI, sort_keys=False))
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str, study: str = "mini.yaml") -> subprocess.CompletedProcess[str]:
+    import os
+
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(folder),
+    }
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", study, *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def done(checkout: Path) -> Path:
+    run = snakemake(checkout)
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-8000:]
+    return checkout
+
+
+def test_everything_is_there_and_marked_synthetic(done: Path) -> None:
+    results = done / "results/mini"
+    names = ("table1_datasets", "table2_mtlesd", "table3_mtlendovis", "table4_mtlendovis_gen", "table7_robustness")
+    for name in names:
+        assert (results / "tables" / f"{name}.csv").stat().st_size > 0
+        assert "SYNTHETIC DATA" in (results / "tables" / f"{name}.tex").read_text()
+    for name in ("fig5_segmentation", "fig6_severity"):
+        assert np.asarray(Image.open(results / "figures" / f"{name}.png").convert("L")).std() > 5
+    page = (results / "report/index.html").read_text()
+    assert "Synthetic data." in page and "mtlesd/endoarss/tesla/db_mtl/r4-s0" in page
+    rows = pd.read_parquet(results / "results.parquet")
+    assert rows["synthetic"].all() and set(rows["eval_dataset"]) == {"mtlesd", "mtlendovis", "mtlendovis_gen"}
+    assert set(rows[rows["corruption"] != ""]["severity"]) == {1, 5}
+    assert sorted(path.name for path in (done / "data/datasets").iterdir()) == [
+        "mtlendovis-mini",
+        "mtlendovis_gen-mini",
+        "mtlesd-mini",
+    ]
+
+
+def test_afterwards_there_is_nothing_to_do(done: Path) -> None:
+    plan = snakemake(done, "-n")
+    assert plan.returncode == 0 and "Nothing to be done" in plan.stdout + plan.stderr
+
+
+def test_what_changed_is_what_reruns(done: Path) -> None:
+    """A weighting's setting trains its own cell again; a report's file trains nothing; a touched file does nothing."""
+    settings = yaml.safe_load((done / "mini.yaml").read_text())
+    settings["weightings"]["db_mtl"] = {"beta": 0.5}
+    (done / "changed.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    plan = snakemake(done, "-n", study="changed.yaml")
+    out = plan.stdout + plan.stderr
+    assert plan.returncode == 0
+    assert out.count("rule train:") == 1 and "cell=mtlesd/endoarss/tesla/db_mtl/r4-s0" in out
+    assert (
+        out.count("rule robustness:") == 1 and "rule build_dataset:" not in out and "rule pretrain_backbone:" not in out
+    )
+    snakemake(done, "-n")  # the study file in results/ is the miniature's own again
+
+    weighting = done / "endoarss/weightings/stch.py"
+    text = weighting.read_text()
+    weighting.write_text(text)
+    plan = snakemake(done, "-n")
+    assert "Nothing to be done" in plan.stdout + plan.stderr, "the same content, another time"
+    weighting.write_text(text + "\n# changed\n")
+    out = (plan := snakemake(done, "-n")).stdout + plan.stderr
+    assert out.count("rule train:") == 1 and "cell=mtlendovis/resnet/mmoe/stch/r4-s0" in out
+    weighting.write_text(text)
+
+    tables = done / "reports/tables.py"
+    text = tables.read_text()
+    tables.write_text(text + "\n# changed\n")
+    out = (plan := snakemake(done, "-n")).stdout + plan.stderr
+    assert "rule make_tables:" in out and "rule train:" not in out
+    tables.write_text(text)
+
+
+def test_a_broken_picture_stops_the_build_with_its_name(done: Path, tmp_path: Path) -> None:
+    settings = yaml.safe_load((done / "mini.yaml").read_text())
+    raw = Path(shutil.copytree(done / "data/raw/mini/esd", tmp_path / "esd"))
+    broken = sorted((raw / "test").rglob("image/*.png"))[0]
+    broken.write_bytes(broken.read_bytes()[:300])
+    settings |= {"study": "broken", "raw": {"esd": str(raw)}, "datasets": {"mtlesd": {}}}
+    settings["cells"] = settings["cells"][:1]
+    (done / "broken.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    run = snakemake(done, "data/datasets/mtlesd/manifest.csv", study="broken.yaml")
+    assert run.returncode != 0
+    assert f"{broken.name}: not a readable picture" in run.stdout + run.stderr
+    assert not (done / "data/datasets/mtlesd/manifest.csv").exists()
+
+
+def test_real_frames_from_raw_to_curves(checkout: Path, sample_data: Path) -> None:
+    """The study on real EndoVis-2017 frames: no activities, so nothing that needs them appears."""
+    settings = yaml.safe_load((checkout / "studies/endovis2017_parts.yaml").read_text())
+    settings["study"] = "parts"
+    settings["input_size"] = 112
+    settings["pretraining"] |= {"name": "parts", "scenes": 16, "epochs": 1}
+    settings["backbones"]["endoarss"]["weights"]["file"] = "data/weights/parts.safetensors"
+    settings["training"]["schedules"]["endovis2017_parts"]["epochs"] = 25
+    settings["robustness"]["severities"] = [1, 5]
+    (checkout / "parts.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    run = snakemake(checkout, study="parts.yaml")
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-8000:]
+    results = checkout / "results/parts"
+    rows = pd.read_parquet(results / "results.parquet")
+    assert not rows["synthetic"].any() and not set(rows["metric"]) & {"accuracy", "macro_f1", "f1"}
+    assert rows["corruption"].nunique() == 20, "nineteen and clean"
+    names = {path.name for path in (results / "tables").iterdir()}
+    expected = ("table1_datasets", "table_endovis2017_parts", "table7_robustness")
+    assert names == {f"{name}.{kind}" for name in expected for kind in ("csv", "tex")}
+        f"{name}.{kind}"
+        for name in ("table1_datasets", "table_endovis2017_parts", "table7_robustness")
+        for kind in ("csv", "tex")
+    }
+    assert "Accuracy" not in (results / "tables/table_endovis2017_parts.tex").read_text()
+    assert "Accuracy" not in (results / "report/index.html").read_text()
+    scores = pd.read_csv(results / "tables/table_endovis2017_parts.csv").set_index("backbone_label")["miou_foreground"]
+    assert scores["ResNet-26 (narrow)"] > 15 and scores["EndoARSS-tiny"] > 15 and scores["reference"] == 0
+    manifest = pd.read_csv(checkout / "data/datasets/endovis2017_parts/manifest.csv")
+    assert len(manifest) == 5 and (manifest["split"] == "test").sum() == 1
+    assert (manifest[["width", "height"]] == (1280, 1024)).all().all()
