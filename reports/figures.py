@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from reports.names import architecture_label, weighting_label
+from reports.names import model_label
 from reports.results import CELL, corrupted_scores
 
 _METRICS = {"accuracy": "Accuracy (%)", "miou": "mIoU (%)"}
@@ -51,6 +51,11 @@ def _save(figure: Figure, png: Path, pdf: Path) -> None:
     figure.savefig(pdf, format="pdf", dpi=150, metadata={"CreationDate": None})
 
 
+def wrap(mark: str) -> str:
+    """A mark as a figure has room for it: its sentence on weights in a line of its own."""
+    return mark.replace(". Initial weights", ".\nInitial weights")
+
+
 def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: Sequence[Sequence[int]]) -> NDArray[np.uint8]:
     """Paint a mask half transparent over an image, the background left as it is: uint8 (H, W, 3)."""
     colours = np.asarray(palette, np.float32)[mask]
@@ -68,9 +73,11 @@ def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: P
     columns = max(len(gallery.masks) for gallery in galleries) + 1
     with mpl.rc_context(_STYLE):
         heights = [count * 1.55 + 0.75 for count in rows]
-        figure = Figure(figsize=(1.55 * columns + 0.4, sum(heights) + 0.35))
-        top = 1 - 0.30 / figure.get_figheight()
-        figure.text(0.5, 1 - 0.12 / figure.get_figheight(), mark, ha="center", va="center", fontsize=8, color="0.3")
+        figure = Figure(figsize=(1.55 * columns + 0.4, sum(heights) + 0.41))
+        top = 1 - 0.36 / figure.get_figheight()
+        figure.text(
+            0.5, 1 - 0.16 / figure.get_figheight(), wrap(mark), ha="center", va="center", fontsize=8, color="0.3"
+        )
         for gallery, height in zip(galleries, heights, strict=True):
             bottom = top - height / figure.get_figheight()
             _draw_gallery(figure, gallery, columns, top, bottom)
@@ -139,7 +146,7 @@ def draw_severity(results: pd.DataFrame, titles: dict[str, str], mark: str, png:
                 line.loc[0] = _matching(clean, match)["value"].mean()
                 line = 100 * line.sort_index()
                 dataset, backbone, architecture, weighting = cell
-                name = f"{backbone} {architecture_label(architecture)} {weighting_label(weighting)}"
+                name = model_label(backbone, architecture, weighting)
                 if cells["eval_dataset"].nunique() > 1:
                     name += f" ({titles.get(dataset, dataset)})"
                 axes.plot(line.index, line, color=colours[index], marker=_MARKERS[index % len(_MARKERS)], label=name)
@@ -150,7 +157,7 @@ def draw_severity(results: pd.DataFrame, titles: dict[str, str], mark: str, png:
         figure.legend(handles, names, loc="outside lower center", ncols=1, fontsize=8, frameon=False)
         count = corrupted["corruption"].nunique()
         names = ", ".join(titles.get(dataset, dataset) for dataset in cells["eval_dataset"].unique())
-        figure.suptitle(f"{names}: mean over {count} corruptions. {mark}", fontsize=8, color="0.3")
+        figure.suptitle(f"{names}: mean over {count} corruptions\n{wrap(mark)}", fontsize=8, color="0.3")
         _save(figure, png, pdf)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 TABLE_DATASETS = "table1_datasets"
 TABLE_ROBUSTNESS = "table7_robustness"
 _TABLE_OF_DATASET = {
@@ -41,9 +43,21 @@ def table_of_dataset(dataset: str) -> str:
     return _TABLE_OF_DATASET.get(dataset, f"table_{dataset}")
 
 
+def table_title(name: str) -> str:
+    """How readers call a table: "Table 3" for table3_mtlendovis; a table outside the paper has no number."""
+    number = re.match(r"table(\d+)_", name)
+    return f"Table {number[1]}" if number else "Table"
+
+
 def architecture_label(name: str) -> str:
     """An architecture or reference as readers know it."""
     return ARCHITECTURES.get(name, REFERENCES.get(name, name))
+
+
+def model_label(backbone: str, architecture: str, weighting: str) -> str:
+    """A cell in one line. A single task has nothing to weigh."""
+    parts = [backbone, architecture_label(architecture)]
+    return " ".join(parts if architecture.startswith("single_") else [*parts, weighting_label(weighting)])
 
 
 def weighting_label(name: str) -> str:

@@ -15,23 +15,24 @@ from markupsafe import Markup
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: a table or a picture, with a note of what it shows."""
+    """A part of the page: a table or a picture, with a note of what it shows. `short` stands in the navigation."""
 
     anchor: str
+    short: str
     title: str
     note: str = ""
     table: Markup | None = None
     image: str = ""
 
 
-def table_section(anchor: str, title: str, note: str, table: pd.DataFrame) -> Section:
+def table_section(anchor: str, short: str, title: str, note: str, table: pd.DataFrame) -> Section:
     """A section with a table."""
-    return Section(anchor, title, note, table=to_html(table))
+    return Section(anchor, short, title, note, table=to_html(table))
 
 
-def figure_section(anchor: str, title: str, note: str, png: Path) -> Section:
+def figure_section(anchor: str, short: str, title: str, note: str, png: Path) -> Section:
     """A section with a picture, embedded."""
-    return Section(anchor, title, note, image=base64.b64encode(png.read_bytes()).decode("ascii"))
+    return Section(anchor, short, title, note, image=base64.b64encode(png.read_bytes()).decode("ascii"))
 
 
 def to_html(table: pd.DataFrame) -> Markup:

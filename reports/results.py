@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from reports.names import REFERENCE_BACKBONE
+
 COLUMNS = (
     "study",
     "dataset",
@@ -57,6 +59,17 @@ def read_results(path: Path) -> pd.DataFrame:
             f"{path}: mixes the protocols {', '.join(sorted(results['protocol'].unique()))}; expected one."
         )
     return results
+
+
+WEIGHTS = {"none": "random", "hub": "timm hub", "file": "a file", "generated": "generated scenes"}
+
+
+def weights_note(results: pd.DataFrame) -> str:
+    """Which initial weights each backbone had, in one sentence: numbers from random or generated weights must say so."""
+    cells = results[results["backbone"] != REFERENCE_BACKBONE]
+    pairs = cells[["backbone_label", "weights_source"]].drop_duplicates()
+    said = [f"{label} {WEIGHTS.get(source, source)}" for label, source in pairs.itertuples(index=False)]
+    return f"Initial weights: {', '.join(said)}"
 
 
 def clean_scores(results: pd.DataFrame, eval_dataset: str) -> pd.DataFrame:

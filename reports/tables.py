@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.names import HEADLINE, REFERENCE_BACKBONE, architecture_label, weighting_label
+from reports.names import HEADLINE, REFERENCE_BACKBONE, architecture_label, model_label, weighting_label
 from reports.results import CELL, clean_scores, corrupted_scores
 
 
@@ -96,7 +96,7 @@ def readable_scores(table: pd.DataFrame) -> pd.DataFrame:
         names=["Backbone", "Architecture", "Weighting"],
     )
     heads = {**HEADLINE, **{f"{metric}_std": f"± {head}" for metric, head in HEADLINE.items()}}
-    return shown.rename(columns=heads)
+    return shown.rename(columns=heads).rename_axis(columns=None)
 
 
 def readable_robustness(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
@@ -105,7 +105,7 @@ def readable_robustness(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataF
     metrics = {"accuracy": "Accuracy (%)", "miou": "mIoU (%)"}
     shown.columns = pd.MultiIndex.from_tuples(
         [
-            (metrics[metric], titles.get(dataset, dataset), f"{backbone} {architecture_label(a)} {weighting_label(w)}")
+            (metrics[metric], titles.get(dataset, dataset), model_label(backbone, a, w))
             for metric, dataset, backbone, a, w in shown.columns
         ],
         names=["", "", ""],

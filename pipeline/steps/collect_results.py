@@ -40,7 +40,7 @@ def collect_results(study: Study) -> None:
             "backbone_label": study.settings["backbones"][cell.backbone]["label"],
             "architecture": cell.architecture,
             "weighting": cell.weighting,
-            "weights_source": provenance["weights"]["source"],
+            "weights_source": "generated" if provenance["pretrained_on_synthetic"] else provenance["weights"]["source"],
             "weights_sha256": provenance["weights"]["sha256"],
             "variant": cell.variant,
             "seed": cell.seed,

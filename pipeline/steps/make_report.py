@@ -19,29 +19,30 @@ from reports import figures, page, tables
 from reports.names import (
     TABLE_DATASETS,
     TABLE_ROBUSTNESS,
-    architecture_label,
+    model_label,
     table_of_dataset,
-    weighting_label,
+    table_title,
 )
-from reports.results import clean_scores, read_results
+from reports.results import clean_scores, read_results, weights_note
 
 _TITLES = {name: kind.title for name, kind in KINDS.items()}
 
 
-def _mark(study: Study) -> str:
+def _mark(study: Study, results: pd.DataFrame) -> str:
+    """What every table, figure and caption says of its numbers."""
     kind = "SYNTHETIC DATA (generated scenes)" if study.synthetic else "Real data"
     seeds = ", ".join(map(str, study.settings["seeds"]))
-    return f"{kind}. Study {study.name}, protocol {PROTOCOL}, seed {seeds}"
+    return f"{kind}. Study {study.name}, protocol {PROTOCOL}, seed {seeds}. {weights_note(results)}"
 
 
 def make_tables(study: Study) -> None:
     """Write all tables as CSV and LaTeX."""
-    folder = study.results / "tables"
+    folder, mark = study.results / "tables", _mark(study, read_results(results_file(study)))
     folder.mkdir(parents=True, exist_ok=True)
     for name, (title, table, readable) in _tables(study).items():
         with whole_file(folder / f"{name}.csv") as partial:
             tables.write_csv(table, partial)
-        caption = f"{title}. {_mark(study)}."
+        caption = f"{title}. {mark}."
         latex = tables.to_latex(readable, caption, f"tab:{name}", highlight="mIoU (%)" in readable.columns)
         write_text(folder / f"{name}.tex", latex)
 
@@ -55,7 +56,7 @@ def _tables(study: Study) -> dict[str, tuple[str, pd.DataFrame, pd.DataFrame]]:
     found = {TABLE_DATASETS: ("Datasets", datasets, datasets)}
     for dataset in evaluated_datasets(study):
         scores = tables.table_of_scores(results, dataset, order)
-        title = f"Results on {_TITLES[dataset]} (test part, split {study.dataset_settings(dataset)['split']})"
+        title = f"Results on {_TITLES[dataset]} (test part, split: {study.dataset_settings(dataset)['split']})"
         found[table_of_dataset(dataset)] = (title, scores, tables.readable_scores(scores))
     robustness = tables.table_robustness(results, {k: list(v) for k, v in CATEGORIES.items()})
     if robustness is not None:
@@ -72,14 +73,14 @@ def make_figure_segmentation(study: Study) -> None:
     ]
     folder = study.results / "figures"
     with whole_file(folder / "fig5_segmentation.png") as png, whole_file(folder / "fig5_segmentation.pdf") as pdf:
-        figures.draw_segmentation(galleries, _mark(study), png, pdf)
+        figures.draw_segmentation(galleries, _mark(study, results), png, pdf)
 
 
 def make_figure_severity(study: Study) -> None:
     """Write figure 6."""
-    folder = study.results / "figures"
+    folder, results = study.results / "figures", read_results(results_file(study))
     with whole_file(folder / "fig6_severity.png") as png, whole_file(folder / "fig6_severity.pdf") as pdf:
-        figures.draw_severity(read_results(results_file(study)), _TITLES, _mark(study), png, pdf)
+        figures.draw_severity(results, _TITLES, _mark(study, results), png, pdf)
 
 
 def _gallery(study: Study, results: pd.DataFrame, dataset: str) -> figures.Gallery | None:
@@ -115,7 +116,8 @@ def _gallery(study: Study, results: pd.DataFrame, dataset: str) -> figures.Galle
     for value, cell in chosen.values():
         with np.load(study.cell_folder(cell) / "eval" / dataset / "masks.npz") as stored:
             label = study.settings["backbones"][cell.backbone]["label"]
-            name = f"{label}\n{architecture_label(cell.architecture)} {weighting_label(cell.weighting)} ({100 * value:.1f})"
+            model = model_label("", cell.architecture, cell.weighting).strip()
+            name = f"{label}\n{model} ({100 * value:.1f})"
             masks[name] = stored["masks"][picked]
     labels = KINDS[dataset].labels
     notes = [part.frame_ids[i] if part.activities is None else labels.activities[part.activities[i]] for i in picked]
@@ -125,15 +127,15 @@ def _gallery(study: Study, results: pd.DataFrame, dataset: str) -> figures.Galle
 
 def make_page(study: Study) -> None:
     """Write report/index.html from the tables and figures."""
-    sections = []
+    sections, mark = [], _mark(study, read_results(results_file(study)))
     for name, (title, _, readable) in _tables(study).items():
-        note = ""
+        note = f"{mark}."
         if name not in (TABLE_DATASETS, TABLE_ROBUSTNESS):
-            note = "Means over classes with truth in the test part; fg: without background. References need no model."
-        sections.append(page.table_section(name, title, note, readable))
-    sections.append(_figure(study, "fig5_segmentation", "Image, truth and predictions"))
+            note += " Means over classes with truth in the test part; fg: without background. References need no model."
+        sections.append(page.table_section(name, table_title(name), f"{table_title(name)}. {title}", note, readable))
+    sections.append(_figure(study, "fig5_segmentation", "Figure 5", "Image, truth and predictions", mark))
     if study.robustness_cells():
-        sections.append(_figure(study, "fig6_severity", "Accuracy and mIoU against severity"))
+        sections.append(_figure(study, "fig6_severity", "Figure 6", "Scores against severity", mark))
     facts = {
         "title": study.settings["title"],
         "study": study.name,
@@ -146,9 +148,9 @@ def make_page(study: Study) -> None:
     write_text(report_file(study), page.render_page(sections, _provenance(study), facts))
 
 
-def _figure(study: Study, name: str, title: str) -> page.Section:
+def _figure(study: Study, name: str, short: str, title: str, mark: str) -> page.Section:
     path: Path = study.results / "figures" / f"{name}.png"
-    return page.figure_section(name, title, _mark(study), path)
+    return page.figure_section(name, short, f"{short}. {title}", mark, path)
 
 
 def _provenance(study: Study) -> pd.DataFrame:

@@ -57,8 +57,8 @@ def test_the_page_is_whole_and_honest(synthetic: bool, tmp_path: Path) -> None:
     figures.draw_segmentation([gallery()], MARK, png, tmp_path / "f.pdf")
     table = pd.DataFrame({"mIoU (%)": [12.345, np.nan]}, index=pd.Index(["<b>A</b>", "B"], name="Model"))
     sections = [
-        page.table_section("t", "Table & more", "A note.", table),
-        page.figure_section("f", "Figure", MARK, png),
+        page.table_section("t", "Table", "Table & more", "A note.", table),
+        page.figure_section("f", "Figure", "Figure", MARK, png),
     ]
     facts = {"title": "Toy", "study": "toy", "protocol": "standard", "seeds": [0, 1], "cells": 2, "resolution": 84}
     text = page.render_page(sections, table, {**facts, "synthetic": synthetic})

@@ -90,7 +90,7 @@ def snakemake(folder: Path, *arguments: str, study: str = "mini.yaml") -> subpro
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(folder),
     }
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", study, *arguments]
+    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", study]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

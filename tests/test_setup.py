@@ -1,0 +1,56 @@
+"""The set-up files say what they must."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_lock_is_exact_without_addresses_and_with_one_opencv() -> None:
+    lines = [
+        line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and not line.startswith("#")
+    ]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[^ ;]+( ; .+)?", line) for line in lines)
+    assert not any(word in line for line in lines for word in ("http:", "https:", "file:", "@", "--"))
+    assert [line.split("==")[0] for line in lines if line.startswith("opencv")] == ["opencv-python-headless"]
+    assert any(line.startswith("nvidia-cudnn") and "sys_platform == 'linux'" in line for line in lines)
+
+
+def test_every_dependency_is_locked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(d for group in project["optional-dependencies"].values() for d in group)]
+    locked = {line.split("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
+    assert {re.match(r"[A-Za-z0-9-]+", name)[0].lower() for name in wanted} <= locked
+
+
+def test_conda_installs_from_the_same_lock() -> None:
+    text = (ROOT / "environment.yml").read_text()
+    pip = next(part["pip"] for part in yaml.safe_load(text)["dependencies"] if isinstance(part, dict))
+    assert pip == ["-r requirements.lock"]
+    for document in (text, (ROOT / "README.md").read_text()):
+        assert "imagecorruptions-imaug" in document and "maintained" in document
+
+
+def test_readme_opens_with_the_two_commands() -> None:
+    block = re.search(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    assert [line.split("#")[0].strip() for line in block.strip().splitlines()] == ["make demo", "make test"]
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"demo", "test", "test-slow", "lint", "setup"} <= targets
+
+
+def test_folders_keep_to_what_they_may_know() -> None:
+    forbidden = {
+        "corruptions": ("torch", "timm", "endoarss", "reports", "pipeline", "pandas"),
+        "endoarss": ("snakemake", "corruptions", "reports", "pipeline", "pandas"),
+        "reports": ("torch", "timm", "endoarss", "corruptions", "pipeline"),
+        "endoarss/metrics": ("torch", "timm"),
+    }
+    for folder, names in forbidden.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            found = re.findall(r"^\s*(?:from|import) ([a-z_]+)", path.read_text(), re.MULTILINE)
+            assert not set(found) & set(names), path
