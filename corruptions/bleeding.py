@@ -61,8 +61,8 @@ def bleeding(image: np.ndarray, severity: int, rng: np.random.Generator, coverag
     if not 0 < share < 1:
         raise CorruptionError(f"bleeding: coverage {share}; expected a number between 0 and 1.")
     height, width = image.shape[:2]
-    small = blood_thickness(blood_level(rng, height, width), share)
-    thickness = enlarge(small, height, width)
+    level = blood_level(rng, height, width)
+    thickness = blood_thickness(enlarge(level, height, width), share)
     scene = image.astype(np.float32) / 255
     # Deep blood is lit by what it scatters itself: a dark red that follows the local light.
     luminance = cv2.GaussianBlur(scene, (0, 0), max(1.0, min(height, width) / 40)).mean(axis=2)[..., None]
@@ -70,7 +70,7 @@ def bleeding(image: np.ndarray, severity: int, rng: np.random.Generator, coverag
     through = np.exp(-_ABSORPTION * 1.6 * thickness[..., None])
     opacity = 0.78 * np.clip(thickness * 1.5, 0, 1)[..., None] ** 2
     mixed = scene * through * (1 - opacity) + body * opacity
-    mixed += _highlights(small, height, width)[..., None]
+    mixed += _highlights(blood_thickness(level, share), height, width)[..., None]
     inside = np.clip(thickness / 0.15, 0, 1)[..., None]
     blended = scene + inside * (mixed - scene)
     return np.clip(np.rint(blended * 255), 0, 255).astype(np.uint8)

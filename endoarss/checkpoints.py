@@ -1,10 +1,11 @@
 """Checkpoints: safetensors with the trained tensors, and in the header what is needed to build the model again.
 
-Frozen weights are not stored: they come from where the settings say, and the file's SHA-256 is checked.
+Frozen weights are not stored: they come from where the settings say, and their SHA-256 is checked when they do.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,22 @@ def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any
     """Write a model's trained tensors and buffers to `path`, settings and provenance in the header."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if name not in frozen}
-    header = {"settings": model.settings.to_dict(), "provenance": provenance}
+    header = {
+        "settings": model.settings.to_dict(),
+        "frozen_sha256": frozen_sha256(model),
+        "provenance": provenance,
+    }
     save_file(state, path, metadata={_KEY: json.dumps(header, sort_keys=True)})
+
+
+def frozen_sha256(model: MultiTaskModel) -> str:
+    """Hex SHA-256 of the names and values of all parameters that are not trained."""
+    total = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        if not parameter.requires_grad:
+            total.update(name.encode())
+            total.update(parameter.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -54,8 +69,11 @@ def load_checkpoint(path: str | Path) -> MultiTaskModel:
         SettingsError: if the file is not a checkpoint, or the frozen weights are missing or others than in training.
     """
     path = Path(path)
-    settings = ModelSettings.from_dict(read_header(path)["settings"])
-    model = build_model(settings)
+    header = read_header(path)
+    model = build_model(ModelSettings.from_dict(header["settings"]))
+    if frozen_sha256(model) != header["frozen_sha256"]:
+        source = model.settings.backbone_settings.weights
+        raise SettingsError(f"{path}: the frozen weights ({source.source} {source.path}) are others than in training.")
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     with safe_open(path, framework="pt") as stored:
         state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118

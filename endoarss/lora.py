@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from endoarss.errors import SettingsError
+
 
 @dataclass(frozen=True)
 class Streams:
@@ -95,6 +97,8 @@ class LoRAConv2d(nn.Module):
 
     def __init__(self, base: nn.Conv2d, rank: int, scale: float, streams: int) -> None:
         super().__init__()
+        if base.groups != 1:
+            raise SettingsError(f"low-rank adapters on a convolution of {base.groups} groups; expected 1.")
         self.base = base
         self.scale = scale
         self.streams = streams

@@ -51,6 +51,11 @@ class Registry:
         """The names of all components, sorted."""
         return tuple(sorted(self.files()))
 
+    def settings(self, name: str) -> dict[str, Any]:
+        """The settings a component takes, with their defaults: its class's `DEFAULTS` and its constructor's keywords."""
+        self.check(name)
+        return dict(_settings_in(self.files()[name], f"register_{self.kind}", name))
+
     def check(self, name: str) -> None:
         """Raise UnknownNameError, with the known names, unless `name` is one of them."""
         if name not in self.files():
@@ -95,7 +100,24 @@ def _module_file(module: str) -> Path:
 
 @cache
 def _names_in(path: Path, decorator: str) -> tuple[str, ...]:
-    names = []
+    return tuple(_components_in(path, decorator))
+
+
+@cache
+def _settings_in(path: Path, decorator: str, name: str) -> tuple[tuple[str, Any], ...]:
+    found: list[tuple[str, Any]] = []
+    for statement in _components_in(path, decorator)[name].body:
+        if isinstance(statement, ast.Assign) and getattr(statement.targets[0], "id", "") == "DEFAULTS":
+            found += ast.literal_eval(statement.value).items()
+        elif isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            defaults = statement.args.defaults
+            keywords = statement.args.args[len(statement.args.args) - len(defaults) :]
+            found += [(k.arg, ast.literal_eval(value)) for k, value in zip(keywords, defaults, strict=True)]
+    return tuple(found)
+
+
+def _components_in(path: Path, decorator: str) -> dict[str, Any]:
+    names = {}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         for call in getattr(node, "decorator_list", []):
             if (
@@ -104,8 +126,8 @@ def _names_in(path: Path, decorator: str) -> tuple[str, ...]:
                 and call.func.id == decorator
                 and isinstance(call.args[0], ast.Constant)
             ):
-                names.append(str(call.args[0].value))
-    return tuple(names)
+                names[str(call.args[0].value)] = node
+    return names
 
 
 BACKBONES = Registry("backbone", "backbones")

@@ -165,6 +165,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, SettingsError, TrainingError, CorruptionError, ResultsError) as error:
         print(f"endoarss {parsed.command}: {error}", file=sys.stderr)
         return 1
+    except FileNotFoundError as error:
+        print(
+            f"endoarss {parsed.command}: {error.filename}: missing. Run the steps before this one, or snakemake.",
+            file=sys.stderr,
+        )
+        return 1
+    except OSError as error:
+        print(f"endoarss {parsed.command}: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -10,8 +10,8 @@ from reports.names import TABLE_DATASETS, TABLE_ROBUSTNESS, table_of_dataset
 
 
 def study_file(study: Study) -> Path:
-    """The validated study with its defaults, as the steps read it."""
-    return study.results / "study.json"
+    """The validated study with its defaults, as the steps read it. Its name holds its digest: a job keeps its study."""
+    return study.results / "studies" / f"{study.digest()[:12]}.json"
 
 
 def dataset_files(study: Study, dataset: str) -> list[Path]:
@@ -32,15 +32,6 @@ def generated_trees(study: Study) -> dict[str, Path]:
 def generated_mark(root: Path) -> Path:
     """The file that says that a generated tree is whole, and from which settings."""
     return root / "generated.json"
-
-
-def training_files(study: Study, cell: Cell) -> list[Path]:
-    """What a training writes, evaluations included."""
-    folder = study.cell_folder(cell)
-    files = [folder / "model.safetensors", folder / "history.csv", folder / "provenance.json"]
-    for dataset in study.evaluated_on(cell.dataset):
-        files += [folder / "eval" / dataset / name for name in ("metrics.json", "per_image.parquet", "masks.npz")]
-    return files
 
 
 def robustness_files(study: Study, cell: Cell) -> list[Path]:
@@ -72,7 +63,7 @@ def table_files(study: Study) -> list[Path]:
 
 def figure_files(study: Study) -> list[Path]:
     """All figures, PNG and PDF."""
-    names = ["fig5_segmentation"]
+    names = ["fig5_segmentation"] if study.segments() else []
     if study.robustness_cells():
         names.append("fig6_severity")
     return [study.results / "figures" / f"{name}.{kind}" for name in names for kind in ("png", "pdf")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from pipeline.study import Cell, Study
@@ -32,8 +32,15 @@ def software() -> dict[str, Any]:
 
     device = choose_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()}), 1 thread"
-    versions = {package: version(package) for package in _PACKAGES}
+    versions = {package: _version(package) for package in _PACKAGES}
     return {"python": platform.python_version(), "packages": versions, "device": name, "code": _commit()}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed under this name"
 
 
 def _commit() -> dict[str, Any]:

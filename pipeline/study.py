@@ -21,7 +21,6 @@ import yaml
 from corruptions.catalogue import CORRUPTIONS, SEVERITIES
 from endoarss.errors import SettingsError
 from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS, add_module
-from endoarss.settings import ModelSettings
 from pipeline.datasets.kinds import GENERALISATION, KINDS, TEST_SEQUENCES, WHERE_TO_ASK
 from pipeline.errors import InputError
 from pipeline.files import digest
@@ -144,6 +143,26 @@ class Study:
             if any(all(getattr(cell, key) == value for key, value in pattern.items()) for pattern in patterns)
         )
 
+    def robustness_settings(self) -> dict[str, Any]:
+        """The conditions every robustness evaluation goes through."""
+        given = self.settings.get("robustness", {})
+        return {
+            "corruptions": given.get("corruptions", list(CORRUPTIONS)),
+            "severities": given.get("severities", list(SEVERITIES)),
+            "seed": given.get("seed", 0),
+        }
+
+    def pretraining_settings(self) -> dict[str, Any]:
+        """All that decides what the study's own pretraining gives, besides code."""
+        given = self.settings["pretraining"]
+        backbone = self.settings["backbones"][given["backbone"]]
+        model = {key: backbone[key] for key in ("model", "arguments")}
+        return {**given, **model, "input_size": self.settings["input_size"]}
+
+    def segments(self) -> bool:
+        """Whether some cell segments, so that there are masks to show."""
+        return any(cell.architecture != "single_activity" for cell in self.cells())
+
     def weights_file(self, backbone: str) -> Path | None:
         """The file a backbone's weights come from, if they come from one."""
         weights = self.settings["backbones"][backbone]["weights"]
@@ -178,40 +197,6 @@ class Study:
             "evaluated_on": [str(self.dataset_folder(dataset)) for dataset in self.evaluated_on(cell.dataset)],
         }
 
-    def model_settings(self, cell: Cell, weights_sha256: str = "") -> ModelSettings:
-        """The settings of a cell's model."""
-        given = self.settings["backbones"][cell.backbone]
-        file = self.weights_file(cell.backbone)
-        weights = (
-            {"source": "file", "path": str(file), "sha256": weights_sha256} if file else {"source": given["weights"]}
-        )
-        labels = KINDS[cell.dataset].labels
-        lora = self.settings["lora"]
-        return ModelSettings.from_dict(
-            {
-                "backbone": cell.backbone,
-                "architecture": cell.architecture,
-                "classes": labels.classes,
-                "activities": labels.activities,
-                "input_size": self.settings["input_size"],
-                "backbone_settings": {
-                    "model": given["model"],
-                    "arguments": given["arguments"],
-                    "weights": weights,
-                    "output_stride": given["output_stride"],
-                    "lora_rank": cell.rank,
-                    "lora_alpha": lora["alpha"],
-                    "sma_width": given["sma_width"],
-                },
-                "architecture_settings": self.settings["architectures"].get(cell.architecture, {}),
-                "heads": {
-                    "segmentation_channels": self.settings["heads"]["segmentation_channels"],
-                    "activity_channels": self.settings["heads"]["activity_channels"],
-                    "atrous_rates": self.settings["heads"].get("atrous_rates", ()),
-                },
-            }
-        )
-
     def digest(self) -> str:
         """Hex SHA-256 of the whole study."""
         return digest(self.settings)
@@ -242,7 +227,7 @@ def make_study(settings: Any) -> Study:
         InputError: naming key, value and what is allowed.
     """
     schema = _schema()
-    settings = json.loads(json.dumps(settings))  # a copy, and plain types alone
+    settings = json.loads(json.dumps(settings, default=str))  # a copy, and plain types alone
     errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(settings), key=lambda e: list(map(str, e.path)))
     if errors:
         raise InputError(_explain(jsonschema.exceptions.best_match(errors) or errors[0]))
@@ -322,12 +307,36 @@ def _check_names(study: Study) -> None:
                     )
         if study.dataset_settings(dataset)["split"] == "by_sequence" and not study.dataset_settings(dataset)["test"]:
             raise InputError(f"datasets.{dataset}.test: missing; by_sequence asks for the names of the test sequences.")
-    for name in settings["backbones"]:
+        elif "test" in given and given.get("split") != "by_sequence":
+            raise InputError(f"datasets.{dataset}.test: goes with split: by_sequence alone.")
+    if study.generated is not None and set(settings["raw"]) & set(WHERE_TO_ASK):
+        given_paths = ", ".join(sorted(set(settings["raw"]) & set(WHERE_TO_ASK)))
+        raise InputError(
+            f"raw: generate and {given_paths} exclude each other; a study is on generated or on real data."
+        )
+    for name, backbone in settings["backbones"].items():
         BACKBONES.check(name)
-    for name in settings["architectures"]:
-        ARCHITECTURES.check(name)
-    for name in settings["weightings"]:
-        WEIGHTINGS.check(name)
+        patch = _patch(backbone)
+        if patch is not None and settings["input_size"] % patch:
+            raise InputError(
+                f"input_size: {settings['input_size']}; {backbone['model']} asks for a multiple of {patch}."
+            )
+    labels = [backbone["label"] for backbone in settings["backbones"].values()]
+    for label in labels:
+        if labels.count(label) > 1 or label == "reference":
+            raise InputError(
+                f"backbones: the label {label!r} is taken; expected one of its own for each, for tables show it."
+            )
+    for key, registry in (("architectures", ARCHITECTURES), ("weightings", WEIGHTINGS)):
+        for name, given in settings[key].items():
+            registry.check(name)
+            for setting in given:
+                _choose(f"{key}.{name}", setting, registry.settings(name))
+    for key in settings["training"]["schedules"]:
+        dataset, _, backbone = key.partition("/")
+        _choose("training.schedules", dataset, study.datasets)
+        if backbone:
+            _choose("training.schedules", backbone, settings["backbones"])
     for index, block in enumerate(settings["cells"]):
         key = f"cells.{index}"
         for dataset in block["datasets"]:
@@ -341,11 +350,10 @@ def _check_names(study: Study) -> None:
         for architecture in block["architectures"]:
             ARCHITECTURES.check(architecture)
         for weighting in block["weightings"]:
-            WEIGHTINGS.check(weighting)
+            _check_warmup(study, weighting, block)
     robustness = settings.get("robustness")
     if robustness:
-        robustness.setdefault("corruptions", list(CORRUPTIONS))
-        for name in robustness["corruptions"]:
+        for name in study.robustness_settings()["corruptions"]:
             _choose("robustness.corruptions", name, CORRUPTIONS)
         for severity in robustness["severities"]:
             _choose("robustness.severities", severity, SEVERITIES)
@@ -355,3 +363,24 @@ def _check_names(study: Study) -> None:
     pretraining = settings.get("pretraining")
     if pretraining:
         _choose("pretraining.backbone", pretraining["backbone"], settings["backbones"])
+        if _patch(settings["backbones"][pretraining["backbone"]]) is None:
+            raise InputError(f"pretraining.backbone: {pretraining['backbone']!r} is no vision transformer.")
+
+
+def _patch(backbone: Mapping[str, Any]) -> int | None:
+    """The patch size in a timm ViT's name; None for other models."""
+    match = re.search(r"patch(\d+)", backbone["model"])
+    return int(match[1]) if match else None
+
+
+def _check_warmup(study: Study, weighting: str, block: Mapping[str, Any]) -> None:
+    """A weighting with a warm-up needs epochs left after it and after the epoch that records its reference losses."""
+    given = {**WEIGHTINGS.settings(weighting), **study.settings["weightings"].get(weighting, {})}
+    warmup = given.get("warmup_epochs")
+    for dataset, backbone in product(block["datasets"], block["backbones"]):
+        epochs = study.schedule(dataset, backbone)["epochs"]
+        if warmup is not None and epochs <= warmup + 1:
+            raise InputError(
+                f"training.schedules: {epochs} epochs for {dataset}/{backbone}, where {weighting} has warmup_epochs {warmup}; "
+                f"expected more than {warmup + 1}."
+            )

@@ -24,7 +24,6 @@ _STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "svg.hashsalt": "endoarss",
     "pdf.fonttype": 42,
 }
 
@@ -51,11 +50,6 @@ def _save(figure: Figure, png: Path, pdf: Path) -> None:
     figure.savefig(pdf, format="pdf", dpi=150, metadata={"CreationDate": None})
 
 
-def wrap(mark: str) -> str:
-    """A mark as a figure has room for it: its sentence on weights in a line of its own."""
-    return mark.replace(". Initial weights", ".\nInitial weights")
-
-
 def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: Sequence[Sequence[int]]) -> NDArray[np.uint8]:
     """Paint a mask half transparent over an image, the background left as it is: uint8 (H, W, 3)."""
     colours = np.asarray(palette, np.float32)[mask]
@@ -75,9 +69,7 @@ def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: P
         heights = [count * 1.55 + 0.75 for count in rows]
         figure = Figure(figsize=(1.55 * columns + 0.4, sum(heights) + 0.41))
         top = 1 - 0.36 / figure.get_figheight()
-        figure.text(
-            0.5, 1 - 0.16 / figure.get_figheight(), wrap(mark), ha="center", va="center", fontsize=8, color="0.3"
-        )
+        figure.text(0.5, 1 - 0.16 / figure.get_figheight(), mark, ha="center", va="center", fontsize=8, color="0.3")
         for gallery, height in zip(galleries, heights, strict=True):
             bottom = top - height / figure.get_figheight()
             _draw_gallery(figure, gallery, columns, top, bottom)
@@ -157,7 +149,7 @@ def draw_severity(results: pd.DataFrame, titles: dict[str, str], mark: str, png:
         figure.legend(handles, names, loc="outside lower center", ncols=1, fontsize=8, frameon=False)
         count = corrupted["corruption"].nunique()
         names = ", ".join(titles.get(dataset, dataset) for dataset in cells["eval_dataset"].unique())
-        figure.suptitle(f"{names}: mean over {count} corruptions\n{wrap(mark)}", fontsize=8, color="0.3")
+        figure.suptitle(f"{names}: mean over {count} corruptions\n{mark}", fontsize=8, color="0.3")
         _save(figure, png, pdf)
 
 

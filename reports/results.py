@@ -48,8 +48,10 @@ def read_results(path: Path) -> pd.DataFrame:
     """Read results.parquet.
 
     Raises:
-        ResultsError: if it lacks a column or mixes protocols.
+        ResultsError: if it is missing, lacks a column or mixes protocols.
     """
+    if not path.is_file():
+        raise ResultsError(f"{path}: missing. Run the steps before this one, or snakemake.")
     results = pd.read_parquet(path)
     missing = [column for column in COLUMNS if column not in results.columns]
     if missing:

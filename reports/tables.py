@@ -13,19 +13,19 @@ from reports.results import CELL, clean_scores, corrupted_scores
 
 
 def table_datasets(cards: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Table I: what each dataset holds, from the dataset cards, one row a dataset."""
+    """Table I: what each dataset holds, from the dataset cards, one row a dataset; activities and classes that occur."""
     rows = []
     for card in cards:
         parts = card["frames_by_split"]
+        shown = {name for part in card["frames_by_activity"].values() for name, count in part.items() if count}
         rows.append(
             {
                 "Dataset": card["title"],
-                "Activities": len(card["activities"]),
-                "Classes": len(card["classes"]) - 1,
+                "Activities": len(shown),
+                "Classes": sum(count > 0 for count in card["frames_with_class"].values()),
                 "Frames": card["frames"],
                 "Train": parts.get("train", 0),
                 "Test": parts.get("test", 0),
-                "Synthetic": "yes" if card["synthetic"] else "no",
             }
         )
     return pd.DataFrame(rows).set_index("Dataset")
@@ -113,8 +113,11 @@ def readable_robustness(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataF
     return shown
 
 
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV with four decimals."""
+def write_csv(table: pd.DataFrame, path: Path, synthetic: bool) -> None:
+    """Write a table as CSV with four decimals and a last column that says whether its data is synthetic."""
+    table = table.copy()
+    levels = table.columns.nlevels
+    table[("synthetic", *[""] * (levels - 1)) if levels > 1 else "synthetic"] = synthetic
     path.write_text(table.to_csv(float_format="%.4f", lineterminator="\n"), encoding="utf-8", newline="\n")
 
 

@@ -31,7 +31,7 @@ def test_every_dependency_is_locked() -> None:
 def test_conda_installs_from_the_same_lock() -> None:
     text = (ROOT / "environment.yml").read_text()
     pip = next(part["pip"] for part in yaml.safe_load(text)["dependencies"] if isinstance(part, dict))
-    assert pip == ["-r requirements.lock"]
+    assert pip == ["-r requirements.lock", "-e ."]
     for document in (text, (ROOT / "README.md").read_text()):
         assert "imagecorruptions-imaug" in document and "maintained" in document
 

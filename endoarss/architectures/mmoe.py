@@ -51,11 +51,13 @@ _GATES = {"thumbnail": ThumbnailGate, "static": StaticGate}
 
 @register_architecture("mmoe")
 class MixtureOfExperts(MultiTaskModel):
-    """Settings: `experts` (default 2) and `gate_input`, thumbnail (default) or static."""
+    """Settings: `experts`, and `gate_input`, thumbnail or static."""
+
+    DEFAULTS = {"experts": 2, "gate_input": "thumbnail"}  # noqa: RUF012 - read from the source as a literal
 
     def __init__(self, settings: ModelSettings, *args: object) -> None:
         super().__init__(settings, *args)  # type: ignore[arg-type]
-        kind = settings.architecture_settings.get("gate_input", "thumbnail")
+        kind = {**self.DEFAULTS, **settings.architecture_settings}["gate_input"]
         if kind not in _GATES:
             raise SettingsError(f"mmoe: gate_input {kind!r}; expected {' or '.join(_GATES)}.")
         experts = self._experts(settings)
@@ -63,7 +65,7 @@ class MixtureOfExperts(MultiTaskModel):
 
     @staticmethod
     def _experts(settings: ModelSettings) -> int:
-        experts = settings.architecture_settings.get("experts", 2)
+        experts = {**MixtureOfExperts.DEFAULTS, **settings.architecture_settings}["experts"]
         if not isinstance(experts, int) or experts < 2:
             raise SettingsError(f"mmoe: experts {experts!r}; expected a whole number of at least 2.")
         return experts

@@ -9,6 +9,7 @@ from typing import Any
 
 import timm
 from safetensors.torch import load_file
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
 from endoarss.errors import SettingsError
@@ -53,7 +54,7 @@ def create_timm_model(settings: BackboneSettings, **arguments: Any) -> Any:
     source = settings.weights.source
     try:
         model = timm.create_model(settings.model, pretrained=source == "hub", num_classes=0, **arguments)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise SettingsError(f"timm model {settings.model!r} with {arguments}: {error}") from None
     except OSError as error:
         raise SettingsError(
@@ -79,20 +80,17 @@ def _load_file_strictly(model: nn.Module, settings: BackboneSettings) -> None:
         state = load_file(path)
     except Exception as error:  # safetensors raises its own class, which is not public
         raise SettingsError(f"{path}: not a safetensors file ({error}).") from None
-    # timm's filter turns the layouts of original releases and other input sizes into this model's.
-    adapt = getattr(type(model), "checkpoint_filter_fn", None) or _filter_of(model)
-    if adapt is not None:
-        state = adapt(state, model)
+    # A file as timm publishes it holds the classifier of its own training, which no model here has.
+    classifiers = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
+    names = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers)
+    state = {key: value for key, value in state.items() if not key.startswith(tuple(f"{name}." for name in names))}
+    if isinstance(model, VisionTransformer):
+        # Layouts of original releases and positions of other input sizes become this model's.
+        state = checkpoint_filter_fn(state, model)
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise SettingsError(f"{path}: does not fit {settings.model!r} strictly. {error}") from None
-
-
-def _filter_of(model: nn.Module) -> Any:
-    from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
-
-    return checkpoint_filter_fn if isinstance(model, VisionTransformer) else None
 
 
 def file_sha256(path: Path) -> str:

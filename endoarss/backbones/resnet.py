@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from timm.models.resnet import BasicBlock, Bottleneck
+from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor, nn
 
 from endoarss.backbones.base import Backbone, create_timm_model
+from endoarss.errors import SettingsError
 from endoarss.lora import LoRAConv2d, StreamBatchNorm2d, Streams
 from endoarss.registry import register_backbone
 from endoarss.settings import BackboneSettings
@@ -32,10 +33,18 @@ def build_resnet(settings: BackboneSettings, input_size: int, streams: Streams) 
 
     Args:
         settings: model and weights. input_size: side in pixels. streams: what the architecture asks for.
+
+    Raises:
+        SettingsError: if the model is no ResNet, or has grouped convolutions where adapters are asked for.
     """
 
     def create() -> Any:
-        return create_timm_model(settings, output_stride=settings.output_stride)
+        resnet = create_timm_model(settings, output_stride=settings.output_stride)
+        if not isinstance(resnet, ResNet):
+            raise SettingsError(
+                f"backbone resnet: {settings.model!r} is a {type(resnet).__name__}; expected a ResNet of timm."
+            )
+        return resnet
 
     experts = streams.count if streams.count > 1 and not streams.shared else 1
     encoders = []

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.sample import Sample
+from pipeline.datasets.sample import Collected, Sample
 from pipeline.errors import InputError
 from pipeline.images import Pixels, check_same_size, read_rgb
 from pipeline.sources import endovis2017
 
 
-def collect(endovis2017_root: Path) -> list[Sample]:
+def collect(endovis2017_root: Path) -> Collected:
     """All frames with parts ground truth below the root.
 
     Raises:
@@ -22,7 +22,7 @@ def collect(endovis2017_root: Path) -> list[Sample]:
     samples = [_sample(frame) for _, frame in sorted(frames.items()) if frame.parts or frame.by_instrument]
     if not samples:
         raise InputError(f"{endovis2017_root}: {len(frames)} frames, none of which has parts ground truth beside it.")
-    return samples
+    return Collected(samples)
 
 
 def _sample(frame: endovis2017.Frame2017) -> Sample:
@@ -35,6 +35,5 @@ def _sample(frame: endovis2017.Frame2017) -> Sample:
         frame_id=f"endovis2017_{frame.sequence}_frame{frame.number:03d}",
         source="endovis2017",
         sequence=frame.sequence,
-        image_file=frame.image,
         read=read,
     )

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pipeline.datasets.labels import ENDOVIS, ESD, PARTS, LabelSet
-from pipeline.datasets.sample import Sample
+from pipeline.datasets.sample import Collected
 from pipeline.sources import endovis2017, endovis2018, esd, vqla
 
 
@@ -24,7 +24,7 @@ class Kind:
     sources: tuple[str, ...]
     splits: tuple[str, ...]
 
-    def collect(self, name: str) -> Callable[..., list[Sample]]:
+    def collect(self, name: str) -> Callable[..., Collected]:
         """The collecting function of the module with the kind's name."""
         return import_module(f"pipeline.datasets.{name}").collect
 

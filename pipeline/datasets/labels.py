@@ -17,11 +17,6 @@ class LabelSet:
     palette: tuple[Rgb, ...]
     activities: tuple[str, ...]
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """The tasks the labels allow, in the order used everywhere."""
-        return ("activity", "segmentation") if self.activities else ("segmentation",)
-
 
 # Mask values are the native ids of the EndoVis 2018 instrument types.
 ENDOVIS = LabelSet(

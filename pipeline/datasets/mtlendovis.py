@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from pipeline.datasets.activities import frame_activity
-from pipeline.datasets.sample import Sample
+from pipeline.datasets.sample import Collected, Sample
 from pipeline.errors import InputError
 from pipeline.images import Pixels, check_same_size, read_rgb
 from pipeline.sources import endovis2018, vqla
 
 
-def collect(endovis2018_root: Path, vqla2018_root: Path, scheme: str = "detect") -> list[Sample]:
+def collect(endovis2018_root: Path, vqla2018_root: Path, scheme: str = "detect") -> Collected:
     """The frames of MTLEndovis.
 
     Args:
@@ -33,7 +34,8 @@ def collect(endovis2018_root: Path, vqla2018_root: Path, scheme: str = "detect")
         raise InputError(
             f"{vqla2018_root}: {len(texts)} annotated frames, none of which has a picture in {endovis2018_root}."
         )
-    return samples
+    print(f"{endovis2018_root}: instrument type ids read as {tree.scheme} ({scheme}).", file=sys.stderr)
+    return Collected(samples, {"type_id_scheme": tree.scheme})
 
 
 def _sample(tree: endovis2018.Tree2018, frame: endovis2018.Frame2018, states: tuple[vqla.State, ...]) -> Sample:
@@ -47,7 +49,6 @@ def _sample(tree: endovis2018.Tree2018, frame: endovis2018.Frame2018, states: tu
         frame_id=f"endovis2018_seq{frame.sequence}_frame{frame.number:03d}",
         source="endovis2018",
         sequence=f"seq_{frame.sequence}",
-        image_file=frame.image,
         read=read,
         activity=frame_activity(actions),
         actions=actions,

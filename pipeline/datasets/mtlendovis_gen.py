@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets.activities import frame_activity
-from pipeline.datasets.sample import Sample
+from pipeline.datasets.sample import Collected, Sample
 from pipeline.errors import InputError
 from pipeline.images import Pixels, check_same_size, read_rgb
 from pipeline.sources import endovis2017, vqla
@@ -17,7 +17,7 @@ _CLASS_OF_TYPE = {0: 0, 1: 1, 2: 2, 3: 3, 6: 4, 7: 5}
 _SEQUENCES_WITH_PROBE = (1, 2)
 
 
-def collect(endovis2017_root: Path, vqla2017_root: Path) -> list[Sample]:
+def collect(endovis2017_root: Path, vqla2017_root: Path) -> Collected:
     """The frames of MTLEndovis-Gen, all in the test part.
 
     Args:
@@ -39,7 +39,7 @@ def collect(endovis2017_root: Path, vqla2017_root: Path) -> list[Sample]:
         raise InputError(
             f"{vqla2017_root}: {len(texts)} annotated frames, none of which has a picture in {endovis2017_root}."
         )
-    return samples
+    return Collected(samples)
 
 
 def _sample(frame: endovis2017.Frame2017, sequence: int, states: tuple[vqla.State, ...]) -> Sample:
@@ -53,7 +53,6 @@ def _sample(frame: endovis2017.Frame2017, sequence: int, states: tuple[vqla.Stat
         frame_id=f"endovis2017_seq{sequence}_frame{frame.number:03d}",
         source="endovis2017",
         sequence=f"seq_{sequence}",
-        image_file=frame.image,
         read=read,
         activity=frame_activity(actions),
         actions=actions,

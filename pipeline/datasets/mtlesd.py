@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.datasets.labels import ESD
-from pipeline.datasets.sample import Sample
+from pipeline.datasets.sample import Collected, Sample
 from pipeline.images import Pixels, check_same_size, read_rgb
 from pipeline.sources import esd
 
 
-def collect(esd_root: Path) -> list[Sample]:
+def collect(esd_root: Path) -> Collected:
     """The frames of MTLESD.
 
     Args:
@@ -19,7 +19,7 @@ def collect(esd_root: Path) -> list[Sample]:
     Raises:
         InputError: if the tree is absent or not in its layout.
     """
-    return [_sample(frame) for frame in esd.read_tree(esd_root)]
+    return Collected([_sample(frame) for frame in esd.read_tree(esd_root)])
 
 
 def _sample(frame: esd.FrameEsd) -> Sample:
@@ -30,10 +30,9 @@ def _sample(frame: esd.FrameEsd) -> Sample:
 
     activity = ESD.activities[frame.activity - 1]
     return Sample(
-        frame_id=f"esd_{frame.activity}_{frame.name}",
+        frame_id=f"esd_{frame.split}_{frame.activity}_{frame.name}",
         source="esd",
         sequence="",  # the release does not say which video a frame is from
-        image_file=frame.image,
         read=read,
         activity=activity,
         actions=(activity,),

@@ -16,13 +16,14 @@ from pipeline.study import make_study
 
 try:
     study = make_study(config)
+    study.raw_roots()  # names an environment variable that is not set
 except InputError as error:
     raise WorkflowError(f"The study is not valid. {error}")
 
-# Steps read the study from here. It is written only if its content changed, and is no rule's input: a rule reruns when the
-# part of the study in its params changes.
-STUDY = layout.study_file(study)
-write_if_changed(STUDY, json.dumps(study.settings, indent=2) + "\n")
+# Steps read the study from here. It is no rule's input and no param: a rule reruns when the part of the study in its params
+# changes. Jobs get its name as a resource, the one thing that Snakemake passes on and does not compare.
+write_if_changed(layout.study_file(study), json.dumps(study.settings, indent=2) + "\n")
+STUDY = str(layout.study_file(study))
 
 LOGS = study.results / "logs"
 BENCHMARKS = study.results / "benchmarks"
@@ -56,8 +57,22 @@ def component_code(cell):
     return own + code("endoarss/*/base.py", "endoarss/backbones/vit.py")
 
 
-# Paths of real raw trees are checked by the builders, which say where to ask for what is missing.
-READING_CODE = code("pipeline/images.py", "pipeline/datasets/*.py", "pipeline/sources/*.py")
+def reading_code(wildcards):
+    """The source files that a dataset's content depends on: its own builder and readers, and what all share."""
+    readers = {
+        source.replace("2018", "").replace("2017", "") if source.startswith("vqla") else source
+        for source in KINDS[wildcards.dataset].sources
+    }
+    shared = ("build", "sample", "splits", "labels", "activities", "kinds")
+    return code(
+        f"pipeline/datasets/{wildcards.dataset}.py",
+        *(f"pipeline/datasets/{name}.py" for name in shared),
+        *(f"pipeline/sources/{name}.py" for name in readers),
+        "pipeline/images.py",
+        "pipeline/steps/build_dataset.py",
+    )
+
+
 SCENES_CODE = code(
     "pipeline/sources/synthetic/*.py",
     "pipeline/images.py",
@@ -68,6 +83,8 @@ LEARNING_CODE = code(
     "endoarss/metrics/*.py",
     "pipeline/measure.py",
     "pipeline/datasets/load.py",
+    "pipeline/datasets/labels.py",
+    "pipeline/images.py",
 )
 
 

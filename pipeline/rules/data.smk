@@ -14,17 +14,18 @@ if study.generated is not None:
             BENCHMARKS / "generate_raw/{tree}.tsv"
         conda:
             CONDA
-        params:
+        resources:
             study=STUDY,
+        params:
             settings=tree_settings,
         shell:
-            "python -m pipeline.cli generate --study {params.study} --tree {wildcards.tree} > {log} 2>&1"
+            "python -m pipeline.cli generate --study {resources.study} --tree {wildcards.tree} > {log} 2>&1"
 
 
 rule build_dataset:
     input:
         sources=dataset_source_marks,
-        code=READING_CODE + code("pipeline/steps/build_dataset.py"),
+        code=reading_code,
     output:
         study.dataset_folder("{dataset}") / "manifest.csv",
         study.dataset_folder("{dataset}") / "dataset.json",
@@ -34,12 +35,13 @@ rule build_dataset:
         BENCHMARKS / "build_dataset/{dataset}.tsv"
     conda:
         CONDA
-    params:
+    resources:
         study=STUDY,
+    params:
         settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
         roots=lambda wildcards: [str(study.raw_roots().get(s)) for s in KINDS[wildcards.dataset].sources],
     shell:
-        "python -m pipeline.cli build --study {params.study} --dataset {wildcards.dataset} > {log} 2>&1"
+        "python -m pipeline.cli build --study {resources.study} --dataset {wildcards.dataset} > {log} 2>&1"
 
 
 if study.pretrained_file() is not None:
@@ -56,6 +58,7 @@ if study.pretrained_file() is not None:
             + code("pipeline/steps/pretrain_backbone.py"),
         output:
             study.pretrained_file(),
+            study.pretrained_file().with_suffix(".json"),
         log:
             LOGS / "pretrain_backbone.log",
         benchmark:
@@ -64,16 +67,9 @@ if study.pretrained_file() is not None:
         conda:
             CONDA
         resources:
+            study=STUDY,
             gpu=GPU,
         params:
-            study=STUDY,
-            settings=json.dumps(
-                {
-                    "pretraining": study.settings["pretraining"],
-                    "input_size": study.settings["input_size"],
-                    "backbone": study.settings["backbones"][study.settings["pretraining"]["backbone"]],
-                },
-                sort_keys=True,
-            ),
+            settings=json.dumps(study.pretraining_settings(), sort_keys=True),
         shell:
-            "python -m pipeline.cli pretrain --study {params.study} > {log} 2>&1"
+            "python -m pipeline.cli pretrain --study {resources.study} > {log} 2>&1"

@@ -22,12 +22,12 @@ rule train:
     conda:
         CONDA
     resources:
+        study=STUDY,
         gpu=GPU,
     params:
-        study=STUDY,
         settings=lambda wildcards: json.dumps(study.cell_settings(CELLS[wildcards.cell]), sort_keys=True),
     shell:
-        "python -m pipeline.cli train --study {params.study} --cell {wildcards.cell} > {log} 2>&1"
+        "python -m pipeline.cli train --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
 
 
 rule robustness:
@@ -46,10 +46,10 @@ rule robustness:
     conda:
         CONDA
     resources:
+        study=STUDY,
         gpu=GPU,
     params:
-        study=STUDY,
-        settings=json.dumps(study.settings.get("robustness"), sort_keys=True),
+        settings=json.dumps(study.robustness_settings(), sort_keys=True),
         input_size=study.settings["input_size"],
     shell:
-        "python -m pipeline.cli robustness --study {params.study} --cell {wildcards.cell} > {log} 2>&1"
+        "python -m pipeline.cli robustness --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"

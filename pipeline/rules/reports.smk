@@ -14,6 +14,8 @@ rule score_references:
         code=code(
             "endoarss/metrics/*.py",
             "pipeline/measure.py",
+            "pipeline/images.py",
+            "pipeline/datasets/load.py",
             "pipeline/steps/evaluate_references.py",
         ),
     output:
@@ -24,11 +26,12 @@ rule score_references:
         BENCHMARKS / "score_references/{dataset}.tsv"
     conda:
         CONDA
-    params:
+    resources:
         study=STUDY,
+    params:
         input_size=study.settings["input_size"],
     shell:
-        "python -m pipeline.cli references --study {params.study} --dataset {wildcards.dataset} > {log} 2>&1"
+        "python -m pipeline.cli references --study {resources.study} --dataset {wildcards.dataset} > {log} 2>&1"
 
 
 rule collect_results:
@@ -50,11 +53,12 @@ rule collect_results:
         BENCHMARKS / "collect_results.tsv"
     conda:
         CONDA
-    params:
+    resources:
         study=STUDY,
+    params:
         labels={name: backbone["label"] for name, backbone in study.settings["backbones"].items()},
     shell:
-        "python -m pipeline.cli collect --study {params.study} > {log} 2>&1"
+        "python -m pipeline.cli collect --study {resources.study} > {log} 2>&1"
 
 
 rule make_tables:
@@ -70,36 +74,39 @@ rule make_tables:
         BENCHMARKS / "make_tables.tsv"
     conda:
         CONDA
-    params:
+    resources:
         study=STUDY,
     shell:
-        "python -m pipeline.cli tables --study {params.study} > {log} 2>&1"
+        "python -m pipeline.cli tables --study {resources.study} > {log} 2>&1"
 
 
-rule draw_segmentation:
-    input:
-        layout.results_file(study),
-        cells=[study.cell_folder(cell) / "eval" for cell in study.cells()],
-        data=data_of_study,
-        code=code(
-            "reports/*.py",
-            "pipeline/steps/make_report.py",
-            "pipeline/datasets/labels.py",
-        ),
-    output:
-        study.results / "figures/fig5_segmentation.png",
-        study.results / "figures/fig5_segmentation.pdf",
-    log:
-        LOGS / "draw_segmentation.log",
-    benchmark:
-        BENCHMARKS / "draw_segmentation.tsv"
-    conda:
-        CONDA
-    params:
-        study=STUDY,
-        figures=study.settings["figures"],
-    shell:
-        "python -m pipeline.cli figure5 --study {params.study} > {log} 2>&1"
+if study.segments():
+
+    rule draw_segmentation:
+        input:
+            layout.results_file(study),
+            cells=[study.cell_folder(cell) / "eval" for cell in study.cells()],
+            data=data_of_study,
+            code=code(
+                "reports/*.py",
+                "pipeline/steps/make_report.py",
+                "pipeline/datasets/labels.py",
+            ),
+        output:
+            study.results / "figures/fig5_segmentation.png",
+            study.results / "figures/fig5_segmentation.pdf",
+        log:
+            LOGS / "draw_segmentation.log",
+        benchmark:
+            BENCHMARKS / "draw_segmentation.tsv"
+        conda:
+            CONDA
+        resources:
+            study=STUDY,
+        params:
+            figures=study.settings["figures"],
+        shell:
+            "python -m pipeline.cli figure5 --study {resources.study} > {log} 2>&1"
 
 
 if study.robustness_cells():
@@ -117,10 +124,10 @@ if study.robustness_cells():
             BENCHMARKS / "draw_severity.tsv"
         conda:
             CONDA
-        params:
+        resources:
             study=STUDY,
         shell:
-            "python -m pipeline.cli figure6 --study {params.study} > {log} 2>&1"
+            "python -m pipeline.cli figure6 --study {resources.study} > {log} 2>&1"
 
 
 rule make_page:
@@ -138,8 +145,9 @@ rule make_page:
         BENCHMARKS / "make_page.tsv"
     conda:
         CONDA
-    params:
+    resources:
         study=STUDY,
+    params:
         title=study.settings["title"],
     shell:
-        "python -m pipeline.cli page --study {params.study} > {log} 2>&1"
+        "python -m pipeline.cli page --study {resources.study} > {log} 2>&1"

@@ -81,7 +81,9 @@ def read_tree(root: Path) -> dict[tuple[str, int], Frame2017]:
             merged = folder.parent / "ground_truth_merged_parts" / image.name
             if merged.is_file():
                 frame.parts = merged
-            frames[sequence, frame.number] = frame
+            other = frames.setdefault((sequence, frame.number), frame)
+            if other is not frame:
+                raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every part once.")
     if not frames:
         raise InputError(
             f"{root}: no left_frames/frame*.png below it. Expected the folders of EndoVis 2017 "

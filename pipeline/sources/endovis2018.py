@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.images import check_same_size, read_channels, read_ids
 
+TYPES_FROM = "https://github.com/BCV-Uniandes/ISINet"
 WHERE_TO_ASK = "https://endovissub2018-roboticscenesegmentation.grand-challenge.org (register, then Downloads)"
 
 # Native type ids of 2018: 1 Bipolar Forceps, 2 Prograsp Forceps, 3 Large Needle Driver, 4 Monopolar Curved Scissors,
@@ -35,13 +36,16 @@ _MASK_NAME = re.compile(r"(?P<frame>frame\d+)_class(?P<type>\d+)_inst\d+\.png")
 
 @dataclass(frozen=True)
 class Frame2018:
-    """One labelled frame: its sequence (1 to 16), number, files, and (type id as written, file) of each instrument."""
+    """One labelled frame: its sequence (1 to 16), number, files, and (type id as written, file) of each instrument.
+
+    `instruments` is None where the sequence has no folder of instrument types at all.
+    """
 
     sequence: int
     number: int
     image: Path
     label: Path
-    instruments: tuple[tuple[int, Path], ...]
+    instruments: tuple[tuple[int, Path], ...] | None
 
 
 @dataclass(frozen=True)
@@ -66,17 +70,25 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder. EndoVis 2018 is expected here; ask for it at {WHERE_TO_ASK}.")
-    folders = [folder for folder in sorted(root.rglob("seq_*/left_frames")) if "__MACOSX" not in folder.parts]
+    # The challenge's test_data has the same folder names but is no part of the releases.
+    folders = [
+        folder
+        for folder in sorted(root.rglob("seq_*/left_frames"))
+        if not {"__MACOSX", "test_data"} & set(folder.parts)
+    ]
     if not folders:
         raise InputError(
             f"{root}: no seq_*/left_frames below it. Expected the releases of EndoVis 2018 "
             f"(miccai_challenge_2018_release_1/seq_1/left_frames/frame000.png); ask for them at {WHERE_TO_ASK}."
         )
     frames: dict[tuple[int, int], Frame2018] = {}
+    type_folder = _choose_type_folder(root)
     for folder in folders:
-        for frame in _read_sequence(folder.parent):
-            frames[frame.sequence, frame.number] = frame
-    written = {type_id for frame in frames.values() for type_id, _ in frame.instruments}
+        for frame in _read_sequence(folder.parent, type_folder):
+            other = frames.setdefault((frame.sequence, frame.number), frame)
+            if other is not frame:
+                raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every release once.")
+    written = {type_id for frame in frames.values() for type_id, _ in frame.instruments or ()}
     return Tree2018(root, frames, _read_colours(root), _settle_scheme(root, scheme, written))
 
 
@@ -86,6 +98,11 @@ def type_mask(tree: Tree2018, frame: Frame2018) -> NDArray[np.uint8]:
     Raises:
         InputError: if a label cannot be read, differs in size, or holds a type id outside the scheme.
     """
+    if frame.instruments is None:
+        raise InputError(
+            f"{frame.image.parents[1]}: no folder {' or '.join(_TYPE_FOLDERS)}. Expected the instrument types of BCV-Uniandes "
+            f"(ISINet) beside the frames, {_TYPE_FOLDERS[0]}/{frame.image.stem}_class1_inst0.png; ask for them at {TYPES_FROM}."
+        )
     label = read_channels(frame.label)
     if label.ndim != 3:
         raise InputError(f"{frame.label}: a grey picture; expected official colour labels (RGB or RGBA).")
@@ -105,28 +122,33 @@ def type_mask(tree: Tree2018, frame: Frame2018) -> NDArray[np.uint8]:
     return mask
 
 
-def _read_sequence(folder: Path) -> list[Frame2018]:
+def _choose_type_folder(root: Path) -> str:
+    """The one name of type folders in the tree: the two hold ids of different schemes and must not be mixed."""
+    found = [name for name in _TYPE_FOLDERS if any(root.rglob(f"seq_*/{name}"))]
+    return found[0] if found else _TYPE_FOLDERS[0]
+
+
+def _read_sequence(folder: Path, type_folder: str) -> list[Frame2018]:
     number = re.fullmatch(r"seq_(\d+)", folder.name)
     if number is None:
         raise InputError(f"{folder}: expected a folder name like seq_1.")
     types: dict[str, list[tuple[int, Path]]] = {}
-    for type_folder in _TYPE_FOLDERS:
-        for path in sorted((folder / type_folder).glob("*.png")):
-            if path.name.startswith("."):
-                continue
-            match = _MASK_NAME.fullmatch(path.name)
-            if match is None:
-                raise InputError(f"{path}: expected a name like frame000_class1_inst0.png.")
-            types.setdefault(match["frame"], []).append((int(match["type"]), path))
+    for path in sorted((folder / type_folder).glob("*.png")):
+        if path.name.startswith("."):
+            continue
+        match = _MASK_NAME.fullmatch(path.name)
+        if match is None:
+            raise InputError(f"{path}: expected a name like frame000_class1_inst0.png.")
+        types.setdefault(match["frame"], []).append((int(match["type"]), path))
+    typed = (folder / type_folder).is_dir()
     frames = []
     for image in sorted((folder / "left_frames").glob("frame*.png")):
         label = folder / "labels" / image.name
         if not label.is_file():
             raise InputError(f"{label}: missing. Expected the official label of {image}; get it at {WHERE_TO_ASK}.")
         stem = image.stem
-        frames.append(
-            Frame2018(int(number[1]), int(stem.removeprefix("frame")), image, label, tuple(types.get(stem, ())))
-        )
+        instruments = tuple(types.get(stem, ())) if typed else None
+        frames.append(Frame2018(int(number[1]), int(stem.removeprefix("frame")), image, label, instruments))
     return frames
 
 
@@ -156,7 +178,9 @@ def _settle_scheme(root: Path, scheme: str, written: set[int]) -> str:
         return scheme
     if scheme != "detect":
         raise InputError(f"id scheme {scheme!r}: expected detect, {' or '.join(SCHEMES)}.")
-    if written & {8, 9} or (written and not written & {4, 5} and 6 in written):
+    if not written:
+        return "native2018"  # without a single type mask there is nothing to tell apart
+    if written & {8, 9} or (not written & {4, 5} and 6 in written):
         return "compatible2017"
     if written & {4, 5} and not written & {8, 9}:
         return "native2018"

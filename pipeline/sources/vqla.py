@@ -34,7 +34,7 @@ def read_states(path: Path) -> tuple[State, ...]:
         InputError: naming file and line, if a line is malformed or an action is unknown.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a UTF-8 text ({error.reason} at byte {error.start}).") from None
     states = []
@@ -49,6 +49,8 @@ def read_states(path: Path) -> tuple[State, ...]:
         if len(fields) == 3 and fields[2]:
             _check_box(path, number, fields[2])
         match = _STATE.fullmatch(fields[0])
+        if match is None and fields[0].lower().startswith("what is the state of"):
+            raise InputError(f"{path}, line {number}: found {fields[0]!r}; expected 'What is the state of X?'.")
         if match:
             try:
                 activity_of_action(fields[1])
@@ -73,7 +75,7 @@ def find_2018(root: Path) -> dict[tuple[int, int], Path]:
     found: dict[tuple[int, int], Path] = {}
     for folder in _FOLDERS_2018:
         for path in sorted(root.rglob(f"seq_*/{folder}/frame*_QA.txt")):
-            sequence = next(part for part in path.parts if re.fullmatch(r"seq_\d+", part))
+            sequence = next(part for part in reversed(path.parts) if re.fullmatch(r"seq_\d+", part))
             number = re.fullmatch(r"frame(\d+)_QA", path.stem)
             if number is not None:
                 found.setdefault((int(sequence.removeprefix("seq_")), int(number[1])), path)

@@ -16,9 +16,11 @@ def build(study: Study, dataset: str) -> None:
     kind, roots = KINDS[dataset], study.raw_roots()
     settings = study.dataset_settings(dataset)
     extra = {"scheme": settings["scheme"]} if dataset == "mtlendovis" else {}
-    samples = kind.collect(dataset)(*source_roots(dataset, roots), **extra)
+    collected = kind.collect(dataset)(*source_roots(dataset, roots), **extra)
+    samples = collected.samples
     split = assign_splits(samples, settings["split"], settings.get("split_seed", 0), settings.get("test", ()))
     card = {
+        **collected.notes,
         "synthetic": study.synthetic,
         "split_rule": settings["split"],
         "split_seed": settings.get("split_seed", 0) if settings["split"] == "published" else None,

@@ -28,7 +28,7 @@ def evaluate_robustness(study: Study, cell: Cell) -> None:
     Raises:
         InputError: if the dataset is not built. SettingsError: if the checkpoint cannot be loaded.
     """
-    settings, device = study.settings["robustness"], choose_device()
+    settings, device = study.robustness_settings(), choose_device()
     folder = study.cell_folder(cell)
     part = load_part(study.dataset_folder(cell.dataset), "test", study.settings["input_size"])
     labels = KINDS[cell.dataset].labels

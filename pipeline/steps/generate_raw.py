@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.errors import InputError
-from pipeline.files import whole_folder, write_json
+from pipeline.files import sha256_of_tree, whole_folder, write_json
 from pipeline.layout import generated_mark, generated_trees
 from pipeline.sources.synthetic.endovis2017_tree import generate_endovis2017
 from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
@@ -32,4 +32,6 @@ def generate_raw(study: Study, tree: str) -> None:
             generate_endovis2017(partial, round(width * 9 / 16), width, seed + 1, settings["endovis2017_every"])
         else:
             generate_esd(partial, settings["esd_frames"], height, width, seed + 2)
-        write_json(generated_mark(partial), {"tree": tree, "synthetic": True, **settings})
+        # The digest makes another content another mark, so that what was built from it is built again.
+        mark = {"tree": tree, "synthetic": True, "sha256": sha256_of_tree(partial), **settings}
+        write_json(generated_mark(partial), mark)

@@ -29,10 +29,10 @@ _TITLES = {name: kind.title for name, kind in KINDS.items()}
 
 
 def _mark(study: Study, results: pd.DataFrame) -> str:
-    """What every table, figure and caption says of its numbers."""
+    """What every table, figure and caption says of its numbers, in two lines."""
     kind = "SYNTHETIC DATA (generated scenes)" if study.synthetic else "Real data"
     seeds = ", ".join(map(str, study.settings["seeds"]))
-    return f"{kind}. Study {study.name}, protocol {PROTOCOL}, seed {seeds}. {weights_note(results)}"
+    return f"{kind}. Study {study.name}, protocol {PROTOCOL}, seed {seeds}.\n{weights_note(results)}."
 
 
 def make_tables(study: Study) -> None:
@@ -41,9 +41,11 @@ def make_tables(study: Study) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, (title, table, readable) in _tables(study).items():
         with whole_file(folder / f"{name}.csv") as partial:
-            tables.write_csv(table, partial)
-        caption = f"{title}. {mark}."
-        latex = tables.to_latex(readable, caption, f"tab:{name}", highlight="mIoU (%)" in readable.columns)
+            tables.write_csv(table, partial, study.synthetic)
+        caption = f"{title}. {mark}".replace("\n", " ")
+        latex = tables.to_latex(
+            readable, caption, f"tab:{name}", highlight=name not in (TABLE_DATASETS, TABLE_ROBUSTNESS)
+        )
         write_text(folder / f"{name}.tex", latex)
 
 
@@ -104,14 +106,11 @@ def _gallery(study: Study, results: pd.DataFrame, dataset: str) -> figures.Galle
     # Images with the most classes first, no two of one activity as long as there are others.
     richness = [len(np.unique(mask)) for mask in part.masks]
     ranked = sorted(range(len(richness)), key=lambda i: (-richness[i], part.frame_ids[i]))
-    picked: list[int] = []
-    seen: set[int] = set()
-    for index in [*ranked, *ranked]:
-        activity = -index - 1 if part.activities is None else int(part.activities[index])
-        if index not in picked and (activity not in seen or len(seen) == len(ranked)) and len(picked) < count:
-            picked.append(index)
-            seen.add(activity)
-    picked += [index for index in ranked if index not in picked][: count - len(picked)]
+    first_of_activity: dict[int, int] = {}
+    for index in ranked:
+        first_of_activity.setdefault(index if part.activities is None else int(part.activities[index]), index)
+    firsts = list(first_of_activity.values())
+    picked = [*firsts, *(index for index in ranked if index not in firsts)][:count]
     masks = {"truth": part.masks[picked]}
     for value, cell in chosen.values():
         with np.load(study.cell_folder(cell) / "eval" / dataset / "masks.npz") as stored:
@@ -129,11 +128,12 @@ def make_page(study: Study) -> None:
     """Write report/index.html from the tables and figures."""
     sections, mark = [], _mark(study, read_results(results_file(study)))
     for name, (title, _, readable) in _tables(study).items():
-        note = f"{mark}."
+        note = mark
         if name not in (TABLE_DATASETS, TABLE_ROBUSTNESS):
             note += " Means over classes with truth in the test part; fg: without background. References need no model."
         sections.append(page.table_section(name, table_title(name), f"{table_title(name)}. {title}", note, readable))
-    sections.append(_figure(study, "fig5_segmentation", "Figure 5", "Image, truth and predictions", mark))
+    if study.segments():
+        sections.append(_figure(study, "fig5_segmentation", "Figure 5", "Image, truth and predictions", mark))
     if study.robustness_cells():
         sections.append(_figure(study, "fig6_severity", "Figure 6", "Scores against severity", mark))
     facts = {

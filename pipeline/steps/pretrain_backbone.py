@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -13,7 +12,7 @@ from endoarss.models import build_model
 from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, train
 from pipeline.errors import InputError
-from pipeline.files import whole_file
+from pipeline.files import sha256_of, whole_file, write_json
 from pipeline.provenance import choose_device, software
 from pipeline.sources.synthetic.pretraining import ACTIVITIES, CLASSES, generate_scenes
 from pipeline.study import Study
@@ -25,10 +24,11 @@ def pretrain_backbone(study: Study) -> None:
     Raises:
         InputError: if the study has no pretraining.
     """
-    path, given = study.pretrained_file(), study.settings.get("pretraining")
-    if path is None or given is None:
+    path = study.pretrained_file()
+    if path is None:
         raise InputError(f"study {study.name!r} has no pretraining.")
-    size, backbone = study.settings["input_size"], study.settings["backbones"][given["backbone"]]
+    given = study.pretraining_settings()
+    size = given["input_size"]
     images, masks, activities = generate_scenes(given["scenes"], size, given["seed"])
     seed_everything(given["seed"])
     model = build_model(
@@ -40,8 +40,8 @@ def pretrain_backbone(study: Study) -> None:
                 "activities": ACTIVITIES,
                 "input_size": size,
                 "backbone_settings": {
-                    "model": backbone["model"],
-                    "arguments": backbone["arguments"],
+                    "model": given["model"],
+                    "arguments": given["arguments"],
                     "weights": {"source": "none"},
                 },
                 "heads": {"segmentation_channels": 64, "activity_channels": 64, "atrous_rates": ()},
@@ -54,12 +54,13 @@ def pretrain_backbone(study: Study) -> None:
     provenance = {
         "synthetic": True,
         "pretraining": given,
-        "input_size": size,
         "last_epoch": history[-1],
         "seconds": round(time.perf_counter() - started, 1),
         **software(),
     }
     vit: Any = model.backbone.encoders[0].vit
     state = {name: tensor.cpu().contiguous() for name, tensor in vit.state_dict().items()}
+    # Time and machine stand beside the weights, so that the same weights are the same bytes.
     with whole_file(path) as partial:
-        save_file(state, partial, metadata={"provenance": json.dumps(provenance, sort_keys=True)})
+        save_file(state, partial)
+    write_json(path.with_suffix(".json"), {**provenance, "sha256": sha256_of(path)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import time
 
@@ -12,6 +13,7 @@ from endoarss.checkpoints import save_checkpoint
 from endoarss.data import LabelledImages
 from endoarss.models import MultiTaskModel, build_model
 from endoarss.prediction import predict
+from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, train
 from pipeline.datasets.kinds import KINDS
 from pipeline.datasets.load import load_part
@@ -34,7 +36,7 @@ def train_cell(study: Study, cell: Cell) -> None:
     dataset = study.dataset_folder(cell.dataset)
     part = load_part(dataset, "train", study.settings["input_size"])
     seed_everything(cell.seed)
-    model = build_model(study.model_settings(cell, weights_sha256))
+    model = build_model(model_settings(study, cell, weights_sha256))
     schedule = study.schedule(cell.dataset, cell.backbone)
     settings = TrainingSettings(
         epochs=schedule["epochs"],
@@ -44,6 +46,10 @@ def train_cell(study: Study, cell: Cell) -> None:
         weighting_settings=dict(study.settings["weightings"].get(cell.weighting, {})),
         seed=cell.seed,
     )
+    source = model.settings.backbone_settings.weights.source
+    if source == "hub":
+        weights_sha256 = initial_sha256(model)
+    about_software = software()
     started = time.perf_counter()
     data = LabelledImages(part.images, part.masks, part.activities)
     history = train(model, data, settings, device, label=cell.id)
@@ -55,14 +61,14 @@ def train_cell(study: Study, cell: Cell) -> None:
         "settings": study.cell_settings(cell),
         "synthetic": study.synthetic,
         "manifest_sha256": sha256_of(dataset / "manifest.csv"),
-        "weights": {"source": model.settings.backbone_settings.weights.source, "sha256": weights_sha256},
+        "weights": {"source": source, "sha256": weights_sha256},
         "pretrained_on_synthetic": weights is not None and weights == study.pretrained_file(),
         "parameters": {"trained": trained, "total": total},
         "training_images": len(part.frame_ids),
         "seed": cell.seed,
         "select_on": study.settings["training"]["select_on"],
         "seconds": round(time.perf_counter() - started, 1),
-        **software(),
+        **about_software,
     }
     with whole_file(folder / "model.safetensors") as partial:
         save_checkpoint(model, partial, provenance)
@@ -70,6 +76,39 @@ def train_cell(study: Study, cell: Cell) -> None:
     for evaluated in study.evaluated_on(cell.dataset):
         evaluate_cell(study, cell, model, evaluated)
     write_json(folder / "provenance.json", {**provenance, "checkpoint_sha256": sha256_of(folder / "model.safetensors")})
+
+
+def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelSettings:
+    """The settings of a cell's model."""
+    given = study.settings["backbones"][cell.backbone]
+    file = study.weights_file(cell.backbone)
+    weights = {"source": "file", "path": str(file), "sha256": weights_sha256} if file else {"source": given["weights"]}
+    labels = KINDS[cell.dataset].labels
+    lora = study.settings["lora"]
+    return ModelSettings.from_dict(
+        {
+            "backbone": cell.backbone,
+            "architecture": cell.architecture,
+            "classes": labels.classes,
+            "activities": labels.activities,
+            "input_size": study.settings["input_size"],
+            "backbone_settings": {
+                "model": given["model"],
+                "arguments": given["arguments"],
+                "weights": weights,
+                "output_stride": given["output_stride"],
+                "lora_rank": cell.rank,
+                "lora_alpha": lora["alpha"],
+                "sma_width": given["sma_width"],
+            },
+            "architecture_settings": study.settings["architectures"].get(cell.architecture, {}),
+            "heads": {
+                "segmentation_channels": study.settings["heads"]["segmentation_channels"],
+                "activity_channels": study.settings["heads"]["activity_channels"],
+                "atrous_rates": study.settings["heads"].get("atrous_rates", ()),
+            },
+        }
+    )
 
 
 def evaluate_cell(study: Study, cell: Cell, model: MultiTaskModel, dataset: str) -> None:
@@ -85,6 +124,15 @@ def evaluate_cell(study: Study, cell: Cell, model: MultiTaskModel, dataset: str)
         masks = np.empty((0, 0, 0), np.uint8) if predictions.masks is None else predictions.masks
         np.savez_compressed(stream, frame_id=np.array(part.frame_ids), masks=masks)
     write_json(folder / "metrics.json", {"protocol": PROTOCOL, "scores": measured.scores})
+
+
+def initial_sha256(model: MultiTaskModel) -> str:
+    """Hex SHA-256 of a backbone's values before training: what stands for weights that came from the hub."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(model.backbone.state_dict().items()):
+        if "shared_" not in name and "owned_" not in name and not name.startswith("front."):
+            total.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
 
 
 def _write_history(study: Study, cell: Cell, history: list[dict[str, float]]) -> None:

@@ -39,6 +39,14 @@ def test_blood_spreads_to_its_coverage(size: tuple[int, int], image_id: str) -> 
         assert not (less & ~more).any()
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_the_picture_itself_is_covered_as_asked(size: tuple[int, int], severity: int) -> None:
+    grey = np.full((*size, 3), 150, np.uint8)
+    changed = (corrupt(grey, "bleeding", severity, image_id="c") != grey).any(axis=2)
+    assert abs(changed.mean() - COVERAGE[severity - 1]) < 0.005
+
+
 @pytest.mark.parametrize("name", ["smoke", "bleeding"])
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_corrupting_and_downscaling_commute(name: str, severity: int, frames: list[np.ndarray]) -> None:

@@ -99,6 +99,38 @@ def test_sma_starts_as_the_identity_and_trains_everything() -> None:
         sma(torch.randn(1, 3, 28, 30))
 
 
+def test_attention_written_out() -> None:
+    """The cross-spatial attention of Ouyang et al. 2023, one group, position by position in NumPy."""
+    import numpy as np
+
+    from endoarss.sma import MultiScaleAttention
+
+    torch.manual_seed(0)
+    layer = MultiScaleAttention(4).double().eval()
+    x = torch.randn(1, 4, 5, 3, dtype=torch.float64)
+    a = x[0].numpy()
+    w1, b1 = layer.pointwise.weight.detach().numpy()[:, :, 0, 0], layer.pointwise.bias.detach().numpy()
+    w3, b3 = layer.local.weight.detach().numpy(), layer.local.bias.detach().numpy()
+
+    def sigmoid(z: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-z))
+
+    def softmax(z: np.ndarray) -> np.ndarray:
+        return np.exp(z) / np.exp(z).sum()
+
+    rows, columns = w1 @ a.mean(axis=2) + b1[:, None], w1 @ a.mean(axis=1) + b1[:, None]
+    gated = a * sigmoid(rows)[:, :, None] * sigmoid(columns)[:, None, :]
+    mean, var = gated.mean(axis=(1, 2), keepdims=True), gated.var(axis=(1, 2), keepdims=True)
+    x1 = (gated - mean) / np.sqrt(var + layer.norm.eps)
+    padded = np.pad(a, ((0, 0), (1, 1), (1, 1)))
+    x2 = np.zeros_like(a)
+    for i in range(5):
+        for j in range(3):
+            x2[:, i, j] = np.einsum("ockl,ckl->o", w3, padded[:, i : i + 3, j : j + 3]) + b3
+    plane = np.tensordot(softmax(x1.mean(axis=(1, 2))), x2, 1) + np.tensordot(softmax(x2.mean(axis=(1, 2))), x1, 1)
+    np.testing.assert_allclose(layer(x)[0].detach().numpy(), a * sigmoid(plane), rtol=1e-9)
+
+
 def test_sma_sees_the_whole_picture() -> None:
     """A change in one corner reaches the opposite one."""
     torch.manual_seed(0)

@@ -88,7 +88,7 @@ def test_tesla_keeps_tasks_apart(backbone: str, make_settings: Make, data: Label
 
 
 @pytest.mark.parametrize("backbone", list_backbones())
-def test_one_backward_of_streams_equals_two_passes(backbone: str, make_settings: Make, data: LabelledImages) -> None:
+def test_a_stream_gives_what_its_task_alone_would(backbone: str, make_settings: Make, data: LabelledImages) -> None:
     """TESLA's concatenated streams give each task what a pass of that task alone gives."""
     model = build_model(make_settings(backbone, "tesla")).double().train()
     with torch.no_grad():
@@ -154,6 +154,104 @@ def test_streams_of_batch_norm_do_not_see_each_other(make_settings: Make, data: 
     torch.testing.assert_close(layer(x)[:4], layer(y)[:4])
     reference = torch.nn.BatchNorm2d(3).train()
     torch.testing.assert_close(layer(x)[:4], reference(x[:4]))
+
+
+def test_mmoe_mixes_experts_by_each_tasks_own_gate(make_settings: Make, data: LabelledImages) -> None:
+    """z_t = sum_e softmax(G_t)_e f_e(x), written out."""
+    model = build_model(make_settings("resnet", "mmoe")).eval()
+    with torch.no_grad():
+        for gate in model.gates.values():
+            gate.linear.weight.normal_(std=0.2)
+        experts = model.backbone(images_of(data))
+        mixed = model.features(images_of(data))
+        for task in model.tasks:
+            gate = model.gates[task]
+            pooled = torch.nn.functional.adaptive_avg_pool2d(images_of(data), 14).flatten(1)
+            weights = torch.softmax(gate.linear(gate.norm(pooled)), dim=1)
+            expected = sum(weights[:, e].view(-1, 1, 1, 1) * experts[e] for e in range(2))
+            torch.testing.assert_close(mixed[task], expected)
+    assert not torch.allclose(mixed["activity"], mixed["segmentation"])
+
+
+@pytest.mark.parametrize("backbone", list_backbones())
+def test_db_mtl_on_tesla_gets_each_tasks_gradient(backbone: str, make_settings: Make, data: LabelledImages) -> None:
+    """Gradients of the shared part, task by task, equal those of two separate forward and backward passes (float64)."""
+    from endoarss.weightings.base import gradients_by_task
+
+    model = build_model(make_settings(backbone, "tesla")).double().train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    images, masks = images_of(data).double(), torch.from_numpy(data.masks[:4]).long()
+    activities = torch.from_numpy(data.activities[:4])
+
+    def losses() -> dict[str, torch.Tensor]:
+        return task_losses(model(images), masks, activities)
+
+    together = losses()
+    found = gradients_by_task([together[task] for task in model.tasks], model.tasks, model)
+    for row, task in zip(found, model.tasks, strict=True):
+        gradients = torch.autograd.grad(losses()[task], model.shared_parameters(), allow_unused=True)
+        parts = [
+            torch.zeros_like(p) if g is None else g for p, g in zip(model.shared_parameters(), gradients, strict=True)
+        ]
+        expected = torch.cat([part.flatten() for part in parts]).float()
+        torch.testing.assert_close(row, expected, rtol=1e-5, atol=1e-7)
+        assert row.abs().sum() > 0
+
+
+def test_a_published_resnet_file_loads_without_its_classifier(make_settings: Make, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    import timm
+
+    from endoarss.settings import WeightsSettings
+
+    settings = make_settings("resnet", "hps")
+    published = timm.create_model("resnet26", channels=(8, 8, 12, 16), num_classes=10)
+    save_file({k: v.contiguous() for k, v in published.state_dict().items()}, tmp_path / "r.safetensors")
+    weights = WeightsSettings("file", str(tmp_path / "r.safetensors"))
+    model = build_model(replace(settings, backbone_settings=replace(settings.backbone_settings, weights=weights)))
+    torch.testing.assert_close(model.backbone.encoders[0].resnet.conv1.weight, published.conv1.weight)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "message"),
+    [
+        ("resnext26ts", {}, "'resnext26ts' is a ByobNet; expected a ResNet of timm"),
+        ("resnext50_32x4d", {}, "a convolution of 32 groups; expected 1"),
+        ("resnet26", {"chanels": [8]}, "timm model 'resnet26' with .*chanels"),
+        ("resnet26000", {}, "timm model 'resnet26000'"),
+    ],
+)
+def test_models_that_are_no_plain_resnet_are_refused(
+    model: str, arguments: dict[str, object], message: str, make_settings: Make
+) -> None:
+    from dataclasses import replace
+
+    settings = make_settings("resnet", "tesla")
+    given = replace(settings.backbone_settings, model=model, arguments=arguments)
+    with pytest.raises(SettingsError, match=message):
+        build_model(replace(settings, backbone_settings=given))
+
+
+def test_other_frozen_weights_than_in_training_are_refused(make_settings: Make, vit_file: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from endoarss.settings import WeightsSettings
+
+    own = tmp_path / "vit.safetensors"
+    own.write_bytes(vit_file.read_bytes())
+    settings = make_settings("dinov2", "hps")
+    weights = WeightsSettings("file", str(own))
+    model = build_model(replace(settings, backbone_settings=replace(settings.backbone_settings, weights=weights)))
+    save_checkpoint(model, tmp_path / "m.safetensors", {})
+    load_checkpoint(tmp_path / "m.safetensors")
+    state = load_file(own)
+    state["blocks.0.mlp.fc1.weight"] += 1
+    save_file(state, own)
+    with pytest.raises(SettingsError, match="the frozen weights .* are others than in training"):
+        load_checkpoint(tmp_path / "m.safetensors")
 
 
 def test_only_trained_tensors_are_stored(make_settings: Make, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def roots(trees: Path) -> dict[str, Path]:
 
 
 def build(trees: Path, folder: Path, kind: str) -> Path:
-    samples = KINDS[kind].collect(kind)(*source_roots(kind, roots(trees)))
+    samples = KINDS[kind].collect(kind)(*source_roots(kind, roots(trees))).samples
     test = ["instrument_dataset_9"] if kind == "endovis2017_parts" else []
     build_dataset(folder / kind, kind, samples, assign_splits(samples, RULES[kind], test=test), {"synthetic": True})
     return folder / kind
@@ -89,7 +89,7 @@ def test_a_class_that_the_annotated_frames_lack_is_an_error(trees: Path, tmp_pat
 
 
 def _build_gen(tree: Path, folder: Path) -> None:
-    samples = KINDS["mtlendovis_gen"].collect("mtlendovis_gen")(tree, tree)
+    samples = KINDS["mtlendovis_gen"].collect("mtlendovis_gen")(tree, tree).samples
     build_dataset(folder / "x", "mtlendovis_gen", samples, assign_splits(samples, "released"), {})
 
 
@@ -136,3 +136,11 @@ def test_a_manifest_without_a_column_is_named(trees: Path, tmp_path: Path) -> No
         writer.writerows(rows)
     with pytest.raises(InputError, match=r"manifest.csv: lacks the column\(s\) split"):
         read_manifest(folder)
+
+
+def test_a_frame_name_may_stand_in_both_parts(trees: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(trees, tmp_path / "raw"))
+    for kind in ("image", "mask"):
+        source = sorted((copy / "esd/train/1" / kind).glob("*.png"))[0]
+        shutil.copy(source, copy / "esd/test/1" / kind / source.name)
+    assert len(read_manifest(build(copy, tmp_path, "mtlesd"))) == 21

@@ -106,6 +106,43 @@ def test_endovis2018_missing_or_broken(copy: Path) -> None:
         endovis2018.read_tree(root)
 
 
+def test_a_sequence_without_instrument_types_is_no_background(copy: Path) -> None:
+    """A download without the types must not be read as frames without instruments."""
+    root = copy / "endovis2018"
+    shutil.rmtree(next(root.rglob("seq_2/instrument_labels_2017")))
+    tree = endovis2018.read_tree(root)
+    frame = next(frame for frame in tree.frames.values() if frame.sequence == 2)
+    with pytest.raises(
+        InputError, match=r"seq_2: no folder instrument_labels_2017 or instrument_labels.*ask for them at https"
+    ):
+        endovis2018.type_mask(tree, frame)
+
+
+def test_the_same_frame_twice_names_both(copy: Path) -> None:
+    root = copy / "endovis2018"
+    shutil.copytree(next(root.rglob("seq_2")), root / "again" / "seq_2")
+    with pytest.raises(
+        InputError, match=r"seq_2/left_frames/frame\d+.png: the same frame as .*seq_2.*Expected every release once"
+    ):
+        endovis2018.read_tree(root)
+    shutil.move(root / "again", root / "test_data")
+    assert len(endovis2018.read_tree(root).frames) == 40, "the challenge's test data is no part of the releases"
+    root = copy / "endovis2017"
+    shutil.copytree(next((root / "train").glob("instrument_dataset_1")), root / "again" / "instrument_dataset_1")
+    with pytest.raises(InputError, match="the same frame as .*Expected every part once"):
+        endovis2017.read_tree(root)
+
+
+def test_type_folders_of_both_schemes_are_not_mixed(copy: Path) -> None:
+    root = copy / "endovis2018"
+    expected = endovis2018.read_tree(root)
+    for folder in list(root.rglob("seq_*/instrument_labels_2017")):
+        other = folder.with_name("instrument_labels")
+        other.mkdir()
+        write_png(other / "frame000_class4_inst0.png", np.ones((96, 120), np.uint8))
+    assert endovis2018.read_tree(root) == expected
+
+
 def test_a_mask_of_another_size_is_named(copy: Path) -> None:
     root = copy / "endovis2018"
     path = sorted(root.rglob("*_class*_inst*.png"))[0]
@@ -218,6 +255,7 @@ def test_vqla_accepts_its_variants(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("What is the state of suction?", "line 2: found 'What is the state of suction.'; expected question"),
+        ("What is the state of suction|Suction", "line 2: found 'What is the state of suction'; expected 'What is the"),
         ("a|b|c|d", "line 2: found 'a|b|c|d'"),
         ("|Idle", "line 2"),
         ("What is the state of suction?|Flying|1, 2, 3, 4", "line 2: unknown action 'Flying'; known: cauterization"),
@@ -242,6 +280,15 @@ def test_any_text_is_read_or_refused(content: bytes) -> None:
             vqla.read_states(path)
         except InputError as error:
             assert "t.txt" in str(error)
+
+
+def test_vqla_byte_order_marks_and_outer_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "seq_99" / "EndoVis-18-VQLA" / "seq_2" / "vqla" / "label"
+    folder.mkdir(parents=True)
+    (folder / "frame004_QA.txt").write_bytes(b"\xef\xbb\xbfWhat is the state of suction?|Suction\n")
+    ((key, path),) = vqla.find_2018(tmp_path).items()
+    assert key == (2, 4)
+    assert vqla.read_states(path) == (vqla.State("suction", "suction"),)
 
 
 def test_vqla_missing(tmp_path: Path) -> None:

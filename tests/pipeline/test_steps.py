@@ -122,6 +122,8 @@ def test_training_again_gives_the_same_bits(study_file: Path) -> None:
         (("generate", "--tree", "esd"), "generates no tree 'esd'"),
         (("pretrain",), "has no pretraining"),
         (("robustness", "--cell", CELL), "mtlesd"),
+        (("collect",), "provenance.json: missing. Run the steps before this one"),
+        (("page",), "results.parquet: missing. Run the steps"),
     ],
 )
 def test_a_step_that_cannot_run_says_why(

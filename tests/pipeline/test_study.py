@@ -14,6 +14,8 @@ from pipeline.errors import InputError
 from pipeline.study import load_study, make_study
 
 ROOT = Path(__file__).parents[2]
+RESNET = {"resnet": {"label": "R", "model": "resnet26", "weights": "none"}}
+VIT = {"label": "V", "model": "vit_small_patch14_dinov2", "weights": "hub"}
 Make = Callable[..., dict[str, Any]]
 
 
@@ -79,6 +81,21 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
             "robustness.corruptions: unknown name 'fog'; known: gauss",
         ),
         ({"robustness": {"cells": [{"backbone": "dinov2"}]}}, "no cell of the study matches"),
+        ({"weightings": {"stch": {"mew": 4}}}, "weightings.stch: unknown name 'mew'; known: mu, warmup_epochs"),
+        (
+            {"architectures": {"mmoe": {"experst": 4}}},
+            "architectures.mmoe: unknown name 'experst'; known: experts, gate_input",
+        ),
+        ({"raw": {"generate": {"name": "toy"}, "esd": "x"}}, "raw: generate and esd exclude each other"),
+        ({"datasets": {"mtlesd": {"test": ["a"]}}}, "datasets.mtlesd.test: goes with split: by_sequence alone"),
+        ({"input_size": 100, "backbones": {**RESNET, "dinov2": VIT}}, "input_size: 100; .* asks for a multiple of 14"),
+        ({"backbones": {**RESNET, "dinov2": {**VIT, "label": "R"}}}, "backbones: the label 'R' is taken"),
+        ({"backbones": {"resnet": {**RESNET["resnet"], "label": "reference"}}}, "the label 'reference' is taken"),
+        (
+            {"pretraining": {"name": "p", "backbone": "resnet", "scenes": 16, "epochs": 1}},
+            "'resnet' is no vision transformer",
+        ),
+        ({"robustness": {"cells": [{}], "severities": [1, 1]}}, "robustness.severities"),
         ({"training": {"schedules": {}}}, "training.schedules: nothing for the dataset 'mtlesd'"),
         ({"components": ["no_such_module"]}, "components: no module 'no_such_module'"),
         (
@@ -90,6 +107,24 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
 def test_a_mistake_is_named(minimal: Make, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_study(minimal(**changes))
+
+
+def test_a_warm_up_needs_epochs_left(minimal: Make) -> None:
+    settings = minimal()
+    settings["cells"][0]["weightings"] = ["stch"]
+    with pytest.raises(
+        InputError, match="3 epochs for mtlesd/resnet, where stch has warmup_epochs 4; expected more than 5"
+    ):
+        make_study(settings)
+    assert make_study({**settings, "weightings": {"stch": {"warmup_epochs": 1}}}).cells()
+
+
+@pytest.mark.parametrize("key", ["mtlesdd", "mtlesd/resnt"])
+def test_schedules_of_nothing_are_named(minimal: Make, key: str) -> None:
+    settings = minimal()
+    settings["training"]["schedules"][key] = {"epochs": 1, "learning_rate": 1}
+    with pytest.raises(InputError, match="training.schedules: unknown name"):
+        make_study(settings)
 
 
 @pytest.mark.parametrize(("key", "name"), [("architectures", "mtan"), ("weightings", "moco2"), ("backbones", "vgg")])

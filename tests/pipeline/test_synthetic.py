@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.datasets.activities import ENDOVIS_COUNTS, RAREST_FIRST, frame_activity
+from pipeline.errors import InputError
 from pipeline.sources.synthetic.esd_scenes import ACTIVITIES, render_esd_scene
 from pipeline.sources.synthetic.esd_tree import generate_esd
 from pipeline.sources.synthetic.instruments import KINDS, Pose, draw_instrument
@@ -95,7 +96,7 @@ def test_counts_keep_proportions_and_floors(total: int, floor: int) -> None:
 
 
 def test_counts_that_do_not_fit() -> None:
-    with pytest.raises(ValueError, match="11 frames cannot hold 12 activities"):
+    with pytest.raises(InputError, match="raw.generate: 11 frames cannot hold 12 activities"):
         proportional_counts(ENDOVIS_COUNTS, 11, 1)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from reports import tables
-from reports.results import ResultsError, read_results
+from reports.results import ResultsError, read_results, weights_note
 
 CATEGORIES = {"occlusion": ("smoke",), "digital": ("contrast", "elastic_transform")}
 
@@ -79,8 +79,11 @@ def test_latex_is_booktabs_with_the_best_bold_and_names_escaped(results: pd.Data
 
 def test_csv_reads_back(results: pd.DataFrame, tmp_path: Path) -> None:
     table = tables.table_of_scores(results, "mtlesd", ["A-net", "B_net"])
-    tables.write_csv(table, tmp_path / "t.csv")
+    tables.write_csv(table, tmp_path / "t.csv", synthetic=True)
     again = pd.read_csv(tmp_path / "t.csv")
+    assert again["synthetic"].all() and "synthetic" not in table.columns
+    tables.write_csv(tables.table_robustness(results, CATEGORIES), tmp_path / "r.csv", synthetic=True)
+    assert "synthetic" in (tmp_path / "r.csv").read_text().splitlines()[0]
     assert len(again) == len(table) and again["miou"][0] == pytest.approx(90)
 
 
@@ -96,14 +99,14 @@ def test_results_that_cannot_be_reported_are_named(results: pd.DataFrame, tmp_pa
         read_results(path)
 
 
-def test_datasets_table() -> None:
-    card = {"title": "T", "activities": ["a"], "classes": ["bg", "x", "y"], "frames": 9, "synthetic": True}
-    table = tables.table_datasets([{**card, "frames_by_split": {"train": 7, "test": 2}}])
-    assert table.loc["T"].to_dict() == {
-        "Activities": 1,
-        "Classes": 2,
-        "Frames": 9,
-        "Train": 7,
-        "Test": 2,
-        "Synthetic": "yes",
-    }
+def test_datasets_table_counts_what_occurs() -> None:
+    card = {"title": "T", "frames": 9, "synthetic": True, "frames_by_split": {"train": 7, "test": 2}}
+    card["frames_by_activity"] = {"train": {"a": 7, "b": 0, "c": 0}, "test": {"a": 1, "b": 1, "c": 0}}
+    card["frames_with_class"] = {"x": 3, "y": 0}
+    table = tables.table_datasets([card])
+    assert table.loc["T"].to_dict() == {"Activities": 2, "Classes": 1, "Frames": 9, "Train": 7, "Test": 2}
+
+
+def test_weights_are_said(results: pd.DataFrame) -> None:
+    given = results.assign(weights_source=results["backbone"].map({"A-net": "none", "B_net": "generated"}).fillna(""))
+    assert weights_note(given) == "Initial weights: A-net random, B_net generated scenes"

@@ -138,7 +138,12 @@ def test_what_changed_is_what_reruns(done: Path) -> None:
     assert (
         out.count("rule robustness:") == 1 and "rule build_dataset:" not in out and "rule pretrain_backbone:" not in out
     )
-    snakemake(done, "-n")  # the study file in results/ is the miniature's own again
+    settings = yaml.safe_load((done / "mini.yaml").read_text())
+    settings["robustness"]["cells"].append({"dataset": "mtlendovis"})
+    settings["backbones"]["dinov2"]["label"] = "Another name"
+    (done / "changed.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    out = (plan := snakemake(done, "-n", study="changed.yaml")).stdout + plan.stderr
+    assert out.count("rule robustness:") == 1 and "rule train:" not in out and "rule pretrain_backbone:" not in out
 
     weighting = done / "endoarss/weightings/stch.py"
     text = weighting.read_text()
@@ -149,6 +154,13 @@ def test_what_changed_is_what_reruns(done: Path) -> None:
     out = (plan := snakemake(done, "-n")).stdout + plan.stderr
     assert out.count("rule train:") == 1 and "cell=mtlendovis/resnet/mmoe/stch/r4-s0" in out
     weighting.write_text(text)
+
+    reader = done / "pipeline/sources/esd.py"
+    text = reader.read_text()
+    reader.write_text(text + "\n# changed\n")
+    out = (plan := snakemake(done, "-n")).stdout + plan.stderr
+    assert out.count("rule build_dataset:") == 1 and "cell=mtlendovis" not in out
+    reader.write_text(text)
 
     tables = done / "reports/tables.py"
     text = tables.read_text()

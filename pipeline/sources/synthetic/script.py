@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pipeline.errors import InputError
+
 
 def proportional_counts(weights: Mapping[str, int], total: int, floor: int) -> dict[str, int]:
     """Share `total` frames among activities in proportion to `weights`, at least `floor` each.
 
     Raises:
-        ValueError: if `total` cannot hold the floors.
+        InputError: if `total` cannot hold the floors.
     """
     if total < floor * len(weights):
-        raise ValueError(f"{total} frames cannot hold {len(weights)} activities with {floor} each")
+        raise InputError(
+            f"raw.generate: {total} frames cannot hold {len(weights)} activities with {floor} each; ask for more."
+        )
     counts = {name: max(floor, round(total * weight / sum(weights.values()))) for name, weight in weights.items()}
     largest_first = sorted(counts, key=lambda name: -counts[name])
     while sum(counts.values()) != total:
