@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from endoarss.errors import SettingsError
 from endoarss.models import MultiTaskModel, build_model
@@ -32,14 +34,18 @@ def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any
     save_file(state, path, metadata={_KEY: json.dumps(header, sort_keys=True)})
 
 
-def frozen_sha256(model: MultiTaskModel) -> str:
-    """Hex SHA-256 of the names and values of all parameters that are not trained."""
+def tensors_sha256(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """Hex SHA-256 of names and values, in the order of the names."""
     total = hashlib.sha256()
-    for name, parameter in sorted(model.named_parameters()):
-        if not parameter.requires_grad:
-            total.update(name.encode())
-            total.update(parameter.detach().cpu().contiguous().numpy().tobytes())
+    for name, tensor in sorted(tensors, key=lambda item: item[0]):
+        total.update(name.encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()
+
+
+def frozen_sha256(model: MultiTaskModel) -> str:
+    """Hex SHA-256 of all parameters that are not trained."""
+    return tensors_sha256((name, p) for name, p in model.named_parameters() if not p.requires_grad)
 
 
 def read_header(path: Path) -> dict[str, Any]:

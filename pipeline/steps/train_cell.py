@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import time
 
 import numpy as np
 
-from endoarss.checkpoints import save_checkpoint
+from endoarss.checkpoints import save_checkpoint, tensors_sha256
 from endoarss.data import LabelledImages
 from endoarss.models import MultiTaskModel, build_model
 from endoarss.prediction import predict
@@ -127,12 +126,10 @@ def evaluate_cell(study: Study, cell: Cell, model: MultiTaskModel, dataset: str)
 
 
 def initial_sha256(model: MultiTaskModel) -> str:
-    """Hex SHA-256 of a backbone's values before training: what stands for weights that came from the hub."""
-    total = hashlib.sha256()
-    for name, tensor in sorted(model.backbone.state_dict().items()):
-        if "shared_" not in name and "owned_" not in name and not name.startswith("front."):
-            total.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()
+    """Hex SHA-256 of a backbone's values before training, adapters and front left out: what came from the hub."""
+    added = ("shared_", "owned_")
+    state = model.backbone.encoders.state_dict().items()
+    return tensors_sha256((name, tensor) for name, tensor in state if not any(part in name for part in added))
 
 
 def _write_history(study: Study, cell: Cell, history: list[dict[str, float]]) -> None:

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[2]
-KEPT = (
-    "corruptions",
-    "endoarss",
-    "reports",
-    "pipeline",
-    "profiles",
-    "studies",
-    "Snakefile",
-    "params.yaml",
-    "environment.yml",
-)
 CELL = ["dataset", "backbone", "architecture", "weighting"]
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+def results(
+    link_checkout: Callable[[Path], Path],
+    snakemake: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> pd.DataFrame:
     """All measurements of the demo, run from nothing."""
-    folder = tmp_path_factory.mktemp("demo")
-    for name in KEPT:
-        (folder / name).symlink_to(ROOT / name)
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "studies/demo.yaml"]
-    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    folder = link_checkout(tmp_path_factory.mktemp("demo"))
+    run = snakemake(folder, study="studies/demo.yaml")
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-8000:]
     return pd.read_parquet(folder / "results/demo/results.parquet")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
@@ -82,21 +83,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def snakemake(folder: Path, *arguments: str, study: str = "mini.yaml") -> subprocess.CompletedProcess[str]:
-    import os
-
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(folder),
-    }
-    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", study]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
-def done(checkout: Path) -> Path:
-    run = snakemake(checkout)
+def done(checkout: Path, snakemake: Run) -> Path:
+    run = snakemake(checkout, study="mini.yaml")
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-8000:]
     return checkout
 
@@ -121,12 +110,12 @@ def test_everything_is_there_and_marked_synthetic(done: Path) -> None:
     ]
 
 
-def test_afterwards_there_is_nothing_to_do(done: Path) -> None:
-    plan = snakemake(done, "-n")
+def test_afterwards_there_is_nothing_to_do(done: Path, snakemake: Run) -> None:
+    plan = snakemake(done, "-n", study="mini.yaml")
     assert plan.returncode == 0 and "Nothing to be done" in plan.stdout + plan.stderr
 
 
-def test_what_changed_is_what_reruns(done: Path) -> None:
+def test_what_changed_is_what_reruns(done: Path, snakemake: Run) -> None:
     """A weighting's setting trains its own cell again; a report's file trains nothing; a touched file does nothing."""
     settings = yaml.safe_load((done / "mini.yaml").read_text())
     settings["weightings"]["db_mtl"] = {"beta": 0.5}
@@ -148,29 +137,29 @@ def test_what_changed_is_what_reruns(done: Path) -> None:
     weighting = done / "endoarss/weightings/stch.py"
     text = weighting.read_text()
     weighting.write_text(text)
-    plan = snakemake(done, "-n")
+    plan = snakemake(done, "-n", study="mini.yaml")
     assert "Nothing to be done" in plan.stdout + plan.stderr, "the same content, another time"
     weighting.write_text(text + "\n# changed\n")
-    out = (plan := snakemake(done, "-n")).stdout + plan.stderr
+    out = (plan := snakemake(done, "-n", study="mini.yaml")).stdout + plan.stderr
     assert out.count("rule train:") == 1 and "cell=mtlendovis/resnet/mmoe/stch/r4-s0" in out
     weighting.write_text(text)
 
     reader = done / "pipeline/sources/esd.py"
     text = reader.read_text()
     reader.write_text(text + "\n# changed\n")
-    out = (plan := snakemake(done, "-n")).stdout + plan.stderr
+    out = (plan := snakemake(done, "-n", study="mini.yaml")).stdout + plan.stderr
     assert out.count("rule build_dataset:") == 1 and "cell=mtlendovis" not in out
     reader.write_text(text)
 
     tables = done / "reports/tables.py"
     text = tables.read_text()
     tables.write_text(text + "\n# changed\n")
-    out = (plan := snakemake(done, "-n")).stdout + plan.stderr
+    out = (plan := snakemake(done, "-n", study="mini.yaml")).stdout + plan.stderr
     assert "rule make_tables:" in out and "rule train:" not in out
     tables.write_text(text)
 
 
-def test_a_broken_picture_stops_the_build_with_its_name(done: Path, tmp_path: Path) -> None:
+def test_a_broken_picture_stops_the_build_with_its_name(done: Path, snakemake: Run, tmp_path: Path) -> None:
     settings = yaml.safe_load((done / "mini.yaml").read_text())
     raw = Path(shutil.copytree(done / "data/raw/mini/esd", tmp_path / "esd"))
     broken = sorted((raw / "test").rglob("image/*.png"))[0]
@@ -184,7 +173,7 @@ def test_a_broken_picture_stops_the_build_with_its_name(done: Path, tmp_path: Pa
     assert not (done / "data/datasets/mtlesd/manifest.csv").exists()
 
 
-def test_real_frames_from_raw_to_curves(checkout: Path, sample_data: Path) -> None:
+def test_real_frames_from_raw_to_curves(checkout: Path, snakemake: Run, sample_data: Path) -> None:
     """The study on real EndoVis-2017 frames: no activities, so nothing that needs them appears."""
     settings = yaml.safe_load((checkout / "studies/endovis2017_parts.yaml").read_text())
     settings["study"] = "parts"
