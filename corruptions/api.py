@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,11 @@ from corruptions.randomness import generator_of
 from corruptions.reference import reference_corrupt
 from corruptions.smoke import smoke
 
-_FAST = {"smoke": smoke, "bleeding": bleeding, "gamma_correction": gamma_correction}
+_FAST: dict[str, Callable[..., np.ndarray]] = {
+    "smoke": smoke,
+    "bleeding": bleeding,
+    "gamma_correction": gamma_correction,
+}
 _BACKENDS = ("auto", "fast", "reference")
 _PROFILES = ("standard",)
 _SMALLEST = 32
@@ -77,11 +83,11 @@ def corrupt(
             raise CorruptionError(f"{name}: takes no parameter, got {', '.join(parameters)}.")
         return reference_corrupt(image, name, int(severity), seed, image_id)
     operator = _FAST[name]
-    known = operator.__code__.co_varnames[3 : operator.__code__.co_argcount]
+    known = list(inspect.signature(operator).parameters)[3:]  # after image, severity and generator
     unknown = set(parameters) - set(known)
     if unknown:
         raise CorruptionError(f"{name}: unknown parameter {sorted(unknown)[0]!r}; known: {', '.join(known)}.")
-    return operator(image, int(severity), generator_of(seed, name, image_id), **parameters)  # type: ignore[operator]
+    return operator(image, int(severity), generator_of(seed, name, image_id), **parameters)
 
 
 def corrupt_pair(

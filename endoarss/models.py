@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from endoarss.registry import ARCHITECTURES, BACKBONES
 from endoarss.settings import ACTIVITY, SEGMENTATION, ModelSettings
 
 
-class MultiTaskModel(nn.Module):
+class MultiTaskModel(nn.Module, ABC):
     """A backbone, an architecture's way from its streams to each task's features, and a head a task.
 
     A subclass says in `plan` which tasks it solves and which streams it needs, and in `features` what each head sees.
@@ -35,13 +36,13 @@ class MultiTaskModel(nn.Module):
                 self.heads[task] = SegmentationHead(channels, len(settings.classes), side, settings.heads)
 
     @staticmethod
+    @abstractmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
         """The tasks the architecture solves and the streams it asks of the backbone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """(B, 3, H, W) -> the map (B, C, h, w) that each task's head sees."""
-        raise NotImplementedError
 
     def task_modules(self, task: str) -> list[nn.Module]:
         """Modules that belong to one task alone."""

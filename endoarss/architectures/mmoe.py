@@ -6,10 +6,13 @@ streams; otherwise they are full encoders. Experts are shared, gates and heads o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from endoarss.backbones.base import Backbone
 from endoarss.errors import SettingsError
 from endoarss.lora import Streams
 from endoarss.models import MultiTaskModel, require_both_tasks
@@ -55,8 +58,8 @@ class MixtureOfExperts(MultiTaskModel):
 
     DEFAULTS = {"experts": 2, "gate_input": "thumbnail"}  # noqa: RUF012 - read from the source as a literal
 
-    def __init__(self, settings: ModelSettings, *args: object) -> None:
-        super().__init__(settings, *args)  # type: ignore[arg-type]
+    def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
+        super().__init__(settings, make_backbone)
         kind = {**self.DEFAULTS, **settings.architecture_settings}["gate_input"]
         if kind not in _GATES:
             raise SettingsError(f"mmoe: gate_input {kind!r}; expected {' or '.join(_GATES)}.")

@@ -6,6 +6,7 @@ with respect to trained parameters alone.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -25,7 +26,7 @@ class SharesParameters(Protocol):
         ...
 
 
-class Weighting:
+class Weighting(ABC):
     """A way to combine tasks. Subclasses implement `backward`; those with state extend the three state methods.
 
     Args:
@@ -37,22 +38,22 @@ class Weighting:
         self.tasks = tuple(tasks)
         self.epochs = epochs
 
-    def start_epoch(self, epoch: int) -> None:
+    def start_epoch(self, epoch: int) -> None:  # noqa: B027 - most methods have no phases
         """Called before the first step of each epoch, counted from 0."""
 
+    @abstractmethod
     def backward(self, losses: dict[str, Tensor], model: SharesParameters) -> dict[str, float]:
         """Set `.grad` of every trained parameter from the losses of one step.
 
         Returns:
             The weight each task had, for the history.
         """
-        raise NotImplementedError
 
     def state_dict(self) -> dict[str, Tensor]:
         """What must be kept to go on with a training."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:  # noqa: B027 - most methods have no state
         """Go on from a kept state."""
 
 

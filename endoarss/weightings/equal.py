@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from endoarss.registry import register_weighting
@@ -14,5 +15,5 @@ class EqualWeighting(Weighting):
 
     def backward(self, losses: dict[str, Tensor], model: SharesParameters) -> dict[str, float]:
         """One backward pass of the sum."""
-        sum(losses.values()).backward()  # type: ignore[union-attr]
+        torch.stack(list(losses.values())).sum().backward()
         return dict.fromkeys(losses, 1.0)

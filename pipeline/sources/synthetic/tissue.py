@@ -31,9 +31,9 @@ class TissueStyle:
 
 def sample_style(rng: np.random.Generator) -> TissueStyle:
     """Draw the look of one sequence."""
-    surface = np.clip(_SURFACES[rng.integers(len(_SURFACES))] + rng.normal(0, 0.025, 3), 0.1, 0.95)
+    red, green, blue = np.clip(_SURFACES[rng.integers(len(_SURFACES))] + rng.normal(0, 0.025, 3), 0.1, 0.95).tolist()
     return TissueStyle(
-        surface=tuple(float(c) for c in surface),  # type: ignore[arg-type]
+        surface=(red, green, blue),
         fold_scale=float(rng.uniform(2.0, 4.5)),
         vessels=int(rng.integers(3, 8)),
         wetness=float(rng.uniform(0.35, 0.8)),
