@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= 2
 PYTHON ?= python3
+# For what the commands below start; they themselves are called by path, for the make of macOS ignores this one.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Nothing of another environment gets in.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
@@ -12,26 +13,26 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 .PHONY: demo test test-slow lint format lock setup
 
 demo: $(STAMP)  ## run the demo study from nothing to its report
-	snakemake --cores $(CORES) --configfile studies/demo.yaml
+	$(BIN)/snakemake --cores $(CORES) --configfile studies/demo.yaml
 	@echo "Open results/demo/report/index.html"
 
 test: $(STAMP)  ## quick tests
-	python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(STAMP)  ## tests that take minutes: a miniature of the whole DAG among them
-	python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow
 
 lint: $(STAMP)  ## style, types, workflow files
-	ruff check .
-	ruff format --check .
-	mypy
-	snakefmt --check Snakefile pipeline/rules
-	snakemake --lint --configfile studies/demo.yaml
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile pipeline/rules
+	$(BIN)/snakemake --lint --configfile studies/demo.yaml
 
 format: $(STAMP)  ## rewrite the code in the project's style
-	ruff check --fix .
-	ruff format .
-	snakefmt Snakefile pipeline/rules
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile pipeline/rules
 
 setup: $(STAMP)  ## install only
 
@@ -42,10 +43,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	    { rm -rf $(VENV); echo "$(PYTHON) cannot make $(VENV); on Debian and Ubuntu, install python3-venv."; exit 1; }
 	@command -v uv > /dev/null || $(BIN)/python -m pip install --quiet uv
-	uv pip sync --python $(BIN)/python requirements.lock
-	uv pip install --python $(BIN)/python --no-deps --editable .
+	@uv=$$(command -v uv); set -x; \
+	    $$uv pip sync --python $(BIN)/python requirements.lock && \
+	    $$uv pip install --python $(BIN)/python --no-deps --editable .
 	@touch $(STAMP)
 
-lock:  ## resolve requirements.lock again from pyproject.toml
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --no-emit-index-url \
+lock: $(STAMP)  ## resolve requirements.lock again from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --no-emit-index-url \
 	    --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
