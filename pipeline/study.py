@@ -334,7 +334,7 @@ def _check_names(study: Study) -> None:
                 _choose(f"{key}.{name}", setting, registry.settings(name))
     for key in settings["training"]["schedules"]:
         dataset, _, backbone = key.partition("/")
-        _choose("training.schedules", dataset, study.datasets)
+        _choose("training.schedules", dataset, KINDS)
         if backbone:
             _choose("training.schedules", backbone, settings["backbones"])
     for index, block in enumerate(settings["cells"]):
