@@ -66,7 +66,7 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
         scheme: "native2018", "compatible2017", or "detect".
 
     Raises:
-        InputError: if there is no sequence, a label is missing, or the id scheme cannot be told.
+        InputError: if there is no sequence, a label or every type mask is missing, or the id scheme cannot be told.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder. EndoVis 2018 is expected here; ask for it at {WHERE_TO_ASK}.")
@@ -74,7 +74,7 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
     folders = [
         folder
         for folder in sorted(root.rglob("seq_*/left_frames"))
-        if not {"__MACOSX", "test_data"} & set(folder.parts)
+        if not {"__MACOSX", "test_data"} & set(folder.relative_to(root).parts)
     ]
     if not folders:
         raise InputError(
@@ -82,13 +82,18 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
             f"(miccai_challenge_2018_release_1/seq_1/left_frames/frame000.png); ask for them at {WHERE_TO_ASK}."
         )
     frames: dict[tuple[int, int], Frame2018] = {}
-    type_folder = _choose_type_folder(root)
+    type_folder = _choose_type_folder([folder.parent for folder in folders])
     for folder in folders:
         for frame in _read_sequence(folder.parent, type_folder):
             other = frames.setdefault((frame.sequence, frame.number), frame)
             if other is not frame:
                 raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every release once.")
     written = {type_id for frame in frames.values() for type_id, _ in frame.instruments or ()}
+    if not written:
+        raise InputError(
+            f"{root}: no instrument type mask in any sequence. Expected those of BCV-Uniandes (ISINet) beside the frames, "
+            f"seq_1/{_TYPE_FOLDERS[0]}/frame000_class1_inst0.png; ask for them at {TYPES_FROM}."
+        )
     return Tree2018(root, frames, _read_colours(root), _settle_scheme(root, scheme, written))
 
 
@@ -122,9 +127,9 @@ def type_mask(tree: Tree2018, frame: Frame2018) -> NDArray[np.uint8]:
     return mask
 
 
-def _choose_type_folder(root: Path) -> str:
+def _choose_type_folder(sequences: Sequence[Path]) -> str:
     """The one name of type folders in the tree: the two hold ids of different schemes and must not be mixed."""
-    found = [name for name in _TYPE_FOLDERS if any(root.rglob(f"seq_*/{name}"))]
+    found = [name for name in _TYPE_FOLDERS if any((sequence / name).is_dir() for sequence in sequences)]
     return found[0] if found else _TYPE_FOLDERS[0]
 
 
@@ -178,8 +183,6 @@ def _settle_scheme(root: Path, scheme: str, written: set[int]) -> str:
         return scheme
     if scheme != "detect":
         raise InputError(f"id scheme {scheme!r}: expected detect, {' or '.join(SCHEMES)}.")
-    if not written:
-        return "native2018"  # without a single type mask there is nothing to tell apart
     if written & {8, 9} or (not written & {4, 5} and 6 in written):
         return "compatible2017"
     if written & {4, 5} and not written & {8, 9}:

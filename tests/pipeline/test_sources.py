@@ -118,6 +118,22 @@ def test_a_sequence_without_instrument_types_is_no_background(copy: Path) -> Non
         endovis2018.type_mask(tree, frame)
 
 
+def test_a_tree_without_any_type_mask_says_where_they_are(copy: Path) -> None:
+    root = copy / "endovis2018"
+    for path in root.rglob("*_class*_inst*.png"):
+        path.unlink()
+    for scheme in ("detect", "native2018"):
+        with pytest.raises(InputError, match=r"no instrument type mask in any sequence.*ask for them at https"):
+            endovis2018.read_tree(root, scheme)
+
+
+def test_a_root_may_lie_below_a_folder_named_test_data(copy: Path) -> None:
+    root = copy / "test_data" / "endovis2018"
+    root.parent.mkdir()
+    shutil.move(copy / "endovis2018", root)
+    assert len(endovis2018.read_tree(root).frames) == 40
+
+
 def test_the_same_frame_twice_names_both(copy: Path) -> None:
     root = copy / "endovis2018"
     shutil.copytree(next(root.rglob("seq_2")), root / "again" / "seq_2")
