@@ -39,6 +39,15 @@ KINDS: Mapping[str, Kind] = {
 # A dataset that no cell trains on, and the one whose cells are evaluated on it.
 GENERALISATION = {"mtlendovis_gen": "mtlendovis"}
 
+# The module below pipeline/sources that reads each raw tree.
+READERS = {
+    "esd": "esd",
+    "endovis2018": "endovis2018",
+    "vqla2018": "vqla",
+    "endovis2017": "endovis2017",
+    "vqla2017": "vqla",
+}
+
 WHERE_TO_ASK = {
     "esd": esd.WHERE_TO_ASK,
     "endovis2018": endovis2018.WHERE_TO_ASK,

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from endoarss.errors import SettingsError
 from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS
 from pipeline import layout
-from pipeline.datasets.kinds import GENERALISATION, KINDS, WHERE_TO_ASK
+from pipeline.datasets.kinds import GENERALISATION, KINDS, READERS
 from pipeline.errors import InputError
 from pipeline.files import write_if_changed
 from pipeline.study import make_study
@@ -59,10 +58,7 @@ def component_code(cell):
 
 def reading_code(wildcards):
     """The source files that a dataset's content depends on: its own builder and readers, and what all share."""
-    readers = {
-        source.replace("2018", "").replace("2017", "") if source.startswith("vqla") else source
-        for source in KINDS[wildcards.dataset].sources
-    }
+    readers = {READERS[source] for source in KINDS[wildcards.dataset].sources}
     shared = ("build", "sample", "splits", "labels", "activities", "kinds")
     return code(
         f"pipeline/datasets/{wildcards.dataset}.py",
@@ -75,8 +71,10 @@ def reading_code(wildcards):
 
 SCENES_CODE = code(
     "pipeline/sources/synthetic/*.py",
+    "pipeline/sources/endovis2017.py",
     "pipeline/images.py",
     "pipeline/datasets/activities.py",
+    "pipeline/datasets/labels.py",
 )
 LEARNING_CODE = code(
     "endoarss/*.py",
