@@ -68,8 +68,8 @@ class HeadSettings:
 class ModelSettings:
     """Everything `build_model` needs.
 
-    backbone, architecture: registered names. tasks: a non-empty part of `TASKS` in that order. activities, classes: names
-    of the outputs; classes[0] is the background. input_size: side of the square input in pixels.
+    backbone, architecture: registered names. classes, activities: names of the outputs; classes[0] is the background, and
+    no activities means segmentation alone. input_size: side of the square input in pixels.
     """
 
     backbone: str

@@ -49,9 +49,7 @@ def table_of_scores(results: pd.DataFrame, eval_dataset: str, order: Sequence[st
         deviations.columns = [f"{metric}_std" for metric in deviations.columns]
         wide = wide.join(deviations)
     labels = [*order, REFERENCE_BACKBONE]
-    position = {key: index for index, key in enumerate(wide.index)}
-    ranked = sorted(wide.index, key=lambda key: (labels.index(key[0]), key[0] == REFERENCE_BACKBONE, position[key]))
-    return wide.loc[ranked]
+    return wide.loc[sorted(wide.index, key=lambda key: labels.index(key[0]))]
 
 
 def table_robustness(results: pd.DataFrame, categories: dict[str, Sequence[str]]) -> pd.DataFrame | None:
