@@ -17,7 +17,7 @@ from endoarss.errors import SettingsError, TrainingError
 from endoarss.registry import list_architectures, list_backbones, list_weightings
 from pipeline.errors import InputError
 from pipeline.study import Cell, Study, load_study
-from reports.results import ResultsError
+from reports.errors import ResultsError
 
 Run = Callable[[Study, argparse.Namespace], None]
 
@@ -26,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="endoarss", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, run: Run, text: str, *arguments: str) -> None:
+    def add(name: str, run: Run, text: str, *arguments: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument(
             "--study", type=Path, default=Path("params.yaml"), help="study file (default: params.yaml)"
@@ -34,16 +34,37 @@ def _parser() -> argparse.ArgumentParser:
         for argument in arguments:
             command.add_argument(f"--{argument}", required=True)
         command.set_defaults(run=run)
+        return command
 
+    doctor = add("doctor", _doctor, "examine the raw trees of a study: what is there, what is missing, what is wrong")
+    doctor.add_argument("--dataset", default=[], action="append", help="examine this dataset alone (may be repeated)")
+    doctor.add_argument("--deep", action="store_true", help="decode every picture and mask")
+    doctor.add_argument("--json", type=Path, help="write the report as JSON as well")
+    doctor.add_argument("--export-split", type=Path, metavar="CSV", help="write which frame is in which part")
+    doctor.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes of --deep (default: all cores)"
+    )
     add("list", _list, "list components and the cells of a study")
     add("generate", _generate, "generate one raw tree of a study with generated data", "tree")
-    add("build", _build, "build one dataset from its raw trees", "dataset")
+    for command in (
+        add("build", _build, "build one dataset from its raw trees", "dataset"),
+        add("pack", _pack, "decode a built dataset once to the study's size", "dataset"),
+    ):
+        command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+        if command.prog.endswith("build"):
+            command.add_argument(
+                "--skip-bad",
+                action="store_true",
+                help="leave unreadable frames out and name them in the dataset's card",
+            )
     add("pretrain", _pretrain, "pretrain the study's backbone on generated scenes")
     add("train", _train, "train one cell and evaluate it", "cell")
     add("evaluate", _evaluate, "evaluate a trained cell again", "cell")
     add("robustness", _robustness, "evaluate a trained cell under all corruptions", "cell")
     add("references", _references, "score the answers that need no model on one dataset", "dataset")
     add("collect", _collect, "gather all scores into results.parquet")
+    add("draw-datasets", _draw_datasets, "draw contact sheets, balance, and classes by activity")
+    add("draw-leakage", _draw_leakage, "draw how alike test and training frames are under both splits")
     add("tables", _tables, "write the tables")
     add("figure5", _figure5, "draw image, truth and predictions")
     add("figure6", _figure6, "draw scores against severity")
@@ -56,11 +77,30 @@ def _cells(study: Study, arguments: argparse.Namespace) -> Cell:
 
 
 def _dataset(study: Study, arguments: argparse.Namespace) -> str:
-    if arguments.dataset not in study.datasets:
-        raise InputError(
-            f"study {study.name!r} has no dataset {arguments.dataset!r}; its datasets: {', '.join(study.datasets)}."
-        )
-    return str(arguments.dataset)
+    return _known_dataset(study, arguments.dataset)
+
+
+def _known_dataset(study: Study, name: str) -> str:
+    if name not in study.datasets:
+        raise InputError(f"study {study.name!r} has no dataset {name!r}; its datasets: {', '.join(study.datasets)}.")
+    return name
+
+
+def _doctor(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.doctor.show import show
+    from pipeline.files import write_json
+    from pipeline.steps.examine_sources import examine, export_split
+
+    datasets = [_known_dataset(study, name) for name in arguments.dataset] or list(study.datasets)
+    report = examine(study, datasets, arguments.deep, arguments.workers)
+    print(show(report))
+    if arguments.json:
+        write_json(arguments.json, report.as_dict())
+    if not report.usable:
+        raise InputError("the raw trees cannot be used as they are; see above.")
+    if arguments.export_split:
+        count = export_split(study, arguments.export_split)
+        print(f"{arguments.export_split}: the split of {count} frames.")
 
 
 def _list(study: Study, arguments: argparse.Namespace) -> None:
@@ -85,7 +125,13 @@ def _generate(study: Study, arguments: argparse.Namespace) -> None:
 def _build(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.steps.build_dataset import build
 
-    build(study, _dataset(study, arguments))
+    build(study, _dataset(study, arguments), arguments.workers, arguments.skip_bad)
+
+
+def _pack(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.build_dataset import pack
+
+    pack(study, _dataset(study, arguments), arguments.workers)
 
 
 def _pretrain(study: Study, arguments: argparse.Namespace) -> None:
@@ -128,6 +174,18 @@ def _collect(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.steps.collect_results import collect_results
 
     collect_results(study)
+
+
+def _draw_datasets(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.draw_datasets import draw_datasets
+
+    draw_datasets(study)
+
+
+def _draw_leakage(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.draw_datasets import draw_leakage
+
+    draw_leakage(study)
 
 
 def _tables(study: Study, arguments: argparse.Namespace) -> None:

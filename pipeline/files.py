@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -10,6 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from pipeline.errors import InputError
+
+# Annotations, label lists and manifests are far smaller; what is larger is something else.
+MAX_TEXT_BYTES = 64 << 20
 
 
 @contextmanager
@@ -33,15 +39,47 @@ def whole_folder(path: Path) -> Iterator[Path]:
     partial.mkdir()
     try:
         yield partial
-        if path.exists():
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
-            path.rename(old)
-            partial.rename(path)
-            shutil.rmtree(old)
-        else:
-            partial.rename(path)
+        _replace(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def resumable_folder(path: Path, key: str) -> Iterator[Path]:
+    """Give a folder beside `path` to fill; it replaces `path` if the block succeeds and is kept for the next try if not.
+
+    Args:
+        path: the folder to write. key: tells whose work it is; what another key left is thrown away.
+
+    Raises:
+        InputError: if another process is filling it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{path}: another process is writing it; wait for it, or stop it.") from None
+        mark = partial / ".key"
+        if partial.exists() and not (mark.is_file() and mark.read_text(encoding="utf-8") == key):
+            shutil.rmtree(partial)
+        partial.mkdir(exist_ok=True)
+        mark.write_text(key, encoding="utf-8")
+        yield partial
+        mark.unlink()
+        _replace(partial, path)
+        Path(lock.name).unlink()
+
+
+def _replace(partial: Path, path: Path) -> None:
+    if path.exists():
+        old = path.with_name(f".{path.name}.{os.getpid()}.old")
+        path.rename(old)
+        partial.rename(path)
+        shutil.rmtree(old)
+    else:
+        partial.rename(path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -61,10 +99,35 @@ def write_if_changed(path: Path, text: str) -> None:
         write_text(path, text)
 
 
+def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
+    """Read a UTF-8 text that somebody gave, with or without byte order mark.
+
+    Args:
+        path: the file. limit: the most bytes it may have.
+
+    Raises:
+        InputError: if it is missing, too large or not UTF-8.
+    """
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise InputError(f"{path}: {size:,} bytes; expected a text of at most {limit:,}.")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a UTF-8 text ({error.reason} at byte {error.start}).") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+
+
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of_bytes(content: bytes) -> str:
+    """Hex SHA-256 of bytes."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def sha256_of_tree(folder: Path) -> str:
@@ -73,6 +136,20 @@ def sha256_of_tree(folder: Path) -> str:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         total.update(f"{path.relative_to(folder).as_posix()}\0{sha256_of(path)}\n".encode())
     return total.hexdigest()
+
+
+def sha256_of_listing(folder: Path) -> str:
+    """Hex SHA-256 of the names and sizes of all files below a folder: quick, and other when files come or go.
+
+    What an archive was extracted to is left out, for it says nothing that the archive does not.
+    """
+    listed = []
+    for name, folders, files in os.walk(folder):
+        folders[:] = sorted(inner for inner in folders if f"{inner}.zip" not in files)
+        listed += [
+            [os.path.relpath(f"{name}/{file}", folder), Path(name, file).stat().st_size] for file in sorted(files)
+        ]
+    return digest(listed)
 
 
 def digest(content: Any) -> str:

@@ -2,29 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from pipeline.errors import InputError
 
 Pixels = NDArray[np.uint8]
 
+# Endoscopes give 2 to 9 million pixels. The bound keeps a file that claims more from filling the memory.
+MAX_PIXELS = 64_000_000
+_FORMATS = ("PNG", "JPEG")
 
-def _decode(path: Path) -> Image.Image:
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture's first bytes say: format (PNG or JPEG), mode as Pillow names it (RGB, L, ...), and size in pixels."""
+
+    format: str
+    mode: str
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height} {self.mode} {self.format}"
+
+
+def read_header(path: Path) -> Header:
+    """Read format, mode and size of a picture without decoding it.
+
+    Raises:
+        InputError: if the file is missing, not a PNG or JPEG, or claims more than `MAX_PIXELS` pixels.
+    """
+    with _open(path) as picture:
+        return Header(str(picture.format), picture.mode, picture.width, picture.height)
+
+
+def _open(path: Path) -> Image.Image:
     try:
-        picture = Image.open(path)
-        picture.load()
+        picture = Image.open(path, formats=_FORMATS)
     except FileNotFoundError:
         raise InputError(f"{path}: this picture is missing.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # whatever a decoder trips over, it is the file that is wrong
+        raise _unreadable(path, error) from None
+    if picture.width * picture.height > MAX_PIXELS:
+        picture.close()
         raise InputError(
-            f"{path}: not a readable picture ({error}). Expected a complete PNG or JPEG; copy or extract the file again."
-        ) from None
+            f"{path}: claims {picture.width}x{picture.height} pixels; expected at most {MAX_PIXELS:,} in all."
+        )
     return picture
+
+
+def _decode(path: Path) -> Image.Image:
+    picture = _open(path)
+    try:
+        picture.load()
+    except Exception as error:  # as above
+        raise _unreadable(path, error) from None
+    return picture
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    said = str(error) or type(error).__name__
+    return InputError(
+        f"{path}: not a readable picture ({said}). Expected a complete PNG or JPEG; copy or extract the file again."
+    )
 
 
 def read_rgb(path: Path) -> Pixels:
@@ -63,6 +109,18 @@ def read_ids(path: Path) -> Pixels:
     return values if values.ndim == 2 else values[..., :3].max(axis=2)
 
 
+def read_colours(path: Path) -> Pixels:
+    """Read a colour label as uint8 RGB (H, W, 3), alpha left out and a palette applied.
+
+    Raises:
+        InputError: as `read_channels`, and if the picture is grey.
+    """
+    picture = _decode(path)
+    if picture.mode not in ("RGB", "RGBA", "P"):
+        raise InputError(f"{path}: mode {picture.mode}; expected official colour labels (RGB or RGBA).")
+    return np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)[..., :3]
+
+
 def check_same_size(image: Pixels, mask: Pixels, image_path: Path, mask_path: Path) -> None:
     """Raise InputError unless mask and image have the same height and width."""
     if image.shape[:2] != mask.shape[:2]:
@@ -79,6 +137,10 @@ def write_png(path: Path, pixels: Pixels) -> None:
     if not done:
         raise InputError(f"{path}: cannot be encoded as PNG (shape {pixels.shape}, type {pixels.dtype}).")
     path.write_bytes(encoded.tobytes())
+
+
+# Of images where they shrink, and of masks; part of the key of kept arrays.
+INTERPOLATION = "area, nearest_exact"
 
 
 def resize_image(image: Pixels, size: int) -> Pixels:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.datasets.kinds import KINDS
 from pipeline.study import Cell, Study
-from reports.names import TABLE_DATASETS, TABLE_ROBUSTNESS, table_of_dataset
+from reports.names import TABLE_DATASETS, TABLE_LEAKAGE, TABLE_ROBUSTNESS, TABLE_SIMILARITY, table_of_dataset
+
+FIGURE_BALANCE = "class_balance"
+FIGURE_CLASSES = "fig1_classes_by_activity"
+FIGURE_LEAKAGE = "leakage"
 
 
 def study_file(study: Study) -> Path:
@@ -15,9 +18,20 @@ def study_file(study: Study) -> Path:
 
 
 def dataset_files(study: Study, dataset: str) -> list[Path]:
-    """The files that stand for a built dataset; manifest.csv holds the digest of every other."""
+    """The files that stand for a built dataset; manifest.csv holds the digest of every picture."""
     folder = study.dataset_folder(dataset)
     return [folder / "manifest.csv", folder / "dataset.json"]
+
+
+def examination_file(study: Study, dataset: str) -> Path:
+    """What the doctor says of the raw trees of a dataset. It stands beside the dataset, for studies share both."""
+    folder = study.dataset_folder(dataset)
+    return folder.with_name(f"{folder.name}.doctor.json")
+
+
+def arrays_file(study: Study, dataset: str) -> Path:
+    """What says that a dataset's images are kept at the study's size."""
+    return study.dataset_folder(dataset) / "arrays" / f"{study.settings['input_size']}.json"
 
 
 def generated_trees(study: Study) -> dict[str, Path]:
@@ -25,7 +39,7 @@ def generated_trees(study: Study) -> dict[str, Path]:
     if study.generated is None:
         return {}
     roots = study.raw_roots()
-    trees = {roots[source] for dataset in study.datasets for source in KINDS[dataset].sources}
+    trees = {roots[source] for dataset in study.datasets for source in study.recipe(dataset).sources}
     return {root.name: root for root in sorted(trees)}
 
 
@@ -58,7 +72,42 @@ def table_files(study: Study) -> list[Path]:
     ]
     if study.robustness_cells():
         names.append(TABLE_ROBUSTNESS)
+    if study.leakage_datasets():
+        names.append(TABLE_SIMILARITY)
+    if study.leakage_pairs():
+        names.append(TABLE_LEAKAGE)
     return [study.results / "tables" / f"{name}.{kind}" for name in names for kind in ("csv", "tex")]
+
+
+def dataset_figures(study: Study) -> list[Path]:
+    """The figures of the datasets themselves: contact sheets as PNG, others as PNG and PDF."""
+    sheets = [study.results / "figures" / f"{contact_sheet(dataset)}.png" for dataset in study.datasets]
+    names = [FIGURE_BALANCE, FIGURE_CLASSES] if datasets_with_activities(study) else [FIGURE_BALANCE]
+    return [*sheets, *_both(study, names)]
+
+
+def leakage_figures(study: Study) -> list[Path]:
+    """The figure of how alike test and training frames are, PNG and PDF."""
+    return _both(study, [FIGURE_LEAKAGE]) if study.leakage_datasets() else []
+
+
+def contact_sheet(dataset: str) -> str:
+    """The name of a dataset's contact sheet."""
+    return f"contact_{dataset}"
+
+
+def datasets_with_activities(study: Study) -> list[str]:
+    """The study's datasets that have activities."""
+    return [dataset for dataset in study.datasets if study.labels(dataset).activities]
+
+
+def similarity_file(study: Study) -> Path:
+    """How alike each test frame and its nearest training frame are, by dataset and split."""
+    return study.results / "similarity.json"
+
+
+def _both(study: Study, names: list[str]) -> list[Path]:
+    return [study.results / "figures" / f"{name}.{kind}" for name in names for kind in ("png", "pdf")]
 
 
 def figure_files(study: Study) -> list[Path]:
@@ -66,7 +115,7 @@ def figure_files(study: Study) -> list[Path]:
     names = ["fig5_segmentation"] if study.segments() else []
     if study.robustness_cells():
         names.append("fig6_severity")
-    return [study.results / "figures" / f"{name}.{kind}" for name in names for kind in ("png", "pdf")]
+    return [*_both(study, names), *dataset_figures(study), *leakage_figures(study)]
 
 
 def report_file(study: Study) -> Path:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -21,7 +21,19 @@ import yaml
 from corruptions.catalogue import CORRUPTIONS, SEVERITIES
 from endoarss.errors import SettingsError
 from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS, add_module
-from pipeline.datasets.kinds import GENERALISATION, KINDS, TEST_SEQUENCES, WHERE_TO_ASK
+from pipeline.datasets.kinds import (
+    BY_SEQUENCE,
+    GENERALISATION,
+    KINDS,
+    PLAIN,
+    PLAIN_RECIPES,
+    PUBLISHED,
+    TEST_SEQUENCES,
+    WHERE_TO_ASK,
+    Kind,
+    Recipe,
+)
+from pipeline.datasets.labels import LabelSet, plain_labels
 from pipeline.errors import InputError
 from pipeline.files import digest
 
@@ -43,6 +55,11 @@ class Cell:
     def variant(self) -> str:
         """Rank and seed, e.g. r4-s0."""
         return f"r{self.rank}-s{self.seed}"
+
+    @property
+    def model(self) -> tuple[str, str, str, int, int]:
+        """What is trained, whatever the dataset."""
+        return self.backbone, self.architecture, self.weighting, self.rank, self.seed
 
     @property
     def id(self) -> str:
@@ -74,13 +91,76 @@ class Study:
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The kinds of dataset in the study."""
+        """The names of the study's datasets."""
         return tuple(self.settings["datasets"])
 
     @property
     def results(self) -> Path:
         """results/<study>."""
         return Path("results") / self.name
+
+    def kind(self, dataset: str) -> Kind:
+        """What a dataset of the study is: one of `KINDS`, or made from what the study says of its own frames."""
+        given = self.settings["datasets"][dataset]
+        if PLAIN in given:
+            labels = plain_labels(given[PLAIN]["classes"], given[PLAIN]["activities"])
+            return Kind(given.get("title", dataset), labels, PLAIN_RECIPES)
+        kind = KINDS[given.get("kind", dataset)]
+        default = kind.title if dataset in KINDS else f"{kind.title} ({self.split_rule(dataset)})"
+        return replace(kind, title=given.get("title", default))
+
+    def kind_name(self, dataset: str) -> str:
+        """The known kind that a dataset is of, or "plain"."""
+        given = self.settings["datasets"][dataset]
+        return PLAIN if PLAIN in given else str(given.get("kind", dataset))
+
+    def leakage_datasets(self) -> tuple[str, ...]:
+        """The datasets with the published split of frames whose sequences are known: what leaks there can be seen."""
+        return tuple(
+            dataset
+            for dataset in self.datasets
+            if self.split_rule(dataset) == PUBLISHED and self.kind_name(dataset) in TEST_SEQUENCES
+        )
+
+    def leakage_pairs(self) -> tuple[tuple[Cell, Cell], ...]:
+        """Pairs of the same training on the published split and by sequence."""
+        by_sequence = {
+            (self.kind_name(cell.dataset), *cell.model): cell
+            for cell in self.cells()
+            if self.split_rule(cell.dataset) == BY_SEQUENCE
+        }
+        pairs = []
+        for cell in self.cells():
+            other = by_sequence.get((self.kind_name(cell.dataset), *cell.model))
+            if cell.dataset in self.leakage_datasets() and other is not None:
+                pairs.append((cell, other))
+        return tuple(pairs)
+
+    def labels(self, dataset: str) -> LabelSet:
+        """Classes and activities of a dataset."""
+        return self.kind(dataset).labels
+
+    def titles(self) -> dict[str, str]:
+        """What readers call each dataset."""
+        return {dataset: self.kind(dataset).title for dataset in self.datasets}
+
+    def split_rule(self, dataset: str) -> str:
+        """Which rule splits a dataset."""
+        given = self.settings["datasets"][dataset]
+        recipes = PLAIN_RECIPES if PLAIN in given else KINDS[given.get("kind", dataset)].recipes
+        return str(given.get("split", next(iter(recipes))))
+
+    def recipe(self, dataset: str) -> Recipe:
+        """Who collects a dataset's frames, and from which raw trees."""
+        return self.kind(dataset).recipes[self.split_rule(dataset)]
+
+    def roots(self, dataset: str) -> dict[str, Path]:
+        """The raw trees of a dataset, by source."""
+        raw = self.raw_roots()
+        given = self.settings["datasets"][dataset]
+        if PLAIN in given:
+            raw[PLAIN] = Path(_expand(given[PLAIN]["root"]))
+        return {source: raw[source] for source in self.recipe(dataset).sources}
 
     def raw_roots(self) -> dict[str, Path]:
         """Where each raw tree is, by source name; of real ones those that are given."""
@@ -91,18 +171,19 @@ class Study:
         return {s: Path(_expand(p)) for s, p in self.settings["raw"].items() if s in WHERE_TO_ASK}
 
     def dataset_folder(self, dataset: str) -> Path:
-        """data/datasets/<kind>, for generated trees with their name at the end: real and generated never mix."""
+        """data/datasets/<name>, for generated trees with their name at the end: real and generated never mix."""
         suffix = f"-{self.generated['name']}" if self.generated is not None else ""
         return Path("data/datasets") / f"{dataset}{suffix}"
 
     def dataset_settings(self, dataset: str) -> dict[str, Any]:
         """All that decides what a built dataset holds, besides the raw tree and the code."""
         given = dict(self.settings["datasets"][dataset])
-        given.setdefault("split", KINDS[dataset].splits[0])
-        if given["split"] == "by_sequence":
-            given.setdefault("test", list(TEST_SEQUENCES.get(dataset, ())))
+        given["split"] = self.split_rule(dataset)
+        if given["split"] == BY_SEQUENCE:
+            given.setdefault("test", list(TEST_SEQUENCES.get(given.get("kind", dataset), ())))
+        given["title"] = self.kind(dataset).title
         scheme = self.settings["raw"].get("endovis2018_scheme", "detect")
-        return {**given, "kind": dataset, "scheme": scheme, "generate": self.generated}
+        return {**given, "name": dataset, "scheme": scheme, "generate": self.generated}
 
     def cells(self) -> tuple[Cell, ...]:
         """All trainings, each once, in the order of the study."""
@@ -292,23 +373,43 @@ def _choose(key: str, name: str, known: Any) -> None:
         raise InputError(f"{key}: unknown name {name!r}; known: {', '.join(map(str, known))}.")
 
 
+def _check_dataset(study: Study, dataset: str) -> None:
+    given = study.settings["datasets"][dataset]
+    key = f"datasets.{dataset}"
+    if PLAIN in given and "kind" in given:
+        raise InputError(f"{key}: kind and plain exclude each other; a dataset is one of the known kinds or your own.")
+    if PLAIN in given and (dataset in KINDS or dataset in GENERALISATION):
+        raise InputError(f"{key}: this name is taken by a known kind; give your own dataset another one.")
+    if PLAIN not in given:
+        _choose(f"{key}.kind" if "kind" in given else "datasets", given.get("kind", dataset), KINDS)
+        if given.get("kind", dataset) != dataset and dataset in KINDS:
+            raise InputError(f"{key}.kind: {given['kind']!r}; a dataset named like a known kind is of that kind.")
+        if given.get("kind") in GENERALISATION and given["kind"] != dataset:
+            raise InputError(f"{key}.kind: {given['kind']!r} is for evaluation only; it goes by its own name.")
+    recipes = PLAIN_RECIPES if PLAIN in given else KINDS[given.get("kind", dataset)].recipes
+    if "split" in given:
+        _choose(f"{key}.split", given["split"], recipes)
+    if study.generated is None:
+        for source in study.recipe(dataset).sources:
+            if source != PLAIN and source not in study.settings["raw"]:
+                raise InputError(
+                    f"raw: {source} is missing, which the dataset {dataset} is built from. Give the folder of the raw "
+                    f"tree; ask for it at {WHERE_TO_ASK[source]}."
+                )
+    elif PLAIN in given:
+        raise InputError(
+            f"{key}: plain frames are real, the study's raw trees are generated; a study is on one or the other."
+        )
+    if study.split_rule(dataset) == BY_SEQUENCE and not study.dataset_settings(dataset)["test"]:
+        raise InputError(f"{key}.test: missing; by_sequence asks for the names of the test sequences.")
+    if "test" in given and study.split_rule(dataset) != BY_SEQUENCE:
+        raise InputError(f"{key}.test: goes with split: by_sequence alone.")
+
+
 def _check_names(study: Study) -> None:
     settings = study.settings
-    for dataset, given in settings["datasets"].items():
-        _choose("datasets", dataset, KINDS)
-        if "split" in given:
-            _choose(f"datasets.{dataset}.split", given["split"], KINDS[dataset].splits)
-        if study.generated is None:
-            for source in KINDS[dataset].sources:
-                if source not in settings["raw"]:
-                    raise InputError(
-                        f"raw: {source} is missing, which the dataset {dataset} is built from. Give the folder of the raw "
-                        f"tree; ask for it at {WHERE_TO_ASK[source]}."
-                    )
-        if study.dataset_settings(dataset)["split"] == "by_sequence" and not study.dataset_settings(dataset)["test"]:
-            raise InputError(f"datasets.{dataset}.test: missing; by_sequence asks for the names of the test sequences.")
-        elif "test" in given and given.get("split") != "by_sequence":
-            raise InputError(f"datasets.{dataset}.test: goes with split: by_sequence alone.")
+    for dataset in settings["datasets"]:
+        _check_dataset(study, dataset)
     if study.generated is not None and set(settings["raw"]) & set(WHERE_TO_ASK):
         given_paths = ", ".join(sorted(set(settings["raw"]) & set(WHERE_TO_ASK)))
         raise InputError(
@@ -334,7 +435,7 @@ def _check_names(study: Study) -> None:
                 _choose(f"{key}.{name}", setting, registry.settings(name))
     for key in settings["training"]["schedules"]:
         dataset, _, backbone = key.partition("/")
-        _choose("training.schedules", dataset, KINDS)
+        _choose("training.schedules", dataset, (*KINDS, *study.datasets))
         if backbone:
             _choose("training.schedules", backbone, settings["backbones"])
     for index, block in enumerate(settings["cells"]):

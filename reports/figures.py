@@ -1,11 +1,10 @@
-"""Figures 5 and 6 as PNG and PDF, byte-identical from the same results."""
+"""Figures 5 and 6: predictions beside the truth, and scores against severity."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,15 +16,10 @@ from numpy.typing import NDArray
 
 from reports.names import model_label
 from reports.results import CELL, corrupted_scores
+from reports.style import STYLE, overlay, save_figure
 
 _METRICS = {"accuracy": "Accuracy (%)", "miou": "mIoU (%)"}
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_STYLE: Any = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "pdf.fonttype": 42,
-}
 
 
 @dataclass(frozen=True)
@@ -44,19 +38,6 @@ class Gallery:
     notes: Sequence[str]
 
 
-def _save(figure: Figure, png: Path, pdf: Path) -> None:
-    # Without a time stamp, the same results give the same bytes.
-    figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
-    figure.savefig(pdf, format="pdf", dpi=150, metadata={"CreationDate": None})
-
-
-def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: Sequence[Sequence[int]]) -> NDArray[np.uint8]:
-    """Paint a mask half transparent over an image, the background left as it is: uint8 (H, W, 3)."""
-    colours = np.asarray(palette, np.float32)[mask]
-    mixed = np.where(mask[..., None] > 0, 0.45 * image + 0.55 * colours, image)
-    return np.rint(mixed).astype(np.uint8)
-
-
 def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: Path) -> None:
     """Figure 5: image, truth and predictions, one block of rows a dataset.
 
@@ -65,7 +46,7 @@ def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: P
     """
     rows = [len(gallery.images) for gallery in galleries]
     columns = max(len(gallery.masks) for gallery in galleries) + 1
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         heights = [count * 1.55 + 0.75 for count in rows]
         figure = Figure(figsize=(1.55 * columns + 0.4, sum(heights) + 0.41))
         top = 1 - 0.36 / figure.get_figheight()
@@ -74,7 +55,7 @@ def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: P
             bottom = top - height / figure.get_figheight()
             _draw_gallery(figure, gallery, columns, top, bottom)
             top = bottom
-        _save(figure, png, pdf)
+        save_figure(figure, png, pdf)
 
 
 def _draw_gallery(figure: Figure, gallery: Gallery, columns: int, top: float, bottom: float) -> None:
@@ -125,7 +106,7 @@ def draw_severity(results: pd.DataFrame, titles: dict[str, str], mark: str, png:
     cells = corrupted[["eval_dataset", *CELL]].drop_duplicates()
     clean = results[(results["corruption"] == "") & (results["class"] == "")]
     colours = sns.color_palette("colorblind", len(cells))
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.2 * len(metrics) + 0.4, 3.9), layout="constrained")
         panels = figure.subplots(1, len(metrics), squeeze=False)[0]
         for axes, metric in zip(panels, metrics, strict=True):
@@ -150,7 +131,7 @@ def draw_severity(results: pd.DataFrame, titles: dict[str, str], mark: str, png:
         count = corrupted["corruption"].nunique()
         names = ", ".join(titles.get(dataset, dataset) for dataset in cells["eval_dataset"].unique())
         figure.suptitle(f"{names}: mean over {count} corruptions\n{mark}", fontsize=8, color="0.3")
-        _save(figure, png, pdf)
+        save_figure(figure, png, pdf)
 
 
 def _matching(rows: pd.DataFrame, match: dict[str, object]) -> pd.DataFrame:

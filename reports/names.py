@@ -6,6 +6,8 @@ import re
 
 TABLE_DATASETS = "table1_datasets"
 TABLE_ROBUSTNESS = "table7_robustness"
+TABLE_LEAKAGE = "table_leakage"
+TABLE_SIMILARITY = "table_similarity"
 _TABLE_OF_DATASET = {
     "mtlesd": "table2_mtlesd",
     "mtlendovis": "table3_mtlendovis",
@@ -46,7 +48,9 @@ def table_of_dataset(dataset: str) -> str:
 def table_title(name: str) -> str:
     """How readers call a table: "Table 3" for table3_mtlendovis; a table outside the paper has no number."""
     number = re.match(r"table(\d+)_", name)
-    return f"Table {number[1]}" if number else "Table"
+    if number:
+        return f"Table {number[1]}"
+    return {TABLE_LEAKAGE: "Table, leakage", TABLE_SIMILARITY: "Table, similarity"}.get(name, "Table")
 
 
 def architecture_label(name: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from reports.errors import ResultsError
 from reports.names import REFERENCE_BACKBONE
 
 COLUMNS = (
@@ -38,10 +39,6 @@ COLUMNS = (
 )
 CELL = ["backbone_label", "architecture", "weighting"]
 CLEAN = ""
-
-
-class ResultsError(ValueError):
-    """A result table that cannot be reported; says which file and why."""
 
 
 def read_results(path: Path) -> pd.DataFrame:

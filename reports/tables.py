@@ -12,8 +12,15 @@ from reports.names import HEADLINE, REFERENCE_BACKBONE, architecture_label, mode
 from reports.results import CELL, clean_scores, corrupted_scores
 
 
-def table_datasets(cards: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Table I: what each dataset holds, from the dataset cards, one row a dataset; activities and classes that occur."""
+def table_datasets(cards: Sequence[dict[str, Any]], published: pd.DataFrame) -> pd.DataFrame:
+    """Table I: what each dataset holds, one row a dataset, the paper's figures beside it and what differs from them.
+
+    Args:
+        cards: of the datasets. published: the paper's table by dataset; where it has none, its columns stay empty.
+
+    Returns:
+        Activities and classes that occur, frames, train, test; the same of the paper; the differences in words.
+    """
     rows = []
     for card in cards:
         parts = card["frames_by_split"]
@@ -22,13 +29,90 @@ def table_datasets(cards: Sequence[dict[str, Any]]) -> pd.DataFrame:
             {
                 "Dataset": card["title"],
                 "Activities": len(shown),
-                "Classes": sum(count > 0 for count in card["frames_with_class"].values()),
+                "Classes": len(
+                    {name for part in card["frames_with_class"].values() for name, count in part.items() if count}
+                ),
                 "Frames": card["frames"],
                 "Train": parts.get("train", 0),
                 "Test": parts.get("test", 0),
+                **_beside(card["name"], published),
             }
         )
+        rows[-1]["Differs"] = _differences(rows[-1])
     return pd.DataFrame(rows).set_index("Dataset")
+
+
+_PUBLISHED = {"Activities": "activities", "Classes": "classes", "Frames": "frames", "Train": "train", "Test": "test"}
+
+
+def _beside(dataset: str, published: pd.DataFrame) -> dict[str, Any]:
+    there = dataset in published.index
+    return {f"Paper: {head}": int(published.loc[dataset, key]) if there else pd.NA for head, key in _PUBLISHED.items()}
+
+
+def _differences(row: dict[str, Any]) -> str:
+    differ = [
+        f"{head.lower()} {row[head] - row[f'Paper: {head}']:+,}"
+        for head in _PUBLISHED
+        if row[f"Paper: {head}"] is not pd.NA and row[head] != row[f"Paper: {head}"]
+    ]
+    return ", ".join(differ) or ("not in the paper" if row["Paper: Frames"] is pd.NA else "nothing")
+
+
+def table_similarity(similarities: dict[str, dict[str, list[float]]], titles: dict[str, str]) -> pd.DataFrame:
+    """How alike each test frame and its nearest training frame are: one row a dataset and split.
+
+    Args:
+        similarities: by dataset and split rule, one value a test frame. titles: readable dataset names.
+    """
+    rows = []
+    for dataset, splits in similarities.items():
+        for split, values in splits.items():
+            found = pd.Series(values)
+            rows.append(
+                {
+                    "Dataset": titles[dataset],
+                    "Split": split,
+                    "Test frames": len(found),
+                    "Median": found.median(),
+                    "Lower quartile": found.quantile(0.25),
+                    "At least 0.95 (%)": 100 * (found >= 0.95).mean(),
+                    "At least 0.99 (%)": 100 * (found >= 0.99).mean(),
+                }
+            )
+    return pd.DataFrame(rows).set_index(["Dataset", "Split"])
+
+
+def table_leakage(results: pd.DataFrame, published: str, by_sequence: str, order: Sequence[str]) -> pd.DataFrame:
+    """The same models trained and tested on the published split and by sequence, in percent, and how much the first gains.
+
+    Args:
+        results: the long table. published, by_sequence: the two datasets. order: backbone labels in the order of the study.
+
+    Returns:
+        Indexed by backbone, architecture, weighting, of the models that both have; for each metric its value on both and the
+        difference.
+    """
+    sides = {"published": published, "by sequence": by_sequence}
+    tables = {name: table_of_scores(results, dataset, order) for name, dataset in sides.items()}
+    common = tables["published"].index.intersection(tables["by sequence"].index, sort=False)
+    common = common[common.get_level_values(0) != REFERENCE_BACKBONE]
+    columns: dict[tuple[str, str], pd.Series] = {}
+    for metric in ("accuracy", "macro_f1", "miou", "miou_foreground"):
+        if all(metric in table for table in tables.values()):
+            for name, table in tables.items():
+                columns[HEADLINE[metric], name] = table.loc[common, metric]
+            columns[HEADLINE[metric], "difference"] = (
+                tables["published"].loc[common, metric] - tables["by sequence"].loc[common, metric]
+            )
+    return pd.DataFrame(columns)
+
+
+def readable_leakage(table: pd.DataFrame) -> pd.DataFrame:
+    """Table of leakage with names as readers know them."""
+    shown = readable_index(table)
+    shown.columns = shown.columns.set_names(["", ""])
+    return shown
 
 
 def table_of_scores(results: pd.DataFrame, eval_dataset: str, order: Sequence[str]) -> pd.DataFrame:
@@ -79,8 +163,8 @@ def table_robustness(results: pd.DataFrame, categories: dict[str, Sequence[str]]
     return table
 
 
-def readable_scores(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of scores with names and heads as readers know them."""
+def readable_index(table: pd.DataFrame) -> pd.DataFrame:
+    """A table by backbone, architecture and weighting, with names as readers know them."""
     shown = table.copy()
     shown.index = pd.MultiIndex.from_tuples(
         [
@@ -93,6 +177,12 @@ def readable_scores(table: pd.DataFrame) -> pd.DataFrame:
         ],
         names=["Backbone", "Architecture", "Weighting"],
     )
+    return shown
+
+
+def readable_scores(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of scores with names and heads as readers know them."""
+    shown = readable_index(table)
     heads = {**HEADLINE, **{f"{metric}_std": f"± {head}" for metric, head in HEADLINE.items()}}
     return shown.rename(columns=heads).rename_axis(columns=None)
 
@@ -111,11 +201,12 @@ def readable_robustness(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataF
     return shown
 
 
-def write_csv(table: pd.DataFrame, path: Path, synthetic: bool) -> None:
-    """Write a table as CSV with four decimals and a last column that says whether its data is synthetic."""
+def write_csv(table: pd.DataFrame, path: Path, synthetic: bool, partial: bool) -> None:
+    """Write a table as CSV with four decimals; its last columns say whether its data is synthetic, and whether partial."""
     table = table.copy()
     levels = table.columns.nlevels
-    table[("synthetic", *[""] * (levels - 1)) if levels > 1 else "synthetic"] = synthetic
+    for name, value in (("synthetic", synthetic), ("partial", partial)):
+        table[(name, *[""] * (levels - 1)) if levels > 1 else name] = value
     path.write_text(table.to_csv(float_format="%.4f", lineterminator="\n"), encoding="utf-8", newline="\n")
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.sources.synthetic.scenes import cast_frame, render_scene
+from pipeline.sources.synthetic.casts import cast_frame
+from pipeline.sources.synthetic.scenes import render_scene
 from pipeline.sources.synthetic.tissue import sample_style
 
 

@@ -1,40 +1,53 @@
-"""Writes a dataset: images, masks of class ids, manifest.csv and dataset.json, whole or not at all."""
+"""Writes a dataset: images, masks of class ids, manifest.csv and dataset.json, whole or not at all.
+
+Frames are built in several processes. What was built before an interruption is taken over by the next run, frame by frame,
+if neither the raw files nor the code that reads them changed.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from pipeline.datasets.kinds import KINDS
-from pipeline.datasets.sample import Sample
-from pipeline.datasets.splits import published_split, split_by_groups
+from pipeline.datasets.card import Built, make_card
+from pipeline.datasets.labels import LabelSet, class_of_instrument
+from pipeline.datasets.manifest import manifest_text
+from pipeline.datasets.sample import BAD, Collected, LeftOut, Sample
+from pipeline.datasets.splits import TRAIN, published_split, split_by_groups, validation_part
 from pipeline.errors import InputError
-from pipeline.files import sha256_of, whole_folder, write_json
-from pipeline.images import write_png
+from pipeline.files import digest, resumable_folder, sha256_of, sha256_of_bytes, write_json, write_text
+from pipeline.images import Pixels, read_header, write_png
+from pipeline.parallel import ordered_map
 
-COLUMNS = (
-    "frame_id",
-    "source",
-    "sequence",
-    "split",
-    "activity",
-    "actions",
-    "instruments",
-    "image",
-    "mask",
-    "width",
-    "height",
-    "image_sha256",
-    "mask_sha256",
-)
-RULE_VERSION = 1
+_JOURNAL = "journal.jsonl"
+_PACKAGE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What is known of a frame once it is written. stamps: (size, time) of each raw file; sha256: of each raw file."""
+
+    frame_id: str
+    width: int
+    height: int
+    pixels: list[int]
+    image_sha256: str
+    mask_sha256: str
+    stamps: list[list[int]]
+    sha256: list[str]
+
+
+@dataclass(frozen=True)
+class _Failure:
+    frame_id: str
+    error: str
 
 
 def assign_splits(samples: Sequence[Sample], rule: str, seed: int = 0, test: Sequence[str] = ()) -> dict[str, str]:
@@ -48,6 +61,9 @@ def assign_splits(samples: Sequence[Sample], rule: str, seed: int = 0, test: Seq
         InputError: if the rule does not fit the frames.
     """
     if rule == "released":
+        unsplit = [sample.frame_id for sample in samples if not sample.released_split]
+        if unsplit:
+            raise InputError(f"split: released, but {unsplit[0]} came with no part; expected train or test for each.")
         return {sample.frame_id: sample.released_split for sample in samples}
     if rule == "published":
         return published_split({sample.frame_id: sample.activity for sample in samples}, seed)
@@ -55,81 +71,180 @@ def assign_splits(samples: Sequence[Sample], rule: str, seed: int = 0, test: Seq
 
 
 def build_dataset(
-    folder: Path, kind: str, samples: Sequence[Sample], split: dict[str, str], card: dict[str, Any]
+    folder: Path,
+    labels: LabelSet,
+    collected: Collected,
+    split: Mapping[str, str],
+    roots: Mapping[str, Path],
+    card: Mapping[str, Any],
+    workers: int = 1,
+    skip_bad: bool = False,
 ) -> None:
     """Write a dataset into `folder`, replacing what is there.
 
     Args:
-        folder: e.g. data/datasets/mtlendovis.
-        kind: a key of `KINDS`.
-        samples: the frames. split: the part of each frame id.
-        card: what dataset.json says besides classes and counts.
+        folder: e.g. data/datasets/mtlendovis. labels: its classes and activities.
+        collected: its frames. split: the part of each frame id. roots: the raw trees by source.
+        card: what dataset.json says besides classes, counts and digests.
+        workers: processes. skip_bad: leave unreadable frames out and name them in the card, instead of stopping.
 
     Raises:
-        InputError: if a frame cannot be read or two have the same id; nothing is written then.
+        InputError: if a frame cannot be read or two have the same id; the dataset is not written then.
     """
-    labels = KINDS[kind].labels
+    samples = sorted(collected.samples, key=lambda sample: sample.frame_id)
     repeated = [frame_id for frame_id, times in Counter(s.frame_id for s in samples).items() if times > 1]
     if repeated:
-        raise InputError(f"{kind}: the frame id {repeated[0]} occurs twice; is a release extracted twice?")
-    rows: list[dict[str, Any]] = []
-    class_pixels = np.zeros(len(labels.classes), np.int64)
-    with whole_folder(folder) as partial:
-        (partial / "images").mkdir()
-        (partial / "masks").mkdir()
-        for sample in tqdm(sorted(samples, key=lambda s: s.frame_id), desc=f"build {kind}", unit="frame"):
-            image, mask = sample.read()
-            name = f"{sample.frame_id}.png"
-            write_png(partial / "images" / name, image)
-            write_png(partial / "masks" / name, mask)
-            pixels = np.bincount(mask.ravel(), minlength=len(labels.classes))
-            class_pixels += pixels
-            rows.append(
-                {
-                    "frame_id": sample.frame_id,
-                    "source": sample.source,
-                    "sequence": sample.sequence,
-                    "split": split[sample.frame_id],
-                    "activity": sample.activity,
-                    "actions": ";".join(sample.actions),
-                    "instruments": ";".join(labels.classes[i] for i in np.flatnonzero(pixels) if i),
-                    "image": f"images/{name}",
-                    "mask": f"masks/{name}",
-                    "width": image.shape[1],
-                    "height": image.shape[0],
-                    "image_sha256": sha256_of(partial / "images" / name),
-                    "mask_sha256": sha256_of(partial / "masks" / name),
-                }
-            )
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        (partial / "manifest.csv").write_text(text.getvalue(), encoding="utf-8", newline="\n")
-        write_json(partial / "dataset.json", _card(kind, rows, class_pixels, card))
+        raise InputError(f"{folder.name}: the frame id {repeated[0]} occurs twice; is a release extracted twice?")
+    key = digest({"name": folder.name, "classes": labels.classes, "code": _code_digest()})
+    with resumable_folder(folder, key) as partial_folder:
+        for name in ("images", "masks"):
+            (partial_folder / name).mkdir(exist_ok=True)
+        frames, failures = _build_frames(partial_folder, samples, labels, workers, skip_bad)
+        if not frames:
+            raise InputError(f"{folder.name}: no frame of {len(samples)} can be read. {failures[0].error}")
+        kept = [sample for sample in samples if sample.frame_id in frames]
+        rows = _rows(kept, frames, split, labels)
+        left_out = [*collected.left_out, *(LeftOut(bad.error, (bad.frame_id,), BAD) for bad in failures)]
+        built = [Built(sample.files, frames[sample.frame_id].sha256) for sample in kept]
+        pixels = np.sum([frame.pixels for frame in frames.values()], axis=0)
+        made = make_card(labels, rows, pixels.tolist(), left_out, built, roots, {**collected.notes, **card})
+        write_text(partial_folder / "manifest.csv", manifest_text(rows))
+        write_json(partial_folder / "dataset.json", made)
+        (partial_folder / _JOURNAL).unlink(missing_ok=True)
 
 
-def _card(kind: str, rows: list[dict[str, Any]], class_pixels: np.ndarray, card: dict[str, Any]) -> dict[str, Any]:
-    labels = KINDS[kind].labels
-    counts = Counter((row["split"], row["activity"]) for row in rows)
-    parts = sorted({row["split"] for row in rows})
-    return {
-        **card,
-        "kind": kind,
-        "title": KINDS[kind].title,
-        "rule_version": RULE_VERSION,
-        "classes": list(labels.classes),
-        "palette": [list(colour) for colour in labels.palette],
-        "activities": list(labels.activities),
-        "frames": len(rows),
-        "frames_by_split": {part: sum(row["split"] == part for row in rows) for part in parts},
-        "frames_by_activity": {
-            part: {activity: counts[part, activity] for activity in labels.activities} for part in parts
-        }
-        if labels.activities
-        else {},
-        "frames_with_class": {
-            name: sum(name in row["instruments"].split(";") for row in rows) for name in labels.classes[1:]
-        },
-        "pixels_of_class": dict(zip(labels.classes, class_pixels.tolist(), strict=True)),
-    }
+def _build_frames(
+    folder: Path, samples: Sequence[Sample], labels: LabelSet, workers: int, skip_bad: bool
+) -> tuple[dict[str, _Frame], list[_Failure]]:
+    done = _read_journal(folder, samples)
+    left = [sample for sample in samples if sample.frame_id not in done]
+    failures = []
+    work = partial(_build_frame, folder, len(labels.classes))
+    with (folder / _JOURNAL).open("a", encoding="utf-8") as journal:
+        for result in ordered_map(work, left, workers, f"build {folder.name.strip('.').split('.')[0]}", done=len(done)):
+            if isinstance(result, _Failure):
+                if not skip_bad:
+                    raise InputError(
+                        f"{result.error} (skip_bad leaves such frames out and names them in the dataset's card)"
+                    )
+                failures.append(result)
+                continue
+            done[result.frame_id] = result
+            journal.write(json.dumps(asdict(result)) + "\n")
+            journal.flush()
+    return done, failures
+
+
+def _build_frame(folder: Path, classes: int, sample: Sample) -> _Frame | _Failure:
+    stamps = _stamps(sample)
+    try:
+        image, mask = sample.read()
+        name = f"{sample.frame_id}.png"
+        image_sha256 = _write_image(folder / "images" / name, image, sample.image_file)
+        write_png(folder / "masks" / name, mask)
+        sha256 = [sha256_of(path) for path in sample.files]
+    except InputError as error:
+        return _Failure(sample.frame_id, str(error))
+    pixels = np.bincount(mask.ravel(), minlength=classes).tolist()
+    height, width = mask.shape
+    mask_sha256 = sha256_of(folder / "masks" / name)
+    return _Frame(sample.frame_id, width, height, pixels, image_sha256, mask_sha256, stamps, sha256)
+
+
+def _write_image(path: Path, image: Pixels, original: Path | None) -> str:
+    """Write a picture and give its digest. A PNG that is taken as it is is copied: encoding it again costs most of the time."""
+    if original is not None:
+        header = read_header(original)
+        if (header.format, header.mode) == ("PNG", "RGB"):
+            content = original.read_bytes()
+            path.write_bytes(content)
+            return sha256_of_bytes(content)
+    write_png(path, image)
+    return sha256_of(path)
+
+
+def _stamps(sample: Sample) -> list[list[int]]:
+    # A file that is missing is found out when it is read.
+    stats = [path.stat() for path in sample.files if path.exists()]
+    return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
+
+
+def _read_journal(folder: Path, samples: Sequence[Sample]) -> dict[str, _Frame]:
+    """The frames that an interrupted run finished, if their raw files are as they were and what it wrote is whole."""
+    path = folder / _JOURNAL
+    found: dict[str, _Frame] = {}
+    by_id = {sample.frame_id: sample for sample in samples}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            frame = _Frame(**json.loads(line))
+        except (ValueError, TypeError):
+            continue  # the line being written when the run was cut off
+        sample = by_id.get(frame.frame_id)
+        if sample is not None and frame.stamps == _stamps(sample) and len(frame.stamps) == len(sample.files):
+            found[frame.frame_id] = frame
+    digests = {"images": "image_sha256", "masks": "mask_sha256"}
+    for frame_id, frame in list(found.items()):
+        for name, column in digests.items():
+            written = folder / name / f"{frame_id}.png"
+            if not written.is_file() or sha256_of(written) != getattr(frame, column):
+                found.pop(frame_id, None)
+    for name in digests:  # frames that are no longer asked for
+        for written in (folder / name).iterdir():
+            if written.stem not in by_id:
+                written.unlink()
+    return found
+
+
+def _code_digest() -> str:
+    """What the readers and builders are: another version of them does not go on where this one stopped."""
+    paths = [*_PACKAGE.glob("datasets/*.py"), *_PACKAGE.glob("sources/*.py"), _PACKAGE / "images.py"]
+    return digest({path.name: sha256_of(path) for path in paths})
+
+
+def _rows(
+    samples: Sequence[Sample], frames: Mapping[str, _Frame], split: Mapping[str, str], labels: LabelSet
+) -> list[dict[str, Any]]:
+    training = [sample for sample in samples if split[sample.frame_id] == TRAIN]
+    validation = validation_part(
+        {sample.frame_id: sample.activity for sample in training},
+        {sample.frame_id: sample.sequence for sample in training},
+    )
+    rows = []
+    for sample in samples:
+        frame = frames[sample.frame_id]
+        present = [labels.classes[index] for index, count in enumerate(frame.pixels) if count and index]
+        rows.append(
+            {
+                "frame_id": sample.frame_id,
+                "source": sample.source,
+                "sequence": sample.sequence,
+                "split": split[sample.frame_id],
+                "validation": "yes" if sample.frame_id in validation else "",
+                "activity": sample.activity,
+                "actions": ";".join(sample.actions),
+                "instruments": ";".join(present),
+                "image": f"images/{sample.frame_id}.png",
+                "mask": f"masks/{sample.frame_id}.png",
+                "width": frame.width,
+                "height": frame.height,
+                "image_sha256": frame.image_sha256,
+                "mask_sha256": frame.mask_sha256,
+                "flags": ";".join(_flags(sample, present, labels)),
+            }
+        )
+    return rows
+
+
+def _flags(sample: Sample, present: Sequence[str], labels: LabelSet) -> list[str]:
+    flags = list(sample.flags)
+    if not present:
+        flags.append("empty_mask")
+    if sample.instruments:
+        named = {class_of_instrument(labels, instrument) for instrument in sample.instruments}
+        if None in named:
+            flags.append("instrument_without_class")
+        if named - {None} - set(present):
+            flags.append("named_not_in_mask")
+        if set(present) - named:
+            flags.append("in_mask_not_named")
+    return flags

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
-from pipeline.datasets.sample import Collected, Sample
+from pipeline.datasets.sample import Collected, LeftOut, Order, Sample
 from pipeline.errors import InputError
 from pipeline.images import Pixels, check_same_size, read_rgb
 from pipeline.sources import endovis2017
 
 
-def collect(endovis2017_root: Path) -> Collected:
-    """All frames with parts ground truth below the root.
+def collect(order: Order) -> Collected:
+    """All frames with parts ground truth in the raw tree `endovis2017`.
 
     Raises:
         InputError: if the tree is absent, not in its layout, or without parts.
     """
-    frames = endovis2017.read_tree(endovis2017_root)
-    samples = [_sample(frame) for _, frame in sorted(frames.items()) if frame.parts or frame.by_instrument]
+    root = order.roots["endovis2017"]
+    frames = endovis2017.read_tree(root).frames.values()
+    samples = [_sample(frame) for frame in frames if frame.parts or frame.by_instrument]
     if not samples:
-        raise InputError(f"{endovis2017_root}: {len(frames)} frames, none of which has parts ground truth beside it.")
-    return Collected(samples)
+        raise InputError(f"{root}: {len(frames)} frames, none of which has parts ground truth beside it.")
+    bare = tuple(frame_id(frame) for frame in frames if not frame.parts and not frame.by_instrument)
+    return Collected(samples, left_out=[LeftOut("no parts ground truth", bare)] if bare else [])
+
+
+def frame_id(frame: endovis2017.Frame2017) -> str:
+    """The canonical id of a frame."""
+    return f"endovis2017_{frame.sequence}_frame{frame.number:03d}"
 
 
 def _sample(frame: endovis2017.Frame2017) -> Sample:
-    def read() -> tuple[Pixels, Pixels]:
-        image, parts = read_rgb(frame.image), endovis2017.parts_mask(frame)
-        check_same_size(image, parts, frame.image, frame.parts or next(iter(frame.by_instrument.values()))[0])
-        return endovis2017.crop(image), endovis2017.crop((parts // 10).astype(np.uint8))
-
     return Sample(
-        frame_id=f"endovis2017_{frame.sequence}_frame{frame.number:03d}",
+        frame_id=frame_id(frame),
         source="endovis2017",
         sequence=frame.sequence,
-        read=read,
+        read=partial(_read, frame),
+        files=frame.files,
     )
+
+
+def _read(frame: endovis2017.Frame2017) -> tuple[Pixels, Pixels]:
+    image, parts = read_rgb(frame.image), endovis2017.parts_mask(frame)
+    check_same_size(image, parts, frame.image, frame.parts or next(iter(frame.by_instrument.values()))[0])
+    return endovis2017.crop(image), endovis2017.crop((parts // 10).astype(np.uint8))

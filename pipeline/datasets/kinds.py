@@ -1,6 +1,6 @@
-"""The kinds of dataset there are: the labels of each, the raw trees it asks for, and how its frames are collected.
+"""The kinds of dataset there are: the labels of each, its splits, and for each split the raw trees and who collects from them.
 
-Knows names only; a builder's module is imported when it is used.
+Knows names only; a collector's module is imported when it is used.
 """
 
 from __future__ import annotations
@@ -8,48 +8,91 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 
+from pipeline.datasets.activities import ENDOVIS_COUNTS, GEN_COUNTS
 from pipeline.datasets.labels import ENDOVIS, ESD, PARTS, LabelSet
-from pipeline.datasets.sample import Collected
-from pipeline.sources import endovis2017, endovis2018, esd, vqla
+from pipeline.datasets.sample import Collected, Order
+from pipeline.sources import endovis2017, endovis2018, released, vqla
+
+RELEASED, PUBLISHED, BY_SEQUENCE = "released", "published", "by_sequence"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which module below pipeline/datasets collects a dataset's frames, and from which raw trees."""
+
+    collector: str
+    sources: tuple[str, ...]
+
+    def collect(self, order: Order) -> Collected:
+        """Collect the frames; see the module's own `collect`."""
+        collect: Callable[[Order], Collected] = import_module(f"pipeline.datasets.{self.collector}").collect
+        return collect(order)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of dataset. sources: the raw trees its `collect` takes, in order. splits: the split rules it allows."""
+    """A kind of dataset.
+
+    recipes: by split rule, the default first. frames: how many there are when every download is complete, None where that is
+    not known; activities: how many of each.
+    """
 
     title: str
     labels: LabelSet
-    sources: tuple[str, ...]
-    splits: tuple[str, ...]
+    recipes: Mapping[str, Recipe]
+    frames: int | None = None
+    activities: Mapping[str, int] | None = None
 
-    def collect(self, name: str) -> Callable[..., Collected]:
-        """The collecting function of the module with the kind's name."""
-        return import_module(f"pipeline.datasets.{name}").collect
 
+_CHALLENGE_2018 = Recipe("mtlendovis", ("endovis2018", "vqla2018"))
 
 KINDS: Mapping[str, Kind] = {
-    "mtlesd": Kind("MTLESD", ESD, ("esd",), ("released",)),
-    "mtlendovis": Kind("MTLEndovis", ENDOVIS, ("endovis2018", "vqla2018"), ("published", "by_sequence")),
-    "mtlendovis_gen": Kind("MTLEndovis-Gen", ENDOVIS, ("endovis2017", "vqla2017"), ("released",)),
-    "endovis2017_parts": Kind("EndoVis 2017 parts", PARTS, ("endovis2017",), ("by_sequence",)),
+    "mtlesd": Kind("MTLESD", ESD, {RELEASED: Recipe("released", ("esd",))}, 2020),
+    "mtlendovis": Kind(
+        "MTLEndovis",
+        ENDOVIS,
+        {
+            PUBLISHED: _CHALLENGE_2018,
+            BY_SEQUENCE: _CHALLENGE_2018,
+            RELEASED: Recipe("released", ("released_mtlendovis",)),
+        },
+        sum(ENDOVIS_COUNTS.values()),
+        ENDOVIS_COUNTS,
+    ),
+    "mtlendovis_gen": Kind(
+        "MTLEndovis-Gen",
+        ENDOVIS,
+        {RELEASED: Recipe("mtlendovis_gen", ("endovis2017", "vqla2017"))},
+        sum(GEN_COUNTS.values()),
+        GEN_COUNTS,
+    ),
+    "endovis2017_parts": Kind(
+        "EndoVis 2017 parts", PARTS, {BY_SEQUENCE: Recipe("endovis2017_parts", ("endovis2017",))}
+    ),
 }
+
+# What a study gives itself: its own frames in the plain layout.
+PLAIN = "plain"
+PLAIN_RECIPES = {rule: Recipe(PLAIN, (PLAIN,)) for rule in (RELEASED, BY_SEQUENCE, PUBLISHED)}
 
 # A dataset that no cell trains on, and the one whose cells are evaluated on it.
 GENERALISATION = {"mtlendovis_gen": "mtlendovis"}
 
 # The module below pipeline/sources that reads each raw tree.
 READERS = {
-    "esd": "esd",
+    "esd": "released",
+    "released_mtlendovis": "released",
     "endovis2018": "endovis2018",
     "vqla2018": "vqla",
     "endovis2017": "endovis2017",
     "vqla2017": "vqla",
+    PLAIN: PLAIN,
 }
 
 WHERE_TO_ASK = {
-    "esd": esd.WHERE_TO_ASK,
+    "esd": released.WHERE_TO_ASK,
+    "released_mtlendovis": released.WHERE_TO_ASK,
     "endovis2018": endovis2018.WHERE_TO_ASK,
     "vqla2018": vqla.WHERE_TO_ASK,
     "endovis2017": endovis2017.WHERE_TO_ASK,
@@ -57,9 +100,4 @@ WHERE_TO_ASK = {
 }
 
 # Test sequences of the VQLA split of EndoVis 2018.
-TEST_SEQUENCES = {"mtlendovis": ("seq_1", "seq_5", "seq_16")}
-
-
-def source_roots(kind: str, raw: Mapping[str, Path]) -> list[Path]:
-    """The raw trees a kind asks for, in the order of its `collect`."""
-    return [raw[source] for source in KINDS[kind].sources]
+TEST_SEQUENCES = {"mtlendovis": tuple(f"seq_{number}" for number in vqla.TEST_2018)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.datasets.activities import RAREST_FIRST
+from pipeline.datasets.activities import RAREST_FIRST, normalise
 
 Rgb = tuple[int, int, int]
 
@@ -17,6 +18,20 @@ class LabelSet:
     palette: tuple[Rgb, ...]
     activities: tuple[str, ...]
 
+
+def class_of_instrument(labels: LabelSet, instrument: str) -> str | None:
+    """The class that an annotation's name of an instrument stands for, None if it is none of the benchmark's."""
+    name = _OTHER_NAMES.get(normalise(instrument), normalise(instrument))
+    return next((known for known in labels.classes[1:] if normalise(known) == name), None)
+
+
+def plain_labels(classes: Sequence[str], activities: Sequence[str]) -> LabelSet:
+    """The labels of a dataset of one's own, with a palette that repeats after seven colours."""
+    colours = [ENDOVIS.palette[1:][index % 7] for index in range(len(classes) - 1)]
+    return LabelSet(tuple(classes), ((0, 0, 0), *colours), tuple(activities))
+
+
+_OTHER_NAMES = {"suction": "suction_instrument"}
 
 # Mask values are the native ids of the EndoVis 2018 instrument types.
 ENDOVIS = LabelSet(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
-from pipeline.datasets.activities import frame_activity
-from pipeline.datasets.sample import Collected, Sample
+from pipeline.datasets.annotated import join_annotations
+from pipeline.datasets.sample import Collected, Order, Sample
+from pipeline.datasets.splits import TEST
 from pipeline.errors import InputError
 from pipeline.images import Pixels, check_same_size, read_rgb
 from pipeline.sources import endovis2017, vqla
@@ -17,52 +18,49 @@ _CLASS_OF_TYPE = {0: 0, 1: 1, 2: 2, 3: 3, 6: 4, 7: 5}
 _SEQUENCES_WITH_PROBE = (1, 2)
 
 
-def collect(endovis2017_root: Path, vqla2017_root: Path) -> Collected:
-    """The frames of MTLEndovis-Gen, all in the test part.
-
-    Args:
-        endovis2017_root: training and test part of EndoVis 2017.
-        vqla2017_root: the texts of EndoVis-17-VQLA.
+def collect(order: Order) -> Collected:
+    """The frames of MTLEndovis-Gen, all in the test part, from the raw trees `endovis2017` and `vqla2017`.
 
     Raises:
         InputError: if a tree is absent or not in its layout, or no annotated frame has a picture.
     """
-    frames = endovis2017.read_tree(endovis2017_root)
-    texts = vqla.find_2017(vqla2017_root)
-    samples = []
-    for (sequence, number), text in sorted(texts.items()):
-        frame = frames.get((f"instrument_dataset_{sequence}", number))
-        states = vqla.read_states(text)
-        if frame is not None and states:
-            samples.append(_sample(frame, sequence, states))
-    if not samples:
-        raise InputError(
-            f"{vqla2017_root}: {len(texts)} annotated frames, none of which has a picture in {endovis2017_root}."
+    tree = endovis2017.read_tree(order.roots["endovis2017"])
+    texts = vqla.find_2017(order.roots["vqla2017"])
+    frames = {
+        (int(name.removeprefix("instrument_dataset_")), number): frame
+        for (name, number), frame in tree.frames.items()
+        if name.removeprefix("instrument_dataset_").isdecimal()
+    }
+
+    def sample(key: tuple[int, int]) -> Sample:
+        frame = frames[key]
+        endovis2017.check_typed(frame)
+        return Sample(
+            frame_id=frame_id(key),
+            source="endovis2017",
+            sequence=f"seq_{key[0]}",
+            read=partial(_read, frame, key[0]),
+            files=(*frame.files, *texts[key]),
+            released_split=TEST,
         )
-    return Collected(samples)
+
+    return join_annotations(order, set(frames), texts, frame_id, sample, {})
 
 
-def _sample(frame: endovis2017.Frame2017, sequence: int, states: tuple[vqla.State, ...]) -> Sample:
-    def read() -> tuple[Pixels, Pixels]:
-        image, types = read_rgb(frame.image), endovis2017.type_mask(frame)
-        check_same_size(image, types, frame.image, frame.types or next(iter(frame.by_instrument.values()))[0])
-        return endovis2017.crop(image), endovis2017.crop(_classes(frame, sequence, types))
+def frame_id(key: tuple[int, int]) -> str:
+    """The canonical id of a frame by (sequence, number)."""
+    return f"endovis2017_seq{key[0]}_frame{key[1]:03d}"
 
-    actions = tuple(state.action for state in states)
-    return Sample(
-        frame_id=f"endovis2017_seq{sequence}_frame{frame.number:03d}",
-        source="endovis2017",
-        sequence=f"seq_{sequence}",
-        read=read,
-        activity=frame_activity(actions),
-        actions=actions,
-        released_split="test",
-    )
+
+def _read(frame: endovis2017.Frame2017, sequence: int) -> tuple[Pixels, Pixels]:
+    image, types = read_rgb(frame.image), endovis2017.type_mask(frame)
+    check_same_size(image, types, frame.image, frame.types or next(iter(frame.by_instrument.values()))[0])
+    return endovis2017.crop(image), endovis2017.crop(_classes(frame, sequence, types))
 
 
 def _classes(frame: endovis2017.Frame2017, sequence: int, types: Pixels) -> Pixels:
     classes = np.zeros(256, np.uint8)
-    for type_id in np.unique(types).tolist():
+    for type_id in np.flatnonzero(np.bincount(types.ravel())).tolist():
         if type_id not in _CLASS_OF_TYPE:
             raise InputError(
                 f"{frame.image}: type id {type_id} in its ground truth; the annotated frames hold 1, 2, 3, 6 and 7 alone."

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pipeline.errors import InputError
 
 TRAIN, TEST = "train", "test"
+VALIDATION_SHARE = 5  # one part in five of the training part, as the test part is one in five of all
 
 
 def hash_rank(seed: int, frame_id: str) -> str:
@@ -63,3 +64,25 @@ def split_by_groups(sequence_of: Mapping[str, str], test: Iterable[str]) -> dict
     if len(set(split.values())) < 2:
         raise InputError(f"split: test names {wanted} leave the training or the test part empty.")
     return split
+
+
+def validation_part(activity_of: Mapping[str, str], sequence_of: Mapping[str, str], seed: int = 0) -> frozenset[str]:
+    """The training frames that choose a model where a study says `select_on: val`; the others train it.
+
+    By sequence where sequences are known: whole ones, in the order of their hash rank, as long as they fit into a fifth of
+    the frames (at least one). Else a fifth of each activity, drawn by hash rank.
+
+    Args:
+        activity_of, sequence_of: of each training frame, "" where there is none. seed: another seed gives another draw.
+    """
+    sequences = sorted(set(sequence_of.values()), key=lambda name: hash_rank(seed, name))
+    if len(sequences) < 2 or "" in sequences:
+        split = published_split(activity_of, seed + 1)  # another draw than that of the test part
+        return frozenset(frame_id for frame_id, part in split.items() if part == TEST)
+    chosen: set[str] = set()
+    room = len(sequence_of) // VALIDATION_SHARE
+    for name in sequences:
+        members = {frame_id for frame_id, sequence in sequence_of.items() if sequence == name}
+        if not chosen or len(chosen) + len(members) <= room:
+            chosen |= members
+    return frozenset(chosen)

@@ -8,9 +8,9 @@ from snakemake.exceptions import WorkflowError
 
 from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS
 from pipeline import layout
-from pipeline.datasets.kinds import GENERALISATION, KINDS, READERS
+from pipeline.datasets.kinds import GENERALISATION, READERS
 from pipeline.errors import InputError
-from pipeline.files import write_if_changed
+from pipeline.files import sha256_of_listing, write_if_changed
 from pipeline.study import make_study
 
 try:
@@ -58,12 +58,23 @@ def component_code(cell):
 
 def reading_code(wildcards):
     """The source files that a dataset's content depends on: its own builder and readers, and what all share."""
-    readers = {READERS[source] for source in KINDS[wildcards.dataset].sources}
-    shared = ("build", "sample", "splits", "labels", "activities", "kinds")
+    recipe = study.recipe(wildcards.dataset)
+    shared = (
+        "activities",
+        "annotated",
+        "build",
+        "card",
+        "kinds",
+        "labels",
+        "manifest",
+        "sample",
+        "splits",
+    )
     return code(
-        f"pipeline/datasets/{wildcards.dataset}.py",
+        f"pipeline/datasets/{recipe.collector}.py",
         *(f"pipeline/datasets/{name}.py" for name in shared),
-        *(f"pipeline/sources/{name}.py" for name in readers),
+        *(f"pipeline/sources/{READERS[source]}.py" for source in recipe.sources),
+        "pipeline/sources/archives.py",
         "pipeline/images.py",
         "pipeline/steps/build_dataset.py",
     )
@@ -71,7 +82,9 @@ def reading_code(wildcards):
 
 SCENES_CODE = code(
     "pipeline/sources/synthetic/*.py",
+    "pipeline/sources/synthetic/*.csv",
     "pipeline/sources/endovis2017.py",
+    "pipeline/sources/endovis2018.py",
     "pipeline/images.py",
     "pipeline/datasets/activities.py",
     "pipeline/datasets/labels.py",
@@ -80,6 +93,7 @@ LEARNING_CODE = code(
     "endoarss/*.py",
     "endoarss/metrics/*.py",
     "pipeline/measure.py",
+    "pipeline/datasets/arrays.py",
     "pipeline/datasets/load.py",
     "pipeline/datasets/labels.py",
     "pipeline/images.py",
@@ -89,8 +103,14 @@ LEARNING_CODE = code(
 def dataset_source_marks(wildcards):
     if study.generated is None:
         return []
-    roots = study.raw_roots()
-    return sorted({layout.generated_mark(roots[source]) for source in KINDS[wildcards.dataset].sources})
+    return sorted({layout.generated_mark(root) for root in study.roots(wildcards.dataset).values()})
+
+
+def raw_listing(wildcards):
+    """Changes when files come to a real raw tree or leave it; of a generated one the mark tells."""
+    if study.generated is not None:
+        return ""
+    return [sha256_of_listing(root) for root in study.roots(wildcards.dataset).values()]
 
 
 def tree_settings(wildcards):
@@ -100,7 +120,12 @@ def tree_settings(wildcards):
 def cell_data(wildcards):
     """Every dataset that a cell is trained or tested on."""
     cell = CELLS[wildcards.cell]
-    return [path for dataset in study.evaluated_on(cell.dataset) for path in layout.dataset_files(study, dataset)]
+    return [path for dataset in study.evaluated_on(cell.dataset) for path in loaded_files(dataset)]
+
+
+def loaded_files(dataset):
+    """What stands for a dataset whose images are loaded: the dataset, and the arrays they are kept in."""
+    return [*layout.dataset_files(study, dataset), layout.arrays_file(study, dataset)]
 
 
 def cell_weights(wildcards):

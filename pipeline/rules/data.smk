@@ -22,9 +22,34 @@ if study.generated is not None:
             "python -m pipeline.cli generate --study {resources.study} --tree {wildcards.tree} > {log} 2>&1"
 
 
+rule check_sources:
+    input:
+        sources=dataset_source_marks,
+        code=lambda wildcards: reading_code(wildcards)
+        + code("pipeline/doctor/*.py", "pipeline/steps/examine_sources.py"),
+    output:
+        layout.examination_file(study, "{dataset}"),
+    log:
+        LOGS / "check_sources/{dataset}.log",
+    benchmark:
+        BENCHMARKS / "check_sources/{dataset}.tsv"
+    conda:
+        CONDA
+    resources:
+        study=STUDY,
+    params:
+        settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
+        roots=lambda wildcards: [str(root) for root in study.roots(wildcards.dataset).values()],
+        listing=raw_listing,
+    shell:
+        "python -m pipeline.cli doctor --study {resources.study} --dataset {wildcards.dataset}"
+        " --json {output} > {log} 2>&1"
+
+
 rule build_dataset:
     input:
         sources=dataset_source_marks,
+        examination=layout.examination_file(study, "{dataset}"),
         code=reading_code,
     output:
         study.dataset_folder("{dataset}") / "manifest.csv",
@@ -35,13 +60,36 @@ rule build_dataset:
         BENCHMARKS / "build_dataset/{dataset}.tsv"
     conda:
         CONDA
+    threads: workflow.cores
     resources:
         study=STUDY,
     params:
         settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
-        roots=lambda wildcards: [str(study.raw_roots().get(s)) for s in KINDS[wildcards.dataset].sources],
+        roots=lambda wildcards: [str(root) for root in study.roots(wildcards.dataset).values()],
     shell:
-        "python -m pipeline.cli build --study {resources.study} --dataset {wildcards.dataset} > {log} 2>&1"
+        "python -m pipeline.cli build --study {resources.study} --dataset {wildcards.dataset}"
+        " --workers {threads} > {log} 2>&1"
+
+
+rule pack_dataset:
+    input:
+        study.dataset_folder("{dataset}") / "manifest.csv",
+        study.dataset_folder("{dataset}") / "dataset.json",
+        code=code("pipeline/datasets/arrays.py", "pipeline/images.py"),
+    output:
+        layout.arrays_file(study, "{dataset}"),
+    log:
+        LOGS / "pack_dataset/{dataset}.log",
+    benchmark:
+        BENCHMARKS / "pack_dataset/{dataset}.tsv"
+    conda:
+        CONDA
+    threads: workflow.cores
+    resources:
+        study=STUDY,
+    shell:
+        "python -m pipeline.cli pack --study {resources.study} --dataset {wildcards.dataset}"
+        " --workers {threads} > {log} 2>&1"
 
 
 if study.pretrained_file() is not None:

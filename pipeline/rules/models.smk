@@ -33,7 +33,7 @@ rule train:
 rule robustness:
     input:
         checkpoint=CELL / "model.safetensors",
-        data=lambda wildcards: layout.dataset_files(study, CELLS[wildcards.cell].dataset),
+        data=lambda wildcards: loaded_files(CELLS[wildcards.cell].dataset),
         code=LEARNING_CODE + code("corruptions/*.py", "pipeline/steps/evaluate_robustness.py"),
     output:
         CELL / "robustness/metrics.json",

@@ -9,12 +9,13 @@ rule score_references:
                 wildcards.dataset,
                 GENERALISATION.get(wildcards.dataset, wildcards.dataset),
             }
-            for path in layout.dataset_files(study, dataset)
+            for path in loaded_files(dataset)
         ],
         code=code(
             "endoarss/metrics/*.py",
             "pipeline/measure.py",
             "pipeline/images.py",
+            "pipeline/datasets/arrays.py",
             "pipeline/datasets/load.py",
             "pipeline/steps/evaluate_references.py",
         ),
@@ -61,11 +62,72 @@ rule collect_results:
         "python -m pipeline.cli collect --study {resources.study} > {log} 2>&1"
 
 
+rule draw_datasets:
+    input:
+        data=data_of_study,
+        code=code(
+            "reports/figures.py",
+            "reports/dataset_figures.py",
+            "pipeline/marks.py",
+            "pipeline/images.py",
+            "pipeline/steps/draw_datasets.py",
+        ),
+    output:
+        layout.dataset_figures(study),
+    log:
+        LOGS / "draw_datasets.log",
+    benchmark:
+        BENCHMARKS / "draw_datasets.tsv"
+    conda:
+        CONDA
+    resources:
+        study=STUDY,
+    shell:
+        "python -m pipeline.cli draw-datasets --study {resources.study} > {log} 2>&1"
+
+
+if study.leakage_datasets():
+
+    rule draw_leakage:
+        input:
+            data=[path for dataset in study.leakage_datasets() for path in loaded_files(dataset)],
+            code=code(
+                "reports/figures.py",
+                "reports/dataset_figures.py",
+                "pipeline/marks.py",
+                "pipeline/datasets/leakage.py",
+                "pipeline/datasets/load.py",
+                "pipeline/steps/draw_datasets.py",
+            ),
+        output:
+            layout.similarity_file(study),
+            layout.leakage_figures(study),
+        log:
+            LOGS / "draw_leakage.log",
+        benchmark:
+            BENCHMARKS / "draw_leakage.tsv"
+        conda:
+            CONDA
+        resources:
+            study=STUDY,
+        params:
+            input_size=study.settings["input_size"],
+        shell:
+            "python -m pipeline.cli draw-leakage --study {resources.study} > {log} 2>&1"
+
+
 rule make_tables:
     input:
         layout.results_file(study),
+        similarity=[layout.similarity_file(study)] if study.leakage_datasets() else [],
         data=data_of_study,
-        code=code("reports/*.py", "pipeline/steps/make_report.py", "corruptions/catalogue.py"),
+        code=code(
+            "reports/*.py",
+            "reports/published/*",
+            "pipeline/marks.py",
+            "pipeline/steps/make_report.py",
+            "corruptions/catalogue.py",
+        ),
     output:
         layout.table_files(study),
     log:
@@ -86,7 +148,7 @@ if study.segments():
         input:
             layout.results_file(study),
             cells=[study.cell_folder(cell) / "eval" for cell in study.cells()],
-            data=data_of_study,
+            data=[path for dataset in REPORTED for path in loaded_files(dataset)],
             code=code(
                 "reports/*.py",
                 "pipeline/steps/make_report.py",
@@ -114,7 +176,7 @@ if study.robustness_cells():
     rule draw_severity:
         input:
             layout.results_file(study),
-            code=code("reports/*.py", "pipeline/steps/make_report.py"),
+            code=code("reports/*.py", "reports/published/*", "pipeline/marks.py", "pipeline/steps/make_report.py"),
         output:
             study.results / "figures/fig6_severity.png",
             study.results / "figures/fig6_severity.pdf",
@@ -136,7 +198,14 @@ rule make_page:
         layout.figure_files(study),
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
         data=data_of_study,
-        code=code("reports/*.py", "reports/*.jinja", "pipeline/steps/make_report.py"),
+        code=code(
+            "reports/*.py",
+            "reports/published/*",
+            "pipeline/marks.py",
+            "reports/*.jinja",
+            "pipeline/steps/make_report.py",
+        ),
+        similarity=[layout.similarity_file(study)] if study.leakage_datasets() else [],
     output:
         layout.report_file(study),
     log:

@@ -2,7 +2,7 @@
 
     **/instrument_dataset_N/left_frames/frameNNN.png
     .../instrument_dataset_N/ground_truth/<Instrument>_labels/frameNNN.png          training part: parts, by instrument
-    .../instrument_dataset_N/{TypeSegmentation,PartsSegmentation}/frameNNN.png      test part, published apart
+    .../instrument_dataset_N/[gt/]{TypeSegmentation,PartsSegmentation}/frameNNN.png   test part, published apart
     .../<any>/left_frames + ground_truth_merged_parts/frameNNN.png                  parts of all instruments in one
 
 Parts are coded 10 shaft, 20 wrist, 30 clasper, 40 other. The pictures are 1920x1080 with a dark border.
@@ -10,6 +10,7 @@ Parts are coded 10 shaft, 20 wrist, 30 clasper, 40 other. The pictures are 1920x
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,50 +63,82 @@ class Frame2017:
     types: Path | None = None
     parts: Path | None = None
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file of the frame."""
+        given = (self.image, self.types, self.parts, *(path for paths in self.by_instrument.values() for path in paths))
+        return tuple(path for path in given if path is not None)
 
-def read_tree(root: Path) -> dict[tuple[str, int], Frame2017]:
+
+@dataclass(frozen=True)
+class Tree2017:
+    """A read tree: frames by (sequence name, number), and the masks that no frame belongs to."""
+
+    frames: dict[tuple[str, int], Frame2017]
+    loose: tuple[Path, ...] = ()
+
+
+def read_tree(root: Path) -> Tree2017:
     """List what a raw tree holds, without decoding a picture.
 
     Raises:
-        InputError: if there is no left_frames folder, or a folder of instrument labels has an unknown name.
+        InputError: if there is no left_frames folder, a frame is there twice, or a folder of instrument labels has an unknown
+            name.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder. EndoVis 2017 is expected here; ask for it at {WHERE_TO_ASK}.")
     frames: dict[tuple[str, int], Frame2017] = {}
-    for folder in sorted(root.rglob("left_frames")):
-        sequence = folder.parent.name
-        if "__MACOSX" in folder.parts or "VQ" in str(folder.relative_to(root)):
-            continue
-        for image in sorted(folder.glob("frame*.png")):
-            frame = Frame2017(sequence, _frame_number(image), image)
-            merged = folder.parent / "ground_truth_merged_parts" / image.name
-            if merged.is_file():
-                frame.parts = merged
-            other = frames.setdefault((sequence, frame.number), frame)
-            if other is not frame:
-                raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every part once.")
+    truths: list[tuple[str, Path]] = []
+    for name, folders, _ in os.walk(root):
+        path = Path(name)
+        # The VQLA edition has a left_frames of its own, of smaller JPEGs.
+        folders[:] = sorted(f for f in folders if f != "__MACOSX" and not re.match(r"EndoVis-\d+-VQ", f))
+        if path.name == "left_frames":
+            for image in _frame_files(path):
+                frame = Frame2017(path.parent.name, _frame_number(image), image)
+                other = frames.setdefault((frame.sequence, frame.number), frame)
+                if other is not frame:
+                    raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every part once.")
+        elif path.name in _TRUTHS:
+            owner = path.parent if path.parent.name != "gt" else path.parent.parent
+            truths.append((owner.name, path))
+        if path.name in ("left_frames", "right_frames", *_TRUTHS):
+            folders[:] = []
     if not frames:
         raise InputError(
             f"{root}: no left_frames/frame*.png below it. Expected the folders of EndoVis 2017 "
             f"(instrument_dataset_1/left_frames/frame000.png); ask for them at {WHERE_TO_ASK}."
         )
-    for folder in sorted(root.rglob("ground_truth")):
-        for labels in sorted(path for path in folder.iterdir() if path.is_dir()):
-            type_id = _type_of_folder(labels)
-            for path in sorted(labels.glob("frame*.png")):
-                owner = frames.get((folder.parent.name, _frame_number(path)))
-                if owner is not None:
-                    owner.by_instrument.setdefault(type_id, []).append(path)
-    for kind in ("TypeSegmentation", "PartsSegmentation"):
-        for folder in sorted(root.rglob(kind)):
-            sequence = folder.parent.name if folder.parent.name != "gt" else folder.parent.parent.name
-            for path in sorted(folder.glob("*.png")):
-                owner = frames.get((sequence, _frame_number(path)))
-                if owner is not None and kind == "TypeSegmentation":
-                    owner.types = path
-                elif owner is not None:
-                    owner.parts = path
-    return frames
+    loose = [path for sequence, folder in sorted(truths) for path in _add_truth(frames, sequence, folder)]
+    return Tree2017(dict(sorted(frames.items())), tuple(loose))
+
+
+_TRUTHS = ("ground_truth", "TypeSegmentation", "PartsSegmentation", "ground_truth_merged_parts")
+
+
+def _add_truth(frames: dict[tuple[str, int], Frame2017], sequence: str, folder: Path) -> list[Path]:
+    """Give the frames of a sequence the masks of a folder; those that belong to none are returned."""
+    loose = []
+    if folder.name == "ground_truth":
+        labels = sorted(path for path in folder.iterdir() if path.is_dir())
+        masks = [(path, _type_of_folder(labels_of)) for labels_of in labels for path in _frame_files(labels_of)]
+    else:
+        masks = [(path, 0) for path in _frame_files(folder)]
+    for path, type_id in masks:
+        frame = frames.get((sequence, _frame_number(path)))
+        if frame is None:
+            loose.append(path)
+        elif folder.name == "ground_truth":
+            frame.by_instrument.setdefault(type_id, []).append(path)
+        elif folder.name == "TypeSegmentation":
+            frame.types = path
+        else:
+            frame.parts = path
+    return loose
+
+
+def _frame_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.png") if not path.name.startswith("."))
 
 
 def crop_window(height: int, width: int) -> tuple[int, int, int, int]:
@@ -125,6 +158,14 @@ def crop(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels[top:bottom, left:right]
 
 
+def check_typed(frame: Frame2017) -> None:
+    """Raise InputError unless a frame has type ground truth."""
+    if frame.types is None and not frame.by_instrument:
+        raise InputError(
+            f"{frame.image}: no type ground truth (ground_truth/*_labels or TypeSegmentation) of it. Ask for it at {WHERE_TO_ASK}."
+        )
+
+
 def type_mask(frame: Frame2017) -> NDArray[np.uint8]:
     """Instrument types of a frame, uncropped: uint8 (H, W) with the challenge's ids 1 to 7.
 
@@ -136,8 +177,7 @@ def type_mask(frame: Frame2017) -> NDArray[np.uint8]:
         if mask.max(initial=0) > 7:
             raise InputError(f"{frame.types}: value {mask.max()}; expected the type ids 0 to 7.")
         return mask
-    if not frame.by_instrument:
-        raise InputError(f"{frame.image}: no type ground truth (ground_truth/*_labels or TypeSegmentation) beside it.")
+    check_typed(frame)
     masks = [(type_id, path, read_ids(path)) for type_id, paths in frame.by_instrument.items() for path in paths]
     types = np.zeros_like(masks[0][2])
     for type_id, path, parts in masks:
@@ -171,7 +211,7 @@ def parts_mask(frame: Frame2017) -> NDArray[np.uint8]:
 
 
 def _frame_number(path: Path) -> int:
-    digits = re.search(r"(\d+)$", path.stem)
+    digits = re.search(r"(\d{1,6})$", path.stem)
     if digits is None:
         raise InputError(f"{path}: expected a name like frame000.png.")
     return int(digits[1])

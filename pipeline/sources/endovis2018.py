@@ -1,194 +1,368 @@
-"""Reader of raw EndoVis 2018: the four releases and the instrument types annotated on the same frames.
+"""Reader of raw EndoVis 2018: the four releases, and the instrument types annotated on the same frames (ISINet).
 
-    <release>/seq_N/{left_frames,labels}/frameNNN.png      frames and official colour labels
-    <release>/labels.json                                  colours; each release lists its own classes alone
-    <release>/seq_N/instrument_labels_2017/frameNNN_class{C}_inst{I}.png   types (also `instrument_labels/`)
+    <release>/seq_N/{left_frames,labels}/frameNNN.png       frames and official colour labels
+    <release>/labels.json                                   colours; each release lists its own classes alone
+    <release>/seq_N/instrument_labels_2017/frameNNN_class{C}_inst{I}.png     types, raw (also `instrument_labels/`)
+    {train,val}/{images,annotations}/seqN_frameNNN.png      types, built: a frame and its mask of type ids
 
-A wrapper folder may stand doubled and `__MACOSX` may lie about. Suction and ultrasound probe come from the colour labels.
+A wrapper folder may stand doubled and `__MACOSX` may lie about. Ultrasound probe and suction come from the colour labels. The
+three sets of types may come in different id schemes; of each frame the first set counts that has it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.images import check_same_size, read_channels, read_ids
+from pipeline.files import read_text
+from pipeline.images import check_same_size, read_colours, read_ids
 
 TYPES_FROM = "https://github.com/BCV-Uniandes/ISINet"
 WHERE_TO_ASK = "https://endovissub2018-roboticscenesegmentation.grand-challenge.org (register, then Downloads)"
+
+# Labelled frames: 15 sequences (there is no seq_8) of 149.
+SEQUENCES = (*range(1, 8), *range(9, 17))
+FRAMES_A_SEQUENCE = 149
 
 # Native type ids of 2018: 1 Bipolar Forceps, 2 Prograsp Forceps, 3 Large Needle Driver, 4 Monopolar Curved Scissors,
 # 5 Ultrasound Probe, 6 Suction Instrument, 7 Clip Applier.
 NATIVE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 7}
 COMPATIBLE_2017 = {1: 1, 2: 2, 3: 3, 6: 4, 7: 5, 8: 6, 9: 7}
 SCHEMES = {"native2018": NATIVE, "compatible2017": COMPATIBLE_2017}
+RAW_SETS = ("instrument_labels_2017", "instrument_labels")
+BUILT_SET = "annotations"
 _FROM_COLOUR = {"ultrasound-probe": 5, "suction-instrument": 6}
-_TYPE_FOLDERS = ("instrument_labels_2017", "instrument_labels")
-_MASK_NAME = re.compile(r"(?P<frame>frame\d+)_class(?P<type>\d+)_inst\d+\.png")
+_MASK_NAME = re.compile(r"(?P<frame>frame\d{1,6})_class(?P<type>\d{1,3})_inst\d{1,6}\.png")
+_BUILT_NAME = re.compile(r"seq_?(?P<sequence>\d{1,4})_frame(?P<frame>\d{1,6})\.png")
+_UNKNOWN = 255
+
+Rgb = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Frame2018:
-    """One labelled frame: its sequence (1 to 16), number, files, and (type id as written, file) of each instrument.
+    """One frame: its sequence (1 to 16), number, picture, and what is annotated on it.
 
-    `instruments` is None where the sequence has no folder of instrument types at all.
+    label: the official colour label, None where there is none. types: the set its types come from, None where its sequence
+    has no set at all. masks: (type id as written, file) of each instrument of a raw set. annotation: the mask of a built set.
     """
 
     sequence: int
     number: int
     image: Path
-    label: Path
-    instruments: tuple[tuple[int, Path], ...] | None
+    label: Path | None
+    types: str | None = None
+    masks: tuple[tuple[int, Path], ...] = ()
+    annotation: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that the frame is read from."""
+        given = (self.image, self.label, self.annotation, *(path for _, path in self.masks))
+        return tuple(path for path in given if path is not None)
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """The id scheme of one set of types, and what told it."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Tree2018:
-    """A read tree: its frames by (sequence, number), the union of the label colours, and the id scheme of the types."""
+    """A read tree: frames by (sequence, number), the union of the label colours, the id scheme of each set of types.
+
+    loose: masks and labels that no frame belongs to.
+    """
 
     root: Path
     frames: dict[tuple[int, int], Frame2018]
-    colours: dict[str, tuple[int, int, int]]
-    scheme: str
+    colours: dict[str, Rgb]
+    schemes: dict[str, Scheme]
+    loose: tuple[Path, ...] = ()
+
+    def without_frames(self) -> Tree2018:
+        """What reading one frame needs of the tree: small enough to be sent to another process with every frame."""
+        return replace(self, frames={}, loose=())
+
+
+@dataclass
+class _Listing:
+    """The folders of a tree that matter."""
+
+    sequences: list[Path] = field(default_factory=list)
+    built: list[Path] = field(default_factory=list)
+    label_lists: list[Path] = field(default_factory=list)
 
 
 def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
-    """List what a raw tree holds, without decoding a picture.
+    """List what a raw tree holds. Pictures are not decoded, but for masks of a built set until its id scheme is told.
 
     Args:
-        root: the folder that holds the releases.
-        scheme: "native2018", "compatible2017", or "detect".
+        root: the folder that holds the releases, the built types, or both.
+        scheme: "detect", or "native2018" or "compatible2017" for a set whose ids fit both.
 
     Raises:
-        InputError: if there is no sequence, a label or every type mask is missing, or the id scheme cannot be told.
+        InputError: if there is no frame or no type at all, a frame is there twice, or an id scheme cannot be told.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder. EndoVis 2018 is expected here; ask for it at {WHERE_TO_ASK}.")
-    # The challenge's test_data has the same folder names but is no part of the releases.
-    folders = [
-        folder
-        for folder in sorted(root.rglob("seq_*/left_frames"))
-        if not {"__MACOSX", "test_data"} & set(folder.relative_to(root).parts)
-    ]
-    if not folders:
+    listing = _list_folders(root)
+    frames: dict[tuple[int, int], Frame2018] = {}
+    loose: list[Path] = []
+    for folder in listing.sequences:
+        for frame in _read_sequence(folder, loose):
+            other = frames.setdefault((frame.sequence, frame.number), frame)
+            if other is not frame:
+                raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every release once.")
+    _add_built(frames, listing.built, loose)
+    if not frames:
         raise InputError(
             f"{root}: no seq_*/left_frames below it. Expected the releases of EndoVis 2018 "
             f"(miccai_challenge_2018_release_1/seq_1/left_frames/frame000.png); ask for them at {WHERE_TO_ASK}."
         )
-    frames: dict[tuple[int, int], Frame2018] = {}
-    type_folder = _choose_type_folder([folder.parent for folder in folders])
-    for folder in folders:
-        for frame in _read_sequence(folder.parent, type_folder):
-            other = frames.setdefault((frame.sequence, frame.number), frame)
-            if other is not frame:
-                raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every release once.")
-    written = {type_id for frame in frames.values() for type_id, _ in frame.instruments or ()}
-    if not written:
+    if not any(frame.masks or frame.annotation for frame in frames.values()):
         raise InputError(
             f"{root}: no instrument type mask in any sequence. Expected those of BCV-Uniandes (ISINet) beside the frames, "
-            f"seq_1/{_TYPE_FOLDERS[0]}/frame000_class1_inst0.png; ask for them at {TYPES_FROM}."
+            f"seq_1/{RAW_SETS[0]}/frame000_class1_inst0.png; ask for them at {TYPES_FROM}."
         )
-    return Tree2018(root, frames, _read_colours(root), _settle_scheme(root, scheme, written))
+    schemes = {name: settle_scheme(root, name, scheme, ids) for name, ids in _written_ids(frames)}
+    colours = read_label_lists(listing.label_lists)
+    if not colours and any(frame.label for frame in frames.values()):
+        raise InputError(f"{root}: no labels.json in any release; it names the colours of the official labels.")
+    return Tree2018(root, dict(sorted(frames.items())), colours, schemes, tuple(loose))
+
+
+def check_annotated(frame: Frame2018) -> None:
+    """Raise InputError unless a frame has instrument types and, where they are raw, an official label."""
+    if frame.types is None:
+        raise InputError(
+            f"{frame.image.parents[1]}: no folder {' or '.join(RAW_SETS)}. Expected the instrument types of BCV-Uniandes "
+            f"(ISINet) beside the frames, {RAW_SETS[0]}/{frame.image.stem}_class1_inst0.png; ask for them at {TYPES_FROM}."
+        )
+    if frame.label is None and frame.annotation is None:
+        raise InputError(
+            f"{frame.image.parents[1] / 'labels' / frame.image.name}: missing. Expected the official label of {frame.image}; "
+            f"get it at {WHERE_TO_ASK}."
+        )
 
 
 def type_mask(tree: Tree2018, frame: Frame2018) -> NDArray[np.uint8]:
     """Instrument types of a frame as native 2018 ids: uint8 (H, W), 0 where none is.
 
     Raises:
-        InputError: if a label cannot be read, differs in size, or holds a type id outside the scheme.
+        InputError: if the frame has no types or no label, a file cannot be read or differs in size, a colour is in no label
+            list, or a type id is outside the scheme.
     """
-    if frame.instruments is None:
-        raise InputError(
-            f"{frame.image.parents[1]}: no folder {' or '.join(_TYPE_FOLDERS)}. Expected the instrument types of BCV-Uniandes "
-            f"(ISINet) beside the frames, {_TYPE_FOLDERS[0]}/{frame.image.stem}_class1_inst0.png; ask for them at {TYPES_FROM}."
-        )
-    label = read_channels(frame.label)
-    if label.ndim != 3:
-        raise InputError(f"{frame.label}: a grey picture; expected official colour labels (RGB or RGBA).")
-    mask = np.zeros(label.shape[:2], np.uint8)
-    for name, type_id in _FROM_COLOUR.items():
-        if name in tree.colours:
-            mask[(label[..., :3] == tree.colours[name]).all(axis=2)] = type_id
-    ids = SCHEMES[tree.scheme]
-    for written, path in frame.instruments:
-        if written not in ids:
-            raise InputError(
-                f"{path}: type id {written}; the id scheme {tree.scheme} knows {', '.join(map(str, ids))}."
-            )
-        instrument = read_ids(path)
-        check_same_size(label, instrument, frame.label, path)
-        mask[instrument > 0] = ids[written]
+    check_annotated(frame)
+    assert frame.types is not None
+    scheme = tree.schemes[frame.types]
+    instruments: list[tuple[NDArray[np.uint8], Path, int | None]]
+    instruments = [(read_ids(path), path, written) for written, path in frame.masks]
+    if frame.annotation is not None:
+        instruments.append((read_ids(frame.annotation), frame.annotation, None))
+    if frame.label is not None:
+        mask, first = _types_from_colours(tree, frame.label), frame.label
+    else:
+        mask, first = np.zeros_like(instruments[0][0]), instruments[0][1]
+    for values, path, written in instruments:
+        check_same_size(mask, values, first, path)
+        there = values > 0
+        mask[there] = _native_ids(values[there] if written is None else np.array([written]), scheme.name, path)
     return mask
 
 
-def _choose_type_folder(sequences: Sequence[Path]) -> str:
-    """The one name of type folders in the tree: the two hold ids of different schemes and must not be mixed."""
-    found = [name for name in _TYPE_FOLDERS if any((sequence / name).is_dir() for sequence in sequences)]
-    return found[0] if found else _TYPE_FOLDERS[0]
+def _native_ids(written: NDArray[Any], scheme: str, path: Path) -> NDArray[np.uint8]:
+    ids = SCHEMES[scheme]
+    table = np.full(1000, _UNKNOWN, np.uint8)
+    table[list(ids)] = list(ids.values())
+    native = table[written]
+    if (native == _UNKNOWN).any():
+        raise InputError(
+            f"{path}: type id {written[native == _UNKNOWN][0]}; the id scheme {scheme} knows {', '.join(map(str, ids))}."
+        )
+    return native
 
 
-def _read_sequence(folder: Path, type_folder: str) -> list[Frame2018]:
-    number = re.fullmatch(r"seq_(\d+)", folder.name)
+def _types_from_colours(tree: Tree2018, path: Path) -> NDArray[np.uint8]:
+    label = read_colours(path).astype(np.uint32)
+    codes = (label[..., 0] << 16) | (label[..., 1] << 8) | label[..., 2]
+    mask = _colour_table(tuple(sorted(tree.colours.items())))[codes]
+    unknown = mask == _UNKNOWN
+    if unknown.any():
+        row, column = np.argwhere(unknown)[0]
+        raise InputError(
+            f"{path}: the colour {tuple(label[row, column].tolist())} at row {row}, column {column} is in no label list; "
+            f"known: {', '.join(f'{name} {rgb}' for name, rgb in sorted(tree.colours.items()))}."
+        )
+    return mask
+
+
+@lru_cache(maxsize=2)
+def _colour_table(colours: tuple[tuple[str, Rgb], ...]) -> NDArray[np.uint8]:
+    """Type id by colour as one number: 0 for what is no instrument of its own, `_UNKNOWN` for what no list names."""
+    table = np.full(1 << 24, _UNKNOWN, np.uint8)
+    for name, (red, green, blue) in colours:
+        table[(red << 16) | (green << 8) | blue] = _FROM_COLOUR.get(name, 0)
+    return table
+
+
+def _list_folders(root: Path) -> _Listing:
+    found = _Listing()
+    for name, folders, files in os.walk(root):
+        # The challenge's test_data has the same folder names but is no part of the releases; its label list is one more.
+        folders[:] = sorted(folder for folder in folders if folder != "__MACOSX")
+        path = Path(name)
+        inside_test_data = "test_data" in path.relative_to(root).parts
+        if "labels.json" in files:
+            found.label_lists.append(path / "labels.json")
+        if "left_frames" in folders and path.name.startswith("seq_") and not inside_test_data:
+            found.sequences.append(path)
+            folders[:] = []
+        elif BUILT_SET in folders and path.name in ("train", "val") and not inside_test_data:
+            found.built.append(path)
+            folders[:] = []
+    found.label_lists.sort()
+    return found
+
+
+def _pictures(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
+def _read_sequence(folder: Path, loose: list[Path]) -> Iterator[Frame2018]:
+    number = re.fullmatch(r"seq_(\d{1,4})", folder.name)
     if number is None:
         raise InputError(f"{folder}: expected a folder name like seq_1.")
-    types: dict[str, list[tuple[int, Path]]] = {}
-    for path in sorted((folder / type_folder).glob("*.png")):
-        if path.name.startswith("."):
-            continue
+    types = next((name for name in RAW_SETS if (folder / name).is_dir()), None)
+    masks: dict[str, list[tuple[int, Path]]] = {}
+    for path in _pictures(folder / types, "*.png") if types else ():
         match = _MASK_NAME.fullmatch(path.name)
         if match is None:
             raise InputError(f"{path}: expected a name like frame000_class1_inst0.png.")
-        types.setdefault(match["frame"], []).append((int(match["type"]), path))
-    typed = (folder / type_folder).is_dir()
-    frames = []
-    for image in sorted((folder / "left_frames").glob("frame*.png")):
-        label = folder / "labels" / image.name
-        if not label.is_file():
-            raise InputError(f"{label}: missing. Expected the official label of {image}; get it at {WHERE_TO_ASK}.")
-        stem = image.stem
-        instruments = tuple(types.get(stem, ())) if typed else None
-        frames.append(Frame2018(int(number[1]), int(stem.removeprefix("frame")), image, label, instruments))
-    return frames
+        masks.setdefault(match["frame"], []).append((int(match["type"]), path))
+    labels = {path.name: path for path in _pictures(folder / "labels", "frame*.png")}
+    for image in _pictures(folder / "left_frames", "frame*.png"):
+        digits = re.fullmatch(r"frame(\d{1,6})", image.stem)
+        if digits is None:
+            raise InputError(f"{image}: expected a name like frame000.png.")
+        own = tuple(masks.pop(image.stem, ()))
+        yield Frame2018(int(number[1]), int(digits[1]), image, labels.pop(image.name, None), types, own)
+    loose += [path for left in masks.values() for _, path in left] + list(labels.values())
 
 
-def _read_colours(root: Path) -> dict[str, tuple[int, int, int]]:
-    colours: dict[str, tuple[int, int, int]] = {}
-    for path in sorted(root.rglob("labels.json")):
-        if "__MACOSX" in path.parts:
-            continue
+def _add_built(frames: dict[tuple[int, int], Frame2018], folders: Iterable[Path], loose: list[Path]) -> None:
+    """Give frames without raw types those of the built set, and take its pictures where a release is absent."""
+    taken: dict[tuple[int, int], Path] = {}
+    for folder in folders:
+        for path in _pictures(folder / BUILT_SET, "*.png"):
+            match = _BUILT_NAME.fullmatch(path.name)
+            if match is None:
+                raise InputError(f"{path}: expected a name like seq1_frame000.png.")
+            key = int(match["sequence"]), int(match["frame"])
+            if key in taken:
+                raise InputError(f"{path}: the same frame as {taken[key]}. Expected every frame once.")
+            taken[key] = path
+            frame, image = frames.get(key), folder / "images" / path.name
+            if frame is not None and frame.types is None:
+                frames[key] = replace(frame, types=BUILT_SET, annotation=path)
+            elif frame is None and image.is_file():
+                frames[key] = Frame2018(*key, image, None, BUILT_SET, annotation=path)
+            elif frame is None:
+                loose.append(path)
+
+
+def read_label_lists(paths: Iterable[Path]) -> dict[str, Rgb]:
+    """The union of several labels.json: colour by name.
+
+    Raises:
+        InputError: if a file is no label list, or two lists give one name different colours.
+    """
+    colours: dict[str, Rgb] = {}
+    for path in paths:
         try:
-            listed = json.loads(path.read_text(encoding="utf-8"))
-            entries: Sequence[dict] = listed["classes"] if isinstance(listed, dict) else listed
+            listed = json.loads(read_text(path, 1 << 20))
+            entries = listed["classes"] if isinstance(listed, dict) else listed
             for entry in entries:
-                red, green, blue = entry["color"][:3]
-                colours[str(entry["name"])] = (int(red), int(green), int(blue))
-        except (ValueError, KeyError, TypeError) as error:
+                red, green, blue = (int(value) for value in entry["color"][:3])
+                if not all(0 <= value <= 255 for value in (red, green, blue)):
+                    raise ValueError(f"colour {entry['color']}")
+                name = str(entry["name"])
+                if colours.setdefault(name, (red, green, blue)) != (red, green, blue):
+                    raise InputError(f"{path}: {name} is {(red, green, blue)}, in another list {colours[name]}.")
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
             raise InputError(
                 f"{path}: not a label list ({type(error).__name__}: {error}). Expected a JSON list of "
                 '{"name": ..., "color": [r, g, b], "classid": ...}.'
             ) from None
-    if not colours:
-        raise InputError(f"{root}: no labels.json in any release; it names the colours of the official labels.")
     return colours
 
 
-def _settle_scheme(root: Path, scheme: str, written: set[int]) -> str:
-    if scheme in SCHEMES:
-        return scheme
-    if scheme != "detect":
+def _written_ids(frames: dict[tuple[int, int], Frame2018]) -> Iterator[tuple[str, set[int]]]:
+    """The type ids written in each set. Of a built set pictures are read, sequences taking turns, until an id decides."""
+    for name in RAW_SETS:
+        ids = {written for frame in frames.values() if frame.types == name for written, _ in frame.masks}
+        if any(frame.types == name for frame in frames.values()):
+            yield name, ids
+    built = [frame for frame in frames.values() if frame.annotation is not None]
+    if built:
+        ids = set()
+        for frame in sorted(built, key=lambda frame: (frame.number, frame.sequence)):
+            assert frame.annotation is not None
+            ids |= set(np.flatnonzero(np.bincount(read_ids(frame.annotation).ravel(), minlength=1)).tolist()) - {0}
+            if ids & {4, 5, 8, 9}:
+                break
+        yield BUILT_SET, ids
+
+
+def settle_scheme(root: Path, set_name: str, scheme: str, written: set[int]) -> Scheme:
+    """The id scheme of a set from the ids written in it; `scheme` decides where they fit both.
+
+    Raises:
+        InputError: if the ids fit both schemes and none is given, fit neither, or contradict the one given.
+    """
+    if scheme not in (*SCHEMES, "detect"):
         raise InputError(f"id scheme {scheme!r}: expected detect, {' or '.join(SCHEMES)}.")
-    if written & {8, 9} or (not written & {4, 5} and 6 in written):
-        return "compatible2017"
-    if written & {4, 5} and not written & {8, 9}:
-        return "native2018"
+    shown = f"{set_name}: ids {', '.join(map(str, sorted(written))) or 'none'}"
+    native, compatible = written & {4, 5}, written & {8, 9}
+    detected = ""
+    if native and compatible:
+        raise InputError(
+            f"{root}, {shown}: 4 or 5 stand for native2018, 8 or 9 for compatible2017; one set cannot be both. "
+            "Expected the masks of one annotation."
+        )
+    if native:
+        detected, why = "native2018", f"{sorted(native)} occur, which compatible2017 does not have"
+    elif compatible:
+        detected, why = "compatible2017", f"{sorted(compatible)} occur, which native2018 does not have"
+    elif 6 in written and scheme == "detect":
+        detected, why = "compatible2017", "6 occurs and 4 and 5 are absent across the set"
+    if detected:
+        if scheme not in ("detect", detected):
+            raise InputError(
+                f"{root}, {shown}: the study says endovis2018_scheme: {scheme}, but {why}; so it is {detected}."
+            )
+        return Scheme(detected, f"{shown}; {why}")
+    if scheme != "detect":
+        return Scheme(scheme, f"{shown}; the study says so")
+    if not written:
+        return Scheme("native2018", f"{shown}; nothing to tell")
     raise InputError(
-        f"{root}: the instrument type ids {sorted(written)} fit both schemes: native2018 (4 is the curved scissors, 6 "
-        "suction, 7 the clip applier) and compatible2017 (6 is the curved scissors, 7 the ultrasound probe). "
+        f"{root}, {set_name}: the instrument type ids {sorted(written)} fit both schemes: native2018 (4 is the curved scissors, "
+        "6 suction, 7 the clip applier) and compatible2017 (6 is the curved scissors, 7 the ultrasound probe). "
         "Say which in the study: raw: endovis2018_scheme."
     )

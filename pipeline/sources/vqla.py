@@ -1,22 +1,39 @@
-"""Reader of the question-answer texts of EndoVis-18-VQLA and EndoVis-17-VQLA.
+"""Reader of the annotations of EndoVis-18-VQLA and EndoVis-17-VQLA, their Extend editions, and the XML they come from.
 
-One question a line, `question|answer|x1, y1, x2, y2`; blank lines are ignored and the third field may be absent. Only the
-lines "What is the state of X?" are used: they say what each instrument does.
+Texts have one question a line, `question|answer|x1, y1, x2, y2`; blank lines are ignored and the third field may be absent.
+Only the lines "What is the state of X?" are used: they say what each instrument does. The Pascal-like XML says the same:
+`<objects><name>X</name><interaction>...</interaction><bndbox>...` for each instrument, and for the organ, which does nothing.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 from pipeline.datasets.activities import activity_of_action, normalise
 from pipeline.errors import InputError
+from pipeline.files import read_text
 
 WHERE_TO_ASK = "https://github.com/longbai1006/Surgical-VQLA (EndoVis-18-VQLA and EndoVis-17-VQLA)"
 
-_STATE = re.compile(r"What is the state of (?P<instrument>.+?)\s*\?", re.IGNORECASE)
-_FOLDERS_2018 = ("vqla/label", "vqla/Classification", "vqa/Classification")
+# Sequences of EndoVis 2018 by their part in the VQLA split, and how many frames are annotated in all.
+TEST_2018 = (1, 5, 16)
+FRAMES_2018, FRAMES_2017 = 1996, 97
+
+_MAX_BYTES = 1 << 20  # a frame's annotation has some hundred bytes
+_STATE = re.compile(r"What is the state of (?P<instrument>[^?]+?)\s*\?", re.IGNORECASE)
+_NUMBER = re.compile(r"\s*-?\d{1,6}(\.\d{1,6})?\s*")
+_TISSUES = ("kidney", "tissue")
+_FOLDERS = ("vqla/label", "vqla/Classification", "vqa/Classification", "xml")
+_NAME_2018 = re.compile(r"frame_?(?P<frame>\d{1,6})(_QA)?\.(txt|xml)")
+_NAME_2017 = re.compile(r"seq_?(?P<sequence>\d{1,4})_frame_?(?P<frame>\d{1,6})(_QA)?\.(txt|xml)")
+
+Key = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -28,80 +45,152 @@ class State:
 
 
 def read_states(path: Path) -> tuple[State, ...]:
-    """The instruments of one frame and what they do, in the order of the text.
+    """The instruments of one frame and what they do, in the order of the text or XML.
 
     Raises:
-        InputError: naming file and line, if a line is malformed or an action is unknown.
+        InputError: naming file and line or element, if one is malformed or an action is unknown.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a UTF-8 text ({error.reason} at byte {error.start}).") from None
+    text = read_text(path, _MAX_BYTES)
+    return _states_of_xml(path, text) if path.suffix == ".xml" else _states_of_text(path, text)
+
+
+def read_agreeing(paths: Iterable[Path]) -> tuple[State, ...]:
+    """The states of one frame that several annotations describe.
+
+    Raises:
+        InputError: as `read_states`, and if two of them differ.
+    """
+    first, *others = [(path, read_states(path)) for path in paths]
+    for path, states in others:
+        if Counter(states) != Counter(first[1]):
+            raise InputError(
+                f"{path}: {_shown(states)}; {first[0]} says {_shown(first[1])}. Expected one edition, or editions that agree."
+            )
+    return first[1]
+
+
+def _shown(states: Iterable[State]) -> str:
+    return ", ".join(f"{state.instrument} {state.action}" for state in states) or "nothing acts"
+
+
+def _states_of_text(path: Path, text: str) -> tuple[State, ...]:
     states = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
+        shown = repr(line.strip()[:80])
         fields = [field.strip() for field in line.split("|")]
         if len(fields) not in (2, 3) or not fields[0] or not fields[1]:
             raise InputError(
-                f"{path}, line {number}: found {line.strip()!r}; expected question|answer or question|answer|x1, y1, x2, y2."
+                f"{path}, line {number}: found {shown}; expected question|answer or question|answer|x1, y1, x2, y2."
             )
         if len(fields) == 3 and fields[2]:
-            _check_box(path, number, fields[2])
+            _check_box(f"{path}, line {number}", fields[2].split(","))
         match = _STATE.fullmatch(fields[0])
         if match is None and fields[0].lower().startswith("what is the state of"):
-            raise InputError(f"{path}, line {number}: found {fields[0]!r}; expected 'What is the state of X?'.")
+            raise InputError(f"{path}, line {number}: found {fields[0][:80]!r}; expected 'What is the state of X?'.")
         if match:
-            try:
-                activity_of_action(fields[1])
-            except InputError as error:
-                raise InputError(f"{path}, line {number}: {error}") from None
-            states.append(State(normalise(match["instrument"]), normalise(fields[1])))
+            states.append(_state(f"{path}, line {number}", match["instrument"], fields[1]))
     return tuple(states)
 
 
-def _check_box(path: Path, number: int, text: str) -> None:
-    numbers = text.split(",")
-    if len(numbers) != 4 or not all(re.fullmatch(r"\s*-?\d+(\.\d+)?\s*", part) for part in numbers):
-        raise InputError(f"{path}, line {number}: found the box {text!r}; expected four numbers x1, y1, x2, y2.")
+def _states_of_xml(path: Path, text: str) -> tuple[State, ...]:
+    # Entities are how an XML of some bytes fills the memory; annotations have none.
+    if "<!" in text.replace("<!--", ""):
+        raise InputError(f"{path}: holds a DOCTYPE or an entity; expected plain elements.")
+    try:
+        tree = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not XML ({error}). Expected <annotation> with <objects>.") from None
+    states = []
+    for number, element in enumerate([*tree.iter("objects"), *tree.iter("object")], start=1):
+        where = f"{path}, object {number}"
+        name, action = (element.findtext(tag, "").strip() for tag in ("name", "interaction"))
+        if not name:
+            raise InputError(f"{where}: no <name>; expected <name>, <interaction> and <bndbox>.")
+        if normalise(name) in _TISSUES:
+            continue
+        if not action:
+            raise InputError(f"{where}: {name} has no <interaction>; expected what it does.")
+        box = element.find("bndbox")
+        if box is not None:
+            _check_box(where, [box.findtext(tag, "") for tag in ("xmin", "ymin", "xmax", "ymax")])
+        states.append(_state(where, name, action))
+    return tuple(states)
 
 
-def find_2018(root: Path) -> dict[tuple[int, int], Path]:
-    """Texts of EndoVis-18-VQLA below `root` by (sequence, frame number).
+def _state(where: str, instrument: str, action: str) -> State:
+    try:
+        activity_of_action(action)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    return State(normalise(instrument), normalise(action))
+
+
+def _check_box(where: str, numbers: list[str]) -> None:
+    if len(numbers) != 4 or not all(_NUMBER.fullmatch(part) for part in numbers):
+        raise InputError(
+            f"{where}: found the box {', '.join(part.strip()[:20] for part in numbers[:8])!r}; expected four numbers x1, y1, x2, y2."
+        )
+
+
+def find_2018(root: Path) -> dict[Key, tuple[Path, ...]]:
+    """Annotations of EndoVis 2018 frames below `root` by (sequence, frame number); of one frame a text, or else its XML.
+
+    Texts lie in seq_N/{vqla/label,vqla/Classification,vqa/Classification}/frameNNN_QA.txt, XML in seq_N/xml/frameNNN.xml.
+    A frame that two editions annotate has a file of each.
 
     Raises:
         InputError: if there are none.
     """
-    found: dict[tuple[int, int], Path] = {}
-    for folder in _FOLDERS_2018:
-        for path in sorted(root.rglob(f"seq_*/{folder}/frame*_QA.txt")):
-            sequence = next(part for part in reversed(path.parts) if re.fullmatch(r"seq_\d+", part))
-            number = re.fullmatch(r"frame(\d+)_QA", path.stem)
-            if number is not None:
-                found.setdefault((int(sequence.removeprefix("seq_")), int(number[1])), path)
-    if not found:
-        raise InputError(
-            f"{root}: no EndoVis-18-VQLA text below it. Expected EndoVis-18-VQLA/seq_2/vqla/label/frame000_QA.txt; "
-            f"ask for it at {WHERE_TO_ASK}."
-        )
-    return found
+    found: dict[Key, list[Path]] = {}
+    for folder, inner in _annotation_folders(root):
+        sequence = re.fullmatch(r"seq_(\d{1,4})", folder.parts[-len(inner.split("/")) - 1])
+        for path in _files(folder) if sequence else ():
+            match = _NAME_2018.fullmatch(path.name)
+            if match and sequence:
+                found.setdefault((int(sequence[1]), int(match["frame"])), []).append(path)
+    return _settled(root, found, "EndoVis-18-VQLA", "EndoVis-18-VQLA/seq_2/vqla/label/frame000_QA.txt")
 
 
-def find_2017(root: Path) -> dict[tuple[int, int], Path]:
-    """Texts of EndoVis-17-VQLA below `root` by (sequence, frame number).
+def find_2017(root: Path) -> dict[Key, tuple[Path, ...]]:
+    """Annotations of EndoVis 2017 frames below `root` by (sequence, frame number).
+
+    Texts lie in {vqla/label,vqla/Classification}/seqN_frameNNN.txt, XML in xml/seqN_frameNNN.xml.
 
     Raises:
         InputError: if there are none.
     """
-    found: dict[tuple[int, int], Path] = {}
-    for folder in ("vqla/label", "vqla/Classification"):
-        for path in sorted(root.rglob(f"{folder}/seq*_frame*.txt")):
-            match = re.fullmatch(r"seq(\d+)_frame(\d+)(_QA)?", path.stem)
-            if match is not None:
-                found.setdefault((int(match[1]), int(match[2])), path)
+    found: dict[Key, list[Path]] = {}
+    for folder, _ in _annotation_folders(root):
+        for path in _files(folder):
+            match = _NAME_2017.fullmatch(path.name)
+            if match:
+                found.setdefault((int(match["sequence"]), int(match["frame"])), []).append(path)
+    return _settled(root, found, "EndoVis-17-VQLA", "EndoVis-17-VQLA/vqla/label/seq1_frame015.txt")
+
+
+def _annotation_folders(root: Path) -> list[tuple[Path, str]]:
+    found = []
+    for name, folders, _ in os.walk(root):
+        # Pictures and features are many and hold no annotation.
+        skipped = ("__MACOSX", "left_frames", "right_frames", "labels", "img_features", "instrument_labels_2017")
+        folders[:] = [folder for folder in folders if folder not in skipped]
+        for inner in _FOLDERS:
+            if Path(name).parts[-len(inner.split("/")) :] == tuple(inner.split("/")):
+                found.append((Path(name), inner))
+    return sorted(found)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in (".txt", ".xml"))
+
+
+def _settled(root: Path, found: dict[Key, list[Path]], title: str, example: str) -> dict[Key, tuple[Path, ...]]:
     if not found:
-        raise InputError(
-            f"{root}: no EndoVis-17-VQLA text below it. Expected EndoVis-17-VQLA/vqla/label/seq1_frame015.txt; "
-            f"ask for it at {WHERE_TO_ASK}."
-        )
-    return found
+        raise InputError(f"{root}: no {title} text below it. Expected {example}; ask for it at {WHERE_TO_ASK}.")
+    settled = {}
+    for key, paths in sorted(found.items()):
+        texts = tuple(path for path in paths if path.suffix == ".txt")
+        settled[key] = texts or tuple(paths)
+    return settled

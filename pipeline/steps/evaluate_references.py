@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from pipeline.datasets.kinds import GENERALISATION, KINDS
-from pipeline.datasets.load import load_part, read_manifest
+from pipeline.datasets.kinds import GENERALISATION
+from pipeline.datasets.load import load_part
+from pipeline.datasets.manifest import read_manifest
 from pipeline.files import write_json
 from pipeline.layout import reference_file
 from pipeline.measure import PROTOCOL, measure
@@ -19,7 +20,7 @@ def evaluate_references(study: Study, dataset: str) -> None:
 
     Majorities are those of the training part; a dataset without one takes that of the dataset its cells train on.
     """
-    labels = KINDS[dataset].labels
+    labels = study.labels(dataset)
     part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
     answers: dict[str, tuple[np.ndarray | None, np.ndarray | None]] = {
         "all_background": (None, np.zeros_like(part.masks))

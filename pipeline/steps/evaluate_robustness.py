@@ -11,7 +11,6 @@ from tqdm import tqdm
 from corruptions import backend_of, corrupt_pair, moves_pixels
 from endoarss.checkpoints import load_checkpoint
 from endoarss.prediction import predict
-from pipeline.datasets.kinds import KINDS
 from pipeline.datasets.load import load_part
 from pipeline.files import whole_file, write_json
 from pipeline.measure import PROTOCOL, measure
@@ -31,7 +30,7 @@ def evaluate_robustness(study: Study, cell: Cell) -> None:
     settings, device = study.robustness_settings(), choose_device()
     folder = study.cell_folder(cell)
     part = load_part(study.dataset_folder(cell.dataset), "test", study.settings["input_size"])
-    labels = KINDS[cell.dataset].labels
+    labels = study.labels(cell.dataset)
     model = load_checkpoint(folder / "model.safetensors")
     scores: list[dict[str, Any]] = []
     rows: list[pd.DataFrame] = []

@@ -7,12 +7,12 @@ from pipeline.files import sha256_of_tree, whole_folder, write_json
 from pipeline.layout import generated_mark, generated_trees
 from pipeline.sources.synthetic.endovis2017_tree import generate_endovis2017
 from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
-from pipeline.sources.synthetic.esd_tree import generate_esd
+from pipeline.sources.synthetic.released_trees import generate_esd, generate_released_mtlendovis
 from pipeline.study import Study
 
 
 def generate_raw(study: Study, tree: str) -> None:
-    """Generate the raw tree `tree` (endovis2018, endovis2017 or esd) whole, in place of what is there.
+    """Generate the raw tree `tree` (endovis2018, endovis2017, esd or released_mtlendovis) whole, in place of what is there.
 
     Raises:
         InputError: if the study generates no such tree.
@@ -30,6 +30,10 @@ def generate_raw(study: Study, tree: str) -> None:
         elif tree == "endovis2017":
             # Raw frames of 2017 are 16:9, border included.
             generate_endovis2017(partial, round(width * 9 / 16), width, seed + 1, settings["endovis2017_every"])
+        elif tree == "released_mtlendovis":
+            generate_released_mtlendovis(
+                partial, settings["endovis2018_frames"], height, width, seed + 3, settings["activity_floor"]
+            )
         else:
             generate_esd(partial, settings["esd_frames"], height, width, seed + 2)
         # The digest makes another content another mark, so that what was built from it is built again.

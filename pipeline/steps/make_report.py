@@ -2,69 +2,108 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from corruptions import CATEGORIES
-from pipeline.datasets.kinds import KINDS
-from pipeline.datasets.load import load_part, read_card
+from pipeline.datasets.card import read_card
+from pipeline.datasets.load import load_part
 from pipeline.files import whole_file, write_text
-from pipeline.layout import evaluated_datasets, report_file, results_file
+from pipeline.layout import (
+    FIGURE_BALANCE,
+    FIGURE_CLASSES,
+    FIGURE_LEAKAGE,
+    contact_sheet,
+    datasets_with_activities,
+    evaluated_datasets,
+    report_file,
+    results_file,
+    similarity_file,
+)
+from pipeline.marks import data_mark, partial_note
 from pipeline.measure import PROTOCOL
 from pipeline.provenance import read_provenance
 from pipeline.study import Cell, Study
 from reports import figures, page, tables
 from reports.names import (
     TABLE_DATASETS,
+    TABLE_LEAKAGE,
     TABLE_ROBUSTNESS,
+    TABLE_SIMILARITY,
     model_label,
     table_of_dataset,
     table_title,
 )
+from reports.published import published_datasets
 from reports.results import clean_scores, read_results, weights_note
-
-_TITLES = {name: kind.title for name, kind in KINDS.items()}
 
 
 def _mark(study: Study, results: pd.DataFrame) -> str:
     """What every table, figure and caption says of its numbers, in two lines."""
-    kind = "SYNTHETIC DATA (generated scenes)" if study.synthetic else "Real data"
     seeds = ", ".join(map(str, study.settings["seeds"]))
-    return f"{kind}. Study {study.name}, protocol {PROTOCOL}, seed {seeds}.\n{weights_note(results)}."
+    return f"{data_mark(study)[:-1]}, protocol {PROTOCOL}, seed {seeds}.\n{weights_note(results)}."
 
 
 def make_tables(study: Study) -> None:
     """Write all tables as CSV and LaTeX."""
     folder, mark = study.results / "tables", _mark(study, read_results(results_file(study)))
     folder.mkdir(parents=True, exist_ok=True)
-    for name, (title, table, readable) in _tables(study).items():
-        with whole_file(folder / f"{name}.csv") as partial:
-            tables.write_csv(table, partial, study.synthetic)
-        caption = f"{title}. {mark}".replace("\n", " ")
-        latex = tables.to_latex(
-            readable, caption, f"tab:{name}", highlight=name not in (TABLE_DATASETS, TABLE_ROBUSTNESS)
-        )
-        write_text(folder / f"{name}.tex", latex)
+    partial = bool(partial_note(study))
+    for name, table in _tables(study).items():
+        with whole_file(folder / f"{name}.csv") as whole:
+            tables.write_csv(table.data, whole, study.synthetic, partial)
+        caption = f"{table.title}. {mark}".replace("\n", " ")
+        write_text(folder / f"{name}.tex", tables.to_latex(table.shown, caption, f"tab:{name}", table.of_scores))
 
 
-def _tables(study: Study) -> dict[str, tuple[str, pd.DataFrame, pd.DataFrame]]:
-    """Title, table as data, and table as shown, by name."""
-    results = read_results(results_file(study))
+@dataclass(frozen=True)
+class _Table:
+    """A table with its title, as data and as shown. of_scores: one row a model, so that the best are marked."""
+
+    title: str
+    data: pd.DataFrame
+    shown: pd.DataFrame
+    of_scores: bool = False
+    note: str = ""
+
+
+def _tables(study: Study) -> dict[str, _Table]:
+    """All tables of a study by name."""
+    results, titles = read_results(results_file(study)), study.titles()
     order = [backbone["label"] for backbone in study.settings["backbones"].values()]
     cards = [read_card(study.dataset_folder(dataset)) for dataset in study.datasets]
-    datasets = tables.table_datasets(cards)
-    found = {TABLE_DATASETS: ("Datasets", datasets, datasets)}
+    datasets = tables.table_datasets(cards, published_datasets())
+    found = {TABLE_DATASETS: _Table("Datasets, and the paper's Table I beside them", datasets, datasets, note=_BESIDE)}
     for dataset in evaluated_datasets(study):
         scores = tables.table_of_scores(results, dataset, order)
-        title = f"Results on {_TITLES[dataset]} (test part, split: {study.dataset_settings(dataset)['split']})"
-        found[table_of_dataset(dataset)] = (title, scores, tables.readable_scores(scores))
+        title = f"Results on {titles[dataset]} (test part, split: {study.split_rule(dataset)})"
+        found[table_of_dataset(dataset)] = _Table(title, scores, tables.readable_scores(scores), True, _SCORES)
     robustness = tables.table_robustness(results, {k: list(v) for k, v in CATEGORIES.items()})
     if robustness is not None:
         title = "Robustness: mean over severities of each corruption"
-        found[TABLE_ROBUSTNESS] = (title, robustness, tables.readable_robustness(robustness, _TITLES))
+        found[TABLE_ROBUSTNESS] = _Table(title, robustness, tables.readable_robustness(robustness, titles))
+    if study.leakage_datasets():
+        similar = tables.table_similarity(json.loads(similarity_file(study).read_text(encoding="utf-8")), titles)
+        title = "Similarity of test frames to their nearest training frame"
+        found[TABLE_SIMILARITY] = _Table(title, similar, similar, note=_SIMILARITY)
+    if study.leakage_pairs():
+        (published, by_sequence) = study.leakage_pairs()[0]
+        leakage = tables.table_leakage(results, published.dataset, by_sequence.dataset, order)
+        title = "Leakage: the same models on the published split and by sequence"
+        found[TABLE_LEAKAGE] = _Table(title, leakage, tables.readable_leakage(leakage), note=_LEAKAGE)
     return found
+
+
+_SCORES = "Means over classes with truth in the test part; fg: without background. References need no model."
+_BESIDE = (
+    "Figures of the paper stand in columns of their own; what is synthetic or partial differs from them by design."
+)
+_SIMILARITY = "Correlation of 32x32 RGB thumbnails; 1 is the same picture."
+_LEAKAGE = "Each model is trained and tested twice; means are over the classes that the respective test part holds."
 
 
 def make_figure_segmentation(study: Study) -> None:
@@ -82,7 +121,7 @@ def make_figure_severity(study: Study) -> None:
     """Write figure 6."""
     folder, results = study.results / "figures", read_results(results_file(study))
     with whole_file(folder / "fig6_severity.png") as png, whole_file(folder / "fig6_severity.pdf") as pdf:
-        figures.draw_severity(results, _TITLES, _mark(study, results), png, pdf)
+        figures.draw_severity(results, study.titles(), _mark(study, results), png, pdf)
 
 
 def _gallery(study: Study, results: pd.DataFrame, dataset: str) -> figures.Gallery | None:
@@ -118,24 +157,23 @@ def _gallery(study: Study, results: pd.DataFrame, dataset: str) -> figures.Galle
             model = model_label("", cell.architecture, cell.weighting).strip()
             name = f"{label}\n{model} ({100 * value:.1f})"
             masks[name] = stored["masks"][picked]
-    labels = KINDS[dataset].labels
+    labels = study.labels(dataset)
     notes = [part.frame_ids[i] if part.activities is None else labels.activities[part.activities[i]] for i in picked]
-    title = f"{_TITLES[dataset]} (in brackets: mIoU, %)"
+    title = f"{study.titles()[dataset]} (in brackets: mIoU, %)"
     return figures.Gallery(title, labels.classes, labels.palette, part.images[picked], masks, notes)
 
 
 def make_page(study: Study) -> None:
     """Write report/index.html from the tables and figures."""
     sections, mark = [], _mark(study, read_results(results_file(study)))
-    for name, (title, _, readable) in _tables(study).items():
-        note = mark
-        if name not in (TABLE_DATASETS, TABLE_ROBUSTNESS):
-            note += " Means over classes with truth in the test part; fg: without background. References need no model."
-        sections.append(page.table_section(name, table_title(name), f"{table_title(name)}. {title}", note, readable))
+    for name, table in _tables(study).items():
+        note, short = f"{mark} {table.note}".strip(), table_title(name)
+        sections.append(page.table_section(name, short, f"{short}. {table.title}", note, table.shown))
     if study.segments():
         sections.append(_figure(study, "fig5_segmentation", "Figure 5", "Image, truth and predictions", mark))
     if study.robustness_cells():
         sections.append(_figure(study, "fig6_severity", "Figure 6", "Scores against severity", mark))
+    sections += _dataset_sections(study)
     facts = {
         "title": study.settings["title"],
         "study": study.name,
@@ -146,6 +184,18 @@ def make_page(study: Study) -> None:
         "synthetic": study.synthetic,
     }
     write_text(report_file(study), page.render_page(sections, _provenance(study), facts))
+
+
+def _dataset_sections(study: Study) -> list[page.Section]:
+    mark, titles = data_mark(study), study.titles()
+    shown = []
+    if datasets_with_activities(study):
+        shown.append((FIGURE_CLASSES, "Figure 1 (a)", "Which classes occur in which activity"))
+    shown.append((FIGURE_BALANCE, "Balance", "Frames of each activity and class"))
+    if study.leakage_datasets():
+        shown.append((FIGURE_LEAKAGE, "Leakage", "How alike test and training frames are"))
+    shown += [(contact_sheet(d), titles[d], f"Contact sheet of {titles[d]}") for d in study.datasets]
+    return [_figure(study, *names, mark) for names in shown]
 
 
 def _figure(study: Study, name: str, short: str, title: str, mark: str) -> page.Section:

@@ -14,7 +14,6 @@ from endoarss.models import MultiTaskModel, build_model
 from endoarss.prediction import predict
 from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, train
-from pipeline.datasets.kinds import KINDS
 from pipeline.datasets.load import load_part
 from pipeline.files import sha256_of, whole_file, write_json, write_text
 from pipeline.measure import PROTOCOL, measure
@@ -82,7 +81,7 @@ def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelS
     given = study.settings["backbones"][cell.backbone]
     file = study.weights_file(cell.backbone)
     weights = {"source": "file", "path": str(file), "sha256": weights_sha256} if file else {"source": given["weights"]}
-    labels = KINDS[cell.dataset].labels
+    labels = study.labels(cell.dataset)
     lora = study.settings["lora"]
     return ModelSettings.from_dict(
         {
@@ -116,7 +115,7 @@ def evaluate_cell(study: Study, cell: Cell, model: MultiTaskModel, dataset: str)
     part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
     predictions = predict(model, part.images, choose_device())
     activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)
-    measured = measure(part, part.masks, KINDS[dataset].labels, activity, predictions.masks)
+    measured = measure(part, part.masks, study.labels(dataset), activity, predictions.masks)
     with whole_file(folder / "per_image.parquet") as partial:
         measured.per_image.to_parquet(partial, index=False)
     with whole_file(folder / "masks.npz") as partial, partial.open("wb") as stream:

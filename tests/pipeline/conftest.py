@@ -8,20 +8,24 @@ from typing import Any
 
 import pytest
 
+from pipeline.sources.archives import prepare_root
 from pipeline.sources.synthetic.endovis2017_tree import generate_endovis2017
 from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
-from pipeline.sources.synthetic.esd_tree import generate_esd
+from pipeline.sources.synthetic.released_trees import generate_esd, generate_released_mtlendovis
 
 
 @pytest.fixture(scope="session")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The three generated trees: endovis2018 (40 frames), endovis2017 (every fourth), esd (20)."""
+    """The generated trees, archives extracted: endovis2018 (60 frames), endovis2017 (every fourth), two released ones."""
     root = tmp_path_factory.mktemp("raw")
-    for name in ("endovis2018", "endovis2017", "esd"):
+    for name in ("endovis2018", "endovis2017", "esd", "released_mtlendovis"):
         (root / name).mkdir()
-    generate_endovis2018(root / "endovis2018", frames=40, height=96, width=120, seed=1, floor=2)
+    generate_endovis2018(root / "endovis2018", frames=60, height=96, width=120, seed=1, floor=2)
     generate_endovis2017(root / "endovis2017", height=72, width=128, seed=2, keep_every=4)
     generate_esd(root / "esd", frames=20, height=96, width=120, seed=3)
+    generate_released_mtlendovis(root / "released_mtlendovis", frames=40, height=96, width=120, seed=4, floor=2)
+    for name in ("endovis2018", "endovis2017"):
+        prepare_root(root / name)
     return root
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets.build import COLUMNS, assign_splits, build_dataset
-from pipeline.datasets.kinds import KINDS, source_roots
-from pipeline.datasets.load import load_part, read_manifest
+from pipeline.datasets.build import assign_splits, build_dataset
+from pipeline.datasets.kinds import KINDS
+from pipeline.datasets.load import load_part
+from pipeline.datasets.manifest import COLUMNS, read_manifest
+from pipeline.datasets.sample import Order
 from pipeline.errors import InputError
 from pipeline.files import sha256_of
 from pipeline.images import read_ids, read_rgb, write_png
@@ -25,20 +27,27 @@ RULES = {
 }
 
 
-def roots(trees: Path) -> dict[str, Path]:
-    return {
+def order_of(trees: Path, kind: str, rule: str, **changes: object) -> Order:
+    raw = {
         "esd": trees / "esd",
         "endovis2018": trees / "endovis2018",
         "vqla2018": trees / "endovis2018",
         "endovis2017": trees / "endovis2017",
         "vqla2017": trees / "endovis2017",
+        "released_mtlendovis": trees / "released_mtlendovis",
     }
+    recipe = KINDS[kind].recipes[rule]
+    return Order(kind, KINDS[kind].labels, {source: raw[source] for source in recipe.sources}, **changes)
 
 
-def build(trees: Path, folder: Path, kind: str) -> Path:
-    samples = KINDS[kind].collect(kind)(*source_roots(kind, roots(trees))).samples
+def build(trees: Path, folder: Path, kind: str, rule: str = "", **options: object) -> Path:
+    rule = rule or RULES[kind]
+    order = order_of(trees, kind, rule, skip_bad=bool(options.get("skip_bad")))
+    collected = KINDS[kind].recipes[rule].collect(order)
     test = ["instrument_dataset_9"] if kind == "endovis2017_parts" else []
-    build_dataset(folder / kind, kind, samples, assign_splits(samples, RULES[kind], test=test), {"synthetic": True})
+    split = assign_splits(collected.samples, rule, test=test)
+    card = {"name": kind, "synthetic": True, "expected_frames": None}
+    build_dataset(folder / kind, KINDS[kind].labels, collected, split, order.roots, card, **options)
     return folder / kind
 
 
@@ -73,24 +82,23 @@ def test_gen_is_for_testing_alone_and_has_five_classes(trees: Path, tmp_path: Pa
     folder = build(trees, tmp_path, "mtlendovis_gen")
     card = json.loads((folder / "dataset.json").read_text())
     assert set(card["frames_by_split"]) == {"test"}
-    assert card["frames_with_class"]["Suction Instrument"] == card["frames_with_class"]["Clip Applier"] == 0
+    assert (
+        card["frames_with_class"]["test"]["Suction Instrument"]
+        == card["frames_with_class"]["test"]["Clip Applier"]
+        == 0
+    )
     # Cropped to the picture: no border is left.
     row = read_manifest(folder)[0]
     assert (int(row["width"]), int(row["height"])) == (86, 68)
 
 
 def test_a_class_that_the_annotated_frames_lack_is_an_error(trees: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(trees / "endovis2017", tmp_path / "tree"))
-    types = sorted(copy.rglob("instrument_dataset_9/TypeSegmentation/*.png"))[0]
+    copy = Path(shutil.copytree(trees / "endovis2017", tmp_path / "endovis2017"))
+    types = sorted(copy.rglob("instrument_dataset_9/gt/TypeSegmentation/*.png"))[0]
     write_png(types, np.full((72, 128), 4, np.uint8))
     with pytest.raises(InputError, match="type id 4 in its ground truth; the annotated frames hold 1, 2, 3, 6 and 7"):
-        _build_gen(copy, tmp_path / "out")
-    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
-
-
-def _build_gen(tree: Path, folder: Path) -> None:
-    samples = KINDS["mtlendovis_gen"].collect("mtlendovis_gen")(tree, tree).samples
-    build_dataset(folder / "x", "mtlendovis_gen", samples, assign_splits(samples, "released"), {})
+        build(copy.parent, tmp_path / "out", "mtlendovis_gen")
+    assert not (tmp_path / "out" / "mtlendovis_gen").exists()
 
 
 def test_nothing_half_written_replaces_a_dataset(trees: Path, tmp_path: Path) -> None:
@@ -102,7 +110,7 @@ def test_nothing_half_written_replaces_a_dataset(trees: Path, tmp_path: Path) ->
     with pytest.raises(InputError, match=f"{broken.name}: not a readable picture"):
         build(copy, tmp_path, "mtlesd")
     assert (folder / "manifest.csv").read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mtlesd", "raw"]
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["mtlesd", "raw"]
 
 
 def test_a_mask_of_another_size_stops_the_build(trees: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -12,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.datasets.activities import frame_activity
+from pipeline.datasets.activities import ENDOVIS_COUNTS, frame_activity
 from pipeline.errors import InputError
 from pipeline.images import read_rgb, write_png
-from pipeline.sources import endovis2017, endovis2018, esd, vqla
+from pipeline.sources import endovis2017, endovis2018, released, vqla
 
 
 @pytest.fixture
@@ -29,7 +30,12 @@ def copy(trees: Path, tmp_path: Path) -> Path:
 
 def test_endovis2018_reads_the_whole_tree(trees: Path) -> None:
     tree = endovis2018.read_tree(trees / "endovis2018")
-    assert len(tree.frames) == 40 and tree.scheme == "compatible2017"
+    assert len(tree.frames) == 60 and not tree.loose
+    assert {name: scheme.name for name, scheme in tree.schemes.items()} == {
+        "instrument_labels_2017": "compatible2017",
+        "instrument_labels": "native2018",
+        "annotations": "native2018",
+    }
     assert {sequence for sequence, _ in tree.frames} == {*range(1, 8), *range(9, 17)}
     assert {"suction-instrument", "ultrasound-probe", "instrument-shaft"} <= set(tree.colours)
     seen: Counter[int] = Counter()
@@ -41,47 +47,115 @@ def test_endovis2018_reads_the_whole_tree(trees: Path) -> None:
 def test_the_generated_tree_holds_its_traps(trees: Path) -> None:
     root = trees / "endovis2018"
     assert (root / "miccai_challenge_release_2" / "miccai_challenge_release_2" / "seq_5").is_dir()
-    assert list(root.rglob("__MACOSX/**/._frame*.png"))
+    assert (root / "miccai_challenge_release_4.zip").is_file()
+    assert list(root.rglob("__MACOSX/**/._frame*.png")) and list(root.rglob("test_data/seq_1/left_frames/*.png"))
+    assert list(root.rglob("seq_5/right_frames")) and not list(root.rglob("seq_8"))
     modes = {Image.open(path).mode for path in root.rglob("seq_*/labels/*.png")}
     assert modes == {"RGB", "RGBA"}
-    masks = [Image.open(path) for path in root.rglob("instrument_labels_2017/*.png")]
+    masks = [Image.open(path) for path in root.rglob("instrument_labels*/*.png")]
     assert {mask.mode for mask in masks} == {"L", "RGB"}
     assert {int(np.asarray(mask).max()) for mask in masks} >= {1, 255}
+    lists = [json.loads(path.read_text()) for path in root.rglob("miccai*/labels.json")]
+    assert {len(listed) for listed in lists} != {7}, "a release lists its own classes alone"
+    built = endovis2018.read_tree(root).frames
+    only_built = [frame for frame in built.values() if frame.sequence == 12]
+    assert only_built and all(frame.label is None and frame.annotation for frame in only_built)
     texts = vqla.find_2018(root)
     assert not any(sequence == 13 or (sequence == 1 and frame < 11) for sequence, frame in texts)
+    assert {path.suffix for paths in texts.values() for path in paths} == {".txt", ".xml"}
+    assert {path.parent.name for paths in texts.values() for path in paths} == {"label", "Classification", "xml"}
+    assert {path.parts[-3] for paths in texts.values() for path in paths} >= {"vqla", "vqa"}
+    assert any(len(paths) == 2 for paths in texts.values()), "two editions of one frame"
+    beginnings = {path.read_bytes()[:3] for paths in texts.values() for path in paths}
+    assert b"\xef\xbb\xbf" in beginnings
+    assert any(b"\r\n" in path.read_bytes() for paths in texts.values() for path in paths)
 
 
 @pytest.mark.parametrize(
-    ("written", "scheme"),
+    ("written", "given", "scheme"),
     [
-        ({1, 6, 8}, "compatible2017"),
-        ({1, 2, 6, 9}, "compatible2017"),
-        ({1, 4}, "native2018"),
-        ({1, 5, 6, 7}, "native2018"),
+        ({1, 6, 8}, "detect", "compatible2017"),
+        ({1, 2, 6, 9}, "detect", "compatible2017"),
+        ({1, 2, 6}, "detect", "compatible2017"),
+        ({1, 2, 6}, "native2018", "native2018"),
+        ({1, 4}, "detect", "native2018"),
+        ({1, 5, 6, 7}, "detect", "native2018"),
+        ({1, 2, 3}, "native2018", "native2018"),
+        ({1, 2, 3, 7}, "compatible2017", "compatible2017"),
     ],
 )
-def test_id_schemes_are_told_apart(written: set[int], scheme: str) -> None:
-    assert endovis2018._settle_scheme(Path("root"), "detect", written) == scheme
+def test_id_schemes_are_told_apart(written: set[int], given: str, scheme: str) -> None:
+    settled = endovis2018.settle_scheme(Path("root"), "types", given, written)
+    assert settled.name == scheme and "types: ids 1" in settled.reason
 
 
-def test_an_ambiguous_scheme_names_both_readings() -> None:
+@pytest.mark.parametrize(
+    ("written", "given", "message"),
+    [
+        ({1, 2, 3}, "detect", r"\[1, 2, 3\] fit both schemes: native2018 .* compatible2017 .* endovis2018_scheme"),
+        ({1, 2, 7}, "detect", "fit both schemes"),
+        ({4, 8}, "detect", "4 or 5 stand for native2018, 8 or 9 for compatible2017; one set cannot be both"),
+        ({1, 4}, "compatible2017", "the study says endovis2018_scheme: compatible2017, but .* so it is native2018"),
+        ({1, 4}, "native", "id scheme 'native': expected detect, native2018 or compatible2017"),
+    ],
+)
+def test_an_id_scheme_is_never_guessed(written: set[int], given: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        endovis2018.settle_scheme(Path("root"), "types", given, written)
+
+
+def test_a_colour_that_is_in_no_label_list_is_an_error(copy: Path) -> None:
+    root = copy / "endovis2018"
+    tree = endovis2018.read_tree(root)
+    frame = next(frame for frame in tree.frames.values() if frame.label is not None)
+    label = np.zeros((96, 120, 3), np.uint8)
+    label[7, 11] = (1, 2, 3)
+    write_png(frame.label, label)
     with pytest.raises(
-        InputError, match=r"\[1, 2, 3\] fit both schemes: native2018 .* compatible2017 .* endovis2018_scheme"
+        InputError, match=r"the colour \(1, 2, 3\) at row 7, column 11 is in no label list; known: backg"
     ):
-        endovis2018._settle_scheme(Path("root"), "detect", {1, 2, 3})
-    assert endovis2018._settle_scheme(Path("root"), "native2018", {1, 2, 3}) == "native2018"
+        endovis2018.type_mask(tree, frame)
+    write_png(frame.label, label[..., 0])
+    with pytest.raises(InputError, match=r"mode L; expected official colour labels"):
+        endovis2018.type_mask(tree, frame)
+
+
+def test_label_lists_that_contradict_each_other(tmp_path: Path) -> None:
+    for name, colour in (("a", [1, 2, 3]), ("b", [1, 2, 4])):
+        (tmp_path / f"{name}.json").write_text(json.dumps([{"name": "thread", "color": colour, "classid": 1}]))
+    with pytest.raises(InputError, match=r"b.json: thread is \(1, 2, 4\), in another list \(1, 2, 3\)"):
+        endovis2018.read_label_lists([tmp_path / "a.json", tmp_path / "b.json"])
+
+
+def test_built_types_alone_are_enough(copy: Path, tmp_path: Path) -> None:
+    root = tmp_path / "built"
+    shutil.copytree(copy / "endovis2018" / "isinet", root)
+    tree = endovis2018.read_tree(root)
+    assert {frame.sequence for frame in tree.frames.values()} == {9, 10, 11, 12}
+    whole = endovis2018.read_tree(copy / "endovis2018")
+    for key, frame in tree.frames.items():
+        np.testing.assert_array_equal(
+            endovis2018.type_mask(tree, frame), endovis2018.type_mask(whole, whole.frames[key])
+        )
+
+
+def test_masks_and_labels_without_a_frame_are_listed(copy: Path) -> None:
+    root = copy / "endovis2018"
+    frame = next(frame for frame in endovis2018.read_tree(root).frames.values() if frame.masks)
+    frame.image.unlink()
+    assert set(endovis2018.read_tree(root).loose) == {frame.label, *(path for _, path in frame.masks)}
 
 
 def test_native_and_compatible_ids_give_the_same_masks(copy: Path) -> None:
     root = copy / "endovis2018"
     tree = endovis2018.read_tree(root)
     expected = {key: endovis2018.type_mask(tree, frame) for key, frame in tree.frames.items()}
-    for path in sorted(root.rglob("*_class*_inst*.png")):
+    for path in sorted(root.rglob("instrument_labels_2017/*_class*_inst*.png")):
         for written, native in ((6, 4), (9, 7)):
             if f"_class{written}_" in path.name:
                 path.rename(path.with_name(path.name.replace(f"_class{written}_", f"_class{native}_")))
     again = endovis2018.read_tree(root)
-    assert again.scheme == "native2018"
+    assert again.schemes["instrument_labels_2017"].name == "native2018"
     for key, frame in again.frames.items():
         np.testing.assert_array_equal(endovis2018.type_mask(again, frame), expected[key])
 
@@ -97,8 +171,10 @@ def test_endovis2018_missing_or_broken(copy: Path) -> None:
     label = next(root.rglob("seq_2/labels/*.png"))
     kept = label.read_bytes()
     label.unlink()
+    tree = endovis2018.read_tree(root)
+    frame = next(frame for frame in tree.frames.values() if frame.label is None and frame.sequence == 2)
     with pytest.raises(InputError, match=f"{label.name}: missing. Expected the official label"):
-        endovis2018.read_tree(root)
+        endovis2018.type_mask(tree, frame)
     label.write_bytes(kept)
     lists = next(root.rglob("labels.json"))
     lists.write_text("[{]")
@@ -120,7 +196,7 @@ def test_a_sequence_without_instrument_types_is_no_background(copy: Path) -> Non
 
 def test_a_tree_without_any_type_mask_says_where_they_are(copy: Path) -> None:
     root = copy / "endovis2018"
-    for path in root.rglob("*_class*_inst*.png"):
+    for path in [*root.rglob("*_class*_inst*.png"), *root.rglob("isinet/*/annotations/*.png")]:
         path.unlink()
     for scheme in ("detect", "native2018"):
         with pytest.raises(InputError, match=r"no instrument type mask in any sequence.*ask for them at https"):
@@ -131,7 +207,7 @@ def test_a_root_may_lie_below_a_folder_named_test_data(copy: Path) -> None:
     root = copy / "test_data" / "endovis2018"
     root.parent.mkdir()
     shutil.move(copy / "endovis2018", root)
-    assert len(endovis2018.read_tree(root).frames) == 40
+    assert len(endovis2018.read_tree(root).frames) == 60
 
 
 def test_the_same_frame_twice_names_both(copy: Path) -> None:
@@ -142,21 +218,21 @@ def test_the_same_frame_twice_names_both(copy: Path) -> None:
     ):
         endovis2018.read_tree(root)
     shutil.move(root / "again", root / "test_data")
-    assert len(endovis2018.read_tree(root).frames) == 40, "the challenge's test data is no part of the releases"
+    assert len(endovis2018.read_tree(root).frames) == 60, "the challenge's test data is no part of the releases"
     root = copy / "endovis2017"
     shutil.copytree(next((root / "train").glob("instrument_dataset_1")), root / "again" / "instrument_dataset_1")
     with pytest.raises(InputError, match="the same frame as .*Expected every part once"):
         endovis2017.read_tree(root)
 
 
-def test_type_folders_of_both_schemes_are_not_mixed(copy: Path) -> None:
+def test_of_two_type_folders_one_counts(copy: Path) -> None:
     root = copy / "endovis2018"
     expected = endovis2018.read_tree(root)
     for folder in list(root.rglob("seq_*/instrument_labels_2017")):
         other = folder.with_name("instrument_labels")
         other.mkdir()
         write_png(other / "frame000_class4_inst0.png", np.ones((96, 120), np.uint8))
-    assert endovis2018.read_tree(root) == expected
+    assert endovis2018.read_tree(root).frames == expected.frames
 
 
 def test_a_mask_of_another_size_is_named(copy: Path) -> None:
@@ -164,7 +240,7 @@ def test_a_mask_of_another_size_is_named(copy: Path) -> None:
     path = sorted(root.rglob("*_class*_inst*.png"))[0]
     write_png(path, np.zeros((10, 20), np.uint8))
     tree = endovis2018.read_tree(root)
-    frame = next(f for f in tree.frames.values() if any(path == mask for _, mask in f.instruments))
+    frame = next(f for f in tree.frames.values() if any(path == mask for _, mask in f.masks))
     with pytest.raises(InputError, match=rf"{path.name}: the mask is 20x10 pixels, its image .* is 120x96"):
         endovis2018.type_mask(tree, frame)
 
@@ -173,7 +249,7 @@ def test_a_mask_of_another_size_is_named(copy: Path) -> None:
 
 
 def test_endovis2017_reads_both_layouts(trees: Path) -> None:
-    frames = endovis2017.read_tree(trees / "endovis2017")
+    frames = endovis2017.read_tree(trees / "endovis2017").frames
     assert {bool(frame.types) for frame in frames.values()} == {True, False}
     for frame in frames.values():
         types, parts = endovis2017.type_mask(frame), endovis2017.parts_mask(frame)
@@ -214,13 +290,13 @@ def test_endovis2017_missing_or_broken(copy: Path) -> None:
     root = copy / "endovis2017"
     parts = next(root.rglob("PartsSegmentation/*.png"))
     write_png(parts, np.full((72, 128), 17, np.uint8))
-    frame = next(f for f in endovis2017.read_tree(root).values() if f.parts == parts)
+    frame = next(f for f in endovis2017.read_tree(root).frames.values() if f.parts == parts)
     with pytest.raises(InputError, match=rf"{parts.name}: value 17; expected 0, 10 shaft"):
         endovis2017.parts_mask(frame)
 
 
 def test_real_frames(sample_data: Path) -> None:
-    frames = endovis2017.read_tree(sample_data / "endovis2017")
+    frames = endovis2017.read_tree(sample_data / "endovis2017").frames
     assert sorted(frames) == [("five_frames", number) for number in range(5)]
     for frame in frames.values():
         image, parts = read_rgb(frame.image), endovis2017.parts_mask(frame)
@@ -231,7 +307,7 @@ def test_real_frames(sample_data: Path) -> None:
 
 
 def test_real_label_list(sample_data: Path) -> None:
-    colours = endovis2018._read_colours(sample_data / "endovis2018")
+    colours = endovis2018.read_label_lists([sample_data / "endovis2018" / "labels.json"])
     assert len(colours) == 12
     assert colours["suction-instrument"] == (123, 15, 175) and colours["ultrasound-probe"] == (12, 255, 141)
 
@@ -241,8 +317,8 @@ def test_real_label_list(sample_data: Path) -> None:
 
 def test_vqla_texts_of_generated_frames(trees: Path) -> None:
     texts = vqla.find_2018(trees / "endovis2018")
-    assert len(texts) == 32
-    activities = Counter(frame_activity(state.action for state in vqla.read_states(path)) for path in texts.values())
+    assert len(texts) == 52
+    activities = Counter(frame_activity(state.action for state in vqla.read_agreeing(path)) for path in texts.values())
     assert len(activities) == 12 and min(activities.values()) >= 2
 
 
@@ -302,7 +378,7 @@ def test_vqla_byte_order_marks_and_outer_folders(tmp_path: Path) -> None:
     folder = tmp_path / "seq_99" / "EndoVis-18-VQLA" / "seq_2" / "vqla" / "label"
     folder.mkdir(parents=True)
     (folder / "frame004_QA.txt").write_bytes(b"\xef\xbb\xbfWhat is the state of suction?|Suction\n")
-    ((key, path),) = vqla.find_2018(tmp_path).items()
+    ((key, (path,)),) = vqla.find_2018(tmp_path).items()
     assert key == (2, 4)
     assert vqla.read_states(path) == (vqla.State("suction", "suction"),)
 
@@ -314,33 +390,106 @@ def test_vqla_missing(tmp_path: Path) -> None:
         vqla.find_2017(tmp_path)
 
 
-# ESD
+def write_xml(path: Path, body: str) -> Path:
+    return write_text(path, f"<annotation><filename>f.png</filename>{body}</annotation>")
 
 
-def test_esd_reads_the_whole_tree(trees: Path) -> None:
-    frames = esd.read_tree(trees / "esd")
-    assert len(frames) == 20 and {frame.activity for frame in frames} == {1, 2, 3}
-    seen = {int(value) for frame in frames for value in np.unique(esd.class_mask(frame))}
-    assert seen == set(range(7))
+def test_xml_says_what_the_text_says(tmp_path: Path) -> None:
+    path = write_xml(
+        tmp_path / "frame000.xml",
+        "<objects><name>kidney</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></objects>"
+        "<objects><name>Bipolar_Forceps</name><interaction>Tissue_Manipulation</interaction></objects>"
+        "<object><name>suction</name><interaction>Suction</interaction></object>",
+    )
+    assert vqla.read_states(path) == (
+        vqla.State("bipolar_forceps", "tissue_manipulation"),
+        vqla.State("suction", "suction"),
+    )
 
 
-def test_esd_missing_or_broken(copy: Path) -> None:
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("<objects><name>suction</name></objects>", "object 1: suction has no <interaction>"),
+        ("<objects><interaction>Idle</interaction></objects>", "object 1: no <name>"),
+        ("<objects><name>s</name><interaction>Flying</interaction></objects>", "object 1: unknown action 'Flying'"),
+        (
+            "<objects><name>s</name><interaction>Idle</interaction><bndbox><xmin>a</xmin></bndbox></objects>",
+            "object 1: found the box 'a, , , '; expected four numbers",
+        ),
+        ("<objects>", "not XML"),
+    ],
+)
+def test_a_malformed_xml_is_named(tmp_path: Path, body: str, message: str) -> None:
+    path = write_xml(tmp_path / "frame007.xml", body)
+    with pytest.raises(InputError, match=rf"frame007.xml[,:] {message}"):
+        vqla.read_states(path)
+
+
+def test_entities_are_refused(tmp_path: Path) -> None:
+    lol = '<!DOCTYPE a [<!ENTITY b "lol"><!ENTITY c "&b;&b;&b;">]><a>&c;</a>'
+    with pytest.raises(InputError, match="holds a DOCTYPE or an entity"):
+        vqla.read_states(write_text(tmp_path / "a.xml", lol))
+
+
+def test_editions_must_agree(trees: Path, tmp_path: Path) -> None:
+    one = write_text(tmp_path / "a.txt", "What is the state of suction?|Idle\nWhat is the state of stapler?|Staple\n")
+    same = write_text(tmp_path / "b.txt", "What is the state of stapler?|Staple\nWhat is the state of suction?|Idle\n")
+    other = write_text(tmp_path / "c.txt", "What is the state of suction?|Suction\n")
+    assert vqla.read_agreeing([one, same]) == vqla.read_states(one)
+    with pytest.raises(
+        InputError, match=r"c.txt: suction suction; .*a.txt says suction idle, stapler staple. Expected one"
+    ):
+        vqla.read_agreeing([one, other])
+
+
+# Released trees
+
+
+@pytest.mark.parametrize(
+    ("source", "frames", "activities", "classes"), [("esd", 20, 3, 7), ("released_mtlendovis", 40, 12, 8)]
+)
+def test_released_trees_are_read_whole(trees: Path, source: str, frames: int, activities: int, classes: int) -> None:
+    found = released.read_tree(trees / source, source)
+    assert len(found) == frames and len({frame.activity for frame in found}) == activities
+    seen = {int(value) for frame in found for value in np.unique(released.class_mask(frame, source))}
+    assert seen == set(range(classes))
+
+
+def test_released_missing_or_broken(copy: Path) -> None:
     with pytest.raises(InputError, match="The MTLESD tree is expected here; ask the authors"):
-        esd.read_tree(copy / "nowhere")
+        released.read_tree(copy / "nowhere", "esd")
     (copy / "empty").mkdir()
     with pytest.raises(InputError, match="no picture in it"):
-        esd.read_tree(copy / "empty")
-    frame = esd.read_tree(copy / "esd")[0]
+        released.read_tree(copy / "empty", "esd")
+    frame = released.read_tree(copy / "esd", "esd")[0]
     write_png(frame.mask, np.ones((96, 120), np.uint8))
-    with pytest.raises(InputError, match=rf"{frame.mask.name}: value 1; expected 0 and 2 to 7"):
-        esd.class_mask(frame)
+    with pytest.raises(InputError, match=rf"{frame.mask.name}: value 1; expected 0, 2, 3, 4, 5, 6, 7"):
+        released.class_mask(frame, "esd")
     frame.mask.unlink()
+    without = released.read_tree(copy / "esd", "esd")[0]
     with pytest.raises(InputError, match=rf"{frame.mask.name}: missing"):
-        esd.read_tree(copy / "esd")
-    frame.image.unlink()
+        released.class_mask(without, "esd")
     (copy / "esd" / "train" / "9").mkdir()
-    with pytest.raises(InputError, match="expected the activity folders 1, 2 and 3"):
-        esd.read_tree(copy / "esd")
+    with pytest.raises(InputError, match=r"expected the activity folders 1 to 3 \(marking, injection, dissection"):
+        released.read_tree(copy / "esd", "esd")
+
+
+def test_the_order_of_released_folders_is_checked_against_the_counts(tmp_path: Path) -> None:
+    def fill(order: list[str]) -> Path:
+        root = tmp_path / order[0]
+        for k, activity in enumerate(order, start=1):
+            folder = root / "train" / str(k) / "image"
+            folder.mkdir(parents=True)
+            for index in range(ENDOVIS_COUNTS[activity]):
+                (folder / f"{index}.png").touch()
+        return root
+
+    names = sorted(ENDOVIS_COUNTS)
+    assert len(released.read_tree(fill(names), "released_mtlendovis")) == 1996
+    swapped = [names[1], names[0], *names[2:]]
+    with pytest.raises(InputError, match="cauterization 45 instead of 56.*another order; rename"):
+        released.read_tree(fill(swapped), "released_mtlendovis")
 
 
 # Pictures

@@ -57,6 +57,7 @@ def test_every_step_by_hand(study_file: Path) -> None:
         ("tables",),
         ("figure5",),
         ("figure6",),
+        ("draw-datasets",),
         ("page",),
     ):
         assert run(study_file, *step) == 0, step

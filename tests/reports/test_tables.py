@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from reports import tables
+from reports.published import published_datasets
 from reports.results import ResultsError, read_results, weights_note
 
 CATEGORIES = {"occlusion": ("smoke",), "digital": ("contrast", "elastic_transform")}
@@ -79,11 +80,11 @@ def test_latex_is_booktabs_with_the_best_bold_and_names_escaped(results: pd.Data
 
 def test_csv_reads_back(results: pd.DataFrame, tmp_path: Path) -> None:
     table = tables.table_of_scores(results, "mtlesd", ["A-net", "B_net"])
-    tables.write_csv(table, tmp_path / "t.csv", synthetic=True)
+    tables.write_csv(table, tmp_path / "t.csv", synthetic=True, partial=False)
     again = pd.read_csv(tmp_path / "t.csv")
     assert again["synthetic"].all() and "synthetic" not in table.columns
-    tables.write_csv(tables.table_robustness(results, CATEGORIES), tmp_path / "r.csv", synthetic=True)
-    assert "synthetic" in (tmp_path / "r.csv").read_text().splitlines()[0]
+    tables.write_csv(tables.table_robustness(results, CATEGORIES), tmp_path / "r.csv", synthetic=True, partial=False)
+    assert "synthetic,partial" in (tmp_path / "r.csv").read_text().splitlines()[0]
     assert len(again) == len(table) and again["miou"][0] == pytest.approx(90)
 
 
@@ -100,11 +101,43 @@ def test_results_that_cannot_be_reported_are_named(results: pd.DataFrame, tmp_pa
 
 
 def test_datasets_table_counts_what_occurs() -> None:
-    card = {"title": "T", "frames": 9, "synthetic": True, "frames_by_split": {"train": 7, "test": 2}}
+    card = {"name": "t", "title": "T", "frames": 9, "synthetic": True, "frames_by_split": {"train": 7, "test": 2}}
     card["frames_by_activity"] = {"train": {"a": 7, "b": 0, "c": 0}, "test": {"a": 1, "b": 1, "c": 0}}
-    card["frames_with_class"] = {"x": 3, "y": 0}
-    table = tables.table_datasets([card])
-    assert table.loc["T"].to_dict() == {"Activities": 2, "Classes": 1, "Frames": 9, "Train": 7, "Test": 2}
+    card["frames_with_class"] = {"train": {"x": 3, "y": 0}, "test": {"x": 1, "y": 0}}
+    own = {"Activities": 2, "Classes": 1, "Frames": 9, "Train": 7, "Test": 2}
+    columns = {"activities": 2, "classes": 1, "frames": 10, "train": 8, "test": 2}
+    table = tables.table_datasets([card], pd.DataFrame([columns], index=["t"]))
+    assert {head: table.loc["T", head] for head in own} == own
+    assert table.loc["T", "Paper: Frames"] == 10 and table.loc["T", "Differs"] == "frames -1, train -1"
+    same = tables.table_datasets([card], pd.DataFrame([{**columns, "frames": 9, "train": 7}], index=["t"]))
+    assert same.loc["T", "Differs"] == "nothing"
+    assert tables.table_datasets([card], published_datasets()).loc["T", "Differs"] == "not in the paper"
+
+
+def test_the_papers_datasets_add_up() -> None:
+    table = published_datasets()
+    assert (table["train"] + table["test"] == table["frames"]).all()
+    assert table.loc["mtlendovis"].to_dict() == {
+        "activities": 12,
+        "classes": 7,
+        "train": 1601,
+        "test": 395,
+        "frames": 1996,
+    }
+
+
+def test_leakage_sets_the_same_models_side_by_side(results: pd.DataFrame) -> None:
+    table = tables.table_leakage(results, "mtlesd", "mtlendovis", ["A-net", "B_net"])
+    assert ("A-net", "hps", "equal") in table.index and "reference" not in table.index.get_level_values(0)
+    shown = table["Accuracy (%)"].loc[("A-net", "hps", "equal")]
+    assert shown["published"] - shown["by sequence"] == pytest.approx(shown["difference"])
+    assert "Classification" not in tables.to_latex(tables.readable_leakage(table), "c", "l", highlight=False)
+
+
+def test_similarity_is_told_by_quantiles() -> None:
+    table = tables.table_similarity({"d": {"published": [0.9, 0.96, 1.0], "by_sequence": [0.5]}}, {"d": "D"})
+    assert table.loc[("D", "published"), "Median"] == 0.96
+    assert table.loc[("D", "published"), "At least 0.95 (%)"] == pytest.approx(200 / 3)
 
 
 def test_weights_are_said(results: pd.DataFrame) -> None:

@@ -144,7 +144,7 @@ def test_what_changed_is_what_reruns(done: Path, snakemake: Run) -> None:
     assert out.count("rule train:") == 1 and "cell=mtlendovis/resnet/mmoe/stch/r4-s0" in out
     weighting.write_text(text)
 
-    reader = done / "pipeline/sources/esd.py"
+    reader = done / "pipeline/sources/released.py"
     text = reader.read_text()
     reader.write_text(text + "\n# changed\n")
     out = (plan := snakemake(done, "-n", study="mini.yaml")).stdout + plan.stderr

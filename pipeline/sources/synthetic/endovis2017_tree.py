@@ -1,7 +1,9 @@
 """Writes a generated EndoVis-2017 tree (training and test part) and the EndoVis-17-VQLA texts beside it.
 
 Pictures are 16:9 with a dark border, as the real 1920x1080 ones, and hold a few frames without annotation. Ground truth
-comes as folders with irregular names in the training part, and as TypeSegmentation and PartsSegmentation in the test part.
+comes as folders with irregular names in the training part, and as TypeSegmentation and PartsSegmentation in the test part:
+published apart and still zipped for sequence 8, in a folder gt/ for sequence 9. Some masks have three channels; parts hold the
+value 40; instruments occur that no annotated frame has. Annotations are texts in two folders, and XML.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ from tqdm import tqdm
 from pipeline.datasets.activities import GEN_COUNTS
 from pipeline.images import write_png
 from pipeline.sources.endovis2017 import ANNOTATED_FRAMES, crop_window
-from pipeline.sources.synthetic.scenes import Doing, Scene, cast_frame, render_scene
+from pipeline.sources.synthetic.archive import zip_away
+from pipeline.sources.synthetic.casts import Doing, cast_frame
+from pipeline.sources.synthetic.scenes import Scene, render_scene
 from pipeline.sources.synthetic.script import episodes, proportional_counts
 from pipeline.sources.synthetic.tissue import sample_style
-from pipeline.sources.synthetic.vqla_text import write_annotations
+from pipeline.sources.synthetic.vqla_text import write_text, write_xml
 
 _TYPE_IDS = {
     "bipolar_forceps": 1,
@@ -37,6 +41,7 @@ _FOLDERS = {
     "ultrasound_probe": "Other_labels",
 }
 _BORDER = 15
+_WITH_GT = 9
 _EXTRA = ((3, 0), (3, 100), (9, 299))  # frames without annotation
 
 
@@ -65,10 +70,8 @@ def generate_endovis2017(root: Path, height: int, width: int, seed: int, keep_ev
     styles = {sequence: sample_style(rng) for sequence in sorted({sequence for sequence, _ in plan})}
     top, bottom, left, right = crop_window(height, width)
     for (sequence, number), activity in tqdm(sorted(plan.items()), desc="generate endovis2017", unit="frame"):
-        cast = tuple(doing for doing in cast_frame(activity, rng) if doing.instrument in _TYPE_IDS)
-        scene = render_scene(
-            cast or (Doing("prograsp_forceps", "idle"),), styles[sequence], bottom - top, right - left, rng
-        )
+        cast = _without_probe(sequence, cast_frame(activity, rng, "endovis17"))
+        scene = render_scene(cast, styles[sequence], bottom - top, right - left, rng)
         framed = np.full((height, width, 3), _BORDER, np.uint8)
         framed[top:bottom, left:right] = scene.image
         in_test = sequence >= 9 or number >= 225
@@ -77,12 +80,26 @@ def generate_endovis2017(root: Path, height: int, width: int, seed: int, keep_ev
         write_png(folder / "left_frames" / f"frame{number:03d}.png", framed)
         window = (height, width, top, left)
         if in_test:
-            truth = root / "testing_label" / f"instrument_dataset_{sequence}"
+            apart = root / "testing_label" / f"instrument_dataset_{sequence}"
+            truth = folder / "gt" if sequence == _WITH_GT else apart
             _write_test_truth(truth, number, scene, window)
         else:
             _write_train_truth(folder / "ground_truth", number, scene, window)
         if (sequence, number) not in _EXTRA:
             _write_vqla(root / "EndoVis-17-VQLA", sequence, number, scene)
+    (root / "train" / "instrument_dataset_3" / "right_frames").mkdir()
+    for name in ("Right_Vessel_Sealer", "Grasping_Retractor_Right_labels"):  # of frames that nobody annotated
+        labels = root / "train" / "instrument_dataset_3" / "ground_truth" / name
+        labels.mkdir(parents=True)
+        write_png(labels / "frame000.png", np.zeros((height, width), np.uint8))
+    if (root / "testing_label").is_dir():  # a miniature may have no test frame of sequence 8
+        zip_away(root / "testing_label")
+
+
+def _without_probe(sequence: int, cast: tuple[Doing, ...]) -> tuple[Doing, ...]:
+    """In the real frames the ultrasound probe is in sequences 1 and 2 alone."""
+    kept = tuple(doing for doing in cast if sequence in (1, 2) or doing.instrument != "ultrasound_probe")
+    return kept or (Doing("prograsp_forceps", "idle"),)
 
 
 def _framed(mask: NDArray[np.uint8], window: tuple[int, int, int, int]) -> NDArray[np.uint8]:
@@ -113,6 +130,7 @@ def _write_test_truth(folder: Path, number: int, scene: Scene, window: tuple[int
         where = drawn.parts > 0
         types[where] = _TYPE_IDS[drawn.doing.instrument]
         parts[where] = drawn.parts[where] * 10
+    parts[:2, :2] = 40  # "other" part
     binary = np.where(types > 0, 255, 0).astype(np.uint8)
     for name, mask in (("TypeSegmentation", types), ("PartsSegmentation", parts), ("BinarySegmentation", binary)):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -121,7 +139,12 @@ def _write_test_truth(folder: Path, number: int, scene: Scene, window: tuple[int
 
 def _write_vqla(root: Path, sequence: int, number: int, scene: Scene) -> None:
     stem = f"seq{sequence}_frame{number:03d}"
-    write_annotations(root / "vqla" / "label" / f"{stem}.txt", scene)
+    if number % 10 == 5:
+        write_text(root / "vqla" / "Classification" / f"{stem}.txt", scene, number)
+    elif sequence == 2:
+        write_xml(root / "xml" / f"{stem}.xml", scene)
+    else:
+        write_text(root / "vqla" / "label" / f"{stem}.txt", scene, number)
     (root / "left_frames").mkdir(parents=True, exist_ok=True)
     picture = cv2.resize(
         scene.image, (scene.image.shape[1] // 2, scene.image.shape[0] // 2), interpolation=cv2.INTER_AREA

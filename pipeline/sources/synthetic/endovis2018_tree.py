@@ -1,34 +1,56 @@
-"""Writes a generated EndoVis-2018 tree with instrument types, and the EndoVis-18-VQLA texts beside it.
+"""Writes a generated EndoVis-2018 tree with instrument types, and the EndoVis-18-VQLA annotations beside it.
 
-The traps of the real downloads are kept: a doubled wrapper folder, `__MACOSX` litter, label lists that each name only
-their release's classes, RGB and RGBA labels, binary masks of 0/1 and 0/255 and in RGB, no seq_8, no texts for seq_13.
+The variants and traps of the real downloads are kept, each somewhere: a doubled wrapper folder, a release still zipped,
+`__MACOSX` litter, a right camera, the challenge's test_data, label lists that each name only their release's classes, RGB and
+RGBA labels; types in two raw folders and the built layout, in both id schemes, as masks of 0/1 and 0/255 and in RGB; a sequence
+that only the built layout has; no seq_8, no annotation of seq_13; texts in three folders, XML, two editions of one sequence.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
 
 from pipeline.datasets.activities import ENDOVIS_COUNTS
 from pipeline.images import write_png
+from pipeline.sources.endovis2018 import BUILT_SET, COMPATIBLE_2017, NATIVE, RAW_SETS
+from pipeline.sources.synthetic.archive import zip_away
+from pipeline.sources.synthetic.casts import cast_frame
 from pipeline.sources.synthetic.instruments import CLASPER, SHAFT, WRIST
-from pipeline.sources.synthetic.scenes import Scene, cast_frame, render_scene
+from pipeline.sources.synthetic.scenes import Scene, render_scene
 from pipeline.sources.synthetic.script import deal, episodes, proportional_counts
-from pipeline.sources.synthetic.tissue import sample_style
-from pipeline.sources.synthetic.vqla_text import write_annotations
+from pipeline.sources.synthetic.tissue import TissueStyle, sample_style
+from pipeline.sources.synthetic.vqla_text import write_text, write_xml
 
-_RELEASES: dict[str, tuple[int, ...]] = {
-    "miccai_challenge_2018_release_1": (1, 2, 3, 4),
-    "miccai_challenge_release_2/miccai_challenge_release_2": (5, 6, 7),
-    "miccai_challenge_release_3": (9, 10, 11, 12),
-    "miccai_challenge_release_4": (13, 14, 15, 16),
-}
+
+@dataclass(frozen=True)
+class _Release:
+    folder: str
+    sequences: tuple[int, ...]
+    types: str  # the set its types come in
+    ids: dict[int, int]  # id as written -> native id
+
+
+_RELEASES = (
+    _Release("miccai_challenge_2018_release_1", (1, 2, 3, 4), RAW_SETS[0], COMPATIBLE_2017),
+    _Release("miccai_challenge_release_2/miccai_challenge_release_2", (5, 6, 7), RAW_SETS[1], NATIVE),
+    _Release("miccai_challenge_release_3", (9, 10, 11, 12), BUILT_SET, NATIVE),
+    _Release("miccai_challenge_release_4", (13, 14, 15, 16), RAW_SETS[0], COMPATIBLE_2017),
+)
+_ZIPPED = "miccai_challenge_release_4"
+_BUILT_ONLY = 12  # this sequence is in no release, as if one had the built types alone
+_BUILT_VALIDATION = (9,)  # of the sequences 2, 5, 9, 15 of the types' own split
 _WITHOUT_TEXTS = 13
+_TEXT_FOLDERS = {3: "vqla/Classification", 4: "vqa/Classification", 14: "vqla/Classification"}
+_AS_XML = (7, 11)
+_TWO_EDITIONS = 5
 _COLOURS = {
     "background-tissue": (0, 0, 0),
     "instrument-shaft": (0, 255, 0),
@@ -39,20 +61,33 @@ _COLOURS = {
     "ultrasound-probe": (12, 255, 141),
 }
 _PART_COLOUR = {SHAFT: "instrument-shaft", WRIST: "instrument-wrist", CLASPER: "instrument-clasper"}
-# Types with masks of their own, in the 2017-compatible ids of `instrument_labels_2017`.
-_TYPE_IDS = {
+# Native type ids; the stapler is no class of the labels.
+NATIVE_IDS = {
     "bipolar_forceps": 1,
     "prograsp_forceps": 2,
     "large_needle_driver": 3,
-    "monopolar_curved_scissors": 6,
-    "clip_applier": 9,
+    "monopolar_curved_scissors": 4,
+    "ultrasound_probe": 5,
+    "suction": 6,
+    "clip_applier": 7,
 }
 _COLOUR_ONLY = {"suction": "suction-instrument", "ultrasound_probe": "ultrasound-probe"}
 _UNLABELLED = 8  # frames without annotation: two of seq_1, six of seq_13
 
 
+@dataclass
+class _Canvas:
+    """What the frames of one tree are made with."""
+
+    root: Path
+    height: int
+    width: int
+    rng: np.random.Generator
+    used: Counter[str] = field(default_factory=Counter)
+
+
 def generate_endovis2018(root: Path, frames: int, height: int, width: int, seed: int, floor: int = 5) -> None:
-    """Write the tree `root` (releases) and its texts under `root`/EndoVis-18-VQLA.
+    """Write the tree `root` (releases, built types) and its annotations under `root`/EndoVis-18-VQLA*.
 
     Args:
         root: an existing folder to fill.
@@ -63,62 +98,87 @@ def generate_endovis2018(root: Path, frames: int, height: int, width: int, seed:
     """
     rng = np.random.default_rng(seed)
     counts = proportional_counts(ENDOVIS_COUNTS, frames - _UNLABELLED, floor)
-    annotated = [number for numbers in _RELEASES.values() for number in numbers if number != _WITHOUT_TEXTS]
+    numbers = [number for release in _RELEASES for number in release.sequences]
+    annotated = [number for number in numbers if number != _WITHOUT_TEXTS]
     plan = dict(zip(annotated, deal(episodes(counts, rng), len(annotated)), strict=True))
     extra = deal(["idle"] * _UNLABELLED, 4)
     plan[_WITHOUT_TEXTS] = extra[0] + extra[1] + extra[2]
     plan[1] = extra[3] + plan[1]
+    canvas = _Canvas(root, height, width, rng)
     with tqdm(total=frames, desc="generate endovis2018", unit="frame") as progress:
-        for release, sequences in _RELEASES.items():
-            used: Counter[str] = Counter()
-            for number in sequences:
-                _write_sequence(root, release, number, plan[number], height, width, rng, used, progress)
-            named = [name for name in _COLOURS if used[name] or name == "background-tissue"]
+        for release in _RELEASES:
+            canvas.used.clear()
+            for number in release.sequences:
+                _write_sequence(canvas, release, number, plan[number], progress)
+            named = [name for name in _COLOURS if canvas.used[name] or name == "background-tissue"]
             labels = [{"name": n, "color": list(_COLOURS[n]), "classid": i} for i, n in enumerate(named)]
-            (root / release / "labels.json").write_text(json.dumps(labels, indent=1), encoding="utf-8")
+            (root / release.folder / "labels.json").write_text(json.dumps(labels, indent=1), encoding="utf-8")
+    _write_litter(root)
+    zip_away(root / _ZIPPED)
 
 
-def _write_sequence(
-    root: Path,
-    release: str,
-    number: int,
-    activities: list[str],
-    height: int,
-    width: int,
-    rng: np.random.Generator,
-    used: Counter[str],
-    progress: tqdm,
-) -> None:
-    folder = root / release / f"seq_{number}"
-    for name in ("left_frames", "labels", "instrument_labels_2017"):
-        (folder / name).mkdir(parents=True)
-    (folder / "camera_calibration.txt").write_text(f"Width: {width}\nHeight: {height}\n", encoding="utf-8")
-    style = sample_style(rng)
+def _write_litter(root: Path) -> None:
+    """What lies about in the downloads and belongs to no dataset."""
+    release = root / _RELEASES[1].folder
+    litter = release / "__MACOSX" / "seq_5" / "left_frames"
+    litter.mkdir(parents=True)
+    (litter / "._frame000.png").write_bytes(b"\x00\x05\x16\x07Mac OS X")
+    (release / "seq_5" / "right_frames").mkdir()
+    test_data = root / "test_data"
+    (test_data / "seq_1" / "left_frames").mkdir(parents=True)
+    write_png(test_data / "seq_1" / "left_frames" / "frame000.png", np.zeros((32, 40, 3), np.uint8))
+    classes = [{"name": n, "color": [*c, 255], "classid": i} for i, (n, c) in enumerate(_COLOURS.items())]
+    (test_data / "labels.json").write_text(json.dumps({"classes": classes}), encoding="utf-8")
+
+
+def _write_sequence(canvas: _Canvas, release: _Release, number: int, activities: list[str], progress: tqdm) -> None:
+    folder = canvas.root / release.folder / f"seq_{number}"
+    style = sample_style(canvas.rng)
+    if number != _BUILT_ONLY:
+        for name in ("left_frames", "labels", *([release.types] if release.types in RAW_SETS else [])):
+            (folder / name).mkdir(parents=True)
+        calibration = f"Width: {canvas.width}\nHeight: {canvas.height}\n"
+        (folder / "camera_calibration.txt").write_text(calibration, encoding="utf-8")
     step = 149 // max(1, len(activities))
     for index, activity in enumerate(activities):
         # The first annotated frame of seq_1 is 011 in the real texts.
         frame = (
             index * step if number != 1 else (index * 5 if index < 2 else 11 + (index - 2) * (137 // len(activities)))
         )
-        scene = render_scene(cast_frame(activity, rng), style, height, width, rng)
+        scene = _render(canvas, activity, style)
         name = f"frame{frame:03d}"
-        write_png(folder / "left_frames" / f"{name}.png", scene.image)
-        _write_colour_label(folder / "labels" / f"{name}.png", scene, frame % 3 == 0, used)
-        _write_type_masks(folder / "instrument_labels_2017", name, scene, frame)
+        if number != _BUILT_ONLY:
+            write_png(folder / "left_frames" / f"{name}.png", scene.image)
+            _write_colour_label(folder / "labels" / f"{name}.png", scene, frame % 3 == 0, canvas.used)
+        if release.types in RAW_SETS:
+            _write_type_masks(folder / release.types, name, scene, frame, release.ids)
+        else:
+            part = "val" if number in _BUILT_VALIDATION else "train"
+            _write_built(canvas.root / "isinet" / part, f"seq{number}_{name}.png", scene, release.ids)
         if number != _WITHOUT_TEXTS and not (number == 1 and frame < 11):
-            write_annotations(root / "EndoVis-18-VQLA" / f"seq_{number}" / "vqla" / "label" / f"{name}_QA.txt", scene)
+            _write_annotation(canvas.root, number, frame, scene)
         progress.update()
-    if number == 5:
-        litter = root / release / "__MACOSX" / f"seq_{number}" / "left_frames"
-        litter.mkdir(parents=True)
-        (litter / "._frame000.png").write_bytes(b"\x00\x05\x16\x07Mac OS X")
+
+
+def _render(canvas: _Canvas, activity: str, style: TissueStyle) -> Scene:
+    return render_scene(cast_frame(activity, canvas.rng), style, canvas.height, canvas.width, canvas.rng)
+
+
+def _write_annotation(root: Path, sequence: int, frame: int, scene: Scene) -> None:
+    inside = Path(f"seq_{sequence}") / _TEXT_FOLDERS.get(sequence, "vqla/label") / f"frame{frame:03d}_QA.txt"
+    if sequence in _AS_XML:
+        write_xml(root / "instruments18" / f"seq_{sequence}" / "xml" / f"frame{frame:03d}.xml", scene)
+    else:
+        write_text(root / "EndoVis-18-VQLA" / inside, scene, frame)
+    if sequence == _TWO_EDITIONS:
+        write_text(root / "EndoVis-18-VQLA-Extend" / inside, scene, frame + 1)
 
 
 def _write_colour_label(path: Path, scene: Scene, with_alpha: bool, used: Counter[str]) -> None:
     height, width = scene.image.shape[:2]
     colours = np.zeros((height, width, 3), np.uint8)
     for drawn in scene.instruments:
-        if drawn.doing.instrument == "stapler":  # not a class of the labels
+        if drawn.doing.instrument not in NATIVE_IDS:
             continue
         for part, name in _PART_COLOUR.items():
             label = _COLOUR_ONLY.get(drawn.doing.instrument, name)
@@ -132,19 +192,41 @@ def _write_colour_label(path: Path, scene: Scene, with_alpha: bool, used: Counte
 
 
 def _write_rgba(path: Path, colours: NDArray[np.uint8]) -> None:
-    from PIL import Image
-
     alpha = np.full((*colours.shape[:2], 1), 255, np.uint8)
     Image.fromarray(np.concatenate([colours, alpha], axis=2), "RGBA").save(path)
 
 
-def _write_type_masks(folder: Path, name: str, scene: Scene, frame: int) -> None:
+def _write_type_masks(folder: Path, name: str, scene: Scene, frame: int, ids: dict[int, int]) -> None:
+    """One binary mask an instrument; probe and suction have none, for the colour labels tell them."""
+    written = {native: as_written for as_written, native in ids.items()}
     seen: Counter[int] = Counter()
     for drawn in scene.instruments:
-        type_id = _TYPE_IDS.get(drawn.doing.instrument)
-        if type_id is None:
+        kind = drawn.doing.instrument
+        if kind not in NATIVE_IDS or kind in _COLOUR_ONLY:
             continue
+        type_id = written[NATIVE_IDS[kind]]
         binary = (drawn.parts > 0).astype(np.uint8) * (1 if frame % 2 else 255)
         stored = np.repeat(binary[..., None], 3, axis=2) if frame % 5 == 0 else binary
         write_png(folder / f"{name}_class{type_id}_inst{seen[type_id]}.png", stored)
         seen[type_id] += 1
+
+
+def _write_built(folder: Path, name: str, scene: Scene, ids: dict[int, int]) -> None:
+    types = written_types(scene, ids)
+    for kind, pixels in (
+        ("images", scene.image),
+        (BUILT_SET, types),
+        ("binary_annotations", (types > 0).astype(np.uint8)),
+    ):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        write_png(folder / kind / name, pixels)
+
+
+def written_types(scene: Scene, ids: dict[int, int]) -> NDArray[np.uint8]:
+    """A scene's instrument types as ids of one scheme: uint8 (H, W)."""
+    written = {native: as_written for as_written, native in ids.items()}
+    types = np.zeros(scene.image.shape[:2], np.uint8)
+    for drawn in scene.instruments:
+        if drawn.doing.instrument in NATIVE_IDS:
+            types[drawn.parts > 0] = written[NATIVE_IDS[drawn.doing.instrument]]
+    return types

@@ -12,8 +12,9 @@ from tqdm import tqdm
 from pipeline.datasets.labels import ENDOVIS, ESD
 from pipeline.images import resize_image, resize_mask
 from pipeline.sources.synthetic import esd_scenes
+from pipeline.sources.synthetic.casts import cast_frame
 from pipeline.sources.synthetic.instruments import KINDS
-from pipeline.sources.synthetic.scenes import cast_frame, render_scene
+from pipeline.sources.synthetic.scenes import render_scene
 from pipeline.sources.synthetic.tissue import sample_style
 
 # What is told apart in a scene: every kind of instrument, then the areas of ESD.

@@ -1,44 +1,73 @@
-"""Writes the question-answer texts of the VQLA editions for generated frames."""
+"""Writes the annotations of the VQLA editions for generated frames: question-answer texts, and the XML they come from.
+
+The variants of the releases occur: blank lines, answers without a box, names with hyphens or spaces, Windows line ends and a
+byte order mark.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
 
-from pipeline.sources.synthetic.scenes import Scene
+from pipeline.sources.synthetic.scenes import Drawn, Scene
 
-# Activities as the annotations spell the actions behind them.
-_SPELLED = {"manipulation": "Tissue_Manipulation", "stapling": "Staple", "ultrasound_sensing": "Ultrasound_Sensing"}
-
-
-def spelled_action(activity: str) -> str:
-    """An activity's action as the annotations write it."""
-    return _SPELLED.get(activity, activity.capitalize())
+Box = tuple[int, int, int, int]
 
 
-def write_annotations(path: Path, scene: Scene) -> None:
+def spelled_action(action: str) -> str:
+    """An action as the annotations write it, e.g. Tissue_Manipulation."""
+    return "_".join(word.capitalize() for word in action.split("_"))
+
+
+def write_text(path: Path, scene: Scene, variant: int = 0) -> None:
     """Write one frame's text: a line for the organ, and for each instrument one for its state and one for its place.
 
-    Boxes are given on 1280x1024, 1-based, whatever the size of the picture; a blank line stands before the states,
-    and the organ's line has no box: both occur in the releases.
+    Args:
+        path: where. scene: whose instruments. variant: any number; it chooses how names, line ends and file begin.
     """
-    height, width = scene.image.shape[:2]
     lines = ["What organ is being operated?|kidney", ""]
     for drawn in scene.instruments:
-        rows, columns = np.nonzero(drawn.parts)
-        if rows.size == 0:
-            continue
-        box = (
-            int(columns.min() * 1280 / width) + 1,
-            int(rows.min() * 1024 / height) + 1,
-            int((columns.max() + 1) * 1280 / width),
-            int((rows.max() + 1) * 1024 / height),
-        )
-        place = ", ".join(str(value) for value in box)
-        name = drawn.doing.instrument
-        lines.append(f"What is the state of {name}?|{spelled_action(drawn.doing.action)}|{place}")
-        side = ("left" if columns.mean() < width / 2 else "right", "top" if rows.mean() < height / 2 else "bottom")
-        lines.append(f"Where is {name} located?|{'-'.join(side)}|{place}")
+        box = _box(drawn, scene)
+        place = f"|{', '.join(map(str, box))}" if box else ""
+        name = drawn.doing.instrument.replace("_", ("_", " ", "_", "-")[variant % 4])
+        lines.append(f"What is the state of {name}?|{spelled_action(drawn.doing.action)}{place if variant % 5 else ''}")
+        if box:
+            side = ("left" if box[0] + box[2] < 1280 else "right", "top" if box[1] + box[3] < 1024 else "bottom")
+            lines.append(f"Where is {name} located?|{'-'.join(side)}{place}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    end = "\r\n" if variant % 7 == 3 else "\n"
+    path.write_bytes((end.join(lines) + end).encode("utf-8-sig" if variant % 7 == 5 else "utf-8"))
+
+
+def write_xml(path: Path, scene: Scene) -> None:
+    """Write one frame's XML: the organ, then each instrument with what it does and where it is."""
+    objects = [_object("kidney", "", (1, 1, 1280, 1024))]
+    for drawn in scene.instruments:
+        objects.append(_object(drawn.doing.instrument, spelled_action(drawn.doing.action), _box(drawn, scene)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    body = "\n".join(objects)
+    path.write_text(f"<annotation>\n  <filename>{path.stem}.png</filename>\n{body}\n</annotation>\n", encoding="utf-8")
+
+
+def _object(name: str, action: str, box: Box | None) -> str:
+    inner = f"<name>{escape(name)}</name>" + (f"<interaction>{escape(action)}</interaction>" if action else "")
+    if box:
+        corners = zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+        inner += f"<bndbox>{''.join(f'<{tag}>{value}</{tag}>' for tag, value in corners)}</bndbox>"
+    return f"  <objects>{inner}</objects>"
+
+
+def _box(drawn: Drawn, scene: Scene) -> Box | None:
+    """Boxes are given on 1280x1024, 1-based, whatever the size of the picture; None for what is hidden."""
+    height, width = scene.image.shape[:2]
+    rows, columns = np.nonzero(drawn.parts)
+    if rows.size == 0:
+        return None
+    return (
+        int(columns.min() * 1280 / width) + 1,
+        int(rows.min() * 1024 / height) + 1,
+        int((columns.max() + 1) * 1280 / width),
+        int((rows.max() + 1) * 1024 / height),
+    )

@@ -1,0 +1,74 @@
+"""Built images at one size, kept as one array a split that training maps into memory: pictures are decoded once.
+
+They lie in <dataset>/arrays/<key>/{images,masks}.npy. The key covers split, size, interpolation and the manifest's digest, so an
+array that no longer fits is never found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.datasets.card import read_card
+from pipeline.errors import InputError
+from pipeline.files import digest, sha256_of, whole_folder
+from pipeline.images import (
+    INTERPOLATION,
+    check_same_size,
+    read_ids,
+    read_rgb,
+    resize_image,
+    resize_mask,
+)
+from pipeline.parallel import ordered_map
+
+Row = dict[str, str]
+
+
+def packed(folder: Path, rows: Sequence[Row], split: str, size: int, workers: int = 1) -> tuple[NDArray, NDArray]:
+    """The images (N, S, S, 3) and masks (N, S, S) of a split, uint8, mapped into memory; they are packed if they are not yet.
+
+    Args:
+        folder: the built dataset. rows: of its manifest, those of the split. size: S in pixels. workers: processes to pack with.
+
+    Raises:
+        InputError: if a frame cannot be read or its mask holds a value that is no class.
+    """
+    key = array_key(folder, split, size)
+    arrays = folder / "arrays" / key
+    if not arrays.is_dir():
+        _pack(arrays, folder, rows, size, workers, f"pack {folder.name} {split}")
+    # Copy on write: nobody changes the file, and torch takes arrays that it may write to.
+    images, masks = (np.load(arrays / f"{name}.npy", mmap_mode="c") for name in ("images", "masks"))
+    return images, masks
+
+
+def array_key(folder: Path, split: str, size: int) -> str:
+    """The name of a split's arrays: readable, and other for another size, interpolation or manifest."""
+    about = {"interpolation": INTERPOLATION, "manifest": sha256_of(folder / "manifest.csv"), "version": 1}
+    return f"{split}-{size}-{digest(about)[:16]}"
+
+
+def _pack(arrays: Path, folder: Path, rows: Sequence[Row], size: int, workers: int, label: str) -> None:
+    with whole_folder(arrays) as partial_folder:
+        shapes = {"images": (len(rows), size, size, 3), "masks": (len(rows), size, size)}
+        for name, shape in shapes.items():
+            np.lib.format.open_memmap(partial_folder / f"{name}.npy", "w+", np.uint8, shape).flush()
+        work = partial(_pack_frame, partial_folder, folder, size, len(read_card(folder)["classes"]))
+        for _ in ordered_map(work, list(enumerate(rows)), workers, label):
+            pass
+
+
+def _pack_frame(arrays: Path, folder: Path, size: int, classes: int, item: tuple[int, Row]) -> None:
+    index, row = item
+    image, mask = read_rgb(folder / row["image"]), read_ids(folder / row["mask"])
+    check_same_size(image, mask, folder / row["image"], folder / row["mask"])
+    if mask.max(initial=0) >= classes:
+        raise InputError(f"{folder / row['mask']}: value {mask.max()}; expected 0 to {classes - 1}.")
+    for name, pixels in (("images", resize_image(image, size)), ("masks", resize_mask(mask, size))):
+        target = np.load(arrays / f"{name}.npy", mmap_mode="r+")
+        target[index] = pixels

@@ -1,0 +1,81 @@
+"""manifest.csv: one row a frame of a built dataset."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.datasets.splits import TEST, TRAIN
+from pipeline.errors import InputError
+from pipeline.files import read_text
+
+COLUMNS = (
+    "frame_id",
+    "source",
+    "sequence",
+    "split",  # train or test
+    "validation",  # yes for training frames that select_on: val takes for choosing
+    "activity",
+    "actions",  # all of them, separated by semicolons, as are the next and the flags
+    "instruments",  # classes that occur in the mask
+    "image",
+    "mask",
+    "width",
+    "height",
+    "image_sha256",
+    "mask_sha256",
+    "flags",
+)
+
+# What a flag means. The card repeats those that occur.
+FLAGS = {
+    "empty_mask": "no class but the background occurs in the mask",
+    "named_not_in_mask": "the annotation names an instrument whose class does not occur in the mask",
+    "in_mask_not_named": "a class occurs in the mask that the annotation names no instrument of",
+    "instrument_without_class": "the annotation names an instrument that is no class of the benchmark, like the stapler",
+}
+
+
+def manifest_text(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The rows as CSV."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def read_manifest(folder: Path) -> list[dict[str, str]]:
+    """The rows of a built dataset's manifest.csv.
+
+    Raises:
+        InputError: if it is missing, lacks a column, or a row has a value that no built dataset has.
+    """
+    path = folder / "manifest.csv"
+    if not path.is_file():
+        raise InputError(f"{path}: missing; this dataset is not built. Run snakemake, or `endoarss build`.")
+    try:
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise InputError(f"{path}: not a CSV ({error}); build the dataset again.") from None
+    missing = set(COLUMNS) - set(reader.fieldnames or ())
+    if missing:
+        raise InputError(f"{path}: lacks the column(s) {', '.join(sorted(missing))}; build the dataset again.")
+    for line, row in rows:
+        _check(f"{path}, line {line}", row)
+    return [row for _, row in rows]
+
+
+def _check(where: str, row: dict[str, Any]) -> None:
+    if None in row or None in row.values():
+        raise InputError(f"{where}: another number of fields than the head has; build the dataset again.")
+    if row["split"] not in (TRAIN, TEST):
+        raise InputError(f"{where}: the split {row['split'][:40]!r}; expected {TRAIN} or {TEST}.")
+    for kind in ("image", "mask"):
+        path = Path(row[kind])
+        if path.is_absolute() or ".." in path.parts or path.suffix != ".png" or len(path.parts) != 2:
+            raise InputError(f"{where}: the {kind} {row[kind][:80]!r}; expected {kind}s/NAME.png.")

@@ -1,0 +1,1 @@
+"""Says what raw trees hold and lack before anything is built from them."""

@@ -1,0 +1,168 @@
+"""Archives as they were downloaded: each .zip in a raw tree is extracted once, beside itself, safely.
+
+`release_1.zip` becomes the folder `release_1/` beside it. It is left alone where that folder is there already, or where all
+that it holds at its top lies beside it: somebody extracted it by hand then.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from pipeline.errors import InputError
+from pipeline.files import whole_folder
+
+MAX_BYTES = 500 << 30  # the largest download has 40 GB
+MAX_FILES = 2_000_000
+MAX_RATIO = 1000  # deflate gives at most 1,032; pictures about 1
+_LITTER = ("__MACOSX", ".DS_Store")
+_CHUNK = 1 << 20
+
+
+def prepare_root(root: Path) -> Path:
+    """Extract the archives of a raw tree that are not extracted yet.
+
+    Args:
+        root: a folder that may hold .zip files, at any depth, or one .zip file.
+
+    Returns:
+        The folder to read: `root`, or the one its archive was extracted to.
+
+    Raises:
+        InputError: if an archive is damaged, encrypted, too large, or holds a name that would leave its folder.
+    """
+    if root.suffix.lower() == ".zip" and root.is_file():
+        if not root.with_suffix("").is_dir():
+            _extract_once(root)
+        return root.with_suffix("")
+    for archive in find_archives(root):
+        if not is_extracted(archive):
+            _extract_once(archive)
+    return root
+
+
+def _extract_once(archive: Path) -> None:
+    """Extract beside the archive; of several processes one does it and the others wait."""
+    lock = archive.with_name(f".{archive.name}.lock")
+    try:
+        with lock.open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if not is_extracted(archive):
+                extract(archive, archive.with_suffix(""))
+            lock.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{archive}: cannot be extracted beside itself ({error.strerror}). Extract it by hand to another folder and name "
+            "that in the study."
+        ) from None
+
+
+def find_archives(root: Path) -> list[Path]:
+    """The .zip files below a folder, in order."""
+    return sorted(
+        Path(folder) / name
+        for folder, _, names in os.walk(root)
+        for name in names
+        if name.lower().endswith(".zip") and not name.startswith(".")
+    )
+
+
+def is_extracted(archive: Path) -> bool:
+    """Whether an archive's folder is there, or all that it holds at its top lies beside it.
+
+    Raises:
+        InputError: if it is no readable archive.
+    """
+    if archive.with_suffix("").is_dir():
+        return True
+    with _open(archive) as opened:
+        tops = {_safe_parts(archive, info)[0] for info in opened.infolist() if not _is_litter(info)}
+    return bool(tops) and all((archive.parent / top).exists() for top in tops)
+
+
+def extract(archive: Path, target: Path) -> None:
+    """Extract a .zip into `target`, which appears whole or not at all.
+
+    Only regular files whose path stays inside are written; sizes are bounded by what the archive declares, counted as they
+    are written, by `MAX_BYTES` and by the free space.
+
+    Raises:
+        InputError: naming the archive and the entry that is not accepted.
+    """
+    with _open(archive) as opened:
+        entries = [info for info in opened.infolist() if not info.is_dir() and not _is_litter(info)]
+        _check(archive, entries)
+        try:
+            with whole_folder(target) as partial:
+                for info in tqdm(entries, desc=f"extract {archive.name}", unit="file", mininterval=1.0):
+                    _write(opened, archive, info, partial.joinpath(*_safe_parts(archive, info)))
+        except OSError as error:
+            raise InputError(f"{archive}: cannot be extracted to {target} ({error.strerror}).") from None
+
+
+def _open(archive: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(archive)
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise InputError(f"{archive}: not a readable .zip ({error}). Download it again.") from None
+
+
+def _is_litter(info: zipfile.ZipInfo) -> bool:
+    return any(part in _LITTER for part in PurePosixPath(info.filename).parts)
+
+
+def _safe_parts(archive: Path, info: zipfile.ZipInfo) -> tuple[str, ...]:
+    name = info.filename.replace("\\", "/")
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or ":" in parts[0] or "\0" in name:
+        raise InputError(f"{archive}: the entry {info.filename!r} would leave the folder; nothing is extracted.")
+    return parts
+
+
+def _check(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
+    if not entries:
+        raise InputError(f"{archive}: holds no file.")
+    if len(entries) > MAX_FILES:
+        raise InputError(f"{archive}: holds {len(entries):,} files; expected at most {MAX_FILES:,}.")
+    seen: dict[tuple[str, ...], str] = {}
+    for info in entries:
+        parts = _safe_parts(archive, info)
+        other = seen.setdefault(tuple(part.casefold() for part in parts), info.filename)
+        if other != info.filename or (kind := stat.S_IFMT(info.external_attr >> 16)) not in (0, stat.S_IFREG):
+            what = f"is the same as {other!r}" if other != info.filename else f"is no regular file (mode {kind:o})"
+            raise InputError(f"{archive}: the entry {info.filename!r} {what}; nothing is extracted.")
+        if info.flag_bits & 1:
+            raise InputError(f"{archive}: the entry {info.filename!r} is encrypted; extract it by hand.")
+        if info.file_size > MAX_RATIO * max(info.compress_size, 1):
+            raise InputError(
+                f"{archive}: the entry {info.filename!r} claims {info.file_size:,} bytes from {info.compress_size:,}; "
+                "nothing is extracted."
+            )
+    total = sum(info.file_size for info in entries)
+    free = shutil.disk_usage(archive.parent).free
+    if total > min(MAX_BYTES, free):
+        raise InputError(f"{archive}: {total:,} bytes extracted; there is room for {min(MAX_BYTES, free):,}.")
+
+
+def _write(opened: zipfile.ZipFile, archive: Path, info: zipfile.ZipInfo, path: Path) -> None:
+    left = info.file_size
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with opened.open(info) as stream, path.open("xb") as target:
+            while chunk := stream.read(_CHUNK):
+                left -= len(chunk)
+                if left < 0:
+                    raise InputError(f"{archive}: the entry {info.filename!r} is larger than it claims.")
+                target.write(chunk)
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"{archive}: the entry {info.filename!r} cannot be written ({error.strerror}).") from None
+    except Exception as error:  # damaged data: zlib, lzma and zipfile have errors of their own
+        raise InputError(f"{archive}: the entry {info.filename!r} is damaged ({error}). Download it again.") from None

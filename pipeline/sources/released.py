@@ -1,0 +1,120 @@
+"""Reader of the trees that the authors release: {train,test}/<k>/{image,mask}/NAME.png, one folder k an activity.
+
+They release MTLESD (k = 1 to 3) and MTLEndovis (k = 1 to 12) so, each with mask values of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.datasets.activities import ENDOVIS_COUNTS
+from pipeline.datasets.labels import ESD
+from pipeline.errors import InputError
+from pipeline.images import read_ids
+
+WHERE_TO_ASK = "the authors of EndoARSS, https://github.com/gkw0010/EndoARSS"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How one dataset is released. activities: of folder 1, 2, ... classes: class id by mask value."""
+
+    title: str
+    activities: tuple[str, ...]
+    classes: dict[int, int]
+
+
+# The order of the twelve folders is that of the paper's list (section IV-A), which is alphabetical; a complete tree is checked
+# against the twelve counts, all of which differ.
+ENCODINGS = {
+    "esd": Encoding("MTLESD", ESD.activities, {0: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6}),
+    "released_mtlendovis": Encoding(
+        "MTLEndovis", tuple(sorted(ENDOVIS_COUNTS)), {0: 0, 1: 1, 2: 2, 3: 3, 6: 4, 7: 5, 8: 6, 9: 7}
+    ),
+}
+
+
+@dataclass(frozen=True)
+class FrameReleased:
+    """One frame: the part it was released in, its activity, its folder's number, its name and files."""
+
+    split: str
+    activity: str
+    folder: int
+    name: str
+    image: Path
+    mask: Path | None
+
+
+def read_tree(root: Path, source: str) -> list[FrameReleased]:
+    """List what a released tree holds, without decoding a picture. A picture without a mask has `mask` None.
+
+    Args:
+        root: the folder that holds train/ and test/. source: a key of `ENCODINGS`.
+
+    Raises:
+        InputError: if the tree is absent or empty, a folder is no activity's, or a complete tree has other counts than the
+            dataset.
+    """
+    encoding = ENCODINGS[source]
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder. The {encoding.title} tree is expected here; ask {WHERE_TO_ASK}.")
+    frames = []
+    last = len(encoding.activities)
+    for split in ("train", "test"):
+        for folder in sorted(path for path in (root / split).glob("*") if path.is_dir()):
+            if folder.name not in map(str, range(1, last + 1)):
+                raise InputError(
+                    f"{folder}: expected the activity folders 1 to {last} ({', '.join(encoding.activities)})."
+                )
+            number = int(folder.name)
+            for image in sorted((folder / "image").glob("[!.]*.png")):
+                mask = folder / "mask" / image.name
+                kept = mask if mask.is_file() else None
+                frames.append(FrameReleased(split, encoding.activities[number - 1], number, image.stem, image, kept))
+    if not frames:
+        raise InputError(
+            f"{root}: no picture in it. Expected train/1/image/NAME.png and train/1/mask/NAME.png; ask {WHERE_TO_ASK}."
+        )
+    if source == "released_mtlendovis":
+        _check_counts(root, frames)
+    return frames
+
+
+def _check_counts(root: Path, frames: list[FrameReleased]) -> None:
+    if len(frames) != sum(ENDOVIS_COUNTS.values()):
+        return
+    counts = Counter(frame.activity for frame in frames)
+    wrong = [name for name in ENDOVIS_COUNTS if counts[name] != ENDOVIS_COUNTS[name]]
+    if wrong:
+        shown = ", ".join(f"{name} {counts[name]} instead of {ENDOVIS_COUNTS[name]}" for name in wrong)
+        raise InputError(
+            f"{root}: folders 1 to 12 are read as {', '.join(ENCODINGS['released_mtlendovis'].activities)}, but then there are "
+            f"{shown}. The tree has another order; rename its folders."
+        )
+
+
+def class_mask(frame: FrameReleased, source: str) -> NDArray[np.uint8]:
+    """The mask of a frame as class ids: uint8 (H, W).
+
+    Raises:
+        InputError: if there is no mask or a value is none of the encoding's.
+    """
+    if frame.mask is None:
+        expected = frame.image.parents[1] / "mask" / frame.image.name
+        raise InputError(f"{expected}: missing. Expected the mask of {frame.image}.")
+    encoding = ENCODINGS[source]
+    values = read_ids(frame.mask)
+    classes = np.full(256, 255, np.uint8)
+    classes[list(encoding.classes)] = list(encoding.classes.values())
+    mask = classes[values]
+    if (mask == 255).any():
+        raise InputError(
+            f"{frame.mask}: value {values[mask == 255].min()}; expected {', '.join(map(str, encoding.classes))}."
+        )
+    return mask

@@ -1,0 +1,80 @@
+"""Writes generated trees in the layout the authors release: {train,test}/<k>/{image,mask}/NAME.png, of MTLESD and MTLEndovis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from pipeline.datasets.activities import ENDOVIS_COUNTS
+from pipeline.images import Pixels, write_png
+from pipeline.sources.endovis2018 import COMPATIBLE_2017
+from pipeline.sources.synthetic.casts import cast_frame
+from pipeline.sources.synthetic.endovis2018_tree import written_types
+from pipeline.sources.synthetic.esd_scenes import ACTIVITIES, render_esd_scene
+from pipeline.sources.synthetic.scenes import render_scene
+from pipeline.sources.synthetic.script import proportional_counts
+from pipeline.sources.synthetic.tissue import sample_style
+
+# Inferred from Table VII of the paper: 35, 120 and 247 of the 402 test frames.
+_TEST_PROPORTIONS = {"marking": 35, "injection": 120, "dissection": 247}
+_VIDEOS = 6
+
+
+def generate_esd(root: Path, frames: int, height: int, width: int, seed: int) -> None:
+    """Write `frames` frames; floor(n/5) of each activity's n are in the test part.
+
+    Args:
+        root: an existing folder to fill.
+        frames: how many frames; at least 10 of an activity where they allow it.
+        height, width: size of a frame in pixels.
+        seed: decides everything.
+    """
+    rng = np.random.default_rng(seed)
+    counts = proportional_counts(_TEST_PROPORTIONS, frames, min(15, frames // 4))
+    styles = [sample_style(rng) for _ in range(_VIDEOS)]
+
+    def render(activity: str, index: int) -> tuple[Pixels, Pixels]:
+        return render_esd_scene(activity, styles[index % _VIDEOS], height, width, rng)
+
+    _write(root, "esd", ACTIVITIES, counts, render, rng)
+
+
+def generate_released_mtlendovis(root: Path, frames: int, height: int, width: int, seed: int, floor: int = 5) -> None:
+    """Write `frames` laparoscopic frames in twelve activities, masks with 2017-compatible ids.
+
+    Args:
+        root: an existing folder to fill. frames: how many. height, width: size of a frame in pixels.
+        seed: decides everything. floor: the least number of frames an activity gets.
+    """
+    rng = np.random.default_rng(seed)
+    counts = proportional_counts(ENDOVIS_COUNTS, frames, floor)
+    styles = [sample_style(rng) for _ in range(_VIDEOS)]
+
+    def render(activity: str, index: int) -> tuple[Pixels, Pixels]:
+        scene = render_scene(cast_frame(activity, rng), styles[index % _VIDEOS], height, width, rng)
+        return scene.image, written_types(scene, COMPATIBLE_2017)
+
+    _write(root, "released_mtlendovis", sorted(ENDOVIS_COUNTS), counts, render, rng)
+
+
+def _write(
+    root: Path,
+    name: str,
+    activities: Sequence[str],
+    counts: Mapping[str, int],
+    render: Callable[[str, int], tuple[Pixels, Pixels]],
+    rng: np.random.Generator,
+) -> None:
+    with tqdm(total=sum(counts.values()), desc=f"generate {name}", unit="frame") as progress:
+        for k, activity in enumerate(activities, start=1):
+            held_out = set(rng.permutation(counts[activity])[: counts[activity] // 5].tolist())
+            for index in range(counts[activity]):
+                image, mask = render(activity, index)
+                folder = root / ("test" if index in held_out else "train") / str(k)
+                for kind, pixels in (("image", image), ("mask", mask)):
+                    (folder / kind).mkdir(parents=True, exist_ok=True)
+                    write_png(folder / kind / f"{activity}_{index:04d}.png", pixels)
+                progress.update()
