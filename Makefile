@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Nothing of another environment gets in.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: demo test test-slow lint format lock setup
+.PHONY: demo test test-slow bench lint format lock setup
 
 demo: $(STAMP)  ## run the demo study from nothing to its report
 	$(BIN)/snakemake --cores $(CORES) --configfile studies/demo.yaml
@@ -21,6 +21,9 @@ test: $(STAMP)  ## quick tests
 
 test-slow: $(STAMP)  ## tests that take minutes: a miniature of the whole DAG among them
 	$(BIN)/python -m pytest -m slow
+
+bench: $(STAMP)  ## speed and memory beside peers, ratios
+	$(BIN)/python -m benchmarks
 
 lint: $(STAMP)  ## style, types, workflow files
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,7 +66,12 @@ def task_losses(outputs: dict[str, Tensor], masks: Tensor, activities: Tensor | 
 
 
 def train(
-    model: MultiTaskModel, data: LabelledImages, settings: TrainingSettings, device: torch.device, label: str = "train"
+    model: MultiTaskModel,
+    data: LabelledImages,
+    settings: TrainingSettings,
+    device: torch.device,
+    label: str = "train",
+    validate: Callable[[MultiTaskModel], float] | None = None,
 ) -> list[dict[str, float]]:
     """Train a model in place.
 
@@ -75,9 +81,11 @@ def train(
         settings: schedule and weighting.
         device: where to train.
         label: what the progress bar says.
+        validate: scores the model after each epoch; the epoch with the highest score, the first of equals, is kept. Without
+            it the last one is.
 
     Returns:
-        One row an epoch: epoch, seconds, and for each task its mean loss and mean weight.
+        One row an epoch: epoch, seconds, for each task its mean loss and mean weight, and the validation score if there is one.
 
     Raises:
         TrainingError: if a loss is not finite.
@@ -90,6 +98,7 @@ def train(
     optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate)
     model.to(device).train()
     history: list[dict[str, float]] = []
+    best = _Best()
     with tqdm(total=settings.epochs, desc=label, unit="epoch", mininterval=1.0) as progress:
         for epoch in range(settings.epochs):
             started = time.perf_counter()
@@ -115,9 +124,31 @@ def train(
                 steps += 1
             means = {name: total / steps for name, total in sums.items()}
             history.append({"epoch": epoch + 1, "seconds": time.perf_counter() - started, **means})
+            if validate is not None:
+                history[-1]["validation"] = best.offer(model, validate(model))
+                model.train()
             progress.set_postfix({task: f"{means[f'loss_{task}']:.3f}" for task in model.tasks})
             progress.update()
+    best.restore(model)
     return history
+
+
+class _Best:
+    """The state of a model at its highest score so far."""
+
+    def __init__(self) -> None:
+        self.score = -float("inf")
+        self.state: dict[str, Tensor] = {}
+
+    def offer(self, model: MultiTaskModel, score: float) -> float:
+        if score > self.score:
+            self.score = score
+            self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        return score
+
+    def restore(self, model: MultiTaskModel) -> None:
+        if self.state:
+            model.load_state_dict(self.state)
 
 
 def _to_device(data: LabelledImages, chosen: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:

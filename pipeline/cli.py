@@ -44,6 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes of --deep (default: all cores)"
     )
+    status = add("status", _status, "what of a study is done, and what it takes on disk")
+    status.add_argument(
+        "--estimate", action="store_true", help="time each model here and say what disk and hours it takes"
+    )
     add("list", _list, "list components and the cells of a study")
     add("generate", _generate, "generate one raw tree of a study with generated data", "tree")
     for command in (
@@ -101,6 +105,14 @@ def _doctor(study: Study, arguments: argparse.Namespace) -> None:
     if arguments.export_split:
         count = export_split(study, arguments.export_split)
         print(f"{arguments.export_split}: the split of {count} frames.")
+
+
+def _status(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.show_status import show_estimate, show_status
+
+    print(show_status(study))
+    if arguments.estimate:
+        print(f"\n{show_estimate(study)}")
 
 
 def _list(study: Study, arguments: argparse.Namespace) -> None:

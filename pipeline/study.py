@@ -42,7 +42,7 @@ SCHEMA = Path(__file__).parent / "schemas" / "study.schema.json"
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One training: a dataset, a model, a weighting, and the variant (rank and seed)."""
+    """One training: a dataset, a model, a weighting, and the variant (rank, seed, and how the epoch is chosen)."""
 
     dataset: str
     backbone: str
@@ -50,11 +50,12 @@ class Cell:
     weighting: str
     rank: int
     seed: int
+    select_on: str = "last"
 
     @property
     def variant(self) -> str:
-        """Rank and seed, e.g. r4-s0."""
-        return f"r{self.rank}-s{self.seed}"
+        """Rank, seed, and what chose the epoch where that is not the last one, e.g. r4-s0 or r4-s0-val."""
+        return f"r{self.rank}-s{self.seed}" + ("" if self.select_on == "last" else f"-{self.select_on}")
 
     @property
     def model(self) -> tuple[str, str, str, int, int]:
@@ -188,11 +189,12 @@ class Study:
     def cells(self) -> tuple[Cell, ...]:
         """All trainings, each once, in the order of the study."""
         rank, seeds = self.settings["lora"]["rank"], self.settings["seeds"]
+        select_on = self.settings["training"]["select_on"]
         found: dict[Cell, None] = {}
         for block in self.settings["cells"]:
             names = product(block["datasets"], block["backbones"], block["architectures"], block["weightings"], seeds)
             for dataset, backbone, architecture, weighting, seed in names:
-                found[Cell(dataset, backbone, architecture, weighting, rank, seed)] = None
+                found[Cell(dataset, backbone, architecture, weighting, rank, seed, select_on)] = None
         return tuple(found)
 
     def cell(self, cell_id: str) -> Cell:
@@ -273,7 +275,7 @@ class Study:
             "architecture": settings["architectures"].get(cell.architecture, {}),
             "weighting": settings["weightings"].get(cell.weighting, {}),
             "batch_size": settings["training"]["batch_size"],
-            "select_on": settings["training"]["select_on"],
+            "select_on": cell.select_on,
             "schedule": self.schedule(cell.dataset, cell.backbone),
             "evaluated_on": [str(self.dataset_folder(dataset)) for dataset in self.evaluated_on(cell.dataset)],
         }

@@ -35,7 +35,7 @@ REPORTED = layout.evaluated_datasets(study)
 
 
 wildcard_constraints:
-    cell="[^/]+/[^/]+/[^/]+/[^/]+/r[0-9]+-s[0-9]+",
+    cell="[^/]+/[^/]+/[^/]+/[^/]+/r[0-9]+-s[0-9]+(-val)?",
     dataset="[a-z0-9_]+",
     tree="[a-z0-9_]+",
 

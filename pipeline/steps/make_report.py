@@ -45,7 +45,8 @@ from reports.results import clean_scores, read_results, weights_note
 def _mark(study: Study, results: pd.DataFrame) -> str:
     """What every table, figure and caption says of its numbers, in two lines."""
     seeds = ", ".join(map(str, study.settings["seeds"]))
-    return f"{data_mark(study)[:-1]}, protocol {PROTOCOL}, seed {seeds}.\n{weights_note(results)}."
+    chosen = {"last": "last epoch", "val": "epoch chosen on a validation part"}[study.settings["training"]["select_on"]]
+    return f"{data_mark(study)[:-1]}, protocol {PROTOCOL}, {chosen}, seed {seeds}.\n{weights_note(results)}."
 
 
 def make_tables(study: Study) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import time
 
@@ -14,7 +15,7 @@ from endoarss.models import MultiTaskModel, build_model
 from endoarss.prediction import predict
 from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, train
-from pipeline.datasets.load import load_part
+from pipeline.datasets.load import Part, load_part, validation_rows
 from pipeline.files import sha256_of, whole_file, write_json, write_text
 from pipeline.measure import PROTOCOL, measure
 from pipeline.provenance import choose_device, software
@@ -49,8 +50,13 @@ def train_cell(study: Study, cell: Cell) -> None:
         weights_sha256 = initial_sha256(model)
     about_software = software()
     started = time.perf_counter()
-    data = LabelledImages(part.images, part.masks, part.activities)
-    history = train(model, data, settings, device, label=cell.id)
+    validate, fitted = None, part
+    if cell.select_on == "val":
+        held_out = validation_rows(dataset)
+        fitted, chosen_on = part.take(~held_out), part.take(held_out)
+        validate = functools.partial(_validation_score, study, cell, chosen_on)
+    data = LabelledImages(fitted.images, fitted.masks, fitted.activities)
+    history = train(model, data, settings, device, cell.id, validate)
     trained, total = model.count_parameters()
     provenance = {
         "cell": cell.id,
@@ -62,9 +68,10 @@ def train_cell(study: Study, cell: Cell) -> None:
         "weights": {"source": source, "sha256": weights_sha256},
         "pretrained_on_synthetic": weights is not None and weights == study.pretrained_file(),
         "parameters": {"trained": trained, "total": total},
-        "training_images": len(part.frame_ids),
+        "training_images": len(fitted.frame_ids),
+        "validation_images": len(part.frame_ids) - len(fitted.frame_ids),
         "seed": cell.seed,
-        "select_on": study.settings["training"]["select_on"],
+        "select_on": cell.select_on,
         "seconds": round(time.perf_counter() - started, 1),
         **about_software,
     }
@@ -74,6 +81,15 @@ def train_cell(study: Study, cell: Cell) -> None:
     for evaluated in study.evaluated_on(cell.dataset):
         evaluate_cell(study, cell, model, evaluated)
     write_json(folder / "provenance.json", {**provenance, "checkpoint_sha256": sha256_of(folder / "model.safetensors")})
+
+
+def _validation_score(study: Study, cell: Cell, part: Part, model: MultiTaskModel) -> float:
+    """The mean of accuracy and mIoU on the validation part, of those that the model has."""
+    predictions = predict(model, part.images, choose_device())
+    activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)
+    measured = measure(part, part.masks, study.labels(cell.dataset), activity, predictions.masks)
+    scores = [s["value"] for s in measured.scores if s["metric"] in ("accuracy", "miou") and not s["class"]]
+    return float(np.mean(scores))
 
 
 def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelSettings:

@@ -17,9 +17,11 @@ from pipeline.datasets.activities import (
     RAREST_FIRST,
     activity_of_action,
     frame_activity,
+    normalise,
 )
-from pipeline.datasets.splits import published_split, split_by_groups
+from pipeline.datasets.splits import published_split, split_by_groups, validation_part
 from pipeline.errors import InputError
+from pipeline.sources.synthetic import casts
 
 
 def read_states(sample_data: Path) -> dict[tuple[str, str, str], list[str]]:
@@ -97,3 +99,50 @@ def test_split_by_groups() -> None:
         split_by_groups(sequences, ["c"])
     with pytest.raises(InputError, match="part empty"):
         split_by_groups(sequences, ["a", "b"])
+
+
+@given(st.lists(st.integers(1, 12), min_size=2, max_size=9), st.integers(0, 5))
+def test_whole_sequences_validate_about_a_fifth(lengths: list[int], seed: int) -> None:
+    sequence_of = {f"s{s}_f{f}": f"s{s}" for s, length in enumerate(lengths) for f in range(length)}
+    chosen = validation_part(dict.fromkeys(sequence_of, "idle"), sequence_of, seed)
+    held = {sequence_of[frame] for frame in chosen}
+    assert chosen == {frame for frame, sequence in sequence_of.items() if sequence in held}
+    assert len(held) == 1 or len(chosen) <= len(sequence_of) // 5
+    assert len(held) < len(lengths)
+
+
+def test_without_sequences_a_fifth_of_each_activity_validates() -> None:
+    activity_of = {f"f{i}": ("idle", "cutting")[i % 2] for i in range(40)}
+    chosen = validation_part(activity_of, dict.fromkeys(activity_of, ""))
+    assert sorted(activity_of[frame] for frame in chosen) == ["cutting"] * 4 + ["idle"] * 4
+
+
+def test_the_kept_casts_are_the_real_annotations(sample_data: Path) -> None:
+    counted: Counter[tuple[str, str, str]] = Counter()
+    with (sample_data / "vqla" / "states.csv").open(newline="") as stream:
+        frames: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        for row in csv.DictReader(stream):
+            key = (row["source"], row["split"], row["frame"])
+            frames[key].append(f"{normalise(row['instrument'])}:{normalise(row['action'])}")
+    for key, doings in frames.items():
+        activity = frame_activity(doing.split(":")[1] for doing in doings)
+        counted[key[0], activity, ";".join(sorted(doings))] += 1
+    with casts.TABLE.open(newline="") as stream:
+        kept = {(r["source"], r["activity"], r["cast"]): int(r["frames"]) for r in csv.DictReader(stream)}
+    assert kept == counted
+
+
+def test_the_kept_casts_give_the_counts_of_the_paper() -> None:
+    """The rule on what the repository keeps of the annotations: how many frames show which instruments doing what."""
+    for source, expected in (("endovis18", ENDOVIS_COUNTS), ("endovis17", GEN_COUNTS)):
+        found: Counter[str] = Counter()
+        uses: Counter[str] = Counter()
+        for cast, count in (pair for pairs in casts.read_casts(source).values() for pair in pairs):
+            found[frame_activity(doing.action for doing in cast)] += count
+            for doing in cast:
+                uses[doing.activity] += count
+        assert found == expected
+        if source == "endovis18":
+            assert tuple(sorted(uses, key=lambda name: uses[name])) == RAREST_FIRST
+            ids = {f"{name}_{i}": name for name, count in found.items() for i in range(count)}
+            assert Counter(published_split(ids).values()) == {"train": 1601, "test": 395}

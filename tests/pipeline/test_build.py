@@ -10,14 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pipeline.datasets.build as build_module
+from pipeline.datasets import arrays
 from pipeline.datasets.build import assign_splits, build_dataset
 from pipeline.datasets.kinds import KINDS
-from pipeline.datasets.load import load_part
+from pipeline.datasets.load import load_part, validation_rows
 from pipeline.datasets.manifest import COLUMNS, read_manifest
 from pipeline.datasets.sample import Order
 from pipeline.errors import InputError
-from pipeline.files import sha256_of
-from pipeline.images import read_ids, read_rgb, write_png
+from pipeline.files import resumable_folder, sha256_of
+from pipeline.images import read_ids, read_rgb, resize_image, resize_mask, write_png
+from pipeline.sources import released
 
 RULES = {
     "mtlesd": "released",
@@ -152,3 +155,155 @@ def test_a_frame_name_may_stand_in_both_parts(trees: Path, tmp_path: Path) -> No
         source = sorted((copy / "esd/train/1" / kind).glob("*.png"))[0]
         shutil.copy(source, copy / "esd/test/1" / kind / source.name)
     assert len(read_manifest(build(copy, tmp_path, "mtlesd"))) == 21
+
+
+def test_several_processes_write_the_same_bytes(trees: Path, tmp_path: Path) -> None:
+    one, two = build(trees, tmp_path / "a", "mtlendovis"), build(trees, tmp_path / "b", "mtlendovis", workers=2)
+    for name in ("manifest.csv", "dataset.json"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+def test_a_build_goes_on_where_it_stopped(trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = Path(shutil.copytree(trees, tmp_path / "raw"))
+    broken = released.read_tree(copy / "esd", "esd")[-1].mask
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:100])
+    with pytest.raises(InputError, match=rf"{broken.name}: not a readable picture.*skip_bad leaves such frames out"):
+        build(copy, tmp_path, "mtlesd")
+    journal = tmp_path / ".mtlesd.partial/journal.jsonl"
+    done = len(journal.read_text().splitlines())
+    assert 0 < done < 20 and not (tmp_path / "mtlesd").exists()
+    # Cut off within a line, a written picture lost, a raw picture changed since: those frames are built again.
+    frames = [json.loads(line)["frame_id"] for line in journal.read_text().splitlines()]
+    journal.write_text(journal.read_text()[:-20])
+    (tmp_path / ".mtlesd.partial/images" / f"{frames[0]}.png").write_bytes(b"lost")
+    changed = next(f for f in released.read_tree(copy / "esd", "esd") if f.name == frames[1].split("_", 3)[3])
+    write_png(changed.image, np.zeros((96, 120, 3), np.uint8))
+    broken.write_bytes(whole)
+    built = []
+    real = build_module._build_frame
+    monkeypatch.setattr(
+        build_module, "_build_frame", lambda *given: (built.append(given[-1].frame_id), real(*given))[1]
+    )
+    folder = build(copy, tmp_path, "mtlesd")
+    assert {frames[0], frames[1], frames[-1]} <= set(built) and len(built) == 20 - done + 3
+    monkeypatch.undo()
+    again = build(copy, tmp_path / "again", "mtlesd")
+    assert (folder / "manifest.csv").read_bytes() == (again / "manifest.csv").read_bytes()
+    assert (folder / "dataset.json").read_bytes() == (again / "dataset.json").read_bytes()
+    assert not list(tmp_path.glob(".mtlesd*"))
+
+
+def test_other_code_does_not_go_on(trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    partial = tmp_path / ".mtlesd.partial"
+    (partial / "images").mkdir(parents=True)
+    (partial / "images" / "left.png").write_bytes(b"")
+    (partial / ".key").write_text("another version")
+    folder = build(trees, tmp_path, "mtlesd")
+    assert len(list((folder / "images").iterdir())) == 20
+
+
+def test_one_process_at_a_time_writes_a_dataset(tmp_path: Path) -> None:
+    second = resumable_folder(tmp_path / "d", "key")
+    with resumable_folder(tmp_path / "d", "key"), pytest.raises(InputError, match="another process is writing it"):
+        second.__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_bad_frames_are_left_out_counted_and_named(trees: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(trees, tmp_path / "raw"))
+    frames = released.read_tree(copy / "esd", "esd")
+    frames[0].image.write_bytes(b"no picture")
+    frames[5].mask.unlink()
+    card = json.loads((build(copy, tmp_path, "mtlesd", skip_bad=True) / "dataset.json").read_text())
+    assert card["frames"] == 18
+    left_out = {group["reason"].split(": ")[-1][:10]: group for group in card["left_out"]}
+    assert {group["what"] for group in left_out.values()} == {"bad"} and sum(g["count"] for g in left_out.values()) == 2
+    assert any(frames[0].name in name for group in left_out.values() for name in group["frames"])
+    for frame in released.read_tree(copy / "esd", "esd"):
+        frame.image.write_bytes(b"no picture")
+    with pytest.raises(InputError, match="no frame of 19 can be read"):
+        build(copy, tmp_path / "none", "mtlesd", skip_bad=True)
+
+
+def test_pictures_are_taken_as_they_are_where_they_may_be(trees: Path, tmp_path: Path) -> None:
+    folder = build(trees, tmp_path, "mtlesd")
+    frame = released.read_tree(trees / "esd", "esd")[0]
+    written = next(folder.glob(f"images/*{frame.name}.png"))
+    assert written.read_bytes() == frame.image.read_bytes()
+
+
+def test_the_card_tells_everything(trees: Path, tmp_path: Path) -> None:
+    card = json.loads((build(trees, tmp_path, "mtlendovis") / "dataset.json").read_text())
+    assert card["sources"].keys() == {"endovis2018+vqla2018"}
+    used = card["sources"]["endovis2018+vqla2018"]
+    assert used["files"] > 3 * 52 and len(used["sha256"]) == 64
+    assert card["left_out"][0]["count"] == 8 and card["left_out"][0]["what"] == "unused"
+    assert "compatible2017 (instrument_labels_2017" in card["type_id_schemes"]
+    assert card["complete"] is None and card["rule_version"] == 1
+    for part in ("train", "test"):
+        assert sum(card["frames_by_activity"][part].values()) == card["frames_by_split"][part]
+    stapling = [row for row in read_manifest(tmp_path / "mtlendovis") if row["activity"] == "stapling"]
+    assert stapling and all("instrument_without_class" in row["flags"] for row in stapling)
+    assert card["flags"]["instrument_without_class"]["frames"] >= len(stapling)
+    assert str(trees) not in json.dumps(card), "no path of the machine"
+
+
+def test_a_changed_raw_file_changes_the_source_digest(trees: Path, tmp_path: Path) -> None:
+    def digest(root: Path, name: str) -> str:
+        card = json.loads((build(root, tmp_path / name, "mtlesd") / "dataset.json").read_text())
+        return str(card["sources"]["esd"]["sha256"])
+
+    copy = Path(shutil.copytree(trees, tmp_path / "raw"))
+    before = digest(copy, "a")
+    write_png(released.read_tree(copy / "esd", "esd")[0].image, np.zeros((96, 120, 3), np.uint8))
+    assert digest(copy, "b") != before
+
+
+def test_arrays_are_kept_and_found_again(trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = build(trees, tmp_path, "mtlesd")
+    part = load_part(folder, "train", 56)
+    assert isinstance(part.images, np.memmap) and isinstance(part.masks, np.memmap)
+    rows = [row for row in read_manifest(folder) if row["split"] == "train"]
+    for index, row in enumerate(rows):
+        np.testing.assert_array_equal(part.images[index], resize_image(read_rgb(folder / row["image"]), 56))
+        np.testing.assert_array_equal(part.masks[index], resize_mask(read_ids(folder / row["mask"]), 56))
+    monkeypatch.setattr(arrays, "_pack_frame", lambda *given: pytest.fail("decoded again"))
+    again = load_part(folder, "train", 56)
+    np.testing.assert_array_equal(again.images, part.images)
+    again.images[0] = 0  # copy on write: the kept array stays
+    np.testing.assert_array_equal(load_part(folder, "train", 56).images, part.images)
+
+
+def test_the_key_of_an_array_covers_size_interpolation_and_manifest(
+    trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build(trees, tmp_path, "mtlesd")
+    keys = {arrays.array_key(folder, split, size) for split in ("train", "test") for size in (56, 84)}
+    assert len(keys) == 4
+    before = arrays.array_key(folder, "train", 56)
+    monkeypatch.setattr(arrays, "INTERPOLATION", "another")
+    assert arrays.array_key(folder, "train", 56) != before
+    monkeypatch.undo()
+    (folder / "manifest.csv").write_text((folder / "manifest.csv").read_text() + "\n")
+    assert arrays.array_key(folder, "train", 56) != before
+
+
+def test_a_released_mtlendovis_keeps_its_split(trees: Path, tmp_path: Path) -> None:
+    card = json.loads((build(trees, tmp_path, "mtlendovis", "released") / "dataset.json").read_text())
+    assert card["frames_by_split"] == {"test": 4, "train": 36} and len(card["activities"]) == 12
+    assert card["frames_with_class"]["train"]["Ultrasound Probe"] > 0
+
+
+def test_the_validation_part_is_cut_from_training_by_sequence(trees: Path, tmp_path: Path) -> None:
+    folder = build(trees, tmp_path, "mtlendovis")
+    rows = read_manifest(folder)
+    held = {row["sequence"] for row in rows if row["validation"]}
+    assert held and not any(row["validation"] and row["split"] == "test" for row in rows)
+    assert all(
+        row["validation"] == ("yes" if row["sequence"] in held else "") for row in rows if row["split"] == "train"
+    )
+    chosen = validation_rows(folder)
+    part = load_part(folder, "train", 56)
+    fitted, held_out = part.take(~chosen), part.take(chosen)
+    assert not set(fitted.sequences) & set(held_out.sequences) and chosen.sum() == len(held_out.frame_ids) > 0

@@ -1,0 +1,176 @@
+"""Building MTLEndovis from 1280x1024 frames: frames a second beside a plain loop, and peak memory at two sizes.
+
+    python -m benchmarks.build_dataset [--frames 2000] [--workers 2]
+
+The tree holds generated frames (synthetic; noise as of a sensor, so that PNG has work to do) in the layout of EndoVis 2018. A stock
+of distinct frames is linked under many numbers; all are read, decoded, checked, written and hashed one by one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import multiprocessing
+import os
+import platform
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.datasets.build import assign_splits, build_dataset
+from pipeline.datasets.kinds import KINDS
+from pipeline.datasets.sample import Collected, Order
+from pipeline.files import write_json
+from pipeline.sources import endovis2018, vqla
+from pipeline.sources.archives import prepare_root
+from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
+
+_STOCK = 60
+_PEER_FRAMES = 120
+_SMALL = 500
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table, and keep it as results/benchmarks/build_dataset.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=2000)
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(dir=Path()) as name:
+        folder = Path(name)
+        _make_tree(folder / "tree", given.frames)
+        small = min(_SMALL, given.frames)
+        rows = {
+            f"ours, {given.workers} processes": _measure(folder, given.frames, given.workers),
+            f"ours, {given.workers} processes, {small} frames": _measure(folder, small, given.workers),
+            f"ours, 1 process, {small} frames": _measure(folder, small, 1),
+            "plain loop, 1 process": _measure_plain(folder, 1),
+            f"plain loop, {given.workers} processes": _measure_plain(folder, given.workers),
+        }
+    base = rows[f"plain loop, {given.workers} processes"]["frames_a_second"]
+    print(
+        f"\nBuilding MTLEndovis, 1280x1024 frames with hashing (synthetic), {platform.machine()}, {os.cpu_count()} CPUs"
+    )
+    print(f"{'':40}{'frames':>8}{'seconds':>10}{'frames/s':>10}{'ratio':>8}{'peak MiB a process':>20}")
+    for label, row in rows.items():
+        ratio = row["frames_a_second"] / base
+        print(
+            f"{label:40}{row['frames']:8.0f}{row['seconds']:10.1f}{row['frames_a_second']:10.1f}{ratio:8.2f}"
+            f"{row['peak_mib']:20.0f}"
+        )
+    about = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
+    write_json(Path("results/benchmarks/build_dataset.json"), {**about, "data": "synthetic", "rows": rows})
+
+
+def _make_tree(root: Path, frames: int) -> None:
+    """Fill EndoVis-2018 folders with links to a stock of distinct generated frames."""
+    stock_root = root.with_name("stock")
+    stock_root.mkdir()
+    generate_endovis2018(stock_root, _STOCK, 1024, 1280, seed=0, floor=2)
+    tree, texts = endovis2018.read_tree(prepare_root(stock_root)), vqla.find_2018(stock_root)
+    kept = [
+        (frame, texts[key])
+        for key, frame in tree.frames.items()
+        if key in texts and frame.types == endovis2018.RAW_SETS[0]
+    ]
+    numbers = [number for number in endovis2018.SEQUENCES if number != 13]
+    for index in range(frames):
+        frame, (text, *_) = kept[index % len(kept)]
+        sequence = root / "release" / f"seq_{numbers[index % len(numbers)]}"
+        name = f"frame{index // len(numbers):03d}"
+        _link(frame.image, sequence / "left_frames" / f"{name}.png")
+        assert frame.label is not None
+        _link(frame.label, sequence / "labels" / f"{name}.png")
+        for _, mask in frame.masks:
+            _link(mask, sequence / endovis2018.RAW_SETS[0] / f"{name}_{mask.name.split('_', 1)[1]}")
+        _link(text, root / "EndoVis-18-VQLA" / sequence.name / "vqla" / "label" / f"{name}_QA.txt")
+    for index, path in enumerate(sorted(stock_root.rglob("miccai*/labels.json"))):
+        _link(path, root / "release" / str(index) / "labels.json")
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.link(source, target)
+
+
+def _measure(folder: Path, frames: int, workers: int) -> dict[str, float]:
+    """Build in a process of its own, so that its memory is its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        seconds, peak = pool.submit(_build, folder, frames, workers).result()
+    return {"frames": frames, "seconds": seconds, "frames_a_second": frames / seconds, "peak_mib": peak}
+
+
+def _build(folder: Path, frames: int, workers: int) -> tuple[float, float]:
+    started = time.perf_counter()
+    collected, order = _collect(folder)
+    collected = Collected(collected.samples[:frames], collected.notes)
+    split = assign_splits(collected.samples, "published")
+    labels = KINDS["mtlendovis"].labels
+    card = {"name": "mtlendovis", "expected_frames": None}
+    build_dataset(folder / "built", labels, collected, split, order.roots, card, workers)
+    seconds = time.perf_counter() - started
+    shutil.rmtree(folder / "built")
+    return seconds, _peak()
+
+
+def _collect(folder: Path) -> tuple[Collected, Order]:
+    kind = KINDS["mtlendovis"]
+    recipe = kind.recipes["published"]
+    order = Order("mtlendovis", kind.labels, dict.fromkeys(recipe.sources, folder / "tree"))
+    return recipe.collect(order), order
+
+
+def _peak() -> float:
+    """The largest resident set of this process and of any it waited for, in MiB."""
+    unit = 1024 if sys.platform == "linux" else 1024**2
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / unit
+
+
+def _measure_plain(folder: Path, workers: int) -> dict[str, float]:
+    collected, _ = _collect(folder)
+    paths = [sample.files for sample in collected.samples[:_PEER_FRAMES]]
+    (folder / "plain").mkdir()
+    started = time.perf_counter()
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        for _ in pool.map(partial(_plain_frame, folder / "plain"), enumerate(paths)):
+            pass
+    seconds = time.perf_counter() - started
+    shutil.rmtree(folder / "plain")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+    return {
+        "frames": len(paths),
+        "seconds": seconds,
+        "frames_a_second": len(paths) / seconds,
+        "peak_mib": peak,
+    }
+
+
+def _plain_frame(folder: Path, item: tuple[int, tuple[Path, ...]]) -> None:
+    """What a script would do: decode with Pillow, compare colours, encode with Pillow, hash what was written."""
+    index, (image_path, label_path, *others) = item
+    image, label = np.array(Image.open(image_path).convert("RGB")), np.array(Image.open(label_path).convert("RGB"))
+    mask = np.zeros(label.shape[:2], np.uint8)
+    for colour, class_id in (((12, 255, 141), 5), ((123, 15, 175), 6)):
+        mask[(label == colour).all(axis=2)] = class_id
+    for path in others:
+        if path.suffix == ".png":
+            instrument = np.array(Image.open(path).convert("L"))
+            mask[instrument > 0] = endovis2018.COMPATIBLE_2017[int(path.stem.split("_class")[1].split("_")[0])]
+    for name, pixels in (("image", image), ("mask", mask)):
+        target = folder / f"{index}_{name}.png"
+        Image.fromarray(pixels).save(target)
+        hashlib.sha256(target.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    main()

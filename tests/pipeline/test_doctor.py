@@ -1,0 +1,157 @@
+"""The doctor on good, partial and broken trees: everything wrong is named, and nothing is guessed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.cli import main
+from pipeline.doctor.findings import Report
+from pipeline.images import write_png
+from pipeline.sources import endovis2018
+from pipeline.steps.examine_sources import examine
+from pipeline.study import Study, make_study
+
+RAW = {
+    "endovis2018": "endovis2018",
+    "vqla2018": "endovis2018",
+    "endovis2017": "endovis2017",
+    "vqla2017": "endovis2017",
+    "esd": "esd",
+    "released_mtlendovis": "released_mtlendovis",
+}
+
+
+@pytest.fixture
+def copy(trees: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trees, tmp_path / "raw"))
+
+
+@pytest.fixture
+def make(minimal: Callable[..., dict[str, Any]]) -> Callable[..., Study]:
+    def study(root: Path, **datasets: Any) -> Study:
+        datasets = datasets or {"mtlendovis": {}, "mtlendovis_gen": {}}
+        raw = {source: str(root / folder) for source, folder in RAW.items()}
+        return make_study(minimal(raw=raw, datasets={"mtlesd": {}, **datasets}))
+
+    return study
+
+
+def texts(report: Report, level: str) -> list[str]:
+    return [finding.text for part in report.parts for finding in part.findings if finding.level == level]
+
+
+def test_a_good_tree(make: Callable[..., Study], trees: Path) -> None:
+    report = examine(make(trees, mtlendovis={}, mtlendovis_gen={}), ["mtlendovis", "mtlendovis_gen"], deep=True)
+    assert report.usable and not texts(report, "error") and not texts(report, "warning")
+    sources = {part.source: part for part in report.sources}
+    assert sources["endovis2018"].found["types (annotations)"].endswith("native2018")
+    assert any("id scheme compatible2017. instrument_labels_2017: ids 1" in text for text in texts(report, "note"))
+    assert sources["endovis2018"].state == "partial", "a miniature is not the whole download"
+    dataset = report.datasets[0]
+    assert dataset.frames == 52 and dataset.expected == 1996 and all(dataset.classes.values())
+    assert dataset.left_out == {"no annotation: the frame is no part of the dataset": 8}
+    json.dumps(report.as_dict())
+
+
+def test_without_deep_no_picture_is_decoded(
+    make: Callable[..., Study], trees: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import ImageFile
+
+    decoded = []
+    real = ImageFile.ImageFile.load
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: (decoded.append(self.filename), real(self))[1])
+    assert examine(make(trees), ["mtlendovis", "mtlendovis_gen"]).usable
+    assert {Path(name).parent.name for name in decoded} <= {"annotations"}, "built types tell their id scheme"
+    assert len(decoded) <= 15
+
+
+def test_a_partial_tree_says_what_is_missing_and_where_to_ask(
+    make: Callable[..., Study], copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = copy / "endovis2018"
+    shutil.rmtree(root / "miccai_challenge_release_2")
+    shutil.rmtree(root / "miccai_challenge_2018_release_1/seq_2/left_frames")
+    report = examine(make(copy, mtlendovis={}), ["mtlendovis"])
+    assert report.usable and report.datasets[0].state == "partial"
+    missing = report.sources[0].missing
+    assert "release 2: seq_5, seq_6, seq_7" in missing and "release 1: seq_2" in missing
+    (left_out,) = [text for text in texts(report, "warning") if "no picture of it" in text]
+    assert left_out.startswith("16 left out: annotated, but there is no picture of it")
+    from pipeline.doctor.show import show
+
+    said = show(report)
+    assert "grand-challenge.org (register, then Downloads)" in said and "Can be built, partial: mtlendovis" in said
+
+
+def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -> None:
+    root = copy / "endovis2018"
+    tree = endovis2018.read_tree(root)
+    frames = [frame for frame in tree.frames.values() if frame.label and frame.sequence in (3, 4, 5)]
+    frames[0].label.unlink()
+    frames[1].image.write_bytes(b"no picture")
+    write_png(frames[2].image, np.zeros((10, 12, 3), np.uint8))
+    truncated = frames[3].image
+    truncated.write_bytes(truncated.read_bytes()[:-4000])
+    texts_2018 = sorted(root.rglob("seq_6/vqla/label/*.txt"))
+    texts_2018[0].write_text("What is the state of suction?|Flying\n")
+    texts_2018[1].write_bytes(b"\xff\xfe\x00")
+    report = examine(make(copy, mtlendovis={}), ["mtlendovis"], deep=True)
+    errors = "\n".join(texts(report, "error"))
+    assert not report.usable and report.datasets[0].state == "broken"
+    for part in (
+        f"{frames[0].image.name}: missing. Expected the official label",
+        f"{frames[1].image.name}: not a readable picture",
+        f"{frames[2].image}",
+        f"{truncated}: not a readable picture",
+        f"{texts_2018[0]}, line 1: unknown action 'Flying'",
+        f"{texts_2018[1]}: not a UTF-8 text",
+    ):
+        assert part in errors, part
+    warnings = "\n".join(texts(report, "warning"))
+    assert "1 frames without official label" in warnings and "frames are not 120x96, e.g. 12x10 RGB PNG" in warnings
+    skipping = examine(make(copy, mtlendovis={"skip_bad": True}), ["mtlendovis"], deep=True)
+    assert skipping.datasets[0].state == "partial" and skipping.datasets[0].frames < 52
+
+
+def test_an_ambiguous_scheme_is_an_error_with_both_readings(make: Callable[..., Study], copy: Path) -> None:
+    for path in (copy / "endovis2018").rglob("instrument_labels_2017/*_class*_inst*.png"):
+        if "_class6_" in path.name or "_class9_" in path.name:
+            path.unlink()
+    report = examine(make(copy, mtlendovis={}), ["mtlendovis"])
+    assert not report.usable
+    assert all("fit both schemes: native2018" in text for text in texts(report, "error"))
+
+
+def test_missing_trees_and_a_released_one(make: Callable[..., Study], copy: Path) -> None:
+    shutil.rmtree(copy / "esd")
+    report = examine(make(copy, mtlendovis={"split": "released"}), ["mtlesd", "mtlendovis"])
+    assert [part.source for part in report.sources] == ["esd", "released_mtlendovis"]
+    assert report.sources[0].state == "broken" and "no such folder" in texts(report, "error")[0]
+    assert report.datasets[1].state == "partial" and report.datasets[1].by_split == {"test": 4, "train": 36}
+
+
+def test_the_command_fails_if_nothing_can_be_built(
+    minimal: Callable[..., dict[str, Any]],
+    copy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (copy / "esd/train/9").mkdir()
+    Path("study.yaml").write_text(yaml.safe_dump(minimal(raw={"esd": str(copy / "esd")})))
+    assert main(["doctor", "--study", "study.yaml", "--json", "d.json", "--export-split", "s.csv"]) == 1
+    out = capsys.readouterr()
+    assert "expected the activity folders 1 to 3" in out.out and "cannot be used as they are" in out.err
+    assert json.loads(Path("d.json").read_text())["usable"] is False and not Path("s.csv").exists()
+    assert main(["doctor", "--study", "study.yaml", "--dataset", "nothing"]) == 1
+    assert "has no dataset 'nothing'; its datasets: mtlesd" in capsys.readouterr().err
