@@ -95,4 +95,4 @@ def draw_leakage(study: Study) -> None:
     shown = {study.titles()[dataset]: splits for dataset, splits in found.items()}
     folder = study.results / "figures"
     with whole_file(folder / f"{FIGURE_LEAKAGE}.png") as png, whole_file(folder / f"{FIGURE_LEAKAGE}.pdf") as pdf:
-        dataset_figures.draw_leakage(shown, data_mark(study), png, pdf)
+        dataset_figures.draw_leakage(shown, data_mark(study, study.leakage_datasets()), png, pdf)
