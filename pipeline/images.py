@@ -14,8 +14,9 @@ from pipeline.errors import InputError
 
 Pixels = NDArray[np.uint8]
 
-# Endoscopes give 2 to 9 million pixels. The bound keeps a file that claims more from filling the memory.
-MAX_PIXELS = 64_000_000
+# Endoscopes give 2 to 9 million pixels, 8K has 33. The bounds keep a file that claims or holds more from filling the memory.
+MAX_PIXELS = 36_000_000
+MAX_BYTES = 256 << 20
 _FORMATS = ("PNG", "JPEG")
 
 
@@ -44,9 +45,13 @@ def read_header(path: Path) -> Header:
 
 def _open(path: Path) -> Image.Image:
     try:
-        picture = Image.open(path, formats=_FORMATS)
-    except FileNotFoundError:
+        size = path.stat().st_size
+    except OSError:
         raise InputError(f"{path}: this picture is missing.") from None
+    if size > MAX_BYTES:
+        raise InputError(f"{path}: {size:,} bytes; expected a picture of at most {MAX_BYTES:,}.")
+    try:
+        picture = Image.open(path, formats=_FORMATS)
     except Exception as error:  # whatever a decoder trips over, it is the file that is wrong
         raise _unreadable(path, error) from None
     if picture.width * picture.height > MAX_PIXELS:

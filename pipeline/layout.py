@@ -80,8 +80,8 @@ def table_files(study: Study) -> list[Path]:
 
 
 def dataset_figures(study: Study) -> list[Path]:
-    """The figures of the datasets themselves: contact sheets as PNG, others as PNG and PDF."""
-    sheets = [study.results / "figures" / f"{contact_sheet(dataset)}.png" for dataset in study.datasets]
+    """The figures of the datasets themselves: contact sheets as JPEG, others as PNG and PDF."""
+    sheets = [study.results / "figures" / contact_sheet(dataset) for dataset in study.datasets]
     names = [FIGURE_BALANCE, FIGURE_CLASSES] if datasets_with_activities(study) else [FIGURE_BALANCE]
     return [*sheets, *_both(study, names)]
 
@@ -92,8 +92,8 @@ def leakage_figures(study: Study) -> list[Path]:
 
 
 def contact_sheet(dataset: str) -> str:
-    """The name of a dataset's contact sheet."""
-    return f"contact_{dataset}"
+    """The file name of a dataset's contact sheet."""
+    return f"contact_{dataset}.jpg"
 
 
 def datasets_with_activities(study: Study) -> list[str]:

@@ -6,10 +6,13 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 import cv2
 from tqdm import tqdm
+
+from pipeline.errors import InputError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,6 +59,10 @@ def _pooled(function: Callable[[Item], Result], items: Iterable[Item], workers: 
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise InputError(
+            "a process that read pictures was killed, probably for want of memory. Try fewer: --workers 1."
+        ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

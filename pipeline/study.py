@@ -107,7 +107,7 @@ class Study:
             labels = plain_labels(given[PLAIN]["classes"], given[PLAIN]["activities"])
             return Kind(given.get("title", dataset), labels, PLAIN_RECIPES)
         kind = KINDS[given.get("kind", dataset)]
-        default = kind.title if dataset in KINDS else f"{kind.title} ({self.split_rule(dataset)})"
+        default = kind.title if dataset in KINDS else f"{kind.title}, {self.split_rule(dataset).replace('_', ' ')}"
         return replace(kind, title=given.get("title", default))
 
     def kind_name(self, dataset: str) -> str:

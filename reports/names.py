@@ -50,7 +50,7 @@ def table_title(name: str) -> str:
     number = re.match(r"table(\d+)_", name)
     if number:
         return f"Table {number[1]}"
-    return {TABLE_LEAKAGE: "Table, leakage", TABLE_SIMILARITY: "Table, similarity"}.get(name, "Table")
+    return f"Table, {name.removeprefix('table_').replace('_', ' ')}"
 
 
 def architecture_label(name: str) -> str:

@@ -22,7 +22,7 @@ class Section:
     title: str
     note: str = ""
     table: Markup | None = None
-    image: str = ""
+    image: str = ""  # as a data URL
 
 
 def table_section(anchor: str, short: str, title: str, note: str, table: pd.DataFrame) -> Section:
@@ -30,9 +30,11 @@ def table_section(anchor: str, short: str, title: str, note: str, table: pd.Data
     return Section(anchor, short, title, note, table=to_html(table))
 
 
-def figure_section(anchor: str, short: str, title: str, note: str, png: Path) -> Section:
-    """A section with a picture, embedded."""
-    return Section(anchor, short, title, note, image=base64.b64encode(png.read_bytes()).decode("ascii"))
+def figure_section(anchor: str, short: str, title: str, note: str, picture: Path) -> Section:
+    """A section with a picture (PNG or JPEG), embedded."""
+    kind = "jpeg" if picture.suffix == ".jpg" else "png"
+    content = base64.b64encode(picture.read_bytes()).decode("ascii")
+    return Section(anchor, short, title, note, image=f"data:image/{kind};base64,{content}")
 
 
 def to_html(table: pd.DataFrame) -> Markup:

@@ -18,12 +18,11 @@ STYLE: Any = {
 }
 
 
-def save_figure(figure: Figure, png: Path, pdf: Path | None = None, dpi: int = 150) -> None:
-    """Write a figure as PNG, and as PDF where it is drawn rather than photographed."""
+def save_figure(figure: Figure, png: Path, pdf: Path) -> None:
+    """Write a figure as PNG and PDF."""
     # Without a time stamp, the same results give the same bytes.
-    figure.savefig(png, format="png", dpi=dpi, metadata={"Software": None})
-    if pdf is not None:
-        figure.savefig(pdf, format="pdf", dpi=dpi, metadata={"CreationDate": None})
+    figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
+    figure.savefig(pdf, format="pdf", dpi=150, metadata={"CreationDate": None})
 
 
 def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: Sequence[Sequence[int]]) -> NDArray[np.uint8]:

@@ -80,7 +80,8 @@ def table_similarity(similarities: dict[str, dict[str, list[float]]], titles: di
                     "At least 0.99 (%)": 100 * (found >= 0.99).mean(),
                 }
             )
-    return pd.DataFrame(rows).set_index(["Dataset", "Split"])
+    columns = ["Dataset", "Split", "Test frames", "Median", "Lower quartile", "At least 0.95 (%)", "At least 0.99 (%)"]
+    return pd.DataFrame(rows, columns=columns).set_index(["Dataset", "Split"])
 
 
 def table_leakage(results: pd.DataFrame, published: str, by_sequence: str, order: Sequence[str]) -> pd.DataFrame:

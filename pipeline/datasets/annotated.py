@@ -47,6 +47,8 @@ def join_annotations(
             bad.append(LeftOut(str(error), (frame_id(key),), BAD))
     if not samples:
         roots = [str(root) for root in order.roots.values()]
+        if bad:
+            raise InputError(f"{roots[0]}: none of {len(bad)} annotated frames can be used. The first: {bad[0].reason}")
         raise InputError(f"{roots[1]}: {len(texts)} annotated frames, none of which has a picture in {roots[0]}.")
     groups = (
         ("no annotation: the frame is no part of the dataset", sorted(pictures - set(texts)), UNUSED),

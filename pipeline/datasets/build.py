@@ -95,7 +95,7 @@ def build_dataset(
     repeated = [frame_id for frame_id, times in Counter(s.frame_id for s in samples).items() if times > 1]
     if repeated:
         raise InputError(f"{folder.name}: the frame id {repeated[0]} occurs twice; is a release extracted twice?")
-    key = digest({"name": folder.name, "classes": labels.classes, "code": _code_digest()})
+    key = digest({"name": folder.name, "labels": asdict(labels), "notes": collected.notes, "code": _code_digest()})
     with resumable_folder(folder, key) as partial_folder:
         for name in ("images", "masks"):
             (partial_folder / name).mkdir(exist_ok=True)
@@ -103,6 +103,7 @@ def build_dataset(
         if not frames:
             raise InputError(f"{folder.name}: no frame of {len(samples)} can be read. {failures[0].error}")
         kept = [sample for sample in samples if sample.frame_id in frames]
+        _remove_others(partial_folder, set(frames))
         rows = _rows(kept, frames, split, labels)
         left_out = [*collected.left_out, *(LeftOut(bad.error, (bad.frame_id,), BAD) for bad in failures)]
         built = [Built(sample.files, frames[sample.frame_id].sha256) for sample in kept]
@@ -188,11 +189,15 @@ def _read_journal(folder: Path, samples: Sequence[Sample]) -> dict[str, _Frame]:
             written = folder / name / f"{frame_id}.png"
             if not written.is_file() or sha256_of(written) != getattr(frame, column):
                 found.pop(frame_id, None)
-    for name in digests:  # frames that are no longer asked for
-        for written in (folder / name).iterdir():
-            if written.stem not in by_id:
-                written.unlink()
     return found
+
+
+def _remove_others(folder: Path, frame_ids: set[str]) -> None:
+    """Remove what an interrupted run wrote of frames that are no longer asked for, or can no longer be read."""
+    for name in ("images", "masks"):
+        for written in (folder / name).iterdir():
+            if written.stem not in frame_ids:
+                written.unlink()
 
 
 def _code_digest() -> str:

@@ -89,6 +89,13 @@ def make_card(
     }
 
 
+# What others take from a card.
+_READ = {
+    *("name", "title", "classes", "palette", "activities", "frames", "expected_frames", "complete"),
+    *("frames_by_split", "frames_by_activity", "frames_with_class", "frames_with_class_by_activity"),
+}
+
+
 def read_card(folder: Path) -> dict[str, Any]:
     """A built dataset's dataset.json.
 
@@ -100,8 +107,9 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: missing; this dataset is not built. Run snakemake, or `endoarss build`.")
     try:
         card: dict[str, Any] = json.loads(read_text(path))
-        if not {"classes", "activities", "frames"} <= set(card):
-            raise ValueError("classes, activities or frames are missing")
+        lacking = sorted(_READ - set(card))
+        if lacking:
+            raise ValueError(f"{', '.join(lacking)} missing; another version wrote it")
     except (ValueError, TypeError, RecursionError) as error:
         if isinstance(error, InputError):
             raise

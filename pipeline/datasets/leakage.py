@@ -48,13 +48,18 @@ def similarity_by_split(
 
     Args:
         images: all frames, uint8 (N, S, S, 3). frame_ids: theirs. activity_of, sequence_of: by frame id.
-        test_sequences: those that by_sequence tests on. seed: of the published draw.
+        test_sequences: those that by_sequence tests on, of which a partial download may lack some.
+        seed: of the published draw.
+
+    Returns:
+        By name of the split; a split that leaves a part empty is left out.
     """
     vectors = thumbnails(images)
-    splits = {
-        "published": published_split(activity_of, seed),
-        "by_sequence": split_by_groups(sequence_of, test_sequences),
-    }
+    there = set(sequence_of.values())
+    tested = [name for name in test_sequences if name in there]
+    splits = {"published": published_split(activity_of, seed)}
+    if tested and set(tested) != there:
+        splits["by_sequence"] = split_by_groups(sequence_of, tested)
     found = {}
     for name, split in splits.items():
         is_test = np.array([split[frame_id] == TEST for frame_id in frame_ids])

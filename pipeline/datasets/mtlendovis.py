@@ -27,8 +27,9 @@ def collect(order: Order) -> Collected:
             source="endovis2018",
             sequence=f"seq_{frame.sequence}",
             read=partial(_read, tree.without_frames(), frame),
-            files=(*frame.files, *texts[key]),
+            files=(*frame.files, *(tree.lists if frame.label else ()), *texts[key]),
             image_file=frame.image,
+            flags=("no_type_mask",) if frame.types in endovis2018.RAW_SETS and not frame.masks else (),
         )
 
     notes = {

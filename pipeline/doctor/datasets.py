@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from pipeline.datasets.kinds import Kind
-from pipeline.datasets.sample import BAD, UNUSED, Collected, Sample
+from pipeline.datasets.labels import class_of_instrument
+from pipeline.datasets.sample import ABSENT, BAD, Collected, Sample
 from pipeline.doctor.findings import ERROR, NOTE, WARNING, DatasetReport, Finding
 from pipeline.errors import InputError
+from pipeline.images import Header
 from pipeline.parallel import ordered_map
 
-_LISTED = 20  # unreadable frames that are named one by one
+_LISTED = 10  # faults that are told one by one
 
 
 def examine_dataset(
@@ -33,11 +36,52 @@ def examine_dataset(
         name: {"found": counts[name], "expected": expected.get(name)} for name in kind.labels.activities
     }
     report.never_seen = [f"activity {name}" for name in kind.labels.activities if not counts[name]]
+    faults = [group for group in collected.left_out if group.what == BAD]
     for group in collected.left_out:
-        report.left_out[group.reason] = len(group.frames)
-        if group.what != UNUSED:
-            level = ERROR if group.what == BAD and not skip_bad else WARNING
-            report.findings.append(Finding(level, f"{len(group.frames)} left out: {group.reason}", group.frames))
+        if group.what != BAD:
+            report.left_out[group.reason] = len(group.frames)
+        if group.what == ABSENT:
+            report.findings.append(Finding(WARNING, f"{len(group.frames)} left out: {group.reason}", group.frames))
+    level = WARNING if skip_bad else ERROR
+    say_faults(report, level, [(frame, group.reason) for group in faults for frame in group.frames])
+    untyped = tuple(s.frame_id for s in collected.samples if "no_type_mask" in s.flags and _names_raw_types(kind, s))
+    if untyped:
+        text = f"{len(untyped)} frames name instruments in their annotation, but have no type mask, e.g. {untyped[0]}"
+        report.findings.append(Finding(WARNING, text, untyped))
+
+
+def _names_raw_types(kind: Kind, sample: Sample) -> bool:
+    """Whether an annotation names an instrument that raw types have masks of."""
+    named = {class_of_instrument(kind.labels, instrument) for instrument in sample.instruments}
+    return bool(named - {None, "Ultrasound Probe", "Suction Instrument"})
+
+
+def examine_headers(
+    report: DatasetReport,
+    samples: Sequence[Sample],
+    unreadable: Mapping[str, str],
+    headers: Mapping[Path, Header],
+    skip_bad: bool,
+) -> None:
+    """Say which frames have a picture or mask without readable header, or masks of another size than their picture."""
+    faults = []
+    for sample in samples:
+        sizes = {path: (headers[path].width, headers[path].height) for path in sample.files if path in headers}
+        first = next(iter(sizes), None)
+        for path in sample.files:
+            if str(path) in unreadable:
+                faults.append((sample.frame_id, unreadable[str(path)]))
+            elif path in sizes and first is not None and sizes[path] != sizes[first]:
+                faults.append((sample.frame_id, f"{path}: {headers[path]}, but {first} is {headers[first]}"))
+    say_faults(report, WARNING if skip_bad else ERROR, faults)
+
+
+def say_faults(report: DatasetReport, level: str, faults: Sequence[tuple[str, str]]) -> None:
+    """Name the first faults one by one and count the others; all frames are in the finding."""
+    report.findings += [Finding(level, reason, (frame_id,)) for frame_id, reason in faults[:_LISTED]]
+    rest = tuple(frame_id for frame_id, _ in faults[_LISTED:])
+    if rest:
+        report.findings.append(Finding(level, f"{len(rest)} more frames cannot be used.", rest))
 
 
 def examine_pictures(report: DatasetReport, kind: Kind, samples: list[Sample], workers: int, skip_bad: bool) -> None:
@@ -51,15 +95,16 @@ def examine_pictures(report: DatasetReport, kind: Kind, samples: list[Sample], w
             bad.append((sample.frame_id, result))
         else:
             seen.update(kind.labels.classes[index] for index in result)
-    level = WARNING if skip_bad else ERROR
-    report.findings += [Finding(level, error, (frame_id,)) for frame_id, error in bad[:_LISTED]]
-    if len(bad) > _LISTED:
-        rest = tuple(frame_id for frame_id, _ in bad[_LISTED:])
-        report.findings.append(Finding(level, f"{len(rest)} more frames cannot be used.", rest))
+    say_faults(report, WARNING if skip_bad else ERROR, bad)
     report.classes = {name: seen[name] for name in kind.labels.classes[1:]}
     report.never_seen += [f"class {name}" for name, count in report.classes.items() if not count]
+
+
+def say_never_seen(report: DatasetReport) -> None:
+    """Say which activities, and where pictures were decoded which classes, do not occur."""
     if report.never_seen:
-        report.findings.append(Finding(NOTE, f"never seen: {', '.join(report.never_seen)}."))
+        hint = "" if report.classes is not None else " Which classes occur takes --deep."
+        report.findings.append(Finding(NOTE, f"never seen: {', '.join(report.never_seen)}.{hint}"))
 
 
 def _classes_in(sample: Sample) -> list[int] | str:

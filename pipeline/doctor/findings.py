@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
+
+from pipeline.images import Header
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 
@@ -20,7 +23,11 @@ class Finding:
 
 @dataclass
 class SourceReport:
-    """One raw tree. found: what is there, in short. missing: what is not. ask: where it is asked for."""
+    """One raw tree.
+
+    found: what is there, in short. missing: what is not. ask: where it is asked for. unreadable: why, by picture. headers: of
+    the readable ones.
+    """
 
     source: str
     root: str
@@ -28,6 +35,8 @@ class SourceReport:
     found: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    headers: dict[Path, Header] = field(default_factory=dict, repr=False)
 
     def say(self, level: str, text: str, files: tuple[str, ...] = ()) -> None:
         """Add a finding."""
@@ -91,8 +100,13 @@ class Report:
             "synthetic": self.synthetic,
             "deep": self.deep,
             "usable": self.usable,
-            **{name: [{**asdict(part), "state": part.state} for part in some] for name, some in parts.items()},
+            **{name: [_as_dict(part) for part in some] for name, some in parts.items()},
         }
+
+
+def _as_dict(part: SourceReport | DatasetReport) -> dict[str, Any]:
+    content = {item.name: getattr(part, item.name) for item in fields(part) if item.name != "headers"}
+    return {**content, "findings": [asdict(finding) for finding in part.findings], "state": part.state}
 
 
 def _state(findings: list[Finding], lacking: bool) -> str:

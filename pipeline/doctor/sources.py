@@ -75,7 +75,7 @@ def _endovis2018(report: SourceReport, root: Path, whole: bool, scheme: str) -> 
             WARNING, f"{len(untyped)} frames in sequences without instrument types, e.g. {untyped[0]}", tuple(untyped)
         )
     _say_loose(report, tree.loose)
-    _examine_headers(report, "frames", (frame.image for frame in frames))
+    _examine_headers(report, "frames", (frame.image for frame in frames), of_frames=True)
     _examine_headers(report, "colour labels", (frame.label for frame in frames if frame.label))
     masks = (path for frame in frames for path in frame.files if path not in (frame.image, frame.label))
     _examine_headers(report, "type masks", masks)
@@ -98,7 +98,7 @@ def _endovis2017(report: SourceReport, root: Path, whole: bool) -> None:
                     f"instrument_dataset_{number}: {len(absent)} of its {len(wanted)} annotated frames, or their type masks"
                 )
     _say_loose(report, tree.loose)
-    _examine_headers(report, "frames", (frame.image for frame in frames))
+    _examine_headers(report, "frames", (frame.image for frame in frames), of_frames=True)
     _examine_headers(report, "masks", (path for frame in frames for path in frame.files if path != frame.image))
 
 
@@ -112,7 +112,8 @@ def _vqla(report: SourceReport, root: Path, whole: bool) -> None:
         try:
             states = vqla.read_agreeing(paths)
         except InputError as error:
-            report.say(ERROR, str(error), tuple(map(str, paths)))
+            # Whether that stops a build is for the dataset to say.
+            report.say(WARNING, str(error), tuple(map(str, paths)))
             continue
         read += 1
         actions.update(state.action for state in states)
@@ -162,7 +163,7 @@ def _released(report: SourceReport, root: Path, whole: bool) -> None:
         report.say(
             NOTE, "which activity a folder is was taken from the paper's list; counts would tell in a complete tree."
         )
-    _examine_headers(report, "pictures", (frame.image for frame in frames))
+    _examine_headers(report, "pictures", (frame.image for frame in frames), of_frames=True)
     _examine_headers(report, "masks", (frame.mask for frame in frames if frame.mask))
 
 
@@ -178,7 +179,7 @@ def _plain(report: SourceReport, root: Path, activities: tuple[str, ...]) -> Non
         path for folder in ("images", "masks") for path in (root / folder).glob("[!.]*") if path.name not in listed
     ]
     _say_loose(report, loose)
-    _examine_headers(report, "images", (frame.image for frame in frames if frame.image.is_file()))
+    _examine_headers(report, "images", (frame.image for frame in frames if frame.image.is_file()), of_frames=True)
     _examine_headers(report, "masks", (frame.mask for frame in frames if frame.mask.is_file()))
 
 
@@ -188,26 +189,28 @@ def _say_loose(report: SourceReport, loose: Iterable[Path]) -> None:
         report.say(WARNING, f"{len(files)} annotations without a frame, e.g. {files[0]}", files)
 
 
-def _examine_headers(report: SourceReport, what: str, paths: Iterable[Path]) -> None:
-    """Say which sizes and modes occur, and name the pictures of the rarer sizes."""
+def _examine_headers(report: SourceReport, what: str, paths: Iterable[Path], of_frames: bool = False) -> None:
+    """Say which sizes and modes occur; of frames name those of the rarer sizes and modes. Masks are compared with their own
+    frames later."""
     seen: dict[Path, Header] = {}
     for path in tqdm(sorted(set(paths)), desc=f"headers of {report.source} {what}", unit="file", mininterval=1.0):
         try:
             seen[path] = read_header(path)
         except InputError as error:
-            report.say(ERROR, str(error), (str(path),))
+            report.unreadable[str(path)] = str(error)
+    report.headers |= seen
     if not seen:
         return
     report.found[f"{what} as"] = _counted(header.mode for header in seen.values())
-    sizes = Counter((header.width, header.height) for header in seen.values())
-    (width, height), _ = sizes.most_common(1)[0]
-    report.found[f"size of {what}"] = f"{width}x{height}"
-    if len(sizes) > 1:
-        others = tuple(str(path) for path, header in seen.items() if (header.width, header.height) != (width, height))
-        shown = (
-            f"{len(others)} of {len(seen)} {what} are not {width}x{height}, e.g. {seen[Path(others[0])]}: {others[0]}"
-        )
-        report.say(WARNING, shown, others)
+    report.found[f"size of {what}"] = _counted(f"{header.width}x{header.height}" for header in seen.values())
+    for kind, of in (("size", lambda h: f"{h.width}x{h.height}"), ("mode", lambda h: h.mode)) if of_frames else ():
+        usual, _ = Counter(of(header) for header in seen.values()).most_common(1)[0]
+        others = tuple(str(path) for path, header in seen.items() if of(header) != usual)
+        if others:
+            example = f"{seen[Path(others[0])]}: {others[0]}"
+            report.say(
+                WARNING, f"{len(others)} of {len(seen)} {what} have another {kind} than {usual}, e.g. {example}", others
+            )
 
 
 def _counted(names: Iterable[str]) -> str:

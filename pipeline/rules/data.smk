@@ -49,7 +49,8 @@ rule check_sources:
 rule build_dataset:
     input:
         sources=dataset_source_marks,
-        examination=layout.examination_file(study, "{dataset}"),
+        # It must have passed; what it says changes nothing in the dataset.
+        examination=ancient(layout.examination_file(study, "{dataset}")),
         code=reading_code,
     output:
         study.dataset_folder("{dataset}") / "manifest.csv",
@@ -66,6 +67,7 @@ rule build_dataset:
     params:
         settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
         roots=lambda wildcards: [str(root) for root in study.roots(wildcards.dataset).values()],
+        listing=raw_listing,
     shell:
         "python -m pipeline.cli build --study {resources.study} --dataset {wildcards.dataset}"
         " --workers {threads} > {log} 2>&1"

@@ -149,8 +149,10 @@ if study.segments():
             layout.results_file(study),
             cells=[study.cell_folder(cell) / "eval" for cell in study.cells()],
             data=[path for dataset in REPORTED for path in loaded_files(dataset)],
+            cards=data_of_study,
             code=code(
                 "reports/*.py",
+                "pipeline/marks.py",
                 "pipeline/steps/make_report.py",
                 "pipeline/datasets/labels.py",
             ),
@@ -176,6 +178,7 @@ if study.robustness_cells():
     rule draw_severity:
         input:
             layout.results_file(study),
+            cards=data_of_study,
             code=code("reports/*.py", "reports/published/*", "pipeline/marks.py", "pipeline/steps/make_report.py"),
         output:
             study.results / "figures/fig6_severity.png",

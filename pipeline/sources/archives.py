@@ -7,7 +7,7 @@ that it holds at its top lies beside it: somebody extracted it by hand then.
 from __future__ import annotations
 
 import fcntl
-import os
+import glob
 import shutil
 import stat
 import zipfile
@@ -16,17 +16,19 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from pipeline.errors import InputError
-from pipeline.files import whole_folder
+from pipeline.files import walk, whole_folder
 
 MAX_BYTES = 500 << 30  # the largest download has 40 GB
-MAX_FILES = 2_000_000
+MAX_FILES = 500_000
+MAX_DIRECTORY_BYTES = 128 << 20  # names and sizes of that many files; they are held in memory
+MAX_DEPTH = 3  # archives inside archives
 MAX_RATIO = 1000  # deflate gives at most 1,032; pictures about 1
 _LITTER = ("__MACOSX", ".DS_Store")
 _CHUNK = 1 << 20
 
 
 def prepare_root(root: Path) -> Path:
-    """Extract the archives of a raw tree that are not extracted yet.
+    """Extract the archives of a raw tree that are not extracted yet, and those inside them.
 
     Args:
         root: a folder that may hold .zip files, at any depth, or one .zip file.
@@ -40,11 +42,14 @@ def prepare_root(root: Path) -> Path:
     if root.suffix.lower() == ".zip" and root.is_file():
         if not root.with_suffix("").is_dir():
             _extract_once(root)
-        return root.with_suffix("")
-    for archive in find_archives(root):
-        if not is_extracted(archive):
+        root = root.with_suffix("")
+    for _ in range(MAX_DEPTH):
+        left = [archive for archive in find_archives(root) if not is_extracted(archive)]
+        if not left:
+            return root
+        for archive in left:
             _extract_once(archive)
-    return root
+    raise InputError(f"{root}: archives inside archives, {MAX_DEPTH} deep; extract them by hand.")
 
 
 def _extract_once(archive: Path) -> None:
@@ -53,6 +58,8 @@ def _extract_once(archive: Path) -> None:
     try:
         with lock.open("w") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
+            for left in archive.parent.glob(f".{glob.escape(archive.stem)}.*.partial"):
+                shutil.rmtree(left)  # by a run that was killed
             if not is_extracted(archive):
                 extract(archive, archive.with_suffix(""))
             lock.unlink(missing_ok=True)
@@ -66,15 +73,15 @@ def _extract_once(archive: Path) -> None:
 def find_archives(root: Path) -> list[Path]:
     """The .zip files below a folder, in order."""
     return sorted(
-        Path(folder) / name
-        for folder, _, names in os.walk(root)
+        folder / name
+        for folder, _, names in walk(root)
         for name in names
         if name.lower().endswith(".zip") and not name.startswith(".")
     )
 
 
 def is_extracted(archive: Path) -> bool:
-    """Whether an archive's folder is there, or all that it holds at its top lies beside it.
+    """Whether an archive's folder is there, or every file that it holds lies beside it.
 
     Raises:
         InputError: if it is no readable archive.
@@ -82,8 +89,8 @@ def is_extracted(archive: Path) -> bool:
     if archive.with_suffix("").is_dir():
         return True
     with _open(archive) as opened:
-        tops = {_safe_parts(archive, info)[0] for info in opened.infolist() if not _is_litter(info)}
-    return bool(tops) and all((archive.parent / top).exists() for top in tops)
+        files = [info for info in opened.infolist() if not info.is_dir() and not _is_litter(info)]
+    return bool(files) and all(archive.parent.joinpath(*_safe_parts(archive, info)).exists() for info in files)
 
 
 def extract(archive: Path, target: Path) -> None:
@@ -108,9 +115,28 @@ def extract(archive: Path, target: Path) -> None:
 
 def _open(archive: Path) -> zipfile.ZipFile:
     try:
+        size = _directory_bytes(archive)
+        if size > MAX_DIRECTORY_BYTES:
+            raise InputError(f"{archive}: its directory has {size:,} bytes; expected at most {MAX_DIRECTORY_BYTES:,}.")
         return zipfile.ZipFile(archive)
+    except InputError:
+        raise
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         raise InputError(f"{archive}: not a readable .zip ({error}). Download it again.") from None
+
+
+def _directory_bytes(archive: Path) -> int:
+    """The size of an archive's directory as its end records claim it, the larger of the two where there are two."""
+    with archive.open("rb") as stream:
+        stream.seek(max(0, archive.stat().st_size - (1 << 16) - 200))
+        tail = stream.read()
+    sizes = [0]
+    for mark, where, length in ((b"PK\x05\x06", 12, 4), (b"PK\x06\x06", 40, 8)):
+        start = tail.rfind(mark)
+        if start >= 0:
+            sizes.append(int.from_bytes(tail[start + where : start + where + length], "little"))
+    # A zip64 archive writes 0xFFFFFFFF into the old record.
+    return max(size for size in sizes if size != 0xFFFFFFFF)
 
 
 def _is_litter(info: zipfile.ZipInfo) -> bool:
@@ -137,6 +163,11 @@ def _check(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
         if other != info.filename or (kind := stat.S_IFMT(info.external_attr >> 16)) not in (0, stat.S_IFREG):
             what = f"is the same as {other!r}" if other != info.filename else f"is no regular file (mode {kind:o})"
             raise InputError(f"{archive}: the entry {info.filename!r} {what}; nothing is extracted.")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # Of other methods zipfile does not bound what one read gives.
+            raise InputError(
+                f"{archive}: the entry {info.filename!r} is packed by an unusual method; extract it by hand."
+            )
         if info.flag_bits & 1:
             raise InputError(f"{archive}: the entry {info.filename!r} is encrypted; extract it by hand.")
         if info.file_size > MAX_RATIO * max(info.compress_size, 1):

@@ -10,7 +10,6 @@ Parts are coded 10 shaft, 20 wrist, 30 clasper, 40 other. The pictures are 1920x
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.files import walk
 from pipeline.images import read_ids
+from pipeline.sources.endovis2018 import VQLA_FOLDER
 
 WHERE_TO_ASK = "https://endovissub2017-roboticinstrumentsegmentation.grand-challenge.org (register, then Data)"
 
@@ -89,10 +90,9 @@ def read_tree(root: Path) -> Tree2017:
         raise InputError(f"{root}: no such folder. EndoVis 2017 is expected here; ask for it at {WHERE_TO_ASK}.")
     frames: dict[tuple[str, int], Frame2017] = {}
     truths: list[tuple[str, Path]] = []
-    for name, folders, _ in os.walk(root):
-        path = Path(name)
+    for path, folders, _ in walk(root):
         # The VQLA edition has a left_frames of its own, of smaller JPEGs.
-        folders[:] = sorted(f for f in folders if f != "__MACOSX" and not re.match(r"EndoVis-\d+-VQ", f))
+        folders[:] = [folder for folder in folders if not VQLA_FOLDER.match(folder)]
         if path.name == "left_frames":
             for image in _frame_files(path):
                 frame = Frame2017(path.parent.name, _frame_number(image), image)
@@ -178,13 +178,20 @@ def type_mask(frame: Frame2017) -> NDArray[np.uint8]:
             raise InputError(f"{frame.types}: value {mask.max()}; expected the type ids 0 to 7.")
         return mask
     check_typed(frame)
-    masks = [(type_id, path, read_ids(path)) for type_id, paths in frame.by_instrument.items() for path in paths]
-    types = np.zeros_like(masks[0][2])
-    for type_id, path, parts in masks:
-        if parts.shape != types.shape:
-            raise InputError(f"{path}: {parts.shape[1]}x{parts.shape[0]} pixels, the frame's other masks differ.")
-        types[parts > 0] = type_id
+    types: NDArray[np.uint8] | None = None
+    for type_id, paths in frame.by_instrument.items():
+        for path in paths:
+            parts = read_ids(path)
+            types = np.zeros_like(parts) if types is None else types
+            _check_shape(parts, types, path)
+            types[parts > 0] = type_id
+    assert types is not None, "a frame with instruments has a mask of one"
     return types
+
+
+def _check_shape(mask: NDArray[np.uint8], other: NDArray[np.uint8], path: Path) -> None:
+    if mask.shape != other.shape:
+        raise InputError(f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels, the frame's other masks differ.")
 
 
 def parts_mask(frame: Frame2017) -> NDArray[np.uint8]:
@@ -199,15 +206,18 @@ def parts_mask(frame: Frame2017) -> NDArray[np.uint8]:
             f"{frame.image}: no parts ground truth beside it (ground_truth/*_labels, PartsSegmentation or "
             "ground_truth_merged_parts)."
         )
-    masks = [read_ids(path) for path in paths]
-    for path, mask in zip(paths, masks, strict=True):
-        unknown = set(np.unique(mask)) - {0, SHAFT, WRIST, CLASPER, OTHER}
+    merged: NDArray[np.uint8] | None = None
+    for path in paths:
+        mask = read_ids(path)
+        unknown = set(np.flatnonzero(np.bincount(mask.ravel())).tolist()) - {0, SHAFT, WRIST, CLASPER, OTHER}
         if unknown:
             raise InputError(f"{path}: value {min(unknown)}; expected 0, 10 shaft, 20 wrist, 30 clasper or 40 other.")
-        if mask.shape != masks[0].shape:
-            raise InputError(f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels, the frame's other masks differ.")
-    merged = np.maximum.reduce([np.where(mask == OTHER, 0, mask) for mask in masks])
-    return merged.astype(np.uint8)
+        mask = np.where(mask == OTHER, np.uint8(0), mask)
+        merged = mask if merged is None else merged
+        _check_shape(mask, merged, path)
+        merged = np.maximum(merged, mask)
+    assert merged is not None, "there is at least one path"
+    return merged
 
 
 def _frame_number(path: Path) -> int:

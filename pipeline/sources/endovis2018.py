@@ -12,7 +12,6 @@ three sets of types may come in different id schemes; of each frame the first se
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.files import read_text
+from pipeline.files import read_text, walk
 from pipeline.images import check_same_size, read_colours, read_ids
 
 TYPES_FROM = "https://github.com/BCV-Uniandes/ISINet"
@@ -45,6 +44,7 @@ _FROM_COLOUR = {"ultrasound-probe": 5, "suction-instrument": 6}
 _MASK_NAME = re.compile(r"(?P<frame>frame\d{1,6})_class(?P<type>\d{1,3})_inst\d{1,6}\.png")
 _BUILT_NAME = re.compile(r"seq_?(?P<sequence>\d{1,4})_frame(?P<frame>\d{1,6})\.png")
 _UNKNOWN = 255
+VQLA_FOLDER = re.compile(r"EndoVis-\d+-VQ")
 
 Rgb = tuple[int, int, int]
 
@@ -84,18 +84,19 @@ class Scheme:
 class Tree2018:
     """A read tree: frames by (sequence, number), the union of the label colours, the id scheme of each set of types.
 
-    loose: masks and labels that no frame belongs to.
+    lists: the label lists. loose: masks and labels that no frame belongs to.
     """
 
     root: Path
     frames: dict[tuple[int, int], Frame2018]
     colours: dict[str, Rgb]
     schemes: dict[str, Scheme]
+    lists: tuple[Path, ...] = ()
     loose: tuple[Path, ...] = ()
 
     def without_frames(self) -> Tree2018:
         """What reading one frame needs of the tree: small enough to be sent to another process with every frame."""
-        return replace(self, frames={}, loose=())
+        return replace(self, frames={}, lists=(), loose=())
 
 
 @dataclass
@@ -142,7 +143,7 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
     colours = read_label_lists(listing.label_lists)
     if not colours and any(frame.label for frame in frames.values()):
         raise InputError(f"{root}: no labels.json in any release; it names the colours of the official labels.")
-    return Tree2018(root, dict(sorted(frames.items())), colours, schemes, tuple(loose))
+    return Tree2018(root, dict(sorted(frames.items())), colours, schemes, tuple(listing.label_lists), tuple(loose))
 
 
 def check_annotated(frame: Frame2018) -> None:
@@ -169,18 +170,18 @@ def type_mask(tree: Tree2018, frame: Frame2018) -> NDArray[np.uint8]:
     check_annotated(frame)
     assert frame.types is not None
     scheme = tree.schemes[frame.types]
-    instruments: list[tuple[NDArray[np.uint8], Path, int | None]]
-    instruments = [(read_ids(path), path, written) for written, path in frame.masks]
+    first = frame.label or frame.annotation
+    assert first is not None, "a frame with types has one or the other"
+    mask = _types_from_colours(tree, frame.label) if frame.label is not None else np.zeros_like(read_ids(first))
+    masks: list[tuple[int | None, Path]] = list(frame.masks)
     if frame.annotation is not None:
-        instruments.append((read_ids(frame.annotation), frame.annotation, None))
-    if frame.label is not None:
-        mask, first = _types_from_colours(tree, frame.label), frame.label
-    else:
-        mask, first = np.zeros_like(instruments[0][0]), instruments[0][1]
-    for values, path, written in instruments:
+        masks.append((None, frame.annotation))
+    for written, path in masks:
+        values = read_ids(path)
         check_same_size(mask, values, first, path)
         there = values > 0
-        mask[there] = _native_ids(values[there] if written is None else np.array([written]), scheme.name, path)
+        ids = values[there] if written is None else np.array([written])
+        mask[there] = _native_ids(ids, scheme.name, path)
     return mask
 
 
@@ -197,8 +198,11 @@ def _native_ids(written: NDArray[Any], scheme: str, path: Path) -> NDArray[np.ui
 
 
 def _types_from_colours(tree: Tree2018, path: Path) -> NDArray[np.uint8]:
-    label = read_colours(path).astype(np.uint32)
-    codes = (label[..., 0] << 16) | (label[..., 1] << 8) | label[..., 2]
+    label = read_colours(path)
+    codes = label[..., 0].astype(np.uint32)
+    for channel in (1, 2):
+        codes <<= 8
+        codes |= label[..., channel]
     mask = _colour_table(tuple(sorted(tree.colours.items())))[codes]
     unknown = mask == _UNKNOWN
     if unknown.any():
@@ -221,10 +225,10 @@ def _colour_table(colours: tuple[tuple[str, Rgb], ...]) -> NDArray[np.uint8]:
 
 def _list_folders(root: Path) -> _Listing:
     found = _Listing()
-    for name, folders, files in os.walk(root):
-        # The challenge's test_data has the same folder names but is no part of the releases; its label list is one more.
-        folders[:] = sorted(folder for folder in folders if folder != "__MACOSX")
-        path = Path(name)
+    for path, folders, files in walk(root):
+        # The VQLA editions may hold frames of their own. The challenge's test_data has the same folder names but is no part of
+        # the releases; its label list is one more.
+        folders[:] = [folder for folder in folders if not VQLA_FOLDER.match(folder)]
         inside_test_data = "test_data" in path.relative_to(root).parts
         if "labels.json" in files:
             found.label_lists.append(path / "labels.json")
@@ -246,7 +250,8 @@ def _read_sequence(folder: Path, loose: list[Path]) -> Iterator[Frame2018]:
     number = re.fullmatch(r"seq_(\d{1,4})", folder.name)
     if number is None:
         raise InputError(f"{folder}: expected a folder name like seq_1.")
-    types = next((name for name in RAW_SETS if (folder / name).is_dir()), None)
+    there = [name for name in RAW_SETS if (folder / name).is_dir()]
+    types = next((name for name in there if any((folder / name).glob("*.png"))), there[0] if there else None)
     masks: dict[str, list[tuple[int, Path]]] = {}
     for path in _pictures(folder / types, "*.png") if types else ():
         match = _MASK_NAME.fullmatch(path.name)
@@ -323,7 +328,11 @@ def _written_ids(frames: dict[tuple[int, int], Frame2018]) -> Iterator[tuple[str
         ids = set()
         for frame in sorted(built, key=lambda frame: (frame.number, frame.sequence)):
             assert frame.annotation is not None
-            ids |= set(np.flatnonzero(np.bincount(read_ids(frame.annotation).ravel(), minlength=1)).tolist()) - {0}
+            try:
+                values = read_ids(frame.annotation)
+            except InputError:
+                continue  # said when the frame itself is read
+            ids |= set(np.flatnonzero(np.bincount(values.ravel(), minlength=1)).tolist()) - {0}
             if ids & {4, 5, 8, 9}:
                 break
         yield BUILT_SET, ids
@@ -359,8 +368,8 @@ def settle_scheme(root: Path, set_name: str, scheme: str, written: set[int]) -> 
         return Scheme(detected, f"{shown}; {why}")
     if scheme != "detect":
         return Scheme(scheme, f"{shown}; the study says so")
-    if not written:
-        return Scheme("native2018", f"{shown}; nothing to tell")
+    if all(NATIVE[written_id] == COMPATIBLE_2017.get(written_id) for written_id in written & set(NATIVE)):
+        return Scheme("native2018", f"{shown}; both schemes read these alike")
     raise InputError(
         f"{root}, {set_name}: the instrument type ids {sorted(written)} fit both schemes: native2018 (4 is the curved scissors, "
         "6 suction, 7 the clip applier) and compatible2017 (6 is the curved scissors, 7 the ultrasound probe). "

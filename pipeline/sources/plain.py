@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.datasets.splits import TEST, TRAIN
 from pipeline.errors import InputError
-from pipeline.files import read_text
+from pipeline.files import find_holder, read_text
 
 _COLUMNS = ("name", "activity", "sequence", "split")
 # A name becomes a file's name in the dataset.
@@ -36,11 +36,12 @@ def read_tree(root: Path, activities: tuple[str, ...]) -> list[FramePlain]:
     """Read labels.csv and find each row's files, without decoding a picture.
 
     Args:
-        root: the folder. activities: those the study lists.
+        root: a folder with labels.csv in it, wrappers allowed. activities: those the study lists.
 
     Raises:
         InputError: naming file, line and column.
     """
+    root = find_holder(root, ("labels.csv",))
     path = root / "labels.csv"
     if not path.is_file():
         raise InputError(f"{path}: missing. Expected images/, masks/ and labels.csv in {root} (see docs/real-data.md).")

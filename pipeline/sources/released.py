@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.datasets.activities import ENDOVIS_COUNTS
 from pipeline.datasets.labels import ESD
 from pipeline.errors import InputError
+from pipeline.files import find_holder
 from pipeline.images import read_ids
 
 WHERE_TO_ASK = "the authors of EndoARSS, https://github.com/gkw0010/EndoARSS"
@@ -55,7 +56,7 @@ def read_tree(root: Path, source: str) -> list[FrameReleased]:
     """List what a released tree holds, without decoding a picture. A picture without a mask has `mask` None.
 
     Args:
-        root: the folder that holds train/ and test/. source: a key of `ENCODINGS`.
+        root: a folder with train/ and test/ in it, wrappers allowed. source: a key of `ENCODINGS`.
 
     Raises:
         InputError: if the tree is absent or empty, a folder is no activity's, or a complete tree has other counts than the
@@ -64,6 +65,7 @@ def read_tree(root: Path, source: str) -> list[FrameReleased]:
     encoding = ENCODINGS[source]
     if not root.is_dir():
         raise InputError(f"{root}: no such folder. The {encoding.title} tree is expected here; ask {WHERE_TO_ASK}.")
+    root = find_holder(root, ("train", "test"))
     frames = []
     last = len(encoding.activities)
     for split in ("train", "test"):

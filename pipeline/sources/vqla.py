@@ -7,7 +7,6 @@ Only the lines "What is the state of X?" are used: they say what each instrument
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ from xml.etree import ElementTree
 
 from pipeline.datasets.activities import activity_of_action, normalise
 from pipeline.errors import InputError
-from pipeline.files import read_text
+from pipeline.files import read_text, walk
 
 WHERE_TO_ASK = "https://github.com/longbai1006/Surgical-VQLA (EndoVis-18-VQLA and EndoVis-17-VQLA)"
 
@@ -26,7 +25,7 @@ TEST_2018 = (1, 5, 16)
 FRAMES_2018, FRAMES_2017 = 1996, 97
 
 _MAX_BYTES = 1 << 20  # a frame's annotation has some hundred bytes
-_STATE = re.compile(r"What is the state of (?P<instrument>[^?]+?)\s*\?", re.IGNORECASE)
+_STATE = re.compile(r"What is the state of (?P<instrument>[^?]+)\?", re.IGNORECASE)
 _NUMBER = re.compile(r"\s*-?\d{1,6}(\.\d{1,6})?\s*")
 _TISSUES = ("kidney", "tissue")
 _FOLDERS = ("vqla/label", "vqla/Classification", "vqa/Classification", "xml")
@@ -171,14 +170,14 @@ def find_2017(root: Path) -> dict[Key, tuple[Path, ...]]:
 
 
 def _annotation_folders(root: Path) -> list[tuple[Path, str]]:
-    found = []
-    for name, folders, _ in os.walk(root):
+    found: list[tuple[Path, str]] = []
+    for name, folders, _ in walk(root):
         # Pictures and features are many and hold no annotation.
-        skipped = ("__MACOSX", "left_frames", "right_frames", "labels", "img_features", "instrument_labels_2017")
+        skipped = ("left_frames", "right_frames", "labels", "img_features", "instrument_labels_2017")
         folders[:] = [folder for folder in folders if folder not in skipped]
         for inner in _FOLDERS:
-            if Path(name).parts[-len(inner.split("/")) :] == tuple(inner.split("/")):
-                found.append((Path(name), inner))
+            if name.parts[-len(inner.split("/")) :] == tuple(inner.split("/")):
+                found.append((name, inner))
     return sorted(found)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.datasets.build import assign_splits, build_dataset
 from pipeline.datasets.card import GENERATED, LICENCES
 from pipeline.datasets.load import load_part
 from pipeline.datasets.manifest import read_manifest
-from pipeline.datasets.sample import Collected, Order
+from pipeline.datasets.sample import Collected, Order, Sample
 from pipeline.files import write_json
 from pipeline.layout import arrays_file
 from pipeline.sources.archives import prepare_root
@@ -36,6 +37,21 @@ def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collect
     return study.recipe(dataset).collect(order), order
 
 
+def split_of(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str, str]:
+    """The part of each frame under the dataset's split rule. Test sequences that the study names must be there; of the
+    default ones those count that are, for a download may be partial.
+
+    Raises:
+        InputError: if the rule does not fit the frames.
+    """
+    settings = study.dataset_settings(dataset)
+    test = settings.get("test", [])
+    if "test" not in study.settings["datasets"][dataset]:
+        there = {sample.sequence for sample in samples}
+        test = [name for name in test if name in there] or test
+    return assign_splits(samples, settings["split"], settings["split_seed"], test)
+
+
 def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) -> None:
     """Write data/datasets/<name>.
 
@@ -49,8 +65,7 @@ def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) 
     collected, order = collect(study, dataset, skip_bad)
     for name, note in collected.notes.items():
         print(f"{dataset}: {name}: {note}", file=sys.stderr)
-    seed, test = settings["split_seed"], settings.get("test", ())
-    split = assign_splits(collected.samples, settings["split"], seed, test)
+    split = split_of(study, dataset, collected.samples)
     card: dict[str, Any] = {
         "name": dataset,
         "kind": study.kind_name(dataset),
@@ -58,8 +73,8 @@ def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) 
         "synthetic": study.synthetic,
         "expected_frames": None if study.synthetic else kind.frames,
         "split_rule": settings["split"],
-        "split_seed": seed if settings["split"] == "published" else None,
-        "test_names": list(test),
+        "split_seed": settings["split_seed"] if settings["split"] == "published" else None,
+        "test_names": settings.get("test", []),
         "licences": [GENERATED] if study.synthetic else [LICENCES[source] for source in order.roots],
     }
     folder = study.dataset_folder(dataset)

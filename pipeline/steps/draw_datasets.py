@@ -36,10 +36,10 @@ def draw_datasets(study: Study) -> None:
     mark, folder = data_mark(study), study.results / "figures"
     cards = {dataset: read_card(study.dataset_folder(dataset)) for dataset in study.datasets}
     for dataset, card in cards.items():
-        with whole_file(folder / f"{contact_sheet(dataset)}.png") as png:
+        with whole_file(folder / contact_sheet(dataset)) as jpeg:
             rows = read_manifest(study.dataset_folder(dataset))
             examples = {c: _examples(study.dataset_folder(dataset), rows, c) for c in card["classes"][1:]}
-            dataset_figures.draw_contact_sheet(card, examples, mark, png)
+            dataset_figures.draw_contact_sheet(card, examples, mark, jpeg)
     with whole_file(folder / f"{FIGURE_BALANCE}.png") as png, whole_file(folder / f"{FIGURE_BALANCE}.pdf") as pdf:
         dataset_figures.draw_balance(list(cards.values()), mark, png, pdf)
     named = datasets_with_activities(study)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.datasets.build import assign_splits
 from pipeline.datasets.kinds import WHERE_TO_ASK
-from pipeline.doctor.datasets import examine_dataset, examine_pictures
+from pipeline.doctor.datasets import examine_dataset, examine_headers, examine_pictures, say_never_seen
 from pipeline.doctor.findings import ERROR, DatasetReport, Finding, Report, SourceReport
 from pipeline.doctor.sources import examine_source
 from pipeline.errors import InputError
 from pipeline.files import whole_file
 from pipeline.sources.archives import prepare_root
-from pipeline.steps.build_dataset import collect
+from pipeline.steps.build_dataset import collect, split_of
 from pipeline.study import Study
 
 
@@ -29,7 +28,7 @@ def examine(study: Study, datasets: Sequence[str], deep: bool = False, workers: 
         for source, root in study.roots(dataset).items():
             if (source, root) not in sources:
                 sources[source, root] = _examine_source(study, dataset, source, root)
-    reports = [_examine_dataset(study, dataset, deep, workers) for dataset in datasets]
+    reports = [_examine_dataset(study, dataset, sources, deep, workers) for dataset in datasets]
     return Report(study.name, study.synthetic, deep, list(sources.values()), reports)
 
 
@@ -45,19 +44,27 @@ def _examine_source(study: Study, dataset: str, source: str, root: Path) -> Sour
     return report
 
 
-def _examine_dataset(study: Study, dataset: str, deep: bool, workers: int) -> DatasetReport:
+def _examine_dataset(
+    study: Study, dataset: str, sources: Mapping[tuple[str, Path], SourceReport], deep: bool, workers: int
+) -> DatasetReport:
     settings, kind = study.dataset_settings(dataset), study.kind(dataset)
     report = DatasetReport(dataset, settings["split"], expected=None if study.synthetic else kind.frames)
     try:
         # Faults are listed, all of them, instead of stopping at the first.
         collected, _ = collect(study, dataset, skip_bad=True)
-        split = assign_splits(collected.samples, settings["split"], settings["split_seed"], settings.get("test", ()))
+        split = split_of(study, dataset, collected.samples)
     except InputError as error:
         report.findings.append(Finding(ERROR, str(error)))
         return report
     examine_dataset(report, kind, collected, split, settings["skip_bad"])
-    if deep:
+    if not deep:
+        read = [sources[key] for key in study.roots(dataset).items()]
+        unreadable = {path: why for source in read for path, why in source.unreadable.items()}
+        headers = {path: header for source in read for path, header in source.headers.items()}
+        examine_headers(report, collected.samples, unreadable, headers, settings["skip_bad"])
+    else:
         examine_pictures(report, kind, collected.samples, workers, settings["skip_bad"])
+    say_never_seen(report)
     return report
 
 
@@ -75,9 +82,8 @@ def export_split(study: Study, path: Path) -> int:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("dataset", "frame_id", "sequence", "activity", "split"))
         for dataset in study.datasets:
-            settings = study.dataset_settings(dataset)
             samples = sorted(collect(study, dataset)[0].samples, key=lambda sample: sample.frame_id)
-            split = assign_splits(samples, settings["split"], settings["split_seed"], settings.get("test", ()))
+            split = split_of(study, dataset, samples)
             rows = [(dataset, s.frame_id, s.sequence, s.activity, split[s.frame_id]) for s in samples]
             writer.writerows(rows)
             count += len(rows)

@@ -171,9 +171,9 @@ def make_page(study: Study) -> None:
         note, short = f"{mark} {table.note}".strip(), table_title(name)
         sections.append(page.table_section(name, short, f"{short}. {table.title}", note, table.shown))
     if study.segments():
-        sections.append(_figure(study, "fig5_segmentation", "Figure 5", "Image, truth and predictions", mark))
+        sections.append(_figure(study, "fig5_segmentation.png", "Figure 5", "Image, truth and predictions", mark))
     if study.robustness_cells():
-        sections.append(_figure(study, "fig6_severity", "Figure 6", "Scores against severity", mark))
+        sections.append(_figure(study, "fig6_severity.png", "Figure 6", "Scores against severity", mark))
     sections += _dataset_sections(study)
     facts = {
         "title": study.settings["title"],
@@ -191,17 +191,17 @@ def _dataset_sections(study: Study) -> list[page.Section]:
     mark, titles = data_mark(study), study.titles()
     shown = []
     if datasets_with_activities(study):
-        shown.append((FIGURE_CLASSES, "Figure 1 (a)", "Which classes occur in which activity"))
-    shown.append((FIGURE_BALANCE, "Balance", "Frames of each activity and class"))
+        shown.append((f"{FIGURE_CLASSES}.png", "Figure 1 (a)", "Which classes occur in which activity"))
+    shown.append((f"{FIGURE_BALANCE}.png", "Balance", "Frames of each activity and class"))
     if study.leakage_datasets():
-        shown.append((FIGURE_LEAKAGE, "Leakage", "How alike test and training frames are"))
+        shown.append((f"{FIGURE_LEAKAGE}.png", "Leakage", "How alike test and training frames are"))
     shown += [(contact_sheet(d), titles[d], f"Contact sheet of {titles[d]}") for d in study.datasets]
     return [_figure(study, *names, mark) for names in shown]
 
 
 def _figure(study: Study, name: str, short: str, title: str, mark: str) -> page.Section:
-    path: Path = study.results / "figures" / f"{name}.png"
-    return page.figure_section(name, short, f"{short}. {title}", mark, path)
+    path: Path = study.results / "figures" / name
+    return page.figure_section(path.stem, short, f"{short}. {title}", mark, path)
 
 
 def _provenance(study: Study) -> pd.DataFrame:

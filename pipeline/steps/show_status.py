@@ -47,6 +47,9 @@ def show_estimate(study: Study) -> str:
     lines, total = ["Disk:"], 0
     for dataset in study.datasets:
         built, arrays = disk_of(study, dataset)
+        if not built:
+            lines.append(f"  {dataset}: unknown until it is built, as are the hours of its cells")
+            continue
         total += built + arrays
         lines.append(
             f"  {dataset}: {size(built)} built, {size(arrays)} as arrays of {study.settings['input_size']} pixels"

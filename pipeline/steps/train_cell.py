@@ -16,6 +16,7 @@ from endoarss.prediction import predict
 from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, train
 from pipeline.datasets.load import Part, load_part, validation_rows
+from pipeline.errors import InputError
 from pipeline.files import sha256_of, whole_file, write_json, write_text
 from pipeline.measure import PROTOCOL, measure
 from pipeline.provenance import choose_device, software
@@ -53,6 +54,11 @@ def train_cell(study: Study, cell: Cell) -> None:
     validate, fitted = None, part
     if cell.select_on == "val":
         held_out = validation_rows(dataset)
+        if held_out.all() or not held_out.any():
+            raise InputError(
+                f"{dataset}: {held_out.sum()} of {len(held_out)} training frames are for validation; select_on: val asks for some "
+                "to choose on and some to train on. Too few frames: use select_on: last."
+            )
         fitted, chosen_on = part.take(~held_out), part.take(held_out)
         validate = functools.partial(_validation_score, study, cell, chosen_on)
     data = LabelledImages(fitted.images, fitted.masks, fitted.activities)

@@ -72,3 +72,26 @@ def test_one_image_is_not_enough(make_settings: Callable[..., ModelSettings], da
     one = LabelledImages(data.images[:1], data.masks[:1], data.activities[:1])
     with pytest.raises(SettingsError, match="expected at least 2"):
         train(build_model(make_settings("resnet", "hps")), one, TrainingSettings(1, 1e-3), CPU)
+
+
+def test_validation_keeps_the_best_epoch(make_settings: Callable[..., ModelSettings], data: LabelledImages) -> None:
+    settings = TrainingSettings(epochs=4, learning_rate=1e-3, batch_size=8)
+    states, offered = [], iter([0.2, 0.7, 0.7, 0.1])
+
+    def validate(model: torch.nn.Module) -> float:
+        model.eval()
+        states.append({name: value.clone() for name, value in model.state_dict().items()})
+        return next(offered)
+
+    seed_everything(0)
+    model = build_model(make_settings("resnet", "hps"))
+    history = train(model, data, settings, CPU, validate=validate)
+    assert [row["validation"] for row in history] == [0.2, 0.7, 0.7, 0.1]
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, states[1][name], rtol=0, atol=0)
+    # Without it the last epoch stays, and validating changes nothing in the training.
+    seed_everything(0)
+    plain = build_model(make_settings("resnet", "hps"))
+    train(plain, data, settings, CPU)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(value, states[3][name], rtol=0, atol=0)

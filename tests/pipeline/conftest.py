@@ -24,7 +24,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generate_endovis2017(root / "endovis2017", height=72, width=128, seed=2, keep_every=4)
     generate_esd(root / "esd", frames=20, height=96, width=120, seed=3)
     generate_released_mtlendovis(root / "released_mtlendovis", frames=40, height=96, width=120, seed=4, floor=2)
-    for name in ("endovis2018", "endovis2017"):
+    for name in ("endovis2018", "endovis2017", "released_mtlendovis"):
         prepare_root(root / name)
     return root
 

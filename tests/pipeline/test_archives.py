@@ -42,9 +42,51 @@ def test_an_archive_is_extracted_beside_itself_once(tmp_path: Path) -> None:
 def test_what_was_extracted_by_hand_is_left_alone(tmp_path: Path) -> None:
     pack(tmp_path / "download.zip", {"a/b.txt": b"1"})
     (tmp_path / "a").mkdir()
+    assert not is_extracted(tmp_path / "download.zip")
+    (tmp_path / "a/b.txt").write_bytes(b"1")
     assert is_extracted(tmp_path / "download.zip")
     prepare_root(tmp_path)
     assert not (tmp_path / "download").exists()
+
+
+def test_an_archive_that_fills_another_ones_folder_is_extracted(tmp_path: Path) -> None:
+    pack(tmp_path / "release.zip", {"seq_1/left.png": b"1"})
+    pack(tmp_path / "types.zip", {"release/seq_1/types.png": b"2"})
+    prepare_root(tmp_path)
+    assert everything(tmp_path) >= {"release/seq_1/left.png", "types/release/seq_1/types.png"}
+
+
+def test_archives_inside_archives_are_extracted_at_once(tmp_path: Path) -> None:
+    inner = pack(tmp_path / "inner.zip", {"a.txt": b"1"}).read_bytes()
+    (tmp_path / "inner.zip").unlink()
+    archive = pack(tmp_path / "outer.zip", {"b/inner.zip": inner})
+    assert prepare_root(archive) == tmp_path / "outer"
+    assert (tmp_path / "outer/b/inner/a.txt").read_bytes() == b"1"
+    for depth in range(4):
+        inner = pack(tmp_path / f"deep{depth}.zip", {f"x{depth}.zip": inner}).read_bytes()
+        (tmp_path / f"deep{depth}.zip").unlink()
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/d.zip").write_bytes(inner)
+    with pytest.raises(InputError, match="archives inside archives, 3 deep"):
+        prepare_root(tmp_path / "deep")
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+    pack(tmp_path / "release.zip", {"a.txt": b"1"})
+    (tmp_path / ".release.4711.partial").mkdir()
+    (tmp_path / ".release.4711.partial/half.txt").write_text("")
+    prepare_root(tmp_path)
+    assert everything(tmp_path) == {"release.zip", "release/a.txt"}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_methods_without_bound_are_refused(tmp_path: Path, method: int) -> None:
+    def change(info: zipfile.ZipInfo) -> None:
+        info.compress_type = method
+
+    archive = pack(tmp_path / "x.zip", {"a.txt": bytes(1000)}, change)
+    with pytest.raises(InputError, match="'a.txt' is packed by an unusual method"):
+        extract(archive, tmp_path / "out")
 
 
 def test_a_root_may_be_an_archive(tmp_path: Path) -> None:
@@ -106,6 +148,16 @@ def test_an_entry_that_lies_about_its_size(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"liar.zip: the entry 'a.txt' is (damaged|larger than it claims)"):
         extract(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_directory_that_would_fill_the_memory_is_not_read(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "many.zip", {"a.txt": b"1"})
+    content = bytearray(archive.read_bytes())
+    end = content.rindex(b"PK\x05\x06")
+    content[end + 12 : end + 16] = (3_000_000_000).to_bytes(4, "little")
+    archive.write_bytes(content)
+    with pytest.raises(InputError, match="many.zip: its directory has 3,000,000,000 bytes; expected at most"):
+        prepare_root(tmp_path)
 
 
 def test_names_that_differ_in_case_alone(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +51,7 @@ def build(trees: Path, folder: Path, kind: str, rule: str = "", **options: objec
     collected = KINDS[kind].recipes[rule].collect(order)
     test = ["instrument_dataset_9"] if kind == "endovis2017_parts" else []
     split = assign_splits(collected.samples, rule, test=test)
-    card = {"name": kind, "synthetic": True, "expected_frames": None}
+    card = {"name": kind, "title": kind, "synthetic": True, "expected_frames": None}
     build_dataset(folder / kind, KINDS[kind].labels, collected, split, order.roots, card, **options)
     return folder / kind
 
@@ -194,11 +196,39 @@ def test_a_build_goes_on_where_it_stopped(trees: Path, tmp_path: Path, monkeypat
     assert not list(tmp_path.glob(".mtlesd*"))
 
 
+def test_another_id_scheme_does_not_go_on(trees: Path, tmp_path: Path) -> None:
+    """Masks made under one reading are not taken over by the other."""
+    order = order_of(trees, "mtlendovis", "published")
+    collected = KINDS["mtlendovis"].recipes["published"].collect(order)
+    split = assign_splits(collected.samples, "published")
+    card = {"name": "mtlendovis", "title": "M", "expected_frames": None}
+    last = max(collected.samples, key=lambda sample: sample.frame_id)
+    samples = [s for s in collected.samples if s is not last] + [
+        replace(last, read=partial(read_rgb, tmp_path / "gone"))
+    ]
+    with pytest.raises(InputError, match="gone: this picture is missing"):
+        build_dataset(tmp_path / "m", order.labels, replace(collected, samples=samples), split, order.roots, card)
+    kept = (tmp_path / ".m.partial/.key").read_text()
+    other = replace(collected, samples=samples, notes={"type_id_schemes": "another"})
+    with pytest.raises(InputError, match="gone"):
+        build_dataset(tmp_path / "m", order.labels, other, split, order.roots, card)
+    assert (tmp_path / ".m.partial/.key").read_text() != kept
+
+
+def test_a_changed_label_list_builds_its_frames_again(trees: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(trees, tmp_path / "raw"))
+    before = json.loads((build(copy, tmp_path / "a", "mtlendovis") / "dataset.json").read_text())["sources"]
+    listed = next(copy.rglob("miccai*/labels.json"))
+    listed.write_text(listed.read_text() + " ")
+    after = json.loads((build(copy, tmp_path / "b", "mtlendovis") / "dataset.json").read_text())["sources"]
+    assert before != after
+
+
 def test_other_code_does_not_go_on(trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    partial = tmp_path / ".mtlesd.partial"
-    (partial / "images").mkdir(parents=True)
-    (partial / "images" / "left.png").write_bytes(b"")
-    (partial / ".key").write_text("another version")
+    left = tmp_path / ".mtlesd.partial"
+    (left / "images").mkdir(parents=True)
+    (left / "images" / "left.png").write_bytes(b"")
+    (left / ".key").write_text("another version")
     folder = build(trees, tmp_path, "mtlesd")
     assert len(list((folder / "images").iterdir())) == 20
 

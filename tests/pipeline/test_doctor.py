@@ -117,15 +117,62 @@ def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -
     ):
         assert part in errors, part
     warnings = "\n".join(texts(report, "warning"))
-    assert "1 frames without official label" in warnings and "frames are not 120x96, e.g. 12x10 RGB PNG" in warnings
+    assert (
+        "1 frames without official label" in warnings
+        and "frames have another size than 120x96, e.g. 12x10 RGB" in warnings
+    )
     skipping = examine(make(copy, mtlendovis={"skip_bad": True}), ["mtlendovis"], deep=True)
     assert skipping.datasets[0].state == "partial" and skipping.datasets[0].frames < 52
+    assert skipping.usable and not texts(skipping, "error")
+    shallow = examine(make(copy, mtlendovis={}), ["mtlendovis"])
+    said = "\n".join(texts(shallow, "error"))
+    assert f"{frames[1].image.name}: not a readable picture" in said and f"{frames[2].label}" in said
+    assert "120x96 RGB" in said and "is 12x10 RGB PNG" in said
+
+
+def test_a_broken_picture_that_nobody_uses_stops_nothing(make: Callable[..., Study], copy: Path) -> None:
+    frame = next(f for f in endovis2018.read_tree(copy / "endovis2018").frames.values() if f.sequence == 13)
+    frame.image.write_bytes(b"no picture")
+    assert examine(make(copy, mtlendovis={}), ["mtlendovis"], deep=True).usable
+
+
+def test_frames_whose_types_were_lost_are_counted(make: Callable[..., Study], copy: Path) -> None:
+    folder = next((copy / "endovis2018").rglob("seq_2/instrument_labels_2017"))
+    kept = sorted(folder.glob("*.png"))[0]
+    for path in folder.glob("*.png"):
+        if path != kept:
+            path.unlink()
+    report = examine(make(copy, mtlendovis={}), ["mtlendovis"])
+    assert any(
+        "name instruments in their annotation, but have no type mask" in text for text in texts(report, "warning")
+    )
+
+
+def test_a_hundred_faults_do_not_flood(make: Callable[..., Study], copy: Path) -> None:
+    for label in (copy / "endovis2018").rglob("labels/*.png"):
+        label.unlink()
+    for annotation in (copy / "endovis2018").rglob("isinet/*/annotations/*.png"):
+        annotation.unlink()
+    report = examine(make(copy, mtlendovis={}), ["mtlendovis"])
+    errors = texts(report, "error")
+    assert "annotated frames can be used" not in errors[0] or len(errors) < 15
+    assert any("none of " in text and "The first: " in text for text in errors)
+
+
+def test_by_sequence_takes_the_test_sequences_that_are_there(make: Callable[..., Study], copy: Path) -> None:
+    shutil.rmtree(copy / "endovis2018/miccai_challenge_release_2")
+    datasets = {"mtlendovis": {}, "by_video": {"kind": "mtlendovis", "split": "by_sequence"}}
+    report = examine(make(copy, **datasets), ["by_video"])
+    assert report.usable and report.datasets[0].by_split["test"] > 0
+    datasets["by_video"]["test"] = ["seq_5"]
+    report = examine(make(copy, **datasets), ["by_video"])
+    assert "test names 'seq_5', which is neither" in texts(report, "error")[0]
 
 
 def test_an_ambiguous_scheme_is_an_error_with_both_readings(make: Callable[..., Study], copy: Path) -> None:
     for path in (copy / "endovis2018").rglob("instrument_labels_2017/*_class*_inst*.png"):
         if "_class6_" in path.name or "_class9_" in path.name:
-            path.unlink()
+            path.rename(path.with_name(path.name.replace("_class6_", "_class7_").replace("_class9_", "_class7_")))
     report = examine(make(copy, mtlendovis={}), ["mtlendovis"])
     assert not report.usable
     assert all("fit both schemes: native2018" in text for text in texts(report, "error"))

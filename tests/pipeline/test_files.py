@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from pipeline.files import digest, whole_file, whole_folder, write_if_changed, write_json
+from pipeline.files import digest, sha256_of_listing, whole_file, whole_folder, write_if_changed, write_json
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -49,3 +50,23 @@ def test_the_order_of_keys_does_not_matter(tmp_path: Path) -> None:
     write_json(tmp_path / "1", one)
     write_json(tmp_path / "2", two)
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+
+
+def test_a_listing_tells_what_came_went_or_changed(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x.txt").write_text("one")
+    digests = [sha256_of_listing(tmp_path)]
+    (tmp_path / "a/link").symlink_to(tmp_path / "nowhere")
+    digests.append(sha256_of_listing(tmp_path))
+    (tmp_path / "y.ZIP").write_text("z")
+    digests.append(sha256_of_listing(tmp_path))
+    (tmp_path / "y").mkdir()
+    (tmp_path / "y/extracted.txt").write_text("z")
+    assert sha256_of_listing(tmp_path) == digests[-1], "what an archive was extracted to says nothing new"
+    os.utime(tmp_path / "a/x.txt", (1, 1))
+    digests.append(sha256_of_listing(tmp_path))
+    digests.append(sha256_of_listing(tmp_path / "y.ZIP"))
+    (tmp_path / "y.ZIP").write_text("longer")
+    digests.append(sha256_of_listing(tmp_path / "y.ZIP"))
+    assert len(set(digests)) == len(digests)
+    assert sha256_of_listing(tmp_path / "nowhere") == sha256_of_listing(tmp_path / "nowhere")

@@ -150,7 +150,7 @@ def bomb(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (8001, 8000), (2**31 - 1, 1), (1, 2**31 - 1)])
+@pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (6001, 6000), (2**31 - 1, 1), (1, 2**31 - 1)])
 def test_a_picture_that_claims_too_much_is_not_decoded(tmp_path: Path, width: int, height: int) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(bomb(width, height))
@@ -159,18 +159,32 @@ def test_a_picture_that_claims_too_much_is_not_decoded(tmp_path: Path, width: in
 
 
 def test_the_largest_picture_that_is_read_stays_below_two_gigabytes(tmp_path: Path) -> None:
-    """Measured in a process of its own: the most pixels that are accepted, as an image with alpha and as a mask."""
+    """Measured in a process of its own: the most pixels that are accepted, as image, as colour label and as mask."""
     side = int(MAX_PIXELS**0.5)
     Image.new("RGBA", (side, side)).save(tmp_path / "large.png", compress_level=1)
     script = (
-        "import resource, sys; from pathlib import Path; from pipeline.images import read_colours, read_ids, read_rgb\n"
-        "path = Path(sys.argv[1]); read_rgb(path); read_ids(path); read_colours(path)\n"
+        "import resource, sys; from pathlib import Path; from pipeline.images import read_rgb\n"
+        "from pipeline.sources import endovis2017 as e17, endovis2018 as e18\n"
+        "path = Path(sys.argv[1]); image = read_rgb(path)\n"
+        "frame = e18.Frame2018(1, 0, path, path, 'annotations', ((1, path),) * 9)\n"
+        "tree = e18.Tree2018(path, {}, {'a': (0, 0, 0)}, {'annotations': e18.Scheme('native2018', '')})\n"
+        "e18.type_mask(tree, frame)\n"
+        "e17.parts_mask(e17.Frame2017('s', 0, path, {1: [path] * 9}))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024))"
     )
     run = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "large.png")], capture_output=True, text=True, check=True
     )
     assert int(run.stdout) < 2 << 30
+
+
+def test_a_picture_file_that_holds_too_much_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "frame000.png"
+    path.write_bytes(png())
+    with path.open("r+b") as stream:
+        stream.truncate(5 << 30)  # sparse
+    with pytest.raises(InputError, match=r"frame000.png: 5,368,709,120 bytes; expected a picture of at most"):
+        read_header(path)
 
 
 ROW = dict.fromkeys(COLUMNS, "") | {"frame_id": "a", "split": "train", "image": "images/a.png", "mask": "masks/a.png"}

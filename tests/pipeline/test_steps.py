@@ -17,7 +17,8 @@ from pipeline.cli import main
 from pipeline.datasets.load import load_part
 from pipeline.measure import measure
 from pipeline.steps.build_dataset import build
-from pipeline.study import load_study
+from pipeline.steps.estimate import cost_of_cells, disk_of, frames_of
+from pipeline.study import Study, load_study, make_study
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 
@@ -162,3 +163,37 @@ def test_measuring_a_dataset_without_activities(study_file: Path) -> None:
     metrics = {score["metric"] for score in measured.scores}
     assert metrics == {"miou", "dice", "miou_foreground", "dice_foreground", "iou"}
     assert next(s["value"] for s in measured.scores if s["metric"] == "miou") == 1
+
+
+def test_status_says_what_is_done_and_what_it_will_take(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(study_file, "status") == 0
+    said = capsys.readouterr().out
+    assert (
+        "mtlesd: not built" in said and "Cells: 0 of 1 trained, 0 of 1 robustness" in said and f"to do: {CELL}" in said
+    )
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "train", "--cell", CELL) == 0
+    capsys.readouterr()
+    assert run(study_file, "status", "--estimate") == 0
+    said = capsys.readouterr().out
+    assert "mtlesd: 20 of 2020 frames" in said and "Cells: 1 of 1 trained" in said
+    assert "20 built" not in said and "checkpoints of 1 cells: " in said and "+ " in said and "in all" in said
+
+
+def test_what_a_study_will_take_grows_with_frames_and_epochs(
+    study_file: Path, minimal: Callable[..., dict[str, Any]]
+) -> None:
+    study = load_study(study_file)
+    assert frames_of(study, "mtlesd") == {"train": 1616, "test": 404}, "of the whole download, where nothing is built"
+    built, arrays = disk_of(study, "mtlesd")
+    assert arrays == 2020 * 56 * 56 * 4 and built > 2e9
+    generated = make_study(minimal(raw={"generate": {"name": "toy", "esd_frames": 50}}))
+    assert sum(frames_of(generated, "mtlesd").values()) == 50
+    ((cost,), (longer,)) = (list(cost_of_cells(_with_epochs(study, epochs))) for epochs in (3, 300))
+    assert longer.training_hours > 20 * cost.training_hours > 0 and cost.robustness_hours > 0
+    assert cost.checkpoint_bytes > 10_000
+
+
+def _with_epochs(study: Study, epochs: int) -> Study:
+    training = {"schedules": {"mtlesd": {"epochs": epochs, "learning_rate": 0.001}}}
+    return make_study({**study.settings, "training": training})

@@ -26,6 +26,14 @@ def test_kept_studies_are_valid(path: Path) -> None:
     assert len({cell.id for cell in study.cells()}) == len(study.cells())
 
 
+def test_real_studies_share_their_trees() -> None:
+    """Studies share built datasets: with other roots each would build them again after the other."""
+    raw: dict[str, str] = {}
+    for name in ("paper", "quick"):
+        for source, root in load_study(ROOT / f"studies/{name}.yaml").settings["raw"].items():
+            assert raw.setdefault(source, root) == root, (name, source)
+
+
 def test_the_default_study_is_the_demo() -> None:
     assert yaml.safe_load((ROOT / "params.yaml").read_text()) == yaml.safe_load(
         (ROOT / "studies/demo.yaml").read_text()
@@ -165,3 +173,52 @@ def test_settings_of_a_cell_are_what_it_depends_on(minimal: Make) -> None:
     assert len(same.cells()) == 2
     with pytest.raises(InputError, match=r"has no cell 'x'; its cells are\n  mtlesd/resnet/hps/equal/r4-s0"):
         base.cell("x")
+
+
+def test_one_kind_under_two_names(minimal: Make) -> None:
+    """The same frames with another split: own folder, own cells, and evaluated on Gen under the kind's own name alone."""
+    given = {"mtlendovis": {}, "mtlendovis_gen": {}, "by_video": {"kind": "mtlendovis", "split": "by_sequence"}}
+    settings = minimal(raw={"generate": {"name": "toy"}}, datasets=given)
+    settings["training"] = {
+        "schedules": {key: {"epochs": 3, "learning_rate": 0.1} for key in ("mtlendovis", "by_video")}
+    }
+    settings["cells"][0]["datasets"] = ["mtlendovis", "by_video"]
+    study = make_study(settings)
+    assert study.titles() == {
+        "mtlendovis": "MTLEndovis",
+        "mtlendovis_gen": "MTLEndovis-Gen",
+        "by_video": "MTLEndovis, by sequence",
+    }
+    assert study.dataset_settings("by_video")["test"] == ["seq_1", "seq_5", "seq_16"]
+    assert study.evaluated_on("mtlendovis") == ("mtlendovis", "mtlendovis_gen")
+    assert study.evaluated_on("by_video") == ("by_video",)
+    ((published, by_sequence),) = study.leakage_pairs()
+    assert (published.dataset, by_sequence.dataset) == (
+        "mtlendovis",
+        "by_video",
+    ) and published.model == by_sequence.model
+    assert study.leakage_datasets() == ("mtlendovis",)
+
+
+@pytest.mark.parametrize(
+    ("datasets", "message"),
+    [
+        ({"mtlesd": {"kind": "mtlendovis"}}, "datasets.mtlesd.kind: 'mtlendovis'; a dataset named like a known kind"),
+        ({"x": {"kind": "mtlendovis_gen"}}, "datasets.x.kind: 'mtlendovis_gen' is for evaluation only"),
+        ({"x": {"kind": "nothing"}}, "datasets.x.kind: unknown name 'nothing'; known: mtlesd"),
+        ({"My Data": {"kind": "mtlesd"}}, "datasets"),
+    ],
+)
+def test_kinds_are_checked(minimal: Make, datasets: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_study(minimal(datasets=datasets))
+
+
+def test_a_validation_variant_has_a_name_of_its_own(minimal: Make) -> None:
+    settings = minimal()
+    settings["training"]["select_on"] = "val"
+    (cell,) = make_study(settings).cells()
+    assert cell.variant == "r4-s0-val" and cell.id.endswith("/r4-s0-val")
+    settings["training"]["select_on"] = "best"
+    with pytest.raises(InputError, match="training.select_on: 'best' is not allowed"):
+        make_study(settings)

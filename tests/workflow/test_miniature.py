@@ -33,7 +33,12 @@ MINI = {
             "esd_frames": 20,
         }
     },
-    "datasets": {"mtlesd": {}, "mtlendovis": {}, "mtlendovis_gen": {}},
+    "datasets": {
+        "mtlesd": {},
+        "mtlendovis": {},
+        "mtlendovis_gen": {},
+        "mtlendovis_by_sequence": {"kind": "mtlendovis", "split": "by_sequence"},
+    },
     "input_size": 56,
     "pretraining": {"name": "mini", "backbone": "dinov2", "scenes": 32, "epochs": 1},
     "backbones": {
@@ -53,6 +58,7 @@ MINI = {
         "schedules": {
             "mtlesd": {"epochs": 2, "learning_rate": 0.001},
             "mtlendovis": {"epochs": 3, "learning_rate": 0.001},
+            "mtlendovis_by_sequence": {"epochs": 3, "learning_rate": 0.001},
         }
     },
     "cells": [
@@ -63,7 +69,12 @@ MINI = {
             "architectures": ["single_segmentation"],
             "weightings": ["equal"],
         },
-        {"datasets": ["mtlendovis"], "backbones": ["resnet"], "architectures": ["mmoe"], "weightings": ["stch"]},
+        {
+            "datasets": ["mtlendovis", "mtlendovis_by_sequence"],
+            "backbones": ["resnet"],
+            "architectures": ["mmoe"],
+            "weightings": ["stch"],
+        },
     ],
     "robustness": {"cells": [{"dataset": "mtlesd"}], "corruptions": ["smoke", "contrast"], "severities": [1, 5]},
     "figures": {"images": 2},
@@ -92,22 +103,25 @@ def done(checkout: Path, snakemake: Run) -> Path:
 
 def test_everything_is_there_and_marked_synthetic(done: Path) -> None:
     results = done / "results/mini"
-    names = ("table1_datasets", "table2_mtlesd", "table3_mtlendovis", "table4_mtlendovis_gen", "table7_robustness")
+    names = ["table1_datasets", "table2_mtlesd", "table3_mtlendovis", "table4_mtlendovis_gen", "table7_robustness"]
+    names += ["table_mtlendovis_by_sequence", "table_leakage", "table_similarity"]
     for name in names:
         assert (results / "tables" / f"{name}.csv").stat().st_size > 0
         assert "SYNTHETIC DATA" in (results / "tables" / f"{name}.tex").read_text()
-    for name in ("fig5_segmentation", "fig6_severity"):
-        assert np.asarray(Image.open(results / "figures" / f"{name}.png").convert("L")).std() > 5
+    drawn = ("fig5_segmentation", "fig6_severity", "fig1_classes_by_activity", "class_balance", "leakage")
+    sheets = [f"contact_{dataset}.jpg" for dataset in MINI["datasets"]]
+    for name in (*(f"{name}.png" for name in drawn), *sheets):
+        assert np.asarray(Image.open(results / "figures" / name).convert("L")).std() > 5
     page = (results / "report/index.html").read_text()
     assert "Synthetic data." in page and "mtlesd/endoarss/tesla/db_mtl/r4-s0" in page
     rows = pd.read_parquet(results / "results.parquet")
-    assert rows["synthetic"].all() and set(rows["eval_dataset"]) == {"mtlesd", "mtlendovis", "mtlendovis_gen"}
+    assert rows["synthetic"].all() and set(rows["eval_dataset"]) == set(MINI["datasets"])
     assert set(rows[rows["corruption"] != ""]["severity"]) == {1, 5}
-    assert sorted(path.name for path in (done / "data/datasets").iterdir()) == [
-        "mtlendovis-mini",
-        "mtlendovis_gen-mini",
-        "mtlesd-mini",
-    ]
+    folders = {path.name for path in (done / "data/datasets").iterdir() if path.is_dir()}
+    assert folders == {f"{dataset}-mini" for dataset in MINI["datasets"]}
+    # A model is tested on MTLEndovis-Gen once: after training on the published split.
+    gen = rows[(rows["eval_dataset"] == "mtlendovis_gen") & (rows["backbone"] != "reference")]
+    assert set(gen["dataset"]) == {"mtlendovis"}
 
 
 def test_afterwards_there_is_nothing_to_do(done: Path, snakemake: Run) -> None:
@@ -141,7 +155,7 @@ def test_what_changed_is_what_reruns(done: Path, snakemake: Run) -> None:
     assert "Nothing to be done" in plan.stdout + plan.stderr, "the same content, another time"
     weighting.write_text(text + "\n# changed\n")
     out = (plan := snakemake(done, "-n", study="mini.yaml")).stdout + plan.stderr
-    assert out.count("rule train:") == 1 and "cell=mtlendovis/resnet/mmoe/stch/r4-s0" in out
+    assert out.count("rule train:") == 2 and "cell=mtlendovis/resnet/mmoe/stch/r4-s0" in out
     weighting.write_text(text)
 
     reader = done / "pipeline/sources/released.py"
@@ -199,3 +213,52 @@ def test_real_frames_from_raw_to_curves(checkout: Path, snakemake: Run, sample_d
     manifest = pd.read_csv(checkout / "data/datasets/endovis2017_parts/manifest.csv")
     assert len(manifest) == 5 and (manifest["split"] == "test").sum() == 1
     assert set(manifest["width"]) == {1280} and set(manifest["height"]) == {1024}
+
+
+def test_a_validation_variant_is_a_cell_of_its_own(done: Path, snakemake: Run) -> None:
+    settings = yaml.safe_load((done / "mini.yaml").read_text())
+    settings |= {"study": "validated", "datasets": {"mtlendovis": {}}, "robustness": {"cells": [{}], "severities": [1]}}
+    settings["robustness"]["corruptions"] = ["contrast"]
+    settings["training"] |= {"select_on": "val", "schedules": {"mtlendovis": {"epochs": 3, "learning_rate": 0.001}}}
+    settings["cells"] = [{**settings["cells"][2], "datasets": ["mtlendovis"]}]
+    (done / "validated.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    run = snakemake(done, study="validated.yaml")
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-8000:]
+    folder = done / "results/validated/cells/mtlendovis/resnet/mmoe/stch/r4-s0-val"
+    history = pd.read_csv(folder / "history.csv")
+    assert len(history) == 3 and history["validation"].between(0, 1).all()
+    rows = pd.read_parquet(done / "results/validated/results.parquet")
+    assert set(rows[rows["backbone"] != "reference"]["select_on"]) == {"val"}
+    caption = (done / "results/validated/tables/table3_mtlendovis.tex").read_text()
+    assert "epoch chosen on a validation part" in caption
+
+
+def test_what_a_raw_tree_gains_is_seen_and_what_it_lacks_is_marked(done: Path, snakemake: Run, tmp_path: Path) -> None:
+    """A partial download, completed later: tables of the first run say so, and the second builds the dataset again."""
+    settings = yaml.safe_load((done / "mini.yaml").read_text())
+    raw = Path(shutil.copytree(done / "data/raw/mini/esd", tmp_path / "esd"))
+    kept = tmp_path / "kept"
+    shutil.move(raw / "train/2", kept)
+    schedule = {"mtlesd": {"epochs": 2, "learning_rate": 0.001}}
+    settings |= {
+        "study": "gained",
+        "raw": {"esd": str(raw)},
+        "datasets": {"mtlesd": {}},
+        "training": {"schedules": schedule},
+    }
+    settings["cells"] = [{**settings["cells"][1], "backbones": ["resnet"]}]
+    settings["backbones"] = {"resnet": settings["backbones"]["resnet"]}
+    for key in ("robustness", "pretraining"):
+        del settings[key]
+    (done / "gained.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    tables = done / "results/gained/tables"
+    for expected in (16, 20):
+        run = snakemake(done, study="gained.yaml")
+        assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-8000:]
+        assert f"PARTIAL DATA (MTLESD {expected} of 2,020 frames)" in (tables / "table1_datasets.tex").read_text()
+        assert pd.read_csv(tables / "table2_mtlesd.csv")["partial"].all()
+        assert "PARTIAL DATA" in (done / "results/gained/report/index.html").read_text()
+        if kept.exists():
+            shutil.move(kept, raw / "train/2")
+    plan = snakemake(done, "-n", study="gained.yaml")
+    assert "Nothing to be done" in plan.stdout + plan.stderr

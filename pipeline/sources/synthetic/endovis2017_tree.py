@@ -3,7 +3,8 @@
 Pictures are 16:9 with a dark border, as the real 1920x1080 ones, and hold a few frames without annotation. Ground truth
 comes as folders with irregular names in the training part, and as TypeSegmentation and PartsSegmentation in the test part:
 published apart and still zipped for sequence 8, in a folder gt/ for sequence 9. Some masks have three channels; parts hold the
-value 40; instruments occur that no annotated frame has. Annotations are texts in two folders, and XML.
+value 40; instruments occur that no annotated frame has, and "other" that is no probe. Annotations are texts in two folders,
+XML, and a sequence in two editions. `__MACOSX` lies about.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ _FOLDERS = {
 }
 _BORDER = 15
 _WITH_GT = 9
+_TWO_EDITIONS = 1
+_OTHER_THAN_PROBE = (6, 40)  # an annotated frame with something that is no class
 _EXTRA = ((3, 0), (3, 100), (9, 299))  # frames without annotation
 
 
@@ -92,6 +95,9 @@ def generate_endovis2017(root: Path, height: int, width: int, seed: int, keep_ev
         labels = root / "train" / "instrument_dataset_3" / "ground_truth" / name
         labels.mkdir(parents=True)
         write_png(labels / "frame000.png", np.zeros((height, width), np.uint8))
+    litter = root / "train" / "__MACOSX" / "instrument_dataset_1" / "left_frames"
+    litter.mkdir(parents=True)
+    (litter / "._frame015.png").write_bytes(b"\x00\x05\x16\x07Mac OS X")
     if (root / "testing_label").is_dir():  # a miniature may have no test frame of sequence 8
         zip_away(root / "testing_label")
 
@@ -115,6 +121,8 @@ def _write_train_truth(folder: Path, number: int, scene: Scene, window: tuple[in
     for drawn in scene.instruments:
         where = drawn.parts > 0
         masks[drawn.doing.instrument][where] = drawn.parts[where] * 10
+    if number == _OTHER_THAN_PROBE[1] and folder.parent.name == f"instrument_dataset_{_OTHER_THAN_PROBE[0]}":
+        masks["ultrasound_probe"][:4, :6] = 40
     for name, mask in masks.items():
         if name != "ultrasound_probe" or mask.any():
             path = folder / _FOLDERS[name] / f"frame{number:03d}.png"
@@ -134,7 +142,9 @@ def _write_test_truth(folder: Path, number: int, scene: Scene, window: tuple[int
     binary = np.where(types > 0, 255, 0).astype(np.uint8)
     for name, mask in (("TypeSegmentation", types), ("PartsSegmentation", parts), ("BinarySegmentation", binary)):
         (folder / name).mkdir(parents=True, exist_ok=True)
-        write_png(folder / name / f"frame{number:03d}.png", _framed(mask, window))
+        framed = _framed(mask, window)
+        stored = np.repeat(framed[..., None], 3, axis=2) if number % 4 == 3 else framed
+        write_png(folder / name / f"frame{number:03d}.png", stored)
 
 
 def _write_vqla(root: Path, sequence: int, number: int, scene: Scene) -> None:
@@ -145,6 +155,8 @@ def _write_vqla(root: Path, sequence: int, number: int, scene: Scene) -> None:
         write_xml(root / "xml" / f"{stem}.xml", scene)
     else:
         write_text(root / "vqla" / "label" / f"{stem}.txt", scene, number)
+    if sequence == _TWO_EDITIONS:
+        write_text(root.with_name(f"{root.name}-Extend") / "vqla" / "label" / f"{stem}.txt", scene, number + 1)
     (root / "left_frames").mkdir(parents=True, exist_ok=True)
     picture = cv2.resize(
         scene.image, (scene.image.shape[1] // 2, scene.image.shape[0] // 2), interpolation=cv2.INTER_AREA

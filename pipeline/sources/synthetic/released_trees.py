@@ -11,6 +11,7 @@ from tqdm import tqdm
 from pipeline.datasets.activities import ENDOVIS_COUNTS
 from pipeline.images import Pixels, write_png
 from pipeline.sources.endovis2018 import COMPATIBLE_2017
+from pipeline.sources.synthetic.archive import zip_away
 from pipeline.sources.synthetic.casts import cast_frame
 from pipeline.sources.synthetic.endovis2018_tree import written_types
 from pipeline.sources.synthetic.esd_scenes import ACTIVITIES, render_esd_scene
@@ -43,7 +44,7 @@ def generate_esd(root: Path, frames: int, height: int, width: int, seed: int) ->
 
 
 def generate_released_mtlendovis(root: Path, frames: int, height: int, width: int, seed: int, floor: int = 5) -> None:
-    """Write `frames` laparoscopic frames in twelve activities, masks with 2017-compatible ids.
+    """Write `frames` laparoscopic frames in twelve activities, masks with 2017-compatible ids, as one archive with a wrapper.
 
     Args:
         root: an existing folder to fill. frames: how many. height, width: size of a frame in pixels.
@@ -57,7 +58,8 @@ def generate_released_mtlendovis(root: Path, frames: int, height: int, width: in
         scene = render_scene(cast_frame(activity, rng), styles[index % _VIDEOS], height, width, rng)
         return scene.image, written_types(scene, COMPATIBLE_2017)
 
-    _write(root, "released_mtlendovis", sorted(ENDOVIS_COUNTS), counts, render, rng)
+    _write(root / "MTLEndovis", "released_mtlendovis", sorted(ENDOVIS_COUNTS), counts, render, rng)
+    zip_away(root / "MTLEndovis")
 
 
 def _write(
