@@ -180,6 +180,7 @@ def test_a_broken_picture_stops_the_build_with_its_name(done: Path, snakemake: R
     broken.write_bytes(broken.read_bytes()[:300])
     settings |= {"study": "broken", "raw": {"esd": str(raw)}, "datasets": {"mtlesd": {}}}
     settings["cells"] = settings["cells"][:1]
+    del settings["training"]["schedules"]["mtlendovis_by_sequence"]
     (done / "broken.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     run = snakemake(done, "data/datasets/mtlesd/manifest.csv", study="broken.yaml")
     assert run.returncode != 0
