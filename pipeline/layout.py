@@ -97,8 +97,12 @@ def contact_sheet(dataset: str) -> str:
 
 
 def datasets_with_activities(study: Study) -> list[str]:
-    """The study's datasets that have activities."""
-    return [dataset for dataset in study.datasets if study.labels(dataset).activities]
+    """The study's datasets that have activities; of the same frames under several splits the first."""
+    first: dict[tuple[object, ...], str] = {}
+    for dataset in study.datasets:
+        if study.labels(dataset).activities:
+            first.setdefault((study.kind_name(dataset), *study.roots(dataset).values()), dataset)
+    return list(first.values())
 
 
 def similarity_file(study: Study) -> Path:

@@ -47,7 +47,7 @@ def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: P
     rows = [len(gallery.images) for gallery in galleries]
     columns = max(len(gallery.masks) for gallery in galleries) + 1
     with mpl.rc_context(STYLE):
-        heights = [count * 1.55 + 0.75 for count in rows]
+        heights = [count * 1.55 + 0.91 for count in rows]
         figure = Figure(figsize=(1.55 * columns + 0.4, sum(heights) + 0.41))
         top = 1 - 0.36 / figure.get_figheight()
         figure.text(0.5, 1 - 0.16 / figure.get_figheight(), mark, ha="center", va="center", fontsize=8, color="0.3")
@@ -59,7 +59,7 @@ def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: P
 
 
 def _draw_gallery(figure: Figure, gallery: Gallery, columns: int, top: float, bottom: float) -> None:
-    head, foot = 0.34 / figure.get_figheight(), 0.36 / figure.get_figheight()
+    head, foot = 0.50 / figure.get_figheight(), 0.36 / figure.get_figheight()
     count = len(gallery.images)
     grid = figure.add_gridspec(
         count, columns, left=0.04, right=0.99, top=top - head, bottom=bottom + foot, wspace=0.04, hspace=0.06
