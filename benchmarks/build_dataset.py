@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--frames", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(dir=Path()) as name:
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path()) as name:
         folder = Path(name)
         _make_tree(folder / "tree", given.frames)
         small = min(_SMALL, given.frames)
