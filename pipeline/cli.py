@@ -50,17 +50,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("list", _list, "list components and the cells of a study")
     add("generate", _generate, "generate one raw tree of a study with generated data", "tree")
-    for command in (
-        add("build", _build, "build one dataset from its raw trees", "dataset"),
-        add("pack", _pack, "decode a built dataset once to the study's size", "dataset"),
-    ):
+    build = add("build", _build, "build one dataset from its raw trees", "dataset")
+    build.add_argument(
+        "--skip-bad", action="store_true", help="leave unreadable frames out and name them in the dataset's card"
+    )
+    pack = add("pack", _pack, "decode a built dataset once to the study's size", "dataset")
+    for command in (build, pack):
         command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
-        if command.prog.endswith("build"):
-            command.add_argument(
-                "--skip-bad",
-                action="store_true",
-                help="leave unreadable frames out and name them in the dataset's card",
-            )
     add("pretrain", _pretrain, "pretrain the study's backbone on generated scenes")
     add("train", _train, "train one cell and evaluate it", "cell")
     add("evaluate", _evaluate, "evaluate a trained cell again", "cell")
