@@ -1,4 +1,4 @@
-"""A labelled set of images in memory, and how it is cut into batches."""
+"""A labelled set of images: in memory, as model input, cut into batches."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from endoarss.settings import IMAGENET_MEAN, IMAGENET_STD
+
+# What a training itself needs on the device besides images: they stay on the host if they took more of the free memory than this.
+_LARGEST_SHARE = 0.4
 
 
 @dataclass(frozen=True)
@@ -28,18 +31,62 @@ class LabelledImages:
         return len(self.images)
 
 
-def to_input(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """uint8 RGB (B, H, W, 3) -> float32 (B, 3, H, W), normalised by ImageNet's mean and deviation."""
-    pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float().div_(255)
-    mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=device).view(3, 1, 1)
+@dataclass(frozen=True)
+class Batch:
+    """images: float32 (B, 3, S, S), 0 to 255. masks: int64 (B, S, S). activities: int64 (B,) or None."""
+
+    images: Tensor
+    masks: Tensor
+    activities: Tensor | None
+
+
+class ImagesOnDevice:
+    """A labelled set as uint8 tensors: on the device where it fits, else in pinned memory of the host."""
+
+    def __init__(self, data: LabelledImages, device: torch.device) -> None:
+        self.device = device
+        self.images, self.masks = _tensor(data.images), _tensor(data.masks)
+        self.activities = None if data.activities is None else torch.from_numpy(data.activities)
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            size = self.images.nbytes + self.masks.nbytes
+            fits = size < _LARGEST_SHARE * free
+            self.images, self.masks = (t.to(device) if fits else t.pin_memory() for t in (self.images, self.masks))
+
+    def batch(self, chosen: Tensor) -> Batch:
+        """The images with these numbers, int64 (B,)."""
+        there = chosen.to(self.images.device)
+        images = self.images[there].to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
+        masks = self.masks[there].to(self.device, non_blocking=True).long()
+        activities = None if self.activities is None else self.activities[chosen].to(self.device)
+        return Batch(images, masks, activities)
+
+
+def _tensor(array: NDArray[np.uint8]) -> Tensor:
+    """A tensor of one's own: what is given may be mapped from a file."""
+    return torch.from_numpy(np.array(array))
+
+
+def normalise(pixels: Tensor, normalisation: str) -> Tensor:
+    """Pixels 0 to 255, float32 (B, 3, H, W), as a model sees them: by ImageNet's mean and deviation, or ("none") 0 to 1."""
+    pixels = pixels / 255
+    if normalisation == "none":
+        return pixels
+    mean = torch.tensor(IMAGENET_MEAN, device=pixels.device).view(3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=pixels.device).view(3, 1, 1)
     return pixels.sub_(mean).div_(std)
 
 
-def batches(count: int, batch_size: int, generator: torch.Generator) -> Iterator[NDArray[np.int64]]:
-    """Shuffled indices of one epoch. A last batch of one image joins the batch before it: batch normalisation over a
+def to_input(images: NDArray[np.uint8], device: torch.device, normalisation: str = "imagenet") -> Tensor:
+    """uint8 RGB (B, H, W, 3) -> float32 (B, 3, H, W), normalised."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float()
+    return normalise(pixels, normalisation)
+
+
+def batches(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Shuffled indices of one epoch, int64. A last batch of one image joins the batch before it: batch normalisation over a
     pooled map needs two."""
-    order = torch.randperm(count, generator=generator).numpy()
+    order = torch.randperm(count, generator=generator)
     starts = list(range(0, count, batch_size))
     if len(starts) > 1 and count - starts[-1] == 1:
         starts.pop()

@@ -1,13 +1,18 @@
-"""Low-rank adapters over several streams: on a fused qkv projection, and on convolutions.
+"""Low-rank adapters over several streams: on linear layers, a fused qkv projection among them, and on convolutions.
 
 A module with S streams takes a batch that is S equally long parts, one a stream. Adapters are shared by all streams,
 owned by one, or both. Hu et al. 2021, arXiv:2106.09685; EndoARSS section III-C, equations 2 and 3.
+
+A parameter that all streams share may be replaced by S copies of it, stacked in a new first dimension: stream s then uses copy s.
+That is how one backward pass gives each task's own gradient of it (see `endoarss.gradients`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,36 +33,40 @@ class Streams:
     owned: bool = False
 
 
-class LoRAQKV(nn.Module):
-    """A frozen fused qkv projection (output order q, k, v) with low-rank updates of q and v.
+class LoRALinear(nn.Module):
+    """A frozen linear layer with low-rank updates of some of its equal blocks of outputs.
 
-    y_q += s B_q A_q x and y_v += s B_v A_v x; k passes unchanged. A is kaiming-uniform(a = sqrt 5), B zero, so that
-    nothing changes at first.
+    Block j of the output becomes W_j x + b_j + s B_j A_j x; blocks without an adapter pass unchanged, bit for bit. A is
+    kaiming-uniform(a = sqrt 5), B zero, so that nothing changes at first.
 
     Args:
-        base: the projection, in_features d, out_features 3 d. Its parameters are frozen.
-        rank: r. scale: s = alpha / r.
-        streams: their number and which adapters there are.
+        base: the layer, of `count` blocks of out_features / count outputs. Its parameters are frozen.
+        rank: r. scale: s = alpha / r. streams: their number and which adapters there are.
+        blocks: which blocks are adapted: (0, 2) of 3 are q and v of a fused qkv projection of timm.
+        count: how many blocks there are.
     """
 
-    def __init__(self, base: nn.Linear, rank: int, scale: float, streams: Streams) -> None:
+    def __init__(
+        self, base: nn.Linear, rank: int, scale: float, streams: Streams, blocks: Sequence[int] = (0,), count: int = 1
+    ) -> None:
         super().__init__()
         self.base = base.requires_grad_(False)
         self.scale = scale
         self.streams = streams.count
-        width = base.in_features
+        self.blocks, self.count = tuple(blocks), count
+        width = base.out_features // count
 
         def down() -> nn.Parameter:
-            a = torch.empty(2, rank, width)
-            for projection in a:
-                nn.init.kaiming_uniform_(projection, a=math.sqrt(5))
+            a = torch.empty(len(self.blocks), rank, base.in_features)
+            for block in a:
+                nn.init.kaiming_uniform_(block, a=math.sqrt(5))
             return nn.Parameter(a)
 
         def up() -> nn.Parameter:
-            return nn.Parameter(torch.zeros(2, width, rank))
+            return nn.Parameter(torch.zeros(len(self.blocks), width, rank))
 
-        self.shared_a = nn.ParameterList([down()] if streams.shared else [])
-        self.shared_b = nn.ParameterList([up()] if streams.shared else [])
+        self.shared_a = down() if streams.shared else None
+        self.shared_b = up() if streams.shared else None
         self.owned_a = nn.ParameterList([down() for _ in range(streams.count)] if streams.owned else [])
         self.owned_b = nn.ParameterList([up() for _ in range(streams.count)] if streams.owned else [])
 
@@ -65,39 +74,48 @@ class LoRAQKV(nn.Module):
         """The adapter that belongs to one stream."""
         return [self.owned_a[stream], self.owned_b[stream]] if len(self.owned_a) else []
 
-    def _factors(self, stream: int) -> tuple[Tensor, Tensor]:
-        """A (2, R, d) and B (2, d, R) of one stream, its shared and owned ranks side by side."""
-        a = [*self.shared_a, *self.owned_a[stream : stream + 1]]
-        b = [*self.shared_b, *self.owned_b[stream : stream + 1]]
-        return torch.cat(a, dim=1), torch.cat(b, dim=2)
+    def _factors(self) -> tuple[Tensor, Tensor]:
+        """A (S, blocks, R, in) and B (S, blocks, width, R) of all streams, shared and owned ranks side by side."""
+        down, up = [], []
+        if self.shared_a is not None and self.shared_b is not None:
+            down.append(_a_copy_a_stream(self.shared_a, self.streams, 3))
+            up.append(_a_copy_a_stream(self.shared_b, self.streams, 3))
+        if len(self.owned_a):
+            down.append(torch.stack(list(self.owned_a)))
+            up.append(torch.stack(list(self.owned_b)))
+        return torch.cat(down, dim=2), torch.cat(up, dim=3)
 
     def delta(self, stream: int) -> Tensor:
-        """The dense update (2, d, d) of the q and v rows of one stream: s B A."""
-        a, b = self._factors(stream)
-        return self.scale * b @ a
+        """The dense update (blocks, width, in) of the adapted rows of one stream: s B A."""
+        a, b = self._factors()
+        return self.scale * b[stream] @ a[stream]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(S * B, N, d) -> (S * B, N, 3 d)."""
-        factors = [self._factors(stream) for stream in range(self.streams)]
-        a = torch.stack([a for a, _ in factors])  # S, 2, R, d
-        b = torch.stack([b for _, b in factors])  # S, 2, d, R
-        parts = x.reshape(self.streams, 1, -1, x.shape[-1])
-        low = parts @ a.transpose(-1, -2)  # S, 2, B N, R
-        q_delta, v_delta = (self.scale * low @ b.transpose(-1, -2)).unbind(1)
-        q, k, v = self.base(x).chunk(3, dim=-1)
-        return torch.cat([q + q_delta.reshape(q.shape), k, v + v_delta.reshape(v.shape)], dim=-1)
+        """(S * B, N, in) -> (S * B, N, out)."""
+        a, b = self._factors()
+        width = b.shape[2]
+        # One product for all adapted blocks: what B adds to the others is zero.
+        rows = [
+            F.pad(b[:, i].transpose(1, 2), (block * width, (self.count - 1 - block) * width))
+            for i, block in enumerate(self.blocks)
+        ]
+        low = x.reshape(self.streams, -1, x.shape[-1]) @ a.flatten(1, 2).transpose(1, 2)
+        y = self.base(x)
+        return torch.baddbmm(y.view(self.streams, -1, y.shape[-1]), low, torch.cat(rows, 1), alpha=self.scale).view_as(
+            y
+        )
 
 
-class LoRAConv2d(nn.Module):
+class StreamConv2d(nn.Module):
     """A trained convolution, shared by all streams, with one low-rank update a stream.
 
     dW = (B A) viewed as (C_out, C_in, k, k) times s, A of shape (r k, C_in k), B of shape (C_out k, r k); the
-    convolutional form of loralib. The paper leaves TESLA on a ResNet open.
+    convolutional form of loralib. The paper leaves TESLA on a ResNet open. Rank 0: no updates.
     """
 
-    def __init__(self, base: nn.Conv2d, rank: int, scale: float, streams: int) -> None:
+    def __init__(self, base: nn.Conv2d, streams: int, rank: int = 0, scale: float = 1.0) -> None:
         super().__init__()
-        if base.groups != 1:
+        if rank and base.groups != 1:
             raise SettingsError(f"low-rank adapters on a convolution of {base.groups} groups; expected 1.")
         self.base = base
         self.scale = scale
@@ -105,7 +123,7 @@ class LoRAConv2d(nn.Module):
         k = base.kernel_size[0]
         self.owned_a = nn.ParameterList()
         self.owned_b = nn.ParameterList()
-        for _ in range(streams):
+        for _ in range(streams if rank else 0):
             a = torch.empty(rank * k, base.in_channels * k)
             nn.init.kaiming_uniform_(a, a=math.sqrt(5))
             self.owned_a.append(nn.Parameter(a))
@@ -113,19 +131,25 @@ class LoRAConv2d(nn.Module):
 
     def owned_parameters(self, stream: int) -> list[nn.Parameter]:
         """The adapter that belongs to one stream."""
-        return [self.owned_a[stream], self.owned_b[stream]]
+        return [self.owned_a[stream], self.owned_b[stream]] if len(self.owned_a) else []
 
     def delta(self, stream: int) -> Tensor:
-        """The update of the kernel (C_out, C_in, k, k) of one stream."""
-        return self.scale * (self.owned_b[stream] @ self.owned_a[stream]).view_as(self.base.weight)
+        """The update of the kernel (C_out, C_in, k, k) of one stream; it must have adapters."""
+        return self.scale * (self.owned_b[stream] @ self.owned_a[stream]).view(self.base.weight.shape[-4:])
 
     def forward(self, x: Tensor) -> Tensor:
         """(S * B, C_in, H, W) -> (S * B, C_out, H', W')."""
         conv = self.base
-        outputs = [
-            F.conv2d(part, conv.weight + self.delta(s), conv.bias, conv.stride, conv.padding, conv.dilation)
-            for s, part in enumerate(x.chunk(self.streams))
-        ]
+        if not len(self.owned_a) and conv.weight.ndim == 4:
+            return conv(x)
+        kernels = _a_copy_a_stream(conv.weight, self.streams, 4)
+        biases = [None] * self.streams if conv.bias is None else _a_copy_a_stream(conv.bias, self.streams, 1)
+        outputs = []
+        for stream, part in enumerate(x.chunk(self.streams)):
+            kernel = kernels[stream] + self.delta(stream) if len(self.owned_a) else kernels[stream]
+            outputs.append(
+                F.conv2d(part, kernel, biases[stream], conv.stride, conv.padding, conv.dilation, conv.groups)
+            )
         return torch.cat(outputs)
 
 
@@ -147,13 +171,21 @@ class StreamBatchNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(S * B, C, H, W), normalised stream by stream."""
+        streams = len(self.running_mean)
+        weights = _a_copy_a_stream(self.weight, streams, 1)
+        biases = _a_copy_a_stream(self.bias, streams, 1)
         outputs = [
-            F.batch_norm(part, mean, variance, self.weight, self.bias, self.training, self.momentum, self.eps)
-            for part, mean, variance in zip(
-                x.chunk(len(self.running_mean)), self.running_mean, self.running_var, strict=True
+            F.batch_norm(part, mean, variance, weight, bias, self.training, self.momentum, self.eps)
+            for part, mean, variance, weight, bias in zip(
+                x.chunk(streams), self.running_mean, self.running_var, weights, biases, strict=True
             )
         ]
         return torch.cat(outputs)
+
+
+def _a_copy_a_stream(value: Tensor, streams: int, dimensions: int) -> Tensor:
+    """(S, ...): the copies that a caller put in, or the one shared value seen S times."""
+    return value if value.ndim > dimensions else value.expand(streams, *value.shape)
 
 
 def owned_parameters(module: nn.Module, stream: int) -> list[nn.Parameter]:
@@ -161,6 +193,20 @@ def owned_parameters(module: nn.Module, stream: int) -> list[nn.Parameter]:
     return [
         parameter
         for layer in module.modules()
-        if isinstance(layer, LoRAQKV | LoRAConv2d)
+        if isinstance(layer, LoRALinear | StreamConv2d)
         for parameter in layer.owned_parameters(stream)
     ]
+
+
+def adapt_block(block: Any, targets: Sequence[str], rank: int, scale: float, streams: Streams) -> None:
+    """Give a timm ViT's block its adapters.
+
+    Args:
+        block: a frozen block. targets: q, k, v, proj, fc1 or fc2. rank, scale, streams: see `LoRALinear`.
+    """
+    parts = [index for index, name in enumerate("qkv") if name in targets]
+    if parts:
+        block.attn.qkv = LoRALinear(block.attn.qkv, rank, scale, streams, parts, 3)
+    for parent, name in ((block.attn, "proj"), (block.mlp, "fc1"), (block.mlp, "fc2")):
+        if name in targets:
+            setattr(parent, name, LoRALinear(getattr(parent, name), rank, scale, streams))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from endoarss.backbones.base import Backbone
+from endoarss.devices import autocast
 from endoarss.errors import SettingsError
 from endoarss.heads import ActivityHead, SegmentationHead, upsample_logits
 from endoarss.lora import Streams
@@ -20,14 +24,17 @@ class MultiTaskModel(nn.Module, ABC):
     """A backbone, an architecture's way from its streams to each task's features, and a head a task.
 
     A subclass says in `plan` which tasks it solves and which streams it needs, and in `features` what each head sees.
+    `precision` is what it runs in, whatever its weights are kept in: "float32", "bf16", or "auto" (bf16 on a GPU).
     """
+
+    precision: str = "float32"
 
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__()
         self.settings = settings
-        self.tasks, streams = self.plan(settings)
-        self.backbone = make_backbone(streams)
-        channels, side = self.backbone.out_channels, self.backbone.side
+        self.tasks, self.streams = self.plan(settings)
+        self.backbone = make_backbone(self.streams)
+        channels, side = self.backbone.out_channels, min(self.backbone.map_size)
         self.heads = nn.ModuleDict()
         for task in self.tasks:
             if task == ACTIVITY:
@@ -41,22 +48,55 @@ class MultiTaskModel(nn.Module, ABC):
         """The tasks the architecture solves and the streams it asks of the backbone."""
 
     @abstractmethod
-    def features(self, images: Tensor) -> dict[str, Tensor]:
-        """(B, 3, H, W) -> the map (B, C, h, w) that each task's head sees."""
+    def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
+        """The map (B, C, h, w) that each task's head sees.
+
+        Args:
+            maps: the backbone's, one (B, C, h, w) a stream. images: the input, (B, 3, H, W).
+        """
 
     def task_modules(self, task: str) -> list[nn.Module]:
         """Modules that belong to one task alone."""
         return [self.heads[task]]
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Normalised images (B, 3, H, W) -> logits: activity (B, K), segmentation (B, classes, H, W)."""
+    def penalties(self) -> dict[str, Tensor]:
+        """What is added to a task's loss whatever the images, by task; for architectures with a regulariser."""
+        return {}
+
+    def forward(self, images: Tensor, stacked: Tensor | None = None) -> dict[str, Tensor]:
+        """Normalised images (B, 3, H, W) -> logits: activity (B, K), segmentation (B, classes, H, W).
+
+        Args:
+            images: the input. stacked: what the backbone's front gives, once a stream (S * B, 3, h, w), where the caller has it.
+        """
+        if stacked is None:
+            stacked = self.stack(self.front(images))
         outputs = {}
-        for task, features in self.features(images).items():
-            logits = self.heads[task](features)
-            if task == SEGMENTATION:
-                logits = upsample_logits(logits, (images.shape[-2], images.shape[-1]))
-            outputs[task] = logits
+        with autocast(images.device, self.precision):
+            for task, features in self.features(self.backbone.encode(stacked), images).items():
+                logits = self.heads[task](features)
+                outputs[task] = logits.float() if logits.dtype == torch.bfloat16 else logits
+        if SEGMENTATION in outputs:
+            outputs[SEGMENTATION] = upsample_logits(outputs[SEGMENTATION], (images.shape[-2], images.shape[-1]))
         return outputs
+
+    def front(self, images: Tensor) -> Tensor:
+        """What stands before the streams, on images at the side the backbone sees them at: (B, 3, h, w)."""
+        side = self.settings.seen_size
+        if self.settings.network_size:
+            images = F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
+        with autocast(images.device, self.precision):
+            return self.backbone.front(images)
+
+    def stack(self, images: Tensor) -> Tensor:
+        """(B, 3, h, w) -> (S * B, 3, h, w), one copy a stream."""
+        return images.repeat(self.backbone.streams, 1, 1, 1)
+
+    @property
+    def has_a_stream_a_task(self) -> bool:
+        """Whether each task has a stream of its own through shared parameters, so that one backward pass can tell the tasks'
+        gradients apart."""
+        return self.streams.shared and self.streams.owned and self.streams.count == len(self.tasks) > 1
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
         """Trained parameters that belong to one task alone: its head, and what its architecture adds."""
@@ -69,8 +109,24 @@ class MultiTaskModel(nn.Module, ABC):
 
     def count_parameters(self) -> tuple[int, int]:
         """How many parameters are trained, and how many there are in all."""
-        sizes = [(p.numel(), p.requires_grad) for p in self.parameters()]
-        return sum(n for n, trained in sizes if trained), sum(n for n, _ in sizes)
+        parts = self.parameters_by_part().values()
+        return sum(trained for trained, _ in parts), sum(total for _, total in parts)
+
+    def parameters_by_part(self) -> dict[str, tuple[int, int]]:
+        """Trained and all parameters of each part: adapters, SMA, the rest of the backbone, heads, gates and the like."""
+        counts: dict[str, tuple[int, int]] = {}
+        for name, parameter in self.named_parameters():
+            part = _part_of(name)
+            trained, total = counts.get(part, (0, 0))
+            counts[part] = trained + parameter.numel() * parameter.requires_grad, total + parameter.numel()
+        return counts
+
+
+def _part_of(name: str) -> str:
+    if re.search(r"\.(shared|owned)_[ab]\b", name):
+        return "adapters"
+    first = name.split(".")[0]
+    return "front" if name.startswith("backbone.front.") else first
 
 
 def build_model(settings: ModelSettings) -> MultiTaskModel:
@@ -84,7 +140,7 @@ def build_model(settings: ModelSettings) -> MultiTaskModel:
     architecture: type[MultiTaskModel] = ARCHITECTURES.get(settings.architecture)
 
     def make_backbone(streams: Streams) -> Backbone:
-        return make(settings.backbone_settings, settings.input_size, streams)
+        return make(settings.backbone_settings, settings.seen_size, streams)
 
     model = architecture(settings, make_backbone)
     if len(model.tasks) > 1 and not model.shared_parameters():

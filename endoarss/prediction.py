@@ -33,9 +33,9 @@ def predict(
     activity: list[NDArray[np.float32]] = []
     masks: list[NDArray[np.uint8]] = []
     for start in range(0, len(images), batch_size):
-        outputs = model(to_input(images[start : start + batch_size], device))
+        outputs = model(to_input(images[start : start + batch_size], device, model.settings.normalisation))
         if ACTIVITY in outputs:
-            activity.append(outputs[ACTIVITY].float().softmax(dim=1).cpu().numpy())
+            activity.append(outputs[ACTIVITY].softmax(dim=1).cpu().numpy())
         if SEGMENTATION in outputs:
             masks.append(outputs[SEGMENTATION].argmax(dim=1).to(torch.uint8).cpu().numpy())
     return Predictions(np.concatenate(activity) if activity else None, np.concatenate(masks) if masks else None)

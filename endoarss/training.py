@@ -1,29 +1,40 @@
-"""A plain training loop: seeded, with a progress bar and a history."""
+"""The training loop: seeded, resumable, with a progress bar and a history."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from endoarss.data import LabelledImages, batches, to_input
+from endoarss.augmentation import AugmentationSettings, augment
+from endoarss.data import ImagesOnDevice, LabelledImages, batches, normalise
+from endoarss.devices import is_out_of_memory, what_was_needed
 from endoarss.errors import SettingsError, TrainingError
+from endoarss.gradients import Trained, backward
+from endoarss.history import Epoch
 from endoarss.models import MultiTaskModel
 from endoarss.registry import WEIGHTINGS
+from endoarss.resume import ResumeFolder, TrainingState
 from endoarss.settings import ACTIVITY
 from endoarss.weightings.base import Weighting
+
+History = list[dict[str, float]]
+_AS_THEY_ARE = AugmentationSettings()
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a model is trained: Adam at a constant rate (section IV-B of the paper)."""
+    """How a model is trained: Adam (section IV-B of the paper), its rate constant or lowered in steps.
+
+    decay_every, decay_factor: after so many epochs the rate is multiplied by the factor; 0 means never.
+    precision: "float32", "bf16" (autocast), or "auto": bf16 on a GPU. compile: torch.compile; None means on a GPU.
+    checkpoint_every, validate_every: in epochs.
+    """
 
     epochs: int
     learning_rate: float
@@ -31,6 +42,18 @@ class TrainingSettings:
     weighting: str = "equal"
     weighting_settings: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    decay_every: int = 0
+    decay_factor: float = 1.0
+    augmentation: AugmentationSettings = _AS_THEY_ARE
+    precision: str = "auto"
+    compile: bool | None = None
+    checkpoint_every: int = 1
+    validate_every: int = 1
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 0."""
+        steps = epoch // self.decay_every if self.decay_every else 0
+        return self.learning_rate * self.decay_factor**steps
 
 
 def seed_everything(seed: int) -> None:
@@ -72,7 +95,9 @@ def train(
     device: torch.device,
     label: str = "train",
     validate: Callable[[MultiTaskModel], float] | None = None,
-) -> list[dict[str, float]]:
+    resume: ResumeFolder | None = None,
+    observe: Callable[[dict[str, float]], None] | None = None,
+) -> History:
     """Train a model in place.
 
     Args:
@@ -80,64 +105,149 @@ def train(
         data: the training part.
         settings: schedule and weighting.
         device: where to train.
-        label: what the progress bar says.
-        validate: scores the model after each epoch; the epoch with the highest score, the first of equals, is kept. Without
-            it the last one is.
+        label: what the progress bar and errors say.
+        validate: scores the model every `validate_every` epochs and after the last; the epoch with the highest score, the first of
+            equals, is kept. Without it the last one is.
+        resume: where states are kept; a training that was stopped goes on from the last one, and ends (on a CPU) with the same bits
+            as one that was not.
+        observe: gets each row of the history when its epoch is done.
 
     Returns:
-        One row an epoch: epoch, seconds, for each task its mean loss and mean weight, and the validation score if there is one.
+        One row an epoch: epoch, seconds, images_per_second, memory_mib, learning_rate; by task loss, weight, gradient_norm; cosine of
+        each pair of tasks; validation. Norms and cosines are of the raw losses' gradients of the shared parameters: means over all
+        steps where the weighting works on gradients, else of the epoch's first step.
 
     Raises:
-        TrainingError: if a loss is not finite.
+        TrainingError: if a loss is not finite, or memory runs out. SettingsError: if there are too few images.
     """
     if len(data) < 2:
         raise SettingsError(f"{len(data)} training image(s); expected at least 2.")
-    generator = torch.Generator().manual_seed(settings.seed)
-    weighting = make_weighting(settings, model.tasks)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate)
-    model.to(device).train()
-    history: list[dict[str, float]] = []
-    best = _Best()
-    with tqdm(total=settings.epochs, desc=label, unit="epoch", mininterval=1.0) as progress:
-        for epoch in range(settings.epochs):
-            started = time.perf_counter()
-            weighting.start_epoch(epoch)
-            sums = dict.fromkeys([f"{kind}_{task}" for task in model.tasks for kind in ("loss", "weight")], 0.0)
-            steps = 0
-            for step, chosen in enumerate(batches(len(data), settings.batch_size, generator)):
-                images, masks, activities = _to_device(data, chosen, device)
-                optimizer.zero_grad(set_to_none=True)
-                losses = task_losses(model(images), masks, activities)
-                values = {task: float(loss.detach()) for task, loss in losses.items()}
-                for task, value in values.items():
-                    if not np.isfinite(value):
-                        raise TrainingError(
-                            f"{label}: the {task} loss is {value} in epoch {epoch + 1}, step {step + 1}. "
-                            "A lower learning rate may help."
-                        )
-                weights = weighting.backward(losses, model)
-                optimizer.step()
-                for task in model.tasks:
-                    sums[f"loss_{task}"] += values[task]
-                    sums[f"weight_{task}"] += weights[task]
-                steps += 1
-            means = {name: total / steps for name, total in sums.items()}
-            history.append({"epoch": epoch + 1, "seconds": time.perf_counter() - started, **means})
-            if validate is not None:
-                history[-1]["validation"] = best.offer(model, validate(model))
-                model.train()
-            progress.set_postfix({task: f"{means[f'loss_{task}']:.3f}" for task in model.tasks})
-            progress.update()
-    best.restore(model)
-    return history
+    run = _Run(model, data, settings, device, label)
+    done = resume.load() if resume is not None else None
+    if done is not None:
+        run.restore(done)
+    try:
+        with tqdm(
+            total=settings.epochs, initial=len(run.history), desc=label, unit="epoch", mininterval=1.0
+        ) as progress:
+            for epoch in range(len(run.history), settings.epochs):
+                row = run.epoch(epoch)
+                last = epoch + 1 == settings.epochs
+                if validate is not None and (last or (epoch + 1) % settings.validate_every == 0):
+                    row["validation"] = run.best.offer(model, validate(model))
+                run.history.append(row)
+                if resume is not None and not last and (epoch + 1) % settings.checkpoint_every == 0:
+                    resume.save(run.state(), epoch + 1)
+                if observe is not None:
+                    observe(row)
+                progress.set_postfix({task: f"{row[f'loss_{task}']:.3f}" for task in model.tasks})
+                progress.update()
+    finally:
+        if resume is not None:
+            resume.wait()
+    run.best.restore(model)
+    return run.history
+
+
+class _Run:
+    """A training under way: all that changes from step to step."""
+
+    def __init__(
+        self, model: MultiTaskModel, data: LabelledImages, settings: TrainingSettings, device: torch.device, label: str
+    ) -> None:
+        self.model, self.settings, self.device, self.label = model, settings, device, label
+        self.order = torch.Generator().manual_seed(settings.seed)
+        self.changes = torch.Generator().manual_seed(settings.seed + 1)
+        self.weighting = make_weighting(settings, model.tasks)
+        model.to(device).train()
+        model.precision = settings.precision
+        if settings.compile or (settings.compile is None and device.type == "cuda"):
+            model.compile()
+        self.data = ImagesOnDevice(data, device)
+        self.trained = Trained(model)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate, fused=True)
+        self.history: History = []
+        self.best = _Best()
+
+    def epoch(self, number: int) -> dict[str, float]:
+        """Train for one epoch."""
+        self.model.train()
+        self.weighting.start_epoch(number)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.rate(number)
+        epoch = Epoch(number, self.model.tasks, self.label)
+        for index, chosen in enumerate(batches(len(self.data.images), self.settings.batch_size, self.order)):
+            try:
+                self._step(epoch, chosen, first=index == 0)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise TrainingError(
+                    f"{self.label}: out of memory in epoch {number + 1}, step {index + 1}: {what_was_needed(error, self.device)}. "
+                    f"These take less: training.batch_size (now {self.settings.batch_size}), training.precision: bf16 (now "
+                    f"{self.settings.precision}), training.cells_per_gpu, input_size (now {self.model.settings.input_size}), "
+                    "sma_width and output_stride of the backbone, experts of the architecture."
+                ) from None
+        return epoch.row(self.settings.rate(number), self.device)
+
+    def _step(self, epoch: Epoch, chosen: Tensor, first: bool) -> None:
+        batch = augment(self.data.batch(chosen), self.settings.augmentation, self.changes)
+        images = normalise(batch.images, self.model.settings.normalisation)
+
+        def losses_of(outputs: dict[str, Tensor]) -> Tensor:
+            losses = task_losses(outputs, batch.masks, batch.activities)
+            penalties = self.model.penalties()
+            return torch.stack([losses[t] + penalties[t] if t in penalties else losses[t] for t in self.model.tasks])
+
+        self.optimizer.zero_grad(set_to_none=True)
+        step = backward(self.model, self.trained, self.weighting, images, losses_of, measure=first)
+        epoch.add(step, len(chosen))
+        self.optimizer.step()
+
+    def state(self) -> TrainingState:
+        """A copy of everything, in the host's memory."""
+        frozen = {name for name, p in self.model.named_parameters() if not p.requires_grad}
+        tensors = {f"model.{n}": t for n, t in self.model.state_dict().items() if n not in frozen}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
+        tensors |= {f"weighting.{key}": value for key, value in self.weighting.state_dict().items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.state.items()}
+        tensors |= {"random.order": self.order.get_state(), "random.changes": self.changes.get_state()}
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+        return TrainingState(copies, {"history": self.history.copy(), "best": self.best.score})
+
+    def restore(self, done: TrainingState) -> None:
+        """Go on from a state."""
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {n.removeprefix(prefix): t for n, t in done.tensors.items() if n.startswith(prefix)}
+
+        self.model.load_state_dict(part("model."), strict=False)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in part("optimizer.").items():
+            index, key = name.split(".")
+            moments.setdefault(int(index), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.weighting.load_state_dict({n: t.to(self.device) for n, t in part("weighting.").items()})
+        self.order.set_state(done.tensors["random.order"])
+        self.changes.set_state(done.tensors["random.changes"])
+        torch.set_rng_state(done.tensors["random.cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(done.tensors["random.cuda"], self.device)
+        self.history = done.facts["history"]
+        self.best.score, self.best.state = done.facts["best"], part("best.")
 
 
 class _Best:
     """The state of a model at its highest score so far."""
 
     def __init__(self) -> None:
-        self.score = -float("inf")
+        self.score = -1.0
         self.state: dict[str, Tensor] = {}
 
     def offer(self, model: MultiTaskModel, score: float) -> float:
@@ -149,9 +259,3 @@ class _Best:
     def restore(self, model: MultiTaskModel) -> None:
         if self.state:
             model.load_state_dict(self.state)
-
-
-def _to_device(data: LabelledImages, chosen: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
-    masks = torch.from_numpy(data.masks[chosen]).to(device, torch.int64)
-    activities = None if data.activities is None else torch.from_numpy(data.activities[chosen]).to(device)
-    return to_input(data.images[chosen], device), masks, activities

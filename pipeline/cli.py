@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         for argument in arguments:
             command.add_argument(f"--{argument}", required=True)
-        command.set_defaults(run=run)
+        command.set_defaults(run=lambda parsed: run(load_study(parsed.study), parsed))
         return command
 
     doctor = add("doctor", _doctor, "examine the raw trees of a study: what is there, what is missing, what is wrong")
@@ -68,8 +68,28 @@ def _parser() -> argparse.ArgumentParser:
     add("tables", _tables, "write the tables")
     add("figure5", _figure5, "draw image, truth and predictions")
     add("figure6", _figure6, "draw scores against severity")
+    add("histories", _histories, "draw how trainings went")
     add("page", _page, "write the page that shows everything")
+    _add_predict(commands)
     return parser
+
+
+def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The one command that needs no study: a checkpoint says what its model is."""
+    text = "predict pictures and videos of your own with a trained model"
+    command = commands.add_parser("predict", help=text, description=text)
+    command.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="model.safetensors of a trained cell")
+    command.add_argument(
+        "inputs", type=Path, nargs="+", metavar="INPUT", help="pictures, videos, and folders to search for them"
+    )
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for masks, overlays and predictions.csv"
+    )
+    command.add_argument("--batch-size", type=int, default=16, metavar="N", help="images at a time (default: 16)")
+    command.add_argument("--every", type=int, default=1, metavar="N", help="of a video, each Nth frame (default: 1)")
+    command.add_argument("--no-overlays", action="store_true", help="write masks and predictions.csv alone")
+    command.add_argument("--overwrite", action="store_true", help="replace what an earlier run wrote to DIR")
+    command.set_defaults(run=_predict)
 
 
 def _cells(study: Study, arguments: argparse.Namespace) -> Cell:
@@ -156,7 +176,7 @@ def _train(study: Study, arguments: argparse.Namespace) -> None:
 
 def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
     from endoarss.checkpoints import load_checkpoint
-    from pipeline.steps.train_cell import evaluate_cell
+    from pipeline.steps.evaluate_cell import evaluate_cell
 
     cell = _cells(study, arguments)
     model = load_checkpoint(study.cell_folder(cell) / "model.safetensors")
@@ -214,10 +234,30 @@ def _figure6(study: Study, arguments: argparse.Namespace) -> None:
     make_figure_severity(study)
 
 
+def _histories(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.make_report import make_history_figures
+
+    make_history_figures(study)
+
+
 def _page(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.steps.make_report import make_page
 
     make_page(study)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from pipeline.steps.predict_files import predict_files
+
+    predict_files(
+        arguments.checkpoint,
+        arguments.inputs,
+        arguments.out,
+        arguments.batch_size,
+        arguments.every,
+        not arguments.no_overlays,
+        arguments.overwrite,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -227,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cv2.setNumThreads(1)
     parsed = _parser().parse_args(arguments)
     try:
-        parsed.run(load_study(parsed.study), parsed)
+        parsed.run(parsed)
     except (InputError, SettingsError, TrainingError, CorruptionError, ResultsError) as error:
         print(f"endoarss {parsed.command}: {error}", file=sys.stderr)
         return 1

@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.study import Cell, Study
-from reports.names import TABLE_DATASETS, TABLE_LEAKAGE, TABLE_ROBUSTNESS, TABLE_SIMILARITY, table_of_dataset
+from reports.names import (
+    TABLE_ABLATION,
+    TABLE_COST,
+    TABLE_DATASETS,
+    TABLE_LEAKAGE,
+    TABLE_RANK,
+    TABLE_ROBUSTNESS,
+    TABLE_SIMILARITY,
+    table_of_dataset,
+)
 
 FIGURE_BALANCE = "class_balance"
 FIGURE_CLASSES = "fig1_classes_by_activity"
@@ -48,6 +57,16 @@ def generated_mark(root: Path) -> Path:
     return root / "generated.json"
 
 
+def resume_folder(study: Study, cell: Cell) -> Path:
+    """Where a training keeps the states it can go on from; gone once it is done."""
+    return study.cell_folder(cell) / ".training"
+
+
+def history_file(study: Study, cell: Cell) -> Path:
+    """What a training said of each epoch."""
+    return study.cell_folder(cell) / "history.csv"
+
+
 def robustness_files(study: Study, cell: Cell) -> list[Path]:
     """What a robustness evaluation writes."""
     folder = study.cell_folder(cell) / "robustness"
@@ -70,8 +89,13 @@ def table_files(study: Study) -> list[Path]:
         TABLE_DATASETS,
         *(table_of_dataset(dataset) for dataset in study.datasets if _is_evaluated(study, dataset)),
     ]
+    if any(study.ablation_cells(dataset) for dataset in study.datasets):
+        names.append(TABLE_ABLATION)
+    if any(study.cells_by_rank(dataset) for dataset in study.datasets):
+        names.append(TABLE_RANK)
     if study.robustness_cells():
         names.append(TABLE_ROBUSTNESS)
+    names.append(TABLE_COST)
     if study.leakage_datasets():
         names.append(TABLE_SIMILARITY)
     if study.leakage_pairs():
@@ -114,12 +138,19 @@ def _both(study: Study, names: list[str]) -> list[Path]:
     return [study.results / "figures" / f"{name}.{kind}" for name in names for kind in ("png", "pdf")]
 
 
+def history_figures(study: Study) -> dict[str, list[Path]]:
+    """The figures of how trainings went, PNG and PDF, by the dataset that was trained on."""
+    trained = dict.fromkeys(cell.dataset for cell in study.cells())
+    return {dataset: _both(study, [f"history_{dataset}"]) for dataset in trained}
+
+
 def figure_files(study: Study) -> list[Path]:
     """All figures, PNG and PDF."""
     names = ["fig5_segmentation"] if study.segments() else []
     if study.robustness_cells():
         names.append("fig6_severity")
-    return [*_both(study, names), *dataset_figures(study), *leakage_figures(study)]
+    histories = [path for paths in history_figures(study).values() for path in paths]
+    return [*_both(study, names), *histories, *dataset_figures(study), *leakage_figures(study)]
 
 
 def report_file(study: Study) -> Path:

@@ -6,8 +6,10 @@ import json
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.files import digest, sha256_of
 from pipeline.study import Cell, Study
 
 if TYPE_CHECKING:
@@ -34,6 +36,14 @@ def software() -> dict[str, Any]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()}), 1 thread"
     versions = {package: _version(package) for package in _PACKAGES}
     return {"python": platform.python_version(), "packages": versions, "device": name, "code": _commit()}
+
+
+def models_sha256() -> str:
+    """Hex SHA-256 of the model library's source: a training goes on only from a state of the same code."""
+    import endoarss
+
+    files = sorted(Path(endoarss.__file__).parent.rglob("*.py"))
+    return digest([[path.name, sha256_of(path)] for path in files])
 
 
 def _version(package: str) -> str:

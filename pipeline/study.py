@@ -37,6 +37,15 @@ from pipeline.datasets.labels import LabelSet, plain_labels
 from pipeline.errors import InputError
 from pipeline.files import digest
 
+# The rows of the paper's Table V, by backbone and architecture.
+ABLATION = (
+    ("resnet", "mmoe"),
+    ("dinov2", "mmoe"),
+    ("resnet", "tesla"),
+    ("dinov2", "tesla"),
+    ("endoarss", "mmoe"),
+    ("endoarss", "tesla"),
+)
 SCHEMA = Path(__file__).parent / "schemas" / "study.schema.json"
 
 
@@ -188,14 +197,38 @@ class Study:
 
     def cells(self) -> tuple[Cell, ...]:
         """All trainings, each once, in the order of the study."""
-        rank, seeds = self.settings["lora"]["rank"], self.settings["seeds"]
-        select_on = self.settings["training"]["select_on"]
+        seeds, select_on = self.settings["seeds"], self.settings["training"]["select_on"]
         found: dict[Cell, None] = {}
         for block in self.settings["cells"]:
-            names = product(block["datasets"], block["backbones"], block["architectures"], block["weightings"], seeds)
-            for dataset, backbone, architecture, weighting, seed in names:
-                found[Cell(dataset, backbone, architecture, weighting, rank, seed, select_on)] = None
+            kinds = (block[key] for key in ("datasets", "backbones", "architectures", "weightings"))
+            for names in product(*kinds, block.get("ranks", [self.rank]), seeds):
+                found[Cell(*names, select_on)] = None
         return tuple(found)
+
+    @property
+    def rank(self) -> int:
+        """The rank of the adapters where a cell is not of another one."""
+        return int(self.settings["lora"]["rank"])
+
+    def ablation_cells(self, dataset: str) -> dict[tuple[str, str], Cell]:
+        """Table V: the cells of a dataset that differ by backbone and architecture alone, of the first seed; empty unless the study
+        has all six of them under DB-MTL, as the paper."""
+        chosen = {
+            (cell.backbone, cell.architecture): cell
+            for cell in reversed(self.cells())
+            if cell.dataset == dataset and cell.weighting == "db_mtl" and cell.rank == self.rank
+        }
+        return {pair: chosen[pair] for pair in ABLATION} if set(ABLATION) <= set(chosen) else {}
+
+    def cells_by_rank(self, dataset: str) -> dict[int, Cell]:
+        """Table VI: the cells of a dataset that differ by rank alone, of the first seed; empty where there is one rank."""
+        cells = [cell for cell in self.cells() if cell.dataset == dataset]
+        models = {(c.backbone, c.architecture, c.weighting) for c in cells if c.rank != self.rank}
+        for model in sorted(models):
+            chosen = {c.rank: c for c in reversed(cells) if (c.backbone, c.architecture, c.weighting) == model}
+            if len(chosen) > 1:
+                return dict(sorted(chosen.items()))
+        return {}
 
     def cell(self, cell_id: str) -> Cell:
         """The cell with this id.
@@ -223,7 +256,8 @@ class Study:
         return tuple(
             cell
             for cell in self.cells()
-            if any(all(getattr(cell, key) == value for key, value in pattern.items()) for pattern in patterns)
+            if cell.rank == self.rank
+            and any(all(getattr(cell, key) == value for key, value in pattern.items()) for pattern in patterns)
         )
 
     def robustness_settings(self) -> dict[str, Any]:
@@ -266,16 +300,23 @@ class Study:
         """All that decides what a training gives, besides data, weights and code. A change in it trains the cell again."""
         settings = self.settings
         backbone = {k: v for k, v in settings["backbones"][cell.backbone].items() if k != "label"}
+        training = settings["training"]
         return {
             "cell": cell.id,
             "input_size": settings["input_size"],
+            "network_size": settings.get("network_size"),
+            "normalisation": settings["normalisation"],
             "backbone": backbone,
-            "lora": settings["lora"],
+            "lora": {**settings["lora"], "rank": cell.rank},
             "heads": settings["heads"],
             "architecture": settings["architectures"].get(cell.architecture, {}),
             "weighting": settings["weightings"].get(cell.weighting, {}),
-            "batch_size": settings["training"]["batch_size"],
+            "batch_size": training["batch_size"],
+            "augmentation": training["augmentation"],
+            "precision": training["precision"],
+            "compile": training["compile"],
             "select_on": cell.select_on,
+            "validate_every": None if cell.select_on == "last" else training["validate_every"],
             "schedule": self.schedule(cell.dataset, cell.backbone),
             "evaluated_on": [str(self.dataset_folder(dataset)) for dataset in self.evaluated_on(cell.dataset)],
         }
@@ -420,10 +461,9 @@ def _check_names(study: Study) -> None:
     for name, backbone in settings["backbones"].items():
         BACKBONES.check(name)
         patch = _patch(backbone)
-        if patch is not None and settings["input_size"] % patch:
-            raise InputError(
-                f"input_size: {settings['input_size']}; {backbone['model']} asks for a multiple of {patch}."
-            )
+        size = "network_size" if "network_size" in settings else "input_size"
+        if patch is not None and settings[size] % patch:
+            raise InputError(f"{size}: {settings[size]}; {backbone['model']} asks for a multiple of {patch}.")
     labels = [backbone["label"] for backbone in settings["backbones"].values()]
     for label in labels:
         if labels.count(label) > 1 or label == "reference":

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 
 TABLE_DATASETS = "table1_datasets"
+TABLE_ABLATION = "table5_ablation"
+TABLE_RANK = "table6_rank"
 TABLE_ROBUSTNESS = "table7_robustness"
+TABLE_COST = "table_cost"
 TABLE_LEAKAGE = "table_leakage"
 TABLE_SIMILARITY = "table_similarity"
 _TABLE_OF_DATASET = {

@@ -71,6 +71,12 @@ def weights_note(results: pd.DataFrame) -> str:
     return f"Initial weights: {', '.join(said)}"
 
 
+def of_rank(results: pd.DataFrame, rank: int) -> pd.DataFrame:
+    """The rows of cells with adapters of one rank (their variant says it), and of references, which have none."""
+    variants = results["variant"]
+    return results[(variants == "") | variants.str.startswith(f"r{rank}-")]
+
+
 def clean_scores(results: pd.DataFrame, eval_dataset: str) -> pd.DataFrame:
     """Rows of one evaluated dataset without corruption, whole-dataset metrics alone."""
     chosen = (results["eval_dataset"] == eval_dataset) & (results["corruption"] == CLEAN) & (results["class"] == "")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from reports.names import HEADLINE, REFERENCE_BACKBONE, architecture_label, model_label, weighting_label
-from reports.results import CELL, clean_scores, corrupted_scores
+from reports.results import CELL, clean_scores, corrupted_scores, of_rank
 
 
 def table_datasets(cards: Sequence[dict[str, Any]], published: pd.DataFrame) -> pd.DataFrame:
@@ -135,6 +136,75 @@ def table_of_scores(results: pd.DataFrame, eval_dataset: str, order: Sequence[st
         wide = wide.join(deviations)
     labels = [*order, REFERENCE_BACKBONE]
     return wide.loc[sorted(wide.index, key=lambda key: labels.index(key[0]))]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table of chosen cells: what it is called, and whose scores it shows."""
+
+    labels: tuple[str, ...]
+    dataset: str
+    backbone: str
+    architecture: str
+    weighting: str
+    rank: int
+
+
+def table_of_rows(results: pd.DataFrame, rows: Sequence[Row], names: Sequence[str]) -> pd.DataFrame:
+    """Tables V and VI: scores of chosen cells on their own test part, in percent; over seeds the mean (and deviation).
+
+    Args:
+        results: the long table. rows: in order. names: of the labels.
+
+    Returns:
+        Indexed by the rows' labels; columns of `HEADLINE` that were measured, then their deviations where there are several seeds.
+    """
+    found: list[dict[str, float]] = []
+    for row in rows:
+        scores = clean_scores(of_rank(results, row.rank), row.dataset)
+        for column in ("dataset", "backbone", "architecture", "weighting"):
+            scores = scores[scores[column] == getattr(row, column)]
+        values = 100 * scores[scores["metric"].isin(list(HEADLINE))].groupby("metric")["value"].agg(["mean", "std"])
+        shown = {metric: values["mean"].get(metric, float("nan")) for metric in HEADLINE}
+        found.append(shown | {f"{metric}_std": values["std"].get(metric, float("nan")) for metric in HEADLINE})
+    index = pd.MultiIndex.from_tuples([row.labels for row in rows], names=list(names))
+    return pd.DataFrame(found, index=index).dropna(axis=1, how="all")
+
+
+def readable_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of chosen cells with heads as readers know them."""
+    heads = {**HEADLINE, **{f"{metric}_std": f"± {head}" for metric, head in HEADLINE.items()}}
+    return table.rename(columns=heads)
+
+
+def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """What each cell costs: parameters, and speed and peak memory of training and inference on the device it ran on.
+
+    Args:
+        costs: dicts of backbone (label), architecture, weighting, rank, dataset, device, parameters and cost, as provenance holds them.
+    """
+    rows = [
+        {
+            "Dataset": one["dataset"],
+            "Backbone": one["backbone"],
+            "Architecture": architecture_label(one["architecture"]),
+            "Weighting": weighting_label(one["weighting"]),
+            "Rank": one["rank"],
+            "Trained parameters": one["parameters"]["trained"],
+            "All parameters": one["parameters"]["total"],
+            "Training (images/s)": one["cost"]["training"]["images_per_second"],
+            "Training (MiB)": one["cost"]["training"]["memory_mib"],
+            "Inference (images/s)": one["cost"]["inference"]["images_per_second"],
+            "Inference (MiB)": one["cost"]["inference"]["memory_mib"],
+            "Device": one["device"],
+        }
+        for one in costs
+    ]
+    table = pd.DataFrame(rows).set_index(["Dataset", "Backbone", "Architecture", "Weighting", "Rank"])
+    for column in table:
+        if column != "Device" and not str(column).endswith("parameters"):
+            table[column] = table[column].round().astype("int64")
+    return table
 
 
 def table_robustness(results: pd.DataFrame, categories: dict[str, Sequence[str]]) -> pd.DataFrame | None:

@@ -19,7 +19,6 @@ class HardParameterSharing(MultiTaskModel):
         """Both tasks on one stream."""
         return require_both_tasks(settings), Streams()
 
-    def features(self, images: Tensor) -> dict[str, Tensor]:
+    def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
         """The backbone's only map, for each task."""
-        (features,) = self.backbone(images)
-        return dict.fromkeys(self.tasks, features)
+        return dict.fromkeys(self.tasks, maps[0])

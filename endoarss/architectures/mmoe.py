@@ -25,7 +25,7 @@ _THUMBNAIL = 14
 class ThumbnailGate(nn.Module):
     """Softmax weights of the experts from the image pooled to 14 x 14: LayerNorm, then a linear layer."""
 
-    def __init__(self, experts: int) -> None:
+    def __init__(self, experts: int, input_size: int) -> None:
         super().__init__()
         size = 3 * _THUMBNAIL * _THUMBNAIL
         self.norm = nn.LayerNorm(size)
@@ -40,7 +40,7 @@ class ThumbnailGate(nn.Module):
 class StaticGate(nn.Module):
     """The same softmax weights for every image."""
 
-    def __init__(self, experts: int) -> None:
+    def __init__(self, experts: int, input_size: int) -> None:
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(experts))
 
@@ -49,12 +49,24 @@ class StaticGate(nn.Module):
         return self.logits.softmax(dim=0).expand(len(images), -1)
 
 
-_GATES = {"thumbnail": ThumbnailGate, "static": StaticGate}
+class RawPixelsGate(nn.Module):
+    """Softmax weights from a linear layer on all pixels, as in the released code."""
+
+    def __init__(self, experts: int, input_size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3 * input_size * input_size, experts)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, E)."""
+        return self.linear(images.flatten(1)).softmax(dim=1)
+
+
+_GATES = {"thumbnail": ThumbnailGate, "static": StaticGate, "raw_pixels": RawPixelsGate}
 
 
 @register_architecture("mmoe")
 class MixtureOfExperts(MultiTaskModel):
-    """Settings: `experts`, and `gate_input`, thumbnail or static."""
+    """Settings: `experts`, and `gate_input`: thumbnail, static, or raw_pixels."""
 
     DEFAULTS = {"experts": 2, "gate_input": "thumbnail"}  # noqa: RUF012 - read from the source as a literal
 
@@ -62,26 +74,21 @@ class MixtureOfExperts(MultiTaskModel):
         super().__init__(settings, make_backbone)
         kind = {**self.DEFAULTS, **settings.architecture_settings}["gate_input"]
         if kind not in _GATES:
-            raise SettingsError(f"mmoe: gate_input {kind!r}; expected {' or '.join(_GATES)}.")
-        experts = self._experts(settings)
-        self.gates = nn.ModuleDict({task: _GATES[kind](experts) for task in self.tasks})
-
-    @staticmethod
-    def _experts(settings: ModelSettings) -> int:
-        experts = {**MixtureOfExperts.DEFAULTS, **settings.architecture_settings}["experts"]
-        if not isinstance(experts, int) or experts < 2:
-            raise SettingsError(f"mmoe: experts {experts!r}; expected a whole number of at least 2.")
-        return experts
+            raise SettingsError(f"mmoe: gate_input {kind!r}; expected {', '.join(_GATES)}.")
+        experts, size = self.streams.count, settings.input_size
+        self.gates = nn.ModuleDict({task: _GATES[kind](experts, size) for task in self.tasks})
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
         """Both tasks over one stream an expert."""
-        streams = Streams(count=MixtureOfExperts._experts(settings), shared=False, owned=True)
-        return require_both_tasks(settings), streams
+        experts = {**MixtureOfExperts.DEFAULTS, **settings.architecture_settings}["experts"]
+        if not isinstance(experts, int) or experts < 2:
+            raise SettingsError(f"mmoe: experts {experts!r}; expected a whole number of at least 2.")
+        return require_both_tasks(settings), Streams(count=experts, shared=False, owned=True)
 
-    def features(self, images: Tensor) -> dict[str, Tensor]:
+    def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
         """Each task's own mixture of the experts' maps."""
-        experts = torch.stack(self.backbone(images), dim=1)  # B, E, C, h, w
+        experts = torch.stack(maps, dim=1)  # B, E, C, h, w
         return {task: torch.einsum("be,bechw->bchw", self.gates[task](images), experts) for task in self.tasks}
 
     def task_modules(self, task: str) -> list[nn.Module]:

@@ -13,10 +13,9 @@ from endoarss.settings import ACTIVITY, SEGMENTATION, ModelSettings
 class SingleTask(MultiTaskModel):
     """One stream, seen by the one head."""
 
-    def features(self, images: Tensor) -> dict[str, Tensor]:
+    def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
         """The backbone's only map."""
-        (features,) = self.backbone(images)
-        return {self.tasks[0]: features}
+        return {self.tasks[0]: maps[0]}
 
 
 @register_architecture("single_activity")

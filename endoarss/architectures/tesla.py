@@ -25,9 +25,9 @@ class Tesla(MultiTaskModel):
         tasks = require_both_tasks(settings)
         return tasks, Streams(count=len(tasks), shared=True, owned=True)
 
-    def features(self, images: Tensor) -> dict[str, Tensor]:
+    def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
         """Each task's own stream."""
-        return dict(zip(self.tasks, self.backbone(images), strict=True))
+        return dict(zip(self.tasks, maps, strict=True))
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
         """The task's head and its adapters."""

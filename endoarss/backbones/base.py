@@ -21,23 +21,32 @@ class Backbone(nn.Module):
     """An optional front on the image, then encoders that together give one feature map a stream.
 
     Args:
-        encoders: each takes (B, 3, H, W) and returns a list of maps (B, C, h, w), one a stream of its own.
-        out_channels: C. side: h = w. front: runs once, before every encoder.
+        encoders: each takes its streams' inputs one after the other, (S * B, 3, H, W), and gives (S * B, C, h, w).
+        streams: S of each encoder. out_channels: C. map_size: h, w. front: runs once, before every encoder.
     """
 
     def __init__(
-        self, encoders: Sequence[nn.Module], out_channels: int, side: int, front: nn.Module | None = None
+        self,
+        encoders: Sequence[nn.Module],
+        streams: int,
+        out_channels: int,
+        map_size: tuple[int, int],
+        front: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.front = front if front is not None else nn.Identity()
         self.encoders = nn.ModuleList(encoders)
+        self.streams = streams
         self.out_channels = out_channels
-        self.side = side
+        self.map_size = map_size
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) -> one (B, C, h, w) a stream."""
-        images = self.front(images)
-        return [features for encoder in self.encoders for features in encoder(images)]
+        return self.encode(self.front(images).repeat(self.streams, 1, 1, 1))
+
+    def encode(self, stacked: Tensor) -> list[Tensor]:
+        """What the front gave, once a stream (S * B, 3, H, W) -> one (B, C, h, w) a stream of each encoder."""
+        return [part for encoder in self.encoders for part in encoder(stacked).chunk(self.streams)]
 
     def owned_parameters(self, stream: int) -> list[nn.Parameter]:
         """Adapters that belong to one stream alone."""
@@ -80,6 +89,11 @@ def _load_file_strictly(model: nn.Module, settings: BackboneSettings) -> None:
         state = load_file(path)
     except Exception as error:  # safetensors raises its own class, which is not public
         raise SettingsError(f"{path}: not a safetensors file ({error}).") from None
+    prefix = settings.weights.prefix
+    if prefix:
+        state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        if not state:
+            raise SettingsError(f"{path}: no name begins with the prefix {prefix!r}.")
     # A file as timm publishes it holds the classifier of its own training, which no model here has.
     classifiers = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
     names = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers)

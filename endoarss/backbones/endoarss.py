@@ -12,5 +12,6 @@ from endoarss.sma import SpatiallyAwareMultiScaleAttention
 
 @register_backbone("endoarss")
 def build_endoarss(settings: BackboneSettings, input_size: int, streams: Streams) -> Backbone:
-    """Build it; SMA is trained and shared by all streams. See `build_vit`."""
-    return build_vit(settings, input_size, streams, front=SpatiallyAwareMultiScaleAttention(settings.sma_width))
+    """Build it; SMA is shared by all streams. See `build_vit`."""
+    sma = SpatiallyAwareMultiScaleAttention(settings.sma.width, residual=settings.sma.residual)
+    return build_vit(settings, input_size, streams, front=sma.requires_grad_(settings.sma.trained))

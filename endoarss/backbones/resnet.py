@@ -9,22 +9,21 @@ from torch import Tensor, nn
 
 from endoarss.backbones.base import Backbone, create_timm_model
 from endoarss.errors import SettingsError
-from endoarss.lora import LoRAConv2d, StreamBatchNorm2d, Streams
+from endoarss.lora import StreamBatchNorm2d, StreamConv2d, Streams
 from endoarss.registry import register_backbone
 from endoarss.settings import BackboneSettings
 
 
 class ResNetEncoder(nn.Module):
-    """The convolutional trunk, over one stream or over several that differ by their adapters."""
+    """The convolutional trunk."""
 
-    def __init__(self, resnet: Any, streams: int) -> None:
+    def __init__(self, resnet: Any) -> None:
         super().__init__()
         self.resnet: Any = resnet
-        self.streams = streams
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) -> S maps (B, C, h, w)."""
-        return list(self.resnet.forward_features(images.repeat(self.streams, 1, 1, 1)).chunk(self.streams))
+    def forward(self, stacked: Tensor) -> Tensor:
+        """(S * B, 3, H, W) -> (S * B, C, h, w)."""
+        return self.resnet.forward_features(stacked)
 
 
 @register_backbone("resnet")
@@ -50,21 +49,26 @@ def build_resnet(settings: BackboneSettings, input_size: int, streams: Streams) 
     encoders = []
     for _ in range(experts):
         resnet = create()
-        if streams.count > 1 and streams.shared:
+        if streams.shared and streams.owned:
             _separate_streams(resnet, settings, streams.count)
-        encoders.append(ResNetEncoder(resnet, streams.count // experts))
+        encoders.append(ResNetEncoder(resnet))
     side = -(-input_size // settings.output_stride)
-    return Backbone(encoders, int(encoders[0].resnet.num_features), side)
+    return Backbone(encoders, streams.count // experts, int(encoders[0].resnet.num_features), (side, side))
 
 
 def _separate_streams(resnet: nn.Module, settings: BackboneSettings, streams: int) -> None:
     """Give the blocks' convolutions an adapter a stream, and every batch normalisation statistics a stream."""
-    for block in [module for module in resnet.modules() if isinstance(module, BasicBlock | Bottleneck)]:
-        for name in ("conv1", "conv2", "conv3"):
-            if hasattr(block, name):
-                adapted = LoRAConv2d(getattr(block, name), settings.lora_rank, settings.lora_scale, streams)
-                setattr(block, name, adapted)
+    adapted = {
+        getattr(block, name)
+        for block in resnet.modules()
+        if isinstance(block, BasicBlock | Bottleneck)
+        for name in ("conv1", "conv2", "conv3")
+        if hasattr(block, name)
+    }
     for parent in list(resnet.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.BatchNorm2d):
+            if isinstance(child, nn.Conv2d):
+                rank = settings.lora.rank if child in adapted else 0
+                setattr(parent, name, StreamConv2d(child, streams, rank, settings.lora.scale))
+            elif isinstance(child, nn.BatchNorm2d):
                 setattr(parent, name, StreamBatchNorm2d(child, streams))

@@ -8,31 +8,32 @@ from torch import Tensor, nn
 
 from endoarss.backbones.base import Backbone, create_timm_model
 from endoarss.errors import SettingsError
-from endoarss.lora import LoRAQKV, Streams
-from endoarss.settings import BackboneSettings
+from endoarss.lora import Streams, adapt_block
+from endoarss.settings import TOKENS_AS_CHANNELS, BackboneSettings
 
 
 class VitEncoder(nn.Module):
-    """A timm ViT read out as a map of its patch tokens, over one stream or over several that differ by their adapters."""
+    """A timm ViT read out as a map of its patch tokens. channels, map_size: C, h and w of the map."""
 
-    def __init__(self, vit: Any, side: int, streams: int) -> None:
+    def __init__(self, vit: Any, channels: int, map_size: tuple[int, int], tokens_as_channels: bool) -> None:
         super().__init__()
         self.vit: Any = vit
-        self.side = side
-        self.streams = streams
+        self.channels, self.map_size = channels, map_size
+        self.tokens_as_channels = tokens_as_channels
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) -> S maps (B, C, h, w)."""
-        tokens = self.vit.forward_features(images.repeat(self.streams, 1, 1, 1))
-        patches = tokens[:, self.vit.num_prefix_tokens :]
-        maps = patches.transpose(1, 2).unflatten(2, (self.side, self.side))
-        return list(maps.chunk(self.streams))
+    def forward(self, stacked: Tensor) -> Tensor:
+        """(S * B, 3, H, W) -> (S * B, C, h, w)."""
+        tokens = self.vit.forward_features(stacked)[
+            :, self.vit.num_prefix_tokens :
+        ]  # class and register tokens left out
+        ordered = tokens if self.tokens_as_channels else tokens.transpose(1, 2)
+        return ordered.reshape(-1, self.channels, *self.map_size)
 
 
 def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, front: nn.Module | None) -> Backbone:
     """Build a ViT backbone.
 
-    With pretrained weights the ViT is frozen and LoRA on q and v is trained, one set a stream where streams own
+    With pretrained weights the ViT is frozen and LoRA (on q and v unless asked otherwise) is trained, one set a stream where streams own
     adapters. With random weights it is trained in full: streams are then whole encoders, and shared adapters do not exist.
 
     Raises:
@@ -50,10 +51,20 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
                 "Give weights: hub or weights: {file: ...}."
             )
         vits = [first, *(create_timm_model(settings, img_size=input_size) for _ in range(streams.count - 1))]
-        encoders = [VitEncoder(vit, side, 1) for vit in vits]
+        together = 1
     else:
         first.requires_grad_(False)
+        lora = settings.lora
         for block in first.blocks:
-            block.attn.qkv = LoRAQKV(block.attn.qkv, settings.lora_rank, settings.lora_scale, streams)
-        encoders = [VitEncoder(first, side, streams.count)]
-    return Backbone(encoders, int(first.num_features), side, front)
+            adapt_block(block, lora.targets, lora.rank, lora.scale, streams)
+        vits, together = [first], streams.count
+    tokens_as_channels = settings.token_map == TOKENS_AS_CHANNELS
+    channels, map_size = int(first.num_features), (side, side)
+    if tokens_as_channels:
+        if channels % side:
+            raise SettingsError(
+                f"token_map tokens_as_channels: {channels} features on a map of side {side}; expected a multiple of the side."
+            )
+        channels, map_size = side * side, (side, channels // side)
+    encoders = [VitEncoder(vit, channels, map_size, tokens_as_channels) for vit in vits]
+    return Backbone(encoders, together, channels, map_size, front)

@@ -1,33 +1,20 @@
-"""What a weighting is: it turns the tasks' losses of one step into gradients of the trained parameters.
+"""What a weighting is: it turns the tasks' losses, or their gradients, into one update of the shared parameters.
 
-Task-owned parameters get their own task's gradient, unscaled, except where a method says otherwise. Gradients are taken
-with respect to trained parameters alone.
+There are two kinds. A `LossWeighting` makes one loss of the tasks' losses: one backward pass follows. A `GradientWeighting` makes
+one direction of the tasks' gradients of the shared parameters; `endoarss.gradients` computes those. Neither knows models.
+Task-owned parameters get their own task's gradient, unscaled, except where a method says otherwise.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
-class SharesParameters(Protocol):
-    """What a weighting asks of a model."""
-
-    def shared_parameters(self) -> list[nn.Parameter]:
-        """Trained parameters that several tasks act on."""
-        ...
-
-    def task_parameters(self, task: str) -> list[nn.Parameter]:
-        """Trained parameters of one task alone."""
-        ...
-
-
-class Weighting(ABC):
-    """A way to combine tasks. Subclasses implement `backward`; those with state extend the three state methods.
+class Weighting:
+    """A way to combine tasks: subclass `LossWeighting` or `GradientWeighting`; those with state extend the state methods.
 
     Args:
         tasks: the tasks' names, in the order of the model.
@@ -41,14 +28,6 @@ class Weighting(ABC):
     def start_epoch(self, epoch: int) -> None:  # noqa: B027 - most methods have no phases
         """Called before the first step of each epoch, counted from 0."""
 
-    @abstractmethod
-    def backward(self, losses: dict[str, Tensor], model: SharesParameters) -> dict[str, float]:
-        """Set `.grad` of every trained parameter from the losses of one step.
-
-        Returns:
-            The weight each task had, for the history.
-        """
-
     def state_dict(self) -> dict[str, Tensor]:
         """What must be kept to go on with a training."""
         return {}
@@ -57,32 +36,26 @@ class Weighting(ABC):
         """Go on from a kept state."""
 
 
-def gradients_by_task(losses: Sequence[Tensor], tasks: Sequence[str], model: SharesParameters) -> Tensor:
-    """Differentiate each task's loss apart: one row a task over the shared parameters.
+class LossWeighting(Weighting):
+    """One loss of several."""
 
-    The gradients of task-owned parameters are put into their `.grad` on the way.
-
-    Returns:
-        float32 (T, P), P the number of shared trained values.
-    """
-    shared = model.shared_parameters()
-    rows = []
-    for index, (loss, task) in enumerate(zip(losses, tasks, strict=True)):
-        owned = model.task_parameters(task)
-        keep = index < len(tasks) - 1
-        gradients = torch.autograd.grad(loss, [*shared, *owned], retain_graph=keep, allow_unused=True)
-        for parameter, gradient in zip(owned, gradients[len(shared) :], strict=True):
-            parameter.grad = gradient
-        row = [
-            (torch.zeros_like(parameter) if gradient is None else gradient).flatten().float()
-            for parameter, gradient in zip(shared, gradients, strict=False)
-        ]
-        rows.append(torch.cat(row))
-    return torch.stack(rows)
+    @abstractmethod
+    def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss to minimise, a scalar, and the weight each task had in it (T,), from the losses (T,)."""
 
 
-def set_shared_gradient(update: Tensor, model: SharesParameters) -> None:
-    """Put a flat update (P,) into the `.grad` of the shared parameters."""
-    shared = model.shared_parameters()
-    for parameter, part in zip(shared, update.split([p.numel() for p in shared]), strict=True):
-        parameter.grad = part.view_as(parameter).to(parameter.dtype)
+class GradientWeighting(Weighting):
+    """One direction of several gradients."""
+
+    @abstractmethod
+    def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradient to descend along (P,) and the weight each task had in it (T,).
+
+        Args:
+            gradients: float32 (T, P), of the raw losses with respect to the P shared trained values.
+            losses: (T,), raw, without a graph.
+        """
+
+    def owned_scales(self, losses: Tensor) -> Tensor | None:
+        """What multiplies each task's gradient of the parameters it owns, (T,); None leaves them as they are."""
+        return None

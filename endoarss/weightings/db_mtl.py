@@ -9,13 +9,13 @@ from torch import Tensor
 
 from endoarss.errors import SettingsError
 from endoarss.registry import register_weighting
-from endoarss.weightings.base import SharesParameters, Weighting, gradients_by_task, set_shared_gradient
+from endoarss.weightings.base import GradientWeighting
 
 _EPSILON = 1e-8
 
 
 @register_weighting("db_mtl")
-class DualBalancing(Weighting):
+class DualBalancing(GradientWeighting):
     """Balance loss scales by the logarithm and gradient magnitudes by their norms.
 
     g_t = grad log(l_t + 1e-8); b_t <- g_t + beta / k^beta_sigma (b_t - g_t) in step k, from b_t = 0; the shared update is
@@ -34,18 +34,20 @@ class DualBalancing(Weighting):
         self.step = 0
         self.buffer: Tensor | None = None
 
-    def backward(self, losses: dict[str, Tensor], model: SharesParameters) -> dict[str, float]:
-        """One backward pass a task."""
-        logs = [(losses[task] + _EPSILON).log() for task in self.tasks]
-        gradients = gradients_by_task(logs, self.tasks, model)
+    def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
+        """The momenta, each stretched to the length of the longest, summed."""
+        of_logs = gradients / (losses.to(gradients) + _EPSILON).unsqueeze(1)
         self.step += 1
         if self.buffer is None:
-            self.buffer = torch.zeros_like(gradients)
-        self.buffer = gradients + self.beta / self.step**self.beta_sigma * (self.buffer - gradients)
+            self.buffer = torch.zeros_like(of_logs)
+        self.buffer = of_logs.lerp(self.buffer, self.beta / self.step**self.beta_sigma)
         norms = self.buffer.norm(dim=1)
         weights = norms.max() / (norms + _EPSILON)
-        set_shared_gradient(weights @ self.buffer, model)
-        return dict(zip(self.tasks, weights.tolist(), strict=True))
+        return weights @ self.buffer, weights
+
+    def owned_scales(self, losses: Tensor) -> Tensor:
+        """1 / (l_t + 1e-8): the derivative of the logarithm."""
+        return 1 / (losses + _EPSILON)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Step count and momenta."""

@@ -6,14 +6,13 @@ import torch
 from torch import Tensor
 
 from endoarss.registry import register_weighting
-from endoarss.weightings.base import SharesParameters, Weighting
+from endoarss.weightings.base import LossWeighting
 
 
 @register_weighting("equal")
-class EqualWeighting(Weighting):
+class EqualWeighting(LossWeighting):
     """sum_t l_t. The baseline, and the only sensible choice for a single task."""
 
-    def backward(self, losses: dict[str, Tensor], model: SharesParameters) -> dict[str, float]:
-        """One backward pass of the sum."""
-        torch.stack(list(losses.values())).sum().backward()
-        return dict.fromkeys(losses, 1.0)
+    def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum."""
+        return losses.sum(), torch.ones_like(losses)

@@ -9,15 +9,15 @@ from torch import Tensor
 
 from endoarss.errors import SettingsError
 from endoarss.registry import register_weighting
-from endoarss.weightings.base import SharesParameters, Weighting
+from endoarss.weightings.base import LossWeighting
 
 
 @register_weighting("stch")
-class SmoothTchebycheff(Weighting):
+class SmoothTchebycheff(LossWeighting):
     """T mu log sum_t exp((log(l_t / nadir_t) - max) / mu), after a warm-up of W epochs.
 
     In the epochs before W the loss is sum_t log l_t. In epoch W it is the same, and the mean raw losses of that epoch
-    become the nadir. One backward pass; the tasks' own parameters are scaled with the rest.
+    become the nadir. The tasks' own parameters are scaled with the rest.
 
     Args:
         mu: smoothness, above 0. warmup_epochs: W.
@@ -35,29 +35,25 @@ class SmoothTchebycheff(Weighting):
         self.mu = mu
         self.warmup_epochs = warmup_epochs
         self.epoch = 0
-        self.loss_sum = torch.zeros(len(self.tasks))
+        self.loss_sum = torch.zeros(len(self.tasks), dtype=torch.float64)
         self.steps = 0
 
     def start_epoch(self, epoch: int) -> None:
         """Take note of the phase."""
         self.epoch = epoch
 
-    def backward(self, losses: dict[str, Tensor], model: SharesParameters) -> dict[str, float]:
-        """One backward pass of the scalarised loss."""
-        values = torch.stack([losses[task] for task in self.tasks])
+    def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
+        """The scalarised loss."""
         if self.epoch <= self.warmup_epochs:
             if self.epoch == self.warmup_epochs:
-                self.loss_sum += values.detach().cpu()
+                self.loss_sum = self.loss_sum.to(losses.device) + losses.detach()
                 self.steps += 1
-            values.log().sum().backward()
-            weights = torch.ones(len(self.tasks))
-        else:
-            nadir = (self.loss_sum / self.steps).to(values)
-            ratios = (values / nadir).log()
-            scaled = (ratios - ratios.detach().max()) / self.mu
-            (len(self.tasks) * self.mu * scaled.exp().sum().log()).backward()
-            weights = scaled.detach().softmax(dim=0) * len(self.tasks)
-        return dict(zip(self.tasks, weights.tolist(), strict=True))
+            return losses.log().sum(), torch.ones_like(losses)
+        nadir = (self.loss_sum / self.steps).to(losses)
+        ratios = (losses / nadir).log()
+        scaled = (ratios - ratios.detach().max()) / self.mu
+        tasks = len(self.tasks)
+        return tasks * self.mu * scaled.exp().sum().log(), tasks * scaled.detach().softmax(dim=0)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Phase and the sums behind the nadir."""

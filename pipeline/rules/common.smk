@@ -29,13 +29,13 @@ BENCHMARKS = study.results / "benchmarks"
 CONDA = "../../environment.yml"
 BASE = Path(workflow.basedir)
 CELLS = {cell.id: cell for cell in study.cells()}
-# A model's job takes one GPU slot where there is a GPU, and none where there is not.
-GPU = int(shutil.which("nvidia-smi") is not None)
+# A model's job takes its share of a GPU, in percent, where there is a GPU, and none where there is not.
+GPU = 100 // study.settings["training"]["cells_per_gpu"] if shutil.which("nvidia-smi") else 0
 REPORTED = layout.evaluated_datasets(study)
 
 
 wildcard_constraints:
-    cell="[^/]+/[^/]+/[^/]+/[^/]+/r[0-9]+-s[0-9]+(-val)?",
+    cell="[^/]+/[^/]+/[^/]+/[^/]+/r[0-9]+-s[0-9]+(-val|-test)?",
     dataset="[a-z0-9_]+",
     tree="[a-z0-9_]+",
 

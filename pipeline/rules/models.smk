@@ -9,7 +9,7 @@ rule train:
         weights=cell_weights,
         code=lambda wildcards: LEARNING_CODE
         + component_code(CELLS[wildcards.cell])
-        + code("pipeline/steps/train_cell.py"),
+        + code("pipeline/steps/train_cell.py", "pipeline/steps/cell_model.py", "pipeline/steps/evaluate_cell.py"),
     output:
         CELL / "model.safetensors",
         CELL / "history.csv",

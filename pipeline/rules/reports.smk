@@ -119,6 +119,7 @@ if study.leakage_datasets():
 rule make_tables:
     input:
         layout.results_file(study),
+        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
         similarity=[layout.similarity_file(study)] if study.leakage_datasets() else [],
         data=data_of_study,
         code=code(
@@ -140,6 +141,26 @@ rule make_tables:
         study=STUDY,
     shell:
         "python -m pipeline.cli tables --study {resources.study} > {log} 2>&1"
+
+
+rule draw_histories:
+    input:
+        layout.results_file(study),
+        histories=[layout.history_file(study, cell) for cell in study.cells()],
+        cards=data_of_study,
+        code=code("reports/*.py", "pipeline/marks.py", "pipeline/steps/make_report.py"),
+    output:
+        [path for paths in layout.history_figures(study).values() for path in paths],
+    log:
+        LOGS / "draw_histories.log",
+    benchmark:
+        BENCHMARKS / "draw_histories.tsv"
+    conda:
+        CONDA
+    resources:
+        study=STUDY,
+    shell:
+        "python -m pipeline.cli histories --study {resources.study} > {log} 2>&1"
 
 
 if study.segments():

@@ -22,7 +22,7 @@ from endoarss.training import TrainingSettings, seed_everything, train
 from pipeline.datasets.card import read_card
 from pipeline.datasets.splits import TEST, TRAIN
 from pipeline.provenance import choose_device
-from pipeline.steps.train_cell import model_settings
+from pipeline.steps.cell_model import model_settings
 from pipeline.study import Cell, Study
 
 # Bytes of a built frame a pixel, mask included: five real EndoVis 2017 frames, cropped to 1280x1024, take 1.29 to 1.40 MB.
@@ -106,7 +106,8 @@ def _with_random_weights(study: Study, cell: Cell, folder: Path) -> Study:
     if given["weights"] == "none":
         return study
     path = folder / "random.safetensors"
-    arguments = {"img_size": study.settings["input_size"]} if "vit" in given["model"] else {}
+    size = study.settings.get("network_size", study.settings["input_size"])
+    arguments = {"img_size": size} if "vit" in given["model"] else {}
     plain = timm.create_model(given["model"].split(".")[0], num_classes=0, **given["arguments"], **arguments)
     save_file({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, path)
     return Study({**study.settings, "backbones": {cell.backbone: {**given, "weights": {"file": str(path)}}}})

@@ -20,6 +20,8 @@ from pipeline.layout import (
     contact_sheet,
     datasets_with_activities,
     evaluated_datasets,
+    history_figures,
+    history_file,
     report_file,
     results_file,
     similarity_file,
@@ -29,9 +31,13 @@ from pipeline.measure import PROTOCOL
 from pipeline.provenance import read_provenance
 from pipeline.study import Cell, Study
 from reports import figures, page, tables
+from reports.history_figures import TrainingHistory, draw_histories
 from reports.names import (
+    TABLE_ABLATION,
+    TABLE_COST,
     TABLE_DATASETS,
     TABLE_LEAKAGE,
+    TABLE_RANK,
     TABLE_ROBUSTNESS,
     TABLE_SIMILARITY,
     model_label,
@@ -39,13 +45,17 @@ from reports.names import (
     table_title,
 )
 from reports.published import published_datasets
-from reports.results import clean_scores, read_results, weights_note
+from reports.results import clean_scores, of_rank, read_results, weights_note
 
 
 def _mark(study: Study, results: pd.DataFrame) -> str:
     """What every table, figure and caption says of its numbers, in two lines."""
     seeds = ", ".join(map(str, study.settings["seeds"]))
-    chosen = {"last": "last epoch", "val": "epoch chosen on a validation part"}[study.settings["training"]["select_on"]]
+    chosen = {
+        "last": "last epoch",
+        "val": "epoch chosen on a validation part",
+        "test": "EPOCH CHOSEN ON THE TEST PART (as the released code does; not to be compared)",
+    }[study.settings["training"]["select_on"]]
     return f"{data_mark(study)[:-1]}, protocol {PROTOCOL}, {chosen}, seed {seeds}.\n{weights_note(results)}."
 
 
@@ -74,7 +84,8 @@ class _Table:
 
 def _tables(study: Study) -> dict[str, _Table]:
     """All tables of a study by name."""
-    results, titles = read_results(results_file(study)), study.titles()
+    of_all_ranks, titles = read_results(results_file(study)), study.titles()
+    results = of_rank(of_all_ranks, study.rank)
     order = [backbone["label"] for backbone in study.settings["backbones"].values()]
     cards = [read_card(study.dataset_folder(dataset)) for dataset in study.datasets]
     datasets = tables.table_datasets(cards, published_datasets())
@@ -83,10 +94,25 @@ def _tables(study: Study) -> dict[str, _Table]:
         scores = tables.table_of_scores(results, dataset, order)
         title = f"Results on {titles[dataset]} (test part, split: {study.split_rule(dataset)})"
         found[table_of_dataset(dataset)] = _Table(title, scores, tables.readable_scores(scores), True, _SCORES)
+    for name, title, names, rows, note in (
+        (
+            TABLE_ABLATION,
+            "Ablation of backbone, TESLA and SMA",
+            ["DINOv2", "TESLA", "SMA"],
+            _ablation_rows(study),
+            _ABLATION,
+        ),
+        (TABLE_RANK, "Rank of the adapters", ["Model", "Rank"], _rank_rows(study), ""),
+    ):
+        if rows:
+            chosen = tables.table_of_rows(of_all_ranks, rows, ["Dataset", *names])
+            found[name] = _Table(title, chosen, tables.readable_rows(chosen), note=note)
     robustness = tables.table_robustness(results, {k: list(v) for k, v in CATEGORIES.items()})
     if robustness is not None:
         title = "Robustness: mean over severities of each corruption"
         found[TABLE_ROBUSTNESS] = _Table(title, robustness, tables.readable_robustness(robustness, titles))
+    costs = tables.table_cost([_cost(study, cell) for cell in study.cells() if cell.seed == study.settings["seeds"][0]])
+    found[TABLE_COST] = _Table("Cost of each cell", costs, costs, note=_COST)
     if study.leakage_datasets():
         similar = tables.table_similarity(json.loads(similarity_file(study).read_text(encoding="utf-8")), titles)
         title = "Similarity of test frames to their nearest training frame"
@@ -100,6 +126,11 @@ def _tables(study: Study) -> dict[str, _Table]:
 
 
 _SCORES = "Means over classes with truth in the test part; fg: without background. References need no model."
+_ABLATION = "DINOv2: instead of ResNet. TESLA: instead of MMoE. SMA: before DINOv2. All under DB-MTL."
+_COST = (
+    "Training: the median epoch; memory is the peak torch held on a GPU, of the whole process on a CPU. Jobs that ran beside slow each "
+    "other."
+)
 _BESIDE = (
     "Figures of the paper stand in columns of their own; what is synthetic or partial differs from them by design."
 )
@@ -107,9 +138,60 @@ _SIMILARITY = "Correlation of 32x32 RGB thumbnails; 1 is the same picture."
 _LEAKAGE = "Each model is trained and tested twice; means are over the classes that the respective test part holds."
 
 
+def _ablation_rows(study: Study) -> list[tables.Row]:
+    """Table V: what stands in place of ResNet, MMoE and nothing before the backbone."""
+    rows = []
+    for dataset in study.datasets:
+        for cell in study.ablation_cells(dataset).values():
+            parts = (cell.backbone != "resnet", cell.architecture == "tesla", cell.backbone == "endoarss")
+            labels = (study.titles()[dataset], *("yes" if part else "no" for part in parts))
+            rows.append(tables.Row(labels, dataset, cell.backbone, cell.architecture, cell.weighting, cell.rank))
+    return rows
+
+
+def _rank_rows(study: Study) -> list[tables.Row]:
+    rows = []
+    for dataset in study.datasets:
+        for rank, cell in study.cells_by_rank(dataset).items():
+            label = study.settings["backbones"][cell.backbone]["label"]
+            labels = (study.titles()[dataset], model_label(label, cell.architecture, cell.weighting), str(rank))
+            rows.append(tables.Row(labels, dataset, cell.backbone, cell.architecture, cell.weighting, rank))
+    return rows
+
+
+def _cost(study: Study, cell: Cell) -> dict[str, object]:
+    about = read_provenance(study, cell)
+    return {
+        "dataset": study.titles()[cell.dataset],
+        "backbone": study.settings["backbones"][cell.backbone]["label"],
+        "architecture": cell.architecture,
+        "weighting": cell.weighting,
+        "rank": cell.rank,
+        **{key: about[key] for key in ("parameters", "cost", "device")},
+    }
+
+
+def make_history_figures(study: Study) -> None:
+    """Write the figures of how trainings went, of the first seed and the study's rank."""
+    mark = _mark(study, read_results(results_file(study)))
+    for dataset, (png_file, pdf_file) in history_figures(study).items():
+        histories = [
+            TrainingHistory(
+                study.settings["backbones"][cell.backbone]["label"],
+                cell.architecture,
+                cell.weighting,
+                pd.read_csv(history_file(study, cell)),
+            )
+            for cell in study.cells()
+            if cell.dataset == dataset and cell.rank == study.rank and cell.seed == study.settings["seeds"][0]
+        ]
+        with whole_file(png_file) as png, whole_file(pdf_file) as pdf:
+            draw_histories(histories, study.titles()[dataset], mark, png, pdf)
+
+
 def make_figure_segmentation(study: Study) -> None:
     """Write figure 5."""
-    results = read_results(results_file(study))
+    results = of_rank(read_results(results_file(study)), study.rank)
     galleries = [
         gallery for dataset in evaluated_datasets(study) if (gallery := _gallery(study, results, dataset)) is not None
     ]
@@ -134,7 +216,7 @@ def _gallery(study: Study, results: pd.DataFrame, dataset: str) -> figures.Galle
     )
     chosen: dict[str, tuple[float, Cell]] = {}
     for cell in study.cells():
-        if dataset in study.evaluated_on(cell.dataset):
+        if dataset in study.evaluated_on(cell.dataset) and cell.rank == study.rank:
             key = (cell.dataset, cell.backbone, cell.architecture, cell.weighting, cell.variant)
             if key in scores.index:
                 value = float(scores.loc[key, "value"])
@@ -174,6 +256,11 @@ def make_page(study: Study) -> None:
         sections.append(_figure(study, "fig5_segmentation.png", "Figure 5", "Image, truth and predictions", mark))
     if study.robustness_cells():
         sections.append(_figure(study, "fig6_severity.png", "Figure 6", "Scores against severity", mark))
+    for dataset, (png, _) in history_figures(study).items():
+        title = study.titles()[dataset]
+        sections.append(
+            _figure(study, png.name, f"Trainings, {title}", f"Losses, weights and gradients on {title}", mark)
+        )
     sections += _dataset_sections(study)
     facts = {
         "title": study.settings["title"],

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from endoarss.data import LabelledImages
-from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, WeightsSettings
+from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
 
 SIZE = 56
 VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": None}
@@ -27,7 +27,11 @@ def vit_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(7)
     vit = timm.create_model("vit_small_patch14_dinov2", img_size=SIZE, num_classes=0, **VIT)
     path = tmp_path_factory.mktemp("weights") / "vit.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in vit.state_dict().items()}, path)
+    # timm draws weights so small that hardly a gradient comes through; trained ones are larger.
+    state = {
+        n: (t * 8 if n.endswith("weight") and t.ndim == 2 else t).contiguous() for n, t in vit.state_dict().items()
+    }
+    save_file(state, path)
     return path
 
 
@@ -40,7 +44,7 @@ def make_settings(vit_file: Path) -> Callable[..., ModelSettings]:
             given = BackboneSettings("resnet26", {"channels": (8, 8, 12, 16)})
         else:
             source = WeightsSettings("file", str(vit_file)) if weights == "file" else WeightsSettings()
-            given = BackboneSettings("vit_small_patch14_dinov2", VIT, source, sma_width=2)
+            given = BackboneSettings("vit_small_patch14_dinov2", VIT, source, sma=SMASettings(width=2))
         return ModelSettings(backbone, architecture, CLASSES, activities, SIZE, given, heads=HeadSettings(16, 16))
 
     return make

@@ -10,13 +10,13 @@ from torch import nn
 
 from endoarss.errors import SettingsError
 from endoarss.heads import rates_for_map
-from endoarss.lora import LoRAConv2d, LoRAQKV, Streams
+from endoarss.lora import LoRALinear, StreamConv2d, Streams
 from endoarss.sma import SpatiallyAwareMultiScaleAttention, fold_patches, unfold_patches
 
 
-def make_qkv(streams: Streams, rank: int = 3) -> LoRAQKV:
+def make_qkv(streams: Streams, rank: int = 3) -> LoRALinear:
     torch.manual_seed(0)
-    layer = LoRAQKV(nn.Linear(12, 36).double(), rank, scale=1.7, streams=streams).double()
+    layer = LoRALinear(nn.Linear(12, 36).double(), rank, 1.7, streams, blocks=(0, 2), count=3).double()
     with torch.no_grad():
         for name, parameter in layer.named_parameters():
             if "_b" in name:
@@ -42,18 +42,18 @@ def test_qkv_adapter_equals_dense_weights(streams: Streams) -> None:
 
 def test_qkv_delta_is_the_sum_of_shared_and_owned() -> None:
     layer = make_qkv(Streams(2, shared=True, owned=True))
-    shared = layer.scale * layer.shared_b[0] @ layer.shared_a[0]
+    shared = layer.scale * layer.shared_b @ layer.shared_a
     for stream in range(2):
         owned = layer.scale * layer.owned_b[stream] @ layer.owned_a[stream]
         torch.testing.assert_close(layer.delta(stream), shared + owned)
 
 
 def test_qkv_adapter_starts_as_nothing_and_learns_b_first() -> None:
-    layer = LoRAQKV(nn.Linear(12, 36), 3, 1.0, Streams())
+    layer = LoRALinear(nn.Linear(12, 36), 3, 1.0, Streams(), blocks=(0, 2), count=3)
     x = torch.randn(2, 5, 12)
     assert torch.equal(layer(x), layer.base(x))
     layer(x).pow(2).sum().backward()
-    assert not layer.shared_a[0].grad.any() and layer.shared_b[0].grad.any()
+    assert not layer.shared_a.grad.any() and layer.shared_b.grad.any()
     assert all(not p.requires_grad for p in layer.base.parameters())
 
 
@@ -61,7 +61,7 @@ def test_qkv_adapter_starts_as_nothing_and_learns_b_first() -> None:
 def test_conv_adapter_equals_dense_kernels(kernel: int, stride: int, dilation: int) -> None:
     torch.manual_seed(0)
     base = nn.Conv2d(4, 6, kernel, stride, padding=dilation * (kernel // 2), dilation=dilation, bias=False).double()
-    layer = LoRAConv2d(base, rank=2, scale=0.5, streams=2).double()
+    layer = StreamConv2d(base, streams=2, rank=2, scale=0.5).double()
     x = torch.randn(6, 4, 9, 9, dtype=torch.float64)
     assert torch.equal(layer(x), base(x))
     nn.init.normal_(layer.owned_b[1])

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from endoarss import build_model
-from endoarss.data import LabelledImages, batches
+from endoarss.augmentation import AugmentationSettings, augment
+from endoarss.data import Batch, ImagesOnDevice, LabelledImages, batches, normalise, to_input
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.prediction import predict
 from endoarss.settings import ModelSettings
@@ -24,7 +25,7 @@ CPU = torch.device("cpu")
 def test_a_last_image_joins_the_batch_before(count: int, sizes: list[int]) -> None:
     chosen = list(batches(count, 16, torch.Generator().manual_seed(0)))
     assert [len(part) for part in chosen] == sizes
-    assert sorted(np.concatenate(chosen)) == list(range(count))
+    assert sorted(torch.cat(chosen).tolist()) == list(range(count))
 
 
 def test_a_seed_decides_everything(make_settings: Callable[..., ModelSettings], data: LabelledImages) -> None:
@@ -95,3 +96,132 @@ def test_validation_keeps_the_best_epoch(make_settings: Callable[..., ModelSetti
     train(plain, data, settings, CPU)
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(value, states[3][name], rtol=0, atol=0)
+
+
+def test_the_validation_may_be_every_few_epochs(
+    make_settings: Callable[..., ModelSettings], data: LabelledImages
+) -> None:
+    settings = TrainingSettings(epochs=5, learning_rate=1e-3, batch_size=8, validate_every=2)
+    model = build_model(make_settings("resnet", "hps"))
+    history = train(model, data, settings, CPU, validate=lambda model: 0.5)
+    assert [row["epoch"] for row in history if "validation" in row] == [2, 4, 5]
+
+
+def test_the_history_says_what_happened(make_settings: Callable[..., ModelSettings], data: LabelledImages) -> None:
+    seen: list[dict[str, float]] = []
+    settings = TrainingSettings(4, 1e-3, 8, "moco", decay_every=2, decay_factor=0.5)
+    history = train(build_model(make_settings("dinov2", "tesla")), data, settings, CPU, observe=seen.append)
+    assert seen == history
+    assert [row["learning_rate"] for row in history] == [1e-3, 1e-3, 5e-4, 5e-4]
+    for row in history:
+        assert row["images_per_second"] > 0 and row["memory_mib"] > 50
+        assert row["gradient_norm_activity"] > 0 and row["gradient_norm_segmentation"] > 0
+        assert -1 <= row["cosine_activity_segmentation"] <= 1
+        assert row["weight_activity"] + row["weight_segmentation"] == pytest.approx(1)
+    single = train(build_model(make_settings("dinov2", "single_activity")), data, TrainingSettings(1, 1e-3), CPU)
+    assert "loss_activity" in single[0] and not any("cosine" in name or "norm" in name for name in single[0])
+
+
+@pytest.mark.parametrize("weighting", ["equal", "stch"])
+def test_cosines_are_measured_for_weightings_of_losses_too(
+    weighting: str, make_settings: Callable[..., ModelSettings], data: LabelledImages
+) -> None:
+    """In the first step of an epoch, and without a change of what is learnt."""
+    settings = TrainingSettings(3, 1e-3, 8, weighting, {"warmup_epochs": 0} if weighting == "stch" else {})
+    history = train(build_model(make_settings("endoarss", "tesla")), data, settings, CPU)
+    assert all(abs(row["cosine_activity_segmentation"]) <= 1 + 1e-6 for row in history)
+
+
+def test_memory_that_runs_out_is_explained(
+    make_settings: Callable[..., ModelSettings], data: LabelledImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build_model(make_settings("resnet", "hps"))
+
+    def burst(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.50 GiB. GPU 0 has ...")
+
+    monkeypatch.setattr(model, "forward", burst)
+    with pytest.raises(
+        TrainingError, match=r"toy: out of memory in epoch 1, step 1: 3.50 GiB more .* training.batch_size \(now 16\)"
+    ):
+        train(model, data, TrainingSettings(1, 1e-3), CPU, label="toy")
+
+
+def test_other_errors_are_not_taken_for_memory(
+    make_settings: Callable[..., ModelSettings], data: LabelledImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build_model(make_settings("resnet", "hps"))
+    monkeypatch.setattr(model, "forward", lambda *_: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="inconsistent tensor size"):
+        train(model, data, TrainingSettings(1, 1e-3), CPU)
+
+
+def test_images_in_memory_are_what_decoding_gives(data: LabelledImages) -> None:
+    batch = ImagesOnDevice(data, CPU).batch(torch.tensor([3, 0]))
+    torch.testing.assert_close(normalise(batch.images, "imagenet"), to_input(data.images[[3, 0]], CPU))
+    assert torch.equal(batch.masks, torch.from_numpy(data.masks[[3, 0]]).long())
+    assert batch.activities.tolist() == data.activities[[3, 0]].tolist()
+    plain = normalise(batch.images, "none")
+    assert plain.min() >= 0 and plain.max() <= 1
+
+
+def test_precision_is_of_the_model(make_settings: Callable[..., ModelSettings], data: LabelledImages) -> None:
+    """bf16 changes the outputs a little, their type not at all; parameters stay float32."""
+    model = build_model(make_settings("dinov2", "hps")).eval()
+    images = to_input(data.images[:2], CPU)
+    with torch.inference_mode():
+        full = model(images)
+        model.precision = "bf16"
+        half = model(images)
+    for task, logits in half.items():
+        assert logits.dtype == torch.float32 and not torch.equal(logits, full[task])
+        torch.testing.assert_close(logits, full[task], rtol=0.1, atol=0.1)
+    history = train(model, data, TrainingSettings(1, 1e-3, weighting="aligned_mtl", precision="bf16"), CPU)
+    assert np.isfinite(history[0]["loss_segmentation"])
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+def checkered(data: LabelledImages) -> Batch:
+    """Pictures that say where each pixel was, and masks that agree with them."""
+    masks = torch.from_numpy(data.masks[:6]).long()
+    return Batch((masks * 100.0).unsqueeze(1).repeat(1, 3, 1, 1), masks, None)
+
+
+def test_augmentation_is_off_unless_asked_for(data: LabelledImages) -> None:
+    batch = checkered(data)
+    assert augment(batch, AugmentationSettings(), torch.Generator()) is batch
+
+
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_flips_move_images_and_masks_together(axis: int, data: LabelledImages) -> None:
+    batch = checkered(data)
+    name = {-1: "flip_horizontal", -2: "flip_vertical"}[axis]
+    always = augment(batch, AugmentationSettings(**{name: 1.0}), torch.Generator().manual_seed(0))
+    assert torch.equal(always.images, batch.images.flip(axis)) and torch.equal(always.masks, batch.masks.flip(axis))
+    sometimes = augment(batch, AugmentationSettings(**{name: 0.5}), torch.Generator().manual_seed(0))
+    same = [torch.equal(a, b) for a, b in zip(sometimes.masks, batch.masks, strict=True)]
+    assert any(same) and not all(same)
+    assert torch.equal(sometimes.images[:, 0], sometimes.masks * 100.0)
+
+
+def test_rotation_and_scale_move_images_and_masks_together() -> None:
+    masks = torch.zeros(4, 56, 56, dtype=torch.int64)
+    masks[:, 10:30, 12:44] = 2
+    batch = Batch((masks * 100.0).unsqueeze(1).repeat(1, 3, 1, 1), masks, None)
+    settings = AugmentationSettings(rotation=30, scale=0.3, flip_horizontal=0.5)
+    moved = augment(batch, settings, torch.Generator().manual_seed(1))
+    assert set(moved.masks.unique().tolist()) == {0, 2} and not torch.equal(moved.masks, masks)
+    agree = ((moved.images[:, 0] > 100) == (moved.masks == 2)).float().mean()
+    assert agree > 0.99
+    # A flip drawn together with a rotation of nothing is the flip.
+    still = augment(batch, AugmentationSettings(flip_horizontal=1, rotation=1e-6), torch.Generator().manual_seed(1))
+    assert torch.equal(still.masks, masks.flip(-1))
+
+
+def test_colours_change_within_bounds(data: LabelledImages) -> None:
+    batch = checkered(data)
+    changed = augment(batch, AugmentationSettings(brightness=0.5, contrast=0.5), torch.Generator().manual_seed(1))
+    assert torch.equal(changed.masks, batch.masks) and not torch.equal(changed.images, batch.images)
+    assert changed.images.min() >= 0 and changed.images.max() <= 255
+    with pytest.raises(SettingsError, match="brightness 3"):
+        AugmentationSettings(brightness=3)

@@ -1,162 +1,200 @@
-"""Each weighting against its formula, computed apart."""
+"""Each weighting against golden vectors of a script of its own, and against another library."""
 
 from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from endoarss import list_weightings
 from endoarss.errors import SettingsError
 from endoarss.registry import WEIGHTINGS
 from endoarss.training import TrainingSettings, make_weighting
+from endoarss.weightings.aligned_mtl import alignment
+from endoarss.weightings.base import GradientWeighting, Weighting
 
+GOLDEN = Path(__file__).parent / "golden"
+KEPT = json.loads((GOLDEN / "weightings.json").read_text(encoding="utf-8"))
 TASKS = ("activity", "segmentation")
 
 
-class Toy(nn.Module):
-    """Two tasks over five shared values, each with two of its own; losses are quadratic, so gradients are known."""
+class Toy:
+    """The script's problem: quadratic losses over shared values, and values that each task owns."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.shared = nn.Parameter(torch.randn(5, dtype=torch.float64))
-        self.owned = nn.ParameterList([nn.Parameter(torch.randn(2, dtype=torch.float64)) for _ in TASKS])
-        self.targets = torch.randn(2, 5, dtype=torch.float64)
-        self.scales = torch.tensor([1.0, 30.0], dtype=torch.float64)
+    def __init__(self, tasks: int) -> None:
+        given = {
+            name: torch.tensor(values, dtype=torch.float64) for name, values in KEPT["problems"][str(tasks)].items()
+        }
+        self.a, self.b, self.c, self.d, self.v = (given[name] for name in ("A", "b", "c", "d", "v"))
+        self.theta, self.owned = given["theta"].clone(), given["u"].clone()
 
-    def losses(self) -> dict[str, Tensor]:
-        values = self.scales * ((self.shared - self.targets) ** 2).sum(dim=1)
-        return {task: values[i] + (self.owned[i] ** 2).sum() + 0.1 for i, task in enumerate(TASKS)}
+    def losses(self) -> Tensor:
+        residuals = self.a @ self.theta - self.b
+        squares = residuals.pow(2).sum(dim=1) + (self.owned - self.v).pow(2).sum(dim=1)
+        return self.c * squares / 2 + self.d
 
-    def shared_parameters(self) -> list[nn.Parameter]:
-        return [self.shared]
+    def step(self, weighting: Weighting) -> dict[str, Tensor]:
+        """What a weighting makes of the losses here: losses, direction, owned gradients, weights."""
+        self.theta.requires_grad_(), self.owned.requires_grad_()
+        losses = self.losses()
+        if isinstance(weighting, GradientWeighting):
+            rows = torch.stack([torch.autograd.grad(loss, self.theta, retain_graph=True)[0] for loss in losses])
+            (owned,) = torch.autograd.grad(losses.sum(), self.owned)
+            direction, weights = weighting.combine(rows, losses.detach())
+            scales = weighting.owned_scales(losses.detach())
+            owned = owned if scales is None else owned * scales.unsqueeze(1)
+        else:
+            loss, weights = weighting.combine(losses)
+            direction, owned = torch.autograd.grad(loss, [self.theta, self.owned])
+        self.theta, self.owned = self.theta.detach(), self.owned.detach()
+        return {"losses": losses.detach(), "direction": direction, "owned": owned, "weights": weights}
 
-    def task_parameters(self, task: str) -> list[nn.Parameter]:
-        return [self.owned[TASKS.index(task)]]
-
-    def numpy_losses_and_gradients(self) -> tuple[np.ndarray, np.ndarray]:
-        shared, targets, scales = self.shared.detach().numpy(), self.targets.numpy(), self.scales.numpy()
-        owned = np.array([(o.detach().numpy() ** 2).sum() for o in self.owned])
-        losses = scales * ((shared - targets) ** 2).sum(axis=1) + owned + 0.1
-        return losses, 2 * scales[:, None] * (shared - targets)
-
-    def descend(self) -> None:
-        with torch.no_grad():
-            for parameter in self.parameters():
-                parameter -= 0.003 * parameter.grad
-                parameter.grad = None
-
-
-def test_equal_is_the_gradient_of_the_sum() -> None:
-    toy = Toy()
-    weights = WEIGHTINGS.get("equal")(TASKS, 3).backward(toy.losses(), toy)
-    _, gradients = toy.numpy_losses_and_gradients()
-    np.testing.assert_allclose(toy.shared.grad, gradients.sum(axis=0))
-    assert weights == {"activity": 1.0, "segmentation": 1.0}
+    def descend(self, found: dict[str, Tensor], rate: float) -> None:
+        self.theta = self.theta - rate * found["direction"]
+        self.owned = self.owned - rate * found["owned"]
 
 
-def test_db_mtl_over_ten_steps() -> None:
-    """b_t <- g_t + beta / k^sigma (b_t - g_t); update sum_t max|b| / (|b_t| + 1e-8) b_t, in NumPy float64."""
-    toy, weighting = Toy(), WEIGHTINGS.get("db_mtl")(TASKS, 3, beta=0.9, beta_sigma=0.5)
-    buffer = np.zeros((2, 5))
-    for step in range(1, 11):
-        losses, gradients = toy.numpy_losses_and_gradients()
-        gradients = gradients / (losses + 1e-8)[:, None]
-        buffer = gradients + 0.9 / step**0.5 * (buffer - gradients)
-        norms = np.linalg.norm(buffer, axis=1)
-        expected = (norms.max() / (norms + 1e-8)) @ buffer
-        owned = [2 * o.detach().numpy() / loss for o, loss in zip(toy.owned, losses, strict=True)]
-        weighting.backward(toy.losses(), toy)
-        np.testing.assert_allclose(toy.shared.grad, expected, rtol=2e-5)  # the Gram step runs in float32
-        for parameter, gradient in zip(toy.owned, owned, strict=True):
-            np.testing.assert_allclose(parameter.grad, gradient, rtol=1e-6)
-        toy.descend()
+def _name(run: dict[str, Any]) -> str:
+    return f"{run['weighting']}-{run['tasks']}-{','.join(f'{k}={v}' for k, v in run['settings'].items())}"
 
 
-def test_db_mtl_gives_every_task_the_same_length() -> None:
-    toy, weighting = Toy(), WEIGHTINGS.get("db_mtl")(TASKS, 3, beta=0.0)
-    weights = weighting.backward(toy.losses(), toy)
-    losses, gradients = toy.numpy_losses_and_gradients()
-    lengths = [weights[t] * np.linalg.norm(g / loss) for t, g, loss in zip(TASKS, gradients, losses, strict=True)]
-    np.testing.assert_allclose(lengths[0], lengths[1], rtol=1e-5)
+@pytest.mark.parametrize("run", KEPT["runs"], ids=_name)
+def test_ten_steps_against_golden_vectors(run: dict[str, Any]) -> None:
+    tasks = [f"task {index}" for index in range(run["tasks"])]
+    weighting = WEIGHTINGS.get(run["weighting"])(tasks, run["epochs"], **run["settings"])
+    toy = Toy(run["tasks"])
+    assert len(run["steps"]) == 10
+    for number, expected in enumerate(run["steps"]):
+        if number % run["steps_per_epoch"] == 0:
+            weighting.start_epoch(number // run["steps_per_epoch"])
+        found = toy.step(weighting)
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name].numpy(), values, rtol=1e-6, atol=1e-9, err_msg=f"{name}, {number}")
+        toy.descend(found, run["learning_rate"])
 
 
-def test_stch_phases_and_formula_over_ten_steps() -> None:
-    mu, warmup = 0.7, 1
-    toy, weighting = Toy(), WEIGHTINGS.get("stch")(TASKS, 9, mu=mu, warmup_epochs=warmup)
-    recorded: list[np.ndarray] = []
-    for epoch in range(5):
-        weighting.start_epoch(epoch)
-        for _ in range(2):
-            losses, gradients = toy.numpy_losses_and_gradients()
-            if epoch <= warmup:
-                if epoch == warmup:
-                    recorded.append(losses)
-                weights = 1 / losses
-            else:
-                nadir = np.mean(recorded, axis=0)
-                scaled = np.exp((np.log(losses / nadir)) / mu)
-                weights = 2 * scaled / scaled.sum() / losses  # T mu d/dl log sum exp(log(l / nadir) / mu)
-            owned = [2 * w * o.detach().numpy() for w, o in zip(weights, toy.owned, strict=True)]
-            weighting.backward(toy.losses(), toy)
-            np.testing.assert_allclose(toy.shared.grad, weights @ gradients, rtol=1e-6)
-            for parameter, gradient in zip(toy.owned, owned, strict=True):
-                np.testing.assert_allclose(parameter.grad, gradient, rtol=1e-6)
-            toy.descend()
+def test_every_weighting_has_golden_vectors() -> None:
+    assert {run["weighting"] for run in KEPT["runs"]} == set(list_weightings())
+
+
+def test_the_kept_vectors_are_what_the_script_gives() -> None:
+    spec = importlib.util.spec_from_file_location("make_weightings", GOLDEN / "make_weightings.py")
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+
+    def compare(one: Any, other: Any) -> None:
+        if isinstance(one, dict):
+            assert one.keys() == other.keys()
+            for key in one:
+                compare(one[key], other[key])
+        elif isinstance(one, list) and one and isinstance(one[0], dict):
+            for a, b in zip(one, other, strict=True):
+                compare(a, b)
+        elif isinstance(one, str):
+            assert one == other
+        else:
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+    compare(script.make(), KEPT)
+
+
+def test_alignment_of_parallel_gradients() -> None:
+    """Rank 1 of 2: the component that is there keeps its length, none is made of rounding."""
+    given = KEPT["aligned_rank_one"]
+    gradients = torch.tensor(given["G"], dtype=torch.float32)
+    direction, weights = WEIGHTINGS.get("aligned_mtl")(TASKS, 3).combine(gradients, torch.ones(2))
+    np.testing.assert_allclose(weights.numpy(), given["alpha"], rtol=1e-5)
+    np.testing.assert_allclose(direction.numpy(), given["direction"], rtol=1e-5)
+
+
+def test_alignment_without_any_gradient() -> None:
+    assert torch.equal(alignment(torch.zeros(2, 2)), torch.zeros(2))
+    assert alignment(torch.full((2, 2), float("nan"))).isnan().all()
+
+
+@pytest.mark.parametrize("tasks", [2, 3])
+def test_aligned_mtl_against_torchjd(tasks: int) -> None:
+    """Its preference vector is of ones: the default is 1 / T."""
+    from torchjd.aggregation import AlignedMTL
+
+    torch.manual_seed(tasks)
+    gradients = torch.randn(tasks, 20, dtype=torch.float64) * torch.tensor([1.0, 30.0, 0.2]).double()[:tasks, None]
+    found, _ = WEIGHTINGS.get("aligned_mtl")([f"{t}" for t in range(tasks)], 3).combine(gradients, torch.ones(tasks))
+    peer = AlignedMTL(pref_vector=torch.ones(tasks, dtype=torch.float64))(gradients)
+    torch.testing.assert_close(found, peer, rtol=1e-9, atol=1e-9)
 
 
 def test_stch_against_torchjd() -> None:
-    """torchjd's STCH scalarisation with weights of one, on log(l / nadir), times T: values agree up to a constant."""
+    """torchjd's STCH scalarisation with weights of one, on log(l / nadir), times T."""
     from torchjd.scalarization import STCH
 
-    toy, weighting = Toy(), WEIGHTINGS.get("stch")(TASKS, 9, mu=1.0, warmup_epochs=0)
+    toy, weighting = Toy(2), WEIGHTINGS.get("stch")(TASKS, 9, mu=1.0, warmup_epochs=0)
     weighting.start_epoch(0)
-    weighting.backward(toy.losses(), toy)
-    nadir = torch.tensor(toy.numpy_losses_and_gradients()[0]).float()  # recorded in float32
-    toy.descend()
+    nadir = toy.losses()
+    toy.descend(toy.step(weighting), 0.01)
     weighting.start_epoch(1)
-    weighting.backward(toy.losses(), toy)
-    found = toy.shared.grad.clone()
-    values = torch.stack(list(toy.losses().values()))
-    peer = len(TASKS) * STCH(mu=1.0, weights=torch.ones(2, dtype=torch.float64))((values / nadir).log())
-    (expected,) = torch.autograd.grad(peer, [toy.shared])
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
+    found = toy.step(weighting)["direction"]
+    theta = toy.theta.clone().requires_grad_()
+    toy.theta = theta
+    peer = len(TASKS) * STCH(mu=1.0, weights=torch.ones(2, dtype=torch.float64))((toy.losses() / nadir).log())
+    (expected,) = torch.autograd.grad(peer, [theta])
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_db_mtl_gives_every_task_the_same_length() -> None:
+    gradients, losses = torch.randn(2, 9) * torch.tensor([[1.0], [40.0]]), torch.tensor([0.3, 7.0])
+    _, weights = WEIGHTINGS.get("db_mtl")(TASKS, 3, beta=0.0).combine(gradients, losses)
+    lengths = weights * (gradients / losses.unsqueeze(1)).norm(dim=1)
+    torch.testing.assert_close(lengths[0], lengths[1])
+
+
+def test_moco_turns_away_from_the_longer_gradient() -> None:
+    """Lambda moves towards the shortest vector of the hull: weight leaves a task whose tracked gradient is long."""
+    weighting = WEIGHTINGS.get("moco")(TASKS, 3)
+    for _ in range(20):
+        _, weights = weighting.combine(torch.eye(2), torch.tensor([1.0, 3.0]))
+    assert weights[0] > weights[1] and float(weights.sum()) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("name", list_weightings())
 def test_task_order_does_not_matter(name: str) -> None:
-    gradients = []
-    for tasks in (TASKS, TASKS[::-1]):
-        toy = Toy()
-        weighting = WEIGHTINGS.get(name)(tasks, 9)
+    def direction(order: list[int]) -> Tensor:
+        toy, weighting = Toy(2), WEIGHTINGS.get(name)([TASKS[i] for i in order], 9)
+        toy.a, toy.b, toy.c, toy.d, toy.v, toy.owned = (
+            values[order] for values in (toy.a, toy.b, toy.c, toy.d, toy.v, toy.owned)
+        )
         weighting.start_epoch(0)
-        weighting.backward(toy.losses(), toy)
-        gradients.append(toy.shared.grad.clone())
-    torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-8)
+        return toy.step(weighting)["direction"]
+
+    torch.testing.assert_close(direction([0, 1]), direction([1, 0]), rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", list_weightings())
 def test_state_goes_on_where_it_stopped(name: str) -> None:
-    def steps(weighting: object, toy: Toy, epochs: range) -> None:
+    def steps(weighting: Weighting, toy: Toy, epochs: range) -> None:
         for epoch in epochs:
             weighting.start_epoch(epoch)
-            weighting.backward(toy.losses(), toy)
-            toy.descend()
+            toy.descend(toy.step(weighting), 0.002)
 
-    one, through = WEIGHTINGS.get(name)(TASKS, 9), Toy()
+    one, through = WEIGHTINGS.get(name)(TASKS, 9), Toy(2)
     steps(one, through, range(8))
-    first, halted = WEIGHTINGS.get(name)(TASKS, 9), Toy()
+    first, halted = WEIGHTINGS.get(name)(TASKS, 9), Toy(2)
     steps(first, halted, range(5))
     second = WEIGHTINGS.get(name)(TASKS, 9)
     second.load_state_dict(first.state_dict())
     steps(second, halted, range(5, 8))
-    assert torch.equal(through.shared, halted.shared)
+    assert torch.equal(through.theta, halted.theta)
 
 
 def test_bad_settings_are_named() -> None:
-    def make(weighting: str, epochs: int = 9, **given: object) -> object:
+    def make(weighting: str, epochs: int = 9, **given: object) -> Weighting:
         return make_weighting(TrainingSettings(epochs, 1e-3, 16, weighting, given), TASKS)
 
     with pytest.raises(SettingsError, match="5 epochs with warmup_epochs 4; expected more than 5"):
@@ -165,7 +203,13 @@ def test_bad_settings_are_named() -> None:
         make("stch", mu=0)
     with pytest.raises(SettingsError, match="beta 1"):
         make("db_mtl", beta=1)
+    with pytest.raises(SettingsError, match="gamma 0"):
+        make("moco", gamma=0)
+    with pytest.raises(SettingsError, match="rho -1"):
+        make("moco", rho=-1)
     with pytest.raises(SettingsError, match="unexpected keyword argument 'speed'"):
         make("db_mtl", speed=1)
-    with pytest.raises(SettingsError, match="unknown weighting 'pcgrad'; known: db_mtl, equal, stch"):
+    with pytest.raises(
+        SettingsError, match="unknown weighting 'pcgrad'; known: aligned_mtl, db_mtl, equal, moco, stch"
+    ):
         make("pcgrad")

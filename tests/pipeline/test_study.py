@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from endoarss import list_weightings
 from pipeline.errors import InputError
 from pipeline.study import load_study, make_study
 
@@ -45,8 +46,45 @@ def test_the_demo_is_what_it_promises() -> None:
     cells = [cell for cell in study.cells() if not cell.architecture.startswith("single")]
     pairs = {(cell.backbone, cell.architecture) for cell in cells}
     assert len(pairs) == 9 and len(study.cells()) <= 20
-    assert {cell.weighting for cell in cells} == {"equal", "stch", "db_mtl"}
+    assert {cell.weighting for cell in study.cells()} == set(list_weightings())
+    table6 = [
+        cell.rank
+        for cell in cells
+        if cell.model[:3] == ("endoarss", "tesla", "db_mtl") and cell.dataset == "mtlendovis"
+    ]
+    assert sorted(table6) == [1, 4, 8, 16]
+    assert len(study.robustness_cells()) == 3
     assert study.synthetic and str(study.dataset_folder("mtlesd")) == "data/datasets/mtlesd-synthetic"
+
+
+@pytest.mark.parametrize("name", ["paper", "demo_full"])
+def test_the_papers_82_trainings_are_there(name: str) -> None:
+    """36 combinations, two single tasks and three more ranks, on two datasets."""
+    study = load_study(ROOT / f"studies/{name}.yaml")
+    cells = [
+        c for c in study.cells() if c.seed == 0 and c.dataset in ("mtlesd", "mtlendovis") and c.architecture != "hps"
+    ]
+    assert len(cells) == 82
+    grid = {c.model[:3] for c in cells if c.rank == 4 and not c.architecture.startswith("single")}
+    assert len(grid) == 36 and sum(c.rank != 4 for c in cells) == 6
+    assert study.ablation_cells("mtlendovis") and len(study.cells_by_rank("mtlesd")) == 4
+    assert name == "paper" or len(study.cells()) == 82
+
+
+def test_the_released_study_sets_every_switch() -> None:
+    """Every default that spec'd differences of the released code touch is another one there."""
+    released, default = load_study(ROOT / "studies/released.yaml"), load_study(ROOT / "studies/paper.yaml")
+    settings, paper = released.settings, default.settings
+    for key in ("input_size", "network_size", "normalisation", "lora", "heads"):
+        assert settings.get(key) != paper.get(key), key
+    for key in ("weights", "token_map", "sma_width", "sma_trained", "sma_residual"):
+        assert settings["backbones"]["endoarss"][key] != paper["backbones"]["endoarss"][key], key
+    for key in ("batch_size", "select_on", "schedules"):
+        assert settings["training"][key] != paper["training"][key], key
+    for key in ("mmoe", "dselect_k"):
+        assert settings["architectures"][key] != paper["architectures"][key], key
+    assert {cell.architecture for cell in released.cells()} == {"hps", "mmoe", "dselect_k"}
+    assert all(cell.variant == "r4-s0-test" for cell in released.cells())
 
 
 def test_real_and_generated_data_have_folders_of_their_own() -> None:
@@ -56,7 +94,7 @@ def test_real_and_generated_data_have_folders_of_their_own() -> None:
 
 def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
     settings = make_study(minimal()).settings
-    assert settings["lora"] == {"rank": 4, "alpha": 0} and settings["seeds"] == [0]
+    assert settings["lora"] == {"rank": 4, "alpha": 0, "targets": ["q", "v"]} and settings["seeds"] == [0]
     assert settings["heads"]["segmentation_channels"] == 256
     assert make_study(json.loads(json.dumps(settings))).settings == settings
 
@@ -73,8 +111,8 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
             {"datasets": {"mtlesd": {"split": "published"}}},
             "datasets.mtlesd.split: unknown name 'published'; known: released",
         ),
-        ({"weightings": {"pcgrad": {}}}, "unknown weighting 'pcgrad'; known: db_mtl, equal, stch"),
-        ({"architectures": {"mtan": {}}}, "unknown architecture 'mtan'; known: hps"),
+        ({"weightings": {"pcgrad": {}}}, "unknown weighting 'pcgrad'; known: aligned_mtl, db_mtl, equal, moco, stch"),
+        ({"architectures": {"mtan": {}}}, "unknown architecture 'mtan'; known: dselect_k, hps"),
         (
             {"backbones": {"vgg": {"label": "V", "model": "vgg", "weights": "none"}}},
             "unknown backbone 'vgg'; known: dinov2",

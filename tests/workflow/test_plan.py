@@ -26,7 +26,7 @@ def test_the_default_study_is_planned_from_nothing(checkout: Path, snakemake: Ru
     plan = snakemake(checkout, "-n")
     assert plan.returncode == 0, plan.stderr
     planned = jobs(plan)
-    assert planned["train"] == 17 and planned["generate_raw"] == 3 and planned["pretrain_backbone"] == 1
+    assert planned["train"] == 20 and planned["generate_raw"] == 3 and planned["pretrain_backbone"] == 1
 
 
 def test_a_given_study_is_never_merged_with_the_default(checkout: Path, snakemake: Run) -> None:
@@ -34,14 +34,18 @@ def test_a_given_study_is_never_merged_with_the_default(checkout: Path, snakemak
     assert plan.returncode == 0, plan.stderr
     planned = jobs(plan)
     assert "generate_raw" not in planned and "pretrain_backbone" not in planned
-    assert planned["train"] == 3 * (2 * 3 * 3 * 3 + 2 * 2 + 3)
+    assert planned["train"] == 3 * (82 + 6 + 3)
     assert "results/demo" not in plan.stdout and "synthetic" not in plan.stdout
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("weightings: [stch]", "weightings: [stsh]", "unknown weighting 'stsh'; known: db_mtl, equal, stch"),
+        (
+            "weightings: [stch]",
+            "weightings: [stsh]",
+            "unknown weighting 'stsh'; known: aligned_mtl, db_mtl, equal, moco, stch",
+        ),
         (
             "severities: [1, 2, 3, 4, 5]",
             "severities: [6]",

@@ -1,0 +1,344 @@
+"""A training step beside plain ways to write it: same model, same batch, one process; ratios.
+
+    python -m benchmarks.train_step                     small models on a CPU: every architecture x weighting
+    python -m benchmarks.train_step --device cuda       the paper's models at batch 16: float32, bf16, compiled; memory, inference
+
+The peers compute the same update:
+    flattening      a backward pass a task, then vectors over all parameters of the backbone, frozen ones too (as LibMTL does)
+    lean            a backward pass a task, vectors over trained parameters alone
+    two passes      (TESLA) each task's stream by itself: two forward and two backward passes
+Weights and pictures are random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from endoarss.architectures.hps import HardParameterSharing
+from endoarss.devices import peak_memory_mib, reset_peak_memory
+from endoarss.gradients import Trained, a_pass_a_task, backward
+from endoarss.lora import Streams
+from endoarss.models import MultiTaskModel, build_model
+from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS
+from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, WeightsSettings
+from endoarss.training import seed_everything, task_losses
+from endoarss.weightings.base import GradientWeighting, Weighting
+from pipeline.files import write_json
+
+CLASSES, ACTIVITIES = tuple(f"class {i}" for i in range(10)), tuple(f"activity {i}" for i in range(12))
+ARCHITECTURE_NAMES = ("hps", "mmoe", "dselect_k", "tesla")
+Step = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A model with a batch of random pictures and labels."""
+
+    model: MultiTaskModel
+    trained: Trained
+    images: Tensor
+    masks: Tensor
+    activities: Tensor
+
+    def losses_of(self, outputs: dict[str, Tensor]) -> Tensor:
+        losses = task_losses(outputs, self.masks, self.activities)
+        return torch.stack([losses[task] for task in self.model.tasks])
+
+    def one_loss(self, index: int, logits: Tensor) -> Tensor:
+        task = self.model.tasks[index]
+        return task_losses({task: logits}, self.masks, self.activities)[task]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables, and keep them as results/benchmarks/train_step_<device>.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--steps", type=int, default=5, help="timed steps of each kind")
+    given = parser.parse_args(arguments)
+    if given.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("benchmarks.train_step --device cuda: torch finds no GPU here.")
+    torch.set_num_threads(1)
+    device = torch.device(given.device)
+    about = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if given.device == "cuda" else f"CPU ({platform.machine()}), 1 thread",
+    }
+    print(
+        f"\nOne training step, random weights and pictures; {about['device']}, torch {about['torch']}, {about['date']}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        rows = (on_cpu if given.device == "cpu" else on_gpu)(device, given.steps, Path(folder))
+    write_json(Path(f"results/benchmarks/train_step_{given.device}.json"), {**about, "rows": rows})
+
+
+def on_cpu(device: torch.device, steps: int, folder: Path) -> list[dict[str, Any]]:
+    """Every architecture x weighting on a ViT-S/14 of four blocks and a narrow ResNet-26, beside the peers."""
+    vit = BackboneSettings("vit_small_patch14_dinov2", {"depth": 4, "init_values": None})
+    backbones = {
+        "dinov2": with_random_weights(vit, 112, folder),
+        "resnet": BackboneSettings("resnet26", {"channels": (32, 64, 128, 256)}),
+    }
+    print(
+        f"{'ms a step, batch 4, 112 pixels':38}{'ours':>8}{'flattening':>12}{'lean':>8}{'two passes':>12}   peer / ours"
+    )
+    rows = []
+    for backbone, architecture in itertools.product(backbones, ARCHITECTURE_NAMES):
+        problem = make_problem(backbone, architecture, backbones[backbone], 112, 4, device)
+        for name in WEIGHTINGS.names():
+            kinds: dict[str, Step] = {"ours": ours(problem, weighting(problem, name))}
+            kinds["flattening"] = flattening(problem, weighting(problem, name))
+            kinds["lean"] = lean(problem, weighting(problem, name))
+            if architecture == "tesla":
+                kinds["two passes"] = two_passes(problem, weighting(problem, name), backbones[backbone], 112)
+            times = side_by_side(kinds, steps, device)
+            ratios = {kind: value / times["ours"] for kind, value in times.items() if kind != "ours"}
+            shown = "".join(
+                f"{1000 * times[kind]:{width}.0f}" if kind in times else " " * width
+                for kind, width in (("ours", 8), ("flattening", 12), ("lean", 8), ("two passes", 12))
+            )
+            print(
+                f"{backbone:8}{architecture:12}{name:18}{shown}   {' '.join(f'{r:.2f}' for r in ratios.values())}",
+                flush=True,
+            )
+            about = {"backbone": backbone, "architecture": architecture, "weighting": name}
+            rows.append({**about, "seconds": times, "ratios": ratios})
+    return rows
+
+
+def on_gpu(device: torch.device, steps: int, folder: Path) -> list[dict[str, Any]]:
+    """The paper's backbones with every architecture under DB-MTL: training and inference, in three ways to compute."""
+    vit = with_random_weights(BackboneSettings("vit_base_patch14_dinov2"), 224, folder)
+    backbones = {"resnet": BackboneSettings("resnet101"), "dinov2": vit, "endoarss": vit}
+    print(
+        f"{'batch 16, 224 pixels, DB-MTL':46}{'ms':>8}{'images/s':>10}{'MiB':>9}{'infers/s':>10}{'MiB':>8}{'flattening ms':>15}"
+    )
+    rows = []
+    for backbone, architecture in itertools.product(backbones, ARCHITECTURE_NAMES):
+        for precision, compiled in (("float32", False), ("bf16", False), ("bf16", True)):
+            problem = make_problem(backbone, architecture, backbones[backbone], 224, 16, device)
+            problem.model.precision = precision
+            plain = 0.0
+            if not compiled:
+                plain = timed(flattening(problem, weighting(problem, "db_mtl")), steps, device)
+            else:
+                problem.model.compile()
+            reset_peak_memory(device)
+            seconds = timed(ours(problem, weighting(problem, "db_mtl")), steps, device)
+            memory = peak_memory_mib(device)
+            inferred, inference_memory = inference(problem, device)
+            how = f"{precision}{', compiled' if compiled else ''}"
+            print(
+                f"{backbone:9}{architecture:11}{how:26}{1000 * seconds:8.1f}{16 / seconds:10.0f}{memory:9,.0f}{inferred:10.0f}"
+                f"{inference_memory:8,.0f}{1000 * plain:15.1f}",
+                flush=True,
+            )
+            about = {"backbone": backbone, "architecture": architecture, "precision": precision, "compiled": compiled}
+            figures = {"seconds": seconds, "memory_mib": memory, "flattening_seconds": plain}
+            rows.append(
+                {**about, **figures, "inference": {"images_a_second": inferred, "memory_mib": inference_memory}}
+            )
+            del problem
+            torch.cuda.empty_cache()
+            torch.compiler.reset()
+    return rows
+
+
+def with_random_weights(settings: BackboneSettings, size: int, folder: Path) -> BackboneSettings:
+    """The same with random weights from a file, so that the ViT is frozen and adapters train."""
+    model = timm.create_model(settings.model, img_size=size, num_classes=0, **settings.arguments)
+    path = folder / f"{settings.model}.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path)
+    return replace(settings, weights=WeightsSettings("file", str(path)))
+
+
+def make_problem(
+    backbone: str, architecture: str, given: BackboneSettings, size: int, batch: int, device: torch.device
+) -> Problem:
+    """A model and a batch for it; its adapters are drawn, not zero, so that all of it works."""
+    seed_everything(0)
+    settings = ModelSettings(backbone, architecture, CLASSES, ACTIVITIES, size, given, heads=HeadSettings())
+    model = build_model(settings).to(device).train()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "_b" in name and parameter.requires_grad:
+                parameter.normal_(std=0.01)
+    return Problem(
+        model,
+        Trained(model),
+        torch.randn(batch, 3, size, size, device=device),
+        torch.randint(len(CLASSES), (batch, size, size), device=device),
+        torch.randint(len(ACTIVITIES), (batch,), device=device),
+    )
+
+
+def weighting(problem: Problem, name: str) -> Weighting:
+    """A weighting in its main phase."""
+    settings = {"warmup_epochs": 0} if name == "stch" else {}
+    made: Weighting = WEIGHTINGS.get(name)(problem.model.tasks, 9, **settings)
+    made.start_epoch(0)
+    if name == "stch":
+        made.combine(torch.ones(2, device=problem.images.device))  # type: ignore[attr-defined]
+        made.start_epoch(1)
+    return made
+
+
+def with_optimizer(problem: Problem, gradients: Step) -> Step:
+    """A step that ends with Adam's."""
+    optimizer = torch.optim.Adam([p for p in problem.model.parameters() if p.requires_grad], lr=1e-9, fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        gradients()
+        optimizer.step()
+
+    return step
+
+
+def ours(problem: Problem, rule: Weighting) -> Step:
+    """The step of `endoarss.training`."""
+    return with_optimizer(
+        problem, lambda: void(backward(problem.model, problem.trained, rule, problem.images, problem.losses_of))
+    )
+
+
+def lean(problem: Problem, rule: Weighting) -> Step:
+    """A backward pass a task over trained parameters alone, whatever the weighting and architecture."""
+
+    def gradients() -> None:
+        found = a_pass_a_task(problem.model, problem.trained, problem.images, problem.losses_of)
+        problem.trained.set_shared(combined(rule, found.shared, found.losses))
+
+    return with_optimizer(problem, gradients)
+
+
+def flattening(problem: Problem, rule: Weighting) -> Step:
+    """A backward pass a task into `.grad`, copied to vectors over all parameters of the backbone, and back."""
+    everything = list(problem.model.backbone.parameters())
+    sizes = [p.numel() for p in everything]
+
+    def gradients() -> None:
+        losses = problem.losses_of(problem.model(problem.images))
+        vectors = torch.zeros(len(losses), sum(sizes), device=losses.device)
+        for index, loss in enumerate(losses):
+            for parameter in everything:
+                parameter.grad = None
+            loss.backward(retain_graph=index < len(losses) - 1)
+            for part, parameter in zip(vectors[index].split(sizes), everything, strict=True):
+                if parameter.grad is not None:
+                    part.copy_(parameter.grad.flatten())
+        update = combined(rule, vectors, losses.detach())
+        for part, parameter in zip(update.split(sizes), everything, strict=True):
+            if parameter.grad is not None:
+                parameter.grad = part.view_as(parameter)
+
+    return with_optimizer(problem, gradients)
+
+
+class OneStream(HardParameterSharing):
+    """The backbone as one task's stream sees it: the shared adapter and one of its own."""
+
+    @staticmethod
+    def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
+        """Both tasks, one stream with both adapters."""
+        return settings.available_tasks, Streams(1, shared=True, owned=True)
+
+
+def two_passes(problem: Problem, rule: Weighting, given: BackboneSettings, size: int) -> Step:
+    """TESLA as two models that share weights: one stream forward and backward, then the other."""
+    settings, make = problem.model.settings, BACKBONES.get(problem.model.settings.backbone)
+    assert ARCHITECTURES.get(settings.architecture)
+    alone = OneStream(settings, lambda streams: make(given, size, streams)).to(problem.images.device).train()
+    peer = replace(problem, model=alone)
+    shared = alone.shared_parameters()
+
+    def gradients() -> None:
+        rows, losses = [], []
+        for index, task in enumerate(alone.tasks):
+            logits = alone.heads[task](alone.backbone(peer.images)[0])
+            if logits.ndim == 4:
+                logits = torch.nn.functional.interpolate(logits, size=(size, size), mode="bilinear")
+            loss = peer.one_loss(index, logits)
+            owned = alone.task_parameters(task)
+            found = torch.autograd.grad(loss, [*shared, *owned])
+            for parameter, gradient in zip(owned, found[len(shared) :], strict=True):
+                parameter.grad = gradient
+            rows.append(torch.cat([gradient.flatten() for gradient in found[: len(shared)]]))
+            losses.append(loss.detach())
+        update = combined(rule, torch.stack(rows), torch.stack(losses))
+        for part, parameter in zip(update.split([p.numel() for p in shared]), shared, strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    return with_optimizer(peer, gradients)
+
+
+def combined(rule: Weighting, rows: Tensor, losses: Tensor) -> Tensor:
+    """One update of the tasks' gradients; a weighting of losses gives the factors of theirs."""
+    if isinstance(rule, GradientWeighting):
+        return rule.combine(rows, losses)[0]
+    leaves = losses.clone().requires_grad_()
+    rule.combine(leaves)[0].backward()  # type: ignore[attr-defined]
+    assert leaves.grad is not None
+    return leaves.grad @ rows
+
+
+def void(result: object) -> None:
+    """Forget a result."""
+
+
+def side_by_side(kinds: dict[str, Step], steps: int, device: torch.device) -> dict[str, float]:
+    """Median seconds of each kind, the kinds taking turns, so that what else the machine does meets all of them."""
+    for step in kinds.values():
+        step()
+    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for _ in range(steps):
+        for kind, step in kinds.items():
+            times[kind].append(once(step, device))
+    return {kind: statistics.median(values) for kind, values in times.items()}
+
+
+def timed(step: Step, steps: int, device: torch.device) -> float:
+    """Median seconds of a step after three that are not timed."""
+    for _ in range(3):
+        step()
+    return statistics.median(once(step, device) for _ in range(max(steps, 20)))
+
+
+def once(step: Step, device: torch.device) -> float:
+    """Seconds of one step, the device's work included."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    step()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+@torch.inference_mode()
+def inference(problem: Problem, device: torch.device) -> tuple[float, float]:
+    """Images a second and peak MiB in evaluation mode."""
+    problem.model.eval()
+    problem.model.zero_grad(set_to_none=True)
+    reset_peak_memory(device)
+    seconds = timed(lambda: void(problem.model(problem.images)), 20, device)
+    return len(problem.images) / seconds, peak_memory_mib(device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Histories as TensorBoard events, where TensorBoard is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from endoarss.errors import SettingsError
+
+
+def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:
+    """A function that writes a row of a history, one scalar a column.
+
+    Raises:
+        SettingsError: if TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise SettingsError(
+            "training.tensorboard: TensorBoard is not installed. Install it (pip install tensorboard), or set it to false; "
+            "history.csv holds the same numbers."
+        ) from None
+    writer = SummaryWriter(str(folder))
+
+    def observe(row: dict[str, float]) -> None:
+        for name, value in row.items():
+            if name != "epoch":
+                writer.add_scalar(name, value, int(row["epoch"]))
+        writer.flush()
+
+    return observe

@@ -1,0 +1,73 @@
+"""MoCo: multi-objective gradient correction (Fernando et al., ICLR 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from endoarss.errors import SettingsError
+from endoarss.registry import register_weighting
+from endoarss.weightings.base import GradientWeighting
+
+_EPSILON = 1e-8
+
+
+@register_weighting("moco")
+class GradientCorrection(GradientWeighting):
+    """Track each task's gradient, and weigh the tracked ones towards the shortest vector of their hull.
+
+    In step k: y_t <- y_t - beta / k^beta_sigma (y_t - l_t g_t / (|g_t| + 1e-8)), from y = 0; lambda <- softmax(lambda - gamma /
+    k^gamma_sigma (Y Y^T + rho I) lambda), from 1 / T; the shared update is Y^T lambda.
+
+    Args:
+        beta, beta_sigma: step size of the tracking and how fast it decays. gamma, gamma_sigma: the same of lambda.
+        rho: regularisation of lambda.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        epochs: int,
+        beta: float = 0.5,
+        beta_sigma: float = 0.5,
+        gamma: float = 0.1,
+        gamma_sigma: float = 0.5,
+        rho: float = 0.0,
+    ) -> None:
+        super().__init__(tasks, epochs)
+        for name, value in (("beta", beta), ("gamma", gamma)):
+            if value <= 0:
+                raise SettingsError(f"moco: {name} {value}; expected a number above 0.")
+        if rho < 0:
+            raise SettingsError(f"moco: rho {rho}; expected a number of at least 0.")
+        self.beta, self.beta_sigma = beta, beta_sigma
+        self.gamma, self.gamma_sigma = gamma, gamma_sigma
+        self.rho = rho
+        self.step = 0
+        self.tracked: Tensor | None = None
+        self.weights = torch.full((len(self.tasks),), 1 / len(self.tasks))
+
+    def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
+        """The tracked gradients, weighted."""
+        self.step += 1
+        scales = losses.to(gradients) / (gradients.norm(dim=1) + _EPSILON)
+        if self.tracked is None:
+            self.tracked = torch.zeros_like(gradients)
+        self.tracked = self.tracked.lerp(scales.unsqueeze(1) * gradients, self.beta / self.step**self.beta_sigma)
+        weights = self.weights.to(gradients)
+        gram = self.tracked @ self.tracked.T
+        slope = gram @ weights + self.rho * weights
+        self.weights = (weights - self.gamma / self.step**self.gamma_sigma * slope).softmax(dim=0)
+        return self.weights @ self.tracked, self.weights
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Step count, tracked gradients and lambda."""
+        state = {"step": torch.tensor(self.step), "weights": self.weights}
+        return state if self.tracked is None else {**state, "tracked": self.tracked}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on with the same tracked gradients and lambda."""
+        self.step, self.weights = int(state["step"]), state["weights"].clone()
+        self.tracked = state["tracked"].clone() if "tracked" in state else None

@@ -1,0 +1,256 @@
+"""What a trained model says of somebody's pictures and videos: masks, painted frames, and one row a frame."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from endoarss.checkpoints import load_checkpoint, read_header
+from endoarss.models import MultiTaskModel
+from endoarss.prediction import Predictions, predict
+from endoarss.settings import ACTIVITY, SEGMENTATION
+from pipeline.datasets.kinds import KINDS
+from pipeline.datasets.labels import Rgb
+from pipeline.errors import InputError
+from pipeline.files import sha256_of, whole_file, write_json, write_text
+from pipeline.images import Pixels, resize_image
+from pipeline.media import Painter, Source, count_frames, distinct_palette, find_sources, read_frames
+from pipeline.provenance import choose_device, software
+
+# What the step writes below its folder. The first comes first and tells whose the others are; the table comes last.
+_ABOUT, _LEGEND, _TABLE = "predictions.json", "legend.csv", "predictions.csv"
+_MASKS, _OVERLAYS = "masks", "overlays"
+_JPEG_SIDE = 65_500  # a JPEG cannot be longer
+_WRITERS = 8  # threads at most: to paint and pack a frame of 1280x1024 keeps one busy for 30 ms
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A frame as the model takes it (S, S, 3), and what its results need: `pixels` is None if nothing is painted."""
+
+    source: Source
+    index: int | None
+    name: str
+    width: int
+    height: int
+    small: Pixels
+    pixels: Pixels | None
+
+
+def predict_files(
+    checkpoint: Path,
+    inputs: Sequence[Path],
+    out: Path,
+    batch_size: int = 16,
+    every: int = 1,
+    overlays: bool = True,
+    overwrite: bool = False,
+) -> None:
+    """Write masks/<name>.png, overlays/<name>.jpg, legend.csv, predictions.csv, and what they came from as predictions.json.
+
+    Frames stream: two batches are in memory, one that is predicted and written and one that is read meanwhile.
+
+    Args:
+        checkpoint: of `train`. inputs: pictures, videos, and folders that are searched. out: a new folder, or one without results.
+        batch_size: frames that go through the model at once. every: N takes each Nth frame of a video.
+        overlays: whether frames are painted. overwrite: replace what an earlier run wrote to `out`.
+
+    Raises:
+        InputError: if inputs or `out` are not usable; and at the end, by name, if some input could not be read whole.
+        SettingsError: if the checkpoint is not usable.
+    """
+    for option, value in (("--batch-size", batch_size), ("--every", every)):
+        if value < 1:
+            raise InputError(f"{option} {value}; expected 1 or more.")
+    if checkpoint.is_dir():
+        raise InputError(f"{checkpoint}: a folder; expected a checkpoint, such as {checkpoint / 'model.safetensors'}.")
+    sources = find_sources(inputs)
+    _check_output(out, inputs, overwrite)
+    header, model, device = read_header(checkpoint), load_checkpoint(checkpoint), choose_device()
+    trained = header.get("provenance", {})
+    _clear(out)
+    write_json(
+        out / _ABOUT,
+        {
+            "checkpoint": str(checkpoint),
+            "checkpoint_sha256": sha256_of(checkpoint),
+            "trained": trained,
+            "tasks": list(model.tasks),
+            "every": every,
+            **software(),
+        },
+    )
+    writer = _Writer(model, out, overlays)
+    failures: list[str] = []
+    count, in_model = 0, 0.0
+    started = time.perf_counter()
+    with (
+        whole_file(out / _TABLE) as unfinished,
+        unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+        ThreadPoolExecutor(1) as reader,
+        ThreadPoolExecutor(min(_WRITERS, os.cpu_count() or 1)) as writers,
+        tqdm(total=count_frames(sources, every), desc="predict", unit=" images", mininterval=0.5) as progress,
+    ):
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(writer.columns)
+        frames = _read(sources, every, model.settings.input_size, overlays, failures)
+        waiting = reader.submit(_take, frames, batch_size)
+        while batch := waiting.result():
+            waiting = reader.submit(_take, frames, batch_size)
+            before = time.perf_counter()
+            predictions = _predict(model, batch, device)
+            in_model += time.perf_counter() - before
+            for row in writers.map(partial(writer.write, predictions), range(len(batch)), batch):
+                table.writerow(row)
+                progress.update()
+            count += len(batch)
+        overall = time.perf_counter() - started
+        if not count:
+            raise InputError("\n  ".join(("nothing could be read:", *failures)))
+    synthetic = " The model was trained on synthetic data." if trained.get("synthetic") else ""
+    print(
+        f"{out}: {count} images; {count / in_model:.1f} images a second in the model, {count / overall:.1f} overall.{synthetic}"
+    )
+    if failures:
+        lines = (f"{len(failures)} of {len(sources)} inputs could not be read whole; the rest is done:", *failures)
+        raise InputError("\n  ".join(lines))
+
+
+def _check_output(out: Path, inputs: Sequence[Path], overwrite: bool) -> None:
+    place = out.resolve()
+    for given in inputs:
+        path = given.resolve()
+        if place == path or (path.is_dir() and place.is_relative_to(path)):
+            raise InputError(f"--out {out}: is the input {given} or lies in it. Choose a folder outside of all inputs.")
+        if any(path.is_relative_to(place / name) for name in (_MASKS, _OVERLAYS)):
+            raise InputError(f"--out {out}: its results would lie where the input {given} is. Choose another folder.")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: a file; expected a folder, or nothing there yet.")
+    there = [name for name in (_TABLE, _MASKS, _OVERLAYS, _LEGEND, _ABOUT) if (out / name).exists()]
+    # A folder of masks may be somebody's work of months: only what this step wrote is ever replaced.
+    if there and not (out / _ABOUT).is_file():
+        raise InputError(
+            f"--out {out}: holds {', '.join(there)}, but no {_ABOUT}, so `predict` did not write it. Choose another folder."
+        )
+    if there and not overwrite:
+        raise InputError(
+            f"--out {out}: holds {', '.join(there)} of an earlier run. Choose another folder, or add --overwrite to replace them."
+        )
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier run wrote, the table first: it never tells of masks that are gone."""
+    for name in (_TABLE, _LEGEND):
+        (out / name).unlink(missing_ok=True)
+    for name in (_MASKS, _OVERLAYS):
+        if (out / name).exists():
+            shutil.rmtree(out / name)
+
+
+def _read(sources: Sequence[Source], every: int, size: int, keep: bool, failures: list[str]) -> Iterator[_Ready]:
+    """Every frame that can be read; what cannot is told in `failures`."""
+    for source in sources:
+        try:
+            for frame in read_frames(source, every):
+                height, width = frame.pixels.shape[:2]
+                small = resize_image(frame.pixels, size)
+                pixels = frame.pixels if keep else None
+                yield _Ready(source, frame.index, frame.name, width, height, small, pixels)
+        except InputError as error:
+            failures.append(str(error))
+
+
+def _take(frames: Iterator[_Ready], count: int) -> list[_Ready]:
+    return list(islice(frames, count))
+
+
+def _predict(model: MultiTaskModel, batch: Sequence[_Ready], device: torch.device) -> Predictions:
+    try:
+        return predict(model, np.stack([ready.small for ready in batch]), device, len(batch))
+    except torch.OutOfMemoryError:
+        raise InputError(
+            f"--batch-size {len(batch)}: too many images at once for the memory of {device}. Try fewer."
+        ) from None
+
+
+class _Writer:
+    """Writes the results of frames, in any order and from several threads."""
+
+    def __init__(self, model: MultiTaskModel, out: Path, overlays: bool) -> None:
+        self.out, self.overlays = out, overlays
+        classifies, segments = ACTIVITY in model.tasks, SEGMENTATION in model.tasks
+        self.activities = model.settings.activities if classifies else ()
+        classes = model.settings.classes if segments else ()
+        self.painter = Painter(classes, palette_of(classes)) if segments else Painter()
+        self.columns = ["source", "frame", "width", "height"]
+        if segments:
+            self.columns.append("mask")
+            self._write_legend()
+        if classifies:
+            self.columns += ["activity", "probability", *(f"p_{name}" for name in self.activities)]
+
+    def _write_legend(self) -> None:
+        text = io.StringIO(newline="")
+        legend = csv.writer(text, lineterminator="\n")
+        legend.writerow(["id", "name", "colour"])
+        for index, (name, colour) in enumerate(zip(self.painter.classes, self.painter.palette, strict=True)):
+            legend.writerow([index, name, "#{:02x}{:02x}{:02x}".format(*colour)])
+        write_text(self.out / _LEGEND, text.getvalue())
+
+    def write(self, predictions: Predictions, position: int, ready: _Ready) -> list[str]:
+        """Write mask and overlay of one frame, the one at this position among the predictions; return its row."""
+        row = [
+            str(ready.source.path),
+            "" if ready.index is None else str(ready.index),
+            str(ready.width),
+            str(ready.height),
+        ]
+        mask, caption = None, None
+        if predictions.masks is not None:
+            mask = enlarge_mask(predictions.masks[position], ready.width, ready.height)
+            path = self.out / _MASKS / f"{ready.name}.png"
+            stored = Image.fromarray(mask)
+            stored.putpalette([value for colour in self.painter.palette for value in colour])
+            with whole_file(path) as unfinished:
+                stored.save(unfinished, "PNG", compress_level=3)
+            row.append(path.relative_to(self.out).as_posix())
+        if predictions.activity is not None:
+            shares = predictions.activity[position]
+            caption = (self.activities[int(shares.argmax())], float(shares.max()))
+            row += [caption[0], f"{caption[1]:.6f}", *(f"{share:.6f}" for share in shares)]
+        if ready.pixels is not None:
+            self._write_overlay(ready.name, self.painter.paint(ready.pixels, mask, caption))
+        return row
+
+    def _write_overlay(self, name: str, painted: Pixels) -> None:
+        suffix = "jpg" if max(painted.shape) <= _JPEG_SIDE else "png"
+        with whole_file(self.out / _OVERLAYS / f"{name}.{suffix}") as unfinished:
+            # Colour at full size: thin lines keep theirs.
+            options = {"quality": 90, "subsampling": 0} if suffix == "jpg" else {}
+            Image.fromarray(painted).save(unfinished, "JPEG" if suffix == "jpg" else "PNG", **options)
+
+
+def enlarge_mask(mask: Pixels, width: int, height: int) -> Pixels:
+    """A mask at the input size (S, S) at the size of its frame (height, width), by nearest pixels."""
+    return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def palette_of(classes: Sequence[str]) -> tuple[Rgb, ...]:
+    """The colours of the benchmark's dataset that has these classes, else colours that are told apart well."""
+    known = (kind.labels for kind in KINDS.values())
+    return next((labels.palette for labels in known if labels.classes == tuple(classes)), distinct_palette(classes))

@@ -1,0 +1,181 @@
+"""A training that is stopped ends as one that was not: the same bits on a CPU."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from endoarss import build_model, list_weightings
+from endoarss.augmentation import AugmentationSettings
+from endoarss.checkpoints import tensors_sha256
+from endoarss.data import LabelledImages
+from endoarss.models import MultiTaskModel
+from endoarss.resume import ResumeFolder, TrainingState
+from endoarss.settings import ModelSettings
+from endoarss.training import TrainingSettings, seed_everything, train
+
+Make = Callable[..., ModelSettings]
+CPU = torch.device("cpu")
+EPOCHS = 6
+
+
+class Stopped(Exception):
+    """What stops a training in these tests."""
+
+
+def settings_of(weighting: str) -> TrainingSettings:
+    given = {"warmup_epochs": 1} if weighting == "stch" else {}
+    changes = AugmentationSettings(flip_horizontal=0.5, brightness=0.2)
+    return TrainingSettings(EPOCHS, 1e-3, 8, weighting, given, decay_every=2, decay_factor=0.5, augmentation=changes)
+
+
+def digest(model: MultiTaskModel) -> str:
+    return tensors_sha256(model.state_dict().items())
+
+
+def run(
+    make_settings: Make,
+    data: LabelledImages,
+    weighting: str,
+    resume: ResumeFolder | None = None,
+    stop_after: int = 0,
+    validate: bool = False,
+) -> tuple[str, list[dict[str, float]]]:
+    """Train from the seed on; `stop_after` epochs it is stopped, the next run goes on."""
+    seed_everything(5)
+    model = build_model(make_settings("endoarss", "tesla"))
+
+    def observe(row: dict[str, float]) -> None:
+        if row["epoch"] == stop_after:
+            raise Stopped
+
+    def score(model: MultiTaskModel) -> float:
+        return float(model.state_dict()["heads.activity.5.bias"].sum())
+
+    settings = settings_of(weighting)
+    history = train(model, data, settings, CPU, "toy", score if validate else None, resume, observe)
+    return digest(model), history
+
+
+@pytest.mark.parametrize("weighting", list_weightings())
+def test_a_stopped_training_ends_with_the_same_bits(
+    weighting: str, make_settings: Make, data: LabelledImages, tmp_path: Path
+) -> None:
+    expected, through = run(make_settings, data, weighting)
+    for stop in (1, 4):
+        with pytest.raises(Stopped):
+            run(make_settings, data, weighting, ResumeFolder(tmp_path, "key"), stop)
+    found, history = run(make_settings, data, weighting, ResumeFolder(tmp_path, "key"))
+    assert found == expected and len(history) == EPOCHS
+    varying = ("seconds", "images_per_second", "memory_mib")
+    for one, other in zip(history, through, strict=True):
+        assert {k: v for k, v in one.items() if k not in varying} == {
+            k: v for k, v in other.items() if k not in varying
+        }
+
+
+def test_the_best_epoch_so_far_is_kept(make_settings: Make, data: LabelledImages, tmp_path: Path) -> None:
+    expected, _ = run(make_settings, data, "db_mtl", validate=True)
+    with pytest.raises(Stopped):
+        run(make_settings, data, "db_mtl", ResumeFolder(tmp_path, "key"), 4, validate=True)
+    found, _ = run(make_settings, data, "db_mtl", ResumeFolder(tmp_path, "key"), validate=True)
+    assert found == expected
+
+
+def test_a_torn_state_is_passed_over(
+    make_settings: Make, data: LabelledImages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected, _ = run(make_settings, data, "moco")
+    with pytest.raises(Stopped):
+        run(make_settings, data, "moco", ResumeFolder(tmp_path, "key"), 4)
+    kept = sorted(tmp_path.glob("*.safetensors"))
+    assert [path.stem for path in kept] == ["epoch-000003", "epoch-000004"]
+    content = bytearray(kept[-1].read_bytes())
+    for torn in (content[: len(content) // 2], content[:-64] + bytes(64), b"", b"\0" * len(content)):
+        kept[-1].write_bytes(torn)
+        capsys.readouterr()
+        state = ResumeFolder(tmp_path, "key").load()
+        assert state is not None and len(state.facts["history"]) == 3
+        assert "epoch-000004.safetensors: passed over" in capsys.readouterr().err
+    found, _ = run(make_settings, data, "moco", ResumeFolder(tmp_path, "key"))
+    assert found == expected
+
+
+def test_another_training_starts_anew(
+    make_settings: Make, data: LabelledImages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Stopped):
+        run(make_settings, data, "equal", ResumeFolder(tmp_path, "one"), 2)
+    assert ResumeFolder(tmp_path, "other").load() is None
+    assert "other settings, data or code" in capsys.readouterr().err
+    folder = ResumeFolder(tmp_path, "one")
+    assert folder.load() is not None
+    folder.remove()
+    assert not tmp_path.exists()
+
+
+def test_a_state_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file, where a folder should be")
+    folder = ResumeFolder(tmp_path / "taken", "key")
+    folder.save(TrainingState({"x": torch.zeros(2)}, {"history": []}), 1)
+    with pytest.raises(OSError):
+        folder.wait()
+
+
+SCRIPT = """
+import sys, numpy as np, torch
+from pathlib import Path
+from endoarss import build_model
+from endoarss.checkpoints import tensors_sha256
+from endoarss.data import LabelledImages
+from endoarss.resume import ResumeFolder
+from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
+from endoarss.training import TrainingSettings, seed_everything, train
+
+torch.set_num_threads(1)
+rng = np.random.default_rng(0)
+data = LabelledImages(
+    rng.integers(0, 256, (24, 32, 32, 3), np.uint8), rng.integers(0, 3, (24, 32, 32), np.uint8), rng.integers(0, 4, 24)
+)
+seed_everything(0)
+model = build_model(
+    ModelSettings("resnet", "tesla", ("b", "x", "y"), ("i", "c", "s", "l"), 32,
+                  BackboneSettings("resnet26", {"channels": (8, 8, 12, 16)}), heads=HeadSettings(8, 8))
+)
+train(model, data, TrainingSettings(12, 1e-3, 8, "db_mtl"), torch.device("cpu"), resume=ResumeFolder(Path(sys.argv[1]), "k"))
+print(tensors_sha256(model.state_dict().items()))
+"""
+
+
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    """kill -9 at random moments, while states are written too, and started again until it ends."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", SCRIPT]
+    through = subprocess.run(
+        [*command, str(tmp_path / "a")], env=environment, capture_output=True, text=True, check=True
+    )
+    moments, folder = random.Random(3), tmp_path / "b"
+    for kill in range(3):
+        process = subprocess.Popen(
+            [*command, str(folder)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        before = len(list(folder.glob("*"))) if folder.exists() else 0
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None and not list(folder.glob(f"epoch-*{kill + 2}.*")):
+            time.sleep(0.01)
+        assert before >= 0 and process.poll() is None, "the training ended before it could be killed"
+        time.sleep(moments.uniform(0, 0.25))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert list(folder.glob("epoch-*.safetensors"))
+    again = subprocess.run([*command, str(folder)], env=environment, capture_output=True, text=True, check=True)
+    assert again.stdout == through.stdout and len(again.stdout.strip()) == 64

@@ -1,0 +1,473 @@
+"""Predicting files of one's own: what is written is what the model says, and what cannot be read is told by name."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from endoarss.checkpoints import load_checkpoint, save_checkpoint
+from endoarss.models import MultiTaskModel, build_model
+from endoarss.prediction import Predictions, predict
+from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
+from pipeline import media
+from pipeline.cli import main
+from pipeline.datasets.labels import ESD
+from pipeline.errors import InputError
+from pipeline.images import read_rgb, resize_image
+from pipeline.media import Painter, Source, count_frames, distinct_palette, find_sources, read_frames
+from pipeline.steps.predict_files import palette_of
+
+SIZE = 56
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("models")
+
+    def make(architecture: str) -> Path:
+        path = folder / f"{architecture}.safetensors"
+        if not path.exists():
+            torch.manual_seed(1)
+            backbone = BackboneSettings("resnet26", {"channels": (8, 8, 12, 16)})
+            given = ("resnet", architecture, ESD.classes, ESD.activities, SIZE, backbone)
+            model = build_model(ModelSettings(*given, heads=HeadSettings(16, 16)))
+            balance(model)
+            save_checkpoint(model, path, {"synthetic": True})
+        return path
+
+    return make
+
+
+@torch.no_grad()
+def balance(model: MultiTaskModel) -> None:
+    """An untrained model says the same everywhere; after this each class is somewhere the likeliest."""
+    images = torch.from_numpy(np.stack([scene(SIZE, SIZE, seed) for seed in range(8)])).permute(0, 3, 1, 2) / 64 - 2
+    for logits in model.eval()(images).values():
+        bias = [parameter for parameter in model.parameters() if parameter.shape == (logits.shape[1],)][-1]
+        bias -= logits.transpose(0, 1).flatten(1).mean(dim=1)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(make_checkpoint: Callable[[str], Path]) -> Path:
+    return make_checkpoint("hps")
+
+
+def scene(width: int, height: int, seed: int) -> np.ndarray:
+    """Blobs of colour, so that a model does not say the same everywhere."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    """Pictures of several sizes, modes and formats in a folder with a folder in it."""
+    folder = tmp_path / "frames"
+    (folder / "inner").mkdir(parents=True)
+    for name, (width, height), mode in (
+        ("a.png", (70, 50), "RGB"),
+        ("b.jpg", (33, 120), "RGB"),
+        ("c.png", (56, 56), "L"),
+        ("d.png", (64, 48), "RGBA"),
+        ("e.bmp", (40, 40), "RGB"),
+        ("f.tif", (41, 30), "P"),
+        ("inner/a.png", (3, 5), "RGB"),
+        ("inner/one.png", (1, 1), "RGB"),
+    ):
+        Image.fromarray(scene(width, height, len(name) + width)).convert(mode).save(folder / name)
+    (folder / ".hidden.png").write_bytes(b"not a picture")
+    (folder / ".cache").mkdir()
+    (folder / ".cache/x.png").write_bytes(b"not a picture")
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+def write_video(path: Path, frames: int = 12, codec: str = "MJPG") -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 10, (64, 48))
+    assert writer.isOpened()
+    for index in range(frames):
+        writer.write(scene(64, 48, index))
+    writer.release()
+    return path
+
+
+def table(out: Path) -> pd.DataFrame:
+    return pd.read_csv(out / "predictions.csv", dtype={"frame": "Int64"})
+
+
+def run(*arguments: object) -> int:
+    return main(["predict", *map(str, arguments)])
+
+
+def nearest(large: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """Where a mask holds what the smaller one holds under each pixel's centre; between two pixels, either is right."""
+    centres = [(np.arange(n) + 0.5) * len(small) / n for n in large.shape]
+    right = np.zeros(large.shape, bool)
+    for down, across in itertools.product((-1e-3, 1e-3), repeat=2):
+        rows, columns = (centres[0] + down).astype(int), (centres[1] + across).astype(int)
+        right |= large == small[rows][:, columns]
+    return right
+
+
+def answers(checkpoint: Path, pixels: np.ndarray) -> Predictions:
+    model = load_checkpoint(checkpoint)
+    return predict(model, resize_image(pixels, SIZE)[None], torch.device("cpu"), 1)
+
+
+def test_what_is_written_is_what_the_model_says(
+    checkpoint: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(checkpoint, frames, "--out", out, "--batch-size", 3) == 0
+    said = capsys.readouterr()
+    assert "8 images;" in said.out and "in the model" in said.out and "synthetic data" in said.out
+    assert "8/8" in said.err and "images/s" in said.err
+
+    rows = table(out)
+    names = ["a.png", "b.jpg", "c.png", "d.png", "e.bmp", "f.tif", "inner/a.png", "inner/one.png"]
+    assert rows["source"].tolist() == [str(frames / name) for name in names]
+    assert rows["frame"].isna().all()
+    shares = rows[[f"p_{name}" for name in ESD.activities]].to_numpy()
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=3e-6)
+    assert rows["activity"].tolist() == [ESD.activities[index] for index in shares.argmax(axis=1)]
+    np.testing.assert_array_equal(rows["probability"], shares.max(axis=1))
+
+    seen = set()
+    for row, share in zip(rows.itertuples(), shares, strict=True):
+        source = Path(row.source)
+        pixels = np.asarray(Image.open(source).convert("RGB"))
+        expected = answers(checkpoint, pixels)
+        assert expected.activity is not None and expected.masks is not None
+        np.testing.assert_allclose(share, expected.activity[0], atol=1e-5)
+        assert row.mask == f"masks/{source.relative_to(frames).with_suffix('.png').as_posix()}"
+        stored = Image.open(out / row.mask)
+        assert stored.mode == "P" and stored.size == (row.width, row.height) == pixels.shape[1::-1]
+        assert nearest(np.asarray(stored), expected.masks[0]).all()
+        seen |= set(np.unique(np.asarray(stored)))
+        np.testing.assert_array_equal(
+            np.asarray(stored.convert("RGB")), np.asarray(ESD.palette, np.uint8)[np.asarray(stored)]
+        )
+        assert (out / "overlays" / source.relative_to(frames)).with_suffix(".jpg").is_file()
+    assert len(seen) > 2, "a mask of one class would prove little"
+
+    legend = pd.read_csv(out / "legend.csv")
+    assert legend["name"].tolist() == list(ESD.classes) and legend["colour"][3] == "#d55e00"
+    about = json.loads((out / "predictions.json").read_text())
+    assert about["trained"] == {"synthetic": True} and about["tasks"] == ["activity", "segmentation"]
+    assert not [path for path in out.rglob("*") if "partial" in path.name]
+
+
+def test_batches_and_order_change_nothing(checkpoint: Path, frames: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "v.avi", 5)
+    assert run(checkpoint, frames, video, "--out", tmp_path / "x", "--batch-size", 1) == 0
+    assert run(checkpoint, video, frames, "--out", tmp_path / "y", "--batch-size", 64, "--no-overlays") == 0
+    x, y = (table(tmp_path / name).sort_values(["source", "frame"], ignore_index=True) for name in "xy")
+    pd.testing.assert_frame_equal(x, y, rtol=0, atol=1e-5)
+    for mask in x["mask"]:
+        np.testing.assert_array_equal(*(np.asarray(Image.open(tmp_path / name / mask)) for name in "xy"))
+    assert not (tmp_path / "y/overlays").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("v.avi", "MJPG"), ("v.mp4", "mp4v"), ("v.mkv", "mp4v"), ("v.MOV", "mp4v")]
+)
+def test_a_video_gives_its_frames(checkpoint: Path, tmp_path: Path, name: str, codec: str) -> None:
+    video, out = write_video(tmp_path / name, 12, codec), tmp_path / "out"
+    assert run(checkpoint, video, "--out", out, "--every", 5) == 0
+    rows = table(out)
+    assert rows["frame"].tolist() == [0, 5, 10]
+    assert rows["mask"].tolist() == [f"masks/{name}/{index:06d}.png" for index in (0, 5, 10)]
+    assert (rows["width"] == 64).all() and (rows["height"] == 48).all()
+    capture = cv2.VideoCapture(str(video))
+    decoded = [cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB) for _ in range(12)]
+    for index, mask in zip((0, 5, 10), rows["mask"], strict=True):
+        expected = answers(checkpoint, decoded[index]).masks
+        assert expected is not None
+        enlarged = cv2.resize(expected[0], (64, 48), interpolation=cv2.INTER_NEAREST_EXACT)
+        np.testing.assert_array_equal(np.asarray(Image.open(out / mask)), enlarged)
+    assert count_frames([Source(video, "v")], 5) == 3
+
+
+def test_frames_stream(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never more frames were read than written, but for two batches."""
+    from pipeline.steps import predict_files as step
+
+    read = 0
+    ahead: list[int] = []
+
+    def counted(source: Source, every: int) -> object:
+        nonlocal read
+        for frame in read_frames(source, every):
+            read += 1
+            yield frame
+
+    def painted(self: Painter, *arguments: object) -> np.ndarray:
+        ahead.append(read - len(ahead))
+        return np.zeros((4, 4, 3), np.uint8)
+
+    monkeypatch.setattr(step, "read_frames", counted)
+    monkeypatch.setattr(Painter, "paint", painted)
+    assert run(checkpoint, write_video(tmp_path / "v.avi", 40), "--out", tmp_path / "out", "--batch-size", 4) == 0
+    assert len(ahead) == 40 and max(ahead) <= 8
+
+
+def test_the_rest_is_done_and_what_failed_is_named(
+    checkpoint: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (frames / "b.jpg").write_bytes((frames / "b.jpg").read_bytes()[:-300])
+    Image.fromarray(np.zeros((9, 9), np.uint16)).save(frames / "deep.png")
+    (frames / "f.tif").write_bytes(b"torn")
+    stack = [Image.fromarray(scene(9, 9, seed)) for seed in (0, 1)]
+    stack[0].save(frames / "stack.tiff", save_all=True, append_images=stack[1:])
+    video = write_video(frames / "torn.avi", 30)
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    (frames / "junk.mp4").write_bytes(b"junk")
+    out = tmp_path / "out"
+    assert run(checkpoint, frames, "--out", out, "--no-overlays") == 1
+    said = capsys.readouterr().err
+    assert "6 of 12 inputs could not be read whole; the rest is done:" in said
+    for message in (
+        "b.jpg: not a readable picture",
+        "deep.png: mode I;16; expected 8-bit RGB, RGBA, grey or palette",
+        "f.tif: not a readable picture",
+        "stack.tiff: holds 2 pictures; expected one",
+        "frames could be decoded, expected 30",
+        "junk.mp4: not a readable video",
+    ):
+        assert f"{message}" in said
+    rows = table(out)
+    torn = rows[rows["source"] == str(video)]
+    assert 0 < len(torn) < 30 and torn["frame"].tolist() == list(range(len(torn)))
+    assert sorted(set(rows["source"]) - {str(video)}) == [
+        str(frames / name) for name in ("a.png", "c.png", "d.png", "e.bmp", "inner/a.png", "inner/one.png")
+    ]
+    assert len(list((out / "masks").rglob("*.png"))) == len(rows)
+
+
+def test_nothing_readable_gives_no_table(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    assert run(checkpoint, tmp_path / "a.png", "--out", tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert "nothing could be read:" in said and "a.png: not a readable picture" in said
+    assert not (tmp_path / "out/predictions.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "columns"),
+    [
+        ("single_segmentation", ["source", "frame", "width", "height", "mask"]),
+        (
+            "single_activity",
+            ["source", "frame", "width", "height", "activity", "probability", *(f"p_{n}" for n in ESD.activities)],
+        ),
+    ],
+)
+def test_a_model_of_one_task(
+    make_checkpoint: Callable[[str], Path], frames: Path, tmp_path: Path, architecture: str, columns: list[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(make_checkpoint(architecture), frames, "--out", out) == 0
+    assert list(table(out).columns) == columns
+    assert len(list((out / "overlays").rglob("*.jpg"))) == 8
+    segments = architecture == "single_segmentation"
+    assert (out / "masks").exists() == (out / "legend.csv").exists() == segments
+
+
+def picture(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(scene(9, 9, 0)).save(path)
+    return path
+
+
+def names(*inputs: Path) -> list[str]:
+    return [source.name for source in find_sources(inputs)]
+
+
+def test_inputs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    a, b = picture(tmp_path / "a/x/001.png"), picture(tmp_path / "b/x/001.png")
+    assert names(tmp_path / "a") == ["x/001"]
+    assert names(a, b) == ["a/x/001", "b/x/001"]
+    assert names(tmp_path / "a", tmp_path / "b") == ["a/x/001", "b/x/001"]
+    assert names(b, a.parent / "../x/001.png", tmp_path / "b", picture(tmp_path / "c/002.png")) == [
+        "b/x/001",
+        "a/x/001",
+        "002",
+    ], "what is given twice counts once, and what is alone keeps its name"
+    assert names(picture(tmp_path / "c/002.jpg"), tmp_path / "c") == ["002_jpg", "002_png"]
+    assert names(a, picture(tmp_path / "d/001.PNG").rename(tmp_path / "d/001.PNG")) == ["x/001", "d/001"]
+
+
+def test_pictures_and_videos_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "v").mkdir()
+    for name in ("clip.mp4", "clip.avi"):
+        (tmp_path / "v" / name).touch()
+    picture(tmp_path / "v/clip.png")
+    assert names(tmp_path / "v") == ["clip.avi", "clip.mp4", "clip"]
+    picture(tmp_path / "f/clip.mp4/000000.png")
+    assert names(tmp_path / "v/clip.mp4", tmp_path / "f") == ["v/clip.mp4", "f/clip.mp4/000000"]
+
+
+def test_names_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg", "a_png.png"):
+        picture(tmp_path / "in" / name)
+    with pytest.raises(InputError, match=r"a.png, .*a_png.png: their results would get the same name. Rename one"):
+        find_sources([tmp_path / "in"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(["a", "b", "v.mp4", "..", "A"]), min_size=1, max_size=4), max_size=8))
+def test_names_are_distinct_and_stay_below_the_folder(paths: list[list[str]]) -> None:
+    found = {}
+    for parts in paths:
+        whole = Path("/root") / "/".join(part for part in parts if part != "..")
+        for path in (whole.with_suffix(".mp4"), whole / "x.png"):
+            found[path] = (path, 1)
+    try:
+        given_names = media._names(found)
+    except InputError as error:
+        assert "same name" in str(error)
+    else:
+        assert len({name.casefold() for name in given_names}) == len(given_names)
+        assert not any(name.startswith("/") or ".." in name.split("/") for name in given_names)
+
+
+def test_a_run_is_not_written_over(
+    checkpoint: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    assert run(checkpoint, frames, "--out", out) == 0
+    before = (out / "predictions.csv").read_bytes()
+    assert run(checkpoint, frames / "a.png", "--out", out) == 1
+    assert "predictions.csv, masks, overlays, legend.csv, predictions.json of an earlier run" in capsys.readouterr().err
+    assert run(tmp_path / "no.safetensors", frames / "a.png", "--out", out, "--overwrite") == 1
+    assert (out / "predictions.csv").read_bytes() == before, "a run that cannot begin takes nothing away"
+    assert run(checkpoint, frames / "a.png", "--out", out, "--overwrite") == 0
+    assert len(table(out)) == 1 and (out / "mine.txt").exists()
+    assert [path.name for path in (out / "masks").rglob("*")] == ["a.png"]
+
+
+def test_masks_of_somebody_else_are_never_replaced(
+    checkpoint: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    precious = picture(tmp_path / "own/masks/a.png")
+    assert run(checkpoint, frames, "--out", tmp_path / "own", "--overwrite") == 1
+    assert "holds masks, but no predictions.json, so `predict` did not write it" in capsys.readouterr().err
+    assert precious.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("{model}", "missing.png"), "missing.png: no such file or folder"),
+        (("no.safetensors", "frames"), "no.safetensors: no such checkpoint"),
+        (("frames", "frames"), "frames: a folder; expected a checkpoint, such as frames/model.safetensors"),
+        (("frames/a.png", "frames"), "frames/a.png: not a whole safetensors file"),
+        (("{model}", "empty"), "empty: no picture or video in this folder"),
+        (("{model}", "frames/notes.txt"), "notes.txt: neither a picture nor a video by its name"),
+        (("{model}", "frames", "--out", "frames"), "--out frames: is the input frames or lies in it"),
+        (("{model}", "frames", "--out", "frames/inner/out"), "is the input frames or lies in it"),
+        (("{model}", "frames/a.png", "--out", "frames/a.png"), "is the input frames/a.png or lies in it"),
+        (("{model}", "frames/a.png", "--out", "frames/b.jpg"), "--out frames/b.jpg: a file; expected a folder"),
+        (("{model}", "old/masks", "--out", "old"), "its results would lie where the input old/masks is"),
+        (("{model}", "frames", "--batch-size", "0"), "--batch-size 0; expected 1 or more"),
+        (("{model}", "frames", "--every", "-1"), "--every -1; expected 1 or more"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(
+    checkpoint: Path,
+    frames: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    picture(Path("old/masks/a.png"))
+    before = sorted(tmp_path.rglob("*"))
+    given_arguments = [argument.format(model=checkpoint) for argument in arguments]
+    if "--out" not in arguments:
+        given_arguments += ["--out", "out"]
+    assert run(*given_arguments) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("endoarss predict: ") and message in said
+    assert sorted(tmp_path.rglob("*")) == before, "nothing was written"
+
+
+def test_a_torn_checkpoint_is_refused(
+    checkpoint: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(checkpoint.read_bytes()[:-100])
+    assert run(torn, frames, "--out", tmp_path / "out") == 1
+    assert "torn.safetensors: not a whole safetensors file" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_leaves_no_table(
+    checkpoint: Path, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> np.ndarray:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Painter, "paint", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint, frames, "--out", tmp_path / "out", "--batch-size", 2)
+    assert not [path.name for path in (tmp_path / "out").iterdir() if "predictions.csv" in path.name]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (5, 7), (320, 256), (300, 9), (9, 700), (1280, 1024)])
+def test_a_painted_frame_is_readable_and_covers_no_background(width: int, height: int) -> None:
+    pixels = scene(width, height, 0)
+    mask = np.zeros((height, width), np.uint8)
+    mask[: height // 3, : width // 3] = 2
+    painter = Painter(ESD.classes, ESD.palette)
+    painted = painter.paint(pixels, mask, ("dissection", 0.5))
+    scale = max(1, 320 // max(width, height))
+    assert painted.dtype == np.uint8 and painted.shape[1] == max(320, width * scale)
+    strip = painted[height * scale :]
+    assert 50 < len(strip) < 116 + height // 5 and (strip > 200).any(), "words below the frame"
+    left = (painted.shape[1] - width * scale) // 2
+    far = (slice(height * scale // 2, height * scale), slice(left + width * scale // 2, left + width * scale))
+    enlarged = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+    np.testing.assert_array_equal(painted[far], enlarged[height * scale // 2 :, width * scale // 2 :])
+    if mask.any():
+        assert (painted == ESD.palette[2]).all(axis=2).any()
+    empty = painter.paint(pixels, np.zeros_like(mask), ("marking", 1.0))
+    assert empty.shape == painted.shape, "frames of a video give pictures of one size"
+    assert Painter().paint(pixels, None, ("marking", 0.1)).shape[0] < painted.shape[0]
+
+
+def test_many_classes_and_long_names_are_painted() -> None:
+    classes = ("background", *(f"an instrument with a long name of its own, number {index}" for index in range(60)))
+    mask = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) % 61
+    painted = Painter(classes, distinct_palette(classes)).paint(
+        scene(64, 64, 0), mask.astype(np.uint8), ("an activity with a name much longer than anybody would read", 0.25)
+    )
+    assert painted.shape[1] == 320 and painted.shape[0] < 450
+
+
+def test_palettes() -> None:
+    assert palette_of(ESD.classes) == ESD.palette
+    colours = palette_of([f"c{index}" for index in range(40)])
+    assert len(set(colours)) == 40 and colours[0] == (0, 0, 0)
+    assert colours[:12] == palette_of([f"other {index}" for index in range(12)]), "more classes change no colour"
+    assert len(palette_of([str(index) for index in range(256)])) == 256
+
+
+def test_a_grey_picture_is_read_as_for_training(frames: Path) -> None:
+    (frame,) = read_frames(Source(frames / "c.png", "c"))
+    np.testing.assert_array_equal(frame.pixels, read_rgb(frames / "c.png"))
+    assert frame.index is None and frame.name == "c"
