@@ -145,9 +145,11 @@ class ModelSettings:
         """The inverse of `to_dict`, JSON's lists allowed for tuples."""
         backbone = dict(data["backbone_settings"])
         backbone["weights"] = WeightsSettings(**backbone["weights"])
-        lora = backbone["lora"]
-        backbone["lora"] = LoRASettings(**{**lora, "targets": tuple(lora["targets"])})
-        backbone["sma"] = SMASettings(**backbone["sma"])
+        if "lora" in backbone:
+            lora = backbone["lora"]
+            backbone["lora"] = LoRASettings(**{**lora, "targets": tuple(lora["targets"])})
+        if "sma" in backbone:
+            backbone["sma"] = SMASettings(**backbone["sma"])
         heads = dict(data["heads"])
         heads["atrous_rates"] = tuple(heads["atrous_rates"])
         return ModelSettings(

@@ -201,8 +201,9 @@ class Study:
         found: dict[Cell, None] = {}
         for block in self.settings["cells"]:
             kinds = (block[key] for key in ("datasets", "backbones", "architectures", "weightings"))
-            for names in product(*kinds, block.get("ranks", [self.rank]), seeds):
-                found[Cell(*names, select_on)] = None
+            names = product(*kinds, block.get("ranks", [self.rank]), seeds)
+            for dataset, backbone, architecture, weighting, rank, seed in names:
+                found[Cell(dataset, backbone, architecture, weighting, rank, seed, select_on)] = None
         return tuple(found)
 
     @property

@@ -25,18 +25,18 @@ class Weighting:
         self.tasks = tuple(tasks)
         self.epochs = epochs
 
-    def start_epoch(self, epoch: int) -> None:  # noqa: B027 - most methods have no phases
+    def start_epoch(self, epoch: int) -> None:
         """Called before the first step of each epoch, counted from 0."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """What must be kept to go on with a training."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:  # noqa: B027 - most methods have no state
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from a kept state."""
 
 
-class LossWeighting(Weighting):
+class LossWeighting(Weighting, ABC):
     """One loss of several."""
 
     @abstractmethod
@@ -44,7 +44,7 @@ class LossWeighting(Weighting):
         """The loss to minimise, a scalar, and the weight each task had in it (T,), from the losses (T,)."""
 
 
-class GradientWeighting(Weighting):
+class GradientWeighting(Weighting, ABC):
     """One direction of several gradients."""
 
     @abstractmethod

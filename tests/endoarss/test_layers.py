@@ -145,3 +145,58 @@ def test_sma_sees_the_whole_picture() -> None:
 @pytest.mark.parametrize(("side", "rates"), [(6, (1, 2, 2)), (16, (2, 4, 6)), (64, (8, 16, 24))])
 def test_rates_follow_the_map(side: int, rates: tuple[int, int, int]) -> None:
     assert rates_for_map(side) == rates
+
+
+@pytest.mark.parametrize("alpha", [4, 10])
+def test_lora_against_peft_on_a_split_projection(alpha: int) -> None:
+    """peft adapts whole linear layers: q and v apart, k left alone, with the same A and B, give the fused layer's output."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    torch.manual_seed(0)
+    rank, width = 4, 12
+    fused = nn.Linear(width, 3 * width)
+    split = nn.ModuleDict({name: nn.Linear(width, width) for name in "qkv"})
+    with torch.no_grad():
+        for index, name in enumerate("qkv"):
+            split[name].weight.copy_(fused.weight[index * width : (index + 1) * width])
+            split[name].bias.copy_(fused.bias[index * width : (index + 1) * width])
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=["q", "v"], lora_dropout=0.0, init_lora_weights=False)
+    peer = inject_adapter_in_model(config, split)
+    ours = LoRALinear(fused, rank, alpha / rank, Streams(), blocks=(0, 2), count=3)
+    with torch.no_grad():
+        for index, name in enumerate("qv"):
+            ours.shared_a[index].copy_(peer[name].lora_A["default"].weight)
+            ours.shared_b[index].copy_(peer[name].lora_B["default"].weight)
+    x = torch.randn(2, 5, width)
+    expected = torch.cat([peer[name](x) for name in "qkv"], dim=-1)
+    torch.testing.assert_close(ours(x), expected, rtol=1e-5, atol=1e-6)
+    gradients = torch.autograd.grad(ours(x).pow(2).sum(), [ours.shared_a, ours.shared_b])
+    expected.pow(2).sum().backward()
+    for index, name in enumerate("qv"):
+        torch.testing.assert_close(gradients[0][index], peer[name].lora_A["default"].weight.grad, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(gradients[1][index], peer[name].lora_B["default"].weight.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", ["linear", "convolution", "normalisation"])
+def test_copies_a_stream_are_used_by_their_streams(layer: str) -> None:
+    """Where S copies of a shared parameter stand in for it, stream s uses copy s."""
+    from torch.func import functional_call
+
+    from endoarss.lora import StreamBatchNorm2d
+
+    torch.manual_seed(0)
+    if layer == "linear":
+        module: nn.Module = make_qkv(Streams(2, shared=True, owned=True))
+        x, names = torch.randn(4, 5, 12, dtype=torch.float64), ["shared_a", "shared_b"]
+    elif layer == "convolution":
+        module = StreamConv2d(nn.Conv2d(3, 4, 3), streams=2, rank=0).double()
+        x, names = torch.randn(4, 3, 6, 6, dtype=torch.float64), ["base.weight", "base.bias"]
+    else:
+        module = StreamBatchNorm2d(nn.BatchNorm2d(3), streams=2).double()
+        x, names = torch.randn(4, 3, 6, 6, dtype=torch.float64), ["weight", "bias"]
+    given = dict(module.named_parameters())
+    other = {name: torch.randn_like(given[name]) for name in names}
+    mixed = {name: torch.stack([given[name].detach(), other[name]]) for name in names}
+    found = functional_call(module, mixed, (x,))
+    torch.testing.assert_close(found[:2], module(x)[:2])
+    torch.testing.assert_close(found[2:], functional_call(module, other, (x,))[2:])

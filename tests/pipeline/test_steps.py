@@ -58,6 +58,7 @@ def test_every_step_by_hand(study_file: Path) -> None:
         ("tables",),
         ("figure5",),
         ("figure6",),
+        ("histories",),
         ("draw-datasets",),
         ("page",),
     ):
@@ -67,6 +68,11 @@ def test_every_step_by_hand(study_file: Path) -> None:
     assert provenance["cell"] == CELL and provenance["seed"] == 0 and not provenance["synthetic"]
     assert read_header(folder / "model.safetensors")["provenance"]["manifest_sha256"] == provenance["manifest_sha256"]
     assert len(pd.read_csv(folder / "history.csv")) == 3
+    for part in ("training", "inference"):
+        assert provenance["cost"][part]["images_per_second"] > 0 and provenance["cost"][part]["memory_mib"] > 0
+    assert not (folder / ".training").exists(), "a training that is done keeps no states to go on from"
+    assert "Training (images/s)" in Path("results/toy/tables/table_cost.csv").read_text()
+    assert Path("results/toy/figures/history_mtlesd.png").stat().st_size > 10_000
 
     results = pd.read_parquet("results/toy/results.parquet")
     corrupted = results[results["corruption"] != ""]

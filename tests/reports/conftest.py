@@ -25,6 +25,7 @@ def results() -> pd.DataFrame:
     rows = []
     for index, (backbone, architecture, weighting) in enumerate(CELLS):
         cell = {"backbone": backbone, "backbone_label": backbone, "architecture": architecture, "weighting": weighting}
+        cell["variant"] = "r4-s0"
         metrics = ["accuracy", "macro_f1", "miou"] if architecture != "single_segmentation" else ["miou"]
         for dataset, metric in product(("mtlesd", "mtlendovis"), metrics):
             about = {**cell, "dataset": dataset, "eval_dataset": dataset, "metric": metric}

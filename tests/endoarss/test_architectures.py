@@ -1,0 +1,235 @@
+"""DSelect-k's selectors, and what the switches of the released code change in a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+
+from endoarss import build_model, list_backbones
+from endoarss.architectures.dselect_k import Selector, smooth_step
+from endoarss.data import LabelledImages, to_input
+from endoarss.errors import SettingsError
+from endoarss.settings import LoRASettings, ModelSettings, SMASettings, WeightsSettings
+from endoarss.training import TrainingSettings, task_losses, train
+
+Make = Callable[..., ModelSettings]
+CPU = torch.device("cpu")
+
+
+def with_backbone(settings: ModelSettings, **changes: object) -> ModelSettings:
+    return replace(settings, backbone_settings=replace(settings.backbone_settings, **changes))
+
+
+def images_of(data: LabelledImages, count: int = 3) -> torch.Tensor:
+    return to_input(data.images[:count], CPU)
+
+
+def test_smooth_step_is_smooth_and_ends_flat() -> None:
+    """Values and first derivative meet at both ends; it is odd around one half."""
+    t = torch.linspace(-2, 2, 401, dtype=torch.float64, requires_grad=True)
+    values = smooth_step(t)
+    (slope,) = torch.autograd.grad(values.sum(), t)
+    assert values.detach()[t <= -0.5].eq(0).all() and values.detach()[t >= 0.5].eq(1).all()
+    torch.testing.assert_close(values + smooth_step(-t), torch.ones_like(t))
+    assert (slope >= 0).all() and float(slope[200]) == pytest.approx(1.5)
+    near = torch.tensor([-0.499999, 0.499999], dtype=torch.float64, requires_grad=True)
+    (ends,) = torch.autograd.grad(smooth_step(near).sum(), near)
+    assert ends.abs().max() < 1e-4
+    assert float(smooth_step(torch.tensor(0.5), width=2.0)) == pytest.approx(-2 * 0.125 / 8 + 1.5 / 4 + 0.5)
+
+
+@pytest.mark.parametrize(("experts", "k"), [(4, 2), (3, 2), (2, 2), (5, 1), (8, 3)])
+def test_selections_written_out(experts: int, k: int) -> None:
+    """r_j is the product over j's bits of S or 1 - S; the weights are softmax(w) times r."""
+    torch.manual_seed(0)
+    selector = Selector(experts, k).double()
+    with torch.no_grad():
+        selector.bits.uniform_(-0.6, 0.6)
+        selector.logits.normal_()
+    bits = int(np.ceil(np.log2(experts)))
+    steps = smooth_step(selector.bits.detach()).numpy()
+    assert steps.shape == (k, bits)
+    r = np.array(
+        [[np.prod([s[b] if j >> b & 1 else 1 - s[b] for b in range(bits)]) for j in range(experts)] for s in steps]
+    )
+    w = np.exp(selector.logits.detach().numpy())
+    np.testing.assert_allclose(selector().detach().numpy(), (w / w.sum()) @ r, rtol=1e-12)
+    entropy = -(r * np.log(r + 1e-6)).sum()
+    missing = (1 / r.sum(axis=1)).sum() if experts != 2**bits else 0.0
+    np.testing.assert_allclose(selector.penalty(0.3).item(), 0.3 * entropy + missing, rtol=1e-9)
+    assert set(selector.state_dict()) == {"bits", "logits", "codes"} and selector.codes.dtype == torch.bool
+
+
+def test_saturated_bits_select_k_experts() -> None:
+    selector = Selector(8, 2)
+    with torch.no_grad():
+        selector.bits.copy_(torch.tensor([[0.7, -0.7, 0.7], [-0.7, -0.7, 0.9]]))
+        selector.logits.zero_()
+    assert selector().tolist() == [0, 0, 0, 0, 0.5, 0.5, 0, 0]
+
+
+def test_selectors_start_undecided() -> None:
+    torch.manual_seed(1)
+    selector = Selector(4, 2)
+    assert selector.bits.abs().max() <= 0.01 and selector.logits.abs().max() <= 0.05
+    torch.testing.assert_close(selector(), torch.full((4,), 0.25), rtol=0.1, atol=0.02)
+
+
+def test_each_task_selects_for_itself(make_settings: Make, data: LabelledImages) -> None:
+    model = build_model(make_settings("resnet", "dselect_k")).eval()
+    with torch.no_grad():
+        for task, code in (("activity", [1.0, -1.0]), ("segmentation", [-1.0, 1.0])):
+            model.selectors[task].bits.copy_(torch.tensor([code, code]))
+        maps = model.backbone(images_of(data))
+        seen = model.features(maps, images_of(data))
+    assert len(maps) == 4
+    torch.testing.assert_close(seen["activity"], maps[1])
+    torch.testing.assert_close(seen["segmentation"], maps[2])
+
+
+def test_penalties_only_where_there_is_something_to_penalise(make_settings: Make, data: LabelledImages) -> None:
+    settings = make_settings("resnet", "dselect_k")
+    assert build_model(settings).penalties() == {}
+    for given in ({"experts": 3}, {"entropy": 0.1}):
+        model = build_model(replace(settings, architecture_settings=given))
+        penalties = model.penalties()
+        assert set(penalties) == set(model.tasks) and all(value > 0 for value in penalties.values())
+        history = train(model, data, TrainingSettings(1, 1e-4), CPU)
+        masks, activities = torch.from_numpy(data.masks).long(), torch.from_numpy(data.activities)
+        plain = task_losses(model(to_input(data.images, CPU)), masks, activities)
+        assert history[0]["loss_activity"] > (plain["activity"] + 0.5 * penalties["activity"]).item()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "given", "message"),
+    [
+        ("dselect_k", {"experts": 1}, "dselect_k: experts 1"),
+        ("dselect_k", {"experts": 4, "k": 5}, "dselect_k: k 5; expected a whole number from 1 to experts, 4"),
+        ("dselect_k", {"entropy": -1}, "entropy -1"),
+        ("mmoe", {"gate_input": "pixels"}, "gate_input 'pixels'; expected thumbnail, static, raw_pixels"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(
+    architecture: str, given: dict[str, object], message: str, make_settings: Make
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        build_model(replace(make_settings("resnet", architecture), architecture_settings=given))
+
+
+@pytest.mark.parametrize("kind", ["thumbnail", "static", "raw_pixels"])
+def test_gates_weigh_the_experts(kind: str, make_settings: Make, data: LabelledImages) -> None:
+    settings = replace(make_settings("resnet", "mmoe"), architecture_settings={"gate_input": kind})
+    model = build_model(settings)
+    weights = model.gates["activity"](images_of(data))
+    assert weights.shape == (3, 2)
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(3))
+    if kind == "raw_pixels":
+        assert model.gates["activity"].linear.in_features == 3 * 56 * 56
+
+
+def test_adapters_where_the_released_code_has_them(make_settings: Make, data: LabelledImages) -> None:
+    settings = with_backbone(make_settings("dinov2", "tesla"), lora=LoRASettings(targets=("fc1", "fc2")))
+    model = build_model(settings)
+    adapted = {name.rsplit(".owned", 1)[0] for name, _ in model.named_parameters() if ".owned_a" in name}
+    assert adapted == {f"backbone.encoders.0.vit.blocks.{i}.mlp.{name}" for i in (0, 1) for name in ("fc1", "fc2")}
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    train(model, data, TrainingSettings(3, 1e-3, 16, "db_mtl"), CPU)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]) != parameter.requires_grad, name
+    with pytest.raises(SettingsError, match="targets"):
+        LoRASettings(targets=("fc3",))
+
+
+@pytest.mark.parametrize("backbone", ["dinov2", "endoarss"])
+def test_tokens_viewed_as_channels(backbone: str, make_settings: Make, data: LabelledImages) -> None:
+    """16 tokens of 24 numbers are 16 channels of a 4x6 picture, as the released code has 256 of 16x48."""
+    plain = build_model(make_settings(backbone, "hps")).eval()
+    viewed = build_model(with_backbone(make_settings(backbone, "hps"), token_map="tokens_as_channels")).eval()
+    with torch.inference_mode():
+        (spatial,), (channels,) = plain.backbone(images_of(data)), viewed.backbone(images_of(data))
+        outputs = viewed(images_of(data))
+    assert spatial.shape == (3, 24, 4, 4) and channels.shape == (3, 16, 4, 6)
+    torch.testing.assert_close(channels.flatten(1), spatial.flatten(2).transpose(1, 2).flatten(1))
+    assert outputs["segmentation"].shape == (3, 3, 56, 56)
+    with pytest.raises(SettingsError, match="token_map 'rows'"):
+        with_backbone(make_settings(backbone, "hps"), token_map="rows")
+
+
+def test_sma_as_the_released_code_has_it(make_settings: Make, data: LabelledImages) -> None:
+    """Frozen as it is drawn, and in place of the image."""
+    settings = with_backbone(make_settings("endoarss", "hps"), sma=SMASettings(2, trained=False, residual=False))
+    model = build_model(settings)
+    before = {name: p.detach().clone() for name, p in model.backbone.front.named_parameters()}
+    assert "gamma" not in before and not torch.allclose(model.front(images_of(data)), images_of(data))
+    train(model, data, TrainingSettings(2, 1e-3, 16), CPU)
+    for name, parameter in model.backbone.front.named_parameters():
+        assert torch.equal(parameter, before[name])
+
+
+@pytest.mark.parametrize("backbone", list_backbones())
+def test_the_backbone_may_see_smaller_images(backbone: str, make_settings: Make, data: LabelledImages) -> None:
+    """Read at 64 pixels, seen at 56, masks at 64: the released code's 244 and 224."""
+    settings = replace(make_settings(backbone, "hps"), input_size=64, network_size=56, normalisation="none")
+    model = build_model(settings).eval()
+    larger = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        outputs = model(larger)
+        assert model.front(larger).shape[-2:] == (56, 56)
+    assert outputs["segmentation"].shape[-2:] == (64, 64)
+    with pytest.raises(SettingsError, match="normalisation 'half'"):
+        replace(settings, normalisation="half")
+
+
+def test_any_dino_with_patch_14(make_settings: Make, tmp_path: Path, data: LabelledImages) -> None:
+    """With register tokens: they and the class token are left out of the map."""
+    given = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1e-5}
+    vit = timm.create_model("vit_small_patch14_reg4_dinov2", img_size=56, num_classes=0, **given)
+    save_file({k: v.contiguous() for k, v in vit.state_dict().items()}, tmp_path / "reg.safetensors")
+    weights = WeightsSettings("file", str(tmp_path / "reg.safetensors"))
+    settings = with_backbone(
+        make_settings("dinov2", "tesla"), model="vit_small_patch14_reg4_dinov2", arguments=given, weights=weights
+    )
+    model = build_model(settings).eval()
+    with torch.inference_mode():
+        maps = model.backbone(images_of(data))
+        expected = vit.eval().forward_features(images_of(data))[:, 5:].transpose(1, 2).reshape(3, 24, 4, 4)
+    for found in maps:
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_weights_out_of_a_larger_file(make_settings: Make, vit_file: Path, tmp_path: Path) -> None:
+    """A file that holds an encoder under a prefix and more besides: the part is loaded strictly."""
+    state = {f"pretrained.{name}": tensor for name, tensor in load_file(vit_file).items()}
+    save_file({**state, "depth_head.weight": torch.zeros(3)}, tmp_path / "depth.safetensors")
+
+    def weights(prefix: str) -> ModelSettings:
+        given = WeightsSettings("file", str(tmp_path / "depth.safetensors"), prefix=prefix)
+        return with_backbone(make_settings("dinov2", "hps"), weights=given)
+
+    model = build_model(weights("pretrained."))
+    stored = load_file(vit_file)
+    assert torch.equal(model.backbone.encoders[0].vit.blocks[1].mlp.fc1.weight, stored["blocks.1.mlp.fc1.weight"])
+    with pytest.raises(SettingsError, match="no name begins with the prefix 'encoder.'"):
+        build_model(weights("encoder."))
+    with pytest.raises(SettingsError, match="does not fit"):
+        build_model(weights(""))
+
+
+def test_which_parameters_train(make_settings: Make) -> None:
+    """Asked of the model, part by part."""
+    parts = build_model(make_settings("endoarss", "tesla")).parameters_by_part()
+    assert set(parts) == {"adapters", "front", "backbone", "heads"}
+    assert parts["backbone"][0] == 0 and all(
+        parts[name][0] == parts[name][1] for name in ("adapters", "front", "heads")
+    )
+    # q and v of two blocks: one shared adapter and two owned, A (r, d) and B (d, r) each.
+    assert parts["adapters"][0] == 2 * 2 * 3 * (4 * 24 + 24 * 4)
+    resnet = build_model(make_settings("resnet", "hps")).parameters_by_part()
+    assert all(trained == total for trained, total in resnet.values())
