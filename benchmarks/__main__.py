@@ -1,8 +1,10 @@
-"""Run every benchmark."""
+"""Run every benchmark, on the CPU."""
 
 from __future__ import annotations
 
-from benchmarks import build_dataset
+from benchmarks import build_dataset, load_images, train_step
 
 if __name__ == "__main__":
+    train_step.main([])
+    load_images.main([])
     build_dataset.main([])

@@ -30,11 +30,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from endoarss.architectures.hps import HardParameterSharing
-from endoarss.devices import peak_memory_mib, reset_peak_memory
+from endoarss.devices import compile_model, peak_memory_mib, reset_peak_memory
 from endoarss.gradients import Trained, a_pass_a_task, backward
 from endoarss.lora import Streams
 from endoarss.models import MultiTaskModel, build_model
-from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS
+from endoarss.registry import BACKBONES, WEIGHTINGS
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, WeightsSettings
 from endoarss.training import seed_everything, task_losses
 from endoarss.weightings.base import GradientWeighting, Weighting
@@ -56,10 +56,12 @@ class Problem:
     activities: Tensor
 
     def losses_of(self, outputs: dict[str, Tensor]) -> Tensor:
+        """The tasks' losses (T,)."""
         losses = task_losses(outputs, self.masks, self.activities)
         return torch.stack([losses[task] for task in self.model.tasks])
 
     def one_loss(self, index: int, logits: Tensor) -> Tensor:
+        """The loss of one task, from its logits."""
         task = self.model.tasks[index]
         return task_losses({task: logits}, self.masks, self.activities)[task]
 
@@ -137,7 +139,7 @@ def on_gpu(device: torch.device, steps: int, folder: Path) -> list[dict[str, Any
             if not compiled:
                 plain = timed(flattening(problem, weighting(problem, "db_mtl")), steps, device)
             else:
-                problem.model.compile()
+                compile_model(problem.model, problem.model.backbone.front)
             reset_peak_memory(device)
             seconds = timed(ours(problem, weighting(problem, "db_mtl")), steps, device)
             memory = peak_memory_mib(device)
@@ -145,7 +147,7 @@ def on_gpu(device: torch.device, steps: int, folder: Path) -> list[dict[str, Any
             how = f"{precision}{', compiled' if compiled else ''}"
             print(
                 f"{backbone:9}{architecture:11}{how:26}{1000 * seconds:8.1f}{16 / seconds:10.0f}{memory:9,.0f}{inferred:10.0f}"
-                f"{inference_memory:8,.0f}{1000 * plain:15.1f}",
+                f"{inference_memory:8,.0f}{f'{1000 * plain:.1f}' if plain else '-':>15}",
                 flush=True,
             )
             about = {"backbone": backbone, "architecture": architecture, "precision": precision, "compiled": compiled}
@@ -228,8 +230,9 @@ def lean(problem: Problem, rule: Weighting) -> Step:
 
 
 def flattening(problem: Problem, rule: Weighting) -> Step:
-    """A backward pass a task into `.grad`, copied to vectors over all parameters of the backbone, and back."""
-    everything = list(problem.model.backbone.parameters())
+    """A backward pass a task into `.grad`, copied to vectors over all parameters of the backbone that no task owns, and back."""
+    owned = {id(p) for parameters in problem.trained.owned for p in parameters}
+    everything = [p for p in problem.model.backbone.parameters() if id(p) not in owned]
     sizes = [p.numel() for p in everything]
 
     def gradients() -> None:
@@ -260,9 +263,8 @@ class OneStream(HardParameterSharing):
 
 
 def two_passes(problem: Problem, rule: Weighting, given: BackboneSettings, size: int) -> Step:
-    """TESLA as two models that share weights: one stream forward and backward, then the other."""
+    """TESLA's work a task at a time: one stream forward and backward, then the same model again in the other's stead."""
     settings, make = problem.model.settings, BACKBONES.get(problem.model.settings.backbone)
-    assert ARCHITECTURES.get(settings.architecture)
     alone = OneStream(settings, lambda streams: make(given, size, streams)).to(problem.images.device).train()
     peer = replace(problem, model=alone)
     shared = alone.shared_parameters()

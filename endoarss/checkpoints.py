@@ -23,8 +23,8 @@ _KEY = "endoarss"
 
 
 def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any]) -> None:
-    """Write a model's trained tensors and buffers to `path`, settings and provenance in the header."""
-    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    """Write to `path` all tensors of a model that its weights' source does not give, settings and provenance in the header."""
+    frozen = frozen_names(model)
     state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if name not in frozen}
     header = {
         "settings": model.settings.to_dict(),
@@ -43,9 +43,19 @@ def tensors_sha256(tensors: Iterable[tuple[str, Tensor]]) -> str:
     return total.hexdigest()
 
 
+def frozen_names(model: MultiTaskModel) -> set[str]:
+    """The parameters that came with the backbone's weights and are not trained. What is drawn and frozen is not among them."""
+    return {
+        name
+        for name, parameter in model.named_parameters()
+        if not parameter.requires_grad and name.startswith("backbone.encoders.")
+    }
+
+
 def frozen_sha256(model: MultiTaskModel) -> str:
-    """Hex SHA-256 of all parameters that are not trained."""
-    return tensors_sha256((name, p) for name, p in model.named_parameters() if not p.requires_grad)
+    """Hex SHA-256 of the parameters of `frozen_names`."""
+    frozen = frozen_names(model)
+    return tensors_sha256((name, p) for name, p in model.named_parameters() if name in frozen)
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -80,7 +90,7 @@ def load_checkpoint(path: str | Path) -> MultiTaskModel:
     if frozen_sha256(model) != header["frozen_sha256"]:
         source = model.settings.backbone_settings.weights
         raise SettingsError(f"{path}: the frozen weights ({source.source} {source.path}) are others than in training.")
-    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    frozen = frozen_names(model)
     with safe_open(path, framework="pt") as stored:
         state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     missing, unexpected = model.load_state_dict(state, strict=False)

@@ -41,25 +41,27 @@ class Batch:
 
 
 class ImagesOnDevice:
-    """A labelled set as uint8 tensors: on the device where it fits, else in pinned memory of the host."""
+    """A labelled set as uint8 tensors: on the device where it fits, else in the host's memory."""
 
     def __init__(self, data: LabelledImages, device: torch.device) -> None:
         self.device = device
         self.images, self.masks = _tensor(data.images), _tensor(data.masks)
-        self.activities = None if data.activities is None else torch.from_numpy(data.activities)
+        self.activities = None if data.activities is None else torch.from_numpy(data.activities).to(device)
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
-            size = self.images.nbytes + self.masks.nbytes
-            fits = size < _LARGEST_SHARE * free
-            self.images, self.masks = (t.to(device) if fits else t.pin_memory() for t in (self.images, self.masks))
+            if self.images.nbytes + self.masks.nbytes < _LARGEST_SHARE * free:
+                self.images, self.masks = self.images.to(device), self.masks.to(device)
 
     def batch(self, chosen: Tensor) -> Batch:
         """The images with these numbers, int64 (B,)."""
-        there = chosen.to(self.images.device)
-        images = self.images[there].to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
-        masks = self.masks[there].to(self.device, non_blocking=True).long()
-        activities = None if self.activities is None else self.activities[chosen].to(self.device)
-        return Batch(images, masks, activities)
+        images, masks = (self._taken(tensor, chosen) for tensor in (self.images, self.masks))
+        activities = None if self.activities is None else self.activities[chosen.to(self.device)]
+        return Batch(images.permute(0, 3, 1, 2).float(), masks.long(), activities)
+
+    def _taken(self, kept: Tensor, chosen: Tensor) -> Tensor:
+        if kept.device.type == self.device.type:
+            return kept[chosen.to(self.device)]
+        return kept[chosen].pin_memory().to(self.device, non_blocking=True)
 
 
 def _tensor(array: NDArray[np.uint8]) -> Tensor:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import resource
 import sys
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import torch
+from torch import nn
+
+from endoarss.errors import TrainingError
 
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
@@ -18,6 +22,20 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     if precision == "bf16" or (precision == "auto" and device.type == "cuda"):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
+
+
+def compile_model(model: nn.Module, *parts: nn.Module) -> None:
+    """torch.compile a model in place, and parts of it that are called by themselves too.
+
+    Every batch size gets a graph of its own (an epoch has two), and graphs keep what a second backward pass through them needs.
+    """
+    import torch._dynamo.config  # slow to import, and asked for on GPUs alone
+    import torch._functorch.config
+
+    torch._functorch.config.donated_buffer = False
+    torch._dynamo.config.recompile_limit = 64
+    for module in (model, *parts):
+        module.compile(dynamic=False)
 
 
 def reset_peak_memory(device: torch.device) -> None:
@@ -41,9 +59,24 @@ def peak_memory_mib(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch says that memory ran out, on a GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+@contextmanager
+def memory_explained(label: str, device: torch.device, takes_less: str) -> Iterator[list[str]]:
+    """Say, where memory runs out in the block, what was needed and what takes less.
+
+    Yields:
+        A list whose one entry says where the block is; the block keeps it up to date.
+
+    Raises:
+        TrainingError: if memory runs out, on a GPU or a CPU.
+    """
+    where = ["its preparation"]
+    try:
+        yield where
+    except RuntimeError as error:
+        if not (isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)):
+            raise
+        needed = what_was_needed(error, device)
+        raise TrainingError(f"{label}: out of memory in {where[0]}: {needed}. These take less: {takes_less}.") from None
 
 
 def what_was_needed(error: RuntimeError, device: torch.device) -> str:

@@ -107,7 +107,7 @@ def gradients_by_task(model: MultiTaskModel, trained: Trained, images: Tensor, l
 
     The gradients of task-owned parameters are put into their `.grad` on the way.
     """
-    way = one_pass if model.has_a_stream_a_task and len(model.backbone.encoders) == 1 else a_pass_a_task
+    way = one_pass if model.a_stream_a_task else a_pass_a_task
     return way(model, trained, images, losses_of)
 
 
@@ -161,4 +161,5 @@ def _flat(gradients: Sequence[Tensor | None], parameters: list[nn.Parameter]) ->
 
 def _set(parameters: list[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
+        # Adam's fused kernels read a gradient as if it lay in memory as its parameter does, whatever its strides say.
+        parameter.grad = None if gradient is None else gradient.contiguous()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from itertools import combinations
 
@@ -11,6 +12,8 @@ from torch import Tensor
 from endoarss.devices import peak_memory_mib
 from endoarss.errors import TrainingError
 from endoarss.gradients import Step, norms_and_cosines
+
+_STEPS_BETWEEN_LOOKS = 16
 
 
 class Epoch:
@@ -31,17 +34,21 @@ class Epoch:
         """Take note of a step.
 
         Raises:
-            TrainingError: if a loss of a step before it was not finite.
+            TrainingError: if a loss was not finite. Looked at every few steps: a look waits for the device.
         """
-        self.check()
         self.steps.append(step)
         self.images += images
+        if len(self.steps) - self._checked >= _STEPS_BETWEEN_LOOKS:
+            self.check()
 
     def check(self) -> None:
         """Raise TrainingError if a loss of a step so far is not finite: with epoch, step and task."""
-        for index in range(self._checked, len(self.steps)):
-            for task, value in zip(self.tasks, self.steps[index].losses.tolist(), strict=True):
-                if value != value or abs(value) == float("inf"):
+        if self._checked == len(self.steps):
+            return
+        looked_at = torch.stack([step.losses for step in self.steps[self._checked :]]).tolist()
+        for index, losses in enumerate(looked_at, start=self._checked):
+            for task, value in zip(self.tasks, losses, strict=True):
+                if not math.isfinite(value):
                     raise TrainingError(
                         f"{self.label}: the {task} loss is {value} in epoch {self.number + 1}, step {index + 1}. "
                         "A lower learning rate may help."

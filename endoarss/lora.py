@@ -162,8 +162,9 @@ class StreamBatchNorm2d(nn.Module):
     def __init__(self, base: nn.BatchNorm2d, streams: int) -> None:
         super().__init__()
         self.weight, self.bias = base.weight, base.bias
-        self.eps, self.momentum = base.eps, base.momentum if base.momentum is not None else 0.1
-        assert base.running_mean is not None and base.running_var is not None
+        if base.momentum is None or base.running_mean is None or base.running_var is None:
+            raise SettingsError("batch normalisation a stream: expected running statistics with a momentum.")
+        self.eps, self.momentum = base.eps, base.momentum
         self.running_mean: Tensor
         self.running_var: Tensor
         self.register_buffer("running_mean", base.running_mean.repeat(streams, 1))

@@ -25,9 +25,12 @@ class MultiTaskModel(nn.Module, ABC):
 
     A subclass says in `plan` which tasks it solves and which streams it needs, and in `features` what each head sees.
     `precision` is what it runs in, whatever its weights are kept in: "float32", "bf16", or "auto" (bf16 on a GPU).
+    An architecture sets `a_stream_a_task` if stream t of one encoder reaches head t and no other: one backward pass then tells the tasks'
+    gradients apart.
     """
 
     precision: str = "float32"
+    a_stream_a_task = False
 
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__()
@@ -91,12 +94,6 @@ class MultiTaskModel(nn.Module, ABC):
     def stack(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) -> (S * B, 3, h, w), one copy a stream."""
         return images.repeat(self.backbone.streams, 1, 1, 1)
-
-    @property
-    def has_a_stream_a_task(self) -> bool:
-        """Whether each task has a stream of its own through shared parameters, so that one backward pass can tell the tasks'
-        gradients apart."""
-        return self.streams.shared and self.streams.owned and self.streams.count == len(self.tasks) > 1
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
         """Trained parameters that belong to one task alone: its head, and what its architecture adds."""

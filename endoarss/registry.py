@@ -110,9 +110,10 @@ def _settings_in(path: Path, decorator: str, name: str) -> tuple[tuple[str, Any]
         if isinstance(statement, ast.Assign) and getattr(statement.targets[0], "id", "") == "DEFAULTS":
             found += ast.literal_eval(statement.value).items()
         elif isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
-            defaults = statement.args.defaults
-            keywords = statement.args.args[len(statement.args.args) - len(defaults) :]
-            found += [(k.arg, ast.literal_eval(value)) for k, value in zip(keywords, defaults, strict=True)]
+            given = statement.args
+            keywords = [*given.args[len(given.args) - len(given.defaults) :], *given.kwonlyargs]
+            values = [*given.defaults, *(value for value in given.kw_defaults if value is not None)]
+            found += [(k.arg, ast.literal_eval(value)) for k, value in zip(keywords, values, strict=True)]
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,14 @@ class ResumeFolder:
         self._writing: Future[None] | None = None
 
     def load(self) -> TrainingState | None:
-        """The last whole state of this training, or None. Says on standard error what it passes over."""
+        """The last whole state of this training, or None. What is torn or of another training is deleted, and said on standard
+        error: it must not be taken for newer than what comes."""
         for path in sorted(self.folder.glob("epoch-*.safetensors"), reverse=True):
             try:
                 return self._read(path)
-            except (SafetensorError, ValueError, OSError) as error:
+            except (SafetensorError, ValueError, KeyError) as error:
                 print(f"{path}: passed over ({error}).", file=sys.stderr)
+                path.unlink()
         return None
 
     def _read(self, path: Path) -> TrainingState:
@@ -78,7 +81,7 @@ class ResumeFolder:
     def _write(self, state: TrainingState, epochs_done: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"epoch-{epochs_done:06}.safetensors"
-        partial = path.with_suffix(".partial")
+        partial = path.with_suffix(f".{os.getpid()}.partial")
         facts = {**state.facts, "key": self.key, "sha256": tensors_sha256(state.tensors.items())}
         try:
             save_file(state.tensors, partial, metadata={"training": json.dumps(facts)})
@@ -95,6 +98,15 @@ class ResumeFolder:
         if self._writing is not None:
             writing, self._writing = self._writing, None
             writing.result()
+
+    def __enter__(self) -> ResumeFolder:
+        """Use as a context: at its end what was given to `save` is on the disk."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Wait; an error of writing does not hide the one that ended the block."""
+        with suppress(OSError) if kind is not None else nullcontext():
+            self.wait()
 
     def remove(self) -> None:
         """Delete the folder: the training is done and its result kept elsewhere."""

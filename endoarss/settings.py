@@ -68,6 +68,7 @@ class SMASettings:
     residual: bool = True
 
 
+SMA_PATCH = 7  # side of the patches that SMA unfolds
 SPATIAL, TOKENS_AS_CHANNELS = "spatial", "tokens_as_channels"
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from endoarss.errors import SettingsError
+from endoarss.settings import SMA_PATCH
 
 
 def unfold_patches(x: Tensor, patch: int) -> Tensor:
@@ -65,7 +66,7 @@ class SpatiallyAwareMultiScaleAttention(nn.Module):
         residual: false gives SMA(x) alone, as the released code does.
     """
 
-    def __init__(self, width: int = 64, patch: int = 7, kernel: int = 3, residual: bool = True) -> None:
+    def __init__(self, width: int = 64, patch: int = SMA_PATCH, kernel: int = 3, residual: bool = True) -> None:
         super().__init__()
         self.patch = patch
         self.local = nn.Conv2d(3, 3, kernel, padding=kernel // 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from endoarss.augmentation import AugmentationSettings, augment
 from endoarss.data import ImagesOnDevice, LabelledImages, batches, normalise
-from endoarss.devices import is_out_of_memory, what_was_needed
+from endoarss.devices import compile_model, memory_explained
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.gradients import Trained, backward
 from endoarss.history import Epoch
@@ -31,7 +32,7 @@ _AS_THEY_ARE = AugmentationSettings()
 class TrainingSettings:
     """How a model is trained: Adam (section IV-B of the paper), its rate constant or lowered in steps.
 
-    decay_every, decay_factor: after so many epochs the rate is multiplied by the factor; 0 means never.
+    decay_every, decay_factor: every so many epochs the rate is multiplied by the factor; 0 means never.
     precision: "float32", "bf16" (autocast), or "auto": bf16 on a GPU. compile: torch.compile; None means on a GPU.
     checkpoint_every, validate_every: in epochs.
     """
@@ -95,6 +96,7 @@ def train(
     device: torch.device,
     label: str = "train",
     validate: Callable[[MultiTaskModel], float] | None = None,
+    choose: bool = True,
     resume: ResumeFolder | None = None,
     observe: Callable[[dict[str, float]], None] | None = None,
 ) -> History:
@@ -106,8 +108,8 @@ def train(
         settings: schedule and weighting.
         device: where to train.
         label: what the progress bar and errors say.
-        validate: scores the model every `validate_every` epochs and after the last; the epoch with the highest score, the first of
-            equals, is kept. Without it the last one is.
+        validate: scores the model every `validate_every` epochs and after the last.
+        choose: keep the epoch with the highest score, the first of equals; else the last one.
         resume: where states are kept; a training that was stopped goes on from the last one, and ends (on a CPU) with the same bits
             as one that was not.
         observe: gets each row of the history when its epoch is done.
@@ -122,31 +124,41 @@ def train(
     """
     if len(data) < 2:
         raise SettingsError(f"{len(data)} training image(s); expected at least 2.")
-    run = _Run(model, data, settings, device, label)
-    done = resume.load() if resume is not None else None
-    if done is not None:
-        run.restore(done)
-    try:
+    with memory_explained(label, device, _takes_less(model, settings)) as where:
+        run = _Run(model, data, settings, device, label)
+        done = resume.load() if resume is not None else None
+        if done is not None:
+            run.restore(done)
         with tqdm(
             total=settings.epochs, initial=len(run.history), desc=label, unit="epoch", mininterval=1.0
         ) as progress:
             for epoch in range(len(run.history), settings.epochs):
-                row = run.epoch(epoch)
+                row = run.epoch(epoch, where)
                 last = epoch + 1 == settings.epochs
                 if validate is not None and (last or (epoch + 1) % settings.validate_every == 0):
-                    row["validation"] = run.best.offer(model, validate(model))
+                    row["validation"] = validate(model)
+                    if choose:
+                        run.best.offer(model, row["validation"])
                 run.history.append(row)
                 if resume is not None and not last and (epoch + 1) % settings.checkpoint_every == 0:
+                    resume.wait()
                     resume.save(run.state(), epoch + 1)
                 if observe is not None:
                     observe(row)
                 progress.set_postfix({task: f"{row[f'loss_{task}']:.3f}" for task in model.tasks})
                 progress.update()
-    finally:
         if resume is not None:
             resume.wait()
-    run.best.restore(model)
-    return run.history
+        run.best.restore(model)
+        return run.history
+
+
+def _takes_less(model: MultiTaskModel, settings: TrainingSettings) -> str:
+    return (
+        f"training.batch_size (now {settings.batch_size}), training.precision: bf16 (now {settings.precision}), "
+        f"training.cells_per_gpu, input_size (now {model.settings.input_size}), sma_width and output_stride of the backbone, "
+        "experts of the architecture"
+    )
 
 
 class _Run:
@@ -162,7 +174,7 @@ class _Run:
         model.to(device).train()
         model.precision = settings.precision
         if settings.compile or (settings.compile is None and device.type == "cuda"):
-            model.compile()
+            compile_model(model, model.backbone.front)
         self.data = ImagesOnDevice(data, device)
         self.trained = Trained(model)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
@@ -170,26 +182,28 @@ class _Run:
         self.history: History = []
         self.best = _Best()
 
-    def epoch(self, number: int) -> dict[str, float]:
-        """Train for one epoch."""
+    def epoch(self, number: int, where: list[str]) -> dict[str, float]:
+        """Train for one epoch. where: its one entry says which step this is.
+
+        Raises:
+            TrainingError: if a loss or, at the end, a parameter is not finite.
+        """
         self.model.train()
         self.weighting.start_epoch(number)
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.rate(number)
         epoch = Epoch(number, self.model.tasks, self.label)
         for index, chosen in enumerate(batches(len(self.data.images), self.settings.batch_size, self.order)):
-            try:
-                self._step(epoch, chosen, first=index == 0)
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise TrainingError(
-                    f"{self.label}: out of memory in epoch {number + 1}, step {index + 1}: {what_was_needed(error, self.device)}. "
-                    f"These take less: training.batch_size (now {self.settings.batch_size}), training.precision: bf16 (now "
-                    f"{self.settings.precision}), training.cells_per_gpu, input_size (now {self.model.settings.input_size}), "
-                    "sma_width and output_stride of the backbone, experts of the architecture."
-                ) from None
-        return epoch.row(self.settings.rate(number), self.device)
+            where[0] = f"epoch {number + 1}, step {index + 1}"
+            self._step(epoch, chosen, first=index == 0)
+        row = epoch.row(self.settings.rate(number), self.device)
+        lengths = torch.stack(torch._foreach_norm([p.detach() for p in self.parameters]))
+        if not math.isfinite(float(lengths.sum())):
+            raise TrainingError(
+                f"{self.label}: trained parameters are not finite after epoch {number + 1}, though its losses were. A lower learning "
+                "rate may help."
+            )
+        return row
 
     def _step(self, epoch: Epoch, chosen: Tensor, first: bool) -> None:
         batch = augment(self.data.batch(chosen), self.settings.augmentation, self.changes)
@@ -207,8 +221,7 @@ class _Run:
 
     def state(self) -> TrainingState:
         """A copy of everything, in the host's memory."""
-        frozen = {name for name, p in self.model.named_parameters() if not p.requires_grad}
-        tensors = {f"model.{n}": t for n, t in self.model.state_dict().items() if n not in frozen}
+        tensors = {f"model.{name}": tensor for name, tensor in changing(self.model).items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
         tensors |= {f"weighting.{key}": value for key, value in self.weighting.state_dict().items()}
@@ -244,18 +257,23 @@ class _Run:
 
 
 class _Best:
-    """The state of a model at its highest score so far."""
+    """What changed in a model at its highest score so far, in the host's memory."""
 
     def __init__(self) -> None:
         self.score = -1.0
         self.state: dict[str, Tensor] = {}
 
-    def offer(self, model: MultiTaskModel, score: float) -> float:
+    def offer(self, model: MultiTaskModel, score: float) -> None:
         if score > self.score:
             self.score = score
-            self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        return score
+            self.state = {name: tensor.detach().to("cpu", copy=True) for name, tensor in changing(model).items()}
 
     def restore(self, model: MultiTaskModel) -> None:
         if self.state:
-            model.load_state_dict(self.state)
+            model.load_state_dict(self.state, strict=False)
+
+
+def changing(model: MultiTaskModel) -> dict[str, Tensor]:
+    """What a training changes of a model: trained parameters, and buffers."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    return {name: tensor for name, tensor in model.state_dict().items() if name not in frozen}

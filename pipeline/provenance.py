@@ -19,10 +19,15 @@ _PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", 
 
 
 def choose_device() -> torch.device:
-    """The GPU where there is one, else the CPU with one thread: one and two threads give different bits."""
+    """The GPU where there is one, else the CPU with one thread: one and two threads give different bits.
+
+    float32 is float32 on a GPU too: TF32 is switched off.
+    """
     import torch
 
     if torch.cuda.is_available():
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
         return torch.device("cuda")
     torch.set_num_threads(1)
     return torch.device("cpu")
@@ -38,12 +43,17 @@ def software() -> dict[str, Any]:
     return {"python": platform.python_version(), "packages": versions, "device": name, "code": _commit()}
 
 
-def models_sha256() -> str:
-    """Hex SHA-256 of the model library's source: a training goes on only from a state of the same code."""
+def training_code_sha256() -> str:
+    """Hex SHA-256 of the source that a training runs: the model library, components of the user's own, and what reads images. A
+    training goes on only from a state of the same code."""
     import endoarss
+    from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS
 
-    files = sorted(Path(endoarss.__file__).parent.rglob("*.py"))
-    return digest([[path.name, sha256_of(path)] for path in files])
+    files = {*Path(endoarss.__file__).parent.rglob("*.py")}
+    for registry in (BACKBONES, ARCHITECTURES, WEIGHTINGS):
+        files.update(registry.files().values())
+    files.update(Path(__file__).parent / name for name in ("images.py", "datasets/arrays.py", "datasets/load.py"))
+    return digest([[path.name, sha256_of(path)] for path in sorted(files)])
 
 
 def _version(package: str) -> str:

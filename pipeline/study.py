@@ -20,7 +20,7 @@ import yaml
 
 from corruptions.catalogue import CORRUPTIONS, SEVERITIES
 from endoarss.errors import SettingsError
-from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS, add_module
+from endoarss.registry import add_module
 from pipeline.datasets.kinds import (
     BY_SEQUENCE,
     GENERALISATION,
@@ -275,7 +275,7 @@ class Study:
         given = self.settings["pretraining"]
         backbone = self.settings["backbones"][given["backbone"]]
         model = {key: backbone[key] for key in ("model", "arguments")}
-        return {**given, **model, "input_size": self.settings["input_size"]}
+        return {**given, **model, "input_size": self.settings.get("network_size", self.settings["input_size"])}
 
     def segments(self) -> bool:
         """Whether some cell segments, so that there are masks to show."""
@@ -317,7 +317,7 @@ class Study:
             "precision": training["precision"],
             "compile": training["compile"],
             "select_on": cell.select_on,
-            "validate_every": None if cell.select_on == "last" else training["validate_every"],
+            "score_every": None if cell.select_on == "last" else training.get("score_every", 1),
             "schedule": self.schedule(cell.dataset, cell.backbone),
             "evaluated_on": [str(self.dataset_folder(dataset)) for dataset in self.evaluated_on(cell.dataset)],
         }
@@ -357,11 +357,13 @@ def make_study(settings: Any) -> Study:
     if errors:
         raise InputError(_explain(jsonschema.exceptions.best_match(errors) or errors[0]))
     _fill_defaults(settings, schema)
+    from pipeline.study_checks import check_study  # it knows what a study is
+
     study = Study(settings)
     try:
         for module in settings["components"]:
             add_module(module)
-        _check_names(study)
+        check_study(study)
     except SettingsError as error:
         raise InputError(str(error)) from None
     return study
@@ -406,125 +408,7 @@ def _expand(text: str) -> str:
 
     def fill(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
-            raise InputError(f"raw: {text!r} names the environment variable {match[1]}, which is not set.")
+            raise InputError(f"{text!r} names the environment variable {match[1]}, which is not set.")
         return os.environ[match[1]]
 
     return re.sub(r"\$\{(\w+)\}", fill, text)
-
-
-def _choose(key: str, name: str, known: Any) -> None:
-    if name not in known:
-        raise InputError(f"{key}: unknown name {name!r}; known: {', '.join(map(str, known))}.")
-
-
-def _check_dataset(study: Study, dataset: str) -> None:
-    given = study.settings["datasets"][dataset]
-    key = f"datasets.{dataset}"
-    if PLAIN in given and "kind" in given:
-        raise InputError(f"{key}: kind and plain exclude each other; a dataset is one of the known kinds or your own.")
-    if PLAIN in given and (dataset in KINDS or dataset in GENERALISATION):
-        raise InputError(f"{key}: this name is taken by a known kind; give your own dataset another one.")
-    if PLAIN not in given:
-        _choose(f"{key}.kind" if "kind" in given else "datasets", given.get("kind", dataset), KINDS)
-        if given.get("kind", dataset) != dataset and dataset in KINDS:
-            raise InputError(f"{key}.kind: {given['kind']!r}; a dataset named like a known kind is of that kind.")
-        if given.get("kind") in GENERALISATION and given["kind"] != dataset:
-            raise InputError(f"{key}.kind: {given['kind']!r} is for evaluation only; it goes by its own name.")
-    recipes = PLAIN_RECIPES if PLAIN in given else KINDS[given.get("kind", dataset)].recipes
-    if "split" in given:
-        _choose(f"{key}.split", given["split"], recipes)
-    if study.generated is None:
-        for source in study.recipe(dataset).sources:
-            if source != PLAIN and source not in study.settings["raw"]:
-                raise InputError(
-                    f"raw: {source} is missing, which the dataset {dataset} is built from. Give the folder of the raw "
-                    f"tree; ask for it at {WHERE_TO_ASK[source]}."
-                )
-    elif PLAIN in given:
-        raise InputError(
-            f"{key}: plain frames are real, the study's raw trees are generated; a study is on one or the other."
-        )
-    if study.split_rule(dataset) == BY_SEQUENCE and not study.dataset_settings(dataset)["test"]:
-        raise InputError(f"{key}.test: missing; by_sequence asks for the names of the test sequences.")
-    if "test" in given and study.split_rule(dataset) != BY_SEQUENCE:
-        raise InputError(f"{key}.test: goes with split: by_sequence alone.")
-
-
-def _check_names(study: Study) -> None:
-    settings = study.settings
-    for dataset in settings["datasets"]:
-        _check_dataset(study, dataset)
-    if study.generated is not None and set(settings["raw"]) & set(WHERE_TO_ASK):
-        given_paths = ", ".join(sorted(set(settings["raw"]) & set(WHERE_TO_ASK)))
-        raise InputError(
-            f"raw: generate and {given_paths} exclude each other; a study is on generated or on real data."
-        )
-    for name, backbone in settings["backbones"].items():
-        BACKBONES.check(name)
-        patch = _patch(backbone)
-        size = "network_size" if "network_size" in settings else "input_size"
-        if patch is not None and settings[size] % patch:
-            raise InputError(f"{size}: {settings[size]}; {backbone['model']} asks for a multiple of {patch}.")
-    labels = [backbone["label"] for backbone in settings["backbones"].values()]
-    for label in labels:
-        if labels.count(label) > 1 or label == "reference":
-            raise InputError(
-                f"backbones: the label {label!r} is taken; expected one of its own for each, for tables show it."
-            )
-    for key, registry in (("architectures", ARCHITECTURES), ("weightings", WEIGHTINGS)):
-        for name, given in settings[key].items():
-            registry.check(name)
-            for setting in given:
-                _choose(f"{key}.{name}", setting, registry.settings(name))
-    for key in settings["training"]["schedules"]:
-        dataset, _, backbone = key.partition("/")
-        _choose("training.schedules", dataset, (*KINDS, *study.datasets))
-        if backbone:
-            _choose("training.schedules", backbone, settings["backbones"])
-    for index, block in enumerate(settings["cells"]):
-        key = f"cells.{index}"
-        for dataset in block["datasets"]:
-            trainable = [name for name in study.datasets if name not in GENERALISATION]
-            _choose(f"{key}.datasets", dataset, trainable)
-            for backbone in block["backbones"]:
-                BACKBONES.check(backbone)
-                _choose(f"{key}.backbones", backbone, settings["backbones"])
-                if study.schedule(dataset, backbone) is None:
-                    raise InputError(f"training.schedules: nothing for the dataset {dataset!r}, which has cells.")
-        for architecture in block["architectures"]:
-            ARCHITECTURES.check(architecture)
-        for weighting in block["weightings"]:
-            _check_warmup(study, weighting, block)
-    robustness = settings.get("robustness")
-    if robustness:
-        for name in study.robustness_settings()["corruptions"]:
-            _choose("robustness.corruptions", name, CORRUPTIONS)
-        for severity in robustness["severities"]:
-            _choose("robustness.severities", severity, SEVERITIES)
-        for pattern in robustness["cells"]:
-            if not any(all(getattr(cell, k) == v for k, v in pattern.items()) for cell in study.cells()):
-                raise InputError(f"robustness.cells: no cell of the study matches {json.dumps(pattern)}.")
-    pretraining = settings.get("pretraining")
-    if pretraining:
-        _choose("pretraining.backbone", pretraining["backbone"], settings["backbones"])
-        if _patch(settings["backbones"][pretraining["backbone"]]) is None:
-            raise InputError(f"pretraining.backbone: {pretraining['backbone']!r} is no vision transformer.")
-
-
-def _patch(backbone: Mapping[str, Any]) -> int | None:
-    """The patch size in a timm ViT's name; None for other models."""
-    match = re.search(r"patch(\d+)", backbone["model"])
-    return int(match[1]) if match else None
-
-
-def _check_warmup(study: Study, weighting: str, block: Mapping[str, Any]) -> None:
-    """A weighting with a warm-up needs epochs left after it and after the epoch that records its reference losses."""
-    given = {**WEIGHTINGS.settings(weighting), **study.settings["weightings"].get(weighting, {})}
-    warmup = given.get("warmup_epochs")
-    for dataset, backbone in product(block["datasets"], block["backbones"]):
-        epochs = study.schedule(dataset, backbone)["epochs"]
-        if warmup is not None and epochs <= warmup + 1:
-            raise InputError(
-                f"training.schedules: {epochs} epochs for {dataset}/{backbone}, where {weighting} has warmup_epochs {warmup}; "
-                f"expected more than {warmup + 1}."
-            )

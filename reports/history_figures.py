@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from reports.names import architecture_label, weighting_label
 from reports.style import STYLE, save_figure
@@ -63,6 +64,7 @@ def draw_histories(histories: Sequence[TrainingHistory], title: str, mark: str, 
                             linewidth=1.2,
                         )
                 axes.grid(alpha=0.25)
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
                 if quantity in losses:
                     axes.set_yscale("log")
                 if quantity in cosines:

@@ -52,7 +52,7 @@ class Selector(nn.Module):
 
     def forward(self) -> Tensor:
         """The experts' weights (E,)."""
-        return self.logits.softmax(dim=0) @ self.selections()
+        return (self.logits.softmax(dim=0).unsqueeze(1) * self.selections()).sum(dim=0)
 
     def penalty(self, entropy: float) -> Tensor:
         """entropy times the selectors' entropy (it drives them to one expert each), plus sum_i 1 / sum_j r_ij where some codes

@@ -19,6 +19,8 @@ from endoarss.settings import ModelSettings
 class Tesla(MultiTaskModel):
     """A stream a task, kept apart by task-owned adapters."""
 
+    a_stream_a_task = True
+
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
         """Both tasks, a stream each, with shared and owned adapters."""

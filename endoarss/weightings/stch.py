@@ -25,6 +25,8 @@ class SmoothTchebycheff(LossWeighting):
 
     def __init__(self, tasks: Sequence[str], epochs: int, mu: float = 1.0, warmup_epochs: int = 4) -> None:
         super().__init__(tasks, epochs)
+        if warmup_epochs < 0:
+            raise SettingsError(f"stch: warmup_epochs {warmup_epochs}; expected at least 0.")
         if mu <= 0:
             raise SettingsError(f"stch: mu {mu}; expected a number above 0.")
         if epochs <= warmup_epochs + 1:
@@ -44,6 +46,7 @@ class SmoothTchebycheff(LossWeighting):
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
         """The scalarised loss."""
+        losses = losses.clamp_min(torch.finfo(losses.dtype).tiny)  # a loss of 0 has no logarithm
         if self.epoch <= self.warmup_epochs:
             if self.epoch == self.warmup_epochs:
                 self.loss_sum = self.loss_sum.to(losses.device) + losses.detach()

@@ -16,6 +16,8 @@ from pipeline.study import make_study
 try:
     study = make_study(config)
     study.raw_roots()  # names an environment variable that is not set
+    for backbone in study.settings["backbones"]:
+        study.weights_file(backbone)
 except InputError as error:
     raise WorkflowError(f"The study is not valid. {error}")
 

@@ -72,7 +72,7 @@ def training_settings(study: Study, cell: Cell) -> TrainingSettings:
         precision=training["precision"],
         compile={"auto": None, "yes": True, "no": False}[training["compile"]],
         checkpoint_every=training["checkpoint_every"],
-        validate_every=training["validate_every"],
+        validate_every=training.get("score_every", 1),
     )
 
 

@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,11 @@ from endoarss.data import LabelledImages
 from endoarss.models import build_model
 from endoarss.prediction import predict
 from endoarss.registry import WEIGHTINGS
-from endoarss.training import TrainingSettings, seed_everything, train
+from endoarss.training import seed_everything, train
 from pipeline.datasets.card import read_card
 from pipeline.datasets.splits import TEST, TRAIN
 from pipeline.provenance import choose_device
-from pipeline.steps.cell_model import model_settings
+from pipeline.steps.cell_model import model_settings, training_settings
 from pipeline.study import Cell, Study
 
 # Bytes of a built frame a pixel, mask included: five real EndoVis 2017 frames, cropped to 1280x1024, take 1.29 to 1.40 MB.
@@ -126,12 +126,16 @@ def _time_model(study: Study, cell: Cell) -> _Speed:
         random.integers(0, len(labels.classes), (batch, size, size), np.uint8),
         random.integers(0, max(1, len(labels.activities)), batch) if labels.activities else None,
     )
-    settings = dict(study.settings["weightings"].get(cell.weighting, {}))
+    given = training_settings(study, cell)
+    settings = dict(given.weighting_settings)
     if "warmup_epochs" in WEIGHTINGS.settings(cell.weighting):
         settings["warmup_epochs"] = 0
     # The first step is slower than all others: memory is claimed, kernels are chosen.
-    schedule = TrainingSettings(1 + _TIMED_STEPS, 1e-6, batch, cell.weighting, settings)
+    schedule = replace(
+        given, epochs=1 + _TIMED_STEPS, learning_rate=1e-6, batch_size=batch, weighting_settings=settings
+    )
     history = train(model, data, schedule, device, f"time {cell.backbone} {cell.architecture} {cell.weighting}")
+    model.precision = given.precision
     predict(model, data.images, device)
     started = time.perf_counter()
     predict(model, data.images, device)

@@ -50,6 +50,7 @@ def cost_of_inference(study: Study, cell: Cell, model: MultiTaskModel) -> dict[s
     model.precision = study.settings["training"]["precision"]
     part = load_part(study.dataset_folder(cell.dataset), "test", study.settings["input_size"])
     images = np.array(part.images[:_TIMED_IMAGES])
+    model.zero_grad(set_to_none=True)
     reset_peak_memory(device)
     predict(model, images[:batch], device, batch)
     started = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
+import shutil
 import statistics
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import torch
 
 from endoarss.checkpoints import save_checkpoint, tensors_sha256
 from endoarss.data import LabelledImages
-from endoarss.devices import reset_peak_memory
+from endoarss.devices import memory_explained, reset_peak_memory
 from endoarss.models import MultiTaskModel, build_model
 from endoarss.resume import ResumeFolder
 from endoarss.training import History, seed_everything, train
@@ -21,7 +22,7 @@ from pipeline.datasets.load import Part, load_part, validation_rows
 from pipeline.errors import InputError
 from pipeline.files import digest, sha256_of, whole_file, write_json, write_text
 from pipeline.layout import resume_folder
-from pipeline.provenance import choose_device, models_sha256, software
+from pipeline.provenance import choose_device, software, training_code_sha256
 from pipeline.steps.cell_model import describe, model_settings, training_settings
 from pipeline.steps.evaluate_cell import cost_of_inference, evaluate_cell, validation_score
 from pipeline.study import Cell, Study
@@ -51,14 +52,19 @@ def train_cell(study: Study, cell: Cell) -> None:
         "manifest_sha256": sha256_of(dataset / "manifest.csv"),
         "weights": {"source": source, "sha256": weights_sha256},
     }
-    key = digest({**decides, "code": models_sha256(), "torch": torch.__version__, "device": about_software["device"]})
+    key = digest(
+        {**decides, "code": training_code_sha256(), "torch": torch.__version__, "device": about_software["device"]}
+    )
     resume = ResumeFolder(resume_folder(study, cell), key)
     fitted, validate = _parts(study, cell, part)
+    if not resume.folder.exists():
+        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
     data = LabelledImages(fitted.images, fitted.masks, fitted.activities)
     observe = _tensorboard(study, cell)
     started = time.perf_counter()
     reset_peak_memory(device)
-    history = train(model, data, training_settings(study, cell), device, cell.id, validate, resume, observe)
+    choose = cell.select_on != "last"
+    history = train(model, data, training_settings(study, cell), device, cell.id, validate, choose, resume, observe)
     seconds = round(time.perf_counter() - started, 1)
     trained, total = model.count_parameters()
     provenance = {
@@ -79,20 +85,22 @@ def train_cell(study: Study, cell: Cell) -> None:
     with whole_file(folder / "model.safetensors") as partial:
         save_checkpoint(model, partial, provenance)
     _write_history(study, cell, history)
-    for evaluated in study.evaluated_on(cell.dataset):
-        evaluate_cell(study, cell, model, evaluated)
-    cost = {"training": _cost_of_training(history), "inference": cost_of_inference(study, cell, model)}
+    with memory_explained(cell.id, device, "input_size, sma_width of the backbone, training.cells_per_gpu") as where:
+        where[0] = "its evaluation"
+        for evaluated in study.evaluated_on(cell.dataset):
+            evaluate_cell(study, cell, model, evaluated)
+        cost = {"training": _cost_of_training(history), "inference": cost_of_inference(study, cell, model)}
     provenance |= {"cost": cost, "checkpoint_sha256": sha256_of(folder / "model.safetensors")}
     write_json(folder / "provenance.json", provenance)
     resume.remove()
 
 
 def _parts(study: Study, cell: Cell, part: Part) -> tuple[Part, Callable[[MultiTaskModel], float] | None]:
-    """The frames to train on, and what scores an epoch where one is chosen."""
+    """The frames to train on, and what scores an epoch, where one is chosen or the study wants to see scores on the way."""
     dataset = study.dataset_folder(cell.dataset)
-    if cell.select_on == "last":
+    if cell.select_on == "last" and "score_every" not in study.settings["training"]:
         return part, None
-    if cell.select_on == "test":
+    if cell.select_on in ("last", "test"):
         chosen_on = load_part(dataset, "test", study.settings["input_size"])
         return part, functools.partial(validation_score, study, cell, chosen_on)
     held_out = validation_rows(dataset)

@@ -84,13 +84,13 @@ def test_tasks_are_told_apart(backbone: str, architecture: str, make_settings: M
 def test_one_pass_is_taken_where_tasks_have_streams(backbone: str, make_settings: Make, data: LabelledImages) -> None:
     """One pass and two give the same on TESLA; an architecture without a stream a task is not asked for one."""
     model = make(make_settings(backbone, "tesla"))
-    assert model.has_a_stream_a_task
+    assert model.a_stream_a_task
     images, losses_of = problem(model, data)
     one = one_pass(model, Trained(model), images, losses_of)
     two = a_pass_a_task(model, Trained(model), images, losses_of)
     torch.testing.assert_close(one.losses, two.losses)
     torch.testing.assert_close(one.shared, two.shared, rtol=1e-8, atol=1e-12 * float(two.shared.abs().max()))
-    assert not any(build_model(make_settings(backbone, name)).has_a_stream_a_task for name in MULTI if name != "tesla")
+    assert not any(build_model(make_settings(backbone, name)).a_stream_a_task for name in MULTI if name != "tesla")
 
 
 def test_one_pass_with_a_frozen_front(make_settings: Make, data: LabelledImages) -> None:
@@ -135,6 +135,27 @@ def test_a_step_sets_every_trained_gradient(
     for task, gradients, scale in zip(model.tasks, owned, scales, strict=True):
         for parameter, gradient in zip(model.task_parameters(task), gradients, strict=True):
             torch.testing.assert_close(parameter.grad, scale * gradient, rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("weighting", ["equal", "db_mtl"])
+@pytest.mark.parametrize(("backbone", "architecture"), PAIRS)
+def test_gradients_lie_in_memory_as_their_parameters(
+    backbone: str, architecture: str, weighting: str, make_settings: Make, data: LabelledImages
+) -> None:
+    """The optimiser's fused kernel does not look at strides: Adam's fused step equals the plain one."""
+    model = make(make_settings(backbone, architecture))
+    images, losses_of = problem(model, data)
+    backward(model, Trained(model), WEIGHTINGS.get(weighting)(model.tasks, 9), images, losses_of)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    assert all(p.grad is not None and p.grad.stride() == p.stride() for p in parameters)
+    before = [p.detach().clone() for p in parameters]
+    torch.optim.Adam(parameters, lr=1e-3, fused=True).step()
+    fused = [p.detach().clone() for p in parameters]
+    for parameter, value in zip(parameters, before, strict=True):
+        parameter.data.copy_(value)
+    torch.optim.Adam(parameters, lr=1e-3, foreach=False).step()
+    for parameter, value in zip(parameters, fused, strict=True):
+        torch.testing.assert_close(value, parameter.detach())
 
 
 def test_frozen_parameters_get_no_gradient(make_settings: Make, data: LabelledImages) -> None:

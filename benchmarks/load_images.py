@@ -1,0 +1,103 @@
+"""Loading batches for training: kept arrays in memory beside decoding PNG every time; images a second, ratio.
+
+    python -m benchmarks.load_images [--frames 64]
+
+Frames are generated, 1280x1024, with their masks; both ways end in a normalised float batch of 224 pixels and its masks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from endoarss.data import ImagesOnDevice, LabelledImages, batches, normalise, to_input
+from pipeline.files import write_json
+
+_SIZE, _BATCH, _REPEATS = 224, 16, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table, and keep it as results/benchmarks/load_images.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=64)
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_frames(folder, given.frames)
+        images, masks = map(np.stack, zip(*(decode(folder, index) for index in range(given.frames)), strict=True))
+        kept = ImagesOnDevice(LabelledImages(images, masks, None), torch.device("cpu"))
+
+        def from_memory(chosen: torch.Tensor) -> None:
+            batch = kept.batch(chosen)
+            normalise(batch.images, "imagenet")
+
+        def from_png(chosen: torch.Tensor) -> None:
+            decoded = [decode(folder, int(index)) for index in chosen]
+            to_input(np.stack([image for image, _ in decoded]), torch.device("cpu"))
+            torch.from_numpy(np.stack([mask for _, mask in decoded])).long()
+
+        rows = {
+            "in memory": rate(from_memory, given.frames, 10),
+            "PNG decoded each time": rate(from_png, given.frames, 1),
+        }
+    ratio = rows["in memory"] / rows["PNG decoded each time"]
+    print(f"\nLoading batches of {_BATCH} at {_SIZE} pixels from 1280x1024 (synthetic), {platform.machine()}, 1 thread")
+    for label, value in rows.items():
+        print(f"{label:30}{value:10.0f} images/s")
+    print(f"{'ratio':30}{ratio:10.1f}")
+    about = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
+    path = Path("results/benchmarks/load_images.json")
+    write_json(path, {**about, "data": "synthetic", "images_a_second": rows, "ratio": ratio})
+
+
+def write_frames(folder: Path, count: int) -> None:
+    """Smooth pictures with a sensor's noise, and masks of blocks."""
+    random = np.random.default_rng(0)
+    for index in range(count):
+        small = random.integers(0, 256, (16, 20, 3), np.uint8)
+        smooth = cv2.resize(small, (1280, 1024), interpolation=cv2.INTER_CUBIC).astype(np.int16)
+        noisy = np.clip(smooth + random.integers(-3, 4, smooth.shape), 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{index}.png"), noisy)
+        mask = cv2.resize(random.integers(0, 8, (8, 10), np.uint8), (1280, 1024), interpolation=cv2.INTER_NEAREST)
+        cv2.imwrite(str(folder / f"{index}_mask.png"), mask)
+
+
+def decode(folder: Path, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """One frame and its mask from PNG, at the size of training."""
+    image = cv2.cvtColor(cv2.imread(str(folder / f"{index}.png")), cv2.COLOR_BGR2RGB)
+    mask = cv2.imread(str(folder / f"{index}_mask.png"), cv2.IMREAD_GRAYSCALE)
+    size = (_SIZE, _SIZE)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.resize(
+        mask, size, interpolation=cv2.INTER_NEAREST
+    )
+
+
+def rate(load: Callable[[torch.Tensor], None], frames: int, epochs: int) -> float:
+    """Images a second over shuffled epochs; the median of some repeats, after a batch that is not timed."""
+    generator = torch.Generator().manual_seed(0)
+    load(torch.arange(min(_BATCH, frames)))
+    rates = []
+    for _ in range(_REPEATS):
+        started = time.perf_counter()
+        for _ in range(epochs):
+            for chosen in batches(frames, _BATCH, generator):
+                load(chosen)
+        rates.append(frames * epochs / (time.perf_counter() - started))
+    return statistics.median(rates)
+
+
+if __name__ == "__main__":
+    main()
