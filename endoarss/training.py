@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,9 +130,8 @@ def train(
         done = resume.load() if resume is not None else None
         if done is not None:
             run.restore(done)
-        with tqdm(
-            total=settings.epochs, initial=len(run.history), desc=label, unit="epoch", mininterval=1.0
-        ) as progress:
+        bar = tqdm(total=settings.epochs, initial=len(run.history), desc=label, unit="epoch", mininterval=1.0)
+        with bar as progress, resume or nullcontext():
             for epoch in range(len(run.history), settings.epochs):
                 row = run.epoch(epoch, where)
                 last = epoch + 1 == settings.epochs
@@ -147,8 +147,6 @@ def train(
                     observe(row)
                 progress.set_postfix({task: f"{row[f'loss_{task}']:.3f}" for task in model.tasks})
                 progress.update()
-        if resume is not None:
-            resume.wait()
         run.best.restore(model)
         return run.history
 
