@@ -47,7 +47,7 @@ $(STAMP): requirements.lock pyproject.toml
 	    { rm -rf $(VENV); echo "$(PYTHON) cannot make $(VENV); on Debian and Ubuntu, install python3-venv."; exit 1; }
 	@command -v uv > /dev/null || $(BIN)/python -m pip install --quiet uv
 	@uv=$$(command -v uv); set -x; \
-	    $$uv pip sync --python $(BIN)/python requirements.lock && \
+	    $$uv pip sync --python $(BIN)/python --compile-bytecode requirements.lock && \
 	    $$uv pip install --python $(BIN)/python --no-deps --editable .
 	@touch $(STAMP)
 
