@@ -32,7 +32,8 @@ class TrainingHistory:
 
 
 def draw_histories(histories: Sequence[TrainingHistory], title: str, mark: str, png: Path, pdf: Path) -> None:
-    """One column a backbone; rows: the tasks' losses, the first task's share of the weights, the cosine between gradients.
+    """One column a backbone; rows: the tasks' losses, the first task's share of the weights, the lengths of the
+    gradients of shared parameters, the cosine between them.
 
     Args:
         histories: of one dataset. title: names it. mark: what every figure says of its data. png, pdf: files to write.
@@ -45,7 +46,8 @@ def draw_histories(histories: Sequence[TrainingHistory], title: str, mark: str, 
     losses = sorted({column for history in histories for column in history.rows if column.startswith("loss_")})
     cosines = sorted({column for history in histories for column in history.rows if column.startswith("cosine_")})
     share = [f"weight_{losses[0].removeprefix('loss_')}"] if len(losses) > 1 else []
-    quantities = [*losses, *share, *cosines]
+    norms = sorted({column for history in histories for column in history.rows if column.startswith("gradient_norm_")})
+    quantities = [*losses, *share, *norms, *cosines]
     with mpl.rc_context(STYLE):
         size = (3.0 * len(backbones) + 0.8, 1.7 * len(quantities) + 1.6)
         figure = Figure(figsize=size, layout="constrained")
@@ -65,7 +67,7 @@ def draw_histories(histories: Sequence[TrainingHistory], title: str, mark: str, 
                         )
                 axes.grid(alpha=0.25)
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-                if quantity in losses:
+                if quantity in (*losses, *norms):
                     axes.set_yscale("log")
                 if quantity in cosines:
                     axes.axhline(0, color="0.5", linewidth=0.8)
@@ -94,7 +96,11 @@ def _values(rows: pd.DataFrame, quantity: str) -> pd.Series | None:
 
 
 def _label(quantity: str) -> str:
-    kind, _, task = quantity.partition("_")
-    if kind == "cosine":
+    if quantity.startswith("cosine_"):
         return "cosine of the\ntasks' gradients"
-    return {"loss": f"{task} loss", "weight": f"weight of {task},\nshare of all"}[kind]
+    kind, _, task = quantity.rpartition("_")
+    return {
+        "loss": f"{task} loss",
+        "weight": f"weight of {task},\nshare of all",
+        "gradient_norm": f"gradient of\n{task}, length",
+    }[kind]

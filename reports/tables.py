@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -272,11 +272,11 @@ def readable_robustness(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataF
     return shown
 
 
-def write_csv(table: pd.DataFrame, path: Path, synthetic: bool, partial: bool) -> None:
-    """Write a table as CSV with four decimals; its last columns say whether its data is synthetic, and whether partial."""
+def write_csv(table: pd.DataFrame, path: Path, marks: Mapping[str, object]) -> None:
+    """Write a table as CSV with four decimals; its last columns are the marks, e.g. whether its data is synthetic."""
     table = table.copy()
     levels = table.columns.nlevels
-    for name, value in (("synthetic", synthetic), ("partial", partial)):
+    for name, value in marks.items():
         table[(name, *[""] * (levels - 1)) if levels > 1 else name] = value
     path.write_text(table.to_csv(float_format="%.4f", lineterminator="\n"), encoding="utf-8", newline="\n")
 

@@ -63,10 +63,11 @@ def make_tables(study: Study) -> None:
     """Write all tables as CSV and LaTeX."""
     folder, mark = study.results / "tables", _mark(study, read_results(results_file(study)))
     folder.mkdir(parents=True, exist_ok=True)
-    partial = bool(partial_note(study))
+    select_on = study.settings["training"]["select_on"]
+    marks = {"synthetic": study.synthetic, "partial": bool(partial_note(study)), "select_on": select_on}
     for name, table in _tables(study).items():
         with whole_file(folder / f"{name}.csv") as whole:
-            tables.write_csv(table.data, whole, study.synthetic, partial)
+            tables.write_csv(table.data, whole, marks)
         caption = f"{table.title}. {mark}".replace("\n", " ")
         write_text(folder / f"{name}.tex", tables.to_latex(table.shown, caption, f"tab:{name}", table.of_scores))
 

@@ -29,7 +29,8 @@ from pipeline.datasets.labels import Rgb
 from pipeline.errors import InputError
 from pipeline.files import sha256_of, whole_file, write_json, write_text
 from pipeline.images import Pixels, resize_image
-from pipeline.media import Painter, Source, count_frames, distinct_palette, find_sources, read_frames
+from pipeline.media import Source, count_frames, find_sources, read_frames
+from pipeline.painting import Painter, distinct_palette
 from pipeline.provenance import choose_device, software
 
 # What the step writes below its folder. The first comes first and tells whose the others are; the table comes last.

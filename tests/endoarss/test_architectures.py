@@ -12,8 +12,9 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from endoarss import build_model, list_backbones
+from endoarss import build_model, list_backbones, load_checkpoint
 from endoarss.architectures.dselect_k import Selector, smooth_step
+from endoarss.checkpoints import save_checkpoint
 from endoarss.data import LabelledImages, to_input
 from endoarss.errors import SettingsError
 from endoarss.settings import LoRASettings, ModelSettings, SMASettings, WeightsSettings
@@ -162,7 +163,7 @@ def test_tokens_viewed_as_channels(backbone: str, make_settings: Make, data: Lab
         with_backbone(make_settings(backbone, "hps"), token_map="rows")
 
 
-def test_sma_as_the_released_code_has_it(make_settings: Make, data: LabelledImages) -> None:
+def test_sma_as_the_released_code_has_it(make_settings: Make, data: LabelledImages, tmp_path: Path) -> None:
     """Frozen as it is drawn, and in place of the image."""
     settings = with_backbone(make_settings("endoarss", "hps"), sma=SMASettings(2, trained=False, residual=False))
     model = build_model(settings)
@@ -171,6 +172,10 @@ def test_sma_as_the_released_code_has_it(make_settings: Make, data: LabelledImag
     train(model, data, TrainingSettings(2, 1e-3, 16), CPU)
     for name, parameter in model.backbone.front.named_parameters():
         assert torch.equal(parameter, before[name])
+    # It is drawn, so that no file of weights gives it again: the checkpoint keeps it.
+    save_checkpoint(model.eval(), tmp_path / "model.safetensors", {})
+    again = load_checkpoint(tmp_path / "model.safetensors")
+    assert torch.equal(again.front(images_of(data)), model.front(images_of(data)))
 
 
 @pytest.mark.parametrize("backbone", list_backbones())

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from endoarss import build_model, list_architectures, list_backbones, list_weightings
 from endoarss.data import LabelledImages, to_input
+from endoarss.devices import compile_model
 from endoarss.gradients import Trained, a_pass_a_task, backward, gradients_by_task, norms_and_cosines, one_pass
 from endoarss.models import MultiTaskModel
 from endoarss.registry import WEIGHTINGS
@@ -173,6 +174,29 @@ def test_compiled_models_give_the_same(make_settings: Make, data: LabelledImages
     model.compile(backend="aot_eager")
     compiled = gradients_by_task(model, Trained(model), images, losses_of)
     torch.testing.assert_close(compiled.shared, plain.shared, rtol=1e-7, atol=1e-12)
+
+
+def test_compiled_models_stand_measured_steps_and_odd_batches(
+    make_settings: Make, data: LabelledImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first step of an epoch goes backward twice through a graph, and the last batch is smaller: two epochs of that."""
+    compiled = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **how: compiled(self, backend="aot_eager", **how))
+    seed_everything(0)
+    model = build_model(make_settings("resnet", "hps")).train()
+    compile_model(model, model.backbone.front)
+    weighting, trained = WEIGHTINGS.get("equal")(model.tasks, 9), Trained(model)
+    for count in (4, 3, 4, 3):
+        images = to_input(data.images[:count], CPU)
+        masks, activities = torch.from_numpy(data.masks[:count]).long(), torch.from_numpy(data.activities[:count])
+
+        def losses_of(outputs: dict[str, Tensor], masks: Tensor = masks, activities: Tensor = activities) -> Tensor:
+            losses = task_losses(outputs, masks, activities)
+            return torch.stack([losses[task] for task in model.tasks])
+
+        step = backward(model, trained, weighting, images, losses_of, measure=count == 4)
+        assert (step.gram is not None) == (count == 4)
+        model.zero_grad(set_to_none=True)
 
 
 def test_norms_and_cosines() -> None:

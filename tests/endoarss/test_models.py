@@ -42,7 +42,6 @@ def test_forward_train_save_and_load(
     train(model, data, TrainingSettings(3, 1e-3, 16, weighting), CPU)
     for name, parameter in model.named_parameters():
         changed = not torch.equal(parameter, before[name])
-        # A bias before a normalisation has no gradient; nothing else may stay.
         assert changed == parameter.requires_grad, name
 
     model.eval()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from endoarss import build_model
+from endoarss import build_model, gradients
 from endoarss.augmentation import AugmentationSettings, augment
 from endoarss.data import Batch, ImagesOnDevice, LabelledImages, batches, normalise, to_input
 from endoarss.errors import SettingsError, TrainingError
@@ -69,6 +69,31 @@ def test_a_loss_that_is_not_finite_ends_the_training(
         train(model, data, TrainingSettings(1, 1e-3), CPU, label="toy")
 
 
+def test_parameters_that_are_not_finite_end_the_training_too(
+    make_settings: Callable[..., ModelSettings], data: LabelledImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The losses of the last step are fine, what it made of the parameters is not."""
+    model = build_model(make_settings("resnet", "hps"))
+    monkeypatch.setattr(
+        gradients.Trained, "set_shared", lambda self, update: [setattr(p, "grad", p * torch.nan) for p in self.shared]
+    )
+    with pytest.raises(TrainingError, match="toy: trained parameters are not finite after epoch 1"):
+        train(model, data, TrainingSettings(1, 1e-3, 32, "moco"), CPU, label="toy")
+
+
+def test_scores_may_be_seen_without_choosing(make_settings: Callable[..., ModelSettings], data: LabelledImages) -> None:
+    offered = iter([0.9, 0.1])
+    settings = TrainingSettings(epochs=2, learning_rate=1e-3, batch_size=8)
+    seed_everything(0)
+    model = build_model(make_settings("resnet", "hps"))
+    history = train(model, data, settings, CPU, validate=lambda model: next(offered), choose=False)
+    assert [row["validation"] for row in history] == [0.9, 0.1]
+    seed_everything(0)
+    plain = build_model(make_settings("resnet", "hps"))
+    train(plain, data, settings, CPU)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), plain.parameters(), strict=True))
+
+
 def test_one_image_is_not_enough(make_settings: Callable[..., ModelSettings], data: LabelledImages) -> None:
     one = LabelledImages(data.images[:1], data.masks[:1], data.activities[:1])
     with pytest.raises(SettingsError, match="expected at least 2"):
@@ -124,12 +149,26 @@ def test_the_history_says_what_happened(make_settings: Callable[..., ModelSettin
 
 @pytest.mark.parametrize("weighting", ["equal", "stch"])
 def test_cosines_are_measured_for_weightings_of_losses_too(
-    weighting: str, make_settings: Callable[..., ModelSettings], data: LabelledImages
+    weighting: str,
+    make_settings: Callable[..., ModelSettings],
+    data: LabelledImages,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In the first step of an epoch, and without a change of what is learnt."""
     settings = TrainingSettings(3, 1e-3, 8, weighting, {"warmup_epochs": 0} if weighting == "stch" else {})
-    history = train(build_model(make_settings("endoarss", "tesla")), data, settings, CPU)
+
+    def run() -> tuple[list[dict[str, float]], list[torch.Tensor]]:
+        seed_everything(0)
+        model = build_model(make_settings("endoarss", "tesla"))
+        return train(model, data, settings, CPU), [p.detach() for p in model.parameters()]
+
+    history, learnt = run()
     assert all(abs(row["cosine_activity_segmentation"]) <= 1 + 1e-6 for row in history)
+    plain = gradients.backward
+    monkeypatch.setattr("endoarss.training.backward", lambda *given, measure: plain(*given, measure=False))
+    unmeasured, learnt_without = run()
+    assert "cosine_activity_segmentation" not in unmeasured[0]
+    assert all(torch.equal(a, b) for a, b in zip(learnt, learnt_without, strict=True))
 
 
 def test_memory_that_runs_out_is_explained(

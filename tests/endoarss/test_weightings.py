@@ -148,6 +148,18 @@ def test_stch_against_torchjd() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_stch_of_a_loss_that_is_zero(epoch: int) -> None:
+    """A task that is solved to the last bit has no logarithm; its gradient stays a number."""
+    weighting = WEIGHTINGS.get("stch")(TASKS, 9, warmup_epochs=0)
+    for earlier in range(epoch + 1):
+        weighting.start_epoch(earlier)
+        logits = torch.tensor([0.0, 1.0], requires_grad=True)
+        loss, weights = weighting.combine(logits * 1.0)
+    loss.backward()
+    assert logits.grad is not None and logits.grad.isfinite().all() and weights.isfinite().all()
+
+
 def test_db_mtl_gives_every_task_the_same_length() -> None:
     gradients, losses = torch.randn(2, 9) * torch.tensor([[1.0], [40.0]]), torch.tensor([0.3, 7.0])
     _, weights = WEIGHTINGS.get("db_mtl")(TASKS, 3, beta=0.0).combine(gradients, losses)
@@ -199,6 +211,8 @@ def test_bad_settings_are_named() -> None:
 
     with pytest.raises(SettingsError, match="5 epochs with warmup_epochs 4; expected more than 5"):
         make("stch", epochs=5)
+    with pytest.raises(SettingsError, match="warmup_epochs -1; expected at least 0"):
+        make("stch", warmup_epochs=-1)
     with pytest.raises(SettingsError, match="mu 0"):
         make("stch", mu=0)
     with pytest.raises(SettingsError, match="beta 1"):

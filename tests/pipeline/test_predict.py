@@ -25,7 +25,8 @@ from pipeline.cli import main
 from pipeline.datasets.labels import ESD
 from pipeline.errors import InputError
 from pipeline.images import read_rgb, resize_image
-from pipeline.media import Painter, Source, count_frames, distinct_palette, find_sources, read_frames
+from pipeline.media import Source, count_frames, find_sources, read_frames
+from pipeline.painting import Painter, distinct_palette
 from pipeline.steps.predict_files import palette_of
 
 SIZE = 56

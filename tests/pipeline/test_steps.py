@@ -203,3 +203,76 @@ def test_what_a_study_will_take_grows_with_frames_and_epochs(
 def _with_epochs(study: Study, epochs: int) -> Study:
     training = {"schedules": {"mtlesd": {"epochs": epochs, "learning_rate": 0.001}}}
     return make_study({**study.settings, "training": training})
+
+
+def test_a_stopped_cell_goes_on_and_ends_the_same(study_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped after its first epoch it leaves a state; started again it gives the weights it would have given, bit for bit.
+    What was kept under other settings is not gone on from."""
+    from safetensors.torch import load_file
+
+    from endoarss.checkpoints import tensors_sha256
+    from pipeline.steps import train_cell
+
+    def digest() -> str:
+        return tensors_sha256(load_file(folder / "model.safetensors").items())
+
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    folder = Path("results/toy/cells") / CELL
+    assert run(study_file, "train", "--cell", CELL) == 0
+    expected = digest()
+
+    def stop(row: dict[str, float]) -> None:
+        raise KeyboardInterrupt
+
+    def start_and_stop() -> None:
+        (folder / "model.safetensors").unlink()
+        with monkeypatch.context() as patched:
+            patched.setattr(train_cell, "_tensorboard", lambda *_: stop)
+            with pytest.raises(KeyboardInterrupt):
+                run(study_file, "train", "--cell", CELL)
+        assert [path.name for path in (folder / ".training").iterdir()] == ["epoch-000001.safetensors"]
+
+    start_and_stop()
+    assert run(study_file, "train", "--cell", CELL) == 0
+    assert digest() == expected
+    assert len(pd.read_csv(folder / "history.csv")) == 3 and not (folder / ".training").exists()
+
+    start_and_stop()
+    settings = yaml.safe_load(study_file.read_text())
+    settings["training"]["schedules"]["mtlesd"]["learning_rate"] = 0.002
+    study_file.write_text(yaml.safe_dump(settings))
+    assert run(study_file, "train", "--cell", CELL) == 0
+    rates = set(pd.read_csv(folder / "history.csv")["learning_rate"])
+    assert rates == {0.002}, "all three epochs at the new rate"
+
+
+def test_scores_on_the_way_and_events(study_file: Path) -> None:
+    settings = yaml.safe_load(study_file.read_text())
+    settings["training"] |= {"score_every": 2, "tensorboard": True}
+    study_file.write_text(yaml.safe_dump(settings))
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "train", "--cell", CELL) == 0
+    folder = Path("results/toy/cells") / CELL
+    history = pd.read_csv(folder / "history.csv")
+    assert history["validation"].notna().tolist() == [False, True, True]
+    assert list((folder / "tensorboard").glob("events*"))
+
+
+def test_an_epoch_chosen_on_the_test_part_is_tagged(study_file: Path) -> None:
+    """As the released code chooses: a variant of its own, and every table says so."""
+    settings = yaml.safe_load(study_file.read_text())
+    settings["training"]["select_on"] = "test"
+    del settings["robustness"]
+    study_file.write_text(yaml.safe_dump(settings))
+    for step in (
+        ("build", "--dataset", "mtlesd"),
+        ("train", "--cell", f"{CELL}-test"),
+        ("references", "--dataset", "mtlesd"),
+        ("collect",),
+        ("tables",),
+    ):
+        assert run(study_file, *step) == 0, step
+    tables = Path("results/toy/tables")
+    assert all("EPOCH CHOSEN ON THE TEST PART" in path.read_text() for path in tables.glob("*.tex"))
+    for path in tables.glob("*.csv"):
+        assert set(pd.read_csv(path)["select_on"]) == {"test"}, path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,61 @@ def test_the_papers_82_trainings_are_there(name: str) -> None:
     assert len(grid) == 36 and sum(c.rank != 4 for c in cells) == 6
     assert study.ablation_cells("mtlendovis") and len(study.cells_by_rank("mtlesd")) == 4
     assert name == "paper" or len(study.cells()) == 82
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"weightings": {"stch": {"warmup_epochs": "one"}}},
+            "weightings.stch.warmup_epochs: 'one' is not allowed; expected a whole number",
+        ),
+        ({"weightings": {"db_mtl": {"beta": None}}}, "weightings.db_mtl.beta: None is not allowed; expected a number"),
+        ({"architectures": {"mmoe": {"experts": "two"}}}, "architectures.mmoe.experts: 'two' is not allowed"),
+    ],
+)
+def test_settings_of_components_have_a_type(changes: dict[str, Any], message: str, minimal: Make) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        make_study(minimal(**changes))
+
+
+RANDOM_VIT = {**VIT, "weights": "none"}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "given", "block", "message"),
+    [
+        ("dinov2", RANDOM_VIT, {"architectures": ["tesla"]}, "tesla on dinov2, whose weights are none"),
+        ("dinov2", RANDOM_VIT, {"ranks": [1, 4]}, "ranks: hps on dinov2 has no low-rank adapters"),
+        (
+            "dinov2",
+            {**RANDOM_VIT, "model": "resnet18"},
+            {},
+            "backbones.dinov2.model: 'resnet18'; expected a vision transformer",
+        ),
+        (
+            "endoarss",
+            {**RANDOM_VIT, "model": "vit_small_patch16_224"},
+            {},
+            "SMA, before vit_small_patch16_224, asks for a multiple of 7",
+        ),
+        (
+            "dinov2",
+            RANDOM_VIT,
+            {"architectures": ["single_activity"], "weightings": ["moco"]},
+            "'moco' with single_activity; a single task has nothing to weigh",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(
+    backbone: str, given: dict[str, Any], block: dict[str, Any], message: str, minimal: Make
+) -> None:
+    settings = minimal()
+    settings["input_size"] = 64 if "patch16" in given["model"] else 56
+    settings["backbones"][backbone] = given
+    settings["cells"][0] = {**settings["cells"][0], "backbones": [backbone], "architectures": ["hps"], **block}
+    with pytest.raises(InputError, match=re.escape(message)):
+        make_study(settings)
 
 
 def test_the_released_study_sets_every_switch() -> None:

@@ -72,6 +72,7 @@ def history(seed: int, cosine: bool = True) -> pd.DataFrame:
     rows["weight_activity"] = rows["weight_segmentation"] = 0.5
     if cosine:
         rows["cosine_activity_segmentation"] = random.uniform(-1, 1, 5)
+        rows["gradient_norm_activity"] = rows["gradient_norm_segmentation"] = random.random(5)
     return rows
 
 

@@ -80,10 +80,11 @@ def test_latex_is_booktabs_with_the_best_bold_and_names_escaped(results: pd.Data
 
 def test_csv_reads_back(results: pd.DataFrame, tmp_path: Path) -> None:
     table = tables.table_of_scores(results, "mtlesd", ["A-net", "B_net"])
-    tables.write_csv(table, tmp_path / "t.csv", synthetic=True, partial=False)
+    marks = {"synthetic": True, "partial": False}
+    tables.write_csv(table, tmp_path / "t.csv", marks)
     again = pd.read_csv(tmp_path / "t.csv")
     assert again["synthetic"].all() and "synthetic" not in table.columns
-    tables.write_csv(tables.table_robustness(results, CATEGORIES), tmp_path / "r.csv", synthetic=True, partial=False)
+    tables.write_csv(tables.table_robustness(results, CATEGORIES), tmp_path / "r.csv", marks)
     assert "synthetic,partial" in (tmp_path / "r.csv").read_text().splitlines()[0]
     assert len(again) == len(table) and again["miou"][0] == pytest.approx(90)
 
