@@ -90,17 +90,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def on_cpu(device: torch.device, steps: int, folder: Path) -> list[dict[str, Any]]:
-    """Every architecture x weighting on a ViT-S/14 of four blocks and a narrow ResNet-26, beside the peers."""
+    """Every architecture x weighting on a ViT-S/14 of four blocks and a narrow ResNet-26, and TESLA behind SMA, beside the peers."""
     vit = BackboneSettings("vit_small_patch14_dinov2", {"depth": 4, "init_values": None})
-    backbones = {
-        "dinov2": with_random_weights(vit, 112, folder),
-        "resnet": BackboneSettings("resnet26", {"channels": (32, 64, 128, 256)}),
-    }
+    frozen = with_random_weights(vit, 112, folder)
+    resnet = BackboneSettings("resnet26", {"channels": (32, 64, 128, 256)})
+    backbones = {"dinov2": frozen, "resnet": resnet, "endoarss": frozen}
+    pairs = [*itertools.product(("dinov2", "resnet"), ARCHITECTURE_NAMES), ("endoarss", "tesla")]
     print(
         f"{'ms a step, batch 4, 112 pixels':38}{'ours':>8}{'flattening':>12}{'lean':>8}{'two passes':>12}   peer / ours"
     )
     rows = []
-    for backbone, architecture in itertools.product(backbones, ARCHITECTURE_NAMES):
+    for backbone, architecture in pairs:
         problem = make_problem(backbone, architecture, backbones[backbone], 112, 4, device)
         for name in WEIGHTINGS.names():
             kinds: dict[str, Step] = {"ours": ours(problem, weighting(problem, name))}
