@@ -37,7 +37,8 @@ from endoarss.models import MultiTaskModel, build_model
 from endoarss.registry import BACKBONES, WEIGHTINGS
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, WeightsSettings
 from endoarss.training import seed_everything, task_losses
-from endoarss.weightings.base import GradientWeighting, Weighting
+from endoarss.weightings.base import GradientWeighting, LossWeighting, Weighting
+from endoarss.weightings.stch import SmoothTchebycheff
 from pipeline.files import write_json
 
 CLASSES, ACTIVITIES = tuple(f"class {i}" for i in range(10)), tuple(f"activity {i}" for i in range(12))
@@ -194,8 +195,8 @@ def weighting(problem: Problem, name: str) -> Weighting:
     settings = {"warmup_epochs": 0} if name == "stch" else {}
     made: Weighting = WEIGHTINGS.get(name)(problem.model.tasks, 9, **settings)
     made.start_epoch(0)
-    if name == "stch":
-        made.combine(torch.ones(2, device=problem.images.device))  # type: ignore[attr-defined]
+    if isinstance(made, SmoothTchebycheff):
+        made.combine(torch.ones(2, device=problem.images.device))
         made.start_epoch(1)
     return made
 
@@ -294,7 +295,8 @@ def combined(rule: Weighting, rows: Tensor, losses: Tensor) -> Tensor:
     if isinstance(rule, GradientWeighting):
         return rule.combine(rows, losses)[0]
     leaves = losses.clone().requires_grad_()
-    rule.combine(leaves)[0].backward()  # type: ignore[attr-defined]
+    assert isinstance(rule, LossWeighting)
+    rule.combine(leaves)[0].backward()
     assert leaves.grad is not None
     return leaves.grad @ rows
 

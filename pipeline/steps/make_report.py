@@ -113,7 +113,11 @@ def _tables(study: Study) -> dict[str, _Table]:
         title = "Robustness: mean over severities of each corruption"
         found[TABLE_ROBUSTNESS] = _Table(title, robustness, tables.readable_robustness(robustness, titles))
     costs = tables.table_cost([_cost(study, cell) for cell in study.cells() if cell.seed == study.settings["seeds"][0]])
-    found[TABLE_COST] = _Table("Cost of each cell", costs, costs, note=_COST)
+    devices = costs["Device"].unique()
+    shown, note = (
+        (costs.drop(columns="Device"), f"{_COST} Device: {devices[0]}.") if len(devices) == 1 else (costs, _COST)
+    )
+    found[TABLE_COST] = _Table("Cost of each cell", costs, shown, note=note)
     if study.leakage_datasets():
         similar = tables.table_similarity(json.loads(similarity_file(study).read_text(encoding="utf-8")), titles)
         title = "Similarity of test frames to their nearest training frame"
