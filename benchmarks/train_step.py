@@ -116,7 +116,7 @@ def on_cpu(device: torch.device, steps: int, folder: Path) -> list[dict[str, Any
                 for kind, width in (("ours", 8), ("flattening", 12), ("lean", 8), ("two passes", 12))
             )
             print(
-                f"{backbone:8}{architecture:12}{name:18}{shown}   {' '.join(f'{r:.2f}' for r in ratios.values())}",
+                f"{backbone:9}{architecture:11}{name:18}{shown}   {' '.join(f'{r:.2f}' for r in ratios.values())}",
                 flush=True,
             )
             about = {"backbone": backbone, "architecture": architecture, "weighting": name}
