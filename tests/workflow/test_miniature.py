@@ -205,7 +205,7 @@ def test_real_frames_from_raw_to_curves(checkout: Path, snakemake: Run, sample_d
     assert not rows["synthetic"].any() and not set(rows["metric"]) & {"accuracy", "macro_f1", "f1"}
     assert rows["corruption"].nunique() == 20, "nineteen and clean"
     names = {path.name for path in (results / "tables").iterdir()}
-    expected = ("table1_datasets", "table_endovis2017_parts", "table7_robustness")
+    expected = ("table1_datasets", "table_endovis2017_parts", "table7_robustness", "table_cost")
     assert names == {f"{name}.{kind}" for name in expected for kind in ("csv", "tex")}
     assert "Accuracy" not in (results / "tables/table_endovis2017_parts.tex").read_text()
     assert "Accuracy" not in (results / "report/index.html").read_text()
