@@ -161,5 +161,5 @@ def _flat(gradients: Sequence[Tensor | None], parameters: list[nn.Parameter]) ->
 
 def _set(parameters: list[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        # Adam's fused kernels read a gradient as if it lay in memory as its parameter does, whatever its strides say.
+        # Adam's fused kernel (torch 2.15, CPU) reads a gradient as if its strides were its parameter's.
         parameter.grad = None if gradient is None else gradient.contiguous()

@@ -19,17 +19,19 @@ Make = Callable[..., ModelSettings]
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
 
-def run(make_settings: Make, data: LabelledImages, backbone: str, device: str, **given: object) -> MultiTaskModel:
+def run(
+    make_settings: Make, data: LabelledImages, backbone: str, device: str, settings: TrainingSettings
+) -> MultiTaskModel:
     seed_everything(0)
     model = build_model(make_settings(backbone, "tesla"))
-    train(model, data, TrainingSettings(3, 1e-3, 8, **given), torch.device(device))  # type: ignore[arg-type]
+    train(model, data, settings, torch.device(device))
     return model
 
 
 @pytest.mark.parametrize("backbone", list_backbones())
 def test_float32_follows_the_cpu(backbone: str, make_settings: Make, data: LabelledImages) -> None:
-    given = {"weighting": "db_mtl", "precision": "float32", "compile": False}
-    on_cpu, on_gpu = (run(make_settings, data, backbone, device, **given) for device in ("cpu", "cuda"))
+    settings = TrainingSettings(3, 1e-3, 8, "db_mtl", precision="float32", compile=False)
+    on_cpu, on_gpu = (run(make_settings, data, backbone, device, settings) for device in ("cpu", "cuda"))
     for one, other in zip(on_cpu.parameters(), on_gpu.parameters(), strict=True):
         torch.testing.assert_close(other.cpu(), one, rtol=0.05, atol=5e-3)
 
@@ -38,8 +40,8 @@ def test_float32_follows_the_cpu(backbone: str, make_settings: Make, data: Label
 @pytest.mark.parametrize("backbone", list_backbones())
 def test_bf16_and_compilation_train(backbone: str, weighting: str, make_settings: Make, data: LabelledImages) -> None:
     """The defaults on a GPU; 17 images in batches of 8 make batches of 8 and 9."""
-    settings = {"warmup_epochs": 0} if weighting == "stch" else {}
-    model = run(make_settings, data, backbone, "cuda", weighting=weighting, weighting_settings=settings)
+    given = {"warmup_epochs": 0} if weighting == "stch" else {}
+    model = run(make_settings, data, backbone, "cuda", TrainingSettings(3, 1e-3, 8, weighting, given))
     assert all(p.isfinite().all() for p in model.parameters())
 
 
