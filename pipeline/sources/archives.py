@@ -118,7 +118,11 @@ def _open(archive: Path) -> zipfile.ZipFile:
         size = _directory_bytes(archive)
         if size > MAX_DIRECTORY_BYTES:
             raise InputError(f"{archive}: its directory has {size:,} bytes; expected at most {MAX_DIRECTORY_BYTES:,}.")
-        return zipfile.ZipFile(archive)
+        opened = zipfile.ZipFile(archive)
+        if not all(info.filename for info in opened.infolist()):
+            opened.close()
+            raise InputError(f"{archive}: holds a file without a name; it is damaged. Download it again.")
+        return opened
     except InputError:
         raise
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
