@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import build_dataset, load_images, train_step
+from benchmarks import build_dataset, corruptions, load_images, train_step
 
 if __name__ == "__main__":
     train_step.main([])
     load_images.main([])
     build_dataset.main([])
+    corruptions.main([])

@@ -3,7 +3,7 @@
 Knows numpy and OpenCV, not torch; reads no files.
 """
 
-from corruptions.api import backend_of, corrupt, corrupt_pair, moves_pixels
+from corruptions.api import backend_of, corrupt, corrupt_pair, corruptions_of, moves_pixels, sweep, sweep_pair
 from corruptions.catalogue import CATEGORIES, CORRUPTIONS, SEVERITIES
 from corruptions.errors import CorruptionError
 
@@ -15,5 +15,8 @@ __all__ = [
     "backend_of",
     "corrupt",
     "corrupt_pair",
+    "corruptions_of",
     "moves_pixels",
+    "sweep",
+    "sweep_pair",
 ]

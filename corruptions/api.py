@@ -1,55 +1,26 @@
-"""`corrupt` and `corrupt_pair`: the functions people call."""
+"""`corrupt`, `corrupt_pair`, `sweep` and `sweep_pair`: the functions people call."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from corruptions.bleeding import bleeding
 from corruptions.catalogue import CORRUPTIONS, SEVERITIES
 from corruptions.errors import CorruptionError
-from corruptions.gamma import gamma_correction
-from corruptions.randomness import generator_of
-from corruptions.reference import reference_corrupt
-from corruptions.smoke import smoke
+from corruptions.published import PUBLISHED_LACKS, published_corrupt
+from corruptions.randomness import Randomness
+from corruptions.reference import COMMON, reference_corrupt, reference_move
+from corruptions.registry import REGISTERED, Image, Mask
 
-_FAST: dict[str, Callable[..., np.ndarray]] = {
-    "smoke": smoke,
-    "bleeding": bleeding,
-    "gamma_correction": gamma_correction,
-}
-_BACKENDS = ("auto", "fast", "reference")
-_PROFILES = ("standard",)
-_SMALLEST = 32
-_MOVING = ("elastic_transform",)
-
-
-def backend_of(name: str, backend: str = "auto") -> str:
-    """Which backend runs a corruption: "fast" where it is implemented here, else "reference".
-
-    Raises:
-        CorruptionError: if the name or the backend is unknown, or the backend does not have the corruption.
-    """
-    if name not in CORRUPTIONS:
-        raise CorruptionError(f"unknown corruption {name!r}; known: {', '.join(CORRUPTIONS)}.")
-    if backend not in _BACKENDS:
-        raise CorruptionError(f"unknown backend {backend!r}; known: {', '.join(_BACKENDS)}.")
-    only = "fast" if name in _FAST else "reference"
-    if backend not in ("auto", only):
-        raise CorruptionError(f"{name}: the backend {backend!r} does not have it; use {only!r} or 'auto'.")
-    return only
-
-
-def moves_pixels(name: str) -> bool:
-    """Whether a corruption moves pixels, so that a mask must move along to stay true."""
-    return name in _MOVING
+BACKENDS = ("auto", "fast", "reference")
+PROFILES = ("standard", "published")
+SMALLEST = 32
 
 
 def corrupt(
-    image: np.ndarray,
+    image: Image,
     name: str,
     severity: int,
     *,
@@ -58,7 +29,7 @@ def corrupt(
     profile: str = "standard",
     backend: str = "auto",
     **parameters: Any,
-) -> np.ndarray:
+) -> Image:
     """Corrupt an image at the size it has.
 
     A function of its arguments alone: any order, thread and process gives the same bytes, and no generator of the caller's
@@ -68,7 +39,8 @@ def corrupt(
         image: uint8 RGB (H, W, 3), at least 32 pixels a side. It is not changed.
         name: one of `CORRUPTIONS`. severity: 1 to 5.
         seed, image_id: what random details depend on; all severities of one image share them.
-        profile: "standard". backend: "auto", "fast" or "reference"; see `backend_of`.
+        profile: "standard", or "published": what the authors' script does, see `corruptions.published`.
+        backend: "auto", "fast" (this package's own) or "reference" (imagecorruptions); see `backend_of`.
         parameters: of one corruption: mean_transmission (smoke), coverage (bleeding), direction (gamma_correction).
 
     Returns:
@@ -77,64 +49,160 @@ def corrupt(
     Raises:
         CorruptionError: saying what was given and what is expected.
     """
-    _check(image, severity, profile)
-    if backend_of(name, backend) == "reference":
-        if parameters:
-            raise CorruptionError(f"{name}: takes no parameter, got {', '.join(parameters)}.")
-        return reference_corrupt(image, name, int(severity), seed, image_id)
-    operator = _FAST[name]
-    known = list(inspect.signature(operator).parameters)[3:]  # after image, severity and generator
-    unknown = set(parameters) - set(known)
-    if unknown:
-        raise CorruptionError(f"{name}: unknown parameter {sorted(unknown)[0]!r}; known: {', '.join(known)}.")
-    return operator(image, int(severity), generator_of(seed, name, image_id), **parameters)
+    return sweep(
+        image, name, (severity,), seed=seed, image_id=image_id, profile=profile, backend=backend, **parameters
+    )[0]
 
 
-def corrupt_pair(
-    image: np.ndarray, mask: np.ndarray, name: str, severity: int, **arguments: Any
-) -> tuple[np.ndarray, np.ndarray]:
+def corrupt_pair(image: Image, mask: Mask, name: str, severity: int, **arguments: Any) -> tuple[Image, Mask]:
     """Corrupt an image and move its mask along where the corruption moves pixels.
 
     Args:
         image: as for `corrupt`. mask: uint8 (H, W) of class ids. arguments: as for `corrupt`.
 
     Returns:
-        The corrupted image, and the mask (H, W) that belongs to it (the given one where nothing moves).
+        The corrupted image, and the mask (H, W) that belongs to it: the given one where nothing moves, and under the profile
+        "published", whose masks stay.
 
     Raises:
         CorruptionError: as `corrupt`, and if the mask does not fit the image.
     """
-    if mask.ndim != 2 or mask.dtype != np.uint8 or mask.shape != image.shape[:2]:
+    return sweep_pair(image, mask, name, (severity,), **arguments)[0]
+
+
+def sweep(
+    image: Image,
+    name: str,
+    severities: Sequence[int] = SEVERITIES,
+    *,
+    seed: int = 0,
+    image_id: str = "",
+    profile: str = "standard",
+    backend: str = "auto",
+    **parameters: Any,
+) -> list[Image]:
+    """The same as `corrupt` at each of several severities; what they share (noise, fields) is made once."""
+    check(image, severities)
+    nothing = np.zeros((0, 0), np.uint8)
+    made = _sweep(image, nothing, name, severities, Randomness(seed, name, image_id), profile, backend, parameters)
+    return [corrupted for corrupted, _ in made]
+
+
+def sweep_pair(
+    image: Image,
+    mask: Mask,
+    name: str,
+    severities: Sequence[int] = SEVERITIES,
+    *,
+    seed: int = 0,
+    image_id: str = "",
+    profile: str = "standard",
+    backend: str = "auto",
+    **parameters: Any,
+) -> list[tuple[Image, Mask]]:
+    """The same as `corrupt_pair` at each of several severities; what they share (noise, fields) is made once."""
+    check(image, severities)
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.uint8 or mask.shape != np.shape(image)[:2]:
         raise CorruptionError(
-            f"mask of shape {mask.shape} and type {mask.dtype}; expected uint8 {image.shape[:2]}, as the image has."
+            f"mask of shape {np.shape(mask)} and type {getattr(mask, 'dtype', type(mask).__name__)}; "
+            f"expected uint8 {np.shape(image)[:2]}, as the image has."
         )
-    corrupted = corrupt(image, name, severity, **arguments)
-    return corrupted, _moved_mask(mask, name, severity, **arguments) if moves_pixels(name) else mask
+    return _sweep(image, mask, name, severities, Randomness(seed, name, image_id), profile, backend, parameters)
 
 
-def _moved_mask(mask: np.ndarray, name: str, severity: int, **arguments: Any) -> np.ndarray:
-    """Move every class's indicator by the image's own field (it depends on size and seed alone); the largest wins."""
-    ids = np.unique(mask)
-    indicators = [np.where(mask == value, 255, 0).astype(np.uint8) for value in ids]
-    moved = []
-    for start in range(0, len(indicators), 3):
-        group = indicators[start : start + 3]
-        planes = np.stack([*group, *[np.zeros_like(mask)] * (3 - len(group))], axis=2)
-        moved.append(corrupt(planes, name, severity, **arguments)[..., : len(group)])
-    return ids[np.concatenate(moved, axis=2).argmax(axis=2)].astype(np.uint8)
+def _sweep(
+    image: Image,
+    mask: Mask,
+    name: str,
+    severities: Sequence[int],
+    randomness: Randomness,
+    profile: str,
+    backend: str,
+    parameters: dict[str, Any],
+) -> list[tuple[Image, Mask]]:
+    """Images and masks; a mask of no pixels is nothing to move."""
+    backend = backend_of(name, backend, profile)
+    corruption = REGISTERED[name]
+    known = corruption.parameters if backend == "fast" else ()
+    for parameter in parameters:
+        if parameter not in known:
+            expected = f"known: {', '.join(known)}" if known else "it takes none"
+            raise CorruptionError(f"{name}: unknown parameter {parameter!r}; {expected}.")
+    if profile == "published":
+        return [(published_corrupt(image, name, int(severity), randomness.key), mask) for severity in severities]
+    if backend == "reference":
+        moves = corruption.move is not None and mask.size > 0
+        return [
+            (
+                reference_corrupt(image, name, int(severity), randomness.key),
+                reference_move(mask, name, int(severity), randomness.key) if moves else mask,
+            )
+            for severity in severities
+        ]
+    prepared = corruption.prepare(image, randomness)
+    made = []
+    for severity in severities:
+        moved = corruption.move(mask, severity, prepared) if corruption.move is not None and mask.size else mask
+        made.append((corruption.apply(image, severity, prepared, **parameters), moved))
+    return made
 
 
-def _check(image: np.ndarray, severity: int, profile: str) -> None:
+def check(image: Image, severities: Sequence[int]) -> None:
+    """Raise CorruptionError unless the image and the severities are as `corrupt` wants them."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         given = getattr(image, "dtype", type(image).__name__)
         raise CorruptionError(f"image of type {given}; expected a numpy array of uint8, values 0 to 255.")
+    if image.ndim == 3 and image.shape[2] == 4:
+        raise CorruptionError(
+            f"image of shape {image.shape}; expected RGB: leave the fourth channel out, image[..., :3]."
+        )
+    if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
+        raise CorruptionError(
+            f"image of shape {image.shape}; expected RGB (height, width, 3). Repeat a grey one: np.stack([grey] * 3, axis=2)."
+        )
     if image.ndim != 3 or image.shape[2] != 3:
         raise CorruptionError(f"image of shape {image.shape}; expected RGB (height, width, 3).")
-    if min(image.shape[:2]) < _SMALLEST:
+    if min(image.shape[:2]) < SMALLEST:
         raise CorruptionError(
-            f"image of {image.shape[1]}x{image.shape[0]} pixels; expected at least {_SMALLEST} a side."
+            f"image of {image.shape[1]}x{image.shape[0]} pixels; expected at least {SMALLEST} a side."
         )
-    if isinstance(severity, bool) or severity not in SEVERITIES:
-        raise CorruptionError(f"severity {severity!r}; expected a whole number from 1 to 5.")
-    if profile not in _PROFILES:
-        raise CorruptionError(f"unknown profile {profile!r}; known: {', '.join(_PROFILES)}.")
+    for severity in severities:
+        if isinstance(severity, bool) or severity not in SEVERITIES:
+            raise CorruptionError(f"severity {severity!r}; expected a whole number from 1 to 5.")
+
+
+def backend_of(name: str, backend: str = "auto", profile: str = "standard") -> str:
+    """Which backend runs a corruption: "fast" is this package's own, "reference" the library imagecorruptions.
+
+    Raises:
+        CorruptionError: if name, backend or profile is unknown, or the backend or profile does not have the corruption.
+    """
+    if name not in CORRUPTIONS:
+        raise CorruptionError(f"unknown corruption {name!r}; known: {', '.join(CORRUPTIONS)}.")
+    if backend not in BACKENDS:
+        raise CorruptionError(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}.")
+    if profile not in PROFILES:
+        raise CorruptionError(f"unknown profile {profile!r}; known: {', '.join(PROFILES)}.")
+    if profile == "published":
+        if name not in corruptions_of("published"):
+            raise CorruptionError(f"{name}: the profile 'published' has none: {PUBLISHED_LACKS}. Use 'standard'.")
+        if backend == "fast":
+            raise CorruptionError(f"{name}: the profile 'published' runs on the reference; use backend 'auto'.")
+        return "reference"
+    if backend == "reference":
+        if name not in COMMON:
+            raise CorruptionError(f"{name}: the backend 'reference' does not have it; use 'fast' or 'auto'.")
+        return "reference"
+    return "fast"
+
+
+def corruptions_of(profile: str) -> tuple[str, ...]:
+    """The corruptions that a profile has."""
+    if profile == "published":
+        return tuple(name for name in CORRUPTIONS if name in COMMON or name == "gamma_correction")
+    return CORRUPTIONS
+
+
+def moves_pixels(name: str) -> bool:
+    """Whether a corruption moves pixels, so that a mask must move along to stay true."""
+    return REGISTERED[name].move is not None

@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
+
+LEVELS = 1 << 16
 
 
-def key_of(seed: int, name: str, image_id: str) -> int:
-    """A 128-bit key of (seed, name, image_id). The severity is not in it: fields are shared across severities."""
-    return int.from_bytes(hashlib.sha256(f"{seed}\0{name}\0{image_id}".encode()).digest()[:16], "little")
+class Randomness:
+    """The random numbers of one (seed, name, image_id), whatever the severity: severities share their details.
+
+    They come from the raw bits of Philox, a counter-based generator (Salmon et al. 2011). numpy promises that its raw bits
+    stay as they are; of what it makes from them (normals, integers) it does not.
+    """
+
+    def __init__(self, seed: int, name: str, image_id: str) -> None:
+        key = hashlib.sha256(f"{seed}\0{name}\0{image_id}".encode()).digest()
+        self.key = int.from_bytes(key[:16], "little")
+        self._raw = np.random.Philox(key=self.key)
+
+    def bits(self, *shape: int) -> NDArray[np.uint16]:
+        """Whole numbers, uniform from 0 to 65535: as fine as noise on 8-bit pictures needs."""
+        count = int(np.prod(shape))
+        raw = self._raw.random_raw(-(-count // 4)).astype("<u8", copy=False)
+        return raw.view("<u2")[:count].reshape(shape)
+
+    def uniform(self, low: float, high: float, *shape: int) -> NDArray[np.float64]:
+        """Numbers from low to high with 53 random bits."""
+        raw = self._raw.random_raw(int(np.prod(shape)))
+        unit = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return (low + (high - low) * unit).reshape(shape)
+
+    def normal(self, *shape: int) -> NDArray[np.float32]:
+        """Standard normal numbers, of 65536 different values."""
+        return normal_quantiles()[self.bits(*shape)]
 
 
-def generator_of(seed: int, name: str, image_id: str) -> np.random.Generator:
-    """A counter-based generator (Philox) keyed by (seed, name, image_id): the same in any order, thread or process."""
-    return np.random.Generator(np.random.Philox(key=key_of(seed, name, image_id)))
+@cache
+def normal_quantiles() -> NDArray[np.float32]:
+    """The standard normal value of each of the 65536 outcomes of `bits`: float32, the middle of its share of the
+    distribution."""
+    from scipy.special import ndtri
+
+    values = ndtri((np.arange(LEVELS) + 0.5) / LEVELS)
+    return (values / values.std()).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The sixteen corruptions that ImageNet-C shares with this benchmark, by the reference library.
+"""The sixteen corruptions that ImageNet-C shares with this benchmark, by the reference library: the oracle of our own.
 
 The library is `imagecorruptions` in its maintained build, imagecorruptions-imaug. It draws from numpy's global generator
 and is not thread-safe: calls are serialised here, and the global state is put back as it was.
@@ -10,19 +10,25 @@ import threading
 import warnings
 
 import numpy as np
-from PIL import Image
+from PIL import Image as Pictures
 
-from corruptions.randomness import key_of
+from corruptions.registry import Image, Mask
 
-_lock = threading.Lock()
+COMMON = (
+    *("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise", "defocus_blur", "gaussian_blur", "glass_blur"),
+    *("motion_blur", "zoom_blur", "brightness", "spatter", "contrast", "elastic_transform", "jpeg_compression"),
+    *("pixelate", "saturate"),
+)
 _SEEDED_BY_ARGUMENT = ("impulse_noise", "glass_blur")
+_lock = threading.Lock()
 
 
-def reference_corrupt(image: np.ndarray, name: str, severity: int, seed: int, image_id: str) -> np.ndarray:
+def reference_corrupt(image: Image, name: str, severity: int, key: int) -> Image:
     """Corrupt with the reference library, truncated to uint8 as it does.
 
     Args:
-        image: uint8 RGB (H, W, 3), at least 32 pixels a side. name: one of the sixteen. severity: 1 to 5.
+        image: uint8 RGB (H, W, 3), at least 32 pixels a side. name: one of `COMMON`. severity: 1 to 5.
+        key: decides its random numbers.
 
     Returns:
         uint8, same shape.
@@ -30,18 +36,27 @@ def reference_corrupt(image: np.ndarray, name: str, severity: int, seed: int, im
     # Imported late: it compiles with numba and takes a second.
     from imagecorruptions import corruption_dict
 
-    key = key_of(seed, name, image_id) % 2**32
-    arguments = {"seed": key} if name in _SEEDED_BY_ARGUMENT else {}
+    seed = key % 2**32
+    arguments = {"seed": seed} if name in _SEEDED_BY_ARGUMENT else {}
     with _lock:
         state = np.random.get_state()  # noqa: NPY002
-        np.random.seed(key)  # noqa: NPY002
+        np.random.seed(seed)  # noqa: NPY002
         try:
             with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
                 warnings.simplefilter("ignore")
-                result = np.asarray(corruption_dict[name](Image.fromarray(image), severity, **arguments))
+                result = np.asarray(corruption_dict[name](Pictures.fromarray(image), severity, **arguments))
         finally:
             np.random.set_state(state)  # noqa: NPY002
     if name == "spatter" and np.isnan(result).any():
         # It divides by the largest drop: where a small picture got none, it stays as it is.
         return image.copy()
     return result.astype(np.uint8)
+
+
+def reference_move(mask: Mask, name: str, severity: int, key: int) -> Mask:
+    """Move a mask of ids (H, W) as `reference_corrupt` moves an image of its size: each id's area as a picture of its own; where
+    they meet, the largest share wins."""
+    ids = np.unique(mask)
+    areas = [np.where(mask == value, 255, 0).astype(np.uint8) for value in ids]
+    moved = [reference_corrupt(np.stack([area] * 3, axis=2), name, severity, key)[..., 0] for area in areas]
+    return ids[np.stack(moved).argmax(axis=0)].astype(np.uint8)

@@ -60,7 +60,6 @@ def _parser() -> argparse.ArgumentParser:
     add("pretrain", _pretrain, "pretrain the study's backbone on generated scenes")
     add("train", _train, "train one cell and evaluate it", "cell")
     add("evaluate", _evaluate, "evaluate a trained cell again", "cell")
-    add("robustness", _robustness, "evaluate a trained cell under all corruptions", "cell")
     add("references", _references, "score the answers that need no model on one dataset", "dataset")
     add("collect", _collect, "gather all scores into results.parquet")
     add("draw-datasets", _draw_datasets, "draw contact sheets, balance, and classes by activity")
@@ -70,8 +69,34 @@ def _parser() -> argparse.ArgumentParser:
     add("figure6", _figure6, "draw scores against severity")
     add("histories", _histories, "draw how trainings went")
     add("page", _page, "write the page that shows everything")
+    _add_robustness(add)
     _add_predict(commands)
     return parser
+
+
+def _add_robustness(add: Callable[..., argparse.ArgumentParser]) -> None:
+    corrupt = add("corrupt", _corrupt, "corrupt the test images of a dataset and keep them as PNG", "dataset")
+    command = add("robustness", _robustness, "evaluate cells, or any other model, under all corruptions")
+    tested = command.add_mutually_exclusive_group(required=True)
+    tested.add_argument(
+        "--cell", action="append", help="a trained cell (may be repeated: images are corrupted once for all)"
+    )
+    tested.add_argument(
+        "--predictor", metavar="MODULE:FUNCTION", help="a function of yours: images (N, S, S, 3) in, probabilities out"
+    )
+    tested.add_argument(
+        "--predictions", type=Path, metavar="DIR", help="masks that you predicted on a copy by `corruptions apply`"
+    )
+    command.add_argument("--dataset", help="what a predictor is tested on")
+    command.add_argument("--label", help="what tables call a predictor (default: its name)")
+    command.add_argument("--out", type=Path, metavar="DIR", help="where a predictor's scores, tables and figures go")
+    for one in (corrupt, command):
+        one.add_argument(
+            "--workers",
+            type=int,
+            default=max(1, (os.cpu_count() or 1) - 1),
+            help="processes that corrupt and measure beside this one, 0 for none (default: all cores but one)",
+        )
 
 
 def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -185,11 +210,34 @@ def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _robustness(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.evaluate_robustness import evaluate_robustness
-
     if "robustness" not in study.settings:
         raise InputError(f"study {study.name!r} has no key robustness; it says which corruptions and severities.")
-    evaluate_robustness(study, _cells(study, arguments))
+    if arguments.cell:
+        from pipeline.steps.evaluate_robustness import evaluate_robustness
+
+        for key in ("dataset", "label", "out"):
+            if getattr(arguments, key) is not None:
+                raise InputError(f"--{key}: is for --predictor and --predictions; a cell says it itself.")
+        evaluate_robustness(study, [study.cell(cell) for cell in dict.fromkeys(arguments.cell)], arguments.workers)
+        return
+    from pipeline.steps.evaluate_predictor import evaluate_predictions, evaluate_predictor
+
+    dataset = _known_dataset(study, arguments.dataset or study.datasets[0])
+    if arguments.predictor:
+        folder = evaluate_predictor(
+            study, dataset, arguments.predictor, arguments.label, arguments.out, arguments.workers
+        )
+    else:
+        folder = evaluate_predictions(
+            study, dataset, arguments.predictions, arguments.label, arguments.out, arguments.workers
+        )
+    print(f"{folder}: scores, tables and figures")
+
+
+def _corrupt(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.keep_corrupted import keep_corrupted
+
+    keep_corrupted(study, _dataset(study, arguments), arguments.workers)
 
 
 def _references(study: Study, arguments: argparse.Namespace) -> None:

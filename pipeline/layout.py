@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.files import digest
 from pipeline.study import Cell, Study
 from reports.names import (
+    FIGURE_RETENTION,
+    FIGURE_SEVERITY,
     TABLE_ABLATION,
     TABLE_COST,
     TABLE_DATASETS,
     TABLE_LEAKAGE,
     TABLE_RANK,
     TABLE_ROBUSTNESS,
+    TABLE_ROBUSTNESS_CONDITIONS,
+    TABLE_ROBUSTNESS_SUMMARY,
     TABLE_SIMILARITY,
     table_of_dataset,
 )
@@ -70,7 +75,18 @@ def history_file(study: Study, cell: Cell) -> Path:
 def robustness_files(study: Study, cell: Cell) -> list[Path]:
     """What a robustness evaluation writes."""
     folder = study.cell_folder(cell) / "robustness"
-    return [folder / "metrics.json", folder / "per_image.parquet"]
+    return [folder / "metrics.json", folder / "per_image.parquet", folder / "provenance.json"]
+
+
+def corrupted_folder(study: Study, dataset: str) -> Path:
+    """Where corrupted test images are kept; other for other settings. Studies share them."""
+    about = study.robustness_settings() | {"size": study.settings["input_size"]}
+    return Path("data/corrupted") / f"{study.dataset_folder(dataset).name}-{digest(about)[:12]}"
+
+
+def corrupted_mark(study: Study, dataset: str) -> Path:
+    """The file that says that all of them are there, and from which settings."""
+    return corrupted_folder(study, dataset) / "corruptions.json"
 
 
 def reference_file(study: Study, dataset: str) -> Path:
@@ -84,7 +100,8 @@ def results_file(study: Study) -> Path:
 
 
 def table_files(study: Study) -> list[Path]:
-    """All tables, CSV and LaTeX."""
+    """All tables, CSV and LaTeX; what is too long for print as CSV alone."""
+    long = [TABLE_ROBUSTNESS_CONDITIONS] if study.robustness_cells() else []
     names = [
         TABLE_DATASETS,
         *(table_of_dataset(dataset) for dataset in study.datasets if _is_evaluated(study, dataset)),
@@ -94,13 +111,14 @@ def table_files(study: Study) -> list[Path]:
     if any(study.cells_by_rank(dataset) for dataset in study.datasets):
         names.append(TABLE_RANK)
     if study.robustness_cells():
-        names.append(TABLE_ROBUSTNESS)
+        names += [TABLE_ROBUSTNESS, TABLE_ROBUSTNESS_SUMMARY]
     names.append(TABLE_COST)
     if study.leakage_datasets():
         names.append(TABLE_SIMILARITY)
     if study.leakage_pairs():
         names.append(TABLE_LEAKAGE)
-    return [study.results / "tables" / f"{name}.{kind}" for name in names for kind in ("csv", "tex")]
+    pairs = [f"{name}.{kind}" for name in names for kind in ("csv", "tex")]
+    return [study.results / "tables" / name for name in (*pairs, *(f"{name}.csv" for name in long))]
 
 
 def dataset_figures(study: Study) -> list[Path]:
@@ -147,10 +165,19 @@ def history_figures(study: Study) -> dict[str, list[Path]]:
 def figure_files(study: Study) -> list[Path]:
     """All figures, PNG and PDF."""
     names = ["fig5_segmentation"] if study.segments() else []
-    if study.robustness_cells():
-        names.append("fig6_severity")
     histories = [path for paths in history_figures(study).values() for path in paths]
-    return [*_both(study, names), *histories, *dataset_figures(study), *leakage_figures(study)]
+    return [
+        *_both(study, names),
+        *severity_figures(study),
+        *histories,
+        *dataset_figures(study),
+        *leakage_figures(study),
+    ]
+
+
+def severity_figures(study: Study) -> list[Path]:
+    """The figures of robustness, PNG and PDF."""
+    return _both(study, [FIGURE_SEVERITY, FIGURE_RETENTION]) if study.robustness_cells() else []
 
 
 def report_file(study: Study) -> Path:

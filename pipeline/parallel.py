@@ -1,13 +1,14 @@
-"""The same function over many items, in several processes, with a progress bar and results in the items' order."""
+"""The same function over many items, in several processes, with results in the items' order."""
 
 from __future__ import annotations
 
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import cv2
 from tqdm import tqdm
@@ -41,30 +42,52 @@ def ordered_map(
     """
     with tqdm(total=done + len(items), initial=done, desc=label, unit=unit, mininterval=0.5) as progress:
         workers = min(workers, len(items) // _ITEMS_A_WORKER)
-        results = _pooled(function, items, workers) if workers > 1 else map(function, items)
-        for result in results:
-            progress.update()
-            yield result
+        with processes(workers if workers > 1 else 0) as pool:
+            for result in in_order(pool, function, items, workers * _AHEAD):
+                progress.update()
+                yield result
 
 
-def _pooled(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+@contextmanager
+def processes(count: int) -> Iterator[Executor]:
+    """Processes that wait for work; with a count of 0 the work is done in this one, when it is submitted.
+
+    Raises:
+        InputError: if one of them is killed.
+    """
+    if count == 0:
+        yield _Here()
+        return
     # Fresh processes: a fork would copy the state of whatever threads this one has.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_one_thread)
-    waiting: deque[Future[Result]] = deque()
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_one_thread)
     try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= workers * _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield pool
     except BrokenProcessPool:
         raise InputError(
-            "a process that read pictures was killed, probably for want of memory. Try fewer: --workers 1."
+            "a process that worked on pictures was killed, probably for want of memory. Try fewer: --workers 1."
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_order(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int) -> Iterator[Result]:
+    """Yield function(item) for each item, in order, while up to `ahead` further items are worked on."""
+    waiting: deque[Future[Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+class _Here(Executor):
+    """Does what is submitted at once."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(function(*arguments, **named))
+        return done
 
 
 def _one_thread() -> None:

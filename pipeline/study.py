@@ -18,7 +18,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from corruptions.catalogue import CORRUPTIONS, SEVERITIES
+from corruptions import SEVERITIES, corruptions_of
 from endoarss.errors import SettingsError
 from endoarss.registry import add_module
 from pipeline.datasets.kinds import (
@@ -261,13 +261,24 @@ class Study:
             and any(all(getattr(cell, key) == value for key, value in pattern.items()) for pattern in patterns)
         )
 
+    def robustness_baseline(self, dataset: str) -> Cell | None:
+        """The evaluated cell of a dataset that corruption errors are relative to, where the study names one."""
+        pattern = self.settings.get("robustness", {}).get("baseline")
+        if pattern is None:
+            return None
+        cells = (cell for cell in self.robustness_cells() if cell.dataset == dataset)
+        return next((c for c in cells if all(getattr(c, key) == value for key, value in pattern.items())), None)
+
     def robustness_settings(self) -> dict[str, Any]:
         """The conditions every robustness evaluation goes through."""
         given = self.settings.get("robustness", {})
+        profile = given.get("profile", "standard")
         return {
-            "corruptions": given.get("corruptions", list(CORRUPTIONS)),
+            "corruptions": given.get("corruptions", list(corruptions_of(profile))),
             "severities": given.get("severities", list(SEVERITIES)),
             "seed": given.get("seed", 0),
+            "profile": profile,
+            "keep_corrupted": given.get("keep_corrupted", False),
         }
 
     def pretraining_settings(self) -> dict[str, Any]:

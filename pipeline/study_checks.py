@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
-from corruptions.catalogue import CORRUPTIONS, SEVERITIES
+from corruptions import SEVERITIES, corruptions_of
 from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS
 from endoarss.settings import SMA_PATCH
 from pipeline.datasets.kinds import BY_SEQUENCE, GENERALISATION, KINDS, PLAIN, PLAIN_RECIPES, WHERE_TO_ASK
@@ -107,12 +107,15 @@ def check_study(study: Study) -> None:
     robustness = settings.get("robustness")
     if robustness:
         for name in study.robustness_settings()["corruptions"]:
-            _choose("robustness.corruptions", name, CORRUPTIONS)
+            _choose("robustness.corruptions", name, corruptions_of(robustness["profile"]))
         for severity in robustness["severities"]:
             _choose("robustness.severities", severity, SEVERITIES)
         for pattern in robustness["cells"]:
             if not any(all(getattr(cell, k) == v for k, v in pattern.items()) for cell in study.cells()):
                 raise InputError(f"robustness.cells: no cell of the study matches {json.dumps(pattern)}.")
+        baseline = robustness.get("baseline")
+        if baseline and not any(study.robustness_baseline(dataset) for dataset in study.datasets):
+            raise InputError(f"robustness.baseline: none of robustness.cells matches {json.dumps(baseline)}.")
     pretraining = settings.get("pretraining")
     if pretraining:
         _choose("pretraining.backbone", pretraining["backbone"], settings["backbones"])

@@ -1,4 +1,4 @@
-"""Figures 5 and 6: predictions beside the truth, and scores against severity."""
+"""Figure 5: predictions beside the truth."""
 
 from __future__ import annotations
 
@@ -8,18 +8,11 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from reports.names import model_label
-from reports.results import CELL, corrupted_scores
 from reports.style import STYLE, overlay, save_figure
-
-_METRICS = {"accuracy": "Accuracy (%)", "miou": "mIoU (%)"}
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 @dataclass(frozen=True)
@@ -92,50 +85,3 @@ def _draw_gallery(figure: Figure, gallery: Gallery, columns: int, top: float, bo
         handlelength=1.0,
         columnspacing=1.0,
     )
-
-
-def draw_severity(results: pd.DataFrame, titles: dict[str, str], mark: str, png: Path, pdf: Path) -> None:
-    """Figure 6: accuracy and mIoU against severity, mean over the corruptions, one line a cell; severity 0 is clean.
-
-    Args:
-        results: the long table. titles: readable dataset names. mark: what every figure says of its data.
-        png, pdf: files to write.
-    """
-    corrupted = corrupted_scores(results)
-    metrics = [metric for metric in _METRICS if (corrupted["metric"] == metric).any()]
-    cells = corrupted[["eval_dataset", *CELL]].drop_duplicates()
-    clean = results[(results["corruption"] == "") & (results["class"] == "")]
-    colours = sns.color_palette("colorblind", len(cells))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.2 * len(metrics) + 0.4, 3.9), layout="constrained")
-        panels = figure.subplots(1, len(metrics), squeeze=False)[0]
-        for axes, metric in zip(panels, metrics, strict=True):
-            for index, cell in enumerate(cells.itertuples(index=False)):
-                match = dict(zip(["eval_dataset", *CELL], cell, strict=True)) | {"metric": metric}
-                rows = _matching(corrupted, match)
-                if rows.empty:
-                    continue
-                line = rows.groupby("severity")["value"].mean()
-                line.loc[0] = _matching(clean, match)["value"].mean()
-                line = 100 * line.sort_index()
-                dataset, backbone, architecture, weighting = cell
-                name = model_label(backbone, architecture, weighting)
-                if cells["eval_dataset"].nunique() > 1:
-                    name += f" ({titles.get(dataset, dataset)})"
-                axes.plot(line.index, line, color=colours[index], marker=_MARKERS[index % len(_MARKERS)], label=name)
-            axes.set(xlabel="severity (0: clean)", ylabel=_METRICS[metric], xticks=range(6))
-            axes.set_ylim(0, 102)
-            axes.grid(alpha=0.25)
-        handles, names = panels[-1].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=1, fontsize=8, frameon=False)
-        count = corrupted["corruption"].nunique()
-        names = ", ".join(titles.get(dataset, dataset) for dataset in cells["eval_dataset"].unique())
-        figure.suptitle(f"{names}: mean over {count} corruptions\n{mark}", fontsize=8, color="0.3")
-        save_figure(figure, png, pdf)
-
-
-def _matching(rows: pd.DataFrame, match: dict[str, object]) -> pd.DataFrame:
-    chosen = pd.Series(True, index=rows.index)
-    for column, value in match.items():
-        chosen &= rows[column] == value
-    return rows[chosen]

@@ -8,6 +8,10 @@ TABLE_DATASETS = "table1_datasets"
 TABLE_ABLATION = "table5_ablation"
 TABLE_RANK = "table6_rank"
 TABLE_ROBUSTNESS = "table7_robustness"
+TABLE_ROBUSTNESS_SUMMARY = "table_robustness_summary"
+TABLE_ROBUSTNESS_CONDITIONS = "table_robustness_conditions"
+FIGURE_SEVERITY = "fig6_severity"
+FIGURE_RETENTION = "fig_retention"
 TABLE_COST = "table_cost"
 TABLE_LEAKAGE = "table_leakage"
 TABLE_SIMILARITY = "table_similarity"
@@ -26,6 +30,8 @@ HEADLINE = {
     "miou_foreground": "mIoU fg (%)",
     "dice_foreground": "Dice fg (%)",
 }
+# Metrics in running text and at axes.
+METRICS = {"accuracy": "accuracy", "miou": "mIoU", "hd95": "HD95", "assd": "ASSD"}
 ARCHITECTURES = {
     "hps": "HPS",
     "mmoe": "MMoE",

@@ -81,8 +81,3 @@ def clean_scores(results: pd.DataFrame, eval_dataset: str) -> pd.DataFrame:
     """Rows of one evaluated dataset without corruption, whole-dataset metrics alone."""
     chosen = (results["eval_dataset"] == eval_dataset) & (results["corruption"] == CLEAN) & (results["class"] == "")
     return results[chosen]
-
-
-def corrupted_scores(results: pd.DataFrame) -> pd.DataFrame:
-    """Rows under corruption, masks moved along where pixels move, whole-dataset metrics alone."""
-    return results[(results["corruption"] != CLEAN) & results["mask_warped"] & (results["class"] == "")]

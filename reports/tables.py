@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from reports.names import HEADLINE, REFERENCE_BACKBONE, architecture_label, model_label, weighting_label
-from reports.results import CELL, clean_scores, corrupted_scores, of_rank
+from reports.names import HEADLINE, REFERENCE_BACKBONE, architecture_label, weighting_label
+from reports.results import CELL, clean_scores, of_rank
 
 
 def table_datasets(cards: Sequence[dict[str, Any]], published: pd.DataFrame) -> pd.DataFrame:
@@ -207,33 +207,6 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return table
 
 
-def table_robustness(results: pd.DataFrame, categories: dict[str, Sequence[str]]) -> pd.DataFrame | None:
-    """Table VII: accuracy and mIoU of each evaluated cell under each corruption, mean over severities, in percent.
-
-    Rows by category and corruption, then the mean over corruptions and the clean score. None without such results.
-    """
-    corrupted = corrupted_scores(results)
-    corrupted = corrupted[corrupted["metric"].isin(["accuracy", "miou"])]
-    if corrupted.empty:
-        return None
-    keys = ["metric", "eval_dataset", *CELL]
-    by_corruption = corrupted.groupby([*keys, "corruption"], sort=False)["value"].mean().unstack("corruption") * 100
-    names = [name for group in categories.values() for name in group if name in by_corruption.columns]
-    table = by_corruption[names].T
-    table.index = pd.MultiIndex.from_tuples(
-        [(category, name) for category, group in categories.items() for name in group if name in names],
-        names=["category", "corruption"],
-    )
-    clean = results[
-        (results["corruption"] == "") & (results["class"] == "") & results["metric"].isin(["accuracy", "miou"])
-    ]
-    clean_means = clean.groupby(keys, sort=False)["value"].mean() * 100
-    means = table.mean()
-    table.loc[("", "mean corrupted"), :] = means
-    table.loc[("", "clean"), :] = [clean_means.get(column, float("nan")) for column in table.columns]
-    return table
-
-
 def readable_index(table: pd.DataFrame) -> pd.DataFrame:
     """A table by backbone, architecture and weighting, with names as readers know them."""
     shown = table.copy()
@@ -256,20 +229,6 @@ def readable_scores(table: pd.DataFrame) -> pd.DataFrame:
     shown = readable_index(table)
     heads = {**HEADLINE, **{f"{metric}_std": f"± {head}" for metric, head in HEADLINE.items()}}
     return shown.rename(columns=heads).rename_axis(columns=None)
-
-
-def readable_robustness(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
-    """Table VII with one head a model: metric, dataset, model."""
-    shown = table.copy()
-    metrics = {"accuracy": "Accuracy (%)", "miou": "mIoU (%)"}
-    shown.columns = pd.MultiIndex.from_tuples(
-        [
-            (metrics[metric], titles.get(dataset, dataset), model_label(backbone, a, w))
-            for metric, dataset, backbone, a, w in shown.columns
-        ],
-        names=["", "", ""],
-    )
-    return shown
 
 
 def write_csv(table: pd.DataFrame, path: Path, marks: Mapping[str, object]) -> None:

@@ -10,12 +10,15 @@ from endoarss.metrics.segmentation import (
     pixel_counts,
     scores_from_counts,
 )
+from endoarss.metrics.surface import SurfaceDistances, surface_distances
 
 __all__ = [
     "ClassificationScores",
     "SegmentationScores",
+    "SurfaceDistances",
     "evaluate_classification",
     "evaluate_segmentation",
     "pixel_counts",
     "scores_from_counts",
+    "surface_distances",
 ]

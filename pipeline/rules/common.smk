@@ -103,6 +103,15 @@ LEARNING_CODE = code(
 )
 
 
+CORRUPTION_CODE = code("corruptions/*.py", "corruptions/operators/*.py", "pipeline/corrupted.py")
+
+
+def kept_images(wildcards):
+    """What says that the corrupted images are kept, where they are."""
+    kept = study.robustness_settings()["keep_corrupted"]
+    return [layout.corrupted_mark(study, CELLS[wildcards.cell].dataset)] if kept else []
+
+
 def dataset_source_marks(wildcards):
     if study.generated is None:
         return []

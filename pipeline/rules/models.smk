@@ -30,14 +30,43 @@ rule train:
         "python -m pipeline.cli train --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
 
 
+if study.robustness_settings()["keep_corrupted"]:
+
+    rule corrupt_images:
+        input:
+            data=lambda wildcards: loaded_files(wildcards.dataset),
+            code=CORRUPTION_CODE + code("pipeline/steps/keep_corrupted.py"),
+        output:
+            layout.corrupted_mark(study, "{dataset}"),
+        log:
+            LOGS / "corrupt_images/{dataset}.log",
+        benchmark:
+            BENCHMARKS / "corrupt_images/{dataset}.tsv"
+        conda:
+            CONDA
+        threads: workflow.cores or 1
+        resources:
+            study=STUDY,
+        params:
+            settings=json.dumps(study.robustness_settings(), sort_keys=True),
+            input_size=study.settings["input_size"],
+        shell:
+            "python -m pipeline.cli corrupt --study {resources.study} --dataset {wildcards.dataset}"
+            " --workers {threads} > {log} 2>&1"
+
+
 rule robustness:
     input:
         checkpoint=CELL / "model.safetensors",
         data=lambda wildcards: loaded_files(CELLS[wildcards.cell].dataset),
-        code=LEARNING_CODE + code("corruptions/*.py", "pipeline/steps/evaluate_robustness.py"),
+        corrupted=kept_images,
+        code=LEARNING_CODE
+        + CORRUPTION_CODE
+        + code("pipeline/robustness.py", "pipeline/parallel.py", "pipeline/steps/evaluate_robustness.py"),
     output:
         CELL / "robustness/metrics.json",
         CELL / "robustness/per_image.parquet",
+        CELL / "robustness/provenance.json",
     log:
         LOGS / "robustness/{cell}.log",
     benchmark:
@@ -45,6 +74,8 @@ rule robustness:
     priority: 5
     conda:
         CONDA
+    # One for the model, the others corrupt and measure. The model alone is as quick where there are few cores.
+    threads: max(1, min(8, (workflow.cores or 1) // 2))
     resources:
         study=STUDY,
         gpu=GPU,
@@ -52,4 +83,5 @@ rule robustness:
         settings=json.dumps(study.robustness_settings(), sort_keys=True),
         input_size=study.settings["input_size"],
     shell:
-        "python -m pipeline.cli robustness --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
+        "python -m pipeline.cli robustness --study {resources.study} --cell {wildcards.cell}"
+        " --workers $(({threads} - 1)) > {log} 2>&1"

@@ -116,17 +116,23 @@ if study.leakage_datasets():
             "python -m pipeline.cli draw-leakage --study {resources.study} > {log} 2>&1"
 
 
+# What robustness is reported from: one row an image and condition of every evaluated cell.
+ROBUSTNESS = [layout.robustness_files(study, cell)[1] for cell in study.robustness_cells()]
+
+
 rule make_tables:
     input:
         layout.results_file(study),
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
         similarity=[layout.similarity_file(study)] if study.leakage_datasets() else [],
+        robustness=ROBUSTNESS,
         data=data_of_study,
         code=code(
             "reports/*.py",
             "reports/published/*",
             "pipeline/marks.py",
             "pipeline/steps/make_report.py",
+            "pipeline/steps/report_*.py",
             "corruptions/catalogue.py",
         ),
     output:
@@ -199,11 +205,18 @@ if study.robustness_cells():
     rule draw_severity:
         input:
             layout.results_file(study),
+            robustness=ROBUSTNESS,
             cards=data_of_study,
-            code=code("reports/*.py", "reports/published/*", "pipeline/marks.py", "pipeline/steps/make_report.py"),
+            code=code(
+                "reports/*.py",
+                "reports/published/*",
+                "pipeline/marks.py",
+                "pipeline/steps/make_report.py",
+                "pipeline/steps/report_*.py",
+                "corruptions/catalogue.py",
+            ),
         output:
-            study.results / "figures/fig6_severity.png",
-            study.results / "figures/fig6_severity.pdf",
+            layout.severity_figures(study),
         log:
             LOGS / "draw_severity.log",
         benchmark:
@@ -221,6 +234,7 @@ rule make_page:
         layout.results_file(study),
         layout.figure_files(study),
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
+        robustness=ROBUSTNESS,
         data=data_of_study,
         code=code(
             "reports/*.py",
@@ -228,6 +242,8 @@ rule make_page:
             "pipeline/marks.py",
             "reports/*.jinja",
             "pipeline/steps/make_report.py",
+            "pipeline/steps/report_*.py",
+            "corruptions/catalogue.py",
         ),
         similarity=[layout.similarity_file(study)] if study.leakage_datasets() else [],
     output:

@@ -51,9 +51,9 @@ def collect_results(study: Study) -> None:
             rows += [about | {"eval_dataset": dataset, "protocol": stored["protocol"]} | s for s in stored["scores"]]
         if cell in robust:
             stored = _read(study.cell_folder(cell) / "robustness" / "metrics.json")
-            rows += [
-                about | {"eval_dataset": cell.dataset, "protocol": stored["protocol"]} | s for s in stored["scores"]
-            ]
+            # Its clean scores are those of the evaluation.
+            corrupted = [score for score in stored["scores"] if score["corruption"] != CLEAN]
+            rows += [about | {"eval_dataset": cell.dataset, "protocol": stored["protocol"]} | s for s in corrupted]
     for dataset in evaluated_datasets(study):
         stored = _read(reference_file(study, dataset))
         about = common | {

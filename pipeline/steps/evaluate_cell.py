@@ -38,7 +38,7 @@ def validation_score(study: Study, cell: Cell, part: Part, model: MultiTaskModel
     """The mean of accuracy and mIoU on the frames that choose the epoch, of those that the model has."""
     predictions = predict(model, part.images, choose_device())
     activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)
-    measured = measure(part, part.masks, study.labels(cell.dataset), activity, predictions.masks)
+    measured = measure(part, part.masks, study.labels(cell.dataset), activity, predictions.masks, surfaces=False)
     scores = [s["value"] for s in measured.scores if s["metric"] in ("accuracy", "miou") and not s["class"]]
     return float(np.mean(scores))
 

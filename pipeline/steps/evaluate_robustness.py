@@ -1,56 +1,113 @@
-"""Evaluate one trained cell under every corruption and severity, in one process."""
+"""Evaluate trained cells, clean and under every corruption and severity."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from tqdm import tqdm
-
-from corruptions import backend_of, corrupt_pair, moves_pixels
 from endoarss.checkpoints import load_checkpoint
+from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
+from pipeline.corrupted import Conditions, Piece
 from pipeline.datasets.load import load_part
-from pipeline.files import whole_file, write_json
-from pipeline.measure import PROTOCOL, measure
-from pipeline.provenance import choose_device
+from pipeline.errors import InputError
+from pipeline.files import digest, resumable_folder, sha256_of, whole_file, write_json
+from pipeline.layout import corrupted_folder
+from pipeline.measure import PROTOCOL
+from pipeline.provenance import choose_device, software
+from pipeline.robustness import Answer, Subject, evaluate, gather, scores_by_condition
 from pipeline.study import Cell, Study
 
 
-def evaluate_robustness(study: Study, cell: Cell) -> None:
-    """Write robustness/{metrics.json,per_image.parquet} of a trained cell.
+def conditions_of(study: Study) -> Conditions:
+    """What a study puts images through."""
+    settings = study.robustness_settings()
+    return Conditions(
+        tuple(settings["corruptions"]), tuple(settings["severities"]), settings["seed"], settings["profile"]
+    )
 
-    The images are resized to the model's input, then corrupted. Where a corruption moves pixels the masks move along; the
-    scores against the unmoved masks are kept beside them, told apart by `mask_warped`.
+
+def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> None:
+    """Write robustness/{metrics.json,per_image.parquet,provenance.json} of trained cells of one dataset.
+
+    The images are resized to the model's input, then corrupted, once for all the cells. Where a corruption moves pixels the masks
+    move along; the scores against the unmoved masks are kept beside them, told apart by `mask_warped`. An interrupted evaluation
+    goes on at the corruption that it had begun.
+
+    Args:
+        study: it says what is applied. cells: models of one dataset. workers: processes beside this one.
 
     Raises:
-        InputError: if the dataset is not built. SettingsError: if the checkpoint cannot be loaded.
+        InputError: if the dataset is not built, or the cells are of several. SettingsError: if a checkpoint cannot be loaded.
     """
-    settings, device = study.robustness_settings(), choose_device()
-    folder = study.cell_folder(cell)
-    part = load_part(study.dataset_folder(cell.dataset), "test", study.settings["input_size"])
-    labels = study.labels(cell.dataset)
-    model = load_checkpoint(folder / "model.safetensors")
-    scores: list[dict[str, Any]] = []
-    rows: list[pd.DataFrame] = []
-    conditions = [(name, severity) for name in settings["corruptions"] for severity in settings["severities"]]
-    for name, severity in tqdm(conditions, desc=f"robustness {cell.id}", unit="condition", mininterval=1.0):
-        pairs = [
-            corrupt_pair(image, mask, name, severity, seed=settings["seed"], image_id=frame_id)
-            for image, mask, frame_id in zip(part.images, part.masks, part.frame_ids, strict=True)
-        ]
-        predictions = predict(model, np.stack([image for image, _ in pairs]), device)
+    datasets = {cell.dataset for cell in cells}
+    if len(datasets) != 1:
+        raise InputError(f"cells of the datasets {', '.join(sorted(datasets))}; expected those of one at a time.")
+    dataset = datasets.pop()
+    conditions, labels = conditions_of(study), study.labels(dataset)
+    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
+    kept = corrupted_folder(study, dataset) if study.robustness_settings()["keep_corrupted"] else None
+    with ExitStack() as stack:
+        subjects = []
+        for cell in cells:
+            checkpoint = study.cell_folder(cell) / "model.safetensors"
+            model = load_checkpoint(checkpoint)
+            model.precision = "float32"
+            folder = study.cell_folder(cell) / "robustness"
+            done = stack.enter_context(resumable_folder(folder, _key(study, dataset, checkpoint)))
+            subjects.append(Subject(cell.id, _Model(model), done))
+        evaluate(subjects, part, labels, conditions, workers, kept)
+        for cell, subject in zip(cells, subjects, strict=True):
+            checkpoint = study.cell_folder(cell) / "model.safetensors"
+            about = {**software(), "checkpoint_sha256": sha256_of(checkpoint), "frames": len(part.frame_ids)}
+            write_results(subject, conditions, labels, about)
+
+
+def _key(study: Study, dataset: str, checkpoint: Path) -> str:
+    """Other for other conditions, images or weights: what was measured then is not mixed with what is measured now."""
+    about = {
+        "settings": study.robustness_settings(),
+        "manifest": sha256_of(study.dataset_folder(dataset) / "manifest.csv"),
+        "size": study.settings["input_size"],
+        "checkpoint": sha256_of(checkpoint),
+    }
+    return digest(about)
+
+
+def write_results(subject: Subject, conditions: Conditions, labels: Any, about: dict[str, Any]) -> None:
+    """Write metrics.json, per_image.parquet and provenance.json into a subject's folder, in place of its parts.
+
+    Args:
+        about: what provenance.json says besides conditions and latency.
+    """
+    rows, latency = gather(subject, conditions)
+    parts = list(subject.done.glob("*.parquet")) + list(subject.done.glob("*.json"))
+    scores = scores_by_condition(rows, labels)
+    with whole_file(subject.done / "per_image.parquet") as partial:
+        rows.to_parquet(partial, index=False)
+    write_json(subject.done / "metrics.json", {"protocol": PROTOCOL, "backends": conditions.backends, "scores": scores})
+    write_json(
+        subject.done / "provenance.json",
+        {
+            **about,
+            "conditions": {"seed": conditions.seed, "profile": conditions.profile, "severities": conditions.severities},
+            "latency_ms": latency,
+        },
+    )
+    for path in parts:
+        path.unlink()
+
+
+class _Model:
+    """A trained model that answers."""
+
+    def __init__(self, model: MultiTaskModel) -> None:
+        self.model, self.device = model, choose_device()
+
+    def __call__(self, piece: Piece, position: int) -> Answer:
+        assert piece.images is not None
+        predictions = predict(self.model, piece.images[position], self.device)
         activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)
-        truths = {True: np.stack([mask for _, mask in pairs])}
-        if moves_pixels(name):
-            truths[False] = part.masks
-        for warped, truth in truths.items():
-            measured = measure(part, truth, labels, activity, predictions.masks)
-            condition = {"corruption": name, "severity": severity, "mask_warped": warped}
-            scores += [{**condition, **score} for score in measured.scores]
-            rows.append(measured.per_image.assign(**condition))
-    with whole_file(folder / "robustness" / "per_image.parquet") as partial:
-        pd.concat(rows, ignore_index=True).to_parquet(partial, index=False)
-    backends = {name: backend_of(name) for name in settings["corruptions"]}
-    write_json(folder / "robustness" / "metrics.json", {"protocol": PROTOCOL, "backends": backends, "scores": scores})
+        return activity, predictions.masks

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from corruptions import CATEGORIES
 from pipeline.datasets.card import read_card
 from pipeline.datasets.load import load_part
 from pipeline.files import whole_file, write_text
@@ -29,16 +27,19 @@ from pipeline.layout import (
 from pipeline.marks import data_mark, partial_note
 from pipeline.measure import PROTOCOL
 from pipeline.provenance import read_provenance
+from pipeline.steps.report_robustness import measure_study, robustness_tables, write_robustness_figures
+from pipeline.steps.report_table import ReportTable, write_tables
 from pipeline.study import Cell, Study
 from reports import figures, page, tables
 from reports.history_figures import TrainingHistory, draw_histories
 from reports.names import (
+    FIGURE_RETENTION,
+    FIGURE_SEVERITY,
     TABLE_ABLATION,
     TABLE_COST,
     TABLE_DATASETS,
     TABLE_LEAKAGE,
     TABLE_RANK,
-    TABLE_ROBUSTNESS,
     TABLE_SIMILARITY,
     model_label,
     table_of_dataset,
@@ -61,40 +62,28 @@ def _mark(study: Study, results: pd.DataFrame) -> str:
 
 def make_tables(study: Study) -> None:
     """Write all tables as CSV and LaTeX."""
-    folder, mark = study.results / "tables", _mark(study, read_results(results_file(study)))
-    folder.mkdir(parents=True, exist_ok=True)
-    select_on = study.settings["training"]["select_on"]
-    marks = {"synthetic": study.synthetic, "partial": bool(partial_note(study)), "select_on": select_on}
-    for name, table in _tables(study).items():
-        with whole_file(folder / f"{name}.csv") as whole:
-            tables.write_csv(table.data, whole, marks)
-        caption = f"{table.title}. {mark}".replace("\n", " ")
-        write_text(folder / f"{name}.tex", tables.to_latex(table.shown, caption, f"tab:{name}", table.of_scores))
+    marks = {
+        "synthetic": study.synthetic,
+        "partial": bool(partial_note(study)),
+        "select_on": study.settings["training"]["select_on"],
+    }
+    write_tables(_tables(study), study.results / "tables", _mark(study, read_results(results_file(study))), marks)
 
 
-@dataclass(frozen=True)
-class _Table:
-    """A table with its title, as data and as shown. of_scores: one row a model, so that the best are marked."""
-
-    title: str
-    data: pd.DataFrame
-    shown: pd.DataFrame
-    of_scores: bool = False
-    note: str = ""
-
-
-def _tables(study: Study) -> dict[str, _Table]:
+def _tables(study: Study) -> dict[str, ReportTable]:
     """All tables of a study by name."""
     of_all_ranks, titles = read_results(results_file(study)), study.titles()
     results = of_rank(of_all_ranks, study.rank)
     order = [backbone["label"] for backbone in study.settings["backbones"].values()]
     cards = [read_card(study.dataset_folder(dataset)) for dataset in study.datasets]
     datasets = tables.table_datasets(cards, published_datasets())
-    found = {TABLE_DATASETS: _Table("Datasets, and the paper's Table I beside them", datasets, datasets, note=_BESIDE)}
+    found = {
+        TABLE_DATASETS: ReportTable("Datasets, and the paper's Table I beside them", datasets, datasets, note=_BESIDE)
+    }
     for dataset in evaluated_datasets(study):
         scores = tables.table_of_scores(results, dataset, order)
         title = f"Results on {titles[dataset]} (test part, split: {study.split_rule(dataset)})"
-        found[table_of_dataset(dataset)] = _Table(title, scores, tables.readable_scores(scores), True, _SCORES)
+        found[table_of_dataset(dataset)] = ReportTable(title, scores, tables.readable_scores(scores), True, _SCORES)
     for name, title, names, rows, note in (
         (
             TABLE_ABLATION,
@@ -107,26 +96,24 @@ def _tables(study: Study) -> dict[str, _Table]:
     ):
         if rows:
             chosen = tables.table_of_rows(of_all_ranks, rows, ["Dataset", *names])
-            found[name] = _Table(title, chosen, tables.readable_rows(chosen), note=note)
-    robustness = tables.table_robustness(results, {k: list(v) for k, v in CATEGORIES.items()})
-    if robustness is not None:
-        title = "Robustness: mean over severities of each corruption"
-        found[TABLE_ROBUSTNESS] = _Table(title, robustness, tables.readable_robustness(robustness, titles))
+            found[name] = ReportTable(title, chosen, tables.readable_rows(chosen), note=note)
+    if study.robustness_cells():
+        found |= robustness_tables(measure_study(study))
     costs = tables.table_cost([_cost(study, cell) for cell in study.cells() if cell.seed == study.settings["seeds"][0]])
     devices = costs["Device"].unique()
     shown, note = (
         (costs.drop(columns="Device"), f"{_COST} Device: {devices[0]}.") if len(devices) == 1 else (costs, _COST)
     )
-    found[TABLE_COST] = _Table("Cost of each cell", costs, shown, note=note)
+    found[TABLE_COST] = ReportTable("Cost of each cell", costs, shown, note=note)
     if study.leakage_datasets():
         similar = tables.table_similarity(json.loads(similarity_file(study).read_text(encoding="utf-8")), titles)
         title = "Similarity of test frames to their nearest training frame"
-        found[TABLE_SIMILARITY] = _Table(title, similar, similar, note=_SIMILARITY)
+        found[TABLE_SIMILARITY] = ReportTable(title, similar, similar, note=_SIMILARITY)
     if study.leakage_pairs():
         (published, by_sequence) = study.leakage_pairs()[0]
         leakage = tables.table_leakage(results, published.dataset, by_sequence.dataset, order)
         title = "Leakage: the same models on the published split and by sequence"
-        found[TABLE_LEAKAGE] = _Table(title, leakage, tables.readable_leakage(leakage), note=_LEAKAGE)
+        found[TABLE_LEAKAGE] = ReportTable(title, leakage, tables.readable_leakage(leakage), note=_LEAKAGE)
     return found
 
 
@@ -206,10 +193,9 @@ def make_figure_segmentation(study: Study) -> None:
 
 
 def make_figure_severity(study: Study) -> None:
-    """Write figure 6."""
-    folder, results = study.results / "figures", read_results(results_file(study))
-    with whole_file(folder / "fig6_severity.png") as png, whole_file(folder / "fig6_severity.pdf") as pdf:
-        figures.draw_severity(results, study.titles(), _mark(study, results), png, pdf)
+    """Write figure 6 and the figure of retention."""
+    mark = _mark(study, read_results(results_file(study)))
+    write_robustness_figures(measure_study(study), study.results / "figures", mark)
 
 
 def _gallery(study: Study, results: pd.DataFrame, dataset: str) -> figures.Gallery | None:
@@ -256,11 +242,14 @@ def make_page(study: Study) -> None:
     sections, mark = [], _mark(study, read_results(results_file(study)))
     for name, table in _tables(study).items():
         note, short = f"{mark} {table.note}".strip(), table_title(name)
-        sections.append(page.table_section(name, short, f"{short}. {table.title}", note, table.shown))
+        if table.shown is not None:
+            sections.append(page.table_section(name, short, f"{short}. {table.title}", note, table.shown))
     if study.segments():
         sections.append(_figure(study, "fig5_segmentation.png", "Figure 5", "Image, truth and predictions", mark))
     if study.robustness_cells():
-        sections.append(_figure(study, "fig6_severity.png", "Figure 6", "Scores against severity", mark))
+        sections.append(_figure(study, f"{FIGURE_SEVERITY}.png", "Figure 6", "Scores against severity", mark))
+        title = "What remains of the clean score, by severity and by category of corruption"
+        sections.append(_figure(study, f"{FIGURE_RETENTION}.png", "Retention", title, mark))
     for dataset, (png, _) in history_figures(study).items():
         title = study.titles()[dataset]
         sections.append(

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise, product
+import hashlib
+import multiprocessing
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from corruptions import CATEGORIES, CORRUPTIONS, SEVERITIES, CorruptionError, backend_of, corrupt, corrupt_pair
+import corruptions
+from corruptions import (
+    CATEGORIES,
+    CORRUPTIONS,
+    SEVERITIES,
+    CorruptionError,
+    backend_of,
+    corrupt,
+    corrupt_pair,
+    sweep,
+    sweep_pair,
+)
+from corruptions.operators.spatter import spatter
 
 FALLING_SSIM = (
     *CATEGORIES["noise"],
@@ -24,7 +43,7 @@ def test_there_are_nineteen_in_four_categories() -> None:
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-@pytest.mark.parametrize("shape", [(224, 224), (33, 47), (32, 400)])
+@pytest.mark.parametrize("shape", [(224, 224), (33, 47), (32, 400), (400, 32)])
 def test_shape_type_and_input_stay(name: str, shape: tuple[int, int]) -> None:
     image = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
     before = image.copy()
@@ -41,19 +60,63 @@ def test_the_size_of_the_esd_release_works(name: str) -> None:
     assert corrupt(image, name, 5).shape == image.shape
 
 
-@pytest.mark.parametrize("name", CORRUPTIONS)
-def test_same_bytes_in_any_order_and_thread(name: str, frames: list[np.ndarray]) -> None:
-    small = [np.ascontiguousarray(frame[::3, ::3]) for frame in frames]
-    jobs = list(product(range(len(small)), (1, 4)))
+Job = tuple[str, int, int]
+JOBS: list[Job] = [(name, index, severity) for name in CORRUPTIONS for index in range(3) for severity in (1, 4)]
 
-    def run(job: tuple[int, int]) -> bytes:
-        return corrupt(small[job[0]], name, job[1], seed=3, image_id=str(job[0])).tobytes()
 
-    alone = {job: run(job) for job in jobs}
+def digest_of(job: Job) -> str:
+    """What one corruption gives of a picture that each process makes for itself."""
+    name, index, severity = job
+    image = np.random.default_rng(index).integers(0, 256, (70, 90, 3), np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 2)
+    result = corrupt(image, name, severity, seed=3, image_id=str(index))
+    return hashlib.sha256(result.tobytes()).hexdigest()
+
+
+def test_same_bytes_in_any_order_thread_and_process() -> None:
+    alone = {job: digest_of(job) for job in JOBS}
+    assert len(set(alone.values())) == len(JOBS)
     np.random.seed(99)  # noqa: NPY002 - somebody else's global state must not matter
-    assert {job: run(job) for job in reversed(jobs)} == alone
+    shuffled = [JOBS[i] for i in np.random.default_rng(5).permutation(len(JOBS))]
+    assert {job: digest_of(job) for job in shuffled} == alone
+    with ThreadPoolExecutor(4) as threads:
+        assert dict(zip(shuffled, threads.map(digest_of, shuffled), strict=True)) == alone
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as others:
+        assert dict(zip(shuffled, others.map(digest_of, shuffled, chunksize=10), strict=True)) == alone
+
+
+@pytest.mark.parametrize("name", ["gaussian_noise", "glass_blur", "elastic_transform"])
+def test_the_reference_gives_the_same_bytes_in_any_order_and_thread(name: str, frames: list[np.ndarray]) -> None:
+    small = [np.ascontiguousarray(frame[::3, ::3]) for frame in frames]
+
+    def run(index: int) -> bytes:
+        return corrupt(small[index], name, 4, image_id=str(index), backend="reference").tobytes()
+
+    alone = [run(index) for index in range(len(small))]
     with ThreadPoolExecutor(4) as pool:
-        assert dict(zip(jobs, pool.map(run, jobs), strict=True)) == alone
+        assert list(pool.map(run, range(len(small)))) == alone
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_a_sweep_is_its_severities_one_by_one(name: str, frames: list[np.ndarray]) -> None:
+    image, mask = frames[1], (frames[1][..., 0] > 120).astype(np.uint8)
+    alone = [corrupt_pair(image, mask, name, severity, image_id="s") for severity in SEVERITIES]
+    for (one, its_mask), (other, their_mask), single in zip(
+        alone, sweep_pair(image, mask, name, image_id="s"), sweep(image, name, image_id="s"), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, single)
+        np.testing.assert_array_equal(its_mask, their_mask)
+    assert len(sweep(image, name, (2, 5))) == 2
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_views_are_corrupted_as_copies(name: str, frames: list[np.ndarray]) -> None:
+    """A crop, a flip and read-only memory: layouts that compiled loops do not expect."""
+    for view in (frames[0][10:90, 20:120], frames[0][:, ::-1], np.asfortranarray(frames[0][:64, :80])):
+        frozen = view.view()
+        frozen.flags.writeable = False
+        np.testing.assert_array_equal(corrupt(frozen, name, 3), corrupt(np.ascontiguousarray(view), name, 3))
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -84,6 +147,11 @@ def test_similarity_falls_with_severity(name: str, frames: list[np.ndarray]) -> 
     assert all(later < earlier for earlier, later in pairwise(means)), means
 
 
+@pytest.mark.parametrize("name", FALLING_SSIM)
+def test_similarity_of_real_frames_falls_with_severity(name: str, textures: list[np.ndarray]) -> None:
+    test_similarity_falls_with_severity(name, textures)
+
+
 @pytest.mark.parametrize(
     ("name", "severities"), [("zoom_blur", (1, 2, 3, 4, 5)), ("spatter", (1, 2, 3)), ("spatter", (4, 5))]
 )
@@ -99,9 +167,10 @@ def test_difference_rises_with_severity(name: str, severities: tuple[int, ...], 
 def test_spatter_without_a_drop_leaves_the_picture() -> None:
     """The reference divides by the largest drop; where there is none its result is not a number."""
     image = np.full((32, 32, 3), 90, np.uint8)
-    results = [corrupt(image, "spatter", 1, image_id=str(i)) for i in range(40)]
-    assert any((result == image).all() for result in results)
-    assert all(result.mean() >= 80 for result in results)
+    np.testing.assert_array_equal(spatter(image, 1, np.zeros((32, 32), np.float32)), image)
+    bare = [corrupt(image, "spatter", 1, image_id=str(i), backend="reference") for i in range(200)]
+    assert any((result == image).all() for result in bare)
+    assert all(result.mean() >= 80 for result in bare)
 
 
 def test_elastic_moves_the_mask_along() -> None:
@@ -126,12 +195,67 @@ def test_other_corruptions_leave_the_mask(name: str, frames: list[np.ndarray]) -
     np.testing.assert_array_equal(after, mask)
 
 
+def test_the_reference_moves_masks_too() -> None:
+    mask = np.zeros((96, 96), np.uint8)
+    mask[30:70, 20:80] = 3
+    image = np.repeat((mask * 80)[..., None], 3, axis=2)
+    moved_image, moved = corrupt_pair(image, mask, "elastic_transform", 5, backend="reference")
+    assert ((moved_image[..., 0] > 120) == (moved == 3)).mean() > 0.97
+    assert (moved != mask).any()
+
+
 def test_backends() -> None:
-    assert {name for name in CORRUPTIONS if backend_of(name) == "fast"} == {"smoke", "bleeding", "gamma_correction"}
-    with pytest.raises(CorruptionError, match="'reference'"):
-        backend_of("gaussian_noise", "fast")
+    own = {"smoke", "bleeding", "gamma_correction"}
+    assert {backend_of(name) for name in CORRUPTIONS} == {"fast"}
+    for name in CORRUPTIONS:
+        if name in own:
+            with pytest.raises(CorruptionError, match="the backend 'reference' does not have it; use 'fast' or 'auto'"):
+                backend_of(name, "reference")
+        else:
+            assert backend_of(name, "reference") == "reference"
     with pytest.raises(CorruptionError, match="known: auto, fast, reference"):
         backend_of("smoke", "quick")
+
+
+def test_a_new_file_is_a_new_corruption(tmp_path: Path) -> None:
+    """One file in corruptions/operators, one registration: it is listed in its category and runs."""
+    package = Path(corruptions.__file__).parent
+    shutil.copytree(package, tmp_path / "corruptions", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "corruptions/operators/flip.py").write_text(
+        "from corruptions.registry import register_corruption\n"
+        "@register_corruption('flip', 'digital')\n"
+        "def flip(image, severity, prepared):\n"
+        "    return image[::-1].copy()\n"
+    )
+    script = (
+        "import numpy as np, corruptions as c;"
+        "assert c.CATEGORIES['digital'][-1] == 'flip' and len(c.CORRUPTIONS) == 20;"
+        "i = np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3);"
+        "assert (c.corrupt(i, 'flip', 1) == i[::-1]).all()"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+
+
+def test_names_are_known_without_the_compiler() -> None:
+    """Planning a study reads the names; it must not wait for numba, scipy or the reference library."""
+    script = (
+        "import sys, corruptions; print(sorted({'numba', 'scipy', 'torch', 'imagecorruptions'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_loops_run_where_nothing_can_be_kept(tmp_path: Path) -> None:
+    """Without a folder for compiled code each process compiles for itself."""
+    script = (
+        "import numpy as np;"
+        "from numba.core import caching;"
+        "caching.CacheImpl._locator_classes = [];"
+        "from corruptions import corrupt;"
+        "image = np.full((40, 40, 3), 100, np.uint8);"
+        "assert (corrupt(image, 'brightness', 1) == 126).all()"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 IMAGE = np.zeros((64, 64, 3), np.uint8)
@@ -146,8 +270,12 @@ IMAGE = np.zeros((64, 64, 3), np.uint8)
         (IMAGE, "fog", 3, "unknown corruption 'fog'; known: gaussian_noise"),
         (IMAGE.astype(np.float32), "smoke", 3, "type float32; expected a numpy array of uint8"),
         (IMAGE.astype(np.uint16), "smoke", 3, "type uint16"),
-        (IMAGE[..., 0], "smoke", 3, r"shape \(64, 64\); expected RGB"),
-        (np.zeros((64, 64, 4), np.uint8), "smoke", 3, r"shape \(64, 64, 4\); expected RGB"),
+        (IMAGE[..., 0], "smoke", 3, r"shape \(64, 64\); expected RGB .*Repeat a grey one"),
+        (IMAGE[..., :1], "smoke", 3, r"shape \(64, 64, 1\); expected RGB .*Repeat a grey one"),
+        (np.zeros((64, 64, 4), np.uint8), "smoke", 3, r"shape \(64, 64, 4\); expected RGB: leave the fourth channel"),
+        (IMAGE[None], "smoke", 3, r"shape \(1, 64, 64, 3\); expected RGB"),
+        (IMAGE.tolist(), "smoke", 3, "type list; expected a numpy array of uint8"),
+        (IMAGE, "smoke", 2.5, "severity 2.5"),
         (IMAGE[:31], "smoke", 3, "64x31 pixels; expected at least 32"),
         (IMAGE[:0], "smoke", 3, "expected at least 32"),
     ],
@@ -160,11 +288,13 @@ def test_bad_input_is_named(image: np.ndarray, name: str, severity: int, message
 def test_bad_parameters_are_named() -> None:
     with pytest.raises(CorruptionError, match="unknown parameter 'density'; known: mean_transmission"):
         corrupt(IMAGE, "smoke", 3, density=1)
-    with pytest.raises(CorruptionError, match="takes no parameter"):
+    with pytest.raises(CorruptionError, match="unknown parameter 'density'; it takes none"):
         corrupt(IMAGE, "contrast", 3, density=1)
     with pytest.raises(CorruptionError, match="unknown profile 'paper'"):
         corrupt(IMAGE, "contrast", 3, profile="paper")
     with pytest.raises(CorruptionError, match="direction 'up'"):
         corrupt(IMAGE, "gamma_correction", 3, direction="up")
+    with pytest.raises(CorruptionError, match="unknown parameter 'coverage'; it takes none"):
+        corrupt(IMAGE, "contrast", 3, backend="reference", coverage=0.5)
     with pytest.raises(CorruptionError, match=r"expected uint8 \(64, 64\)"):
         corrupt_pair(IMAGE, IMAGE[..., 0].astype(int), "contrast", 3)

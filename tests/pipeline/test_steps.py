@@ -80,7 +80,7 @@ def test_every_step_by_hand(study_file: Path) -> None:
     assert set(corrupted[~corrupted["mask_warped"]]["corruption"]) == {"elastic_transform"}
     rows = pd.read_parquet(folder / "robustness" / "per_image.parquet")
     images = len(load_part(Path("data/datasets/mtlesd"), "test", 56).frame_ids)
-    assert len(rows) == images * (2 + 2 * 2), "smoke once, elastic both ways, two severities"
+    assert len(rows) == images * (1 + 2 + 2 * 2), "clean, smoke once, elastic both ways, two severities"
     assert not list(Path("results").rglob("*.partial")) and not list(Path("data").rglob("*.partial"))
 
     # Kept rows give the kept scores again.
@@ -167,7 +167,10 @@ def test_measuring_a_dataset_without_activities(study_file: Path) -> None:
     part = load_part(Path("data/datasets/mtlesd"), "test", 56)
     measured = measure(replace(part, activities=None), part.masks, replace(ESD, activities=()), None, part.masks)
     metrics = {score["metric"] for score in measured.scores}
-    assert metrics == {"miou", "dice", "miou_foreground", "dice_foreground", "iou"}
+    assert metrics == {
+        *("miou", "dice", "miou_foreground", "dice_foreground", "iou", "hd95", "assd", "surface_missing")
+    }
+    assert next(s["value"] for s in measured.scores if s["metric"] == "hd95") == 0
     assert next(s["value"] for s in measured.scores if s["metric"] == "miou") == 1
 
 

@@ -22,27 +22,14 @@ def gallery(notes: int = 2) -> figures.Gallery:
     return figures.Gallery("Toy", ["background", "x", "y"], PALETTE, images, masks, ["idle"] * notes)
 
 
-@pytest.mark.parametrize("figure", ["segmentation", "severity"])
-def test_the_same_results_give_the_same_bytes(figure: str, results: pd.DataFrame, tmp_path: Path) -> None:
+def test_the_same_images_give_the_same_bytes(tmp_path: Path) -> None:
     written = []
     for attempt in "ab":
         png, pdf = tmp_path / f"{attempt}.png", tmp_path / f"{attempt}.pdf"
-        if figure == "segmentation":
-            figures.draw_segmentation([gallery(), gallery(1)], MARK, png, pdf)
-        else:
-            figures.draw_severity(results, {"mtlesd": "MTLESD"}, MARK, png, pdf)
+        figures.draw_segmentation([gallery(), gallery(1)], MARK, png, pdf)
         written.append((png.read_bytes(), pdf.read_bytes()))
     assert written[0] == written[1]
     assert written[0][0].startswith(b"\x89PNG") and written[0][1].startswith(b"%PDF")
-
-
-def test_without_accuracies_there_is_one_panel(results: pd.DataFrame, tmp_path: Path) -> None:
-    only = results[results["metric"] == "miou"]
-    figures.draw_severity(only, {}, MARK, tmp_path / "one.png", tmp_path / "one.pdf")
-    figures.draw_severity(results, {}, MARK, tmp_path / "two.png", tmp_path / "two.pdf")
-    from PIL import Image
-
-    assert Image.open(tmp_path / "one.png").width < 0.7 * Image.open(tmp_path / "two.png").width
 
 
 def test_overlay_leaves_the_background() -> None:

@@ -12,8 +12,6 @@ from reports import tables
 from reports.published import published_datasets
 from reports.results import ResultsError, read_results, weights_note
 
-CATEGORIES = {"occlusion": ("smoke",), "digital": ("contrast", "elastic_transform")}
-
 
 def test_scores_in_percent_in_the_order_of_the_study_references_last(results: pd.DataFrame) -> None:
     table = tables.table_of_scores(results, "mtlesd", ["B_net", "A-net"])
@@ -33,27 +31,6 @@ def test_several_seeds_give_mean_and_deviation(results: pd.DataFrame) -> None:
     table = tables.table_of_scores(pd.concat([results, second]), "mtlendovis", ["A-net", "B_net"])
     best = table.loc[("A-net", "hps", "equal")]
     assert best["miou"] == pytest.approx(85) and best["miou_std"] == pytest.approx(100 * np.std([0.9, 0.8], ddof=1))
-
-
-def test_robustness_means_over_severities_with_moved_masks(results: pd.DataFrame) -> None:
-    table = tables.table_robustness(results, CATEGORIES)
-    assert list(table.index) == [
-        ("occlusion", "smoke"),
-        ("digital", "contrast"),
-        ("digital", "elastic_transform"),
-        ("", "mean corrupted"),
-        ("", "clean"),
-    ]
-    miou = table[("miou", "mtlesd", "A-net", "hps", "equal")]
-    assert miou[("occlusion", "smoke")] == pytest.approx(50)
-    assert miou[("digital", "elastic_transform")] == pytest.approx(70), "unmoved masks must not count"
-    assert miou[("", "mean corrupted")] == pytest.approx((50 + 50 + 70) / 3)
-    assert miou[("", "clean")] == pytest.approx(90)
-    assert ("accuracy", "mtlesd", "B_net", "single_segmentation", "equal") not in table.columns
-
-
-def test_no_robustness_no_table(results: pd.DataFrame) -> None:
-    assert tables.table_robustness(results[results["corruption"] == ""], CATEGORIES) is None
 
 
 def test_a_dataset_without_activities_has_no_such_columns(results: pd.DataFrame) -> None:
@@ -84,8 +61,6 @@ def test_csv_reads_back(results: pd.DataFrame, tmp_path: Path) -> None:
     tables.write_csv(table, tmp_path / "t.csv", marks)
     again = pd.read_csv(tmp_path / "t.csv")
     assert again["synthetic"].all() and "synthetic" not in table.columns
-    tables.write_csv(tables.table_robustness(results, CATEGORIES), tmp_path / "r.csv", marks)
-    assert "synthetic,partial" in (tmp_path / "r.csv").read_text().splitlines()[0]
     assert len(again) == len(table) and again["miou"][0] == pytest.approx(90)
 
 

@@ -1,4 +1,4 @@
-"""Smoke and bleeding against their designs."""
+"""Smoke, bleeding and gamma against their designs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from corruptions import SEVERITIES, CorruptionError, corrupt
-from corruptions.bleeding import COVERAGE, blood_level, blood_thickness
-from corruptions.gamma import GAMMA
-from corruptions.randomness import generator_of
-from corruptions.smoke import MEAN_TRANSMISSION, smoke_density, smoke_transmission
+from corruptions.operators.bleeding import COVERAGE, blood_level, blood_thickness
+from corruptions.operators.gamma_correction import GAMMA
+from corruptions.operators.smoke import MEAN_TRANSMISSION, smoke_density, smoke_transmission
+from corruptions.randomness import Randomness
 
 SIZES = [(224, 224), (84, 84), (1024, 1280)]
 
@@ -20,7 +20,7 @@ SIZES = [(224, 224), (84, 84), (1024, 1280)]
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("image_id", ["a", "b", "c"])
 def test_smoke_thickens_everywhere_to_its_mean(size: tuple[int, int], image_id: str) -> None:
-    density = smoke_density(generator_of(0, "smoke", image_id), *size)
+    density = smoke_density(Randomness(0, "smoke", image_id), *size)
     fields = [smoke_transmission(density, mean) for mean in MEAN_TRANSMISSION]
     for field, mean in zip(fields, MEAN_TRANSMISSION, strict=True):
         assert abs(field.mean() - mean) < 0.005
@@ -31,7 +31,7 @@ def test_smoke_thickens_everywhere_to_its_mean(size: tuple[int, int], image_id: 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("image_id", ["a", "b", "c"])
 def test_blood_spreads_to_its_coverage(size: tuple[int, int], image_id: str) -> None:
-    level = blood_level(generator_of(0, "bleeding", image_id), *size)
+    level = blood_level(Randomness(0, "bleeding", image_id), *size)
     covers = [blood_thickness(level, share) > 0 for share in COVERAGE]
     for cover, share in zip(covers, COVERAGE, strict=True):
         assert abs(cover.mean() - share) < 0.005
@@ -60,7 +60,7 @@ def test_corrupting_and_downscaling_commute(name: str, severity: int, frames: li
 
 def test_blood_is_red_and_keeps_to_its_place(frames: list[np.ndarray]) -> None:
     grey = np.full((224, 224, 3), 150, np.uint8)
-    level = blood_level(generator_of(0, "bleeding", "a"), 224, 224)
+    level = blood_level(Randomness(0, "bleeding", "a"), 224, 224)
     thickness = blood_thickness(level, COVERAGE[4])
     result = corrupt(grey, "bleeding", 5, image_id="a").astype(int)
     red, green, blue = result[thickness > 0.5].mean(axis=0)

@@ -1,0 +1,411 @@
+"""A folder of pictures, and of their masks, under every corruption and severity.
+
+OUT/<corruption>/<severity>/images/<path>.png, .../masks/<path>.png, the uncorrupted ones as OUT/clean/0, and what they were
+made with as OUT/corruptions.json. A file that has its name is whole, so an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from corruptions.api import SMALLEST, backend_of, corrupt, moves_pixels, sweep, sweep_pair
+from corruptions.catalogue import CORRUPTIONS, SEVERITIES
+from corruptions.errors import CorruptionError
+from corruptions.files import (
+    MAX_PIXELS,
+    Picture,
+    Pixels,
+    choose,
+    encode_png,
+    find_pictures,
+    read_image,
+    read_mask,
+    resize_image,
+    resize_mask,
+    walk,
+    write_whole,
+)
+from corruptions.workers import ordered_results
+
+ABOUT = "corruptions.json"
+CLEAN = ("clean", 0)
+_UNFINISHED, _LOCK = ".unfinished", ".lock"  # below OUT while it is written: a folder and a file
+_PROBE = np.full((SMALLEST, SMALLEST, 3), 128, np.uint8)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the images are made with.
+
+    Attributes:
+        corruptions, severities: in the order of the catalogue. seed, profile, backend: as for `corrupt`.
+        size: images are resized to (size, size) first; None leaves them.
+        parameters: by corruption, as for `corrupt`.
+    """
+
+    corruptions: tuple[str, ...] = CORRUPTIONS
+    severities: tuple[int, ...] = SEVERITIES
+    seed: int = 0
+    profile: str = "standard"
+    backend: str = "auto"
+    size: int | None = None
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def arguments(self, name: str) -> dict[str, Any]:
+        """The keyword arguments of `corrupt` for one corruption, less the image's id."""
+        chosen = {"seed": self.seed, "profile": self.profile, "backend": self.backend}
+        return {**chosen, **self.parameters.get(name, {})}
+
+    def check(self) -> None:
+        """Raise CorruptionError, saying what is known, if something is not."""
+        for kind, given, known in (
+            ("corruption", self.corruptions, CORRUPTIONS),
+            ("severity", self.severities, SEVERITIES),
+        ):
+            for one in given:
+                if one not in known:
+                    raise CorruptionError(f"unknown {kind} {one!r}; known: {', '.join(map(str, known))}.")
+            if not given:
+                raise CorruptionError(f"no {kind} is given; known: {', '.join(map(str, known))}.")
+        for name in self.parameters:
+            if name not in self.corruptions:
+                raise CorruptionError(f"a parameter of {name}, which is not among {', '.join(self.corruptions)}.")
+        if self.size is not None and not (self.size >= SMALLEST and self.size**2 <= MAX_PIXELS):
+            raise CorruptionError(f"size {self.size}; expected {SMALLEST} to {int(MAX_PIXELS**0.5)} pixels.")
+        for name in self.corruptions:
+            backend_of(name, self.backend, self.profile)
+        # The operators know best which parameters they take.
+        for name, parameters in self.parameters.items():
+            try:
+                corrupt(_PROBE, name, self.severities[0], **self.arguments(name))
+            except (TypeError, ValueError) as error:
+                if isinstance(error, CorruptionError):
+                    raise
+                raise CorruptionError(f"{name}: cannot use {dict(parameters)} ({error}).") from None
+
+
+@dataclass
+class Outcome:
+    """What became of the pictures: how many there are, how many were gone through, how many files were written now, and
+    which pictures were left out and why."""
+
+    pictures: int
+    finished: int = 0
+    written: int = 0
+    left_out: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Result:
+    written: int
+    fault: str = ""
+
+
+def apply_to_folder(
+    source: Path,
+    out: Path,
+    settings: Settings,
+    masks: Path | None = None,
+    only: Path | None = None,
+    workers: int = 1,
+) -> Outcome:
+    """Corrupt every picture below `source`, with its mask where `masks` is given.
+
+    The id of an image is its path below `source` without suffix: `corrupt(image, ..., image_id=id)` gives the same pixels.
+
+    Args:
+        source: a folder of pictures: RGB of 8 bits a channel. out: where the images go; what an earlier run with the same
+            settings completed stays. masks: a folder of PNGs of class ids at the same relative paths.
+        only: a text file that lists the pictures to take. workers: processes.
+
+    Returns:
+        What became of them. A picture that cannot be used is left out; the others are done.
+
+    Raises:
+        CorruptionError: if settings or folders cannot be used; nothing is written then.
+        OSError: if a file cannot be written; what has been written is whole.
+    """
+    settings.check()
+    if workers < 1:
+        raise CorruptionError(f"{workers} workers; expected 1 or more.")
+    _check_folders(source, out, masks)
+    pictures = find_pictures(source)
+    if only is not None:
+        pictures = choose(pictures, only, source)
+    if masks is not None and not any(_mask_of(masks, picture).is_file() for picture in pictures):
+        raise CorruptionError(f"{masks}: no mask of any picture; expected {_mask_of(masks, pictures[0])}, for one.")
+    about = _about(settings, masks is not None)
+    outcome = Outcome(len(pictures))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with _alone(out):
+            _check_earlier(out, about, pictures)
+            with _unfinished(out) as unfinished:
+                job = _Job(settings, source, out, masks, unfinished)
+                _write_about(job, about, outcome)
+                _run(job, pictures, workers, outcome)
+                _write_about(job, about, outcome)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            error.errno,
+            f"OUT {out}: the disk is full, after {outcome.finished} of {outcome.pictures} pictures. Every file there is "
+            "whole; make room, and the same command goes on from there.",
+        ) from None
+    return outcome
+
+
+def _check_folders(source: Path, out: Path, masks: Path | None) -> None:
+    for kind, folder in (("IN", source), ("--masks", masks)):
+        if folder is not None and not folder.is_dir():
+            raise CorruptionError(f"{kind} {folder}: {'not a folder' if folder.exists() else 'no such folder'}.")
+    if out.exists() and not out.is_dir():
+        raise CorruptionError(f"OUT {out}: a file; expected a folder, or nothing there yet.")
+    place = out.resolve()
+    for kind, folder in (("IN", source), ("--masks", masks)):
+        if folder is None:
+            continue
+        if folder.resolve().is_relative_to(place):
+            raise CorruptionError(f"OUT {out}: is {kind} {folder}, or holds it. Choose a folder apart.")
+        # A link below IN may lead to OUT: then it would read what it writes.
+        for inner, _, _ in walk(folder):
+            real = inner.resolve()
+            if place.is_relative_to(real) or real.is_relative_to(place):
+                raise CorruptionError(
+                    f"OUT {out}: lies in {kind} {folder}, or is linked from it. Choose a folder apart."
+                )
+
+
+def _mask_of(masks: Path, picture: Picture) -> Path:
+    return masks / f"{picture.image_id}.png"
+
+
+def _about(settings: Settings, with_masks: bool) -> dict[str, Any]:
+    """What the images depend on, as JSON: a later run into the same folder must agree with all of it."""
+    return {
+        "version": _version(),
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        **json.loads(json.dumps(asdict(settings))),
+        "backends": {name: backend_of(name, settings.backend, settings.profile) for name in settings.corruptions},
+        "masks": with_masks,
+    }
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("endoarss")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _check_earlier(out: Path, about: Mapping[str, Any], pictures: Sequence[Picture]) -> None:
+    """Refuse a folder that holds something else than an earlier part of the same copy."""
+    if not (out / ABOUT).exists():
+        strangers = sorted(path.name for path in out.glob("*") if not path.name.startswith("."))
+        if strangers:
+            raise CorruptionError(
+                f"OUT {out}: holds {strangers[0]}, but no {ABOUT}, so it is not a copy begun earlier. "
+                "Choose a new or empty folder."
+            )
+        return
+    try:
+        earlier = json.loads((out / ABOUT).read_text(encoding="utf-8"))
+        there = {key: earlier[key] for key in about}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CorruptionError(
+            f"{out / ABOUT}: not written by this command, or damaged. Choose another folder."
+        ) from None
+    other = [f"{key} was {_shown(there[key])}, is {_shown(about[key])}" for key in about if there[key] != about[key]]
+    if other:
+        raise CorruptionError(
+            f"OUT {out}: was begun with other settings: {'; '.join(other)}. Choose another folder, or the same settings."
+        )
+    images = _folder(out, *CLEAN) / "images"
+    if images.is_dir():
+        kept = {path.relative_to(images).with_suffix("").as_posix() for path in images.rglob("*.png")}
+        gone = sorted(kept - {picture.image_id for picture in pictures})
+        if gone:
+            raise CorruptionError(
+                f"OUT {out}: holds images of {len(gone)} pictures that are not among those given, such as {gone[0]}. "
+                "Choose another folder."
+            )
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _folder(out: Path, name: str, severity: int) -> Path:
+    return out / name / str(severity)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold a lock on OUT; the system lets it go when this process ends, however it ends."""
+    with (out / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CorruptionError(f"OUT {out}: another process is writing it. Wait for it, or stop it.") from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):  # a disk that has no locks
+                raise
+        try:
+            yield
+        finally:
+            (out / _LOCK).unlink(missing_ok=True)
+
+
+@contextmanager
+def _unfinished(out: Path) -> Iterator[Path]:
+    """Give an empty folder for files that are being written; what a killed run left there goes."""
+    folder = out / _UNFINISHED
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker needs beside the picture."""
+
+    settings: Settings
+    source: Path
+    out: Path
+    masks: Path | None
+    unfinished: Path
+
+    def file(self, name: str, severity: int, kind: str, picture: Picture) -> Path:
+        return _folder(self.out, name, severity) / kind / f"{picture.image_id}.png"
+
+    def kinds(self) -> tuple[str, ...]:
+        return ("images",) if self.masks is None else ("images", "masks")
+
+    def is_done(self, name: str, severity: int, picture: Picture) -> bool:
+        return all(_is_kept(self.file(name, severity, kind, picture)) for kind in self.kinds())
+
+
+def _is_kept(path: Path) -> bool:
+    # A computer that loses power may leave a new file empty.
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _run(job: _Job, pictures: Sequence[Picture], workers: int, outcome: Outcome) -> None:
+    work = partial(_corrupt_picture, job)
+    with (
+        closing(ordered_results(work, pictures, workers)) as results,
+        tqdm(total=len(pictures), desc="corrupt", unit="picture", mininterval=0.5) as progress,
+    ):
+        for result in results:
+            outcome.finished += 1
+            outcome.written += result.written
+            outcome.left_out += [result.fault] if result.fault else []
+            progress.update()
+
+
+def _corrupt_picture(job: _Job, picture: Picture) -> _Result:
+    """Write what is missing of one picture."""
+    settings = job.settings
+    try:
+        image, mask = _read(job, picture)
+        clean = {"images": encode_png(image)} | ({} if mask is None else {"masks": encode_png(mask)})
+        written = 0
+        for name in settings.corruptions:
+            severities = [severity for severity in settings.severities if not job.is_done(name, severity, picture)]
+            if not severities:
+                continue
+            pairs = _sweep(job, picture, name, severities, image, mask)
+            # Not before the first sweep, which refuses what cannot be corrupted: of such a picture nothing is written.
+            written += _write_clean(job, picture, clean)
+            for severity, (corrupted, moved) in zip(severities, pairs, strict=True):
+                contents = {"images": encode_png(corrupted)}
+                if moved is not None:
+                    contents["masks"] = encode_png(moved) if moves_pixels(name) else clean["masks"]
+                written += _write(job, picture, name, severity, contents)
+        return _Result(written + _write_clean(job, picture, clean))
+    except (CorruptionError, cv2.error) as error:
+        return _Result(0, f"{_name(job, picture)}: {error}")
+    except MemoryError:
+        return _Result(0, f"{_name(job, picture)}: too large for the memory. Try --workers 1.")
+
+
+def _name(job: _Job, picture: Picture) -> str:
+    """A picture's path below IN: corruptions.json names no folders of this computer."""
+    return picture.path.relative_to(job.source).as_posix().encode(errors="backslashreplace").decode()
+
+
+def _read(job: _Job, picture: Picture) -> tuple[Pixels, Pixels | None]:
+    try:
+        picture.image_id.encode()
+    except UnicodeEncodeError:
+        raise CorruptionError("its name is not UTF-8. Rename it.") from None
+    image, mask = read_image(picture.path), None
+    if job.masks is not None:
+        try:
+            mask = read_mask(_mask_of(job.masks, picture))
+        except CorruptionError as error:
+            raise CorruptionError(f"its mask {picture.image_id}.png: {error}") from None
+        if mask.shape != image.shape[:2]:
+            raise CorruptionError(
+                f"its mask is {mask.shape[1]}x{mask.shape[0]} pixels, it is {image.shape[1]}x{image.shape[0]}. "
+                "Expected the same size."
+            )
+    if job.settings.size is not None:
+        image = resize_image(image, job.settings.size)
+        mask = None if mask is None else resize_mask(mask, job.settings.size)
+    return image, mask
+
+
+def _sweep(
+    job: _Job, picture: Picture, name: str, severities: Sequence[int], image: Pixels, mask: Pixels | None
+) -> Sequence[tuple[Pixels, Pixels | None]]:
+    arguments = {**job.settings.arguments(name), "image_id": picture.image_id}
+    if mask is None:
+        return [(corrupted, None) for corrupted in sweep(image, name, severities, **arguments)]
+    return sweep_pair(image, mask, name, severities, **arguments)
+
+
+def _write_clean(job: _Job, picture: Picture, clean: Mapping[str, bytes]) -> int:
+    """Keep the uncorrupted picture. Where it is kept already it must be the same, or the rest would be of another picture."""
+    for kind, content in clean.items():
+        path = job.file(*CLEAN, kind, picture)
+        if _is_kept(path) and path.read_bytes() != content:
+            raise CorruptionError("it is not what it was when OUT was begun. Choose another OUT.")
+    return 0 if job.is_done(*CLEAN, picture) else _write(job, picture, *CLEAN, clean)
+
+
+def _write(job: _Job, picture: Picture, name: str, severity: int, contents: Mapping[str, bytes]) -> int:
+    for kind, content in contents.items():
+        write_whole(job.file(name, severity, kind, picture), content, job.unfinished)
+    return len(contents)
+
+
+def _write_about(job: _Job, about: Mapping[str, Any], outcome: Outcome) -> None:
+    state = {
+        "images": outcome.finished - len(outcome.left_out),
+        "complete": outcome.finished == outcome.pictures and not outcome.left_out,
+        "left_out": outcome.left_out,
+    }
+    text = json.dumps({**about, **state}, indent=2, sort_keys=True) + "\n"
+    write_whole(job.out / ABOUT, text.encode(), job.unfinished)

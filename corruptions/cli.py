@@ -1,0 +1,269 @@
+"""The command `corruptions`: corrupts folders of pictures, draws contact sheets, lists what there is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Pictures are spread over processes, each of one thread. Set before numpy is loaded.
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+from corruptions.api import BACKENDS, PROFILES, backend_of, moves_pixels
+from corruptions.catalogue import CATEGORIES, CORRUPTIONS, SEVERITIES
+from corruptions.errors import CorruptionError
+from corruptions.registry import REGISTERED
+
+_LISTED = 20  # pictures that were left out, named on the terminal; all are named in corruptions.json
+_INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="corruptions", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_apply(commands)
+    _add_sheet(commands)
+    text = "list the corruptions by category, what runs each, and its parameters"
+    listing = commands.add_parser("list", help=text, description=text)
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(run=_list)
+    return parser
+
+
+def _add_apply(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "corrupt every picture of a folder; the same command goes on with what an interrupted one left"
+    command = commands.add_parser("apply", help=text, description=text)
+    command.add_argument("source", type=Path, metavar="IN", help="folder of pictures: RGB of 8 bits a channel")
+    command.add_argument("out", type=Path, metavar="OUT", help="folder for the images; new, empty, or begun earlier")
+    command.add_argument(
+        "--masks", type=Path, metavar="DIR", help="folder of masks of class ids, PNG, at the same paths"
+    )
+    _add_choice(command)
+    command.add_argument(
+        "--severity",
+        action="append",
+        default=[],
+        metavar="N",
+        help="1 to 5; repeat it, or separate by commas (default: all)",
+    )
+    command.add_argument("--size", type=int, metavar="N", help="resize to N x N pixels before corrupting")
+    command.add_argument("--only", type=Path, metavar="FILE", help="text file of the pictures to take, a path a line")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="parameters",
+        metavar="NAME.PARAMETER=VALUE",
+        help="a parameter of one corruption, as smoke.mean_transmission=0.5; see `corruptions list`",
+    )
+    command.add_argument(
+        "--workers", type=int, default=_cores(), metavar="N", help="processes (default: as many as there are cores)"
+    )
+    command.set_defaults(run=_apply)
+
+
+def _add_sheet(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "draw one picture under every corruption and severity"
+    command = commands.add_parser("sheet", help=text, description=text)
+    command.add_argument("image", type=Path, metavar="IMAGE", help="a picture: RGB of 8 bits a channel")
+    command.add_argument(
+        "--out", type=Path, default=Path("sheet.png"), metavar="PNG", help="file to write (default: sheet.png)"
+    )
+    _add_choice(command)
+    command.add_argument(
+        "--size", type=int, default=192, metavar="N", help="longer side of a tile in pixels (default: 192)"
+    )
+    command.add_argument(
+        "--working-size",
+        type=int,
+        default=224,
+        metavar="N",
+        help="shorter side of the picture when it is corrupted; 0 leaves it as it is (default: 224)",
+    )
+    command.set_defaults(run=_sheet)
+
+
+def _add_choice(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--corruption",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="repeat it, or separate names by commas (default: all)",
+    )
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the random details (default: 0)")
+    command.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="standard",
+        help="published is what the paper's script does (default: standard)",
+    )
+    command.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="fast: this library's own; reference: imagecorruptions (default: auto)",
+    )
+
+
+def _cores() -> int:
+    # Of a machine's cores, a container or a scheduler may grant a few.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    from corruptions.apply import ABOUT, Settings, apply_to_folder
+
+    settings = Settings(
+        _names(arguments),
+        _chosen(arguments.severity, SEVERITIES),
+        arguments.seed,
+        arguments.profile,
+        arguments.backend,
+        arguments.size,
+        _parameters(arguments.parameters),
+    )
+    outcome = apply_to_folder(
+        arguments.source, arguments.out, settings, arguments.masks, arguments.only, arguments.workers
+    )
+    usable = outcome.pictures - len(outcome.left_out)
+    print(
+        f"{arguments.out}: {usable} pictures, {len(settings.corruptions)} corruptions, {len(settings.severities)} "
+        f"severities; {outcome.written} files written now."
+    )
+    if outcome.left_out:
+        print(
+            f"corruptions apply: {len(outcome.left_out)} of {outcome.pictures} pictures were left out; the rest is done:",
+            *outcome.left_out[:_LISTED],
+            *([f"and others; {arguments.out / ABOUT} names all."] if len(outcome.left_out) > _LISTED else []),
+            sep="\n  ",
+            file=sys.stderr,
+        )
+    return 1 if outcome.left_out else 0
+
+
+def _names(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The corruptions that are named, or all that the profile and the backend have; what they lack is said."""
+    if arguments.corruption:
+        return _chosen(arguments.corruption, CORRUPTIONS)
+    names = tuple(name for name in CORRUPTIONS if _has(name, arguments.profile, arguments.backend))
+    if len(names) < len(CORRUPTIONS):
+        lacking = ", ".join(name for name in CORRUPTIONS if name not in names)
+        print(f"profile {arguments.profile}, backend {arguments.backend}: without {lacking}.")
+    return names
+
+
+def _has(name: str, profile: str, backend: str) -> bool:
+    try:
+        backend_of(name, backend, profile)
+    except CorruptionError:
+        return False
+    return True
+
+
+def _chosen(given: Sequence[str], known: Sequence[Any]) -> tuple[Any, ...]:
+    """What the options name, in the order of the catalogue; what is unknown comes last, to be refused there."""
+    if not given:
+        return tuple(known)
+    by_name = {str(one): one for one in known}
+    names = dict.fromkeys(name.strip() for text in given for name in text.split(",") if name.strip())
+    wanted = [by_name.get(name, name) for name in names]
+    return tuple(sorted(wanted, key=lambda one: known.index(one) if one in known else len(known)))
+
+
+def _parameters(given: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """NAME.PARAMETER=VALUE by corruption; a value is a number where it reads as one."""
+    parameters: dict[str, dict[str, Any]] = {}
+    for text in given:
+        place, equals, value = text.partition("=")
+        name, dot, parameter = place.partition(".")
+        if not (equals and dot and name and parameter and value):
+            raise CorruptionError(f"--set {text}: expected NAME.PARAMETER=VALUE, as smoke.mean_transmission=0.5.")
+        parameters.setdefault(name, {})[parameter] = _number_or_text(value)
+    return parameters
+
+
+def _number_or_text(value: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def _sheet(arguments: argparse.Namespace) -> int:
+    from corruptions.sheet import draw_sheet
+
+    names = _names(arguments)
+    draw_sheet(
+        arguments.image,
+        arguments.out,
+        names,
+        seed=arguments.seed,
+        profile=arguments.profile,
+        backend=arguments.backend,
+        tile=arguments.size,
+        working_size=arguments.working_size,
+    )
+    print(f"{arguments.out}: {arguments.image.name} under {len(names)} corruptions.")
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    if arguments.json:
+        print(json.dumps([_described(name) for name in CORRUPTIONS], indent=2))
+        return 0
+    for category, names in CATEGORIES.items():
+        print(category)
+        for about in map(_described, names):
+            notes = [about["backend"]]
+            notes += ["moves pixels, and a mask along"] if about["moves_pixels"] else []
+            notes += [f"parameters: {', '.join(about['parameters'])}"] if about["parameters"] else []
+            print(f"  {about['name']:<20}{'; '.join(notes)}")
+    return 0
+
+
+def _described(name: str) -> dict[str, Any]:
+    corruption = REGISTERED[name]
+    return {
+        "name": name,
+        "category": corruption.category,
+        "backend": backend_of(name),
+        "moves_pixels": moves_pixels(name),
+        "parameters": list(corruption.parameters),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 if it succeeded; 1, with a message on standard error, if what a user gave cannot be used, all of it or a part; 130
+        if Ctrl-C ended it.
+    """
+    parsed = _parser().parse_args(arguments)
+    name = f"corruptions {parsed.command}"
+    try:
+        import cv2
+
+        cv2.setNumThreads(1)
+        return parsed.run(parsed)
+    except CorruptionError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+    except OSError as error:
+        said = error.strerror or str(error)
+        print(f"{name}: {f'{error.filename}: {said}' if error.filename else said}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted.", file=sys.stderr)
+        return _INTERRUPTED
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

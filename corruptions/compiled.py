@@ -1,0 +1,33 @@
+"""Loops compiled to machine code, the first time they are called; the result is kept on disk for later processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any, TypeVar, cast
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+def compiled(loop: Loop) -> Loop:
+    """Compile a loop over numpy arrays with numba when it is first called.
+
+    numba itself is imported then, for who only lists names should not wait for it. Floating-point arithmetic is kept as
+    written (no fused or reordered operations), so that every processor gives the same bytes. Other threads run meanwhile.
+    """
+
+    @cache
+    def machine_code() -> Callable[..., Any]:
+        from numba import njit
+
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+        try:
+            return cast(Callable[..., Any], njit(cache=True, **options)(loop))
+        except RuntimeError:  # no folder can be written to: compiled again by each process
+            return cast(Callable[..., Any], njit(**options)(loop))
+
+    @wraps(loop)
+    def call(*arguments: Any) -> Any:
+        return machine_code()(*arguments)
+
+    return cast(Loop, call)

@@ -1,0 +1,251 @@
+"""The pictures and masks that the command reads and writes: found, decoded strictly, written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from corruptions.errors import CorruptionError
+
+Pixels = NDArray[np.uint8]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+# Endoscopes give 2 to 9 million pixels, 8K has 33. The bounds keep a file that claims or holds more from filling the memory.
+MAX_PIXELS = 36_000_000
+MAX_BYTES = 256 << 20
+# Where the files say how many bits a channel has: a place in a PNG, a tag of a TIFF.
+_PNG_DEPTH, _TIFF_DEPTH = 24, 258
+_MODES = {
+    "1": "black and white",
+    "L": "grey",
+    "LA": "grey with alpha",
+    "P": "palette",
+    "RGB": "RGB",
+    "RGBA": "RGB with alpha",
+    "CMYK": "CMYK",
+    "I;16": "grey",
+    "I;16B": "grey",
+    "I": "grey",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture file, and the id that its randomness and the names of its results come from: its path below the folder it was
+    found in, with forward slashes and no suffix."""
+
+    path: Path
+    image_id: str
+
+
+def find_pictures(folder: Path) -> list[Picture]:
+    """The pictures below a folder, told by their suffix, sorted by id.
+
+    Hidden files and folders and `__MACOSX` are passed over. Links are followed, each folder once.
+
+    Raises:
+        CorruptionError: if there is none, or if the results of two would get the same name.
+    """
+    found = []
+    for inner, _, names in walk(folder):
+        for name in names:
+            path = inner / name
+            if not name.startswith(".") and path.suffix.lower() in SUFFIXES:
+                found.append(Picture(path, path.relative_to(folder).with_suffix("").as_posix()))
+    if not found:
+        raise CorruptionError(f"{folder}: no picture in this folder. Expected files that end in {', '.join(SUFFIXES)}.")
+    # Not every file system tells A from a.
+    count = Counter(picture.image_id.casefold() for picture in found)
+    alike = [picture for picture in found if count[picture.image_id.casefold()] > 1]
+    if alike:
+        first, second = [p.path for p in alike if p.image_id.casefold() == alike[0].image_id.casefold()][:2]
+        raise CorruptionError(
+            f"{first} and {second}: their results would get the same name. Rename one, or give them apart."
+        )
+    return sorted(found, key=lambda picture: picture.image_id)
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Every folder from one downwards with the names of its folders and files, as os.walk; hidden folders are left out."""
+    seen: set[str] = set()
+    for name, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(name)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(inner for inner in folders if not inner.startswith(".") and inner != "__MACOSX")
+        yield Path(name), folders, sorted(files)
+
+
+def choose(pictures: Sequence[Picture], listing: Path, folder: Path) -> list[Picture]:
+    """The pictures that a text file lists: ids or relative paths, one a line; empty lines and those that begin with # say nothing.
+
+    Raises:
+        CorruptionError: if the file cannot be read, or lists nothing, or what is not among the pictures.
+    """
+    try:
+        lines = listing.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorruptionError(f"{listing}: not a text that can be read ({said(error)}).") from None
+    wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    known = {name: picture for picture in pictures for name in _names(picture, folder)}
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise CorruptionError(f"{listing}: {_some(unknown)}: no such picture below {folder}.")
+    chosen = {known[name].image_id: known[name] for name in wanted}
+    if not chosen:
+        raise CorruptionError(f"{listing}: lists no picture. Expected one a line, as {pictures[0].image_id}.")
+    return [chosen[image_id] for image_id in sorted(chosen)]
+
+
+def _names(picture: Picture, folder: Path) -> tuple[str, str]:
+    return picture.image_id, picture.path.relative_to(folder).as_posix()
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    """The first of many names."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def read_image(path: Path) -> Pixels:
+    """Read a picture as uint8 RGB (H, W, 3). Pixels come as stored: an orientation that EXIF asks for is not applied.
+
+    Errors say what is wrong and leave naming the file to the caller.
+
+    Raises:
+        CorruptionError: if it is missing, not whole, too large, or anything but one RGB picture of 8 bits a channel.
+    """
+    picture, depth = _decode(path, _FORMATS)
+    if picture.mode != "RGB" or depth > 8:
+        raise CorruptionError(f"{_kind(picture, depth)}; expected RGB of 8 bits a channel. Save it as such first.")
+    return np.array(picture)
+
+
+def read_mask(path: Path) -> Pixels:
+    """Read a mask of class ids as uint8 (H, W): a PNG of one 8-bit channel, or of a palette, whose indices are the ids.
+
+    Raises:
+        CorruptionError: if it is missing, not whole, too large, or of another kind.
+    """
+    picture, depth = _decode(path, ("PNG",))
+    # Pillow stretches grey of fewer bits to 0..255, which would change the ids.
+    if picture.mode != "P" and (picture.mode != "L" or depth != 8):
+        raise CorruptionError(
+            f"{_kind(picture, depth)}; expected a mask of class ids, one channel of 8 bits or a palette."
+        )
+    return np.array(picture)
+
+
+def _decode(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, int]:
+    """Decode a file by its content, whatever its suffix; also the bits a channel that it stores."""
+    try:
+        if not path.is_file():
+            raise CorruptionError(f"{'not a file' if path.exists() else 'missing'}.")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise CorruptionError(f"{size:,} bytes; expected a picture of at most {MAX_BYTES:,}.")
+        content = path.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what cannot be used is an error; what can needs no remark
+            picture = Image.open(io.BytesIO(content), formats=formats)
+            _check_extent(picture)
+            picture.load()
+        return picture, _depth(picture, content)
+    except CorruptionError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise CorruptionError(f"not a picture of a known kind. Expected {', '.join(formats)}.") from None
+    except Exception as error:  # whatever a decoder trips over, it is the file that is wrong
+        raise CorruptionError(f"not a readable picture ({said(error)}).") from None
+
+
+def _check_extent(picture: Image.Image) -> None:
+    if picture.width * picture.height > MAX_PIXELS:
+        raise CorruptionError(
+            f"claims {picture.width}x{picture.height} pixels; expected at most {MAX_PIXELS:,} in all."
+        )
+    pages = getattr(picture, "n_frames", 1)
+    if pages != 1:
+        raise CorruptionError(f"holds {pages} pictures; expected one. Save them as single files.")
+
+
+def _depth(picture: Image.Image, content: bytes) -> int:
+    """Bits a channel as stored: Pillow hands out 16-bit RGB and 4-bit grey as if they were of 8."""
+    if isinstance(picture, PngImageFile):
+        return content[_PNG_DEPTH]
+    if isinstance(picture, TiffImageFile):
+        return max(picture.tag_v2.get(_TIFF_DEPTH, (8,)))
+    return 8
+
+
+def _kind(picture: Image.Image, depth: int) -> str:
+    kind = _MODES.get(picture.mode, f"mode {picture.mode}")
+    return kind if depth == 8 or picture.mode in ("1", "P") else f"{kind} of {depth} bits a channel"
+
+
+def said(error: Exception) -> str:
+    """What an error says, without the names and numbers around it."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def resize_image(image: Pixels, size: int) -> Pixels:
+    """Resize RGB to (size, size) as the benchmark does: by pixel areas where both sides shrink, else bilinear."""
+    shrinks = image.shape[0] > size and image.shape[1] > size
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def resize_mask(mask: Pixels, size: int) -> Pixels:
+    """Resize a mask of ids to (size, size) by its nearest pixels, as the benchmark does."""
+    return cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """uint8 (H, W) or RGB (H, W, 3) as the bytes of a PNG, the same for the same pixels."""
+    stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    # Run lengths pack noise and gradients as well as the search for matches does, in half the time.
+    done, encoded = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE])
+    if not done:
+        raise CorruptionError(f"cannot be encoded as PNG (shape {pixels.shape}, type {pixels.dtype}).")
+    return encoded.tobytes()
+
+
+def write_whole(path: Path, content: bytes, unfinished: Path) -> None:
+    """Write a file whole or not at all.
+
+    Args:
+        path: the file; folders above it are made. content: its bytes. unfinished: a folder on the same disk to write in first.
+    """
+    partial = unfinished / f"{os.getpid()}.partial"
+    try:
+        partial.write_bytes(content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_beside(path: Path) -> Iterator[Path]:
+    """Give a path beside a file to write to; it takes the file's place only if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

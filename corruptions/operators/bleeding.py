@@ -1,0 +1,173 @@
+"""Bleeding: droplets and pools of blood on the tissue and the lens.
+
+The blood is where a level field, made of log-normal droplets, a few pools and fractal noise, exceeds a threshold chosen
+for the coverage of the severity; thresholds fall, so that blood only spreads. It absorbs light as a thin layer of
+haemoglobin does (Beer-Lambert: green and blue strongly, red little), keeps the shading below it, and mirrors the lamp.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corruptions.compiled import compiled
+from corruptions.errors import CorruptionError
+from corruptions.fields import Field, enlarge, field_size, fractal_noise
+from corruptions.filters import gaussian
+from corruptions.lighting import lit_area, scene_at_field_size
+from corruptions.randomness import Randomness
+from corruptions.registry import Image, register_corruption
+
+COVERAGE = (0.03, 0.07, 0.13, 0.22, 0.34)
+# Absorption a unit of thickness of red, green and blue.
+_ABSORPTION = np.array([0.35, 3.0, 2.9])
+# What deep blood scatters itself, a share of the light that falls on it.
+_BODY = np.array([0.58, 0.05, 0.06], np.float32)
+_DROPLETS = 48
+_POOLS = 3
+_STEPS = 1024  # of thickness, in the tables
+
+
+@dataclass(frozen=True)
+class Blood:
+    """Level of the blood, light that falls on it (0 to 1), and where the field of view is (0 to 1), all at `field_size`:
+    float32 (h, w)."""
+
+    level: Field
+    light: Field
+    lit: Field
+
+
+def prepare_bleeding(image: Image, randomness: Randomness) -> Blood:
+    """Draw where the blood is, and see how the scene is lit."""
+    scene = scene_at_field_size(image)
+    luminance = scene.mean(axis=2, dtype=np.float32) / np.float32(255)
+    smooth = gaussian(luminance, max(1.0, min(scene.shape[:2]) / 40), "reflect_101", truncate=3)
+    return Blood(
+        blood_level(randomness, *image.shape[:2]), np.float32(0.25) + np.float32(0.75) * smooth, lit_area(scene)
+    )
+
+
+def blood_level(randomness: Randomness, height: int, width: int) -> Field:
+    """The level field at `field_size`; sizes scale with the shorter side. Blood fills it from its peaks down."""
+    rows, columns = field_size(height, width)
+    short = min(rows, columns)
+    warp_x = fractal_noise(randomness, rows, columns, cells=5, octaves=3)
+    warp_y = fractal_noise(randomness, rows, columns, cells=5, octaves=3)
+    small = np.clip(np.exp(np.log(0.022) + 0.55 * randomness.normal(_DROPLETS).astype(np.float64)), 0.008, 0.09)
+    radii = np.concatenate([randomness.uniform(0.16, 0.30, _POOLS), small])
+    peaks = np.concatenate([randomness.uniform(0.7, 1.0, _POOLS), randomness.uniform(0.2, 1.0, _DROPLETS)])
+    centres_x = randomness.uniform(0, columns / short, radii.size)
+    centres_y = randomness.uniform(0, rows / short, radii.size)
+    stretch = randomness.uniform(0.75, 1.33, radii.size)
+    drops = np.stack([centres_x, centres_y, stretch / radii * 0.6, 1 / stretch / radii * 0.6, peaks], axis=1)
+    level = (0.06 * fractal_noise(randomness, rows, columns, cells=6, octaves=4)).astype(np.float32)
+    _add_highest(drops.astype(np.float32), np.float32(0.03) * warp_x, np.float32(0.03) * warp_y, level)
+    return level
+
+
+@compiled
+def _add_highest(drops: Field, warp_x: Field, warp_y: Field, level: Field) -> None:
+    """Add the highest of the drops' cones (centre x, centre y, slope x, slope y, peak) to a level."""
+    rows, columns = level.shape
+    unit = np.float32(1) / np.float32(min(rows, columns))
+    highest = np.empty(columns, np.float32)
+    for y in range(rows):
+        highest[:] = -1e9
+        for k in range(drops.shape[0]):
+            centre_x, centre_y, slope_x, slope_y, peak = drops[k]
+            for x in range(columns):
+                across = ((np.float32(x) + np.float32(0.5)) * unit + warp_x[y, x] - centre_x) * slope_x
+                down = ((np.float32(y) + np.float32(0.5)) * unit + warp_y[y, x] - centre_y) * slope_y
+                highest[x] = max(highest[x], peak - np.sqrt(across * across + down * down))
+        for x in range(columns):
+            level[y, x] += highest[x]
+
+
+def blood_threshold(level: Field, coverage: float) -> np.float32:
+    """The level above which is the share of the field that is asked for."""
+    return np.float32(np.quantile(level, 1 - coverage))
+
+
+def blood_thickness(level: Field, coverage: float) -> Field:
+    """Thickness of the layer, 0 to 1; 0 outside the blood, which covers exactly the share asked for (to one pixel)."""
+    above = np.clip(level - blood_threshold(level, coverage), 0, None)
+    return (above / (above + np.float32(0.06))).astype(np.float32)
+
+
+@register_corruption("bleeding", "occlusion", prepare=prepare_bleeding)
+def bleeding(image: Image, severity: int, blood: Blood, coverage: float | None = None) -> Image:
+    """Put blood on the picture.
+
+    Args:
+        coverage: share of the picture under blood, above 0 to below 1; replaces the severity's.
+    """
+    share = COVERAGE[severity - 1] if coverage is None else coverage
+    if not 0 < share < 1:
+        raise CorruptionError(f"bleeding: coverage {share}; expected a number between 0 and 1.")
+    size = image.shape[:2]
+    glints = _highlights(blood_thickness(blood.level, share))
+    result = np.array(image, order="C")
+    _cover(
+        enlarge(blood.level, *size),
+        blood_threshold(blood.level, share),
+        enlarge(blood.light, *size),
+        enlarge(blood.lit, *size),
+        enlarge(glints, *size),
+        *_optics(),
+        _BODY,
+        result,
+    )
+    return result
+
+
+def _optics() -> tuple[Field, Field]:
+    """By thickness in `_STEPS` steps: the factors of the scene (steps, 3), and the share of the blood's own light (steps,).
+
+    They hold the rim, where a film of blood is thinner than the model resolves, and the opacity of deep blood.
+    """
+    thickness = (np.arange(_STEPS) / (_STEPS - 1))[:, None]
+    opacity = 0.78 * np.clip(thickness * 1.5, 0, 1) ** 2
+    inside = np.clip(thickness / 0.15, 0, 1)
+    through = np.exp(-_ABSORPTION * 1.6 * thickness) * (1 - opacity)
+    scene, own = 1 + inside * (through - 1), inside * opacity
+    return scene.astype(np.float32), own[:, 0].astype(np.float32)
+
+
+@compiled
+def _cover(
+    level: Field,
+    threshold: np.float32,
+    light: Field,
+    lit: Field,
+    glints: Field,
+    scene: Field,
+    own: Field,
+    body: Field,
+    result: NDArray[np.uint8],
+) -> None:
+    for y in range(level.shape[0]):
+        for x in range(level.shape[1]):
+            above = level[y, x] - threshold
+            if above <= 0:
+                continue
+            step = int(above / (above + np.float32(0.06)) * np.float32(scene.shape[0] - 1) + np.float32(0.5))
+            falling, glint = np.float32(255) * light[y, x], np.float32(255) * glints[y, x]
+            for c in range(3):
+                value = np.float32(result[y, x, c])
+                mixed = value * scene[step, c] + own[step] * falling * body[c] + glint
+                seen = value + (mixed - value) * lit[y, x]
+                result[y, x, c] = np.uint8(min(seen + np.float32(0.5), np.float32(255)))
+
+
+def _highlights(thickness: Field) -> Field:
+    """Glints on the slopes of the layer that face a lamp above and to the left: float32, 0 to 0.55."""
+    short = min(thickness.shape)
+    smooth = gaussian(thickness, short / 110, "reflect_101")
+    slope_x = np.gradient(smooth, axis=1) * short
+    slope_y = np.gradient(smooth, axis=0) * short
+    facing = (slope_x + slope_y) / np.sqrt(2 * (slope_x**2 + slope_y**2) + 900)
+    glint = np.clip((facing - 0.38) / 0.25, 0, 1) * (thickness > 0.25)
+    return np.float32(0.55) * gaussian(glint.astype(np.float32), short / 250, "reflect_101")

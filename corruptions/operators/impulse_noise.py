@@ -1,0 +1,29 @@
+"""Impulse noise: a share of all values is lost, half of them to black and half to white."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corruptions.compiled import compiled
+from corruptions.noise import bits_of_values
+from corruptions.randomness import LEVELS
+from corruptions.registry import Image, register_corruption
+
+SHARE = (0.03, 0.06, 0.09, 0.17, 0.27)
+
+
+@register_corruption("impulse_noise", "noise", prepare=bits_of_values)
+def impulse_noise(image: Image, severity: int, bits: NDArray[np.uint16]) -> Image:
+    """Replace values; those that a severity replaces are replaced by every higher one, with the same."""
+    result = np.empty_like(image, order="C")
+    flat = np.ascontiguousarray(image).reshape(-1)
+    _replace(flat, bits.reshape(-1), round(SHARE[severity - 1] * LEVELS), result.reshape(-1))
+    return result
+
+
+@compiled
+def _replace(image: Image, bits: NDArray[np.uint16], lost: int, result: Image) -> None:
+    for i in range(image.size):
+        # The lowest bit says which half; the others say whether.
+        result[i] = (np.uint8(255) if bits[i] & 1 else np.uint8(0)) if bits[i] < lost else image[i]

@@ -1,0 +1,109 @@
+"""Surgical smoke: what is left of the scene's light, and the smoke's own.
+
+I t + A (1 - t) with t = exp(-b D), the single-scattering model of haze (Koschmieder; Narasimhan & Nayar 2002). The density
+D is an ambient floor plus fractal noise in a rising plume; b is solved so that the mean transmission is the severity's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from corruptions.compiled import compiled
+from corruptions.errors import CorruptionError
+from corruptions.fields import Field, enlarge, field_size, fractal_noise, unit_grid
+from corruptions.lighting import lit_area, scene_at_field_size
+from corruptions.randomness import Randomness
+from corruptions.registry import Image, register_corruption
+
+MEAN_TRANSMISSION = (0.80, 0.65, 0.50, 0.36, 0.24)
+_AMBIENT = 0.35
+
+
+@dataclass(frozen=True)
+class Plume:
+    """Density of the smoke and what of it is in the field of view (0 to 1), both at `field_size`: float32 (h, w); and the light that it
+    scatters there: float32 (3,), 0 to 255."""
+
+    density: Field
+    lit: Field
+    airlight: Field
+
+
+def prepare_smoke(image: Image, randomness: Randomness) -> Plume:
+    """Draw the plume. Smoke scatters the lamp's light: nearly neutral, as bright as the bright parts of the scene."""
+    density = smoke_density(randomness, *image.shape[:2])
+    brightness = np.clip(_percentile_of_largest(image, 90) / 255, 0.55, 0.90)
+    tint = 1 + randomness.uniform(-0.02, 0.02, 3)
+    return Plume(density, lit_area(scene_at_field_size(image)), (255 * brightness * tint).astype(np.float32))
+
+
+def smoke_density(randomness: Randomness, height: int, width: int) -> Field:
+    """The density D at `field_size`: at least the ambient floor, largest in a plume that rises from below and drifts."""
+    rows, columns = field_size(height, width)
+    x, y = unit_grid(rows, columns)
+    reach = columns / min(rows, columns)
+    source = randomness.uniform(0.25, 0.75) * reach
+    drift = randomness.uniform(-0.35, 0.35)
+    base = rows / min(rows, columns) * randomness.uniform(0.75, 1.0)
+    rise = np.clip(base - y, 0, None)
+    spread = 0.22 + 0.45 * rise
+    plume = np.exp(-(((x - source - drift * rise) / spread) ** 2)) * np.clip((base + 0.15 - y) / 0.3, 0, 1)
+    billows = np.clip(0.62 + 0.42 * fractal_noise(randomness, rows, columns, cells=3, octaves=5, gain=0.55), 0, None)
+    return (_AMBIENT + 1.9 * billows * (0.25 + plume)).astype(np.float32)
+
+
+def smoke_transmission(density: Field, mean: float) -> Field:
+    """t = exp(-b D) with the b that gives the mean wanted, to 1e-4; falls everywhere when the mean falls."""
+    low, high = 0.0, 64.0
+    counts, edges = np.histogram(density, 512)
+    middles = (edges[:-1] + edges[1:]) / 2
+    for _ in range(48):
+        middle = (low + high) / 2
+        if float(counts @ np.exp(-middle * middles)) / density.size > mean:
+            low = middle
+        else:
+            high = middle
+    return np.exp(-np.float32((low + high) / 2) * density)
+
+
+@register_corruption("smoke", "occlusion", prepare=prepare_smoke)
+def smoke(image: Image, severity: int, plume: Plume, mean_transmission: float | None = None) -> Image:
+    """Fill the view with smoke.
+
+    Args:
+        mean_transmission: share of the scene's light that arrives on average, above 0 to below 1; replaces the severity's.
+    """
+    mean = MEAN_TRANSMISSION[severity - 1] if mean_transmission is None else mean_transmission
+    if not 0 < mean < 1:
+        raise CorruptionError(f"smoke: mean_transmission {mean}; expected a number between 0 and 1.")
+    size = image.shape[:2]
+    transmission, lit = enlarge(smoke_transmission(plume.density, mean), *size), enlarge(plume.lit, *size)
+    result = np.empty_like(image, order="C")
+    _mix(np.ascontiguousarray(image), transmission, lit, plume.airlight, result)
+    return result
+
+
+@compiled
+def _mix(image: Image, transmission: Field, lit: Field, airlight: Field, result: Image) -> None:
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            added = (np.float32(1) - transmission[y, x]) * lit[y, x]
+            for c in range(3):
+                value = np.float32(image[y, x, c])
+                mixed = value + (airlight[c] - value) * added
+                result[y, x, c] = np.uint8(min(mixed + np.float32(0.5), np.float32(255)))
+
+
+def _percentile_of_largest(image: Image, percent: float) -> int:
+    """The value that this share of the pixels' largest channels reaches at most."""
+    counts = np.zeros(256, np.int64)
+    _count_largest(np.ascontiguousarray(image).reshape(-1, 3), counts)
+    return int(np.searchsorted(counts.cumsum(), percent / 100 * counts.sum()))
+
+
+@compiled
+def _count_largest(pixels: Image, counts: np.ndarray) -> None:
+    for i in range(pixels.shape[0]):
+        counts[max(pixels[i, 0], pixels[i, 1], pixels[i, 2])] += 1

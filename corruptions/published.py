@@ -1,0 +1,76 @@
+"""The profile `published`: what the script behind the published robustness figures does, as far as it is known.
+
+Every picture is brought to 256x256 (bilinear), corrupted, and brought back to its size; values are truncated; glass blur
+shuffles the top left 224 pixels alone; elastic_transform is ImageNet-C's first one (Hendrycks & Dietterich 2019), which tilts the
+picture and then moves pixels, and masks stay where they were; gamma has its own table, whose third severity is the mildest.
+Smoke and bleeding were not released.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from corruptions.filters import gaussian, truncated
+from corruptions.operators.gamma_correction import power
+from corruptions.operators.glass_blur import BLUR_DISTANCE_ROUNDS, shuffle
+from corruptions.randomness import LEVELS, Randomness
+from corruptions.reference import reference_corrupt
+from corruptions.registry import Image
+
+SIZE = 256
+GLASS = 224
+GAMMA = (1.6, 1.4, 1.2, 0.8, 0.6)
+# Strength, sigma and tilt of the elastic transform, in pixels of 244.
+ELASTIC = ((488.0, 170.8, 24.4), (488.0, 19.52, 48.8), (12.2, 2.44, 4.88), (17.08, 2.44, 4.88), (29.28, 2.44, 4.88))
+PUBLISHED_LACKS = "its code and parameters were not released"
+
+
+def published_corrupt(image: Image, name: str, severity: int, key: int) -> Image:
+    """Corrupt as the published figures were made.
+
+    Args:
+        image: uint8 RGB (H, W, 3). name: one of `corruptions_of("published")`. severity: 1 to 5.
+        key: decides the random numbers.
+
+    Returns:
+        uint8, same shape.
+    """
+    small = cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+    if name == "glass_blur":
+        made = _glass(small, severity, Randomness(key, name, ""))
+    elif name == "elastic_transform":
+        made = _elastic(small, severity, Randomness(key, name, ""))
+    elif name == "gamma_correction":
+        made = power(small, GAMMA[severity - 1])
+    else:
+        made = reference_corrupt(small, name, severity, key)
+    return cv2.resize(made, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+
+
+def _glass(image: Image, severity: int, randomness: Randomness) -> Image:
+    sigma, distance, rounds = BLUR_DISTANCE_ROUNDS[severity - 1]
+    blurred = truncated(gaussian(image, sigma, "nearest"))
+    corner = np.ascontiguousarray(blurred[:GLASS, :GLASS])
+    shuffle(corner, randomness.bits(rounds, GLASS, GLASS), distance)
+    blurred[:GLASS, :GLASS] = corner
+    return truncated(gaussian(blurred, sigma, "nearest"))
+
+
+def elastic_maps(severity: int, randomness: Randomness) -> tuple[np.ndarray, np.ndarray]:
+    """The tilt (2, 3), and by how much pixels move then, down and across: float32 (2, 256, 256)."""
+    strength, sigma, tilt = ELASTIC[severity - 1]
+    middle, third = SIZE // 2, SIZE // 3
+    corners = np.array([(1, 1), (1, -1), (-1, -1)], np.float32) * third + middle
+    moved = corners + randomness.uniform(-tilt, tilt, 3, 2).astype(np.float32)
+    noise = (randomness.bits(2, SIZE, SIZE) + np.float32(0.5)) * np.float32(2 / LEVELS) - np.float32(1)
+    field = [gaussian(plane, sigma, "reflect", truncate=3) * np.float32(strength) for plane in noise]
+    return cv2.getAffineTransform(corners, moved.astype(np.float32)), np.stack(field)
+
+
+def _elastic(image: Image, severity: int, randomness: Randomness) -> Image:
+    tilt, moves = elastic_maps(severity, randomness)
+    tilted = cv2.warpAffine(image.astype(np.float32), tilt, (SIZE, SIZE), borderMode=cv2.BORDER_REFLECT_101)
+    rows, columns = np.mgrid[:SIZE, :SIZE].astype(np.float32)
+    moved = cv2.remap(tilted, columns + moves[1], rows + moves[0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return truncated(moved)

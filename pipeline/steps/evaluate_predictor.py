@@ -1,0 +1,248 @@
+"""Models that are no cells of a study, under its corruptions: a function of somebody's, or masks that somebody predicted."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from corruptions import CATEGORIES
+from pipeline.corrupted import CLEAN, Conditions, Piece, picture_of
+from pipeline.datasets.labels import LabelSet
+from pipeline.datasets.load import Part, load_part
+from pipeline.errors import InputError
+from pipeline.files import digest, read_text, resumable_folder, sha256_of
+from pipeline.images import read_ids
+from pipeline.marks import data_mark
+from pipeline.provenance import software
+from pipeline.robustness import Answer, Subject, evaluate
+from pipeline.steps.evaluate_robustness import conditions_of, write_results
+from pipeline.steps.report_robustness import write_robustness_report
+from pipeline.study import Study
+from reports.robustness import RobustModel
+
+ACTIVITIES = "activity.csv"
+
+
+def evaluate_predictor(
+    study: Study, dataset: str, predictor: str, label: str | None, out: Path | None, workers: int
+) -> Path:
+    """Test a function, and write its scores, tables and figures.
+
+    Args:
+        study: it says what is applied. dataset: whose test part is corrupted.
+        predictor: "module:function". The function gets uint8 RGB images (N, S, S, 3) and returns probabilities or scores: of classes
+            (N, C, S, S), of activities (N, K), or a mapping of "segmentation" and "activity" to these.
+        label: what tables call it. out: where to write (default: results/<study>/predictors/<label>/<dataset>).
+        workers: processes beside this one.
+
+    Returns:
+        The folder that was written.
+
+    Raises:
+        InputError: if the function is not found, or returns something else.
+    """
+    function = find_function(predictor)
+    labels, size = study.labels(dataset), study.settings["input_size"]
+    name = label or predictor
+
+    def answer(piece: Piece, position: int) -> Answer:
+        assert piece.images is not None
+        return _labels_of(function(piece.images[position]), piece.images[position].shape[0], size, labels, predictor)
+
+    return _evaluate(study, dataset, name, answer, out, workers, conditions_of(study), {"predictor": predictor})
+
+
+def find_function(predictor: str) -> Callable[[NDArray[np.uint8]], Any]:
+    """The function of "module:function"; modules of the working directory are found.
+
+    Raises:
+        InputError: if there is no such module or function.
+    """
+    module_name, _, name = predictor.partition(":")
+    if not module_name or not name:
+        raise InputError(f"--predictor {predictor!r}: expected MODULE:FUNCTION, such as my_model:predict.")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"--predictor {predictor!r}: {error}. Run where {module_name}.py lies, or install it."
+        ) from None
+    finally:
+        sys.path.pop(0)
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise InputError(f"--predictor {predictor!r}: {module_name} has no function {name!r}.")
+    return function
+
+
+def _labels_of(given: Any, count: int, size: int, labels: LabelSet, predictor: str) -> Answer:
+    """The most probable labels of what a predictor gave, after a look at it."""
+    if not isinstance(given, Mapping):
+        given = {"segmentation" if np.ndim(given) == 4 else "activity": given}
+    unknown = set(given) - {"segmentation", "activity"}
+    if unknown or not given:
+        raise InputError(
+            f"{predictor}: gave {sorted(map(str, given)) or 'nothing'}; expected 'segmentation', 'activity' or both."
+        )
+    wanted = {
+        "segmentation": (count, len(labels.classes), size, size),
+        "activity": (count, len(labels.activities)),
+    }
+    found: dict[str, NDArray[Any]] = {}
+    for task, values in given.items():
+        if task == "activity" and not labels.activities:
+            raise InputError(f"{predictor}: gave activities, but the dataset has none.")
+        array = np.asarray(values)
+        if array.shape != wanted[task] or not np.issubdtype(array.dtype, np.floating):
+            raise InputError(
+                f"{predictor}: gave {task} of shape {array.shape} and type {array.dtype}; expected floats {wanted[task]}."
+            )
+        if not np.isfinite(array).all():
+            raise InputError(f"{predictor}: gave {task} with values that are not finite.")
+        found[task] = array.argmax(axis=1)
+    masks = found["segmentation"].astype(np.uint8) if "segmentation" in found else None
+    return found.get("activity"), masks
+
+
+def evaluate_predictions(
+    study: Study, dataset: str, folder: Path, label: str | None, out: Path | None, workers: int
+) -> Path:
+    """Test masks that somebody predicted on a copy by `corruptions apply --size <input size>`, and write as `evaluate_predictor`.
+
+    <folder>/<corruption>/<severity>/[masks/]<frame>.png holds class ids, clean/0 those of the images as they are. Corruptions without
+    a folder are left out. activity.csv, if it is there, says the activities: corruption, severity, frame_id, activity.
+
+    Raises:
+        InputError: if masks are missing or do not fit.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder. Expected <corruption>/<severity>/<frame>.png in it, and clean/0.")
+    conditions = conditions_of(study)
+    there = tuple(name for name in conditions.corruptions if (folder / name).is_dir())
+    if not there:
+        raise InputError(
+            f"{folder}: holds no folder of a corruption; expected some of {', '.join(conditions.corruptions)}."
+        )
+    conditions = replace(conditions, corruptions=there)
+    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
+    answer = _Stored(folder, part, study.labels(dataset), conditions)
+    about = {"predictions": digest(answer.listing())}
+    name = label or folder.resolve().name
+    return _evaluate(study, dataset, name, answer, out, workers, conditions, about, sees_images=False)
+
+
+class _Stored:
+    """Masks and activities from files; all are looked for before the first is read."""
+
+    def __init__(self, folder: Path, part: Part, labels: LabelSet, conditions: Conditions) -> None:
+        self.part, self.labels = part, labels
+        wanted = [(CLEAN, 0), *((name, s) for name in conditions.corruptions for s in conditions.severities)]
+        self.masks = {
+            (name, severity, frame): self._find(folder, name, severity, frame)
+            for name, severity in wanted
+            for frame in part.frame_ids
+        }
+        lost = [path for path in self.masks.values() if not path.is_file()]
+        if lost:
+            raise InputError(
+                f"{lost[0]}: this mask is missing, and {len(lost) - 1:,} others of {len(self.masks):,}. Expected one for each "
+                f"test frame (they are named in the dataset's manifest.csv) under each condition, and under clean/0."
+            )
+        self.activities = self._read_activities(folder / ACTIVITIES, wanted)
+
+    def _find(self, folder: Path, name: str, severity: int, frame: str) -> Path:
+        below = picture_of(folder, name or "clean", severity, "masks", frame)
+        beside = below.parent.parent / below.name
+        return below if below.parent.is_dir() else beside
+
+    def _read_activities(self, path: Path, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int, str], int] | None:
+        if not path.is_file():
+            return None
+        rows = csv.DictReader(read_text(path).splitlines())
+        columns = ["corruption", "severity", "frame_id", "activity"]
+        if rows.fieldnames is None or not set(columns) <= set(rows.fieldnames):
+            raise InputError(f"{path}: columns {rows.fieldnames}; expected {', '.join(columns)}.")
+        found = {}
+        for line, row in enumerate(rows, start=2):
+            name = "" if row["corruption"] in ("", "clean") else row["corruption"]
+            if row["activity"] not in self.labels.activities or not re.fullmatch(r"\d+", row["severity"] or ""):
+                raise InputError(
+                    f"{path}, line {line}: {dict(row)}; expected a severity, and one of the activities "
+                    f"{', '.join(self.labels.activities) or '(the dataset has none)'}."
+                )
+            found[name, int(row["severity"]), row["frame_id"]] = self.labels.activities.index(row["activity"])
+        for name, severity in wanted:
+            for frame in self.part.frame_ids:
+                if (name, severity, frame) not in found:
+                    raise InputError(f"{path}: no activity of {frame} under {name or 'clean'}, severity {severity}.")
+        return found
+
+    def listing(self) -> list[list[Any]]:
+        """What is other when masks change."""
+        stats = [(path, path.stat()) for path in self.masks.values()]
+        return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+
+    def __call__(self, piece: Piece, position: int) -> Answer:
+        severity = piece.severities[position]
+        frames = [self.part.frame_ids[i] for i in piece.index]
+        masks = np.stack([self._read(self.masks[piece.name, severity, frame]) for frame in frames])
+        if self.activities is None:
+            return None, masks
+        return np.array([self.activities[piece.name, severity, frame] for frame in frames]), masks
+
+    def _read(self, path: Path) -> NDArray[np.uint8]:
+        mask, size = read_ids(path), self.part.masks.shape[1]
+        if mask.shape != (size, size):
+            raise InputError(
+                f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels; expected {size}x{size}. Make the copy with "
+                f"`corruptions apply --size {size}`, as this benchmark sees its images."
+            )
+        if mask.max() >= len(self.labels.classes):
+            raise InputError(f"{path}: value {mask.max()}; expected class ids 0 to {len(self.labels.classes) - 1}.")
+        return mask
+
+
+def _evaluate(
+    study: Study,
+    dataset: str,
+    label: str,
+    answer: Any,
+    out: Path | None,
+    workers: int,
+    conditions: Conditions,
+    about: dict[str, Any],
+    sees_images: bool = True,
+) -> Path:
+    size, source = study.settings["input_size"], study.dataset_folder(dataset)
+    folder = out or study.results / "predictors" / re.sub(r"[^A-Za-z0-9._-]+", "_", label) / dataset
+    part, labels = load_part(source, "test", size), study.labels(dataset)
+    about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}
+    with resumable_folder(
+        folder / "robustness", digest({**about, "size": size, "conditions": str(conditions)})
+    ) as done:
+        subject = Subject(label, answer, done, sees_images)
+        evaluate([subject], part, labels, conditions, workers)
+        write_results(subject, conditions, labels, {**software(), **about, "frames": len(part.frame_ids)})
+    rows = pd.read_parquet(folder / "robustness" / "per_image.parquet")
+    shown = {group: [n for n in names if n in conditions.corruptions] for group, names in CATEGORIES.items()}
+    marks = {"study": study.name, "synthetic": study.synthetic}
+    write_robustness_report(
+        [RobustModel(label, study.titles()[dataset], [rows])],
+        {group: names for group, names in shown.items() if names},
+        folder,
+        {},
+        data_mark(study),
+        marks,
+    )
+    return folder

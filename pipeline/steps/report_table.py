@@ -1,0 +1,41 @@
+"""A table of a report, and how all of them are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.files import whole_file, write_text
+from reports import tables
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table with its title, as data and as shown; None if it is too long to be shown, and is data alone.
+
+    of_scores: one row a model, so that the best are marked. note: what a reader must know.
+    """
+
+    title: str
+    data: pd.DataFrame
+    shown: pd.DataFrame | None
+    of_scores: bool = False
+    note: str = ""
+
+
+def write_tables(found: Mapping[str, ReportTable], folder: Path, mark: str, marks: Mapping[str, object]) -> None:
+    """Write tables as CSV, and those that are shown as LaTeX.
+
+    Args:
+        found: by name. folder: to write into. mark: what every caption says of the numbers. marks: last columns of every CSV.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in found.items():
+        with whole_file(folder / f"{name}.csv") as whole:
+            tables.write_csv(table.data, whole, marks)
+        if table.shown is not None:
+            caption = " ".join(f"{table.title}. {table.note} {mark}".split())
+            write_text(folder / f"{name}.tex", tables.to_latex(table.shown, caption, f"tab:{name}", table.of_scores))

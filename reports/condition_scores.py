@@ -1,0 +1,276 @@
+"""From one row an (image, condition) to scores of each condition, once for the images as they are and once a bootstrap replicate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reports.errors import ResultsError
+from reports.resampling import Array
+
+Condition = tuple[str, int, bool]  # corruption, severity, whether the masks were moved along
+CLEAN: Condition = ("", 0, True)
+KEYS = ["corruption", "severity", "mask_warped"]
+DISTANCES = ("hd95", "assd")
+
+
+@dataclass(frozen=True)
+class RobustModel:
+    """The answers of a model under corruption; any predictor's, whether a study trained it or not.
+
+    label: what readers call it, one of its own in a dataset. dataset: title of the test images. runs: a frame for each seed, one
+    row an (image, condition) with the columns
+      frame_id, sequence ("" where not known), corruption ("" is clean), severity (0 is clean),
+      mask_warped (False where pixels moved but the true mask did not),
+      activity_true, activity_predicted (where it tells activities),
+      both_<i>, truth_<i>, predicted_<i>: pixels of class i, 0 the background (where it gives masks),
+      hd95_<i>, assd_<i>: distances in pixels of foreground class i, NaN where there is none to measure (optional).
+    """
+
+    label: str
+    dataset: str
+    runs: Sequence[pd.DataFrame]
+
+    @property
+    def tells_activities(self) -> bool:
+        """Whether its answers have activities."""
+        return all({"activity_true", "activity_predicted"} <= set(run) for run in self.runs)
+
+    @property
+    def gives_masks(self) -> bool:
+        """Whether its answers have masks."""
+        return all("truth_0" in run for run in self.runs)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What all models of a dataset were evaluated under: clean, every corruption at every severity, and those that move pixels
+    once more with the masks left where they were."""
+
+    corruptions: tuple[str, ...]
+    severities: tuple[int, ...]
+    unmoved: tuple[str, ...]
+
+    def moved_conditions(self) -> list[Condition]:
+        """Clean, then corruption by corruption."""
+        return [CLEAN, *((name, s, True) for name in self.corruptions for s in self.severities)]
+
+    def conditions(self) -> list[Condition]:
+        """Those with moved masks, then those without: the order of all arrays of scores."""
+        return [*self.moved_conditions(), *((name, s, False) for name in self.unmoved for s in self.severities)]
+
+    def parts(self, scores: Array) -> tuple[Array, Array, Array]:
+        """Scores (R, conditions) as clean (R,), corrupted (R, corruptions, severities), masks not moved (R, unmoved, severities)."""
+        count, levels = len(self.moved_conditions()), len(self.severities)
+        shape = (len(scores), -1, levels)
+        return scores[:, 0], scores[:, 1:count].reshape(shape), scores[:, count:].reshape(shape)
+
+
+@dataclass(frozen=True)
+class Images:
+    """The test images, those of one unit of the bootstrap side by side. starts: (U,), where each unit begins."""
+
+    frame_ids: tuple[str, ...]
+    starts: NDArray[np.int64]
+    sequences: int
+
+    def units(self) -> str:
+        """What is drawn in a replicate, in words."""
+        alone = len(self.starts) - self.sequences
+        names = [f"{n} {what}{'s' * (n > 1)}" for n, what in ((self.sequences, "sequence"), (alone, "image")) if n]
+        return " and ".join(names)
+
+
+def grid_of(models: Sequence[RobustModel], order: Sequence[str]) -> Grid:
+    """The conditions of the models of one dataset.
+
+    Args:
+        models: of one dataset. order: of the corruptions; those it lacks come last.
+
+    Raises:
+        ResultsError: naming the model that lacks a column or a condition of the others.
+    """
+    found: dict[tuple[int, int], set[Condition]] = {}
+    for i, model in enumerate(models):
+        for j, run in enumerate(model.runs):
+            _check_columns(model, run)
+            rows = run[KEYS].drop_duplicates().itertuples(index=False)
+            found[i, j] = {(str(row[0]), int(row[1]), bool(row[2])) for row in rows}
+    everything = set().union(*found.values()) - {CLEAN}
+    names = {name for name, _, _ in everything}
+    grid = Grid(
+        tuple(sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))),
+        tuple(sorted({severity for _, severity, _ in everything})),
+        tuple(sorted({name for name, _, moved in everything if not moved})),
+    )
+    if not everything:
+        raise ResultsError(f"{models[0].label} on {models[0].dataset}: no row is corrupted.")
+    for (i, _), conditions in found.items():
+        expected = grid.conditions() if models[i].gives_masks else grid.moved_conditions()
+        for condition in expected:
+            if condition not in conditions:
+                raise ResultsError(
+                    f"{models[i].label} on {models[i].dataset}: lacks {_say(condition)}; every model of a dataset needs each "
+                    "corruption at each severity, and the clean images. Evaluate its robustness again."
+                )
+    return grid
+
+
+def _check_columns(model: RobustModel, run: pd.DataFrame) -> None:
+    where = f"{model.label} on {model.dataset}"
+    missing = [name for name in ("frame_id", "sequence", *KEYS) if name not in run]
+    if missing:
+        raise ResultsError(f"{where}: its rows lack the column(s) {', '.join(missing)}.")
+    if not (model.tells_activities or model.gives_masks):
+        raise ResultsError(f"{where}: its rows have neither activities nor masks.")
+
+
+def _say(condition: Condition) -> str:
+    name, severity, moved = condition
+    return (
+        "the clean images"
+        if condition == CLEAN
+        else f"{name} at severity {severity}{', masks not moved' * (not moved)}"
+    )
+
+
+def images_of(models: Sequence[RobustModel]) -> Images:
+    """The images that all models of a dataset were evaluated on, and which of them are drawn together.
+
+    An image is drawn with its sequence where one is known, else alone.
+
+    Raises:
+        ResultsError: naming two models whose images differ, or an image that is in two sequences.
+    """
+    clean = [(model, _clean(run)) for model in models for run in model.runs]
+    first, expected = clean[0][0], set(clean[0][1]["frame_id"])
+    for model, rows in clean:
+        if set(rows["frame_id"]) != expected:
+            odd = min(set(rows["frame_id"]) ^ expected)
+            raise ResultsError(
+                f"{first.label} and {model.label} on {first.dataset}: evaluated on different images, {odd!r} for one; a paired "
+                "comparison needs the same."
+            )
+    known = pd.concat([rows for _, rows in clean]).drop_duplicates()
+    known = known[known["sequence"] != ""]
+    twice = known[known["frame_id"].duplicated()]
+    if not twice.empty:
+        raise ResultsError(f"{first.dataset}: the image {twice['frame_id'].iloc[0]!r} is in two sequences.")
+    sequence = dict(zip(known["frame_id"], known["sequence"], strict=True))
+    # Sorted, so that neither the order of rows nor that of models decides what a replicate holds.
+    units = sorted((sequence.get(frame) is None, sequence.get(frame, frame), frame) for frame in expected)
+    new = [i for i, unit in enumerate(units) if i == 0 or unit[:2] != units[i - 1][:2]]
+    return Images(tuple(unit[2] for unit in units), np.array(new), known["sequence"].nunique())
+
+
+def _clean(run: pd.DataFrame) -> pd.DataFrame:
+    rows = run.loc[run["corruption"] == "", ["frame_id", "sequence"]]
+    return rows.fillna({"sequence": ""}).astype(str).reset_index(drop=True)
+
+
+def score_model(model: RobustModel, grid: Grid, images: Images, weights: Array) -> dict[str, Array]:
+    """Every score of a model under each condition, mean over its runs.
+
+    Args:
+        model: one of those that `grid` and `images` are of. weights: (R, U), as `draw_weights` gives them.
+
+    Returns:
+        By metric (R, conditions) in the order of `Grid.conditions`: accuracy, modal_share (the share of images that get the answer
+        most frequent under that condition), miou, hd95 and assd, as far as the rows have them. What does not depend on masks is NaN
+        where they were not moved, and so is every score without a class to measure.
+
+    Raises:
+        ResultsError: if an image is missing under a condition, or there twice.
+    """
+    runs = []
+    for run in model.runs:
+        rows = _Rows(_ordered(model, run, grid, images), grid, images, weights)
+        scores = _activity_scores(rows) if model.tells_activities else {}
+        runs.append(scores | (_mask_scores(rows) if model.gives_masks else {}))
+    return {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0] if all(name in run for run in runs)}
+
+
+def _ordered(model: RobustModel, run: pd.DataFrame, grid: Grid, images: Images) -> pd.DataFrame:
+    """The rows condition by condition, images in their order. Without masks it does not matter whether these moved."""
+    conditions = grid.conditions() if model.gives_masks else grid.moved_conditions()
+    codes = pd.MultiIndex.from_tuples(conditions).get_indexer(pd.MultiIndex.from_frame(run[KEYS]))
+    run, codes = run[codes >= 0], codes[codes >= 0]
+    frames = pd.Index(images.frame_ids).get_indexer(run["frame_id"].astype(str))
+    for row in np.flatnonzero(frames < 0)[:1]:
+        raise ResultsError(
+            f"{model.label} on {model.dataset}: the image {run['frame_id'].iloc[row]!r} is there under "
+            f"{_say(conditions[codes[row]])}, but not clean."
+        )
+    places = codes * len(images.frame_ids) + frames
+    times = np.bincount(places, minlength=len(conditions) * len(images.frame_ids))
+    for index in np.flatnonzero(times != 1)[:1]:
+        condition, image = divmod(int(index), len(images.frame_ids))
+        raise ResultsError(
+            f"{model.label} on {model.dataset}: the image {images.frame_ids[image]!r} is there {times[index]} times under "
+            f"{_say(conditions[condition])}; expected once."
+        )
+    return run.iloc[np.argsort(places)]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Ordered rows of one run, and how they are summed."""
+
+    rows: pd.DataFrame
+    grid: Grid
+    images: Images
+    weights: Array
+
+    def values(self, columns: Iterable[str]) -> Array:
+        """Columns as (conditions, images, columns)."""
+        names = list(columns)
+        return self.rows[names].to_numpy(np.float64).reshape(-1, len(self.images.frame_ids), len(names))
+
+    def sums(self, values: Array) -> Array:
+        """Sums over images in each replicate: (conditions, images, K) to (R, conditions, K)."""
+        conditions, _, size = values.shape
+        of_units = np.add.reduceat(values, self.images.starts, axis=1)
+        flat = of_units.transpose(1, 0, 2).reshape(len(self.images.starts), -1)
+        return (self.weights @ flat).reshape(-1, conditions, size)
+
+
+def _activity_scores(rows: _Rows) -> dict[str, Array]:
+    count = len(rows.grid.moved_conditions())
+    true, predicted = rows.values(["activity_true", "activity_predicted"])[:count].transpose(2, 0, 1).astype(np.int64)
+    modal = np.array([np.bincount(answers).argmax() for answers in predicted])
+    hits = np.stack([true == predicted, predicted == modal[:, None], np.ones_like(true)], axis=2).astype(np.float64)
+    right, most, images = np.moveaxis(rows.sums(hits), 2, 0)
+    fill = ((0, 0), (0, len(rows.grid.conditions()) - count))
+    shares: Mapping[str, Array] = {"accuracy": right / images, "modal_share": most / images}
+    return {name: np.pad(share, fill, constant_values=np.nan) for name, share in shares.items()}
+
+
+def _mask_scores(rows: _Rows) -> dict[str, Array]:
+    classes = sum(1 for name in rows.rows if str(name).startswith("truth_"))
+    both, truth, predicted = (
+        rows.sums(rows.values(f"{kind}_{index}" for index in range(classes))) for kind in ("both", "truth", "predicted")
+    )
+    present = truth > 0
+    iou = np.divide(both, truth + predicted - both, out=np.zeros_like(both), where=present)
+    scores = {"miou": _mean(iou, present)}
+    for kind in DISTANCES:
+        measured = [index for index in range(1, classes) if f"{kind}_{index}" in rows.rows]
+        if measured:
+            values = rows.values(f"{kind}_{index}" for index in measured)
+            known = np.isfinite(values)
+            images = rows.sums(known.astype(np.float64))
+            total = rows.sums(np.where(known, values, 0.0))
+            usable = present[:, :, measured] & (images > 0)
+            of_class = np.divide(total, images, out=np.zeros_like(total), where=usable)
+            scores[kind] = _mean(of_class, usable)
+    return scores
+
+
+def _mean(values: Array, usable: NDArray[np.bool_]) -> Array:
+    """Mean over the last axis where usable, NaN where nothing is. Values elsewhere are zero."""
+    count = usable.sum(axis=-1)
+    return np.divide(values.sum(axis=-1), count, out=np.full(count.shape, np.nan), where=count > 0)

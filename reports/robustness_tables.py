@@ -1,0 +1,105 @@
+"""Tables of robustness, all in percent: Table VII, what sums a model up, and every score under every condition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from reports.condition_scores import DISTANCES
+from reports.names import HEADLINE, METRICS
+from reports.robustness import NOT_MOVED
+
+_ENDS = ["value", "low", "high"]
+_NOT_AVERAGED = "not averaged"
+# Columns of the summary as readers see it, by quantity.
+_SHOWN = {
+    "clean": "Clean",
+    "mPC": "mPC",
+    "rPC": "rPC",
+    "retention_area": "Retention area",
+    "mCE": "mCE",
+    "relative_mCE": "Relative mCE",
+    "worst_corruption": "Worst corruption",
+}
+
+
+def table_robustness(summary: pd.DataFrame, categories: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Table VII: accuracy and mIoU of each model under each corruption, mean over severities, in percent.
+
+    Args:
+        summary, categories: of a `Robustness`.
+
+    Returns:
+        Rows by category and corruption, then the mean over corruptions and the clean score, at the end what enters no mean: the
+        masks not moved. Columns by metric, dataset and model: value, low and high.
+    """
+    of_corruptions = _wide(summary[summary["quantity"] == "corruption_mean"])
+    rows = {(category, name): of_corruptions.loc[name] for category, names in categories.items() for name in names}
+    rows["", "mean corrupted"] = _wide(summary[summary["quantity"] == "mPC"]).iloc[0]
+    rows["", "clean"] = _wide(summary[summary["quantity"] == "clean"]).iloc[0]
+    rows |= {(_NOT_AVERAGED, n): of_corruptions.loc[n] for n in of_corruptions.index if n.endswith(NOT_MOVED)}
+    table = pd.DataFrame(list(rows.values()), columns=of_corruptions.columns)
+    table.index = pd.MultiIndex.from_tuples(list(rows), names=["category", "corruption"])
+    return table
+
+
+def _wide(rows: pd.DataFrame) -> pd.DataFrame:
+    """Indexed by `of`; columns metric, dataset, model, and value, low, high of each, in percent."""
+    keys = list(rows[["metric", "dataset", "model"]].drop_duplicates().itertuples(index=False, name=None))
+    keys.sort(key=lambda key: list(HEADLINE).index(key[0]))
+    wide = rows.set_index(["metric", "dataset", "model", "of"])[_ENDS].unstack(["metric", "dataset", "model"]) * 100
+    wide = wide.reorder_levels([1, 2, 3, 0], axis=1)
+    wide = wide[[(*key, end) for key in keys for end in _ENDS]]
+    wide.columns = wide.columns.set_names(["metric", "dataset", "model", ""])
+    return wide
+
+
+def readable_robustness(table: pd.DataFrame) -> pd.DataFrame:
+    """Table VII without intervals, one head a model: metric, dataset, model."""
+    shown = table.xs("value", axis=1, level=3)
+    shown.columns = pd.MultiIndex.from_tuples(
+        [(HEADLINE[metric], dataset, model) for metric, dataset, model in shown.columns], names=["", "", ""]
+    )
+    return shown
+
+
+def table_robustness_conditions(conditions: pd.DataFrame) -> pd.DataFrame:
+    """Every score of every model under every condition; the column `unit` says %, or px of distances."""
+    table, distance = conditions.copy(), conditions["metric"].isin(DISTANCES)
+    for end in _ENDS:
+        table[end] = table[end].where(distance, 100 * table[end])
+    table["unit"] = distance.map({True: "px", False: "%"})
+    return table.set_index(["dataset", "model", "metric", "corruption", "severity", "mask_warped"])
+
+
+def table_robustness_summary(summary: pd.DataFrame) -> pd.DataFrame:
+    """Every quantity of every model with its interval, and its difference to another's, in percent."""
+    table = summary.set_index(["dataset", "model", "metric", "quantity", "of"])
+    numbers = [*_ENDS, "difference", "difference_low", "difference_high"]
+    table[numbers] = table[numbers] * 100
+    return table
+
+
+def readable_robustness_summary(summary: pd.DataFrame) -> pd.DataFrame:
+    """The quantities that stand for a whole model, one row a model and metric, each with its interval; in percent."""
+    heads: dict[tuple[str, str, str], dict[str, str]] = {}
+    for row in summary[summary["quantity"].isin(_SHOWN)].to_dict("records"):
+        cells = heads.setdefault((row["dataset"], METRICS[row["metric"]], row["model"]), {})
+        name = f"{row['of']} " if row["quantity"] == "worst_corruption" else ""
+        cells[_SHOWN[row["quantity"]]] = name + _with_interval(row["value"], row["low"], row["high"])
+        if row["quantity"] == "mPC" and row["against"] not in ("", row["model"]):
+            difference = _with_interval(row["difference"], row["difference_low"], row["difference_high"], sign="+")
+            cells["mPC, difference"] = difference
+    index = pd.MultiIndex.from_tuples(list(heads), names=["Dataset", "Metric", "Model"])
+    columns = [*_SHOWN.values(), "mPC, difference"]
+    return (
+        pd.DataFrame(list(heads.values()), index=index).reindex(columns=columns).dropna(axis=1, how="all").fillna("-")
+    )
+
+
+def _with_interval(value: float, low: float, high: float, sign: str = "") -> str:
+    if pd.isna(value):
+        return "-"
+    shown = f"{100 * value:{sign}.1f}"
+    return shown if pd.isna(low) else f"{shown} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"

@@ -1,0 +1,414 @@
+"""Models under corruption: together or alone, here or in other processes, at once or after an interruption, the same rows; and
+models that are no cells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from corruptions import corrupt_pair
+from corruptions.cli import main as corruptions_command
+from pipeline import corrupted
+from pipeline.cli import main
+from pipeline.corrupted import CLEAN, Conditions, Piece
+from pipeline.datasets.labels import ESD, LabelSet
+from pipeline.datasets.load import Part, load_part
+from pipeline.errors import InputError
+from pipeline.images import read_ids, read_rgb, write_png
+from pipeline.layout import corrupted_folder
+from pipeline.measure import measure, measure_mask
+from pipeline.robustness import Answer, Subject, evaluate, gather, scores_by_condition
+from pipeline.study import load_study, make_study
+
+CONDITIONS = Conditions(("smoke", "elastic_transform", "gaussian_noise"), (2, 5), seed=3)
+CELL = "mtlesd/resnet/hps/equal/r4-s0"
+
+
+@pytest.fixture(scope="module")
+def part() -> Part:
+    """Nine pictures of noise and blocks, with masks and activities."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (9, 40, 40, 3), np.uint8)
+    masks = np.zeros((9, 40, 40), np.uint8)
+    for index in range(9):
+        masks[index, 5 + index : 20 + index, 8:30] = 1 + index % 3
+        images[index][masks[index] > 0] = 40 * masks[index].max()
+    ids = [f"frame_{index}" for index in range(9)]
+    return Part(ids, ["a"] * 5 + ["b"] * 4, images, masks, random.integers(0, 3, 9))
+
+
+def by_brightness(shift: int) -> Callable[[Piece, int], Answer]:
+    """A model that answers by a pixel's brightness and an image's mean."""
+
+    def answer(piece: Piece, position: int) -> Answer:
+        assert piece.images is not None
+        images = piece.images[position].astype(int)
+        return (images.mean(axis=(1, 2, 3)) + shift).astype(int) % 3, ((images.mean(axis=3) + shift) // 90).astype(
+            np.uint8
+        )
+
+    return answer
+
+
+def rows_of(subject: Subject) -> pd.DataFrame:
+    return gather(subject, CONDITIONS)[0]
+
+
+def subject_at(folder: Path, name: str, shift: int = 0) -> Subject:
+    folder = folder / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return Subject(name, by_brightness(shift), folder)
+
+
+@pytest.fixture(scope="module")
+def alone(part: Part, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    subject = subject_at(tmp_path_factory.mktemp("alone"), "one")
+    evaluate([subject], part, ESD, CONDITIONS, workers=0)
+    return rows_of(subject)
+
+
+def test_rows_are_those_of_corrupting_and_measuring_by_hand(part: Part, alone: pd.DataFrame) -> None:
+    conditions = [(CLEAN, 0, True), *((n, s, True) for n in CONDITIONS.corruptions for s in (2, 5))]
+    conditions += [("elastic_transform", s, False) for s in (2, 5)]
+    assert len(alone) == len(conditions) * 9
+    for name, severity, moved in conditions:
+        chosen = alone[
+            (alone["corruption"] == name) & (alone["severity"] == severity) & (alone["mask_warped"] == moved)
+        ]
+        assert list(chosen["frame_id"]) == part.frame_ids and list(chosen["sequence"]) == part.sequences
+        for index, row in enumerate(chosen.to_dict("records")):
+            image, truth = part.images[index], part.masks[index]
+            if name:
+                image, after = corrupt_pair(image, truth, name, severity, seed=3, image_id=part.frame_ids[index])
+                truth = after if moved else truth
+            activity, masks = by_brightness(0)(
+                Piece(name, (severity,), range(1), image[None, None], truth[None, None]), 0
+            )
+            assert row["activity_predicted"] == activity[0]
+            for key, value in measure_mask(truth, masks[0], len(ESD.classes)).items():
+                np.testing.assert_equal(row[key], value)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_together_and_apart_are_the_same(part: Part, alone: pd.DataFrame, tmp_path: Path, workers: int) -> None:
+    first, second = subject_at(tmp_path, "one"), subject_at(tmp_path, "two", 17)
+    evaluate([first, second], part, ESD, CONDITIONS, workers)
+    pd.testing.assert_frame_equal(rows_of(first), alone)
+    assert not rows_of(second)["predicted_0"].equals(alone["predicted_0"])
+
+
+def test_each_image_is_corrupted_once_for_all_models(
+    part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for function in ("sweep", "sweep_pair"):
+        real = getattr(corrupted, function)
+
+        def counted(*arguments: Any, real: Any = real, **named: Any) -> Any:
+            calls.append(named["image_id"])
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(corrupted, function, counted)
+    evaluate([subject_at(tmp_path, name) for name in ("one", "two", "three")], part, ESD, CONDITIONS, workers=0)
+    assert sorted(calls) == sorted(part.frame_ids * 3), (
+        "once for each of three corruptions, whatever the severities and models"
+    )
+
+
+@pytest.mark.parametrize("stop_at", ["", "elastic_transform", "gaussian_noise"])
+def test_an_interrupted_evaluation_goes_on(part: Part, alone: pd.DataFrame, tmp_path: Path, stop_at: str) -> None:
+    subject, seen = subject_at(tmp_path, "one"), []
+    answer = subject.answer
+
+    def stopping(piece: Piece, position: int) -> Answer:
+        if piece.name == stop_at:
+            raise KeyboardInterrupt
+        return answer(piece, position)
+
+    def noting(piece: Piece, position: int) -> Answer:
+        seen.append(piece.name)
+        return answer(piece, position)
+
+    subject.answer = stopping
+    with pytest.raises(KeyboardInterrupt):
+        evaluate([subject], part, ESD, CONDITIONS, workers=0)
+    again = Subject("one", noting, subject.done)
+    evaluate([again], part, ESD, CONDITIONS, workers=0)
+    names = [CLEAN, *CONDITIONS.corruptions]
+    assert set(seen) == set(names[names.index(stop_at) :]), "what was done before is not done again"
+    pd.testing.assert_frame_equal(rows_of(again), alone)
+
+
+def test_pieces_cover_many_images_in_order(
+    part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: pd.DataFrame
+) -> None:
+    """Pieces of two images, the last of one."""
+    monkeypatch.setattr(corrupted, "_BYTES", 2 * 2 * part.images[0].nbytes)
+    subject = subject_at(tmp_path, "one")
+    evaluate([subject], part, ESD, CONDITIONS, workers=2)
+    pd.testing.assert_frame_equal(rows_of(subject), alone)
+
+
+def test_the_published_profile_leaves_masks(part: Part, tmp_path: Path) -> None:
+    conditions = Conditions(("elastic_transform", "gamma_correction"), (1,), profile="published")
+    subject = subject_at(tmp_path, "one")
+    evaluate([subject], part, ESD, conditions, workers=0)
+    rows = gather(subject, conditions)[0]
+    assert rows["mask_warped"].all() and len(rows) == 3 * 9
+    assert conditions.backends == {"elastic_transform": "reference", "gamma_correction": "reference"}
+
+
+def test_a_model_of_one_task(part: Part, tmp_path: Path) -> None:
+    both = by_brightness(0)
+    for name, keep in (("activity", 0), ("segmentation", 1)):
+        folder = tmp_path / name
+        folder.mkdir()
+
+        def answer(piece: Piece, position: int, keep: int = keep) -> Answer:
+            given = both(piece, position)
+            return (given[0], None) if keep == 0 else (None, given[1])
+
+        subject = Subject(name, answer, folder)
+        evaluate([subject], part, ESD, CONDITIONS, workers=0)
+        rows = rows_of(subject)
+        assert ("activity_predicted" in rows) == (keep == 0) and ("truth_0" in rows) == (keep == 1)
+        metrics = {score["metric"] for score in scores_by_condition(rows, ESD)}
+        assert ("accuracy" in metrics) == (keep == 0) and ("hd95" in metrics) == (keep == 1)
+
+
+def test_scores_of_rows_are_those_of_the_whole_split(part: Part, alone: pd.DataFrame) -> None:
+    clean = [s for s in scores_by_condition(alone, ESD) if s["corruption"] == CLEAN]
+    activity, masks = by_brightness(0)(Piece(CLEAN, (0,), range(9), part.images[None], part.masks[None]), 0)
+    expected = measure(part, part.masks, ESD, activity, masks).scores
+    assert [{k: s[k] for k in ("metric", "class", "value", "n")} for s in clean] == expected
+
+
+def test_surfaces_of_a_split_are_means_over_images_then_classes() -> None:
+    labels = LabelSet(("background", "one", "two", "three"), ((0, 0, 0),) * 4, ())
+    truth = np.zeros((2, 20, 20), np.uint8)
+    truth[0, 2:6, 2:6], truth[1, 2:6, 2:6], truth[1, 10:14, 10:14] = 1, 1, 2
+    masks = np.zeros_like(truth)
+    masks[0, 2:6, 3:7], masks[1, 2:6, 2:6] = 1, 1  # one pixel to the right; exact; the second class is missed
+    masks[0, 15, 15] = 3  # a class without truth
+    one = Part(["a", "b"], ["", ""], np.zeros((2, 20, 20, 3), np.uint8), truth, None)
+    scores = {(s["metric"], s["class"]): s for s in measure(one, truth, labels, None, masks).scores}
+    assert scores["hd95", "one"]["value"] == pytest.approx(0.5) and scores["hd95", "one"]["n"] == 2
+    assert scores["hd95", "two"]["value"] == pytest.approx(np.hypot(20, 20)) and scores["hd95", "two"]["n"] == 1
+    assert scores["hd95", ""]["value"] == pytest.approx((0.5 + np.hypot(20, 20)) / 2), "classes with truth alone"
+    assert scores["surface_missing", ""]["value"] == 2
+
+
+# From here on through the command line, on a small built dataset.
+
+
+@pytest.fixture
+def study_file(
+    minimal: Callable[..., dict[str, Any]], trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    settings = minimal(
+        raw={"esd": str(trees / "esd")},
+        input_size=42,
+        heads={"segmentation_channels": 8, "activity_channels": 8},
+        backbones={
+            "resnet": {"label": "R", "model": "resnet26", "arguments": {"channels": [8, 8, 8, 8]}, "weights": "none"}
+        },
+        training={"schedules": {"mtlesd": {"epochs": 1, "learning_rate": 0.001}}},
+        robustness={"cells": [{}], "corruptions": ["smoke", "elastic_transform"], "severities": [1, 5], "seed": 4},
+    )
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def run(study_file: Path, *arguments: str) -> int:
+    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def per_image(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "robustness" / "per_image.parquet")
+
+
+def test_kept_images_give_the_same_rows(study_file: Path) -> None:
+    folder = Path("results/toy/cells") / CELL
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0 and run(study_file, "train", "--cell", CELL) == 0
+    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 0
+    made = per_image(folder)
+    metrics = (folder / "robustness/metrics.json").read_bytes()
+    assert not [path for path in folder.rglob("*") if "partial" in path.name or ".lock" in path.name]
+    latency = json.loads((folder / "robustness/provenance.json").read_text())["latency_ms"]
+    assert set(latency) == {"clean", "smoke", "elastic_transform"} and all(value > 0 for value in latency.values())
+
+    settings = yaml.safe_load(study_file.read_text())
+    settings["robustness"]["keep_corrupted"] = True
+    study_file.write_text(yaml.safe_dump(settings))
+    study = load_study(study_file)
+    assert run(study_file, "corrupt", "--dataset", "mtlesd", "--workers", "0") == 0
+    kept = corrupted_folder(study, "mtlesd")
+    test = load_part(study.dataset_folder("mtlesd"), "test", 42)
+    for name, severity in (("smoke", 5), ("elastic_transform", 1)):
+        for image, mask, frame in zip(test.images, test.masks, test.frame_ids, strict=True):
+            expected, moved = corrupt_pair(image, mask, name, severity, seed=4, image_id=frame)
+            np.testing.assert_array_equal(read_rgb(kept / name / str(severity) / "images" / f"{frame}.png"), expected)
+            if name == "elastic_transform":
+                np.testing.assert_array_equal(read_ids(kept / name / str(severity) / "masks" / f"{frame}.png"), moved)
+    assert json.loads((kept / "corruptions.json").read_text())["seed"] == 4
+    assert not list(kept.rglob(".*"))
+    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 0
+    pd.testing.assert_frame_equal(per_image(folder), made)
+    assert (folder / "robustness/metrics.json").read_bytes() == metrics
+
+
+PREDICTOR = """
+import numpy as np
+
+def good(images):
+    light = images.astype(np.float32).mean(axis=3) / 255
+    scores = np.stack([1 - light, light, *[light * 0] * 5], axis=1)
+    return {"segmentation": scores, "activity": np.stack([light.mean(axis=(1, 2)) * k for k in (1, -1, 0)], axis=1)}
+
+def masks_alone(images):
+    return good(images)["segmentation"]
+
+def wrong_shape(images):
+    return good(images)["segmentation"][:, :3]
+
+def whole_numbers(images):
+    return good(images)["segmentation"].astype(int)
+
+def not_finite(images):
+    return good(images)["activity"] * np.nan
+
+def other_words(images):
+    return {"mask": good(images)["segmentation"]}
+
+not_a_function = 3
+"""
+
+
+def test_any_predictor_gets_the_same_tables(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "predictor_of_a_test.py").write_text(PREDICTOR)
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    tested = ("robustness", "--dataset", "mtlesd", "--workers", "0", "--label", "Light", "--predictor")
+    assert run(study_file, *tested, "predictor_of_a_test:good") == 0
+    folder = Path("results/toy/predictors/Light/mtlesd")
+    assert capsys.readouterr().out.startswith(str(folder))
+    rows = per_image(folder)
+    assert {"activity_predicted", "truth_1", "hd95_1"} <= set(rows.columns)
+    table = (folder / "tables/table7_robustness.csv").read_text()
+    assert "smoke" in table and "Light" in table and (folder / "tables/table7_robustness.tex").is_file()
+    assert (folder / "figures/fig6_severity.png").stat().st_size > 10_000
+    assert run(study_file, *tested, "predictor_of_a_test:masks_alone", "--out", "elsewhere") == 0
+    pd.testing.assert_series_equal(per_image(Path("elsewhere"))["both_1"], rows["both_1"])
+    for name, message in (
+        ("wrong_shape", r"gave segmentation of shape (4, 3, 42, 42) and type float32; expected floats (4, 7, 42, 42)"),
+        ("whole_numbers", "and type int64; expected floats"),
+        ("not_finite", "gave activity with values that are not finite"),
+        ("other_words", "gave ['mask']; expected 'segmentation', 'activity' or both"),
+        ("not_a_function", "has no function 'not_a_function'"),
+    ):
+        assert run(study_file, *tested, f"predictor_of_a_test:{name}") == 1
+        assert message in said(capsys)
+    assert run(study_file, *tested, "no_such_module:f") == 1
+    assert "No module named 'no_such_module'. Run where no_such_module.py lies, or install it" in said(capsys)
+    assert run(study_file, *tested, "nothing") == 1
+    assert "expected MODULE:FUNCTION" in said(capsys)
+
+
+def test_masks_predicted_elsewhere_get_the_same_tables(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody makes a copy of the dataset with the corruptions' own command, predicts on it, and hands in the masks."""
+    Path("light.py").write_text(PREDICTOR)
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    tested = ("robustness", "--dataset", "mtlesd", "--workers", "0")
+    assert run(study_file, *tested, "--predictor", "light:masks_alone", "--out", "by_function") == 0
+    images = load_study(study_file).dataset_folder("mtlesd") / "images"
+    chosen = (
+        "--corruption",
+        "smoke,elastic_transform",
+        "--severity",
+        "1,5",
+        "--seed",
+        "4",
+        "--size",
+        "42",
+        "--workers",
+        "1",
+    )
+    assert corruptions_command(["apply", str(images), "copy", *chosen]) == 0
+    for path in sorted(Path("copy").rglob("*.png")):
+        target = Path("predicted") / path.relative_to("copy").parent.parent / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        light = read_rgb(path).astype(np.float32).mean(axis=2) / 255
+        write_png(target, (light > 1 - light).astype(np.uint8))
+    assert run(study_file, *tested, "--predictions", "predicted", "--out", "by_masks") == 0
+    pd.testing.assert_frame_equal(per_image(Path("by_masks")), per_image(Path("by_function")))
+    part = load_part(Path("data/datasets/mtlesd"), "test", 42)
+
+    lines = ["corruption,severity,frame_id,activity"]
+    for name, severity in (("clean", 0), *((n, s) for n in ("smoke", "elastic_transform") for s in (1, 5))):
+        lines += [f"{name},{severity},{frame},{ESD.activities[1]}" for frame in part.frame_ids]
+    Path("predicted/activity.csv").write_text("\n".join(lines))
+    assert run(study_file, *tested, "--predictions", "predicted", "--out", "by_masks") == 0
+    assert (per_image(Path("by_masks"))["activity_predicted"] == 1).all()
+
+    Path("predicted/activity.csv").write_text("\n".join(lines[:-1]))
+    assert run(study_file, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
+    assert f"no activity of {part.frame_ids[-1]} under elastic_transform, severity 5" in said(capsys)
+    Path("predicted/activity.csv").write_text("\n".join([*lines[:-1], "smoke,1,x,flying"]))
+    assert run(study_file, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
+    assert "line 21" in said(capsys) or "expected a severity, and one of the activities" in said(capsys)
+    Path("predicted/activity.csv").unlink()
+    one = Path("predicted/smoke/5") / f"{part.frame_ids[0]}.png"
+    for pixels, message in (
+        (
+            np.zeros((50, 42), np.uint8),
+            "42x50 pixels; expected 42x42. Make the copy with `corruptions apply --size 42`",
+        ),
+        (np.full((42, 42), 99, np.uint8), "value 99; expected class ids 0 to 6"),
+    ):
+        write_png(one, pixels)
+        assert run(study_file, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
+        assert message in said(capsys)
+    one.unlink()
+    assert run(study_file, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
+    assert "this mask is missing, and 0 others of 20" in said(capsys)
+    Path("empty").mkdir()
+    for folder, message in (("nowhere", "no such folder"), ("empty", "holds no folder of a corruption")):
+        assert run(study_file, *tested, "--predictions", folder) == 1
+        assert message in said(capsys)
+
+
+def test_robustness_of_what_does_not_fit_says_so(
+    study_file: Path, minimal: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(study_file, "robustness", "--cell", CELL, "--label", "x") == 1
+    assert "--label: is for --predictor and --predictions" in said(capsys)
+    with pytest.raises(SystemExit):
+        run(study_file, "robustness")
+    with pytest.raises(InputError, match="profile"):
+        make_study(minimal(robustness={"cells": [{}], "profile": "paper"}))
+    with pytest.raises(InputError, match="smoke"):
+        make_study(minimal(robustness={"cells": [{}], "profile": "published", "corruptions": ["smoke"]}))
+    published = make_study(minimal(robustness={"cells": [{}], "profile": "published"}))
+    assert len(published.robustness_settings()["corruptions"]) == 17
+
+
+def test_the_study_names_a_baseline(minimal: Callable[..., dict[str, Any]]) -> None:
+    study = make_study(minimal(robustness={"cells": [{}], "baseline": {"architecture": "hps"}}))
+    assert study.robustness_baseline("mtlesd") == study.cells()[0]
+    assert make_study(minimal(robustness={"cells": [{}]})).robustness_baseline("mtlesd") is None
+    with pytest.raises(InputError, match="baseline"):
+        make_study(minimal(robustness={"cells": [{}], "baseline": {"architecture": "tesla"}}))
