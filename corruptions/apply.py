@@ -276,10 +276,9 @@ def _alone(out: Path) -> Iterator[None]:
 
 @contextmanager
 def _unfinished(out: Path) -> Iterator[Path]:
-    """Give an empty folder for files that are being written; what a killed run left there goes."""
+    """Give a folder for files that are being written; what a killed run left there goes with it."""
     folder = out / _UNFINISHED
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     try:
         yield folder
     finally:

@@ -278,8 +278,12 @@ class Study:
             "severities": given.get("severities", list(SEVERITIES)),
             "seed": given.get("seed", 0),
             "profile": profile,
-            "keep_corrupted": given.get("keep_corrupted", False),
         }
+
+    @property
+    def keeps_corrupted(self) -> bool:
+        """Whether corrupted test images are made once for all cells and kept."""
+        return bool(self.settings.get("robustness", {}).get("keep_corrupted", False))
 
     def pretraining_settings(self) -> dict[str, Any]:
         """All that decides what the study's own pretraining gives, besides code."""

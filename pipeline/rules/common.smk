@@ -108,8 +108,7 @@ CORRUPTION_CODE = code("corruptions/*.py", "corruptions/operators/*.py", "pipeli
 
 def kept_images(wildcards):
     """What says that the corrupted images are kept, where they are."""
-    kept = study.robustness_settings()["keep_corrupted"]
-    return [layout.corrupted_mark(study, CELLS[wildcards.cell].dataset)] if kept else []
+    return [layout.corrupted_mark(study, CELLS[wildcards.cell].dataset)] if study.keeps_corrupted else []
 
 
 def dataset_source_marks(wildcards):

@@ -30,7 +30,7 @@ rule train:
         "python -m pipeline.cli train --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
 
 
-if study.robustness_settings()["keep_corrupted"]:
+if study.keeps_corrupted:
 
     rule corrupt_images:
         input:

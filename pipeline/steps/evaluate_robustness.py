@@ -48,7 +48,7 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
     dataset = datasets.pop()
     conditions, labels = conditions_of(study), study.labels(dataset)
     part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
-    kept = corrupted_folder(study, dataset) if study.robustness_settings()["keep_corrupted"] else None
+    kept = corrupted_folder(study, dataset) if study.keeps_corrupted else None
     with ExitStack() as stack:
         subjects = []
         for cell in cells:

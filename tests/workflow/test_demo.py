@@ -59,6 +59,7 @@ def test_every_table_and_history_is_there(demo: Path) -> None:
     rows = {path.stem: len(pd.read_csv(path)) for path in (demo / "tables").glob("*.csv")}
     numbered = {int(name[5]) for name in rows if name[5].isdigit()}
     assert numbered == set(range(1, 8))
+    assert rows["table_robustness_conditions"] > 3 * 96 * 2
     assert rows["table5_ablation"] == 6 and rows["table6_rank"] == 4 and rows["table_cost"] == 20
     histories = list(demo.glob("cells/*/*/*/*/*/history.csv"))
     assert len(histories) == 20

@@ -104,11 +104,18 @@ def done(checkout: Path, snakemake: Run) -> Path:
 def test_everything_is_there_and_marked_synthetic(done: Path) -> None:
     results = done / "results/mini"
     names = ["table1_datasets", "table2_mtlesd", "table3_mtlendovis", "table4_mtlendovis_gen", "table7_robustness"]
-    names += ["table_mtlendovis_by_sequence", "table_leakage", "table_similarity"]
+    names += ["table_mtlendovis_by_sequence", "table_leakage", "table_similarity", "table_robustness_summary"]
     for name in names:
         assert (results / "tables" / f"{name}.csv").stat().st_size > 0
         assert "SYNTHETIC DATA" in (results / "tables" / f"{name}.tex").read_text()
-    drawn = ("fig5_segmentation", "fig6_severity", "fig1_classes_by_activity", "class_balance", "leakage")
+    drawn = (
+        "fig5_segmentation",
+        "fig6_severity",
+        "fig_retention",
+        "fig1_classes_by_activity",
+        "class_balance",
+        "leakage",
+    )
     sheets = [f"contact_{dataset}.jpg" for dataset in MINI["datasets"]]
     for name in (*(f"{name}.png" for name in drawn), *sheets):
         assert np.asarray(Image.open(results / "figures" / name).convert("L")).std() > 5
@@ -127,6 +134,23 @@ def test_everything_is_there_and_marked_synthetic(done: Path) -> None:
 def test_afterwards_there_is_nothing_to_do(done: Path, snakemake: Run) -> None:
     plan = snakemake(done, "-n", study="mini.yaml")
     assert plan.returncode == 0 and "Nothing to be done" in plan.stdout + plan.stderr
+
+
+def test_kept_images_are_made_once_and_give_the_same_rows(done: Path, snakemake: Run) -> None:
+    settings = yaml.safe_load((done / "mini.yaml").read_text())
+    settings["robustness"]["keep_corrupted"] = True
+    (done / "kept.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    cell = min(done.glob("results/mini/cells/mtlesd/*/*/*/*/robustness"))
+    made = pd.read_parquet(cell / "per_image.parquet")
+    run = snakemake(done, str(cell.relative_to(done) / "metrics.json"), study="kept.yaml")
+    out = run.stdout + run.stderr
+    assert run.returncode == 0, out[-8000:]
+    assert out.count("rule corrupt_images:") == 1 and out.count("rule robustness:") == 1 and "rule train:" not in out
+    pd.testing.assert_frame_equal(pd.read_parquet(cell / "per_image.parquet"), made)
+    frames = made["frame_id"].nunique()
+    assert len(list(done.glob("data/corrupted/mtlesd-mini-*/smoke/5/images/*.png"))) == frames
+    assert "rule corrupt_images:" not in (again := snakemake(done, "-n", study="kept.yaml")).stdout + again.stderr
+    snakemake(done, study="mini.yaml")
 
 
 def test_what_changed_is_what_reruns(done: Path, snakemake: Run) -> None:
@@ -205,8 +229,15 @@ def test_real_frames_from_raw_to_curves(checkout: Path, snakemake: Run, sample_d
     assert not rows["synthetic"].any() and not set(rows["metric"]) & {"accuracy", "macro_f1", "f1"}
     assert rows["corruption"].nunique() == 20, "nineteen and clean"
     names = {path.name for path in (results / "tables").iterdir()}
-    expected = ("table1_datasets", "table_endovis2017_parts", "table7_robustness", "table_cost")
-    assert names == {f"{name}.{kind}" for name in expected for kind in ("csv", "tex")}
+    expected = (
+        "table1_datasets",
+        "table_endovis2017_parts",
+        "table7_robustness",
+        "table_robustness_summary",
+        "table_cost",
+    )
+    pairs = {f"{name}.{kind}" for name in expected for kind in ("csv", "tex")}
+    assert names == pairs | {"table_robustness_conditions.csv"}
     assert "Accuracy" not in (results / "tables/table_endovis2017_parts.tex").read_text()
     assert "Accuracy" not in (results / "report/index.html").read_text()
     scores = pd.read_csv(results / "tables/table_endovis2017_parts.csv").set_index("backbone_label")["miou_foreground"]
