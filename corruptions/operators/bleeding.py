@@ -32,10 +32,11 @@ _STEPS = 1024  # of thickness, in the tables
 
 @dataclass(frozen=True)
 class Blood:
-    """Level of the blood, light that falls on it (0 to 1), and where the field of view is (0 to 1), all at `field_size`:
-    float32 (h, w)."""
+    """Level of the blood, waves of its surface (zero mean, unit deviation), light that falls on it (0 to 1), and where the field of
+    view is (0 to 1), all at `field_size`: float32 (h, w)."""
 
     level: Field
+    waves: Field
     light: Field
     lit: Field
 
@@ -45,9 +46,9 @@ def prepare_bleeding(image: Image, randomness: Randomness) -> Blood:
     scene = scene_at_field_size(image)
     luminance = scene.mean(axis=2, dtype=np.float32) / np.float32(255)
     smooth = gaussian(luminance, max(1.0, min(scene.shape[:2]) / 40), "reflect_101", truncate=3)
-    return Blood(
-        blood_level(randomness, *image.shape[:2]), np.float32(0.25) + np.float32(0.75) * smooth, lit_area(scene)
-    )
+    level = blood_level(randomness, *image.shape[:2])
+    waves = fractal_noise(randomness, *level.shape, cells=7, octaves=3, gain=0.4)
+    return Blood(level, waves, np.float32(0.25) + np.float32(0.75) * smooth, lit_area(scene))
 
 
 def blood_level(randomness: Randomness, height: int, width: int) -> Field:
@@ -108,12 +109,12 @@ def bleeding(image: Image, severity: int, blood: Blood, coverage: float | None =
     if not 0 < share < 1:
         raise CorruptionError(f"bleeding: coverage {share}; expected a number between 0 and 1.")
     size = image.shape[:2]
-    glints = _highlights(blood_thickness(blood.level, share))
+    glints = _highlights(blood_thickness(blood.level, share), blood.waves)
     result = np.array(image, order="C")
     _cover(
         enlarge(blood.level, *size),
         blood_threshold(blood.level, share),
-        enlarge(blood.light, *size),
+        enlarge(blood.light * (1 + np.float32(0.16) * blood.waves), *size),
         enlarge(blood.lit, *size),
         enlarge(glints, *size),
         *_optics(),
@@ -162,10 +163,10 @@ def _cover(
                 result[y, x, c] = np.uint8(min(seen + np.float32(0.5), np.float32(255)))
 
 
-def _highlights(thickness: Field) -> Field:
-    """Glints on the slopes of the layer that face a lamp above and to the left: float32, 0 to 0.55."""
+def _highlights(thickness: Field, waves: Field) -> Field:
+    """Glints on slopes that face a lamp above and to the left: of the rims, and of the waves of deep blood; float32, 0 to 0.55."""
     short = min(thickness.shape)
-    smooth = gaussian(thickness, short / 110, "reflect_101")
+    smooth = gaussian(thickness, short / 110, "reflect_101") + np.float32(0.45) * waves * thickness**2
     slope_x = np.gradient(smooth, axis=1) * short
     slope_y = np.gradient(smooth, axis=0) * short
     facing = (slope_x + slope_y) / np.sqrt(2 * (slope_x**2 + slope_y**2) + 900)
