@@ -1,6 +1,7 @@
 """Nineteen corruptions of endoscopic images at five severities. Images in, corrupted images out.
 
-Knows numpy and OpenCV, not torch; reads no files.
+A library of its own, with a command (`corruptions.cli`) for folders of pictures. It needs numpy, OpenCV, numba, scipy, Pillow and
+tqdm; it knows no model and no study.
 """
 
 from corruptions.api import backend_of, corrupt, corrupt_pair, corruptions_of, moves_pixels, sweep, sweep_pair

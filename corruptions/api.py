@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import cv2
 import numpy as np
 
 from corruptions.catalogue import CORRUPTIONS, SEVERITIES
@@ -139,12 +141,24 @@ def _sweep(
             )
             for severity in severities
         ]
-    prepared = corruption.prepare(image, randomness)
     made = []
-    for severity in severities:
-        moved = corruption.move(mask, severity, prepared) if corruption.move is not None and mask.size else mask
-        made.append((corruption.apply(image, severity, prepared, **parameters), moved))
+    with portable_opencv():
+        prepared = corruption.prepare(image, randomness)
+        for severity in severities:
+            moved = corruption.move(mask, severity, prepared) if corruption.move is not None and mask.size else mask
+            made.append((corruption.apply(image, severity, prepared, **parameters), moved))
     return made
+
+
+@contextmanager
+def portable_opencv() -> Iterator[None]:
+    """OpenCV's own code, in this thread: Intel's, which it takes where it can, gives other last digits than other processors do."""
+    before = cv2.ipp.useIPP()
+    cv2.ipp.setUseIPP(False)
+    try:
+        yield
+    finally:
+        cv2.ipp.setUseIPP(before)
 
 
 def check(image: Image, severities: Sequence[int]) -> None:
@@ -166,8 +180,11 @@ def check(image: Image, severities: Sequence[int]) -> None:
         raise CorruptionError(
             f"image of {image.shape[1]}x{image.shape[0]} pixels; expected at least {SMALLEST} a side."
         )
+    if isinstance(severities, (int, str)):
+        raise CorruptionError(f"severities {severities!r}; expected several, such as (1, 3, 5).")
     for severity in severities:
-        if isinstance(severity, bool) or severity not in SEVERITIES:
+        whole = isinstance(severity, (int, np.integer)) and not isinstance(severity, bool)
+        if not whole or severity not in SEVERITIES:
             raise CorruptionError(f"severity {severity!r}; expected a whole number from 1 to 5.")
 
 

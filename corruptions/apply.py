@@ -10,6 +10,7 @@ import errno
 import fcntl
 import importlib.metadata
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -199,7 +200,7 @@ def _about(settings: Settings, with_masks: bool) -> dict[str, Any]:
     """What the images depend on, as JSON: a later run into the same folder must agree with all of it."""
     return {
         "version": _version(),
-        "numpy": np.__version__,
+        "packages": {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "numba", "pillow")},
         "opencv": cv2.__version__,
         **json.loads(json.dumps(asdict(settings))),
         "backends": {name: backend_of(name, settings.backend, settings.profile) for name in settings.corruptions},
@@ -263,6 +264,9 @@ def _alone(out: Path) -> Iterator[None]:
     with (out / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            there = out / _LOCK
+            if not there.exists() or not os.path.samestat(there.stat(), os.fstat(lock.fileno())):
+                raise BlockingIOError  # its last holder took it away meanwhile, and another may have come
         except BlockingIOError:
             raise CorruptionError(f"OUT {out}: another process is writing it. Wait for it, or stop it.") from None
         except OSError as error:
@@ -343,10 +347,14 @@ def _corrupt_picture(job: _Job, picture: Picture) -> _Result:
                     contents["masks"] = encode_png(moved) if moves_pixels(name) else clean["masks"]
                 written += _write(job, picture, name, severity, contents)
         return _Result(written + _write_clean(job, picture, clean))
-    except (CorruptionError, cv2.error) as error:
+    except CorruptionError as error:
         return _Result(0, f"{_name(job, picture)}: {error}")
     except MemoryError:
         return _Result(0, f"{_name(job, picture)}: too large for the memory. Try --workers 1.")
+    except OSError:
+        raise
+    except Exception as error:  # whatever one picture among thousands brings about, the others are done
+        return _Result(0, f"{_name(job, picture)}: {type(error).__name__}: {error}")
 
 
 def _name(job: _Job, picture: Picture) -> str:

@@ -151,6 +151,8 @@ def _names(arguments: argparse.Namespace) -> tuple[str, ...]:
     """The corruptions that are named, or all that the profile and the backend have; what they lack is said."""
     if arguments.corruption:
         return _chosen(arguments.corruption, CORRUPTIONS)
+    if arguments.profile == "published" and arguments.backend == "fast":
+        raise CorruptionError("the profile 'published' runs on the reference; leave --backend out.")
     names = tuple(name for name in CORRUPTIONS if _has(name, arguments.profile, arguments.backend))
     if len(names) < len(CORRUPTIONS):
         lacking = ", ".join(name for name in CORRUPTIONS if name not in names)

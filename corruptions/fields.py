@@ -11,12 +11,13 @@ from corruptions.randomness import Randomness
 Field = NDArray[np.float32]
 # Fields are computed at no more than this many pixels a side and enlarged from there.
 LARGEST = 512
+_SMALLEST = 8  # of very long pictures
 
 
 def field_size(height: int, width: int) -> tuple[int, int]:
     """Height and width to compute a field at: the image's own, or smaller with the same shape."""
     scale = min(1.0, LARGEST / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    return max(_SMALLEST, round(height * scale)), max(_SMALLEST, round(width * scale))
 
 
 def enlarge(field: Field, height: int, width: int) -> Field:
@@ -66,28 +67,41 @@ def fractal_noise(
     """
     total = np.zeros((height, width), np.float32)
     for octave in range(octaves):
-        lattice = randomness.normal(cells * 2**octave + 2, cells * 2**octave + 2)
-        smooth = _cubic(lattice.shape[0], height) @ lattice @ _cubic(lattice.shape[1], width).T
-        total += np.float32(gain**octave) * smooth.astype(np.float32)
-    return ((total - total.mean()) / (total.std() + 1e-6)).astype(np.float32)
+        count = cells * 2**octave + 2
+        lattice = randomness.normal(count, count) * np.float32(gain**octave)
+        _add_cubic(lattice, *_cubic(count, height), *_cubic(count, width), total)
+    total -= total.mean()
+    total /= total.std() + np.float32(1e-6)
+    return total
 
 
-def _cubic(count: int, wanted: int) -> NDArray[np.float64]:
-    """The matrix (wanted, count) that interpolates by Keys' cubic (1981, a = -3/4) between pixel centres, borders repeated."""
+def _cubic(count: int, wanted: int) -> tuple[NDArray[np.int64], Field]:
+    """For each of the wanted places four of `count` pixel centres around it, borders repeated, and their weights (wanted, 4) by Keys'
+    cubic (1981, a = -3/4)."""
     places = (np.arange(wanted) + 0.5) * (count / wanted) - 0.5
-    matrix = np.zeros((wanted, count))
-    first = np.floor(places).astype(np.int64) - 1
-    for k in range(4):
-        distance = np.abs(places - (first + k))
-        near = (1.25 * distance - 2.25) * distance**2 + 1
-        far = ((-0.75 * distance + 3.75) * distance - 6) * distance + 3
-        weights = np.where(distance <= 1, near, np.where(distance < 2, far, 0))
-        np.add.at(matrix, (np.arange(wanted), np.clip(first + k, 0, count - 1)), weights)
-    return matrix
+    around = np.floor(places).astype(np.int64)[:, None] + np.arange(-1, 3)
+    distance = np.abs(places[:, None] - around)
+    near = (1.25 * distance - 2.25) * distance**2 + 1
+    far = ((-0.75 * distance + 3.75) * distance - 6) * distance + 3
+    return np.clip(around, 0, count - 1), np.where(distance <= 1, near, far).astype(np.float32)
+
+
+@compiled
+def _add_cubic(
+    lattice: Field, rows: NDArray[np.int64], down: Field, columns: NDArray[np.int64], across: Field, total: Field
+) -> None:
+    line = np.empty(lattice.shape[1], np.float32)
+    for y in range(total.shape[0]):
+        line[:] = 0
+        for k in range(4):
+            line += down[y, k] * lattice[rows[y, k]]
+        for x in range(total.shape[1]):
+            for k in range(4):
+                total[y, x] += across[x, k] * line[columns[x, k]]
 
 
 def unit_grid(height: int, width: int) -> tuple[Field, Field]:
-    """Pixel centres in units of the shorter side, (x, y), the origin in the top left corner."""
+    """Pixel centres in units of the shorter side, x (1, W) and y (H, 1), the origin in the top left corner."""
     short = min(height, width)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    return (x + 0.5) / short, (y + 0.5) / short
+    y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None, :]
+    return (x + np.float32(0.5)) / np.float32(short), (y + np.float32(0.5)) / np.float32(short)

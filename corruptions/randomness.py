@@ -19,7 +19,7 @@ class Randomness:
     """
 
     def __init__(self, seed: int, name: str, image_id: str) -> None:
-        key = hashlib.sha256(f"{seed}\0{name}\0{image_id}".encode()).digest()
+        key = hashlib.sha256(f"{seed}\0{name}\0{image_id}".encode("utf-8", "surrogatepass")).digest()
         self.key = int.from_bytes(key[:16], "little")
         self._raw = np.random.Philox(key=self.key)
 

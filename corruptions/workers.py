@@ -8,15 +8,15 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 
-from corruptions.errors import CorruptionError
+from corruptions.errors import WorkerKilledError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,29 +37,34 @@ def ordered_results(
         Whatever the function raises. CorruptionError: if a process was killed.
     """
     workers = min(workers, len(items))
-    return _pooled(function, items, workers) if workers > 1 else (function(item) for item in items)
+    with processes(workers if workers > 1 else 0) as pool:
+        yield from in_order(pool, function, items, workers * _AHEAD)
 
 
-def _pooled(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[Result, None, None]:
+@contextmanager
+def processes(count: int) -> Iterator[Executor]:
+    """Processes that wait for work and end with this one, however it ends; left by an error, they stop at once.
+
+    Args:
+        count: how many; with 0 the work is done in this process, when it is submitted.
+
+    Raises:
+        WorkerKilledError: if one of them is killed.
+    """
+    if count == 0:
+        yield _Here()
+        return
     # Fresh processes: a fork would copy the state of whatever threads this one has.
     context = multiprocessing.get_context("spawn")
     leash, holder = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(leash,))
-    waiting: deque[Future[Result]] = deque()
+    pool = _Pool(count, context, initializer=_begin, initargs=(leash,))
     complete = False
     try:
-        for item in items:
-            with _no_interrupt():
-                waiting.append(pool.submit(function, item))
-            if len(waiting) >= workers * _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield pool
         complete = True
     except BrokenProcessPool:
-        raise CorruptionError(
-            "a process that corrupted pictures was killed, probably for want of memory. The same command goes on from "
-            "there; try it with --workers 1."
+        raise WorkerKilledError(
+            "a process that worked on pictures was killed, probably for want of memory. Try fewer: --workers 1."
         ) from None
     finally:
         if not complete:
@@ -67,6 +72,37 @@ def _pooled(function: Callable[[Item], Result], items: Iterable[Item], workers: 
         pool.shutdown(wait=True, cancel_futures=True)
         holder.close()
         leash.close()
+
+
+def in_order(
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
+) -> Generator[Result, None, None]:
+    """Yield function(item) for each item, in order, while other processes work on up to `ahead` further items."""
+    waiting: deque[Future[Result]] = deque()
+    ahead = 0 if isinstance(pool, _Here) else ahead
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+class _Pool(ProcessPoolExecutor):
+    """Starts its processes, which happens when work comes, so that Ctrl-C never reaches them."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        with _no_interrupt():
+            return super().submit(function, *arguments, **named)
+
+
+class _Here(Executor):
+    """Does what is submitted at once."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(function(*arguments, **named))
+        return done
 
 
 @contextmanager

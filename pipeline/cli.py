@@ -210,6 +210,8 @@ def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _robustness(study: Study, arguments: argparse.Namespace) -> None:
+    if arguments.workers < 0:
+        raise InputError(f"--workers {arguments.workers}: expected 0 or more.")
     if "robustness" not in study.settings:
         raise InputError(f"study {study.name!r} has no key robustness; it says which corruptions and severities.")
     if arguments.cell:
@@ -237,6 +239,8 @@ def _robustness(study: Study, arguments: argparse.Namespace) -> None:
 def _corrupt(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.steps.keep_corrupted import keep_corrupted
 
+    if arguments.workers < 0:
+        raise InputError(f"--workers {arguments.workers}: expected 0 or more.")
     keep_corrupted(study, _dataset(study, arguments), arguments.workers)
 
 
@@ -328,6 +332,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"endoarss {parsed.command}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130  # what a shell says of a command that Ctrl-C ended
     return 0
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions import backend_of, moves_pixels, sweep, sweep_pair
+from corruptions.workers import in_order
 from pipeline.datasets.load import Part
 from pipeline.images import read_ids, read_rgb
-from pipeline.parallel import in_order
 
 CLEAN = ""
 _BYTES = 1 << 25  # of images in one piece, all severities

@@ -59,6 +59,9 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            there = Path(lock.name)
+            if not there.exists() or not os.path.samestat(there.stat(), os.fstat(lock.fileno())):
+                raise BlockingIOError  # its last holder took it away meanwhile, and another may have come
         except BlockingIOError:
             raise InputError(f"{path}: another process is writing it; wait for it, or stop it.") from None
         mark = partial / ".key"
@@ -67,8 +70,8 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
         partial.mkdir(exist_ok=True)
         mark.write_text(key, encoding="utf-8")
         yield partial
-        mark.unlink()
         _replace(partial, path)
+        (path / mark.name).unlink()
         Path(lock.name).unlink()
 
 

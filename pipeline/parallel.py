@@ -1,18 +1,17 @@
-"""The same function over many items, in several processes, with results in the items' order."""
+"""The same function over many items, in several processes, with a progress bar and results in the items' order."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import cv2
 from tqdm import tqdm
 
+import corruptions.workers
+from corruptions.errors import WorkerKilledError
+from corruptions.workers import in_order
 from pipeline.errors import InputError
 
 Item = TypeVar("Item")
@@ -50,45 +49,13 @@ def ordered_map(
 
 @contextmanager
 def processes(count: int) -> Iterator[Executor]:
-    """Processes that wait for work; with a count of 0 the work is done in this one, when it is submitted.
+    """Processes that wait for work and end with this one; with a count of 0 the work is done here, when it is submitted.
 
     Raises:
         InputError: if one of them is killed.
     """
-    if count == 0:
-        yield _Here()
-        return
-    # Fresh processes: a fork would copy the state of whatever threads this one has.
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_one_thread)
     try:
-        yield pool
-    except BrokenProcessPool:
-        raise InputError(
-            "a process that worked on pictures was killed, probably for want of memory. Try fewer: --workers 1."
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def in_order(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int) -> Iterator[Result]:
-    """Yield function(item) for each item, in order, while up to `ahead` further items are worked on."""
-    waiting: deque[Future[Result]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-class _Here(Executor):
-    """Does what is submitted at once."""
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        done.set_result(function(*arguments, **named))
-        return done
-
-
-def _one_thread() -> None:
-    cv2.setNumThreads(1)
+        with corruptions.workers.processes(count) as pool:
+            yield pool
+    except WorkerKilledError as error:
+        raise InputError(str(error)) from None

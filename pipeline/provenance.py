@@ -15,7 +15,9 @@ from pipeline.study import Cell, Study
 if TYPE_CHECKING:
     import torch
 
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "imagecorruptions-imaug", "pandas")
+_LEARNING = ("torch", "torchvision", "timm")
+_IMAGES = ("numpy", "opencv-python-headless", "imagecorruptions-imaug", "scipy", "numba", "pillow")
+_PACKAGES = (*_LEARNING, *_IMAGES, "pandas")
 
 
 def choose_device() -> torch.device:
@@ -54,6 +56,19 @@ def training_code_sha256() -> str:
         files.update(registry.files().values())
     files.update(Path(__file__).parent / name for name in ("images.py", "datasets/arrays.py", "datasets/load.py"))
     return digest([[path.name, sha256_of(path)] for path in sorted(files)])
+
+
+def corruption_code_sha256() -> str:
+    """Hex SHA-256 of the source and the package versions that decide how images are corrupted and answers measured. What was measured
+    or kept is gone on with only by the same code."""
+    import corruptions
+
+    here = Path(__file__).parent
+    files = [*Path(corruptions.__file__).parent.rglob("*.py")]
+    files += [here / name for name in ("corrupted.py", "robustness.py", "measure.py")]
+    return digest(
+        [[[path.name, sha256_of(path)] for path in sorted(files)], {name: _version(name) for name in _IMAGES}]
+    )
 
 
 def _version(package: str) -> str:

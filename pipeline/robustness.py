@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -22,6 +23,10 @@ from pipeline.files import whole_file, write_json
 from pipeline.measure import measure_mask, rows_of_images, scores_of_rows
 from pipeline.parallel import processes
 
+_PARTS = ".parts"
+# Scores of masks; the others do not change with them.
+_OF_ACTIVITIES = ("accuracy", "macro_f1", "modal_share", "predictions_without_support", "f1")
+
 Answer = tuple[NDArray[np.int64] | None, NDArray[np.uint8] | None]
 
 
@@ -36,8 +41,8 @@ class Answerer(Protocol):
 class Subject:
     """A model under test.
 
-    label: of messages. answer: what it says of images. done: an empty or half-filled folder that keeps what is measured, one pair of
-    files a corruption. sees_images: whether it needs the images.
+    label: of messages. answer: what it says of images. done: a folder, empty or of an interrupted evaluation, that keeps what is
+    measured: below `.parts` a pair of files a corruption. sees_images: whether it needs the images.
     """
 
     label: str
@@ -48,11 +53,11 @@ class Subject:
 
     def rows_file(self, name: str) -> Path:
         """The rows of one corruption."""
-        return self.done / f"{name or 'clean'}.parquet"
+        return self.done / _PARTS / f"{name or 'clean'}.parquet"
 
     def seconds_file(self, name: str) -> Path:
         """How long the model took for one corruption."""
-        return self.done / f"{name or 'clean'}.json"
+        return self.done / _PARTS / f"{name or 'clean'}.json"
 
     def lacks(self, name: str) -> bool:
         """Whether a corruption is still to be measured. The rows are written last."""
@@ -149,10 +154,17 @@ def gather(subject: Subject, conditions: Conditions) -> tuple[pd.DataFrame, dict
 
 
 def scores_by_condition(rows: pd.DataFrame, labels: LabelSet) -> list[dict[str, Any]]:
-    """The scores of each condition of a model's rows: dicts of corruption, severity, mask_warped, and what `scores_of_rows` gives."""
+    """The scores of each condition of a model's rows: dicts of corruption, severity, mask_warped, and what `scores_of_rows` gives;
+    against masks that did not move, those of masks alone."""
     keys = ["corruption", "severity", "mask_warped"]
     scores: list[dict[str, Any]] = []
     for (name, severity, moved), group in rows.groupby(keys, sort=False):
         condition = {"corruption": name, "severity": int(severity), "mask_warped": bool(moved)}
-        scores += [condition | score for score in scores_of_rows(group, labels)]
+        found = scores_of_rows(group, labels)
+        scores += [condition | score for score in found if moved or score["metric"] not in _OF_ACTIVITIES]
     return scores
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what an evaluation went on from; after its results are in place."""
+    shutil.rmtree(folder / _PARTS, ignore_errors=True)

@@ -179,9 +179,9 @@ def score_model(model: RobustModel, grid: Grid, images: Images, weights: Array) 
         model: one of those that `grid` and `images` are of. weights: (R, U), as `draw_weights` gives them.
 
     Returns:
-        By metric (R, conditions) in the order of `Grid.conditions`: accuracy, modal_share (the share of images that get the answer
-        most frequent under that condition), miou, hd95 and assd, as far as the rows have them. What does not depend on masks is NaN
-        where they were not moved, and so is every score without a class to measure.
+        By metric (R, conditions) in the order of `Grid.conditions`: accuracy, macro_f1 (over the activities with support), modal_share
+        (the share of images that get the answer most frequent under that condition), miou, dice, hd95 and assd, as far as the rows have
+        them. What does not depend on masks is NaN where they were not moved, and so is every score without a class to measure.
 
     Raises:
         ResultsError: if an image is missing under a condition, or there twice.
@@ -244,8 +244,16 @@ def _activity_scores(rows: _Rows) -> dict[str, Array]:
     modal = np.array([np.bincount(answers).argmax() for answers in predicted])
     hits = np.stack([true == predicted, predicted == modal[:, None], np.ones_like(true)], axis=2).astype(np.float64)
     right, most, images = np.moveaxis(rows.sums(hits), 2, 0)
+    kinds = np.arange(max(true.max(), predicted.max()) + 1)
+    in_truth, in_answers = true[..., None] == kinds, predicted[..., None] == kinds
+    support, given, found = (rows.sums(x.astype(np.float64)) for x in (in_truth, in_answers, in_truth & in_answers))
+    f1 = np.divide(2 * found, support + given, out=np.zeros_like(found), where=support > 0)
     fill = ((0, 0), (0, len(rows.grid.conditions()) - count))
-    shares: Mapping[str, Array] = {"accuracy": right / images, "modal_share": most / images}
+    shares: Mapping[str, Array] = {
+        "accuracy": right / images,
+        "macro_f1": _mean(f1, support > 0),
+        "modal_share": most / images,
+    }
     return {name: np.pad(share, fill, constant_values=np.nan) for name, share in shares.items()}
 
 
@@ -256,7 +264,8 @@ def _mask_scores(rows: _Rows) -> dict[str, Array]:
     )
     present = truth > 0
     iou = np.divide(both, truth + predicted - both, out=np.zeros_like(both), where=present)
-    scores = {"miou": _mean(iou, present)}
+    dice = np.divide(2 * both, truth + predicted, out=np.zeros_like(both), where=present)
+    scores = {"miou": _mean(iou, present), "dice": _mean(dice, present)}
     for kind in DISTANCES:
         measured = [index for index in range(1, classes) if f"{kind}_{index}" in rows.rows]
         if measured:

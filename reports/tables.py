@@ -181,7 +181,8 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """What each cell costs: parameters, and speed and peak memory of training and inference on the device it ran on.
 
     Args:
-        costs: dicts of backbone (label), architecture, weighting, rank, dataset, device, parameters and cost, as provenance holds them.
+        costs: dicts of backbone (label), architecture, weighting, rank, dataset, device, parameters and cost, as provenance holds them;
+            and latency_ms, of one image in the evaluation of robustness (None without one).
     """
     rows = [
         {
@@ -196,13 +197,14 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
             "Training (MiB)": one["cost"]["training"]["memory_mib"],
             "Inference (images/s)": one["cost"]["inference"]["images_per_second"],
             "Inference (MiB)": one["cost"]["inference"]["memory_mib"],
+            "Under corruption (ms/image)": one["latency_ms"],
             "Device": one["device"],
         }
         for one in costs
     ]
     table = pd.DataFrame(rows).set_index(["Dataset", "Backbone", "Architecture", "Weighting", "Rank"])
     for column in table:
-        if column != "Device" and not str(column).endswith("parameters"):
+        if column != "Device" and not str(column).endswith(("parameters", "(ms/image)")):
             table[column] = table[column].round().astype("int64")
     return table
 

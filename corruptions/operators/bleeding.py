@@ -47,7 +47,8 @@ def prepare_bleeding(image: Image, randomness: Randomness) -> Blood:
     luminance = scene.mean(axis=2, dtype=np.float32) / np.float32(255)
     smooth = gaussian(luminance, max(1.0, min(scene.shape[:2]) / 40), "reflect_101", truncate=3)
     level = blood_level(randomness, *image.shape[:2])
-    waves = fractal_noise(randomness, *level.shape, cells=7, octaves=3, gain=0.4)
+    rows, columns = level.shape
+    waves = fractal_noise(randomness, rows, columns, cells=7, octaves=3, gain=0.4)
     return Blood(level, waves, np.float32(0.25) + np.float32(0.75) * smooth, lit_area(scene))
 
 
@@ -106,8 +107,8 @@ def bleeding(image: Image, severity: int, blood: Blood, coverage: float | None =
         coverage: share of the picture under blood, above 0 to below 1; replaces the severity's.
     """
     share = COVERAGE[severity - 1] if coverage is None else coverage
-    if not 0 < share < 1:
-        raise CorruptionError(f"bleeding: coverage {share}; expected a number between 0 and 1.")
+    if not (isinstance(share, (int, float)) and 0 < share < 1):
+        raise CorruptionError(f"bleeding: coverage {share!r}; expected a number between 0 and 1.")
     size = image.shape[:2]
     glints = _highlights(blood_thickness(blood.level, share), blood.waves)
     result = np.array(image, order="C")

@@ -21,8 +21,9 @@ def defocus_blur(image: Image, severity: int, prepared: None) -> Image:
     radius, rim = RADIUS_RIM[severity - 1]
     smoothing = _half_gaussian(1 if radius <= 8 else 2, rim)
     sums = disc_sums(image, radius)
-    sums /= disc(radius, radius).sum()
+    sums /= np.float32(disc(radius, radius).sum())
     blurred = separable(sums, smoothing, smoothing, "reflect_101")
+    del sums
     correction = _kernel(radius, rim) - _smoothed(radius, smoothing)
     places = np.argwhere(np.abs(correction) > 1e-6)
     if len(places):

@@ -19,10 +19,12 @@ def _displacement(image: Image, randomness: Randomness) -> Field:
     """How far each pixel moves at strength 1, in pixels: float32 (2, H, W), down and across.
 
     Uniform noise, smoothed by a Gaussian. Of pictures above `fields.LARGEST` it is drawn at a smaller size: its sigma shrinks with
-    the size, so that the deviation of what is smoothed grows as much, which is taken back.
+    the size, so that the deviation of what is smoothed grows as much, which is taken back. A side shrinks no further than to
+    where sigma is still a pixel and a half.
     """
     height, width = image.shape[:2]
-    rows, columns = field_size(height, width)
+    smaller = field_size(height, width)
+    rows, columns = (min(side, max(small, 150)) for side, small in zip((height, width), smaller, strict=True))
     noise = (randomness.bits(2, rows, columns) + np.float32(0.5)) * np.float32(2 / LEVELS) - np.float32(1)
     amount = np.float32(_NOISE * height * (rows * columns / (height * width)) ** 0.5)
     sigma = (_SIGMA * rows, _SIGMA * columns)

@@ -50,8 +50,14 @@ def smoke_density(randomness: Randomness, height: int, width: int) -> Field:
     rise = np.clip(base - y, 0, None)
     spread = 0.22 + 0.45 * rise
     plume = np.exp(-(((x - source - drift * rise) / spread) ** 2)) * np.clip((base + 0.15 - y) / 0.3, 0, 1)
-    billows = np.clip(0.62 + 0.42 * fractal_noise(randomness, rows, columns, cells=3, octaves=5, gain=0.55), 0, None)
-    return (_AMBIENT + 1.9 * billows * (0.25 + plume)).astype(np.float32)
+    density = fractal_noise(randomness, rows, columns, cells=3, octaves=5, gain=0.55)
+    density *= np.float32(0.42)
+    density += np.float32(0.62)
+    np.clip(density, 0, None, out=density)
+    density *= plume.astype(np.float32) + np.float32(0.25)
+    density *= np.float32(1.9)
+    density += np.float32(_AMBIENT)
+    return density
 
 
 def smoke_transmission(density: Field, mean: float) -> Field:
@@ -76,8 +82,8 @@ def smoke(image: Image, severity: int, plume: Plume, mean_transmission: float | 
         mean_transmission: share of the scene's light that arrives on average, above 0 to below 1; replaces the severity's.
     """
     mean = MEAN_TRANSMISSION[severity - 1] if mean_transmission is None else mean_transmission
-    if not 0 < mean < 1:
-        raise CorruptionError(f"smoke: mean_transmission {mean}; expected a number between 0 and 1.")
+    if not (isinstance(mean, (int, float)) and 0 < mean < 1):
+        raise CorruptionError(f"smoke: mean_transmission {mean!r}; expected a number between 0 and 1.")
     size = image.shape[:2]
     transmission, lit = enlarge(smoke_transmission(plume.density, mean), *size), enlarge(plume.lit, *size)
     result = np.empty_like(image, order="C")

@@ -103,7 +103,17 @@ LEARNING_CODE = code(
 )
 
 
-CORRUPTION_CODE = code("corruptions/*.py", "corruptions/operators/*.py", "pipeline/corrupted.py")
+CORRUPTION_CODE = code(
+    "corruptions/*.py",
+    "corruptions/operators/*.py",
+    "pipeline/corrupted.py",
+    "pipeline/images.py",
+    "pipeline/datasets/load.py",
+    "pipeline/datasets/arrays.py",
+)
+
+
+BASELINE = json.dumps(study.settings.get("robustness", {}).get("baseline"))
 
 
 def kept_images(wildcards):

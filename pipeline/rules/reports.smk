@@ -117,7 +117,7 @@ if study.leakage_datasets():
 
 
 # What robustness is reported from: one row an image and condition of every evaluated cell.
-ROBUSTNESS = [layout.robustness_files(study, cell)[1] for cell in study.robustness_cells()]
+ROBUSTNESS = [path for cell in study.robustness_cells() for path in layout.robustness_files(study, cell)[1:]]
 
 
 rule make_tables:
@@ -145,6 +145,8 @@ rule make_tables:
         CONDA
     resources:
         study=STUDY,
+    params:
+        baseline=BASELINE,
     shell:
         "python -m pipeline.cli tables --study {resources.study} > {log} 2>&1"
 
@@ -225,6 +227,8 @@ if study.robustness_cells():
             CONDA
         resources:
             study=STUDY,
+        params:
+            baseline=BASELINE,
         shell:
             "python -m pipeline.cli figure6 --study {resources.study} > {log} 2>&1"
 
@@ -258,5 +262,6 @@ rule make_page:
         study=STUDY,
     params:
         title=study.settings["title"],
+        baseline=BASELINE,
     shell:
         "python -m pipeline.cli page --study {resources.study} > {log} 2>&1"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import importlib
+import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from corruptions import CATEGORIES
+from corruptions import CATEGORIES, CORRUPTIONS
 from pipeline.corrupted import CLEAN, Conditions, Piece, picture_of
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import Part, load_part
@@ -23,8 +25,8 @@ from pipeline.errors import InputError
 from pipeline.files import digest, read_text, resumable_folder, sha256_of
 from pipeline.images import read_ids
 from pipeline.marks import data_mark
-from pipeline.provenance import software
-from pipeline.robustness import Answer, Subject, evaluate
+from pipeline.provenance import corruption_code_sha256, software
+from pipeline.robustness import Answer, Subject, evaluate, remove_parts
 from pipeline.steps.evaluate_robustness import conditions_of, write_results
 from pipeline.steps.report_robustness import write_robustness_report
 from pipeline.study import Study
@@ -59,7 +61,9 @@ def evaluate_predictor(
         assert piece.images is not None
         return _labels_of(function(piece.images[position]), piece.images[position].shape[0], size, labels, predictor)
 
-    return _evaluate(study, dataset, name, answer, out, workers, conditions_of(study), {"predictor": predictor})
+    source = inspect.getsourcefile(function) if inspect.isroutine(function) else None
+    about = {"predictor": predictor, "source_sha256": sha256_of(Path(source)) if source else "unknown"}
+    return _evaluate(study, dataset, name, answer, out, workers, conditions_of(study), about)
 
 
 def find_function(predictor: str) -> Callable[[NDArray[np.uint8]], Any]:
@@ -69,7 +73,7 @@ def find_function(predictor: str) -> Callable[[NDArray[np.uint8]], Any]:
         InputError: if there is no such module or function.
     """
     module_name, _, name = predictor.partition(":")
-    if not module_name or not name:
+    if not re.fullmatch(r"\w+(\.\w+)*", module_name) or not name:
         raise InputError(f"--predictor {predictor!r}: expected MODULE:FUNCTION, such as my_model:predict.")
     sys.path.insert(0, str(Path.cwd()))
     try:
@@ -89,7 +93,7 @@ def find_function(predictor: str) -> Callable[[NDArray[np.uint8]], Any]:
 def _labels_of(given: Any, count: int, size: int, labels: LabelSet, predictor: str) -> Answer:
     """The most probable labels of what a predictor gave, after a look at it."""
     if not isinstance(given, Mapping):
-        given = {"segmentation" if np.ndim(given) == 4 else "activity": given}
+        given = {"segmentation" if len(getattr(given, "shape", ())) == 4 else "activity": given}
     unknown = set(given) - {"segmentation", "activity"}
     if unknown or not given:
         raise InputError(
@@ -103,7 +107,10 @@ def _labels_of(given: Any, count: int, size: int, labels: LabelSet, predictor: s
     for task, values in given.items():
         if task == "activity" and not labels.activities:
             raise InputError(f"{predictor}: gave activities, but the dataset has none.")
-        array = np.asarray(values)
+        try:
+            array = np.asarray(values)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise InputError(f"{predictor}: gave {task} that is no array ({error}); expected numpy floats.") from None
         if array.shape != wanted[task] or not np.issubdtype(array.dtype, np.floating):
             raise InputError(
                 f"{predictor}: gave {task} of shape {array.shape} and type {array.dtype}; expected floats {wanted[task]}."
@@ -134,12 +141,29 @@ def evaluate_predictions(
         raise InputError(
             f"{folder}: holds no folder of a corruption; expected some of {', '.join(conditions.corruptions)}."
         )
+    strange = sorted({path.name for path in folder.iterdir() if path.is_dir()} - {"clean", *CORRUPTIONS})
+    if strange:
+        raise InputError(f"{folder / strange[0]}: no corruption has this name; known: {', '.join(CORRUPTIONS)}.")
+    left_out = [name for name in conditions.corruptions if name not in there]
+    if left_out:
+        print(f"{folder}: no folder of {', '.join(left_out)}; tables are without them.", file=sys.stderr)
+    _check_copy(folder / "corruptions.json", conditions, study.settings["input_size"])
     conditions = replace(conditions, corruptions=there)
     part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
     answer = _Stored(folder, part, study.labels(dataset), conditions)
     about = {"predictions": digest(answer.listing())}
     name = label or folder.resolve().name
     return _evaluate(study, dataset, name, answer, out, workers, conditions, about, sees_images=False)
+
+
+def _check_copy(path: Path, conditions: Conditions, size: int) -> None:
+    """Where the copy's own corruptions.json lies beside the masks, see that it was made as the study is."""
+    if not path.is_file():
+        return
+    made = json.loads(read_text(path))
+    for key, wanted in (("seed", conditions.seed), ("profile", conditions.profile), ("size", size)):
+        if isinstance(made, dict) and made.get(key, wanted) != wanted:
+            raise InputError(f"{path}: the copy was made with {key} {made[key]!r}; the study has {wanted!r}.")
 
 
 class _Stored:
@@ -225,15 +249,18 @@ def _evaluate(
     sees_images: bool = True,
 ) -> Path:
     size, source = study.settings["input_size"], study.dataset_folder(dataset)
-    folder = out or study.results / "predictors" / re.sub(r"[^A-Za-z0-9._-]+", "_", label) / dataset
+    folder = out or study.results / "predictors" / _folder_name(label) / dataset
+    _check_free(folder / "robustness" / "provenance.json", label)
     part, labels = load_part(source, "test", size), study.labels(dataset)
     about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}
-    with resumable_folder(
-        folder / "robustness", digest({**about, "size": size, "conditions": str(conditions)})
-    ) as done:
+    key = digest([about, size, str(conditions), corruption_code_sha256()])
+    with resumable_folder(folder / "robustness", key) as done:
         subject = Subject(label, answer, done, sees_images)
         evaluate([subject], part, labels, conditions, workers)
-        write_results(subject, conditions, labels, {**software(), **about, "frames": len(part.frame_ids)})
+        write_results(
+            subject, conditions, labels, {**software(), **about, "frames": len(part.frame_ids)}, timed=sees_images
+        )
+    remove_parts(folder / "robustness")
     rows = pd.read_parquet(folder / "robustness" / "per_image.parquet")
     shown = {group: [n for n in names if n in conditions.corruptions] for group, names in CATEGORIES.items()}
     marks = {"study": study.name, "synthetic": study.synthetic}
@@ -246,3 +273,17 @@ def _evaluate(
         marks,
     )
     return folder
+
+
+def _folder_name(label: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip("._")
+    if not name:
+        raise InputError(f"--label {label!r}: expected a name with letters or digits.")
+    return name
+
+
+def _check_free(path: Path, label: str) -> None:
+    """Raise InputError if another model's results lie there."""
+    there = json.loads(read_text(path)).get("label") if path.is_file() else label
+    if there != label:
+        raise InputError(f"{path.parent}: holds the results of {there!r}. Choose another --label or --out.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,13 +12,14 @@ from endoarss.checkpoints import load_checkpoint
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
 from pipeline.corrupted import Conditions, Piece
+from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import load_part
 from pipeline.errors import InputError
 from pipeline.files import digest, resumable_folder, sha256_of, whole_file, write_json
-from pipeline.layout import corrupted_folder
+from pipeline.layout import corrupted_folder, corrupted_mark
 from pipeline.measure import PROTOCOL
-from pipeline.provenance import choose_device, software
-from pipeline.robustness import Answer, Subject, evaluate, gather, scores_by_condition
+from pipeline.provenance import choose_device, corruption_code_sha256, software, training_code_sha256
+from pipeline.robustness import Answer, Subject, evaluate, gather, remove_parts, scores_by_condition
 from pipeline.study import Cell, Study
 
 
@@ -48,7 +50,7 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
     dataset = datasets.pop()
     conditions, labels = conditions_of(study), study.labels(dataset)
     part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
-    kept = corrupted_folder(study, dataset) if study.keeps_corrupted else None
+    kept = kept_images(study, dataset) if study.keeps_corrupted else None
     with ExitStack() as stack:
         subjects = []
         for cell in cells:
@@ -63,41 +65,63 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
             checkpoint = study.cell_folder(cell) / "model.safetensors"
             about = {**software(), "checkpoint_sha256": sha256_of(checkpoint), "frames": len(part.frame_ids)}
             write_results(subject, conditions, labels, about)
+    for cell in cells:
+        remove_parts(study.cell_folder(cell) / "robustness")
+
+
+def kept_images(study: Study, dataset: str) -> Path:
+    """The folder with a dataset's corrupted images.
+
+    Raises:
+        InputError: if they are not there, or of other images or settings.
+    """
+    folder = corrupted_folder(study, dataset)
+    mark = corrupted_mark(study, dataset)
+    made = f"Make them: endoarss corrupt --dataset {dataset}."
+    if not mark.is_file():
+        raise InputError(f"{mark}: missing; robustness.keep_corrupted asks for kept images. {made}")
+    about, there = about_kept(study, dataset), json.loads(mark.read_text(encoding="utf-8"))
+    other = [key for key in about if there.get(key) != about[key]]
+    if other:
+        raise InputError(f"{mark}: made with another {', '.join(other)}. {made}")
+    return folder
+
+
+def about_kept(study: Study, dataset: str) -> dict[str, Any]:
+    """What corrupted images depend on, as corruptions.json says it."""
+    return {
+        "dataset": study.dataset_folder(dataset).name,
+        "manifest_sha256": sha256_of(study.dataset_folder(dataset) / "manifest.csv"),
+        "size": study.settings["input_size"],
+        "synthetic": study.synthetic,
+        "code_sha256": corruption_code_sha256(),
+        **study.robustness_settings(),
+    }
 
 
 def _key(study: Study, dataset: str, checkpoint: Path) -> str:
-    """Other for other conditions, images or weights: what was measured then is not mixed with what is measured now."""
-    about = {
-        "settings": study.robustness_settings(),
-        "manifest": sha256_of(study.dataset_folder(dataset) / "manifest.csv"),
-        "size": study.settings["input_size"],
-        "checkpoint": sha256_of(checkpoint),
-    }
-    return digest(about)
+    """Other for other conditions, images, weights or code: what was measured then is not mixed with what is measured now."""
+    return digest([about_kept(study, dataset), sha256_of(checkpoint), training_code_sha256(), software()["packages"]])
 
 
-def write_results(subject: Subject, conditions: Conditions, labels: Any, about: dict[str, Any]) -> None:
-    """Write metrics.json, per_image.parquet and provenance.json into a subject's folder, in place of its parts.
+def write_results(
+    subject: Subject, conditions: Conditions, labels: LabelSet, about: dict[str, Any], timed: bool = True
+) -> None:
+    """Write metrics.json, per_image.parquet and provenance.json into a subject's folder, from its parts, which stay.
 
     Args:
-        about: what provenance.json says besides conditions and latency.
+        about: what provenance.json says besides conditions and latency. timed: whether the answers were computed just now.
     """
     rows, latency = gather(subject, conditions)
-    parts = list(subject.done.glob("*.parquet")) + list(subject.done.glob("*.json"))
     scores = scores_by_condition(rows, labels)
     with whole_file(subject.done / "per_image.parquet") as partial:
         rows.to_parquet(partial, index=False)
     write_json(subject.done / "metrics.json", {"protocol": PROTOCOL, "backends": conditions.backends, "scores": scores})
+    tested = {"seed": conditions.seed, "profile": conditions.profile, "severities": conditions.severities}
     write_json(
         subject.done / "provenance.json",
-        {
-            **about,
-            "conditions": {"seed": conditions.seed, "profile": conditions.profile, "severities": conditions.severities},
-            "latency_ms": latency,
-        },
+        {**about, "conditions": tested, **({"latency_ms": latency} if timed else {})},
     )
-    for path in parts:
-        path.unlink()
 
 
 class _Model:

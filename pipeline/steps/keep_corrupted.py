@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import Future, wait
 from pathlib import Path
 
@@ -9,12 +10,14 @@ from tqdm import tqdm
 
 from pipeline.corrupted import Piece, picture_of, pieces
 from pipeline.datasets.load import load_part
-from pipeline.files import digest, resumable_folder, sha256_of, whole_file, write_json
+from pipeline.files import digest, resumable_folder, whole_file, write_json
 from pipeline.images import write_png
 from pipeline.layout import corrupted_folder
 from pipeline.parallel import processes
-from pipeline.steps.evaluate_robustness import conditions_of
+from pipeline.steps.evaluate_robustness import about_kept, conditions_of
 from pipeline.study import Study
+
+_DONE = ".done"  # holds the name of each corruption that is complete
 
 
 def keep_corrupted(study: Study, dataset: str, workers: int) -> None:
@@ -31,16 +34,10 @@ def keep_corrupted(study: Study, dataset: str, workers: int) -> None:
     """
     conditions, folder = conditions_of(study), corrupted_folder(study, dataset)
     part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
-    about = {
-        "dataset": study.dataset_folder(dataset).name,
-        "manifest_sha256": sha256_of(study.dataset_folder(dataset) / "manifest.csv"),
-        "size": study.settings["input_size"],
-        "frames": len(part.frame_ids),
-        "synthetic": study.synthetic,
-        **study.robustness_settings(),
-    }
+    about = about_kept(study, dataset)
     with resumable_folder(folder, digest(about)) as unfinished, processes(workers) as pool:
-        left = [name for name in conditions.corruptions if not (unfinished / name / ".done").exists()]
+        (unfinished / _DONE).mkdir(exist_ok=True)
+        left = [name for name in conditions.corruptions if not (unfinished / _DONE / name).exists()]
         writing: list[Future[None]] = []
         with tqdm(total=len(left) * len(part.frame_ids), desc=f"corrupt {dataset}", unit="image") as progress:
             for piece in pieces(part, conditions, left, pool, workers):
@@ -51,10 +48,9 @@ def keep_corrupted(study: Study, dataset: str, workers: int) -> None:
                     for written in writing:
                         written.result()
                     writing.clear()
-                    (unfinished / piece.name / ".done").touch()
-        for name in conditions.corruptions:
-            (unfinished / name / ".done").unlink()
-        write_json(unfinished / "corruptions.json", about)
+                    (unfinished / _DONE / piece.name).touch()
+        write_json(unfinished / "corruptions.json", about | {"frames": len(part.frame_ids)})
+    shutil.rmtree(folder / _DONE)
 
 
 def _write(folder: Path, frame_ids: list[str], piece: Piece, moves: bool) -> None:

@@ -22,6 +22,7 @@ from pipeline.layout import (
     history_file,
     report_file,
     results_file,
+    robustness_files,
     similarity_file,
 )
 from pipeline.marks import data_mark, partial_note
@@ -160,7 +161,16 @@ def _cost(study: Study, cell: Cell) -> dict[str, object]:
         "weighting": cell.weighting,
         "rank": cell.rank,
         **{key: about[key] for key in ("parameters", "cost", "device")},
+        "latency_ms": _latency(study, cell),
     }
+
+
+def _latency(study: Study, cell: Cell) -> float | None:
+    """Milliseconds of one image, mean over the corruptions; None of a cell whose robustness was not evaluated."""
+    if cell not in study.robustness_cells():
+        return None
+    about = json.loads(robustness_files(study, cell)[2].read_text(encoding="utf-8"))
+    return float(np.mean(list(about["latency_ms"].values())))
 
 
 def make_history_figures(study: Study) -> None:

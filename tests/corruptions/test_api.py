@@ -43,7 +43,7 @@ def test_there_are_nineteen_in_four_categories() -> None:
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-@pytest.mark.parametrize("shape", [(224, 224), (33, 47), (32, 400), (400, 32)])
+@pytest.mark.parametrize("shape", [(224, 224), (33, 47), (32, 400), (400, 32), (32, 6000)])
 def test_shape_type_and_input_stay(name: str, shape: tuple[int, int]) -> None:
     image = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
     before = image.copy()
@@ -276,6 +276,9 @@ IMAGE = np.zeros((64, 64, 3), np.uint8)
         (IMAGE[None], "smoke", 3, r"shape \(1, 64, 64, 3\); expected RGB"),
         (IMAGE.tolist(), "smoke", 3, "type list; expected a numpy array of uint8"),
         (IMAGE, "smoke", 2.5, "severity 2.5"),
+        (IMAGE, "smoke", 2.0, "severity 2.0"),
+        (IMAGE, "smoke", np.True_, "severity"),
+        (IMAGE, "smoke", np.array([1, 2]), "severity array"),
         (IMAGE[:31], "smoke", 3, "64x31 pixels; expected at least 32"),
         (IMAGE[:0], "smoke", 3, "expected at least 32"),
     ],
@@ -294,6 +297,13 @@ def test_bad_parameters_are_named() -> None:
         corrupt(IMAGE, "contrast", 3, profile="paper")
     with pytest.raises(CorruptionError, match="direction 'up'"):
         corrupt(IMAGE, "gamma_correction", 3, direction="up")
+    for name, parameter in (("smoke", "mean_transmission"), ("bleeding", "coverage")):
+        for value in ("half", 0, 1, float("nan")):
+            with pytest.raises(CorruptionError, match=f"{name}: {parameter} .*; expected a number between 0 and 1"):
+                corrupt(IMAGE, name, 3, **{parameter: value})
+    with pytest.raises(CorruptionError, match="severities 3; expected several"):
+        sweep(IMAGE, "smoke", 3)
+    assert corrupt(IMAGE, "contrast", np.int64(3), image_id="\udc80").shape == IMAGE.shape
     with pytest.raises(CorruptionError, match="unknown parameter 'coverage'; it takes none"):
         corrupt(IMAGE, "contrast", 3, backend="reference", coverage=0.5)
     with pytest.raises(CorruptionError, match=r"expected uint8 \(64, 64\)"):

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 import corruptions.apply
-from corruptions import CORRUPTIONS, corrupt, corrupt_pair
+from corruptions import CORRUPTIONS, corrupt, corrupt_pair, sweep
 from corruptions.cli import main
 from corruptions.files import encode_png, write_whole
 
@@ -140,7 +140,7 @@ def test_the_description_says_how_it_was_made(tree: Path, run: Run) -> None:
         "images": 4,
         "complete": True,
         "left_out": [],
-    } | {key: about[key] for key in ("version", "numpy", "opencv", "backends")}
+    } | {key: about[key] for key in ("version", "packages", "opencv", "backends")}
     assert about == expected
     assert str(tree) not in (tree / "out/corruptions.json").read_text()
 
@@ -438,6 +438,20 @@ def test_one_that_cannot_be_used_is_named_and_the_rest_done(
     (tree / "in/v1/b.png").unlink()
     assert run(*options) == 0
     assert json.loads((tree / "out/corruptions.json").read_text())["complete"]
+
+
+def test_what_nobody_foresaw_stops_one_picture_alone(
+    tree: Path, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(image: np.ndarray, name: str, *arguments: object, **named: object) -> list[np.ndarray]:
+        if named["image_id"] == "v1/b":
+            raise IndexError("out of range")
+        return sweep(image, name, *arguments, **named)
+
+    monkeypatch.setattr(corruptions.apply, "sweep", failing)
+    assert run() == 1
+    assert "left out; the rest is done:\n  v1/b.png: IndexError: out of range" in capsys.readouterr().err
+    assert len(files(tree / "out/smoke/1/images")) == 3
 
 
 def test_a_picture_that_changed_is_not_mixed_with_what_it_was(

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.errors import InputError
@@ -33,3 +37,26 @@ def test_results_come_in_order(workers: int) -> None:
 def test_a_killed_process_is_said() -> None:
     with pytest.raises(InputError, match="was killed, probably for want of memory"):
         list(ordered_map(die, range(100), 2, "die"))
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    """Killed, as a scheduler kills: nothing stays behind and holds memory."""
+    script = (
+        "import os, time\n"
+        "from pipeline.parallel import processes\n"
+        "if __name__ == '__main__':\n"
+        "    with processes(2) as pool:\n"
+        "        pool.submit(os.getpid).result()\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(100)\n"
+    )
+    path = tmp_path / "script.py"
+    path.write_text(script)
+    parent = subprocess.Popen([sys.executable, str(path)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None and parent.stdout.readline() == "ready\n"
+    children = psutil.Process(parent.pid).children(recursive=True)
+    assert children
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive

@@ -3,8 +3,11 @@ models that are no cells."""
 
 from __future__ import annotations
 
+import importlib
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ import yaml
 
 from corruptions import corrupt_pair
 from corruptions.cli import main as corruptions_command
-from pipeline import corrupted
+from pipeline import corrupted, files
 from pipeline.cli import main
 from pipeline.corrupted import CLEAN, Conditions, Piece
 from pipeline.datasets.labels import ESD, LabelSet
@@ -25,6 +28,7 @@ from pipeline.images import read_ids, read_rgb, write_png
 from pipeline.layout import corrupted_folder
 from pipeline.measure import measure, measure_mask
 from pipeline.robustness import Answer, Subject, evaluate, gather, scores_by_condition
+from pipeline.steps import evaluate_robustness
 from pipeline.study import load_study, make_study
 
 CONDITIONS = Conditions(("smoke", "elastic_transform", "gaussian_noise"), (2, 5), seed=3)
@@ -205,6 +209,12 @@ def test_surfaces_of_a_split_are_means_over_images_then_classes() -> None:
     assert scores["surface_missing", ""]["value"] == 2
 
 
+def test_activities_are_not_scored_twice(alone: pd.DataFrame) -> None:
+    """Where masks move, the scores against the others say nothing new of activities."""
+    unmoved = {score["metric"] for score in scores_by_condition(alone, ESD) if not score["mask_warped"]}
+    assert "miou" in unmoved and not unmoved & {"accuracy", "macro_f1", "modal_share", "f1"}
+
+
 # From here on through the command line, on a small built dataset.
 
 
@@ -270,6 +280,69 @@ def test_kept_images_give_the_same_rows(study_file: Path) -> None:
     assert (folder / "robustness/metrics.json").read_bytes() == metrics
 
 
+def test_kept_images_of_something_else_are_refused(
+    study_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = yaml.safe_load(study_file.read_text())
+    settings["robustness"] |= {"keep_corrupted": True, "corruptions": ["contrast"]}
+    study_file.write_text(yaml.safe_dump(settings))
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0 and run(study_file, "train", "--cell", CELL) == 0
+    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 1
+    assert "missing; robustness.keep_corrupted asks for kept images. Make them: endoarss corrupt" in said(capsys)
+    assert run(study_file, "corrupt", "--dataset", "mtlesd", "--workers", "0") == 0
+    manifest = Path("data/datasets/mtlesd/manifest.csv")
+    manifest.write_text(manifest.read_text() + "\n")
+    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 1
+    assert "made with another manifest_sha256. Make them: endoarss corrupt --dataset mtlesd" in said(capsys)
+
+
+@pytest.mark.parametrize("stop_at", ["per_image.parquet", "metrics.json", "provenance.json"])
+def test_a_stop_while_results_are_written_loses_nothing(
+    study_file: Path, monkeypatch: pytest.MonkeyPatch, stop_at: str
+) -> None:
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0 and run(study_file, "train", "--cell", CELL) == 0
+    for module in (evaluate_robustness, files):
+        real = module.whole_file
+
+        @contextmanager
+        def stopping(path: Path, real: Any = real) -> Iterator[Path]:
+            with real(path) as partial:
+                yield partial
+            if path.name == stop_at:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(module, "whole_file", stopping)
+    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 130
+    monkeypatch.undo()
+    monkeypatch.chdir(study_file.parent)
+    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 0
+    folder = Path("results/toy/cells") / CELL / "robustness"
+    assert {path.name for path in folder.iterdir()} == {"per_image.parquet", "metrics.json", "provenance.json"}
+    assert len(pd.read_parquet(folder / "per_image.parquet")) == 4 * (1 + 2 + 4)
+    assert not list(folder.parent.glob(".*"))
+
+
+def test_what_other_code_measured_is_measured_again(study_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A predictor that crashed and was mended: its old answers are not mixed with the new ones."""
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    Path("mended.py").write_text(
+        "import numpy as np\ncalls = []\ndef f(images):\n    calls.append(1)\n    assert len(calls) < 2, 'crash'\n"
+        "    return np.eye(7, dtype=np.float32)[0][None, :, None, None] * np.ones((len(images), 1, 42, 42), np.float32)\n"
+    )
+    tested = ("robustness", "--dataset", "mtlesd", "--workers", "0", "--out", "out", "--predictor", "mended:f")
+    with pytest.raises(AssertionError, match="crash"):
+        run(study_file, *tested)
+    assert list(Path("out").glob(".robustness.partial/.parts/clean.parquet"))
+    Path("mended.py").write_text(
+        "import numpy as np\ndef f(images):\n"
+        "    return np.eye(7, dtype=np.float32)[1][None, :, None, None] * np.ones((len(images), 1, 42, 42), np.float32)\n"
+    )
+    sys.modules.pop("mended")
+    importlib.invalidate_caches()
+    assert run(study_file, *tested) == 0
+    assert (per_image(Path("out"))["predicted_1"] == 42 * 42).all()
+
+
 PREDICTOR = """
 import numpy as np
 
@@ -289,6 +362,9 @@ def whole_numbers(images):
 
 def not_finite(images):
     return good(images)["activity"] * np.nan
+
+def ragged(images):
+    return {"segmentation": [[1.0], [1.0, 2.0]]}
 
 def other_words(images):
     return {"mask": good(images)["segmentation"]}
@@ -313,7 +389,15 @@ def test_any_predictor_gets_the_same_tables(
     assert (folder / "figures/fig6_severity.png").stat().st_size > 10_000
     assert run(study_file, *tested, "predictor_of_a_test:masks_alone", "--out", "elsewhere") == 0
     pd.testing.assert_series_equal(per_image(Path("elsewhere"))["both_1"], rows["both_1"])
+    for label, message in (("..", "expected a name with letters"), ("Li_ght", "")):
+        assert run(study_file, *tested, "predictor_of_a_test:good", "--label", label) == (1 if message else 0)
+        assert not message or message in said(capsys)
+    assert run(study_file, *tested, "predictor_of_a_test:good", "--label", "Li ght") == 1
+    assert "holds the results of 'Li_ght'. Choose another --label or --out" in said(capsys)
+    assert run(study_file, *tested, "predictor_of_a_test:good", "--workers", "-1") == 1
+    assert "--workers -1: expected 0 or more" in said(capsys)
     for name, message in (
+        ("ragged", "gave segmentation that is no array"),
         ("wrong_shape", r"gave segmentation of shape (4, 3, 42, 42) and type float32; expected floats (4, 7, 42, 42)"),
         ("whole_numbers", "and type int64; expected floats"),
         ("not_finite", "gave activity with values that are not finite"),
@@ -324,8 +408,9 @@ def test_any_predictor_gets_the_same_tables(
         assert message in said(capsys)
     assert run(study_file, *tested, "no_such_module:f") == 1
     assert "No module named 'no_such_module'. Run where no_such_module.py lies, or install it" in said(capsys)
-    assert run(study_file, *tested, "nothing") == 1
-    assert "expected MODULE:FUNCTION" in said(capsys)
+    for given in ("nothing", ".:f", "a b:f"):
+        assert run(study_file, *tested, given) == 1
+        assert "expected MODULE:FUNCTION" in said(capsys)
 
 
 def test_masks_predicted_elsewhere_get_the_same_tables(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -369,7 +454,7 @@ def test_masks_predicted_elsewhere_get_the_same_tables(study_file: Path, capsys:
     assert f"no activity of {part.frame_ids[-1]} under elastic_transform, severity 5" in said(capsys)
     Path("predicted/activity.csv").write_text("\n".join([*lines[:-1], "smoke,1,x,flying"]))
     assert run(study_file, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
-    assert "line 21" in said(capsys) or "expected a severity, and one of the activities" in said(capsys)
+    assert f"activity.csv, line {len(lines)}: " in said(capsys)
     Path("predicted/activity.csv").unlink()
     one = Path("predicted/smoke/5") / f"{part.frame_ids[0]}.png"
     for pixels, message in (

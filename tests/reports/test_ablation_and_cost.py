@@ -58,10 +58,11 @@ def test_cost_names_device_and_parameters() -> None:
         "device": "CPU",
         "parameters": {"trained": 10, "total": 100},
         "cost": {"training": speed, "inference": speed},
+        "latency_ms": 3.25,
     }
     table = tables.table_cost([cost])
     assert table.index.tolist() == [("D", "E", "DSelect-k", "MoCo", 4)]
-    assert table.iloc[0].tolist() == [10, 100, 12, 900, 12, 900, "CPU"]
+    assert table.iloc[0].tolist() == [10, 100, 12, 900, 12, 900, 3.25, "CPU"]
 
 
 def history(seed: int, cosine: bool = True) -> pd.DataFrame:

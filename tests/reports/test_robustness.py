@@ -84,11 +84,11 @@ def one_condition(rows: pd.DataFrame, name: str, severity: int, moved: bool = Tr
 
 def plain_score(rows: pd.DataFrame, metric: str) -> float:
     """A score of some rows as the standard protocol computes it."""
-    if metric == "accuracy":
+    if metric in ("accuracy", "macro_f1"):
         true, predicted = rows["activity_true"].to_numpy(), rows["activity_predicted"].to_numpy()
-        return evaluate_classification(true, predicted, 3, "standard").accuracy
-    if metric == "miou":
-        return scores_from_counts(rows[COUNTS].to_numpy().sum(axis=0).reshape(3, CLASSES)).miou
+        return float(getattr(evaluate_classification(true, predicted, 3, "standard"), metric))
+    if metric in ("miou", "dice"):
+        return float(getattr(scores_from_counts(rows[COUNTS].to_numpy().sum(axis=0).reshape(3, CLASSES)), metric))
     if metric == "modal_share":
         return float(rows["activity_predicted"].value_counts().max() / len(rows))
     of_class = []
@@ -107,15 +107,17 @@ def plain_grid(rows: pd.DataFrame, metric: str) -> tuple[float, dict[str, list[f
 def test_scores_of_conditions_are_those_of_the_standard_protocol() -> None:
     rows = answers(1)
     found = measured(model("A", rows)).conditions
-    assert set(found["metric"]) == {"accuracy", "modal_share", "miou", "hd95", "assd"}
+    assert set(found["metric"]) == {"accuracy", "macro_f1", "modal_share", "miou", "dice", "hd95", "assd"}
     for one in found.itertuples():
         expected = plain_score(one_condition(rows, one.corruption, one.severity, one.mask_warped), one.metric)
         assert one.value == pytest.approx(expected), one
     # Clean, three corruptions at three severities; elastic once more, of what depends on masks.
     assert found["metric"].value_counts().to_dict() == {
         "accuracy": 10,
+        "macro_f1": 10,
         "modal_share": 10,
         "miou": 13,
+        "dice": 13,
         "hd95": 13,
         "assd": 13,
     }
@@ -138,7 +140,7 @@ def test_replicates_are_scores_of_the_images_that_were_drawn(sequences: int) -> 
             by_frame = one_condition(rows, name, severity, moved).set_index("frame_id", drop=False)
             for weight, value in zip(weights, replicates[:, index], strict=True):
                 drawn = [frame for unit, times in zip(units, weight, strict=True) for frame in [*unit] * int(times)]
-                if metric == "accuracy" and not moved:
+                if metric in ("accuracy", "macro_f1") and not moved:
                     assert np.isnan(value)
                 else:
                     assert value == pytest.approx(plain_score(by_frame.loc[drawn], metric))

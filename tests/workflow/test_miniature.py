@@ -172,6 +172,12 @@ def test_what_changed_is_what_reruns(done: Path, snakemake: Run) -> None:
     out = (plan := snakemake(done, "-n", study="changed.yaml")).stdout + plan.stderr
     assert out.count("rule robustness:") == 1 and "rule train:" not in out and "rule pretrain_backbone:" not in out
 
+    settings = yaml.safe_load((done / "mini.yaml").read_text())
+    settings["robustness"]["baseline"] = {"backbone": "endoarss"}
+    (done / "changed.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    out = (plan := snakemake(done, "-n", study="changed.yaml")).stdout + plan.stderr
+    assert out.count("rule make_tables:") == 1 and "rule robustness:" not in out
+
     weighting = done / "endoarss/weightings/stch.py"
     text = weighting.read_text()
     weighting.write_text(text)
