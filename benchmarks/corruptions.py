@@ -187,12 +187,15 @@ def side_by_side(kinds: dict[str, Work], repeats: int) -> dict[str, float]:
 
 
 def additional_memory(name: str, path: Path) -> float | None:
-    """Bytes a pixel and channel beyond picture and result; run it in a process of its own."""
+    """Bytes a pixel and channel beyond picture and result, of the severity that takes most; run it in a process of its own."""
     cv2.setNumThreads(1)
     image = read_frame(path)
-    corrupt(image[:_WARM_UP, :_WARM_UP].copy(), name, _SEVERITY, backend="fast")
-    peak = peak_memory(lambda: corrupt(image, name, _SEVERITY, backend="fast"))
-    return None if peak is None else peak / image.size
+    peaks = []
+    for severity in SEVERITIES:
+        work = partial(corrupt, image, name, severity, backend="fast")
+        corrupt(image[:_WARM_UP, :_WARM_UP].copy(), name, severity, backend="fast")
+        peaks.append(peak_memory(work))
+    return None if None in peaks else max(peak for peak in peaks if peak is not None) / image.size
 
 
 def peak_memory(work: Callable[[], np.ndarray]) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,7 +45,7 @@ class Blood:
 def prepare_bleeding(image: Image, randomness: Randomness) -> Blood:
     """Draw where the blood is, and see how the scene is lit."""
     scene = scene_at_field_size(image)
-    luminance = scene.mean(axis=2, dtype=np.float32) / np.float32(255)
+    luminance = cv2.transform(scene, np.full((1, 3), 1 / 3)).astype(np.float32) / np.float32(255)
     smooth = gaussian(luminance, max(1.0, min(scene.shape[:2]) / 40), "reflect_101", truncate=3)
     level = blood_level(randomness, *image.shape[:2])
     rows, columns = level.shape
@@ -167,9 +168,24 @@ def _cover(
 def _highlights(thickness: Field, waves: Field) -> Field:
     """Glints on slopes that face a lamp above and to the left: of the rims, and of the waves of deep blood; float32, 0 to 0.55."""
     short = min(thickness.shape)
-    smooth = gaussian(thickness, short / 110, "reflect_101") + np.float32(0.45) * waves * thickness**2
-    slope_x = np.gradient(smooth, axis=1) * short
-    slope_y = np.gradient(smooth, axis=0) * short
-    facing = (slope_x + slope_y) / np.sqrt(2 * (slope_x**2 + slope_y**2) + 900)
-    glint = np.clip((facing - 0.38) / 0.25, 0, 1) * (thickness > 0.25)
-    return np.float32(0.55) * gaussian(glint.astype(np.float32), short / 250, "reflect_101")
+    surface = gaussian(thickness, short / 110, "reflect_101")
+    surface += np.float32(0.45) * waves * thickness**2
+    glint = np.zeros_like(surface)
+    _add_glints(surface, thickness, np.float32(short), glint)
+    return gaussian(glint, short / 250, "reflect_101")
+
+
+@compiled
+def _add_glints(surface: Field, thickness: Field, short: np.float32, glint: Field) -> None:
+    rows, columns = surface.shape
+    for y in range(rows):
+        above, below = max(y - 1, 0), min(y + 1, rows - 1)
+        for x in range(columns):
+            if thickness[y, x] <= np.float32(0.25):
+                continue
+            left, right = max(x - 1, 0), min(x + 1, columns - 1)
+            across = (surface[y, right] - surface[y, left]) * short / np.float32(right - left)
+            down = (surface[below, x] - surface[above, x]) * short / np.float32(below - above)
+            facing = (across + down) / np.sqrt(np.float32(2) * (across * across + down * down) + np.float32(900))
+            share = (facing - np.float32(0.38)) * np.float32(4)
+            glint[y, x] = np.float32(0.55) * min(max(share, np.float32(0)), np.float32(1))
