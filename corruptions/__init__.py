@@ -1,7 +1,7 @@
 """Nineteen corruptions of endoscopic images at five severities. Images in, corrupted images out.
 
-A library of its own, with a command (`corruptions.cli`) for folders of pictures. It needs numpy, OpenCV, numba, scipy, Pillow and
-tqdm; it knows no model and no study.
+A library of its own, with a command for folders of pictures (`corruptions.command`). It needs numpy, OpenCV, numba, scipy and Pillow;
+it knows no model and no study.
 """
 
 from corruptions.api import backend_of, corrupt, corrupt_pair, corruptions_of, moves_pixels, sweep, sweep_pair

@@ -63,8 +63,8 @@ def corruption_code_sha256() -> str:
     or kept is gone on with only by the same code."""
     import corruptions
 
-    here = Path(__file__).parent
-    files = [*Path(corruptions.__file__).parent.rglob("*.py")]
+    here, library = Path(__file__).parent, Path(corruptions.__file__).parent
+    files = [*library.glob("*.py"), *library.glob("operators/*.py")]
     files += [here / name for name in ("corrupted.py", "robustness.py", "measure.py")]
     return digest(
         [[[path.name, sha256_of(path)] for path in sorted(files)], {name: _version(name) for name in _IMAGES}]

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from corruptions import corrupt_pair
-from corruptions.cli import main as corruptions_command
+from corruptions.command.cli import main as corruptions_command
 from pipeline import corrupted, files
 from pipeline.cli import main
 from pipeline.corrupted import CLEAN, Conditions, Piece

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from corruptions import CorruptionError
-from corruptions.files import encode_png, find_pictures, read_image, read_mask, write_whole
+from corruptions.command.files import encode_png, find_pictures, read_image, read_mask, write_whole
 
 RGB = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
 IDS = np.random.default_rng(1).integers(0, 5, (48, 64), np.uint8)

@@ -20,10 +20,10 @@ import psutil
 import pytest
 from PIL import Image
 
-import corruptions.apply
+import corruptions.command.apply
 from corruptions import CORRUPTIONS, corrupt, corrupt_pair, sweep
-from corruptions.cli import main
-from corruptions.files import encode_png, write_whole
+from corruptions.command.cli import main
+from corruptions.command.files import encode_png, write_whole
 
 Run = Callable[..., int]
 NAMES = ("gaussian_noise", "smoke", "elastic_transform")
@@ -182,7 +182,7 @@ def test_what_is_there_is_not_done_again(tree: Path, run: Run, capsys: pytest.Ca
 def test_a_killed_run_leaves_no_half_file_and_no_process(tmp_path: Path) -> None:
     tree = write_tree(tmp_path, count=24, shape=(160, 200))
     options = ["--masks", str(tree / "masks"), "--corruption", "motion_blur,shot_noise,smoke,elastic_transform"]
-    command = [sys.executable, "-m", "corruptions.cli", "apply", str(tree / "in"), str(tree / "out"), *options]
+    command = [sys.executable, "-m", "corruptions.command.cli", "apply", str(tree / "in"), str(tree / "out"), *options]
     process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.DEVNULL)
     wait_for(lambda: len(list((tree / "out").rglob("*.png"))) > 20)
     children = psutil.Process(process.pid).children(recursive=True)
@@ -204,7 +204,16 @@ def test_a_killed_run_leaves_no_half_file_and_no_process(tmp_path: Path) -> None
 @pytest.mark.parametrize("moment", ["while processes start", "while they work"])
 def test_interrupting_ends_quietly(tmp_path: Path, moment: str) -> None:
     tree = write_tree(tmp_path, count=80, shape=(240, 320))
-    command = [sys.executable, "-m", "corruptions.cli", "apply", str(tree / "in"), str(tree / "out"), "--workers", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "corruptions.command.cli",
+        "apply",
+        str(tree / "in"),
+        str(tree / "out"),
+        "--workers",
+        "2",
+    ]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -246,7 +255,7 @@ def test_a_full_disk_is_said_and_gone_on_from(
         write_whole(path, content, unfinished)
 
     with monkeypatch.context() as patch:
-        patch.setattr(corruptions.apply, "write_whole", write_until_full)
+        patch.setattr(corruptions.command.apply, "write_whole", write_until_full)
         assert run() == 1
     said = capsys.readouterr().err
     assert "corruptions apply: OUT" in said and "Traceback" not in said
@@ -263,7 +272,7 @@ def test_a_disk_that_cannot_be_written_is_named(
     def deny(path: Path, content: bytes, unfinished: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr(corruptions.apply, "write_whole", deny)
+    monkeypatch.setattr(corruptions.command.apply, "write_whole", deny)
     assert run() == 1
     assert capsys.readouterr().err.strip().endswith("corruptions.json: Permission denied")
 
@@ -387,7 +396,7 @@ def test_masks_of_other_pictures_are_refused(tree: Path, run: Run, capsys: pytes
 
 def test_two_runs_into_one_folder(tree: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     (tree / "out").mkdir()
-    with corruptions.apply._alone(tree / "out"):
+    with corruptions.command.apply._alone(tree / "out"):
         assert run() == 1
     assert "another process is writing it" in capsys.readouterr().err
     assert run() == 0
@@ -448,7 +457,7 @@ def test_what_nobody_foresaw_stops_one_picture_alone(
             raise IndexError("out of range")
         return sweep(image, name, *arguments, **named)
 
-    monkeypatch.setattr(corruptions.apply, "sweep", failing)
+    monkeypatch.setattr(corruptions.command.apply, "sweep", failing)
     assert run() == 1
     assert "left out; the rest is done:\n  v1/b.png: IndexError: out of range" in capsys.readouterr().err
     assert len(files(tree / "out/smoke/1/images")) == 3

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from corruptions import CATEGORIES, CORRUPTIONS, backend_of, corrupt
-from corruptions.cli import main
-from corruptions.files import encode_png
+from corruptions.command.cli import main
+from corruptions.command.files import encode_png
 
 
 @pytest.fixture
@@ -48,7 +48,9 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_list_loads_nothing_heavy() -> None:
     heavy = {"torch", "matplotlib", "pandas", "scipy.stats", "imagecorruptions", "endoarss", "pipeline", "reports"}
-    code = f"import sys; from corruptions.cli import main; main(['list']); assert not set(sys.modules) & {heavy}"
+    code = (
+        f"import sys; from corruptions.command.cli import main; main(['list']); assert not set(sys.modules) & {heavy}"
+    )
     code += "; import os; assert os.environ['OMP_NUM_THREADS'] == '1'"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
@@ -126,5 +128,5 @@ def test_what_no_sheet_can_be_drawn_of_is_refused(
 
 
 def test_the_command_is_installed() -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert project["scripts"]["corruptions"] == "corruptions.cli:main"
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert project["scripts"]["corruptions"] == "corruptions.command.cli:main"

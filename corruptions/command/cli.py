@@ -117,7 +117,7 @@ def _cores() -> int:
 
 
 def _apply(arguments: argparse.Namespace) -> int:
-    from corruptions.apply import ABOUT, Settings, apply_to_folder
+    from corruptions.command.apply import ABOUT, Settings, apply_to_folder
 
     settings = Settings(
         _names(arguments),
@@ -200,7 +200,7 @@ def _number_or_text(value: str) -> int | float | str:
 
 
 def _sheet(arguments: argparse.Namespace) -> int:
-    from corruptions.sheet import draw_sheet
+    from corruptions.command.sheet import draw_sheet
 
     names = _names(arguments)
     draw_sheet(

@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from corruptions.api import sweep
-from corruptions.apply import Settings
 from corruptions.catalogue import CATEGORIES, SEVERITIES
+from corruptions.command.apply import Settings
+from corruptions.command.files import Pixels, read_image, write_beside
 from corruptions.errors import CorruptionError
-from corruptions.files import Pixels, read_image, write_beside
 
 _INK, _FAINT, _PAPER = (34, 36, 42), (120, 122, 130), (255, 255, 255)
 _BANDS = ((78, 108, 150), (84, 136, 120), (176, 92, 72), (124, 100, 150))  # a colour a category

@@ -25,8 +25,7 @@ from tqdm import tqdm
 
 from corruptions.api import SMALLEST, backend_of, corrupt, moves_pixels, sweep, sweep_pair
 from corruptions.catalogue import CORRUPTIONS, SEVERITIES
-from corruptions.errors import CorruptionError
-from corruptions.files import (
+from corruptions.command.files import (
     MAX_PIXELS,
     Picture,
     Pixels,
@@ -40,6 +39,7 @@ from corruptions.files import (
     walk,
     write_whole,
 )
+from corruptions.errors import CorruptionError
 from corruptions.workers import ordered_results
 
 ABOUT = "corruptions.json"

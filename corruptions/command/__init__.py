@@ -1,0 +1,1 @@
+"""The command `corruptions`: folders of pictures, contact sheets, lists. The library beside it knows no files."""
