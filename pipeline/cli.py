@@ -90,6 +90,7 @@ def _add_robustness(add: Callable[..., argparse.ArgumentParser]) -> None:
     command.add_argument("--dataset", help="what a predictor is tested on")
     command.add_argument("--label", help="what tables call a predictor (default: its name)")
     command.add_argument("--out", type=Path, metavar="DIR", help="where a predictor's scores, tables and figures go")
+    command.add_argument("--beside", action="store_true", help="show it beside the study's evaluated cells")
     for one in (corrupt, command):
         one.add_argument(
             "--workers",
@@ -217,22 +218,17 @@ def _robustness(study: Study, arguments: argparse.Namespace) -> None:
     if arguments.cell:
         from pipeline.steps.evaluate_robustness import evaluate_robustness
 
-        for key in ("dataset", "label", "out"):
-            if getattr(arguments, key) is not None:
+        for key in ("dataset", "label", "out", "beside"):
+            if getattr(arguments, key):
                 raise InputError(f"--{key}: is for --predictor and --predictions; a cell says it itself.")
         evaluate_robustness(study, [study.cell(cell) for cell in dict.fromkeys(arguments.cell)], arguments.workers)
         return
-    from pipeline.steps.evaluate_predictor import evaluate_predictions, evaluate_predictor
+    from pipeline.steps.evaluate_predictor import Trial, evaluate_predictions, evaluate_predictor
 
     dataset = _known_dataset(study, arguments.dataset or study.datasets[0])
-    if arguments.predictor:
-        folder = evaluate_predictor(
-            study, dataset, arguments.predictor, arguments.label, arguments.out, arguments.workers
-        )
-    else:
-        folder = evaluate_predictions(
-            study, dataset, arguments.predictions, arguments.label, arguments.out, arguments.workers
-        )
+    trial = Trial(study, dataset, arguments.label, arguments.out, arguments.workers, arguments.beside)
+    given = arguments.predictor
+    folder = evaluate_predictor(trial, given) if given else evaluate_predictions(trial, arguments.predictions)
     print(f"{folder}: scores, tables and figures")
 
 

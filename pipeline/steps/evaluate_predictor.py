@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +26,39 @@ from pipeline.files import digest, read_text, resumable_folder, sha256_of
 from pipeline.images import read_ids
 from pipeline.marks import data_mark
 from pipeline.provenance import corruption_code_sha256, software
-from pipeline.robustness import Answer, Subject, evaluate, remove_parts
+from pipeline.robustness import Answer, Answerer, Subject, evaluate, remove_parts
 from pipeline.steps.evaluate_robustness import conditions_of, write_results
-from pipeline.steps.report_robustness import write_robustness_report
+from pipeline.steps.report_robustness import baselines_of, evaluated_models, write_robustness_report
 from pipeline.study import Study
 from reports.robustness import RobustModel
 
 ACTIVITIES = "activity.csv"
 
 
-def evaluate_predictor(
-    study: Study, dataset: str, predictor: str, label: str | None, out: Path | None, workers: int
-) -> Path:
+@dataclass(frozen=True)
+class Trial:
+    """What is tested on, and where the results go.
+
+    study: it says what is applied. dataset: whose test part is corrupted. label: what tables call the model (default: its own name).
+    out: folder to write (default: results/<study>/predictors/<label>/<dataset>). workers: processes beside this one.
+    beside: whether the study's evaluated cells stand beside it in tables and figures.
+    """
+
+    study: Study
+    dataset: str
+    label: str | None = None
+    out: Path | None = None
+    workers: int = 0
+    beside: bool = False
+
+
+def evaluate_predictor(trial: Trial, predictor: str) -> Path:
     """Test a function, and write its scores, tables and figures.
 
     Args:
-        study: it says what is applied. dataset: whose test part is corrupted.
+        trial: on what, and where to write.
         predictor: "module:function". The function gets uint8 RGB images (N, S, S, 3) and returns probabilities or scores: of classes
             (N, C, S, S), of activities (N, K), or a mapping of "segmentation" and "activity" to these.
-        label: what tables call it. out: where to write (default: results/<study>/predictors/<label>/<dataset>).
-        workers: processes beside this one.
 
     Returns:
         The folder that was written.
@@ -54,8 +67,7 @@ def evaluate_predictor(
         InputError: if the function is not found, or returns something else.
     """
     function = find_function(predictor)
-    labels, size = study.labels(dataset), study.settings["input_size"]
-    name = label or predictor
+    labels, size = trial.study.labels(trial.dataset), trial.study.settings["input_size"]
 
     def answer(piece: Piece, position: int) -> Answer:
         assert piece.images is not None
@@ -63,7 +75,7 @@ def evaluate_predictor(
 
     source = inspect.getsourcefile(function) if inspect.isroutine(function) else None
     about = {"predictor": predictor, "source_sha256": sha256_of(Path(source)) if source else "unknown"}
-    return _evaluate(study, dataset, name, answer, out, workers, conditions_of(study), about)
+    return _evaluate(trial, trial.label or predictor, answer, conditions_of(trial.study), about)
 
 
 def find_function(predictor: str) -> Callable[[NDArray[np.uint8]], Any]:
@@ -122,9 +134,7 @@ def _labels_of(given: Any, count: int, size: int, labels: LabelSet, predictor: s
     return found.get("activity"), masks
 
 
-def evaluate_predictions(
-    study: Study, dataset: str, folder: Path, label: str | None, out: Path | None, workers: int
-) -> Path:
+def evaluate_predictions(trial: Trial, folder: Path) -> Path:
     """Test masks that somebody predicted on a copy by `corruptions apply --size <input size>`, and write as `evaluate_predictor`.
 
     <folder>/<corruption>/<severity>/[masks/]<frame>.png holds class ids, clean/0 those of the images as they are. Corruptions without
@@ -135,7 +145,7 @@ def evaluate_predictions(
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. Expected <corruption>/<severity>/<frame>.png in it, and clean/0.")
-    conditions = conditions_of(study)
+    study, conditions = trial.study, conditions_of(trial.study)
     there = tuple(name for name in conditions.corruptions if (folder / name).is_dir())
     if not there:
         raise InputError(
@@ -149,11 +159,10 @@ def evaluate_predictions(
         print(f"{folder}: no folder of {', '.join(left_out)}; tables are without them.", file=sys.stderr)
     _check_copy(folder / "corruptions.json", conditions, study.settings["input_size"])
     conditions = replace(conditions, corruptions=there)
-    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
-    answer = _Stored(folder, part, study.labels(dataset), conditions)
+    part = load_part(study.dataset_folder(trial.dataset), "test", study.settings["input_size"])
+    answer = _Stored(folder, part, study.labels(trial.dataset), conditions)
     about = {"predictions": digest(answer.listing())}
-    name = label or folder.resolve().name
-    return _evaluate(study, dataset, name, answer, out, workers, conditions, about, sees_images=False)
+    return _evaluate(trial, trial.label or folder.resolve().name, answer, conditions, about, sees_images=False)
 
 
 def _check_copy(path: Path, conditions: Conditions, size: int) -> None:
@@ -238,39 +247,35 @@ class _Stored:
 
 
 def _evaluate(
-    study: Study,
-    dataset: str,
+    trial: Trial,
     label: str,
-    answer: Any,
-    out: Path | None,
-    workers: int,
+    answer: Answerer,
     conditions: Conditions,
     about: dict[str, Any],
     sees_images: bool = True,
 ) -> Path:
-    size, source = study.settings["input_size"], study.dataset_folder(dataset)
-    folder = out or study.results / "predictors" / _folder_name(label) / dataset
+    study, size, source = trial.study, trial.study.settings["input_size"], trial.study.dataset_folder(trial.dataset)
+    folder = trial.out or study.results / "predictors" / _folder_name(label) / trial.dataset
     _check_free(folder / "robustness" / "provenance.json", label)
-    part, labels = load_part(source, "test", size), study.labels(dataset)
+    beside = evaluated_models(study, [trial.dataset]) if trial.beside else []
+    part, labels = load_part(source, "test", size), study.labels(trial.dataset)
     about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}
     key = digest([about, size, str(conditions), corruption_code_sha256()])
     with resumable_folder(folder / "robustness", key) as done:
         subject = Subject(label, answer, done, sees_images)
-        evaluate([subject], part, labels, conditions, workers)
-        write_results(
-            subject, conditions, labels, {**software(), **about, "frames": len(part.frame_ids)}, timed=sees_images
-        )
+        evaluate([subject], part, labels, conditions, trial.workers)
+        frames = {"frames": len(part.frame_ids)}
+        write_results(subject, conditions, labels, {**software(), **about, **frames}, timed=sees_images)
     remove_parts(folder / "robustness")
     rows = pd.read_parquet(folder / "robustness" / "per_image.parquet")
     shown = {group: [n for n in names if n in conditions.corruptions] for group, names in CATEGORIES.items()}
-    marks = {"study": study.name, "synthetic": study.synthetic}
     write_robustness_report(
-        [RobustModel(label, study.titles()[dataset], [rows])],
+        [*beside, RobustModel(label, study.titles()[trial.dataset], [rows])],
         {group: names for group, names in shown.items() if names},
         folder,
-        {},
+        baselines_of(study) if beside else {},
         data_mark(study),
-        marks,
+        {"study": study.name, "synthetic": study.synthetic},
     )
     return folder
 

@@ -103,14 +103,27 @@ def measure_study(study: Study) -> Robustness:
     Raises:
         ResultsError: if one is missing, or as `measure_robustness`.
     """
+    return measure_robustness(evaluated_models(study, study.datasets), CATEGORIES, baselines_of(study))
+
+
+def evaluated_models(study: Study, datasets: Sequence[str]) -> list[RobustModel]:
+    """The evaluated cells of some datasets as models.
+
+    Raises:
+        ResultsError: if rows are missing.
+    """
     titles = study.titles()
-    models = [
+    return [
         RobustModel(_label(study, cells[0]), titles[cells[0].dataset], [_rows(study, cell) for cell in cells])
         for cells in _cells_by_model(study)
+        if cells[0].dataset in datasets
     ]
+
+
+def baselines_of(study: Study) -> dict[str, str]:
+    """What corruption errors are relative to: the label of a model by the title of its dataset."""
     chosen = {dataset: study.robustness_baseline(dataset) for dataset in study.datasets}
-    baselines = {titles[dataset]: _label(study, cell) for dataset, cell in chosen.items() if cell is not None}
-    return measure_robustness(models, CATEGORIES, baselines)
+    return {study.titles()[d]: _label(study, cell) for d, cell in chosen.items() if cell is not None}
 
 
 def _rows(study: Study, cell: Cell) -> pd.DataFrame:

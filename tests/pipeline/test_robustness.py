@@ -343,6 +343,20 @@ def test_what_other_code_measured_is_measured_again(study_file: Path, monkeypatc
     assert (per_image(Path("out"))["predicted_1"] == 42 * 42).all()
 
 
+def test_a_predictor_stands_beside_the_cells(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("beside.py").write_text(PREDICTOR)
+    tested = ("robustness", "--dataset", "mtlesd", "--workers", "0", "--out", "out", "--beside", "--predictor")
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0 and run(study_file, "train", "--cell", CELL) == 0
+    assert run(study_file, *tested, "beside:good") == 1
+    assert "per_image.parquet: missing. Run the steps before this one" in said(capsys)
+    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 0
+    assert run(study_file, *tested, "beside:good") == 0
+    summary = pd.read_csv("out/tables/table_robustness_summary.csv")
+    assert set(summary["model"]) == {"R HPS Equal", "beside:good"}
+    assert run(study_file, "robustness", "--cell", CELL, "--beside") == 1
+    assert "--beside: is for --predictor" in said(capsys)
+
+
 PREDICTOR = """
 import numpy as np
 
