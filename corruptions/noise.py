@@ -1,6 +1,8 @@
-"""Noise that adds to each value an amount that depends on the value: what Gaussian and speckle noise share."""
+"""What noises share: random bits for each value, and loops over all values, one by one."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +17,16 @@ def bits_of_values(image: Image, randomness: Randomness) -> NDArray[np.uint16]:
     return randomness.bits(*image.shape)
 
 
+def each_value(loop: Callable[..., None], image: Image, bits: NDArray[np.uint16], *arguments: object) -> Image:
+    """Give a loop all values of a picture and their bits in a row, the arguments, and a row for the results: a picture."""
+    result = np.empty_like(image, order="C")
+    loop(np.ascontiguousarray(image).reshape(-1), bits.reshape(-1), *arguments, result.reshape(-1))
+    return result
+
+
 def add_normal(image: Image, bits: NDArray[np.uint16], deviation: NDArray[np.float32]) -> Image:
     """Add to each value v a normal number of standard deviation deviation[v], float32 (256,), in steps of 1/255."""
-    result = np.empty_like(image, order="C")
-    flat = np.ascontiguousarray(image).reshape(-1)
-    _add_normal(flat, bits.reshape(-1), normal_quantiles(), deviation, result.reshape(-1))
-    return result
+    return each_value(_add_normal, image, bits, normal_quantiles(), deviation)
 
 
 @compiled

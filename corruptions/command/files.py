@@ -7,7 +7,6 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -232,20 +231,8 @@ def write_whole(path: Path, content: bytes, unfinished: Path) -> None:
     """
     partial = unfinished / f"{os.getpid()}.partial"
     try:
-        partial.write_bytes(content)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def write_beside(path: Path) -> Iterator[Path]:
-    """Give a path beside a file to write to; it takes the file's place only if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
+        partial.write_bytes(content)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -7,13 +7,14 @@ from functools import cached_property
 from pathlib import Path
 
 import cv2
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from corruptions.api import sweep
 from corruptions.catalogue import CATEGORIES, SEVERITIES
 from corruptions.command.apply import Settings
-from corruptions.command.files import Pixels, read_image, write_beside
+from corruptions.command.files import Pixels, encode_png, read_image, write_whole
 from corruptions.errors import CorruptionError
 
 _INK, _FAINT, _PAPER = (34, 36, 42), (120, 122, 130), (255, 255, 255)
@@ -57,8 +58,7 @@ def draw_sheet(
     for name in tqdm(settings.corruptions, desc="sheet", unit="corruption", mininterval=0.5):
         corrupted = sweep(image, name, SEVERITIES, **settings.arguments(name), image_id=path.stem)
         sheet.draw_row(name, [image, *corrupted])
-    with write_beside(out) as partial:
-        sheet.page.save(partial, "PNG")
+    write_whole(out, encode_png(np.asarray(sheet.page)), out.parent)
 
 
 def _check(path: Path, out: Path, tile: int, working_size: int) -> None:

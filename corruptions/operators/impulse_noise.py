@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.compiled import compiled
-from corruptions.noise import bits_of_values
+from corruptions.noise import bits_of_values, each_value
 from corruptions.randomness import LEVELS
 from corruptions.registry import Image, register_corruption
 
@@ -16,10 +16,7 @@ SHARE = (0.03, 0.06, 0.09, 0.17, 0.27)
 @register_corruption("impulse_noise", "noise", prepare=bits_of_values)
 def impulse_noise(image: Image, severity: int, bits: NDArray[np.uint16]) -> Image:
     """Replace values; those that a severity replaces are replaced by every higher one, with the same."""
-    result = np.empty_like(image, order="C")
-    flat = np.ascontiguousarray(image).reshape(-1)
-    _replace(flat, bits.reshape(-1), round(SHARE[severity - 1] * LEVELS), result.reshape(-1))
-    return result
+    return each_value(_replace, image, bits, round(SHARE[severity - 1] * LEVELS))
 
 
 @compiled

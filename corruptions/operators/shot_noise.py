@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.compiled import compiled
-from corruptions.noise import bits_of_values
+from corruptions.noise import bits_of_values, each_value
 from corruptions.randomness import LEVELS
 from corruptions.registry import Image, register_corruption
 
@@ -21,10 +21,7 @@ def shot_noise(image: Image, severity: int, bits: NDArray[np.uint16]) -> Image:
     photons = PHOTONS[severity - 1]
     shares, starts = _distribution(photons)
     values = np.rint(255 * np.arange(photons + 1) / photons).astype(np.uint8)
-    result = np.empty_like(image, order="C")
-    flat = np.ascontiguousarray(image).reshape(-1)
-    _draw_counts(flat, bits.reshape(-1), shares, starts, values, result.reshape(-1))
-    return result
+    return each_value(_draw_counts, image, bits, shares, starts, values)
 
 
 @cache
