@@ -96,6 +96,21 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an object that `write_json`, or another program, wrote.
+
+    Raises:
+        FileNotFoundError: if it is missing. InputError: if it holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); write it again.") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no JSON object; write it again.")
+    return content
+
+
 def write_if_changed(path: Path, text: str) -> None:
     """Write a text file only if its content differs, so that its time stamp tells when it changed."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.files import digest, sha256_of
+from pipeline.files import digest, read_json, sha256_of
 from pipeline.study import Cell, Study
 
 if TYPE_CHECKING:
@@ -90,6 +89,4 @@ def _commit() -> dict[str, Any]:
 
 def read_provenance(study: Study, cell: Cell) -> dict[str, Any]:
     """The provenance of a trained cell."""
-    path = study.cell_folder(cell) / "provenance.json"
-    provenance: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return provenance
+    return read_json(study.cell_folder(cell) / "provenance.json")

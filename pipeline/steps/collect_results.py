@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pipeline.files import whole_file
+from pipeline.files import read_json, whole_file
 from pipeline.layout import evaluated_datasets, reference_file, results_file
 from pipeline.provenance import read_provenance
 from pipeline.study import Study
@@ -47,15 +45,15 @@ def collect_results(study: Study) -> None:
             "select_on": provenance["select_on"],
         }
         for dataset in study.evaluated_on(cell.dataset):
-            stored = _read(study.cell_folder(cell) / "eval" / dataset / "metrics.json")
+            stored = read_json(study.cell_folder(cell) / "eval" / dataset / "metrics.json")
             rows += [about | {"eval_dataset": dataset, "protocol": stored["protocol"]} | s for s in stored["scores"]]
         if cell in robust:
-            stored = _read(study.cell_folder(cell) / "robustness" / "metrics.json")
+            stored = read_json(study.cell_folder(cell) / "robustness" / "metrics.json")
             # Its clean scores are those of the evaluation.
             corrupted = [score for score in stored["scores"] if score["corruption"] != CLEAN]
             rows += [about | {"eval_dataset": cell.dataset, "protocol": stored["protocol"]} | s for s in corrupted]
     for dataset in evaluated_datasets(study):
-        stored = _read(reference_file(study, dataset))
+        stored = read_json(reference_file(study, dataset))
         about = common | {
             "dataset": dataset,
             "split": study.dataset_settings(dataset)["split"],
@@ -76,8 +74,3 @@ def collect_results(study: Study) -> None:
     table["value"] = table["value"].astype("float64")
     with whole_file(results_file(study)) as partial:
         table.to_parquet(partial, index=False)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return stored

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import importlib
 import inspect
-import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,7 @@ from pipeline.corrupted import CLEAN, Conditions, Piece, picture_of
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import Part, load_part
 from pipeline.errors import InputError
-from pipeline.files import digest, read_text, resumable_folder, sha256_of
+from pipeline.files import digest, read_json, read_text, resumable_folder, sha256_of
 from pipeline.images import read_ids
 from pipeline.marks import data_mark
 from pipeline.provenance import corruption_code_sha256, software
@@ -169,9 +168,9 @@ def _check_copy(path: Path, conditions: Conditions, size: int) -> None:
     """Where the copy's own corruptions.json lies beside the masks, see that it was made as the study is."""
     if not path.is_file():
         return
-    made = json.loads(read_text(path))
+    made = read_json(path)
     for key, wanted in (("seed", conditions.seed), ("profile", conditions.profile), ("size", size)):
-        if isinstance(made, dict) and made.get(key, wanted) != wanted:
+        if made.get(key, wanted) != wanted:
             raise InputError(f"{path}: the copy was made with {key} {made[key]!r}; the study has {wanted!r}.")
 
 
@@ -289,6 +288,6 @@ def _folder_name(label: str) -> str:
 
 def _check_free(path: Path, label: str) -> None:
     """Raise InputError if another model's results lie there."""
-    there = json.loads(read_text(path)).get("label") if path.is_file() else label
+    there = read_json(path).get("label") if path.is_file() else label
     if there != label:
         raise InputError(f"{path.parent}: holds the results of {there!r}. Choose another --label or --out.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +14,7 @@ from pipeline.corrupted import Conditions, Piece
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import load_part
 from pipeline.errors import InputError
-from pipeline.files import digest, resumable_folder, sha256_of, whole_file, write_json
+from pipeline.files import digest, read_json, resumable_folder, sha256_of, whole_file, write_json
 from pipeline.layout import corrupted_folder, corrupted_mark
 from pipeline.measure import PROTOCOL
 from pipeline.provenance import choose_device, corruption_code_sha256, software, training_code_sha256
@@ -80,7 +79,7 @@ def kept_images(study: Study, dataset: str) -> Path:
     made = f"Make them: endoarss corrupt --dataset {dataset}."
     if not mark.is_file():
         raise InputError(f"{mark}: missing; robustness.keep_corrupted asks for kept images. {made}")
-    about, there = about_kept(study, dataset), json.loads(mark.read_text(encoding="utf-8"))
+    about, there = about_kept(study, dataset), read_json(mark)
     other = [key for key in about if there.get(key) != about[key]]
     if other:
         raise InputError(f"{mark}: made with another {', '.join(other)}. {made}")

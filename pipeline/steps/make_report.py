@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 
 from pipeline.datasets.card import read_card
 from pipeline.datasets.load import load_part
-from pipeline.files import whole_file, write_text
+from pipeline.files import read_json, whole_file, write_text
 from pipeline.layout import (
     FIGURE_BALANCE,
     FIGURE_CLASSES,
@@ -107,7 +106,7 @@ def _tables(study: Study) -> dict[str, ReportTable]:
     )
     found[TABLE_COST] = ReportTable("Cost of each cell", costs, shown, note=note)
     if study.leakage_datasets():
-        similar = tables.table_similarity(json.loads(similarity_file(study).read_text(encoding="utf-8")), titles)
+        similar = tables.table_similarity(read_json(similarity_file(study)), titles)
         title = "Similarity of test frames to their nearest training frame"
         found[TABLE_SIMILARITY] = ReportTable(title, similar, similar, note=_SIMILARITY)
     if study.leakage_pairs():
@@ -169,7 +168,7 @@ def _latency(study: Study, cell: Cell) -> float | None:
     """Milliseconds of one image, mean over the corruptions; None of a cell whose robustness was not evaluated."""
     if cell not in study.robustness_cells():
         return None
-    about = json.loads(robustness_files(study, cell)[2].read_text(encoding="utf-8"))
+    about = read_json(robustness_files(study, cell)[2])
     return float(np.mean(list(about["latency_ms"].values())))
 
 
