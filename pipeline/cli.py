@@ -211,8 +211,7 @@ def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _robustness(study: Study, arguments: argparse.Namespace) -> None:
-    if arguments.workers < 0:
-        raise InputError(f"--workers {arguments.workers}: expected 0 or more.")
+    _check_workers(arguments)
     if "robustness" not in study.settings:
         raise InputError(f"study {study.name!r} has no key robustness; it says which corruptions and severities.")
     if arguments.cell:
@@ -232,11 +231,15 @@ def _robustness(study: Study, arguments: argparse.Namespace) -> None:
     print(f"{folder}: scores, tables and figures")
 
 
+def _check_workers(arguments: argparse.Namespace) -> None:
+    if arguments.workers < 0:
+        raise InputError(f"--workers {arguments.workers}: expected 0 or more.")
+
+
 def _corrupt(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.steps.keep_corrupted import keep_corrupted
 
-    if arguments.workers < 0:
-        raise InputError(f"--workers {arguments.workers}: expected 0 or more.")
+    _check_workers(arguments)
     keep_corrupted(study, _dataset(study, arguments), arguments.workers)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from pipeline.corrupted import CLEAN, Conditions, Piece, pieces
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import Part
-from pipeline.files import whole_file, write_json
+from pipeline.files import read_json, whole_file, write_json
 from pipeline.measure import measure_mask, rows_of_images, scores_of_rows
 from pipeline.parallel import processes
 
@@ -37,7 +36,7 @@ class Answerer(Protocol):
         """Activities (N,) and masks (N, S, S), None for a task that is not solved, for piece.images[position]."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Subject:
     """A model under test.
 
@@ -49,7 +48,6 @@ class Subject:
     answer: Answerer
     done: Path
     sees_images: bool = True
-    seconds: dict[str, float] = field(default_factory=dict)
 
     def rows_file(self, name: str) -> Path:
         """The rows of one corruption."""
@@ -81,65 +79,67 @@ def evaluate(
     names = [name for name in (CLEAN, *conditions.corruptions) if any(subject.lacks(name) for subject in subjects)]
     total = len(part.frame_ids) * len(names)
     title = f"robustness of {', '.join(subject.label for subject in subjects)}"
+    seen = any(subject.sees_images for subject in subjects)
     with processes(workers) as pool, tqdm(total=total, desc=title, unit="image", mininterval=1.0) as progress:
-        seen = any(subject.sees_images for subject in subjects)
-        measured: dict[tuple[int, int, bool], list[Future[list[dict[str, float]]]]] = {}
-        activities: dict[tuple[int, int], list[NDArray[np.int64]]] = {}
+        begun: list[_Begun] = []
         for piece in pieces(part, conditions, names, pool, workers, seen, kept):
-            for position, severity in enumerate(piece.severities):
-                for who, subject in enumerate(subjects):
-                    if not subject.lacks(piece.name):
-                        continue
-                    started = time.perf_counter()
-                    activity, masks = subject.answer(piece, position)
-                    spent = subject.seconds.get(piece.name, 0.0)
-                    subject.seconds[piece.name] = spent + time.perf_counter() - started
-                    if activity is not None:
-                        activities.setdefault((who, severity), []).append(activity)
-                    for moved, truth in _truths(part, conditions, piece, position):
-                        work = measured.setdefault((who, severity, moved), [])
-                        if masks is not None:
-                            work.append(pool.submit(_measure, truth, masks, len(labels.classes)))
+            if piece.index.start == 0:
+                begun = [_Begun(subject) for subject in subjects if subject.lacks(piece.name)]
+            unmoved = (
+                np.array(part.masks[piece.index.start : piece.index.stop]) if conditions.moves(piece.name) else None
+            )
+            for one in begun:
+                one.add(piece, unmoved, pool, len(labels.classes))
             progress.update(len(piece.index))
             if piece.index.stop == len(part.frame_ids):
-                for who, subject in enumerate(subjects):
-                    if subject.lacks(piece.name):
-                        mine = {key[1:]: work for key, work in measured.items() if key[0] == who}
-                        answers = {key[1]: np.concatenate(some) for key, some in activities.items() if key[0] == who}
-                        _write(subject, part, piece.name, mine, answers)
-                measured.clear()
-                activities.clear()
+                for one in begun:
+                    one.write(piece.name, part)
 
 
-def _truths(
-    part: Part, conditions: Conditions, piece: Piece, position: int
-) -> Iterator[tuple[bool, NDArray[np.uint8]]]:
-    """The masks that answers are held against, and whether they moved along: both, where pixels moved."""
-    yield True, np.ascontiguousarray(piece.masks[position])
-    if conditions.moves(piece.name):
-        yield False, np.array(part.masks[piece.index.start : piece.index.stop])
+Measuring = list[Future[list[dict[str, float]]]]
+
+
+@dataclass
+class _Begun:
+    """One corruption of a subject, piece by piece.
+
+    measured: by severity, and whether masks moved, what is kept of each mask. activities: by severity. seconds: of its answers.
+    """
+
+    subject: Subject
+    measured: dict[tuple[int, bool], Measuring] = field(default_factory=dict)
+    activities: dict[int, list[NDArray[np.int64]]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def add(self, piece: Piece, unmoved: NDArray[np.uint8] | None, pool: Executor, classes: int) -> None:
+        """Answer a piece at every severity, and have the answers measured: where pixels moved, against both masks."""
+        for position, severity in enumerate(piece.severities):
+            started = time.perf_counter()
+            activity, masks = self.subject.answer(piece, position)
+            self.seconds += time.perf_counter() - started
+            if activity is not None:
+                self.activities.setdefault(severity, []).append(activity)
+            for moved, truth in ((True, np.ascontiguousarray(piece.masks[position])), (False, unmoved)):
+                if truth is not None:
+                    measuring = self.measured.setdefault((severity, moved), [])
+                    measuring += [pool.submit(_measure, truth, masks, classes)] if masks is not None else []
+
+    def write(self, name: str, part: Part) -> None:
+        """Keep the rows and the time of the whole part."""
+        rows = []
+        for (severity, moved), measuring in self.measured.items():
+            masks = [row for future in measuring for row in future.result()]
+            told = self.activities.get(severity)
+            images = rows_of_images(part, None if told is None else np.concatenate(told), masks or None)
+            rows.append(images.assign(corruption=name, severity=severity, mask_warped=moved))
+        answered = len(part.frame_ids) * len({severity for severity, _ in self.measured})
+        write_json(self.subject.seconds_file(name), {"images": answered, "seconds": self.seconds})
+        with whole_file(self.subject.rows_file(name)) as partial:
+            pd.concat(rows, ignore_index=True).to_parquet(partial, index=False)
 
 
 def _measure(truth: NDArray[np.uint8], masks: NDArray[np.uint8], classes: int) -> list[dict[str, float]]:
     return [measure_mask(true, predicted, classes) for true, predicted in zip(truth, masks, strict=True)]
-
-
-def _write(
-    subject: Subject,
-    part: Part,
-    name: str,
-    measured: dict[tuple[int, bool], list[Future[list[dict[str, float]]]]],
-    activities: dict[int, NDArray[np.int64]],
-) -> None:
-    rows, answered = [], 0
-    for (severity, moved), work in measured.items():
-        masks = [row for future in work for row in future.result()]
-        images = rows_of_images(part, activities.get(severity), masks or None)
-        rows.append(images.assign(corruption=name, severity=severity, mask_warped=moved))
-        answered += len(images) if moved else 0
-    write_json(subject.seconds_file(name), {"images": answered, "seconds": subject.seconds.get(name, 0.0)})
-    with whole_file(subject.rows_file(name)) as partial:
-        pd.concat(rows, ignore_index=True).to_parquet(partial, index=False)
 
 
 def gather(subject: Subject, conditions: Conditions) -> tuple[pd.DataFrame, dict[str, float]]:
@@ -148,7 +148,7 @@ def gather(subject: Subject, conditions: Conditions) -> tuple[pd.DataFrame, dict
     rows = pd.concat([pd.read_parquet(subject.rows_file(name)) for name in names], ignore_index=True)
     latency = {}
     for name in names:
-        stored = json.loads(subject.seconds_file(name).read_text(encoding="utf-8"))
+        stored = read_json(subject.seconds_file(name))
         latency[name or "clean"] = 1000 * stored["seconds"] / stored["images"]
     return rows, latency
 

@@ -74,7 +74,7 @@ rule robustness:
     priority: 5
     conda:
         CONDA
-    # One for the model, the others corrupt and measure. The model alone is as quick where there are few cores.
+    # One for the model, the others corrupt and measure; on few cores other cells run beside it instead.
     threads: max(1, min(8, (workflow.cores or 1) // 2))
     resources:
         study=STUDY,

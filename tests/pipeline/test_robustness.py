@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -140,9 +141,8 @@ def test_an_interrupted_evaluation_goes_on(part: Part, alone: pd.DataFrame, tmp_
         seen.append(piece.name)
         return answer(piece, position)
 
-    subject.answer = stopping
     with pytest.raises(KeyboardInterrupt):
-        evaluate([subject], part, ESD, CONDITIONS, workers=0)
+        evaluate([Subject("one", stopping, subject.done)], part, ESD, CONDITIONS, workers=0)
     again = Subject("one", noting, subject.done)
     evaluate([again], part, ESD, CONDITIONS, workers=0)
     names = [CLEAN, *CONDITIONS.corruptions]
@@ -488,6 +488,24 @@ def test_masks_predicted_elsewhere_get_the_same_tables(study_file: Path, capsys:
     for folder, message in (("nowhere", "no such folder"), ("empty", "holds no folder of a corruption")):
         assert run(study_file, *tested, "--predictions", folder) == 1
         assert message in said(capsys)
+
+    shutil.rmtree("predicted/smoke")
+    for made, message in (
+        (json.dumps({"seed": 5, "size": 42}), "the copy was made with seed 5; the study has 4"),
+        (json.dumps({"seed": 4, "size": 224}), "the copy was made with size 224; the study has 42"),
+        ("{torn", "corruptions.json: not JSON"),
+    ):
+        Path("predicted/corruptions.json").write_text(made)
+        assert run(study_file, *tested, "--predictions", "predicted", "--out", "less") == 1
+        assert message in said(capsys)
+    Path("predicted/corruptions.json").unlink()
+    assert run(study_file, *tested, "--predictions", "predicted", "--out", "less") == 0
+    assert "predicted: no folder of smoke; tables are without them" in capsys.readouterr().err
+    assert set(per_image(Path("less"))["corruption"]) == {"", "elastic_transform"}
+    assert "latency_ms" not in json.loads(Path("less/robustness/provenance.json").read_text())
+    Path("predicted/smok").mkdir()
+    assert run(study_file, *tested, "--predictions", "predicted", "--out", "less") == 1
+    assert "predicted/smok: no corruption has this name; known: gaussian_noise" in said(capsys)
 
 
 def test_robustness_of_what_does_not_fit_says_so(
