@@ -195,9 +195,12 @@ def _pretrain(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _train(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.missing import failure_recorded
     from pipeline.steps.train_cell import train_cell
 
-    train_cell(study, _cells(study, arguments))
+    cell = _cells(study, arguments)
+    with failure_recorded(study, cell):
+        train_cell(study, cell)
 
 
 def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
@@ -268,31 +271,31 @@ def _draw_leakage(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _tables(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_report import make_tables
+    from pipeline.steps.make_tables import make_tables
 
     make_tables(study)
 
 
 def _figure5(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_report import make_figure_segmentation
+    from pipeline.steps.make_figures import make_figure_segmentation
 
     make_figure_segmentation(study)
 
 
 def _figure6(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_report import make_figure_severity
+    from pipeline.steps.make_figures import make_figure_severity
 
     make_figure_severity(study)
 
 
 def _histories(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_report import make_history_figures
+    from pipeline.steps.make_figures import make_history_figures
 
     make_history_figures(study)
 
 
 def _page(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_report import make_page
+    from pipeline.steps.make_page import make_page
 
     make_page(study)
 

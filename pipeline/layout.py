@@ -9,6 +9,7 @@ from pipeline.study import Cell, Study
 from reports.names import (
     FIGURE_RETENTION,
     FIGURE_SEVERITY,
+    REFERENCES,
     TABLE_ABLATION,
     TABLE_COST,
     TABLE_DATASETS,
@@ -75,7 +76,7 @@ def history_file(study: Study, cell: Cell) -> Path:
 def robustness_files(study: Study, cell: Cell) -> list[Path]:
     """What a robustness evaluation writes."""
     folder = study.cell_folder(cell) / "robustness"
-    return [folder / "metrics.json", folder / "per_image.parquet", folder / "provenance.json"]
+    return [folder / name for name in ("metrics.json", "per_image.parquet", "provenance.json", "gallery.npz")]
 
 
 def corrupted_folder(study: Study, dataset: str) -> Path:
@@ -89,9 +90,25 @@ def corrupted_mark(study: Study, dataset: str) -> Path:
     return corrupted_folder(study, dataset) / "corruptions.json"
 
 
-def reference_file(study: Study, dataset: str) -> Path:
-    """Scores of the reference answers (majority activity, all background) on a dataset."""
-    return study.results / "references" / f"{dataset}.json"
+def rows_file(study: Study, cell: Cell, dataset: str) -> Path:
+    """What is kept of a cell's answers on a dataset, one row an image."""
+    return study.cell_folder(cell) / "eval" / dataset / "per_image.parquet"
+
+
+def failure_file(study: Study, cell: Cell) -> Path:
+    """Why the last training of a cell failed; gone once one succeeds."""
+    return study.cell_folder(cell) / "failure.json"
+
+
+def reference_folder(study: Study, dataset: str) -> Path:
+    """What is kept of the answers that need no model."""
+    return study.results / "references" / dataset
+
+
+def reference_files(study: Study, dataset: str) -> dict[str, Path]:
+    """What is kept of each reference's answers on a dataset, one row an image; those of activities where it has any."""
+    names = [name for name in REFERENCES if name == "all_background" or study.labels(dataset).activities]
+    return {name: reference_folder(study, dataset) / f"{name}.parquet" for name in names}
 
 
 def results_file(study: Study) -> Path:

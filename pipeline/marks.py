@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.datasets.card import read_card
+from pipeline.layout import results_file
 from pipeline.study import Study
+from reports.results import read_results, weights_note
 
 
 def data_mark(study: Study, datasets: Sequence[str] = ()) -> str:
@@ -24,3 +26,19 @@ def partial_note(study: Study, datasets: Sequence[str] = ()) -> str:
         if card["complete"] is False
     ]
     return f"PARTIAL DATA ({'; '.join(lacking)})." if lacking else ""
+
+
+def study_mark(study: Study) -> str:
+    """What every table, figure and caption says of its numbers, in two lines.
+
+    Raises:
+        ResultsError: if the results are not collected.
+    """
+    seeds = ", ".join(map(str, study.settings["seeds"]))
+    chosen = {
+        "last": "last epoch",
+        "val": "epoch chosen on a validation part",
+        "test": "EPOCH CHOSEN ON THE TEST PART (as the released code does; not to be compared)",
+    }[study.settings["training"]["select_on"]]
+    weights = weights_note(read_results(results_file(study)))
+    return f"{data_mark(study)[:-1]}, protocol {study.protocol}, {chosen}, seed {seeds}.\n{weights}."

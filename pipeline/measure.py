@@ -1,28 +1,26 @@
-"""From predictions to measurements: one row an image, and from the rows of a split its scores: rows are kept, so that any score
-can be computed again without the model."""
+"""From predictions to rows, one an image, and back from kept rows to scores: rows are kept, so that any score can be computed again
+without the model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from endoarss.metrics import evaluate_classification, pixel_counts, scores_from_counts, surface_distances
+from endoarss.metrics import STANDARD, confuse_mask, measure_mask, scores_of_rows
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import Part
-
-PROTOCOL = "standard"
-_COUNTS = ("both", "truth", "predicted")
-_DISTANCES = ("hd95", "assd")
+from pipeline.errors import InputError
 
 
 @dataclass(frozen=True)
 class Measured:
-    """scores: dicts of metric, class, value, n. per_image: one row an image."""
+    """scores: dicts of metric, class, value, n, in the standard protocol. per_image: one row an image."""
 
     scores: list[dict[str, Any]]
     per_image: pd.DataFrame
@@ -34,99 +32,104 @@ def measure(
     labels: LabelSet,
     activity: NDArray[np.int64] | None,
     masks: NDArray[np.uint8] | None,
-    surfaces: bool = True,
+    confidence: NDArray[np.float32] | None = None,
 ) -> Measured:
-    """Score predictions against a split.
+    """Measure predictions against a split.
 
     Args:
         part: the split. truth: its masks (N, S, S). labels: of the dataset.
-        activity: predicted activities (N,), or None. masks: predicted masks (N, S, S), or None.
-        surfaces: whether distances between outlines are measured, which takes longest.
+        activity: predicted activities (N,), or None. masks: predicted masks (N, S, S), or None. confidence: the probability (N,) that each
+        predicted activity was given, where it is known.
     """
     measured = None
     if masks is not None:
-        pairs = zip(truth, masks, strict=True)
-        measured = [measure_mask(true, predicted, len(labels.classes), surfaces) for true, predicted in pairs]
-    rows = rows_of_images(part, activity, measured)
-    return Measured(scores_of_rows(rows, labels), rows)
-
-
-def measure_mask(
-    truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, surfaces: bool = True
-) -> dict[str, float]:
-    """What is kept of one predicted mask (H, W): both_<i>, truth_<i>, predicted_<i> (pixels of each class), and hd95_<i>, assd_<i>
-    (pixels; NaN for a class in neither mask) of each class but the background."""
-    counts = pixel_counts(truth, predicted, classes)
-    row: dict[str, float] = {f"{kind}_{i}": int(counts[k, i]) for k, kind in enumerate(_COUNTS) for i in range(classes)}
-    if surfaces:
-        distances = surface_distances(truth, predicted, classes)
-        row |= {f"{kind}_{i}": float(getattr(distances, kind)[i]) for kind in _DISTANCES for i in range(1, classes)}
-    return row
+        classes = len(labels.classes)
+        pairs = list(zip(truth, masks, strict=True))
+        measured = [measure_mask(*pair, classes) | confuse_mask(*pair, classes) for pair in pairs]
+    rows = rows_of_images(part, activity, measured, confidence)
+    return Measured(scores_of(rows, labels), rows)
 
 
 def rows_of_images(
-    part: Part, activity: NDArray[np.int64] | None, masks: Sequence[dict[str, float]] | None
+    part: Part,
+    activity: NDArray[np.int64] | None,
+    masks: Sequence[dict[str, float]] | None,
+    confidence: NDArray[np.float32] | None = None,
 ) -> pd.DataFrame:
-    """One row an image: frame_id, sequence, activity_true and activity_predicted where both are known, and `measure_mask`'s.
+    """One row an image: frame_id, sequence, activity_true, activity_predicted, activity_confidence, as far as they are known, and
+    what was measured of the masks.
 
     Args:
-        part: the split. activity: predicted activities (N,), or None. masks: of each image what `measure_mask` gives, or None.
+        part: the split. activity, confidence: as `measure` takes them. masks: what is kept of each mask, or None.
     """
     about: dict[str, Any] = {"frame_id": part.frame_ids, "sequence": part.sequences}
     if activity is not None and part.activities is not None:
         about |= {"activity_true": part.activities, "activity_predicted": activity}
+        about |= {} if confidence is None else {"activity_confidence": confidence}
     rows = pd.DataFrame(about)
     return rows if masks is None else pd.concat([rows, pd.DataFrame(masks)], axis=1)
 
 
-def scores_of_rows(rows: pd.DataFrame, labels: LabelSet) -> list[dict[str, Any]]:
-    """The scores of a split from its rows: dicts of metric, class ("" for all), value (None where it is not defined), and n.
+def scores_of(rows: pd.DataFrame, labels: LabelSet, protocol: str = STANDARD) -> list[dict[str, Any]]:
+    """The scores of rows, as `endoarss.metrics.scores_of_rows` gives them.
 
-    accuracy, macro_f1, modal_share, predictions_without_support, f1 of each activity; miou, dice, miou_foreground, dice_foreground,
-    iou and dice of each class; hd95 and assd (pixels): of each class the mean over the images where it is in truth or prediction,
-    and their mean over the classes with truth but the background; surface_missing: how often a class is in one of the two only, and
-    its distance the image's diagonal.
+    Raises:
+        ValueError: if a row holds what no measurement gives.
     """
-    scores: list[dict[str, Any]] = []
-
-    def add(metric: str, value: float, name: str = "", n: int = len(rows)) -> None:
-        scores.append({"metric": metric, "class": name, "value": None if np.isnan(value) else float(value), "n": n})
-
-    if "activity_true" in rows:
-        predicted = rows["activity_predicted"].to_numpy()
-        answers = evaluate_classification(rows["activity_true"], predicted, len(labels.activities), PROTOCOL)
-        add("accuracy", answers.accuracy)
-        add("macro_f1", answers.macro_f1)
-        add("modal_share", float(np.bincount(predicted).max() / len(rows)))
-        add("predictions_without_support", answers.predictions_without_support)
-        for index, name in enumerate(labels.activities):
-            add("f1", float(answers.f1[index]), name, int(answers.support[index]))
-    if "truth_0" in rows:
-        classes = range(len(labels.classes))
-        counts = np.stack([rows[[f"{kind}_{i}" for i in classes]].to_numpy() for kind in _COUNTS], axis=1)
-        overall = scores_from_counts(counts.sum(axis=0))
-        add("miou", overall.miou)
-        add("dice", overall.dice)
-        add("miou_foreground", overall.miou_foreground)
-        add("dice_foreground", overall.dice_foreground)
-        with_class = (counts[:, 1] > 0).sum(axis=0)
-        for index, name in enumerate(labels.classes):
-            add("iou", float(overall.iou[index]), name, int(with_class[index]))
-            add("dice", float(overall.dice_per_class[index]), name, int(with_class[index]))
-        if "hd95_1" in rows:
-            _add_surfaces(add, rows, labels.classes, with_class)
-            missing = (counts[:, 1, 1:] > 0) != (counts[:, 2, 1:] > 0)
-            add("surface_missing", int(missing.sum()))
-    return scores
+    columns = {name: rows[name].to_numpy() for name in rows}
+    if not {"activity_true", "truth_0"} & set(columns):
+        return []  # a dataset without activities, and a model that tells nothing else
+    return scores_of_rows(columns, labels.classes, labels.activities, protocol)
 
 
-def _add_surfaces(
-    add: Callable[..., None], rows: pd.DataFrame, classes: Sequence[str], with_class: NDArray[np.int64]
-) -> None:
-    for kind in _DISTANCES:
-        values = rows[[f"{kind}_{i}" for i in range(1, len(classes))]].to_numpy()
-        means = [float(np.nanmean(column)) if np.isfinite(column).any() else np.nan for column in values.T]
-        of_truth = [mean for mean, images in zip(means, with_class[1:], strict=True) if images]
-        add(kind, float(np.mean(of_truth)) if of_truth else np.nan)
-        for index, mean in enumerate(means, start=1):
-            add(kind, mean, classes[index], int(np.isfinite(values[:, index - 1]).sum()))
+_OF_MASKS = ("hd_1", "ssim_1", "row_hd")
+CONDITION = ["corruption", "severity", "mask_warped"]
+
+
+def read_rows(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> pd.DataFrame:
+    """Read kept rows of a test part, of one condition or of all conditions of a robustness evaluation.
+
+    Args:
+        path: per_image.parquet. frame_ids: of the part's images. labels: of the dataset.
+
+    Raises:
+        InputError: naming the file, if it is missing or no table, lacks a column, holds other images than the part, an image twice, a
+        label the dataset does not have, or a count or label that is no number.
+    """
+    again = "Evaluate the cell again, or run snakemake."
+    if not path.is_file():
+        raise InputError(f"{path}: missing. {again}")
+    try:
+        rows = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a table of rows ({error}). {again}") from None
+    lacks = {"frame_id", "sequence"} - set(rows)
+    lacks |= (set(_OF_MASKS) if "truth_0" in rows else set()) - set(rows)
+    if lacks:
+        raise InputError(f"{path}: lacks the column(s) {', '.join(sorted(lacks))}; another version wrote it. {again}")
+    odd = set(rows["frame_id"]) ^ set(frame_ids)
+    if odd:
+        whose = "of another dataset, or of another build of it" if odd - set(frame_ids) else "lacking"
+        raise InputError(
+            f"{path}: the image {min(odd)!r} is {whose}; {len(frame_ids):,} test images were expected. {again}"
+        )
+    key = ["frame_id", *(CONDITION if set(CONDITION) <= set(rows) else [])]
+    if rows.duplicated(key).any():
+        raise InputError(
+            f"{path}: the image {rows.loc[rows.duplicated(key), 'frame_id'].iloc[0]!r} is there twice. {again}"
+        )
+    _check_numbers(path, rows, labels)
+    return rows
+
+
+def _check_numbers(path: Path, rows: pd.DataFrame, labels: LabelSet) -> None:
+    limits = {"activity_true": len(labels.activities), "activity_predicted": len(labels.activities)}
+    counts = [name for name in rows if name.startswith(("both_", "truth_", "predicted_", "pixels_"))]
+    for name in [*(name for name in limits if name in rows), *counts, *({"row_hd", "activity_confidence"} & set(rows))]:
+        values = rows[name].to_numpy(np.float64)
+        wrong = ~(np.isfinite(values) & (values >= 0) & (values < limits.get(name, np.inf)))
+        if wrong.any():
+            frame = rows["frame_id"].iloc[int(wrong.argmax())]
+            raise InputError(
+                f"{path}: {name} of the image {frame!r} is {values[wrong][0]}. Evaluate the cell again, or run snakemake."
+            )

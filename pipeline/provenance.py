@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,13 +59,26 @@ def training_code_sha256() -> str:
 
 
 def corruption_code_sha256() -> str:
-    """Hex SHA-256 of the source and the package versions that decide how images are corrupted and answers measured. What was measured
-    or kept is gone on with only by the same code."""
+    """Hex SHA-256 of the source and the package versions that decide how images are corrupted. Kept images are used only by the same
+    code."""
     import corruptions
 
-    here, library = Path(__file__).parent, Path(corruptions.__file__).parent
-    files = [*library.glob("*.py"), *library.glob("operators/*.py")]
-    files += [here / name for name in ("corrupted.py", "robustness.py", "measure.py")]
+    library = Path(corruptions.__file__).parent
+    files = [*library.glob("*.py"), *library.glob("operators/*.py"), Path(__file__).parent / "corrupted.py"]
+    return _digest_of(files)
+
+
+def measuring_code_sha256() -> str:
+    """Hex SHA-256 of the source and the package versions that decide what is measured of answers. An evaluation goes on only by the
+    same code."""
+    import endoarss
+
+    here, library = Path(__file__).parent, Path(endoarss.__file__).parent
+    names = ("gallery.py", "robustness.py", "measure.py")
+    return _digest_of([*library.glob("metrics/*.py"), *(here / name for name in names)])
+
+
+def _digest_of(files: Sequence[Path]) -> str:
     return digest(
         [[[path.name, sha256_of(path)] for path in sorted(files)], {name: _version(name) for name in _IMAGES}]
     )

@@ -15,16 +15,28 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from endoarss.metrics import STANDARD, measure_mask
 from pipeline.corrupted import CLEAN, Conditions, Piece, pieces
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import Part
 from pipeline.files import read_json, whole_file, write_json
-from pipeline.measure import measure_mask, rows_of_images, scores_of_rows
+from pipeline.gallery import SIZE as GALLERY_SIZE
+from pipeline.gallery import read_gallery, representative, write_gallery
+from pipeline.measure import rows_of_images, scores_of
 from pipeline.parallel import processes
 
 _PARTS = ".parts"
 # Scores of masks; the others do not change with them.
-_OF_ACTIVITIES = ("accuracy", "macro_f1", "modal_share", "predictions_without_support", "f1")
+_OF_ACTIVITIES = (
+    "accuracy",
+    "accuracy_spread",
+    "macro_f1",
+    "modal_share",
+    "predictions_without_support",
+    "precision",
+    "recall",
+    "f1",
+)
 
 Answer = tuple[NDArray[np.int64] | None, NDArray[np.uint8] | None]
 
@@ -53,6 +65,10 @@ class Subject:
         """The rows of one corruption."""
         return self.done / _PARTS / f"{name or 'clean'}.parquet"
 
+    def gallery_file(self, name: str) -> Path:
+        """Its masks of the gallery's images under one corruption."""
+        return self.done / _PARTS / f"{name or 'clean'}.npz"
+
     def seconds_file(self, name: str) -> Path:
         """How long the model took for one corruption."""
         return self.done / _PARTS / f"{name or 'clean'}.json"
@@ -80,11 +96,12 @@ def evaluate(
     total = len(part.frame_ids) * len(names)
     title = f"robustness of {', '.join(subject.label for subject in subjects)}"
     seen = any(subject.sees_images for subject in subjects)
+    shown = representative(part, GALLERY_SIZE)
     with processes(workers) as pool, tqdm(total=total, desc=title, unit="image", mininterval=1.0) as progress:
         begun: list[_Begun] = []
         for piece in pieces(part, conditions, names, pool, workers, seen, kept):
             if piece.index.start == 0:
-                begun = [_Begun(subject) for subject in subjects if subject.lacks(piece.name)]
+                begun = [_Begun(subject, shown) for subject in subjects if subject.lacks(piece.name)]
             unmoved = (
                 np.array(part.masks[piece.index.start : piece.index.stop]) if conditions.moves(piece.name) else None
             )
@@ -103,12 +120,15 @@ Measuring = list[Future[list[dict[str, float]]]]
 class _Begun:
     """One corruption of a subject, piece by piece.
 
-    measured: by severity, and whether masks moved, what is kept of each mask. activities: by severity. seconds: of its answers.
+    shown: the images whose masks are kept. measured: by severity, and whether masks moved, what is kept of each mask. activities: by
+    severity. masks: by severity, those of the images shown. seconds: of its answers.
     """
 
     subject: Subject
+    shown: Sequence[int]
     measured: dict[tuple[int, bool], Measuring] = field(default_factory=dict)
     activities: dict[int, list[NDArray[np.int64]]] = field(default_factory=dict)
+    masks: dict[int, dict[int, NDArray[np.uint8]]] = field(default_factory=dict)
     seconds: float = 0.0
 
     def add(self, piece: Piece, unmoved: NDArray[np.uint8] | None, pool: Executor, classes: int) -> None:
@@ -119,6 +139,9 @@ class _Begun:
             self.seconds += time.perf_counter() - started
             if activity is not None:
                 self.activities.setdefault(severity, []).append(activity)
+            if masks is not None:
+                own = {i: masks[i - piece.index.start] for i in self.shown if i in piece.index}
+                self.masks.setdefault(severity, {}).update(own)
             for moved, truth in ((True, np.ascontiguousarray(piece.masks[position])), (False, unmoved)):
                 if truth is not None:
                     measuring = self.measured.setdefault((severity, moved), [])
@@ -133,6 +156,10 @@ class _Begun:
             images = rows_of_images(part, None if told is None else np.concatenate(told), masks or None)
             rows.append(images.assign(corruption=name, severity=severity, mask_warped=moved))
         answered = len(part.frame_ids) * len({severity for severity, _ in self.measured})
+        if self.masks:
+            conditions = pd.DataFrame({"corruption": name, "severity": list(self.masks)})
+            kept = np.stack([[of_severity[i] for i in self.shown] for of_severity in self.masks.values()])
+            write_gallery(self.subject.gallery_file(name), [part.frame_ids[i] for i in self.shown], conditions, kept)
         write_json(self.subject.seconds_file(name), {"images": answered, "seconds": self.seconds})
         with whole_file(self.subject.rows_file(name)) as partial:
             pd.concat(rows, ignore_index=True).to_parquet(partial, index=False)
@@ -153,14 +180,25 @@ def gather(subject: Subject, conditions: Conditions) -> tuple[pd.DataFrame, dict
     return rows, latency
 
 
-def scores_by_condition(rows: pd.DataFrame, labels: LabelSet) -> list[dict[str, Any]]:
-    """The scores of each condition of a model's rows: dicts of corruption, severity, mask_warped, and what `scores_of_rows` gives;
-    against masks that did not move, those of masks alone."""
+def gather_gallery(subject: Subject, conditions: Conditions) -> None:
+    """Write gallery.npz beside the rows: the masks of the gallery's images under all conditions; none of a model without masks."""
+    files = [subject.gallery_file(name) for name in (CLEAN, *conditions.corruptions)]
+    parts = [read_gallery(path) for path in files if path.is_file()]
+    masks = {condition: kept for _, found in parts for condition, kept in found.items()}
+    frame_ids = parts[0][0] if parts else []
+    stacked = np.stack(list(masks.values())) if masks else np.empty((0, 0, 0, 0), np.uint8)
+    keys = pd.DataFrame(list(masks), columns=["corruption", "severity"])
+    write_gallery(subject.done / "gallery.npz", frame_ids, keys, stacked)
+
+
+def scores_by_condition(rows: pd.DataFrame, labels: LabelSet, protocol: str = STANDARD) -> list[dict[str, Any]]:
+    """The scores of each condition of a model's rows: dicts of corruption, severity, mask_warped, and what `scores_of` gives; against
+    masks that did not move, those of masks alone."""
     keys = ["corruption", "severity", "mask_warped"]
     scores: list[dict[str, Any]] = []
     for (name, severity, moved), group in rows.groupby(keys, sort=False):
         condition = {"corruption": name, "severity": int(severity), "mask_warped": bool(moved)}
-        found = scores_of_rows(group, labels)
+        found = scores_of(group, labels, protocol)
         scores += [condition | score for score in found if moved or score["metric"] not in _OF_ACTIVITIES]
     return scores
 

@@ -100,6 +100,11 @@ class Study:
         return self.generated is not None
 
     @property
+    def protocol(self) -> str:
+        """Which definition of the metrics its tables have: standard or published."""
+        return str(self.settings["protocol"])
+
+    @property
     def datasets(self) -> tuple[str, ...]:
         """The names of the study's datasets."""
         return tuple(self.settings["datasets"])

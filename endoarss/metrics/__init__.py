@@ -1,24 +1,43 @@
-"""Metrics as pure functions of counts and labels, and one evaluator of each task. Knows numpy, not torch.
+"""Metrics as pure functions of counts and labels, and one evaluator of whole test sets. Knows numpy and OpenCV, not torch.
 
-protocol="standard" is what the names say. The protocol of the published tables differs (see docs/protocols.md).
+protocol="standard" is what the names say, protocol="published" what the paper's released code computes under them
+(docs/protocols.md sets the two side by side).
 """
 
-from endoarss.metrics.classification import ClassificationScores, evaluate_classification
+from endoarss.metrics.calibration import expected_calibration_error
+from endoarss.metrics.classification import ClassificationScores, confusion_matrix, evaluate_classification
+from endoarss.metrics.evaluator import Evaluator
+from endoarss.metrics.protocol import PROTOCOLS, PUBLISHED, STANDARD
+from endoarss.metrics.rows import confuse_mask, count_mask, measure_mask, scores_of_rows
 from endoarss.metrics.segmentation import (
     SegmentationScores,
+    confusion_of_pixels,
     evaluate_segmentation,
     pixel_counts,
     scores_from_counts,
 )
+from endoarss.metrics.structural import class_structural_similarity
 from endoarss.metrics.surface import SurfaceDistances, surface_distances
 
 __all__ = [
+    "PROTOCOLS",
+    "PUBLISHED",
+    "STANDARD",
     "ClassificationScores",
+    "Evaluator",
     "SegmentationScores",
     "SurfaceDistances",
+    "class_structural_similarity",
+    "confuse_mask",
+    "confusion_matrix",
+    "confusion_of_pixels",
+    "count_mask",
     "evaluate_classification",
     "evaluate_segmentation",
+    "expected_calibration_error",
+    "measure_mask",
     "pixel_counts",
     "scores_from_counts",
+    "scores_of_rows",
     "surface_distances",
 ]

@@ -1,4 +1,4 @@
-"""Accuracy and macro F1 of activities."""
+"""Accuracy, precision, recall and F1 of activities, from one confusion matrix."""
 
 from __future__ import annotations
 
@@ -7,48 +7,77 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from endoarss.metrics.protocol import check_protocol
+from endoarss.metrics.protocol import PUBLISHED, STANDARD, check_protocol
+from endoarss.metrics.published import f_eps, precision_eps, recall_eps
 
 
 @dataclass(frozen=True)
 class ClassificationScores:
-    """accuracy and macro F1 in [0, 1]; f1 (K,) with NaN where a class has no support; support (K,); how many predictions
-    fell on classes without support."""
+    """Scores of K classes, in [0, 1].
+
+    accuracy, macro_f1: of all; under the protocol "published" mean precision_eps and mean f_eps. precision, recall, f1: (K,); standard:
+    NaN where a class has no support, precision also where it is no answer. support: (K,). predictions_without_support: how
+    many answers name a class without support. confusion: (K, K), rows are the truth.
+    """
 
     accuracy: float
     macro_f1: float
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
     f1: NDArray[np.float64]
     support: NDArray[np.int64]
     predictions_without_support: int
+    confusion: NDArray[np.int64]
 
 
-def evaluate_classification(
-    truth: ArrayLike, prediction: ArrayLike, classes: int, protocol: str = "standard"
-) -> ClassificationScores:
-    """Score predicted labels.
+def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, classes: int) -> NDArray[np.int64]:
+    """Count answers by truth: (K, K), rows are the truth.
 
     Args:
         truth, prediction: integer labels (N,), 0 to classes - 1.
-        classes: K. protocol: "standard": macro F1 is the mean over the classes with support.
 
     Raises:
         ValueError: if the labels differ in number, are none, or lie outside the classes.
-        UnknownNameError: if the protocol is not known.
     """
-    check_protocol(protocol)
     true, predicted = np.asarray(truth, np.int64), np.asarray(prediction, np.int64)
     if true.shape != predicted.shape or true.ndim != 1 or true.size == 0:
         raise ValueError(f"labels of shapes {true.shape} and {predicted.shape}; expected two equal, non-empty (N,).")
     if min(true.min(), predicted.min()) < 0 or max(true.max(), predicted.max()) >= classes:
         raise ValueError(f"labels outside 0..{classes - 1}.")
-    confusion = np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    return np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def evaluate_classification(
+    truth: ArrayLike, prediction: ArrayLike, classes: int, protocol: str = STANDARD
+) -> ClassificationScores:
+    """Score predicted labels.
+
+    Args:
+        truth, prediction: integer labels (N,), 0 to classes - 1.
+        classes: K. protocol: "standard": macro F1 is the mean over the classes with support. "published": see `metrics.published`.
+
+    Raises:
+        ValueError: as `confusion_matrix`. UnknownNameError: if the protocol is not known.
+    """
+    check_protocol(protocol)
+    confusion = confusion_matrix(truth, prediction, classes)
     hits = np.diag(confusion)
-    support, predicted_count = confusion.sum(axis=1), confusion.sum(axis=0)
-    f1 = np.where(support > 0, 2 * hits / np.maximum(support + predicted_count, 1), np.nan)
+    support, answers = confusion.sum(axis=1), confusion.sum(axis=0)
+    if protocol == PUBLISHED:
+        precision, recall, f1 = precision_eps(confusion), recall_eps(confusion), f_eps(confusion)
+        accuracy, macro_f1 = precision.mean(), f1.mean()
+    else:
+        precision = np.where((support > 0) & (answers > 0), hits / np.maximum(answers, 1), np.nan)
+        recall = np.where(support > 0, hits / np.maximum(support, 1), np.nan)
+        f1 = np.where(support > 0, 2 * hits / np.maximum(support + answers, 1), np.nan)
+        accuracy, macro_f1 = hits.sum() / confusion.sum(), np.nanmean(f1)
     return ClassificationScores(
-        accuracy=float(hits.sum() / true.size),
-        macro_f1=float(np.nanmean(f1)),
+        accuracy=float(accuracy),
+        macro_f1=float(macro_f1),
+        precision=precision,
+        recall=recall,
         f1=f1,
         support=support,
-        predictions_without_support=int(predicted_count[support == 0].sum()),
+        predictions_without_support=int(answers[support == 0].sum()),
+        confusion=confusion,
     )

@@ -1,10 +1,12 @@
-"""Which definition of a metric is used."""
+"""Which definition of a metric is used: what its name says ("standard"), or what the paper's released code computes ("published")."""
 
 from __future__ import annotations
 
 from endoarss.errors import UnknownNameError
 
-PROTOCOLS = ("standard",)
+STANDARD = "standard"
+PUBLISHED = "published"
+PROTOCOLS = (STANDARD, PUBLISHED)
 
 
 def check_protocol(protocol: str) -> None:

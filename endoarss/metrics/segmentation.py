@@ -7,15 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from endoarss.metrics.protocol import check_protocol
+from endoarss.metrics.protocol import PUBLISHED, STANDARD, check_protocol
+from endoarss.metrics.published import dice_absent_zero, iou_absent_zero
 
 
 @dataclass(frozen=True)
 class SegmentationScores:
-    """Scores in [0, 1]. Means are over the classes with truth in the evaluated images.
+    """Scores of C classes in [0, 1]; class 0 is the background.
 
-    miou, dice: background included. miou_foreground, dice_foreground: without it (NaN if there is no foreground truth).
-    iou, dice_per_class: (C,), NaN for a class without truth.
+    miou, dice: means, background included. miou_foreground, dice_foreground: without it (NaN if there is no foreground truth).
+    Standard: over the classes with truth. Published: over all classes, those without truth counting 0.
+    iou, dice_per_class, precision, recall: (C,), of pixels; standard: NaN for a class without truth, precision also for one that is
+    not predicted.
     """
 
     miou: float
@@ -24,6 +27,22 @@ class SegmentationScores:
     dice_foreground: float
     iou: NDArray[np.float64]
     dice_per_class: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+
+def confusion_of_pixels(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """Count pixels by truth and prediction: (C, C), rows are the truth.
+
+    Args:
+        truth, prediction: uint8 masks of equal shape (..., H, W), values 0 to classes - 1.
+
+    Raises:
+        ValueError: if the shapes differ or a value lies outside the classes.
+    """
+    _check(truth, prediction, classes)
+    pairs = truth.astype(np.uint16).ravel() * np.uint16(classes) + prediction.ravel()
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def pixel_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
@@ -38,43 +57,56 @@ def pixel_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classe
     Raises:
         ValueError: if the shapes differ or a value lies outside the classes.
     """
-    if truth.shape != prediction.shape:
-        raise ValueError(f"masks of shapes {truth.shape} and {prediction.shape}; expected equal ones.")
-    if truth.size and max(int(truth.max()), int(prediction.max())) >= classes:
-        raise ValueError(f"mask values outside 0..{classes - 1}.")
+    _check(truth, prediction, classes)
     both = np.bincount(truth[truth == prediction].ravel(), minlength=classes)
     in_truth = np.bincount(truth.ravel(), minlength=classes)
     in_prediction = np.bincount(prediction.ravel(), minlength=classes)
     return np.stack([both, in_truth, in_prediction]).astype(np.int64)
 
 
-def scores_from_counts(counts: NDArray[np.int64]) -> SegmentationScores:
+def _check(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> None:
+    if truth.shape != prediction.shape:
+        raise ValueError(f"masks of shapes {truth.shape} and {prediction.shape}; expected equal ones.")
+    if truth.size and max(int(truth.max()), int(prediction.max())) >= classes:
+        raise ValueError(f"mask values outside 0..{classes - 1}.")
+
+
+def scores_from_counts(counts: NDArray[np.int64], protocol: str = STANDARD) -> SegmentationScores:
     """Scores of counts (3, C) as `pixel_counts` gives them, summed over images as wanted.
 
     Raises:
-        ValueError: if no class has truth.
+        ValueError: if no pixel was counted. UnknownNameError: if the protocol is not known.
     """
+    check_protocol(protocol)
     both, truth, prediction = counts.astype(np.float64)
     if truth.sum() == 0:
         raise ValueError("no pixel was counted.")
     present = truth > 0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        iou = np.where(present, both / (truth + prediction - both), np.nan)
-        dice = np.where(present, 2 * both / (truth + prediction), np.nan)
-    foreground = present.copy()
+    if protocol == PUBLISHED:
+        iou, dice, counted = iou_absent_zero(counts), dice_absent_zero(counts), np.ones_like(present)
+    else:
+        iou = _share(both, truth + prediction - both, present)
+        dice, counted = _share(2 * both, truth + prediction, present), present
+    foreground = counted.copy()
     foreground[0] = False
     return SegmentationScores(
-        miou=float(iou[present].mean()),
-        dice=float(dice[present].mean()),
+        miou=float(iou[counted].mean()),
+        dice=float(dice[counted].mean()),
         miou_foreground=float(iou[foreground].mean()) if foreground.any() else float("nan"),
         dice_foreground=float(dice[foreground].mean()) if foreground.any() else float("nan"),
         iou=iou,
         dice_per_class=dice,
+        precision=_share(both, prediction, present & (prediction > 0)),
+        recall=_share(both, truth, present),
     )
 
 
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=where)
+
+
 def evaluate_segmentation(
-    truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int, protocol: str = "standard"
+    truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int, protocol: str = STANDARD
 ) -> SegmentationScores:
     """Score masks (N, H, W) by one global count; class 0 is the background.
 
@@ -83,4 +115,4 @@ def evaluate_segmentation(
         UnknownNameError: if the protocol is not known.
     """
     check_protocol(protocol)
-    return scores_from_counts(pixel_counts(truth, prediction, classes))
+    return scores_from_counts(pixel_counts(truth, prediction, classes), protocol)

@@ -62,11 +62,17 @@ rule robustness:
         corrupted=kept_images,
         code=LEARNING_CODE
         + CORRUPTION_CODE
-        + code("pipeline/robustness.py", "pipeline/parallel.py", "pipeline/steps/evaluate_robustness.py"),
+        + code(
+            "pipeline/gallery.py",
+            "pipeline/robustness.py",
+            "pipeline/parallel.py",
+            "pipeline/steps/evaluate_robustness.py",
+        ),
     output:
         CELL / "robustness/metrics.json",
         CELL / "robustness/per_image.parquet",
         CELL / "robustness/provenance.json",
+        CELL / "robustness/gallery.npz",
     log:
         LOGS / "robustness/{cell}.log",
     benchmark:

@@ -20,7 +20,7 @@ rule score_references:
             "pipeline/steps/evaluate_references.py",
         ),
     output:
-        layout.reference_file(study, "{dataset}"),
+        directory(layout.reference_folder(study, "{dataset}")),
     log:
         LOGS / "score_references/{dataset}.log",
     benchmark:
@@ -40,7 +40,7 @@ rule collect_results:
         cells=[study.cell_folder(cell) / "eval" for cell in study.cells()],
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
         robustness=[layout.robustness_files(study, cell)[0] for cell in study.robustness_cells()],
-        references=[layout.reference_file(study, dataset) for dataset in REPORTED],
+        references=[layout.reference_folder(study, dataset) for dataset in REPORTED],
         code=code(
             "reports/results.py",
             "reports/names.py",
@@ -131,7 +131,7 @@ rule make_tables:
             "reports/*.py",
             "reports/published/*",
             "pipeline/marks.py",
-            "pipeline/steps/make_report.py",
+            "pipeline/steps/make_*.py",
             "pipeline/steps/report_*.py",
             "corruptions/catalogue.py",
         ),
@@ -156,7 +156,7 @@ rule draw_histories:
         layout.results_file(study),
         histories=[layout.history_file(study, cell) for cell in study.cells()],
         cards=data_of_study,
-        code=code("reports/*.py", "pipeline/marks.py", "pipeline/steps/make_report.py"),
+        code=code("reports/*.py", "pipeline/marks.py", "pipeline/steps/make_*.py"),
     output:
         [path for paths in layout.history_figures(study).values() for path in paths],
     log:
@@ -182,7 +182,7 @@ if study.segments():
             code=code(
                 "reports/*.py",
                 "pipeline/marks.py",
-                "pipeline/steps/make_report.py",
+                "pipeline/steps/make_*.py",
                 "pipeline/datasets/labels.py",
             ),
         output:
@@ -213,7 +213,7 @@ if study.robustness_cells():
                 "reports/*.py",
                 "reports/published/*",
                 "pipeline/marks.py",
-                "pipeline/steps/make_report.py",
+                "pipeline/steps/make_*.py",
                 "pipeline/steps/report_*.py",
                 "corruptions/catalogue.py",
             ),
@@ -245,7 +245,7 @@ rule make_page:
             "reports/published/*",
             "pipeline/marks.py",
             "reports/*.jinja",
-            "pipeline/steps/make_report.py",
+            "pipeline/steps/make_*.py",
             "pipeline/steps/report_*.py",
             "corruptions/catalogue.py",
         ),

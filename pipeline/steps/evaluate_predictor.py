@@ -24,7 +24,7 @@ from pipeline.errors import InputError
 from pipeline.files import digest, read_json, read_text, resumable_folder, sha256_of
 from pipeline.images import read_ids
 from pipeline.marks import data_mark
-from pipeline.provenance import corruption_code_sha256, software
+from pipeline.provenance import corruption_code_sha256, measuring_code_sha256, software
 from pipeline.robustness import Answer, Answerer, Subject, evaluate, remove_parts
 from pipeline.steps.evaluate_robustness import conditions_of, write_results
 from pipeline.steps.report_robustness import baselines_of, evaluated_models, write_robustness_report
@@ -259,7 +259,7 @@ def _evaluate(
     beside = evaluated_models(study, [trial.dataset]) if trial.beside else []
     part, labels = load_part(source, "test", size), study.labels(trial.dataset)
     about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}
-    key = digest([about, size, str(conditions), corruption_code_sha256()])
+    key = digest([about, size, str(conditions), corruption_code_sha256(), measuring_code_sha256()])
     with resumable_folder(folder / "robustness", key) as done:
         subject = Subject(label, answer, done, sees_images)
         evaluate([subject], part, labels, conditions, trial.workers)

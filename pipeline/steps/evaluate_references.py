@@ -1,4 +1,4 @@
-"""Score answers that need no model: the majority activity, the all-background mask, the activity told from the truth."""
+"""Answers that need no model: the majority activity, the all-background mask, the activity told from the truth."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from pipeline.datasets.kinds import GENERALISATION
 from pipeline.datasets.load import load_part
 from pipeline.datasets.manifest import read_manifest
-from pipeline.files import write_json
-from pipeline.layout import reference_file
-from pipeline.measure import PROTOCOL, measure
+from pipeline.files import whole_file
+from pipeline.layout import reference_files
+from pipeline.measure import measure
 from pipeline.study import Study
 
 
 def evaluate_references(study: Study, dataset: str) -> None:
-    """Write references/<dataset>.json: the scores of each reference on the dataset's test part.
+    """Write references/<dataset>/<reference>.parquet: what is kept of each reference's answers on the dataset's test part.
 
     Majorities are those of the training part; a dataset without one takes that of the dataset its cells train on.
     """
@@ -37,8 +37,9 @@ def evaluate_references(study: Study, dataset: str) -> None:
         index = {name: position for position, name in enumerate(labels.activities)}
         answers["majority_activity"] = (np.full(len(tests), index[majority]), None)
         answers["activity_from_instruments"] = (np.array([index[best[0][0]] for best in told]), None)
-    scores = {name: measure(part, part.masks, labels, *answer).scores for name, answer in answers.items()}
-    write_json(reference_file(study, dataset), {"protocol": PROTOCOL, "references": scores})
+    for name, path in reference_files(study, dataset).items():
+        with whole_file(path) as partial:
+            measure(part, part.masks, labels, *answers[name]).per_image.to_parquet(partial, index=False)
 
 
 def _instruments(row: dict[str, str]) -> frozenset[str]:

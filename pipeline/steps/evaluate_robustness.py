@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from endoarss.checkpoints import load_checkpoint
+from endoarss.metrics import STANDARD
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
 from pipeline.corrupted import Conditions, Piece
@@ -16,9 +17,14 @@ from pipeline.datasets.load import load_part
 from pipeline.errors import InputError
 from pipeline.files import digest, read_json, resumable_folder, sha256_of, whole_file, write_json
 from pipeline.layout import corrupted_folder, corrupted_mark
-from pipeline.measure import PROTOCOL
-from pipeline.provenance import choose_device, corruption_code_sha256, software, training_code_sha256
-from pipeline.robustness import Answer, Subject, evaluate, gather, remove_parts, scores_by_condition
+from pipeline.provenance import (
+    choose_device,
+    corruption_code_sha256,
+    measuring_code_sha256,
+    software,
+    training_code_sha256,
+)
+from pipeline.robustness import Answer, Subject, evaluate, gather, gather_gallery, remove_parts, scores_by_condition
 from pipeline.study import Cell, Study
 
 
@@ -31,7 +37,7 @@ def conditions_of(study: Study) -> Conditions:
 
 
 def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> None:
-    """Write robustness/{metrics.json,per_image.parquet,provenance.json} of trained cells of one dataset.
+    """Write robustness/{metrics.json,per_image.parquet,gallery.npz,provenance.json} of trained cells of one dataset.
 
     The images are resized to the model's input, then corrupted, once for all the cells. Where a corruption moves pixels the masks
     move along; the scores against the unmoved masks are kept beside them, told apart by `mask_warped`. An interrupted evaluation
@@ -100,22 +106,24 @@ def about_kept(study: Study, dataset: str) -> dict[str, Any]:
 
 def _key(study: Study, dataset: str, checkpoint: Path) -> str:
     """Other for other conditions, images, weights or code: what was measured then is not mixed with what is measured now."""
-    return digest([about_kept(study, dataset), sha256_of(checkpoint), training_code_sha256(), software()["packages"]])
+    code = [training_code_sha256(), measuring_code_sha256()]
+    return digest([about_kept(study, dataset), sha256_of(checkpoint), code, software()["packages"]])
 
 
 def write_results(
     subject: Subject, conditions: Conditions, labels: LabelSet, about: dict[str, Any], timed: bool = True
 ) -> None:
-    """Write metrics.json, per_image.parquet and provenance.json into a subject's folder, from its parts, which stay.
+    """Write metrics.json, per_image.parquet, gallery.npz and provenance.json into a subject's folder, from its parts, which stay.
 
     Args:
         about: what provenance.json says besides conditions and latency. timed: whether the answers were computed just now.
     """
     rows, latency = gather(subject, conditions)
+    gather_gallery(subject, conditions)
     scores = scores_by_condition(rows, labels)
     with whole_file(subject.done / "per_image.parquet") as partial:
         rows.to_parquet(partial, index=False)
-    write_json(subject.done / "metrics.json", {"protocol": PROTOCOL, "backends": conditions.backends, "scores": scores})
+    write_json(subject.done / "metrics.json", {"protocol": STANDARD, "backends": conditions.backends, "scores": scores})
     tested = {"seed": conditions.seed, "profile": conditions.profile, "severities": conditions.severities}
     write_json(
         subject.done / "provenance.json",

@@ -1,0 +1,70 @@
+"""One object that takes in predictions image by image, keeps a row of each, and gives all scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from endoarss.metrics.protocol import STANDARD
+from endoarss.metrics.rows import Score, confuse_mask, measure_mask, scores_of_rows
+
+
+class Evaluator:
+    """Accumulates the measurements of a test set, in the order in which images are added.
+
+    classes: names of mask ids, the background first. activities: names of activity ids; empty where there are none.
+    """
+
+    def __init__(self, classes: Sequence[str], activities: Sequence[str] = ()) -> None:
+        self.classes, self.activities = tuple(classes), tuple(activities)
+        self.rows: list[dict[str, float]] = []
+
+    def add(
+        self,
+        *,
+        mask: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None,
+        activity: tuple[int, ArrayLike] | None = None,
+    ) -> None:
+        """Measure one image.
+
+        Args:
+            mask: truth and prediction, uint8 (H, W). activity: the true id, and the probabilities (K,) of the answer or its id.
+
+        Raises:
+            ValueError: if there is neither, the image lacks what the first one had, or as `measure_mask`.
+        """
+        row: dict[str, float] = {}
+        if activity is not None:
+            row |= self._answer(*activity)
+        if mask is not None:
+            row |= measure_mask(*mask, len(self.classes)) | confuse_mask(*mask, len(self.classes))
+        if not row or (self.rows and row.keys() != self.rows[0].keys()):
+            raise ValueError("every image needs an activity, a mask, or both, and all images the same.")
+        self.rows.append(row)
+
+    def _answer(self, true: int, answer: ArrayLike) -> dict[str, float]:
+        given = np.asarray(answer)
+        if given.ndim == 0:
+            return {"activity_true": true, "activity_predicted": int(given)}
+        if given.shape != (len(self.activities),):
+            raise ValueError(
+                f"probabilities of shape {given.shape}; expected ({len(self.activities)},), one an activity."
+            )
+        best = int(given.argmax())
+        return {"activity_true": true, "activity_predicted": best, "activity_confidence": float(given[best])}
+
+    def columns(self) -> dict[str, NDArray[np.float64]]:
+        """The rows as columns of N values."""
+        return {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]} if self.rows else {}
+
+    def scores(self, protocol: str = STANDARD) -> list[Score]:
+        """All scores, as `scores_of_rows` gives them.
+
+        Raises:
+            ValueError: if nothing was added. UnknownNameError: if the protocol is not known.
+        """
+        if not self.rows:
+            raise ValueError("no image was added.")
+        return scores_of_rows(self.columns(), self.classes, self.activities, protocol)

@@ -1,0 +1,79 @@
+"""Structural similarity (SSIM) of masks.
+
+Wang, Bovik, Sheikh and Simoncelli, IEEE TIP 2004, eq. 13, with K1 = 0.01 and K2 = 0.03; means, variances and covariances over windows of
+7x7 pixels of equal weight, divided by 48; mean over the windows that lie in the picture. These are the defaults of scikit-image's
+structural_similarity.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WINDOW = 7
+_MARGIN = WINDOW // 2
+_PIXELS = WINDOW**2
+
+
+def class_structural_similarity(
+    truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int
+) -> NDArray[np.float64]:
+    """SSIM of each class's binary mask, range 1.
+
+    Args:
+        truth, prediction: uint8 masks of one image (H, W), values 0 to classes - 1.
+
+    Returns:
+        (C,), NaN for the background, for a class in neither mask, and for masks smaller than the window.
+    """
+    found = np.full(classes, np.nan)
+    height, width = truth.shape
+    if min(height, width) < WINDOW:
+        return found
+    for index in range(1, classes):
+        one, other = (truth == index).view(np.uint8), (prediction == index).view(np.uint8)
+        left, top, across, down = cv2.boundingRect(one | other)
+        if across == 0:
+            continue
+        # A window that touches neither mask has similarity 1: only those around the two are looked at.
+        rows = slice(max(0, top - 2 * _MARGIN), min(height, top + down + 2 * _MARGIN))
+        columns = slice(max(0, left - 2 * _MARGIN), min(width, left + across + 2 * _MARGIN))
+        values = _of_windows(_reach(one, rows, columns), _reach(other, rows, columns), 1)
+        windows = (height - 2 * _MARGIN) * (width - 2 * _MARGIN)
+        found[index] = (values.sum() + windows - values.size) / windows
+    return found
+
+
+def _reach(mask: NDArray[np.uint8], rows: slice, columns: slice) -> NDArray[np.uint8]:
+    """The part of a mask, at least as large as a window."""
+    height, width = mask.shape
+    top, left = min(rows.start, height - WINDOW), min(columns.start, width - WINDOW)
+    return np.ascontiguousarray(mask[top : max(rows.stop, top + WINDOW), left : max(columns.stop, left + WINDOW)])
+
+
+def mean_structural_similarity(one: NDArray[np.uint8], other: NDArray[np.uint8], span: float) -> float:
+    """Mean SSIM of two uint8 pictures (H, W) whose values range over `span` > 0; NaN for pictures smaller than the window."""
+    if min(one.shape) < WINDOW:
+        return float("nan")
+    return float(_of_windows(np.ascontiguousarray(one), np.ascontiguousarray(other), span).mean())
+
+
+def _of_windows(one: NDArray[np.uint8], other: NDArray[np.uint8], span: float) -> NDArray[np.float64]:
+    """SSIM of every window that lies in the pictures: (H, W) to (H - 6, W - 6). Sums of whole numbers are exact."""
+    wide, product = one.astype(np.float32), one.astype(np.float32) * other
+    sum_one, sum_other, sum_product = _sums(wide), _sums(other.astype(np.float32)), _sums(product)
+    squares = _sums(wide * wide) + _sums(np.square(other, dtype=np.float32))
+    mean_one, mean_other = sum_one / _PIXELS, sum_other / _PIXELS
+    covariance = (sum_product - _PIXELS * mean_one * mean_other) / (_PIXELS - 1)
+    mean_squares = mean_one**2 + mean_other**2
+    variances = (squares - _PIXELS * mean_squares) / (_PIXELS - 1)
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
+    similarity: NDArray[np.float64] = (2 * mean_one * mean_other + c1) * (2 * covariance + c2)
+    similarity /= (mean_squares + c1) * (variances + c2)
+    return similarity
+
+
+def _sums(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    sums = cv2.boxFilter(values, cv2.CV_64F, (WINDOW, WINDOW), normalize=False)
+    return sums[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]

@@ -1,0 +1,63 @@
+"""Which test images people look at, and the masks that are kept for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.datasets.load import Part
+from pipeline.errors import InputError
+from pipeline.files import whole_file
+
+SIZE = 4
+"""The most images of a dataset in the page's gallery."""
+
+
+def representative(part: Part, count: int) -> list[int]:
+    """Which images show most: those with the most classes first, no two of one activity as long as there are others.
+
+    Args:
+        part: the split. count: the most images.
+    """
+    richness = [len(np.unique(mask)) for mask in part.masks]
+    ranked = sorted(range(len(richness)), key=lambda i: (-richness[i], part.frame_ids[i]))
+    first_of_activity: dict[int, int] = {}
+    for index in ranked:
+        first_of_activity.setdefault(index if part.activities is None else int(part.activities[index]), index)
+    firsts = list(first_of_activity.values())
+    return [*firsts, *(index for index in ranked if index not in firsts)][:count]
+
+
+def write_gallery(path: Path, frame_ids: list[str], conditions: pd.DataFrame, masks: NDArray[np.uint8]) -> None:
+    """Keep predicted masks of the gallery's images as .npz: frame_id (G,), corruption and severity (K,), masks (K, G, S, S).
+
+    Args:
+        conditions: columns corruption ("" is clean) and severity. masks: in their order.
+    """
+    with whole_file(path) as partial, partial.open("wb") as stream:
+        np.savez_compressed(
+            stream,
+            frame_id=np.array(frame_ids, np.str_),
+            corruption=np.array(conditions["corruption"], np.str_),
+            severity=np.array(conditions["severity"], np.int64),
+            masks=masks,
+        )
+
+
+def read_gallery(path: Path) -> tuple[list[str], dict[tuple[str, int], NDArray[np.uint8]]]:
+    """What `write_gallery` kept: frame ids, and by corruption and severity masks (G, S, S).
+
+    Raises:
+        InputError: naming the file, if it is missing or not whole.
+    """
+    try:
+        with np.load(path) as stored:
+            keys = zip(stored["corruption"].tolist(), stored["severity"].tolist(), strict=True)
+            return stored["frame_id"].tolist(), dict(zip(keys, stored["masks"], strict=True))
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path}: no kept masks ({error}). Evaluate the cell's robustness again, or run snakemake."
+        ) from None

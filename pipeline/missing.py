@@ -1,0 +1,71 @@
+"""Which cells have no results, and why: reports show the gap with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.errors import InputError
+from pipeline.files import read_json, write_json
+from pipeline.layout import failure_file, robustness_files, rows_file
+from pipeline.study import Cell, Study
+
+NOT_TRAINED = "not trained yet"
+NOT_EVALUATED = "trained, but not evaluated"
+NO_ROBUSTNESS = "its robustness is not evaluated yet"
+
+
+@contextmanager
+def failure_recorded(study: Study, cell: Cell) -> Iterator[None]:
+    """Keep why a training failed, for reports; forget what was kept once one succeeds."""
+    path = failure_file(study, cell)
+    try:
+        yield
+    except Exception as error:
+        words = " ".join(str(error).split()) or "no message"
+        write_json(path, {"cell": cell.id, "error": type(error).__name__, "message": words[:500]})
+        raise
+    path.unlink(missing_ok=True)
+
+
+def missing_cells(study: Study) -> dict[Cell, str]:
+    """The cells without results, each with the reason."""
+    found = {}
+    for cell in study.cells():
+        trained = (study.cell_folder(cell) / "provenance.json").is_file()
+        if not trained:
+            found[cell] = _failure(study, cell) or NOT_TRAINED
+        elif not all(rows_file(study, cell, dataset).is_file() for dataset in study.evaluated_on(cell.dataset)):
+            found[cell] = NOT_EVALUATED
+    return found
+
+
+def present_cells(study: Study) -> tuple[Cell, ...]:
+    """The cells with results, in the order of the study.
+
+    Raises:
+        InputError: if there is none.
+    """
+    lacking = missing_cells(study)
+    present = tuple(cell for cell in study.cells() if cell not in lacking)
+    if not present:
+        cell, reason = next(iter(lacking.items()))
+        raise InputError(f"study {study.name!r}: none of its {len(lacking)} cells has results; {cell.id}: {reason}.")
+    return present
+
+
+def missing_robustness(study: Study) -> dict[Cell, str]:
+    """The cells whose robustness the study asks for and that have none, each with the reason."""
+    lacking = missing_cells(study)
+    found = {}
+    for cell in study.robustness_cells():
+        if cell in lacking:
+            found[cell] = lacking[cell]
+        elif not all(path.is_file() for path in robustness_files(study, cell)):
+            found[cell] = NO_ROBUSTNESS
+    return found
+
+
+def _failure(study: Study, cell: Cell) -> str:
+    path = failure_file(study, cell)
+    return f"training failed: {read_json(path).get('message')}" if path.is_file() else ""
