@@ -5,16 +5,20 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= 2
 PYTHON ?= python3
+STUDY ?= studies/demo.yaml
 # For what the commands below start; they themselves are called by path, for the make of macOS ignores this one.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Nothing of another environment gets in.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: demo test test-slow bench lint format lock setup
+.PHONY: demo paper test test-slow bench lint format lock setup
 
 demo: $(STAMP)  ## run the demo study from nothing to its report
 	$(BIN)/snakemake --cores $(CORES) --configfile studies/demo.yaml
 	@echo "Open results/demo/report/index.html"
+
+paper: $(STAMP)  ## all tables and figures of a study as one PDF (needs pdflatex); make paper STUDY=studies/quick.yaml
+	$(BIN)/snakemake compile_paper --cores $(CORES) --configfile $(STUDY)
 
 test: $(STAMP)  ## quick tests
 	$(BIN)/python -m pytest -m "not slow"

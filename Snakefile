@@ -30,6 +30,7 @@ rule all:
     default_target: True
     input:
         layout.report_file(study),
+        layout.paper_file(study),
         layout.table_files(study),
         layout.figure_files(study),
         layout.results_file(study),

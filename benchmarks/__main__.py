@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks import build_dataset, corruptions, load_images, train_step
+from benchmarks import build_dataset, corruptions, load_images, metrics, train_step
 
 if __name__ == "__main__":
     train_step.main([])
     load_images.main([])
     build_dataset.main([])
     corruptions.main([])
+    metrics.main([])

@@ -65,10 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     add("draw-datasets", _draw_datasets, "draw contact sheets, balance, and classes by activity")
     add("draw-leakage", _draw_leakage, "draw how alike test and training frames are under both splits")
     add("tables", _tables, "write the tables")
-    add("figure5", _figure5, "draw image, truth and predictions")
-    add("figure6", _figure6, "draw scores against severity")
-    add("histories", _histories, "draw how trainings went")
+    figures = add("figures", _figures, "draw all figures of the results")
+    figures.add_argument("--only", metavar="NAME", default="", help="draw this one alone, e.g. fig5_segmentation")
     add("page", _page, "write the page that shows everything")
+    paper = add("paper", _paper, "write all tables and figures as one LaTeX document")
+    paper.add_argument("--pdf", action="store_true", help="compile it as well (needs pdflatex)")
+    add("report", _report, "all of these at once, from the results that are there; what is missing is named")
     _add_robustness(add)
     _add_predict(commands)
     return parser
@@ -276,28 +278,30 @@ def _tables(study: Study, arguments: argparse.Namespace) -> None:
     make_tables(study)
 
 
-def _figure5(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_figures import make_figure_segmentation
+def _figures(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.make_figures import make_figures
 
-    make_figure_segmentation(study)
-
-
-def _figure6(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_figures import make_figure_severity
-
-    make_figure_severity(study)
-
-
-def _histories(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_figures import make_history_figures
-
-    make_history_figures(study)
+    make_figures(study, arguments.only)
 
 
 def _page(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.steps.make_page import make_page
 
     make_page(study)
+
+
+def _paper(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.make_paper import compile_paper, make_paper
+
+    print(make_paper(study))
+    if arguments.pdf:
+        print(compile_paper(study))
+
+
+def _report(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.make_report import make_report
+
+    make_report(study)
 
 
 def _predict(arguments: argparse.Namespace) -> None:

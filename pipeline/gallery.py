@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,7 @@ def read_gallery(path: Path) -> tuple[list[str], dict[tuple[str, int], NDArray[n
         with np.load(path) as stored:
             keys = zip(stored["corruption"].tolist(), stored["severity"].tolist(), strict=True)
             return stored["frame_id"].tolist(), dict(zip(keys, stored["masks"], strict=True))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise InputError(
             f"{path}: no kept masks ({error}). Evaluate the cell's robustness again, or run snakemake."
         ) from None

@@ -7,18 +7,35 @@ from pathlib import Path
 from pipeline.files import digest
 from pipeline.study import Cell, Study
 from reports.names import (
+    FIGURE_COST,
+    FIGURE_HEATMAP,
     FIGURE_RETENTION,
+    FIGURE_SEGMENTATION,
     FIGURE_SEVERITY,
+    FIGURE_TASKS,
+    PUBLISHED_ROBUST_MODELS,
+    PUBLISHED_ROBUSTNESS,
     REFERENCES,
     TABLE_ABLATION,
+    TABLE_ACTIVITIES,
+    TABLE_CLAIMS,
+    TABLE_CLASSES,
+    TABLE_COMPARISON,
+    TABLE_CONFUSION,
     TABLE_COST,
     TABLE_DATASETS,
     TABLE_LEAKAGE,
+    TABLE_PAIRS,
     TABLE_RANK,
     TABLE_ROBUSTNESS,
     TABLE_ROBUSTNESS_CONDITIONS,
     TABLE_ROBUSTNESS_SUMMARY,
     TABLE_SIMILARITY,
+    beside_published,
+    figure_of_classes,
+    figure_of_confusion,
+    figure_of_history,
+    has_published,
     table_of_dataset,
 )
 
@@ -118,24 +135,41 @@ def results_file(study: Study) -> Path:
 
 def table_files(study: Study) -> list[Path]:
     """All tables, CSV and LaTeX; what is too long for print as CSV alone."""
-    long = [TABLE_ROBUSTNESS_CONDITIONS] if study.robustness_cells() else []
-    names = [
-        TABLE_DATASETS,
-        *(table_of_dataset(dataset) for dataset in study.datasets if _is_evaluated(study, dataset)),
-    ]
-    if any(study.ablation_cells(dataset) for dataset in study.datasets):
-        names.append(TABLE_ABLATION)
-    if any(study.cells_by_rank(dataset) for dataset in study.datasets):
-        names.append(TABLE_RANK)
+    long = [TABLE_PAIRS, TABLE_CLASSES, TABLE_ACTIVITIES, TABLE_CONFUSION]
+    names = [TABLE_DATASETS, *(table_of_dataset(dataset) for dataset in evaluated_datasets(study))]
+    names += _chosen_tables(study)
+    names.append(TABLE_COMPARISON)
     if study.robustness_cells():
         names += [TABLE_ROBUSTNESS, TABLE_ROBUSTNESS_SUMMARY]
-    names.append(TABLE_COST)
+        long.append(TABLE_ROBUSTNESS_CONDITIONS)
+    names += [*tables_beside_published(study), TABLE_CLAIMS, TABLE_COST]
     if study.leakage_datasets():
         names.append(TABLE_SIMILARITY)
     if study.leakage_pairs():
         names.append(TABLE_LEAKAGE)
     pairs = [f"{name}.{kind}" for name in names for kind in ("csv", "tex")]
     return [study.results / "tables" / name for name in (*pairs, *(f"{name}.csv" for name in long))]
+
+
+def tables_beside_published(study: Study) -> list[str]:
+    """The tables that set a study's scores beside the paper's, of those datasets and tables that the paper has."""
+    names = [table_of_dataset(dataset) for dataset in evaluated_datasets(study) if has_published(dataset)]
+    names += _chosen_tables(study)
+    of_paper = [(PUBLISHED_ROBUSTNESS, *model) for model in PUBLISHED_ROBUST_MODELS]
+    if any((c.dataset, c.backbone, c.architecture, c.weighting) in of_paper for c in study.robustness_cells()):
+        names.append(TABLE_ROBUSTNESS)
+    return [beside_published(name) for name in names]
+
+
+def _chosen_tables(study: Study) -> list[str]:
+    """Tables V and VI, as far as the study has their cells."""
+    names = [TABLE_ABLATION] if any(study.ablation_cells(dataset) for dataset in study.datasets) else []
+    return [*names, TABLE_RANK] if any(study.cells_by_rank(dataset) for dataset in study.datasets) else names
+
+
+def note_file(study: Study) -> Path:
+    """What the results say of the paper's claims."""
+    return study.results / "report" / "reproduction.md"
 
 
 def dataset_figures(study: Study) -> list[Path]:
@@ -176,30 +210,41 @@ def _both(study: Study, names: list[str]) -> list[Path]:
 def history_figures(study: Study) -> dict[str, list[Path]]:
     """The figures of how trainings went, PNG and PDF, by the dataset that was trained on."""
     trained = dict.fromkeys(cell.dataset for cell in study.cells())
-    return {dataset: _both(study, [f"history_{dataset}"]) for dataset in trained}
+    return {dataset: _both(study, [figure_of_history(dataset)]) for dataset in trained}
+
+
+def result_figures(study: Study) -> dict[str, list[Path]]:
+    """The figures that are drawn from results, PNG and PDF, by name; what a study can never show is not among them."""
+    datasets = evaluated_datasets(study)
+    names = [FIGURE_TASKS] if study.task_pairs() else []
+    names += [FIGURE_SEGMENTATION] if study.segments() else []
+    names += [FIGURE_SEVERITY, FIGURE_RETENTION, FIGURE_HEATMAP] if study.robustness_cells() else []
+    names.append(FIGURE_COST)
+    names += [figure_of_classes(dataset) for dataset in datasets]
+    names += [figure_of_confusion(dataset) for dataset in datasets]
+    names += [figure_of_history(dataset) for dataset in history_figures(study)]
+    return {name: _both(study, [name]) for name in names}
 
 
 def figure_files(study: Study) -> list[Path]:
     """All figures, PNG and PDF."""
-    names = ["fig5_segmentation"] if study.segments() else []
-    histories = [path for paths in history_figures(study).values() for path in paths]
-    return [
-        *_both(study, names),
-        *severity_figures(study),
-        *histories,
-        *dataset_figures(study),
-        *leakage_figures(study),
-    ]
-
-
-def severity_figures(study: Study) -> list[Path]:
-    """The figures of robustness, PNG and PDF."""
-    return _both(study, [FIGURE_SEVERITY, FIGURE_RETENTION]) if study.robustness_cells() else []
+    drawn = [path for paths in result_figures(study).values() for path in paths]
+    return [*drawn, *dataset_figures(study), *leakage_figures(study)]
 
 
 def report_file(study: Study) -> Path:
     """The page that shows everything."""
     return study.results / "report" / "index.html"
+
+
+def paper_file(study: Study) -> Path:
+    """The LaTeX document of all tables and figures."""
+    return study.results / "paper" / "paper.tex"
+
+
+def paper_pdf(study: Study) -> Path:
+    """The same, compiled."""
+    return paper_file(study).with_suffix(".pdf")
 
 
 def evaluated_datasets(study: Study) -> list[str]:

@@ -28,8 +28,11 @@ def partial_note(study: Study, datasets: Sequence[str] = ()) -> str:
     return f"PARTIAL DATA ({'; '.join(lacking)})." if lacking else ""
 
 
-def study_mark(study: Study) -> str:
+def study_mark(study: Study, with_protocol: bool = True) -> str:
     """What every table, figure and caption says of its numbers, in two lines.
+
+    Args:
+        with_protocol: whether the study's protocol is named; a table says its own.
 
     Raises:
         ResultsError: if the results are not collected.
@@ -41,4 +44,5 @@ def study_mark(study: Study) -> str:
         "test": "EPOCH CHOSEN ON THE TEST PART (as the released code does; not to be compared)",
     }[study.settings["training"]["select_on"]]
     weights = weights_note(read_results(results_file(study)))
-    return f"{data_mark(study)[:-1]}, protocol {study.protocol}, {chosen}, seed {seeds}.\n{weights}."
+    protocol = f", protocol {study.protocol}" if with_protocol else ""
+    return f"{data_mark(study)[:-1]}{protocol}, {chosen}, seed {seeds}.\n{weights}."

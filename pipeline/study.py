@@ -236,6 +236,22 @@ class Study:
                 return dict(sorted(chosen.items()))
         return {}
 
+    def task_pairs(self) -> tuple[tuple[Cell, tuple[Cell, ...]], ...]:
+        """Each segmentation-only cell of the first seed with the multi-task cells of its dataset and backbone, where there are any;
+        DINOv2 and MTLESD first, as in the paper's figure 2."""
+        cells = [cell for cell in self.cells() if (cell.rank, cell.seed) == (self.rank, self.settings["seeds"][0])]
+        pairs = []
+        for single in (cell for cell in cells if cell.architecture == "single_segmentation"):
+            others = tuple(
+                cell
+                for cell in cells
+                if (cell.dataset, cell.backbone) == (single.dataset, single.backbone)
+                and not cell.architecture.startswith("single_")
+            )
+            if others:
+                pairs.append((single, others))
+        return tuple(sorted(pairs, key=lambda pair: (pair[0].backbone != "dinov2", pair[0].dataset != "mtlesd")))
+
     def cell(self, cell_id: str) -> Cell:
         """The cell with this id.
 

@@ -16,11 +16,13 @@ Condition = tuple[str, int, bool]  # corruption, severity, whether the masks wer
 CLEAN: Condition = ("", 0, True)
 KEYS = ["corruption", "severity", "mask_warped"]
 DISTANCES = ("hd95", "assd")
+# Of each foreground class in each image, as far as rows have them: what `score_model` averages unless it is told to take fewer.
+PER_IMAGE = ("hd", "hd95", "assd", "ssim")
 
 
 @dataclass(frozen=True)
-class RobustModel:
-    """The answers of a model under corruption; any predictor's, whether a study trained it or not.
+class EvaluatedModel:
+    """The answers of a model, clean and perhaps under corruption; any predictor's, whether a study trained it or not.
 
     label: what readers call it, one of its own in a dataset. dataset: title of the test images. runs: a frame for each seed, one
     row an (image, condition) with the columns
@@ -28,7 +30,8 @@ class RobustModel:
       mask_warped (False where pixels moved but the true mask did not),
       activity_true, activity_predicted (where it tells activities),
       both_<i>, truth_<i>, predicted_<i>: pixels of class i, 0 the background (where it gives masks),
-      hd95_<i>, assd_<i>: distances in pixels of foreground class i, NaN where there is none to measure (optional).
+      hd_<i>, hd95_<i>, assd_<i>, ssim_<i>: distances in pixels and similarity of foreground class i, NaN where there is none to
+      measure (optional).
     """
 
     label: str
@@ -85,7 +88,7 @@ class Images:
         return " and ".join(names)
 
 
-def grid_of(models: Sequence[RobustModel], order: Sequence[str]) -> Grid:
+def grid_of(models: Sequence[EvaluatedModel], order: Sequence[str]) -> Grid:
     """The conditions of the models of one dataset.
 
     Args:
@@ -120,7 +123,7 @@ def grid_of(models: Sequence[RobustModel], order: Sequence[str]) -> Grid:
     return grid
 
 
-def _check_columns(model: RobustModel, run: pd.DataFrame) -> None:
+def _check_columns(model: EvaluatedModel, run: pd.DataFrame) -> None:
     where = f"{model.label} on {model.dataset}"
     missing = [name for name in ("frame_id", "sequence", *KEYS) if name not in run]
     if missing:
@@ -138,7 +141,7 @@ def _say(condition: Condition) -> str:
     )
 
 
-def images_of(models: Sequence[RobustModel]) -> Images:
+def images_of(models: Sequence[EvaluatedModel]) -> Images:
     """The images that all models of a dataset were evaluated on, and which of them are drawn together.
 
     An image is drawn with its sequence where one is known, else alone.
@@ -172,16 +175,20 @@ def _clean(run: pd.DataFrame) -> pd.DataFrame:
     return rows.fillna({"sequence": ""}).astype(str).reset_index(drop=True)
 
 
-def score_model(model: RobustModel, grid: Grid, images: Images, weights: Array) -> dict[str, Array]:
+def score_model(
+    model: EvaluatedModel, grid: Grid, images: Images, weights: Array, per_image: Sequence[str] = DISTANCES
+) -> dict[str, Array]:
     """Every score of a model under each condition, mean over its runs.
 
     Args:
-        model: one of those that `grid` and `images` are of. weights: (R, U), as `draw_weights` gives them.
+        model: one of those that `grid` and `images` are of. weights: (R, U), as `draw_weights` gives them. per_image: which of
+        `PER_IMAGE` are wanted.
 
     Returns:
         By metric (R, conditions) in the order of `Grid.conditions`: accuracy, macro_f1 (over the activities with support), modal_share
-        (the share of images that get the answer most frequent under that condition), miou, dice, hd95 and assd, as far as the rows have
-        them. What does not depend on masks is NaN where they were not moved, and so is every score without a class to measure.
+        (the share of images that get the answer most frequent under that condition), miou, dice, and what `per_image` names, as far
+        as the rows have them. What does not depend on masks is NaN where they were not moved, and so is every score without a
+        class to measure.
 
     Raises:
         ResultsError: if an image is missing under a condition, or there twice.
@@ -190,11 +197,11 @@ def score_model(model: RobustModel, grid: Grid, images: Images, weights: Array) 
     for run in model.runs:
         rows = _Rows(_ordered(model, run, grid, images), grid, images, weights)
         scores = _activity_scores(rows) if model.tells_activities else {}
-        runs.append(scores | (_mask_scores(rows) if model.gives_masks else {}))
+        runs.append(scores | (_mask_scores(rows, per_image) if model.gives_masks else {}))
     return {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0] if all(name in run for run in runs)}
 
 
-def _ordered(model: RobustModel, run: pd.DataFrame, grid: Grid, images: Images) -> pd.DataFrame:
+def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images) -> pd.DataFrame:
     """The rows condition by condition, images in their order. Without masks it does not matter whether these moved."""
     conditions = grid.conditions() if model.gives_masks else grid.moved_conditions()
     codes = pd.MultiIndex.from_tuples(conditions).get_indexer(pd.MultiIndex.from_frame(run[KEYS]))
@@ -257,7 +264,7 @@ def _activity_scores(rows: _Rows) -> dict[str, Array]:
     return {name: np.pad(share, fill, constant_values=np.nan) for name, share in shares.items()}
 
 
-def _mask_scores(rows: _Rows) -> dict[str, Array]:
+def _mask_scores(rows: _Rows, per_image: Sequence[str]) -> dict[str, Array]:
     classes = sum(1 for name in rows.rows if str(name).startswith("truth_"))
     both, truth, predicted = (
         rows.sums(rows.values(f"{kind}_{index}" for index in range(classes))) for kind in ("both", "truth", "predicted")
@@ -266,7 +273,7 @@ def _mask_scores(rows: _Rows) -> dict[str, Array]:
     iou = np.divide(both, truth + predicted - both, out=np.zeros_like(both), where=present)
     dice = np.divide(2 * both, truth + predicted, out=np.zeros_like(both), where=present)
     scores = {"miou": _mean(iou, present), "dice": _mean(dice, present)}
-    for kind in DISTANCES:
+    for kind in per_image:
         measured = [index for index in range(1, classes) if f"{kind}_{index}" in rows.rows]
         if measured:
             values = rows.values(f"{kind}_{index}" for index in measured)

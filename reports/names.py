@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 TABLE_DATASETS = "table1_datasets"
 TABLE_ABLATION = "table5_ablation"
@@ -10,9 +12,19 @@ TABLE_RANK = "table6_rank"
 TABLE_ROBUSTNESS = "table7_robustness"
 TABLE_ROBUSTNESS_SUMMARY = "table_robustness_summary"
 TABLE_ROBUSTNESS_CONDITIONS = "table_robustness_conditions"
+FIGURE_TASKS = "fig2_single_and_multi_task"
+FIGURE_SEGMENTATION = "fig5_segmentation"
 FIGURE_SEVERITY = "fig6_severity"
 FIGURE_RETENTION = "fig_retention"
+FIGURE_HEATMAP = "fig_heatmap"
+FIGURE_COST = "fig_cost"
 TABLE_COST = "table_cost"
+TABLE_COMPARISON = "table_comparison"
+TABLE_PAIRS = "table_pairs"
+TABLE_CLASSES = "table_classes"
+TABLE_ACTIVITIES = "table_activities"
+TABLE_CONFUSION = "table_confusion"
+TABLE_CLAIMS = "table_reproduction"
 TABLE_LEAKAGE = "table_leakage"
 TABLE_SIMILARITY = "table_similarity"
 _TABLE_OF_DATASET = {
@@ -21,14 +33,81 @@ _TABLE_OF_DATASET = {
     "mtlendovis_gen": "table4_mtlendovis_gen",
 }
 
-# Columns of the tables of one dataset, by metric of the long result table.
-HEADLINE = {
-    "accuracy": "Accuracy (%)",
-    "macro_f1": "Macro F1 (%)",
-    "miou": "mIoU (%)",
-    "dice": "Dice (%)",
-    "miou_foreground": "mIoU fg (%)",
-    "dice_foreground": "Dice fg (%)",
+
+@dataclass(frozen=True)
+class Metric:
+    """How readers see a metric of the long result table.
+
+    name: in running text. unit: "%", "px" or "". scale: of the stored value to that unit. higher_is_better: which of two wins.
+    """
+
+    name: str
+    unit: str = "%"
+    scale: float = 100.0
+    higher_is_better: bool = True
+
+    @property
+    def head(self) -> str:
+        """The head of a column or an axis."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+
+# Columns of the tables of one dataset, by metric of the long result table, in their order.
+MEASURES = {
+    "accuracy": Metric("Accuracy"),
+    "macro_f1": Metric("Macro F1"),
+    "ece": Metric("ECE", higher_is_better=False),
+    "miou": Metric("mIoU"),
+    "dice": Metric("Dice"),
+    "miou_foreground": Metric("mIoU fg"),
+    "dice_foreground": Metric("Dice fg"),
+    "hd": Metric("HD", "px", 1.0, higher_is_better=False),
+    "hd95": Metric("HD95", "px", 1.0, higher_is_better=False),
+    "assd": Metric("ASSD", "px", 1.0, higher_is_better=False),
+    "ssim": Metric("SSIM"),
+}
+HEADLINE = {metric: measure.head for metric, measure in MEASURES.items()}
+# The paper's own numbers for its tables.
+PAPER_TABLES = {
+    "table2_mtlesd": "II",
+    "table3_mtlendovis": "III",
+    "table4_mtlendovis_gen": "IV",
+    TABLE_ABLATION: "V",
+    TABLE_RANK: "VI",
+    TABLE_ROBUSTNESS: "VII",
+}
+# The dataset of the paper's Table VII.
+PUBLISHED_ROBUSTNESS = "mtlesd"
+# Its models, by backbone, architecture and weighting, in the order of its columns.
+PUBLISHED_ROBUST_MODELS = (
+    ("resnet", "dselect_k", "db_mtl"),
+    ("resnet", "mmoe", "db_mtl"),
+    ("endoarss", "tesla", "db_mtl"),
+)
+# The paper's heads, for what its released code computes under them (protocol "published"); its HD has no unit.
+PUBLISHED_MEASURES = {
+    "accuracy": Metric("AC"),
+    "macro_f1": Metric("F"),
+    "miou": Metric("mIoU"),
+    "dice": Metric("DS"),
+    "hd": Metric("HD", "", 1.0, higher_is_better=False),
+    "ssim": Metric("SSIM"),
+}
+# Whether the higher value is the better one, by the head of a column in any table; other columns have no better.
+HIGHER_IS_BETTER = {
+    measure.head: measure.higher_is_better for measure in (*MEASURES.values(), *PUBLISHED_MEASURES.values())
+} | {
+    "Clean": True,
+    "mPC": True,
+    "rPC": True,
+    "Retention area": True,
+    "mCE": False,
+    "Relative mCE": False,
+    "Training (images/s)": True,
+    "Training (MiB)": False,
+    "Inference (images/s)": True,
+    "Inference (MiB)": False,
+    "Under corruption (ms/image)": False,
 }
 # Metrics in running text and at axes.
 METRICS = {"accuracy": "accuracy", "miou": "mIoU", "hd95": "HD95", "assd": "ASSD"}
@@ -49,16 +128,48 @@ REFERENCES = {
 REFERENCE_BACKBONE = "reference"
 
 
+def measures_of(protocol: str) -> dict[str, Metric]:
+    """The columns of the tables of one dataset under a protocol."""
+    return PUBLISHED_MEASURES if protocol == "published" else MEASURES
+
+
+def beside_published(name: str) -> str:
+    """The table that sets the scores of another beside the paper's."""
+    return f"{name}_published"
+
+
+def has_published(dataset: str) -> bool:
+    """Whether the paper has a table of a dataset's results."""
+    return dataset in _TABLE_OF_DATASET
+
+
 def table_of_dataset(dataset: str) -> str:
     """The table a dataset's results stand in."""
     return _TABLE_OF_DATASET.get(dataset, f"table_{dataset}")
+
+
+def figure_of_classes(dataset: str) -> str:
+    """The figure of a dataset's scores by class."""
+    return f"fig_classes_{dataset}"
+
+
+def figure_of_confusion(dataset: str) -> str:
+    """The figure of what is taken for what on a dataset."""
+    return f"fig_confusion_{dataset}"
+
+
+def figure_of_history(dataset: str) -> str:
+    """The figure of the trainings on a dataset."""
+    return f"history_{dataset}"
 
 
 def table_title(name: str) -> str:
     """How readers call a table: "Table 3" for table3_mtlendovis; a table outside the paper has no number."""
     number = re.match(r"table(\d+)_", name)
     if number:
-        return f"Table {number[1]}"
+        return f"Table {number[1]}" + (
+            ", beside the paper's" if name == beside_published(name.removesuffix("_published")) else ""
+        )
     return f"Table, {name.removeprefix('table_').replace('_', ' ')}"
 
 
@@ -76,3 +187,39 @@ def model_label(backbone: str, architecture: str, weighting: str) -> str:
 def weighting_label(name: str) -> str:
     """A weighting as readers know it."""
     return WEIGHTINGS.get(name, name)
+
+
+# Figures as readers know them, by file name without its ending: how they are called, and what they show.
+FIGURES = {
+    "fig1_classes_by_activity": ("Figure 1 (a)", "Which classes occur in which activity"),
+    FIGURE_TASKS: ("Figure 2", "What tasks alone and together say of the same images"),
+    FIGURE_SEGMENTATION: ("Figure 5", "Image, truth and predictions"),
+    FIGURE_SEVERITY: ("Figure 6", "Scores against severity"),
+    FIGURE_RETENTION: ("Retention", "What remains of the clean score, by severity and by category of corruption"),
+    FIGURE_HEATMAP: ("Heat map", "Scores of each model under each corruption"),
+    FIGURE_COST: ("Cost", "Scores against parameters and speed"),
+    "class_balance": ("Balance", "Frames of each activity and class"),
+    "leakage": ("Leakage", "How alike test and training frames are"),
+}
+# The same of figures that stand once for each dataset, by the beginning of the name.
+_FIGURES_OF_DATASETS = {
+    "fig_classes_": ("Classes, {}", "Scores of each class and activity on {}"),
+    "fig_confusion_": ("Confusion, {}", "What is taken for what on {}"),
+    "history_": ("Trainings, {}", "Losses, weights and gradients on {}"),
+}
+
+
+def figure_title(name: str, titles: Mapping[str, str]) -> tuple[str, str]:
+    """How a figure is called, and what it shows.
+
+    Args:
+        name: of its file, without the ending. titles: readable names of datasets.
+    """
+    if name in FIGURES:
+        return FIGURES[name]
+    for beginning, (short, title) in _FIGURES_OF_DATASETS.items():
+        dataset = name.removeprefix(beginning)
+        if name.startswith(beginning) and dataset in titles:
+            return short.format(titles[dataset]), title.format(titles[dataset])
+    words = name.removeprefix("fig_").replace("_", " ")
+    return words.capitalize(), words.capitalize()

@@ -46,6 +46,27 @@ def interval(replicates: Array) -> tuple[Array, Array]:
     return np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
 
 
+def with_interval(replicates: Array) -> tuple[float, float, float]:
+    """The estimate of one value, and the ends of its interval, NaN where there is none: (1 + R,) to three numbers."""
+    low, high = interval(replicates)
+    return float(replicates[0]), float(low), float(high)
+
+
+def with_brackets(value: float, low: float, high: float, sign: str = "", digits: int = 1) -> str:
+    """A number with its interval as readers see it, "88.3 [85.7, 90.7]"; "-" for none."""
+    if np.isnan(value):
+        return "-"
+    shown = f"{value:{sign}.{digits}f}"
+    return shown if np.isnan(low) else f"{shown} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+
+
+def note_of_intervals(dataset: str, units: str, replicates: int) -> str:
+    """What the intervals of a dataset are over, in a sentence. units: what a replicate draws, in words."""
+    if not replicates:
+        return f"{dataset}: no intervals, for there is {units} alone."
+    return f"{dataset}: {100 * COVERAGE:.0f} % intervals by bootstrap over {units}, {replicates:,} replicates, paired across models."
+
+
 def ratio(above: Any, below: Any) -> Array:
     """above / below, NaN where below is not positive (rounding aside)."""
     above, below = np.broadcast_arrays(np.asarray(above, np.float64), np.asarray(below, np.float64))

@@ -13,12 +13,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.condition_scores import Grid, RobustModel, grid_of, images_of, score_model
+from reports.condition_scores import EvaluatedModel, Grid, grid_of, images_of, score_model
 from reports.errors import ResultsError
 from reports.names import METRICS
-from reports.resampling import COVERAGE, REPLICATES, Array, draw_weights, interval, ratio
+from reports.resampling import (
+    REPLICATES,
+    Array,
+    draw_weights,
+    interval,
+    note_of_intervals,
+    ratio,
+    with_interval,
+)
 
-__all__ = ["NOT_MOVED", "OTHER", "RobustModel", "Robustness", "categories_of", "measure_robustness"]
+__all__ = ["NOT_MOVED", "OTHER", "EvaluatedModel", "Robustness", "categories_of", "measure_robustness"]
 
 # Shares from 0 to 1, the higher the better: what can be set against its clean value. Distances and the like cannot.
 SUMMARISED = ("accuracy", "miou")
@@ -48,7 +56,7 @@ class Robustness:
 
 
 def measure_robustness(
-    models: Sequence[RobustModel],
+    models: Sequence[EvaluatedModel],
     categories: Mapping[str, Sequence[str]],
     baselines: Mapping[str, str] | None = None,
     replicates: int = REPLICATES,
@@ -66,7 +74,7 @@ def measure_robustness(
         ResultsError: if there are no models, a label is taken twice, a baseline is not among the models, or as `grid_of`,
         `images_of` and `score_model` say.
     """
-    by_dataset: dict[str, list[RobustModel]] = {}
+    by_dataset: dict[str, list[EvaluatedModel]] = {}
     for model in models:
         by_dataset.setdefault(model.dataset, []).append(model)
     _check_names(by_dataset, baselines or {})
@@ -84,7 +92,7 @@ def measure_robustness(
         chosen = categories_of(grid.corruptions, categories)
         rows, said = _summarise(_Panel(dataset, grid, chosen, (baselines or {}).get(dataset), images.units()), scores)
         summaries += rows
-        intervals.append(_note_of_intervals(dataset, images.units(), len(weights) - 1))
+        intervals.append(note_of_intervals(dataset, images.units(), len(weights) - 1))
         notes += said
         names += grid.corruptions
     return Robustness(
@@ -104,7 +112,7 @@ def categories_of(names: Sequence[str], categories: Mapping[str, Sequence[str]])
     return {category: members for category, members in found.items() if members}
 
 
-def _check_names(by_dataset: Mapping[str, Sequence[RobustModel]], baselines: Mapping[str, str]) -> None:
+def _check_names(by_dataset: Mapping[str, Sequence[EvaluatedModel]], baselines: Mapping[str, str]) -> None:
     if not by_dataset:
         raise ResultsError("no model to report the robustness of.")
     for dataset, group in by_dataset.items():
@@ -115,12 +123,6 @@ def _check_names(by_dataset: Mapping[str, Sequence[RobustModel]], baselines: Map
         if dataset in baselines and baselines[dataset] not in labels:
             known = ", ".join(labels)
             raise ResultsError(f"{dataset}: the baseline {baselines[dataset]!r} is not among the models: {known}.")
-
-
-def _note_of_intervals(dataset: str, units: str, replicates: int) -> str:
-    if not replicates:
-        return f"{dataset}: no intervals, for there is {units} alone."
-    return f"{dataset}: {100 * COVERAGE:.0f} % intervals by bootstrap over {units}, {replicates:,} replicates, paired across models."
 
 
 def _condition_rows(dataset: str, model: str, grid: Grid, scores: Mapping[str, Array]) -> pd.DataFrame:
@@ -171,17 +173,12 @@ def _summarise(panel: _Panel, scores: Mapping[str, Mapping[str, Array]]) -> tupl
         for label, quantities in found.items():
             for one, other in zip(quantities, found.get(against, quantities), strict=True):
                 difference = one.replicates - other.replicates
-                compares = (*_with_interval(difference), against) if against in found else (*[np.nan] * 3, "")
+                compares = (*with_interval(difference), against) if against in found else (*[np.nan] * 3, "")
                 about = (panel.dataset, label, metric, one.name, one.of)
-                rows.append((*about, *_with_interval(one.replicates), *compares, panel.units))
+                rows.append((*about, *with_interval(one.replicates), *compares, panel.units))
         notes += _notes(found, metric, panel, baseline is not None)
     said = [f"{panel.dataset}: differences of {' and '.join(of)} are to {against}." for against, of in compared.items()]
     return rows, said + notes
-
-
-def _with_interval(replicates: Array) -> tuple[float, float, float]:
-    low, high = interval(replicates)
-    return float(replicates[0]), float(low), float(high)
 
 
 def _quantities(scores: Array, baseline: Array | None, panel: _Panel) -> list[_Quantity]:

@@ -18,12 +18,8 @@ from matplotlib.patches import Patch
 from reports.names import HEADLINE, METRICS
 from reports.resampling import COVERAGE, Array
 from reports.robustness import NOT_MOVED
-from reports.style import STYLE, save_figure
+from reports.style import HATCHES, LINES, MARKERS, STYLE, save_figure
 
-# Colour, marker, line and hatch differ together: the models are told apart in grey, and by readers blind to some colours.
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-_HATCHES = ("", "////", "...", "xxx", "\\\\\\\\", "+++", "oo", "---")
 # Beyond so many models bands hide each other: whiskers, side by side, then.
 _BANDS = 4
 
@@ -94,9 +90,9 @@ def _styles(models: Sequence[str]) -> Styles:
     return {
         model: {
             "color": colours[i],
-            "marker": _MARKERS[i % len(_MARKERS)],
-            "linestyle": _LINES[i % len(_LINES)],
-            "hatch": _HATCHES[i % len(_HATCHES)],
+            "marker": MARKERS[i % len(MARKERS)],
+            "linestyle": LINES[i % len(LINES)],
+            "hatch": HATCHES[i % len(HATCHES)],
         }
         for i, model in enumerate(models)
     }

@@ -8,6 +8,7 @@ import pandas as pd
 
 from reports.condition_scores import DISTANCES
 from reports.names import HEADLINE, METRICS
+from reports.resampling import with_brackets
 from reports.robustness import NOT_MOVED
 
 _ENDS = ["value", "low", "high"]
@@ -87,19 +88,14 @@ def readable_robustness_summary(summary: pd.DataFrame) -> pd.DataFrame:
     for row in summary[summary["quantity"].isin(_SHOWN)].to_dict("records"):
         cells = heads.setdefault((row["dataset"], METRICS[row["metric"]], row["model"]), {})
         name = f"{row['of']} " if row["quantity"] == "worst_corruption" else ""
-        cells[_SHOWN[row["quantity"]]] = name + _with_interval(row["value"], row["low"], row["high"])
+        cells[_SHOWN[row["quantity"]]] = name + with_brackets(*(100 * row[end] for end in _ENDS))
         if row["quantity"] == "mPC" and row["against"] not in ("", row["model"]):
-            difference = _with_interval(row["difference"], row["difference_low"], row["difference_high"], sign="+")
+            difference = with_brackets(
+                100 * row["difference"], 100 * row["difference_low"], 100 * row["difference_high"], "+"
+            )
             cells["mPC, difference"] = difference
     index = pd.MultiIndex.from_tuples(list(heads), names=["Dataset", "Metric", "Model"])
     columns = [*_SHOWN.values(), "mPC, difference"]
     return (
         pd.DataFrame(list(heads.values()), index=index).reindex(columns=columns).dropna(axis=1, how="all").fillna("-")
     )
-
-
-def _with_interval(value: float, low: float, high: float, sign: str = "") -> str:
-    if pd.isna(value):
-        return "-"
-    shown = f"{100 * value:{sign}.1f}"
-    return shown if pd.isna(low) else f"{shown} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"

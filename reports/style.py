@@ -1,13 +1,18 @@
-"""What all figures share. They come as PNG and PDF, byte-identical from the same content."""
+"""What all figures share. They come as PNG and PDF, byte-identical from the same content, and are drawn at the size they are printed at."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 
 STYLE: Any = {
@@ -16,13 +21,104 @@ STYLE: Any = {
     "axes.spines.right": False,
     "pdf.fonttype": 42,
 }
+PAGE = 7.1
+"""Inches: the width of a printed page of two columns."""
+SMALL = 6.5
+"""Points: the smallest text."""
+LINE = 0.115
+"""Inches: a line of small text."""
+
+# Colour, marker, line and hatch differ together: what they stand for is told apart in grey, and by readers blind to some colours.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+HATCHES = ("", "////", "...", "xxx", "\\\\\\\\", "+++", "oo", "---")
 
 
 def save_figure(figure: Figure, png: Path, pdf: Path) -> None:
     """Write a figure as PNG and PDF."""
+    figure.set_dpi(150)
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        # Once for both files: arranging panels takes as long as drawing them.
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     # Without a time stamp, the same results give the same bytes.
     figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
     figure.savefig(pdf, format="pdf", dpi=150, metadata={"CreationDate": None})
+
+
+def draw_message(title: str, message: str, mark: str, png: Path, pdf: Path) -> None:
+    """A figure that says in words why there is nothing to show.
+
+    Args:
+        title: of what should be here. message: why it is not. mark: what every figure says of its data. png, pdf: files to write.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE, 1.6))
+        write_head(figure, mark)
+        figure.text(0.5, 0.5, title, ha="center", fontsize=9, fontweight="bold")
+        figure.text(0.5, 0.42, wrapped(message, PAGE - 1, 8), ha="center", va="top", fontsize=8)
+        save_figure(figure, png, pdf)
+
+
+def write_head(figure: Figure, mark: str) -> None:
+    """Write what a figure says of its data across its top."""
+    height = float(figure.get_figheight())
+    text = wrapped(mark, figure.get_figwidth() - 0.2)
+    figure.text(0.5, 1 - 0.06 / height, text, ha="center", va="top", fontsize=SMALL, color="0.3")
+
+
+def head_height(mark: str, width: float = PAGE) -> float:
+    """Inches that `write_head` takes on a figure of some width."""
+    return 0.16 + LINE * (1 + wrapped(mark, width - 0.2).count("\n"))
+
+
+def wrapped(text: str, inches: float, points: float = SMALL, bold: bool = False) -> str:
+    """Text in lines that are not wider than some inches at some size; a word is broken only where it alone is too wide."""
+    lines: list[str] = []
+    for part in text.split("\n"):
+        line = ""
+        for word in part.split(" "):
+            longer = f"{line} {word}" if line else word
+            if line and text_width([longer], points, bold) > inches:
+                lines.append(line)
+                longer = word
+            line = longer
+            while len(line) > 3 and text_width([line], points, bold) > inches:
+                fits = max(3, sum(text_width([line[:end]], points, bold) <= inches for end in range(1, len(line))))
+                lines.append(line[:fits])
+                line = line[fits:]
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def text_width(texts: Sequence[str], points: float = SMALL, bold: bool = False) -> float:
+    """How many inches the widest line of some texts takes."""
+    lines = {line for text in texts for line in text.split("\n")}
+    return max((_width(line, points, bold) for line in lines), default=0.0)
+
+
+@cache
+def _width(line: str, points: float, bold: bool) -> float:
+    font = FontProperties(size=points, weight="bold" if bold else "normal")
+    return float(text_to_path.get_text_width_height_descent(line, font, ismath=False)[0]) / 72
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """A few round numbers between two positive ones, for a logarithmic axis; none where the two are too close for round ones."""
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1,)):
+        ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) <= 5:
+            return ticks
+    return ticks[:: -(-len(ticks) // 5)]
+
+
+def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place of a figure, all in inches, measured from its upper left corner."""
+    across, down = figure.get_figwidth(), figure.get_figheight()
+    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
 
 
 def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: Sequence[Sequence[int]]) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Tables as data frames, CSV and LaTeX (booktabs)."""
+"""Tables as data frames and CSV; `reports.latex` prints them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from reports.names import HEADLINE, REFERENCE_BACKBONE, architecture_label, weighting_label
+from reports.names import (
+    HEADLINE,
+    MEASURES,
+    REFERENCE_BACKBONE,
+    architecture_label,
+    measures_of,
+    weighting_label,
+)
 from reports.results import CELL, clean_scores, of_rank
 
 
@@ -117,23 +124,32 @@ def readable_leakage(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def table_of_scores(results: pd.DataFrame, eval_dataset: str, order: Sequence[str]) -> pd.DataFrame:
-    """Tables II to IV: scores of every cell on one dataset, in percent; over seeds the mean (and deviation, where several).
+def table_of_scores(
+    results: pd.DataFrame, eval_dataset: str, order: Sequence[str], gaps: Sequence[tuple[str, str, str]] = ()
+) -> pd.DataFrame:
+    """Tables II to IV: scores of every cell on one dataset, in percent or pixels; over seeds the mean (and deviation, where several).
 
     Args:
-        results: the long table. eval_dataset: whose scores. order: backbone labels in the order of the study.
+        results: the long table, of one protocol. eval_dataset: whose scores. order: backbone labels in the order of the study.
+        gaps: backbone label, architecture, weighting of cells without results; they have a row of their own.
 
     Returns:
-        Indexed by backbone, architecture, weighting; columns of `HEADLINE` that were measured; references come last.
+        Indexed by backbone, architecture, weighting; columns of the protocol's metrics that were measured; references come last.
     """
+    measures = measures_of(str(results["protocol"].iloc[0]))
     chosen = clean_scores(results, eval_dataset)
-    chosen = chosen[chosen["metric"].isin(list(HEADLINE))]
-    seeds = chosen.groupby([*CELL, "metric"], sort=False)["value"].agg(["mean", "std", "count"]) * [100, 100, 1]
-    wide = seeds["mean"].unstack("metric").reindex(columns=[m for m in HEADLINE if m in set(chosen["metric"])])
+    chosen = chosen[chosen["metric"].isin(list(measures))]
+    seeds = chosen.groupby([*CELL, "metric"], sort=False)["value"].agg(["mean", "std", "count"])
+    for kind in ("mean", "std"):
+        seeds[kind] *= [measures[metric].scale for metric in seeds.index.get_level_values("metric")]
+    wide = seeds["mean"].unstack("metric").reindex(columns=[m for m in measures if m in set(chosen["metric"])])
     if (seeds["count"] > 1).any():
         deviations = seeds["std"].unstack("metric").reindex(columns=wide.columns)
         deviations.columns = [f"{metric}_std" for metric in deviations.columns]
         wide = wide.join(deviations)
+    empty = [gap for gap in gaps if gap not in wide.index]
+    if empty:
+        wide = wide.reindex(wide.index.append(pd.MultiIndex.from_tuples(empty, names=CELL)))
     labels = [*order, REFERENCE_BACKBONE]
     return wide.loc[sorted(wide.index, key=lambda key: labels.index(key[0]))]
 
@@ -151,7 +167,7 @@ class Row:
 
 
 def table_of_rows(results: pd.DataFrame, rows: Sequence[Row], names: Sequence[str]) -> pd.DataFrame:
-    """Tables V and VI: scores of chosen cells on their own test part, in percent; over seeds the mean (and deviation).
+    """Tables V and VI: scores of chosen cells on their own test part, in percent or pixels; over seeds the mean (and deviation).
 
     Args:
         results: the long table. rows: in order. names: of the labels.
@@ -159,22 +175,28 @@ def table_of_rows(results: pd.DataFrame, rows: Sequence[Row], names: Sequence[st
     Returns:
         Indexed by the rows' labels; columns of `HEADLINE` that were measured, then their deviations where there are several seeds.
     """
+    measures = measures_of(str(results["protocol"].iloc[0]))
     found: list[dict[str, float]] = []
     for row in rows:
         scores = clean_scores(of_rank(results, row.rank), row.dataset)
         for column in ("dataset", "backbone", "architecture", "weighting"):
             scores = scores[scores[column] == getattr(row, column)]
-        values = 100 * scores[scores["metric"].isin(list(HEADLINE))].groupby("metric")["value"].agg(["mean", "std"])
-        shown = {metric: values["mean"].get(metric, float("nan")) for metric in HEADLINE}
-        found.append(shown | {f"{metric}_std": values["std"].get(metric, float("nan")) for metric in HEADLINE})
+        values = scores[scores["metric"].isin(list(measures))].groupby("metric")["value"].agg(["mean", "std"])
+        values = values.mul([measures[metric].scale for metric in values.index], axis=0)
+        shown = {metric: values["mean"].get(metric, float("nan")) for metric in measures}
+        found.append(shown | {f"{metric}_std": values["std"].get(metric, float("nan")) for metric in measures})
     index = pd.MultiIndex.from_tuples([row.labels for row in rows], names=list(names))
     return pd.DataFrame(found, index=index).dropna(axis=1, how="all")
 
 
-def readable_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of chosen cells with heads as readers know them."""
-    heads = {**HEADLINE, **{f"{metric}_std": f"± {head}" for metric, head in HEADLINE.items()}}
-    return table.rename(columns=heads)
+def readable_rows(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """A table of chosen cells with heads as readers know them under the protocol."""
+    return table.rename(columns=_heads(protocol))
+
+
+def _heads(protocol: str) -> dict[str, str]:
+    heads = {metric: measure.head for metric, measure in measures_of(protocol).items()}
+    return heads | {f"{metric}_std": f"± {head}" for metric, head in heads.items()}
 
 
 def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -226,11 +248,30 @@ def readable_index(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def readable_scores(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of scores with names and heads as readers know them."""
-    shown = readable_index(table)
-    heads = {**HEADLINE, **{f"{metric}_std": f"± {head}" for metric, head in HEADLINE.items()}}
-    return shown.rename(columns=heads).rename_axis(columns=None)
+def readable_scores(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """A table of scores with names, and heads as readers know them under the protocol."""
+    return readable_index(table).rename(columns=_heads(protocol)).rename_axis(columns=None)
+
+
+def table_of_labels(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Scores of every class, or of every activity, in percent or pixels: one row an evaluated dataset, model, seed and label.
+
+    Args:
+        results: the long table. metrics: those with a value for each label.
+
+    Returns:
+        Columns metrics and n, the images that have the label in the truth.
+    """
+    rows = results[(results["corruption"] == "") & (results["class"] != "") & results["metric"].isin(list(metrics))]
+    keys = ["eval_dataset", "backbone_label", "architecture", "weighting", "variant", "class"]
+    wide = rows.set_index([*keys, "metric"])["value"].unstack("metric", sort=False)
+    wide = wide.reindex(columns=[metric for metric in metrics if metric in wide]).dropna(how="all")
+    for metric in wide:
+        if metric != "surface_missing":  # the one count
+            wide[metric] *= MEASURES[metric].scale if metric in MEASURES else 100
+    images = rows[rows["metric"] == metrics[0]].set_index(keys)["n"]
+    wide["n"] = images.reindex(wide.index)
+    return wide
 
 
 def write_csv(table: pd.DataFrame, path: Path, marks: Mapping[str, object]) -> None:
@@ -240,35 +281,3 @@ def write_csv(table: pd.DataFrame, path: Path, marks: Mapping[str, object]) -> N
     for name, value in marks.items():
         table[(name, *[""] * (levels - 1)) if levels > 1 else name] = value
     path.write_text(table.to_csv(float_format="%.4f", lineterminator="\n"), encoding="utf-8", newline="\n")
-
-
-def to_latex(table: pd.DataFrame, caption: str, label: str, highlight: bool) -> str:
-    """A table as LaTeX with booktabs rules.
-
-    Args:
-        table: what `readable_scores` or the like give. caption: names study, data, protocol and seeds.
-        label: for references. highlight: whether the best of each column is bold (reference rows do not compete).
-    """
-    style = table.style.format(precision=2, na_rep="--", escape="latex")
-    style = style.format_index(escape="latex", axis=0).format_index(escape="latex", axis=1)
-    if highlight:
-        rivals = [row for row in table.index if row[0] != "Reference"]
-        columns = [column for column in table.columns if not str(column).startswith("±")]
-        style = style.highlight_max(subset=(rivals, columns), props="textbf:--rwrap;")
-    text = style.to_latex(
-        hrules=True,
-        multirow_align="naive",
-        sparse_index=False,
-        caption=_escape(caption),
-        label=label,
-        position="htbp",
-        position_float="centering",
-        multicol_align="c",
-    )
-    return text.replace("±", r"$\pm$")
-
-
-def _escape(text: str) -> str:
-    for character in "&%$#_":
-        text = text.replace(character, f"\\{character}")
-    return text

@@ -1,4 +1,5 @@
-"""Metrics as pure functions of counts and labels, and one evaluator of whole test sets. Knows numpy and OpenCV, not torch.
+"""Metrics as pure functions of counts and labels, and one evaluator of whole test sets. Knows numpy,
+OpenCV and scipy, not torch.
 
 protocol="standard" is what the names say, protocol="published" what the paper's released code computes under them
 (docs/protocols.md sets the two side by side).

@@ -37,14 +37,24 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, classes: int) -> N
         truth, prediction: integer labels (N,), 0 to classes - 1.
 
     Raises:
-        ValueError: if the labels differ in number, are none, or lie outside the classes.
+        ValueError: if the labels differ in number, are none, are no whole numbers, or lie outside the classes.
     """
-    true, predicted = np.asarray(truth, np.int64), np.asarray(prediction, np.int64)
+    true, predicted = _labels(truth), _labels(prediction)
     if true.shape != predicted.shape or true.ndim != 1 or true.size == 0:
         raise ValueError(f"labels of shapes {true.shape} and {predicted.shape}; expected two equal, non-empty (N,).")
     if min(true.min(), predicted.min()) < 0 or max(true.max(), predicted.max()) >= classes:
         raise ValueError(f"labels outside 0..{classes - 1}.")
     return np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def _labels(given: ArrayLike) -> NDArray[np.int64]:
+    """Labels as integers; whole numbers of another type are such, others are not cut off."""
+    values = np.asarray(given)
+    if values.dtype.kind not in "iub":
+        found = values.astype(np.float64)
+        if not (np.isfinite(found) & (found == np.floor(found))).all():
+            raise ValueError("labels that are no whole numbers.")
+    return values.astype(np.int64)
 
 
 def evaluate_classification(

@@ -33,7 +33,8 @@ class Evaluator:
             mask: truth and prediction, uint8 (H, W). activity: the true id, and the probabilities (K,) of the answer or its id.
 
         Raises:
-            ValueError: if there is neither, the image lacks what the first one had, or as `measure_mask`.
+            ValueError: if there is neither, the image lacks what the first one had, an id is not one of the activities', probabilities
+            are of another number or not finite, or as `measure_mask`.
         """
         row: dict[str, float] = {}
         if activity is not None:
@@ -46,14 +47,19 @@ class Evaluator:
 
     def _answer(self, true: int, answer: ArrayLike) -> dict[str, float]:
         given = np.asarray(answer)
+        for label in (true, *([given] if given.ndim == 0 else [])):
+            if label not in range(len(self.activities)):
+                raise ValueError(f"activity {label}; expected a whole number in 0..{len(self.activities) - 1}.")
         if given.ndim == 0:
-            return {"activity_true": true, "activity_predicted": int(given)}
+            return {"activity_true": int(true), "activity_predicted": int(given)}
         if given.shape != (len(self.activities),):
             raise ValueError(
                 f"probabilities of shape {given.shape}; expected ({len(self.activities)},), one an activity."
             )
+        if not np.isfinite(given).all():
+            raise ValueError("probabilities that are no finite numbers.")
         best = int(given.argmax())
-        return {"activity_true": true, "activity_predicted": best, "activity_confidence": float(given[best])}
+        return {"activity_true": int(true), "activity_predicted": best, "activity_confidence": float(given[best])}
 
     def columns(self) -> dict[str, NDArray[np.float64]]:
         """The rows as columns of N values."""

@@ -77,7 +77,7 @@ def scores_of_rows(
         UnknownNameError: if the protocol is not known.
     """
     check_protocol(protocol)
-    size = len(next(iter(rows.values())))
+    size = len(next(iter(rows.values()), ()))
     if size == 0:
         raise ValueError("no row to score.")
     scores: list[Score] = []
@@ -150,8 +150,9 @@ def _add_masks(add: _Add, rows: Mapping[str, NDArray[Any]], names: Sequence[str]
         known = rows["label_map_ssim"][np.isfinite(rows["label_map_ssim"])]
         add("ssim", float(known.mean()) if known.size else np.nan, n=int(known.size))
         return
-    for kind in OF_CLASSES:
-        _add_per_class(add, kind, rows, names, with_class)
+    if len(names) > 1:
+        for kind in OF_CLASSES:
+            _add_per_class(add, kind, rows, names, with_class)
     missing = (counts[:, 1, 1:] > 0) != (counts[:, 2, 1:] > 0)
     add("surface_missing", int(missing.sum()))
     for index, name in enumerate(names[1:]):

@@ -38,7 +38,7 @@ def confusion_of_pixels(truth: NDArray[np.uint8], prediction: NDArray[np.uint8],
         truth, prediction: uint8 masks of equal shape (..., H, W), values 0 to classes - 1.
 
     Raises:
-        ValueError: if the shapes differ or a value lies outside the classes.
+        ValueError: if the shapes differ, a mask does not hold integers, or a value lies outside the classes.
     """
     _check(truth, prediction, classes)
     pairs = truth.astype(np.uint16).ravel() * np.uint16(classes) + prediction.ravel()
@@ -55,7 +55,7 @@ def pixel_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classe
         (3, C): for each class the pixels in both, in truth, and in prediction.
 
     Raises:
-        ValueError: if the shapes differ or a value lies outside the classes.
+        ValueError: if the shapes differ, a mask does not hold integers, or a value lies outside the classes.
     """
     _check(truth, prediction, classes)
     both = np.bincount(truth[truth == prediction].ravel(), minlength=classes)
@@ -67,18 +67,25 @@ def pixel_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classe
 def _check(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> None:
     if truth.shape != prediction.shape:
         raise ValueError(f"masks of shapes {truth.shape} and {prediction.shape}; expected equal ones.")
-    if truth.size and max(int(truth.max()), int(prediction.max())) >= classes:
-        raise ValueError(f"mask values outside 0..{classes - 1}.")
+    for mask in (truth, prediction):
+        if mask.dtype.kind not in "iub":
+            raise ValueError(f"mask of type {mask.dtype}; expected integers.")
+        lowest = int(mask.min()) if mask.size and mask.dtype.kind == "i" else 0
+        if mask.size and (lowest < 0 or int(mask.max()) >= classes):
+            raise ValueError(f"mask values outside 0..{classes - 1}.")
 
 
 def scores_from_counts(counts: NDArray[np.int64], protocol: str = STANDARD) -> SegmentationScores:
     """Scores of counts (3, C) as `pixel_counts` gives them, summed over images as wanted.
 
     Raises:
-        ValueError: if no pixel was counted. UnknownNameError: if the protocol is not known.
+        ValueError: if no pixel was counted, or a count is not a whole number of at least 0.
+        UnknownNameError: if the protocol is not known.
     """
     check_protocol(protocol)
-    both, truth, prediction = counts.astype(np.float64)
+    both, truth, prediction = found = np.asarray(counts, np.float64)
+    if not (np.isfinite(found) & (found >= 0) & (found == np.floor(found))).all():
+        raise ValueError("counts that are no whole numbers from 0 on.")
     if truth.sum() == 0:
         raise ValueError("no pixel was counted.")
     present = truth > 0

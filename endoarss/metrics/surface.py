@@ -21,7 +21,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
+# Where so many pixels of the box come on one of the outlines, as around a stray pixel far away, looking for neighbours in a tree of the
+# outline's pixels takes less time than a field of distances.
+_SPARSE = 150
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
@@ -43,7 +47,8 @@ def surface_distances(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], c
     """Measure how far the outlines of each class lie apart; symmetric in truth and prediction.
 
     A Euclidean distance transform of each outline is read at the pixels of the other, both cropped to the box around the class
-    in either mask. Exact where no distance passes 2,048 pixels, and to 1e-7 of it beyond.
+    in either mask; in a large box with few such pixels their nearest neighbours are looked for instead. Exact where no distance
+    passes 2,048 pixels, and to 1e-7 of it beyond.
 
     Args:
         truth, prediction: uint8 masks of one image (H, W), values 0 to classes - 1. classes: C.
@@ -81,10 +86,19 @@ def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _distances(outline: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The distance of every pixel of an outline to the nearest one of the other."""
+    if outline.size > _SPARSE * (np.count_nonzero(outline) + np.count_nonzero(other)):
+        nearest, _ = KDTree(_pixels(other), balanced_tree=False, compact_nodes=False).query(_pixels(outline))
+        return np.sqrt(np.rint(np.square(nearest)))
     with _exact_opencv():
         field = cv2.distanceTransform((~other).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     # Squares of distances are whole numbers: rounding them takes back what float32 lost.
     return np.sqrt(np.rint(np.square(field[outline], dtype=np.float64)))
+
+
+def _pixels(outline: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """The places (N, 2) of an outline's pixels, row by row; OpenCV finds them several times as fast as numpy."""
+    found: NDArray[np.int32] = cv2.findNonZero(outline.view(np.uint8)).reshape(-1, 2)
+    return found
 
 
 @contextmanager

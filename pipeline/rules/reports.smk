@@ -39,11 +39,16 @@ rule collect_results:
     input:
         cells=[study.cell_folder(cell) / "eval" for cell in study.cells()],
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
-        robustness=[layout.robustness_files(study, cell)[0] for cell in study.robustness_cells()],
+        robustness=[layout.robustness_files(study, cell)[1] for cell in study.robustness_cells()],
         references=[layout.reference_folder(study, dataset) for dataset in REPORTED],
+        data=data_of_study,
         code=code(
+            "endoarss/metrics/*.py",
             "reports/results.py",
             "reports/names.py",
+            "pipeline/measure.py",
+            "pipeline/missing.py",
+            "pipeline/robustness.py",
             "pipeline/steps/collect_results.py",
         ),
     output:
@@ -58,6 +63,7 @@ rule collect_results:
         study=STUDY,
     params:
         labels={name: backbone["label"] for name, backbone in study.settings["backbones"].items()},
+        protocol=study.protocol,
     shell:
         "python -m pipeline.cli collect --study {resources.study} > {log} 2>&1"
 
@@ -66,7 +72,7 @@ rule draw_datasets:
     input:
         data=data_of_study,
         code=code(
-            "reports/figures.py",
+            "reports/style.py",
             "reports/dataset_figures.py",
             "pipeline/marks.py",
             "pipeline/images.py",
@@ -92,7 +98,7 @@ if study.leakage_datasets():
         input:
             data=[path for dataset in study.leakage_datasets() for path in loaded_files(dataset)],
             code=code(
-                "reports/figures.py",
+                "reports/style.py",
                 "reports/dataset_figures.py",
                 "pipeline/marks.py",
                 "pipeline/datasets/leakage.py",
@@ -123,6 +129,9 @@ ROBUSTNESS = [path for cell in study.robustness_cells() for path in layout.robus
 rule make_tables:
     input:
         layout.results_file(study),
+        evaluations=[study.cell_folder(cell) / "eval" for cell in study.cells()],
+        histories=[layout.history_file(study, cell) for cell in study.cells()],
+        references=[layout.reference_folder(study, dataset) for dataset in REPORTED],
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
         similarity=[layout.similarity_file(study)] if study.leakage_datasets() else [],
         robustness=ROBUSTNESS,
@@ -130,13 +139,21 @@ rule make_tables:
         code=code(
             "reports/*.py",
             "reports/published/*",
-            "pipeline/marks.py",
-            "pipeline/steps/make_*.py",
-            "pipeline/steps/report_*.py",
             "corruptions/catalogue.py",
+            "endoarss/metrics/*.py",
+            "pipeline/marks.py",
+            "pipeline/measure.py",
+            "pipeline/missing.py",
+            "pipeline/robustness.py",
+            "pipeline/steps/*_table*.py",
+            "pipeline/steps/collect_results.py",
+            "pipeline/steps/kept_answers.py",
+            "pipeline/steps/make_tables.py",
+            "pipeline/steps/report_robustness.py",
         ),
     output:
         layout.table_files(study),
+        layout.note_file(study),
     log:
         LOGS / "make_tables.log",
     benchmark:
@@ -151,86 +168,44 @@ rule make_tables:
         "python -m pipeline.cli tables --study {resources.study} > {log} 2>&1"
 
 
-rule draw_histories:
+rule draw_figures:
     input:
         layout.results_file(study),
+        evaluations=[study.cell_folder(cell) / "eval" for cell in study.cells()],
+        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
         histories=[layout.history_file(study, cell) for cell in study.cells()],
-        cards=data_of_study,
-        code=code("reports/*.py", "pipeline/marks.py", "pipeline/steps/make_*.py"),
+        robustness=ROBUSTNESS,
+        images=[path for dataset in REPORTED for path in loaded_files(dataset)],
+        data=data_of_study,
+        code=code(
+            "reports/*.py",
+            "pipeline/chosen.py",
+            "pipeline/marks.py",
+            "pipeline/measure.py",
+            "pipeline/missing.py",
+            "pipeline/datasets/labels.py",
+            "pipeline/datasets/load.py",
+            "pipeline/steps/figure_inputs.py",
+            "pipeline/steps/kept_answers.py",
+            "pipeline/steps/make_*figures.py",
+            "pipeline/steps/report_*.py",
+            "corruptions/catalogue.py",
+            "endoarss/metrics/rows.py",
+        ),
     output:
-        [path for paths in layout.history_figures(study).values() for path in paths],
+        [path for paths in layout.result_figures(study).values() for path in paths],
     log:
-        LOGS / "draw_histories.log",
+        LOGS / "draw_figures.log",
     benchmark:
-        BENCHMARKS / "draw_histories.tsv"
+        BENCHMARKS / "draw_figures.tsv"
     conda:
         CONDA
     resources:
         study=STUDY,
+    params:
+        baseline=BASELINE,
     shell:
-        "python -m pipeline.cli histories --study {resources.study} > {log} 2>&1"
-
-
-if study.segments():
-
-    rule draw_segmentation:
-        input:
-            layout.results_file(study),
-            cells=[study.cell_folder(cell) / "eval" for cell in study.cells()],
-            data=[path for dataset in REPORTED for path in loaded_files(dataset)],
-            cards=data_of_study,
-            code=code(
-                "reports/*.py",
-                "pipeline/marks.py",
-                "pipeline/steps/make_*.py",
-                "pipeline/datasets/labels.py",
-            ),
-        output:
-            study.results / "figures/fig5_segmentation.png",
-            study.results / "figures/fig5_segmentation.pdf",
-        log:
-            LOGS / "draw_segmentation.log",
-        benchmark:
-            BENCHMARKS / "draw_segmentation.tsv"
-        conda:
-            CONDA
-        resources:
-            study=STUDY,
-        params:
-            figures=study.settings["figures"],
-        shell:
-            "python -m pipeline.cli figure5 --study {resources.study} > {log} 2>&1"
-
-
-if study.robustness_cells():
-
-    rule draw_severity:
-        input:
-            layout.results_file(study),
-            robustness=ROBUSTNESS,
-            cards=data_of_study,
-            code=code(
-                "reports/*.py",
-                "reports/published/*",
-                "pipeline/marks.py",
-                "pipeline/steps/make_*.py",
-                "pipeline/steps/report_*.py",
-                "corruptions/catalogue.py",
-            ),
-        output:
-            layout.severity_figures(study),
-        log:
-            LOGS / "draw_severity.log",
-        benchmark:
-            BENCHMARKS / "draw_severity.tsv"
-        conda:
-            CONDA
-        resources:
-            study=STUDY,
-        params:
-            baseline=BASELINE,
-        shell:
-            "python -m pipeline.cli figure6 --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli figures --study {resources.study} > {log} 2>&1"
 
 
 rule make_page:
@@ -239,16 +214,26 @@ rule make_page:
         layout.figure_files(study),
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
         robustness=ROBUSTNESS,
+        tables=layout.table_files(study),
+        images=[path for dataset in REPORTED for path in loaded_files(dataset)],
         data=data_of_study,
         code=code(
             "reports/*.py",
             "reports/published/*",
+            "reports/page/*",
+            "reports/page/vendor/*.js",
             "pipeline/marks.py",
-            "reports/*.jinja",
-            "pipeline/steps/make_*.py",
+            "pipeline/missing.py",
+            "pipeline/gallery.py",
+            "pipeline/measure.py",
+            "pipeline/steps/*_table*.py",
+            "pipeline/steps/kept_answers.py",
+            "pipeline/steps/make_page.py",
+            "pipeline/steps/make_tables.py",
+            "pipeline/steps/page_*.py",
             "pipeline/steps/report_*.py",
-            "corruptions/catalogue.py",
-        ),
+        )
+        + CORRUPTION_CODE,
         similarity=[layout.similarity_file(study)] if study.leakage_datasets() else [],
     output:
         layout.report_file(study),
@@ -265,3 +250,53 @@ rule make_page:
         baseline=BASELINE,
     shell:
         "python -m pipeline.cli page --study {resources.study} > {log} 2>&1"
+
+
+rule write_paper:
+    input:
+        layout.results_file(study),
+        tables=layout.table_files(study),
+        figures=layout.figure_files(study),
+        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
+        data=data_of_study,
+        code=code(
+            "reports/latex*.py",
+            "reports/names.py",
+            "reports/paper/*",
+            "pipeline/marks.py",
+            "pipeline/steps/make_paper.py",
+        ),
+    output:
+        layout.paper_file(study),
+    log:
+        LOGS / "write_paper.log",
+    benchmark:
+        BENCHMARKS / "write_paper.tsv"
+    conda:
+        CONDA
+    resources:
+        study=STUDY,
+    params:
+        title=study.settings["title"],
+    shell:
+        "python -m pipeline.cli paper --study {resources.study} > {log} 2>&1"
+
+
+# Not part of `all`, for it needs pdflatex: snakemake compile_paper.
+rule compile_paper:
+    input:
+        layout.paper_file(study),
+        tables=layout.table_files(study),
+        figures=layout.figure_files(study),
+    output:
+        layout.paper_pdf(study),
+    log:
+        LOGS / "compile_paper.log",
+    benchmark:
+        BENCHMARKS / "compile_paper.tsv"
+    conda:
+        CONDA
+    resources:
+        study=STUDY,
+    shell:
+        "python -m pipeline.cli paper --pdf --study {resources.study} > {log} 2>&1"

@@ -27,26 +27,36 @@ def collect_results(study: Study) -> None:
     Raises:
         InputError: if no cell has results, or rows are not what a cell leaves, naming the file.
     """
+    table = gather_results(study, study.protocol)
+    with whole_file(results_file(study)) as partial:
+        table.to_parquet(partial, index=False)
+
+
+def gather_results(study: Study, protocol: str) -> pd.DataFrame:
+    """The long table of a study under a protocol, as `collect_results` writes it.
+
+    Raises:
+        InputError: as `collect_results`.
+    """
     rows: list[dict[str, Any]] = []
     tests = {dataset: test_frames(study, dataset) for dataset in evaluated_datasets(study)}
     robust = set(study.robustness_cells()) - set(missing_robustness(study))
     for cell in present_cells(study):
-        about = _about(study, cell)
+        about = _about(study, cell) | {"protocol": protocol}
         for dataset in study.evaluated_on(cell.dataset):
-            scores = _clean(study, rows_file(study, cell, dataset), dataset, tests[dataset])
+            scores = _clean(study, rows_file(study, cell, dataset), dataset, tests[dataset], protocol)
             rows += [about | {"eval_dataset": dataset} | score for score in scores]
         if cell in robust:
             kept = robustness_files(study, cell)[1]
             found = read_rows(kept, tests[cell.dataset], study.labels(cell.dataset))
             # Its clean scores are those of the evaluation.
             corrupted = found[found["corruption"] != CLEAN]
-            scores = scores_by_condition(corrupted, study.labels(cell.dataset), study.protocol)
+            scores = scores_by_condition(corrupted, study.labels(cell.dataset), protocol)
             rows += [about | {"eval_dataset": cell.dataset} | score for score in scores]
-    rows += _references(study, tests)
+    rows += (one | {"protocol": protocol} for one in _references(study, tests, protocol))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["value"] = table["value"].astype("float64")
-    with whole_file(results_file(study)) as partial:
-        table.to_parquet(partial, index=False)
+    return table
 
 
 def test_frames(study: Study, dataset: str) -> list[str]:
@@ -54,10 +64,10 @@ def test_frames(study: Study, dataset: str) -> list[str]:
     return [row["frame_id"] for row in read_manifest(study.dataset_folder(dataset)) if row["split"] == "test"]
 
 
-def _clean(study: Study, path: Path, dataset: str, frames: list[str]) -> list[dict[str, Any]]:
+def _clean(study: Study, path: Path, dataset: str, frames: list[str], protocol: str) -> list[dict[str, Any]]:
     labels = study.labels(dataset)
     try:
-        return scores_of(read_rows(path, frames, labels), labels, study.protocol)
+        return scores_of(read_rows(path, frames, labels), labels, protocol)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
 
@@ -73,7 +83,6 @@ def _common(study: Study) -> dict[str, Any]:
         "severity": 0,
         "mask_warped": True,
         "resolution": study.settings["input_size"],
-        "protocol": study.protocol,
     }
 
 
@@ -94,7 +103,7 @@ def _about(study: Study, cell: Cell) -> dict[str, Any]:
     }
 
 
-def _references(study: Study, tests: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
+def _references(study: Study, tests: dict[str, list[str]], protocol: str) -> Iterator[dict[str, Any]]:
     for dataset, frames in tests.items():
         about = _common(study) | {
             "dataset": dataset,
@@ -110,4 +119,6 @@ def _references(study: Study, tests: dict[str, list[str]]) -> Iterator[dict[str,
             "eval_dataset": dataset,
         }
         for name, path in reference_files(study, dataset).items():
-            yield from (about | {"architecture": name} | score for score in _clean(study, path, dataset, frames))
+            yield from (
+                about | {"architecture": name} | score for score in _clean(study, path, dataset, frames, protocol)
+            )

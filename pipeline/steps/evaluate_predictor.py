@@ -24,12 +24,13 @@ from pipeline.errors import InputError
 from pipeline.files import digest, read_json, read_text, resumable_folder, sha256_of
 from pipeline.images import read_ids
 from pipeline.marks import data_mark
+from pipeline.missing import missing_robustness
 from pipeline.provenance import corruption_code_sha256, measuring_code_sha256, software
 from pipeline.robustness import Answer, Answerer, Subject, evaluate, remove_parts
 from pipeline.steps.evaluate_robustness import conditions_of, write_results
 from pipeline.steps.report_robustness import baselines_of, evaluated_models, write_robustness_report
 from pipeline.study import Study
-from reports.robustness import RobustModel
+from reports.robustness import EvaluatedModel
 
 ACTIVITIES = "activity.csv"
 
@@ -257,6 +258,11 @@ def _evaluate(
     folder = trial.out or study.results / "predictors" / _folder_name(label) / trial.dataset
     _check_free(folder / "robustness" / "provenance.json", label)
     beside = evaluated_models(study, [trial.dataset]) if trial.beside else []
+    if trial.beside and not beside:
+        lacking = [cell.id for cell in missing_robustness(study) if cell.dataset == trial.dataset]
+        raise InputError(
+            f"--beside: no cell of {trial.dataset} has its robustness evaluated; missing: {', '.join(lacking) or 'none asked'}."
+        )
     part, labels = load_part(source, "test", size), study.labels(trial.dataset)
     about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}
     key = digest([about, size, str(conditions), corruption_code_sha256(), measuring_code_sha256()])
@@ -269,7 +275,7 @@ def _evaluate(
     rows = pd.read_parquet(folder / "robustness" / "per_image.parquet")
     shown = {group: [n for n in names if n in conditions.corruptions] for group, names in CATEGORIES.items()}
     write_robustness_report(
-        [*beside, RobustModel(label, study.titles()[trial.dataset], [rows])],
+        [*beside, EvaluatedModel(label, study.titles()[trial.dataset], [rows])],
         {group: names for group, names in shown.items() if names},
         folder,
         baselines_of(study) if beside else {},

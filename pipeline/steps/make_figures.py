@@ -2,97 +2,132 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
-from pipeline.datasets.load import load_part
+from pipeline.errors import InputError
 from pipeline.files import whole_file
-from pipeline.layout import (
-    evaluated_datasets,
-    history_figures,
-    history_file,
-    results_file,
-)
-from pipeline.marks import study_mark
-from pipeline.steps.report_robustness import measure_study, write_robustness_figures
-from pipeline.study import Cell, Study
-from reports import figures
+from pipeline.layout import evaluated_datasets, history_figures, history_file, result_figures
+from pipeline.provenance import read_provenance
+from pipeline.steps.figure_inputs import Kept, NothingToShow
+from pipeline.steps.make_class_figures import draw_classes, draw_confusion
+from pipeline.steps.make_mask_figures import draw_best, draw_tasks
+from pipeline.steps.report_robustness import robustness_drawers
+from pipeline.study import Study
+from reports import cost_figure
 from reports.history_figures import TrainingHistory, draw_histories
 from reports.names import (
-    model_label,
+    FIGURE_COST,
+    FIGURE_HEATMAP,
+    FIGURE_RETENTION,
+    FIGURE_SEGMENTATION,
+    FIGURE_SEVERITY,
+    FIGURE_TASKS,
+    figure_of_classes,
+    figure_of_confusion,
+    figure_of_history,
+    figure_title,
 )
-from reports.results import clean_scores, of_rank, read_results
+from reports.style import draw_message
+
+Draw = Callable[[Kept, Path, Path], None]
 
 
-def make_history_figures(study: Study) -> None:
-    """Write the figures of how trainings went, of the first seed and the study's rank."""
-    mark = study_mark(study)
-    for dataset, (png_file, pdf_file) in history_figures(study).items():
-        histories = [
-            TrainingHistory(
-                study.settings["backbones"][cell.backbone]["label"],
-                cell.architecture,
-                cell.weighting,
-                pd.read_csv(history_file(study, cell)),
-            )
-            for cell in study.cells()
-            if cell.dataset == dataset and cell.rank == study.rank and cell.seed == study.settings["seeds"][0]
-        ]
+def make_figures(study: Study, only: str = "") -> list[Path]:
+    """Write all figures of a study's results, or one of them.
+
+    Args:
+        only: its name, "" for all.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: if the study has no such figure, or rows are not what a cell leaves.
+        ResultsError: if the results are not collected.
+    """
+    files = result_figures(study)
+    if only and only not in files:
+        raise InputError(f"study {study.name!r} has no figure {only!r} of results; it has {', '.join(files)}.")
+    kept, draw = Kept(study), _drawers(study)
+    for name in [only] if only else files:
+        png_file, pdf_file = files[name]
         with whole_file(png_file) as png, whole_file(pdf_file) as pdf:
-            draw_histories(histories, study.titles()[dataset], mark, png, pdf)
+            try:
+                draw[name](kept, png, pdf)
+            except NothingToShow as reason:
+                draw_message(". ".join(figure_title(name, study.titles())), str(reason), kept.mark, png, pdf)
+    return [path for name, paths in files.items() if only in ("", name) for path in paths]
 
 
-def make_figure_segmentation(study: Study) -> None:
-    """Write figure 5."""
-    results = of_rank(read_results(results_file(study)), study.rank)
-    galleries = [
-        gallery for dataset in evaluated_datasets(study) if (gallery := _gallery(study, results, dataset)) is not None
+def _drawers(study: Study) -> dict[str, Draw]:
+    """What draws each figure."""
+    found: dict[str, Draw] = {FIGURE_TASKS: draw_tasks, FIGURE_SEGMENTATION: draw_best, FIGURE_COST: draw_costs}
+    for name in (FIGURE_SEVERITY, FIGURE_RETENTION, FIGURE_HEATMAP):
+        found[name] = partial(_draw_robustness, name)
+    for dataset in evaluated_datasets(study):
+        found[figure_of_classes(dataset)] = _of_dataset(draw_classes, dataset)
+        found[figure_of_confusion(dataset)] = _of_dataset(draw_confusion, dataset)
+    for dataset in history_figures(study):
+        found[figure_of_history(dataset)] = _of_dataset(draw_history, dataset)
+    return found
+
+
+def _of_dataset(draw: Callable[[Kept, str, Path, Path], None], dataset: str) -> Draw:
+    return lambda kept, png, pdf: draw(kept, dataset, png, pdf)
+
+
+def _draw_robustness(name: str, kept: Kept, png: Path, pdf: Path) -> None:
+    robustness_drawers(kept.robustness, kept.mark)[name](png, pdf)
+
+
+def draw_history(kept: Kept, dataset: str, png: Path, pdf: Path) -> None:
+    """How trainings on a dataset went, of the first seed and the study's rank.
+
+    Raises:
+        NothingToShow: if there was none.
+    """
+    study = kept.study
+    histories = [
+        TrainingHistory(kept.backbone(cell), cell.architecture, cell.weighting, pd.read_csv(history_file(study, cell)))
+        for cell in study.cells()
+        if cell.dataset == dataset
+        and cell.rank == study.rank
+        and cell.seed == study.settings["seeds"][0]
+        and history_file(study, cell).is_file()
     ]
-    folder = study.results / "figures"
-    with whole_file(folder / "fig5_segmentation.png") as png, whole_file(folder / "fig5_segmentation.pdf") as pdf:
-        figures.draw_segmentation(galleries, study_mark(study), png, pdf)
+    if not histories:
+        raise NothingToShow(f"No training on {study.titles()[dataset]} is done.")
+    draw_histories(histories, study.titles()[dataset], kept.mark, png, pdf)
 
 
-def make_figure_severity(study: Study) -> None:
-    """Write figure 6 and the figure of retention."""
-    mark = study_mark(study)
-    write_robustness_figures(measure_study(study), study.results / "figures", mark)
+def draw_costs(kept: Kept, png: Path, pdf: Path) -> None:
+    """Scores of every cell of the first seed against what it costs.
 
-
-def _gallery(study: Study, results: pd.DataFrame, dataset: str) -> figures.Gallery | None:
-    """The best segmenting cell of each backbone, on test images spread over the set."""
-    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
-    scores = clean_scores(results, dataset)
-    scores = scores[scores["metric"] == "miou"].set_index(
-        ["dataset", "backbone", "architecture", "weighting", "variant"]
-    )
-    chosen: dict[str, tuple[float, Cell]] = {}
-    for cell in study.cells():
-        if dataset in study.evaluated_on(cell.dataset) and cell.rank == study.rank:
-            key = (cell.dataset, cell.backbone, cell.architecture, cell.weighting, cell.variant)
-            if key in scores.index:
-                value = float(scores.loc[key, "value"])
-                if value > chosen.get(cell.backbone, (-1.0, cell))[0]:
-                    chosen[cell.backbone] = (value, cell)
-    if not chosen:
-        return None
-    count = min(study.settings["figures"]["images"], len(part.frame_ids))
-    # Images with the most classes first, no two of one activity as long as there are others.
-    richness = [len(np.unique(mask)) for mask in part.masks]
-    ranked = sorted(range(len(richness)), key=lambda i: (-richness[i], part.frame_ids[i]))
-    first_of_activity: dict[int, int] = {}
-    for index in ranked:
-        first_of_activity.setdefault(index if part.activities is None else int(part.activities[index]), index)
-    firsts = list(first_of_activity.values())
-    picked = [*firsts, *(index for index in ranked if index not in firsts)][:count]
-    masks = {"truth": part.masks[picked]}
-    for value, cell in chosen.values():
-        with np.load(study.cell_folder(cell) / "eval" / dataset / "masks.npz") as stored:
-            label = study.settings["backbones"][cell.backbone]["label"]
-            model = model_label("", cell.architecture, cell.weighting).strip()
-            name = f"{label}\n{model} ({100 * value:.1f})"
-            masks[name] = stored["masks"][picked]
-    labels = study.labels(dataset)
-    notes = [part.frame_ids[i] if part.activities is None else labels.activities[part.activities[i]] for i in picked]
-    title = f"{study.titles()[dataset]} (in brackets: mIoU, %)"
-    return figures.Gallery(title, labels.classes, labels.palette, part.images[picked], masks, notes)
+    Raises:
+        NothingToShow: if no cell has results.
+    """
+    rows = []
+    for dataset, scores in kept.scores.items():
+        for cell, of_cell in scores.items():
+            if cell.seed != kept.study.settings["seeds"][0]:
+                continue
+            about = read_provenance(kept.study, cell)
+            rows.append(
+                {
+                    "dataset": kept.study.titles()[dataset],
+                    "backbone": kept.backbone(cell),
+                    "architecture": cell.architecture,
+                    "parameters": about["parameters"]["trained"],
+                    "images_per_second": about["cost"]["inference"]["images_per_second"],
+                    "device": about["device"],
+                    **{metric: of_cell.get(metric, np.nan) for metric in ("accuracy", "miou")},
+                }
+            )
+    if not rows:
+        raise NothingToShow("No cell has results.")
+    cost_figure.draw_cost(pd.DataFrame(rows, columns=cost_figure.COLUMNS), kept.mark, png, pdf)

@@ -2,93 +2,246 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from pipeline.files import write_text
-from pipeline.layout import (
-    FIGURE_BALANCE,
-    FIGURE_CLASSES,
-    FIGURE_LEAKAGE,
-    contact_sheet,
-    datasets_with_activities,
-    history_figures,
-    report_file,
-)
-from pipeline.marks import data_mark, study_mark
+from pipeline.datasets.card import read_card
+from pipeline.files import read_json, write_text
+from pipeline.layout import contact_sheet, figure_files, report_file, robustness_files
+from pipeline.marks import partial_note, study_mark
+from pipeline.missing import missing_cells, missing_robustness
 from pipeline.provenance import read_provenance
 from pipeline.steps.make_tables import study_tables
+from pipeline.steps.page_gallery import gallery_of
+from pipeline.steps.report_robustness import measure_study
 from pipeline.study import Study
-from reports import page
 from reports.names import (
-    FIGURE_RETENTION,
-    FIGURE_SEVERITY,
+    MEASURES,
+    TABLE_CLAIMS,
+    TABLE_COMPARISON,
+    figure_title,
+    table_of_dataset,
     table_title,
 )
+from reports.page import DatasetCard, Facts, FigureSection, Gap, Page, TableSection, render_page, scores_of
+from reports.page.gallery import css_colour
+from reports.resampling import with_brackets
 
 
 def make_page(study: Study) -> None:
-    """Write report/index.html from the tables and figures."""
-    sections, mark = [], study_mark(study)
-    for name, table in study_tables(study).items():
-        note, short = f"{mark} {table.note}".strip(), table_title(name)
-        if table.shown is not None:
-            sections.append(page.table_section(name, short, f"{short}. {table.title}", note, table.shown))
-    if study.segments():
-        sections.append(_figure(study, "fig5_segmentation.png", "Figure 5", "Image, truth and predictions", mark))
-    if study.robustness_cells():
-        sections.append(_figure(study, f"{FIGURE_SEVERITY}.png", "Figure 6", "Scores against severity", mark))
-        title = "What remains of the clean score, by severity and by category of corruption"
-        sections.append(_figure(study, f"{FIGURE_RETENTION}.png", "Retention", title, mark))
-    for dataset, (png, _) in history_figures(study).items():
-        title = study.titles()[dataset]
-        sections.append(
-            _figure(study, png.name, f"Trainings, {title}", f"Losses, weights and gradients on {title}", mark)
-        )
-    sections += _dataset_sections(study)
-    facts = {
-        "title": study.settings["title"],
-        "study": study.name,
-        "protocol": study.protocol,
-        "seeds": study.settings["seeds"],
-        "cells": len(study.cells()),
-        "resolution": study.settings["input_size"],
-        "synthetic": study.synthetic,
+    """Write report/index.html from the kept results, tables and figures.
+
+    Raises:
+        InputError, ResultsError: if something kept is missing or cannot be read; cells without results are named on the page instead.
+    """
+    write_text(report_file(study), render_page(page_of(study)))
+
+
+def page_of(study: Study) -> Page:
+    """What stands on the page."""
+    found = study_tables(study)
+    tables = [
+        TableSection(name, *_titles(study, name, table.title), table.said, table.shown, table.of_scores)
+        for name, table in found.items()
+        if table.shown is not None
+    ]
+    robustness = measure_study(study) if study.robustness_cells() else None
+    return Page(
+        facts=_facts(study),
+        glance=_glance(found[TABLE_COMPARISON].data),
+        claims=_claims(found[TABLE_CLAIMS].data),
+        gaps=_gaps(study),
+        tables=tables,
+        scores=scores_of(robustness) if robustness is not None else None,
+        gallery=gallery_of(study) if robustness is not None else None,
+        figures=_figures(study),
+        datasets=[_card(study, dataset) for dataset in study.datasets],
+        provenance=_provenance(study),
+    )
+
+
+def _titles(study: Study, name: str, title: str) -> tuple[str, str]:
+    """A table in the contents, and above it; one outside the paper has no number to begin with."""
+    of_dataset = {table_of_dataset(dataset): called for dataset, called in study.titles().items()}
+    called = table_title(name)
+    if name in of_dataset and called.startswith("Table, "):
+        return of_dataset[name], title
+    if called.startswith("Table, "):
+        short = called.removeprefix("Table, ")
+        return short[:1].upper() + short[1:], title
+    begins = title.replace(",", "").startswith(called.replace(",", ""))
+    return called, title if begins else f"{called}. {title}"
+
+
+def _facts(study: Study) -> Facts:
+    settings = study.settings
+    return Facts(
+        title=str(settings["title"]),
+        study=study.name,
+        protocol=study.protocol,
+        seeds=list(settings["seeds"]),
+        cells=len(study.cells()),
+        resolution=int(settings["input_size"]),
+        synthetic=study.synthetic,
+        mark=study_mark(study),
+        partial=partial_note(study),
+    )
+
+
+def _glance(comparison: pd.DataFrame) -> pd.DataFrame:
+    """The best model of each dataset in accuracy and in mIoU, with its score."""
+    best = comparison[comparison["rank"] == 1].reset_index()
+    rows: dict[str, dict[str, str]] = {}
+    for metric in ("accuracy", "miou"):
+        of_metric = best[best["metric"] == metric]
+        for dataset, group in of_metric.groupby("dataset", sort=False):
+            first = group.iloc[0]
+            name = first["model"] if len(group) == 1 else f"{len(group)} models"
+            score = with_brackets(first["value"], first["low"], first["high"])
+            rows.setdefault(str(dataset), {})[f"Best {MEASURES[metric].head}"] = f"{score}, {name}"
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Dataset").fillna("-")
+
+
+def _claims(claims: pd.DataFrame) -> str:
+    counts = claims["verdict"].str.split(",").str[0].value_counts()
+    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return f"The paper's claims, claim by claim, dataset and metric: {said}. The table of reproduction says which, and by how much."
+
+
+def _gaps(study: Study) -> list[Gap]:
+    lacking = missing_cells(study)
+    gaps = [Gap(cell.id, "results", reason) for cell, reason in lacking.items()]
+    return gaps + [
+        Gap(cell.id, "robustness", reason) for cell, reason in missing_robustness(study).items() if cell not in lacking
+    ]
+
+
+def _figures(study: Study) -> list[FigureSection]:
+    """All figures of the study but the contact sheets, which stand with their datasets."""
+    sheets = {contact_sheet(dataset) for dataset in study.datasets}
+    pictures = [path for path in figure_files(study) if path.suffix == ".png" and path.name not in sheets]
+    found = []
+    for path in pictures:
+        short, title = figure_title(path.stem, study.titles())
+        found.append(FigureSection(path.stem, short, title if title.startswith(short) else f"{short}. {title}", path))
+    return found
+
+
+def _card(study: Study, dataset: str) -> DatasetCard:
+    card, labels = read_card(study.dataset_folder(dataset)), study.labels(dataset)
+    sheet = study.results / "figures" / contact_sheet(dataset)
+    colours = list(zip(labels.classes[1:], map(css_colour, labels.palette[1:]), strict=True))
+    anchor = f"dataset_{dataset}"
+    return DatasetCard(
+        anchor,
+        card["title"],
+        _card_facts(card),
+        colours,
+        _card_tables(card),
+        FigureSection(f"{anchor}_sheet", card["title"], f"Contact sheet of {card['title']}", sheet),
+    )
+
+
+def _card_facts(card: dict[str, Any]) -> list[tuple[str, str]]:
+    splits = ", ".join(f"{part} {count:,}" for part, count in card["frames_by_split"].items())
+    expected = card["expected_frames"]
+    frames = f"{card['frames']:,}" if expected is None else f"{card['frames']:,} of {expected:,} expected"
+    facts = [("Name", card["name"]), ("Frames", frames), ("Splits", splits)]
+    if card.get("validation_frames"):
+        facts.append(("Validation frames, of training", f"{card['validation_frames']:,}"))
+    if card.get("split_rule"):
+        facts.append(("Split rule", str(card["split_rule"]).replace("_", " ")))
+    if "synthetic" in card:
+        facts.append(("Data", "synthetic" if card["synthetic"] else "real"))
+    if card.get("licences"):
+        facts.append(("Licence", "; ".join(card["licences"])))
+    for source, about in card.get("sources", {}).items():
+        facts.append((f"Source {source}", f"{about['files']:,} files, sha256 {about['sha256'][:12]}"))
+    facts += [(f"Flag {name}", f"{flag['frames']:,} frames: {flag['meaning']}") for name, flag in card["flags"].items()]
+    facts += [("Left out", f"{group['count']:,}: {group['reason']}") for group in card.get("left_out", [])]
+    return facts
+
+
+def _card_tables(card: dict[str, Any]) -> list[tuple[str, pd.DataFrame]]:
+    tables = []
+    pixels = card.get("pixels_of_class", {})
+    for caption, key, name in (
+        ("Frames with each class", "frames_with_class", "Class"),
+        ("Frames of each activity", "frames_by_activity", "Activity"),
+    ):
+        if card[key]:
+            frame = pd.DataFrame(
+                {part.capitalize(): counts for part, counts in sorted(card[key].items(), reverse=True)}
+            )
+            if key == "frames_with_class" and sum(pixels.values()):
+                frame["Pixels (%)"] = [100 * pixels[label] / sum(pixels.values()) for label in frame.index]
+            tables.append((caption, frame.rename_axis(name)))
+    return tables
+
+
+def _provenance(study: Study) -> list[TableSection]:
+    """What every number comes from: trainings, evaluations of robustness, and the software they ran with."""
+    trained = {
+        c.id: read_provenance(study, c) for c in study.cells() if (study.cell_folder(c) / "provenance.json").is_file()
     }
-    write_text(report_file(study), page.render_page(sections, _provenance(study), facts))
+    lacking = missing_robustness(study)
+    evaluated = {
+        cell.id: read_json(robustness_files(study, cell)[2]) for cell in study.robustness_cells() if cell not in lacking
+    }
+    software: dict[str, tuple[str, dict[str, str]]] = {}
+    for about in (*trained.values(), *evaluated.values()):
+        versions = {"python": str(about["python"]), **about["packages"]}
+        software.setdefault(str(sorted(versions.items())), (f"S{len(software) + 1}", versions))
 
+    def used(about: dict[str, Any]) -> str:
+        return software[str(sorted({"python": str(about["python"]), **about["packages"]}.items()))][0]
 
-def _dataset_sections(study: Study) -> list[page.Section]:
-    mark, titles = data_mark(study), study.titles()
-    shown = []
-    if datasets_with_activities(study):
-        shown.append((f"{FIGURE_CLASSES}.png", "Figure 1 (a)", "Which classes occur in which activity"))
-    shown.append((f"{FIGURE_BALANCE}.png", "Balance", "Frames of each activity and class"))
-    if study.leakage_datasets():
-        shown.append((f"{FIGURE_LEAKAGE}.png", "Leakage", "How alike test and training frames are"))
-    shown += [(contact_sheet(d), titles[d], f"Contact sheet of {titles[d]}") for d in study.datasets]
-    return [_figure(study, *names, mark) for names in shown]
+    def ran(about: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "Checkpoint sha256": about["checkpoint_sha256"][:12],
+            "Code": _commit(about["code"]),
+            "Software": used(about),
+            "Device": about["device"],
+        }
 
-
-def _figure(study: Study, name: str, short: str, title: str, mark: str) -> page.Section:
-    path: Path = study.results / "figures" / name
-    return page.figure_section(path.stem, short, f"{short}. {title}", mark, path)
-
-
-def _provenance(study: Study) -> pd.DataFrame:
-    rows = []
-    for cell in study.cells():
-        about = read_provenance(study, cell)
-        rows.append(
-            {
-                "Cell": cell.id,
-                "Weights": about["weights"]["source"] + (" (synthetic)" if about["pretrained_on_synthetic"] else ""),
-                "Trained / all parameters": f"{about['parameters']['trained']:,} / {about['parameters']['total']:,}",
-                "Images": about["training_images"],
-                "Seconds": about["seconds"],
-                "Device": about["device"],
-                "Checkpoint sha256": about["checkpoint_sha256"][:12],
-            }
+    found = []
+    if trained:
+        rows = [{"Cell": cell, **ran(about), **_training(about)} for cell, about in trained.items()]
+        title = "Trainings"
+        found.append(
+            TableSection("provenance_trainings", title, title, _TRAININGS, pd.DataFrame(rows).set_index("Cell"))
         )
-    return pd.DataFrame(rows).set_index("Cell")
+    if evaluated:
+        rows = [{"Cell": cell, **ran(about), "Frames": about["frames"]} for cell, about in evaluated.items()]
+        title = "Evaluations of robustness"
+        found.append(TableSection("provenance_robustness", title, title, "", pd.DataFrame(rows).set_index("Cell")))
+    if software:
+        versions_by_set = pd.DataFrame(dict(software.values())).rename_axis("Package")
+        found.append(TableSection("provenance_software", "Software", "Software", _SOFTWARE, versions_by_set))
+    return found
+
+
+_TRAININGS = (
+    "Digests are the first 12 digits of SHA-256; Data is that of the manifest, which holds the digest of every picture."
+)
+_SOFTWARE = "The versions that the names in the columns Software stand for."
+
+
+def _training(about: dict[str, Any]) -> dict[str, Any]:
+    synthetic = " (synthetic)" if about.get("pretrained_on_synthetic") else ""
+    return {
+        "Seed": about["seed"],
+        "Seconds": about["seconds"],
+        "Images": about["training_images"],
+        "Trained parameters": about["parameters"]["trained"],
+        "All parameters": about["parameters"]["total"],
+        "Weights": about["weights"]["source"] + synthetic,
+        "Weights sha256": str(about["weights"].get("sha256") or "-")[:12],
+        "Data": str(about.get("manifest_sha256") or "-")[:12],
+    }
+
+
+def _commit(code: dict[str, Any]) -> str:
+    commit = str(code["commit"])[:10]
+    return f"{commit} and changes" if code["dirty"] else commit

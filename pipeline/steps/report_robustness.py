@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-
-import pandas as pd
 
 from corruptions.catalogue import CATEGORIES
 from pipeline.files import whole_file
-from pipeline.layout import robustness_files
+from pipeline.missing import missing_robustness
+from pipeline.steps.kept_answers import label_of, robust_models
 from pipeline.steps.report_table import ReportTable, write_tables
-from pipeline.study import Cell, Study
-from reports.errors import ResultsError
+from pipeline.study import Study
+from reports.heatmap_figure import draw_heatmap
 from reports.names import (
+    FIGURE_HEATMAP,
     FIGURE_RETENTION,
     FIGURE_SEVERITY,
     TABLE_ROBUSTNESS,
     TABLE_ROBUSTNESS_CONDITIONS,
     TABLE_ROBUSTNESS_SUMMARY,
-    model_label,
 )
 from reports.resampling import REPLICATES
-from reports.robustness import RobustModel, Robustness, measure_robustness
+from reports.robustness import EvaluatedModel, Robustness, measure_robustness
 from reports.robustness_figures import draw_retention, draw_severity
 from reports.robustness_tables import (
     readable_robustness,
@@ -34,7 +34,7 @@ from reports.robustness_tables import (
 
 
 def write_robustness_report(
-    models: Sequence[RobustModel],
+    models: Sequence[EvaluatedModel],
     categories: Mapping[str, Sequence[str]],
     folder: Path,
     baselines: Mapping[str, str],
@@ -57,8 +57,8 @@ def write_robustness_report(
     return found
 
 
-def robustness_tables(found: Robustness) -> dict[str, ReportTable]:
-    """The tables by name."""
+def robustness_tables(found: Robustness, gaps: str = "") -> dict[str, ReportTable]:
+    """The tables by name. gaps: what is said of models without results."""
     intervals, notes = " ".join(found.intervals), " ".join(found.notes)
     means, summary = table_robustness(found.summary, found.categories), table_robustness_summary(found.summary)
     return {
@@ -66,16 +66,21 @@ def robustness_tables(found: Robustness) -> dict[str, ReportTable]:
             "Robustness: mean over severities of each corruption",
             means,
             readable_robustness(means),
-            note=f"{_MEANS} {intervals}",
+            note=f"{_MEANS} {intervals} {gaps}".strip(),
+            protocol="standard",
         ),
         TABLE_ROBUSTNESS_SUMMARY: ReportTable(
             "Robustness, summed up (%)",
             summary,
             readable_robustness_summary(found.summary),
-            note=f"{_SUMMARY} {intervals} {notes}",
+            note=f"{_SUMMARY} {intervals} {notes} {gaps}".strip(),
+            protocol="standard",
         ),
         TABLE_ROBUSTNESS_CONDITIONS: ReportTable(
-            "Every score under every condition", table_robustness_conditions(found.conditions), None
+            "Every score under every condition",
+            table_robustness_conditions(found.conditions),
+            None,
+            protocol="standard",
         ),
     }
 
@@ -91,55 +96,43 @@ _SUMMARY = (
 
 
 def write_robustness_figures(found: Robustness, folder: Path, mark: str) -> None:
-    """Write figure 6 and the figure of retention."""
-    for name, draw in ((FIGURE_SEVERITY, draw_severity), (FIGURE_RETENTION, draw_retention)):
+    """Write figure 6, the figure of retention and the heatmap."""
+    for name, draw in robustness_drawers(found, mark).items():
         with whole_file(folder / f"{name}.png") as png, whole_file(folder / f"{name}.pdf") as pdf:
-            draw(found.summary, mark, png, pdf)
+            draw(png, pdf)
 
 
-def measure_study(study: Study) -> Robustness:
-    """What the robustness evaluations of a study's cells give.
+def robustness_drawers(found: Robustness, mark: str) -> dict[str, Callable[[Path, Path], None]]:
+    """What draws each figure of robustness, by name."""
+    return {
+        FIGURE_SEVERITY: partial(draw_severity, found.summary, mark),
+        FIGURE_RETENTION: partial(draw_retention, found.summary, mark),
+        FIGURE_HEATMAP: partial(draw_heatmap, found.summary, found.categories, mark),
+    }
+
+
+def measure_study(study: Study) -> Robustness | None:
+    """What the robustness evaluations of a study's cells give; None while none has results.
 
     Raises:
-        ResultsError: if one is missing, or as `measure_robustness`.
+        InputError, ResultsError: as `evaluated_models` and `measure_robustness`.
     """
-    return measure_robustness(evaluated_models(study, study.datasets), CATEGORIES, baselines_of(study))
+    models = evaluated_models(study, study.datasets)
+    return measure_robustness(models, CATEGORIES, baselines_of(study)) if models else None
 
 
-def evaluated_models(study: Study, datasets: Sequence[str]) -> list[RobustModel]:
-    """The evaluated cells of some datasets as models.
+def evaluated_models(study: Study, datasets: Sequence[str]) -> list[EvaluatedModel]:
+    """The evaluated cells of some datasets as models, without those that have no results.
 
     Raises:
-        ResultsError: if rows are missing.
+        InputError: naming a file whose rows are not what an evaluation leaves.
     """
-    titles = study.titles()
-    return [
-        RobustModel(_label(study, cells[0]), titles[cells[0].dataset], [_rows(study, cell) for cell in cells])
-        for cells in _cells_by_model(study)
-        if cells[0].dataset in datasets
-    ]
+    return [model for dataset in datasets for model in robust_models(study, dataset).values()]
 
 
 def baselines_of(study: Study) -> dict[str, str]:
     """What corruption errors are relative to: the label of a model by the title of its dataset."""
     chosen = {dataset: study.robustness_baseline(dataset) for dataset in study.datasets}
-    return {study.titles()[d]: _label(study, cell) for d, cell in chosen.items() if cell is not None}
-
-
-def _rows(study: Study, cell: Cell) -> pd.DataFrame:
-    path = robustness_files(study, cell)[1]
-    if not path.is_file():
-        raise ResultsError(f"{path}: missing. Run the steps before this one, or snakemake.")
-    return pd.read_parquet(path)
-
-
-def _cells_by_model(study: Study) -> list[list[Cell]]:
-    """The evaluated cells, those together that differ by seed alone."""
-    found: dict[tuple[str, ...], list[Cell]] = {}
-    for cell in study.robustness_cells():
-        found.setdefault((cell.dataset, cell.backbone, cell.architecture, cell.weighting), []).append(cell)
-    return list(found.values())
-
-
-def _label(study: Study, cell: Cell) -> str:
-    return model_label(study.settings["backbones"][cell.backbone]["label"], cell.architecture, cell.weighting)
+    lacking = missing_robustness(study)
+    there = {d: cell for d, cell in chosen.items() if cell is not None and cell not in lacking}
+    return {study.titles()[d]: label_of(study, cell) for d, cell in there.items()}

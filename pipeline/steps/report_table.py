@@ -10,13 +10,15 @@ import pandas as pd
 
 from pipeline.files import whole_file, write_text
 from reports import tables
+from reports.latex import to_latex
 
 
 @dataclass(frozen=True)
 class ReportTable:
     """A table with its title, as data and as shown; None if it is too long to be shown, and is data alone.
 
-    of_scores: one row a model, so that the best are marked. note: what a reader must know.
+    of_scores: one row a model, so that the best are marked; best_within names the index levels within which rows compete. note: what a
+    reader must know. protocol: of its scores; "" if it has none.
     """
 
     title: str
@@ -24,6 +26,13 @@ class ReportTable:
     shown: pd.DataFrame | None
     of_scores: bool = False
     note: str = ""
+    best_within: tuple[str, ...] = ()
+    protocol: str = ""
+
+    @property
+    def said(self) -> str:
+        """What stands below the table: the note, and the protocol."""
+        return f"{self.note} Protocol {self.protocol}.".strip() if self.protocol else self.note
 
 
 def write_tables(found: Mapping[str, ReportTable], folder: Path, mark: str, marks: Mapping[str, object]) -> None:
@@ -35,7 +44,8 @@ def write_tables(found: Mapping[str, ReportTable], folder: Path, mark: str, mark
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in found.items():
         with whole_file(folder / f"{name}.csv") as whole:
-            tables.write_csv(table.data, whole, marks)
+            tables.write_csv(table.data, whole, {**marks, **({"protocol": table.protocol} if table.protocol else {})})
         if table.shown is not None:
-            caption = " ".join(f"{table.title}. {table.note} {mark}".split())
-            write_text(folder / f"{name}.tex", tables.to_latex(table.shown, caption, f"tab:{name}", table.of_scores))
+            caption = " ".join(f"{table.title}. {table.said} {mark}".split())
+            text = to_latex(table.shown, caption, f"tab:{name}", table.of_scores, table.best_within)
+            write_text(folder / f"{name}.tex", text)

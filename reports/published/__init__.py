@@ -1,4 +1,4 @@
-"""The paper's own figures, kept apart from ours."""
+"""The paper's own figures, kept apart from ours, as printed: shares in percent, "HD" as its code computes it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,61 @@ from pathlib import Path
 
 import pandas as pd
 
+from reports.names import PUBLISHED_ROBUST_MODELS, table_of_dataset
+
+_FOLDER = Path(__file__).parent
+_BACKBONES = {"ResNet101": "resnet", "DINOv2": "dinov2", "EndoARSS": "endoarss"}
+_ARCHITECTURES = {"MMoE": "mmoe", "DSelect-k": "dselect_k", "TESLA": "tesla"}
+_SINGLE = {"classification_only": "single_activity", "segmentation_only": "single_segmentation"}
+_WEIGHTINGS = {"MoCo": "moco", "Aligned-MTL": "aligned_mtl", "STCH": "stch", "DB-MTL": "db_mtl"}
+# Datasets as Tables V and VI call them.
+DATASETS = {"mtlesd": "MTLESD", "mtlendovis": "MTLEndovis"}
+_ROBUST_COLUMNS = dict(zip(PUBLISHED_ROBUST_MODELS, ("resnet101_dselect_k", "resnet101_mmoe", "endoarss"), strict=True))
+KEY = ["backbone", "architecture", "weighting"]
+
 
 def published_datasets() -> pd.DataFrame:
-    """Table I of the paper: activities, classes, train, test and frames, by dataset."""
-    return pd.read_csv(Path(__file__).parent / "table1_datasets.csv").set_index("dataset")
+    """Table I: activities, classes, train, test and frames, by dataset."""
+    return pd.read_csv(_FOLDER / "table1_datasets.csv").set_index("dataset")
+
+
+def published_scores(dataset: str) -> pd.DataFrame | None:
+    """Tables II to IV: accuracy, macro_f1, miou, dice, hd, ssim by backbone, architecture and weighting, in our names for them; None
+    for a dataset that the paper does not have."""
+    path = _FOLDER / f"{table_of_dataset(dataset)}.csv"
+    if not path.is_file():
+        return None
+    table = pd.read_csv(path).rename(columns={"f_score": "macro_f1"})
+    single = table["architecture"] == "single_task"
+    table["architecture"] = table["weighting"].where(single, table["architecture"]).replace(_SINGLE | _ARCHITECTURES)
+    table["weighting"] = table["weighting"].mask(single, "equal").replace(_WEIGHTINGS)
+    table["backbone"] = table["backbone"].replace(_BACKBONES)
+    return table.set_index(KEY)
+
+
+def published_ablation() -> pd.DataFrame:
+    """Table V: scores by dataset, backbone and architecture; accuracy_spread and miou_spread are its "±"."""
+    table = pd.read_csv(_FOLDER / "table5_ablation.csv")
+    table = table.rename(columns={"f_score": "macro_f1", "accuracy_std": "accuracy_spread", "miou_std": "miou_spread"})
+    table["dataset"] = table["dataset"].replace({title: name for name, title in DATASETS.items()})
+    table["backbone"] = table["dinov2"].map({0: "resnet", 1: "dinov2"}).mask(table["sma"] == 1, "endoarss")
+    table["architecture"] = table["tesla"].map({0: "mmoe", 1: "tesla"})
+    return table.drop(columns=["dinov2", "tesla", "sma"]).set_index(["dataset", "backbone", "architecture"])
+
+
+def published_ranks() -> pd.DataFrame:
+    """Table VI: scores of EndoARSS by dataset and rank."""
+    table = pd.read_csv(_FOLDER / "table6_rank.csv").rename(columns={"f_score": "macro_f1"})
+    table["dataset"] = table["dataset"].replace({title: name for name, title in DATASETS.items()})
+    return table.set_index(["dataset", "rank"])
+
+
+def published_robustness() -> pd.DataFrame:
+    """Table VII: indexed by corruption ("mean" is the last row), columns (metric, backbone, architecture, weighting)."""
+    table = pd.read_csv(_FOLDER / "table7_robustness.csv").set_index("corruption")
+    found = {
+        (metric, *model): table[f"{metric}_{name}"]
+        for metric in ("accuracy", "miou")
+        for model, name in _ROBUST_COLUMNS.items()
+    }
+    return pd.DataFrame(found)

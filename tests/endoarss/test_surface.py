@@ -8,13 +8,17 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+from monai.metrics.surface_distance import compute_average_surface_distance
 from scipy.ndimage import binary_erosion, distance_transform_edt, generate_binary_structure
 from scipy.spatial.distance import cdist
+from skimage.metrics import hausdorff_distance
 
 from endoarss.metrics import SurfaceDistances, surface_distances
-from endoarss.metrics.surface import _distances
+from endoarss.metrics.surface import _SPARSE, _distances, _outline
 
 Box = tuple[int, int, int, int]
 
@@ -158,6 +162,64 @@ def test_values_of_monai() -> None:
     np.testing.assert_allclose(found.hd[1:], [25.0, 16.76305, 7.81025], atol=1e-5)
     np.testing.assert_allclose(found.hd95[1:], [4.0, 14.11794, 6.26411], atol=1e-5)
     np.testing.assert_allclose(found.assd[1:], [2.74784, 3.16542, 3.98602], atol=1e-5)
+
+
+def of_monai(truth: np.ndarray, prediction: np.ndarray, classes: int) -> list[np.ndarray]:
+    """HD, HD95 and ASSD of each foreground class."""
+    hot = [torch.from_numpy(np.stack([m == i for i in range(classes)])[None]).float() for m in (prediction, truth)]
+    found = (
+        compute_hausdorff_distance(*hot),
+        compute_hausdorff_distance(*hot, percentile=95),
+        compute_average_surface_distance(*hot, symmetric=True),
+    )
+    return [values[0].numpy() for values in found]
+
+
+def frayed(size: tuple[int, int], classes: int, stray: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Blocks of classes, and a moved copy with holes and, if so wanted, single pixels anywhere; every class in both."""
+    rng = np.random.default_rng(size[0] + classes)
+    small = rng.permutation(np.arange(25) % classes).reshape(5, 5).astype(np.uint8)
+    truth = cv2.resize(small, size[::-1], interpolation=cv2.INTER_NEAREST)
+    prediction = np.roll(truth, (size[0] // 30 + 1, -size[1] // 40), (0, 1))
+    prediction[rng.random(size) < 0.01] = 0
+    if stray:
+        places = rng.integers(0, np.array(size)[:, None], (2, 3 * classes))
+        prediction[tuple(places)] = np.repeat(np.arange(classes), 3)
+    return truth, prediction
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("stray", [False, True])
+@pytest.mark.parametrize("size", [(224, 224), (223, 301), (31, 17), (512, 640)])
+def test_against_monai(size: tuple[int, int], stray: bool) -> None:
+    """Whose values are float32."""
+    truth, prediction = frayed(size, 6, stray)
+    found = surface_distances(truth, prediction, 6)
+    for ours, theirs in zip((found.hd, found.hd95, found.assd), of_monai(truth, prediction, 6), strict=True):
+        np.testing.assert_allclose(ours[1:], theirs, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(masks())
+def test_hd_is_that_of_scikit_image_on_outlines(given_masks: tuple[np.ndarray, np.ndarray, int]) -> None:
+    truth, prediction, classes = given_masks
+    found = surface_distances(truth, prediction, classes)
+    for index in range(1, classes):
+        one, other = _outline(truth == index), _outline(prediction == index)
+        if one.any() and other.any():
+            assert found.hd[index] == pytest.approx(hausdorff_distance(one, other), rel=1e-12)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 40])
+def test_few_pixels_far_apart_are_measured_as_many_are(pixels: int) -> None:
+    """In a large box with few pixels neighbours are looked for; the answer is the same on either side of that."""
+    size, rng = (400, 500), np.random.default_rng(pixels)
+    outline, other = np.zeros((2, *size), np.bool_)
+    for mask in (outline, other):
+        mask.ravel()[rng.choice(mask.size, pixels, replace=False)] = True
+    assert outline.size > _SPARSE * 2 * pixels
+    expected = distance_transform_edt(~other)[outline]
+    np.testing.assert_allclose(_distances(outline, other), expected, rtol=1e-12)
 
 
 def test_outlines_not_areas_are_compared() -> None:

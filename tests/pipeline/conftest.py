@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.sources.archives import prepare_root
 from pipeline.sources.synthetic.endovis2017_tree import generate_endovis2017
@@ -49,3 +50,23 @@ def minimal() -> Callable[..., dict[str, Any]]:
         }
 
     return make
+
+
+@pytest.fixture
+def study_file(
+    minimal: Callable[..., dict[str, Any]], trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A study on the small ESD tree, in an empty working folder."""
+    settings = minimal(
+        raw={"esd": str(trees / "esd")},
+        input_size=56,
+        heads={"segmentation_channels": 16, "activity_channels": 16},
+        backbones={
+            "resnet": {"label": "R", "model": "resnet26", "arguments": {"channels": [8, 8, 12, 16]}, "weights": "none"}
+        },
+        robustness={"cells": [{}], "corruptions": ["smoke", "elastic_transform"], "severities": [1, 5]},
+    )
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path

@@ -317,7 +317,12 @@ def test_a_stop_while_results_are_written_loses_nothing(
     monkeypatch.chdir(study_file.parent)
     assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 0
     folder = Path("results/toy/cells") / CELL / "robustness"
-    assert {path.name for path in folder.iterdir()} == {"per_image.parquet", "metrics.json", "provenance.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "per_image.parquet",
+        "metrics.json",
+        "gallery.npz",
+        "provenance.json",
+    }
     assert len(pd.read_parquet(folder / "per_image.parquet")) == 4 * (1 + 2 + 4)
     assert not list(folder.parent.glob(".*"))
 
@@ -348,7 +353,7 @@ def test_a_predictor_stands_beside_the_cells(study_file: Path, capsys: pytest.Ca
     tested = ("robustness", "--dataset", "mtlesd", "--workers", "0", "--out", "out", "--beside", "--predictor")
     assert run(study_file, "build", "--dataset", "mtlesd") == 0 and run(study_file, "train", "--cell", CELL) == 0
     assert run(study_file, *tested, "beside:good") == 1
-    assert "per_image.parquet: missing. Run the steps before this one" in said(capsys)
+    assert f"--beside: no cell of mtlesd has its robustness evaluated; missing: {CELL}" in said(capsys)
     assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 0
     assert run(study_file, *tested, "beside:good") == 0
     summary = pd.read_csv("out/tables/table_robustness_summary.csv")

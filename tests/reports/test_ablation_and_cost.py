@@ -43,7 +43,7 @@ def test_rows_are_means_over_seeds_of_their_own_cell(ranks: pd.DataFrame) -> Non
     np.testing.assert_allclose(table["miou"], [20, 70])
     np.testing.assert_allclose(table["miou_std"], [np.std([10, 30], ddof=1)] * 2)
     assert list(table) == ["miou", "miou_std"]
-    assert list(tables.readable_rows(table)) == ["mIoU (%)", "± mIoU (%)"]
+    assert list(tables.readable_rows(table, "standard")) == ["mIoU (%)", "± mIoU (%)"]
 
 
 def test_tables_of_scores_hold_one_rank(ranks: pd.DataFrame) -> None:

@@ -15,8 +15,9 @@ from pipeline.steps.report_robustness import write_robustness_report
 from reports import robustness_tables, tables
 from reports.condition_scores import grid_of, images_of, score_model
 from reports.errors import ResultsError
+from reports.latex import to_latex
 from reports.resampling import draw_weights, interval, ratio
-from reports.robustness import RobustModel, Robustness, measure_robustness
+from reports.robustness import EvaluatedModel, Robustness, measure_robustness
 from reports.robustness_figures import draw_retention, draw_severity
 
 CATEGORIES = {"occlusion": ("smoke", "spatter"), "digital": ("contrast", "elastic_transform")}
@@ -61,11 +62,11 @@ def answers(
     return pd.concat(frames, ignore_index=True)
 
 
-def model(label: str = "A", *runs: pd.DataFrame, dataset: str = "Toy") -> RobustModel:
-    return RobustModel(label, dataset, runs or (answers(len(label)),))
+def model(label: str = "A", *runs: pd.DataFrame, dataset: str = "Toy") -> EvaluatedModel:
+    return EvaluatedModel(label, dataset, runs or (answers(len(label)),))
 
 
-def measured(*models: RobustModel, baseline: str | None = None, replicates: int = 200) -> Robustness:
+def measured(*models: EvaluatedModel, baseline: str | None = None, replicates: int = 200) -> Robustness:
     return measure_robustness(models, CATEGORIES, {"Toy": baseline} if baseline else {}, replicates)
 
 
@@ -378,7 +379,7 @@ def test_two_datasets_stand_apart(tmp_path: Path) -> None:
     draw(found, tmp_path)
 
 
-def spoilt(kind: str) -> tuple[list[RobustModel], str | None, str]:
+def spoilt(kind: str) -> tuple[list[EvaluatedModel], str | None, str]:
     """Models that cannot be compared, their baseline, and what is said."""
     rows, other = answers(1), answers(2)
     smoke = (other["corruption"] == "smoke") & (other["severity"] == 3)
@@ -447,7 +448,7 @@ def test_table_7_keeps_unmoved_masks_out_of_means(tmp_path: Path) -> None:
     assert miou["value"].iloc[5] < miou["value"].iloc[2]
     shown = robustness_tables.readable_robustness(table)
     assert list(shown.columns) == [(m, "Toy", n) for m in ("Accuracy (%)", "mIoU (%)") for n in ("A_1", "BB")]
-    latex = tables.to_latex(shown, "c", "l", highlight=False)
+    latex = to_latex(shown, "c", "l", highlight=False)
     assert r"A\_1" in latex and r"\bottomrule" in latex
     tables.write_csv(table, tmp_path / "t.csv", {"synthetic": True})
     again = pd.read_csv(tmp_path / "t.csv", header=[0, 1, 2, 3], index_col=[0, 1])
@@ -474,7 +475,7 @@ def test_a_report_of_any_models_is_written_whole_and_marked(tmp_path: Path) -> N
     write_robustness_report(models, CATEGORIES, tmp_path, {"Toy": "A"}, MARK, {"synthetic": True}, replicates=50)
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")}
     names = [f"tables/{name}" for name in ("table7_robustness", "table_robustness_summary")]
-    figures = [f"figures/{name}" for name in ("fig6_severity", "fig_retention")]
+    figures = [f"figures/{name}" for name in ("fig6_severity", "fig_retention", "fig_heatmap")]
     assert found == {
         "tables/table_robustness_conditions.csv",
         *(f"{name}.{kind}" for name in names for kind in ("csv", "tex")),

@@ -77,7 +77,6 @@ MINI = {
         },
     ],
     "robustness": {"cells": [{"dataset": "mtlesd"}], "corruptions": ["smoke", "contrast"], "severities": [1, 5]},
-    "figures": {"images": 2},
 }
 
 
@@ -112,6 +111,9 @@ def test_everything_is_there_and_marked_synthetic(done: Path) -> None:
         "fig5_segmentation",
         "fig6_severity",
         "fig_retention",
+        "fig_heatmap",
+        "fig_cost",
+        *(f"fig_{kind}_{dataset}" for kind in ("classes", "confusion") for dataset in MINI["datasets"]),
         "fig1_classes_by_activity",
         "class_balance",
         "leakage",

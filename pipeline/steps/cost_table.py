@@ -1,0 +1,54 @@
+"""What each cell costs: parameters, speed, memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.files import read_json
+from pipeline.layout import robustness_files
+from pipeline.missing import missing_cells, missing_robustness
+from pipeline.provenance import read_provenance
+from pipeline.steps.report_table import ReportTable
+from pipeline.steps.score_tables import gap_note
+from pipeline.study import Cell, Study
+from reports import tables
+from reports.names import TABLE_COST
+
+
+def cost_table(study: Study) -> dict[str, ReportTable]:
+    """The cost of every cell of the first seed."""
+    lacking = missing_cells(study)
+    first = [cell for cell in study.cells() if cell.seed == study.settings["seeds"][0]]
+    costs = tables.table_cost([_cost(study, cell) for cell in first if cell not in lacking])
+    note = f"{_COST} {gap_note(study, {cell: lacking[cell] for cell in first if cell in lacking})}".strip()
+    devices, shown = costs["Device"].unique(), costs
+    if len(devices) == 1:
+        shown, note = costs.drop(columns="Device"), f"{note} Device: {devices[0]}."
+    return {TABLE_COST: ReportTable("Cost of each cell", costs, shown, note=note)}
+
+
+_COST = (
+    "Training: the median epoch; memory is the peak torch held on a GPU, of the whole process on a CPU. Jobs that ran beside slow each "
+    "other."
+)
+
+
+def _cost(study: Study, cell: Cell) -> dict[str, object]:
+    about = read_provenance(study, cell)
+    return {
+        "dataset": study.titles()[cell.dataset],
+        "backbone": study.settings["backbones"][cell.backbone]["label"],
+        "architecture": cell.architecture,
+        "weighting": cell.weighting,
+        "rank": cell.rank,
+        **{key: about[key] for key in ("parameters", "cost", "device")},
+        "latency_ms": _latency(study, cell),
+    }
+
+
+def _latency(study: Study, cell: Cell) -> float | None:
+    """Milliseconds of one image, mean over the corruptions; None of a cell whose robustness was not evaluated."""
+    if cell not in study.robustness_cells() or cell in missing_robustness(study):
+        return None
+    about = read_json(robustness_files(study, cell)[2])
+    return float(np.mean(list(about["latency_ms"].values())))

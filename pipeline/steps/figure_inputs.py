@@ -1,0 +1,82 @@
+"""What figures of a study's results are drawn from, read once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from pipeline.chosen import Scores, scored_cells
+from pipeline.layout import evaluated_datasets, results_file, rows_file
+from pipeline.marks import study_mark
+from pipeline.measure import read_rows
+from pipeline.missing import missing_robustness
+from pipeline.steps.collect_results import test_frames
+from pipeline.steps.report_robustness import measure_study
+from pipeline.study import Cell, Study
+from reports.names import model_label
+from reports.results import read_results
+from reports.robustness import Robustness
+
+
+class NothingToShow(Exception):
+    """A figure's inputs are all missing: the message says so to readers."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The kept results of a study."""
+
+    study: Study
+
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        """The long result table."""
+        return read_results(results_file(self.study))
+
+    @cached_property
+    def mark(self) -> str:
+        """What every figure says of its data."""
+        return study_mark(self.study)
+
+    @cached_property
+    def scores(self) -> Mapping[str, Mapping[Cell, Scores]]:
+        """By evaluated dataset the cells with results and their accuracy and mIoU."""
+        return {dataset: scored_cells(self.study, self.results, dataset) for dataset in evaluated_datasets(self.study)}
+
+    @cached_property
+    def robustness(self) -> Robustness:
+        """What the robustness evaluations give.
+
+        Raises:
+            NothingToShow: if there is none.
+        """
+        measured = measure_study(self.study)
+        if measured is None:
+            reason = next(iter(missing_robustness(self.study).values()), "the study asks for none")
+            raise NothingToShow(f"No cell's robustness is evaluated: {reason}.")
+        return measured
+
+    def rows(self, cell: Cell, dataset: str) -> pd.DataFrame:
+        """What is kept of a cell's answers on a dataset, one row an image, in the order of the test part.
+
+        Raises:
+            InputError: as `read_rows`.
+        """
+        frames = test_frames(self.study, dataset)
+        rows = read_rows(rows_file(self.study, cell, dataset), frames, self.study.labels(dataset))
+        return rows.set_index("frame_id").loc[frames].reset_index()
+
+    def backbone(self, cell: Cell) -> str:
+        """A cell's backbone as readers know it."""
+        return str(self.study.settings["backbones"][cell.backbone]["label"])
+
+    def model(self, cell: Cell) -> str:
+        """A cell's model without its backbone as readers know it."""
+        return model_label("", cell.architecture, cell.weighting).strip()
+
+    def label(self, cell: Cell) -> str:
+        """A cell in one line as readers know it."""
+        return model_label(self.backbone(cell), cell.architecture, cell.weighting)

@@ -1,0 +1,107 @@
+"""The models of a study as reports see them: kept rows of every cell, those together that differ by seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from pipeline.layout import history_file, robustness_files, rows_file
+from pipeline.measure import read_rows
+from pipeline.missing import missing_cells, missing_robustness
+from pipeline.steps.collect_results import test_frames
+from pipeline.study import Cell, Study
+from reports.claims import Model
+from reports.comparison import replicate_mpc, replicate_scores
+from reports.condition_scores import EvaluatedModel
+from reports.names import model_label
+from reports.resampling import REPLICATES, Array, draw_weights
+
+_CLEAN = {"corruption": "", "severity": 0, "mask_warped": True}
+
+
+def label_of(study: Study, cell: Cell) -> str:
+    """What readers call a cell's model; its rank where that is not the study's."""
+    label = model_label(study.settings["backbones"][cell.backbone]["label"], cell.architecture, cell.weighting)
+    return label if cell.rank == study.rank else f"{label}, rank {cell.rank}"
+
+
+def model_of(cell: Cell) -> Model:
+    """A cell without its dataset and seed."""
+    return Model(cell.backbone, cell.architecture, cell.weighting, cell.rank)
+
+
+def clean_models(study: Study, dataset: str) -> dict[Model, EvaluatedModel]:
+    """The models tested on a dataset, without those that have no results.
+
+    Raises:
+        InputError: naming a file whose rows are not what a cell leaves.
+    """
+    frames, labels = test_frames(study, dataset), study.labels(dataset)
+    cells = [cell for cell in study.cells() if dataset in study.evaluated_on(cell.dataset)]
+    return {
+        model: EvaluatedModel(
+            label_of(study, seeds[0]),
+            study.titles()[dataset],
+            [read_rows(rows_file(study, cell, dataset), frames, labels).assign(**_CLEAN) for cell in seeds],
+        )
+        for model, seeds in _by_model(cells, missing_cells(study)).items()
+    }
+
+
+def robust_models(study: Study, dataset: str) -> dict[Model, EvaluatedModel]:
+    """The models of a dataset whose robustness is evaluated.
+
+    Raises:
+        InputError: as `clean_models`.
+    """
+    frames, labels = test_frames(study, dataset), study.labels(dataset)
+    cells = [cell for cell in study.robustness_cells() if cell.dataset == dataset]
+    return {
+        model: EvaluatedModel(
+            label_of(study, seeds[0]),
+            study.titles()[dataset],
+            [read_rows(robustness_files(study, cell)[1], frames, labels) for cell in seeds],
+        )
+        for model, seeds in _by_model(cells, missing_robustness(study)).items()
+    }
+
+
+def scores_for_claims(study: Study, dataset: str) -> tuple[dict[Model, dict[str, Array]], str]:
+    """What `reports.claims` weighs of a dataset, in every replicate; and what a replicate draws, in words."""
+    models = clean_models(study, dataset)
+    if not models:
+        return {}, ""
+    found = replicate_scores(list(models.values()))
+    scores = {model: dict(found.scores[named.label]) for model, named in models.items()}
+    robust = robust_models(study, dataset)
+    if robust:
+        means = replicate_mpc(list(robust.values()))
+        for model, named in robust.items():
+            scores[model] |= {f"mPC {metric}": values for metric, values in means.scores[named.label].items()}
+    cells = [cell for cell in study.cells() if cell.dataset == dataset]
+    for model, seeds in _by_model(cells, missing_cells(study)).items():
+        cosines = [_cosine(pd.read_csv(history_file(study, cell))) for cell in seeds]
+        known = [one for one in cosines if one is not None]
+        if known:
+            scores[model]["cosine"] = np.mean(known, axis=0)
+    return scores, found.units
+
+
+def _cosine(history: pd.DataFrame) -> Array | None:
+    """The mean cosine between the tasks' gradients over epochs, in every replicate of them; None of a single task."""
+    column = next((name for name in history if str(name).startswith("cosine_")), None)
+    values = history[column].dropna().to_numpy(np.float64) if column is not None else np.empty(0)
+    if not len(values):
+        return None
+    weights = draw_weights(len(values), REPLICATES, seed=0)
+    return weights @ values / len(values)
+
+
+def _by_model(cells: Sequence[Cell], missing: Mapping[Cell, str]) -> dict[Model, list[Cell]]:
+    found: dict[Model, list[Cell]] = {}
+    for cell in cells:
+        if cell not in missing:
+            found.setdefault(model_of(cell), []).append(cell)
+    return found

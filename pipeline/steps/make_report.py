@@ -1,0 +1,40 @@
+"""Everything that people read of a study, in one process, from the results that are there; gaps are shown with their reasons."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from pipeline.missing import missing_cells, missing_robustness
+from pipeline.steps.collect_results import collect_results
+from pipeline.steps.draw_datasets import draw_datasets, draw_leakage
+from pipeline.steps.make_figures import make_figures
+from pipeline.steps.make_page import make_page
+from pipeline.steps.make_paper import make_paper
+from pipeline.steps.make_tables import make_tables
+from pipeline.study import Study
+
+
+def make_report(study: Study) -> None:
+    """Write results.parquet, tables, figures, the reproduction note, the page and paper.tex; say what each took and what is missing.
+
+    Raises:
+        InputError, ResultsError: if no cell has results, or something kept cannot be read.
+    """
+    for name, make in _parts(study):
+        started = time.perf_counter()
+        make(study)
+        print(f"{name}: {time.perf_counter() - started:.1f} s", flush=True)
+    for cell, reason in (missing_robustness(study) | missing_cells(study)).items():
+        print(f"without {cell.id}: {reason}", flush=True)
+
+
+def _parts(study: Study) -> Iterator[tuple[str, Callable[[Study], object]]]:
+    yield "results", collect_results
+    yield "datasets", draw_datasets
+    if study.leakage_datasets():
+        yield "leakage", draw_leakage
+    yield "tables", make_tables
+    yield "figures", make_figures
+    yield "page", make_page
+    yield "paper", make_paper

@@ -1,0 +1,162 @@
+"""The page's gallery: test images corrupted once more, as the evaluation did, with the masks that it kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.corrupted import CLEAN, Conditions, pieces
+from pipeline.datasets.labels import LabelSet
+from pipeline.datasets.load import Part, load_part
+from pipeline.errors import InputError
+from pipeline.gallery import SIZE, read_gallery, representative
+from pipeline.layout import robustness_files
+from pipeline.measure import read_rows
+from pipeline.missing import missing_robustness
+from pipeline.parallel import processes
+from pipeline.study import Cell, Study
+from reports.names import model_label
+from reports.page import Gallery, GalleryDataset, GalleryImage, GalleryModel, Pictures
+from reports.page.gallery import condition_key, css_colour
+
+Condition = tuple[str, int]  # corruption and severity; ("", 0) is clean
+
+
+def gallery_of(study: Study) -> Gallery:
+    """The gallery of the cells whose robustness is evaluated; the others are named in it.
+
+    Raises:
+        InputError: if what an evaluation kept, or a dataset, cannot be read.
+    """
+    missing, pictures = missing_robustness(study), Pictures()
+    by_dataset: dict[str, list[Cell]] = {}
+    for cell in study.robustness_cells():
+        if cell not in missing:
+            by_dataset.setdefault(cell.dataset, []).append(cell)
+    datasets = [_dataset(study, dataset, cells, pictures) for dataset, cells in by_dataset.items()]
+    return Gallery(datasets, pictures, [(cell.id, reason) for cell, reason in missing.items()], _note(study))
+
+
+def _dataset(study: Study, dataset: str, cells: Sequence[Cell], pictures: Pictures) -> GalleryDataset:
+    labels, conditions = study.labels(dataset), _conditions(study)
+    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
+    shown = _chosen(part, representative(part, SIZE))
+    corrupted = _corrupted(shown, conditions, labels, pictures)
+    images = [
+        GalleryImage(
+            frame_id,
+            "" if shown.activities is None else labels.activities[shown.activities[i]],
+            {condition_key(*condition): numbers[i] for condition, numbers in corrupted.items()},
+        )
+        for i, frame_id in enumerate(shown.frame_ids)
+    ]
+    models = [_model(study, cell, cells, part, shown.frame_ids, labels, pictures) for cell in cells]
+    colours = list(zip(labels.classes[1:], map(css_colour, labels.palette[1:]), strict=True))
+    return GalleryDataset(study.titles()[dataset], colours, images, models)
+
+
+def _note(study: Study) -> str:
+    if any(map(_conditions(study).moves, _conditions(study).corruptions)):
+        return "Where a corruption moves pixels, the true mask moves along."
+    return "True masks stay where they are."
+
+
+def _conditions(study: Study) -> Conditions:
+    """What the evaluation put images through. Its own step says the same, and imports torch."""
+    about = study.robustness_settings()
+    return Conditions(tuple(about["corruptions"]), tuple(about["severities"]), about["seed"], about["profile"])
+
+
+def _chosen(part: Part, index: Sequence[int]) -> Part:
+    """Some images of a part, in this order."""
+    found = list(index)
+    return replace(
+        part,
+        frame_ids=[part.frame_ids[i] for i in found],
+        sequences=[part.sequences[i] for i in found],
+        images=np.array(part.images[found]),
+        masks=np.array(part.masks[found]),
+        activities=None if part.activities is None else part.activities[found],
+    )
+
+
+def _corrupted(
+    part: Part, conditions: Conditions, labels: LabelSet, pictures: Pictures
+) -> dict[Condition, list[tuple[int, int | None]]]:
+    """By condition the numbers of each image and its true mask. What is random depends on frame, corruption and seed alone, so that these
+    images are those that the models saw."""
+    found: dict[Condition, list[tuple[int, int | None]]] = {}
+    with processes(0) as pool:
+        for piece in pieces(part, conditions, (CLEAN, *conditions.corruptions), pool, workers=1):
+            assert piece.images is not None
+            for position, severity in enumerate(piece.severities):
+                pairs = zip(piece.images[position], piece.masks[position], strict=True)
+                found.setdefault((piece.name, severity), []).extend(
+                    (pictures.add_image(image), pictures.add_mask(mask, labels.palette)) for image, mask in pairs
+                )
+    return found
+
+
+def _model(
+    study: Study,
+    cell: Cell,
+    cells: Sequence[Cell],
+    part: Part,
+    frame_ids: Sequence[str],
+    labels: LabelSet,
+    pictures: Pictures,
+) -> GalleryModel:
+    _, rows_file, _, masks_file = robustness_files(study, cell)
+    kept_ids, kept = read_gallery(masks_file)
+    masks = {
+        condition_key(*condition): [_number(of_images, kept_ids, frame, labels, pictures) for frame in frame_ids]
+        for condition, of_images in kept.items()
+    }
+    rows = read_rows(rows_file, part.frame_ids, labels)
+    rows = rows[rows["frame_id"].isin(list(frame_ids)) & rows["mask_warped"]]
+    found = {
+        (condition_key(row["corruption"], row["severity"]), row["frame_id"]): _answer(row, labels)
+        for row in rows.to_dict("records")
+    }
+    keys = dict.fromkeys(key for key, _ in found)
+    for key, frame in ((key, frame) for key in keys for frame in frame_ids):
+        if (key, frame) not in found:
+            raise InputError(f"{rows_file}: the image {frame!r} lacks the condition {key}. Evaluate the cell again.")
+    answers = {key: [found[key, frame] for frame in frame_ids] for key in keys}
+    label = model_label(study.settings["backbones"][cell.backbone]["label"], cell.architecture, cell.weighting)
+    same = [one for one in cells if one.model[:-1] == cell.model[:-1]]
+    return GalleryModel(label, cell.id, len(same), masks, answers)
+
+
+def _number(
+    masks: NDArray[np.uint8], kept_ids: Sequence[str], frame: str, labels: LabelSet, pictures: Pictures
+) -> int | None:
+    if frame not in kept_ids:
+        return None  # an evaluation of before the choice of images changed
+    return pictures.add_mask(masks[kept_ids.index(frame)], labels.palette)
+
+
+def _answer(row: Mapping[str, Any], labels: LabelSet) -> dict[str, Any]:
+    """The activity a model tells of an image, and what its counts give: means over the classes of the true mask."""
+    found: dict[str, Any] = {}
+    if "activity_predicted" in row:
+        found["activity"] = labels.activities[int(row["activity_predicted"])]
+    if "truth_0" not in row:
+        return found
+    index = [i for i in range(len(labels.classes)) if row[f"truth_{i}"] > 0]
+    both, total = (
+        np.array([row[f"both_{i}"] for i in index], float),
+        np.array([row[f"truth_{i}"] + row[f"predicted_{i}"] for i in index], float),
+    )
+    found["miou"] = round(float((both / (total - both)).mean()), 6)
+    found["dice"] = round(float((2 * both / total).mean()), 6)
+    distances = [row.get(f"hd95_{i}", np.nan) for i in index if i > 0]
+    known = [distance for distance in distances if not pd.isna(distance)]
+    if known:
+        found["hd95"] = round(float(np.mean(known)), 4)
+    return found

@@ -1,0 +1,178 @@
+"""Our scores beside the paper's, and the difference. Ours are measured as its code measures (protocol "published"), for only then
+are the two the same quantity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from reports.names import (
+    PUBLISHED_MEASURES,
+    PUBLISHED_ROBUST_MODELS,
+    PUBLISHED_ROBUSTNESS,
+    architecture_label,
+    weighting_label,
+)
+from reports.published import (
+    DATASETS,
+    KEY,
+    published_ablation,
+    published_ranks,
+    published_robustness,
+    published_scores,
+)
+from reports.results import clean_scores, of_rank
+
+HEADS = {metric: measure.head for metric, measure in PUBLISHED_MEASURES.items()}
+SPREADS = {"accuracy_spread": "± AC", "miou_spread": "± mIoU"}
+_SCALE = {metric: measure.scale for metric, measure in PUBLISHED_MEASURES.items()} | dict.fromkeys(SPREADS, 100.0)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Scores of ours, of the paper, and the differences.
+
+    data: every row of the paper; columns <metric>_ours, <metric>_paper, <metric>_difference. shown: the rows that the study has; columns
+    (head, "ours" | "paper" | "difference"). note: how many rows it lacks.
+    """
+
+    data: pd.DataFrame
+    shown: pd.DataFrame
+    note: str
+
+
+def scores_beside(results: pd.DataFrame, dataset: str, rank: int, labels: dict[str, str]) -> Beside:
+    """Tables II to IV beside the paper's.
+
+    Args:
+        results: the long table, in the protocol "published". dataset: its key. rank: of the study's adapters. labels: readable names of
+        backbones by key.
+
+    Raises:
+        KeyError: if the paper has no table of the dataset.
+    """
+    published = published_scores(dataset)
+    if published is None:
+        raise KeyError(dataset)
+    ours = _wide(clean_scores(of_rank(results, rank), dataset), KEY)
+    table = _beside(ours, published, list(HEADS))
+    table.index = pd.MultiIndex.from_tuples(
+        [(labels.get(b, b), architecture_label(a), _weighting(a, w)) for b, a, w in table.index],
+        names=["Backbone", "Architecture", "Weighting"],
+    )
+    return _chosen(table)
+
+
+def ablation_beside(results: pd.DataFrame, rank: int, labels: dict[str, str]) -> Beside:
+    """Table V beside the paper's, its ± among the columns: the spread over classes, not over seeds. Arguments as `scores_beside`."""
+    rows = of_rank(results, rank)
+    rows = rows[(rows["weighting"] == "db_mtl") & (rows["eval_dataset"] == rows["dataset"])]
+    ours = _wide(_clean(rows), ["dataset", "backbone", "architecture"])
+    table = _beside(ours, published_ablation(), [*HEADS, *SPREADS])
+    table.index = pd.MultiIndex.from_tuples(
+        [(DATASETS[dataset], labels.get(b, b), architecture_label(a)) for dataset, b, a in table.index],
+        names=["Dataset", "Backbone", "Architecture"],
+    )
+    return _chosen(table)
+
+
+def ranks_beside(results: pd.DataFrame, cells: Sequence[tuple[str, int, str, str, str]]) -> Beside:
+    """Table VI beside the paper's.
+
+    Args:
+        results: the long table, in the protocol "published". cells: dataset, rank, backbone, architecture, weighting of the cells that
+        differ by rank alone.
+    """
+    found = []
+    for dataset, rank, *model in cells:
+        rows = _clean(of_rank(results, rank))
+        rows = rows[(rows[["dataset", "eval_dataset", *KEY]] == [dataset, dataset, *model]).all(axis=1)]
+        found.append(rows.assign(rank=rank))
+    table = _beside(_wide(pd.concat(found), ["dataset", "rank"]), published_ranks(), list(HEADS))
+    table.index = pd.MultiIndex.from_tuples(
+        [(DATASETS[dataset], str(rank)) for dataset, rank in table.index], names=["Dataset", "Rank"]
+    )
+    return _chosen(table)
+
+
+def robustness_beside(results: pd.DataFrame, rank: int, labels: dict[str, str]) -> Beside:
+    """Table VII beside the paper's: mean over severities of each corruption, and the mean over those the study applied. Arguments as
+    `scores_beside`."""
+    rows = of_rank(results, rank)
+    rows = rows[(rows[["dataset", "eval_dataset"]] == PUBLISHED_ROBUSTNESS).all(axis=1)]
+    rows = rows[(rows["corruption"] != "") & rows["mask_warped"].astype(bool) & (rows["class"] == "")]
+    ours = 100 * rows.groupby(["corruption", "metric", *KEY])["value"].mean().unstack([1, 2, 3, 4])
+    published = published_robustness()
+    # The paper's mean is over all nineteen: beside a study with fewer it is taken over those, too.
+    applied = [name for name in published.index if name in ours.index]
+    columns: dict[tuple[str, str], pd.Series] = {}
+    heads = {}
+    for metric, model in product(("accuracy", "miou"), PUBLISHED_ROBUST_MODELS):
+        backbone, architecture, _ = model
+        name = f"{metric}_{backbone}_{architecture}"
+        heads[name] = f"{HEADS[metric]}, {labels.get(backbone, backbone)} {architecture_label(architecture)}"
+        own = ours.get((metric, *model), pd.Series(np.nan, applied)).reindex(applied)
+        both = (
+            pd.concat([one[applied], pd.Series({"mean": one[applied].mean()})])
+            for one in (own, published[metric, *model])
+        )
+        columns |= dict(_three(name, *both))
+    table = pd.DataFrame(columns).rename_axis("Corruption")
+    note = f"{len(applied)} of the paper's {len(published) - 1} corruptions."
+    return Beside(_flat(table), _with_heads(table, heads), note)
+
+
+def _clean(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[(rows["corruption"] == "") & (rows["class"] == "")]
+
+
+def _wide(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """One row a model, over seeds the mean, as the paper prints it."""
+    rows = rows[rows["metric"].isin(list(_SCALE))]
+    wide = rows.groupby([*keys, "metric"], sort=False)["value"].mean().unstack("metric")
+    return wide.mul([_SCALE[metric] for metric in wide.columns], axis=1)
+
+
+def _beside(ours: pd.DataFrame, published: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """The paper's rows, each with our score, if there is one, and the difference."""
+    columns: dict[tuple[str, str], pd.Series] = {}
+    for metric in metrics:
+        if metric in published:
+            mine = ours[metric].reindex(published.index) if metric in ours else pd.Series(np.nan, published.index)
+            columns |= dict(_three(metric, mine, published[metric]))
+    return pd.DataFrame(columns)
+
+
+def _three(metric: str, ours: pd.Series, paper: pd.Series) -> Iterator[tuple[tuple[str, str], pd.Series]]:
+    yield (metric, "ours"), ours
+    yield (metric, "paper"), paper
+    yield (metric, "difference"), ours - paper
+
+
+def _flat(table: pd.DataFrame) -> pd.DataFrame:
+    return table.set_axis([f"{metric}_{whose}" for metric, whose in table.columns], axis=1)
+
+
+def _with_heads(table: pd.DataFrame, heads: Mapping[str, str]) -> pd.DataFrame:
+    return table.set_axis(pd.MultiIndex.from_tuples([(heads[m], whose) for m, whose in table.columns]), axis=1)
+
+
+def _weighting(architecture: str, weighting: str) -> str:
+    return "-" if architecture.startswith("single_") else weighting_label(weighting)
+
+
+def _chosen(table: pd.DataFrame) -> Beside:
+    """All rows, and of them those that the study has, or all where it has none."""
+    ours = table.xs("ours", axis=1, level=1)
+    there = ours.notna().any(axis=1)
+    lacking = int((~there).sum())
+    if not there.any():
+        return Beside(_flat(table), _with_heads(table, HEADS | SPREADS), "The study has no cell of the paper's.")
+    note = (
+        f"{lacking} of the paper's {len(table)} rows have no cell in this study; the CSV lists them." if lacking else ""
+    )
+    return Beside(_flat(table), _with_heads(table[there], HEADS | SPREADS), note)

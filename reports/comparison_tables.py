@@ -1,0 +1,128 @@
+"""Tables of a comparison and of the paper's claims, in percent and pixels."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.names import MEASURES
+from reports.resampling import with_brackets
+
+_SHOWN = ("accuracy", "macro_f1", "miou", "hd95")
+_NUMBERS = ("value", "low", "high", "to_best", "to_best_low", "to_best_high", "difference")
+
+
+def table_comparison(scores: pd.DataFrame) -> pd.DataFrame:
+    """Every score of every model with its interval, its rank and its distance to the best."""
+    return _scaled(scores).set_index(["dataset", "metric", "model"])
+
+
+def table_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The difference of every two models in every metric."""
+    return _scaled(pairs).set_index(["dataset", "metric", "model", "other"])
+
+
+def _scaled(table: pd.DataFrame) -> pd.DataFrame:
+    table = table.copy()
+    scale = table["metric"].map({metric: measure.scale for metric, measure in MEASURES.items()})
+    for column in _NUMBERS:
+        if column in table:
+            table[column] = table[column] * scale
+    table["unit"] = table["metric"].map({metric: measure.unit for metric, measure in MEASURES.items()})
+    return table
+
+
+def readable_comparison(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row a model: of the main metrics the score, its difference to the best, and its rank, each with its interval."""
+    rows: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
+    table = _scaled(scores)
+    for row in table[table["metric"].isin(_SHOWN)].to_dict("records"):
+        cells = rows.setdefault((row["dataset"], row["model"]), {})
+        head = MEASURES[row["metric"]].head
+        cells[head, "score"] = with_brackets(row["value"], row["low"], row["high"])
+        best = row["model"] == row["best"]
+        cells[head, "to best"] = (
+            "best" if best else with_brackets(row["to_best"], row["to_best_low"], row["to_best_high"], sign="+")
+        )
+        cells[head, "rank"] = with_brackets(row["rank"], row["rank_low"], row["rank_high"], digits=0)
+    index = pd.MultiIndex.from_tuples(list(rows), names=["Dataset", "Model"])
+    columns = pd.MultiIndex.from_tuples(
+        [(MEASURES[metric].head, part) for metric in _SHOWN for part in ("score", "to best", "rank")]
+    )
+    return pd.DataFrame(list(rows.values()), index=index).reindex(columns=columns).dropna(axis=1, how="all").fillna("-")
+
+
+def table_claims(claims: pd.DataFrame) -> pd.DataFrame:
+    """The paper's claims, differences in percentage points (cosines as they are)."""
+    table = claims.copy()
+    scale = table["metric"].map(_scale_of_claim)
+    for column in ("difference", "low", "high", "paper"):
+        table[column] = table[column] * scale
+    return table.set_index(["claim", "dataset", "metric", "compared"])
+
+
+def _scale_of_claim(metric: object) -> float:
+    return 1.0 if metric == "cosine" else 100.0
+
+
+def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
+    """The paper's claims with differences and verdicts in words."""
+    table = table_claims(claims).reset_index()
+    digits = table["metric"].eq("cosine").map({True: 3, False: 2})
+    here = [
+        with_brackets(row.difference, row.low, row.high, sign="+", digits=places)
+        for row, places in zip(table.itertuples(), digits, strict=True)
+    ]
+    paper = [with_brackets(value, float("nan"), float("nan"), sign="+", digits=2) for value in table["paper"]]
+    shown = pd.DataFrame(
+        {
+            "Claim": table["claim"],
+            "Dataset": table["dataset"].astype(object).fillna("-"),
+            "Compared": table["compared"],
+            "Metric": table["metric"].map(_metric_of_claim),
+            "Difference": here,
+            "In the paper": paper,
+            "Verdict": table["verdict"],
+        }
+    )
+    return shown.set_index(["Claim", "Dataset", "Compared", "Metric"])
+
+
+def _metric_of_claim(metric: object) -> str:
+    if pd.isna(metric):
+        return "-"
+    name = str(metric).removeprefix("mPC ")
+    if name not in MEASURES:
+        return str(metric)
+    return f"mPC of {MEASURES[name].name}" if str(metric).startswith("mPC ") else MEASURES[name].name
+
+
+def claims_text(claims: pd.DataFrame, mark: str, notes: str) -> str:
+    """The reproduction note as Markdown: each claim, what the results say of it, by how much.
+
+    Args:
+        claims: of `reports.claims.weigh_claims`. mark: what every table says of its data. notes: on intervals.
+    """
+    lines = ["# Reproduction note", "", *mark.splitlines(), "", _HOW, notes, ""]
+    shown = readable_claims(claims).reset_index()
+    for claim, rows in shown.groupby("Claim", sort=False):
+        lines += [f"## {claim}", ""]
+        for row in rows.to_dict("records"):
+            if row["Verdict"] == "not tested":
+                lines.append(f"- Not tested: the study has no {row['Compared']}.")
+                continue
+            unit = "" if row["Metric"] == "cosine" else " points"
+            said = "" if row["In the paper"] == "-" else f" The paper's tables: {row['In the paper']}{unit}."
+            verdict = row["Verdict"][0].upper() + row["Verdict"][1:]
+            lines.append(
+                f"- {row['Dataset']}, {row['Metric']}: **{verdict}**. {row['Compared']}: {row['Difference']}{unit}.{said}"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+_HOW = (
+    "A claim is *supported* where the interval of the difference lies above zero, *contradicted* where it lies below, and not decided "
+    "where it holds zero or there is none. Differences are of models that are alike in all but what the claim is about, mean over all "
+    'such pairs. "The best other model" is chosen on the same test images, which favours it. Intervals say how scores vary with the '
+    "test images, not with the training."
+)

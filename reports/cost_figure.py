@@ -1,0 +1,161 @@
+"""What a score costs: trained parameters and speed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from reports.names import HEADLINE, architecture_label
+from reports.style import (
+    MARKERS,
+    PAGE,
+    SMALL,
+    STYLE,
+    head_height,
+    log_ticks,
+    place,
+    save_figure,
+    text_width,
+    write_head,
+)
+
+COLUMNS = ["dataset", "backbone", "architecture", "parameters", "images_per_second", "device", "accuracy", "miou"]
+_COSTS = {"parameters": "trained parameters (millions)", "images_per_second": "inference (images/s)"}
+_ROW, _AXIS = 1.6, 0.45  # inches: a row of panels, and what the axis of a pair of panels takes
+# A backbone is told by colour and by which part of the marker is filled.
+Looks = dict[tuple[str, str], dict[str, Any]]
+_FILLS: tuple[Any, ...] = ("full", "none", "left", "top", "right", "bottom")
+
+
+def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
+    """Accuracy and mIoU against trained parameters and against images a second, one row of panels a dataset, one marker a training.
+
+    Args:
+        costs: `COLUMNS`, one row a training and dataset; scores from 0 to 1, NaN where a model does not give them.
+        mark: what every figure says of its data. png, pdf: files to write.
+    """
+    looks = _looks(costs)
+    datasets = list(costs["dataset"].unique())
+    metrics = [metric for metric in ("accuracy", "miou") if costs[metric].notna().any()]
+    panels = [(metric, cost) for metric in metrics for cost in _COSTS]
+    mark = f"Each marker is one training. Speed: {', '.join(costs['device'].unique())}.\n{mark}"
+    legends = [_beside(handles) for handles in _handles(costs, looks)]
+    with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
+        top = head_height(mark)
+        foot = 0.45 + sum(0.15 * -(-len(handles) // columns) for handles, columns in legends) + 0.05
+        figure = Figure(figsize=(PAGE, top + _ROW * len(datasets) + foot))
+        write_head(figure, mark)
+        # Both panels of a metric share its axis.
+        pair = (PAGE - 0.05) / len(metrics)
+        width = (pair - _AXIS - 0.2) / len(_COSTS)
+        for row, dataset in enumerate(datasets):
+            chosen = costs[costs["dataset"] == dataset]
+            for index, (metric, cost) in enumerate(panels):
+                group, place_in_group = divmod(index, len(_COSTS))
+                left = group * pair + _AXIS + place_in_group * (width + 0.1)
+                axes = place(figure, left, top + row * _ROW + 0.2, width, _ROW - 0.32)
+                _draw_points(axes, chosen, metric, cost, looks)
+                _set_limits(axes, costs, metric, cost)
+                if place_in_group == 0:
+                    axes.set_ylabel(HEADLINE[metric], fontsize=7, labelpad=1.5)
+                else:
+                    axes.tick_params(labelleft=False)
+                if index == 0:
+                    axes.set_title(dataset, fontsize=8, fontweight="bold", loc="left", pad=4)
+                if row == len(datasets) - 1:
+                    axes.set_xlabel(_COSTS[cost], fontsize=7, labelpad=2)
+                else:
+                    axes.tick_params(labelbottom=False)
+        down = float(figure.get_figheight())
+        bottom = foot - 0.45
+        for handles, columns in legends:
+            figure.legend(
+                handles=handles,
+                loc="upper center",
+                bbox_to_anchor=(0.5, bottom / down),
+                ncols=columns,
+                fontsize=7,
+                frameon=False,
+                borderaxespad=0,
+                borderpad=0,
+                columnspacing=1.4,
+                handletextpad=0.3,
+            )
+            bottom -= 0.15 * -(-len(handles) // columns)
+        save_figure(figure, png, pdf)
+
+
+def _beside(handles: Sequence[Line2D]) -> tuple[Sequence[Line2D], int]:
+    """Handles of a legend, and how many of them stand side by side."""
+    widest = text_width([str(handle.get_label()) for handle in handles], 7) + 0.45
+    rows = -(-len(handles) // max(1, int((PAGE - 0.2) / widest)))
+    return handles, -(-len(handles) // rows)
+
+
+def _looks(costs: pd.DataFrame) -> Looks:
+    """How the marker of each backbone and architecture looks."""
+    backbones, architectures = list(costs["backbone"].unique()), list(costs["architecture"].unique())
+    colours = sns.color_palette("colorblind", len(backbones))
+    return {
+        (backbone, architecture): {
+            "color": colours[b],
+            "fillstyle": _FILLS[b % len(_FILLS)],
+            "marker": MARKERS[a % len(MARKERS)],
+            "markersize": 5.5,
+            "markerfacecoloralt": "white",
+            "markeredgewidth": 0.9,
+            "linestyle": "",
+        }
+        for b, backbone in enumerate(backbones)
+        for a, architecture in enumerate(architectures)
+    }
+
+
+def _draw_points(axes: Any, costs: pd.DataFrame, metric: str, cost: str, looks: Looks) -> None:
+    scale = 1e-6 if cost == "parameters" else 1.0
+    for one in costs.dropna(subset=[metric, cost]).to_dict("records"):
+        axes.plot(scale * one[cost], 100 * one[metric], **looks[one["backbone"], one["architecture"]])
+    axes.grid(alpha=0.25)
+    axes.margins(0.12)
+    axes.tick_params(pad=2, length=2.5)
+
+
+def _set_limits(axes: Any, costs: pd.DataFrame, metric: str, cost: str) -> None:
+    """Limits and ticks: across the same in all rows, up no farther than a score can go."""
+    values = costs.loc[costs[metric].notna(), cost].dropna()
+    if cost == "parameters":
+        low, high = 1e-6 * values.min(), 1e-6 * values.max()
+        spread = max((high / low) ** 0.12, 1.2)
+        axes.set_xscale("log")
+        axes.set_xlim(low / spread, high * spread)
+        ticks = log_ticks(low / spread, high * spread)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+    else:
+        axes.set_xlim(-0.04 * values.max(), 1.12 * values.max())
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+    bottom, top = axes.get_ylim()
+    if top - bottom < 2:
+        bottom, top = bottom - 1, top + 1
+    axes.set_ylim(max(bottom, -5), min(top, 105))
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+    axes.set_yticks([tick for tick in axes.get_yticks() if max(bottom, 0) <= tick <= min(top, 100)])
+
+
+def _handles(costs: pd.DataFrame, looks: Looks) -> tuple[list[Line2D], list[Line2D]]:
+    """The legends: shapes in grey for architectures; colours and fillings for backbones."""
+    backbones, architectures = costs["backbone"].unique(), costs["architecture"].unique()
+    grey = {"color": "0.35", "fillstyle": "full"}
+    shapes = [
+        Line2D([], [], **(looks[backbones[0], name] | grey), label=architecture_label(name)) for name in architectures
+    ]
+    round_ones = {"marker": "o"}
+    return shapes, [Line2D([], [], **(looks[name, architectures[0]] | round_ones), label=name) for name in backbones]

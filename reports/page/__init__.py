@@ -1,0 +1,23 @@
+"""The study's page: one self-contained file with all tables, figures, curves and pictures. Nothing is fetched when it is read."""
+
+from reports.page.content import DatasetCard, Facts, FigureSection, Gap, Page, TableSection
+from reports.page.gallery import Gallery, GalleryDataset, GalleryImage, GalleryModel, Pictures
+from reports.page.render import render_page
+from reports.page.scores import Scores, scores_of
+
+__all__ = [
+    "DatasetCard",
+    "Facts",
+    "FigureSection",
+    "Gallery",
+    "GalleryDataset",
+    "GalleryImage",
+    "GalleryModel",
+    "Gap",
+    "Page",
+    "Pictures",
+    "Scores",
+    "TableSection",
+    "render_page",
+    "scores_of",
+]

@@ -1,0 +1,88 @@
+"""What stands on the page. Texts are plain; rendering escapes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from reports.page.gallery import Gallery
+from reports.page.scores import Scores
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a study is. mark: what it says of all its numbers. partial: which datasets lack frames, "" if none does."""
+
+    title: str
+    study: str
+    protocol: str
+    seeds: Sequence[int]
+    cells: int
+    resolution: int
+    synthetic: bool
+    mark: str = ""
+    partial: str = ""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What a cell lacks, and why."""
+
+    cell: str
+    lacks: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TableSection:
+    """A table under a heading. anchor: its id. short: its name in the contents. best: whether the best of each column are marked."""
+
+    anchor: str
+    short: str
+    title: str
+    note: str
+    table: pd.DataFrame
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class FigureSection:
+    """A figure under a heading. picture: PNG or JPEG; where there is none, the page says so."""
+
+    anchor: str
+    short: str
+    title: str
+    picture: Path
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a dataset holds. facts: terms and what is said of them. colours: of its classes, as CSS has them. tables: with captions."""
+
+    anchor: str
+    title: str
+    facts: Sequence[tuple[str, str]]
+    colours: Sequence[tuple[str, str]]
+    tables: Sequence[tuple[str, pd.DataFrame]]
+    sheet: FigureSection | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole page, section by section; what is empty or None is left out. glance: the best models, for the summary; claims: what the
+    results say of the paper's, in a sentence."""
+
+    facts: Facts
+    glance: pd.DataFrame | None = None
+    claims: str = ""
+    gaps: Sequence[Gap] = ()
+    tables: Sequence[TableSection] = ()
+    scores: Scores | None = None
+    gallery: Gallery | None = None
+    figures: Sequence[FigureSection] = ()
+    datasets: Sequence[DatasetCard] = ()
+    provenance: Sequence[TableSection] = ()

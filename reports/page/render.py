@@ -1,0 +1,68 @@
+"""The page as HTML: content, style and scripts in one file."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from reports.page.content import Page
+from reports.page.tables import to_html
+
+_HERE = Path(__file__).parent
+_SCRIPTS = ("page.js", "tables.js", "curves.js", "gallery.js")
+_LIBRARY = _HERE / "vendor" / "chart.umd.min.js"
+
+
+def render_page(page: Page) -> str:
+    """The page; the same content gives the same text."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["table"] = to_html
+    environment.filters["picture"] = picture_url
+    shows_scores = page.scores is not None
+    return environment.get_template("page.html.jinja").render(
+        page=page,
+        facts=page.facts,
+        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        scores=_json(page.scores.content) if page.scores is not None else None,
+        gallery=_json(_gallery(page)) if page.gallery is not None else None,
+        pictures=_json(page.gallery.pictures.urls) if page.gallery is not None else None,
+        library=_library() if shows_scores else None,
+        scripts=[Markup((_HERE / name).read_text(encoding="utf-8")) for name in _SCRIPTS],
+    )
+
+
+def picture_url(path: Path) -> str:
+    """A picture (PNG or JPEG) as a data URL, "" where the file is missing."""
+    if not path.is_file():
+        return ""
+    kind = "jpeg" if path.suffix in (".jpg", ".jpeg") else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _gallery(page: Page) -> dict[str, Any]:
+    assert page.gallery is not None
+    return {"datasets": [asdict(dataset) for dataset in page.gallery.datasets]}
+
+
+def _json(content: Any) -> Markup:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _library() -> Markup:
+    """The chart library, without the line that names a file beside it."""
+    return Markup(re.sub(r"\n//# sourceMappingURL=.*", "", _LIBRARY.read_text(encoding="utf-8")))

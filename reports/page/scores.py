@@ -1,0 +1,123 @@
+"""Scores against severity, as the page's curves and gallery read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reports.names import MEASURES, Metric
+from reports.robustness import Robustness
+
+MEAN = "mean"
+_UNMOVED = "unmoved"
+# Of conditions alone: no table has it.
+_OTHERS = {"modal_share": Metric("Share of the most frequent answer")}
+
+Point = list[float] | None  # value, or value, low and high
+
+
+@dataclass(frozen=True)
+class Scores:
+    """content: what the page's scripts read. notes: sentences, what intervals are over."""
+
+    content: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def scores_of(found: Robustness) -> Scores:
+    """The scores of all conditions by dataset, model, metric and corruption, each as a list over severities with the clean score first.
+
+    A point is [value, low, high], [value] where there is no interval, None where there is no score. A mean over corruptions is None where
+    one of them has no score.
+    """
+    metrics = list(dict.fromkeys(found.conditions["metric"]))
+    measures = {name: MEASURES.get(name) or _OTHERS.get(name) or Metric(name, "", 1.0) for name in metrics}
+    about = {
+        name: {"name": m.name, "unit": m.unit, "scale": m.scale, "higher": m.higher_is_better}
+        for name, m in measures.items()
+    }
+    datasets = [_dataset(found, str(title)) for title in dict.fromkeys(found.conditions["dataset"])]
+    return Scores({"metrics": about, "datasets": datasets}, found.intervals)
+
+
+def _dataset(found: Robustness, title: str) -> dict[str, Any]:
+    rows = found.conditions[found.conditions["dataset"] == title]
+    known = set(rows["corruption"])
+    categories = {c: [n for n in names if n in known] for c, names in found.categories.items()}
+    categories = {category: names for category, names in categories.items() if names}
+    severities = sorted(int(s) for s in set(rows["severity"]) if s > 0)
+    unmoved = list(dict.fromkeys(rows.loc[~rows["mask_warped"].astype(bool), "corruption"]))
+    values: dict[str, dict[str, dict[str, list[Point]]]] = {}
+    for (model, metric), group in rows.groupby(["model", "metric"], sort=False):
+        values.setdefault(str(model), {})[str(metric)] = _series(group, severities, categories)
+    _add_measured_means(values, found.summary[found.summary["dataset"] == title], severities)
+    return {
+        "title": title,
+        "severities": severities,
+        "choices": _choices(categories, unmoved),
+        "models": list(values),
+        "metrics": list(dict.fromkeys(rows["metric"])),
+        "values": values,
+    }
+
+
+def _choices(categories: Mapping[str, Sequence[str]], unmoved: Sequence[str]) -> list[dict[str, str]]:
+    """What can be chosen to stand at the horizontal axis: means, then each corruption under its category."""
+    count = sum(len(names) for names in categories.values())
+    means = {MEAN: f"mean over all {count} corruptions"} if count > 1 else {}
+    means |= {f"{MEAN}:{c}": f"mean of {_spaced(c)} ({len(n)})" for c, n in categories.items() if 1 < len(n) < count}
+    found = [{"key": key, "label": label, "group": "Means"} for key, label in means.items()]
+    for category, names in categories.items():
+        found += [{"key": name, "label": _spaced(name), "group": _spaced(category)} for name in names]
+    left = "Masks left where they were"
+    return found + [
+        {"key": f"{_UNMOVED}:{n}", "label": f"{_spaced(n)}, masks not moved", "group": left} for n in unmoved
+    ]
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _series(
+    rows: pd.DataFrame, severities: Sequence[int], categories: Mapping[str, Sequence[str]]
+) -> dict[str, list[Point]]:
+    """By choice the points of one model and metric."""
+    points: dict[tuple[str, int, bool], Point] = {
+        (str(name), int(severity), bool(moved)): _point(value, low, high)
+        for name, severity, moved, value, low, high in rows[
+            ["corruption", "severity", "mask_warped", "value", "low", "high"]
+        ].itertuples(index=False, name=None)
+    }
+    clean = points.get(("", 0, True))
+    found: dict[str, list[Point]] = {}
+    for name, moved in dict.fromkeys((name, moved) for name, _, moved in points if name):
+        key = name if moved else f"{_UNMOVED}:{name}"
+        found[key] = [clean, *(points.get((name, severity, moved)) for severity in severities)]
+    everything = [name for names in categories.values() for name in names]
+    for key, names in {MEAN: everything, **{f"{MEAN}:{c}": n for c, n in categories.items()}}.items():
+        found[key] = [clean, *(_mean([points.get((n, s, True)) for n in names]) for s in severities)]
+    return found
+
+
+def _point(value: float, low: float, high: float) -> Point:
+    numbers = [value] if pd.isna(low) or pd.isna(high) else [value, low, high]
+    return [round(float(number), 6) for number in numbers]
+
+
+def _mean(points: Sequence[Point]) -> Point:
+    known = [point[0] for point in points if point is not None]
+    return [round(sum(known) / len(known), 6)] if known and len(known) == len(points) else None
+
+
+def _add_measured_means(
+    values: Mapping[str, Mapping[str, dict[str, list[Point]]]], summary: pd.DataFrame, severities: Sequence[int]
+) -> None:
+    """Put the means over corruptions that were measured, with their intervals, in the place of those without."""
+    for row in summary[summary["quantity"] == "severity_mean"].to_dict("records"):
+        series = values.get(row["model"], {}).get(row["metric"], {}).get(MEAN)
+        if series is not None and int(row["of"]) in severities and not pd.isna(row["value"]):
+            series[1 + severities.index(int(row["of"]))] = _point(row["value"], row["low"], row["high"])

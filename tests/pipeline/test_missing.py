@@ -1,0 +1,111 @@
+"""Reports of a study with gaps show them with their reasons; the protocol changes tables, not trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from endoarss.errors import TrainingError
+from pipeline.cli import main
+from pipeline.missing import missing_cells, missing_robustness, present_cells
+from pipeline.steps import train_cell
+from pipeline.study import Study, load_study
+
+CELL = "mtlesd/resnet/hps/equal/r4-s0"
+OTHER = "mtlesd/resnet/hps/db_mtl/r4-s0"
+
+
+@pytest.fixture
+def two_cells(study_file: Path) -> Path:
+    """The toy study with a second weighting; its dataset is built and its references are measured."""
+    settings = yaml.safe_load(study_file.read_text())
+    settings["cells"][0]["weightings"] = ["equal", "db_mtl"]
+    study_file.write_text(yaml.safe_dump(settings))
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "references", "--dataset", "mtlesd") == 0
+    return study_file
+
+
+def run(study_file: Path, *arguments: str) -> int:
+    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+
+
+def study_of(path: Path) -> Study:
+    return load_study(path)
+
+
+def test_nothing_trained_is_an_error_that_names_a_cell(two_cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(two_cells, "collect") == 1
+    said = capsys.readouterr().err
+    assert "none of its 2 cells has results" in said and f"{CELL}: not trained yet" in said
+
+
+def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(two_cells, "train", "--cell", CELL) == 0
+
+    def fail(*given: object) -> None:
+        raise TrainingError("the loss of segmentation is nan in epoch 2")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train_cell, "train_cell", fail)
+        assert run(two_cells, "train", "--cell", OTHER) == 1
+    study = study_of(two_cells)
+    reason = "training failed: the loss of segmentation is nan in epoch 2"
+    assert missing_cells(study) == {study.cell(OTHER): reason}
+    assert missing_robustness(study)[study.cell(CELL)] == "its robustness is not evaluated yet"
+    assert [cell.id for cell in present_cells(study)] == [CELL]
+    for step in ("collect", "tables"):
+        assert run(two_cells, step) == 0, step
+    tables = Path("results/toy/tables")
+    scores = pd.read_csv(tables / "table2_mtlesd.csv").set_index("weighting")
+    assert scores.loc["equal", "miou"] > 0 and pd.isna(scores.loc["db_mtl", "miou"])
+    printed = (tables / "table2_mtlesd.tex").read_text()
+    assert f"No results of R HPS DB-MTL: {reason}." in printed
+    row = next(line for line in printed.splitlines() if "DB-MTL" in line and "&" in line)
+    assert row.count("--") >= 5
+    assert "R HPS DB-MTL" in (tables / "table_cost.tex").read_text()
+    assert not (tables / "table7_robustness.csv").exists()
+
+    assert run(two_cells, "train", "--cell", OTHER) == 0
+    assert not missing_cells(study), "a success forgets the failure"
+
+
+def test_a_cell_trained_but_not_evaluated(two_cells: Path) -> None:
+    assert run(two_cells, "train", "--cell", CELL) == 0
+    study = study_of(two_cells)
+    (study.cell_folder(study.cell(CELL)) / "eval/mtlesd/per_image.parquet").unlink()
+    assert missing_cells(study)[study.cell(CELL)] == "trained, but not evaluated"
+
+
+def test_the_protocol_changes_tables_alone(two_cells: Path) -> None:
+    assert run(two_cells, "train", "--cell", CELL) == 0
+    before = {path: path.read_bytes() for path in Path("results/toy/cells").rglob("*") if path.is_file()}
+    found = {}
+    for protocol in ("standard", "published"):
+        settings = yaml.safe_load(two_cells.read_text()) | {"protocol": protocol}
+        two_cells.write_text(yaml.safe_dump(settings))
+        assert run(two_cells, "collect") == 0 and run(two_cells, "tables") == 0
+        results = pd.read_parquet("results/toy/results.parquet")
+        assert set(results["protocol"]) == {protocol}
+        found[protocol] = pd.read_csv("results/toy/tables/table2_mtlesd.csv").set_index("weighting").loc["equal"]
+        printed = Path("results/toy/tables/table2_mtlesd.tex").read_text()
+        assert f"Protocol {protocol}." in printed
+        assert ("AC" in printed.split("toprule")[1]) == (protocol == "published")
+    assert found["standard"]["hd"] != found["published"]["hd"]
+    assert "miou_foreground" not in found["published"]
+    assert before == {path: path.read_bytes() for path in Path("results/toy/cells").rglob("*") if path.is_file()}
+
+
+def test_rows_that_are_torn_stop_the_collection_and_are_named(
+    two_cells: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(two_cells, "train", "--cell", CELL) == 0
+    path = Path("results/toy/cells") / CELL / "eval/mtlesd/per_image.parquet"
+    rows = pd.read_parquet(path)
+    rows.assign(truth_2=float("nan")).to_parquet(path)
+    assert run(two_cells, "collect") == 1
+    said = capsys.readouterr().err
+    assert f"{path}: truth_2 of the image" in said and "is nan" in said and "Traceback" not in said

@@ -1,0 +1,137 @@
+"""A study's page: its gallery shows what the evaluation saw and kept, and cells without results are gaps with a reason."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
+
+from corruptions import corrupt_pair
+from pipeline.cli import main
+from pipeline.datasets.load import Part, load_part
+from pipeline.gallery import read_gallery
+from pipeline.layout import report_file, robustness_files
+from pipeline.measure import read_rows, scores_of
+from pipeline.steps.make_page import page_of
+from pipeline.steps.page_gallery import gallery_of
+from pipeline.study import Study, load_study
+from reports.page import Gallery, GalleryModel, Page
+
+CELL = "mtlesd/resnet/hps/equal/r4-s0"
+ALONE = "mtlesd/resnet/single_activity/equal/r4-s0"
+LACKING = "mtlesd/resnet/hps/db_mtl/r4-s0"
+
+
+def run(study_file: Path, *arguments: str) -> int:
+    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+
+
+@pytest.fixture
+def study(study_file: Path) -> Study:
+    """A study with three cells: one evaluated, one of activities alone, one not trained."""
+    settings = yaml.safe_load(study_file.read_text())
+    block = settings["cells"][0]
+    settings["cells"] = [
+        block,
+        {**block, "architectures": ["single_activity"]},
+        {**block, "weightings": ["db_mtl"]},
+    ]
+    settings["title"] = "Toy <&>"
+    study_file.write_text(yaml.safe_dump(settings))
+    steps = [("build", "--dataset", "mtlesd"), ("references", "--dataset", "mtlesd")]
+    steps += [(step, "--cell", cell) for cell in (CELL, ALONE) for step in ("train", "evaluate", "robustness")]
+    for step in (*steps, ("collect",)):
+        assert run(study_file, *step) == 0, step
+    return load_study(study_file)
+
+
+def part_of(study: Study) -> Part:
+    return load_part(study.dataset_folder("mtlesd"), "test", 56)
+
+
+def decoded(gallery: Gallery, number: int | None) -> Image.Image:
+    assert number is not None
+    return Image.open(io.BytesIO(base64.b64decode(gallery.pictures.urls[number].split(",", 1)[1])))
+
+
+def ids_of(gallery: Gallery, number: int | None) -> NDArray[np.uint8]:
+    """A mask back from its picture: its palette is in the order of the classes."""
+    return np.asarray(decoded(gallery, number))
+
+
+def model_of(gallery: Gallery, cell: str) -> GalleryModel:
+    return next(model for model in gallery.datasets[0].models if model.cell == cell)
+
+
+def test_the_page_of_a_study_with_gaps(study: Study, study_file: Path) -> None:
+    assert run(study_file, "page") == 0
+    text = report_file(study).read_text(encoding="utf-8")
+    assert text.count(LACKING) >= 2 and "not trained yet" in text
+    assert "Toy &lt;&amp;&gt;" in text and "Synthetic data" not in text
+    assert "was not drawn" in text, "a figure that is not there is no error"
+    assert run(study_file, "page") == 0
+    assert report_file(study).read_text(encoding="utf-8") == text
+
+    page: Page = page_of(study)
+    assert [(gap.cell, gap.lacks) for gap in page.gaps] == [(LACKING, "results")]
+    assert {section.anchor for section in page.tables} >= {"table1_datasets", "table2_mtlesd", "table7_robustness"}
+    assert page.scores is not None and page.scores.content["datasets"][0]["severities"] == [1, 5]
+    trainings = page.provenance[0].table
+    assert list(trainings.index) == [CELL, ALONE]
+    assert trainings["Data"].str.fullmatch("[0-9a-f]{12}").all() and (trainings["Software"] == "S1").all()
+
+
+def test_the_gallery_shows_what_was_kept(study: Study) -> None:
+    gallery, part, labels = gallery_of(study), part_of(study), study.labels("mtlesd")
+    assert gallery.missing == [(LACKING, "not trained yet")]
+    (dataset,) = gallery.datasets
+    assert dataset.title == "MTLESD" and [name for name, _ in dataset.classes] == list(labels.classes[1:])
+    frame_ids = [image.frame_id for image in dataset.images]
+    assert len(frame_ids) == min(4, len(part.frame_ids))
+    model = model_of(gallery, CELL)
+    kept_ids, kept = read_gallery(robustness_files(study, study.cell(CELL))[3])
+    rows = read_rows(robustness_files(study, study.cell(CELL))[1], part.frame_ids, labels)
+    assert kept_ids == frame_ids and len(kept) == 1 + 2 * 2
+    for (name, severity), masks in kept.items():
+        key = f"{name}/{severity}"
+        for i, image in enumerate(dataset.images):
+            index = part.frame_ids.index(image.frame_id)
+            pixels, truth = np.array(part.images[index]), np.array(part.masks[index])
+            if name:
+                pixels, truth = corrupt_pair(pixels, truth, name, severity, seed=0, image_id=image.frame_id)
+            shown, true_mask = image.pictures[key]
+            assert (ids_of(gallery, true_mask) == truth).all() and (
+                ids_of(gallery, model.masks[key][i]) == masks[i]
+            ).all()
+            assert np.abs(np.asarray(decoded(gallery, shown), int) - pixels).mean() < 12, "what JPEG loses"
+            one = rows[(rows["frame_id"] == image.frame_id) & (rows["corruption"] == name) & rows["mask_warped"]]
+            one = one[one["severity"] == severity]
+            scores = {s["metric"]: s["value"] for s in scores_of(one, labels) if not s["class"]}
+            answer = model.answers[key][i]
+            assert answer["miou"] == pytest.approx(scores["miou"], abs=1e-6)
+            assert answer["dice"] == pytest.approx(scores["dice"], abs=1e-6)
+            assert answer["hd95"] == pytest.approx(scores["hd95"], abs=1e-4)
+            assert (answer["activity"] == image.activity) == (scores["accuracy"] == 1)
+
+
+def test_a_model_without_masks_is_in_the_gallery(study: Study) -> None:
+    gallery = gallery_of(study)
+    model = model_of(gallery, ALONE)
+    assert model.masks == {} and set(model.answers) == set(model_of(gallery, CELL).answers)
+    assert all(set(answer) == {"activity"} for answers in model.answers.values() for answer in answers)
+
+
+def test_a_study_without_robustness(study: Study, study_file: Path) -> None:
+    settings = yaml.safe_load(study_file.read_text())
+    del settings["robustness"]
+    study_file.write_text(yaml.safe_dump(settings))
+    page = page_of(load_study(study_file))
+    assert page.scores is None and page.gallery is None
+    assert run(study_file, "page") == 0
+    assert 'id="gallery"' not in report_file(study).read_text(encoding="utf-8")

@@ -1,0 +1,158 @@
+"""The paper compiles, whatever names there are; where it cannot, people are told why."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.steps import make_paper
+from pipeline.steps.make_paper import compile_latex
+from pipeline.study import load_study
+from reports.latex import to_latex
+from reports.paper import OTHERS, SECTIONS, Item, render_paper, sections
+
+needs_latex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+# The worst a name can be: LaTeX's own signs, accents, ligatures, other scripts, and a length that fits nowhere.
+NASTY = "A_B & 5% $x$ #1 {y} ~^\\z <b>|c| [d]* \N{EN DASH}±2° 3\N{MULTIPLICATION SIGN}3 «ﬁ» § € Łódź 内視鏡 \N{GREEK SMALL LETTER BETA}--c"
+FACTS = {
+    "title": NASTY,
+    "study": "a_study",
+    "synthetic": True,
+    "abstract": [NASTY, "Seeds: 0."],
+    "datasets": [NASTY],
+    "models": NASTY,
+    "reproduction": [NASTY],
+    "provenance": [NASTY],
+}
+HEADS = ["Accuracy (%)", "± Accuracy (%)", "HD95 (px)", "ECE (%)", "mCE", "Worst corruption", "Differs"]
+
+
+def table(rows: int) -> pd.DataFrame:
+    """A table of everything: many wide columns, nasty names, intervals, long texts, missing values."""
+    index = [(NASTY if place % 2 else "ResNet-18 (narrow)", f"{NASTY} {place}", "[x]") for place in range(rows)]
+    values = {
+        **{head: [float(place) for place in range(rows)] for head in HEADS[:4]},
+        "mCE": ["88.3 [85.7, 90.7]"] * rows,
+        "Worst corruption": ["gaussian_noise -1.0 [-2.0, 1.0]"] * rows,
+        "Differs": [f"{NASTY}, and {NASTY}" if place == 1 else None for place in range(rows)],
+    }
+    values |= {f"{NASTY} {place}": [None] * rows for place in range(4)}
+    names = [NASTY, "architecture", "Weighting"]
+    return pd.DataFrame(values, index=pd.MultiIndex.from_tuples(index, names=names))
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Callable[..., Path]:
+    """Write a paper of some tables, a figure and a photograph, as a study keeps them."""
+
+    def write(tables: dict[str, pd.DataFrame]) -> Path:
+        for folder in ("paper", "tables", "figures"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        items = [Item("data", "../tables/table_robustness_conditions.csv")]
+        for name, content in tables.items():
+            text = to_latex(content, NASTY, f"tab:{name}", True)
+            (tmp_path / f"tables/{name}.tex").write_text(text, encoding="utf-8")
+            items.append(Item("table", f"../tables/{name}.tex"))
+        figure = plt.figure(figsize=(12, 2))
+        for name in ("fig6_severity.pdf", "contact_mtlesd.jpg"):
+            figure.savefig(
+                tmp_path / "figures" / name, metadata={"CreationDate": None} if name.endswith("pdf") else None
+            )
+            items.append(Item("figure", f"../figures/{name}", NASTY))
+        plt.close(figure)
+        source = tmp_path / "paper" / "paper.tex"
+        provenance = to_latex(table(45).iloc[:, :2], NASTY, "tab:provenance")
+        source.write_text(render_paper(items, provenance, FACTS), encoding="utf-8")
+        return source
+
+    return write
+
+
+@needs_latex
+def test_a_paper_of_nasty_names_compiles_without_a_fault(document: Callable[..., Path], tmp_path: Path) -> None:
+    levels = pd.MultiIndex.from_product([["Accuracy (%)", NASTY], ["a", "b", "difference"]])
+    wide = pd.DataFrame([[1.0] * 6], index=pd.MultiIndex.from_tuples([("x", NASTY)]), columns=levels)
+    source = document({"table2_mtlesd": table(5), "table_new": table(45).iloc[:, :3], "table_leakage": wide})
+    log = _log_of_two_runs(source, tmp_path)
+    assert not re.findall(r"Overfull \\hbox \((?:[2-9]\d|\d{3,})\.\d+pt too wide\)[^\n]*", log)
+    for fault in ("undefined", "multiply defined", "not found", "Missing character", "No file ../"):
+        assert fault not in log, fault
+    pdf = source.with_suffix(".pdf")
+    compile_latex(source, pdf)
+    first = pdf.read_bytes()
+    compile_latex(source, pdf)
+    assert first.startswith(b"%PDF") and pdf.read_bytes() == first, "the same bytes every time"
+    assert sorted(path.name for path in source.parent.iterdir()) == ["paper.pdf", "paper.tex"]
+
+
+def _log_of_two_runs(source: Path, folder: Path) -> str:
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", f"-output-directory={folder}", source.name]
+    for _ in range(3):
+        done = subprocess.run(command, cwd=source.parent, capture_output=True, text=True, errors="replace", check=False)
+        assert done.returncode == 0, done.stdout[-2000:]
+    return (folder / "paper.log").read_text(errors="replace")
+
+
+@needs_latex
+def test_every_table_compiles_in_somebody_elses_paper(tmp_path: Path) -> None:
+    """Which loads booktabs, graphicx and longtable, and T1 fonts for its names."""
+    for name, content in (("short", table(5)), ("long", table(45).iloc[:, :1])):
+        (tmp_path / f"{name}.tex").write_text(to_latex(content, NASTY, name, True))
+    own = r"\documentclass{article}\usepackage{booktabs,graphicx,longtable}\begin{document}\input{short}\input{long}\end{document}"
+    source = tmp_path / "own.tex"
+    source.write_text(own.replace(r"\begin{document}", r"\usepackage[T1]{fontenc}\begin{document}"))
+    compile_latex(source, tmp_path / "own.pdf")
+    assert (tmp_path / "own.pdf").is_file()
+
+
+@needs_latex
+def test_a_failure_shows_the_errors_of_latex_and_keeps_the_old_pdf(tmp_path: Path) -> None:
+    source, pdf = tmp_path / "paper.tex", tmp_path / "paper.pdf"
+    pdf.write_bytes(b"old")
+    source.write_text("\\documentclass{article}\n\\begin{document}\n\\nosuchcommand\n\\end{document}\n")
+    with pytest.raises(InputError, match=r"Undefined control sequence") as caught:
+        compile_latex(source, pdf)
+    log = tmp_path / "paper.log"
+    assert str(log) in str(caught.value) and "nosuchcommand" in str(caught.value) and log.is_file()
+    assert pdf.read_bytes() == b"old"
+    source.write_text("\\documentclass{article}\\begin{document}a\\end{document}\n")
+    compile_latex(source, pdf)
+    assert pdf.read_bytes().startswith(b"%PDF") and not log.exists()
+
+
+def test_without_pdflatex_people_are_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make_paper.shutil, "which", lambda name: None)
+    with pytest.raises(InputError, match="apt install texlive-latex-base texlive-latex-recommended lmodern"):
+        compile_latex(tmp_path / "paper.tex", tmp_path / "paper.pdf")
+
+
+def test_synthetic_data_is_named_before_anything_else(document: Callable[..., Path]) -> None:
+    text = document({}).read_text(encoding="utf-8")
+    abstract = text.split(r"\begin{abstract}")[1]
+    assert abstract.lstrip().startswith(r"\noindent\textbf{Synthetic data.}")
+    real = render_paper([], "", {**FACTS, "synthetic": False})
+    assert "Synthetic data" not in real
+
+
+def test_tables_and_figures_stand_in_their_sections_and_unknown_ones_in_a_sensible_one() -> None:
+    names = ["history_x", "table_cost", "table_own", "fig5_segmentation", "table2_mtlesd", "table1_datasets", "fig_new"]
+    found = sections([Item("table", f"../tables/{name}.tex") for name in names])
+    assert list(found) == [section for section in SECTIONS if section in found]
+    assert [item.name for item in found["Datasets"]] == ["table1_datasets"]
+    assert [item.name for item in found[OTHERS]] == ["table2_mtlesd", "table_own", "fig_new", "fig5_segmentation"]
+    assert [item.name for item in found["Cost and training"]] == ["table_cost", "history_x"]
+
+
+def test_a_paper_without_its_tables_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load_study(Path(__file__).parents[2] / "studies/demo.yaml")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"table1_datasets.csv and \d+ more: missing. Run the steps before this one"):
+        make_paper.make_paper(study)

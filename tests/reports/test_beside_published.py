@@ -1,0 +1,117 @@
+"""The paper's tables read back, and ours beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.beside_published import ablation_beside, ranks_beside, robustness_beside, scores_beside
+from reports.published import published_ablation, published_ranks, published_robustness, published_scores
+from reports.results import COLUMNS
+
+LABELS = {"resnet": "R", "dinov2": "D", "endoarss": "E"}
+
+
+def long(*rows: dict[str, Any]) -> pd.DataFrame:
+    base = dict.fromkeys(COLUMNS, "") | {
+        "variant": "r4-s0",
+        "protocol": "published",
+        "severity": 0,
+        "mask_warped": True,
+    }
+    return pd.DataFrame([base | row for row in rows], columns=list(COLUMNS))
+
+
+def cell(dataset: str, backbone: str, architecture: str, weighting: str, **scores: float) -> list[dict[str, Any]]:
+    about = {"dataset": dataset, "eval_dataset": dataset, "backbone": backbone, "architecture": architecture}
+    return [about | {"weighting": weighting, "metric": metric, "value": value} for metric, value in scores.items()]
+
+
+@pytest.mark.parametrize(("dataset", "count"), [("mtlesd", 29), ("mtlendovis", 29), ("mtlendovis_gen", 27)])
+def test_every_row_of_the_paper_is_one_of_our_cells(dataset: str, count: int) -> None:
+    table = published_scores(dataset)
+    assert table is not None and len(table) == count and table.index.is_unique
+    backbones, architectures, weightings = (set(table.index.get_level_values(i)) for i in range(3))
+    assert backbones == {"resnet", "dinov2", "endoarss"}
+    assert architectures >= {"mmoe", "dselect_k", "tesla"} and weightings >= {"stch", "db_mtl"}
+    assert published_scores("mine") is None
+
+
+def test_what_the_paper_prints_more_than_once_agrees() -> None:
+    """Tables V to VII repeat rows of tables II and III."""
+    ablation, ranks = published_ablation(), published_ranks()
+    for dataset, weighting in (("mtlesd", "db_mtl"), ("mtlendovis", "stch")):
+        row = published_scores(dataset).loc[("endoarss", "tesla", weighting)]
+        assert row["miou"] == ablation.loc[(dataset, "endoarss", "tesla"), "miou"] == ranks.loc[(dataset, 4), "miou"]
+    robust = published_robustness()
+    corruptions = robust.drop(index="mean")
+    assert len(corruptions) == 19
+    np.testing.assert_allclose(corruptions.mean(), robust.loc["mean"], atol=0.006)
+
+
+def test_differences_are_ours_minus_the_papers() -> None:
+    results = long(*cell("mtlesd", "endoarss", "tesla", "db_mtl", accuracy=0.5, miou=0.9, hd=10.0, ssim=0.9))
+    found = scores_beside(results, "mtlesd", 4, LABELS)
+    row = found.shown.loc[("E", "TESLA", "DB-MTL")]
+    assert row["mIoU (%)", "ours"] == pytest.approx(90) and row["mIoU (%)", "paper"] == 92.16
+    assert row["mIoU (%)", "difference"] == pytest.approx(-2.16) and row["HD", "difference"] == pytest.approx(
+        10 - 13.25
+    )
+    assert np.isnan(row["DS (%)", "ours"]) and len(found.shown) == 1 and len(found.data) == 29
+    assert found.note.startswith("28 of the paper's 29 rows have no cell")
+    assert {"miou_ours", "miou_paper", "miou_difference"} <= set(found.data)
+
+
+def test_seeds_are_averaged_and_other_ranks_left_out() -> None:
+    rows = cell("mtlesd", "resnet", "mmoe", "moco", miou=0.5)
+    other = [row | {"variant": "r4-s1", "value": 0.7} for row in rows] + [
+        row | {"variant": "r8-s0", "value": 0.0} for row in rows
+    ]
+    found = scores_beside(long(*rows, *other), "mtlesd", 4, LABELS)
+    assert found.shown["mIoU (%)", "ours"].tolist() == pytest.approx([60])
+
+
+def test_a_study_without_the_papers_cells_shows_its_rows() -> None:
+    found = scores_beside(long(*cell("mtlesd", "mine", "mmoe", "moco", miou=0.5)), "mtlesd", 4, LABELS)
+    assert len(found.shown) == 29 and found.shown.xs("ours", axis=1, level=1).isna().all().all()
+    assert "no cell of the paper's" in found.note
+    with pytest.raises(KeyError):
+        scores_beside(long(), "mine", 4, LABELS)
+
+
+def test_spreads_over_classes_stand_beside_the_papers() -> None:
+    scores = {"accuracy": 0.6, "miou": 0.5, "accuracy_spread": 0.2, "miou_spread": 0.1}
+    found = ablation_beside(long(*cell("mtlendovis", "resnet", "tesla", "db_mtl", **scores)), 4, LABELS)
+    row = found.shown.loc[("MTLEndovis", "R", "TESLA")]
+    assert row["± AC", "ours"] == pytest.approx(20) and row["± AC", "paper"] == 25.05
+    assert row["± mIoU", "difference"] == pytest.approx(10 - 9.80)
+
+
+def test_ranks() -> None:
+    model = ("endoarss", "tesla", "stch")
+    rows = [
+        row | {"variant": f"r{rank}-s0", "value": rank / 100}
+        for rank in (1, 16)
+        for row in cell("mtlendovis", *model, miou=0)
+    ]
+    found = ranks_beside(long(*rows), [("mtlendovis", rank, *model) for rank in (1, 16)])
+    assert found.shown["mIoU (%)", "ours"].tolist() == pytest.approx([1, 16])
+    assert found.shown.index.tolist() == [("MTLEndovis", "1"), ("MTLEndovis", "16")]
+
+
+def test_robustness_is_averaged_over_what_the_study_applied() -> None:
+    rows = [
+        row | {"corruption": name, "severity": severity, "value": value}
+        for name, values in (("smoke", (0.8, 0.4)), ("contrast", (0.6, 0.2)))
+        for severity, value in enumerate(values, start=1)
+        for row in cell("mtlesd", "endoarss", "tesla", "db_mtl", accuracy=0.0)
+    ]
+    unmoved = [row | {"mask_warped": False, "value": 0.0} for row in rows[:1]]
+    found = robustness_beside(long(*rows, *unmoved), 4, LABELS)
+    assert found.data.index.tolist() == ["smoke", "contrast", "mean"], "in the paper's order"
+    assert found.data["accuracy_endoarss_tesla_ours"].tolist() == pytest.approx([60, 40, 50])
+    assert found.data.loc["mean", "accuracy_endoarss_tesla_paper"] == pytest.approx((50.53 + 29.85) / 2)
+    assert found.data["miou_resnet_mmoe_ours"].isna().all() and found.note == "2 of the paper's 19 corruptions."

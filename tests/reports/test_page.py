@@ -1,0 +1,216 @@
+"""The page is one file that fetches nothing, says what is synthetic and what is published, and escapes every name."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import reports.page
+from reports import page
+from reports.page.tables import to_html
+from reports.robustness import Robustness
+
+VENDOR = Path(reports.page.__file__).parent / "vendor"
+
+
+class Reader(HTMLParser):
+    """Collects elements, text by the element it stands in, and what JSON elements hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.json: dict[str, Any] = {}
+        self.text = ""
+        self._element = ""
+        self._id: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._element = tag
+        self._id = dict(attrs).get("id") if dict(attrs).get("type") == "application/json" else None
+
+    def handle_endtag(self, tag: str) -> None:
+        self._element, self._id = "", None
+
+    def handle_data(self, data: str) -> None:
+        if self._id:
+            self.json[self._id] = json.loads(data)
+        elif self._element not in ("script", "style"):
+            self.text += data
+
+
+def read(text: str) -> Reader:
+    reader = Reader()
+    reader.feed(text)
+    return reader
+
+
+def test_the_page_fetches_nothing(page_content: page.Page) -> None:
+    text = page.render_page(page_content)
+    for tag, attributes in read(text).elements:
+        for name in ("src", "href", "srcset", "data", "action", "poster"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:", "#")), f"<{tag} {name}={value[:60]!r}>"
+        assert tag not in ("base", "iframe", "object", "embed")
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style is not None and "@import" not in style[1] and "url(" not in style[1]
+    assert "sourceMappingURL" not in text
+    assert "default-src 'none'" in text, "and no browser would let it"
+
+
+def test_names_are_escaped_everywhere(page_content: page.Page) -> None:
+    odd = page_content.facts.title.removeprefix("Toy ")
+    reader = read(page.render_page(page_content))
+    assert not [tag for tag, _ in reader.elements if tag == "i"], "no name became an element"
+    assert reader.text.count(odd) >= 4, "title, gap, table and card have it as it is"
+    assert odd in reader.json["scores-data"]["datasets"][0]["models"]
+    assert reader.json["gallery-data"]["datasets"][0]["models"][1]["label"] == odd
+    scripts = sum(tag == "script" for tag, _ in reader.elements)
+    assert scripts == 3 + 1 + 4, "three of data, the library, four of the page: no name ended one"
+
+
+def test_links_lead_somewhere_and_ids_are_unique(page_content: page.Page) -> None:
+    elements = read(page.render_page(page_content)).elements
+    ids = [attributes["id"] for _, attributes in elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    anchors = [str(attributes["href"]) for tag, attributes in elements if tag == "a"]
+    assert {"#scores", "#curves", "#gallery", "#dataset_toy", "#provenance"} <= set(anchors)
+    assert {anchor[1:] for anchor in anchors} <= set(ids)
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_it_says_what_is_synthetic(synthetic: bool, page_content: page.Page) -> None:
+    facts = replace(page_content.facts, synthetic=synthetic, partial="")
+    text = page.render_page(replace(page_content, facts=facts))
+    sections = len(re.findall(r"<h[23] id=", text)) - 1  # what is missing is no data
+    assert text.count('<span class="badge">Synthetic data</span>') == (sections if synthetic else 0)
+    assert ("<strong>Synthetic data.</strong>" in text) == synthetic
+    assert "PARTIAL DATA" in page.render_page(page_content)
+
+
+def test_gaps_are_named_with_their_reason(page_content: page.Page) -> None:
+    reader = read(page.render_page(page_content))
+    assert "toy/c" in reader.text and "training failed:" in reader.text and "not trained yet" in reader.text
+    assert "not_drawn.png was not drawn" in reader.text
+    assert "Gaps" not in read(page.render_page(replace(page_content, gaps=[]))).text
+
+
+def test_the_same_content_gives_the_same_text(page_content: page.Page) -> None:
+    assert page.render_page(page_content) == page.render_page(page_content)
+
+
+def test_parts_without_content_are_left_out(page_content: page.Page) -> None:
+    bare = page.Page(replace(page_content.facts, partial=""), tables=page_content.tables)
+    reader = read(page.render_page(bare))
+    ids = {attributes.get("id") for _, attributes in reader.elements}
+    assert not ids & {"curves", "gallery", "figures", "datasets", "provenance", "gaps"}
+    assert "scores" in ids and "Chart.js" not in page.render_page(bare)
+
+
+def keys(html: str, column: int) -> list[str | None]:
+    rows = re.findall(r"<tr>(<th scope=\"row\".*?)</tr>", html, re.DOTALL)
+    cells = [re.findall(r"<t[hd][^>]*>", row)[column] for row in rows]
+    return [match[1] if (match := re.search(r'data-key="([^"]*)"', cell)) else None for cell in cells]
+
+
+def test_columns_know_their_kind(page_content: page.Page) -> None:
+    html = str(to_html(page_content.tables[0].table, "x", best=True))
+    assert re.findall(r'data-kind="(\w+)"', html) == ["text", "text", "number", "number", "number"]
+    assert keys(html, 2) == ["9.5", "80.123", "100", "", "99"]
+    assert keys(html, 4) == ["12.3", "", "9.1", "100", ""], "an interval sorts by its value, a dash has no key"
+    assert html.count('<tbody class="apart">') == 1 and "Majority" in html.split('<tbody class="apart">')[1]
+    assert html.count('class="best"') == 2, "the highest accuracy and the lowest distance; a reference does not compete"
+    assert '<td class="best" data-key="100">100.00</td>' in html and '<td class="best" data-key="1">1.00</td>' in html
+
+
+def test_published_columns_are_marked(page_content: page.Page) -> None:
+    html = str(to_html(page_content.tables[1].table, "x"))
+    assert html.count('<span class="tag">published</span>') == 2
+    assert html.count('class="published" data-key=') == 8
+    assert html.count('colspan="3"') == 2 and html.count("<button") == 7
+    assert "tag" in str(to_html(pd.DataFrame({"In the paper": [1]}), "x"))
+    splits = pd.DataFrame({"n": [1, 2]}, index=pd.Index(["published", "by sequence"], name="Split"))
+    assert "tag" not in str(to_html(splits, "x")), "a split of that name is none"
+
+
+def test_numbers_are_shown_as_they_are(page_content: page.Page) -> None:
+    table = pd.DataFrame(
+        {"n": pd.array([2020, pd.NA], "Int64"), "x": [0.5, -1234.567], "b": [True, False], "s": ["1,234", "a"]}
+    )
+    html = str(to_html(table, "x"))
+    for shown in (">2,020<", ">0.50<", ">-1,234.57<", ">True<", ">1,234<"):
+        assert shown in html
+    assert 'data-key="1234"' in html
+
+
+def test_series_hold_every_condition(robustness: Robustness) -> None:
+    content = page.scores_of(robustness).content
+    dataset = content["datasets"][0]
+    choices = [choice["key"] for choice in dataset["choices"]]
+    assert choices == [
+        "mean",
+        "mean:digital",
+        "gaussian_noise",
+        "smoke",
+        "elastic_transform",
+        "unmoved:elastic_transform",
+    ]
+    assert dataset["severities"] == [1, 5] and dataset["metrics"] == ["accuracy", "miou", "hd95"]
+    series = dataset["values"]["A-net HPS"]["miou"]
+    assert series["smoke"] == [[0.9, 0.85, 0.95], [0.8, 0.75, 0.85], [0.4, 0.35, 0.45]], "clean first"
+    assert series["mean"][1:] == [[0.8, 0.78, 0.82], [0.4, 0.38, 0.42]], "as measured, with intervals"
+    assert series["mean:digital"][1:] == [[0.8], [0.4]], "nobody measured an interval of these"
+    assert series["unmoved:elastic_transform"][1] == [0.1, 0.05, 0.15]
+    assert dataset["values"]["A-net HPS"]["hd95"]["mean"][1:] == [[24.0], [12.0]]
+    assert content["metrics"]["hd95"] == {"name": "HD95", "unit": "px", "scale": 1.0, "higher": False}
+
+
+def test_a_mean_with_a_gap_is_no_mean(robustness: Robustness) -> None:
+    rows = robustness.conditions
+    lacking = rows[~((rows["metric"] == "hd95") & (rows["corruption"] == "smoke") & (rows["severity"] == 5))]
+    dataset = page.scores_of(replace(robustness, conditions=lacking)).content["datasets"][0]
+    series = dataset["values"]["A-net HPS"]["hd95"]
+    assert series["smoke"][2] is None and series["mean"][2] is None and series["mean"][1] == [24.0]
+
+
+def decode(url: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(url.split(",", 1)[1])))
+
+
+def test_pictures_are_kept_once_and_small() -> None:
+    pictures, palette = page.Pictures(), [(0, 0, 0), (255, 0, 0), (0, 0, 255)]
+    mask = np.random.default_rng(0).integers(0, 3, (20, 30), np.uint8)
+    image = np.full((448, 300, 3), 90, np.uint8)
+    assert pictures.add_mask(mask, palette) == pictures.add_mask(mask.copy(), palette) == 0
+    assert pictures.add_image(image) == 1 and len(pictures.urls) == 2
+    shown = np.asarray(decode(pictures.urls[0]).convert("RGBA"))
+    assert (shown[..., 3] == np.where(mask > 0, 255, 0)).all(), "the background is transparent"
+    assert (shown[mask > 0][:, :3] == np.asarray(palette)[mask[mask > 0]]).all()
+    small = decode(pictures.urls[1])
+    assert small.format == "JPEG" and small.size == (150, 224)
+
+
+def test_the_library_is_what_its_note_says() -> None:
+    note = (VENDOR / "README.md").read_text()
+    assert hashlib.sha256((VENDOR / "chart.umd.min.js").read_bytes()).hexdigest() in note
+    version = re.search(r"Chart\.js v([\d.]+)", (VENDOR / "chart.umd.min.js").read_text()[:200])
+    assert version is not None and f"| {version[1]} | MIT" in note
+    assert "MIT License" in (VENDOR / "chart.LICENSE.md").read_text()
+
+
+def test_the_best_is_no_difference() -> None:
+    table = pd.DataFrame({"to best": ["best", "-3.0 [-5.0, -1.0]", "+0.0 [-1.0, +1.0]", "-"]})
+    html = str(to_html(table, "x"))
+    assert keys(html, 1) == ["0", "-3", "0", ""] and html.count('data-kind="number"') == 2

@@ -1,0 +1,293 @@
+"""Figures of results: the same bytes from the same content, text that is large enough, whole and apart, whatever a study lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+from reports.class_figures import NO_TRUTH, ClassScores, draw_class_scores
+from reports.confusion_figure import Confusion, draw_confusions
+from reports.cost_figure import COLUMNS, draw_cost
+from reports.heatmap_figure import draw_heatmap
+from reports.history_figures import TrainingHistory, draw_histories
+from reports.segmentation_figures import Gallery, draw_segmentation
+from reports.style import PAGE, draw_message, log_ticks, overlay, text_width, wrapped
+
+MARK = "SYNTHETIC DATA (generated scenes). Study toy, protocol standard.\nInitial weights: A random."
+LONG = "a_name_that_nobody_would_choose but somebody does"
+Draw = Callable[[Path, Path], None]
+
+
+def gallery(images: int = 3, models: int = 2, classes: int = 3, name: str = "A-net") -> Gallery:
+    random = np.random.default_rng(0)
+    # Blocks, so that a class is deep enough for its number.
+    coarse = random.integers(0, classes, (models + 1, images, 4, 4), np.uint8)
+    masks = np.kron(coarse, np.ones((10, 10), np.uint8))
+    names = ["truth", *(f"{name} {index}\nHPS\nmIoU {50 + index}.0" for index in range(models))]
+    palette = [(0, 0, 0), *(tuple(int(v) for v in random.integers(0, 256, 3)) for _ in range(classes - 1))]
+    return Gallery(
+        f"Toy of {name}",
+        ["background", *(f"{name} class {index}" for index in range(1, classes))],
+        palette,
+        random.integers(0, 256, (images, 40, 40, 3), np.uint8),
+        dict(zip(names, masks, strict=True)),
+        [f"best (84.{index})\nidle" for index in range(images)],
+        aspect=0.8,
+    )
+
+
+CATEGORIES = {"noise": ("gaussian_noise", "shot_noise"), "blur": ("glass_blur",), "digital": ("contrast",)}
+
+
+def summary(
+    models: int = 3, datasets: int = 1, metrics: tuple[str, ...] = ("accuracy", "miou"), name: str = "Net"
+) -> pd.DataFrame:
+    random, rows = np.random.default_rng(0), []
+    for dataset in range(datasets):
+        for model in range(models):
+            for metric in metrics:
+                about = {
+                    "dataset": f"Toy {dataset}",
+                    "model": f"{name}-{model} DSelect-k Aligned-MTL",
+                    "metric": metric,
+                }
+                for quantity in ("clean", "mPC"):
+                    rows.append(about | {"quantity": quantity, "of": "", "value": random.random()})
+                for corruption in (name for names in CATEGORIES.values() for name in names):
+                    rows.append(about | {"quantity": "corruption_mean", "of": corruption, "value": random.random()})
+    return pd.DataFrame(rows)
+
+
+def costs(cells: int = 6, datasets: int = 2, accuracy: bool = True, name: str = "Net") -> pd.DataFrame:
+    random, rows = np.random.default_rng(0), []
+    kinds = ("hps", "mmoe", "tesla", "dselect_k", "single_activity", "single_segmentation")
+    for dataset in range(datasets):
+        for index in range(cells):
+            kind = kinds[index % len(kinds)]
+            values = (
+                f"Toy {dataset}",
+                f"{name} {index % 3}",
+                kind,
+                10 ** random.uniform(5, 8),
+                random.uniform(10, 900),
+                "CPU",
+            )
+            scores = random.random(2)
+            scores[0] = scores[0] if accuracy and kind != "single_segmentation" else np.nan
+            scores[1] = scores[1] if kind != "single_activity" else np.nan
+            rows.append((*values, *scores))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def class_scores(classes: int = 7, models: int = 3, name: str = "class") -> ClassScores:
+    random = np.random.default_rng(0)
+    index = [f"{name} {i}" for i in range(classes)]
+    shares = pd.DataFrame(random.random((classes, models)), index, [f"Model {m} of {name}" for m in range(models)])
+    support = [*random.integers(1, 3000, classes - 1).tolist(), 0]
+    shares.iloc[-1] = np.nan
+    return ClassScores("IoU of classes", shares, support)
+
+
+def confusion(classes: int = 8, largest: int = 20, counts: bool = True, name: str = "class") -> Confusion:
+    matrix = np.random.default_rng(0).integers(0, largest, (classes, classes))
+    matrix[-1] = 0
+    return Confusion(f"Activities\nof {name}", [f"{name} {i}" for i in range(classes)], matrix, counts)
+
+
+def histories(models: int = 4) -> list[TrainingHistory]:
+    kinds = ("hps", "mmoe", "tesla", "dselect_k", "single_activity", "single_segmentation")
+    rules = ("equal", "stch", "db_mtl", "moco", "aligned_mtl")
+    found = []
+    for index in range(models):
+        random = np.random.default_rng(index)
+        columns = {f"{k}_{t}": random.random(5) for k in ("loss", "weight", "gradient_norm") for t in ("a", "b")}
+        rows = pd.DataFrame({"epoch": range(1, 6), **columns, "cosine_a_b": random.uniform(-1, 1, 5)})
+        found.append(TrainingHistory(f"Net {index % 3}", kinds[index % 6], rules[index % 5], rows))
+    return found
+
+
+CASES: dict[str, Draw] = {
+    "masks": lambda *files: draw_segmentation([gallery(), gallery(2)], MARK, *files),
+    "masks, one image and model": lambda *files: draw_segmentation([gallery(1, 1)], MARK, *files),
+    "masks, long names": lambda *files: draw_segmentation([gallery(name=LONG)], MARK, *files),
+    "masks, many classes": lambda *files: draw_segmentation([gallery(1, 6, 30)], MARK, *files),
+    "heatmap": lambda *files: draw_heatmap(summary(), CATEGORIES, MARK, *files),
+    "heatmap, one model": lambda *files: draw_heatmap(summary(1), CATEGORIES, MARK, *files),
+    "heatmap, 29 models": lambda *files: draw_heatmap(summary(29, 2), CATEGORIES, MARK, *files),
+    "heatmap, long names": lambda *files: draw_heatmap(summary(4, name=LONG), CATEGORIES, MARK, *files),
+    "heatmap, masks alone": lambda *files: draw_heatmap(summary(7, metrics=("miou",)), CATEGORIES, MARK, *files),
+    "cost": lambda *files: draw_cost(costs(), MARK, *files),
+    "cost, one cell": lambda *files: draw_cost(costs(1, 1), MARK, *files),
+    "cost, 29 cells": lambda *files: draw_cost(costs(29, 4), MARK, *files),
+    "cost, masks alone": lambda *files: draw_cost(costs(6, 1, False), MARK, *files),
+    "cost, long names": lambda *files: draw_cost(costs(6, 1, name=LONG), MARK, *files),
+    "classes": lambda *files: draw_class_scores([class_scores(), class_scores(12)], "Toy", MARK, *files),
+    "classes, one panel and model": lambda *files: draw_class_scores([class_scores(3, 1)], "Toy", MARK, *files),
+    "classes, long names": lambda *files: draw_class_scores(
+        [class_scores(4, 4, LONG), class_scores(4, 4, LONG)], "Toy", MARK, *files
+    ),
+    "confusion": lambda *files: draw_confusions([confusion(12), confusion(counts=False)], "Toy", MARK, *files),
+    "confusion, large counts": lambda *files: draw_confusions([confusion(12, 9999), confusion()], "Toy", MARK, *files),
+    "confusion, one panel": lambda *files: draw_confusions([confusion(2, 2)], "Toy", MARK, *files),
+    "confusion, long names": lambda *files: draw_confusions(
+        [confusion(4, name=LONG), confusion(40, counts=False)], "Toy", MARK, *files
+    ),
+    "histories": lambda *files: draw_histories(histories(), "Toy", MARK, *files),
+    "histories, 29 cells": lambda *files: draw_histories(histories(29), "Toy", MARK, *files),
+    "histories, one cell": lambda *files: draw_histories(histories(1), "Toy", MARK, *files),
+    "message": lambda *files: draw_message("fig cost", "No cell has results. " * 9, MARK, *files),
+}
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
+    """The figures that were saved."""
+    saved: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(self: Figure, *arguments: object, **settings: object) -> None:
+        if self not in saved:
+            saved.append(self)
+        save(self, *arguments, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    yield saved
+
+
+def texts(figure: Figure) -> list[Text]:
+    """The texts that are seen: not those of ticks beyond an axis's limits."""
+    hidden = set()
+    for axes in figure.axes:
+        for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            for tick in [*axis.majorTicks, *axis.minorTicks]:
+                if not min(limits) <= tick.get_loc() <= max(limits):
+                    hidden |= {tick.label1, tick.label2}
+    return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in hidden]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_figure_is_whole_and_readable(case: str, figures: list[Figure], tmp_path: Path) -> None:
+    CASES[case](tmp_path / "a.png", tmp_path / "a.pdf")
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    assert np.asarray(Image.open(tmp_path / "a.png").convert("L")).std() > 5
+
+    figure = figures[0]
+    assert "SYNTHETIC DATA (generated scenes)" in said(figure)
+    assert figure.get_figwidth() <= PAGE + 0.01 or "long names" in case
+    figure.draw_without_rendering()  # places of legends are those of the last drawing, the PDF's
+    boxes = []
+    for text in texts(figure):
+        assert text.get_fontsize() >= 6, text
+        box = text.get_window_extent()
+        assert box.x0 > -2 and box.y0 > -2, text
+        assert box.x1 < figure.bbox.width + 2 and box.y1 < figure.bbox.height + 2, text
+        boxes.append((text, box))
+    if "masks" in case and "heatmap" not in case and "cost" not in case:
+        return  # numbers stand where classes are
+    for (one, first), (other, second) in combinations(boxes, 2):
+        across = min(first.x1, second.x1) - max(first.x0, second.x0)
+        down = min(first.y1, second.y1) - max(first.y0, second.y0)
+        assert min(across, down) < 4, f"{one.get_text()!r} lies over {other.get_text()!r}"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "," not in case])
+def test_the_same_content_gives_the_same_bytes(case: str, tmp_path: Path) -> None:
+    written = []
+    for turn in "ab":
+        files = tmp_path / f"{turn}.png", tmp_path / f"{turn}.pdf"
+        CASES[case](*files)
+        written.append([path.read_bytes() for path in files])
+    assert written[0] == written[1]
+
+
+def said(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in texts(figure))
+
+
+def test_a_mask_has_the_numbers_of_its_classes(figures: list[Figure], tmp_path: Path) -> None:
+    shown = gallery(1, 1)
+    draw_segmentation([shown], MARK, tmp_path / "a.png", tmp_path / "a.pdf")
+    _, truth, answer = figures[0].axes
+    for axes, mask in zip((truth, answer), shown.masks.values(), strict=True):
+        numbers = {text.get_text(): text.get_position() for text in axes.texts}
+        assert set(numbers) == {str(i) for i in np.unique(mask) if i}
+        assert all(mask[0][y, x] == int(number) for number, (x, y) in numbers.items())
+    assert {"1  A-net class 1", "2  A-net class 2", "best (84.0)\nidle"} <= set(said(figures[0]).split("\n")) | {
+        text.get_text() for text in texts(figures[0])
+    }
+
+
+def test_a_cell_of_the_heatmap_is_its_score(figures: list[Figure], tmp_path: Path) -> None:
+    rows = summary(2)
+    rows.loc[rows["quantity"] == "corruption_mean", "value"] = 0.251
+    draw_heatmap(rows, CATEGORIES, MARK, tmp_path / "a.png", tmp_path / "a.pdf")
+    words = [text.get_text() for text in texts(figures[0])]
+    assert words.count("25.1") == 2 * 2 * 4
+    assert {"noise", "blur", "digital", "gaussian noise", "clean", "mean"} <= set(words)
+
+
+def test_what_is_not_defined_is_a_dash(figures: list[Figure], tmp_path: Path) -> None:
+    rows = summary(2)
+    gone = (rows["quantity"] == "corruption_mean") & rows["model"].str.startswith("Net-1")
+    draw_heatmap(rows[~gone], CATEGORIES, MARK, tmp_path / "a.png", tmp_path / "a.pdf")
+    assert [text.get_text() for text in texts(figures[0])].count("-") == 2 * 4
+
+
+def test_a_class_without_truth_says_so_and_has_no_bar(figures: list[Figure], tmp_path: Path) -> None:
+    panel = class_scores(3, 2)
+    panel.shares.iloc[-1] = 0.0  # predicted, but never there
+    draw_class_scores([panel], "Toy", MARK, tmp_path / "a.png", tmp_path / "a.pdf")
+    words = [text.get_text() for text in texts(figures[0])]
+    assert words.count(NO_TRUTH) == 1 and "class 2\n(n = 0)" in words
+    assert len(figures[0].axes[0].patches) == 2 * 2
+
+
+def test_a_row_without_truth_is_marked(figures: list[Figure], tmp_path: Path) -> None:
+    draw_confusions([confusion(3)], "Toy", MARK, tmp_path / "a.png", tmp_path / "a.pdf")
+    words = [text.get_text() for text in texts(figures[0])]
+    assert words.count("no truth") == 1 and "class 2 (0)" in words
+
+
+def test_a_little_is_not_nothing(figures: list[Figure], tmp_path: Path) -> None:
+    matrix = np.array([[9999, 1], [0, 7]])
+    draw_confusions(
+        [Confusion("Pixels", ["a", "b"], matrix, counts=False)], "T", MARK, tmp_path / "a.png", tmp_path / "a.pdf"
+    )
+    words = [text.get_text() for text in figures[0].axes[0].texts]
+    assert words == ["100", "<1", "", "100"]
+
+
+def test_each_training_is_one_marker_a_panel(figures: list[Figure], tmp_path: Path) -> None:
+    rows = costs(6, 1)
+    draw_cost(rows, MARK, tmp_path / "a.png", tmp_path / "a.pdf")
+    assert [len(axes.lines) for axes in figures[0].axes] == [5, 5, 5, 5]
+    looks = {(line.get_color(), line.get_fillstyle(), line.get_marker()) for line in figures[0].axes[0].lines}
+    assert len(looks) == 5 and "Speed: CPU." in said(figures[0])
+
+
+def test_overlay_leaves_the_background() -> None:
+    image, palette = np.full((2, 2, 3), 100, np.uint8), [(0, 0, 0), (255, 0, 0), (0, 0, 255)]
+    painted = overlay(image, np.array([[0, 1], [2, 0]], np.uint8), palette)
+    assert painted[0, 0].tolist() == [100, 100, 100] and painted[0, 1].tolist() == [185, 45, 45]
+
+
+@pytest.mark.parametrize("inches", [0.3, 1.0, 4.0])
+def test_wrapped_text_is_not_wider(inches: float) -> None:
+    for text in ("", "one", f"{LONG}\nDB-MTL", "x" * 80):
+        shown = wrapped(text, inches)
+        assert text_width([shown]) <= inches + 1e-9
+        assert shown.replace("\n", "").replace(" ", "") == text.replace("\n", "").replace(" ", "")
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.9, 1.1), (0.05, 1.2), (1e-4, 1e5), (3.0, 3.1), (1e-12, 1e12)])
+def test_ticks_of_a_logarithmic_axis(low: float, high: float) -> None:
+    ticks = log_ticks(low, high)
+    assert len(ticks) <= 6 and all(low <= tick <= high for tick in ticks) and ticks == sorted(ticks)
