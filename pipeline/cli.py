@@ -281,7 +281,8 @@ def _tables(study: Study, arguments: argparse.Namespace) -> None:
 def _figures(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.steps.make_figures import make_figures
 
-    make_figures(study, arguments.only)
+    for path in make_figures(study, arguments.only):
+        print(path)
 
 
 def _page(study: Study, arguments: argparse.Namespace) -> None:
@@ -336,7 +337,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
     except OSError as error:
-        print(f"endoarss {parsed.command}: {error}", file=sys.stderr)
+        advice = "See that the folder can be written to, and that the disk has room."
+        print(f"endoarss {parsed.command}: {error}. {advice}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # what a shell says of a command that Ctrl-C ended

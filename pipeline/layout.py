@@ -135,7 +135,8 @@ def results_file(study: Study) -> Path:
 
 def table_files(study: Study) -> list[Path]:
     """All tables, CSV and LaTeX; what is too long for print as CSV alone."""
-    long = [TABLE_PAIRS, TABLE_CLASSES, TABLE_ACTIVITIES, TABLE_CONFUSION]
+    long = [TABLE_PAIRS, TABLE_CLASSES, TABLE_CONFUSION]
+    long += [TABLE_ACTIVITIES] if datasets_with_activities(study) else []
     names = [TABLE_DATASETS, *(table_of_dataset(dataset) for dataset in evaluated_datasets(study))]
     names += _chosen_tables(study)
     names.append(TABLE_COMPARISON)

@@ -43,6 +43,6 @@ def study_mark(study: Study, with_protocol: bool = True) -> str:
         "val": "epoch chosen on a validation part",
         "test": "EPOCH CHOSEN ON THE TEST PART (as the released code does; not to be compared)",
     }[study.settings["training"]["select_on"]]
-    weights = weights_note(read_results(results_file(study)))
+    weights = weights_note(read_results(results_file(study), study.name, study.protocol))
     protocol = f", protocol {study.protocol}" if with_protocol else ""
     return f"{data_mark(study)[:-1]}{protocol}, {chosen}, seed {seeds}.\n{weights}."

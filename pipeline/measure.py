@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from endoarss.metrics import STANDARD, confuse_mask, measure_mask, scores_of_rows
+from endoarss.metrics.rows import COUNTS, OF_CLASSES
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import Part
 from pipeline.errors import InputError
@@ -82,8 +83,8 @@ def scores_of(rows: pd.DataFrame, labels: LabelSet, protocol: str = STANDARD) ->
     return scores_of_rows(columns, labels.classes, labels.activities, protocol)
 
 
-_OF_MASKS = ("hd_1", "ssim_1", "row_hd")
 CONDITION = ["corruption", "severity", "mask_warped"]
+_AGAIN = "Evaluate the cell again, or run snakemake."
 
 
 def read_rows(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> pd.DataFrame:
@@ -93,43 +94,78 @@ def read_rows(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> pd.Data
         path: per_image.parquet. frame_ids: of the part's images. labels: of the dataset.
 
     Raises:
-        InputError: naming the file, if it is missing or no table, lacks a column, holds other images than the part, an image twice, a
-        label the dataset does not have, or a count or label that is no number.
+        InputError: naming the file, if it is missing or no table, lacks a column, holds other images than the part, an image twice, or
+        what no measurement gives: a label the dataset does not have, more pixels in both masks than in one, a distance that is none.
     """
-    again = "Evaluate the cell again, or run snakemake."
     if not path.is_file():
-        raise InputError(f"{path}: missing. {again}")
+        raise InputError(f"{path}: missing. {_AGAIN}")
     try:
         rows = pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a table of rows ({error}). {again}") from None
-    lacks = {"frame_id", "sequence"} - set(rows)
-    lacks |= (set(_OF_MASKS) if "truth_0" in rows else set()) - set(rows)
+        raise InputError(f"{path}: not a table of rows ({error}). {_AGAIN}") from None
+    lacks = _lacking_columns(rows, labels)
     if lacks:
-        raise InputError(f"{path}: lacks the column(s) {', '.join(sorted(lacks))}; another version wrote it. {again}")
+        more = f" and {len(lacks) - 5} others" if len(lacks) > 5 else ""
+        raise InputError(
+            f"{path}: lacks the column(s) {', '.join(lacks[:5])}{more}; another version wrote it. {_AGAIN}"
+        )
     odd = set(rows["frame_id"]) ^ set(frame_ids)
     if odd:
         whose = "of another dataset, or of another build of it" if odd - set(frame_ids) else "lacking"
         raise InputError(
-            f"{path}: the image {min(odd)!r} is {whose}; {len(frame_ids):,} test images were expected. {again}"
+            f"{path}: the image {min(odd)!r} is {whose}; {len(frame_ids):,} test images were expected. {_AGAIN}"
         )
-    key = ["frame_id", *(CONDITION if set(CONDITION) <= set(rows) else [])]
-    if rows.duplicated(key).any():
-        raise InputError(
-            f"{path}: the image {rows.loc[rows.duplicated(key), 'frame_id'].iloc[0]!r} is there twice. {again}"
-        )
+    twice = rows.duplicated(["frame_id", *(CONDITION if CONDITION[0] in rows else [])])
+    if twice.any():
+        raise InputError(f"{path}: the image {rows.loc[twice, 'frame_id'].iloc[0]!r} is there twice. {_AGAIN}")
     _check_numbers(path, rows, labels)
     return rows
 
 
+def _lacking_columns(rows: pd.DataFrame, labels: LabelSet) -> list[str]:
+    """What rows need and lack. Activities and masks are there as a whole or not at all; conditions likewise; which pixels are taken
+    for which is kept of images as they are alone."""
+    classes, expected = range(len(labels.classes)), ["frame_id", "sequence"]
+    if any(str(name).startswith("activity_") for name in rows):
+        expected += ["activity_true", "activity_predicted"]
+    if any(name in rows for name in CONDITION):
+        expected += CONDITION
+    if any(str(name).startswith((*(f"{kind}_" for kind in COUNTS), "hd_", "row_hd")) for name in rows):
+        expected += [f"{kind}_{i}" for kind in COUNTS for i in classes]
+        expected += [f"{kind}_{i}" for kind in OF_CLASSES for i in classes[1:]]
+        expected += ["row_hd", "label_map_ssim"]
+        if CONDITION[0] not in rows:
+            expected += [f"pixels_{i}_{j}" for i in classes for j in classes]
+    return [name for name in expected if name not in rows]
+
+
 def _check_numbers(path: Path, rows: pd.DataFrame, labels: LabelSet) -> None:
     limits = {"activity_true": len(labels.activities), "activity_predicted": len(labels.activities)}
-    counts = [name for name in rows if name.startswith(("both_", "truth_", "predicted_", "pixels_"))]
-    for name in [*(name for name in limits if name in rows), *counts, *({"row_hd", "activity_confidence"} & set(rows))]:
+    counts = [name for name in rows if str(name).startswith((*(f"{kind}_" for kind in COUNTS), "pixels_"))]
+    for name in [*(name for name in limits if name in rows), *counts]:
         values = rows[name].to_numpy(np.float64)
-        wrong = ~(np.isfinite(values) & (values >= 0) & (values < limits.get(name, np.inf)))
-        if wrong.any():
-            frame = rows["frame_id"].iloc[int(wrong.argmax())]
-            raise InputError(
-                f"{path}: {name} of the image {frame!r} is {values[wrong][0]}. Evaluate the cell again, or run snakemake."
-            )
+        fine = (
+            np.isfinite(values)
+            & (values >= 0)
+            & (values < limits.get(str(name), np.inf))
+            & (values == np.floor(values))
+        )
+        _check_all(path, rows, str(name), fine)
+    for name, highest in (("activity_confidence", 1), ("row_hd", np.inf)):
+        if name in rows:
+            values = rows[name].to_numpy(np.float64)
+            _check_all(path, rows, name, np.isfinite(values) & (values >= 0) & (values <= highest))
+    for i in range(len(labels.classes)) if "truth_0" in rows else ():
+        both, truth, predicted = (rows[f"{kind}_{i}"].to_numpy(np.float64) for kind in COUNTS)
+        _check_all(path, rows, f"both_{i}", both <= np.minimum(truth, predicted))
+        for kind in OF_CLASSES if i else ():
+            values, there = rows[f"{kind}_{i}"].to_numpy(np.float64), truth + predicted > 0
+            small = np.isnan(values) if kind == "ssim" else np.zeros_like(there)  # masks smaller than SSIM's window
+            known = np.isfinite(values) & ((values >= 0) | (kind == "ssim"))
+            _check_all(path, rows, f"{kind}_{i}", np.where(there, known | small, np.isnan(values)))
+
+
+def _check_all(path: Path, rows: pd.DataFrame, name: str, fine: NDArray[np.bool_]) -> None:
+    if not fine.all():
+        row = rows.iloc[int(fine.argmin())]
+        raise InputError(f"{path}: {name} of the image {row['frame_id']!r} is {row[name]}. {_AGAIN}")

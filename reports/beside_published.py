@@ -3,7 +3,7 @@ are the two the same quantity."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -36,8 +36,8 @@ _SCALE = {metric: measure.scale for metric, measure in PUBLISHED_MEASURES.items(
 class Beside:
     """Scores of ours, of the paper, and the differences.
 
-    data: every row of the paper; columns <metric>_ours, <metric>_paper, <metric>_difference. shown: the rows that the study has; columns
-    (head, "ours" | "paper" | "difference"). note: how many rows it lacks.
+    data: every row of the paper; columns <metric>_ours, <metric>_paper, <metric>_difference. shown: the rows whose cells the study asks
+    for; columns (head, "ours" | "paper" | "difference"). note: how many rows it does not ask for.
     """
 
     data: pd.DataFrame
@@ -45,12 +45,14 @@ class Beside:
     note: str
 
 
-def scores_beside(results: pd.DataFrame, dataset: str, rank: int, labels: dict[str, str]) -> Beside:
+def scores_beside(
+    results: pd.DataFrame, dataset: str, rank: int, labels: Mapping[str, str], asked: Collection[tuple[str, str, str]]
+) -> Beside:
     """Tables II to IV beside the paper's.
 
     Args:
         results: the long table, in the protocol "published". dataset: its key. rank: of the study's adapters. labels: readable names of
-        backbones by key.
+        backbones by key. asked: backbone, architecture, weighting of the study's cells, those without results among them.
 
     Raises:
         KeyError: if the paper has no table of the dataset.
@@ -60,46 +62,53 @@ def scores_beside(results: pd.DataFrame, dataset: str, rank: int, labels: dict[s
         raise KeyError(dataset)
     ours = _wide(clean_scores(of_rank(results, rank), dataset), KEY)
     table = _beside(ours, published, list(HEADS))
+    there = [key in asked for key in table.index]
     table.index = pd.MultiIndex.from_tuples(
         [(labels.get(b, b), architecture_label(a), _weighting(a, w)) for b, a, w in table.index],
         names=["Backbone", "Architecture", "Weighting"],
     )
-    return _chosen(table)
+    return _chosen(table, there)
 
 
-def ablation_beside(results: pd.DataFrame, rank: int, labels: dict[str, str]) -> Beside:
-    """Table V beside the paper's, its ± among the columns: the spread over classes, not over seeds. Arguments as `scores_beside`."""
+def ablation_beside(
+    results: pd.DataFrame, rank: int, labels: Mapping[str, str], asked: Collection[tuple[str, str, str, str]]
+) -> Beside:
+    """Table V beside the paper's, its ± among the columns: the spread over classes, not over seeds. Arguments as `scores_beside`; asked
+    begins with the dataset."""
     rows = of_rank(results, rank)
-    rows = rows[(rows["weighting"] == "db_mtl") & (rows["eval_dataset"] == rows["dataset"])]
-    ours = _wide(_clean(rows), ["dataset", "backbone", "architecture"])
+    ours = _wide(_clean(rows[rows["eval_dataset"] == rows["dataset"]]), ["dataset", *KEY])
     table = _beside(ours, published_ablation(), [*HEADS, *SPREADS])
+    there = [key in asked for key in table.index]
     table.index = pd.MultiIndex.from_tuples(
-        [(DATASETS[dataset], labels.get(b, b), architecture_label(a)) for dataset, b, a in table.index],
-        names=["Dataset", "Backbone", "Architecture"],
+        [(DATASETS[d], labels.get(b, b), architecture_label(a), weighting_label(w)) for d, b, a, w in table.index],
+        names=["Dataset", "Backbone", "Architecture", "Weighting"],
     )
-    return _chosen(table)
+    return _chosen(table, there)
 
 
-def ranks_beside(results: pd.DataFrame, cells: Sequence[tuple[str, int, str, str, str]]) -> Beside:
-    """Table VI beside the paper's.
+def ranks_beside(results: pd.DataFrame, asked: Collection[tuple[str, int, str]]) -> Beside:
+    """Table VI beside the paper's: EndoARSS with TESLA.
 
     Args:
-        results: the long table, in the protocol "published". cells: dataset, rank, backbone, architecture, weighting of the cells that
-        differ by rank alone.
+        results: the long table, in the protocol "published". asked: dataset, rank and weighting of the study's such cells.
     """
     found = []
-    for dataset, rank, *model in cells:
+    for dataset, rank, weighting in asked:
         rows = _clean(of_rank(results, rank))
-        rows = rows[(rows[["dataset", "eval_dataset", *KEY]] == [dataset, dataset, *model]).all(axis=1)]
+        keys = ["dataset", "eval_dataset", *KEY]
+        rows = rows[(rows[keys] == [dataset, dataset, "endoarss", "tesla", weighting]).all(axis=1)]
         found.append(rows.assign(rank=rank))
-    table = _beside(_wide(pd.concat(found), ["dataset", "rank"]), published_ranks(), list(HEADS))
+    ours = _wide(pd.concat(found), ["dataset", "rank", "weighting"])
+    table = _beside(ours, published_ranks(), list(HEADS))
+    there = [(dataset, int(rank), weighting) in asked for dataset, rank, weighting in table.index]
     table.index = pd.MultiIndex.from_tuples(
-        [(DATASETS[dataset], str(rank)) for dataset, rank in table.index], names=["Dataset", "Rank"]
+        [(DATASETS[dataset], weighting_label(weighting), str(rank)) for dataset, rank, weighting in table.index],
+        names=["Dataset", "Weighting", "Rank"],
     )
-    return _chosen(table)
+    return _chosen(table, there)
 
 
-def robustness_beside(results: pd.DataFrame, rank: int, labels: dict[str, str]) -> Beside:
+def robustness_beside(results: pd.DataFrame, rank: int, labels: Mapping[str, str]) -> Beside:
     """Table VII beside the paper's: mean over severities of each corruption, and the mean over those the study applied. Arguments as
     `scores_beside`."""
     rows = of_rank(results, rank)
@@ -107,8 +116,10 @@ def robustness_beside(results: pd.DataFrame, rank: int, labels: dict[str, str]) 
     rows = rows[(rows["corruption"] != "") & rows["mask_warped"].astype(bool) & (rows["class"] == "")]
     ours = 100 * rows.groupby(["corruption", "metric", *KEY])["value"].mean().unstack([1, 2, 3, 4])
     published = published_robustness()
+    whole = published.drop(index="mean").index
     # The paper's mean is over all nineteen: beside a study with fewer it is taken over those, too.
-    applied = [name for name in published.index if name in ours.index]
+    applied = [name for name in whole if name in ours.index] or list(whole)
+    mean = published.loc["mean"] if len(applied) == len(whole) else published.loc[applied].mean()
     columns: dict[tuple[str, str], pd.Series] = {}
     heads = {}
     for metric, model in product(("accuracy", "miou"), PUBLISHED_ROBUST_MODELS):
@@ -116,13 +127,15 @@ def robustness_beside(results: pd.DataFrame, rank: int, labels: dict[str, str]) 
         name = f"{metric}_{backbone}_{architecture}"
         heads[name] = f"{HEADS[metric]}, {labels.get(backbone, backbone)} {architecture_label(architecture)}"
         own = ours.get((metric, *model), pd.Series(np.nan, applied)).reindex(applied)
-        both = (
-            pd.concat([one[applied], pd.Series({"mean": one[applied].mean()})])
-            for one in (own, published[metric, *model])
+        paper = published.loc[applied, (metric, *model)]
+        with_means = (
+            pd.concat([own, pd.Series({"mean": own.mean()})]),
+            pd.concat([paper, mean[[(metric, *model)]].set_axis(["mean"])]),
         )
-        columns |= dict(_three(name, *both))
+        columns |= dict(_three(name, *with_means))
     table = pd.DataFrame(columns).rename_axis("Corruption")
-    note = f"{len(applied)} of the paper's {len(published) - 1} corruptions."
+    severities = sorted({int(severity) for severity in rows["severity"]})
+    note = f"{len(applied)} of the paper's {len(whole)} corruptions; ours at severities {', '.join(map(str, severities)) or 'none'}."
     return Beside(_flat(table), _with_heads(table, heads), note)
 
 
@@ -165,12 +178,10 @@ def _weighting(architecture: str, weighting: str) -> str:
     return "-" if architecture.startswith("single_") else weighting_label(weighting)
 
 
-def _chosen(table: pd.DataFrame) -> Beside:
-    """All rows, and of them those that the study has, or all where it has none."""
-    ours = table.xs("ours", axis=1, level=1)
-    there = ours.notna().any(axis=1)
-    lacking = int((~there).sum())
-    if not there.any():
+def _chosen(table: pd.DataFrame, there: list[bool]) -> Beside:
+    """All rows, and of them those that the study asks for, or all where it asks for none."""
+    lacking = there.count(False)
+    if not any(there):
         return Beside(_flat(table), _with_heads(table, HEADS | SPREADS), "The study has no cell of the paper's.")
     note = (
         f"{lacking} of the paper's {len(table)} rows have no cell in this study; the CSV lists them." if lacking else ""

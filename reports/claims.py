@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from reports.names import MEASURES, PUBLISHED_ROBUST_MODELS, PUBLISHED_ROBUSTNESS, architecture_label
+from reports.names import MEASURES, PUBLISHED_ROBUST_MODELS, PUBLISHED_ROBUSTNESS, architecture_label, weighting_label
 from reports.published import published_ranks, published_robustness, published_scores
 from reports.resampling import Array, with_interval
 
@@ -23,7 +23,20 @@ AGAINST = "not decided, leans against it"
 EQUAL = "not decided, no difference"
 NOT_TESTED = "not tested"
 
-COLUMNS = ["claim", "dataset", "metric", "compared", "difference", "low", "high", "verdict", "paper", "pairs", "over"]
+COLUMNS = [
+    "claim",
+    "dataset",
+    "metric",
+    "compared",
+    "difference",
+    "low",
+    "high",
+    "verdict",
+    "paper",
+    "pairs",
+    "asked",
+    "over",
+]
 BEST_RANK = 4
 _METRICS = ("accuracy", "miou")
 
@@ -52,8 +65,8 @@ corruptions and severities, "cosine" is between the tasks' gradients, of a train
 class Evidence:
     """What results say of one claim on one dataset in one metric.
 
-    difference: in every replicate (R,), the estimate first. compared: what was taken from what. pairs: how many. over: what a replicate
-    draws, if that is not what it draws elsewhere.
+    difference: in every replicate (R,), the estimate first. compared: what was taken from what. pairs: how many models were compared
+    with another, or with how many the best was compared. over: what a replicate draws, if that is not what it draws elsewhere.
     """
 
     metric: str
@@ -73,45 +86,57 @@ class Claim:
 
 
 def weigh_claims(
-    results: Mapping[str, Scores], rank: int, titles: Mapping[str, str], units: Mapping[str, str]
+    results: Mapping[str, Scores],
+    asked: Mapping[str, Scores],
+    rank: int,
+    titles: Mapping[str, str],
+    units: Mapping[str, str],
 ) -> pd.DataFrame:
     """Every claim on every dataset.
 
     Args:
-        results: scores by dataset. rank: of the study's adapters; only the claim about ranks looks at others. titles, units: of each
+        results: scores by dataset. asked: whatever scores by dataset of all models that the study asks for, those without results among
+        them: they tell which comparisons a complete study has. rank: of the study's adapters; only the claim about ranks looks at
+        others. titles, units: of each
         dataset its readable name, and what a replicate draws.
 
     Returns:
         `COLUMNS`: differences in shares from 0 to 1, NaN where a claim is not tested; paper is the same difference in the paper's own
-        tables, NaN where they do not have it.
+        tables, NaN where they do not have it; pairs is how many were compared, asked how many a complete study has.
     """
-    rows = []
+    rows: list[dict[str, object]] = []
     for claim in CLAIMS:
-        for dataset, scores in results.items():
-            own, paper = scores, _published(dataset)
+        for dataset, complete in asked.items():
+            own, paper = results.get(dataset, {}), _published(dataset)
             if claim.name != RANK_CLAIM:
-                own, paper = _of_rank(own, rank), _of_rank(paper, BEST_RANK)
-            printed = {(one.metric, one.compared): one.difference[0] for one in claim.find(paper)}
-            for one in claim.find(own):
-                difference, low, high = with_interval(one.difference)
+                own, complete, paper = _of_rank(own, rank), _of_rank(complete, rank), _of_rank(paper, BEST_RANK)
+            found, printed = _by_comparison(claim.find(own)), _by_comparison(claim.find(paper))
+            for key, whole in _by_comparison(claim.find(complete)).items():
+                one = found.get(key)
+                difference, low, high = with_interval(one.difference) if one else (np.nan,) * 3
                 rows.append(
                     {
                         "claim": claim.name,
                         "dataset": titles[dataset],
-                        "metric": one.metric,
-                        "compared": one.compared,
+                        "metric": whole.metric,
+                        "compared": whole.compared,
                         "difference": difference,
                         "low": low,
                         "high": high,
                         "verdict": verdict(difference, low, high),
-                        "paper": printed.get((one.metric, one.compared), np.nan),
-                        "pairs": one.pairs,
-                        "over": one.over or units[dataset],
+                        "paper": printed[key].difference[0] if key in printed else np.nan,
+                        "pairs": one.pairs if one else 0,
+                        "asked": whole.pairs,
+                        "over": whole.over or units.get(dataset, ""),
                     }
                 )
         if not any(row["claim"] == claim.name for row in rows):
-            rows.append({"claim": claim.name, "compared": claim.needs, "verdict": NOT_TESTED})
+            rows.append({"claim": claim.name, "compared": claim.needs, "verdict": NOT_TESTED, "pairs": 0, "asked": 0})
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _by_comparison(found: Iterator[Evidence]) -> dict[tuple[str, str], Evidence]:
+    return {(one.metric, one.compared): one for one in found}
 
 
 def _of_rank(scores: Scores, rank: int) -> Scores:
@@ -166,7 +191,7 @@ def _best_of_all(scores: Scores) -> Iterator[Evidence]:
         if ours and others:
             one, other = (max(group, key=lambda m: float(scores[m][metric][0])) for group in (ours, others))
             gap = scores[one][metric] - scores[other][metric]
-            yield Evidence(metric, "EndoARSS TESLA - the best other model", gap, 1)
+            yield Evidence(metric, "EndoARSS TESLA - the best other model", gap, len(ours) * len(others))
 
 
 def _multi_task(scores: Scores) -> Iterator[Evidence]:
@@ -201,7 +226,8 @@ def _best_rank(scores: Scores) -> Iterator[Evidence]:
             if model.rank == BEST_RANK and others and metric in scores[model]:
                 best = max(others, key=lambda m: float(scores[m][metric][0]))
                 gap = scores[model][metric] - scores[best][metric]
-                yield Evidence(metric, f"rank {BEST_RANK} - the best other rank", gap, 1)
+                compared = f"rank {BEST_RANK} - the best other rank, {weighting_label(model.weighting)}"
+                yield Evidence(metric, compared, gap, len(others))
 
 
 def _robust(scores: Scores) -> Iterator[Evidence]:
@@ -243,9 +269,8 @@ def _published(dataset: str) -> Scores:
                 metric: np.array([row[metric] / MEASURES[metric].scale]) for metric in _METRICS if pd.notna(row[metric])
             }
             found[Model(backbone, architecture, weighting, BEST_RANK)] = scores
-    for (of, rank), row in published_ranks().iterrows():
+    for (of, rank, weighting), row in published_ranks().iterrows():
         if of == dataset:
-            weighting = "db_mtl" if dataset == PUBLISHED_ROBUSTNESS else "stch"
             model = Model("endoarss", "tesla", weighting, int(rank))
             found.setdefault(model, {metric: np.array([row[metric] / 100]) for metric in _METRICS})
     if dataset == PUBLISHED_ROBUSTNESS:

@@ -49,9 +49,9 @@ class Comparison:
     """Both tables in shares from 0 to 1, distances in pixels; low and high are the ends of an interval, NaN where there is none.
 
     scores: `SCORE_COLUMNS`, one row a model and metric; rank 1 is the best, equal ones share the better rank; to_best is the score
-    minus that of `best`, the model whose score is best. pairs: `PAIR_COLUMNS`, one row two models; difference is model minus other, wins
-    the share of replicates in which the model is better, equal ones counted half. intervals: sentences, what the intervals of each
-    dataset are over.
+    minus that of `best`, the model whose score is best. pairs: `PAIR_COLUMNS`, one row two models; difference is model minus other; wins
+    is the share of the replicates in which the model is better, of those where both have a score, equal ones counted half. intervals:
+    sentences, what the intervals of each dataset are over.
     """
 
     scores: pd.DataFrame
@@ -148,7 +148,8 @@ def _pair_rows(dataset: str, metric: str, scores: Mapping[str, Array]) -> list[t
     for one, other in combinations(scores, 2):
         drawn = slice(1, None) if len(values[one]) > 1 else slice(None)
         gap = values[one][drawn] - values[other][drawn]
-        wins = float(np.mean((gap > 0) + 0.5 * (gap == 0)))
+        gap = gap[np.isfinite(gap)]
+        wins = float(np.mean((gap > 0) + 0.5 * (gap == 0))) if gap.size else float("nan")
         rows.append((dataset, metric, one, other, *with_interval(scores[one] - scores[other]), wins))
     return rows
 

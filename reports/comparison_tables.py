@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from reports.names import MEASURES
@@ -31,8 +33,12 @@ def _scaled(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def readable_comparison(scores: pd.DataFrame) -> pd.DataFrame:
-    """One row a model: of the main metrics the score, its difference to the best, and its rank, each with its interval."""
+def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
+    """One row a model: of the main metrics the score, its difference to the best, and its rank, each with its interval.
+
+    Args:
+        scores: of a `Comparison`. gaps: dataset and model of those without results; they have a row of dashes.
+    """
     rows: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
     table = _scaled(scores)
     for row in table[table["metric"].isin(_SHOWN)].to_dict("records"):
@@ -44,6 +50,10 @@ def readable_comparison(scores: pd.DataFrame) -> pd.DataFrame:
             "best" if best else with_brackets(row["to_best"], row["to_best_low"], row["to_best_high"], sign="+")
         )
         cells[head, "rank"] = with_brackets(row["rank"], row["rank_low"], row["rank_high"], digits=0)
+    for gap in gaps:
+        rows.setdefault(gap, {})
+    datasets = list(dict.fromkeys(dataset for dataset, _ in rows))
+    rows = dict(sorted(rows.items(), key=lambda row: datasets.index(row[0][0])))
     index = pd.MultiIndex.from_tuples(list(rows), names=["Dataset", "Model"])
     columns = pd.MultiIndex.from_tuples(
         [(MEASURES[metric].head, part) for metric in _SHOWN for part in ("score", "to best", "rank")]
@@ -81,6 +91,9 @@ def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
             "Metric": table["metric"].map(_metric_of_claim),
             "Difference": here,
             "In the paper": paper,
+            "Pairs": [
+                f"{n}" if n == of else f"{n} of {of}" for n, of in zip(table["pairs"], table["asked"], strict=True)
+            ],
             "Verdict": table["verdict"],
         }
     )
@@ -96,25 +109,31 @@ def _metric_of_claim(metric: object) -> str:
     return f"mPC of {MEASURES[name].name}" if str(metric).startswith("mPC ") else MEASURES[name].name
 
 
-def claims_text(claims: pd.DataFrame, mark: str, notes: str) -> str:
+def claims_text(claims: pd.DataFrame, mark: str, notes: str, gaps: str = "") -> str:
     """The reproduction note as Markdown: each claim, what the results say of it, by how much.
 
     Args:
-        claims: of `reports.claims.weigh_claims`. mark: what every table says of its data. notes: on intervals.
+        claims: of `reports.claims.weigh_claims`. mark: what every table says of its data. notes: on intervals. gaps: which cells
+        have no results, and why.
     """
-    lines = ["# Reproduction note", "", *mark.splitlines(), "", _HOW, notes, ""]
+    lines = ["# Reproduction note", "", *mark.splitlines(), "", _HOW, notes, *([gaps] if gaps else []), ""]
     shown = readable_claims(claims).reset_index()
     for claim, rows in shown.groupby("Claim", sort=False):
         lines += [f"## {claim}", ""]
         for row in rows.to_dict("records"):
             if row["Verdict"] == "not tested":
-                lines.append(f"- Not tested: the study has no {row['Compared']}.")
+                if row["Dataset"] == "-":
+                    lines.append(f"- Not tested: it takes {row['Compared']}.")
+                else:
+                    why = f"none of {row['Pairs'].removeprefix('0 of ')} comparisons has results"
+                    lines.append(f"- {row['Dataset']}, {row['Metric']}: not tested, {why}. {row['Compared']}.")
                 continue
             unit = "" if row["Metric"] == "cosine" else " points"
             said = "" if row["In the paper"] == "-" else f" The paper's tables: {row['In the paper']}{unit}."
             verdict = row["Verdict"][0].upper() + row["Verdict"][1:]
+            some = f" Only {row['Pairs']} comparisons have results." if " of " in row["Pairs"] else ""
             lines.append(
-                f"- {row['Dataset']}, {row['Metric']}: **{verdict}**. {row['Compared']}: {row['Difference']}{unit}.{said}"
+                f"- {row['Dataset']}, {row['Metric']}: **{verdict}**. {row['Compared']}: {row['Difference']}{unit}.{some}{said}"
             )
         lines.append("")
     return "\n".join(lines)
@@ -124,5 +143,6 @@ _HOW = (
     "A claim is *supported* where the interval of the difference lies above zero, *contradicted* where it lies below, and not decided "
     "where it holds zero or there is none. Differences are of models that are alike in all but what the claim is about, mean over all "
     'such pairs. "The best other model" is chosen on the same test images, which favours it. Intervals say how scores vary with the '
-    "test images, not with the training."
+    "test images, not with the training. The paper's figures are the same differences in its own tables, whose accuracy is mean precision "
+    "(protocol published)."
 )

@@ -147,7 +147,7 @@ def images_of(models: Sequence[EvaluatedModel]) -> Images:
     An image is drawn with its sequence where one is known, else alone.
 
     Raises:
-        ResultsError: naming two models whose images differ, or an image that is in two sequences.
+        ResultsError: naming two models whose images or truth differ, or an image that is in two sequences.
     """
     clean = [(model, _clean(run)) for model in models for run in model.runs]
     first, expected = clean[0][0], set(clean[0][1]["frame_id"])
@@ -158,6 +158,7 @@ def images_of(models: Sequence[EvaluatedModel]) -> Images:
                 f"{first.label} and {model.label} on {first.dataset}: evaluated on different images, {odd!r} for one; a paired "
                 "comparison needs the same."
             )
+    _check_truth(models)
     known = pd.concat([rows for _, rows in clean]).drop_duplicates()
     known = known[known["sequence"] != ""]
     twice = known[known["frame_id"].duplicated()]
@@ -168,6 +169,22 @@ def images_of(models: Sequence[EvaluatedModel]) -> Images:
     units = sorted((sequence.get(frame) is None, sequence.get(frame, frame), frame) for frame in expected)
     new = [i for i, unit in enumerate(units) if i == 0 or unit[:2] != units[i - 1][:2]]
     return Images(tuple(unit[2] for unit in units), np.array(new), known["sequence"].nunique())
+
+
+def _check_truth(models: Sequence[EvaluatedModel]) -> None:
+    """Scores are paired by image: the truth of an image must be the same for all."""
+    first: dict[str, tuple[EvaluatedModel, pd.Series]] = {}
+    for model in models:
+        for run in model.runs:
+            rows = run[run["corruption"] == ""].set_index("frame_id")
+            for name in (str(n) for n in rows if str(n).startswith("truth_") or n == "activity_true"):
+                one, truth = first.setdefault(name, (model, rows[name]))
+                odd = truth.index[truth.ne(rows[name].reindex(truth.index)) & truth.index.isin(rows.index)]
+                if len(odd):
+                    raise ResultsError(
+                        f"{one.label} and {model.label} on {model.dataset}: {name} of the image {odd[0]!r} differs; they were measured "
+                        "against other truths. Evaluate both again."
+                    )
 
 
 def _clean(run: pd.DataFrame) -> pd.DataFrame:

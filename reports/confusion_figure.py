@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.style import PAGE, SMALL, STYLE, head_height, place, save_figure, text_width, wrapped, write_head
+from reports.style import PAGE, SMALL, STYLE, annotate, head_height, place, save_figure, text_width, wrapped, write_head
 
 COLOURS = "mako_r"  # dark where much is: on paper an empty matrix stays light
 _CELL, _SMALLEST = 0.34, 0.175
@@ -96,14 +96,12 @@ def _draw_matrix(axes: Axes, panel: Confusion, size: _Size) -> None:
         vmin=0,
         vmax=1,
         cmap=COLOURS,
-        annot=texts,
-        fmt="",
-        annot_kws={"fontsize": SMALL},
         mask=np.broadcast_to(support == 0, share.shape),
         cbar=False,
         linewidths=0.4,
         linecolor="white",
     )
+    annotate(axes, np.where(support > 0, texts, ""))
     for row in np.flatnonzero(support == 0).tolist():
         axes.axhspan(row, row + 1, facecolor="white", edgecolor="0.7", hatch="////", linewidth=0)
         middle = axes.text(len(share) / 2, row + 0.5, "no truth", fontsize=SMALL, ha="center", va="center")

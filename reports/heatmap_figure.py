@@ -13,7 +13,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.names import METRICS
-from reports.style import LINE, PAGE, SMALL, STYLE, head_height, place, save_figure, text_width, wrapped, write_head
+from reports.style import (
+    LINE,
+    PAGE,
+    SMALL,
+    STYLE,
+    annotate,
+    head_height,
+    place,
+    save_figure,
+    text_width,
+    wrapped,
+    write_head,
+)
 
 COLOURS = "cividis"
 CLEAN, MEAN = "clean", "mean"
@@ -136,19 +148,18 @@ def _draw_group(axes: Axes, table: pd.DataFrame, size: _Size) -> None:
     digits = 1 if size.cell >= 0.3 else 0
     # Where a score is not defined the cell is grey and says so.
     axes.set_facecolor("0.9")
-    for y, x in np.argwhere(table.isna().to_numpy()):
-        axes.text(x + 0.5, y + 0.5, "-", fontsize=SMALL, ha="center", va="center")
     sns.heatmap(
         table.astype(float),
         ax=axes,
         vmin=0,
         vmax=100,
         cmap=COLOURS,
-        annot=True,
-        fmt=f".{digits}f",
-        annot_kws={"fontsize": SMALL if size.cell >= 0.2 else 6},
         cbar=False,
         linewidths=0.4,
         linecolor="white",
     )
+    for y, x in np.argwhere(table.isna().to_numpy()):
+        axes.text(x + 0.5, y + 0.5, "-", fontsize=SMALL, ha="center", va="center")
+    shown = [["" if np.isnan(value) else f"{value:.{digits}f}" for value in row] for row in table.to_numpy(float)]
+    annotate(axes, np.array(shown, object), SMALL if size.cell >= 0.2 else 6)
     axes.set(xlabel="", ylabel="")

@@ -29,10 +29,13 @@ _CLOSE = 8
 _SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 # Columns below several heads are parted, one part below the other, where all of them beside each other would take more points than this.
 _WIDE = 760
+# The same where values have intervals, which are smaller: shrunk, they are to have 6 points still.
+_WITH_INTERVALS = 560
 # A long table cannot be shrunk: the more points a row takes, the smaller its letters and gaps. The last is as wide as its parts may be.
-_SIZES = ((520, r"\small", 6), (565, r"\footnotesize", 4), (605, r"\scriptsize", 3), (690, r"\tiny", 2))
+_SIZES = ((540, r"\small", 6), (585, r"\footnotesize", 4), (620, r"\scriptsize", 3))
+_SMALLEST = r"\fontsize{6}{7}\selectfont"
 # About how large a character, the gap of two columns, a line and a page's width are, in points.
-_POINTS, _GAP, _LINE, _PAGE = 5, 7, 13, 483
+_POINTS, _GAP, _LINE, _PAGE = 5, 7, 13, 512
 
 _DEVIATION, _PAPER, _REFERENCE = "±", "Paper", "Reference"
 _NOT_COMPETING = ("difference", "published", "paper", "to best", "rank")
@@ -76,6 +79,10 @@ def to_latex(
             for column in columns:
                 _mark(column, rows)
     parts = [columns] if table.columns.nlevels == 1 else _parts(table, columns, _WIDE)
+    if any(cell.interval for column in columns for cell in column.cells):
+        narrow = _parts(table, columns, _WITH_INTERVALS)
+        # Where labels alone are too wide, nothing helps but to shrink.
+        parts = narrow if max(_points(table, part) for part in narrow) <= _SIZES[-1][0] else parts
     if len(table) > LONG or _height(table, parts) > _HIGH:
         return _long(table, _parts(table, columns, _SIZES[-1][0]), caption, label)
     return "\n".join(
@@ -156,7 +163,8 @@ def _columns(table: pd.DataFrame, precision: int) -> list[_Column]:
                 cell.deviation = "" if _missing(value) else rf" $\pm$ {_number(value, precision)}"
         known = [value for value in values if not _missing(value)]
         numeric = all(_is_number(v) or _NUMBER.fullmatch(str(v)) for v in known) or any(map(_with_interval, known))
-        width = max(len(_displayed(value, precision)) for value in values) if values else 0
+        shown = [line for value in values for line in _broken(_displayed(value, precision), _TEXT_WIDTH)]
+        width = max(map(_length, shown), default=0)
         columns.append(_Column(key, cells, numeric, _direction(key), width))
     return columns
 
@@ -164,23 +172,31 @@ def _columns(table: pd.DataFrame, precision: int) -> list[_Column]:
 def _parts(table: pd.DataFrame, columns: Sequence[_Column], limit: int) -> list[list[_Column]]:
     """Columns as they stand beside each other, of about so many points at most; those below one head stay together."""
     groups = [list(group) for _, group in groupby(columns, lambda column: column.heads[0])]
-    labels = _points(table, [])
-    count = math.ceil((_points(table, columns) - labels) / max(limit - labels, 1))
-    size = max(math.ceil(len(groups) / max(count, 1)), 1)
-    return [[column for group in groups[at : at + size] for column in group] for at in range(0, len(groups), size)]
+    parts = [list(columns)]
+    for count in range(1, len(groups) + 1):
+        size = math.ceil(len(groups) / count)  # parts of about as many heads each, not one full and one nearly empty
+        parts = [[c for group in groups[at : at + size] for c in group] for at in range(0, len(groups), size)]
+        if max(_points(table, part) for part in parts) <= limit:
+            break
+    return parts
 
 
 def _points(table: pd.DataFrame, columns: Sequence[_Column]) -> int:
     """About how wide a table of all labels and some columns is, in points."""
     widths = [
-        max(len(line) for line in _broken(column.heads[-1], max(column.width, _HEAD_WIDTH))) for column in columns
+        max(_length(line) for line in _broken(column.heads[-1], max(column.width, _HEAD_WIDTH))) for column in columns
     ]
-    widths = [max(width, min(column.width, _TEXT_WIDTH)) for width, column in zip(widths, columns, strict=True)]
+    widths = [max(width, column.width) for width, column in zip(widths, columns, strict=True)]
     keys = [_levels(key) for key in table.index]
     for level, name in enumerate(table.index.names):
         texts = [str(name or ""), *(key[level] for key in keys)]
-        widths.append(max(len(line) for text in texts for line in _broken(text, _LABEL_WIDTH)))
+        widths.append(max(_length(line) for text in texts for line in _broken(text, _LABEL_WIDTH)))
     return sum(_POINTS * width + _GAP for width in widths)
+
+
+def _length(line: str) -> int:
+    """How many letters a line takes: of what pdflatex cannot set, those of its code point."""
+    return sum(len(shown) if (shown := escape(letter)).startswith("U+") else 1 for letter in line)
 
 
 def _height(table: pd.DataFrame, parts: Sequence[Sequence[_Column]]) -> float:
@@ -383,5 +399,5 @@ def _long(table: pd.DataFrame, parts: Sequence[Sequence[_Column]], caption: str,
             r"\end{longtable}",
             *([r"\addtocounter{table}{-1}"] if place else []),  # every longtable counts itself
         ]
-    # Intervals are no larger than the rest.
-    return "\n".join([*lines, "}", ""]).replace(r"{\scriptsize {[}", r"{\tiny {[}")
+    # Intervals are smaller than the rest, whatever its size.
+    return "\n".join([*lines, "}", ""]).replace(r"{\scriptsize {[}", rf"{{{_SMALLEST} {{[}}")

@@ -41,15 +41,21 @@ CELL = ["backbone_label", "architecture", "weighting"]
 CLEAN = ""
 
 
-def read_results(path: Path) -> pd.DataFrame:
+def read_results(path: Path, study: str = "", protocol: str = "") -> pd.DataFrame:
     """Read results.parquet.
 
+    Args:
+        study, protocol: those its rows must be of, if they are given.
+
     Raises:
-        ResultsError: if it is missing, lacks a column or mixes protocols.
+        ResultsError: if it is missing, no table, lacks a column, mixes protocols, or is of another study or protocol.
     """
     if not path.is_file():
         raise ResultsError(f"{path}: missing. Run the steps before this one, or snakemake.")
-    results = pd.read_parquet(path)
+    try:
+        results = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path}: not a table of results ({error}). Collect them again: endoarss collect.") from None
     missing = [column for column in COLUMNS if column not in results.columns]
     if missing:
         raise ResultsError(f"{path}: lacks the column(s) {', '.join(missing)}.")
@@ -57,6 +63,12 @@ def read_results(path: Path) -> pd.DataFrame:
         raise ResultsError(
             f"{path}: mixes the protocols {', '.join(sorted(results['protocol'].unique()))}; expected one."
         )
+    for column, wanted in (("study", study), ("protocol", protocol)):
+        odd = set(results[column]) - {wanted}
+        if wanted and odd:
+            raise ResultsError(
+                f"{path}: of the {column} {min(odd)!r}; expected {wanted!r}. Collect the results again: endoarss collect."
+            )
     return results
 
 

@@ -18,10 +18,11 @@ from matplotlib.patches import Patch
 from reports.names import HEADLINE, METRICS
 from reports.resampling import COVERAGE, Array
 from reports.robustness import NOT_MOVED
-from reports.style import HATCHES, LINES, MARKERS, STYLE, save_figure
+from reports.style import HATCHES, LINES, MARKERS, STYLE, save_figure, wrapped
 
 # Beyond so many models bands hide each other: whiskers, side by side, then.
 _BANDS = 4
+_WIDE = 8.8  # inches: printed on a page, letters of 8 points are larger than 6 still
 
 Styles = Mapping[str, Mapping[str, Any]]
 
@@ -37,7 +38,9 @@ def draw_severity(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> Non
     datasets, metrics = _names(summary, "dataset"), _names(summary, "metric")
     styles = _styles(_names(summary, "model"))
     with mpl.rc_context(STYLE):
-        size = (4.2 * len(metrics) + 0.4, 3.1 * len(datasets) + 0.5 + 0.17 * len(styles))
+        width = 4.2 * len(metrics) + 0.4
+        head, room = _head(summary, mark, width)
+        size = (width, 3.1 * len(datasets) + 0.1 + room + 0.17 * len(styles))
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(len(datasets), len(metrics), squeeze=False)
         for row, dataset in enumerate(datasets):
@@ -49,7 +52,7 @@ def draw_severity(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> Non
                 _draw_lines(axes, rows[rows["quantity"].isin(["clean", "severity_mean"])], styles)
                 axes.set(ylabel=HEADLINE[metric], ylim=(0, 102))
                 axes.set_title(dataset, fontsize=8, loc="left")
-        _finish(figure, summary, _line_handles(styles), mark, png, pdf)
+        _finish(figure, _line_handles(styles), head, png, pdf)
 
 
 def draw_retention(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
@@ -63,7 +66,8 @@ def draw_retention(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> No
     pairs = list(summary[["dataset", "metric"]].drop_duplicates().itertuples(index=False, name=None))
     styles = _styles(_names(summary, "model"))
     with mpl.rc_context(STYLE | {"hatch.linewidth": 0.6}):
-        figure = Figure(figsize=(8.8, 2.7 * len(pairs) + 0.5 + 0.17 * len(styles)), layout="constrained")
+        head, room = _head(summary, mark, _WIDE)
+        figure = Figure(figsize=(_WIDE, 2.7 * len(pairs) + 0.1 + room + 0.17 * len(styles)), layout="constrained")
         panels = figure.subplots(len(pairs), 2, squeeze=False, sharey="row")
         for (left, right), (dataset, metric) in zip(panels, pairs, strict=True):
             rows = summary[(summary["dataset"] == dataset) & (summary["metric"] == metric)]
@@ -77,7 +81,7 @@ def draw_retention(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> No
         handles = dict(
             zip(styles, zip(_line_handles(styles).values(), _column_handles(styles), strict=True), strict=True)
         )
-        _finish(figure, summary, handles, mark, png, pdf)
+        _finish(figure, handles, head, png, pdf)
 
 
 def _names(summary: pd.DataFrame, column: str) -> list[str]:
@@ -159,7 +163,17 @@ def _column_handles(styles: Styles) -> list[Any]:
     return [Patch(**_column_look(style)) for style in styles.values()]
 
 
-def _finish(figure: Figure, summary: pd.DataFrame, handles: Mapping[str, Any], mark: str, png: Path, pdf: Path) -> None:
+def _head(summary: pd.DataFrame, mark: str, width: float) -> tuple[str, float]:
+    """What stands above a figure of some width, and how many inches it takes."""
+    means = summary[(summary["quantity"] == "corruption_mean") & ~summary["of"].str.endswith(NOT_MOVED)]
+    over = summary.loc[summary["low"].notna(), ["dataset", "interval_over"]].drop_duplicates()
+    said = "; ".join(f"{dataset}: {units}" for dataset, units in over.itertuples(index=False))
+    said = f"; {100 * COVERAGE:.0f} % intervals by bootstrap ({said})" if said else ""
+    text = wrapped(f"Mean over {means['of'].nunique()} corruptions{said}\n{mark}", width - 0.2, 8)
+    return text, 0.135 * (1 + text.count("\n"))
+
+
+def _finish(figure: Figure, handles: Mapping[str, Any], head: str, png: Path, pdf: Path) -> None:
     """Legend, head and files."""
     figure.legend(
         list(handles.values()),
@@ -171,9 +185,5 @@ def _finish(figure: Figure, summary: pd.DataFrame, handles: Mapping[str, Any], m
         handlelength=8 if isinstance(next(iter(handles.values())), tuple) else 3.5,
         handler_map={tuple: HandlerTuple(ndivide=None, pad=0.4)},
     )
-    means = summary[(summary["quantity"] == "corruption_mean") & ~summary["of"].str.endswith(NOT_MOVED)]
-    over = summary.loc[summary["low"].notna(), ["dataset", "interval_over"]].drop_duplicates()
-    said = "; ".join(f"{dataset}: {units}" for dataset, units in over.itertuples(index=False))
-    said = f"; {100 * COVERAGE:.0f} % intervals by bootstrap ({said})" if said else ""
-    figure.suptitle(f"Mean over {means['of'].nunique()} corruptions{said}\n{mark}", fontsize=8, color="0.3")
+    figure.suptitle(head, fontsize=8, color="0.3")
     save_figure(figure, png, pdf)

@@ -56,9 +56,17 @@ def _wide(rows: pd.DataFrame) -> pd.DataFrame:
     return wide
 
 
-def readable_robustness(table: pd.DataFrame) -> pd.DataFrame:
-    """Table VII without intervals, one head a model: metric, dataset, model."""
+def readable_robustness(table: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
+    """Table VII without intervals, one head a model: metric, dataset, model.
+
+    Args:
+        gaps: dataset and model of those without results; they have columns without values.
+    """
     shown = table.xs("value", axis=1, level=3)
+    metrics = list(dict.fromkeys(shown.columns.get_level_values(0)))
+    shown = shown.reindex(
+        columns=[c for m in metrics for c in [*(c for c in shown if c[0] == m), *((m, *gap) for gap in gaps)]]
+    )
     shown.columns = pd.MultiIndex.from_tuples(
         [(HEADLINE[metric], dataset, model) for metric, dataset, model in shown.columns], names=["", "", ""]
     )
@@ -82,8 +90,12 @@ def table_robustness_summary(summary: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def readable_robustness_summary(summary: pd.DataFrame) -> pd.DataFrame:
-    """The quantities that stand for a whole model, one row a model and metric, each with its interval; in percent."""
+def readable_robustness_summary(summary: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
+    """The quantities that stand for a whole model, one row a model and metric, each with its interval; in percent.
+
+    Args:
+        gaps: dataset and model of those without results; they have rows of dashes.
+    """
     heads: dict[tuple[str, str, str], dict[str, str]] = {}
     for row in summary[summary["quantity"].isin(_SHOWN)].to_dict("records"):
         cells = heads.setdefault((row["dataset"], METRICS[row["metric"]], row["model"]), {})
@@ -94,6 +106,8 @@ def readable_robustness_summary(summary: pd.DataFrame) -> pd.DataFrame:
                 100 * row["difference"], 100 * row["difference_low"], 100 * row["difference_high"], "+"
             )
             cells["mPC, difference"] = difference
+    metrics = list(dict.fromkeys(metric for _, metric, _ in heads))
+    heads |= {(dataset, metric, model): {} for dataset, model in gaps for metric in metrics}
     index = pd.MultiIndex.from_tuples(list(heads), names=["Dataset", "Metric", "Model"])
     columns = [*_SHOWN.values(), "mPC, difference"]
     return (

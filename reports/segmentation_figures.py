@@ -15,11 +15,26 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from reports.style import LINE, PAGE, SMALL, STYLE, head_height, overlay, place, save_figure, wrapped, write_head
+from reports.style import (
+    LINE,
+    PAGE,
+    SMALL,
+    STYLE,
+    head_height,
+    overlay,
+    place,
+    save_figure,
+    text_width,
+    wrapped,
+    write_head,
+)
 
-# Inches: what is left of the pictures, and their legend to the right.
-_NOTES, _LEGEND = 0.46, 1.4
-_GAP = 0.05
+# Inches: what is left of the pictures, and what parts them; a picture's width at most and at least; a figure's height, so that with its
+# caption it fits a printed page as large as it is drawn.
+_NAMES, _GAP = 0.84, 0.05
+_WIDEST, _NARROWEST = 1.3, 0.5
+_HIGH = 8.9
+_LEGEND_LINE = 1.35 * LINE
 # A number stands on a class that is at least so many points deep.
 _DEEP = 3.0
 
@@ -28,8 +43,8 @@ _DEEP = 3.0
 class Gallery:
     """Some images of a dataset under several models.
 
-    title: said above. classes, palette: of the dataset. images: uint8 (N, S, S, 3). masks: column title -> uint8 (N, S, S), the
-    truth first. notes: what is said beside each image, a line each. aspect: height of a picture by its width.
+    title: said above. classes, palette: of the dataset. images: uint8 (N, S, S, 3). masks: what its row is called -> uint8 (N, S, S), the
+    truth first. notes: what is said above each image. aspect: height of a picture by its width.
     """
 
     title: str
@@ -47,70 +62,102 @@ class Gallery:
 
 
 def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: Path) -> None:
-    """Image, truth and predictions, one block of rows a dataset. A class is told by its colour and by the number on it.
+    """Image, truth and predictions below each other, one block of columns a dataset, two blocks side by side. A class is told by its
+    colour and by the number on it.
 
     Args:
         galleries: one a block. mark: what every figure says of its data. png, pdf: files to write.
     """
-    columns = max(len(gallery.masks) for gallery in galleries) + 1
-    pitch = min(1.5, (PAGE - _NOTES - _LEGEND - 0.05) / columns)
-    width = _NOTES + columns * pitch + _LEGEND + 0.05
+    across = min(2, len(galleries))
+    columns = max(len(gallery.images) for gallery in galleries)
+    pitch = min(_WIDEST, (PAGE / across - _NAMES - 0.15) / columns)
+    while pitch > _NARROWEST and _whole_height(galleries, across, pitch, mark) > _HIGH:
+        pitch -= 0.01
+    room = _room(galleries, across, pitch)
     with mpl.rc_context(STYLE):
-        top = head_height(mark, width)
-        heights = [_height(gallery, pitch, width) for gallery in galleries]
-        figure = Figure(figsize=(width, top + sum(heights)))
+        top = head_height(mark, across * room)
+        figure = Figure(figsize=(across * room, _whole_height(galleries, across, pitch, mark)))
         write_head(figure, mark)
-        for gallery, height in zip(galleries, heights, strict=True):
-            _draw_gallery(figure, gallery, pitch, top)
-            top += height
+        for beside in _lines(galleries, across):
+            sizes = [_Size(gallery, pitch, room) for gallery in beside]
+            # Blocks side by side begin their pictures at one height.
+            head = max(size.head for size in sizes)
+            for place_in_line, (gallery, size) in enumerate(zip(beside, sizes, strict=True)):
+                _draw_gallery(figure, gallery, size, place_in_line * room, top, head)
+            top += _line_height(sizes)
         save_figure(figure, png, pdf)
 
 
-def _title(gallery: Gallery, width: float) -> str:
-    return wrapped(gallery.title, width - 0.15, 7.5, bold=True)
+def _lines(galleries: Sequence[Gallery], across: int) -> list[Sequence[Gallery]]:
+    return [galleries[at : at + across] for at in range(0, len(galleries), across)]
 
 
-def _heads(gallery: Gallery, pitch: float) -> list[str]:
-    return [wrapped(name, pitch - 0.08) for name in ("image", *gallery.masks)]
+def _room(galleries: Sequence[Gallery], across: int, pitch: float) -> float:
+    """The width of a block: half a page, or of one alone what its pictures take, with room for a legend."""
+    columns = max(len(gallery.images) for gallery in galleries)
+    return PAGE / across if across > 1 else max(_NAMES + columns * pitch + 0.15, 0.6 * PAGE)
 
 
-def _head_height(gallery: Gallery, pitch: float, width: float) -> float:
-    lines = 1 + max(name.count("\n") for name in _heads(gallery, pitch))
-    return 0.125 * (1 + _title(gallery, width).count("\n")) + LINE * lines + 0.05
+def _whole_height(galleries: Sequence[Gallery], across: int, pitch: float, mark: str) -> float:
+    room = _room(galleries, across, pitch)
+    lines = [[_Size(gallery, pitch, room) for gallery in beside] for beside in _lines(galleries, across)]
+    return head_height(mark, across * room) + sum(map(_line_height, lines))
 
 
-def _height(gallery: Gallery, pitch: float, width: float) -> float:
-    rows = len(gallery.images) * ((pitch - _GAP) * gallery.aspect + _GAP)
-    legend = (len(gallery.shown) + 1) * 1.35 * LINE
-    return _head_height(gallery, pitch, width) + max(rows, legend) + 0.12
+def _line_height(sizes: Sequence[_Size]) -> float:
+    return max(size.head for size in sizes) + max(size.rows + size.legend for size in sizes) + 0.12
 
 
-def _draw_gallery(figure: Figure, gallery: Gallery, pitch: float, top: float) -> None:
+class _Size:
+    """Inches of a block, and how its texts are written."""
+
+    def __init__(self, gallery: Gallery, pitch: float, room: float) -> None:
+        self.pitch = pitch
+        self.title = wrapped(gallery.title, room - 0.15, 7.5, bold=True)
+        self.notes = [wrapped(note, pitch - 0.01) for note in gallery.notes]
+        self.names = [wrapped(name, _NAMES - 0.12) for name in ("image", *gallery.masks)]
+        notes = 1 + max(note.count("\n") for note in self.notes)
+        self.head = 0.125 * (1 + self.title.count("\n")) + LINE * notes + 0.08
+        self.picture = (pitch - _GAP) * gallery.aspect
+        lines = 1 + max(name.count("\n") for name in self.names)
+        self.row = max(self.picture + _GAP, LINE * lines + 0.03)
+        self.rows = self.row * len(self.names)
+        self.classes = {i: f"{i}  {wrapped(gallery.classes[i], room - 0.6)}" for i in gallery.shown}
+        named = list(self.classes.values())
+        self.across = max(1, min(len(named), int((room - 0.1) / (text_width(named) + 0.27))))
+        high = 1 + max((name.count("\n") for name in named), default=0)
+        self.legend = -(-len(named) // self.across) * (_LEGEND_LINE + LINE * (high - 1)) + 0.06
+
+
+def _draw_gallery(figure: Figure, gallery: Gallery, size: _Size, left: float, top: float, head: float) -> None:
     across, down = figure.get_figwidth(), figure.get_figheight()
-    title = _title(gallery, across)
-    figure.text(0.05 / across, 1 - top / down, title, fontsize=7.5, fontweight="bold", va="top")
-    first = top + _head_height(gallery, pitch, across)
-    height = (pitch - _GAP) * gallery.aspect
-    for row, image in enumerate(gallery.images):
-        masks = [None, *(mask[row] for mask in gallery.masks.values())]
-        for column, (head, mask) in enumerate(zip(_heads(gallery, pitch), masks, strict=True)):
-            axes = place(figure, _NOTES + column * pitch, first + row * (height + _GAP), pitch - _GAP, height)
-            _draw_picture(axes, image, mask, gallery.palette)
+    figure.text((left + 0.05) / across, 1 - top / down, size.title, fontsize=7.5, fontweight="bold", va="top")
+    for row, (name, masks) in enumerate(zip(size.names, (None, *gallery.masks.values()), strict=True)):
+        upper = top + head + row * size.row
+        middle = 1 - (upper + size.picture / 2) / down
+        figure.text(
+            (left + _NAMES - 0.05) / across, middle, name, fontsize=SMALL, ha="right", va="center", linespacing=1.1
+        )
+        for column, (image, note) in enumerate(zip(gallery.images, size.notes, strict=True)):
+            start = left + _NAMES + column * size.pitch
+            axes = place(figure, start, upper, size.pitch - _GAP, size.picture)
+            _draw_picture(axes, image, None if masks is None else masks[column], gallery.palette)
             if row == 0:
-                axes.set_title(head, fontsize=SMALL, pad=2.5, linespacing=1.1)
-            if column == 0:
-                axes.set_ylabel(gallery.notes[row], fontsize=SMALL, labelpad=3, linespacing=1.15)
-    named = {i: f"{i}  {wrapped(gallery.classes[i], _LEGEND - 0.45)}" for i in gallery.shown}
+                axes.set_title(note, fontsize=SMALL, pad=2.5, linespacing=1.1)
     figure.legend(
-        handles=[Patch(color="#{:02x}{:02x}{:02x}".format(*gallery.palette[i]), label=n) for i, n in named.items()],
+        handles=[
+            Patch(color="#{:02x}{:02x}{:02x}".format(*gallery.palette[i]), label=n) for i, n in size.classes.items()
+        ],
         loc="upper left",
-        bbox_to_anchor=((_NOTES + (1 + len(gallery.masks)) * pitch) / across, 1 - first / down),
+        bbox_to_anchor=((left + 0.05) / across, 1 - (top + head + size.rows + 0.02) / down),
+        ncols=size.across,
         borderaxespad=0,
         fontsize=SMALL,
         frameon=False,
         handlelength=1.2,
         borderpad=0,
         handletextpad=0.5,
+        columnspacing=1.0,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 
@@ -35,16 +38,86 @@ HATCHES = ("", "////", "...", "xxx", "\\\\\\\\", "+++", "oo", "---")
 
 
 def save_figure(figure: Figure, png: Path, pdf: Path) -> None:
-    """Write a figure as PNG and PDF."""
+    """Write a figure as PNG and PDF; a label with letters that the font lacks is named in a warning, once."""
     figure.set_dpi(150)
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        # Once for both files: arranging panels takes as long as drawing them.
-        engine.execute(figure)
-        figure.set_layout_engine("none")
-    # Without a time stamp, the same results give the same bytes.
-    figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
-    figure.savefig(pdf, format="pdf", dpi=150, metadata={"CreationDate": None})
+    _name_unknown_letters(figure)
+    with _without_glyph_warnings():
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            # Once for both files: arranging panels takes as long as drawing them.
+            engine.execute(figure)
+            figure.set_layout_engine("none")
+        # Without a time stamp, the same results give the same bytes.
+        figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
+        figure.savefig(pdf, format="pdf", dpi=150, metadata={"CreationDate": None})
+
+
+@contextmanager
+def _without_glyph_warnings() -> Iterator[None]:
+    """matplotlib warns of each letter at every drawing, and never says of which label: `_name_unknown_letters` does."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph ")
+        yield
+
+
+def _name_unknown_letters(figure: Figure) -> None:
+    for text in figure.findobj(Text):
+        label = " ".join(text.get_text().split())
+        unknown = "".join(dict.fromkeys(c for c in label if not _has_letter(c)))
+        if unknown and not _warned.issuperset(unknown):
+            _warned.update(unknown)
+            points = ", ".join(f"{letter} (U+{ord(letter):04X})" for letter in unknown)
+            warnings.warn(
+                f"{label!r}: the font of the figures, {_font_name()}, lacks {points}, and shows boxes instead. "
+                "Give it a label of letters that the font has.",
+                stacklevel=3,
+            )
+
+
+# What was warned of already: a label stands in many figures.
+_warned: set[str] = set()
+
+
+@cache
+def _has_letter(letter: str) -> bool:
+    return letter.isspace() or bool(get_font(findfont(FontProperties())).get_char_index(ord(letter)))
+
+
+@cache
+def _font_name() -> str:
+    return str(get_font(findfont(FontProperties())).family_name)
+
+
+def black_or_white(colour: Sequence[float]) -> str:
+    """The one that is read better on a colour: with the larger contrast ratio of WCAG 2.2, which then is at least 4.58.
+
+    Args:
+        colour: red, green and blue from 0 to 1, and whatever follows.
+    """
+    light = luminance(colour)
+    return "white" if 1.05 / (light + 0.05) > (light + 0.05) / 0.05 else "black"
+
+
+def luminance(colour: Sequence[float]) -> float:
+    """Relative luminance as WCAG 2.2 defines it, of red, green and blue from 0 to 1."""
+    values = np.asarray(colour[:3], float)
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def annotate(axes: Axes, texts: NDArray[np.object_], points: float = SMALL) -> None:
+    """Write into each cell of a heatmap of `axes`, black or white, whichever is read better there.
+
+    Args:
+        texts: (rows, columns), "" where nothing is to stand. points: their size.
+    """
+    mesh = axes.collections[0]
+    mesh.update_scalarmappable()
+    colours = np.asarray(mesh.get_facecolor()).reshape(*texts.shape, 4)
+    for (row, column), text in np.ndenumerate(texts):
+        if text:
+            colour = black_or_white(colours[row, column].tolist())
+            axes.text(column + 0.5, row + 0.5, text, fontsize=points, ha="center", va="center", color=colour)
 
 
 def draw_message(title: str, message: str, mark: str, png: Path, pdf: Path) -> None:
@@ -53,11 +126,14 @@ def draw_message(title: str, message: str, mark: str, png: Path, pdf: Path) -> N
     Args:
         title: of what should be here. message: why it is not. mark: what every figure says of its data. png, pdf: files to write.
     """
+    text = wrapped(message, PAGE - 1, 8)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 1.6))
+        top = head_height(mark) + 0.2
+        height = top + 0.35 + 0.15 * (1 + text.count("\n")) + 0.2
+        figure = Figure(figsize=(PAGE, height))
         write_head(figure, mark)
-        figure.text(0.5, 0.5, title, ha="center", fontsize=9, fontweight="bold")
-        figure.text(0.5, 0.42, wrapped(message, PAGE - 1, 8), ha="center", va="top", fontsize=8)
+        figure.text(0.5, 1 - top / height, title, ha="center", va="top", fontsize=9, fontweight="bold")
+        figure.text(0.5, 1 - (top + 0.3) / height, text, ha="center", va="top", fontsize=8)
         save_figure(figure, png, pdf)
 
 
@@ -101,7 +177,8 @@ def text_width(texts: Sequence[str], points: float = SMALL, bold: bool = False) 
 @cache
 def _width(line: str, points: float, bold: bool) -> float:
     font = FontProperties(size=points, weight="bold" if bold else "normal")
-    return float(text_to_path.get_text_width_height_descent(line, font, ismath=False)[0]) / 72
+    with _without_glyph_warnings():
+        return float(text_to_path.get_text_width_height_descent(line, font, ismath=False)[0]) / 72
 
 
 def log_ticks(low: float, high: float) -> list[float]:

@@ -92,18 +92,25 @@ def table_similarity(similarities: dict[str, dict[str, list[float]]], titles: di
     return pd.DataFrame(rows, columns=columns).set_index(["Dataset", "Split"])
 
 
-def table_leakage(results: pd.DataFrame, published: str, by_sequence: str, order: Sequence[str]) -> pd.DataFrame:
+def table_leakage(
+    results: pd.DataFrame,
+    published: str,
+    by_sequence: str,
+    order: Sequence[str],
+    gaps: Sequence[tuple[str, str, str]] = (),
+) -> pd.DataFrame:
     """The same models trained and tested on the published split and by sequence, in percent, and how much the first gains.
 
     Args:
-        results: the long table. published, by_sequence: the two datasets. order: backbone labels in the order of the study.
+        results: the long table. published, by_sequence: the two datasets. order: backbone labels in the order of the study. gaps: backbone
+        label, architecture, weighting of pairs of which one has no results.
 
     Returns:
-        Indexed by backbone, architecture, weighting, of the models that both have; for each metric its value on both and the
+        Indexed by backbone, architecture, weighting, of the models that both have or should have; for each metric its value on both and the
         difference.
     """
     sides = {"published": published, "by sequence": by_sequence}
-    tables = {name: table_of_scores(results, dataset, order) for name, dataset in sides.items()}
+    tables = {name: table_of_scores(results, dataset, order, gaps) for name, dataset in sides.items()}
     common = tables["published"].index.intersection(tables["by sequence"].index, sort=False)
     common = common[common.get_level_values(0) != REFERENCE_BACKBONE]
     columns: dict[tuple[str, str], pd.Series] = {}
@@ -204,7 +211,8 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
     Args:
         costs: dicts of backbone (label), architecture, weighting, rank, dataset, device, parameters and cost, as provenance holds them;
-            and latency_ms, of one image in the evaluation of robustness (None without one).
+            and latency_ms, of one image in the evaluation of robustness (None without one). The last four are lacking of a cell
+            without results.
     """
     rows = [
         {
@@ -213,22 +221,28 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
             "Architecture": architecture_label(one["architecture"]),
             "Weighting": weighting_label(one["weighting"]),
             "Rank": one["rank"],
-            "Trained parameters": one["parameters"]["trained"],
-            "All parameters": one["parameters"]["total"],
-            "Training (images/s)": one["cost"]["training"]["images_per_second"],
-            "Training (MiB)": one["cost"]["training"]["memory_mib"],
-            "Inference (images/s)": one["cost"]["inference"]["images_per_second"],
-            "Inference (MiB)": one["cost"]["inference"]["memory_mib"],
-            "Under corruption (ms/image)": one["latency_ms"],
-            "Device": one["device"],
+            **(_measured_cost(one) if "cost" in one else {}),
         }
         for one in costs
     ]
     table = pd.DataFrame(rows).set_index(["Dataset", "Backbone", "Architecture", "Weighting", "Rank"])
     for column in table:
-        if column != "Device" and not str(column).endswith(("parameters", "(ms/image)")):
-            table[column] = table[column].round().astype("int64")
+        if column not in ("Device", "Under corruption (ms/image)"):
+            table[column] = table[column].round().astype("Int64")
     return table
+
+
+def _measured_cost(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "Trained parameters": one["parameters"]["trained"],
+        "All parameters": one["parameters"]["total"],
+        "Training (images/s)": one["cost"]["training"]["images_per_second"],
+        "Training (MiB)": one["cost"]["training"]["memory_mib"],
+        "Inference (images/s)": one["cost"]["inference"]["images_per_second"],
+        "Inference (MiB)": one["cost"]["inference"]["memory_mib"],
+        "Under corruption (ms/image)": one["latency_ms"],
+        "Device": one["device"],
+    }
 
 
 def readable_index(table: pd.DataFrame) -> pd.DataFrame:

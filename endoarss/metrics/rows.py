@@ -70,7 +70,7 @@ def scores_of_rows(
         of each class the mean over the images where it is in truth or prediction, and their mean over the foreground classes
         with truth; surface_missing: how often a class is in one of the two only, and its distance the image's diagonal.
         Published: accuracy (precision_eps), macro_f1 (f_eps), miou, dice (absent_zero), hd (row_hd), ssim (label_map), accuracy_spread and
-        miou_spread (over_classes), and of each activity and class the same as above, with epsilons.
+        miou_spread (over_classes), and of each activity and class the same as above: precision, recall, f1, iou and dice with epsilons.
 
     Raises:
         ValueError: if there is no row, or a label or count is not a whole number of at least 0.

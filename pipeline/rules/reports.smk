@@ -11,8 +11,8 @@ rule score_references:
             }
             for path in loaded_files(dataset)
         ],
-        code=code(
-            "endoarss/metrics/*.py",
+        code=METRICS_CODE
+        + code(
             "pipeline/measure.py",
             "pipeline/images.py",
             "pipeline/datasets/arrays.py",
@@ -42,10 +42,11 @@ rule collect_results:
         robustness=[layout.robustness_files(study, cell)[1] for cell in study.robustness_cells()],
         references=[layout.reference_folder(study, dataset) for dataset in REPORTED],
         data=data_of_study,
-        code=code(
-            "endoarss/metrics/*.py",
+        code=METRICS_CODE
+        + code(
             "reports/results.py",
             "reports/names.py",
+            "pipeline/kept.py",
             "pipeline/measure.py",
             "pipeline/missing.py",
             "pipeline/robustness.py",
@@ -136,12 +137,13 @@ rule make_tables:
         similarity=[layout.similarity_file(study)] if study.leakage_datasets() else [],
         robustness=ROBUSTNESS,
         data=data_of_study,
-        code=code(
+        code=METRICS_CODE
+        + code(
             "reports/*.py",
             "reports/published/*",
             "corruptions/catalogue.py",
-            "endoarss/metrics/*.py",
             "pipeline/marks.py",
+            "pipeline/kept.py",
             "pipeline/measure.py",
             "pipeline/missing.py",
             "pipeline/robustness.py",
@@ -181,6 +183,7 @@ rule draw_figures:
             "reports/*.py",
             "pipeline/chosen.py",
             "pipeline/marks.py",
+            "pipeline/kept.py",
             "pipeline/measure.py",
             "pipeline/missing.py",
             "pipeline/datasets/labels.py",
@@ -188,6 +191,7 @@ rule draw_figures:
             "pipeline/steps/figure_inputs.py",
             "pipeline/steps/kept_answers.py",
             "pipeline/steps/make_*figures.py",
+            "pipeline/steps/score_tables.py",
             "pipeline/steps/report_*.py",
             "corruptions/catalogue.py",
             "endoarss/metrics/rows.py",
@@ -225,6 +229,7 @@ rule make_page:
             "pipeline/marks.py",
             "pipeline/missing.py",
             "pipeline/gallery.py",
+            "pipeline/kept.py",
             "pipeline/measure.py",
             "pipeline/steps/*_table*.py",
             "pipeline/steps/kept_answers.py",
@@ -263,6 +268,7 @@ rule write_paper:
             "reports/latex*.py",
             "reports/names.py",
             "reports/paper/*",
+            "pipeline/missing.py",
             "pipeline/marks.py",
             "pipeline/steps/make_paper.py",
         ),

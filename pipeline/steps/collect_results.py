@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
-from pipeline.datasets.manifest import read_manifest
-from pipeline.errors import InputError
 from pipeline.files import whole_file
-from pipeline.layout import evaluated_datasets, reference_files, results_file, robustness_files, rows_file
-from pipeline.measure import read_rows, scores_of
+from pipeline.kept import clean_rows, frames_tested, reference_rows, robust_rows
+from pipeline.layout import evaluated_datasets, results_file
+from pipeline.measure import scores_of
 from pipeline.missing import missing_robustness, present_cells
 from pipeline.provenance import read_provenance
 from pipeline.robustness import scores_by_condition
@@ -39,16 +37,15 @@ def gather_results(study: Study, protocol: str) -> pd.DataFrame:
         InputError: as `collect_results`.
     """
     rows: list[dict[str, Any]] = []
-    tests = {dataset: test_frames(study, dataset) for dataset in evaluated_datasets(study)}
+    tests = {dataset: frames_tested(study, dataset) for dataset in evaluated_datasets(study)}
     robust = set(study.robustness_cells()) - set(missing_robustness(study))
     for cell in present_cells(study):
         about = _about(study, cell) | {"protocol": protocol}
         for dataset in study.evaluated_on(cell.dataset):
-            scores = _clean(study, rows_file(study, cell, dataset), dataset, tests[dataset], protocol)
+            scores = scores_of(clean_rows(study, cell, dataset, tests[dataset]), study.labels(dataset), protocol)
             rows += [about | {"eval_dataset": dataset} | score for score in scores]
         if cell in robust:
-            kept = robustness_files(study, cell)[1]
-            found = read_rows(kept, tests[cell.dataset], study.labels(cell.dataset))
+            found = robust_rows(study, cell, tests[cell.dataset])
             # Its clean scores are those of the evaluation.
             corrupted = found[found["corruption"] != CLEAN]
             scores = scores_by_condition(corrupted, study.labels(cell.dataset), protocol)
@@ -57,19 +54,6 @@ def gather_results(study: Study, protocol: str) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["value"] = table["value"].astype("float64")
     return table
-
-
-def test_frames(study: Study, dataset: str) -> list[str]:
-    """The frame ids of a dataset's test part."""
-    return [row["frame_id"] for row in read_manifest(study.dataset_folder(dataset)) if row["split"] == "test"]
-
-
-def _clean(study: Study, path: Path, dataset: str, frames: list[str], protocol: str) -> list[dict[str, Any]]:
-    labels = study.labels(dataset)
-    try:
-        return scores_of(read_rows(path, frames, labels), labels, protocol)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def _common(study: Study) -> dict[str, Any]:
@@ -103,7 +87,7 @@ def _about(study: Study, cell: Cell) -> dict[str, Any]:
     }
 
 
-def _references(study: Study, tests: dict[str, list[str]], protocol: str) -> Iterator[dict[str, Any]]:
+def _references(study: Study, tests: Mapping[str, Mapping[str, str]], protocol: str) -> Iterator[dict[str, Any]]:
     for dataset, frames in tests.items():
         about = _common(study) | {
             "dataset": dataset,
@@ -118,7 +102,6 @@ def _references(study: Study, tests: dict[str, list[str]], protocol: str) -> Ite
             "select_on": "",
             "eval_dataset": dataset,
         }
-        for name, path in reference_files(study, dataset).items():
-            yield from (
-                about | {"architecture": name} | score for score in _clean(study, path, dataset, frames, protocol)
-            )
+        for name, rows in reference_rows(study, dataset, frames).items():
+            scores = scores_of(rows, study.labels(dataset), protocol)
+            yield from (about | {"architecture": name} | score for score in scores)

@@ -19,9 +19,10 @@ def cost_table(study: Study) -> dict[str, ReportTable]:
     """The cost of every cell of the first seed."""
     lacking = missing_cells(study)
     first = [cell for cell in study.cells() if cell.seed == study.settings["seeds"][0]]
-    costs = tables.table_cost([_cost(study, cell) for cell in first if cell not in lacking])
-    note = f"{_COST} {gap_note(study, {cell: lacking[cell] for cell in first if cell in lacking})}".strip()
-    devices, shown = costs["Device"].unique(), costs
+    costs = tables.table_cost([_named(study, c) | ({} if c in lacking else _cost(study, c)) for c in first])
+    gaps = {cell: why for cell, why in (missing_robustness(study) | lacking).items() if cell in first}
+    note = f"{_COST} {gap_note(study, gaps)}".strip()
+    devices, shown = costs["Device"].dropna().unique(), costs
     if len(devices) == 1:
         shown, note = costs.drop(columns="Device"), f"{note} Device: {devices[0]}."
     return {TABLE_COST: ReportTable("Cost of each cell", costs, shown, note=note)}
@@ -33,14 +34,19 @@ _COST = (
 )
 
 
-def _cost(study: Study, cell: Cell) -> dict[str, object]:
-    about = read_provenance(study, cell)
+def _named(study: Study, cell: Cell) -> dict[str, object]:
     return {
         "dataset": study.titles()[cell.dataset],
         "backbone": study.settings["backbones"][cell.backbone]["label"],
         "architecture": cell.architecture,
         "weighting": cell.weighting,
         "rank": cell.rank,
+    }
+
+
+def _cost(study: Study, cell: Cell) -> dict[str, object]:
+    about = read_provenance(study, cell)
+    return {
         **{key: about[key] for key in ("parameters", "cost", "device")},
         "latency_ms": _latency(study, cell),
     }

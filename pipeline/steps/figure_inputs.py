@@ -9,12 +9,13 @@ from functools import cached_property
 import pandas as pd
 
 from pipeline.chosen import Scores, scored_cells
-from pipeline.layout import evaluated_datasets, results_file, rows_file
+from pipeline.kept import clean_rows
+from pipeline.layout import evaluated_datasets, results_file
 from pipeline.marks import study_mark
-from pipeline.measure import read_rows
-from pipeline.missing import missing_robustness
-from pipeline.steps.collect_results import test_frames
+from pipeline.missing import missing_cells, missing_robustness
+from pipeline.steps.kept_answers import label_of
 from pipeline.steps.report_robustness import measure_study
+from pipeline.steps.score_tables import gap_note
 from pipeline.study import Cell, Study
 from reports.names import model_label
 from reports.results import read_results
@@ -42,6 +43,20 @@ class Kept:
         return study_mark(self.study)
 
     @cached_property
+    def lacking(self) -> Mapping[Cell, str]:
+        """The cells without results, each with the reason."""
+        return missing_cells(self.study)
+
+    def head(self, gaps: Mapping[Cell, str]) -> str:
+        """What a figure says of its data, and of cells that it would show, or choose from, if they had results.
+
+        Args:
+            gaps: those cells, each with the reason.
+        """
+        note = gap_note(self.study, gaps)
+        return f"{self.mark}\n{note}" if note else self.mark
+
+    @cached_property
     def scores(self) -> Mapping[str, Mapping[Cell, Scores]]:
         """By evaluated dataset the cells with results and their accuracy and mIoU."""
         return {dataset: scored_cells(self.study, self.results, dataset) for dataset in evaluated_datasets(self.study)}
@@ -63,11 +78,9 @@ class Kept:
         """What is kept of a cell's answers on a dataset, one row an image, in the order of the test part.
 
         Raises:
-            InputError: as `read_rows`.
+            InputError: as `clean_rows`.
         """
-        frames = test_frames(self.study, dataset)
-        rows = read_rows(rows_file(self.study, cell, dataset), frames, self.study.labels(dataset))
-        return rows.set_index("frame_id").loc[frames].reset_index()
+        return clean_rows(self.study, cell, dataset)
 
     def backbone(self, cell: Cell) -> str:
         """A cell's backbone as readers know it."""
@@ -79,4 +92,4 @@ class Kept:
 
     def label(self, cell: Cell) -> str:
         """A cell in one line as readers know it."""
-        return model_label(self.backbone(cell), cell.architecture, cell.weighting)
+        return label_of(self.study, cell)

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.layout import history_file, robustness_files, rows_file
-from pipeline.measure import read_rows
+from pipeline.kept import clean_rows, frames_tested, robust_rows
+from pipeline.layout import history_file
 from pipeline.missing import missing_cells, missing_robustness
-from pipeline.steps.collect_results import test_frames
 from pipeline.study import Cell, Study
 from reports.claims import Model
 from reports.comparison import replicate_mpc, replicate_scores
@@ -38,13 +37,13 @@ def clean_models(study: Study, dataset: str) -> dict[Model, EvaluatedModel]:
     Raises:
         InputError: naming a file whose rows are not what a cell leaves.
     """
-    frames, labels = test_frames(study, dataset), study.labels(dataset)
+    frames = frames_tested(study, dataset)
     cells = [cell for cell in study.cells() if dataset in study.evaluated_on(cell.dataset)]
     return {
         model: EvaluatedModel(
             label_of(study, seeds[0]),
             study.titles()[dataset],
-            [read_rows(rows_file(study, cell, dataset), frames, labels).assign(**_CLEAN) for cell in seeds],
+            [clean_rows(study, cell, dataset, frames).assign(**_CLEAN) for cell in seeds],
         )
         for model, seeds in _by_model(cells, missing_cells(study)).items()
     }
@@ -56,23 +55,23 @@ def robust_models(study: Study, dataset: str) -> dict[Model, EvaluatedModel]:
     Raises:
         InputError: as `clean_models`.
     """
-    frames, labels = test_frames(study, dataset), study.labels(dataset)
+    frames = frames_tested(study, dataset)
     cells = [cell for cell in study.robustness_cells() if cell.dataset == dataset]
     return {
         model: EvaluatedModel(
             label_of(study, seeds[0]),
             study.titles()[dataset],
-            [read_rows(robustness_files(study, cell)[1], frames, labels) for cell in seeds],
+            [robust_rows(study, cell, frames) for cell in seeds],
         )
         for model, seeds in _by_model(cells, missing_robustness(study)).items()
     }
 
 
-def scores_for_claims(study: Study, dataset: str) -> tuple[dict[Model, dict[str, Array]], str]:
-    """What `reports.claims` weighs of a dataset, in every replicate; and what a replicate draws, in words."""
+def scores_for_claims(study: Study, dataset: str) -> tuple[dict[Model, dict[str, Array]], str, int]:
+    """What `reports.claims` weighs of a dataset, in every replicate; what a replicate draws, in words; and how many there are."""
     models = clean_models(study, dataset)
     if not models:
-        return {}, ""
+        return {}, "", 0
     found = replicate_scores(list(models.values()))
     scores = {model: dict(found.scores[named.label]) for model, named in models.items()}
     robust = robust_models(study, dataset)
@@ -86,7 +85,27 @@ def scores_for_claims(study: Study, dataset: str) -> tuple[dict[Model, dict[str,
         known = [one for one in cosines if one is not None]
         if known:
             scores[model]["cosine"] = np.mean(known, axis=0)
-    return scores, found.units
+    return scores, found.units, found.count
+
+
+def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Array]]:
+    """What `scores_for_claims` has of a study without gaps, zeros for scores."""
+    nothing = np.zeros(1)
+    found: dict[Model, dict[str, Array]] = {}
+    for cell in study.cells():
+        if dataset not in study.evaluated_on(cell.dataset):
+            continue
+        scores = found.setdefault(model_of(cell), {})
+        tells, segments = cell.architecture != "single_segmentation", cell.architecture != "single_activity"
+        own = (
+            (["accuracy"] if tells and study.labels(dataset).activities else [])
+            + (["miou"] if segments else [])
+            + (["cosine"] if tells and segments and cell.dataset == dataset else [])
+        )
+        scores |= dict.fromkeys(own, nothing)
+        if cell in study.robustness_cells() and cell.dataset == dataset:
+            scores |= {f"mPC {metric}": nothing for metric in own if metric != "cosine"}
+    return found
 
 
 def _cosine(history: pd.DataFrame) -> Array | None:

@@ -21,7 +21,27 @@ from reports.results import CLEAN
 _MODELS = 4  # more bars in a group are hard to tell apart
 
 
-def draw_classes(kept: Kept, dataset: str, png: Path, pdf: Path) -> None:
+def gaps_of_classes(kept: Kept, dataset: str) -> dict[Cell, str]:
+    """The cells without results that figures by class would choose from: those that segment, where the dataset has such."""
+    cells = _compared(kept, dataset)
+    segmenting = [cell for cell in cells if cell.architecture != "single_activity"]
+    return {cell: kept.lacking[cell] for cell in segmenting or cells if cell in kept.lacking}
+
+
+def gaps_of_confusion(kept: Kept, dataset: str) -> dict[Cell, str]:
+    """The cells without results that matrices would choose from: those of both tasks; where none of them has results, all."""
+    cells = _compared(kept, dataset)
+    both = any(not cell.architecture.startswith("single_") for cell in cells if cell in kept.scores[dataset])
+    wanted = [cell for cell in cells if not (both and cell.architecture.startswith("single_"))]
+    return {cell: kept.lacking[cell] for cell in wanted if cell in kept.lacking}
+
+
+def _compared(kept: Kept, dataset: str) -> list[Cell]:
+    study = kept.study
+    return [cell for cell in study.cells() if dataset in study.evaluated_on(cell.dataset) and cell.rank == study.rank]
+
+
+def draw_classes(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) -> None:
     """IoU of every class and F1 of every activity, of the best cell of each backbone.
 
     Raises:
@@ -41,7 +61,7 @@ def draw_classes(kept: Kept, dataset: str, png: Path, pdf: Path) -> None:
     if not panels:
         raise NothingToShow("No cell has results on this dataset.")
     title = f"{kept.study.titles()[dataset]}: the best cell of each backbone by mIoU"
-    draw_class_scores(panels, title, kept.mark, png, pdf)
+    draw_class_scores(panels, title, head, png, pdf)
 
 
 def _panel(
@@ -66,7 +86,7 @@ def _panel(
     return ClassScores(title, pd.DataFrame(values, index=list(names)), [int(n) for n in support])
 
 
-def draw_confusion(kept: Kept, dataset: str, png: Path, pdf: Path) -> None:
+def draw_confusion(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) -> None:
     """What activities and pixels of the dataset's best cell are taken for.
 
     Raises:
@@ -86,7 +106,7 @@ def draw_confusion(kept: Kept, dataset: str, png: Path, pdf: Path) -> None:
     title = f"{kept.study.titles()[dataset]}: the best cell by the mean of accuracy and mIoU"
     if len(set(chosen.values())) > 1:
         title = f"{kept.study.titles()[dataset]}: the best cell of each task"
-    draw_confusions(panels, title, kept.mark, png, pdf)
+    draw_confusions(panels, title, head, png, pdf)
 
 
 def _pixels(kept: Kept, cell: Cell, dataset: str, classes: int) -> NDArray[np.int64]:

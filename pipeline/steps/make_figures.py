@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,21 @@ import pandas as pd
 
 from pipeline.errors import InputError
 from pipeline.files import whole_file
-from pipeline.layout import evaluated_datasets, history_figures, history_file, result_figures
+from pipeline.layout import (
+    dataset_figures,
+    evaluated_datasets,
+    history_figures,
+    history_file,
+    leakage_figures,
+    result_figures,
+)
+from pipeline.missing import missing_robustness
 from pipeline.provenance import read_provenance
 from pipeline.steps.figure_inputs import Kept, NothingToShow
-from pipeline.steps.make_class_figures import draw_classes, draw_confusion
-from pipeline.steps.make_mask_figures import draw_best, draw_tasks
+from pipeline.steps.make_class_figures import draw_classes, draw_confusion, gaps_of_classes, gaps_of_confusion
+from pipeline.steps.make_mask_figures import draw_best, draw_tasks, gaps_of_masks, gaps_of_tasks
 from pipeline.steps.report_robustness import robustness_drawers
-from pipeline.study import Study
+from pipeline.study import Cell, Study
 from reports import cost_figure
 from reports.history_figures import TrainingHistory, draw_histories
 from reports.names import (
@@ -34,7 +42,20 @@ from reports.names import (
 )
 from reports.style import draw_message
 
-Draw = Callable[[Kept, Path, Path], None]
+Gaps = Mapping[Cell, str]
+
+
+@dataclass(frozen=True)
+class Drawer:
+    """How a figure comes about.
+
+    draw: takes what is kept, the head, and the files to write. gaps: the cells that the figure would show, or choose from, if they
+    had results, each with the reason. note: what else it says is missing.
+    """
+
+    draw: Callable[[Kept, str, Path, Path], None]
+    gaps: Callable[[Kept], Gaps]
+    note: Callable[[Kept], str] = lambda kept: ""
 
 
 def make_figures(study: Study, only: str = "") -> list[Path]:
@@ -52,40 +73,90 @@ def make_figures(study: Study, only: str = "") -> list[Path]:
     """
     files = result_figures(study)
     if only and only not in files:
-        raise InputError(f"study {study.name!r} has no figure {only!r} of results; it has {', '.join(files)}.")
-    kept, draw = Kept(study), _drawers(study)
+        raise InputError(_no_such_figure(study, only, list(files)))
+    kept, drawers = Kept(study), _drawers(study)
     for name in [only] if only else files:
         png_file, pdf_file = files[name]
         with whole_file(png_file) as png, whole_file(pdf_file) as pdf:
+            note = drawers[name].note(kept)
+            head = kept.head(drawers[name].gaps(kept)) + (f"\n{note}" if note else "")
             try:
-                draw[name](kept, png, pdf)
+                drawers[name].draw(kept, head, png, pdf)
             except NothingToShow as reason:
-                draw_message(". ".join(figure_title(name, study.titles())), str(reason), kept.mark, png, pdf)
+                draw_message(". ".join(figure_title(name, study.titles())), str(reason), head, png, pdf)
     return [path for name, paths in files.items() if only in ("", name) for path in paths]
 
 
-def _drawers(study: Study) -> dict[str, Draw]:
+def _no_such_figure(study: Study, only: str, names: list[str]) -> str:
+    """Why a figure is not drawn here; those of the datasets come from another command."""
+    for command, paths in (("draw-datasets", dataset_figures(study)), ("draw-leakage", leakage_figures(study))):
+        if only in {path.stem for path in paths}:
+            return f"figure {only!r} shows datasets, not results: `endoarss {command}` draws it."
+    return (
+        f"study {study.name!r} has no figure {only!r} of results; it has {', '.join(names)}. "
+        "Figures of the datasets are drawn by `endoarss draw-datasets` and `endoarss draw-leakage`."
+    )
+
+
+def _drawers(study: Study) -> dict[str, Drawer]:
     """What draws each figure."""
-    found: dict[str, Draw] = {FIGURE_TASKS: draw_tasks, FIGURE_SEGMENTATION: draw_best, FIGURE_COST: draw_costs}
+    found = {
+        FIGURE_TASKS: Drawer(draw_tasks, gaps_of_tasks),
+        FIGURE_SEGMENTATION: Drawer(draw_best, gaps_of_masks),
+        FIGURE_COST: Drawer(draw_costs, _gaps_of_costs),
+    }
     for name in (FIGURE_SEVERITY, FIGURE_RETENTION, FIGURE_HEATMAP):
-        found[name] = partial(_draw_robustness, name)
+        found[name] = _of_robustness(name)
     for dataset in evaluated_datasets(study):
-        found[figure_of_classes(dataset)] = _of_dataset(draw_classes, dataset)
-        found[figure_of_confusion(dataset)] = _of_dataset(draw_confusion, dataset)
+        found[figure_of_classes(dataset)] = _of_dataset(draw_classes, gaps_of_classes, dataset)
+        found[figure_of_confusion(dataset)] = _of_dataset(draw_confusion, gaps_of_confusion, dataset)
     for dataset in history_figures(study):
-        found[figure_of_history(dataset)] = _of_dataset(draw_history, dataset)
+        found[figure_of_history(dataset)] = _of_dataset(draw_history, gaps_of_history, dataset, lost_histories)
     return found
 
 
-def _of_dataset(draw: Callable[[Kept, str, Path, Path], None], dataset: str) -> Draw:
-    return lambda kept, png, pdf: draw(kept, dataset, png, pdf)
+def _of_dataset(
+    draw: Callable[[Kept, str, str, Path, Path], None],
+    gaps: Callable[[Kept, str], Gaps],
+    dataset: str,
+    note: Callable[[Kept, str], str] = lambda kept, dataset: "",
+) -> Drawer:
+    return Drawer(
+        lambda kept, head, png, pdf: draw(kept, dataset, head, png, pdf),
+        lambda kept: gaps(kept, dataset),
+        lambda kept: note(kept, dataset),
+    )
 
 
-def _draw_robustness(name: str, kept: Kept, png: Path, pdf: Path) -> None:
-    robustness_drawers(kept.robustness, kept.mark)[name](png, pdf)
+def _of_robustness(name: str) -> Drawer:
+    return Drawer(
+        lambda kept, head, png, pdf: robustness_drawers(kept.robustness, head)[name](png, pdf),
+        lambda kept: missing_robustness(kept.study),
+    )
 
 
-def draw_history(kept: Kept, dataset: str, png: Path, pdf: Path) -> None:
+def gaps_of_history(kept: Kept, dataset: str) -> dict[Cell, str]:
+    """The trainings on a dataset that are not done and left no history, each with the reason."""
+    return {cell: kept.lacking[cell] for cell in _without_history(kept.study, dataset) if cell in kept.lacking}
+
+
+def lost_histories(kept: Kept, dataset: str) -> str:
+    """Which trainings on a dataset have results and no history, in a sentence; "" if none."""
+    lost = [kept.label(cell) for cell in _without_history(kept.study, dataset) if cell not in kept.lacking]
+    return f"No history of {', '.join(lost)}: history.csv is missing." if lost else ""
+
+
+def _without_history(study: Study, dataset: str) -> list[Cell]:
+    return [cell for cell in _followed(study, dataset) if not history_file(study, cell).is_file()]
+
+
+def _followed(study: Study, dataset: str) -> list[Cell]:
+    """The cells whose trainings are shown: of the first seed and the study's rank."""
+    first = study.settings["seeds"][0]
+    return [c for c in study.cells() if (c.dataset, c.rank, c.seed) == (dataset, study.rank, first)]
+
+
+def draw_history(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) -> None:
     """How trainings on a dataset went, of the first seed and the study's rank.
 
     Raises:
@@ -94,18 +165,20 @@ def draw_history(kept: Kept, dataset: str, png: Path, pdf: Path) -> None:
     study = kept.study
     histories = [
         TrainingHistory(kept.backbone(cell), cell.architecture, cell.weighting, pd.read_csv(history_file(study, cell)))
-        for cell in study.cells()
-        if cell.dataset == dataset
-        and cell.rank == study.rank
-        and cell.seed == study.settings["seeds"][0]
-        and history_file(study, cell).is_file()
+        for cell in _followed(study, dataset)
+        if history_file(study, cell).is_file()
     ]
     if not histories:
         raise NothingToShow(f"No training on {study.titles()[dataset]} is done.")
-    draw_histories(histories, study.titles()[dataset], kept.mark, png, pdf)
+    draw_histories(histories, study.titles()[dataset], head, png, pdf)
 
 
-def draw_costs(kept: Kept, png: Path, pdf: Path) -> None:
+def _gaps_of_costs(kept: Kept) -> dict[Cell, str]:
+    first = kept.study.settings["seeds"][0]
+    return {cell: reason for cell, reason in kept.lacking.items() if cell.seed == first}
+
+
+def draw_costs(kept: Kept, head: str, png: Path, pdf: Path) -> None:
     """Scores of every cell of the first seed against what it costs.
 
     Raises:
@@ -130,4 +203,4 @@ def draw_costs(kept: Kept, png: Path, pdf: Path) -> None:
             )
     if not rows:
         raise NothingToShow("No cell has results.")
-    cost_figure.draw_cost(pd.DataFrame(rows, columns=cost_figure.COLUMNS), kept.mark, png, pdf)
+    cost_figure.draw_cost(pd.DataFrame(rows, columns=cost_figure.COLUMNS), head, png, pdf)

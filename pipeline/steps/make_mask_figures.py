@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +19,27 @@ from pipeline.study import Cell
 from reports.segmentation_figures import Gallery, draw_segmentation
 
 
-def draw_tasks(kept: Kept, png: Path, pdf: Path) -> None:
+def gaps_of_tasks(kept: Kept) -> dict[Cell, str]:
+    """The cells without results that figure 2 would choose from: those of the pair that it shows, and of those before it."""
+    shown = single_and_multi(kept.study, kept.scores)
+    gaps: dict[Cell, str] = {}
+    for single, others in kept.study.task_pairs():
+        gaps |= {cell: kept.lacking[cell] for cell in (single, *others) if cell in kept.lacking}
+        if shown is not None and single == shown[0]:
+            break
+    return gaps
+
+
+def gaps_of_masks(kept: Kept) -> dict[Cell, str]:
+    """The cells without results that figure 5 would choose from: those that segment, of the study's rank."""
+    return {
+        cell: reason
+        for cell, reason in kept.lacking.items()
+        if cell.architecture != "single_activity" and cell.rank == kept.study.rank
+    }
+
+
+def draw_tasks(kept: Kept, head: str, png: Path, pdf: Path) -> None:
     """Figure 2: a segmentation-only and a multi-task cell on the images where the second gains most, in the middle, and loses most.
 
     Raises:
@@ -33,13 +55,13 @@ def draw_tasks(kept: Kept, png: Path, pdf: Path) -> None:
     picked = high_middle_low(gains, part.frame_ids)
     title = (
         f"{kept.study.titles()[dataset]}, {kept.backbone(single)}: {kept.model(single)} beside {kept.model(multi)}. "
-        f"Rows: what {kept.model(multi)} adds to the image's mean IoU, in points"
+        f"Columns: what {kept.model(multi)} adds to the image's mean IoU, in points"
     )
     notes = [_note_of_gain(gains[index], place, len(picked)) for place, index in enumerate(picked)]
-    draw_segmentation([_gallery(kept, part, [single, multi], dataset, title, picked, notes)], kept.mark, png, pdf)
+    draw_segmentation([_gallery(kept, part, [single, multi], dataset, title, picked, notes)], head, png, pdf)
 
 
-def draw_best(kept: Kept, png: Path, pdf: Path) -> None:
+def draw_best(kept: Kept, head: str, png: Path, pdf: Path) -> None:
     """Figure 5: of each dataset the best segmenting cell of each backbone, on the best, the median and the worst image of the best.
 
     Raises:
@@ -56,11 +78,11 @@ def draw_best(kept: Kept, png: Path, pdf: Path) -> None:
         picked = high_middle_low(ious, part.frame_ids)
         names = {1: ["only image"], 2: ["best", "worst"]}.get(len(picked), ["best", "median", "worst"])
         notes = [f"{name} ({100 * ious[index]:.1f})" for name, index in zip(names, picked, strict=True)]
-        title = f"{kept.study.titles()[dataset]}. Rows: test images by their mean IoU (%) under {kept.label(best)}"
+        title = f"{kept.study.titles()[dataset]}. Columns: test images by their mean IoU (%) under {kept.label(best)}"
         galleries.append(_gallery(kept, part, cells, dataset, title, picked, notes))
     if not galleries:
         raise NothingToShow("No cell that segments has results.")
-    draw_segmentation(galleries, kept.mark, png, pdf)
+    draw_segmentation(galleries, head, png, pdf)
 
 
 def _note_of_gain(gain: float, place: int, count: int) -> str:
@@ -105,7 +127,7 @@ def _kept_masks(kept: Kept, cell: Cell, dataset: str, frame_ids: Sequence[str]) 
         with np.load(path) as stored:
             place = {name: index for index, name in enumerate(stored["frame_id"].tolist())}
             return np.asarray(stored["masks"][[place[frame_id] for frame_id in frame_ids]], np.uint8)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path}: no kept masks of these images ({error}). Evaluate the cell again, or run snakemake."
         ) from None

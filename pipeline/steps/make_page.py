@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -17,9 +18,15 @@ from pipeline.steps.page_gallery import gallery_of
 from pipeline.steps.report_robustness import measure_study
 from pipeline.study import Study
 from reports.names import (
+    FIGURES,
     MEASURES,
+    PAPER_TABLES,
+    REFERENCES,
     TABLE_CLAIMS,
     TABLE_COMPARISON,
+    TABLE_DATASETS,
+    TABLE_ROBUSTNESS,
+    beside_published,
     figure_title,
     table_of_dataset,
     table_title,
@@ -41,12 +48,22 @@ def make_page(study: Study) -> None:
 def page_of(study: Study) -> Page:
     """What stands on the page."""
     found = study_tables(study)
+    robustness = measure_study(study) if study.robustness_cells() else None
+    categories = robustness.categories if robustness is not None else ()
     tables = [
-        TableSection(name, *_titles(study, name, table.title), table.said, table.shown, table.of_scores)
+        TableSection(
+            name,
+            *_titles(study, name, table.title),
+            table.said,
+            table.shown,
+            table.of_scores,
+            table.best_within,
+            rows_apart(name, table.shown, table.of_scores, categories),
+            published_columns(name, table.shown),
+        )
         for name, table in found.items()
         if table.shown is not None
     ]
-    robustness = measure_study(study) if study.robustness_cells() else None
     return Page(
         facts=_facts(study),
         glance=_glance(found[TABLE_COMPARISON].data),
@@ -63,6 +80,8 @@ def page_of(study: Study) -> Page:
 
 def _titles(study: Study, name: str, title: str) -> tuple[str, str]:
     """A table in the contents, and above it; one outside the paper has no number to begin with."""
+    if name in map(beside_published, PAPER_TABLES):
+        return table_title(name), title  # which says what it is beside, by the paper's number
     of_dataset = {table_of_dataset(dataset): called for dataset, called in study.titles().items()}
     called = table_title(name)
     if name in of_dataset and called.startswith("Table, "):
@@ -72,6 +91,26 @@ def _titles(study: Study, name: str, title: str) -> tuple[str, str]:
         return short[:1].upper() + short[1:], title
     begins = title.replace(",", "").startswith(called.replace(",", ""))
     return called, title if begins else f"{called}. {title}"
+
+
+def rows_apart(name: str, shown: pd.DataFrame, of_scores: bool, categories: Collection[str]) -> list[int]:
+    """Rows that sum others up or are of no model: which table it is says where they are, for a study's names may be any."""
+    keys = [key if isinstance(key, tuple) else (key,) for key in shown.index]
+    if name == TABLE_ROBUSTNESS:
+        return [i for i, (category, _) in enumerate(keys) if category not in categories]
+    if name == beside_published(TABLE_ROBUSTNESS):
+        return [i for i, key in enumerate(keys) if key == ("mean",)]
+    references = set(REFERENCES.values())
+    return [i for i, key in enumerate(keys) if of_scores and key[0] == "Reference" and key[1] in references]
+
+
+def published_columns(name: str, shown: pd.DataFrame) -> list[int]:
+    """Columns that hold the paper's figures."""
+    if name in map(beside_published, PAPER_TABLES):
+        return [i for i, (_, whose) in enumerate(shown.columns) if whose == "paper"]
+    if name == TABLE_DATASETS:
+        return [i for i, head in enumerate(shown.columns) if head.startswith("Paper: ")]
+    return [i for i, head in enumerate(shown.columns) if name == TABLE_CLAIMS and head == "In the paper"]
 
 
 def _facts(study: Study) -> Facts:
@@ -124,7 +163,8 @@ def _figures(study: Study) -> list[FigureSection]:
     found = []
     for path in pictures:
         short, title = figure_title(path.stem, study.titles())
-        found.append(FigureSection(path.stem, short, title if title.startswith(short) else f"{short}. {title}", path))
+        # That of a dataset names it in its title.
+        found.append(FigureSection(path.stem, short, f"{short}. {title}" if path.stem in FIGURES else title, path))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,13 +15,30 @@ import pandas as pd
 from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.files import whole_file, write_if_changed
-from pipeline.layout import contact_sheet, figure_files, paper_file, paper_pdf, table_files
+from pipeline.layout import (
+    contact_sheet,
+    evaluated_datasets,
+    figure_files,
+    paper_file,
+    paper_pdf,
+    result_figures,
+    study_file,
+    table_files,
+)
 from pipeline.marks import data_mark, study_mark
-from pipeline.missing import missing_cells, present_cells
+from pipeline.missing import missing_cells, missing_robustness, present_cells
 from pipeline.provenance import read_provenance
 from pipeline.study import Study
 from reports.latex import to_latex
-from reports.names import architecture_label, figure_title, weighting_label
+from reports.names import (
+    TABLE_ROBUSTNESS,
+    TABLE_ROBUSTNESS_CONDITIONS,
+    TABLE_ROBUSTNESS_SUMMARY,
+    architecture_label,
+    beside_published,
+    figure_title,
+    weighting_label,
+)
 from reports.paper import Item, render_paper
 
 # Debian and Ubuntu; whatever the document and the tables load is in them.
@@ -32,7 +50,7 @@ _SHOWN_ERRORS = 8
 
 
 def make_paper(study: Study) -> Path:
-    """Write paper/paper.tex, which takes the study's tables and figures in where they lie.
+    """Write paper/paper.tex, which takes the study's tables and figures in where they lie, and the settings that it points to.
 
     Returns:
         Its path.
@@ -40,7 +58,7 @@ def make_paper(study: Study) -> Path:
     Raises:
         InputError: if a table or figure is missing, or no cell has results.
     """
-    tables, figures = table_files(study), figure_files(study)
+    tables, figures = _tables(study), figure_files(study)
     missing = [path for path in (*tables, *figures) if not path.is_file()]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -56,14 +74,29 @@ def make_paper(study: Study) -> Path:
         "provenance": _software(study),
     }
     path = paper_file(study)
+    # The document says that it is there; without Snakemake nobody else writes it.
+    write_if_changed(study_file(study), json.dumps(study.settings, indent=2) + "\n")
     write_if_changed(path, render_paper(_items(study, tables, figures), _provenance(study), facts))
     return path
+
+
+def _tables(study: Study) -> list[Path]:
+    """The tables; where no cell's robustness is evaluated, those of robustness are not made, and not expected."""
+    if set(missing_robustness(study)) != set(study.robustness_cells()):
+        return table_files(study)
+    names = (
+        TABLE_ROBUSTNESS,
+        beside_published(TABLE_ROBUSTNESS),
+        TABLE_ROBUSTNESS_SUMMARY,
+        TABLE_ROBUSTNESS_CONDITIONS,
+    )
+    return [path for path in table_files(study) if path.stem not in names]
 
 
 def _items(study: Study, tables: Sequence[Path], figures: Sequence[Path]) -> list[Item]:
     """What the document holds: tables that are printed, those that are not, and figures as PDF or photograph."""
     printed = {path.stem for path in tables if path.suffix == ".tex"}
-    titles, mark = study.titles(), data_mark(study)
+    titles, mark, of_results = study.titles(), data_mark(study), result_figures(study)
     sheets = {contact_sheet(dataset): dataset for dataset in study.datasets}
     found = [Item("table", f"../tables/{path.name}") for path in tables if path.suffix == ".tex"]
     found += [
@@ -72,9 +105,20 @@ def _items(study: Study, tables: Sequence[Path], figures: Sequence[Path]) -> lis
     for path in figures:
         if path.suffix in (".pdf", ".jpg"):
             sheet = sheets.get(path.name)
-            caption = f"Contact sheet of {titles[sheet]}. {mark}" if sheet else f"{_called(path.stem, titles)}. {mark}"
+            called = f"Contact sheet of {titles[sheet]}" if sheet else _called(path.stem, titles)
+            said = f"{_splits(study, path.stem)} {study_mark(study)}" if path.stem in of_results else mark
+            caption = f"{called}. {said}"
             found.append(Item("figure", f"../figures/{path.name}", caption))
     return found
+
+
+def _splits(study: Study, name: str) -> str:
+    """By which rule the data of a figure is split: of the dataset that its name ends with, or of all that are tested on."""
+    datasets = evaluated_datasets(study)
+    # Of two names that fit, one ends with the other.
+    of_figure = max((dataset for dataset in datasets if name.endswith(f"_{dataset}")), key=len, default="")
+    rules = [f"{study.titles()[d]} {study.split_rule(d)}" for d in ([of_figure] if of_figure else datasets)]
+    return f"Split: {', '.join(rules)}."
 
 
 def _called(name: str, titles: Mapping[str, str]) -> str:
@@ -89,6 +133,7 @@ def _abstract(study: Study) -> list[str]:
     architectures = [architecture_label(name) for name in dict.fromkeys(cell.architecture for cell in cells)]
     weightings = [weighting_label(name) for name in dict.fromkeys(cell.weighting for cell in cells)]
     size, robust, lacking = study.settings["input_size"], study.robustness_cells(), missing_cells(study)
+    not_robust = missing_robustness(study)
     sentences = [
         f"{len(cells)} trainings on {_joined([titles[d] for d in study.datasets if any(c.dataset == d for c in cells)])},",
         f"of the backbones {_joined(backbones)}, the architectures {_joined(architectures)} and the weightings {_joined(weightings)},",
@@ -97,11 +142,14 @@ def _abstract(study: Study) -> list[str]:
     ]
     if robust:
         severities = study.robustness_settings()["severities"]
-        sentences.append(
-            f"{len(robust)} of them are evaluated under corruptions at {len(severities)} severities as well."
-        )
+        count = len(robust) - len(not_robust)
+        asked = f" of the {len(robust)} that the study asks for" if not_robust else " of them"
+        verb = "is" if count == 1 else "are"
+        sentences.append(f"{count}{asked} {verb} evaluated under corruptions at {len(severities)} severities as well.")
     if lacking:
-        sentences.append(f"{len(lacking)} of the trainings have no results; the last section names them.")
+        sentences.append(f"{len(lacking)} of the trainings {'has' if len(lacking) == 1 else 'have'} no results.")
+    if lacking or not_robust:
+        sentences.append("The last section names what is missing, and why.")
     return sentences
 
 
@@ -128,15 +176,18 @@ def _reproduction(study: Study) -> list[str]:
 
 
 def _software(study: Study) -> list[str]:
-    """The versions that trained: of all cells with results, each once; and the cells without."""
+    """The versions that trained: of all cells with results, each once; and what is missing, with the reasons."""
     known = [read_provenance(study, cell) for cell in present_cells(study)]
+    lacking = missing_cells(study)
+    not_robust = {cell: reason for cell, reason in missing_robustness(study).items() if cell not in lacking}
     packages = dict.fromkeys((name, version) for about in known for name, version in about["packages"].items())
     return [
         f"Code: {_joined(dict.fromkeys(_commit(about['code']) for about in known))}.",
         f"Python {_joined(dict.fromkeys(about['python'] for about in known))};",
         f"{', '.join(f'{name} {version}' for name, version in packages)}.",
         f"Device: {_joined(dict.fromkeys(about['device'] for about in known))}.",
-        *(f"{cell.id} has no results: {reason}." for cell, reason in missing_cells(study).items()),
+        *(f"{cell.id} has no results: {reason}." for cell, reason in lacking.items()),
+        *(f"{cell.id} has no results under corruptions: {reason}." for cell, reason in not_robust.items()),
     ]
 
 

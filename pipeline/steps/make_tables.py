@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from pipeline.datasets.card import read_card
 from pipeline.files import read_json, write_text
-from pipeline.layout import note_file, results_file, similarity_file
+from pipeline.layout import note_file, results_file, similarity_file, table_files
 from pipeline.marks import partial_note, study_mark
-from pipeline.missing import missing_robustness
+from pipeline.missing import missing_cells, missing_robustness
 from pipeline.steps.cost_table import cost_table
-from pipeline.steps.published_tables import published_tables, reproduction
-from pipeline.steps.report_robustness import measure_study, robustness_tables
+from pipeline.steps.kept_answers import label_of
+from pipeline.steps.published_tables import gaps_of_claims, published_tables, reproduction
+from pipeline.steps.report_robustness import measure_study, missing_baselines, robustness_tables
 from pipeline.steps.report_table import ReportTable, write_tables
 from pipeline.steps.score_tables import chosen_tables, comparison_tables, gap_note, label_tables, score_tables
 from pipeline.study import Study
@@ -18,6 +21,7 @@ from reports.comparison_tables import claims_text
 from reports.names import TABLE_DATASETS, TABLE_LEAKAGE, TABLE_SIMILARITY
 from reports.published import published_datasets
 from reports.results import of_rank, read_results
+from reports.robustness import Robustness
 
 
 def make_tables(study: Study) -> None:
@@ -27,20 +31,24 @@ def make_tables(study: Study) -> None:
         "partial": bool(partial_note(study)),
         "select_on": study.settings["training"]["select_on"],
     }
-    mark = study_mark(study, with_protocol=False)
-    write_tables(study_tables(study), study.results / "tables", mark, marks)
+    mark, found = study_mark(study, with_protocol=False), study_tables(study)
+    write_tables(found, study.results / "tables", mark, marks)
+    for path in table_files(study):
+        if path.stem not in found:
+            path.unlink(missing_ok=True)  # of results that are gone
     claims, intervals = reproduction(study)
-    write_text(note_file(study), claims_text(claims, mark, intervals))
+    write_text(note_file(study), claims_text(claims, mark, intervals, gaps_of_claims(study)))
 
 
 def study_tables(study: Study) -> dict[str, ReportTable]:
     """All tables of a study by name, in the order of a report."""
-    results = read_results(results_file(study))
+    results = read_results(results_file(study), study.name, study.protocol)
     found = {TABLE_DATASETS: _datasets(study)}
     found |= score_tables(study, results) | chosen_tables(study, results) | comparison_tables(study)
     robustness = measure_study(study) if study.robustness_cells() else None
     if robustness is not None:
-        found |= robustness_tables(robustness, gap_note(study, missing_robustness(study)))
+        gaps = f"{gap_note(study, missing_robustness(study))} {missing_baselines(study)}".strip()
+        found |= robustness_tables(robustness, gaps, _lacking(study, robustness))
     found |= published_tables(study, results)
     found |= cost_table(study)
     if study.leakage_datasets():
@@ -48,15 +56,28 @@ def study_tables(study: Study) -> dict[str, ReportTable]:
         title = "Similarity of test frames to their nearest training frame"
         found[TABLE_SIMILARITY] = ReportTable(title, similar, similar, note=_SIMILARITY)
     if study.leakage_pairs():
-        (published, by_sequence) = study.leakage_pairs()[0]
-        order = [backbone["label"] for backbone in study.settings["backbones"].values()]
-        of_study = of_rank(results, study.rank)
-        leakage = tables.table_leakage(of_study, published.dataset, by_sequence.dataset, order)
-        title = "Leakage: the same models on the published split and by sequence"
-        found[TABLE_LEAKAGE] = ReportTable(
-            title, leakage, tables.readable_leakage(leakage), note=_LEAKAGE, protocol=study.protocol
-        )
+        found[TABLE_LEAKAGE] = _leakage(study, results)
     return found | label_tables(study, results)
+
+
+def _lacking(study: Study, found: Robustness) -> list[tuple[str, str]]:
+    """Dataset and model of those whose robustness has no results."""
+    there = set(found.conditions[["dataset", "model"]].itertuples(index=False, name=None))
+    lacking = [(study.titles()[cell.dataset], label_of(study, cell)) for cell in missing_robustness(study)]
+    return [model for model in dict.fromkeys(lacking) if model not in there]
+
+
+def _leakage(study: Study, results: pd.DataFrame) -> ReportTable:
+    pairs, lacking = study.leakage_pairs(), missing_cells(study)
+    published, by_sequence = pairs[0]
+    labels = {name: str(backbone["label"]) for name, backbone in study.settings["backbones"].items()}
+    gaps = {cell: lacking[cell] for pair in pairs for cell in pair if cell in lacking}
+    keys = [(labels[cell.backbone], cell.architecture, cell.weighting) for cell in gaps]
+    order, of_study = list(labels.values()), of_rank(results, study.rank)
+    table = tables.table_leakage(of_study, published.dataset, by_sequence.dataset, order, keys)
+    title = "Leakage: the same models on the published split and by sequence"
+    note = f"{_LEAKAGE} {gap_note(study, gaps)}".strip()
+    return ReportTable(title, table, tables.readable_leakage(table), note=note, protocol=study.protocol)
 
 
 def _datasets(study: Study) -> ReportTable:

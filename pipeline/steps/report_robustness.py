@@ -57,22 +57,24 @@ def write_robustness_report(
     return found
 
 
-def robustness_tables(found: Robustness, gaps: str = "") -> dict[str, ReportTable]:
-    """The tables by name. gaps: what is said of models without results."""
+def robustness_tables(
+    found: Robustness, gaps: str = "", lacking: Sequence[tuple[str, str]] = ()
+) -> dict[str, ReportTable]:
+    """The tables by name. gaps: what is said of models without results. lacking: dataset and model of these."""
     intervals, notes = " ".join(found.intervals), " ".join(found.notes)
     means, summary = table_robustness(found.summary, found.categories), table_robustness_summary(found.summary)
     return {
         TABLE_ROBUSTNESS: ReportTable(
             "Robustness: mean over severities of each corruption",
             means,
-            readable_robustness(means),
+            readable_robustness(means, lacking),
             note=f"{_MEANS} {intervals} {gaps}".strip(),
             protocol="standard",
         ),
         TABLE_ROBUSTNESS_SUMMARY: ReportTable(
             "Robustness, summed up (%)",
             summary,
-            readable_robustness_summary(found.summary),
+            readable_robustness_summary(found.summary, lacking),
             note=f"{_SUMMARY} {intervals} {notes} {gaps}".strip(),
             protocol="standard",
         ),
@@ -128,6 +130,18 @@ def evaluated_models(study: Study, datasets: Sequence[str]) -> list[EvaluatedMod
         InputError: naming a file whose rows are not what an evaluation leaves.
     """
     return [model for dataset in datasets for model in robust_models(study, dataset).values()]
+
+
+def missing_baselines(study: Study) -> str:
+    """What is said of datasets whose baseline has no results; "" if none is so."""
+    lacking = missing_robustness(study)
+    chosen = {dataset: study.robustness_baseline(dataset) for dataset in study.datasets}
+    return " ".join(
+        f"{study.titles()[dataset]}: without the baseline {label_of(study, cell)} there are no corruption errors, and differences are to "
+        "the first model."
+        for dataset, cell in chosen.items()
+        if cell in lacking and cell is not None
+    )
 
 
 def baselines_of(study: Study) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from pipeline.layout import evaluated_datasets
+from pipeline.layout import datasets_with_activities, evaluated_datasets
 from pipeline.missing import missing_cells
 from pipeline.steps.kept_answers import clean_models, label_of
 from pipeline.steps.report_table import ReportTable
@@ -81,12 +81,20 @@ def chosen_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]
 def comparison_tables(study: Study) -> dict[str, ReportTable]:
     """Every score with its interval, differences and ranks, in the standard protocol."""
     models = [model for dataset in evaluated_datasets(study) for model in clean_models(study, dataset).values()]
-    found = compare(models)
-    note = f"{_COMPARISON} {' '.join(found.intervals)}"
+    found, lacking = compare(models), missing_cells(study)
+    there = {(model.dataset, model.label) for model in models}
+    gaps = [
+        (study.titles()[dataset], label_of(study, cell))
+        for dataset in evaluated_datasets(study)
+        for cell in lacking
+        if dataset in study.evaluated_on(cell.dataset)
+    ]
+    gaps = [gap for gap in dict.fromkeys(gaps) if gap not in there]
+    note = f"{_COMPARISON} {' '.join(found.intervals)} {gap_note(study, lacking)}".strip()
     scores, pairs = table_comparison(found.scores), table_pairs(found.pairs)
     return {
         TABLE_COMPARISON: ReportTable(
-            "Models beside each other", scores, readable_comparison(found.scores), note=note, protocol="standard"
+            "Models beside each other", scores, readable_comparison(found.scores, gaps), note=note, protocol="standard"
         ),
         TABLE_PAIRS: ReportTable("The difference of every two models", pairs, None, note=note, protocol="standard"),
     }
@@ -95,10 +103,10 @@ def comparison_tables(study: Study) -> dict[str, ReportTable]:
 def label_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
     """Scores of every class and every activity, and what is taken for what: as data alone."""
     found = {}
-    for name, title, metrics in (
-        (TABLE_CLASSES, "Scores of every class", OF_CLASSES),
-        (TABLE_ACTIVITIES, "Scores of every activity", OF_ACTIVITIES),
-    ):
+    wanted: list[tuple[str, str, tuple[str, ...]]] = [(TABLE_CLASSES, "Scores of every class", OF_CLASSES)]
+    if datasets_with_activities(study):
+        wanted.append((TABLE_ACTIVITIES, "Scores of every activity", OF_ACTIVITIES))
+    for name, title, metrics in wanted:
         found[name] = ReportTable(title, tables.table_of_labels(results, metrics), None, protocol=study.protocol)
     confused = [
         table_confusion(model, study.labels(dataset).classes, study.labels(dataset).activities)
@@ -114,7 +122,7 @@ def gap_note(study: Study, gaps: Mapping[Cell, str]) -> str:
     by_reason: dict[str, list[str]] = {}
     for cell, reason in gaps.items():
         seed = f" (seed {cell.seed})" if len(study.settings["seeds"]) > 1 else ""
-        by_reason.setdefault(reason, []).append(f"{label_of(study, cell)}{seed}")
+        by_reason.setdefault(reason, []).append(f"{label_of(study, cell)} on {study.titles()[cell.dataset]}{seed}")
     return " ".join(f"No results of {_and(names)}: {reason}." for reason, names in by_reason.items())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class TableSection:
-    """A table under a heading. anchor: its id. short: its name in the contents. best: whether the best of each column are marked."""
+    """A table under a heading. anchor: its id. short: its name in the contents. best, within, apart, published: as `to_html` takes them."""
 
     anchor: str
     short: str
@@ -46,6 +46,9 @@ class TableSection:
     note: str
     table: pd.DataFrame
     best: bool = False
+    within: Sequence[str] = ()
+    apart: Collection[int] = ()
+    published: Collection[int] = ()
 
 
 @dataclass(frozen=True)

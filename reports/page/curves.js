@@ -153,13 +153,13 @@
     controls.dataset.addEventListener("change", changeDataset);
     for (const control of [controls.metric, controls.corruption, bands, models]) control.addEventListener("change", draw);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-    // Paper is white, whatever the screen is.
-    const print = (on) => {
-      document.documentElement.classList.toggle("printing", on);
+    // Paper is white and as wide as it is, whatever the screen is.
+    const redraw = () => {
       draw();
+      chart.resize();
     };
-    addEventListener("beforeprint", () => print(true));
-    addEventListener("afterprint", () => print(false));
+    addEventListener("beforeprint", redraw);
+    addEventListener("afterprint", redraw);
   }
 
   Page.whenNear(byId("curves-box"), start);

@@ -13,10 +13,11 @@ import jinja2
 from markupsafe import Markup
 
 from reports.page.content import Page
+from reports.page.gallery import QUALITY, SIDE
 from reports.page.tables import to_html
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("page.js", "tables.js", "curves.js", "gallery.js")
+_SCRIPTS = ("page.js", "print.js", "tables.js", "curves.js", "gallery.js")
 _LIBRARY = _HERE / "vendor" / "chart.umd.min.js"
 
 
@@ -35,7 +36,10 @@ def render_page(page: Page) -> str:
     return environment.get_template("page.html.jinja").render(
         page=page,
         facts=page.facts,
+        quality=QUALITY,
+        side=SIDE,
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        print_style=Markup((_HERE / "print.css").read_text(encoding="utf-8")),
         scores=_json(page.scores.content) if page.scores is not None else None,
         gallery=_json(_gallery(page)) if page.gallery is not None else None,
         pictures=_json(page.gallery.pictures.urls) if page.gallery is not None else None,

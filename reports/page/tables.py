@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from numbers import Real
 from typing import Any
@@ -17,45 +17,52 @@ DASH = "\N{EN DASH}"
 _DASHES = ("", "-", DASH, "\N{EM DASH}")
 # Texts of more characters wrap, and need room for it.
 _LONG, _LONG_HEAD = 28, 60
-_NUMBER = re.compile(r"([+-]?\d[\d,]*(?:\.\d+)?)\s*%?\s*(?:\[.*\])?")
-# Rows that are no rivals of the others: they stay below, in their order, however the rest is sorted.
-_APART = re.compile(r"(reference|not averaged|clean|mean|mean .*|paper|paper[:,].*)", re.IGNORECASE)
-_PUBLISHED = re.compile(r"(in )?(the )?paper\b.*", re.IGNORECASE)
+# A number, perhaps its interval, perhaps whose it is: "62.5 [59.3, 65.3], A-net HPS".
+_NUMBER = re.compile(r"([+-]?\d[\d,]*(?:\.\d+)?)\s*%?\s*(?:\[[^\]]*\])?(, .+)?")
 
 
-def to_html(table: pd.DataFrame, caption: str, best: bool = False) -> Markup:
-    """A table as HTML, names escaped, the index as its first columns.
+def to_html(
+    table: pd.DataFrame,
+    caption: str,
+    best: bool = False,
+    within: Sequence[str] = (),
+    apart: Collection[int] = (),
+    published: Collection[int] = (),
+) -> Markup:
+    """A table as HTML, names escaped, the index as its first columns. No name decides what a row or a column is: names are a user's.
 
     Args:
         table: with one level of columns or several. caption: what screen readers call it. best: whether the best of each column of a known
-        metric are marked.
+        metric are marked. within: index levels within which rows compete. apart: positions of rows that are no rivals of the others: they
+        stay below, in their order, however the rest is sorted. published: positions of columns that hold what somebody published elsewhere.
     """
     flat = [_columns(table, i) for i in range(table.shape[1])]
     index = [[str(label) for label in _levels(key)] for key in table.index]
-    apart = [any(_APART.fullmatch(label) for label in labels) for labels in index]
-    if all(apart):
-        apart = [False] * len(apart)
-    winners = [_best(table.iloc[:, i], flat[i], apart) if best else set() for i in range(table.shape[1])]
-    kinds = [_kind([labels[i] for labels in index]) for i in range(table.index.nlevels)]
-    of_columns = [_kind(list(table.iloc[:, i])) for i in range(table.shape[1])]
-    kinds += of_columns
+    below = [i in apart for i in range(len(index))]
+    if all(below):
+        below = [False] * len(below)
+    groups = [tuple(labels[table.index.names.index(name)] for name in within) for labels in index]
+    winners = [_best(table.iloc[:, i], flat[i], below, groups) if best else set() for i in range(table.shape[1])]
+    columns = [[labels[i] for labels in index] for i in range(table.index.nlevels)]
+    columns += [list(table.iloc[:, i]) for i in range(table.shape[1])]
+    kinds, worded = [_kind(values) for values in columns], [_is_worded(values) for values in columns]
     rows: list[tuple[bool, Markup]] = []
     for r, labels in enumerate(index):
         heads = Markup("").join(_row_head(label) for label in labels)
         cells = Markup("").join(
-            _cell(table.iloc[r, i], r in winners[i], _is_published(flat[i]), of_columns[i])
+            _cell(table.iloc[r, i], r in winners[i], i in published, worded[table.index.nlevels + i])
             for i in range(table.shape[1])
         )
-        rows.append((apart[r], Markup("<tr>{}{}</tr>").format(heads, cells)))
+        rows.append((below[r], Markup("<tr>{}{}</tr>").format(heads, cells)))
     bodies = Markup("").join(
         Markup("<tbody{}>{}</tbody>").format(
-            Markup(' class="apart"') if below else "", Markup("\n").join(row for of_row, row in rows if of_row == below)
+            Markup(' class="apart"') if part else "", Markup("\n").join(row for of_row, row in rows if of_row == part)
         )
-        for below in (False, True)
-        if below in apart
+        for part in (False, True)
+        if part in below
     )
     return Markup('<table class="sortable{}"><caption class="unseen">{}</caption><thead>{}</thead>{}</table>').format(
-        " deep" if table.columns.nlevels > 1 else "", caption, _head(table, flat, kinds), bodies
+        " deep" if table.columns.nlevels > 1 else "", caption, _head(table, flat, kinds, worded, published), bodies
     )
 
 
@@ -67,12 +74,13 @@ def _columns(table: pd.DataFrame, position: int) -> tuple[str, ...]:
     return tuple(str(label) for label in _levels(table.columns[position]))
 
 
-def _is_published(head: Sequence[str]) -> bool:
-    """Whether a column holds what somebody published elsewhere."""
-    return any(_PUBLISHED.fullmatch(label) for label in head)
-
-
-def _head(table: pd.DataFrame, flat: Sequence[tuple[str, ...]], kinds: Sequence[str]) -> Markup:
+def _head(
+    table: pd.DataFrame,
+    flat: Sequence[tuple[str, ...]],
+    kinds: Sequence[str],
+    worded: Sequence[bool],
+    published: Collection[int],
+) -> Markup:
     """Rows of heads: upper levels span their columns, the last level has the buttons that sort."""
     rows = []
     for level in range(table.columns.nlevels - 1):
@@ -83,32 +91,33 @@ def _head(table: pd.DataFrame, flat: Sequence[tuple[str, ...]], kinds: Sequence[
         rows.append(Markup('<tr class="group">{}</tr>').format(Markup("").join(cells)))
     names = [str(name) if name is not None else "" for name in table.index.names]
     heads = [*((name,) for name in names), *flat]
+    tagged = [False] * len(names) + [i in published for i in range(len(flat))]
     last = Markup("").join(
         Markup('<th scope="col" data-kind="{}"{}><button type="button">{}{}</button></th>').format(
             kind,
-            Markup(' class="published"') if i >= len(names) and _is_published(head) else "",
-            Markup('<span class="tag">published</span>') if i >= len(names) and _is_published(head) else "",
+            _classes(("words", words), ("published", tag)),
+            Markup('<span class="tag">published</span>') if tag else "",
             head[-1] or "Name",
         )
-        for i, (head, kind) in enumerate(zip(heads, kinds, strict=True))
+        for head, kind, words, tag in zip(heads, kinds, worded, tagged, strict=True)
     )
     return Markup("\n").join([*rows, Markup("<tr>{}</tr>").format(last)])
 
 
 def _row_head(label: str) -> Markup:
-    tag = Markup(' <span class="tag">published</span>') if _PUBLISHED.fullmatch(label) else ""
-    long = Markup(' class="long"') if len(label) > _LONG_HEAD else ""
-    return Markup('<th scope="row"{}{}>{}{}</th>').format(
-        long, _key_of(label), DASH if label in _DASHES else label, tag
-    )
+    long = _classes(("long", len(label) > _LONG_HEAD))
+    return Markup('<th scope="row"{}{}>{}</th>').format(long, _key_of(label), DASH if label in _DASHES else label)
 
 
-def _cell(value: Any, winner: bool, published: bool, kind: str) -> Markup:
+def _cell(value: Any, winner: bool, published: bool, words: bool) -> Markup:
     long = isinstance(value, str) and len(value) > _LONG
-    marks = (("words", kind == "text"), ("best", winner), ("published", published), ("long", long))
+    marks = _classes(("words", words), ("best", winner), ("published", published), ("long", long))
+    return Markup("<td{}{}>{}</td>").format(marks, _key_of(value), _text(value))
+
+
+def _classes(*marks: tuple[str, bool]) -> Markup:
     names = [name for name, holds in marks if holds]
-    kinds = Markup(' class="{}"').format(" ".join(names)) if names else ""
-    return Markup("<td{}{}>{}</td>").format(kinds, _key_of(value), _text(value))
+    return Markup(' class="{}"').format(" ".join(names)) if names else Markup("")
 
 
 def _key_of(value: Any) -> Markup:
@@ -122,6 +131,12 @@ def _key_of(value: Any) -> Markup:
 def _kind(values: Sequence[Any]) -> str:
     found = [_number(value) for value in values if not _is_missing(value)]
     return "number" if found and None not in found else "text"
+
+
+def _is_worded(values: Sequence[Any]) -> bool:
+    """Whether a column reads as text, even where it sorts by the numbers it begins with."""
+    named = any(isinstance(v, str) and (match := _NUMBER.fullmatch(v.strip())) and match[2] for v in values)
+    return named or _kind(values) == "text"
 
 
 def _is_missing(value: Any) -> bool:
@@ -153,13 +168,19 @@ def _is_float(value: Any) -> bool:
     return isinstance(value, float) or getattr(getattr(value, "dtype", None), "kind", "") == "f"
 
 
-def _best(column: pd.Series, head: tuple[str, ...], apart: Sequence[bool]) -> set[int]:
-    """The rows with the best value of a column, as it is shown; none of a column whose metric is not known."""
+def _best(
+    column: pd.Series, head: tuple[str, ...], apart: Sequence[bool], groups: Sequence[tuple[str, ...]]
+) -> set[int]:
+    """The rows with the best value of a column in their group, as it is shown; none of a column whose metric is not known."""
     higher = HIGHER_IS_BETTER.get(head[-1])
     if higher is None or not pd.api.types.is_numeric_dtype(column):
         return set()
-    rivals = {i: round(float(v), 2) for i, v in enumerate(column) if not apart[i] and not pd.isna(v)}
-    if len(rivals) < 2:
-        return set()
-    top = max(rivals.values()) if higher else min(rivals.values())
-    return {i for i, value in rivals.items() if value == top}
+    rivals: dict[tuple[str, ...], dict[int, float]] = {}
+    for i, value in enumerate(column):
+        if not apart[i] and not pd.isna(value):
+            rivals.setdefault(groups[i], {})[i] = round(float(value), 2)
+    found: set[int] = set()
+    for values in rivals.values():
+        top = max(values.values()) if higher else min(values.values())
+        found |= {i for i, value in values.items() if value == top and len(values) > 1}
+    return found

@@ -24,6 +24,7 @@ from pipeline.files import write_json
 from pipeline.layout import figure_files, history_file, result_figures, results_file, rows_file
 from pipeline.steps import figure_inputs, make_figures
 from pipeline.steps.make_mask_figures import _note_of_gain
+from pipeline.steps.score_tables import gap_note
 from pipeline.study import Cell, Study, make_study
 from reports.results import COLUMNS
 
@@ -232,5 +233,51 @@ def test_trainings_that_are_missing_are_left_out(study: Study, monkeypatch: pyte
     drawn: list[Any] = []
     monkeypatch.setattr(make_figures, "draw_histories", lambda *arguments: drawn.append(arguments))
     monkeypatch.setattr(figure_inputs, "study_mark", lambda study: "mark")
-    make_figures.draw_history(figure_inputs.Kept(study), "mtlesd", Path("a"), Path("b"))
+    kept = figure_inputs.Kept(study)
+    make_figures.draw_history(kept, "mtlesd", "the head", Path("a"), Path("b"))
     assert [history.weighting for history in drawn[0][0]] == [cell.weighting for cell in cells]
+    assert drawn[0][2] == "the head"
+
+
+def test_heads_name_the_cells_that_are_missing_of_what_a_figure_shows(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figure_inputs, "study_mark", lambda study: "mark")
+    gone = [
+        "mtlesd/resnet/mmoe/stch/r4-s0",
+        "mtlesd/dinov2/single_activity/equal/r4-s0",
+        "mtlesd/dinov2/mmoe/stch/r4-s0",
+    ]
+    gone.append("mtlendovis/endoarss/tesla/db_mtl/r8-s0")
+    done = [cell for cell in study.cells() if cell.id not in gone]
+    results_file(study).parent.mkdir(parents=True)
+    finish(study, done, task_scores).to_parquet(results_file(study))
+    kept, drawers = figure_inputs.Kept(study), make_figures._drawers(study)
+
+    def gaps(name: str) -> set[str]:
+        return {cell.id for cell in drawers[name].gaps(kept)}
+
+    resnet, activity, dinov2, _ = gone
+    assert gaps("fig_cost") == set(gone)
+    assert gaps("fig5_segmentation") == gaps("fig_classes_mtlesd") == gaps("fig_confusion_mtlesd") == {resnet, dinov2}
+    assert gaps("fig2_single_and_multi_task") == {dinov2}
+    assert not gaps("fig_classes_mtlendovis") | gaps("fig_confusion_mtlendovis"), "of another rank, or another dataset"
+    # A training that is done and left no history is a gap of that figure alone.
+    for cell in done:
+        history_file(study, cell).touch()
+    lost = next(cell for cell in done if cell.dataset == "mtlesd")
+    history_file(study, lost).unlink()
+    assert gaps("history_mtlesd") == {resnet, activity, dinov2}
+    assert drawers["history_mtlesd"].note(kept) == f"No history of {kept.label(lost)}: history.csv is missing."
+    assert not gaps("history_mtlendovis") and not drawers["history_mtlendovis"].note(kept)
+
+    head = kept.head(drawers["fig2_single_and_multi_task"].gaps(kept))
+    assert head == f"mark\n{gap_note(study, {study.cell(dinov2): 'not trained yet'})}" and "not trained yet" in head
+    assert kept.head({}) == "mark"
+
+
+def test_a_missing_figure_of_the_datasets_names_the_command_that_draws_it(study: Study) -> None:
+    with pytest.raises(InputError, match=r"'class_balance' shows datasets, not results: `endoarss draw-datasets`"):
+        make_figures.make_figures(study, "class_balance")
+    with pytest.raises(InputError, match=r"`endoarss draw-datasets` and `endoarss draw-leakage`"):
+        make_figures.make_figures(study, "fig9")

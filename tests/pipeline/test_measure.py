@@ -76,6 +76,17 @@ Spoil = Callable[[pd.DataFrame], pd.DataFrame]
             "activity_predicted of the image 'frame_2' is 9",
         ),
         (lambda rows: rows.assign(both_0=[-1, 0, 0, 0, 0, 0]), "both_0 of the image 'frame_0' is -1"),
+        (lambda rows: rows.assign(truth_1=rows["truth_1"] + 0.5), "truth_1 of the image 'frame_0' is"),
+        (lambda rows: rows.assign(both_1=3 * rows["truth_1"] + 1), "both_1 of the image 'frame_0' is"),
+        (lambda rows: rows.assign(hd_1=np.nan), "hd_1 of the image 'frame_.' is nan"),
+        (lambda rows: rows.assign(assd_1=-1.0), "assd_1 of the image 'frame_.' is -1"),
+        (lambda rows: rows.assign(hd95_1=np.inf), "hd95_1 of the image 'frame_.' is inf"),
+        (lambda rows: rows.assign(activity_confidence=1.5), "activity_confidence of the image 'frame_0' is 1.5"),
+        (lambda rows: rows.drop(columns="activity_true"), r"lacks the column\(s\) activity_true; another version"),
+        (lambda rows: rows.drop(columns=["both_2", "hd95_2"]), r"lacks the column\(s\) both_2, hd95_2"),
+        (lambda rows: rows.drop(columns="label_map_ssim"), r"lacks the column\(s\) label_map_ssim"),
+        (lambda rows: rows.drop(columns=[f"pixels_{i}_0" for i in range(7)]), "pixels_4_0 and 2 others"),
+        (lambda rows: rows.assign(corruption="smoke"), r"lacks the column\(s\) severity, mask_warped"),
     ],
 )
 def test_rows_that_are_not_of_this_part_are_named(

@@ -63,10 +63,14 @@ def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypat
     scores = pd.read_csv(tables / "table2_mtlesd.csv").set_index("weighting")
     assert scores.loc["equal", "miou"] > 0 and pd.isna(scores.loc["db_mtl", "miou"])
     printed = (tables / "table2_mtlesd.tex").read_text()
-    assert f"No results of R HPS DB-MTL: {reason}." in printed
+    assert f"No results of R HPS DB-MTL on MTLESD: {reason}." in printed
     row = next(line for line in printed.splitlines() if "DB-MTL" in line and "&" in line)
     assert row.count("--") >= 5
-    assert "R HPS DB-MTL" in (tables / "table_cost.tex").read_text()
+    for name in ("table_cost", "table_comparison", "table_reproduction", "table2_mtlesd_published"):
+        assert f"R HPS DB-MTL on MTLESD: {reason}" in (tables / f"{name}.tex").read_text(), name
+    cost = pd.read_csv(tables / "table_cost.csv").set_index("Weighting")
+    assert cost.loc["Equal", "All parameters"] > 0 and pd.isna(cost.loc["DB-MTL", "All parameters"])
+    assert "R HPS DB-MTL on MTLESD" in Path("results/toy/report/reproduction.md").read_text()
     assert not (tables / "table7_robustness.csv").exists()
 
     assert run(two_cells, "train", "--cell", OTHER) == 0

@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.layout import figure_files
 from pipeline.steps import make_paper
 from pipeline.steps.make_paper import compile_latex
 from pipeline.study import load_study
 from reports.latex import to_latex
 from reports.paper import OTHERS, SECTIONS, Item, render_paper, sections
+from reports.style import PAGE
 
 needs_latex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 # The worst a name can be: LaTeX's own signs, accents, ligatures, other scripts, and a length that fits nowhere.
@@ -156,3 +158,59 @@ def test_a_paper_without_its_tables_says_what_is_missing(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"table1_datasets.csv and \d+ more: missing. Run the steps before this one"):
         make_paper.make_paper(study)
+
+
+@needs_latex
+def test_what_stands_before_a_long_table_is_printed_before_it(document: Callable[..., Path], tmp_path: Path) -> None:
+    """Order, and no page that a table in waiting leaves empty."""
+    tables = {"table2_a": table(12), "table_comparison": table(90).iloc[:, :2], "table_leakage": table(3).iloc[:, :2]}
+    source = document(tables)
+    _log_of_two_runs(source, tmp_path)
+    places = {
+        name: int(page)
+        for name, page in re.findall(r"newlabel\{tab:(\w+)\}\{\{\d+\}\{(\d+)\}", (tmp_path / "paper.aux").read_text())
+    }
+    assert places["table2_a"] <= places["table_comparison"] < places["table_leakage"]
+    assert list(places) == [*tables, "provenance"]
+
+
+def test_no_figure_is_printed_smaller_than_six_points() -> None:
+    """Figures are drawn as wide as the text; the height that is left to them is that of the largest."""
+    template = (Path(make_paper.__file__).parents[2] / "reports/paper/paper.tex.jinja").read_text(encoding="utf-8")
+    found = re.search(r"textwidth=([\d.]+)in,vmargin=([\d.]+)cm", template)
+    assert found is not None and float(found[1]) >= PAGE
+    text_height = (29.7 - 2 * float(found[2])) / 2.54
+    for name in ("fig_cost", "fig5_segmentation", "fig2_single_and_multi_task", "fig_classes_x", "history_x"):
+        assert Item("figure", f"../figures/{name}.pdf").height * text_height >= 9, name
+
+
+def test_captions_of_results_name_split_protocol_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load_study(Path(__file__).parents[2] / "studies/demo.yaml")
+    monkeypatch.setattr(make_paper, "study_mark", lambda study: "THE STUDY, protocol standard, seed 0.")
+    monkeypatch.setattr(make_paper, "data_mark", lambda study: "THE DATA.")
+    captions = {item.name: item.caption for item in make_paper._items(study, [], figure_files(study))}
+    assert "Split: MTLEndovis, by sequence by_sequence. THE STUDY" in captions["fig_classes_mtlendovis_by_sequence"]
+    assert "Split: MTLESD released. THE STUDY, protocol standard, seed 0." in captions["history_mtlesd"]
+    assert "Split: MTLESD released, MTLEndovis published, " in captions["fig_cost"]
+    for name in ("class_balance", "leakage", "contact_mtlesd"):
+        assert captions[name].endswith(". THE DATA.")
+
+
+def test_the_paper_says_what_is_missing_and_counts_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load_study(Path(__file__).parents[2] / "studies/demo.yaml")
+    first, second, *_ = robust = study.robustness_cells()
+    monkeypatch.setattr(make_paper, "missing_cells", lambda study: {first: "the disk was full"})
+    gaps = {first: "the disk was full", second: "its robustness is not evaluated yet"}
+    monkeypatch.setattr(make_paper, "missing_robustness", lambda study: gaps)
+    monkeypatch.setattr(make_paper, "present_cells", lambda study: ())
+    said = " ".join(make_paper._abstract(study))
+    assert f"{len(robust) - 2} of the {len(robust)} that the study asks for is evaluated under corruptions" in said
+    assert "1 of the trainings has no results. The last section names what is missing, and why." in said
+    monkeypatch.setattr(make_paper, "_joined", lambda names: "")
+    software = make_paper._software(study)
+    assert f"{first.id} has no results: the disk was full." in software
+    assert f"{second.id} has no results under corruptions: its robustness is not evaluated yet." in software
+    monkeypatch.setattr(make_paper, "missing_cells", lambda study: {})
+    monkeypatch.setattr(make_paper, "missing_robustness", lambda study: {})
+    whole = " ".join(make_paper._abstract(study))
+    assert f"{len(robust)} of them are evaluated under corruptions" in whole and "missing" not in whole

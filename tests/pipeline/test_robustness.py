@@ -219,23 +219,16 @@ def test_activities_are_not_scored_twice(alone: pd.DataFrame) -> None:
 
 
 @pytest.fixture
-def study_file(
-    minimal: Callable[..., dict[str, Any]], trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    settings = minimal(
-        raw={"esd": str(trees / "esd")},
-        input_size=42,
-        heads={"segmentation_channels": 8, "activity_channels": 8},
-        backbones={
-            "resnet": {"label": "R", "model": "resnet26", "arguments": {"channels": [8, 8, 8, 8]}, "weights": "none"}
-        },
-        training={"schedules": {"mtlesd": {"epochs": 1, "learning_rate": 0.001}}},
-        robustness={"cells": [{}], "corruptions": ["smoke", "elastic_transform"], "severities": [1, 5], "seed": 4},
-    )
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "study.yaml"
-    path.write_text(yaml.safe_dump(settings))
-    return path
+def study_file(study_file: Path) -> Path:
+    """The toy study, smaller still: one epoch on 42 pixels."""
+    settings = yaml.safe_load(study_file.read_text())
+    settings["input_size"] = 42
+    settings["heads"] = {"segmentation_channels": 8, "activity_channels": 8}
+    settings["backbones"]["resnet"]["arguments"] = {"channels": [8, 8, 8, 8]}
+    settings["training"]["schedules"]["mtlesd"]["epochs"] = 1
+    settings["robustness"]["seed"] = 4
+    study_file.write_text(yaml.safe_dump(settings))
+    return study_file
 
 
 def run(study_file: Path, *arguments: str) -> int:

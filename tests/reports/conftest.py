@@ -144,8 +144,8 @@ def page_content(robustness: Robustness, page_gallery: page.Gallery, tmp_path: P
         facts=facts,
         gaps=[page.Gap("toy/c", "results", f"training failed: {ODD}")],
         tables=[
-            page.TableSection("scores", "Scores", "Scores", "A note & more.", scores, best=True),
-            page.TableSection("deep", "Beside", "Beside the paper's", "", deep),
+            page.TableSection("scores", "Scores", "Scores", "A note & more.", scores, best=True, apart=[4]),
+            page.TableSection("deep", "Beside", "Beside the paper's", "", deep, published=[1, 4]),
             page.TableSection("broad", "Broad", "A broad table", "", wide),
         ],
         scores=page.scores_of(robustness),

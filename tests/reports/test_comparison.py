@@ -144,6 +144,25 @@ def test_what_cannot_be_compared_is_named() -> None:
         compare([model("A"), model("A", rows(7))])
     with pytest.raises(ResultsError, match="A and B on Toy: evaluated on different images, 'f014'"):
         compare([model("A"), model("B", rows(7, images=14))])
+    other = rows(7)
+    other.loc[3, "truth_1"] += 1
+    with pytest.raises(ResultsError, match="A and B on Toy: truth_1 of the image 'f003' differs"):
+        compare([model("A"), model("B", other)])
+
+
+def test_replicates_without_a_score_are_no_losses() -> None:
+    """Class 1 alone is foreground and is in one sequence: a replicate without it has no HD."""
+    table = rows(1, images=6, sequences=3)
+    for i in (2, 3):
+        table[[f"{kind}_{i}" for kind in ("both", "truth", "predicted")]] = 0
+        table[[f"{kind}_{i}" for kind in ("hd", "hd95", "assd", "ssim")]] = np.nan
+    rare = table["sequence"] != "s0"
+    table.loc[rare, ["both_1", "truth_1", "predicted_1"]] = 0
+    table.loc[rare, ["hd_1", "hd95_1", "assd_1", "ssim_1"]] = np.nan
+    table.loc[~rare, ["both_1", "truth_1", "predicted_1", "hd_1"]] = 5
+    worse = table.assign(hd_1=table["hd_1"] + 4)
+    pairs = compare([model("A", table), model("B", worse)], 300).pairs.set_index("metric")
+    assert pairs.loc["hd", "wins"] == 1 and pairs.loc["hd", "difference"] == -4
 
 
 def test_brackets() -> None:

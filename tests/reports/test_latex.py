@@ -187,3 +187,20 @@ def test_any_text_is_balanced_and_short_of_active_characters(text: str) -> None:
 
 def test_every_direction_belongs_to_one_head() -> None:
     assert HIGHER_IS_BETTER["Accuracy (%)"] and not HIGHER_IS_BETTER["HD95 (px)"] and not HIGHER_IS_BETTER["mCE"]
+
+
+@pytest.mark.parametrize("rows", [3, LONG + 5])
+def test_intervals_are_printed_in_six_points_or_more(rows: int) -> None:
+    """A short table is shrunk by little, its columns parted where they are many; a long one names the size."""
+    values: list[object] = ["-20.5 [-34.4, -17.3]"] * rows
+    text = to_latex(scores({f"Quantity {place}": values for place in range(12)}), "c", "l")
+    assert text.count(r"\toprule") >= 2 and r"\tiny" not in text
+    small = r"{\scriptsize {[}" if rows <= LONG else r"{\fontsize{6}{7}\selectfont {[}"
+    assert text.count(small) == 12 * rows
+
+
+def test_what_latex_cannot_set_takes_the_room_of_its_code_point() -> None:
+    heads = {f"{'内' * 6} {place}": [1.0] * (LONG + 1) for place in range(12)}
+    plain = {f"{'a' * 6} {place}": [1.0] * (LONG + 1) for place in range(12)}
+    parts = [to_latex(scores(table), "c", "l").count(r"\begin{longtable}") for table in (heads, plain)]  # type: ignore[arg-type]
+    assert parts[0] > parts[1]

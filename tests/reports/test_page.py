@@ -78,7 +78,7 @@ def test_names_are_escaped_everywhere(page_content: page.Page) -> None:
     assert odd in reader.json["scores-data"]["datasets"][0]["models"]
     assert reader.json["gallery-data"]["datasets"][0]["models"][1]["label"] == odd
     scripts = sum(tag == "script" for tag, _ in reader.elements)
-    assert scripts == 3 + 1 + 4, "three of data, the library, four of the page: no name ended one"
+    assert scripts == 3 + 1 + 5, "three of data, the library, five of the page: no name ended one"
 
 
 def test_links_lead_somewhere_and_ids_are_unique(page_content: page.Page) -> None:
@@ -103,6 +103,8 @@ def test_it_says_what_is_synthetic(synthetic: bool, page_content: page.Page) -> 
 def test_gaps_are_named_with_their_reason(page_content: page.Page) -> None:
     reader = read(page.render_page(page_content))
     assert "toy/c" in reader.text and "training failed:" in reader.text and "not trained yet" in reader.text
+    assert "These cells lack what stands beside them, and why." in reader.text
+    assert "have no results" not in reader.text, "a cell may lack its robustness alone"
     assert "not_drawn.png was not drawn" in reader.text
     assert "Gaps" not in read(page.render_page(replace(page_content, gaps=[]))).text
 
@@ -126,7 +128,7 @@ def keys(html: str, column: int) -> list[str | None]:
 
 
 def test_columns_know_their_kind(page_content: page.Page) -> None:
-    html = str(to_html(page_content.tables[0].table, "x", best=True))
+    html = str(to_html(page_content.tables[0].table, "x", best=True, apart=[4]))
     assert re.findall(r'data-kind="(\w+)"', html) == ["text", "text", "number", "number", "number"]
     assert keys(html, 2) == ["9.5", "80.123", "100", "", "99"]
     assert keys(html, 4) == ["12.3", "", "9.1", "100", ""], "an interval sorts by its value, a dash has no key"
@@ -136,13 +138,36 @@ def test_columns_know_their_kind(page_content: page.Page) -> None:
 
 
 def test_published_columns_are_marked(page_content: page.Page) -> None:
-    html = str(to_html(page_content.tables[1].table, "x"))
+    html = str(to_html(page_content.tables[1].table, "x", published=[1, 4]))
     assert html.count('<span class="tag">published</span>') == 2
     assert html.count('class="published" data-key=') == 8
     assert html.count('colspan="3"') == 2 and html.count("<button") == 7
-    assert "tag" in str(to_html(pd.DataFrame({"In the paper": [1]}), "x"))
-    splits = pd.DataFrame({"n": [1, 2]}, index=pd.Index(["published", "by sequence"], name="Split"))
-    assert "tag" not in str(to_html(splits, "x")), "a split of that name is none"
+
+
+@pytest.mark.parametrize("name", ["Mean Teacher ViT", "paper, alpha 12", "Reference", "clean", "In the paper", "mean"])
+def test_no_name_decides_what_a_row_or_column_is(name: str) -> None:
+    index = pd.MultiIndex.from_tuples([(name, "HPS"), ("A-net", "HPS")], names=["Backbone", "Architecture"])
+    table = pd.DataFrame({"mIoU (%)": [90.0, 80.0], name: [1.0, 2.0]}, index=index)
+    html = str(to_html(table, "x", best=True))
+    assert "tag" not in html and "apart" not in html and "published" not in html
+    assert '<td class="best" data-key="90">' in html
+    marked = str(to_html(table, "x", best=True, apart=[0], published=[1]))
+    assert marked.count('class="tag"') == 1 and marked.count('<tbody class="apart">') == 1 and "best" not in marked
+
+
+def test_rows_compete_within_their_group() -> None:
+    index = pd.MultiIndex.from_product([["D", "E"], ["1", "4"]], names=["Dataset", "Rank"])
+    table = pd.DataFrame({"mIoU (%)": [90.0, 80.0, 40.0, 50.0]}, index=index)
+    html = str(to_html(table, "x", best=True, within=("Dataset",)))
+    assert html.count('class="best"') == 2 and 'best" data-key="90"' in html and 'best" data-key="50"' in html
+
+
+def test_a_score_with_the_name_of_its_model_is_a_number() -> None:
+    scores = ["62.5 [59.3, 65.3], A-net [big], HPS", "100.0 [99.0, 100.0], 2 models", "9.5, B", "-"]
+    html = str(to_html(pd.DataFrame({"Best mIoU (%)": scores}), "x"))
+    assert keys(html, 1) == ["62.5", "100", "9.5", ""]
+    assert '<th scope="col" data-kind="number" class="words">' in html, "it reads as text"
+    assert keys(str(to_html(pd.DataFrame({"n": ["1,234", "5"]}), "x")), 1) == ["1234", "5"]
 
 
 def test_numbers_are_shown_as_they_are(page_content: page.Page) -> None:
@@ -200,6 +225,20 @@ def test_pictures_are_kept_once_and_small() -> None:
     assert (shown[mask > 0][:, :3] == np.asarray(palette)[mask[mask > 0]]).all()
     small = decode(pictures.urls[1])
     assert small.format == "JPEG" and small.size == (150, 224)
+
+
+def test_a_picture_shows_the_noise_that_the_model_saw() -> None:
+    rng, pictures = np.random.default_rng(0), page.Pictures()
+    grey = rng.normal(128, 0.38 * 255, (84, 84, 3)).clip(0, 255).astype(np.uint8)
+    shown = np.asarray(decode(pictures.urls[pictures.add_image(grey)]), int)
+    assert np.abs(shown - grey).mean() <= 4, "of 255, of noise on every pixel and channel"
+
+
+def test_the_gallery_says_what_its_pictures_are(page_content: page.Page) -> None:
+    text = read(page.render_page(page_content)).text
+    assert "Images are JPEG of quality 95; models saw them without its losses." in text
+    large = replace(page_content, facts=replace(page_content.facts, resolution=448))
+    assert "quality 95, shrunk to 224 pixels;" in read(page.render_page(large)).text
 
 
 def test_the_library_is_what_its_note_says() -> None:

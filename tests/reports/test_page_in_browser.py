@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from reports import page
@@ -299,6 +301,46 @@ def test_it_reads_well_in_light_and_dark(opened: Opened, scheme: str) -> None:
     other = [{"name": "prefers-color-scheme", "value": "dark" if scheme == "light" else "light"}]
     opened.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": other})
     WebDriverWait(opened.driver, 10).until(lambda _: chart(opened)["colour"] != before)
+
+
+def test_print_shows_every_column(opened: Opened) -> None:
+    opened.to_curves()
+    opened.to_gallery()
+    opened.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    opened.run("dispatchEvent(new Event('beforeprint'))")
+    opened.run("document.body.style.width = '970px'")  # a sheet's
+    edges = opened.run(
+        "return [...document.querySelectorAll('.wide > table')].map((t) => [t.getBoundingClientRect().right, t.style.zoom])"
+    )
+    assert all(right <= 970 for right, _ in edges), edges
+    zoomed = [zoom for _, zoom in edges if zoom]
+    assert len(zoomed) == 1 and 0 < float(zoomed[0]) < 1, "the broad table alone"
+    widths = opened.run(
+        "return [...document.querySelectorAll('#deep + .table-block thead button')].map((b) => getComputedStyle(b).minWidth)"
+    )
+    assert set(widths) == {"0px"}, "no rule of the screen keeps a column wide"
+    opened.run("document.body.style.width = ''")
+    opened.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    opened.run("dispatchEvent(new Event('afterprint'))")
+    assert opened.run(
+        "return [document.querySelector('#broad + .table-block table').style.zoom, document.documentElement.className,"
+        " document.getElementById('print-style').media]"
+    ) == ["", "", "print"]
+
+
+def test_only_sections_begin_a_sheet(driver: Any, page_content: page.Page, tmp_path: Path) -> None:
+    file = tmp_path / "glance.html"
+    glance = pd.DataFrame({"Best mIoU (%)": ["9.5 [9.0, 9.9], A-net", "62.5, B-net"]}, index=["Toy", "Other"])
+    file.write_text(page.render_page(replace(page_content, glance=glance)), encoding="utf-8")
+    opened = Opened(driver, file)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    breaks = opened.run(
+        "return ['glance', 'gaps', 'tables', 'figures'].map((id) => getComputedStyle(document.getElementById(id)).breakBefore)"
+    )
+    assert breaks == ["auto", "auto", "page", "page"]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    opened.find("#glance + .wide th:nth-child(2) button").click()
+    assert opened.texts("#glance + .wide tbody th") == ["Toy", "Other"], "9.5 before 62.5"
 
 
 def test_an_error_or_a_request_is_noticed(opened: Opened) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
@@ -9,20 +10,36 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from reports import style
 from reports.class_figures import NO_TRUTH, ClassScores, draw_class_scores
 from reports.confusion_figure import Confusion, draw_confusions
 from reports.cost_figure import COLUMNS, draw_cost
 from reports.heatmap_figure import draw_heatmap
 from reports.history_figures import TrainingHistory, draw_histories
+from reports.robustness_figures import draw_retention, draw_severity
 from reports.segmentation_figures import Gallery, draw_segmentation
-from reports.style import PAGE, draw_message, log_ticks, overlay, text_width, wrapped
+from reports.style import (
+    PAGE,
+    SMALL,
+    black_or_white,
+    draw_message,
+    head_height,
+    log_ticks,
+    luminance,
+    overlay,
+    text_width,
+    wrapped,
+)
 
 MARK = "SYNTHETIC DATA (generated scenes). Study toy, protocol standard.\nInitial weights: A random."
+GAPS = f"{MARK}\nNo results of {', '.join(f'Net {i} DSelect-k Aligned-MTL on Toy' for i in range(9))}: training failed: {'why ' * 60}."
 LONG = "a_name_that_nobody_would_choose but somebody does"
+PRINTED = 9.0  # inches: what a page of the paper leaves a figure, see tests/pipeline/test_paper.py
 Draw = Callable[[Path, Path], None]
 
 
@@ -119,6 +136,14 @@ CASES: dict[str, Draw] = {
     "masks, one image and model": lambda *files: draw_segmentation([gallery(1, 1)], MARK, *files),
     "masks, long names": lambda *files: draw_segmentation([gallery(name=LONG)], MARK, *files),
     "masks, many classes": lambda *files: draw_segmentation([gallery(1, 6, 30)], MARK, *files),
+    "masks, four datasets": lambda *files: draw_segmentation([gallery(3, 3, 8)] * 4, MARK, *files),
+    "masks, missing cells": lambda *files: draw_segmentation([gallery(), gallery(2)], GAPS, *files),
+    "heatmap, missing cells": lambda *files: draw_heatmap(summary(), CATEGORIES, GAPS, *files),
+    "cost, missing cells": lambda *files: draw_cost(costs(), GAPS, *files),
+    "classes, missing cells": lambda *files: draw_class_scores([class_scores()], "Toy", GAPS, *files),
+    "confusion, missing cells": lambda *files: draw_confusions([confusion()], "Toy", GAPS, *files),
+    "histories, missing cells": lambda *files: draw_histories(histories(), "Toy", GAPS, *files),
+    "message, missing cells": lambda *files: draw_message("fig cost", "No cell has results.", GAPS, *files),
     "heatmap": lambda *files: draw_heatmap(summary(), CATEGORIES, MARK, *files),
     "heatmap, one model": lambda *files: draw_heatmap(summary(1), CATEGORIES, MARK, *files),
     "heatmap, 29 models": lambda *files: draw_heatmap(summary(29, 2), CATEGORIES, MARK, *files),
@@ -262,7 +287,7 @@ def test_a_little_is_not_nothing(figures: list[Figure], tmp_path: Path) -> None:
         [Confusion("Pixels", ["a", "b"], matrix, counts=False)], "T", MARK, tmp_path / "a.png", tmp_path / "a.pdf"
     )
     words = [text.get_text() for text in figures[0].axes[0].texts]
-    assert words == ["100", "<1", "", "100"]
+    assert words == ["100", "<1", "100"]
 
 
 def test_each_training_is_one_marker_a_panel(figures: list[Figure], tmp_path: Path) -> None:
@@ -291,3 +316,87 @@ def test_wrapped_text_is_not_wider(inches: float) -> None:
 def test_ticks_of_a_logarithmic_axis(low: float, high: float) -> None:
     ticks = log_ticks(low, high)
     assert len(ticks) <= 6 and all(low <= tick <= high for tick in ticks) and ticks == sorted(ticks)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "," not in case or "four" in case or "missing" in case])
+def test_figures_keep_their_size_in_print(case: str, figures: list[Figure], tmp_path: Path) -> None:
+    """Those of usual studies: none is larger than what a page of the paper leaves them, so letters stay as they are drawn."""
+    CASES[case](tmp_path / "a.png", tmp_path / "a.pdf")
+    width, height = figures[0].get_size_inches()
+    printed = min(1.0, PAGE / width, PRINTED / height)
+    assert min(float(text.get_fontsize()) for text in texts(figures[0])) * printed >= 5.99
+
+
+def curves(metrics: tuple[str, ...] = ("accuracy", "miou"), models: int = 2) -> pd.DataFrame:
+    rows = []
+    for model in range(models):
+        for metric in metrics:
+            about = {"dataset": "Toy", "model": f"Net {model}", "metric": metric, "interval_over": "9 images"}
+            for quantity, names in (
+                ("clean", [""]),
+                ("severity_mean", ["1", "5"]),
+                ("retention", ["1", "5"]),
+                ("category_rPC", ["noise", "blur"]),
+                ("corruption_mean", ["smoke"]),
+            ):
+                rows += [
+                    about | {"quantity": quantity, "of": of, "value": 0.5, "low": 0.4, "high": 0.6} for of in names
+                ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("metrics", [("miou",), ("accuracy", "miou")])
+@pytest.mark.parametrize("draw", [draw_severity, draw_retention])
+def test_curves_say_what_is_missing_within_their_width(
+    draw: Callable[..., None], metrics: tuple[str, ...], figures: list[Figure], tmp_path: Path
+) -> None:
+    draw(curves(metrics), GAPS, tmp_path / "a.png", tmp_path / "a.pdf")
+    figure = figures[0]
+    assert "No results of Net 0 DSelect-k Aligned-MTL on Toy," in " ".join(said(figure).split())
+    figure.draw_without_rendering()  # at its own resolution; the PDF was the last drawing
+    for text in texts(figure):
+        box = text.get_window_extent()
+        assert box.x0 > -2 and box.x1 < figure.bbox.width + 2 and box.y1 < figure.bbox.height + 2, text
+        assert float(text.get_fontsize()) * min(1, PAGE / figure.get_figwidth()) >= 6
+    heights = [axes.get_position().height * figure.get_figheight() for axes in figure.axes]
+    assert min(heights) > 1.5, "the head does not take the panels' place"
+
+
+@pytest.mark.parametrize("case", ["heatmap", "confusion"])
+def test_numbers_are_read_on_any_colour(case: str, figures: list[Figure], tmp_path: Path) -> None:
+    CASES[case](tmp_path / "a.png", tmp_path / "a.pdf")
+    seen = 0
+    for axes in figures[0].axes:
+        if not axes.collections or not axes.texts:
+            continue
+        colours = np.asarray(axes.collections[0].get_facecolor())
+        columns = round(max(axes.get_xlim()))
+        for text in axes.texts:
+            if text.get_text() in ("-", "no truth"):
+                continue
+            column, row = (int(value) for value in text.get_position())
+            light = sorted([luminance(to_rgb(text.get_color())), luminance(colours[row * columns + column])])
+            assert (light[1] + 0.05) / (light[0] + 0.05) >= 4.5, text
+            seen += 1
+    assert seen > 10
+
+
+def test_luminance_and_contrast() -> None:
+    assert luminance((1, 1, 1)) == pytest.approx(1) and luminance((0, 0, 0)) == 0
+    assert luminance((1, 0, 0, 1)) == pytest.approx(0.2126)
+    assert black_or_white((0.5, 0.5, 0.5)) == "black" and black_or_white((0.4, 0.4, 0.4)) == "white"
+
+
+def test_letters_that_the_font_lacks_are_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(style, "_warned", set())
+    rows = costs(6, 1, name="内視鏡")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        draw_cost(rows, MARK, tmp_path / "a.png", tmp_path / "a.pdf")
+        draw_cost(rows, MARK, tmp_path / "b.png", tmp_path / "b.pdf")
+    (only,) = (str(warning.message) for warning in caught)
+    assert "'内視鏡 0': the font of the figures, DejaVu Sans, lacks 内 (U+5185), 視 (U+8996), 鏡 (U+93E1)" in only
+
+
+def test_a_head_is_no_smaller_for_what_is_missing() -> None:
+    assert SMALL >= 6 and head_height(GAPS) > head_height(MARK) + 0.2

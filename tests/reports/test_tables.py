@@ -58,6 +58,17 @@ def test_results_that_cannot_be_reported_are_named(results: pd.DataFrame, tmp_pa
     mixed.to_parquet(path)
     with pytest.raises(ResultsError, match="mixes the protocols published, standard"):
         read_results(path)
+    results.to_parquet(path)
+    assert len(read_results(path, "toy", "standard")) == len(results)
+    with pytest.raises(
+        ResultsError, match="of the protocol 'standard'; expected 'published'. Collect the results again"
+    ):
+        read_results(path, "toy", "published")
+    with pytest.raises(ResultsError, match="of the study 'toy'; expected 'other'"):
+        read_results(path, "other")
+    path.write_bytes(b"PAR1 torn")
+    with pytest.raises(ResultsError, match="results.parquet: not a table of results"):
+        read_results(path)
 
 
 def test_datasets_table_counts_what_occurs() -> None:

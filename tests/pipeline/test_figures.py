@@ -1,0 +1,97 @@
+"""Figures and paper of a study with gaps, made by the commands that people type."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from pipeline.cli import main
+from pipeline.layout import result_figures, robustness_files, study_file
+from pipeline.study import load_study
+
+CELL = "mtlesd/resnet/hps/equal/r4-s0"
+OTHER = "mtlesd/resnet/hps/db_mtl/r4-s0"
+
+
+def run(study_file: Path, *arguments: str) -> int:
+    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+
+
+@pytest.fixture
+def half_done(study_file: Path) -> Path:
+    """The toy study with a second weighting, of which the first is trained; robustness is asked for, and not evaluated."""
+    settings = yaml.safe_load(study_file.read_text())
+    settings["cells"][0]["weightings"] = ["equal", "db_mtl"]
+    settings["training"]["schedules"]["mtlesd"]["epochs"] = 1
+    study_file.write_text(yaml.safe_dump(settings))
+    for step in (("build", "--dataset", "mtlesd"), ("references", "--dataset", "mtlesd"), ("train", "--cell", CELL)):
+        assert run(study_file, *step) == 0
+    assert run(study_file, "collect") == 0
+    return study_file
+
+
+def test_figures_and_paper_of_half_a_study(
+    half_done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: dict[str, str] = {}
+    save = Figure.savefig
+
+    def keep(self: Figure, path: Path, *arguments: object, **settings: object) -> None:
+        said[Path(path).name.split(".")[1]] = " ".join(" ".join(t.get_text() for t in self.findobj(Text)).split())
+        save(self, path, *arguments, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    study = load_study(half_done)
+    capsys.readouterr()
+    assert run(half_done, "figures") == 0
+    written = capsys.readouterr().out.split()
+    assert written == [str(path) for paths in result_figures(study).values() for path in paths]
+    for name in result_figures(study):
+        assert "No results of" in said[name] and "R HPS DB-MTL" in said[name], name
+    for name in ("fig_cost", "fig5_segmentation", "history_mtlesd"):
+        assert (
+            said[name].count("not trained yet") == 1 and "R HPS Equal" not in said[name].split("No results of")[1][:60]
+        )
+    assert "its robustness is not evaluated yet" in said["fig6_severity"]
+
+    # A history that is lost is a gap of its figure.
+    (study.cell_folder(study.cell(CELL)) / "history.csv").unlink()
+    assert run(half_done, "figures", "--only", "history_mtlesd") == 0
+    assert "No history of R HPS Equal: history.csv is missing." in said["history_mtlesd"]
+
+
+def test_torn_masks_are_named(half_done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    masks = Path("results/toy/cells") / CELL / "eval/mtlesd/masks.npz"
+    whole = masks.read_bytes()
+    for torn in (whole[: len(whole) // 2], whole[:-1], b"", whole[:200] + b"\0" * 50 + whole[250:]):
+        masks.write_bytes(torn)
+        capsys.readouterr()
+        assert run(half_done, "figures", "--only", "fig5_segmentation") == 1
+        said = capsys.readouterr().err
+        assert f"{masks}: no kept masks of these images" in said and "Traceback" not in said
+
+
+def test_the_paper_points_to_settings_that_are_there(half_done: Path) -> None:
+    study = load_study(half_done)
+    for step in ("draw-datasets", "tables", "figures", "paper"):
+        assert run(half_done, step) == 0, step
+    kept = study_file(study)
+    assert json.loads(kept.read_text()) == json.loads(json.dumps(study.settings))
+    text = (study.results / "paper/paper.tex").read_text()
+    assert f"studies/{kept.name}" in text
+    assert f"{OTHER.replace('_', chr(92) + '_')} has no results: not trained yet." in text
+    assert f"{CELL} has no results under corruptions: its robustness is not evaluated yet." in text
+    assert "0 of the 2 that the study asks for are evaluated under corruptions" in text
+    assert not robustness_files(study, study.cell(CELL))[0].is_file()
+
+
+def test_the_same_settings_as_snakemake_writes() -> None:
+    """Byte by byte."""
+    rules = (Path(__file__).parents[2] / "pipeline/rules/common.smk").read_text()
+    line = 'json.dumps(study.settings, indent=2) + "\\n"'
+    assert line in rules and line in (Path(__file__).parents[2] / "pipeline/steps/make_paper.py").read_text()

@@ -1,0 +1,89 @@
+"""Kept rows are read only if they are of the study's test parts, conditions and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.cli import main
+from pipeline.errors import InputError
+from pipeline.kept import clean_rows, reference_rows, robust_rows, frames_tested
+from pipeline.layout import robustness_files, rows_file
+from pipeline.study import Cell, Study, load_study
+
+CELL = "mtlesd/resnet/hps/equal/r4-s0"
+
+
+@pytest.fixture
+def evaluated(study_file: Path) -> tuple[Study, Cell]:
+    """The toy study with its cell trained and its robustness evaluated."""
+    steps: tuple[tuple[str, ...], ...] = (
+        ("build", "--dataset", "mtlesd"),
+        ("train", "--cell", CELL),
+        ("robustness", "--cell", CELL, "--workers", "0"),
+        ("references", "--dataset", "mtlesd"),
+    )
+    for name, *rest in steps:
+        assert main([name, "--study", str(study_file), *rest]) == 0
+    study = load_study(study_file)
+    return study, study.cell(CELL)
+
+
+def test_rows_are_in_the_order_of_the_test_part(evaluated: tuple[Study, Cell]) -> None:
+    study, cell = evaluated
+    frames = frames_tested(study, "mtlesd")
+    path = rows_file(study, cell, "mtlesd")
+    pd.read_parquet(path).iloc[::-1].to_parquet(path)
+    rows = clean_rows(study, cell, "mtlesd")
+    assert rows["frame_id"].tolist() == list(frames)
+    names = study.labels("mtlesd").activities
+    assert [names[i] for i in rows["activity_true"]] == list(frames.values())
+    assert set(reference_rows(study, "mtlesd")) == {"majority_activity", "all_background", "activity_from_instruments"}
+    assert len(robust_rows(study, cell)) == len(frames) * (1 + 2 + 2 * 2)
+
+
+Spoil = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda rows: rows[rows["corruption"] != ""], "0 of 4 images under clean, severity 0"),
+        (
+            lambda rows: rows[(rows["corruption"] != "smoke") | (rows["severity"] != 5)],
+            "0 of 4 images under smoke, severity 5",
+        ),
+        (lambda rows: rows.drop(rows.index[rows["corruption"] == "smoke"][0]), "3 of 4 images under smoke, severity 1"),
+        (lambda rows: rows[rows["mask_warped"]], "0 of 4 images under elastic_transform, severity 1"),
+        (
+            lambda rows: rows.drop(columns=["corruption", "severity", "mask_warped"]).drop_duplicates("frame_id"),
+            "lacks the column",
+        ),
+        (lambda rows: rows.assign(activity_predicted=1.5), "activity_predicted of the image .* is 1.5"),
+        (lambda rows: rows.assign(activity_true=(rows["activity_true"] + 1) % 3), "has the true activity"),
+        (
+            lambda rows: rows.drop(columns=["activity_true", "activity_predicted"]),
+            "activity_true, of a task that .* solves",
+        ),
+    ],
+)
+def test_a_torn_evaluation_is_named(
+    evaluated: tuple[Study, Cell], spoil: Spoil, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, cell = evaluated
+    path = robustness_files(study, cell)[1]
+    spoil(pd.read_parquet(path)).to_parquet(path)
+    with pytest.raises(InputError, match=f"robustness/per_image.parquet: .*{message}"):
+        robust_rows(study, cell)
+
+
+def test_truth_of_another_build_is_named(evaluated: tuple[Study, Cell]) -> None:
+    study, cell = evaluated
+    path = rows_file(study, cell, "mtlesd")
+    rows = pd.read_parquet(path)
+    rows.assign(activity_true=(rows["activity_true"] + 1) % 3).to_parquet(path)
+    with pytest.raises(InputError, match=r"per_image.parquet: the image .* the dataset's manifest.csv says"):
+        clean_rows(study, cell, "mtlesd")
