@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.errors import InputError
-from pipeline.kept import clean_rows, reference_rows, robust_rows, frames_tested
+from pipeline.kept import clean_rows, frames_tested, reference_rows, robust_rows
 from pipeline.layout import robustness_files, rows_file
 from pipeline.study import Cell, Study, load_study
 
