@@ -13,6 +13,7 @@ from reports.names import (
     HEADLINE,
     MEASURES,
     REFERENCE_BACKBONE,
+    Metric,
     architecture_label,
     measures_of,
     weighting_label,
@@ -131,6 +132,11 @@ def readable_leakage(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
+# What a reader must know of scores, counted: answers that name an activity without truth, and how often a class is in one of
+# truth and prediction only. Means over seeds, too.
+COUNTED = ("predictions_without_support", "surface_missing")
+
+
 def table_of_scores(
     results: pd.DataFrame, eval_dataset: str, order: Sequence[str], gaps: Sequence[tuple[str, str, str]] = ()
 ) -> pd.DataFrame:
@@ -141,9 +147,10 @@ def table_of_scores(
         gaps: backbone label, architecture, weighting of cells without results; they have a row of their own.
 
     Returns:
-        Indexed by backbone, architecture, weighting; columns of the protocol's metrics that were measured; references come last.
+        Indexed by backbone, architecture, weighting; columns of the protocol's metrics that were measured, then of `COUNTED`; references
+        come last.
     """
-    measures = measures_of(str(results["protocol"].iloc[0]))
+    measures = measures_of(str(results["protocol"].iloc[0])) | dict.fromkeys(COUNTED, Metric("", "", 1.0))
     chosen = clean_scores(results, eval_dataset)
     chosen = chosen[chosen["metric"].isin(list(measures))]
     seeds = chosen.groupby([*CELL, "metric"], sort=False)["value"].agg(["mean", "std", "count"])
@@ -263,7 +270,8 @@ def readable_index(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def readable_scores(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """A table of scores with names, and heads as readers know them under the protocol."""
+    """A table of scores with names, and heads as readers know them under the protocol, without what is counted."""
+    table = table.drop(columns=[column for column in table if str(column).startswith(COUNTED)])
     return readable_index(table).rename(columns=_heads(protocol)).rename_axis(columns=None)
 
 

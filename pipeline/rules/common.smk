@@ -93,7 +93,7 @@ SCENES_CODE = code(
     "pipeline/datasets/labels.py",
 )
 # What rows are measured with and scores summed up by; the evaluator is for others than the steps.
-METRICS_CODE = [path for path in code("endoarss/metrics/*.py") if not path.endswith("/evaluator.py")]
+METRICS_CODE = [path for path in code("endoarss/metrics/*.py") if Path(path).stem != "evaluator"]
 LEARNING_CODE = METRICS_CODE + code(
     "endoarss/*.py",
     "pipeline/measure.py",

@@ -45,7 +45,7 @@ def score_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
         keys = [(_backbone(study, cell), cell.architecture, cell.weighting) for cell in gaps]
         scores = tables.table_of_scores(of_rank(results, study.rank), dataset, order, list(dict.fromkeys(keys)))
         title = f"Results on {study.titles()[dataset]} (test part, split: {study.split_rule(dataset)})"
-        note = f"{_note(study)} {gap_note(study, gaps)}".strip()
+        note = " ".join(f"{_note(study)} {_unsupported(scores)} {gap_note(study, gaps)}".split())
         shown = tables.readable_scores(scores, study.protocol)
         found[table_of_dataset(dataset)] = ReportTable(title, scores, shown, True, note, protocol=study.protocol)
     return found
@@ -129,6 +129,15 @@ def gap_note(study: Study, gaps: Mapping[Cell, str]) -> str:
 def _and(names: Iterable[str]) -> str:
     *most, last = dict.fromkeys(names)
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def _unsupported(scores: pd.DataFrame) -> str:
+    """Which models name activities that the test part does not have, and how often."""
+    if "predictions_without_support" not in scores:
+        return ""
+    counts = scores["predictions_without_support"]
+    named = [f"{model_label(*key)} {count:g}" for key, count in counts[counts > 0].items()]
+    return f"Answers that name an activity without truth: {', '.join(named)}." if named else ""
 
 
 def _note(study: Study) -> str:

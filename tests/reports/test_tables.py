@@ -34,6 +34,13 @@ def test_several_seeds_give_mean_and_deviation(results: pd.DataFrame) -> None:
     assert best["miou"] == pytest.approx(85) and best["miou_std"] == pytest.approx(100 * np.std([0.9, 0.8], ddof=1))
 
 
+def test_what_is_counted_is_data_and_not_shown(results: pd.DataFrame) -> None:
+    counted = results[results["metric"] == "accuracy"].assign(metric="predictions_without_support", value=3.0)
+    table = tables.table_of_scores(pd.concat([results, counted]), "mtlesd", ["A-net", "B_net"])
+    assert table.loc[("A-net", "hps", "equal"), "predictions_without_support"] == 3
+    assert list(tables.readable_scores(table, "standard")) == ["Accuracy (%)", "Macro F1 (%)", "mIoU (%)"]
+
+
 def test_a_dataset_without_activities_has_no_such_columns(results: pd.DataFrame) -> None:
     table = tables.table_of_scores(results[results["metric"] == "miou"], "mtlesd", ["A-net", "B_net"])
     assert list(table.columns) == ["miou"]
