@@ -109,16 +109,14 @@ def _metric_of_claim(metric: object) -> str:
     return f"mPC of {MEASURES[name].name}" if str(metric).startswith("mPC ") else MEASURES[name].name
 
 
-def claims_text(claims: pd.DataFrame, mark: str, notes: str, gaps: str = "") -> str:
+def claims_text(shown: pd.DataFrame, mark: str, note: str) -> str:
     """The reproduction note as Markdown: each claim, what the results say of it, by how much.
 
     Args:
-        claims: of `reports.claims.weigh_claims`. mark: what every table says of its data. notes: on intervals. gaps: which cells
-        have no results, and why.
+        shown: as `readable_claims` gives them. mark: what every table says of its data. note: what stands below the table.
     """
-    lines = ["# Reproduction note", "", *mark.splitlines(), "", _HOW, notes, *([gaps] if gaps else []), ""]
-    shown = readable_claims(claims).reset_index()
-    for claim, rows in shown.groupby("Claim", sort=False):
+    lines = ["# Reproduction note", "", *mark.splitlines(), "", note, ""]
+    for claim, rows in shown.reset_index().groupby("Claim", sort=False):
         lines += [f"## {claim}", ""]
         for row in rows.to_dict("records"):
             if row["Verdict"] == "not tested":
@@ -137,12 +135,3 @@ def claims_text(claims: pd.DataFrame, mark: str, notes: str, gaps: str = "") -> 
             )
         lines.append("")
     return "\n".join(lines)
-
-
-_HOW = (
-    "A claim is *supported* where the interval of the difference lies above zero, *contradicted* where it lies below, and not decided "
-    "where it holds zero or there is none. Differences are of models that are alike in all but what the claim is about, mean over all "
-    'such pairs. "The best other model" is chosen on the same test images, which favours it. Intervals say how scores vary with the '
-    "test images, not with the training. The paper's figures are the same differences in its own tables, whose accuracy is mean precision "
-    "(protocol published)."
-)

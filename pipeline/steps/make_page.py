@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,6 +16,7 @@ from pipeline.provenance import read_provenance
 from pipeline.steps.make_tables import study_tables
 from pipeline.steps.page_gallery import gallery_of
 from pipeline.steps.report_robustness import measure_study
+from pipeline.steps.report_table import ReportTable
 from pipeline.study import Study
 from reports.names import (
     FIGURES,
@@ -36,18 +37,20 @@ from reports.page.gallery import css_colour
 from reports.resampling import with_brackets
 
 
-def make_page(study: Study) -> None:
+def make_page(study: Study, tables: Mapping[str, ReportTable] | None = None) -> None:
     """Write report/index.html from the kept results, tables and figures.
+
+    Args:
+        tables: of `study_tables`, if they are at hand.
 
     Raises:
         InputError, ResultsError: if something kept is missing or cannot be read; cells without results are named on the page instead.
     """
-    write_text(report_file(study), render_page(page_of(study)))
+    write_text(report_file(study), render_page(page_of(study, tables or study_tables(study))))
 
 
-def page_of(study: Study) -> Page:
-    """What stands on the page."""
-    found = study_tables(study)
+def page_of(study: Study, found: Mapping[str, ReportTable]) -> Page:
+    """What stands on the page. found: the study's tables."""
     robustness = measure_study(study) if study.robustness_cells() else None
     categories = robustness.categories if robustness is not None else ()
     tables = [

@@ -12,6 +12,7 @@ from pipeline.steps.make_figures import make_figures
 from pipeline.steps.make_page import make_page
 from pipeline.steps.make_paper import make_paper
 from pipeline.steps.make_tables import make_tables
+from pipeline.steps.report_table import ReportTable
 from pipeline.study import Study
 
 
@@ -23,18 +24,19 @@ def make_report(study: Study) -> None:
     """
     for name, make in _parts(study):
         started = time.perf_counter()
-        make(study)
+        make()
         print(f"{name}: {time.perf_counter() - started:.1f} s", flush=True)
     for cell, reason in (missing_robustness(study) | missing_cells(study)).items():
         print(f"without {cell.id}: {reason}", flush=True)
 
 
-def _parts(study: Study) -> Iterator[tuple[str, Callable[[Study], object]]]:
-    yield "results", collect_results
-    yield "datasets", draw_datasets
+def _parts(study: Study) -> Iterator[tuple[str, Callable[[], object]]]:
+    found: dict[str, ReportTable] = {}
+    yield "results", lambda: collect_results(study)
+    yield "datasets", lambda: draw_datasets(study)
     if study.leakage_datasets():
-        yield "leakage", draw_leakage
-    yield "tables", make_tables
-    yield "figures", make_figures
-    yield "page", make_page
-    yield "paper", make_paper
+        yield "leakage", lambda: draw_leakage(study)
+    yield "tables", lambda: found.update(make_tables(study))
+    yield "figures", lambda: make_figures(study)
+    yield "page", lambda: make_page(study, found)
+    yield "paper", lambda: make_paper(study)

@@ -11,21 +11,25 @@ from pipeline.marks import partial_note, study_mark
 from pipeline.missing import missing_cells, missing_robustness
 from pipeline.steps.cost_table import cost_table
 from pipeline.steps.kept_answers import label_of
-from pipeline.steps.published_tables import gaps_of_claims, published_tables, reproduction
+from pipeline.steps.published_tables import published_tables
 from pipeline.steps.report_robustness import measure_study, missing_baselines, robustness_tables
 from pipeline.steps.report_table import ReportTable, write_tables
 from pipeline.steps.score_tables import chosen_tables, comparison_tables, gap_note, label_tables, score_tables
 from pipeline.study import Study
 from reports import tables
 from reports.comparison_tables import claims_text
-from reports.names import TABLE_DATASETS, TABLE_LEAKAGE, TABLE_SIMILARITY
+from reports.names import TABLE_CLAIMS, TABLE_DATASETS, TABLE_LEAKAGE, TABLE_SIMILARITY
 from reports.published import published_datasets
 from reports.results import of_rank, read_results
 from reports.robustness import Robustness
 
 
-def make_tables(study: Study) -> None:
-    """Write all tables as CSV and LaTeX, and the reproduction note as Markdown."""
+def make_tables(study: Study) -> dict[str, ReportTable]:
+    """Write all tables as CSV and LaTeX, and the reproduction note as Markdown.
+
+    Returns:
+        The tables, as `study_tables`.
+    """
     marks = {
         "synthetic": study.synthetic,
         "partial": bool(partial_note(study)),
@@ -36,8 +40,10 @@ def make_tables(study: Study) -> None:
     for path in table_files(study):
         if path.stem not in found:
             path.unlink(missing_ok=True)  # of results that are gone
-    claims, intervals = reproduction(study)
-    write_text(note_file(study), claims_text(claims, mark, intervals, gaps_of_claims(study)))
+    claims = found[TABLE_CLAIMS]
+    assert claims.shown is not None
+    write_text(note_file(study), claims_text(claims.shown, mark, claims.said))
+    return found
 
 
 def study_tables(study: Study) -> dict[str, ReportTable]:

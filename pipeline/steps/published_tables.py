@@ -62,19 +62,19 @@ def published_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTab
         )
         for name, table in found.items()
     }
-    claims, intervals = reproduction(study)
+    claims, intervals = _reproduction(study)
     return shown | {
         TABLE_CLAIMS: ReportTable(
             "The paper's claims, and what these results say of them",
             table_claims(claims),
             readable_claims(claims),
-            note=f"{_CLAIMS} {intervals} {gaps_of_claims(study)}".strip(),
+            note=f"{_CLAIMS} {intervals} {_gaps_of_claims(study)}".strip(),
             protocol="standard",
         )
     }
 
 
-def reproduction(study: Study) -> tuple[pd.DataFrame, str]:
+def _reproduction(study: Study) -> tuple[pd.DataFrame, str]:
     """The paper's claims on every dataset, as `weigh_claims` gives them, and what the intervals are over."""
     found = {dataset: scores_for_claims(study, dataset) for dataset in evaluated_datasets(study)}
     known = {dataset: one for dataset, one in found.items() if one[0]}
@@ -89,7 +89,7 @@ def reproduction(study: Study) -> tuple[pd.DataFrame, str]:
     return claims, " ".join(note_of_intervals(titles[d], units, count) for d, (_, units, count) in known.items())
 
 
-def gaps_of_claims(study: Study) -> str:
+def _gaps_of_claims(study: Study) -> str:
     """Which cells the claims lack, and why."""
     return gap_note(study, missing_robustness(study) | missing_cells(study))
 
@@ -134,7 +134,8 @@ _ABOUT = {
     TABLE_ROBUSTNESS: "Robustness, mean over severities of each corruption,",
 }
 _CLAIMS = (
-    "Differences in percentage points, cosines as they are. Supported: the interval lies above zero; contradicted: "
-    "below; else not decided. The best other model is chosen on the same images, which favours it. "
-    "In the paper: the same difference in its tables, whose AC is mean precision (protocol published)."
+    "Differences in percentage points, cosines as they are, of models that are alike in all but what the claim is about, mean over all "
+    "such pairs. Supported: the interval lies above zero; contradicted: below; else not decided. The best other model is chosen on the "
+    "same images, which favours it. Intervals say how scores vary with the test images, not with the training. In the paper: the same "
+    "difference in its tables, whose AC is mean precision (protocol published)."
 )

@@ -113,3 +113,22 @@ def test_rows_that_are_torn_stop_the_collection_and_are_named(
     assert run(two_cells, "collect") == 1
     said = capsys.readouterr().err
     assert f"{path}: truth_2 of the image" in said and "is nan" in said and "Traceback" not in said
+
+
+def test_a_report_is_made_of_what_is_there(two_cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(two_cells, "train", "--cell", CELL) == 0
+    assert run(two_cells, "report") == 0
+    said = capsys.readouterr().out
+    assert f"without {OTHER}: not trained yet" in said
+    results = Path("results/toy")
+    for path in (
+        "report/index.html",
+        "report/reproduction.md",
+        "paper/paper.tex",
+        "figures/fig_cost.pdf",
+        "tables/table_cost.csv",
+    ):
+        assert (results / path).stat().st_size > 0, path
+    page = (results / "report/index.html").read_text()
+    assert OTHER in page and "not trained yet" in page
+    assert "R HPS DB-MTL on MTLESD: not trained yet" in (results / "report/reproduction.md").read_text()

@@ -22,6 +22,7 @@ from pipeline.gallery import read_gallery
 from pipeline.layout import report_file, robustness_files
 from pipeline.measure import read_rows, scores_of
 from pipeline.steps.make_page import page_of, published_columns, rows_apart
+from pipeline.steps.make_tables import study_tables
 from pipeline.steps.page_gallery import gallery_of
 from pipeline.study import Study, load_study
 from reports.names import REFERENCES
@@ -82,7 +83,7 @@ def test_the_page_of_a_study_with_gaps(study: Study, study_file: Path) -> None:
     assert run(study_file, "page") == 0
     assert report_file(study).read_text(encoding="utf-8") == text
 
-    page: Page = page_of(study)
+    page: Page = page_of(study, study_tables(study))
     assert [(gap.cell, gap.lacks) for gap in page.gaps] == [(LACKING, "results")]
     assert {section.anchor for section in page.tables} >= {"table1_datasets", "table2_mtlesd", "table7_robustness"}
     assert page.scores is not None and page.scores.content["datasets"][0]["severities"] == [1, 5]
@@ -107,7 +108,7 @@ def test_tables_know_their_rows_and_columns_whatever_a_model_is_called(study: St
         settings["backbones"]["resnet"]["label"] = label
         study_file.write_text(yaml.safe_dump(settings))
         assert run(study_file, "collect") == 0
-        page = page_of(load_study(study_file))
+        page = page_of(load_study(study_file), study_tables(load_study(study_file)))
         rows, columns = marks(page, "table2_mtlesd")
         assert sorted(row[1] for row in rows) == sorted(REFERENCES.values()) and columns == []
         rows, columns = marks(page, "table2_mtlesd_published")
@@ -130,7 +131,7 @@ def test_the_mean_beside_the_papers_stands_apart() -> None:
 
 
 def test_no_heading_repeats_itself(study: Study) -> None:
-    page = page_of(study)
+    page = page_of(study, study_tables(study))
     titles = [section.title for section in page.tables] + [section.title for section in page.figures]
     assert "Results on MTLESD beside the paper's Table II" in titles
     for title in titles:
@@ -182,7 +183,7 @@ def test_a_study_without_robustness(study: Study, study_file: Path) -> None:
     settings = yaml.safe_load(study_file.read_text())
     del settings["robustness"]
     study_file.write_text(yaml.safe_dump(settings))
-    page = page_of(load_study(study_file))
+    page = page_of(load_study(study_file), study_tables(load_study(study_file)))
     assert page.scores is None and page.gallery is None
     assert run(study_file, "page") == 0
     assert 'id="gallery"' not in report_file(study).read_text(encoding="utf-8")

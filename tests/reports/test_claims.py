@@ -133,15 +133,15 @@ def test_a_comparison_that_lost_its_cells_is_said() -> None:
     assert (left["pairs"], left["asked"]) == (2, 3)
     lost = row(table, "SMA improves DINOv2")
     assert (lost["pairs"], lost["asked"]) == (0, 2) and lost["verdict"] == NOT_TESTED
-    text = claims_text(table, "m", "n", "No results of X: not trained yet.")
+    text = claims_text(readable_claims(table), "m", "No results of X: not trained yet.")
     assert "Only 2 of 3 comparisons have results." in text and "No results of X" in text
     assert "D, mIoU: not tested, none of 2 comparisons has results." in text
-    assert "Only" not in claims_text(weigh(whole), "m", "n")
+    assert "Only" not in claims_text(readable_claims(weigh(whole)), "m", "n")
 
 
 def test_the_note_says_each_claim_and_its_verdict() -> None:
     table = weigh({TESLA: scores(0.9), replace(TESLA, architecture="mmoe"): scores(0.7)})
-    text = claims_text(table, "SYNTHETIC DATA", "Intervals.")
+    text = claims_text(readable_claims(table), "SYNTHETIC DATA", "Intervals.")
     for claim in CLAIMS:
         assert f"## {claim.name}\n" in text
     assert "**Supported**" in text and "SYNTHETIC DATA" in text and "Not tested: it takes" in text
@@ -153,4 +153,4 @@ def test_the_note_says_each_claim_and_its_verdict() -> None:
 def test_nothing_to_test() -> None:
     table = weigh({})
     assert (table["verdict"] == NOT_TESTED).all() and len(table) == len(CLAIMS)
-    assert "nan" not in claims_text(table, "m", "n")
+    assert "nan" not in claims_text(readable_claims(table), "m", "n")
