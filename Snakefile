@@ -34,3 +34,8 @@ rule all:
         layout.table_files(study),
         layout.figure_files(study),
         layout.results_file(study),
+
+
+# What is there is reported, gaps with their reasons; the next run does what failed again, and the report with it.
+onerror:
+    shell(f"python -m pipeline.cli report --study {STUDY} > {LOGS}/report.log 2>&1 || true")

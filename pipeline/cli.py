@@ -58,8 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     for command in (build, pack):
         command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     add("pretrain", _pretrain, "pretrain the study's backbone on generated scenes")
-    add("train", _train, "train one cell and evaluate it", "cell")
-    add("evaluate", _evaluate, "evaluate a trained cell again", "cell")
+    add("train", _train, "train one cell and keep its predictions on its test parts", "cell")
+    evaluate = add("evaluate", _evaluate, "score a trained cell from its kept predictions", "cell")
+    evaluate.add_argument("--again", action="store_true", help="let the trained model predict again first")
     add("references", _references, "score the answers that need no model on one dataset", "dataset")
     add("collect", _collect, "gather all scores into results.parquet")
     add("draw-datasets", _draw_datasets, "draw contact sheets, balance, and classes by activity")
@@ -206,13 +207,15 @@ def _train(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
-    from endoarss.checkpoints import load_checkpoint
     from pipeline.steps.evaluate_cell import evaluate_cell
 
     cell = _cells(study, arguments)
-    model = load_checkpoint(study.cell_folder(cell) / "model.safetensors")
-    for dataset in study.evaluated_on(cell.dataset):
-        evaluate_cell(study, cell, model, dataset)
+    if arguments.again:
+        from endoarss.checkpoints import load_checkpoint
+        from pipeline.steps.predict_cell import predict_cell
+
+        predict_cell(study, cell, load_checkpoint(study.cell_folder(cell) / "model.safetensors"))
+    evaluate_cell(study, cell)
 
 
 def _robustness(study: Study, arguments: argparse.Namespace) -> None:

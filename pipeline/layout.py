@@ -107,9 +107,19 @@ def corrupted_mark(study: Study, dataset: str) -> Path:
     return corrupted_folder(study, dataset) / "corruptions.json"
 
 
+def predictions_file(study: Study, cell: Cell, dataset: str) -> Path:
+    """A cell's answers on a dataset's test part, as the model gave them."""
+    return study.cell_folder(cell) / "predictions" / f"{dataset}.npz"
+
+
 def rows_file(study: Study, cell: Cell, dataset: str) -> Path:
     """What is kept of a cell's answers on a dataset, one row an image."""
     return study.cell_folder(cell) / "eval" / dataset / "per_image.parquet"
+
+
+def metrics_file(study: Study, cell: Cell) -> Path:
+    """A cell's scores of whole test sets, by dataset and metric: small, for people and for `dvc metrics`."""
+    return study.cell_folder(cell) / "metrics.json"
 
 
 def failure_file(study: Study, cell: Cell) -> Path:

@@ -36,6 +36,11 @@ GPU = 100 // study.settings["training"]["cells_per_gpu"] if shutil.which("nvidia
 REPORTED = layout.evaluated_datasets(study)
 
 
+def growing(megabytes):
+    """Memory to ask a cluster for: twice as much at each further attempt."""
+    return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
+
+
 wildcard_constraints:
     cell="[^/]+/[^/]+/[^/]+/[^/]+/r[0-9]+-s[0-9]+(-val|-test)?",
     dataset="[a-z0-9_]+",
@@ -94,14 +99,17 @@ SCENES_CODE = code(
 )
 # What rows are measured with and scores summed up by; the evaluator is for others than the steps.
 METRICS_CODE = [path for path in code("endoarss/metrics/*.py") if Path(path).stem != "evaluator"]
-LEARNING_CODE = METRICS_CODE + code(
-    "endoarss/*.py",
-    "pipeline/measure.py",
+LOADING_CODE = code(
     "pipeline/datasets/arrays.py",
     "pipeline/datasets/load.py",
     "pipeline/datasets/labels.py",
     "pipeline/images.py",
 )
+# What a model's answers depend on. Metrics are not among it: a change of one trains nothing.
+LEARNING_CODE = LOADING_CODE + code("endoarss/*.py")
+# But where scores choose the epoch, or stand in the history.
+SCORING_CODE = METRICS_CODE + code("pipeline/measure.py", "pipeline/steps/validation_score.py")
+SCORES_EPOCHS = study.settings["training"]["select_on"] != "last" or "score_every" in study.settings["training"]
 
 
 CORRUPTION_CODE = code(

@@ -16,6 +16,8 @@ if study.generated is not None:
             CONDA
         resources:
             study=STUDY,
+            mem_mb=growing(4000),
+            runtime=60,
         params:
             settings=tree_settings,
         shell:
@@ -37,6 +39,8 @@ rule check_sources:
         CONDA
     resources:
         study=STUDY,
+        mem_mb=growing(4000),
+        runtime=120,
     params:
         settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
         roots=lambda wildcards: [str(root) for root in study.roots(wildcards.dataset).values()],
@@ -64,6 +68,8 @@ rule build_dataset:
     threads: workflow.cores
     resources:
         study=STUDY,
+        mem_mb=growing(8000),
+        runtime=240,
     params:
         settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
         roots=lambda wildcards: [str(root) for root in study.roots(wildcards.dataset).values()],
@@ -89,6 +95,8 @@ rule pack_dataset:
     threads: workflow.cores
     resources:
         study=STUDY,
+        mem_mb=growing(8000),
+        runtime=120,
     shell:
         "python -m pipeline.cli pack --study {resources.study} --dataset {wildcards.dataset}"
         " --workers {threads} > {log} 2>&1"
@@ -118,6 +126,8 @@ if study.pretrained_file() is not None:
             CONDA
         resources:
             study=STUDY,
+            mem_mb=growing(8000),
+            runtime=240,
             gpu=GPU,
         params:
             settings=json.dumps(study.pretraining_settings(), sort_keys=True),

@@ -1,4 +1,4 @@
-# One training a cell, its evaluations included; robustness of the cells that the study names.
+# One training a cell, its scores, and the robustness of the cells that the study names.
 
 CELL = study.results / "cells/{cell}"
 
@@ -9,12 +9,18 @@ rule train:
         weights=cell_weights,
         code=lambda wildcards: LEARNING_CODE
         + component_code(CELLS[wildcards.cell])
-        + code("pipeline/steps/train_cell.py", "pipeline/steps/cell_model.py", "pipeline/steps/evaluate_cell.py"),
+        + (SCORING_CODE if SCORES_EPOCHS else [])
+        + code(
+            "pipeline/predictions.py",
+            "pipeline/steps/cell_model.py",
+            "pipeline/steps/predict_cell.py",
+            "pipeline/steps/train_cell.py",
+        ),
     output:
         CELL / "model.safetensors",
         CELL / "history.csv",
         CELL / "provenance.json",
-        directory(CELL / "eval"),
+        directory(CELL / "predictions"),
     log:
         LOGS / "train/{cell}.log",
     benchmark:
@@ -23,11 +29,37 @@ rule train:
         CONDA
     resources:
         study=STUDY,
+        mem_mb=growing(16000),
+        runtime=1440,
         gpu=GPU,
     params:
         settings=lambda wildcards: json.dumps(study.cell_settings(CELLS[wildcards.cell]), sort_keys=True),
     shell:
         "python -m pipeline.cli train --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
+
+
+rule evaluate:
+    input:
+        predictions=CELL / "predictions",
+        data=cell_data,
+        code=METRICS_CODE
+        + LOADING_CODE
+        + code("pipeline/measure.py", "pipeline/predictions.py", "pipeline/steps/evaluate_cell.py"),
+    output:
+        CELL / "metrics.json",
+        directory(CELL / "eval"),
+    log:
+        LOGS / "evaluate/{cell}.log",
+    benchmark:
+        BENCHMARKS / "evaluate/{cell}.tsv"
+    conda:
+        CONDA
+    resources:
+        study=STUDY,
+        mem_mb=growing(4000),
+        runtime=60,
+    shell:
+        "python -m pipeline.cli evaluate --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
 
 
 if study.keeps_corrupted:
@@ -47,6 +79,8 @@ if study.keeps_corrupted:
         threads: workflow.cores or 1
         resources:
             study=STUDY,
+            mem_mb=growing(8000),
+            runtime=240,
         params:
             settings=json.dumps(study.robustness_settings(), sort_keys=True),
             input_size=study.settings["input_size"],
@@ -61,9 +95,11 @@ rule robustness:
         data=lambda wildcards: loaded_files(CELLS[wildcards.cell].dataset),
         corrupted=kept_images,
         code=LEARNING_CODE
+        + METRICS_CODE
         + CORRUPTION_CODE
         + code(
             "pipeline/gallery.py",
+            "pipeline/measure.py",
             "pipeline/robustness.py",
             "pipeline/parallel.py",
             "pipeline/steps/evaluate_robustness.py",
@@ -84,6 +120,8 @@ rule robustness:
     threads: max(1, min(8, (workflow.cores or 1) // 2))
     resources:
         study=STUDY,
+        mem_mb=growing(16000),
+        runtime=720,
         gpu=GPU,
     params:
         settings=json.dumps(study.robustness_settings(), sort_keys=True),

@@ -29,6 +29,8 @@ rule score_references:
         CONDA
     resources:
         study=STUDY,
+        mem_mb=growing(4000),
+        runtime=60,
     params:
         input_size=study.settings["input_size"],
     shell:
@@ -62,6 +64,8 @@ rule collect_results:
         CONDA
     resources:
         study=STUDY,
+        mem_mb=growing(4000),
+        runtime=60,
     params:
         labels={name: backbone["label"] for name, backbone in study.settings["backbones"].items()},
         protocol=study.protocol,
@@ -89,6 +93,8 @@ rule draw_datasets:
         CONDA
     resources:
         study=STUDY,
+        mem_mb=growing(4000),
+        runtime=60,
     shell:
         "python -m pipeline.cli draw-datasets --study {resources.study} > {log} 2>&1"
 
@@ -117,6 +123,8 @@ if study.leakage_datasets():
             CONDA
         resources:
             study=STUDY,
+            mem_mb=growing(4000),
+            runtime=60,
         params:
             input_size=study.settings["input_size"],
         shell:
@@ -164,6 +172,8 @@ rule make_tables:
         CONDA
     resources:
         study=STUDY,
+        mem_mb=growing(8000),
+        runtime=60,
     params:
         baseline=BASELINE,
     shell:
@@ -177,11 +187,13 @@ rule draw_figures:
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
         histories=[layout.history_file(study, cell) for cell in study.cells()],
         robustness=ROBUSTNESS,
+        predictions=[study.cell_folder(cell) / "predictions" for cell in study.cells()],
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
         data=data_of_study,
         code=code(
             "reports/*.py",
             "pipeline/chosen.py",
+            "pipeline/predictions.py",
             "pipeline/marks.py",
             "pipeline/kept.py",
             "pipeline/measure.py",
@@ -206,6 +218,8 @@ rule draw_figures:
         CONDA
     resources:
         study=STUDY,
+        mem_mb=growing(8000),
+        runtime=60,
     params:
         baseline=BASELINE,
     shell:
@@ -250,6 +264,8 @@ rule make_page:
         CONDA
     resources:
         study=STUDY,
+        mem_mb=growing(8000),
+        runtime=60,
     params:
         title=study.settings["title"],
         baseline=BASELINE,
@@ -282,6 +298,8 @@ rule write_paper:
         CONDA
     resources:
         study=STUDY,
+        mem_mb=growing(4000),
+        runtime=30,
     params:
         title=study.settings["title"],
     shell:
@@ -304,5 +322,7 @@ rule compile_paper:
         CONDA
     resources:
         study=STUDY,
+        mem_mb=growing(2000),
+        runtime=30,
     shell:
         "python -m pipeline.cli paper --pdf --study {resources.study} > {log} 2>&1"

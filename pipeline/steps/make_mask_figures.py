@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +12,8 @@ from pipeline.chosen import best_by_backbone, high_middle_low, image_ious, singl
 from pipeline.datasets.load import Part, load_part
 from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError
+from pipeline.layout import predictions_file
+from pipeline.predictions import read_predictions
 from pipeline.steps.figure_inputs import Kept, NothingToShow
 from pipeline.study import Cell
 from reports.segmentation_figures import Gallery, draw_segmentation
@@ -122,12 +122,8 @@ def _gallery(
 
 
 def _kept_masks(kept: Kept, cell: Cell, dataset: str, frame_ids: Sequence[str]) -> NDArray[np.uint8]:
-    path = kept.study.cell_folder(cell) / "eval" / dataset / "masks.npz"
-    try:
-        with np.load(path) as stored:
-            place = {name: index for index, name in enumerate(stored["frame_id"].tolist())}
-            return np.asarray(stored["masks"][[place[frame_id] for frame_id in frame_ids]], np.uint8)
-    except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path}: no kept masks of these images ({error}). Evaluate the cell again, or run snakemake."
-        ) from None
+    path = predictions_file(kept.study, cell, dataset)
+    masks = read_predictions(path, frame_ids).masks
+    if masks is None:
+        raise InputError(f"{path}: holds no masks. Run snakemake, or: endoarss evaluate --again.")
+    return masks

@@ -1,4 +1,4 @@
-"""Train one cell, evaluate it on its datasets, and write everything: one process, for imports cost seconds."""
+"""Train one cell, let it answer on its test parts, and write everything: one process, for imports cost seconds."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from pipeline.files import digest, sha256_of, whole_file, write_json, write_text
 from pipeline.layout import resume_folder
 from pipeline.provenance import choose_device, software, training_code_sha256
 from pipeline.steps.cell_model import describe, model_settings, training_settings
-from pipeline.steps.evaluate_cell import cost_of_inference, evaluate_cell, validation_score
+from pipeline.steps.predict_cell import cost_of_inference, predict_cell
+from pipeline.steps.validation_score import validation_score
 from pipeline.study import Cell, Study
 
 
 def train_cell(study: Study, cell: Cell) -> None:
-    """Write the cell's checkpoint, history, provenance and evaluations. A training that was stopped goes on from its last epoch.
+    """Write the cell's checkpoint, history, provenance and predictions. A training that was stopped goes on from its last epoch.
 
     Raises:
         InputError: if a dataset is not built. SettingsError: if the model cannot be built.
@@ -86,9 +87,8 @@ def train_cell(study: Study, cell: Cell) -> None:
         save_checkpoint(model, partial, provenance)
     _write_history(study, cell, history)
     with memory_explained(cell.id, device, "input_size, sma_width of the backbone, training.cells_per_gpu") as where:
-        where[0] = "its evaluation"
-        for evaluated in study.evaluated_on(cell.dataset):
-            evaluate_cell(study, cell, model, evaluated)
+        where[0] = "its predictions"
+        predict_cell(study, cell, model)
         cost = {"training": _cost_of_training(history), "inference": cost_of_inference(study, cell, model)}
     provenance |= {"cost": cost, "checkpoint_sha256": sha256_of(folder / "model.safetensors")}
     write_json(folder / "provenance.json", provenance)

@@ -29,7 +29,12 @@ def half_done(study_file: Path) -> Path:
     settings["cells"][0]["weightings"] = ["equal", "db_mtl"]
     settings["training"]["schedules"]["mtlesd"]["epochs"] = 1
     study_file.write_text(yaml.safe_dump(settings))
-    for step in (("build", "--dataset", "mtlesd"), ("references", "--dataset", "mtlesd"), ("train", "--cell", CELL)):
+    for step in (
+        ("build", "--dataset", "mtlesd"),
+        ("references", "--dataset", "mtlesd"),
+        ("train", "--cell", CELL),
+        ("evaluate", "--cell", CELL),
+    ):
         assert run(study_file, *step) == 0
     assert run(study_file, "collect") == 0
     return study_file
@@ -66,14 +71,14 @@ def test_figures_and_paper_of_half_a_study(
 
 
 def test_torn_masks_are_named(half_done: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    masks = Path("results/toy/cells") / CELL / "eval/mtlesd/masks.npz"
+    masks = Path("results/toy/cells") / CELL / "predictions/mtlesd.npz"
     whole = masks.read_bytes()
     for torn in (whole[: len(whole) // 2], whole[:-1], b"", whole[:200] + b"\0" * 50 + whole[250:]):
         masks.write_bytes(torn)
         capsys.readouterr()
         assert run(half_done, "figures", "--only", "fig5_segmentation") == 1
         said = capsys.readouterr().err
-        assert f"{masks}: no kept masks of these images" in said and "Traceback" not in said
+        assert f"{masks}: no kept predictions of these images" in said and "Traceback" not in said
 
 
 def test_the_paper_points_to_settings_that_are_there(half_done: Path) -> None:

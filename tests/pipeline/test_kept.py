@@ -23,6 +23,7 @@ def evaluated(study_file: Path) -> tuple[Study, Cell]:
     steps: tuple[tuple[str, ...], ...] = (
         ("build", "--dataset", "mtlesd"),
         ("train", "--cell", CELL),
+        ("evaluate", "--cell", CELL),
         ("robustness", "--cell", CELL, "--workers", "0"),
         ("references", "--dataset", "mtlesd"),
     )

@@ -44,7 +44,7 @@ def test_nothing_trained_is_an_error_that_names_a_cell(two_cells: Path, capsys: 
 
 
 def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run(two_cells, "train", "--cell", CELL) == 0
+    assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
 
     def fail(*given: object) -> None:
         raise TrainingError("the loss of segmentation is nan in epoch 2")
@@ -73,19 +73,19 @@ def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypat
     assert "R HPS DB-MTL on MTLESD" in Path("results/toy/report/reproduction.md").read_text()
     assert not (tables / "table7_robustness.csv").exists()
 
-    assert run(two_cells, "train", "--cell", OTHER) == 0
+    assert run(two_cells, "train", "--cell", OTHER) == 0 and run(two_cells, "evaluate", "--cell", OTHER) == 0
     assert not missing_cells(study), "a success forgets the failure"
 
 
 def test_a_cell_trained_but_not_evaluated(two_cells: Path) -> None:
-    assert run(two_cells, "train", "--cell", CELL) == 0
+    assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
     study = study_of(two_cells)
     (study.cell_folder(study.cell(CELL)) / "eval/mtlesd/per_image.parquet").unlink()
     assert missing_cells(study)[study.cell(CELL)] == "trained, but not evaluated"
 
 
 def test_the_protocol_changes_tables_alone(two_cells: Path) -> None:
-    assert run(two_cells, "train", "--cell", CELL) == 0
+    assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
     before = {path: path.read_bytes() for path in Path("results/toy/cells").rglob("*") if path.is_file()}
     found = {}
     for protocol in ("standard", "published"):
@@ -106,7 +106,7 @@ def test_the_protocol_changes_tables_alone(two_cells: Path) -> None:
 def test_rows_that_are_torn_stop_the_collection_and_are_named(
     two_cells: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(two_cells, "train", "--cell", CELL) == 0
+    assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
     path = Path("results/toy/cells") / CELL / "eval/mtlesd/per_image.parquet"
     rows = pd.read_parquet(path)
     rows.assign(truth_2=float("nan")).to_parquet(path)
@@ -116,7 +116,7 @@ def test_rows_that_are_torn_stop_the_collection_and_are_named(
 
 
 def test_a_report_is_made_of_what_is_there(two_cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(two_cells, "train", "--cell", CELL) == 0
+    assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
     assert run(two_cells, "report") == 0
     said = capsys.readouterr().out
     assert f"without {OTHER}: not trained yet" in said

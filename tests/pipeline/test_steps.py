@@ -34,6 +34,7 @@ def test_every_step_by_hand(study_file: Path) -> None:
         ("build", "--dataset", "mtlesd"),
         ("train", "--cell", CELL),
         ("evaluate", "--cell", CELL),
+        ("evaluate", "--cell", CELL, "--again"),
         ("robustness", "--cell", CELL),
         ("references", "--dataset", "mtlesd"),
         ("collect",),
@@ -98,7 +99,7 @@ def test_training_again_gives_the_same_bits(study_file: Path) -> None:
     assert run(study_file, "build", "--dataset", "mtlesd") == 0
     stored = []
     for _ in range(2):
-        assert run(study_file, "train", "--cell", CELL) == 0
+        assert run(study_file, "train", "--cell", CELL) == 0 and run(study_file, "evaluate", "--cell", CELL) == 0
         eval_folder = Path("results/toy/cells") / CELL / "eval/mtlesd"
         stored.append([(eval_folder / name).read_bytes() for name in ("metrics.json", "per_image.parquet")])
     assert stored[0] == stored[1]
@@ -249,6 +250,7 @@ def test_an_epoch_chosen_on_the_test_part_is_tagged(study_file: Path) -> None:
     for step in (
         ("build", "--dataset", "mtlesd"),
         ("train", "--cell", f"{CELL}-test"),
+        ("evaluate", "--cell", f"{CELL}-test"),
         ("references", "--dataset", "mtlesd"),
         ("collect",),
         ("tables",),

@@ -1,0 +1,47 @@
+"""Let a trained cell answer on its test parts, and time it."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from endoarss.devices import peak_memory_mib, reset_peak_memory
+from endoarss.models import MultiTaskModel
+from endoarss.prediction import predict
+from pipeline.datasets.load import load_part
+from pipeline.layout import predictions_file
+from pipeline.predictions import KeptPredictions, write_predictions
+from pipeline.provenance import choose_device
+from pipeline.study import Cell, Study
+
+_TIMED_IMAGES = 512
+
+
+def predict_cell(study: Study, cell: Cell, model: MultiTaskModel) -> None:
+    """Write predictions/<dataset>.npz of a trained cell for every dataset it is tested on, run in float32 on every device."""
+    model.precision = "float32"
+    for dataset in study.evaluated_on(cell.dataset):
+        part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
+        given = predict(model, part.images, choose_device())
+        activity = confidence = None
+        if given.activity is not None:
+            activity, confidence = given.activity.argmax(axis=1), given.activity.max(axis=1)
+        kept = KeptPredictions(part.frame_ids, activity, confidence, given.masks)
+        write_predictions(predictions_file(study, cell, dataset), kept)
+
+
+def cost_of_inference(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, float]:
+    """Images a second and peak memory (MiB) of predictions on test images, in the study's precision; the first batch, in which
+    kernels are chosen, is not timed."""
+    device, batch = choose_device(), study.settings["training"]["batch_size"]
+    model.precision = study.settings["training"]["precision"]
+    part = load_part(study.dataset_folder(cell.dataset), "test", study.settings["input_size"])
+    images = np.array(part.images[:_TIMED_IMAGES])
+    model.zero_grad(set_to_none=True)
+    reset_peak_memory(device)
+    predict(model, images[:batch], device, batch)
+    started = time.perf_counter()
+    predict(model, images, device, batch)
+    seconds = time.perf_counter() - started
+    return {"images_per_second": len(images) / seconds, "memory_mib": peak_memory_mib(device)}

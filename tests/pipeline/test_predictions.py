@@ -1,0 +1,52 @@
+"""Kept predictions: written whole, the same bytes for the same answers, read back in the order asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.predictions import KeptPredictions, read_predictions, write_predictions
+
+FRAMES = ["b", "a", "c"]
+KEPT = KeptPredictions(
+    FRAMES,
+    np.array([2, 0, 1]),
+    np.array([0.5, 0.75, 1.0], np.float32),
+    np.arange(12, dtype=np.uint8).reshape(3, 2, 2),
+)
+
+
+def test_what_is_written_is_read_in_the_order_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "of/mtlesd.npz"
+    write_predictions(path, KEPT)
+    first = path.read_bytes()
+    write_predictions(path, KEPT)
+    assert path.read_bytes() == first
+    found = read_predictions(path, ["a", "c"])
+    assert found.activity is not None and found.confidence is not None and found.masks is not None
+    assert found.frame_ids == ["a", "c"] and found.activity.tolist() == [0, 1]
+    assert found.confidence.tolist() == [0.75, 1.0] and (found.masks[0] == KEPT.masks[1]).all()  # type: ignore[index]
+
+
+def test_a_single_task_keeps_what_it_tells(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "x.npz", KeptPredictions(FRAMES, None, None, KEPT.masks))
+    found = read_predictions(tmp_path / "x.npz", FRAMES)
+    assert found.activity is None and found.confidence is None and found.masks is not None
+
+
+def test_another_image_a_torn_file_and_a_pickle_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    write_predictions(path, KEPT)
+    with pytest.raises(InputError, match=r"x\.npz: no kept predictions of these images \('z'\)"):
+        read_predictions(path, ["z"])
+    whole = path.read_bytes()
+    for torn in (whole[:-1], b"", whole[: len(whole) // 2]):
+        path.write_bytes(torn)
+        with pytest.raises(InputError, match=r"x\.npz: no kept predictions"):
+            read_predictions(path, FRAMES)
+    np.savez(path, frame_id=np.array(FRAMES), masks=np.array([{}, {}, {}], object))
+    with pytest.raises(InputError, match="allow_pickle=False"):
+        read_predictions(path, FRAMES)
