@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add("report", _report, "all of these at once, from the results that are there; what is missing is named")
     _add_robustness(add)
     _add_predict(commands)
+    _add_versions(commands)
     return parser
 
 
@@ -119,6 +120,44 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--no-overlays", action="store_true", help="write masks and predictions.csv alone")
     command.add_argument("--overwrite", action="store_true", help="replace what an earlier run wrote to DIR")
     command.set_defaults(run=_predict)
+
+
+def _add_versions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """What joins Snakemake and DVC; always of the study in params.yaml."""
+    text = "make a study the one that `snakemake` and `dvc repro` run: write params.yaml and dvc.yaml"
+    use = commands.add_parser("use", help=text, description=text)
+    use.add_argument(
+        "path", type=Path, metavar="STUDY", help="a study file, e.g. studies/paper.yaml; params.yaml itself"
+    )
+    use.add_argument("--check", action="store_true", help="write nothing; fail if dvc.yaml is not of params.yaml")
+    use.set_defaults(run=_use)
+    text = "after snakemake: give what it made to DVC, so that `dvc repro` runs nothing"
+    commands.add_parser("record", help=text, description=text).set_defaults(run=_record)
+    text = "after `dvc pull`: tell Snakemake that what was pulled is what it would make"
+    commands.add_parser("restore", help=text, description=text).set_defaults(run=_restore)
+
+
+def _use(arguments: argparse.Namespace) -> None:
+    from pipeline.steps.use_study import check_stages, use_study
+
+    if arguments.check:
+        check_stages()
+        return
+    count = use_study(arguments.path)
+    print(f"params.yaml is {arguments.path}; dvc.yaml has its {count} stages.")
+
+
+def _record(arguments: argparse.Namespace) -> None:
+    from pipeline.steps.version_results import record
+
+    print(f"{record()} stages recorded in dvc.lock. Commit it with results/*/cells/**/metrics.json, then `dvc push`.")
+
+
+def _restore(arguments: argparse.Namespace) -> None:
+    from pipeline.steps.version_results import restore
+
+    restore()
+    print("Everything is there: neither `snakemake` nor `dvc repro` has anything to do.")
 
 
 def _cells(study: Study, arguments: argparse.Namespace) -> Cell:

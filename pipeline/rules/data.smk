@@ -59,6 +59,8 @@ rule build_dataset:
     output:
         study.dataset_folder("{dataset}") / "manifest.csv",
         study.dataset_folder("{dataset}") / "dataset.json",
+        directory(study.dataset_folder("{dataset}") / "images"),
+        directory(study.dataset_folder("{dataset}") / "masks"),
     log:
         LOGS / "build_dataset/{dataset}.log",
     benchmark:

@@ -5,10 +5,7 @@ rule score_references:
     input:
         data=lambda wildcards: [
             path
-            for dataset in {
-                wildcards.dataset,
-                GENERALISATION.get(wildcards.dataset, wildcards.dataset),
-            }
+            for dataset in dict.fromkeys([wildcards.dataset, GENERALISATION.get(wildcards.dataset, wildcards.dataset)])
             for path in loaded_files(dataset)
         ],
         code=METRICS_CODE

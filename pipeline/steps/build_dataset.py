@@ -14,6 +14,7 @@ from pipeline.datasets.sample import Collected, Order, Sample
 from pipeline.files import write_json
 from pipeline.layout import arrays_file
 from pipeline.sources.archives import prepare_root
+from pipeline.steps.generate_raw import bring_back_generated
 from pipeline.study import Study
 
 
@@ -26,6 +27,7 @@ def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collect
     Raises:
         InputError: if a raw tree is missing, incomplete or not in its layout.
     """
+    bring_back_generated(study, dataset)
     settings = study.dataset_settings(dataset)
     order = Order(
         dataset,

@@ -14,6 +14,7 @@ from pipeline.errors import InputError
 from pipeline.files import whole_file
 from pipeline.sources.archives import prepare_root
 from pipeline.steps.build_dataset import collect, split_of
+from pipeline.steps.generate_raw import bring_back_generated
 from pipeline.study import Study
 
 
@@ -25,6 +26,7 @@ def examine(study: Study, datasets: Sequence[str], deep: bool = False, workers: 
     """
     sources: dict[tuple[str, Path], SourceReport] = {}
     for dataset in datasets:
+        bring_back_generated(study, dataset)
         for source, root in study.roots(dataset).items():
             if (source, root) not in sources:
                 sources[source, root] = _examine_source(study, dataset, source, root)

@@ -39,3 +39,12 @@ def generate_raw(study: Study, tree: str) -> None:
         # The digest makes another content another mark, so that what was built from it is built again.
         mark = {"tree": tree, "synthetic": True, "sha256": sha256_of_tree(partial), **settings}
         write_json(generated_mark(partial), mark)
+
+
+def bring_back_generated(study: Study, dataset: str) -> None:
+    """Generate the raw trees of a dataset again of which the mark alone is there: DVC keeps the mark, for the tree follows from it."""
+    for root in study.roots(dataset).values() if study.generated is not None else ():
+        mark = generated_mark(root)
+        if mark.is_file() and list(root.iterdir()) == [mark]:
+            print(f"{root}: only its mark is here; the tree is generated again.", flush=True)
+            generate_raw(study, root.name)

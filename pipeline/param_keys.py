@@ -1,0 +1,83 @@
+"""Which settings each job depends on, as keys of params.yaml: what DVC compares, and what experiments may set.
+
+They say the same as the `params` of the rules; a test changes settings one by one and compares what either runs again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.study import Study
+
+_OF_TRAINING = ("batch_size", "augmentation", "precision", "compile", "select_on", "score_every")
+
+
+def param_keys(study: Study, given: Mapping[str, Any], rule: str, wildcards: Mapping[str, str]) -> list[str]:
+    """The keys that a job depends on, of those that the study's file holds, e.g. weightings.db_mtl.
+
+    Args:
+        study: validated, with defaults. given: what its file holds. rule, wildcards: of the job.
+    """
+    if rule == "train":
+        keys = _of_cell(study, wildcards["cell"])
+    elif rule in ("check_sources", "build_dataset"):
+        keys = _of_dataset(study, wildcards["dataset"])
+    elif rule == "pretrain_backbone":
+        backbone = f"backbones.{study.settings['pretraining']['backbone']}"
+        keys = ["pretraining", f"{backbone}.model", f"{backbone}.arguments", _input_of_network(study)]
+    else:
+        keys = {
+            "generate_raw": ["raw.generate"],
+            "corrupt_images": _of_robustness(),
+            "robustness": _of_robustness(),
+            "score_references": ["input_size"],
+            "collect_results": [*(f"backbones.{name}.label" for name in study.settings["backbones"]), "protocol"],
+            "draw_leakage": ["input_size"],
+            "make_tables": ["robustness.baseline"],
+            "draw_figures": ["robustness.baseline"],
+            "make_page": ["title", "robustness.baseline"],
+            "write_paper": ["title"],
+        }.get(rule, [])
+    return sorted(key for key in keys if _holds(given, key))
+
+
+def _of_cell(study: Study, cell_id: str) -> list[str]:
+    cell, settings = study.cell(cell_id), study.settings
+    schedules = settings["training"]["schedules"]
+    schedule = f"{cell.dataset}/{cell.backbone}"
+    return [
+        "input_size",
+        "network_size",
+        "normalisation",
+        # Not its label, which is for people.
+        *(f"backbones.{cell.backbone}.{key}" for key in settings["backbones"][cell.backbone] if key != "label"),
+        # Not the rank, which is part of a cell's name.
+        *(f"lora.{key}" for key in settings["lora"] if key != "rank"),
+        "heads",
+        f"architectures.{cell.architecture}",
+        f"weightings.{cell.weighting}",
+        *(f"training.{key}" for key in _OF_TRAINING),
+        f"training.schedules.{schedule if schedule in schedules else cell.dataset}",
+    ]
+
+
+def _of_dataset(study: Study, dataset: str) -> list[str]:
+    sources = [] if study.synthetic else study.recipe(dataset).sources
+    return [f"datasets.{dataset}", "raw.generate", "raw.endovis2018_scheme", *(f"raw.{name}" for name in sources)]
+
+
+def _of_robustness() -> list[str]:
+    return ["input_size", *(f"robustness.{key}" for key in ("corruptions", "severities", "seed", "profile"))]
+
+
+def _input_of_network(study: Study) -> str:
+    return "network_size" if "network_size" in study.settings else "input_size"
+
+
+def _holds(given: Any, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(given, Mapping) or part not in given:
+            return False
+        given = given[part]
+    return True
