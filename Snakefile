@@ -38,4 +38,4 @@ rule all:
 
 # What is there is reported, gaps with their reasons; the next run does what failed again, and the report with it.
 onerror:
-    shell(f"python -m pipeline.cli report --study {STUDY} > {LOGS}/report.log 2>&1 || true")
+    shell(f"python -m pipeline.cli report --if-gaps --study {STUDY} > {LOGS}/report.log 2>&1 || true")

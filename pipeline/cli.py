@@ -71,7 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     add("page", _page, "write the page that shows everything")
     paper = add("paper", _paper, "write all tables and figures as one LaTeX document")
     paper.add_argument("--pdf", action="store_true", help="compile it as well (needs pdflatex)")
-    add("report", _report, "all of these at once, from the results that are there; what is missing is named")
+    report = add("report", _report, "all of these at once, from the results that are there; what is missing is named")
+    report.add_argument(
+        "--if-gaps", action="store_true", help="do nothing unless a cell lacks results and another has some"
+    )
     _add_robustness(add)
     _add_predict(commands)
     _add_versions(commands)
@@ -342,9 +345,10 @@ def _paper(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _report(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_report import make_report
+    from pipeline.steps.make_report import has_gaps, make_report
 
-    make_report(study)
+    if not arguments.if_gaps or has_gaps(study):
+        make_report(study)
 
 
 def _predict(arguments: argparse.Namespace) -> None:

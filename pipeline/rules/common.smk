@@ -23,7 +23,10 @@ except InputError as error:
 
 # Steps read the study from here. It is no rule's input and no param: a rule reruns when the part of the study in its params
 # changes. Jobs get its name as a resource, the one thing that Snakemake passes on and does not compare.
-write_if_changed(layout.study_file(study), json.dumps(study.settings, indent=2) + "\n")
+try:
+    write_if_changed(layout.study_file(study), json.dumps(study.settings, indent=2) + "\n")
+except OSError as error:
+    raise WorkflowError(f"{error}. See that results/ can be written to, and that the disk has room.")
 STUDY = str(layout.study_file(study))
 
 LOGS = study.results / "logs"

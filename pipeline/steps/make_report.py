@@ -30,6 +30,12 @@ def make_report(study: Study) -> None:
         print(f"without {cell.id}: {reason}", flush=True)
 
 
+def has_gaps(study: Study) -> bool:
+    """Whether a cell lacks results, its robustness among them, and another has some."""
+    missing = missing_cells(study)
+    return len(missing) < len(study.cells()) and bool(missing or missing_robustness(study))
+
+
 def _parts(study: Study) -> Iterator[tuple[str, Callable[[], object]]]:
     found: dict[str, ReportTable] = {}
     yield "results", lambda: collect_results(study)
