@@ -150,7 +150,7 @@ def test_a_parameter_runs_its_cells_again_and_what_follows(repository: Path, she
     assert metrics and all("/db_mtl/" in path for path in metrics), "the other weighting's scores are as they were"
     shown = pd.read_csv(_csv(shell(repository, "dvc exp show --csv")))
     assert "half" in set(shown["Experiment"]) and shown["weightings.db_mtl.beta"].tolist() == [0.5, 0.9, 0.5]
-    page = shell(repository, "dvc plots show HEAD workspace").strip().removeprefix("file://")
+    page = shell(repository, "dvc plots show").strip().removeprefix("file://")
     assert "loss_segmentation" in Path(page).read_text()
 
     # Back to what was committed: DVC has it, and Snakemake is told.
