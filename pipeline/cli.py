@@ -15,6 +15,7 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
 from corruptions.errors import CorruptionError
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.registry import list_architectures, list_backbones, list_weightings
+from pipeline.command_locks import at_work
 from pipeline.errors import InputError
 from pipeline.study import Cell, Study, load_study
 from reports.errors import ResultsError
@@ -33,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         for argument in arguments:
             command.add_argument(f"--{argument}", required=True)
-        command.set_defaults(run=lambda parsed: run(load_study(parsed.study), parsed))
+        command.set_defaults(run=lambda parsed: _run(run, parsed))
         return command
 
     doctor = add("doctor", _doctor, "examine the raw trees of a study: what is there, what is missing, what is wrong")
@@ -161,6 +162,12 @@ def _restore(arguments: argparse.Namespace) -> None:
 
     restore()
     print("Everything is there: neither `snakemake` nor `dvc repro` has anything to do.")
+
+
+def _run(run: Run, arguments: argparse.Namespace) -> None:
+    study = load_study(arguments.study)
+    with at_work(study, arguments):
+        run(study, arguments)
 
 
 def _cells(study: Study, arguments: argparse.Namespace) -> Cell:
