@@ -1,4 +1,4 @@
-"""Which locks each command takes.
+"""Which locks each command takes, and which of them need a GPU.
 
 Locks of one study lie in results/<study>/.locks, those of what studies share in data/.locks. Every command takes them in one order:
 first the two that say "somebody works here", which all share and only `clean` takes alone, then its own, sorted. So nobody waits in a
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.files import digest
+from pipeline.gpus import claim_device
 from pipeline.layout import corrupted_folder, generated_trees
 from pipeline.locks import Holder, Lock, held
 from pipeline.study import Cell, Study
@@ -37,7 +38,7 @@ TRAINING, SCORING, ROBUSTNESS = "train", "evaluate", "robustness"
 
 @contextmanager
 def at_work(study: Study, arguments: argparse.Namespace) -> Iterator[None]:
-    """Hold the locks of a command; a command that writes nothing of a study holds none.
+    """Hold the locks of a command, and a slot of a GPU if it asks for one; a command that writes nothing of a study holds none.
 
     Raises:
         InputError: if the study has no such cell. OSError: if a lock's file cannot be made.
@@ -49,6 +50,8 @@ def at_work(study: Study, arguments: argparse.Namespace) -> Iterator[None]:
     does, own = _of_command(study, command, arguments)
     shared = [Lock(data_lock(), shared=True), Lock(study_lock(study), shared=True)]
     with held([*shared, *own], Holder.here(command, does, study.name)):
+        if _asks_for_device(command, arguments):
+            claim_device(study.settings["training"]["cells_per_gpu"], does)
         yield
 
 
@@ -127,3 +130,10 @@ def _of_dataset(study: Study, command: str, dataset: str) -> tuple[str, list[Loc
     if command == "corrupt":
         return words, [Lock(DATA_LOCKS / "corrupted" / f"{corrupted_folder(study, dataset).name}.lock")]
     return words, [Lock(DATA_LOCKS / "datasets" / f"{study.dataset_folder(dataset).name}.lock")]
+
+
+def _asks_for_device(command: str, arguments: argparse.Namespace) -> bool:
+    """Whether a command runs a model."""
+    if command == "evaluate":
+        return bool(arguments.again)
+    return command in ("pretrain", "train") or (command == "robustness" and not arguments.predictions)
