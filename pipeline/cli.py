@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -45,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes of --deep (default: all cores)"
     )
-    status = add("status", _status, "what of a study is done, and what it takes on disk")
+    status = add("status", _status, "what of a study is done, runs, failed or is left, and what it takes")
+    status.add_argument("--all", action="store_true", help="a line for each cell")
+    status.add_argument("--json", action="store_true", help="print it as JSON")
     status.add_argument(
         "--estimate", action="store_true", help="time each model here and say what disk and hours it takes"
     )
@@ -202,9 +205,12 @@ def _doctor(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _status(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.show_status import show_estimate, show_status
+    from pipeline.steps.show_status import show_estimate, show_status, status_of
 
-    print(show_status(study))
+    if arguments.json:
+        print(json.dumps(status_of(study).as_dict(), indent=2))
+        return
+    print(show_status(status_of(study), arguments.all))
     if arguments.estimate:
         print(f"\n{show_estimate(study)}")
 
@@ -248,10 +254,11 @@ def _pretrain(study: Study, arguments: argparse.Namespace) -> None:
 
 def _train(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.missing import failure_recorded
-    from pipeline.steps.train_cell import train_cell
 
     cell = _cells(study, arguments)
     with failure_recorded(study, cell):
+        from pipeline.steps.train_cell import train_cell
+
         train_cell(study, cell)
 
 
@@ -272,12 +279,16 @@ def _robustness(study: Study, arguments: argparse.Namespace) -> None:
     if "robustness" not in study.settings:
         raise InputError(f"study {study.name!r} has no key robustness; it says which corruptions and severities.")
     if arguments.cell:
-        from pipeline.steps.evaluate_robustness import evaluate_robustness
+        from pipeline.missing import robustness_failure_recorded
 
         for key in ("dataset", "label", "out", "beside"):
             if getattr(arguments, key):
                 raise InputError(f"--{key}: is for --predictor and --predictions; a cell says it itself.")
-        evaluate_robustness(study, [study.cell(cell) for cell in dict.fromkeys(arguments.cell)], arguments.workers)
+        cells = [study.cell(cell) for cell in dict.fromkeys(arguments.cell)]
+        with robustness_failure_recorded(study, cells):
+            from pipeline.steps.evaluate_robustness import evaluate_robustness
+
+            evaluate_robustness(study, cells, arguments.workers)
         return
     from pipeline.steps.evaluate_predictor import Trial, evaluate_predictions, evaluate_predictor
 
