@@ -52,6 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument(
         "--estimate", action="store_true", help="time each model here and say what disk and hours it takes"
     )
+    clean = add("clean", _clean, "say what nobody needs any more of a study's results and of shared data; delete it")
+    clean.add_argument("--yes", action="store_true", help="delete it")
+    clean.add_argument(
+        "--shared", action="store_true", help="datasets and generated raw trees that no kept study uses too"
+    )
+    clean.add_argument("--results", action="store_true", help="all results of the study")
     add("list", _list, "list components and the cells of a study")
     add("generate", _generate, "generate one raw tree of a study with generated data", "tree")
     build = add("build", _build, "build one dataset from its raw trees", "dataset")
@@ -213,6 +219,12 @@ def _status(study: Study, arguments: argparse.Namespace) -> None:
     print(show_status(status_of(study), arguments.all))
     if arguments.estimate:
         print(f"\n{show_estimate(study)}")
+
+
+def _clean(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.clean_study import clean_study
+
+    print(clean_study(study, arguments.yes, arguments.shared, arguments.results))
 
 
 def _list(study: Study, arguments: argparse.Namespace) -> None:

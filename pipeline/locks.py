@@ -74,7 +74,7 @@ class Holder:
         return began.strftime("%H:%M" if today else "%Y-%m-%d %H:%M")
 
     def __str__(self) -> str:
-        since = f" since {self.since}" if self.since else ""
+        since = f" (since {self.since})" if self.since else ""
         return f"{self.process}, which {self.does}{since}"
 
 
@@ -114,7 +114,7 @@ def take(lock: Lock, me: Holder, wait: bool = True) -> int | None:
         if descriptor is None:
             return None
         try:
-            if not _try(descriptor, kind, _TRIES if wait else 1):
+            if not _try(descriptor, kind, _TRIES if wait else 2):
                 if not wait:
                     raise HeldError(str(lock.path))
                 if not said:
@@ -162,8 +162,8 @@ def holder(path: Path) -> Holder | None:
 
 
 def holders_below(folder: Path) -> list[Holder]:
-    """Everybody who has a lock below a folder alone, each once."""
-    found = (holder(path) for path in sorted(folder.rglob("*.lock")))
+    """Everybody who has a lock alone in folders called .locks below a folder, or in itself, each once."""
+    found = (holder(path) for path in sorted(folder.rglob("*.lock")) if ".locks" in path.parts)
     return list(dict.fromkeys(one for one in found if one is not None))
 
 

@@ -123,7 +123,7 @@ def _line(one: Progress, unit: str) -> str:
     far = f"{unit} {one.done} of {one.total}"
     if one.state == RUNNING:
         assert one.holder is not None
-        since = f" since {one.holder.since}" if one.holder.since else ""
+        since = f" (since {one.holder.since})" if one.holder.since else ""
         return f"running: {one.cell.id}: {one.holder.process} {one.reason} it{since}, {far} done"
     if one.state == STOPPED:
         return f"stopped: {one.cell.id} after {far}; the next run goes on from there"

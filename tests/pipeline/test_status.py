@@ -103,7 +103,7 @@ def test_every_state_is_told(study: Study, dataset: None, finish: Fill) -> None:
     with held([lock], Holder(4711, "elsewhere", "train", "trains it", "toy", "2020-01-02T03:04:05+00:00")):
         said = said_of(study)
     assert "Cells: 4: 1 done, 1 running, 1 failed, 1 stopped\n" in said
-    assert f"running: {running.id}: process 4711 on elsewhere trains it since 2020-01-0" in said
+    assert f"running: {running.id}: process 4711 on elsewhere trains it (since 2020-01-0" in said
     assert "epoch 7 of 22 done" in said
     assert f"failed: {failed.id}: training failed: the loss is nan in epoch 2\n" in said
     assert f"stopped: {stopped.id} after epoch 9 of 22; the next run goes on from there" in said
@@ -139,7 +139,7 @@ def test_robustness_has_the_same_states(study: Study, dataset: None, finish: Fil
     said = said_of(study)
     assert f"failed: {second.id}: its robustness evaluation failed: no memory is left (after corruption 2 of 3)" in said
     with held([Lock(cell_lock(study, second, ROBUSTNESS))], Holder.here("robustness", "evaluates it")):
-        assert " tests it since " in said_of(study)
+        assert " tests it (since " in said_of(study)
 
 
 def test_time_left_is_that_of_the_same_model_by_epochs_and_images(study: Study, dataset: None, finish: Fill) -> None:
