@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
 from corruptions.errors import CorruptionError
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.registry import list_architectures, list_backbones, list_weightings
+from pipeline.command_locks import at_work
 from pipeline.errors import InputError
 from pipeline.study import Cell, Study, load_study
 from reports.errors import ResultsError
@@ -33,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         for argument in arguments:
             command.add_argument(f"--{argument}", required=True)
-        command.set_defaults(run=lambda parsed: run(load_study(parsed.study), parsed))
+        command.set_defaults(run=lambda parsed: _run(run, parsed))
         return command
 
     doctor = add("doctor", _doctor, "examine the raw trees of a study: what is there, what is missing, what is wrong")
@@ -44,10 +46,18 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes of --deep (default: all cores)"
     )
-    status = add("status", _status, "what of a study is done, and what it takes on disk")
+    status = add("status", _status, "what of a study is done, runs, failed or is left, and what it takes")
+    status.add_argument("--all", action="store_true", help="a line for each cell")
+    status.add_argument("--json", action="store_true", help="print it as JSON")
     status.add_argument(
         "--estimate", action="store_true", help="time each model here and say what disk and hours it takes"
     )
+    clean = add("clean", _clean, "say what nobody needs any more of a study's results and of shared data; delete it")
+    clean.add_argument("--yes", action="store_true", help="delete it")
+    clean.add_argument(
+        "--shared", action="store_true", help="datasets and generated raw trees that no kept study uses too"
+    )
+    clean.add_argument("--results", action="store_true", help="all results of the study")
     add("list", _list, "list components and the cells of a study")
     add("generate", _generate, "generate one raw tree of a study with generated data", "tree")
     build = add("build", _build, "build one dataset from its raw trees", "dataset")
@@ -163,6 +173,12 @@ def _restore(arguments: argparse.Namespace) -> None:
     print("Everything is there: neither `snakemake` nor `dvc repro` has anything to do.")
 
 
+def _run(run: Run, arguments: argparse.Namespace) -> None:
+    study = load_study(arguments.study)
+    with at_work(study, arguments):
+        run(study, arguments)
+
+
 def _cells(study: Study, arguments: argparse.Namespace) -> Cell:
     return study.cell(arguments.cell)
 
@@ -195,11 +211,20 @@ def _doctor(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _status(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.show_status import show_estimate, show_status
+    from pipeline.steps.show_status import show_estimate, show_status, status_of
 
-    print(show_status(study))
+    if arguments.json:
+        print(json.dumps(status_of(study).as_dict(), indent=2))
+        return
+    print(show_status(status_of(study), arguments.all))
     if arguments.estimate:
         print(f"\n{show_estimate(study)}")
+
+
+def _clean(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.steps.clean_study import clean_study
+
+    print(clean_study(study, arguments.yes, arguments.shared, arguments.results))
 
 
 def _list(study: Study, arguments: argparse.Namespace) -> None:
@@ -241,10 +266,11 @@ def _pretrain(study: Study, arguments: argparse.Namespace) -> None:
 
 def _train(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.missing import failure_recorded
-    from pipeline.steps.train_cell import train_cell
 
     cell = _cells(study, arguments)
     with failure_recorded(study, cell):
+        from pipeline.steps.train_cell import train_cell
+
         train_cell(study, cell)
 
 
@@ -265,12 +291,16 @@ def _robustness(study: Study, arguments: argparse.Namespace) -> None:
     if "robustness" not in study.settings:
         raise InputError(f"study {study.name!r} has no key robustness; it says which corruptions and severities.")
     if arguments.cell:
-        from pipeline.steps.evaluate_robustness import evaluate_robustness
+        from pipeline.missing import robustness_failure_recorded
 
         for key in ("dataset", "label", "out", "beside"):
             if getattr(arguments, key):
                 raise InputError(f"--{key}: is for --predictor and --predictions; a cell says it itself.")
-        evaluate_robustness(study, [study.cell(cell) for cell in dict.fromkeys(arguments.cell)], arguments.workers)
+        cells = [study.cell(cell) for cell in dict.fromkeys(arguments.cell)]
+        with robustness_failure_recorded(study, cells):
+            from pipeline.steps.evaluate_robustness import evaluate_robustness
+
+            evaluate_robustness(study, cells, arguments.workers)
         return
     from pipeline.steps.evaluate_predictor import Trial, evaluate_predictions, evaluate_predictor
 

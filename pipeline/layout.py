@@ -123,8 +123,13 @@ def metrics_file(study: Study, cell: Cell) -> Path:
 
 
 def failure_file(study: Study, cell: Cell) -> Path:
-    """Why the last training of a cell failed; gone once one succeeds."""
+    """Why the last training of a cell failed; gone once another begins."""
     return study.cell_folder(cell) / "failure.json"
+
+
+def robustness_failure_file(study: Study, cell: Cell) -> Path:
+    """Why the last robustness evaluation of a cell failed; gone once another begins."""
+    return study.cell_folder(cell) / "robustness_failure.json"
 
 
 def reference_folder(study: Study, dataset: str) -> Path:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.files import read_json, write_json
-from pipeline.layout import failure_file, robustness_files, rows_file
+from pipeline.layout import failure_file, robustness_failure_file, robustness_files, rows_file
 from pipeline.study import Cell, Study
 
 NOT_TRAINED = "not trained yet"
@@ -17,15 +18,30 @@ NO_ROBUSTNESS = "its robustness is not evaluated yet"
 
 @contextmanager
 def failure_recorded(study: Study, cell: Cell) -> Iterator[None]:
-    """Keep why a training failed, for reports; forget what was kept once one succeeds."""
-    path = failure_file(study, cell)
+    """Keep why a training fails, for reports and status. What an earlier try left is forgotten as this one begins."""
+    with _recorded({failure_file(study, cell): cell}):
+        yield
+
+
+@contextmanager
+def robustness_failure_recorded(study: Study, cells: Sequence[Cell]) -> Iterator[None]:
+    """The same of a robustness evaluation, for each of its cells."""
+    with _recorded({robustness_failure_file(study, cell): cell for cell in cells}):
+        yield
+
+
+@contextmanager
+def _recorded(files: Mapping[Path, Cell]) -> Iterator[None]:
+    for path in files:
+        path.unlink(missing_ok=True)
     try:
         yield
     except Exception as error:
-        words = " ".join(str(error).split()) or "no message"
-        write_json(path, {"cell": cell.id, "error": type(error).__name__, "message": words[:500]})
+        words = " ".join(str(error).split()) or type(error).__name__
+        for path, cell in files.items():
+            with suppress(OSError):  # a full disk is no reason to hide what happened
+                write_json(path, {"cell": cell.id, "error": type(error).__name__, "message": words[:500]})
         raise
-    path.unlink(missing_ok=True)
 
 
 def missing_cells(study: Study) -> dict[Cell, str]:
@@ -34,7 +50,7 @@ def missing_cells(study: Study) -> dict[Cell, str]:
     for cell in study.cells():
         trained = (study.cell_folder(cell) / "provenance.json").is_file()
         if not trained:
-            found[cell] = _failure(study, cell) or NOT_TRAINED
+            found[cell] = training_failure(study, cell) or NOT_TRAINED
         elif not all(rows_file(study, cell, dataset).is_file() for dataset in study.evaluated_on(cell.dataset)):
             found[cell] = NOT_EVALUATED
     return found
@@ -62,10 +78,24 @@ def missing_robustness(study: Study) -> dict[Cell, str]:
         if cell in lacking:
             found[cell] = lacking[cell]
         elif not all(path.is_file() for path in robustness_files(study, cell)):
-            found[cell] = NO_ROBUSTNESS
+            found[cell] = robustness_failure(study, cell) or NO_ROBUSTNESS
     return found
 
 
-def _failure(study: Study, cell: Cell) -> str:
-    path = failure_file(study, cell)
-    return f"training failed: {read_json(path).get('message')}" if path.is_file() else ""
+def training_failure(study: Study, cell: Cell) -> str:
+    """Why the last training of a cell failed; empty if it did not, or goes on."""
+    return _failure(failure_file(study, cell), "training failed")
+
+
+def robustness_failure(study: Study, cell: Cell) -> str:
+    """Why the last robustness evaluation of a cell failed; empty if it did not, or goes on."""
+    return _failure(robustness_failure_file(study, cell), "its robustness evaluation failed")
+
+
+def _failure(path: Path, what: str) -> str:
+    try:
+        return f"{what}: {read_json(path).get('message') or 'no message'}"
+    except FileNotFoundError:
+        return ""
+    except (InputError, OSError, RecursionError):
+        return f"{what}; {path} says why, but cannot be read"

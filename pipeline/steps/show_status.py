@@ -1,41 +1,175 @@
-"""What of a study is done, what it takes on disk, and what is left."""
+"""What of a study is done, runs, failed or is left; the time and the disk it took, and what is left of both. Imports no torch."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.datasets.card import read_card
-from pipeline.layout import results_file, robustness_files
+from pipeline.disk import bytes_below, size
+from pipeline.durations import Durations, durations_of
+from pipeline.errors import InputError
+from pipeline.layout import results_file
+from pipeline.progress import (
+    DONE,
+    FAILED,
+    PENDING,
+    RUNNING,
+    STATES,
+    STOPPED,
+    Progress,
+    progress_of_cells,
+    progress_of_robustness,
+)
 from pipeline.study import Study
 
+_LISTED = 20  # failed or stopped cells that get a line each, unless all are asked for
+_CHECKPOINT = ".safetensors"
 
-def show_status(study: Study) -> str:
-    """Datasets, cells and robustness evaluations, done or not, and the disk they take."""
-    lines = [f"Study {study.name}: {study.settings['title']}", "", "Datasets:"]
-    for dataset in study.datasets:
-        folder = study.dataset_folder(dataset)
-        if not (folder / "dataset.json").is_file():
-            lines.append(f"  {dataset}: not built")
-            continue
+
+@dataclass(frozen=True)
+class Status:
+    """All that `endoarss status` tells. datasets: what is said of each. disk: bytes, by what takes them."""
+
+    study: str
+    title: str
+    datasets: Mapping[str, str]
+    cells: Sequence[Progress]
+    robustness: Sequence[Progress]
+    durations: Durations
+    disk: Mapping[str, int]
+    collected: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON tells it; times in seconds, disk in bytes."""
+        return {
+            "study": self.study,
+            "title": self.title,
+            "datasets": dict(self.datasets),
+            "counts": {name: _counts(which) for name, which in self._groups()},
+            **{name: [one.as_dict() for one in which] for name, which in self._groups()},
+            "seconds": self.durations.as_dict(),
+            "bytes": dict(self.disk),
+            "collected": self.collected,
+        }
+
+    def _groups(self) -> tuple[tuple[str, Sequence[Progress]], ...]:
+        return ("cells", self.cells), ("robustness", self.robustness)
+
+
+def status_of(study: Study) -> Status:
+    """Look at a study. What is missing or torn is told, never an error."""
+    cells = progress_of_cells(study)
+    robustness = progress_of_robustness(study, cells)
+    checkpoints, others = bytes_below(study.results, _CHECKPOINT)
+    datasets = sum(sum(bytes_below(study.dataset_folder(dataset))) for dataset in study.datasets)
+    return Status(
+        study.name,
+        str(study.settings["title"]),
+        {dataset: _about_dataset(study, dataset) for dataset in study.datasets},
+        list(cells.values()),
+        list(robustness.values()),
+        durations_of(study, cells, robustness),
+        {
+            "datasets": datasets,
+            "checkpoints": checkpoints,
+            "other results": others,
+            "free": shutil.disk_usage(Path()).free,
+        },
+        results_file(study).is_file(),
+    )
+
+
+def show_status(status: Status, every: bool = False) -> str:
+    """The status in words: counts, a line for each cell that runs or failed, the rest in groups.
+
+    Args:
+        status: what `status_of` gave. every: a line for each cell.
+    """
+    lines = [f"Study {status.study}: {status.title}", "", "Datasets:"]
+    lines += [f"  {dataset}: {said}" for dataset, said in status.datasets.items()]
+    lines += ["", *_section("Cells", status.cells, "epoch", every)]
+    if status.robustness:
+        lines += ["", *_section("Robustness", status.robustness, "corruption", every)]
+    lines += ["", *_times(status.durations), "", "Disk:"]
+    lines += [f"  {name}: {size(count)}" for name, count in status.disk.items()]
+    return "\n".join([*lines, f"Results: {'collected' if status.collected else 'not collected yet'}"])
+
+
+def _section(title: str, which: Sequence[Progress], unit: str, every: bool) -> Iterator[str]:
+    counts = _counts(which)
+    said = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    yield f"{title}: {len(which)}: {said}"
+    for state in (RUNNING, FAILED, STOPPED):
+        found = [one for one in which if one.state == state]
+        shown = found if every or state == RUNNING else found[:_LISTED]
+        yield from (f"  {_line(one, unit)}" for one in shown)
+        if len(shown) < len(found):
+            yield f"  {state}: {len(found) - len(shown)} more (--all)"
+    if every:
+        yield from (f"  {_line(one, unit)}" for one in which if one.state in (PENDING, DONE))
+        return
+    yield from (f"  {_line(one, unit)}" for one in which if one.state == DONE and one.reason)
+    groups = Counter((f"{one.cell.dataset} {one.cell.backbone}", one.reason) for one in which if one.state == PENDING)
+    for (name, reason), count in groups.items():
+        yield f"  pending: {count} of {name}{f' ({reason})' if reason else ''}"
+
+
+def _line(one: Progress, unit: str) -> str:
+    far = f"{unit} {one.done} of {one.total}"
+    if one.state == RUNNING:
+        assert one.holder is not None
+        since = f" (since {one.holder.since})" if one.holder.since else ""
+        return f"running: {one.cell.id}: {one.holder.process} {one.reason} it{since}, {far} done"
+    if one.state == STOPPED:
+        return f"stopped: {one.cell.id} after {far}; the next run goes on from there"
+    if one.state == FAILED:
+        return f"failed: {one.cell.id}: {one.reason}" + (f" (after {far})" if one.done else "")
+    if one.state == DONE and one.reason:
+        return f"done: {one.cell.id}, but a later try: {one.reason}"
+    return f"{one.state}: {one.cell.id}" + (f" ({one.reason})" if one.reason else "")
+
+
+def _counts(which: Sequence[Progress]) -> dict[str, int]:
+    found = Counter(one.state for one in which)
+    return {state: found[state] for state in STATES}
+
+
+def _times(durations: Durations) -> Iterator[str]:
+    spent = ", ".join(f"{name} {duration(seconds)}" for name, seconds in durations.spent.items() if seconds)
+    yield f"Time spent: {spent or 'nothing is done yet'}"
+    if not durations.left and not durations.unknown:
+        yield "Time left: no training or evaluation is left"
+        return
+    known = f"about {duration(durations.left)}, one job at a time" if durations.left else "unknown"
+    yield f"Time left: {known}"
+    for until, count in durations.unknown.items():
+        yield f"  unknown for {count} until {until}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def _about_dataset(study: Study, dataset: str) -> str:
+    folder = study.dataset_folder(dataset)
+    if not (folder / "dataset.json").is_file():
+        return "not built"
+    try:
         card = read_card(folder)
-        expected = "" if card["expected_frames"] is None else f" of {card['expected_frames']}"
-        lines.append(f"  {dataset}: {card['frames']}{expected} frames, {size(_bytes_below(folder))}")
-    cells, robust = study.cells(), study.robustness_cells()
-    done = [cell for cell in cells if (study.cell_folder(cell) / "provenance.json").is_file()]
-    evaluated = [cell for cell in robust if all(path.is_file() for path in robustness_files(study, cell))]
-    lines += [
-        "",
-        f"Cells: {len(done)} of {len(cells)} trained, {len(evaluated)} of {len(robust)} robustness evaluations",
-    ]
-    lines += [f"  to do: {cell.id}" for cell in cells if cell not in done]
-    lines += [f"  to do: robustness of {cell.id}" for cell in robust if cell not in evaluated]
-    lines += [
-        "",
-        f"Results: {'collected' if results_file(study).is_file() else 'not collected'}, {size(_bytes_below(study.results))}",
-    ]
-    return "\n".join([*lines, f"Free disk: {size(shutil.disk_usage(Path()).free)}"])
+    except (InputError, OSError) as error:
+        return f"built, but {error}"
+    expected = "" if card["expected_frames"] is None else f" of {card['expected_frames']}"
+    return f"{card['frames']}{expected} frames, {size(sum(bytes_below(folder)))}"
 
 
 def show_estimate(study: Study) -> str:
@@ -63,17 +197,3 @@ def show_estimate(study: Study) -> str:
         lines.append(f"  {cost.training_hours:8.2f} {cost.cell.id}{robustness}")
     hours = sum(cost.training_hours + cost.robustness_hours for cost in costs)
     return "\n".join([*lines, f"  {hours:8.2f} in all (without corrupting images, loading and reports)"])
-
-
-def size(count: float) -> str:
-    """Bytes as people read them."""
-    units = ("B", "kB", "MB", "GB", "TB")
-    index = 0
-    while count >= 1000 and index < len(units) - 1:
-        count, index = count / 1000, index + 1
-    return f"{count:.0f} {units[index]}" if index < 2 else f"{count:.1f} {units[index]}"
-
-
-def _bytes_below(folder: Path) -> int:
-    files: Iterable[Path] = folder.rglob("*") if folder.is_dir() else ()
-    return sum(path.stat().st_size for path in files if path.is_file())

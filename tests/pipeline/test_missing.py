@@ -10,6 +10,7 @@ import yaml
 
 from endoarss.errors import TrainingError
 from pipeline.cli import main
+from pipeline.layout import failure_file
 from pipeline.missing import missing_cells, missing_robustness, present_cells
 from pipeline.steps import train_cell
 from pipeline.study import Study, load_study
@@ -75,6 +76,41 @@ def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypat
 
     assert run(two_cells, "train", "--cell", OTHER) == 0 and run(two_cells, "evaluate", "--cell", OTHER) == 0
     assert not missing_cells(study), "a success forgets the failure"
+
+
+def test_a_robustness_evaluation_that_failed_says_why(two_cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.steps import evaluate_robustness
+
+    study = study_of(two_cells)
+    cell, other = study.cell(CELL), study.cell(OTHER)
+    for one in (CELL, OTHER):
+        assert run(two_cells, "train", "--cell", one) == 0 and run(two_cells, "evaluate", "--cell", one) == 0
+
+    def fail(*given: object) -> None:
+        assert missing_robustness(study)[cell] == "its robustness is not evaluated yet", "while it runs"
+        raise TrainingError("no memory\nis left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate_robustness, "evaluate_robustness", fail)
+        for _ in range(2):
+            assert run(two_cells, "robustness", "--cell", CELL, "--cell", OTHER) == 1
+    reason = "its robustness evaluation failed: no memory is left"
+    assert missing_robustness(study) == {cell: reason, other: reason} and not missing_cells(study)
+    assert run(two_cells, "collect") == 0 and run(two_cells, "tables") == 0
+    assert reason in Path("results/toy/tables/table_cost.tex").read_text()
+    assert run(two_cells, "robustness", "--cell", CELL, "--workers", "0") == 0
+    assert missing_robustness(study) == {other: reason}, "a success forgets the failure"
+
+
+def test_a_record_that_is_torn_is_no_obstacle(two_cells: Path) -> None:
+    study = study_of(two_cells)
+    path = failure_file(study, study.cell(OTHER))
+    path.parent.mkdir(parents=True)
+    for torn in ("", '{"message": ', "[1]", "{}", '{"message": null}'):
+        path.write_text(torn)
+        said = missing_cells(study)[study.cell(OTHER)]
+        assert said.startswith("training failed") and "None" not in said
+        assert str(path) in said or torn.startswith("{}") or "null" in torn
 
 
 def test_a_cell_trained_but_not_evaluated(two_cells: Path) -> None:

@@ -158,15 +158,13 @@ def test_measuring_a_dataset_without_activities(study_file: Path) -> None:
 def test_status_says_what_is_done_and_what_it_will_take(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(study_file, "status") == 0
     said = capsys.readouterr().out
-    assert (
-        "mtlesd: not built" in said and "Cells: 0 of 1 trained, 0 of 1 robustness" in said and f"to do: {CELL}" in said
-    )
+    assert "mtlesd: not built" in said and "Cells: 1: 1 pending" in said and "Robustness: 1: 1 pending" in said
     assert run(study_file, "build", "--dataset", "mtlesd") == 0
-    assert run(study_file, "train", "--cell", CELL) == 0
+    assert run(study_file, "train", "--cell", CELL) == 0 and run(study_file, "evaluate", "--cell", CELL) == 0
     capsys.readouterr()
     assert run(study_file, "status", "--estimate") == 0
     said = capsys.readouterr().out
-    assert "mtlesd: 20 of 2020 frames" in said and "Cells: 1 of 1 trained" in said
+    assert "mtlesd: 20 of 2020 frames" in said and "Cells: 1: 1 done" in said
     assert "checkpoints of 1 cells: " in said and f"{CELL} + " in said and "in all" in said
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,6 +136,25 @@ def test_everything_is_there_and_marked_synthetic(done: Path) -> None:
 
 
 def test_afterwards_there_is_nothing_to_do(done: Path, snakemake: Run) -> None:
+    plan = snakemake(done, "-n", study="mini.yaml")
+    assert plan.returncode == 0 and "Nothing to be done" in plan.stdout + plan.stderr
+
+
+def test_cleaning_a_finished_study_leaves_nothing_to_do(done: Path, snakemake: Run) -> None:
+    """With leftovers of a stopped run, a cell and a version of the study that are gone: only they go."""
+    cell = min(done.glob("results/mini/cells/mtlesd/*/*/*/r4-s0"))
+    litter = [cell / ".training/epoch-000001.safetensors", cell / "eval/mtlesd/.metrics.json.4194304.partial"]
+    litter += [done / "results/mini/studies/0123456789ab.json"]
+    litter += [done / "results/mini/cells/mtlesd/resnet/hps/equal/r4-s0/model.safetensors"]
+    for path in litter:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    before = {path for path in done.rglob("*") if path.is_file() and ".locks" not in path.parts}
+    command = [sys.executable, "-m", "pipeline.cli", "clean", "--study", "mini.yaml", "--yes", "--shared"]
+    environment = os.environ | {"PYTHONPATH": str(done), "PYTHONDONTWRITEBYTECODE": "1"}
+    said = subprocess.run(command, cwd=done, env=environment, capture_output=True, text=True, check=True).stdout
+    after = {path for path in done.rglob("*") if path.is_file() and ".locks" not in path.parts}
+    assert before - after == set(litter), said
     plan = snakemake(done, "-n", study="mini.yaml")
     assert plan.returncode == 0 and "Nothing to be done" in plan.stdout + plan.stderr
 

@@ -1,0 +1,42 @@
+"""What lies in folders, and how much it is. Links are not followed."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+
+def bytes_below(folder: Path, suffix: str = "") -> tuple[int, int]:
+    """Bytes of the files below a folder: of those with a suffix, and of the others. Links are not followed; what goes away meanwhile
+    counts nothing."""
+    named = others = 0
+    waiting = [folder]
+    while waiting:
+        for entry in entries_of(waiting.pop()):
+            with suppress(OSError):
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+                elif suffix and entry.name.endswith(suffix):
+                    named += entry.stat(follow_symlinks=False).st_size
+                else:
+                    others += entry.stat(follow_symlinks=False).st_size
+    return named, others
+
+
+def entries_of(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name; nothing where there is none, or it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def size(count: float) -> str:
+    """Bytes as people read them."""
+    units = ("B", "kB", "MB", "GB", "TB")
+    index = 0
+    while count >= 1000 and index < len(units) - 1:
+        count, index = count / 1000, index + 1
+    return f"{count:.0f} {units[index]}" if index < 2 else f"{count:.1f} {units[index]}"

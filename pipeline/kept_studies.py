@@ -1,0 +1,60 @@
+"""The studies that somebody keeps: what they use of the shared data stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.disk import entries_of
+from pipeline.errors import InputError
+from pipeline.layout import study_file
+from pipeline.study import Study, load_study
+
+
+@dataclass(frozen=True)
+class KeptStudies:
+    """studies: all that can be read. unreadable: what is wrong with the others."""
+
+    studies: tuple[Study, ...]
+    unreadable: tuple[str, ...]
+
+
+def kept_studies(study: Study) -> KeptStudies:
+    """This study, params.yaml, studies/*.yaml, and of any other study that has results here the version that ran last."""
+    files = [Path("params.yaml"), *sorted(Path("studies").glob("*.y*ml"))]
+    found: list[Study] = [study]
+    unreadable: list[str] = []
+    for path in files:
+        if path.exists():
+            _read(path, found, unreadable)
+    names = {one.name for one in found}
+    for entry in entries_of(Path("results")):
+        if entry.name not in names and (versions := _versions(Path(entry.path))):
+            _read(versions[-1], found, unreadable)
+    return KeptStudies(tuple(found), tuple(unreadable))
+
+
+def earlier_studies(study: Study, notes: list[str]) -> list[Study]:
+    """What the study was in earlier runs, as far as it was kept and can be read; what cannot is added to the notes."""
+    found: list[Study] = []
+    unreadable: list[str] = []
+    for path in _versions(study.results):
+        if path.name != study_file(study).name:
+            _read(path, found, unreadable)
+    if unreadable:
+        count = "an earlier version" if len(unreadable) == 1 else f"{len(unreadable)} earlier versions"
+        notes.append(f"{count} of the study cannot be read; figures and tables that it alone had stay. {unreadable[0]}")
+    return found
+
+
+def _versions(results: Path) -> list[Path]:
+    """The versions of a study that ran, the last one last."""
+    return sorted((results / "studies").glob("[!.]*.json"), key=lambda path: path.stat().st_mtime)
+
+
+def _read(path: Path, found: list[Study], unreadable: list[str]) -> None:
+    try:
+        found.append(load_study(path))
+    except (InputError, OSError, ValueError) as error:
+        text = str(error)
+        unreadable.append(text if str(path) in text else f"{path}: {text}")
