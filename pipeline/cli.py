@@ -16,6 +16,7 @@ from corruptions.errors import CorruptionError
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.registry import list_architectures, list_backbones, list_weightings
 from pipeline.errors import InputError
+from pipeline.provenance import note_command
 from pipeline.study import Cell, Study, load_study
 from reports.errors import ResultsError
 
@@ -363,6 +364,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it succeeded, 1 with a message on standard error if what a user gave cannot be used."""
+    note_command(["endoarss", *(sys.argv[1:] if arguments is None else arguments)])
     import cv2
 
     cv2.setNumThreads(1)
@@ -373,10 +375,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"endoarss {parsed.command}: {error}", file=sys.stderr)
         return 1
     except FileNotFoundError as error:
-        print(
-            f"endoarss {parsed.command}: {error.filename}: missing. Run the steps before this one, or snakemake.",
-            file=sys.stderr,
-        )
+        advice = "Run the steps before this one, or snakemake."
+        print(f"endoarss {parsed.command}: {error.filename}: missing. {advice}", file=sys.stderr)
         return 1
     except OSError as error:
         advice = "See that the folder can be written to, and that the disk has room."
