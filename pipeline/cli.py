@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 # One thread a job, whatever the cores: one and two threads give different bits. Set before numpy or torch is loaded.
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -17,14 +18,23 @@ from endoarss.errors import SettingsError, TrainingError
 from endoarss.registry import list_architectures, list_backbones, list_weightings
 from pipeline.errors import InputError
 from pipeline.provenance import note_command
+from pipeline.secret_values import mask_tracebacks, masked
 from pipeline.study import Cell, Study, load_study
 from reports.errors import ResultsError
 
 Run = Callable[[Study, argparse.Namespace], None]
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what it does not understand without secrets."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and how it is used, and end."""
+        super().error(masked(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="endoarss", description=__doc__)
+    parser: argparse.ArgumentParser = _Parser(prog="endoarss", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, run: Run, text: str, *arguments: str) -> argparse.ArgumentParser:
@@ -363,7 +373,9 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it succeeded, 1 with a message on standard error if what a user gave cannot be used."""
+    """Run one command; 0 if it succeeded, 1 with a message on standard error if what a user gave cannot be used. Messages, tracebacks
+    and the command that provenance keeps are without secrets."""
+    mask_tracebacks()
     note_command(["endoarss", *(sys.argv[1:] if arguments is None else arguments)])
     import cv2
 
@@ -372,15 +384,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed.run(parsed)
     except (InputError, SettingsError, TrainingError, CorruptionError, ResultsError) as error:
-        print(f"endoarss {parsed.command}: {error}", file=sys.stderr)
+        print(masked(f"endoarss {parsed.command}: {error}"), file=sys.stderr)
         return 1
     except FileNotFoundError as error:
         advice = "Run the steps before this one, or snakemake."
-        print(f"endoarss {parsed.command}: {error.filename}: missing. {advice}", file=sys.stderr)
+        print(masked(f"endoarss {parsed.command}: {error.filename}: missing. {advice}"), file=sys.stderr)
         return 1
     except OSError as error:
         advice = "See that the folder can be written to, and that the disk has room."
-        print(f"endoarss {parsed.command}: {error}. {advice}", file=sys.stderr)
+        print(masked(f"endoarss {parsed.command}: {error}. {advice}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # what a shell says of a command that Ctrl-C ended

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pipeline.errors import InputError
 from pipeline.files import read_json, write_json
 from pipeline.layout import failure_file, robustness_files, rows_file
+from pipeline.secret_values import masked
 from pipeline.study import Cell, Study
 
 NOT_TRAINED = "not trained yet"
@@ -22,7 +23,7 @@ def failure_recorded(study: Study, cell: Cell) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        words = " ".join(str(error).split()) or "no message"
+        words = " ".join(masked(str(error)).split()) or "no message"
         write_json(path, {"cell": cell.id, "error": type(error).__name__, "message": words[:500]})
         raise
     path.unlink(missing_ok=True)
