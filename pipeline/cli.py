@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     paper.add_argument("--pdf", action="store_true", help="compile it as well (needs pdflatex)")
     add("report", _report, "all of these at once, from the results that are there; what is missing is named")
     _add_robustness(add)
+    _add_verify(add)
     _add_predict(commands)
     _add_versions(commands)
     return parser
@@ -113,6 +114,17 @@ def _add_robustness(add: Callable[..., argparse.ArgumentParser]) -> None:
             default=max(1, (os.cpu_count() or 1) - 1),
             help="processes that corrupt and measure beside this one, 0 for none (default: all cores but one)",
         )
+
+
+def _add_verify(add: Callable[..., argparse.ArgumentParser]) -> None:
+    command = add(
+        "verify", _verify, "see whether results are what study, data and checkpoints give; ends with 1 if they are not"
+    )
+    command.add_argument("--cells", type=int, default=3, metavar="N", help="how many models answer again (default: 3)")
+    command.add_argument("--cell", action="append", default=[], help="this one instead (may be repeated)")
+    command.add_argument("--seed", type=int, default=0, help="draws those models, and the conditions (default: 0)")
+    command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    command.add_argument("--json", type=Path, metavar="PATH", help="write everything that was found as JSON as well")
 
 
 def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -356,6 +368,22 @@ def _report(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.steps.make_report import make_report
 
     make_report(study)
+
+
+def _verify(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.files import write_json
+    from pipeline.secret_values import masked_content
+    from pipeline.steps.verify_study import verify
+
+    _check_workers(arguments)
+    if arguments.cells < 0:
+        raise InputError(f"--cells {arguments.cells}: expected 0 or more.")
+    report = verify(study, arguments.cells, arguments.cell, arguments.seed, arguments.workers)
+    print(masked(report.show()))
+    if arguments.json:
+        write_json(arguments.json, masked_content(report.as_dict()))
+    if report.failures:
+        raise InputError(f"study {study.name!r}: not what it should be: {report.failures} found, see above.")
 
 
 def _predict(arguments: argparse.Namespace) -> None:
