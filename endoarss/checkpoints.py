@@ -23,7 +23,11 @@ _KEY = "endoarss"
 
 
 def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any]) -> None:
-    """Write to `path` all tensors of a model that its weights' source does not give, settings and provenance in the header."""
+    """Write to `path` all tensors of a model that its weights' source does not give, settings and provenance in the header.
+
+    Args:
+        provenance: what decided the training, and nothing else (no time, no commit): the same training gives the same bytes.
+    """
     frozen = frozen_names(model)
     state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if name not in frozen}
     header = {

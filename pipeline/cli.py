@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 # One thread a job, whatever the cores: one and two threads give different bits. Set before numpy or torch is loaded.
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -18,14 +19,24 @@ from endoarss.errors import SettingsError, TrainingError
 from endoarss.registry import list_architectures, list_backbones, list_weightings
 from pipeline.command_locks import at_work
 from pipeline.errors import InputError
+from pipeline.provenance import note_command
+from pipeline.secret_values import mask_tracebacks, masked
 from pipeline.study import Cell, Study, load_study
 from reports.errors import ResultsError
 
 Run = Callable[[Study, argparse.Namespace], None]
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what it does not understand without secrets."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and how it is used, and end."""
+        super().error(masked(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="endoarss", description=__doc__)
+    parser: argparse.ArgumentParser = _Parser(prog="endoarss", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, run: Run, text: str, *arguments: str) -> argparse.ArgumentParser:
@@ -86,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         "--if-gaps", action="store_true", help="do nothing unless a cell lacks results and another has some"
     )
     _add_robustness(add)
+    _add_verify(add)
     _add_predict(commands)
     _add_versions(commands)
     return parser
@@ -115,6 +127,17 @@ def _add_robustness(add: Callable[..., argparse.ArgumentParser]) -> None:
             default=max(1, (os.cpu_count() or 1) - 1),
             help="processes that corrupt and measure beside this one, 0 for none (default: all cores but one)",
         )
+
+
+def _add_verify(add: Callable[..., argparse.ArgumentParser]) -> None:
+    command = add(
+        "verify", _verify, "see whether results are what study, data and checkpoints give; ends with 1 if they are not"
+    )
+    command.add_argument("--cells", type=int, default=3, metavar="N", help="how many models answer again (default: 3)")
+    command.add_argument("--cell", action="append", default=[], help="this one instead (may be repeated)")
+    command.add_argument("--seed", type=int, default=0, help="draws those models, and the conditions (default: 0)")
+    command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    command.add_argument("--json", type=Path, metavar="PATH", help="write everything that was found as JSON as well")
 
 
 def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -381,6 +404,22 @@ def _report(study: Study, arguments: argparse.Namespace) -> None:
         make_report(study)
 
 
+def _verify(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.files import write_json
+    from pipeline.secret_values import masked_content
+    from pipeline.steps.verify_study import verify
+
+    _check_workers(arguments)
+    if arguments.cells < 0:
+        raise InputError(f"--cells {arguments.cells}: expected 0 or more.")
+    report = verify(study, arguments.cells, arguments.cell, arguments.seed, arguments.workers)
+    print(masked(report.show()))
+    if arguments.json:
+        write_json(arguments.json, masked_content(report.as_dict()))
+    if report.failures:
+        raise InputError(f"study {study.name!r}: not what it should be: {report.failures} found, see above.")
+
+
 def _predict(arguments: argparse.Namespace) -> None:
     from pipeline.steps.predict_files import predict_files
 
@@ -396,7 +435,10 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it succeeded, 1 with a message on standard error if what a user gave cannot be used."""
+    """Run one command; 0 if it succeeded, 1 with a message on standard error if what a user gave cannot be used. Messages, tracebacks
+    and the command that provenance keeps are without secrets."""
+    mask_tracebacks()
+    note_command(["endoarss", *(sys.argv[1:] if arguments is None else arguments)])
     import cv2
 
     cv2.setNumThreads(1)
@@ -404,17 +446,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed.run(parsed)
     except (InputError, SettingsError, TrainingError, CorruptionError, ResultsError) as error:
-        print(f"endoarss {parsed.command}: {error}", file=sys.stderr)
+        print(masked(f"endoarss {parsed.command}: {error}"), file=sys.stderr)
         return 1
     except FileNotFoundError as error:
-        print(
-            f"endoarss {parsed.command}: {error.filename}: missing. Run the steps before this one, or snakemake.",
-            file=sys.stderr,
-        )
+        advice = "Run the steps before this one, or snakemake."
+        print(masked(f"endoarss {parsed.command}: {error.filename}: missing. {advice}"), file=sys.stderr)
         return 1
     except OSError as error:
         advice = "See that the folder can be written to, and that the disk has room."
-        print(f"endoarss {parsed.command}: {error}. {advice}", file=sys.stderr)
+        print(masked(f"endoarss {parsed.command}: {error}. {advice}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # what a shell says of a command that Ctrl-C ended

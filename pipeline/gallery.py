@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -55,10 +56,10 @@ def read_gallery(path: Path) -> tuple[list[str], dict[tuple[str, int], NDArray[n
         InputError: naming the file, if it is missing or not whole.
     """
     try:
-        with np.load(path) as stored:
+        with np.load(path, allow_pickle=False) as stored:
             keys = zip(stored["corruption"].tolist(), stored["severity"].tolist(), strict=True)
             return stored["frame_id"].tolist(), dict(zip(keys, stored["masks"], strict=True))
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path}: no kept masks ({error}). Evaluate the cell's robustness again, or run snakemake."
         ) from None

@@ -55,6 +55,12 @@ def dataset_files(study: Study, dataset: str) -> list[Path]:
     return [folder / "manifest.csv", folder / "dataset.json"]
 
 
+def dataset_provenance_file(study: Study, dataset: str) -> Path:
+    """Who built a dataset, when and how. It stands beside: what is in the folder is the same whoever builds it again."""
+    folder = study.dataset_folder(dataset)
+    return folder.with_name(f"{folder.name}.provenance.json")
+
+
 def examination_file(study: Study, dataset: str) -> Path:
     """What the doctor says of the raw trees of a dataset. It stands beside the dataset, for studies share both."""
     folder = study.dataset_folder(dataset)
@@ -146,6 +152,11 @@ def reference_files(study: Study, dataset: str) -> dict[str, Path]:
 def results_file(study: Study) -> Path:
     """The long table of all measurements."""
     return study.results / "results.parquet"
+
+
+def results_provenance_file(study: Study) -> Path:
+    """What the long table came from: data, checkpoints, code, and when it was collected."""
+    return study.results / "provenance.json"
 
 
 def table_files(study: Study) -> list[Path]:

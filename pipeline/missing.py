@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.errors import InputError
 from pipeline.files import read_json, write_json
 from pipeline.layout import failure_file, robustness_failure_file, robustness_files, rows_file
+from pipeline.secret_values import masked
 from pipeline.study import Cell, Study
 
 NOT_TRAINED = "not trained yet"
@@ -37,7 +38,7 @@ def _recorded(files: Mapping[Path, Cell]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        words = " ".join(str(error).split()) or type(error).__name__
+        words = " ".join(masked(str(error)).split()) or type(error).__name__
         for path, cell in files.items():
             with suppress(OSError):  # a full disk is no reason to hide what happened
                 write_json(path, {"cell": cell.id, "error": type(error).__name__, "message": words[:500]})

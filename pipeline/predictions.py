@@ -45,7 +45,7 @@ def read_predictions(path: Path, frame_ids: Sequence[str]) -> KeptPredictions:
             place = {name: index for index, name in enumerate(stored["frame_id"].tolist())}
             chosen = [place[frame_id] for frame_id in frame_ids]
             found = {name: stored[name][chosen] for name in ("activity", "confidence", "masks") if name in stored}
-    except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path}: no kept predictions of these images ({error}). Run snakemake, or: endoarss evaluate --again."
         ) from None

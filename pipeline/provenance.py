@@ -1,15 +1,22 @@
-"""What a result came from: software, device, commit; and reading it back."""
+"""What a result came from: study, code, data, software, device, time and command; and reading it back."""
 
 from __future__ import annotations
 
 import platform
-import subprocess
-from collections.abc import Sequence
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.files import digest, read_json, sha256_of
+from pipeline.code_version import code_version
+from pipeline.errors import InputError
+from pipeline.files import digest, read_json, sha256_of, write_json
+from pipeline.secret_values import masked_content
 from pipeline.study import Cell, Study
 
 if TYPE_CHECKING:
@@ -17,7 +24,61 @@ if TYPE_CHECKING:
 
 _LEARNING = ("torch", "torchvision", "timm")
 _IMAGES = ("numpy", "opencv-python-headless", "imagecorruptions-imaug", "scipy", "numba", "pillow")
-_PACKAGES = (*_LEARNING, *_IMAGES, "pandas")
+_PACKAGES = (*_LEARNING, *_IMAGES, "pandas", "pyarrow")
+_command: list[str] = []
+
+
+def note_command(words: Sequence[str]) -> None:
+    """Keep what was asked of the command line, for `about_run`."""
+    _command[:] = words
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """When a step began, by the clock and by a counter that nobody sets, and the code then: a checkout may change while it runs."""
+
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    counter: float = field(default_factory=time.perf_counter)
+    code: dict[str, Any] = field(default_factory=code_version)
+
+    def seconds(self) -> float:
+        """Since then."""
+        return round(time.perf_counter() - self.counter, 1)
+
+
+def about_run(study: Study, started: RunStart, datasets: Iterable[str], with_model: bool = True) -> dict[str, Any]:
+    """What the provenance of every result says: study and study_sha256, synthetic, code (commit, dirty), python, packages, device,
+    processor, datasets (the SHA-256 of each one's manifest.csv), started (UTC), seconds, command.
+
+    Args:
+        study: whose step ran. started: when. datasets: names of those that the result came from; built ones. with_model: whether a
+        model ran; if not, torch is not imported and no GPU is named.
+    """
+    return {
+        "study": study.name,
+        "study_sha256": study.digest(),
+        "synthetic": study.synthetic,
+        "code": started.code,
+        **(software() if with_model else {**_packages(), "device": NO_MODEL}),
+        "processor": processor_name(),
+        "datasets": dataset_digests(study, datasets),
+        "started": started.at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "seconds": started.seconds(),
+        "command": shlex.join(masked_content(_command or sys.argv)),
+    }
+
+
+def dataset_digests(study: Study, datasets: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of each dataset's manifest.csv, which holds the digest of every picture and mask."""
+    return {dataset: sha256_of(study.dataset_folder(dataset) / "manifest.csv") for dataset in datasets}
+
+
+def write_provenance(path: Path, content: dict[str, Any]) -> None:
+    """Write provenance as JSON, without secrets."""
+    write_json(path, masked_content(content))
+
+
+NO_MODEL = f"CPU ({platform.machine()}), no model"
 
 
 def choose_device() -> torch.device:
@@ -36,13 +97,26 @@ def choose_device() -> torch.device:
 
 
 def software() -> dict[str, Any]:
-    """Versions of Python and of the packages that matter, the device's name, and the commit of the code."""
+    """What decides the bits of a model's answers, besides code and data: versions of Python and of packages, and the device's name."""
     import torch
 
     device = choose_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()}), 1 thread"
-    versions = {package: _version(package) for package in _PACKAGES}
-    return {"python": platform.python_version(), "packages": versions, "device": name, "code": _commit()}
+    return {**_packages(), "device": name}
+
+
+def _packages() -> dict[str, Any]:
+    return {"python": platform.python_version(), "packages": {package: _version(package) for package in _PACKAGES}}
+
+
+def processor_name() -> str:
+    """The processor's model, "unknown" where the system does not say: kernels are chosen by it, and with them the last bits."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or "unknown"
 
 
 def training_code_sha256() -> str:
@@ -91,16 +165,34 @@ def _version(package: str) -> str:
         return "not installed under this name"
 
 
-def _commit() -> dict[str, Any]:
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.CalledProcessError):
-        return {"commit": "unknown", "dirty": None}
-
-
 def read_provenance(study: Study, cell: Cell) -> dict[str, Any]:
-    """The provenance of a trained cell."""
-    return read_json(study.cell_folder(cell) / "provenance.json")
+    """The provenance of a trained cell.
+
+    Raises:
+        FileNotFoundError: if it is missing. InputError: if it is none.
+    """
+    path = study.cell_folder(cell) / "provenance.json"
+    about = read_json(path)
+    lacking = sorted(_READ - set(about))
+    if lacking:
+        raise InputError(
+            f"{path}: lacks {', '.join(lacking)}; another version wrote it. Train the cell again, or run snakemake."
+        )
+    return about
+
+
+# What others take from it.
+_READ = {
+    *(
+        "settings",
+        "manifest_sha256",
+        "datasets",
+        "weights",
+        "pretrained_on_synthetic",
+        "select_on",
+        "seed",
+        "parameters",
+    ),
+    *("cost", "training_seconds", "training_images", "study_sha256", "checkpoint_sha256"),
+    *("code", "python", "packages", "device", "processor"),
+}

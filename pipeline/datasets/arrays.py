@@ -42,15 +42,38 @@ def packed(folder: Path, rows: Sequence[Row], split: str, size: int, workers: in
     arrays = folder / "arrays" / key
     if not arrays.is_dir():
         _pack(arrays, folder, rows, size, workers, f"pack {folder.name} {split}")
-    # Copy on write: nobody changes the file, and torch takes arrays that it may write to.
-    images, masks = (np.load(arrays / f"{name}.npy", mmap_mode="c") for name in ("images", "masks"))
+    images = _open(arrays / "images.npy", (len(rows), size, size, 3))
+    masks = _open(arrays / "masks.npy", (len(rows), size, size))
     return images, masks
+
+
+def _open(path: Path, shape: tuple[int, ...]) -> NDArray:
+    """An array of pixels mapped into memory; of this format alone, which holds no objects."""
+    again = f"Delete the folder {path.parent}; it is made again."
+    try:
+        # Copy on write: nobody changes the file, and torch takes arrays that it may write to.
+        array = np.lib.format.open_memmap(path, "c")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not an array of pixels ({error}). {again}") from None
+    if array.dtype != np.uint8 or array.shape != shape:
+        raise InputError(f"{path}: {array.dtype} {array.shape}; expected uint8 {shape}. {again}")
+    return array
 
 
 def array_key(folder: Path, split: str, size: int) -> str:
     """The name of a split's arrays: readable, and other for another size, interpolation or manifest."""
     about = {"interpolation": INTERPOLATION, "manifest": sha256_of(folder / "manifest.csv"), "version": 1}
     return f"{split}-{size}-{digest(about)[:16]}"
+
+
+def array_digests(folder: Path, split: str, size: int) -> dict[str, str]:
+    """The SHA-256 of a split's two files, by their path below arrays/.
+
+    Raises:
+        FileNotFoundError: if they are not packed.
+    """
+    key = array_key(folder, split, size)
+    return {f"{key}/{name}.npy": sha256_of(folder / "arrays" / key / f"{name}.npy") for name in ("images", "masks")}
 
 
 def _pack(arrays: Path, folder: Path, rows: Sequence[Row], size: int, workers: int, label: str) -> None:
@@ -70,5 +93,4 @@ def _pack_frame(arrays: Path, folder: Path, size: int, classes: int, item: tuple
     if mask.max(initial=0) >= classes:
         raise InputError(f"{folder / row['mask']}: value {mask.max()}; expected 0 to {classes - 1}.")
     for name, pixels in (("images", resize_image(image, size)), ("masks", resize_mask(mask, size))):
-        target = np.load(arrays / f"{name}.npy", mmap_mode="r+")
-        target[index] = pixels
+        np.lib.format.open_memmap(arrays / f"{name}.npy", "r+")[index] = pixels

@@ -61,6 +61,7 @@ rule build_dataset:
         study.dataset_folder("{dataset}") / "dataset.json",
         directory(study.dataset_folder("{dataset}") / "images"),
         directory(study.dataset_folder("{dataset}") / "masks"),
+        layout.dataset_provenance_file(study, "{dataset}"),
     log:
         LOGS / "build_dataset/{dataset}.log",
     benchmark:

@@ -53,6 +53,7 @@ rule collect_results:
         ),
     output:
         layout.results_file(study),
+        layout.results_provenance_file(study),
     log:
         LOGS / "collect_results.log",
     benchmark:

@@ -6,13 +6,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.datasets.arrays import array_digests
 from pipeline.datasets.build import assign_splits, build_dataset
-from pipeline.datasets.card import GENERATED, LICENCES
+from pipeline.datasets.card import GENERATED, LICENCES, read_card
 from pipeline.datasets.load import load_part
 from pipeline.datasets.manifest import read_manifest
 from pipeline.datasets.sample import Collected, Order, Sample
-from pipeline.files import write_json
-from pipeline.layout import arrays_file
+from pipeline.files import sha256_of, write_json
+from pipeline.layout import arrays_file, dataset_files, dataset_provenance_file
+from pipeline.provenance import RunStart, about_run, write_provenance
 from pipeline.sources.archives import prepare_root
 from pipeline.steps.generate_raw import bring_back_generated
 from pipeline.study import Study
@@ -55,7 +57,8 @@ def split_of(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str,
 
 
 def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) -> None:
-    """Write data/datasets/<name>.
+    """Write data/datasets/<name>, and beside it <name>.provenance.json: when and by what it was built. What is inside changes with
+    what it is built from alone, for what is trained from it hangs on that.
 
     Args:
         study: the study. dataset: a name of its. workers: processes. skip_bad: see `collect`.
@@ -63,7 +66,7 @@ def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) 
     Raises:
         InputError: if a raw tree is missing, incomplete or not in its layout, or a frame cannot be read.
     """
-    settings, kind = study.dataset_settings(dataset), study.kind(dataset)
+    run, settings, kind = RunStart(), study.dataset_settings(dataset), study.kind(dataset)
     collected, order = collect(study, dataset, skip_bad)
     for name, note in collected.notes.items():
         print(f"{dataset}: {name}: {note}", file=sys.stderr)
@@ -81,11 +84,21 @@ def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) 
     }
     folder = study.dataset_folder(dataset)
     build_dataset(folder, kind.labels, collected, split, order.roots, card, workers, order.skip_bad)
+    about = {
+        **about_run(study, run, [dataset], with_model=False),
+        "dataset": dataset,
+        "settings": settings,
+        "seed": settings["split_seed"],
+        "sha256": {path.name: sha256_of(path) for path in dataset_files(study, dataset)},
+        "sources": read_card(folder)["sources"],
+    }
+    write_provenance(dataset_provenance_file(study, dataset), about)
 
 
 def pack(study: Study, dataset: str, workers: int = 1) -> None:
-    """Decode a built dataset once to the study's size, and list the kept arrays."""
+    """Decode a built dataset once to the study's size, and list the kept arrays with their digests."""
     folder, size = study.dataset_folder(dataset), study.settings["input_size"]
     splits = sorted({row["split"] for row in read_manifest(folder)})
     shapes = {split: list(load_part(folder, split, size, workers).images.shape) for split in splits}
-    write_json(arrays_file(study, dataset), {"size": size, "images": shapes})
+    sha256 = {split: array_digests(folder, split, size) for split in splits}
+    write_json(arrays_file(study, dataset), {"size": size, "images": shapes, "sha256": sha256})

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.files import whole_file
+from pipeline.files import sha256_of, whole_file
 from pipeline.kept import clean_rows, frames_tested, reference_rows, robust_rows
-from pipeline.layout import evaluated_datasets, results_file
+from pipeline.layout import evaluated_datasets, results_file, results_provenance_file
 from pipeline.measure import scores_of
-from pipeline.missing import missing_robustness, present_cells
-from pipeline.provenance import read_provenance
+from pipeline.missing import missing_cells, missing_robustness, present_cells
+from pipeline.provenance import RunStart, about_run, read_provenance, write_provenance
 from pipeline.robustness import scores_by_condition
 from pipeline.study import Cell, Study
 from reports.names import REFERENCE_BACKBONE
@@ -20,14 +20,25 @@ from reports.results import CLEAN, COLUMNS
 
 
 def collect_results(study: Study) -> None:
-    """Write results.parquet from the rows that cells and references left; cells without results are left out.
+    """Write results.parquet from the rows that cells and references left, and provenance.json; cells without results are left out.
 
     Raises:
         InputError: if no cell has results, or rows are not what a cell leaves, naming the file.
     """
-    table = gather_results(study, study.protocol)
+    run, table = RunStart(), gather_results(study, study.protocol)
     with whole_file(results_file(study)) as partial:
         table.to_parquet(partial, index=False)
+    about = {
+        **about_run(study, run, study.datasets, with_model=False),
+        "seed": list(study.settings["seeds"]),
+        "protocol": study.protocol,
+        "checkpoints": {cell.id: read_provenance(study, cell)["checkpoint_sha256"] for cell in present_cells(study)},
+        "missing": {cell.id: reason for cell, reason in missing_cells(study).items()},
+        "missing_robustness": {cell.id: reason for cell, reason in missing_robustness(study).items()},
+        "rows": len(table),
+        "results_sha256": sha256_of(results_file(study)),
+    }
+    write_provenance(results_provenance_file(study), about)
 
 
 def gather_results(study: Study, protocol: str) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from pipeline.files import digest, read_json, read_text, resumable_folder, sha25
 from pipeline.images import read_ids
 from pipeline.marks import data_mark
 from pipeline.missing import missing_robustness
-from pipeline.provenance import corruption_code_sha256, measuring_code_sha256, software
+from pipeline.provenance import RunStart, about_run, corruption_code_sha256, measuring_code_sha256
 from pipeline.robustness import Answer, Answerer, Subject, evaluate, remove_parts
 from pipeline.steps.evaluate_robustness import conditions_of, write_results
 from pipeline.steps.report_robustness import baselines_of, evaluated_models, write_robustness_report
@@ -254,7 +254,8 @@ def _evaluate(
     about: dict[str, Any],
     sees_images: bool = True,
 ) -> Path:
-    study, size, source = trial.study, trial.study.settings["input_size"], trial.study.dataset_folder(trial.dataset)
+    run, study, size = RunStart(), trial.study, trial.study.settings["input_size"]
+    source = study.dataset_folder(trial.dataset)
     folder = trial.out or study.results / "predictors" / _folder_name(label) / trial.dataset
     _check_free(folder / "robustness" / "provenance.json", label)
     beside = evaluated_models(study, [trial.dataset]) if trial.beside else []
@@ -269,8 +270,9 @@ def _evaluate(
     with resumable_folder(folder / "robustness", key) as done:
         subject = Subject(label, answer, done, sees_images)
         evaluate([subject], part, labels, conditions, trial.workers)
-        frames = {"frames": len(part.frame_ids)}
-        write_results(subject, conditions, labels, {**software(), **about, **frames}, timed=sees_images)
+        more = {"seed": conditions.seed, "frames": len(part.frame_ids)}
+        whole = {**about_run(study, run, [trial.dataset]), **about, **more}
+        write_results(subject, conditions, labels, whole, timed=sees_images)
     remove_parts(folder / "robustness")
     rows = pd.read_parquet(folder / "robustness" / "per_image.parquet")
     shown = {group: [n for n in names if n in conditions.corruptions] for group, names in CATEGORIES.items()}

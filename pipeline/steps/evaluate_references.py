@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import numpy as np
+import pandas as pd
 
 from pipeline.datasets.kinds import GENERALISATION
 from pipeline.datasets.load import load_part
@@ -16,7 +17,15 @@ from pipeline.study import Study
 
 
 def evaluate_references(study: Study, dataset: str) -> None:
-    """Write references/<dataset>/<reference>.parquet: what is kept of each reference's answers on the dataset's test part.
+    """Write references/<dataset>/<reference>.parquet: what is kept of each reference's answers on the dataset's test part."""
+    rows = rows_of_references(study, dataset)
+    for name, path in reference_files(study, dataset).items():
+        with whole_file(path) as partial:
+            rows[name].to_parquet(partial, index=False)
+
+
+def rows_of_references(study: Study, dataset: str) -> dict[str, pd.DataFrame]:
+    """One row an image of each reference, by its name.
 
     Majorities are those of the training part; a dataset without one takes that of the dataset its cells train on.
     """
@@ -37,9 +46,7 @@ def evaluate_references(study: Study, dataset: str) -> None:
         index = {name: position for position, name in enumerate(labels.activities)}
         answers["majority_activity"] = (np.full(len(tests), index[majority]), None)
         answers["activity_from_instruments"] = (np.array([index[best[0][0]] for best in told]), None)
-    for name, path in reference_files(study, dataset).items():
-        with whole_file(path) as partial:
-            measure(part, part.masks, labels, *answers[name]).per_image.to_parquet(partial, index=False)
+    return {name: measure(part, part.masks, labels, *given).per_image for name, given in answers.items()}
 
 
 def _instruments(row: dict[str, str]) -> frozenset[str]:

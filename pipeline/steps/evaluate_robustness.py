@@ -18,11 +18,14 @@ from pipeline.errors import InputError
 from pipeline.files import digest, read_json, resumable_folder, sha256_of, whole_file, write_json
 from pipeline.layout import corrupted_folder, corrupted_mark
 from pipeline.provenance import (
+    RunStart,
+    about_run,
     choose_device,
     corruption_code_sha256,
     measuring_code_sha256,
     software,
     training_code_sha256,
+    write_provenance,
 )
 from pipeline.robustness import Answer, Subject, evaluate, gather, gather_gallery, remove_parts, scores_by_condition
 from pipeline.study import Cell, Study
@@ -49,7 +52,7 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
     Raises:
         InputError: if the dataset is not built, or the cells are of several. SettingsError: if a checkpoint cannot be loaded.
     """
-    datasets = {cell.dataset for cell in cells}
+    run, datasets = RunStart(), {cell.dataset for cell in cells}
     if len(datasets) != 1:
         raise InputError(f"cells of the datasets {', '.join(sorted(datasets))}; expected those of one at a time.")
     dataset = datasets.pop()
@@ -64,11 +67,17 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
             model.precision = "float32"
             folder = study.cell_folder(cell) / "robustness"
             done = stack.enter_context(resumable_folder(folder, _key(study, dataset, checkpoint)))
-            subjects.append(Subject(cell.id, _Model(model), done))
+            subjects.append(Subject(cell.id, ModelAnswers(model), done))
         evaluate(subjects, part, labels, conditions, workers, kept)
         for cell, subject in zip(cells, subjects, strict=True):
             checkpoint = study.cell_folder(cell) / "model.safetensors"
-            about = {**software(), "checkpoint_sha256": sha256_of(checkpoint), "frames": len(part.frame_ids)}
+            about = {
+                **about_run(study, run, [dataset]),
+                "cell": cell.id,
+                "seed": conditions.seed,
+                "checkpoint_sha256": sha256_of(checkpoint),
+                "frames": len(part.frame_ids),
+            }
             write_results(subject, conditions, labels, about)
     for cell in cells:
         remove_parts(study.cell_folder(cell) / "robustness")
@@ -125,13 +134,13 @@ def write_results(
         rows.to_parquet(partial, index=False)
     write_json(subject.done / "metrics.json", {"protocol": STANDARD, "backends": conditions.backends, "scores": scores})
     tested = {"seed": conditions.seed, "profile": conditions.profile, "severities": conditions.severities}
-    write_json(
+    write_provenance(
         subject.done / "provenance.json",
         {**about, "conditions": tested, **({"latency_ms": latency} if timed else {})},
     )
 
 
-class _Model:
+class ModelAnswers:
     """A trained model that answers."""
 
     def __init__(self, model: MultiTaskModel) -> None:

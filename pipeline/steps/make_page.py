@@ -275,7 +275,7 @@ def _training(about: dict[str, Any]) -> dict[str, Any]:
     synthetic = " (synthetic)" if about.get("pretrained_on_synthetic") else ""
     return {
         "Seed": about["seed"],
-        "Seconds": about["seconds"],
+        "Seconds": about["training_seconds"],
         "Images": about["training_images"],
         "Trained parameters": about["parameters"]["trained"],
         "All parameters": about["parameters"]["total"],

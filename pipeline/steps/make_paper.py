@@ -205,7 +205,7 @@ def _provenance(study: Study) -> str:
                 "Cell": cell.id,
                 "Weights": source,
                 "Images": about["training_images"],
-                "Seconds": round(about["seconds"]),
+                "Seconds": round(about["training_seconds"]),
                 "Study (SHA-256)": about["study_sha256"][:12],
                 "Checkpoint (SHA-256)": about["checkpoint_sha256"][:12],
             }

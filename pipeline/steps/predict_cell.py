@@ -9,7 +9,7 @@ import numpy as np
 from endoarss.devices import peak_memory_mib, reset_peak_memory
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
-from pipeline.datasets.load import load_part
+from pipeline.datasets.load import Part, load_part
 from pipeline.layout import predictions_file
 from pipeline.predictions import KeptPredictions, write_predictions
 from pipeline.provenance import choose_device
@@ -20,15 +20,19 @@ _TIMED_IMAGES = 512
 
 def predict_cell(study: Study, cell: Cell, model: MultiTaskModel) -> None:
     """Write predictions/<dataset>.npz of a trained cell for every dataset it is tested on, run in float32 on every device."""
-    model.precision = "float32"
     for dataset in study.evaluated_on(cell.dataset):
         part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
-        given = predict(model, part.images, choose_device())
-        activity = confidence = None
-        if given.activity is not None:
-            activity, confidence = given.activity.argmax(axis=1), given.activity.max(axis=1)
-        kept = KeptPredictions(part.frame_ids, activity, confidence, given.masks)
-        write_predictions(predictions_file(study, cell, dataset), kept)
+        write_predictions(predictions_file(study, cell, dataset), answers_of(model, part))
+
+
+def answers_of(model: MultiTaskModel, part: Part) -> KeptPredictions:
+    """What a model, in float32, says of a part."""
+    model.precision = "float32"
+    given = predict(model, part.images, choose_device())
+    activity = confidence = None
+    if given.activity is not None:
+        activity, confidence = given.activity.argmax(axis=1), given.activity.max(axis=1)
+    return KeptPredictions(part.frame_ids, activity, confidence, given.masks)
 
 
 def cost_of_inference(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, float]:

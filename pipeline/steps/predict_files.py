@@ -24,14 +24,15 @@ from endoarss.checkpoints import load_checkpoint, read_header
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import Predictions, predict
 from endoarss.settings import ACTIVITY, SEGMENTATION
+from pipeline.code_version import code_version
 from pipeline.datasets.kinds import KINDS
 from pipeline.datasets.labels import Rgb
 from pipeline.errors import InputError
-from pipeline.files import sha256_of, whole_file, write_json, write_text
+from pipeline.files import sha256_of, whole_file, write_text
 from pipeline.images import Pixels, resize_image
 from pipeline.media import Source, count_frames, find_sources, read_frames
 from pipeline.painting import Painter, distinct_palette
-from pipeline.provenance import choose_device, software
+from pipeline.provenance import choose_device, software, write_provenance
 
 # What the step writes below its folder. The first comes first and tells whose the others are; the table comes last.
 _ABOUT, _LEGEND, _TABLE = "predictions.json", "legend.csv", "predictions.csv"
@@ -85,7 +86,7 @@ def predict_files(
     header, model, device = read_header(checkpoint), load_checkpoint(checkpoint), choose_device()
     trained = header.get("provenance", {})
     _clear(out)
-    write_json(
+    write_provenance(
         out / _ABOUT,
         {
             "checkpoint": str(checkpoint),
@@ -93,6 +94,7 @@ def predict_files(
             "trained": trained,
             "tasks": list(model.tasks),
             "every": every,
+            "code": code_version(),
             **software(),
         },
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from safetensors.torch import save_file
@@ -12,8 +11,8 @@ from endoarss.models import build_model
 from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, train
 from pipeline.errors import InputError
-from pipeline.files import sha256_of, whole_file, write_json
-from pipeline.provenance import choose_device, software
+from pipeline.files import sha256_of, whole_file
+from pipeline.provenance import RunStart, about_run, choose_device, write_provenance
 from pipeline.sources.synthetic.pretraining import ACTIVITIES, CLASSES, generate_scenes
 from pipeline.study import Study
 
@@ -24,7 +23,7 @@ def pretrain_backbone(study: Study) -> None:
     Raises:
         InputError: if the study has no pretraining.
     """
-    path = study.pretrained_file()
+    run, path = RunStart(), study.pretrained_file()
     if path is None:
         raise InputError(f"study {study.name!r} has no pretraining.")
     given = study.pretraining_settings()
@@ -48,19 +47,19 @@ def pretrain_backbone(study: Study) -> None:
             }
         )
     )
-    started = time.perf_counter()
     training = TrainingSettings(given["epochs"], given["learning_rate"], 16, seed=given["seed"])
     history = train(model, LabelledImages(images, masks, activities), training, choose_device(), "pretrain")
-    provenance = {
-        "synthetic": True,
-        "pretraining": given,
-        "last_epoch": history[-1],
-        "seconds": round(time.perf_counter() - started, 1),
-        **software(),
-    }
     vit: Any = model.backbone.encoders[0].vit
     state = {name: tensor.cpu().contiguous() for name, tensor in vit.state_dict().items()}
     # Time and machine stand beside the weights, so that the same weights are the same bytes.
     with whole_file(path) as partial:
         save_file(state, partial)
-    write_json(path.with_suffix(".json"), {**provenance, "sha256": sha256_of(path)})
+    about = {
+        **about_run(study, run, datasets=()),
+        "synthetic": True,
+        "pretraining": given,
+        "seed": given["seed"],
+        "last_epoch": history[-1],
+        "sha256": sha256_of(path),
+    }
+    write_provenance(path.with_suffix(".json"), about)

@@ -20,9 +20,17 @@ from endoarss.resume import ResumeFolder
 from endoarss.training import History, seed_everything, train
 from pipeline.datasets.load import Part, load_part, validation_rows
 from pipeline.errors import InputError
-from pipeline.files import digest, sha256_of, whole_file, write_json, write_text
+from pipeline.files import digest, sha256_of, whole_file, write_text
 from pipeline.layout import resume_folder
-from pipeline.provenance import choose_device, software, training_code_sha256
+from pipeline.provenance import (
+    RunStart,
+    about_run,
+    choose_device,
+    software,
+    training_code_sha256,
+    write_provenance,
+)
+from pipeline.secret_values import masked_content
 from pipeline.steps.cell_model import describe, model_settings, training_settings
 from pipeline.steps.predict_cell import cost_of_inference, predict_cell
 from pipeline.steps.validation_score import validation_score
@@ -36,7 +44,7 @@ def train_cell(study: Study, cell: Cell) -> None:
         InputError: if a dataset is not built. SettingsError: if the model cannot be built.
         TrainingError: if a loss is not finite, or memory runs out.
     """
-    device, folder = choose_device(), study.cell_folder(cell)
+    run, device, folder = RunStart(), choose_device(), study.cell_folder(cell)
     weights = study.weights_file(cell.backbone)
     weights_sha256 = sha256_of(weights) if weights is not None and weights.is_file() else ""
     dataset = study.dataset_folder(cell.dataset)
@@ -68,10 +76,9 @@ def train_cell(study: Study, cell: Cell) -> None:
     history = train(model, data, training_settings(study, cell), device, cell.id, validate, choose, resume, observe)
     seconds = round(time.perf_counter() - started, 1)
     trained, total = model.count_parameters()
-    provenance = {
+    # All of this decides the checkpoint and goes into it. Time, commit and study do not: equal trainings give equal files.
+    origin = {
         "cell": cell.id,
-        "study": study.name,
-        "study_sha256": study.digest(),
         **decides,
         "synthetic": study.synthetic,
         "pretrained_on_synthetic": weights is not None and weights == study.pretrained_file(),
@@ -80,18 +87,23 @@ def train_cell(study: Study, cell: Cell) -> None:
         "validation_images": len(part.frame_ids) - len(fitted.frame_ids),
         "seed": cell.seed,
         "select_on": cell.select_on,
-        "seconds": seconds,
         **about_software,
     }
     with whole_file(folder / "model.safetensors") as partial:
-        save_checkpoint(model, partial, provenance)
+        save_checkpoint(model, partial, masked_content(origin))
     _write_history(study, cell, history)
     with memory_explained(cell.id, device, "input_size, sma_width of the backbone, training.cells_per_gpu") as where:
         where[0] = "its predictions"
         predict_cell(study, cell, model)
         cost = {"training": _cost_of_training(history), "inference": cost_of_inference(study, cell, model)}
-    provenance |= {"cost": cost, "checkpoint_sha256": sha256_of(folder / "model.safetensors")}
-    write_json(folder / "provenance.json", provenance)
+    about = {
+        **about_run(study, run, study.evaluated_on(cell.dataset)),
+        **origin,
+        "training_seconds": seconds,
+        "cost": cost,
+        "checkpoint_sha256": sha256_of(folder / "model.safetensors"),
+    }
+    write_provenance(folder / "provenance.json", about)
     resume.remove()
 
 

@@ -347,6 +347,7 @@ def test_a_predictor_stands_beside_the_cells(study_file: Path, capsys: pytest.Ca
     assert run(study_file, "build", "--dataset", "mtlesd") == 0 and run(study_file, "train", "--cell", CELL) == 0
     assert run(study_file, *tested, "beside:good") == 1
     assert f"--beside: no cell of mtlesd has its robustness evaluated; missing: {CELL}" in said(capsys)
+    assert run(study_file, "evaluate", "--cell", CELL) == 0
     assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 0
     assert run(study_file, *tested, "beside:good") == 0
     summary = pd.read_csv("out/tables/table_robustness_summary.csv")

@@ -1,0 +1,70 @@
+"""Keeps secrets out of what is printed and kept: values of environment variables that look like secrets, and passwords in addresses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import threading
+import traceback
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+MASK = "***"
+_SECRET_NAME = re.compile("TOKEN|SECRET|PASSWORD|PASSWD|KEY|CREDENTIAL", re.IGNORECASE)
+_SHORTEST = 6  # shorter values stand in many a harmless word
+# Up to the last @ before the path: passwords hold @ too, and a name alone is often a token. One slash is what a path leaves of two.
+_USER = re.compile(r"(\b[a-z][a-z0-9+.-]+:/{1,2})[^\s/?#'\"]*@", re.IGNORECASE)
+
+
+def masked(text: str) -> str:
+    """A text with every secret in it replaced by `MASK`.
+
+    A secret is the value, of six characters or more, of an environment variable whose name holds TOKEN, SECRET, PASSWORD, PASSWD,
+    KEY or CREDENTIAL, as it is or as it stands in an address, in JSON or in Python; and user and password of an address.
+    """
+    for form in _forms():
+        text = text.replace(form, MASK)
+    return _USER.sub(rf"\1{MASK}@", text)
+
+
+def masked_content(content: Any) -> Any:
+    """JSON-like content with every text in it `masked`; keys of mappings stay."""
+    if isinstance(content, str):
+        return masked(content)
+    if isinstance(content, dict):
+        return {key: masked_content(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [masked_content(value) for value in content]
+    return content
+
+
+def mask_tracebacks() -> None:
+    """From now on tracebacks of errors that nobody catches, in any thread, are printed without secrets."""
+
+    def in_thread(given: threading.ExceptHookArgs) -> None:
+        if given.exc_value is not None:
+            _print_masked(given.exc_type, given.exc_value, given.exc_traceback)
+
+    sys.excepthook = _print_masked
+    threading.excepthook = in_thread
+
+
+def _print_masked(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    print(masked("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
+
+
+def _forms() -> list[str]:
+    """Every secret in every form it may have in a text, the longest first: one may hold another."""
+    found: set[str] = set()
+    for name, whole in os.environ.items():
+        if not _SECRET_NAME.search(name):
+            continue
+        # Of a key of several lines, each: messages are broken up and joined.
+        for value in (whole, *whole.splitlines()):
+            if len(value.strip()) >= _SHORTEST:
+                value = value.strip()
+                found |= {value, quote(value, safe=""), json.dumps(value)[1:-1], repr(value)[1:-1]}
+    return sorted(found, key=lambda form: (-len(form), form))

@@ -1,0 +1,171 @@
+"""Whether checkpoints still give the answers that were kept: a sample of cells is loaded and predicts again."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from endoarss.checkpoints import load_checkpoint
+from endoarss.errors import SettingsError
+from endoarss.models import MultiTaskModel
+from pipeline.code_version import code_version
+from pipeline.corrupted import CLEAN
+from pipeline.datasets.load import load_part
+from pipeline.errors import InputError
+from pipeline.files import read_json
+from pipeline.layout import predictions_file, robustness_files
+from pipeline.predictions import KeptPredictions, read_predictions
+from pipeline.provenance import processor_name, read_provenance, software
+from pipeline.robustness import Subject, evaluate, gather
+from pipeline.steps.evaluate_robustness import ModelAnswers, conditions_of
+from pipeline.steps.predict_cell import answers_of
+from pipeline.study import Cell, Study
+from pipeline.verify.compare import as_stored, difference, read_table
+from pipeline.verify.findings import Check
+from pipeline.verify.rows import is_packed
+
+ALIKE = 0.99
+"""The share of equal pixels, activities or rows below which another device or version is worth a look."""
+_CONDITIONS = 2
+_AGAIN = "Get the files of one run back, or train the cell again."
+
+
+def check_answers(study: Study, cells: Sequence[Cell], seed: int) -> Check:
+    """Load each cell and compare its answers with predictions/<dataset>.npz; of the first whose robustness is evaluated also the rows
+    under some conditions, drawn by `seed`, whose images are corrupted again.
+
+    On the processor and with the packages of the training, without a GPU, answers must be the same bit for bit. Else the share
+    that is equal is told, and less than `ALIKE` is a warning.
+    """
+    check = Check("answers", "sets of answers given again")
+    robust: Cell | None = None
+    for cell in tqdm(cells, desc="verify answers", unit="cell", mininterval=1.0):
+        checkpoint = study.cell_folder(cell) / "model.safetensors"
+        if not checkpoint.is_file() or not (study.cell_folder(cell) / "provenance.json").is_file():
+            check.gaps.append(f"{checkpoint}: not there")
+            continue
+        try:
+            model, other = load_checkpoint(checkpoint), differs_here(read_provenance(study, cell))
+            for dataset in study.evaluated_on(cell.dataset):
+                _check_predictions(check, study, cell, dataset, model, other)
+            if robust is None and is_evaluated(study, cell):
+                robust = cell
+                _check_robust_rows(check, study, cell, model, random.Random(seed))
+        except (InputError, SettingsError) as error:
+            check.fail_with(error)
+    asked = [cell.id for cell in cells if cell in study.robustness_cells()]
+    if robust is None and asked:
+        check.gaps.append(f"robustness of {', '.join(asked)}: not evaluated yet")
+    return check
+
+
+def is_evaluated(study: Study, cell: Cell) -> bool:
+    """Whether a cell's robustness is asked for and was evaluated."""
+    return cell in study.robustness_cells() and all(path.is_file() for path in robustness_files(study, cell))
+
+
+def sample(study: Study, count: int, seed: int) -> list[Cell]:
+    """Some trained cells, drawn by a seed, in the study's order; one whose robustness was evaluated is among them where there is one."""
+    rng = random.Random(seed)
+    trained = [cell for cell in study.cells() if (study.cell_folder(cell) / "provenance.json").is_file()]
+    robust = [cell for cell in trained if is_evaluated(study, cell)]
+    first = rng.sample(robust, min(1, count, len(robust)))
+    others = [cell for cell in trained if cell not in first]
+    chosen = {*first, *rng.sample(others, min(count - len(first), len(others)))}
+    return [cell for cell in trained if cell in chosen]
+
+
+def differs_here(about: dict[str, Any]) -> list[str]:
+    """What is other here than where provenance was written, of all that decides bits; a GPU is never quite the same."""
+    here = {**software(), "processor": processor_name()}
+    found = [
+        f"{key} {about.get(key)}, here {here[key]}" for key in ("device", "processor") if about.get(key) != here[key]
+    ]
+    then: dict[str, str] = about.get("packages", {})
+    found += [f"{name} {then.get(name)}, here {now}" for name, now in here["packages"].items() if then.get(name) != now]
+    return found or ([] if here["device"].startswith("CPU") else ["a GPU"])
+
+
+def _check_predictions(
+    check: Check, study: Study, cell: Cell, dataset: str, model: MultiTaskModel, other: Sequence[str]
+) -> None:
+    path = predictions_file(study, cell, dataset)
+    if not path.is_file() or not is_packed(study, dataset):
+        check.gaps.append(f"{path if not path.is_file() else study.dataset_folder(dataset)}: not there")
+        return
+    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
+    kept, given = read_predictions(path, part.frame_ids), answers_of(model, part)
+    check.checked += 1
+    shares = _equal_shares(kept, given)
+    if shares is None:
+        check.fail(path, "answers to other tasks, or of another size", "those that the checkpoint gives", _AGAIN)
+        return
+    _judge(check, str(path), shares, "the checkpoint's answers", other, read_provenance(study, cell))
+
+
+def _equal_shares(kept: KeptPredictions, given: KeptPredictions) -> dict[str, float] | None:
+    """The share of equal values by kind; None where they cannot be set side by side."""
+    found = {}
+    for name, what in (("masks", "pixels"), ("activity", "activities"), ("confidence", "confidences")):
+        then, now = getattr(kept, name), getattr(given, name)
+        if (then is None) != (now is None) or (then is not None and then.shape != now.shape):
+            return None
+        if then is not None:
+            found[what] = float(np.mean(then == now))
+    return found
+
+
+def _judge(
+    check: Check, where: str, shares: dict[str, float], whose: str, other: Sequence[str], about: dict[str, Any]
+) -> None:
+    """Equal bits are well; others are a failure where nothing excuses them."""
+    if all(share == 1 for share in shares.values()):
+        return
+    said = ", ".join(f"{share:.4%} of {what}" for what, share in shares.items())
+    if not other:
+        code, then = code_version(), about.get("code", {})
+        since = "" if code == then else f" The code was {then.get('commit', 'unknown')[:12]} then, and another since."
+        found = f"equal to {whose} in {said}"
+        check.fail(where, found, "the same bits on this processor with these packages", f"{_AGAIN}{since}")
+        return
+    line = f"{where}: equal to {whose} in {said}; not the same place as then ({'; '.join(other)})."
+    # Confidences are floats: their last bits differ wherever anything does.
+    alike = all(share >= ALIKE for what, share in shares.items() if what != "confidences")
+    (check.told if alike else check.warnings).append(line)
+
+
+def _check_robust_rows(check: Check, study: Study, cell: Cell, model: MultiTaskModel, rng: random.Random) -> None:
+    _, path, about, _ = robustness_files(study, cell)
+    if not is_packed(study, cell.dataset):
+        check.gaps.append(f"{study.dataset_folder(cell.dataset)}: not there")
+        return
+    asked = conditions_of(study)
+    names = set(rng.sample(asked.corruptions, min(_CONDITIONS, len(asked.corruptions))))
+    severity = rng.choice(asked.severities)
+    drawn = replace(asked, corruptions=tuple(n for n in asked.corruptions if n in names), severities=(severity,))
+    part = load_part(study.dataset_folder(cell.dataset), "test", study.settings["input_size"])
+    model.precision = "float32"
+    with tempfile.TemporaryDirectory() as folder:
+        subject = Subject(cell.id, ModelAnswers(model), Path(folder))
+        evaluate([subject], part, study.labels(cell.dataset), drawn, workers=0)
+        made, _ = gather(subject, drawn)
+    stored = read_table(path)
+    clean = stored["corruption"] == CLEAN
+    chosen = stored[clean | (stored["corruption"].isin(names) & (stored["severity"] == severity))].reset_index(
+        drop=True
+    )
+    check.checked += 1 + len(names)
+    found = difference(chosen, as_stored(made), ["corruption", "severity", "mask_warped", "frame_id"])
+    if found is None:
+        return
+    where = f"{path}, {found.where}: {found.found} instead of {found.expected}"
+    shares = {f"the rows of clean, {', '.join(drawn.corruptions)} at severity {severity}": 1 - found.rows / found.total}
+    written = read_json(about)
+    _judge(check, where, shares, "those measured again", differs_here(written), written)

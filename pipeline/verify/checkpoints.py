@@ -1,0 +1,93 @@
+"""Whether checkpoints and the weights they stand on are the files that provenance names."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from pipeline.errors import InputError
+from pipeline.files import read_json, sha256_of
+from pipeline.layout import robustness_files
+from pipeline.missing import missing_robustness
+from pipeline.provenance import read_provenance
+from pipeline.study import Cell, Study
+from pipeline.verify.findings import Check
+
+
+def check_checkpoints(study: Study) -> Check:
+    """The digests of checkpoints, of files of pretrained weights, and of what robustness was evaluated of. Imports no torch."""
+    check = Check("checkpoints", "checkpoints and files of weights")
+    digest = cache(sha256_of)
+    _check_pretrained(check, study)
+    trained = [cell for cell in study.cells() if (study.cell_folder(cell) / "provenance.json").is_file()]
+    not_robust = missing_robustness(study)
+    for cell in tqdm(trained, desc="verify checkpoints", unit="cell", mininterval=1.0):
+        try:
+            about = read_provenance(study, cell)
+        except InputError:
+            continue  # told of the study
+        path = study.cell_folder(cell) / "model.safetensors"
+        if not path.is_file():
+            check.gaps.append(f"{path}: not there")
+            continue
+        check.checked += 1
+        if digest(path) != about["checkpoint_sha256"]:
+            check.fail(
+                path,
+                f"sha256 {digest(path)[:12]}",
+                f"{about['checkpoint_sha256'][:12]}, as provenance.json says: it is another file",
+                "Get the file back, or train the cell again.",
+            )
+        _check_weights(check, study, cell, about, digest)
+        if cell in study.robustness_cells() and cell not in not_robust:
+            _check_robustness(check, study, cell, about)
+    return check
+
+
+def _check_pretrained(check: Check, study: Study) -> None:
+    path = study.pretrained_file()
+    if path is None:
+        return
+    about = path.with_suffix(".json")
+    if not path.is_file() or not about.is_file():
+        check.gaps.append(f"{path}: not pretrained yet")
+        return
+    check.checked += 1
+    expected, found = str(read_json(about).get("sha256")), sha256_of(path)
+    if found != expected:
+        check.fail(
+            path,
+            f"sha256 {found[:12]}",
+            f"{expected[:12]}, as {about.name} says: it is another file",
+            "Get the file back, or: endoarss pretrain.",
+        )
+
+
+def _check_weights(check: Check, study: Study, cell: Cell, about: dict[str, Any], digest: Any) -> None:
+    path: Path | None = study.weights_file(cell.backbone)
+    if path is None:
+        return  # frozen weights of a hub are compared where the checkpoint is loaded
+    if not path.is_file():
+        check.gaps.append(f"{path}: not there; {cell.id} was trained from it")
+    elif digest(path) != about["weights"]["sha256"]:
+        check.fail(
+            path,
+            f"sha256 {digest(path)[:12]}",
+            f"{about['weights']['sha256'][:12] or 'no file'}, which {cell.id} was trained from",
+            "Get the file back, or train the cell again.",
+        )
+
+
+def _check_robustness(check: Check, study: Study, cell: Cell, about: dict[str, Any]) -> None:
+    path = robustness_files(study, cell)[2]
+    tested = str(read_json(path).get("checkpoint_sha256"))
+    if tested != about["checkpoint_sha256"]:
+        check.fail(
+            path,
+            f"evaluated the checkpoint {tested[:12]}",
+            f"{about['checkpoint_sha256'][:12]}, the cell's present one",
+            "Evaluate the cell's robustness again, or run snakemake.",
+        )

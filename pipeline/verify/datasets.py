@@ -1,0 +1,86 @@
+"""Whether built datasets are what their manifests, cards and provenance say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from pipeline.datasets.arrays import array_key
+from pipeline.datasets.manifest import read_manifest
+from pipeline.errors import InputError
+from pipeline.files import read_json, sha256_of
+from pipeline.layout import arrays_file, dataset_files, dataset_provenance_file
+from pipeline.study import Study
+from pipeline.verify.findings import Check
+from pipeline.verify.settings import compare_settings
+
+_BUILD = "Delete the folder and run snakemake, or: endoarss build --dataset"
+_PACK = "Delete the folder arrays/ and run snakemake, or: endoarss pack --dataset"
+
+
+def check_datasets(study: Study) -> Check:
+    """Every picture and mask against the digests in manifest.csv, arrays against those in arrays/<size>.json, and manifest and card
+    against the provenance beside the dataset."""
+    check = Check("datasets", "pictures, masks and arrays")
+    for dataset in study.datasets:
+        folder = study.dataset_folder(dataset)
+        if not all(path.is_file() for path in dataset_files(study, dataset)):
+            check.gaps.append(f"{folder}: not built")
+            continue
+        try:
+            rows = read_manifest(folder)
+            _check_pictures(check, dataset, folder, rows)
+            _check_arrays(check, study, dataset, sorted({row["split"] for row in rows}))
+            _check_provenance(check, study, dataset)
+        except InputError as error:
+            check.fail_with(error)
+    return check
+
+
+def _check_pictures(check: Check, dataset: str, folder: Path, rows: list[dict[str, str]]) -> None:
+    for row in tqdm(rows, desc=f"verify {folder.name}", unit="frame", mininterval=1.0):
+        for kind in ("image", "mask"):
+            check.checked += 1
+            _compare(check, folder / row[kind], row[f"{kind}_sha256"], "manifest.csv", f"{_BUILD} {dataset}.")
+
+
+def _compare(check: Check, path: Path, expected: str, whose: str, advice: str) -> None:
+    if not path.is_file():
+        check.fail(path, "missing", f"a file of sha256 {expected[:12]}, as {whose} says", advice)
+        return
+    found = sha256_of(path)
+    if found != expected:
+        check.fail(path, f"sha256 {found[:12]}", f"{expected[:12]}, as {whose} says: it was changed", advice)
+
+
+def _check_arrays(check: Check, study: Study, dataset: str, splits: list[str]) -> None:
+    path, folder, size = arrays_file(study, dataset), study.dataset_folder(dataset), study.settings["input_size"]
+    recorded: dict[str, Any] = read_json(path).get("sha256", {}) if path.is_file() else {}
+    if not recorded:
+        check.gaps.append(f"{path}: says no digests of arrays at {size} pixels")
+        return
+    for split in splits:
+        key = array_key(folder, split, size)
+        expected = {f"{key}/{name}.npy" for name in ("images", "masks")}
+        if set(recorded.get(split, {})) != expected:
+            other = min(recorded.get(split, {"none": ""}))
+            check.fail(
+                path, f"lists {other} for the part {split}", f"{key}, made from this manifest", f"{_PACK} {dataset}."
+            )
+            continue
+        for name, digest in recorded[split].items():
+            check.checked += 1
+            _compare(check, folder / "arrays" / name, digest, path.name, f"{_PACK} {dataset}.")
+
+
+def _check_provenance(check: Check, study: Study, dataset: str) -> None:
+    path = dataset_provenance_file(study, dataset)
+    if not path.is_file():
+        check.gaps.append(f"{path}: not there; who built the dataset is unknown")
+        return
+    about = read_json(path)
+    for file in dataset_files(study, dataset):
+        _compare(check, file, about.get("sha256", {}).get(file.name, "none"), path.name, f"{_BUILD} {dataset}.")
+    compare_settings(check, path, about.get("settings", {}), study.dataset_settings(dataset))

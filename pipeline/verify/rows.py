@@ -1,0 +1,212 @@
+"""Whether kept rows and scores are what the kept predictions give. Needs no model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from endoarss.metrics import STANDARD
+from pipeline.datasets.arrays import array_key
+from pipeline.errors import InputError
+from pipeline.files import read_json, sha256_of
+from pipeline.layout import (
+    evaluated_datasets,
+    metrics_file,
+    predictions_file,
+    reference_files,
+    results_file,
+    results_provenance_file,
+    robustness_files,
+    rows_file,
+)
+from pipeline.measure import scores_of
+from pipeline.missing import missing_robustness
+from pipeline.parallel import ordered_map
+from pipeline.robustness import scores_by_condition
+from pipeline.steps.collect_results import gather_results
+from pipeline.steps.evaluate_cell import measure_kept, scores_of_whole
+from pipeline.steps.evaluate_references import rows_of_references
+from pipeline.study import Cell, Study
+from pipeline.verify.compare import as_stored, difference, read_table
+from pipeline.verify.findings import Check
+
+_EVALUATE = "Evaluate the cell again, or run snakemake."
+_COLLECT = "Run snakemake, or: endoarss collect."
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One thing to do: all of it runs in a process of its own."""
+
+    study: Study
+    check: Callable[[Check, Study], None]
+
+
+def check_rows(study: Study, workers: int) -> Check:
+    """The rows of every trained cell on every dataset, and of references, measured again and compared bit for bit; the scores in
+    metrics.json summed up again from rows, those under corruptions too.
+
+    Args:
+        workers: processes at most.
+    """
+    work = [_Work(study, partial(_check_cell, cell=cell)) for cell in study.cells()]
+    work += [_Work(study, partial(_check_references, dataset=dataset)) for dataset in evaluated_datasets(study)]
+    lacking = missing_robustness(study)
+    robust = [cell for cell in study.robustness_cells() if cell not in lacking]
+    work += [_Work(study, partial(_check_robust_scores, cell=cell)) for cell in robust]
+    check = _new()
+    for found in ordered_map(_do, work, workers, "verify rows", "table"):
+        check.add(found)
+    return check
+
+
+def _new() -> Check:
+    return Check("rows", "tables of rows and scores")
+
+
+def _do(work: _Work) -> Check:
+    check = _new()
+    try:
+        work.check(check, work.study)
+    except (InputError, FileNotFoundError) as error:
+        check.fail_with(error)
+    return check
+
+
+def is_packed(study: Study, dataset: str) -> bool:
+    """Whether the images of a dataset's test part are kept at the study's size: verifying makes none."""
+    folder = study.dataset_folder(dataset)
+    if not all((folder / name).is_file() for name in ("manifest.csv", "dataset.json")):
+        return False
+    return (folder / "arrays" / array_key(folder, "test", study.settings["input_size"])).is_dir()
+
+
+def _check_cell(check: Check, study: Study, cell: Cell) -> None:
+    if not (study.cell_folder(cell) / "provenance.json").is_file():
+        return  # told of the study
+    whole: dict[str, Any] = {}
+    for dataset in study.evaluated_on(cell.dataset):
+        path = rows_file(study, cell, dataset)
+        if not is_packed(study, dataset):
+            check.gaps.append(
+                f"{study.dataset_folder(dataset)}: not built at this size; {path} cannot be measured again"
+            )
+            return
+        if not path.is_file():
+            check.gaps.append(f"{path}: not evaluated yet")
+            return
+        if not predictions_file(study, cell, dataset).is_file():
+            check.gaps.append(f"{predictions_file(study, cell, dataset)}: not there; {path} cannot be measured again")
+            return
+        stored = read_table(path)
+        _compare(check, path, stored, measure_kept(study, cell, dataset).per_image, "its predictions", _EVALUATE)
+        scores = scores_of(stored, study.labels(dataset))
+        _compare_scores(check, path.with_name("metrics.json"), {"protocol": STANDARD, "scores": scores})
+        whole[dataset] = scores_of_whole(scores)
+    _compare_scores(check, metrics_file(study, cell), whole)
+
+
+def _check_references(check: Check, study: Study, dataset: str) -> None:
+    paths = reference_files(study, dataset)
+    lost = [path for path in paths.values() if not path.is_file()]
+    if lost or not is_packed(study, dataset):
+        check.gaps.append(
+            f"{lost[0] if lost else study.dataset_folder(dataset)}: not there; no reference is measured again"
+        )
+        return
+    rows = rows_of_references(study, dataset)
+    for name, path in paths.items():
+        advice = f"Run snakemake, or: endoarss references --dataset {dataset}."
+        _compare(check, path, read_table(path), rows[name], "the dataset", advice)
+
+
+def _check_robust_scores(check: Check, study: Study, cell: Cell) -> None:
+    metrics, rows = robustness_files(study, cell)[:2]
+    scores = scores_by_condition(read_table(rows), study.labels(cell.dataset))
+    check.checked += 1
+    _compare_json(check, metrics, read_json(metrics).get("scores"), scores, rows.name)
+
+
+def _compare(
+    check: Check, path: Path, stored: pd.DataFrame, made: pd.DataFrame, what: str, advice: str, name: str = "frame_id"
+) -> None:
+    check.checked += 1
+    found = difference(stored, as_stored(made), [name])
+    if found is not None:
+        where = f"{path}, {found.where} ({found.rows:,} of {found.total:,} rows differ)"
+        check.fail(where, found.found, f"{found.expected}, which {what} give", advice)
+
+
+def _compare_scores(check: Check, path: Path, wanted: dict[str, Any]) -> None:
+    if not path.is_file():
+        check.gaps.append(f"{path}: not there")
+        return
+    check.checked += 1
+    _compare_json(check, path, read_json(path), wanted, "per_image.parquet")
+
+
+def _compare_json(check: Check, path: Path, stored: Any, wanted: Any, whose: str) -> None:
+    # As they come back from a file, NaN as a text: it would not equal itself.
+    then, now = (_values(json.loads(json.dumps(given), parse_constant=str)) for given in (stored, wanted))
+    odd = [name for name in {**now, **then} if then.get(name, "nothing") != now.get(name, "nothing")]
+    if odd:
+        found, expected = (given.get(odd[0], "nothing") for given in (then, now))
+        where = f"{path}, {odd[0]} ({len(odd):,} of {len(now):,} values differ)"
+        check.fail(where, str(found), f"{expected}, which {whose} gives", _EVALUATE)
+
+
+def _values(content: Any, name: str = "") -> dict[str, Any]:
+    """Every value by what it is of."""
+    if isinstance(content, dict):
+        if {"metric", "value"} <= set(content):
+            odd = {key: value for key, value in content.items() if key not in ("metric", "value", "n") and value != ""}
+            about = ", ".join([str(content["metric"]), *(f"{key} {odd[key]}" for key in sorted(odd))])
+            return {f"{name}{about}": content["value"]}
+        return {inner: value for key in content for inner, value in _values(content[key], f"{name}{key} ").items()}
+    if isinstance(content, list):
+        return {inner: value for one in content for inner, value in _values(one, name).items()}
+    return {name.strip(): content}
+
+
+_KEYS = (
+    "dataset",
+    "backbone",
+    "architecture",
+    "weighting",
+    "eval_dataset",
+    "corruption",
+    "severity",
+    "metric",
+    "class",
+)
+
+
+def check_results(study: Study) -> Check:
+    """results.parquet, gathered again from all rows and compared value by value; and its digest against its provenance."""
+    check, path = Check("results", "measurements"), results_file(study)
+    if not path.is_file():
+        check.gaps.append(f"{path}: not collected yet")
+        return check
+    try:
+        stored, made = read_table(path), gather_results(study, study.protocol)
+    except (InputError, FileNotFoundError) as error:
+        check.fail_with(error)
+        return check
+    check.checked = len(made)
+    found = difference(stored, as_stored(made), _KEYS)
+    if found is not None:
+        where = f"{path}, {found.where} ({found.rows:,} of {found.total:,} rows differ)"
+        check.fail(where, found.found, f"{found.expected}, which the kept rows give", _COLLECT)
+    about = results_provenance_file(study)
+    if not about.is_file():
+        check.gaps.append(f"{about}: not there; what the results were collected from is unknown")
+    elif read_json(about).get("results_sha256") != sha256_of(path):
+        said = str(read_json(about).get("results_sha256"))[:12]
+        check.fail(path, f"sha256 {sha256_of(path)[:12]}", f"{said}, as {about.name} says: of another run", _COLLECT)
+    return check

@@ -1,0 +1,83 @@
+"""Whether trainings and evaluations were made with the study's present settings, on the present data."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.files import read_json
+from pipeline.layout import results_provenance_file, robustness_files
+from pipeline.missing import missing_cells, missing_robustness
+from pipeline.provenance import dataset_digests, read_provenance
+from pipeline.secret_values import masked_content
+from pipeline.study import Cell, Study
+from pipeline.verify.findings import Check
+
+_AGAIN = "Run snakemake, or verify with the study it was made with."
+_REBUILT = "Run snakemake: the dataset was built again since."
+
+
+def check_settings(study: Study) -> Check:
+    """Each cell's provenance against the study."""
+    check = Check("study", "trainings and evaluations")
+    lacking = missing_cells(study)
+    for cell in study.cells():
+        if not (study.cell_folder(cell) / "provenance.json").is_file():
+            check.gaps.append(f"{cell.id}: {lacking[cell]}")
+            continue
+        try:
+            about = read_provenance(study, cell)
+        except InputError as error:
+            check.fail_with(error)
+            continue
+        check.checked += 1
+        where = study.cell_folder(cell) / "provenance.json"
+        compare_settings(check, where, about["settings"], study.cell_settings(cell))
+        _compare_data(check, study, where, about)
+    not_robust = missing_robustness(study)
+    for cell in study.robustness_cells():
+        if cell in not_robust:
+            check.gaps.extend([f"{cell.id}: {not_robust[cell]}"] if cell not in lacking else [])
+        else:
+            _check_robustness(check, study, cell)
+    path = results_provenance_file(study)
+    if path.is_file() and read_json(path).get("study_sha256") != study.digest():
+        check.warnings.append(
+            f"{path}: results were collected when the study was another (digest {str(read_json(path).get('study_sha256'))[:12]}, now "
+            f"{study.digest()[:12]}); what decides a result is compared here, all other keys are not."
+        )
+    return check
+
+
+def compare_settings(check: Check, where: object, made: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Note each key of settings that was another when something was made."""
+    wanted = masked_content(wanted)  # as provenance is written
+    for key in sorted(set(made) | set(wanted)):
+        then, now = (json.dumps(given.get(key), sort_keys=True) for given in (made, wanted))
+        if then != now:
+            check.fail(where, f"made with {key} {then}", f"{now}, as the study has it", _AGAIN)
+
+
+def _compare_data(check: Check, study: Study, where: object, about: dict[str, Any]) -> None:
+    for dataset, digest in about.get("datasets", {}).items():
+        if not (study.dataset_folder(dataset) / "manifest.csv").is_file():
+            check.gaps.append(f"{study.dataset_folder(dataset)}: not built; {where} cannot be held against it")
+            continue
+        now = dataset_digests(study, [dataset])[dataset]
+        if digest != now:
+            check.fail(where, f"made on {dataset} with a manifest of sha256 {digest[:12]}", f"{now[:12]}", _REBUILT)
+
+
+def _check_robustness(check: Check, study: Study, cell: Cell) -> None:
+    where = robustness_files(study, cell)[2]
+    try:
+        about = read_json(where)
+    except InputError as error:
+        check.fail_with(error)
+        return
+    check.checked += 1
+    asked = study.robustness_settings()
+    wanted = {key: asked[key] for key in ("seed", "profile", "severities")}
+    compare_settings(check, where, about.get("conditions", {}), wanted)
+    _compare_data(check, study, where, about)

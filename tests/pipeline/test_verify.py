@@ -1,0 +1,347 @@
+"""`endoarss verify`: a study that is whole passes, and whatever is changed behind its back is found and named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import timm
+import yaml
+from safetensors.torch import save_file
+
+from pipeline import cli
+from pipeline.cli import main
+from pipeline.files import read_json, write_json
+from pipeline.images import read_ids, write_png
+from pipeline.predictions import KeptPredictions, write_predictions
+from pipeline.sources.synthetic.released_trees import generate_esd
+from pipeline.study import load_study
+from pipeline.verify.compare import as_stored, difference
+
+RESNET, VIT = "mtlesd/resnet/hps/equal/r4-s0", "mtlesd/dinov2/hps/equal/r4-s0"
+CELLS = Path("results/toy/cells")
+WEIGHTS = Path("weights.safetensors")
+_TINY = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": None}
+_finished: list[Path] = []
+
+
+@pytest.fixture
+def study(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of two cells, one of them on frozen weights, with everything done. It is made once and copied."""
+    settings = yaml.safe_load(study_file.read_text())
+    settings["backbones"]["dinov2"] = {
+        "label": "D",
+        "model": "vit_small_patch14_dinov2",
+        "arguments": _TINY,
+        "weights": {"file": str(WEIGHTS)},
+    }
+    settings["cells"][0]["backbones"] = ["resnet", "dinov2"]
+    settings["robustness"]["cells"] = [{"backbone": "resnet"}]
+    study_file.write_text(yaml.safe_dump(settings))
+    if _finished:
+        shutil.copytree(_finished[0], Path(), dirs_exist_ok=True)
+        return study_file
+    model = timm.create_model("vit_small_patch14_dinov2", img_size=56, num_classes=0, **_TINY)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, WEIGHTS)
+    for step in (
+        ("build", "--dataset", "mtlesd", "--workers", "1"),
+        ("pack", "--dataset", "mtlesd"),
+        *(("train", "--cell", cell) for cell in (RESNET, VIT)),
+        *(("evaluate", "--cell", cell) for cell in (RESNET, VIT)),
+        ("robustness", "--cell", RESNET, "--workers", "0"),
+        ("references", "--dataset", "mtlesd"),
+        ("collect",),
+    ):
+        assert run(study_file, *step) == 0, step
+    _finished.append(tmp_path_factory.mktemp("finished") / "copy")
+    shutil.copytree(Path(), _finished[0])
+    return study_file
+
+
+def run(study_file: Path, *arguments: str) -> int:
+    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+
+
+def verify(study_file: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """The exit status, and each check by its name."""
+    status = run(study_file, "verify", "--json", "report.json", "--workers", "1", *arguments)
+    report = read_json(Path("report.json"))
+    assert report["passed"] == (status == 0)
+    return status, {check["name"]: check for check in report["checks"]}
+
+
+def wrong(checks: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+    """What is wrong, in one line each, by the check that found it."""
+    return {
+        name: [f"{one['where']}: {one['found']}; {one['expected']}. {one['advice']}" for one in check["failures"]]
+        for name, check in checks.items()
+        if check["failures"]
+    }
+
+
+def test_a_whole_study_passes_and_nothing_of_it_is_touched(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in Path().rglob("*") if path.is_file()}
+    capsys.readouterr()
+    status, checks = verify(study)
+    assert status == 0 and wrong(checks) == {}
+    assert {name: check["checked"] for name, check in checks.items()} == {
+        "study": 2 + 1,  # trainings, a robustness
+        "datasets": 20 * 2 + 4,  # pictures and masks, two arrays a part
+        "checkpoints": 2,
+        "rows": 2 * 3 + 3 + 1,  # rows and two metrics.json a cell, references, the robustness
+        "results": len(pd.read_parquet("results/toy/results.parquet")),
+        "answers": 2 + 3,  # predictions, and clean and two corruptions
+    }
+    assert not any(check["gaps"] or check["warnings"] or check["told"] for check in checks.values())
+    said = capsys.readouterr().out
+    assert "datasets: 44 pictures, masks and arrays checked, 0 wrong\n" in said
+    Path("report.json").unlink()
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in Path().rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_a_changed_mask_and_a_lost_picture(study: Path) -> None:
+    rows = pd.read_csv("data/datasets/mtlesd/manifest.csv")
+    mask, image = (Path("data/datasets/mtlesd") / rows[kind][i] for kind, i in (("mask", 0), ("image", 3)))
+    pixels = read_ids(mask).copy()
+    pixels[0, 0] = (pixels[0, 0] + 1) % 7
+    write_png(mask, pixels)
+    image.unlink()
+    status, checks = verify(study, "--cells", "0")
+    (changed, lost) = wrong(checks).pop("datasets")
+    assert status == 1 and changed.startswith(f"{mask}: sha256 ") and "it was changed" in changed
+    assert lost.startswith(f"{image}: missing") and "endoarss build --dataset mtlesd" in lost
+
+
+def test_changed_arrays(study: Path) -> None:
+    (masks,) = Path("data/datasets/mtlesd/arrays").glob("train-56-*/masks.npy")
+    flip(masks)
+    status, checks = verify(study, "--cells", "0")
+    assert status == 1 and list(wrong(checks)) == ["datasets"]
+    assert (
+        wrong(checks)["datasets"][0].startswith(f"{masks}: sha256") and "endoarss pack" in wrong(checks)["datasets"][0]
+    )
+
+
+def test_a_dataset_built_otherwise(study: Path) -> None:
+    """With other settings, or from another tree and without a new training: what was made on it is of another build."""
+    change(study, lambda settings: settings["datasets"]["mtlesd"].update(split_seed=7))
+    assert any("made with split_seed 0" in line for line in wrong(verify(study, "--cells", "0")[1])["datasets"])
+    Path("raw").mkdir()
+    generate_esd(Path("raw"), frames=20, height=96, width=120, seed=9)
+    change(study, lambda settings: settings["raw"].update(esd="raw"))
+    assert run(study, "build", "--dataset", "mtlesd") == 0 and run(study, "pack", "--dataset", "mtlesd") == 0
+    status, checks = verify(study, "--cells", "0")
+    found = wrong(checks)
+    assert status == 1 and "datasets" not in found
+    assert sum("made on mtlesd with a manifest of sha256" in line for line in found["study"]) == 3
+
+
+def flip(path: Path) -> None:
+    """Change the last byte of a file."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 0x40
+    path.write_bytes(content)
+
+
+def change(study_file: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    settings = yaml.safe_load(study_file.read_text())
+    edit(settings)
+    study_file.write_text(yaml.safe_dump(settings))
+
+
+def test_a_flipped_byte_in_a_checkpoint(study: Path) -> None:
+    checkpoint = CELLS / VIT / "model.safetensors"
+    flip(checkpoint)
+    status, checks = verify(study, "--cell", VIT)
+    (line,) = wrong(checks)["checkpoints"]
+    assert status == 1 and line.startswith(f"{checkpoint}: sha256 ") and "it is another file" in line
+    assert f"{CELLS / VIT}/predictions/mtlesd.npz: equal to the checkpoint's answers in" in wrong(checks)["answers"][0]
+    assert "the same bits on this processor" in wrong(checks)["answers"][0]
+
+
+def test_other_frozen_weights(study: Path) -> None:
+    flip(WEIGHTS)
+    status, checks = verify(study)
+    assert (
+        status == 1
+        and f"{WEIGHTS}: sha256" in wrong(checks)["checkpoints"][0]
+        and VIT in wrong(checks)["checkpoints"][0]
+    )
+    assert "weights.safetensors: sha256" in wrong(checks)["answers"][0]
+
+
+def test_a_changed_row(study: Path) -> None:
+    path = CELLS / RESNET / "eval/mtlesd/per_image.parquet"
+    rows = pd.read_parquet(path)
+    frame = rows["frame_id"][2]
+    rows.loc[2, "activity_predicted"] = (rows["activity_predicted"][2] + 1) % 3
+    rows.to_parquet(path, index=False)
+    status, checks = verify(study, "--cells", "0")
+    found = wrong(checks)
+    assert status == 1 and set(found) == {"rows", "results"}
+    assert f"{path}, activity_predicted of frame_id {frame} (1 of 4 rows differ): " in found["rows"][0]
+    assert any(
+        "metrics.json, mtlesd macro_f1 (" in line and "per_image.parquet gives" in line for line in found["rows"]
+    )
+    assert "results.parquet, value of dataset mtlesd, backbone resnet" in found["results"][0]
+
+
+def test_changed_predictions(study: Path) -> None:
+    path = CELLS / RESNET / "predictions/mtlesd.npz"
+    spoil(path, 5)
+    status, checks = verify(study, "--cell", RESNET)
+    found = wrong(checks)
+    assert status == 1 and set(found) == {"rows", "answers"}
+    assert "which its predictions give" in found["rows"][0] and str(path) in found["answers"][0]
+
+
+def spoil(path: Path, pixels: int) -> None:
+    """Give some pixels another class."""
+    with np.load(path, allow_pickle=False) as stored:
+        kept = KeptPredictions(stored["frame_id"].tolist(), stored["activity"], stored["confidence"], stored["masks"])
+    assert kept.masks is not None
+    kept.masks.reshape(-1)[:pixels] = (kept.masks.reshape(-1)[:pixels] + 1) % 7
+    write_predictions(path, kept)
+
+
+@pytest.mark.parametrize(("pixels", "kind"), [(5, "told"), (56 * 56, "warnings")])
+def test_answers_of_another_device_may_differ(study: Path, pixels: int, kind: str) -> None:
+    spoil(CELLS / RESNET / "predictions/mtlesd.npz", pixels)
+    assert run(study, "evaluate", "--cell", RESNET) == 0 and run(study, "collect") == 0
+    for path in (CELLS / RESNET / "provenance.json", CELLS / RESNET / "robustness/provenance.json"):
+        write_json(path, read_json(path) | {"device": "Some GPU"})
+    status, checks = verify(study, "--cell", RESNET)
+    assert status == 0, wrong(checks)
+    (line,) = checks["answers"][kind]
+    assert "% of pixels, 100.0000% of activities" in line and "device Some GPU, here CPU" in line
+
+
+def test_changed_rows_under_corruption(study: Path) -> None:
+    path = CELLS / RESNET / "robustness/per_image.parquet"
+    rows = pd.read_parquet(path)
+    rows["predicted_1"] += 1
+    rows.to_parquet(path, index=False)
+    status, checks = verify(study, "--seed", "3")
+    found = wrong(checks)
+    assert status == 1 and {"rows", "results", "answers"} == set(found)
+    assert f"{path}, predicted_1 of severity 0" in found["answers"][0] and "the rows of clean, " in found["answers"][0]
+
+
+def test_results_of_another_run(study: Path) -> None:
+    path = Path("results/toy/results.parquet")
+    table = pd.read_parquet(path)
+    table.loc[7, "value"] += 1e-12
+    table.to_parquet(path, index=False)
+    status, checks = verify(study, "--cells", "0")
+    (value, digest) = wrong(checks)["results"]
+    assert status == 1 and list(wrong(checks)) == ["results"]
+    assert "(1 of " in value and "which the kept rows give" in value
+    assert digest.startswith(f"{path}: sha256 ") and "of another run" in digest and "endoarss collect" in digest
+    table.iloc[:-3].to_parquet(path, index=False)
+    assert f"{len(table) - 3:,} rows" in wrong(verify(study, "--cells", "0")[1])["results"][0]
+
+
+def test_a_references_row(study: Path) -> None:
+    path = Path("results/toy/references/mtlesd/all_background.parquet")
+    rows = pd.read_parquet(path)
+    rows.loc[0, "truth_1"] += 1
+    rows.to_parquet(path, index=False)
+    assert str(path) in wrong(verify(study, "--cells", "0")[1])["rows"][0]
+
+
+def test_another_setting_of_the_study(study: Path) -> None:
+    change(study, lambda settings: settings["training"]["schedules"]["mtlesd"].update(learning_rate=0.5))
+    change(study, lambda settings: settings["robustness"].update(seed=9))
+    status, checks = verify(study, "--cells", "0")
+    lines = wrong(checks)["study"]
+    assert status == 1 and len(lines) == 3
+    assert 'made with schedule {"epochs": 3, "learning_rate": 0.001}' in lines[0] and "as the study has it" in lines[0]
+    assert "robustness/provenance.json: made with seed 0; 9, as the study has it" in lines[2]
+
+
+def test_another_label_changes_nothing(study: Path) -> None:
+    change(study, lambda settings: settings.update(title="Another"))
+    status, checks = verify(study, "--cells", "0")
+    assert status == 0 and "when the study was another" in checks["study"]["warnings"][0]
+
+
+def test_what_is_not_there_is_a_gap(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in (f"{CELLS / VIT}/predictions", f"{CELLS / RESNET}/robustness", "results/toy/references"):
+        shutil.rmtree(name)
+    for name in ("results/toy/results.parquet", "data/datasets/mtlesd.provenance.json"):
+        Path(name).unlink()
+    capsys.readouterr()
+    status, checks = verify(study)
+    assert status == 0 and all(checks[name]["gaps"] for name in ("study", "datasets", "rows", "results", "answers"))
+    said = capsys.readouterr().out
+    assert (
+        f"not there: {RESNET}: its robustness is not evaluated yet" in said
+        and "results.parquet: not collected yet" in said
+    )
+    shutil.rmtree("results")
+    shutil.rmtree("data")
+    status, checks = verify(study)
+    assert status == 0 and checks["study"]["checked"] == 0 and f"{RESNET}: not trained yet" in checks["study"]["gaps"]
+
+
+def test_a_torn_file_does_not_hide_the_others(study: Path) -> None:
+    (CELLS / RESNET / "provenance.json").write_text("{")
+    (CELLS / VIT / "eval/mtlesd/per_image.parquet").write_bytes(b"torn")
+    status, checks = verify(study, "--cells", "0")
+    found = wrong(checks)
+    assert status == 1 and "provenance.json: not JSON" in found["study"][0]
+    assert any("per_image.parquet: not a table" in line for line in found["rows"]) and "datasets" not in found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--cell", "a/b"), "has no cell 'a/b'; its cells are"),
+        (("--cells", "-1"), "--cells -1: expected 0 or more"),
+        (("--workers", "-1"), "--workers -1: expected 0 or more"),
+    ],
+)
+def test_what_cannot_be_meant(
+    study: Path, arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(study, "verify", *arguments) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_without_models_torch_is_not_imported(study: Path) -> None:
+    program = (
+        "import sys; from pipeline.cli import main;"
+        f"assert main(['verify', '--study', {str(study)!r}, '--cells', '0', '--workers', '1']) == 0;"
+        "assert 'torch' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_sample_is_drawn_by_its_seed(study: Path) -> None:
+    from pipeline.verify.answers import sample
+
+    loaded = load_study(study)
+    assert [cell.id for cell in sample(loaded, 1, 5)] == [RESNET], "one whose robustness was evaluated"
+    assert sample(loaded, 2, 0) == sample(loaded, 9, 1) == list(loaded.cells()) and sample(loaded, 0, 0) == []
+
+
+def test_tables_are_compared_value_by_value() -> None:
+    table = pd.DataFrame({"frame_id": ["a", "b"], "x": [1.0, np.nan], "n": [1, 2], "s": ["u", None]})
+    stored = as_stored(table)
+    assert difference(stored, as_stored(table.copy()), ["frame_id"]) is None
+    other = as_stored(table.assign(x=[1.0, 0.0]))
+    found = difference(stored, other, ["frame_id"])
+    assert found is not None and (found.where, found.found, found.expected) == ("x of frame_id b", "nan", "0.0")
+    for changed in (table.assign(n=[1.0, 2.0]), table[["x", "frame_id", "n", "s"]], table.drop(columns="n"), table[:1]):
+        assert difference(stored, as_stored(changed), ["frame_id"]) is not None
