@@ -34,6 +34,10 @@ rule all:
         layout.table_files(study),
         layout.figure_files(study),
         layout.results_file(study),
+        # Named for themselves, for reports are there with gaps too: what is missing is made.
+        [study.cell_folder(cell) / "model.safetensors" for cell in study.cells()],
+        [layout.metrics_file(study, cell) for cell in study.cells()],
+        [path for cell in study.robustness_cells() for path in layout.robustness_files(study, cell)],
 
 
 # What is there is reported, gaps with their reasons; the next run does what failed again, and the report with it.

@@ -75,6 +75,11 @@ def cell_lock(study: Study, cell: Cell, step: str) -> Path:
     return study_locks(study) / "cells" / cell.id / f"{step}.lock"
 
 
+def tree_lock(root: Path) -> Path:
+    """The lock of a generated raw tree."""
+    return DATA_LOCKS / "raw" / root.parent.name / f"{root.name}.lock"
+
+
 def _of_command(study: Study, command: str, arguments: argparse.Namespace) -> tuple[str, list[Lock]]:
     """What a command does, in words, and its own locks in their order. What names nothing of the study gets none: the step says so."""
     here = study_locks(study)
@@ -84,8 +89,7 @@ def _of_command(study: Study, command: str, arguments: argparse.Namespace) -> tu
         return f"makes the report of {study.name}", [Lock(here / f"steps/{name}.lock") for name in sorted(_REPORTS)]
     if command == "generate":
         root = generated_trees(study).get(arguments.tree)
-        own = [Lock(DATA_LOCKS / "raw" / root.parent.name / f"{root.name}.lock")] if root else []
-        return f"generates the raw tree {arguments.tree}", own
+        return f"generates the raw tree {arguments.tree}", [Lock(tree_lock(root))] if root else []
     if command == "pretrain":
         file = study.pretrained_file()
         return "pretrains a backbone", [Lock(DATA_LOCKS / "weights" / f"{file.stem}.lock")] if file else []

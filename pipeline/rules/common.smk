@@ -1,7 +1,6 @@
 # The validated study and what all rules share. Nothing here imports torch: it runs at every plan.
 
 import json
-import shutil
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -11,6 +10,7 @@ from pipeline import layout
 from pipeline.datasets.kinds import GENERALISATION, READERS
 from pipeline.errors import InputError
 from pipeline.files import sha256_of_listing, write_if_changed
+from pipeline.gpus import slots
 from pipeline.study import make_study
 
 try:
@@ -34,8 +34,12 @@ BENCHMARKS = study.results / "benchmarks"
 CONDA = "../../environment.yml"
 BASE = Path(workflow.basedir)
 CELLS = {cell.id: cell for cell in study.cells()}
-# A model's job takes its share of a GPU, in percent, where there is a GPU, and none where there is not.
-GPU = 100 // study.settings["training"]["cells_per_gpu"] if shutil.which("nvidia-smi") else 0
+# A model's job takes one slot of this machine's GPUs, where there are any; each GPU has training.cells_per_gpu of them, and
+# the job is told its device when it starts (pipeline/gpus.py). `--resources gpu=2` allows another number at once.
+SLOTS = slots(study)
+GPU = 1 if SLOTS else 0
+if SLOTS and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", SLOTS)
 REPORTED = layout.evaluated_datasets(study)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pipeline.command_locks import tree_lock
 from pipeline.errors import InputError
 from pipeline.files import sha256_of_tree, whole_folder, write_json
 from pipeline.layout import generated_mark, generated_trees
+from pipeline.locks import Holder, Lock, held
 from pipeline.sources.synthetic.endovis2017_tree import generate_endovis2017
 from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
 from pipeline.sources.synthetic.released_trees import generate_esd, generate_released_mtlendovis
@@ -44,7 +48,15 @@ def generate_raw(study: Study, tree: str) -> None:
 def bring_back_generated(study: Study, dataset: str) -> None:
     """Generate the raw trees of a dataset again of which the mark alone is there: DVC keeps the mark, for the tree follows from it."""
     for root in study.roots(dataset).values() if study.generated is not None else ():
-        mark = generated_mark(root)
-        if mark.is_file() and list(root.iterdir()) == [mark]:
-            print(f"{root}: only its mark is here; the tree is generated again.", flush=True)
-            generate_raw(study, root.name)
+        if not _is_mark_alone(root):
+            continue
+        # Datasets that are built side by side may share a tree.
+        with held([Lock(tree_lock(root))], Holder.here("generate", f"generates {root}", study.name)):
+            if _is_mark_alone(root):
+                print(f"{root}: only its mark is here; the tree is generated again.", flush=True)
+                generate_raw(study, root.name)
+
+
+def _is_mark_alone(root: Path) -> bool:
+    mark = generated_mark(root)
+    return mark.is_file() and list(root.iterdir()) == [mark]

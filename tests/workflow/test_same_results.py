@@ -20,7 +20,7 @@ import pytest
 
 KILLS = 20
 KINDS = ("Snakemake", "a worker", "everything")
-UNLOCK = "snakemake --unlock"
+UNLOCK = "snakemake --unlock --cores 1"
 pytestmark = pytest.mark.long
 
 STUDY = """\

@@ -170,6 +170,8 @@ def test_a_file_of_code_runs_its_cells_again_and_what_follows(repository: Path, 
     text = weighting.read_text()
     weighting.write_text(text + "\n# a comment\n")
     assert ran(shell(repository, "dvc repro")) == {"check_stages", stage("train", STCH), *REPORTS}
+    # Snakemake sees that a folder is newer, not that it holds the same.
+    shell(repository, "python -m pipeline.cli restore")
     assert nothing_to_do(repository, shell)
     weighting.write_text(text)
     shell(repository, "git checkout -q . && dvc checkout -q && python -m pipeline.cli restore")
