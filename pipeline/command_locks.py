@@ -16,6 +16,7 @@ from pipeline.files import digest
 from pipeline.gpus import claim_device
 from pipeline.layout import corrupted_folder, generated_trees
 from pipeline.locks import Holder, Lock, held
+from pipeline.secret_values import masked
 from pipeline.study import Cell, Study
 
 DATA_LOCKS = Path("data/.locks")
@@ -102,7 +103,7 @@ def _of_command(study: Study, command: str, arguments: argparse.Namespace) -> tu
     if command == "robustness":
         if arguments.cell:
             return _of_cells(study, ROBUSTNESS, "evaluates the robustness of", arguments.cell)
-        tested = arguments.label or arguments.predictor or str(arguments.predictions)
+        tested = masked(arguments.label or arguments.predictor or str(arguments.predictions))
         where = str(arguments.out.resolve()) if arguments.out else [tested, arguments.dataset]
         return f"evaluates the robustness of {tested}", [Lock(here / "predictors" / f"{digest(where)[:16]}.lock")]
     return _of_dataset(study, command, arguments.dataset)

@@ -40,12 +40,12 @@ def durations_of(study: Study, cells: Mapping[Cell, Progress], robustness: Mappi
     """
     frames = {dataset: _frames(study, dataset) for dataset in study.datasets}
     trained = {cell: _seconds_of_training(study, cell) for cell, one in cells.items() if one.state == DONE}
-    tested = {cell: _benchmark(study, "robustness", cell) for cell, one in robustness.items() if one.state == DONE}
+    tested = {cell: _seconds_of_robustness(study, cell) for cell, one in robustness.items() if one.state == DONE}
     unknown: Counter[str] = Counter()
     left = 0.0
     for part, progress, took, until in (
         ("train", cells, trained, "a cell of {} {} is done"),
-        ("test", robustness, tested, "snakemake has evaluated the robustness of a cell of {} {}"),
+        ("test", robustness, tested, "the robustness of a cell of {} {} is evaluated"),
     ):
         rates = _Rates()
         for cell, seconds in took.items():
@@ -99,13 +99,24 @@ def _benchmark(study: Study, rule: str, cell: Cell) -> float:
     return seconds_of_benchmark(study.results / "benchmarks" / rule / f"{cell.id}.tsv")
 
 
-def _seconds_of_training(study: Study, cell: Cell) -> float:
-    """Of the whole job, where Snakemake ran it, or of the training alone. A job that went on from a state tells its own part only."""
+def _told(path: Path) -> float:
+    """The seconds that a provenance tells; 0 where it tells none."""
     try:
-        seconds = float(read_json(study.cell_folder(cell) / "provenance.json").get("seconds", 0))
+        seconds = float(read_json(path).get("seconds", 0))
     except (OSError, ValueError, TypeError, InputError, RecursionError):
-        seconds = 0.0
-    return max(seconds if math.isfinite(seconds) else 0.0, _benchmark(study, "train", cell))
+        return 0.0
+    return seconds if math.isfinite(seconds) else 0.0
+
+
+def _seconds_of_training(study: Study, cell: Cell) -> float:
+    """Of the whole job, where Snakemake ran it, or as the step tells it. One that went on from a state tells its own part only."""
+    return max(_told(study.cell_folder(cell) / "provenance.json"), _benchmark(study, "train", cell))
+
+
+def _seconds_of_robustness(study: Study, cell: Cell) -> float:
+    """As Snakemake measured it, of one cell; a step by hand may have had several at once."""
+    told = _told(study.cell_folder(cell) / "robustness" / "provenance.json")
+    return _benchmark(study, "robustness", cell) or told
 
 
 def _other_steps(study: Study) -> float:

@@ -150,7 +150,7 @@ def test_time_left_is_that_of_the_same_model_by_epochs_and_images(study: Study, 
     assert durations.left == pytest.approx(110), "half of its epochs"
     assert durations.unknown == {
         "a cell of resnet mmoe is done": 2,
-        "snakemake has evaluated the robustness of a cell of resnet hps": 2,
+        "the robustness of a cell of resnet hps is evaluated": 2,
     }
     assert "about 2 min, one job at a time\n  unknown for 2 until a cell of resnet mmoe is done" in said_of(study)
     finish(mmoe[0], seconds=50.0)
