@@ -57,6 +57,7 @@ def study(minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: p
     names += ("eval/mtlesd/metrics.json", "eval/.snakemake_timestamp", "robustness/metrics.json")
     put(*(f"{CELL}/{name}" for name in names))
     put("results/toy/results.parquet", "results/toy/report/index.html", "results/toy/logs/train.log")
+    put("results/toy/provenance.json", "data/datasets/mtlesd.provenance.json")
     put("results/toy/references/mtlesd/all_background.parquet", *figure_files(study), *table_files(study))
     put(study_file(study), text=json.dumps(study.settings))
     put("data/datasets/mtlesd/dataset.json", "data/datasets/mtlesd/manifest.csv", "data/datasets/mtlesd.doctor.json")
@@ -196,6 +197,7 @@ def test_shared_data_goes_only_when_asked_and_when_no_kept_study_uses_it(
     )
     for name in ("used", "ran", "unused"):
         put(f"data/datasets/mtlesd-{name}/dataset.json", f"data/datasets/mtlesd-{name}.doctor.json")
+        put(f"data/datasets/mtlesd-{name}.provenance.json")
         put(f"data/raw/{name}/esd/generated.json", text='{"synthetic": true}')
     put("data/datasets/.mtlesd-never.partial/.key", "data/raw/real/esd/frame.png")
     put("data/raw/strange/esd/generated.json", text="torn")
@@ -204,10 +206,11 @@ def test_shared_data_goes_only_when_asked_and_when_no_kept_study_uses_it(
         "  data/datasets/.mtlesd-never.partial: begun; the next run goes on from it\n"
     )
     said = clean("--yes", "--shared")
-    assert "in 4 files and folders" in said
+    assert "in 5 files and folders" in said
     left = {path.name for path in Path("data/datasets").iterdir()}
-    both = {f"mtlesd-{name}{end}" for name in ("used", "ran") for end in ("", ".doctor.json")}
-    assert left == both | {"mtlesd", "mtlesd.doctor.json"}
+    beside = (".doctor.json", ".provenance.json")
+    both = {f"mtlesd-{name}{end}" for name in ("used", "ran") for end in ("", *beside)}
+    assert left == both | {"mtlesd", *(f"mtlesd{end}" for end in beside)}
     assert sorted(path.name for path in Path("data/raw").glob("*/esd")) == ["esd"] * 4
     assert not Path("data/raw/unused").exists() and Path("data/raw/real/esd/frame.png").exists()
 
