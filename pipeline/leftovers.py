@@ -35,8 +35,7 @@ _RESUMABLE = re.compile(r"\.(.+)\.partial")
 _DONE_MARKS = ("dataset.json", "corruptions.json", "metrics.json")  # each is written last
 _TOP = ("references", "figures", "tables", "report", "paper", "logs", "benchmarks", "studies", "predictors", "code")
 _TOP_FILES = ("results.parquet", "provenance.json", "similarity.json")
-# What stands beside a dataset's folder, by how its name ends.
-_BESIDE = (".doctor.json", ".provenance.json")
+_BESIDE = re.compile(r"(.+)\.(doctor|provenance)\.json")  # what stands beside a dataset
 _OF_CELL = frozenset(
     {"model.safetensors", "history.csv", "provenance.json", "metrics.json", "predictions", "eval", "robustness"}
     | {"failure.json", "robustness_failure.json", "tensorboard", ".training", ".robustness.lock", ".robustness.partial"}
@@ -213,7 +212,7 @@ def _shared(studies: Sequence[Study], found: Leftovers, shared: bool) -> None:
     for path in _inside(DATA / "datasets", found):
         name, mark = _name_and_mark(path, "dataset.json")
         if name not in datasets:
-            if mark or path.name in [f"{name}{end}" for end in _BESIDE]:
+            if mark or _BESIDE.fullmatch(path.name):
                 found.add(path, "a dataset that no kept study uses")
             elif not _is_unfinished(path) and not path.name.startswith("."):
                 found.keep(path)
@@ -228,8 +227,8 @@ def _name_and_mark(path: Path, mark: str) -> tuple[str, bool]:
     begun = _RESUMABLE.fullmatch(path.name)
     if begun and not _UNFINISHED.fullmatch(path.name):
         return begun[1], (path / ".key").is_file()
-    beside = next((end for end in _BESIDE if path.name.endswith(end)), "")
-    return path.name.removesuffix(beside), path.is_dir() and (path / mark).is_file()
+    beside = _BESIDE.fullmatch(path.name)
+    return beside[1] if beside else path.name, path.is_dir() and (path / mark).is_file()
 
 
 def _is_generated(path: Path) -> bool:

@@ -56,12 +56,8 @@ def study(minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: p
     names = ("model.safetensors", "history.csv", "provenance.json", "metrics.json", "predictions/mtlesd.npz")
     names += ("eval/mtlesd/metrics.json", "eval/.snakemake_timestamp", "robustness/metrics.json")
     put(*(f"{CELL}/{name}" for name in names))
-    put(
-        "results/toy/results.parquet",
-        "results/toy/provenance.json",
-        "results/toy/report/index.html",
-        "results/toy/logs/train.log",
-    )
+    put("results/toy/results.parquet", "results/toy/report/index.html", "results/toy/logs/train.log")
+    put("results/toy/provenance.json", "data/datasets/mtlesd.provenance.json")
     put("results/toy/references/mtlesd/all_background.parquet", *figure_files(study), *table_files(study))
     put(study_file(study), text=json.dumps(study.settings))
     put("data/datasets/mtlesd/dataset.json", "data/datasets/mtlesd/manifest.csv", "data/datasets/mtlesd.doctor.json")
@@ -213,9 +209,9 @@ def test_shared_data_goes_only_when_asked_and_when_no_kept_study_uses_it(
     said = clean("--yes", "--shared")
     assert "in 5 files and folders" in said
     left = {path.name for path in Path("data/datasets").iterdir()}
-    ends = ("", ".doctor.json", ".provenance.json")
-    both = {f"mtlesd-{name}{end}" for name in ("used", "ran") for end in ends}
-    assert left == both | {f"mtlesd{end}" for end in ends}
+    beside = (".doctor.json", ".provenance.json")
+    both = {f"mtlesd-{name}{end}" for name in ("used", "ran") for end in ("", *beside)}
+    assert left == both | {"mtlesd", *(f"mtlesd{end}" for end in beside)}
     assert sorted(path.name for path in Path("data/raw").glob("*/esd")) == ["esd"] * 4
     assert not Path("data/raw/unused").exists() and Path("data/raw/real/esd/frame.png").exists()
 

@@ -57,7 +57,12 @@ def test_a_full_disk_is_named_and_a_rerun_goes_on(checkout: Path, snakemake: Run
     mount("-o", "remount,size=200m", str(checkout / "results"))
     run = snakemake(checkout, study="disk.yaml")
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-6000:]
-    assert pd.read_csv(checkout / "results/disk/tables/table2_mtlesd.csv")["miou"].notna().all()
+    assert (
+        pd.read_csv(checkout / "results/disk/tables/table2_mtlesd.csv")
+        .query("backbone != 'reference'")["miou"]
+        .notna()
+        .all()
+    )
 
 
 def test_a_read_only_folder_is_named_before_anything_runs(checkout: Path, snakemake: Run) -> None:
