@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Nothing of another environment gets in.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: demo paper test test-slow bench lint format lock setup
+.PHONY: demo paper test test-slow test-all bench lint format lock setup
 
 demo: $(STAMP)  ## run the demo study from nothing to its report
 	$(BIN)/snakemake --cores $(CORES) --configfile studies/demo.yaml
@@ -21,10 +21,13 @@ paper: $(STAMP)  ## all tables and figures of a study as one PDF (needs pdflatex
 	$(BIN)/snakemake compile_paper --cores $(CORES) --configfile $(STUDY)
 
 test: $(STAMP)  ## quick tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not long"
 
 test-slow: $(STAMP)  ## tests that take minutes: a miniature of the whole DAG among them
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not long"
+
+test-all: $(STAMP)  ## tests that kill jobs and need more than this project; what they said is kept in docs/test-all.txt
+	bash -o pipefail -c '$(BIN)/python -m pytest --no-header -m long 2>&1 | tee docs/test-all.txt'
 
 bench: $(STAMP)  ## speed and memory beside peers, ratios
 	$(BIN)/python -m benchmarks

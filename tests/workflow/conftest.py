@@ -40,10 +40,13 @@ def link_checkout() -> Callable[[Path], Path]:
 def snakemake() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run Snakemake in a folder, on the code that lies there, with its output captured."""
 
-    def run(folder: Path, *arguments: str, study: str = "", without: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        folder: Path, *arguments: str, study: str = "", without: str = "", cores: int | None = 2
+    ) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if name != without}
         environment |= {"PATH": f"{Path(sys.executable).parent}:{environment['PATH']}", "PYTHONPATH": str(folder)}
-        command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2"]
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        command += ["--cores", str(cores)] if cores else []
         command += ["--configfile", study] if study else []
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

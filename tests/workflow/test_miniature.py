@@ -19,67 +19,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
-TINY = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": None}
-FILE = {"file": "data/weights/mini.safetensors"}
-MINI = {
-    "study": "mini",
-    "title": "Miniature",
-    "raw": {
-        "generate": {
-            "name": "mini",
-            "seed": 5,
-            "height": 64,
-            "width": 80,
-            "endovis2018_frames": 80,
-            "endovis2017_every": 5,
-            "esd_frames": 20,
-        }
-    },
-    "datasets": {
-        "mtlesd": {},
-        "mtlendovis": {},
-        "mtlendovis_gen": {},
-        "mtlendovis_by_sequence": {"kind": "mtlendovis", "split": "by_sequence"},
-    },
-    "input_size": 56,
-    "pretraining": {"name": "mini", "backbone": "dinov2", "scenes": 32, "epochs": 1},
-    "backbones": {
-        "resnet": {"label": "R", "model": "resnet26", "arguments": {"channels": [8, 8, 12, 16]}, "weights": "none"},
-        "dinov2": {"label": "D", "model": "vit_small_patch14_dinov2", "arguments": TINY, "weights": FILE},
-        "endoarss": {
-            "label": "E",
-            "model": "vit_small_patch14_dinov2",
-            "arguments": TINY,
-            "weights": FILE,
-            "sma_width": 2,
-        },
-    },
-    "heads": {"segmentation_channels": 16, "activity_channels": 16},
-    "weightings": {"stch": {"warmup_epochs": 1}},
-    "training": {
-        "schedules": {
-            "mtlesd": {"epochs": 2, "learning_rate": 0.001},
-            "mtlendovis": {"epochs": 3, "learning_rate": 0.001},
-            "mtlendovis_by_sequence": {"epochs": 3, "learning_rate": 0.001},
-        }
-    },
-    "cells": [
-        {"datasets": ["mtlesd"], "backbones": ["endoarss"], "architectures": ["tesla"], "weightings": ["db_mtl"]},
-        {
-            "datasets": ["mtlesd"],
-            "backbones": ["dinov2"],
-            "architectures": ["single_segmentation"],
-            "weightings": ["equal"],
-        },
-        {
-            "datasets": ["mtlendovis", "mtlendovis_by_sequence"],
-            "backbones": ["resnet"],
-            "architectures": ["mmoe"],
-            "weightings": ["stch"],
-        },
-    ],
-    "robustness": {"cells": [{"dataset": "mtlesd"}], "corruptions": ["smoke", "contrast"], "severities": [1, 5]},
-}
+MINI = yaml.safe_load((ROOT / "tests/workflow/mini.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
