@@ -90,7 +90,7 @@ def test_a_cell_that_fails_leaves_a_gap_and_is_tried_again_alone(
     assert ran["train"] == 2 and ran["evaluate"] == 2 and "build_dataset" not in ran and "score_references" not in ran
     scores = pd.read_csv(results / "tables/table2_mtlesd.csv")
     assert (
-        scores.query("backbone != 'reference'")["miou"].notna().all()
+        scores.query("backbone_label != 'reference'")["miou"].notna().all()
         and "training failed" not in (results / "report/index.html").read_text()
     )
     assert "Nothing to be done" in (plan := snakemake(folder, "-n", study="moody.yaml")).stdout + plan.stderr
