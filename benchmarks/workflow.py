@@ -1,0 +1,114 @@
+"""What the workflow itself takes: planning the paper's study, and Snakemake's share of a run beside the bare work of its jobs.
+
+    python -m benchmarks.workflow
+    snakemake --cores 1 --configfile studies/demo.yaml && python -m benchmarks.workflow --finished studies/demo.yaml
+
+The bare work is the sum of what the same commands took one by one, which Snakemake wrote down (results/<study>/benchmarks), start of
+Python and imports included. So it is told of runs on one core alone, where nothing ran beside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+
+from pipeline.errors import InputError
+from pipeline.files import write_json
+from pipeline.study import load_study
+
+_PLANNED = Path("studies/paper.yaml")
+_RUNS = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print what was measured, and keep it as results/benchmarks/workflow.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--finished", type=Path, metavar="STUDY", help="a study that the last run here made on one core"
+    )
+    given = parser.parse_args(arguments)
+    rows: dict[str, dict[str, float]] = {"planning": planning(_PLANNED)}
+    plan = rows["planning"]
+    print(f"Planning {_PLANNED}, {plan['jobs']:.0f} jobs: {plan['seconds']:.1f} s, {plan['peak_mib']:.0f} MiB")
+    if given.finished:
+        share = rows["overhead"] = overhead(given.finished)
+        print(
+            f"{given.finished}, {share['jobs']:.0f} jobs on one core: {share['elapsed_s']:.0f} s, bare work {share['bare_s']:.0f} s, "
+            f"workflow {100 * share['overhead']:.1f} % beside it"
+        )
+    about = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine()}
+    write_json(Path("results/benchmarks/workflow.json"), {**about, "rows": rows})
+
+
+def planning(study_file: Path) -> dict[str, float]:
+    """Median seconds, and the most memory (MiB), of a dry run from nothing; how many jobs it plans."""
+    seconds, peaks, said = [], [], ""
+    for _ in range(_RUNS):
+        started = time.perf_counter()
+        command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--quiet", "rules", "--cores", "2"]
+        process = subprocess.Popen(
+            [*command, "--configfile", str(study_file)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        peaks.append(_peak_mib(process))
+        said = process.communicate()[0]
+        seconds.append(time.perf_counter() - started)
+        if process.returncode:
+            raise InputError(f"{study_file}: Snakemake cannot plan it.\n{said[-2000:]}")
+    total = re.search(r"^total +(\d+)$", said, re.MULTILINE)
+    return {"seconds": statistics.median(seconds), "peak_mib": max(peaks), "jobs": float(total[1]) if total else 0.0}
+
+
+def _peak_mib(process: subprocess.Popen[str]) -> float:
+    """The most memory that a process holds while it runs, its children included; looked at fifty times a second."""
+    peak, watched = 0, psutil.Process(process.pid)
+    while process.poll() is None:
+        try:
+            peak = max(peak, sum(one.memory_info().rss for one in [watched, *watched.children(recursive=True)]))
+        except psutil.NoSuchProcess:
+            break
+        time.sleep(0.02)
+    return peak / 2**20
+
+
+def overhead(study_file: Path) -> dict[str, float]:
+    """Snakemake's share of the last whole run of a study in this folder.
+
+    Raises:
+        InputError: if the last run was not of this study, not whole, or not on one core.
+    """
+    logs = sorted(Path(".snakemake/log").glob("*.snakemake.log"))
+    text = logs[-1].read_text(encoding="utf-8") if logs else ""
+    elapsed = re.search(r"^Elapsed time: (\d+):(\d+):([\d.]+)$", text, re.MULTILINE)
+    steps = re.search(r"^(\d+) of \1 steps \(100%\) done$", text, re.MULTILINE)
+    if not (elapsed and steps and "Provided cores: 1\n" in text):
+        raise InputError("the last run here was no whole one on one core. Run: snakemake --cores 1 --forceall")
+    hours, minutes, seconds = elapsed.groups()
+    whole = timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds)).total_seconds()
+    files = sorted((load_study(study_file).results / "benchmarks").rglob("*.tsv"))
+    jobs = int(steps[1]) - 1  # `all` does nothing
+    if len(files) != jobs:
+        raise InputError(
+            f"{study_file}: {len(files)} jobs left what they took, of {jobs} that ran. Is the run of this study?"
+        )
+    bare = sum(_seconds(path) for path in files)
+    return {"elapsed_s": whole, "bare_s": bare, "overhead": whole / bare - 1, "jobs": jobs}
+
+
+def _seconds(path: Path) -> float:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return float(next(csv.DictReader(stream, delimiter="\t"))["s"])
+
+
+if __name__ == "__main__":
+    main()
