@@ -35,8 +35,11 @@ rule all:
         layout.figure_files(study),
         layout.results_file(study),
         # Named for themselves, for reports are there with gaps too: what is missing is made.
-        [study.cell_folder(cell) / "model.safetensors" for cell in study.cells()],
-        [layout.metrics_file(study, cell) for cell in study.cells()],
+        [
+            study.cell_folder(cell) / name
+            for cell in study.cells()
+            for name in ("model.safetensors", "history.csv", "provenance.json", "predictions", "metrics.json", "eval")
+        ],
         [path for cell in study.robustness_cells() for path in layout.robustness_files(study, cell)],
 
 

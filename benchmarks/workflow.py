@@ -91,7 +91,7 @@ def overhead(study_file: Path) -> dict[str, float]:
     text = logs[-1].read_text(encoding="utf-8") if logs else ""
     elapsed = re.search(r"^Elapsed time: (\d+):(\d+):([\d.]+)$", text, re.MULTILINE)
     steps = re.search(r"^(\d+) of \1 steps \(100%\) done$", text, re.MULTILINE)
-    if not (elapsed and steps and "Provided cores: 1\n" in text):
+    if not (elapsed and steps and re.search(r"^Provided cores: 1\b", text, re.MULTILINE)):
         raise InputError("the last run here was no whole one on one core. Run: snakemake --cores 1 --forceall")
     hours, minutes, seconds = elapsed.groups()
     whole = timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds)).total_seconds()

@@ -303,9 +303,10 @@ def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
     cell = _cells(study, arguments)
     if arguments.again:
         from endoarss.checkpoints import load_checkpoint
-        from pipeline.steps.predict_cell import predict_cell
+        from pipeline.steps.predict_cell import note_predictions, predict_cell
 
         predict_cell(study, cell, load_checkpoint(study.cell_folder(cell) / "model.safetensors"))
+        note_predictions(study, cell)
     evaluate_cell(study, cell)
 
 

@@ -144,10 +144,6 @@ def write_png(path: Path, pixels: Pixels) -> None:
     path.write_bytes(encoded.tobytes())
 
 
-# Of images where they shrink, and of masks; part of the key of kept arrays.
-INTERPOLATION = "area, nearest_exact"
-
-
 def resize_image(image: Pixels, size: int) -> Pixels:
     """Resize RGB to (size, size); by pixel areas where it shrinks."""
     shrinks = image.shape[0] > size and image.shape[1] > size

@@ -63,7 +63,9 @@ def pending_outputs() -> list[str]:
     if summary.returncode:
         raise InputError(f"params.yaml: Snakemake cannot plan it.\n{last_words(summary)}")
     rows = [line.split("\t") for line in summary.stdout.splitlines() if line.count("\t") == 5]
-    return [f"{row[0]}: {row[4]}" for row in rows[1:] if row[5] != "no update" or row[4] == "missing"]
+    due = [(row[0], row[4]) for row in rows[1:] if row[5] != "no update" or row[4] == "missing"]
+    due.sort(key=lambda one: one[1] != "missing")  # what is missing first
+    return [f"{name}: {'follows from others' if status == 'ok' else status}" for name, status in due]
 
 
 def snakemake(*arguments: str) -> subprocess.CompletedProcess[str]:

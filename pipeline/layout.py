@@ -181,7 +181,12 @@ def table_files(study: Study) -> list[Path]:
 def tables_beside_published(study: Study) -> list[str]:
     """The tables that set a study's scores beside the paper's, of those datasets and tables that the paper has."""
     names = [table_of_dataset(dataset) for dataset in evaluated_datasets(study) if has_published(dataset)]
-    names += _chosen_tables(study)
+    ranks = any(
+        c.backbone == "endoarss" and c.architecture == "tesla"
+        for d in study.datasets
+        for c in study.cells_by_rank(d).values()
+    )
+    names += [name for name in _chosen_tables(study) if ranks or name != TABLE_RANK]  # the paper has those of one model
     of_paper = [(PUBLISHED_ROBUSTNESS, *model) for model in PUBLISHED_ROBUST_MODELS]
     if any((c.dataset, c.backbone, c.architecture, c.weighting) in of_paper for c in study.robustness_cells()):
         names.append(TABLE_ROBUSTNESS)

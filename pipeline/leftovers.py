@@ -76,8 +76,9 @@ class Leftovers:
                 self.delete.append(Leftover(path, why, count))
 
     def keep(self, path: Path, why: str = "not known to this project") -> None:
-        """Say that something stays."""
-        self.kept.setdefault(path, why)
+        """Say that something stays; not of what DVC writes beside each folder that it keeps."""
+        if path.name != ".gitignore":
+            self.kept.setdefault(path, why)
 
 
 def find_leftovers(study: Study, kept: KeptStudies, shared: bool = False, results: bool = False) -> Leftovers:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.files import read_json, write_json
 from pipeline.layout import failure_file, robustness_failure_file, robustness_files, rows_file
-from pipeline.secret_values import masked
+from pipeline.secret_values import masked, masked_content
 from pipeline.study import Cell, Study
 
 NOT_TRAINED = "not trained yet"
 NOT_EVALUATED = "trained, but not evaluated"
+OTHER_SETTINGS = "trained with other settings; not trained again yet"
+OTHER_PREDICTIONS = "trained again, but not evaluated since"
+OTHER_CHECKPOINT = "trained again; its robustness is not evaluated since"
 NO_ROBUSTNESS = "its robustness is not evaluated yet"
 
 
@@ -54,6 +58,8 @@ def missing_cells(study: Study) -> dict[Cell, str]:
             found[cell] = training_failure(study, cell) or NOT_TRAINED
         elif not all(rows_file(study, cell, dataset).is_file() for dataset in study.evaluated_on(cell.dataset)):
             found[cell] = NOT_EVALUATED
+        elif reason := outdated(study, cell):
+            found[cell] = reason
     return found
 
 
@@ -80,7 +86,38 @@ def missing_robustness(study: Study) -> dict[Cell, str]:
             found[cell] = lacking[cell]
         elif not all(path.is_file() for path in robustness_files(study, cell)):
             found[cell] = robustness_failure(study, cell) or NO_ROBUSTNESS
+        elif _told(robustness_files(study, cell)[2], "checkpoint_sha256") not in (
+            None,
+            _of_training(study, cell, "checkpoint_sha256"),
+        ):
+            found[cell] = OTHER_CHECKPOINT
     return found
+
+
+def outdated(study: Study, cell: Cell) -> str:
+    """Why what lies there of a trained cell is not what the study now asks for, empty if it is: a run that was stopped leaves old and
+    new side by side."""
+    settings = _of_training(study, cell, "settings")
+    if settings is not None and settings != masked_content(study.cell_settings(cell)):
+        return OTHER_SETTINGS
+    answered = _of_training(study, cell, "predictions_sha256") or {}
+    for dataset, digest in answered.items():
+        scored = _told(rows_file(study, cell, dataset).with_name("metrics.json"), "predictions_sha256")
+        if scored not in (None, digest):
+            return OTHER_PREDICTIONS
+    return ""
+
+
+def _of_training(study: Study, cell: Cell, key: str) -> Any:
+    return _told(study.cell_folder(cell) / "provenance.json", key)
+
+
+def _told(path: Path, key: str) -> Any:
+    """What a file says under a key; None where it says nothing, or cannot be read, which whoever needs it will say."""
+    try:
+        return read_json(path).get(key)
+    except (InputError, OSError):
+        return None
 
 
 def training_failure(study: Study, cell: Cell) -> str:

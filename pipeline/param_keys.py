@@ -12,6 +12,9 @@ from pipeline.study import Study
 
 _OF_TRAINING = ("batch_size", "augmentation", "precision", "compile", "select_on", "score_every")
 
+# Tables and figures show the rank of most cells, and the first seed.
+_CHOSEN = ("lora.rank", "seeds")
+
 
 def param_keys(study: Study, given: Mapping[str, Any], rule: str, wildcards: Mapping[str, str]) -> list[str]:
     """The keys that a job depends on, of those that the study's file holds, e.g. weightings.db_mtl.
@@ -34,10 +37,10 @@ def param_keys(study: Study, given: Mapping[str, Any], rule: str, wildcards: Map
             "score_references": ["input_size"],
             "collect_results": [*(f"backbones.{name}.label" for name in study.settings["backbones"]), "protocol"],
             "draw_leakage": ["input_size"],
-            "make_tables": ["robustness.baseline"],
-            "draw_figures": ["robustness.baseline"],
-            "make_page": ["title", "robustness.baseline"],
-            "write_paper": ["title"],
+            "make_tables": ["robustness.baseline", *_CHOSEN],
+            "draw_figures": ["robustness.baseline", *_CHOSEN],
+            "make_page": ["title", "robustness.baseline", *_CHOSEN],
+            "write_paper": ["title", *_CHOSEN],
         }.get(rule, [])
     return sorted(key for key in keys if _holds(given, key))
 

@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.files import read_json
 from pipeline.layout import resume_folder, robustness_files, rows_file
 from pipeline.locks import Holder, holder
-from pipeline.missing import robustness_failure, training_failure
+from pipeline.missing import outdated, robustness_failure, training_failure
 from pipeline.study import Cell, Study
 
 DONE, RUNNING, FAILED, STOPPED, PENDING = "done", "running", "failed", "stopped", "pending"
@@ -82,6 +82,11 @@ def _of_cell(study: Study, cell: Cell) -> Progress:
         torn = _torn(about)
         if torn:
             return Progress(cell, FAILED, f"{torn} Delete it: the cell is then trained again.", None, 0, epochs)
+        left = study.cell_folder(cell)
+        gone = [name for name in ("model.safetensors", "history.csv", "predictions") if not (left / name).exists()]
+        other = f"its {gone[0]} is gone" if gone else outdated(study, cell)
+        if other:
+            return Progress(cell, PENDING, other, None, 0, epochs)
         if all(rows_file(study, cell, dataset).is_file() for dataset in study.evaluated_on(cell.dataset)):
             return Progress(cell, DONE, training_failure(study, cell), None, epochs, epochs)
         return Progress(cell, PENDING, "trained, not scored yet", None, epochs, epochs)

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from pipeline.errors import InputError
 from pipeline.jobs import Job
 from pipeline.param_keys import param_keys
 from pipeline.study import Study
@@ -45,6 +46,9 @@ def stages_text(study: Study, given: Mapping[str, Any], jobs: Sequence[Job]) -> 
 
     Args:
         study: validated. given: what its file holds. jobs: of its plan.
+
+    Raises:
+        InputError: if a raw tree is named by an environment variable.
     """
     content: dict[str, Any] = {"stages": dvc_stages(study, given, jobs)}
     plots = _plots(jobs)
@@ -95,7 +99,14 @@ def _raw_trees(study: Study, job: Job) -> list[str]:
     """The real raw trees that a job reads. DVC keeps their digest, not the trees; Snakemake compares names, sizes and times."""
     if study.synthetic or job.rule not in ("check_sources", "build_dataset"):
         return []
-    return list(dict.fromkeys(str(root) for root in study.roots(job.wildcards["dataset"]).values()))
+    roots = list(dict.fromkeys(study.roots_as_written(job.wildcards["dataset"])))
+    for root in roots:
+        if "${" in root:
+            raise InputError(
+                f"raw tree {root!r}: dvc.yaml goes to other people and machines, and holds no values of environment variables. "
+                "Make a link, e.g. data/raw/esd, to the tree, and name that in the study."
+            )
+    return roots
 
 
 def _code_stage(mark: str, files: Sequence[str]) -> dict[str, Any]:

@@ -177,6 +177,14 @@ class Study:
             raw[PLAIN] = Path(_expand(given[PLAIN]["root"]))
         return {source: raw[source] for source in self.recipe(dataset).sources}
 
+    def roots_as_written(self, dataset: str) -> list[str]:
+        """The raw trees of a dataset as the study says them: environment variables are not filled in, for they may hold secrets."""
+        if self.generated is not None:
+            return [str(root) for root in self.roots(dataset).values()]
+        given = self.settings["datasets"][dataset]
+        named = {**self.settings["raw"], PLAIN: given.get(PLAIN, {}).get("root")}
+        return [str(named[source]) for source in self.recipe(dataset).sources]
+
     def raw_roots(self) -> dict[str, Path]:
         """Where each raw tree is, by source name; of real ones those that are given."""
         if self.generated is not None:
@@ -322,6 +330,19 @@ class Study:
         weights = self.settings["backbones"][backbone]["weights"]
         return Path(_expand(weights["file"])) if isinstance(weights, Mapping) else None
 
+    def check_weights(self) -> None:
+        """See that the files of weights are there that the cells' backbones start from, the study's own pretraining's left out.
+
+        Raises:
+            InputError: if one is missing, or named by an environment variable that is not set.
+        """
+        for backbone in dict.fromkeys(cell.backbone for cell in self.cells()):
+            file = self.weights_file(backbone)
+            if file is not None and file != self.pretrained_file() and not file.is_file():
+                raise InputError(
+                    f"backbones.{backbone}.weights.file: {file} is missing. Put it there, or name another."
+                )
+
     def pretrained_file(self) -> Path | None:
         """Where the study's own pretraining saves its backbone."""
         pretraining = self.settings.get("pretraining")
@@ -353,7 +374,7 @@ class Study:
             "precision": training["precision"],
             "compile": training["compile"],
             "select_on": cell.select_on,
-            "score_every": None if cell.select_on == "last" else training.get("score_every", 1),
+            "score_every": training.get("score_every", None if cell.select_on == "last" else 1),
             "schedule": self.schedule(cell.dataset, cell.backbone),
             "evaluated_on": [str(self.dataset_folder(dataset)) for dataset in self.evaluated_on(cell.dataset)],
         }

@@ -1,6 +1,6 @@
 """Built images at one size, kept as one array a split that training maps into memory: pictures are decoded once.
 
-They lie in <dataset>/arrays/<key>/{images,masks}.npy. The key covers split, size, interpolation and the manifest's digest, so an
+They lie in <dataset>/arrays/<key>/{images,masks}.npy. The key covers split, size, the manifest's digest and the code that packs, so an
 array that no longer fits is never found.
 """
 
@@ -17,7 +17,6 @@ from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.files import digest, sha256_of, whole_folder
 from pipeline.images import (
-    INTERPOLATION,
     check_same_size,
     read_ids,
     read_rgb,
@@ -27,6 +26,7 @@ from pipeline.images import (
 from pipeline.parallel import ordered_map
 
 Row = dict[str, str]
+_CODE = (Path(__file__), Path(__file__).parents[1] / "images.py")
 
 
 def packed(folder: Path, rows: Sequence[Row], split: str, size: int, workers: int = 1) -> tuple[NDArray, NDArray]:
@@ -61,8 +61,8 @@ def _open(path: Path, shape: tuple[int, ...]) -> NDArray:
 
 
 def array_key(folder: Path, split: str, size: int) -> str:
-    """The name of a split's arrays: readable, and other for another size, interpolation or manifest."""
-    about = {"interpolation": INTERPOLATION, "manifest": sha256_of(folder / "manifest.csv"), "version": 1}
+    """The name of a split's arrays: readable, and other for another size, manifest or code."""
+    about = {"manifest": sha256_of(folder / "manifest.csv"), "code": [sha256_of(path) for path in _CODE]}
     return f"{split}-{size}-{digest(about)[:16]}"
 
 

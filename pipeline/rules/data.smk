@@ -43,7 +43,7 @@ rule check_sources:
         runtime=120,
     params:
         settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
-        roots=lambda wildcards: [str(root) for root in study.roots(wildcards.dataset).values()],
+        roots=lambda wildcards: study.roots_as_written(wildcards.dataset),
         listing=raw_listing,
     shell:
         "python -m pipeline.cli doctor --study {resources.study} --dataset {wildcards.dataset}"
@@ -75,7 +75,7 @@ rule build_dataset:
         runtime=240,
     params:
         settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
-        roots=lambda wildcards: [str(root) for root in study.roots(wildcards.dataset).values()],
+        roots=lambda wildcards: study.roots_as_written(wildcards.dataset),
         listing=raw_listing,
     shell:
         "python -m pipeline.cli build --study {resources.study} --dataset {wildcards.dataset}"

@@ -94,7 +94,8 @@ rule robustness:
         checkpoint=CELL / "model.safetensors",
         data=lambda wildcards: loaded_files(CELLS[wildcards.cell].dataset),
         corrupted=kept_images,
-        code=LEARNING_CODE
+        code=lambda wildcards: LEARNING_CODE
+        + component_code(CELLS[wildcards.cell])
         + METRICS_CODE
         + CORRUPTION_CODE
         + code(

@@ -174,6 +174,7 @@ rule make_tables:
         runtime=60,
     params:
         baseline=BASELINE,
+        chosen=CHOSEN,
     shell:
         "python -m pipeline.cli tables --study {resources.study} > {log} 2>&1"
 
@@ -220,6 +221,7 @@ rule draw_figures:
         runtime=60,
     params:
         baseline=BASELINE,
+        chosen=CHOSEN,
     shell:
         "python -m pipeline.cli figures --study {resources.study} > {log} 2>&1"
 
@@ -229,6 +231,7 @@ rule make_page:
         layout.results_file(study),
         layout.figure_files(study),
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
+        histories=[layout.history_file(study, cell) for cell in study.cells()],
         robustness=ROBUSTNESS,
         tables=layout.table_files(study),
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
@@ -267,6 +270,7 @@ rule make_page:
     params:
         title=study.settings["title"],
         baseline=BASELINE,
+        chosen=CHOSEN,
     shell:
         "python -m pipeline.cli page --study {resources.study} > {log} 2>&1"
 
@@ -300,6 +304,7 @@ rule write_paper:
         runtime=30,
     params:
         title=study.settings["title"],
+        chosen=CHOSEN,
     shell:
         "python -m pipeline.cli paper --study {resources.study} > {log} 2>&1"
 

@@ -25,20 +25,33 @@ def collect_results(study: Study) -> None:
     Raises:
         InputError: if no cell has results, or rows are not what a cell leaves, naming the file.
     """
-    run, table = RunStart(), gather_results(study, study.protocol)
+    run = RunStart()
+    state, table = _state(study), gather_results(study, study.protocol)
+    while state != (now := _state(study)):  # a training that ended meanwhile is in rows and lists, or in neither
+        state, table = now, gather_results(study, study.protocol)
+    checkpoints, missing, missing_robust = state
     with whole_file(results_file(study)) as partial:
         table.to_parquet(partial, index=False)
     about = {
         **about_run(study, run, study.datasets, with_model=False),
         "seed": list(study.settings["seeds"]),
         "protocol": study.protocol,
-        "checkpoints": {cell.id: read_provenance(study, cell)["checkpoint_sha256"] for cell in present_cells(study)},
-        "missing": {cell.id: reason for cell, reason in missing_cells(study).items()},
-        "missing_robustness": {cell.id: reason for cell, reason in missing_robustness(study).items()},
+        "checkpoints": checkpoints,
+        "missing": missing,
+        "missing_robustness": missing_robust,
         "rows": len(table),
         "results_sha256": sha256_of(results_file(study)),
     }
     write_provenance(results_provenance_file(study), about)
+
+
+def _state(study: Study) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """The checkpoints that there are results of, by cell, and which cells have none, or no robustness, with reasons."""
+    missing, robust = missing_cells(study), missing_robustness(study)
+    cells = [cell for cell in study.cells() if cell not in missing]
+    checkpoints = {cell.id: read_provenance(study, cell)["checkpoint_sha256"] for cell in cells}
+    lists = [{cell.id: reason for cell, reason in lacking.items()} for lacking in (missing, robust)]
+    return checkpoints, lists[0], lists[1]
 
 
 def gather_results(study: Study, protocol: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 
 from endoarss.metrics import STANDARD
 from pipeline.datasets.load import load_part
-from pipeline.files import whole_file, write_json
+from pipeline.files import sha256_of, whole_file, write_json
 from pipeline.layout import metrics_file, predictions_file, rows_file
 from pipeline.measure import Measured, measure
 from pipeline.predictions import read_predictions
@@ -26,7 +26,8 @@ def evaluate_cell(study: Study, cell: Cell) -> None:
         path = rows_file(study, cell, dataset)
         with whole_file(path) as partial:
             measured.per_image.to_parquet(partial, index=False)
-        write_json(path.with_name("metrics.json"), {"protocol": STANDARD, "scores": measured.scores})
+        scored = {"predictions_sha256": sha256_of(predictions_file(study, cell, dataset)), "protocol": STANDARD}
+        write_json(path.with_name("metrics.json"), {**scored, "scores": measured.scores})
         whole[dataset] = scores_of_whole(measured.scores)
     write_json(metrics_file(study, cell), whole)
 

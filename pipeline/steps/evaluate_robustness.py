@@ -133,6 +133,7 @@ def write_results(
     with whole_file(subject.done / "per_image.parquet") as partial:
         rows.to_parquet(partial, index=False)
     write_json(subject.done / "metrics.json", {"protocol": STANDARD, "backends": conditions.backends, "scores": scores})
+    about |= {"per_image_sha256": sha256_of(subject.done / "per_image.parquet")}
     tested = {"seed": conditions.seed, "profile": conditions.profile, "severities": conditions.severities}
     write_provenance(
         subject.done / "provenance.json",

@@ -10,6 +10,7 @@ from endoarss.devices import peak_memory_mib, reset_peak_memory
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
 from pipeline.datasets.load import Part, load_part
+from pipeline.files import read_json, sha256_of, write_json
 from pipeline.layout import predictions_file
 from pipeline.predictions import KeptPredictions, write_predictions
 from pipeline.provenance import choose_device
@@ -33,6 +34,21 @@ def answers_of(model: MultiTaskModel, part: Part) -> KeptPredictions:
     if given.activity is not None:
         activity, confidence = given.activity.argmax(axis=1), given.activity.max(axis=1)
     return KeptPredictions(part.frame_ids, activity, confidence, given.masks)
+
+
+def predictions_sha256(study: Study, cell: Cell) -> dict[str, str]:
+    """The SHA-256 of a cell's kept predictions, by dataset."""
+    return {name: sha256_of(predictions_file(study, cell, name)) for name in study.evaluated_on(cell.dataset)}
+
+
+def note_predictions(study: Study, cell: Cell) -> None:
+    """Write the digests of predictions that were made again into the cell's provenance.
+
+    Raises:
+        FileNotFoundError: if the cell has none, for it is not trained. InputError: if it cannot be read.
+    """
+    path = study.cell_folder(cell) / "provenance.json"
+    write_json(path, read_json(path) | {"predictions_sha256": predictions_sha256(study, cell)})
 
 
 def cost_of_inference(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, float]:

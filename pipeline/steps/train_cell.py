@@ -32,7 +32,7 @@ from pipeline.provenance import (
 )
 from pipeline.secret_values import masked_content
 from pipeline.steps.cell_model import describe, model_settings, training_settings
-from pipeline.steps.predict_cell import cost_of_inference, predict_cell
+from pipeline.steps.predict_cell import cost_of_inference, predict_cell, predictions_sha256
 from pipeline.steps.validation_score import validation_score
 from pipeline.study import Cell, Study
 
@@ -68,6 +68,8 @@ def train_cell(study: Study, cell: Cell) -> None:
     fitted, validate = _parts(study, cell, part)
     if not resume.folder.exists():
         shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+    # Not done any more, whatever was here: who looks meanwhile must not take the old training for this one.
+    (folder / "provenance.json").unlink(missing_ok=True)
     data = LabelledImages(fitted.images, fitted.masks, fitted.activities)
     observe = _tensorboard(study, cell)
     started = time.perf_counter()
@@ -102,6 +104,7 @@ def train_cell(study: Study, cell: Cell) -> None:
         "training_seconds": seconds,
         "cost": cost,
         "checkpoint_sha256": sha256_of(folder / "model.safetensors"),
+        "predictions_sha256": predictions_sha256(study, cell),
     }
     write_provenance(folder / "provenance.json", about)
     resume.remove()

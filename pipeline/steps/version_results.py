@@ -33,7 +33,8 @@ def record() -> int:
     pending = pending_outputs()
     if pending:
         raise InputError(
-            f"{PARAMS}: Snakemake would still make {len(pending)} files. Run `snakemake --cores 2` first.\n{_some(pending)}"
+            f"{PARAMS}: Snakemake would still make {len(pending)} files. Run `snakemake --cores 2` first; what is missing and "
+            f"was recorded before, `dvc checkout` brings back.\n{_some(pending)}"
         )
     stages = yaml.safe_load(STAGES.read_text(encoding="utf-8"))["stages"]
     for name, stage in stages.items():
@@ -62,8 +63,8 @@ def restore() -> None:
     changed = _changed_stages()
     if changed:
         raise InputError(
-            f"what is here differs from dvc.lock in {len(changed)} places. `dvc pull` brings what is missing, `dvc repro` makes what "
-            f"changed.\n{_some(changed)}"
+            f"what is here is not what dvc.lock says ({len(changed)} differences). `dvc pull` brings what is missing, "
+            f"`dvc repro` makes what changed.\n{_some(changed)}"
         )
     touched = snakemake("--touch", "--forceall")
     if touched.returncode:

@@ -70,6 +70,11 @@ def _check_arrays(check: Check, study: Study, dataset: str, splits: list[str]) -
                 path, f"lists {other} for the part {split}", f"{key}, made from this manifest", f"{_PACK} {dataset}."
             )
             continue
+        if not (folder / "arrays" / key).is_dir():
+            check.gaps.append(
+                f"{folder / 'arrays' / key}: not there; DVC does not keep arrays, and what needs them makes them again"
+            )
+            continue
         for name, digest in recorded[split].items():
             check.checked += 1
             _compare(check, folder / "arrays" / name, digest, path.name, f"{_PACK} {dataset}.")

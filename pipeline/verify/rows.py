@@ -107,7 +107,8 @@ def _check_cell(check: Check, study: Study, cell: Cell) -> None:
         stored = read_table(path)
         _compare(check, path, stored, measure_kept(study, cell, dataset).per_image, "its predictions", _EVALUATE)
         scores = scores_of(stored, study.labels(dataset))
-        _compare_scores(check, path.with_name("metrics.json"), {"protocol": STANDARD, "scores": scores})
+        told = {"predictions_sha256": sha256_of(predictions_file(study, cell, dataset)), "protocol": STANDARD}
+        _compare_scores(check, path.with_name("metrics.json"), {**told, "scores": scores})
         whole[dataset] = scores_of_whole(scores)
     _compare_scores(check, metrics_file(study, cell), whole)
 

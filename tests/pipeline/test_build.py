@@ -305,14 +305,16 @@ def test_arrays_are_kept_and_found_again(trees: Path, tmp_path: Path, monkeypatc
     np.testing.assert_array_equal(load_part(folder, "train", 56).images, part.images)
 
 
-def test_the_key_of_an_array_covers_size_interpolation_and_manifest(
+def test_the_key_of_an_array_covers_size_code_and_manifest(
     trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = build(trees, tmp_path, "mtlesd")
     keys = {arrays.array_key(folder, split, size) for split in ("train", "test") for size in (56, 84)}
     assert len(keys) == 4
     before = arrays.array_key(folder, "train", 56)
-    monkeypatch.setattr(arrays, "INTERPOLATION", "another")
+    other = tmp_path / "images.py"
+    other.write_text("# another way to resize")
+    monkeypatch.setattr(arrays, "_CODE", (other,))
     assert arrays.array_key(folder, "train", 56) != before
     monkeypatch.undo()
     (folder / "manifest.csv").write_text((folder / "manifest.csv").read_text() + "\n")

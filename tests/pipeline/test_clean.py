@@ -233,6 +233,11 @@ def test_an_earlier_version_that_cannot_be_read_is_told(clean: Clean, littered: 
     assert "ffffffffffff.json: " in said and said.startswith("an earlier version of the study")
 
 
+def test_what_dvc_writes_is_no_strangers(clean: Clean) -> None:
+    put("results/toy/references/.gitignore", f"{CELL}/.gitignore")
+    assert ".gitignore" not in clean()
+
+
 def test_all_results_of_the_study(clean: Clean, littered: list[str], tmp_path: Path) -> None:
     put("results/toy/notes.md", f"{CELL}/notes.txt", "results/other/results.parquet")
     data = everything(tmp_path / "data") - {str(Path(path).relative_to("data")) for path in littered if "data/" in path}

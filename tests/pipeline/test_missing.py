@@ -168,3 +168,23 @@ def test_a_report_is_made_of_what_is_there(two_cells: Path, capsys: pytest.Captu
     page = (results / "report/index.html").read_text()
     assert OTHER in page and "not trained yet" in page
     assert "R HPS DB-MTL on MTLESD: not trained yet" in (results / "report/reproduction.md").read_text()
+
+
+def test_what_a_stopped_run_left_of_old_and_new_is_a_gap(two_cells: Path) -> None:
+    """Other settings, predictions made again: their scores are not the study's."""
+    assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
+    study = study_of(two_cells)
+    cell = study.cell(CELL)
+    assert cell not in missing_cells(study)
+
+    settings = yaml.safe_load(two_cells.read_text())
+    settings["training"]["schedules"]["mtlesd"]["learning_rate"] = 0.05
+    two_cells.write_text(yaml.safe_dump(settings))
+    assert missing_cells(study_of(two_cells))[cell] == "trained with other settings; not trained again yet"
+    assert run(two_cells, "collect") == 1, "no cell has results of this study"
+
+    assert run(two_cells, "train", "--cell", CELL) == 0
+    study = study_of(two_cells)
+    assert missing_cells(study)[cell] == "trained again, but not evaluated since"
+    assert run(two_cells, "evaluate", "--cell", CELL) == 0 and cell not in missing_cells(study)
+    assert run(two_cells, "evaluate", "--cell", CELL, "--again") == 0 and cell not in missing_cells(study)

@@ -116,6 +116,20 @@ def test_what_a_study_does_not_say_is_no_key_of_it(minimal: Callable[..., dict[s
     assert keys == ["backbones.resnet.model", "backbones.resnet.weights", "input_size", "training.schedules.mtlesd"]
 
 
+def test_values_of_the_environment_stay_out(
+    minimal: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what DVC versions nor what Snakemake keeps of a job's settings holds them."""
+    monkeypatch.setenv("MY_DATA_TOKEN", "do-not-tell")
+    given = minimal(raw={"esd": "/data/${MY_DATA_TOKEN}/esd"})
+    study = make_study(given)
+    assert study.roots_as_written("mtlesd") == ["/data/${MY_DATA_TOKEN}/esd"]
+    assert str(study.roots("mtlesd")["esd"]) == "/data/do-not-tell/esd"
+    build = Job("build_dataset", {"dataset": "mtlesd"}, ("pipeline/a.py",), ("data/datasets/mtlesd/manifest.csv",))
+    with pytest.raises(InputError, match="holds no values of environment variables. Make a link"):
+        dvc_stages(study, given, [build])
+
+
 def test_recording_outside_a_repository_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="no git and DVC repository"):

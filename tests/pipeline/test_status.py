@@ -57,9 +57,10 @@ def finish(study: Study) -> Callable[..., None]:
 
     def make(cell: Cell, seconds: float = 100.0, robust: float = 0.0) -> None:
         folder = study.cell_folder(cell)
-        for path in rows_file(study, cell, "mtlesd"), folder / "model.safetensors":
+        for path in rows_file(study, cell, "mtlesd"), *(folder / name for name in ("model.safetensors", "history.csv")):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"x" * 1000)
+        (folder / "predictions").mkdir()
         (folder / "provenance.json").write_text(json.dumps({"seconds": seconds}))
         if robust:
             for path in robustness_files(study, cell):
@@ -238,3 +239,13 @@ def test_what_a_benchmark_says(tmp_path: Path) -> None:
 def test_the_status_of_a_real_study_is_of_all_its_cells() -> None:
     status: Status = status_of(load_study(ROOT / "studies/paper.yaml"))
     assert len(status.cells) == 273
+
+
+def test_a_cell_that_lost_a_file_is_not_done(study: Study, finish: Fill) -> None:
+    """Snakemake trains it again, and so it says."""
+    one = study.cells()[0]
+    finish(one)
+    assert status_of(study).cells[0].state == "done"
+    (study.cell_folder(one) / "model.safetensors").unlink()
+    told = status_of(study).cells[0]
+    assert told.state == "pending" and told.reason == "its model.safetensors is gone"

@@ -13,6 +13,7 @@ import yaml
 
 from endoarss import list_weightings
 from pipeline.errors import InputError
+from pipeline.layout import table_files
 from pipeline.study import load_study, make_study
 
 ROOT = Path(__file__).parents[2]
@@ -316,3 +317,35 @@ def test_a_validation_variant_has_a_name_of_its_own(minimal: Make) -> None:
     settings["training"]["select_on"] = "best"
     with pytest.raises(InputError, match="training.select_on: 'best' is not allowed"):
         make_study(settings)
+
+
+def test_a_file_of_weights_that_is_not_there_is_named(
+    minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snakemake leaves out a job that lacks a file which nobody makes, if its outputs are there: it would never run again."""
+    monkeypatch.chdir(tmp_path)
+    backbones = {"resnet": {**RESNET["resnet"], "weights": {"file": "data/weights/own.safetensors"}}}
+    study = make_study(minimal(backbones=backbones))
+    with pytest.raises(InputError, match=r"backbones\.resnet\.weights\.file: data/weights/own\.safetensors is missing"):
+        study.check_weights()
+    Path("data/weights").mkdir(parents=True)
+    Path("data/weights/own.safetensors").touch()
+    study.check_weights()
+
+
+def test_scores_on_the_way_are_a_setting_of_the_training(minimal: Callable[..., dict[str, Any]]) -> None:
+    """They stand in its history, whatever chooses the epoch."""
+    found = []
+    for every in (None, 1, 2):
+        given = minimal()
+        given["training"] |= {} if every is None else {"score_every": every}
+        study = make_study(given)
+        found.append(study.cell_settings(study.cells()[0])["score_every"])
+    assert found == [None, 1, 2]
+
+
+def test_ranks_of_another_model_are_not_set_beside_the_papers(minimal: Callable[..., dict[str, Any]]) -> None:
+    (cells,) = minimal()["cells"]
+    study = make_study(minimal(backbones={"dinov2": VIT}, cells=[{**cells, "backbones": ["dinov2"], "ranks": [4, 8]}]))
+    names = {path.stem for path in table_files(study)}
+    assert "table6_rank" in names and "table6_rank_published" not in names
