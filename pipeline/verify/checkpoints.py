@@ -14,7 +14,7 @@ from pipeline.files import MAX_TEXT_BYTES, read_json, sha256_of
 from pipeline.layout import robustness_files
 from pipeline.missing import missing_robustness
 from pipeline.provenance import read_provenance
-from pipeline.secret_values import masked_content
+from pipeline.secret_values import masked_settings
 from pipeline.study import Cell, Study
 from pipeline.verify.findings import Check
 
@@ -81,7 +81,7 @@ def _check_header(check: Check, path: Path, about: dict[str, Any]) -> None:
         check.fail(path, f"has no header of a checkpoint ({error})", "one that `endoarss train` wrote", _GET_BACK)
         return
     for key in (key for key in _DECIDES if key in said and key in about):
-        then, now = (json.dumps(masked_content(given[key]), sort_keys=True) for given in (said, about))
+        then, now = (json.dumps(masked_settings(given[key]), sort_keys=True) for given in (said, about))
         if then != now:
             check.fail(
                 path, f"says {key} {then}", f"{now}, as provenance.json says: it is of another training", _GET_BACK
