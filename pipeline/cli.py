@@ -219,13 +219,14 @@ def _known_dataset(study: Study, name: str) -> str:
 def _doctor(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.doctor.show import show
     from pipeline.files import write_json
+    from pipeline.secret_values import masked_content
     from pipeline.steps.examine_sources import examine, export_split
 
     datasets = [_known_dataset(study, name) for name in arguments.dataset] or list(study.datasets)
     report = examine(study, datasets, arguments.deep, arguments.workers)
-    print(show(report))
+    print(masked(show(report)))
     if arguments.json:
-        write_json(arguments.json, report.as_dict())
+        write_json(arguments.json, masked_content(report.as_dict()))
     if not report.usable:
         raise InputError("the raw trees cannot be used as they are; see above.")
     if arguments.export_split:

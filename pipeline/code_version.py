@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[1]
-# Code and configuration. What steps write (results/, data/, dvc.lock, logs) is not looked at, nor are tests and documents.
+# Code and its environment. What steps write (results/, data/, dvc.lock, logs) is not looked at, nor are tests and documents, nor
+# params.yaml and studies/: provenance has the digest of the study, and `endoarss use` writes params.yaml.
 _WATCHED = (
     *("corruptions", "endoarss", "reports", "pipeline", "Snakefile", "profiles"),
-    *("params.yaml", "studies", "pyproject.toml", "requirements.lock", "environment.yml"),
+    *("pyproject.toml", "requirements.lock", "environment.yml"),
 )
 
 
 def code_version(root: Path = _ROOT) -> dict[str, Any]:
-    """commit: of the checkout. dirty: whether code or configuration in it is changed, or not under version control yet.
+    """commit: of the checkout. dirty: whether code or its environment in it is changed, or not under version control yet.
 
     Args:
         root: the folder that holds the packages.

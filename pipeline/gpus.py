@@ -68,7 +68,8 @@ def slots(study: Study) -> int:
 def claim_device(per_device: int, does: str = "uses it") -> str | None:
     """Take a slot of a GPU until this process ends, and make that GPU the only one it sees. Waits where all are taken.
 
-    First slots come first on every device, so that processes spread. Call it before torch is loaded.
+    First slots come first on every device, so that processes spread; where the temporary folder has no locks the device is drawn by
+    chance. Call it before torch is loaded.
 
     Args:
         per_device: processes that may share a device. does: what others read who wait for it.
@@ -87,9 +88,9 @@ def claim_device(per_device: int, does: str = "uses it") -> str | None:
     while True:
         found = _free_slot(known, per_device, does)
         if found is not None:
-            _mine, slot = found
+            _mine, how = found
             os.environ[_VISIBLE] = _mine
-            print(f"device: {_mine} (slot {slot + 1} of {per_device})", file=sys.stderr, flush=True)
+            print(f"device: {_mine} ({how})", file=sys.stderr, flush=True)
             return _mine
         if not said:
             said = True
@@ -97,14 +98,18 @@ def claim_device(per_device: int, does: str = "uses it") -> str | None:
         time.sleep(_POLL * random.uniform(0.5, 1.5))
 
 
-def _free_slot(known: list[str], per_device: int, does: str) -> tuple[str, int] | None:
+def _free_slot(known: list[str], per_device: int, does: str) -> tuple[str, str] | None:
+    """A device, and how it was found. Without locks nobody knows who else is there: then chance spreads processes."""
     for slot in range(per_device):
         for uuid in known:
             try:
-                take(Lock(slot_file(uuid, slot)), Holder.here("device", does), wait=False)
+                taken = take(Lock(slot_file(uuid, slot)), Holder.here("device", does), wait=False)
             except HeldError:
                 continue
-            return uuid, slot
+            if taken is None:
+                why = f"drawn by chance: {tempfile.gettempdir()} has no locks, so others may use it beside; set TMPDIR"
+                return random.choice(known), why
+            return uuid, f"slot {slot + 1} of {per_device}"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from pipeline.disk import entries_of
 from pipeline.errors import InputError
 from pipeline.layout import study_file
 from pipeline.study import Study, load_study
+
+_VERSION = re.compile(r"[0-9a-f]{12}\.json")  # as `study_file` names it; what else lies there is somebody's own
 
 
 @dataclass(frozen=True)
@@ -20,16 +23,16 @@ class KeptStudies:
 
 
 def kept_studies(study: Study) -> KeptStudies:
-    """This study, params.yaml, studies/*.yaml, and of any other study that has results here the version that ran last."""
+    """This study, params.yaml, studies/*.yaml, and of every study that has results here the version that ran last: a file of the same
+    name may have been changed since."""
     files = [Path("params.yaml"), *sorted(Path("studies").glob("*.y*ml"))]
     found: list[Study] = [study]
     unreadable: list[str] = []
     for path in files:
         if path.exists():
             _read(path, found, unreadable)
-    names = {one.name for one in found}
     for entry in entries_of(Path("results")):
-        if entry.name not in names and (versions := _versions(Path(entry.path))):
+        if versions := _versions(Path(entry.path)):
             _read(versions[-1], found, unreadable)
     return KeptStudies(tuple(found), tuple(unreadable))
 
@@ -49,7 +52,8 @@ def earlier_studies(study: Study, notes: list[str]) -> list[Study]:
 
 def _versions(results: Path) -> list[Path]:
     """The versions of a study that ran, the last one last."""
-    return sorted((results / "studies").glob("[!.]*.json"), key=lambda path: path.stat().st_mtime)
+    files = (path for path in (results / "studies").glob("*.json") if _VERSION.fullmatch(path.name))
+    return sorted(files, key=lambda path: path.stat().st_mtime)
 
 
 def _read(path: Path, found: list[Study], unreadable: list[str]) -> None:

@@ -8,12 +8,18 @@ import re
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 MASK = "***"
-_SECRET_NAME = re.compile("TOKEN|SECRET|PASSWORD|PASSWD|KEY|CREDENTIAL", re.IGNORECASE)
+# Whole words of a variable's name, split at "_": a KEYMAP is none, nor are PWD and OLDPWD.
+_SECRET_WORDS = {
+    *("TOKEN", "SECRET", "PASS", "PASSWORD", "PASSWD", "PAT", "DSN"),
+    *("KEY", "APIKEY", "CREDENTIAL", "CREDENTIALS", "AUTH"),
+}
+_SETTINGS = "settings"  # the key of what decides a result
 _SHORTEST = 6  # shorter values stand in many a harmless word
 # Up to the last @ before the path: passwords hold @ too, and a name alone is often a token. One slash is what a path leaves of two.
 _USER = re.compile(r"(\b[a-z][a-z0-9+.-]+:/{1,2})[^\s/?#'\"]*@", re.IGNORECASE)
@@ -22,23 +28,41 @@ _USER = re.compile(r"(\b[a-z][a-z0-9+.-]+:/{1,2})[^\s/?#'\"]*@", re.IGNORECASE)
 def masked(text: str) -> str:
     """A text with every secret in it replaced by `MASK`.
 
-    A secret is the value, of six characters or more, of an environment variable whose name holds TOKEN, SECRET, PASSWORD, PASSWD,
-    KEY or CREDENTIAL, as it is or as it stands in an address, in JSON or in Python; and user and password of an address.
+    A secret is the value, of six characters or more, of an environment variable whose name has, between underscores, one of the words
+    TOKEN, SECRET, PASS, PASSWORD, PASSWD, PAT, DSN, KEY, APIKEY, CREDENTIAL, CREDENTIALS and AUTH, as it is or as it stands in an
+    address, in JSON or in Python; and user and password of an address.
     """
     for form in _forms():
         text = text.replace(form, MASK)
-    return _USER.sub(rf"\1{MASK}@", text)
+    return _without_users(text)
 
 
 def masked_content(content: Any) -> Any:
-    """JSON-like content with every text in it `masked`; keys of mappings stay."""
-    if isinstance(content, str):
-        return masked(content)
+    """JSON-like content with every text in it `masked`; keys of mappings stay. What stands under the key "settings" is
+    `masked_settings`."""
     if isinstance(content, dict):
-        return {key: masked_content(value) for key, value in content.items()}
+        return {key: (masked_settings if key == _SETTINGS else masked_content)(content[key]) for key in content}
+    return _each_text(content, masked, masked_content)
+
+
+def masked_settings(content: Any) -> Any:
+    """JSON-like content without user and password in addresses. Variables do not matter here: what decides a result, and is compared
+    later, must not depend on whose environment it was written in."""
+    if isinstance(content, dict):
+        return {key: masked_settings(value) for key, value in content.items()}
+    return _each_text(content, _without_users, masked_settings)
+
+
+def _each_text(content: Any, of_text: Callable[[str], str], of_inner: Callable[[Any], Any]) -> Any:
+    if isinstance(content, str):
+        return of_text(content)
     if isinstance(content, (list, tuple)):
-        return [masked_content(value) for value in content]
+        return [of_inner(value) for value in content]
     return content
+
+
+def _without_users(text: str) -> str:
+    return _USER.sub(rf"\1{MASK}@", text)
 
 
 def mask_tracebacks() -> None:
@@ -60,7 +84,7 @@ def _forms() -> list[str]:
     """Every secret in every form it may have in a text, the longest first: one may hold another."""
     found: set[str] = set()
     for name, whole in os.environ.items():
-        if not _SECRET_NAME.search(name):
+        if _SECRET_WORDS.isdisjoint(name.upper().split("_")):
             continue
         # Of a key of several lines, each: messages are broken up and joined.
         for value in (whole, *whole.splitlines()):

@@ -51,6 +51,10 @@ def check_answers(study: Study, cells: Sequence[Cell], seed: int) -> Check:
         if not checkpoint.is_file() or not (study.cell_folder(cell) / "provenance.json").is_file():
             check.gaps.append(f"{checkpoint}: not there")
             continue
+        weights = study.weights_file(cell.backbone)
+        if weights is not None and not weights.is_file():
+            check.gaps.append(f"{weights}: not there; {cell.id} cannot answer without it")
+            continue
         try:
             model, other = load_checkpoint(checkpoint), differs_here(read_provenance(study, cell))
             for dataset in study.evaluated_on(cell.dataset):

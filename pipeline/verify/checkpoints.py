@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,21 @@ from typing import Any
 from tqdm import tqdm
 
 from pipeline.errors import InputError
-from pipeline.files import read_json, sha256_of
+from pipeline.files import MAX_TEXT_BYTES, read_json, sha256_of
 from pipeline.layout import robustness_files
 from pipeline.missing import missing_robustness
 from pipeline.provenance import read_provenance
+from pipeline.secret_values import masked_settings
 from pipeline.study import Cell, Study
 from pipeline.verify.findings import Check
 
+_DECIDES = ("cell", "settings", "manifest_sha256", "weights", "seed")
+_GET_BACK = "Get the file back, or train the cell again."
+
 
 def check_checkpoints(study: Study) -> Check:
-    """The digests of checkpoints, of files of pretrained weights, and of what robustness was evaluated of. Imports no torch."""
+    """The digests of checkpoints, of files of pretrained weights, and of what robustness was evaluated of; what checkpoints say of
+    themselves. Imports no torch."""
     check = Check("checkpoints", "checkpoints and files of weights")
     digest = cache(sha256_of)
     _check_pretrained(check, study)
@@ -39,8 +45,9 @@ def check_checkpoints(study: Study) -> Check:
                 path,
                 f"sha256 {digest(path)[:12]}",
                 f"{about['checkpoint_sha256'][:12]}, as provenance.json says: it is another file",
-                "Get the file back, or train the cell again.",
+                _GET_BACK,
             )
+        _check_header(check, path, about)
         _check_weights(check, study, cell, about, digest)
         if cell in study.robustness_cells() and cell not in not_robust:
             _check_robustness(check, study, cell, about)
@@ -66,6 +73,31 @@ def _check_pretrained(check: Check, study: Study) -> None:
         )
 
 
+def _check_header(check: Check, path: Path, about: dict[str, Any]) -> None:
+    """What decided the training, as the checkpoint itself says it."""
+    try:
+        said = _header(path).get("provenance", {})
+    except (OSError, ValueError, LookupError, AttributeError) as error:
+        check.fail(path, f"has no header of a checkpoint ({error})", "one that `endoarss train` wrote", _GET_BACK)
+        return
+    for key in (key for key in _DECIDES if key in said and key in about):
+        then, now = (json.dumps(masked_settings(given[key]), sort_keys=True) for given in (said, about))
+        if then != now:
+            check.fail(
+                path, f"says {key} {then}", f"{now}, as provenance.json says: it is of another training", _GET_BACK
+            )
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """What `endoarss.checkpoints.save_checkpoint` keeps of a model, read without torch: a length, then that many bytes of JSON."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if length > MAX_TEXT_BYTES:
+            raise ValueError(f"a header of {length:,} bytes")
+        content: dict[str, Any] = json.loads(json.loads(stream.read(length))["__metadata__"]["endoarss"])
+    return content
+
+
 def _check_weights(check: Check, study: Study, cell: Cell, about: dict[str, Any], digest: Any) -> None:
     path: Path | None = study.weights_file(cell.backbone)
     if path is None:
@@ -77,7 +109,7 @@ def _check_weights(check: Check, study: Study, cell: Cell, about: dict[str, Any]
             path,
             f"sha256 {digest(path)[:12]}",
             f"{about['weights']['sha256'][:12] or 'no file'}, which {cell.id} was trained from",
-            "Get the file back, or train the cell again.",
+            _GET_BACK,
         )
 
 

@@ -37,6 +37,8 @@ from pipeline.verify.compare import as_stored, difference, read_table
 from pipeline.verify.findings import Check
 
 _EVALUATE = "Evaluate the cell again, or run snakemake."
+_PREDICT = "Get the file back, or: endoarss evaluate --again."
+_ROBUSTNESS = "Get the file back, or evaluate the cell's robustness again."
 _COLLECT = "Run snakemake, or: endoarss collect."
 
 
@@ -90,22 +92,24 @@ def is_packed(study: Study, dataset: str) -> bool:
 def _check_cell(check: Check, study: Study, cell: Cell) -> None:
     if not (study.cell_folder(cell) / "provenance.json").is_file():
         return  # told of the study
+    digests = read_json(study.cell_folder(cell) / "provenance.json").get("predictions_sha256") or {}
     whole: dict[str, Any] = {}
     for dataset in study.evaluated_on(cell.dataset):
-        path = rows_file(study, cell, dataset)
+        path, predictions = rows_file(study, cell, dataset), predictions_file(study, cell, dataset)
+        if predictions.is_file():
+            _compare_digest(check, predictions, digests.get(dataset), _PREDICT)
+        if not path.is_file():
+            check.gaps.append(f"{path}: not evaluated yet")
+            return
+        stored = read_table(path)
         if not is_packed(study, dataset):
             check.gaps.append(
                 f"{study.dataset_folder(dataset)}: not built at this size; {path} cannot be measured again"
             )
-            return
-        if not path.is_file():
-            check.gaps.append(f"{path}: not evaluated yet")
-            return
-        if not predictions_file(study, cell, dataset).is_file():
-            check.gaps.append(f"{predictions_file(study, cell, dataset)}: not there; {path} cannot be measured again")
-            return
-        stored = read_table(path)
-        _compare(check, path, stored, measure_kept(study, cell, dataset).per_image, "its predictions", _EVALUATE)
+        elif not predictions.is_file():
+            check.gaps.append(f"{predictions}: not there; {path} cannot be measured again")
+        else:
+            _compare(check, path, stored, measure_kept(study, cell, dataset).per_image, "its predictions", _EVALUATE)
         scores = scores_of(stored, study.labels(dataset))
         told = {"predictions_sha256": sha256_of(predictions_file(study, cell, dataset)), "protocol": STANDARD}
         _compare_scores(check, path.with_name("metrics.json"), {**told, "scores": scores})
@@ -128,10 +132,18 @@ def _check_references(check: Check, study: Study, dataset: str) -> None:
 
 
 def _check_robust_scores(check: Check, study: Study, cell: Cell) -> None:
-    metrics, rows = robustness_files(study, cell)[:2]
+    metrics, rows, about = robustness_files(study, cell)[:3]
+    _compare_digest(check, rows, read_json(about).get("per_image_sha256"), _ROBUSTNESS)
     scores = scores_by_condition(read_table(rows), study.labels(cell.dataset))
     check.checked += 1
     _compare_json(check, metrics, read_json(metrics).get("scores"), scores, rows.name)
+
+
+def _compare_digest(check: Check, path: Path, expected: str | None, advice: str) -> None:
+    """Provenance that an earlier version wrote says no digest."""
+    if expected is not None and sha256_of(path) != expected:
+        found = f"sha256 {sha256_of(path)[:12]}"
+        check.fail(path, found, f"{str(expected)[:12]}, as provenance.json says: it is another file", advice)
 
 
 def _compare(
@@ -194,16 +206,11 @@ def check_results(study: Study) -> Check:
     if not path.is_file():
         check.gaps.append(f"{path}: not collected yet")
         return check
-    try:
-        stored, made = read_table(path), gather_results(study, study.protocol)
-    except (InputError, FileNotFoundError) as error:
-        check.fail_with(error)
-        return check
-    check.checked = len(made)
-    found = difference(stored, as_stored(made), _KEYS)
-    if found is not None:
-        where = f"{path}, {found.where} ({found.rows:,} of {found.total:,} rows differ)"
-        check.fail(where, found.found, f"{found.expected}, which the kept rows give", _COLLECT)
+    lost = [one for one in _gathered_from(study) if not one.is_file()]
+    if lost:
+        check.gaps.append(f"{lost[0]}: not there; {path} cannot be gathered again")
+    else:
+        _check_values(check, study, path)
     about = results_provenance_file(study)
     if not about.is_file():
         check.gaps.append(f"{about}: not there; what the results were collected from is unknown")
@@ -211,3 +218,23 @@ def check_results(study: Study) -> Check:
         said = str(read_json(about).get("results_sha256"))[:12]
         check.fail(path, f"sha256 {sha256_of(path)[:12]}", f"{said}, as {about.name} says: of another run", _COLLECT)
     return check
+
+
+def _gathered_from(study: Study) -> list[Path]:
+    """What results are gathered from besides what cells keep; who has the results alone has none of it."""
+    datasets = evaluated_datasets(study)
+    manifests = [study.dataset_folder(dataset) / "manifest.csv" for dataset in datasets]
+    return [*manifests, *(path for dataset in datasets for path in reference_files(study, dataset).values())]
+
+
+def _check_values(check: Check, study: Study, path: Path) -> None:
+    try:
+        stored, made = read_table(path), gather_results(study, study.protocol)
+    except (InputError, FileNotFoundError) as error:
+        check.fail_with(error)
+        return
+    check.checked = len(made)
+    found = difference(stored, as_stored(made), _KEYS)
+    if found is not None:
+        where = f"{path}, {found.where} ({found.rows:,} of {found.total:,} rows differ)"
+        check.fail(where, found.found, f"{found.expected}, which the kept rows give", _COLLECT)

@@ -10,7 +10,7 @@ from pipeline.files import read_json
 from pipeline.layout import results_provenance_file, robustness_files
 from pipeline.missing import missing_cells, missing_robustness
 from pipeline.provenance import dataset_digests, read_provenance
-from pipeline.secret_values import masked_content
+from pipeline.secret_values import masked_settings
 from pipeline.study import Cell, Study
 from pipeline.verify.findings import Check
 
@@ -52,7 +52,7 @@ def check_settings(study: Study) -> Check:
 
 def compare_settings(check: Check, where: object, made: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Note each key of settings that was another when something was made."""
-    wanted = masked_content(wanted)  # as provenance is written
+    wanted = masked_settings(wanted)  # as provenance is written
     for key in sorted(set(made) | set(wanted)):
         then, now = (json.dumps(given.get(key), sort_keys=True) for given in (made, wanted))
         if then != now:

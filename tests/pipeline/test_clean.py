@@ -216,6 +216,20 @@ def test_shared_data_goes_only_when_asked_and_when_no_kept_study_uses_it(
     assert not Path("data/raw/unused").exists() and Path("data/raw/real/esd/frame.png").exists()
 
 
+def test_data_of_the_version_that_ran_last_stays_though_its_file_was_changed_since(
+    clean: Clean, minimal: Callable[..., dict[str, Any]]
+) -> None:
+    put("studies/other.yaml", text=yaml.safe_dump(minimal(study="other", raw={"generate": {"name": "ran"}})))
+    ran = load_study(Path("studies/other.yaml"))
+    put(study_file(ran), text=json.dumps(ran.settings))
+    put("studies/other.yaml", text=yaml.safe_dump(minimal(study="other", raw={"generate": {"name": "planned"}})))
+    for name in ("ran", "planned", "unused"):
+        put(f"data/datasets/mtlesd-{name}/dataset.json")
+    assert "data/datasets/mtlesd-unused" in clean("--yes", "--shared")
+    left = {path.name for path in Path("data/datasets").iterdir() if path.is_dir() and path.name[0] != "."}
+    assert left == {"mtlesd", "mtlesd-ran", "mtlesd-planned"}
+
+
 @pytest.mark.parametrize("text", ["study: [", "study: x", "", "[]", "\0"])
 def test_a_study_that_cannot_be_read_keeps_all_shared_data(clean: Clean, littered: list[str], text: str) -> None:
     put("studies/broken.yaml", text=text)

@@ -118,7 +118,7 @@ def test_slots_are_those_of_all_devices(minimal: Callable[..., dict[str, Any]]) 
 
 def test_processes_spread_wait_and_a_killed_one_frees_its_slot(start: Start) -> None:
     first = [start(2) for _ in range(4)]
-    assert sorted(told(one) for one in first[:2] + first[2:]) == ["GPU-aaaa-1"] * 2 + ["GPU-bbbb-2"] * 2
+    assert sorted(told(one) for one in first) == ["GPU-aaaa-1"] * 2 + ["GPU-bbbb-2"] * 2
     fifth = start(2)
     assert fifth.stderr is not None
     said = fifth.stderr.readline()
@@ -142,6 +142,25 @@ def test_a_process_asks_once(capsys: pytest.CaptureFixture[str]) -> None:
     finally:
         os.environ.pop("CUDA_VISIBLE_DEVICES")
     assert before is None and capsys.readouterr().err == "device: GPU-aaaa-1 (slot 1 of 1)\n"
+
+
+def test_without_locks_devices_are_drawn_and_it_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody sees who else is there: everybody on the first device would be the worst."""
+    monkeypatch.setattr(gpus, "take", lambda *given, **named: None)
+    drawn = set()
+    try:
+        for _ in range(64):
+            monkeypatch.setattr(gpus, "_mine", None)
+            os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+            drawn.add(claim_device(2))
+            claim_device(2)
+            said = capsys.readouterr().err
+            assert said.count("(drawn by chance: ") == 1 and "(slot " not in said
+    finally:
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    assert drawn == {"GPU-aaaa-1", "GPU-bbbb-2"}
 
 
 def test_a_scheduler_tells_the_device_but_an_allocation_of_several_is_shared_out(

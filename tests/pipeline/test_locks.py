@@ -132,7 +132,9 @@ def test_several_cells_are_taken_in_one_order(study: Study) -> None:
     assert [path.stem for path in paths] == ["train", "robustness"] * 2 and len(set(paths)) == 4
 
 
-def test_looking_is_in_nobodys_way(tmp_path: Path) -> None:
+def test_looking_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / ".locks/a.lock"
     assert holder(path) is None and not path.exists()
     descriptor = take(Lock(path), Holder.here("train", "trains x"))
@@ -145,10 +147,13 @@ def test_looking_is_in_nobodys_way(tmp_path: Path) -> None:
     locks.release(descriptor)
     with path.open() as looking:  # as `holder` does for an instant
         fcntl.flock(looking, fcntl.LOCK_SH)
-        began = time.monotonic()
-        with path.open() as another:
-            fcntl.flock(another, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        assert time.monotonic() - began < 1
+        # It looks away in the first pause. Whoever waited for good would wait for this very process: it fails instead.
+        monkeypatch.setattr(time, "sleep", lambda seconds: fcntl.flock(looking, fcntl.LOCK_UN))
+        monkeypatch.setattr(locks, "_in_the_way", lambda path: pytest.fail("it waits for who looks"))
+        descriptor = take(Lock(path), Holder.here("train", "trains y"), wait=True)
+        assert descriptor is not None
+        assert capsys.readouterr().err == "", "nobody to wait for"
+        locks.release(descriptor)
     assert holder(path) is None
 
 

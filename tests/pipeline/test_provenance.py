@@ -142,21 +142,24 @@ def write(path: Path, text: str = "changed\n") -> None:
     [
         *(
             (name, False)
-            for name in ("results/demo/x.json", "data/x", "dvc.lock", "dvc.yaml", "README.md", ".snakemake/x")
+            for name in (
+                *("results/demo/x.json", "data/x", "dvc.lock", "dvc.yaml", "README.md", ".snakemake/x"),
+                *("params.yaml", "studies/own.yaml"),  # as `endoarss use` leaves them
+            )
         ),
         *(
             (name, True)
             for name in (
                 "pipeline/__init__.py",
                 "pipeline/new.py",
-                "params.yaml",
-                "studies/own.yaml",
                 "endoarss/a/b.py",
+                "profiles/own/config.yaml",
+                "requirements.lock",
             )
         ),
     ],
 )
-def test_code_and_configuration_alone_make_it_dirty(checkout: Path, name: str, dirty: bool) -> None:
+def test_code_and_its_environment_alone_make_it_dirty(checkout: Path, name: str, dirty: bool) -> None:
     assert code_version(checkout)["dirty"] is False
     write(checkout / name)
     found = code_version(checkout)

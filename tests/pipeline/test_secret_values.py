@@ -28,7 +28,13 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_hub_Token", SECRET)
 
 
-@pytest.mark.parametrize("name", ["A_TOKEN", "SECRET_B", "DB_PASSWORD", "passwd", "API_KEY_2", "AWS_CREDENTIALS"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("A_TOKEN", "SECRET_B", "DB_PASSWORD", "passwd", "API_KEY_2", "AWS_CREDENTIALS", "A_CREDENTIAL"),
+        *("SMTP_PASS", "GITHUB_PAT", "SENTRY_DSN", "apikey", "PROXY_AUTH"),
+    ],
+)
 def test_values_of_variables_with_such_names_are_masked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "s3cr3t-value")
     assert masked("before s3cr3t-value, after") == "before ***, after"
@@ -36,8 +42,9 @@ def test_values_of_variables_with_such_names_are_masked(name: str, monkeypatch: 
     assert masked("a short text") == "a short text"
 
 
-def test_other_variables_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LANGUAGE_OF_LOGS", "english-words")
+@pytest.mark.parametrize("name", ["LANGUAGE_OF_LOGS", "KEYMAP", "PWD", "OLDPWD", "MONKEY", "PATH_OF_LOGS", "AUTHOR"])
+def test_other_variables_are_not(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "english-words")
     assert masked("english-words") == "english-words"
 
 
@@ -74,6 +81,29 @@ def test_user_and_password_of_addresses(text: str, expected: str) -> None:
 
 def test_content_keeps_its_shape() -> None:
     assert masked_content({"a": [SECRET, 1, None, (True, f"x{SECRET}")]}) == {"a": ["***", 1, None, [True, "x***"]]}
+
+
+def test_settings_do_not_depend_on_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"backbone": {"model": "resnet26"}, "from": [f"https://me:{PASSWORD}@host/x"]}
+    monkeypatch.setenv("SOME_KEY", "resnet26")
+    assert masked_content({"settings": settings, "command": "resnet26"}) == {
+        "settings": {"backbone": {"model": "resnet26"}, "from": ["https://***@host/x"]},
+        "command": "***",
+    }
+
+
+def test_the_doctor_tells_none(
+    study_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = yaml.safe_load(study_file.read_text())
+    monkeypatch.setenv("A_PASS", "mounted-secret")
+    raw = study_file.parent / "mounted-secret"
+    raw.symlink_to(settings["raw"]["esd"])
+    settings["raw"]["esd"] = str(raw)
+    study_file.write_text(yaml.safe_dump(settings))
+    assert main(["doctor", "--study", str(study_file), "--json", "report.json"]) == 0
+    said = capsys.readouterr().out + Path("report.json").read_text()
+    assert "mounted-secret" not in said and "***" in said
 
 
 def test_an_error_for_people_holds_none() -> None:

@@ -19,9 +19,10 @@ from safetensors.torch import save_file
 
 from pipeline import cli
 from pipeline.cli import main
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, sha256_of, write_json
 from pipeline.images import read_ids, write_png
 from pipeline.predictions import KeptPredictions, write_predictions
+from pipeline.robustness import scores_by_condition
 from pipeline.sources.synthetic.released_trees import generate_esd
 from pipeline.study import load_study
 from pipeline.verify.compare import as_stored, difference
@@ -61,9 +62,21 @@ def study(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("collect",),
     ):
         assert run(study_file, *step) == 0, step
+    keep_digests(RESNET)
+    keep_digests(VIT)
     _finished.append(tmp_path_factory.mktemp("finished") / "copy")
     shutil.copytree(Path(), _finished[0])
     return study_file
+
+
+def keep_digests(cell: str) -> None:
+    """Let provenance say the digests of what there is, as the steps do."""
+    path = CELLS / cell / "provenance.json"
+    digests = {one.stem: sha256_of(one) for one in (CELLS / cell / "predictions").glob("*.npz")}
+    write_json(path, read_json(path) | {"predictions_sha256": digests})
+    path = CELLS / cell / "robustness/provenance.json"
+    if path.is_file():
+        write_json(path, read_json(path) | {"per_image_sha256": sha256_of(path.with_name("per_image.parquet"))})
 
 
 def run(study_file: Path, *arguments: str) -> int:
@@ -201,7 +214,38 @@ def test_changed_predictions(study: Path) -> None:
     status, checks = verify(study, "--cell", RESNET)
     found = wrong(checks)
     assert status == 1 and set(found) == {"rows", "answers"}
-    assert "which its predictions give" in found["rows"][0] and str(path) in found["answers"][0]
+    assert found["rows"][0].startswith(f"{path}: sha256 ") and "endoarss evaluate --again" in found["rows"][0]
+    assert "which its predictions give" in found["rows"][1] and str(path) in found["answers"][0]
+
+
+def test_exchanged_predictions_are_found_without_a_model(study: Path) -> None:
+    """Scored again and collected they hold together, but they are of another cell."""
+    first, second = (CELLS / cell / "predictions/mtlesd.npz" for cell in (RESNET, VIT))
+    shutil.move(first, "kept.npz")
+    shutil.move(second, first)
+    shutil.move("kept.npz", second)
+    for cell in (RESNET, VIT):
+        assert run(study, "evaluate", "--cell", cell) == 0
+    assert run(study, "collect") == 0
+    status, checks = verify(study, "--cells", "0")
+    lines = wrong(checks).pop("rows")
+    assert status == 1 and len(lines) == 2 and all("as provenance.json says: it is another file" in x for x in lines)
+    for cell in (RESNET, VIT):
+        path = CELLS / cell / "provenance.json"
+        write_json(path, {key: value for key, value in read_json(path).items() if key != "predictions_sha256"})
+    assert verify(study, "--cells", "0")[0] == 0, "an earlier version wrote no digests"
+
+
+def test_a_checkpoint_of_another_cell(study: Path) -> None:
+    path = CELLS / VIT / "model.safetensors"
+    shutil.copy(CELLS / RESNET / "model.safetensors", path)
+    about = path.with_name("provenance.json")
+    write_json(about, read_json(about) | {"checkpoint_sha256": sha256_of(path)})
+    lines = wrong(verify(study, "--cells", "0")[1])["checkpoints"]
+    assert lines[0].startswith(f'{path}: says cell "{RESNET}"; "{VIT}", as provenance.json says')
+    assert any("says settings " in line for line in lines)
+    path.write_bytes(b"torn")
+    assert any("has no header of a checkpoint" in x for x in wrong(verify(study, "--cells", "0")[1])["checkpoints"])
 
 
 def spoil(path: Path, pixels: int) -> None:
@@ -217,6 +261,7 @@ def spoil(path: Path, pixels: int) -> None:
 def test_answers_of_another_device_may_differ(study: Path, pixels: int, kind: str) -> None:
     spoil(CELLS / RESNET / "predictions/mtlesd.npz", pixels)
     assert run(study, "evaluate", "--cell", RESNET) == 0 and run(study, "collect") == 0
+    keep_digests(RESNET)
     for path in (CELLS / RESNET / "provenance.json", CELLS / RESNET / "robustness/provenance.json"):
         write_json(path, read_json(path) | {"device": "Some GPU"})
     status, checks = verify(study, "--cell", RESNET)
@@ -234,6 +279,22 @@ def test_changed_rows_under_corruption(study: Path) -> None:
     found = wrong(checks)
     assert status == 1 and {"rows", "results", "answers"} == set(found)
     assert f"{path}, predicted_1 of severity 0" in found["answers"][0] and "the rows of clean, " in found["answers"][0]
+
+
+def test_forged_rows_under_corruption_are_found_without_a_model(study: Path) -> None:
+    """Scores and results made from them hold together, but nobody measured them."""
+    path = CELLS / RESNET / "robustness/per_image.parquet"
+    rows = pd.read_parquet(path)
+    rows["activity_predicted"] = rows["activity_true"]
+    rows.to_parquet(path, index=False)
+    loaded = load_study(study)
+    scores = scores_by_condition(rows, loaded.labels("mtlesd"))
+    metrics = path.with_name("metrics.json")
+    write_json(metrics, read_json(metrics) | {"scores": scores})
+    assert run(study, "collect") == 0
+    status, checks = verify(study, "--cells", "0")
+    (line,) = wrong(checks).pop("rows")
+    assert status == 1 and line.startswith(f"{path}: sha256 ") and "evaluate the cell's robustness again" in line
 
 
 def test_results_of_another_run(study: Path) -> None:
@@ -293,6 +354,23 @@ def test_what_is_not_there_is_a_gap(study: Path, capsys: pytest.CaptureFixture[s
     shutil.rmtree("data")
     status, checks = verify(study)
     assert status == 0 and checks["study"]["checked"] == 0 and f"{RESNET}: not trained yet" in checks["study"]["gaps"]
+
+
+def test_results_without_data_are_verified_as_far_as_can_be(study: Path) -> None:
+    for name in ("data", "results/toy/references"):
+        shutil.rmtree(name)
+    WEIGHTS.unlink()
+    status, checks = verify(study, "--cells", "2")
+    assert status == 0, wrong(checks)
+    assert all(checks[name]["gaps"] for name in checks)
+    assert checks["checkpoints"]["checked"] == 2 and checks["rows"]["checked"] == 2 * 2 + 1
+    spoil(CELLS / VIT / "predictions/mtlesd.npz", 5)
+    metrics = CELLS / RESNET / "eval/mtlesd/metrics.json"
+    write_json(metrics, read_json(metrics) | {"protocol": "another"})
+    flip(Path("results/toy/results.parquet"))
+    found = wrong(verify(study, "--cells", "0")[1])
+    assert set(found) == {"rows", "results"} and len(found["rows"]) == 2, found
+    assert "manifest.csv: not there" in verify(study, "--cells", "0")[1]["results"]["gaps"][0]
 
 
 def test_a_torn_file_does_not_hide_the_others(study: Path) -> None:
