@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.files import read_json, write_json
 from pipeline.layout import failure_file, robustness_failure_file, robustness_files, rows_file
-from pipeline.secret_values import masked, masked_content
+from pipeline.secret_values import masked, masked_settings
 from pipeline.study import Cell, Study
 
 NOT_TRAINED = "not trained yet"
@@ -98,7 +98,7 @@ def outdated(study: Study, cell: Cell) -> str:
     """Why what lies there of a trained cell is not what the study now asks for, empty if it is: a run that was stopped leaves old and
     new side by side."""
     settings = _of_training(study, cell, "settings")
-    if settings is not None and settings != masked_content(study.cell_settings(cell)):
+    if settings is not None and settings != masked_settings(study.cell_settings(cell)):
         return OTHER_SETTINGS
     answered = _of_training(study, cell, "predictions_sha256") or {}
     for dataset, digest in answered.items():
