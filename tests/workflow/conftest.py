@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 KEPT = (
@@ -51,3 +52,27 @@ def snakemake() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def small_study() -> Callable[..., str]:
+    """The text of a study of one narrow ResNet on generated ESD frames, named, with some of its settings replaced."""
+
+    def text(name: str, **changes: object) -> str:
+        resnet = {"label": "R", "model": "resnet26", "arguments": {"channels": [8, 8, 12, 16]}, "weights": "none"}
+        cells = {"datasets": ["mtlesd"], "backbones": ["resnet"], "architectures": ["hps"], "weightings": ["equal"]}
+        cells |= {key: changes.pop(key) for key in list(changes) if key in cells}  # type: ignore[misc]
+        study = {
+            "study": name,
+            "title": name.capitalize(),
+            "raw": {"generate": {"name": name, "seed": 5, "height": 64, "width": 80, "esd_frames": 20}},
+            "datasets": {"mtlesd": {}},
+            "input_size": 56,
+            "backbones": {"resnet": resnet},
+            "heads": {"segmentation_channels": 16, "activity_channels": 16},
+            "training": {"schedules": {"mtlesd": {"epochs": 2, "learning_rate": 0.001}}},
+            "cells": [cells],
+        }
+        return yaml.safe_dump(study | changes, sort_keys=False)
+
+    return text

@@ -12,24 +12,6 @@ import pytest
 Run = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.long
 
-STUDY = """\
-study: disk
-title: Disk
-raw:
-  generate: {name: disk, seed: 5, height: 64, width: 80, esd_frames: 20}
-datasets:
-  mtlesd: {}
-input_size: 56
-backbones:
-  resnet: {label: R, model: resnet26, arguments: {channels: [8, 8, 12, 16]}, weights: none}
-heads: {segmentation_channels: 16, activity_channels: 16}
-training:
-  schedules:
-    mtlesd: {epochs: 2, learning_rate: 0.001}
-cells:
-  - {datasets: [mtlesd], backbones: [resnet], architectures: [hps, mmoe], weightings: [equal]}
-"""
-
 
 def mount(*arguments: str) -> None:
     done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
@@ -38,10 +20,10 @@ def mount(*arguments: str) -> None:
 
 
 @pytest.fixture
-def checkout(link_checkout: Callable[[Path], Path], tmp_path: Path) -> Iterator[Path]:
+def checkout(link_checkout: Callable[[Path], Path], small_study: Callable[..., str], tmp_path: Path) -> Iterator[Path]:
     """A checkout whose results/ is a file system of its own, of 600 kB."""
     folder = link_checkout(tmp_path)
-    (folder / "disk.yaml").write_text(STUDY)
+    (folder / "disk.yaml").write_text(small_study("disk", architectures=["hps", "mmoe"]))
     (folder / "results").mkdir()
     mount("-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder / "results"))
     yield folder

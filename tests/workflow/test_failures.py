@@ -13,24 +13,6 @@ import pytest
 Run = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.slow
 
-STUDY = """\
-study: moody
-title: Moody
-components: [moods]
-raw:
-  generate: {name: mini, seed: 5, height: 64, width: 80, esd_frames: 20}
-datasets:
-  mtlesd: {}
-input_size: 56
-backbones:
-  resnet: {label: R, model: resnet26, arguments: {channels: [8, 8, 12, 16]}, weights: none}
-heads: {segmentation_channels: 16, activity_channels: 16}
-training:
-  schedules:
-    mtlesd: {epochs: 3, learning_rate: 0.001}
-cells:
-  - {datasets: [mtlesd], backbones: [resnet], architectures: [hps], weightings: [equal, diverging, greedy]}
-"""
 MOODS = '''\
 """Weightings that fail while a file says so."""
 
@@ -64,10 +46,11 @@ def jobs(said: str) -> dict[str, int]:
 
 
 def test_a_cell_that_fails_leaves_a_gap_and_is_tried_again_alone(
-    link_checkout: Callable[[Path], Path], snakemake: Run, tmp_path: Path
+    link_checkout: Callable[[Path], Path], snakemake: Run, small_study: Callable[..., str], tmp_path: Path
 ) -> None:
     folder = link_checkout(tmp_path)
-    (folder / "moody.yaml").write_text(STUDY)
+    weightings = ["equal", "diverging", "greedy"]
+    (folder / "moody.yaml").write_text(small_study("moody", components=["moods"], weightings=weightings))
     (folder / "moods.py").write_text(MOODS)
     (folder / "bad_mood").touch()
     run = snakemake(folder, study="moody.yaml")

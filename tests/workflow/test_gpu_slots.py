@@ -13,31 +13,17 @@ import pytest
 Run = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.slow
 
-STUDY = """\
-study: slots
-title: Slots
-raw:
-  generate: {name: slots, seed: 5, height: 64, width: 80, esd_frames: 20}
-datasets:
-  mtlesd: {}
-input_size: 56
-backbones:
-  resnet: {label: R, model: resnet26, arguments: {channels: [8, 8, 12, 16]}, weights: none}
-heads: {segmentation_channels: 16, activity_channels: 16}
-training:
-  schedules:
-    mtlesd: {epochs: 2, learning_rate: 0.001}
-cells:
-  - {datasets: [mtlesd], backbones: [resnet], architectures: [hps], weightings: [equal, db_mtl, aligned_mtl]}
-"""
-
 
 def test_models_wait_for_a_slot_in_snakemake_and_not_on_the_gpu(
-    link_checkout: Callable[[Path], Path], snakemake: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    link_checkout: Callable[[Path], Path],
+    snakemake: Run,
+    small_study: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two cores and one GPU of one slot: no process ever has to wait for the GPU; asked for more at once, some do."""
     folder = link_checkout(tmp_path)
-    (folder / "slots.yaml").write_text(STUDY)
+    (folder / "slots.yaml").write_text(small_study("slots", weightings=["equal", "db_mtl", "aligned_mtl"]))
     (folder / "bin").mkdir()
     listed = folder / "bin/nvidia-smi"
     listed.write_text(f"#!/bin/sh\necho '0, GPU-{tmp_path.name}'\n")
