@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def test_models_wait_for_a_slot_in_snakemake_and_not_on_the_gpu(
