@@ -1,6 +1,6 @@
 """Which settings each job depends on, as keys of params.yaml: what DVC compares, and what experiments may set.
 
-They say the same as the `params` of the rules; a test changes settings one by one and compares what either runs again.
+They say the same as the `params` of the rules: whoever changes one changes the other. Of trainings a test compares both, key by key.
 """
 
 from __future__ import annotations
