@@ -11,7 +11,7 @@ from pipeline.errors import InputError
 from pipeline.layout import study_file
 from pipeline.study import Study, load_study
 
-_VERSION = re.compile(r"[0-9a-f]{12}\.json")  # as `study_file` names it; what else lies there is somebody's own
+VERSION = re.compile(r"[0-9a-f]{12}\.json")  # as `study_file` names it; what else lies there is somebody's own
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def earlier_studies(study: Study, notes: list[str]) -> list[Study]:
 
 def _versions(results: Path) -> list[Path]:
     """The versions of a study that ran, the last one last."""
-    files = (path for path in (results / "studies").glob("*.json") if _VERSION.fullmatch(path.name))
+    files = (path for path in (results / "studies").glob("*.json") if VERSION.fullmatch(path.name))
     return sorted(files, key=lambda path: path.stat().st_mtime)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.disk import bytes_below, entries_of
 from pipeline.errors import InputError
 from pipeline.files import read_json
-from pipeline.kept_studies import KeptStudies, earlier_studies
+from pipeline.kept_studies import VERSION, KeptStudies, earlier_studies
 from pipeline.layout import (
     corrupted_folder,
     evaluated_datasets,
@@ -42,7 +42,6 @@ _OF_CELL = frozenset(
 )
 _DRAWN = (".png", ".pdf", ".jpg", ".csv", ".tex")
 _VARIANT = re.compile(r"r\d+-s\d+(-val|-test)?")
-_STUDY = re.compile(r"[0-9a-f]{12}\.json")
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def _stale_results(study: Study, found: Leftovers) -> None:
     for path in _inside(study.results / "studies", found):
         if path.name == study_file(study).name or _is_unfinished(path):
             continue
-        if _STUDY.fullmatch(path.name):
+        if VERSION.fullmatch(path.name):
             found.add(path, "an earlier version of the study")
         else:
             found.keep(path)
