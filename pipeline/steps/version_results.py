@@ -98,7 +98,7 @@ def _expect_repository() -> None:
         raise InputError(
             f"{Path.cwd()}: no git and DVC repository. Run this at the top of a clone; `dvc init` makes .dvc."
         )
-    if not Path("dvc.lock").is_file() and not STAGES.is_file():
+    if not STAGES.is_file():
         raise InputError(f"{STAGES}: missing. Write it: endoarss use {PARAMS}.")
 
 
