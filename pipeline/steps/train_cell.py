@@ -30,7 +30,7 @@ from pipeline.provenance import (
     training_code_sha256,
     write_provenance,
 )
-from pipeline.secret_values import masked_content
+from pipeline.secret_values import masked_settings
 from pipeline.steps.cell_model import describe, model_settings, training_settings
 from pipeline.steps.predict_cell import cost_of_inference, predict_cell, predictions_sha256
 from pipeline.steps.validation_score import validation_score
@@ -92,7 +92,7 @@ def train_cell(study: Study, cell: Cell) -> None:
         **about_software,
     }
     with whole_file(folder / "model.safetensors") as partial:
-        save_checkpoint(model, partial, masked_content(origin))
+        save_checkpoint(model, partial, masked_settings(origin))
     _write_history(study, cell, history)
     with memory_explained(cell.id, device, "input_size, sma_width of the backbone, training.cells_per_gpu") as where:
         where[0] = "its predictions"
