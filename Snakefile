@@ -37,10 +37,12 @@ rule all:
         # Named for themselves, for reports are there with gaps too: what is missing is made.
         [
             study.cell_folder(cell) / name
-            for cell in study.cells()
-            for name in ("model.safetensors", "history.csv", "provenance.json", "predictions", "metrics.json", "eval")
+            for cell in study.models()
+            for name in ("model.safetensors", "provenance.json", "predictions", "metrics.json", "eval")
         ],
-        [path for cell in study.robustness_cells() for path in layout.robustness_files(study, cell)],
+        [layout.history_file(study, cell) for cell in study.trainings()],
+        [layout.representations_file(study, group) for group in study.merging_groups()],
+        [path for cell in study.robust_models() for path in layout.robustness_files(study, cell)],
 
 
 # What is there is reported, gaps with their reasons; the next run does what failed again, and the report with it.

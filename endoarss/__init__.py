@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from endoarss.registry import list_architectures, list_backbones, list_weightings
+from endoarss.registry import list_architectures, list_backbones, list_mergers, list_weightings
 
 if TYPE_CHECKING:
     from endoarss.checkpoints import load_checkpoint
     from endoarss.models import build_model
 
 __version__ = "0.1.0"
-__all__ = ["build_model", "list_architectures", "list_backbones", "list_weightings", "load_checkpoint"]
+__all__ = ["build_model", "list_architectures", "list_backbones", "list_mergers", "list_weightings", "load_checkpoint"]
 
 
 def __getattr__(name: str) -> Any:

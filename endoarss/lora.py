@@ -25,12 +25,14 @@ from endoarss.errors import SettingsError
 class Streams:
     """How many streams a backbone runs and which adapters they have.
 
-    count: number of streams. shared: one adapter trained by all. owned: one adapter a stream.
+    count: number of streams. shared: one adapter trained by all. owned: one adapter a stream. merged: one dense update in place of
+    adapters, which nothing trains.
     """
 
     count: int = 1
     shared: bool = True
     owned: bool = False
+    merged: bool = False
 
 
 class LoRALinear(nn.Module):
@@ -104,6 +106,28 @@ class LoRALinear(nn.Module):
         return torch.baddbmm(y.view(self.streams, -1, y.shape[-1]), low, torch.cat(rows, 1), alpha=self.scale).view_as(
             y
         )
+
+
+class MergedLinear(nn.Module):
+    """A frozen linear layer with a dense update of some of its equal blocks of outputs: what merging several `LoRALinear` gives.
+
+    Args:
+        base: the layer, of `count` blocks. blocks: which of them are updated.
+    """
+
+    def __init__(self, base: nn.Linear, blocks: Sequence[int] = (0,), count: int = 1) -> None:
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.blocks, self.count = tuple(blocks), count
+        self.delta: Tensor
+        self.register_buffer("delta", torch.zeros(len(self.blocks), base.out_features // count, base.in_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, in) -> (B, N, out). Rows of other blocks are the base's, bit for bit."""
+        rows = list(self.base.weight.chunk(self.count))
+        for block, delta in zip(self.blocks, self.delta, strict=True):
+            rows[block] = rows[block] + delta
+        return F.linear(x, torch.cat(rows), self.base.bias)
 
 
 class StreamConv2d(nn.Module):
@@ -206,8 +230,19 @@ def adapt_block(block: Any, targets: Sequence[str], rank: int, scale: float, str
         block: a frozen block. targets: q, k, v, proj, fc1 or fc2. rank, scale, streams: see `LoRALinear`.
     """
     parts = [index for index, name in enumerate("qkv") if name in targets]
+
+    def adapted(layer: nn.Linear, blocks: Sequence[int] = (0,), count: int = 1) -> nn.Module:
+        if streams.merged:
+            return MergedLinear(layer, blocks, count)
+        return LoRALinear(layer, rank, scale, streams, blocks, count)
+
     if parts:
-        block.attn.qkv = LoRALinear(block.attn.qkv, rank, scale, streams, parts, 3)
+        block.attn.qkv = adapted(block.attn.qkv, parts, 3)
     for parent, name in ((block.attn, "proj"), (block.mlp, "fc1"), (block.mlp, "fc2")):
         if name in targets:
-            setattr(parent, name, LoRALinear(getattr(parent, name), rank, scale, streams))
+            setattr(parent, name, adapted(getattr(parent, name)))
+
+
+def adapted_layers(module: nn.Module) -> dict[str, LoRALinear]:
+    """The layers with low-rank adapters, by name."""
+    return {name: layer for name, layer in module.named_modules() if isinstance(layer, LoRALinear)}

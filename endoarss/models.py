@@ -26,11 +26,12 @@ class MultiTaskModel(nn.Module, ABC):
     A subclass says in `plan` which tasks it solves and which streams it needs, and in `features` what each head sees.
     `precision` is what it runs in, whatever its weights are kept in: "float32", "bf16", or "auto" (bf16 on a GPU).
     An architecture sets `a_stream_a_task` if stream t of one encoder reaches head t and no other: one backward pass then tells the tasks'
-    gradients apart.
+    gradients apart. `trained` is false of what is put together from trained models.
     """
 
     precision: str = "float32"
     a_stream_a_task = False
+    trained = True
 
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__()
@@ -140,7 +141,7 @@ def build_model(settings: ModelSettings) -> MultiTaskModel:
         return make(settings.backbone_settings, settings.seen_size, streams)
 
     model = architecture(settings, make_backbone)
-    if len(model.tasks) > 1 and not model.shared_parameters():
+    if model.trained and len(model.tasks) > 1 and not model.shared_parameters():
         raise SettingsError(
             f"{settings.architecture} on {settings.backbone}: no trained parameter is shared by the tasks, "
             "so that no weighting could act."

@@ -1,4 +1,4 @@
-"""Components by name: backbones, architectures, weightings. One file a component, one decorator a file.
+"""Components by name: backbones, architectures, weightings, mergers. One file a component, one decorator a file.
 
 The names are read from the source text (`@register_weighting("equal")`), so that listing and checking them imports no
 torch; a component's file is imported when it is asked for. Modules of a user's own are added with `add_module`.
@@ -134,9 +134,11 @@ def _components_in(path: Path, decorator: str) -> dict[str, Any]:
 BACKBONES = Registry("backbone", "backbones")
 ARCHITECTURES = Registry("architecture", "architectures")
 WEIGHTINGS = Registry("weighting", "weightings")
+MERGERS = Registry("merger", "merging")
 register_backbone = BACKBONES.register
 register_architecture = ARCHITECTURES.register
 register_weighting = WEIGHTINGS.register
+register_merger = MERGERS.register
 
 
 def list_backbones() -> tuple[str, ...]:
@@ -152,3 +154,8 @@ def list_architectures() -> tuple[str, ...]:
 def list_weightings() -> tuple[str, ...]:
     """Names of the known loss and gradient weightings."""
     return WEIGHTINGS.names()
+
+
+def list_mergers() -> tuple[str, ...]:
+    """Names of the known ways to merge models."""
+    return MERGERS.names()

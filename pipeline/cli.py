@@ -16,12 +16,13 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
 
 from corruptions.errors import CorruptionError
 from endoarss.errors import SettingsError, TrainingError
-from endoarss.registry import list_architectures, list_backbones, list_weightings
+from endoarss.registry import list_architectures, list_backbones, list_mergers, list_weightings
 from pipeline.command_locks import at_work
 from pipeline.errors import InputError
+from pipeline.merge_request import STUDYS_RANK, read_request
 from pipeline.provenance import note_command
 from pipeline.secret_values import mask_tracebacks, masked
-from pipeline.study import Cell, Study, load_study
+from pipeline.study import Study, load_study
 from reports.errors import ResultsError
 
 Run = Callable[[Study, argparse.Namespace], None]
@@ -80,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     add("pretrain", _pretrain, "pretrain the study's backbone on generated scenes")
     add("train", _train, "train one cell and keep its predictions on its test parts", "cell")
-    evaluate = add("evaluate", _evaluate, "score a trained cell from its kept predictions", "cell")
+    _add_merge(add)
+    evaluate = add("evaluate", _evaluate, "score trained or merged cells from their kept predictions")
+    evaluate.add_argument("--cell", action="append", required=True, help="a cell (may be repeated)")
     evaluate.add_argument("--again", action="store_true", help="let the trained model predict again first")
     add("references", _references, "score the answers that need no model on one dataset", "dataset")
     add("collect", _collect, "gather all scores into results.parquet")
@@ -101,6 +104,26 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_versions(commands)
     return parser
+
+
+def _add_merge(add: Callable[..., argparse.ArgumentParser]) -> None:
+    command = add("merge", _merge, "merge single-task models into one, with or without Representation Surgery")
+    command.add_argument("models", nargs="+", metavar="MODEL", help="cells of the study, or checkpoints: one a task")
+    command.add_argument(
+        "--method",
+        action="append",
+        metavar="NAME",
+        help=f"how, of {', '.join(list_mergers())} (may be repeated; default: all that the study's key merging asks of these cells)",
+    )
+    command.add_argument(
+        "--surgery",
+        type=int,
+        nargs="?",
+        const=STUDYS_RANK,
+        metavar="RANK",
+        help="with Representation Surgery (default rank: the study's, 16)",
+    )
+    command.add_argument("--out", type=Path, metavar="DIR", help="where it goes (default: a cell of the study)")
 
 
 def _add_robustness(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -196,14 +219,21 @@ def _restore(arguments: argparse.Namespace) -> None:
     print("Everything is there: neither `snakemake` nor `dvc repro` has anything to do.")
 
 
+def _merge(study: Study, arguments: argparse.Namespace) -> None:
+    from pipeline.missing import failure_recorded
+
+    request = read_request(study, arguments)
+    with failure_recorded(study, *request.cells()):
+        from pipeline.steps.merge_models import merge_models
+
+        for path in merge_models(study, request):
+            print(path)
+
+
 def _run(run: Run, arguments: argparse.Namespace) -> None:
     study = load_study(arguments.study)
     with at_work(study, arguments):
         run(study, arguments)
-
-
-def _cells(study: Study, arguments: argparse.Namespace) -> Cell:
-    return study.cell(arguments.cell)
 
 
 def _dataset(study: Study, arguments: argparse.Namespace) -> str:
@@ -256,12 +286,15 @@ def _list(study: Study, arguments: argparse.Namespace) -> None:
         ("backbones", list_backbones()),
         ("architectures", list_architectures()),
         ("weightings", list_weightings()),
+        ("mergers", list_mergers()),
     ):
         print(f"{kind}: {', '.join(names)}")
-    robust = set(study.robustness_cells())
-    print(f"cells of study {study.name} ({len(study.cells())}):")
-    for cell in study.cells():
-        print(f"  {cell.id}{'  + robustness' if cell in robust else ''}")
+    robust = set(study.robust_models())
+    for title, cells in (("cells", study.trainings()), ("merged models", study.merged_cells())):
+        if cells:
+            print(f"{title} of study {study.name} ({len(cells)}):")
+        for cell in cells:
+            print(f"  {cell.id}{'  + robustness' if cell in robust else ''}")
 
 
 def _generate(study: Study, arguments: argparse.Namespace) -> None:
@@ -291,7 +324,9 @@ def _pretrain(study: Study, arguments: argparse.Namespace) -> None:
 def _train(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.missing import failure_recorded
 
-    cell = _cells(study, arguments)
+    cell = study.cell(arguments.cell)
+    if cell.merger:
+        raise InputError(f"{cell.id} is merged, not trained: endoarss merge.")
     with failure_recorded(study, cell):
         from pipeline.steps.train_cell import train_cell
 
@@ -301,14 +336,14 @@ def _train(study: Study, arguments: argparse.Namespace) -> None:
 def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.steps.evaluate_cell import evaluate_cell
 
-    cell = _cells(study, arguments)
-    if arguments.again:
-        from endoarss.checkpoints import load_checkpoint
-        from pipeline.steps.predict_cell import note_predictions, predict_cell
+    for cell in [study.cell(cell) for cell in dict.fromkeys(arguments.cell)]:
+        if arguments.again:
+            from endoarss.checkpoints import load_checkpoint
+            from pipeline.steps.predict_cell import note_predictions, predict_cell
 
-        predict_cell(study, cell, load_checkpoint(study.cell_folder(cell) / "model.safetensors"))
-        note_predictions(study, cell)
-    evaluate_cell(study, cell)
+            predict_cell(study, cell, load_checkpoint(study.cell_folder(cell) / "model.safetensors"))
+            note_predictions(study, cell)
+        evaluate_cell(study, cell)
 
 
 def _robustness(study: Study, arguments: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ from pipeline.files import digest
 from pipeline.gpus import claim_device
 from pipeline.layout import corrupted_folder, generated_trees
 from pipeline.locks import Holder, Lock, held
+from pipeline.merge_request import read_request
 from pipeline.secret_values import masked
 from pipeline.study import Cell, Study
 
@@ -32,7 +33,7 @@ _REPORTS = {
 }
 WRITING = frozenset(
     {*_REPORTS, "report", "generate", "build", "pack", "pretrain", "train", "evaluate"}
-    | {"references", "corrupt", "robustness"}
+    | {"references", "corrupt", "robustness", "merge"}
 )
 TRAINING, SCORING, ROBUSTNESS = "train", "evaluate", "robustness"
 
@@ -99,7 +100,9 @@ def _of_command(study: Study, command: str, arguments: argparse.Namespace) -> tu
     if command == "evaluate":
         # With --again it writes what a training writes.
         step = TRAINING if arguments.again else SCORING
-        return _of_cells(study, step, "scores", [arguments.cell])
+        return _of_cells(study, step, "scores", arguments.cell)
+    if command == "merge":
+        return _of_merging(study, arguments)
     if command == "robustness":
         if arguments.cell:
             return _of_cells(study, ROBUSTNESS, "evaluates the robustness of", arguments.cell)
@@ -118,6 +121,19 @@ def _of_cells(study: Study, step: str, does: str, ids: Sequence[str]) -> tuple[s
         locks += [training] if step == TRAINING else [training, Lock(cell_lock(study, cell, step))]
     more = f" and {len(cells) - 1} more cells" if len(cells) > 1 else ""
     return f"{does} {cells[0].id}{more}", locks
+
+
+def _of_merging(study: Study, arguments: argparse.Namespace) -> tuple[str, list[Lock]]:
+    """The trainings that are read, and what is written: merged cells, or a folder of its own."""
+    request = read_request(study, arguments)
+    read = [cell_lock(study, source.cell, TRAINING) for source in request.sources if source.cell is not None]
+    written = [cell_lock(study, cell, TRAINING) for cell in request.cells()]
+    if request.out is not None:
+        written.append(study_locks(study) / "merged" / f"{digest(str(request.out.resolve()))[:16]}.lock")
+    if request.group is not None:
+        written.append(study_locks(study) / "merging" / f"{request.group.id}.lock")
+    locks = {*(Lock(path, shared=True) for path in read), *(Lock(path) for path in written)}
+    return f"merges {' and '.join(source.name for source in request.sources)}", sorted(locks)
 
 
 def _of_dataset(study: Study, command: str, dataset: str) -> tuple[str, list[Lock]]:
@@ -141,4 +157,4 @@ def _asks_for_device(command: str, arguments: argparse.Namespace) -> bool:
     """Whether a command runs a model."""
     if command == "evaluate":
         return bool(arguments.again)
-    return command in ("pretrain", "train") or (command == "robustness" and not arguments.predictions)
+    return command in ("pretrain", "train", "merge") or (command == "robustness" and not arguments.predictions)

@@ -99,10 +99,11 @@ def _benchmark(study: Study, rule: str, cell: Cell) -> float:
     return seconds_of_benchmark(study.results / "benchmarks" / rule / f"{cell.id}.tsv")
 
 
-def _told(path: Path) -> float:
-    """The seconds that a provenance tells; 0 where it tells none."""
+def _told(path: Path, key: str = "seconds") -> float:
+    """The seconds that a provenance tells, of one of the models that they are of; 0 where it tells none."""
     try:
-        seconds = float(read_json(path).get("seconds", 0))
+        about = read_json(path)
+        seconds = float(about.get(key, 0)) / max(1, int(about.get("models_together", 1)))
     except (OSError, ValueError, TypeError, InputError, RecursionError):
         return 0.0
     return seconds if math.isfinite(seconds) else 0.0
@@ -110,7 +111,10 @@ def _told(path: Path) -> float:
 
 def _seconds_of_training(study: Study, cell: Cell) -> float:
     """Of the whole job, where Snakemake ran it, or as the step tells it. One that went on from a state tells its own part only."""
-    return max(_told(study.cell_folder(cell) / "provenance.json"), _benchmark(study, "train", cell))
+    path = study.cell_folder(cell) / "provenance.json"
+    if cell.merger:  # one job merges many: each tells its own part
+        return _told(path, "training_seconds")
+    return max(_told(path), _benchmark(study, "train", cell))
 
 
 def _seconds_of_robustness(study: Study, cell: Cell) -> float:
@@ -121,7 +125,7 @@ def _seconds_of_robustness(study: Study, cell: Cell) -> float:
 
 def _other_steps(study: Study) -> float:
     folder = study.results / "benchmarks"
-    own = [folder / "train", folder / "robustness"]
+    own = [folder / name for name in ("train", "robustness", "merge", "robustness_merged")]
     files = [path for path in folder.rglob("*.tsv") if not any(path.is_relative_to(rule) for rule in own)]
     return sum(seconds_of_benchmark(path) for path in files)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.files import digest
-from pipeline.study import Cell, Study
+from pipeline.study import Cell, MergingGroup, Study
 from reports.names import (
     FIGURE_COST,
     FIGURE_HEATMAP,
+    FIGURE_MERGING,
+    FIGURE_REPRESENTATIONS,
     FIGURE_RETENTION,
     FIGURE_SEGMENTATION,
     FIGURE_SEVERITY,
@@ -25,12 +27,14 @@ from reports.names import (
     TABLE_COST,
     TABLE_DATASETS,
     TABLE_LEAKAGE,
+    TABLE_MERGING,
     TABLE_PAIRS,
     TABLE_RANK,
     TABLE_ROBUSTNESS,
     TABLE_ROBUSTNESS_CONDITIONS,
     TABLE_ROBUSTNESS_SUMMARY,
     TABLE_SIMILARITY,
+    TABLE_SURGERY_RANKS,
     beside_published,
     figure_of_classes,
     figure_of_confusion,
@@ -42,6 +46,7 @@ from reports.names import (
 FIGURE_BALANCE = "class_balance"
 FIGURE_CLASSES = "fig1_classes_by_activity"
 FIGURE_LEAKAGE = "leakage"
+ROBUSTNESS_NAMES = ("metrics.json", "per_image.parquet", "provenance.json", "gallery.npz")
 
 
 def study_file(study: Study) -> Path:
@@ -99,7 +104,7 @@ def history_file(study: Study, cell: Cell) -> Path:
 def robustness_files(study: Study, cell: Cell) -> list[Path]:
     """What a robustness evaluation writes."""
     folder = study.cell_folder(cell) / "robustness"
-    return [folder / name for name in ("metrics.json", "per_image.parquet", "provenance.json", "gallery.npz")]
+    return [folder / name for name in ROBUSTNESS_NAMES]
 
 
 def corrupted_folder(study: Study, dataset: str) -> Path:
@@ -126,6 +131,11 @@ def rows_file(study: Study, cell: Cell, dataset: str) -> Path:
 def metrics_file(study: Study, cell: Cell) -> Path:
     """A cell's scores of whole test sets, by dataset and metric: small, for people and for `dvc metrics`."""
     return study.cell_folder(cell) / "metrics.json"
+
+
+def representations_file(study: Study, group: MergingGroup) -> Path:
+    """What single and merged models make of each test image: a mean over its tokens, for the figure."""
+    return study.results / "merging" / group.id / "representations.npz"
 
 
 def failure_file(study: Study, cell: Cell) -> Path:
@@ -169,6 +179,7 @@ def table_files(study: Study) -> list[Path]:
     if study.robustness_cells():
         names += [TABLE_ROBUSTNESS, TABLE_ROBUSTNESS_SUMMARY]
         long.append(TABLE_ROBUSTNESS_CONDITIONS)
+    names += [TABLE_MERGING, TABLE_SURGERY_RANKS] if study.merging_groups() else []
     names += [*tables_beside_published(study), TABLE_CLAIMS, TABLE_COST]
     if study.leakage_datasets():
         names.append(TABLE_SIMILARITY)
@@ -251,6 +262,7 @@ def result_figures(study: Study) -> dict[str, list[Path]]:
     names = [FIGURE_TASKS] if study.task_pairs() else []
     names += [FIGURE_SEGMENTATION] if study.segments() else []
     names += [FIGURE_SEVERITY, FIGURE_RETENTION, FIGURE_HEATMAP] if study.robustness_cells() else []
+    names += [FIGURE_MERGING, FIGURE_REPRESENTATIONS] if study.merging_groups() else []
     names.append(FIGURE_COST)
     names += [figure_of_classes(dataset) for dataset in datasets]
     names += [figure_of_confusion(dataset) for dataset in datasets]
@@ -285,4 +297,4 @@ def evaluated_datasets(study: Study) -> list[str]:
 
 
 def _is_evaluated(study: Study, dataset: str) -> bool:
-    return any(dataset in study.evaluated_on(cell.dataset) for cell in study.cells())
+    return any(dataset in study.evaluated_on(cell.dataset) for cell in study.trainings())

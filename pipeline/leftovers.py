@@ -34,6 +34,7 @@ _UNFINISHED = re.compile(r"\..+\.(\d+)\.(partial|old)|epoch-\d+\.(\d+)\.partial"
 _RESUMABLE = re.compile(r"\.(.+)\.partial")
 _DONE_MARKS = ("dataset.json", "corruptions.json", "metrics.json")  # each is written last
 _TOP = ("references", "figures", "tables", "report", "paper", "logs", "benchmarks", "studies", "predictors", "code")
+_MERGING = "merging"
 _TOP_FILES = ("results.parquet", "provenance.json", "similarity.json")
 _BESIDE = re.compile(r"(.+)\.(doctor|provenance)\.json")  # what stands beside a dataset
 _OF_CELL = frozenset(
@@ -41,7 +42,7 @@ _OF_CELL = frozenset(
     | {"failure.json", "robustness_failure.json", "tensorboard", ".training", ".robustness.lock", ".robustness.partial"}
 )
 _DRAWN = (".png", ".pdf", ".jpg", ".csv", ".tex")
-_VARIANT = re.compile(r"r\d+-s\d+(-val|-test)?")
+_VARIANT = re.compile(r"r\d+-s\d+(-val|-test)?(-surgery\d+)?(-on_test)?")
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,16 @@ def find_leftovers(study: Study, kept: KeptStudies, shared: bool = False, result
 
 def _stale_results(study: Study, found: Leftovers) -> None:
     for path in _inside(study.results, found):
-        if path.name not in (*_TOP, *_TOP_FILES, "cells") and not path.name.startswith("."):
+        if path.name not in (*_TOP, *_TOP_FILES, _MERGING, "cells") and not path.name.startswith("."):
             found.keep(path)
-    wanted = {cell.id for cell in study.cells()}
-    for path, cell_id in _cell_folders(study, found):
+    groups = {group.id for group in study.merging_groups()}
+    for path, group_id in _folders_below(study.results / _MERGING, 3, found):
+        if group_id not in groups:
+            _folder_of(
+                path, lambda name: name == "representations.npz", "of models that the study no longer merges", found
+            )
+    wanted = {cell.id for cell in study.models()}
+    for path, cell_id in _folders_below(study.results / "cells", 5, found):
         if cell_id not in wanted:
             _cell(path, "a cell that the study no longer has", found)
         elif (path / "provenance.json").is_file() and (path / ".training").is_dir():
@@ -150,24 +157,23 @@ def _stale_results(study: Study, found: Leftovers) -> None:
 
 def _all_results(study: Study, found: Leftovers) -> None:
     why = "a result of the study"
-    for path, _ in _cell_folders(study, found):
+    for path, _ in _folders_below(study.results / "cells", 5, found):
         _cell(path, why, found)
     for path in _inside(study.results, found):
-        if path.name in _TOP or path.name in _TOP_FILES:
+        if path.name in (*_TOP, *_TOP_FILES, _MERGING):
             found.add(path, why)
         elif path.name != "cells" and not path.name.startswith("."):
             found.keep(path)
 
 
-def _cell_folders(study: Study, found: Leftovers) -> list[tuple[Path, str]]:
-    """The folders of trainings, wanted or not, with their ids."""
-    root = study.results / "cells"
+def _folders_below(root: Path, levels: int, found: Leftovers) -> list[tuple[Path, str]]:
+    """The folders of models, or of what is merged together, wanted or not, with their ids."""
     level = [root] if root.is_dir() and not root.is_symlink() else []
-    for depth in range(5):
+    for depth in range(levels):
         inner = [path for folder in level for path in _inside(folder, found)]
         level = []
         for path in inner:
-            if path.is_dir() and (depth < 4 or _VARIANT.fullmatch(path.name)):
+            if path.is_dir() and (depth < levels - 1 or _VARIANT.fullmatch(path.name)):
                 level.append(path)
             elif not _is_unfinished(path):
                 found.keep(path)

@@ -28,11 +28,11 @@ def partial_note(study: Study, datasets: Sequence[str] = ()) -> str:
     return f"PARTIAL DATA ({'; '.join(lacking)})." if lacking else ""
 
 
-def study_mark(study: Study, with_protocol: bool = True) -> str:
+def study_mark(study: Study, with_protocol: bool = True, select_on: str = "") -> str:
     """What every table, figure and caption says of its numbers, in two lines.
 
     Args:
-        with_protocol: whether the study's protocol is named; a table says its own.
+        with_protocol: whether the study's protocol is named; a table says its own. select_on: of its numbers, if not the study's.
 
     Raises:
         ResultsError: if the results are not collected.
@@ -42,7 +42,7 @@ def study_mark(study: Study, with_protocol: bool = True) -> str:
         "last": "last epoch",
         "val": "epoch chosen on a validation part",
         "test": "EPOCH CHOSEN ON THE TEST PART (as the released code does; not to be compared)",
-    }[study.settings["training"]["select_on"]]
+    }[select_on or study.select_on]
     weights = weights_note(read_results(results_file(study), study.name, study.protocol))
     protocol = f", protocol {study.protocol}" if with_protocol else ""
     return f"{data_mark(study)[:-1]}{protocol}, {chosen}, seed {seeds}.\n{weights}."

@@ -14,17 +14,19 @@ from pipeline.secret_values import masked, masked_settings
 from pipeline.study import Cell, Study
 
 NOT_TRAINED = "not trained yet"
+NOT_MERGED = "not merged yet"
 NOT_EVALUATED = "trained, but not evaluated"
 OTHER_SETTINGS = "trained with other settings; not trained again yet"
 OTHER_PREDICTIONS = "trained again, but not evaluated since"
+OTHER_SOURCES = "merged from models that were trained again; not merged again yet"
 OTHER_CHECKPOINT = "trained again; its robustness is not evaluated since"
 NO_ROBUSTNESS = "its robustness is not evaluated yet"
 
 
 @contextmanager
-def failure_recorded(study: Study, cell: Cell) -> Iterator[None]:
-    """Keep why a training fails, for reports and status. What an earlier try left is forgotten as this one begins."""
-    with _recorded({failure_file(study, cell): cell}):
+def failure_recorded(study: Study, *cells: Cell) -> Iterator[None]:
+    """Keep why a training, or a merging, fails, for reports and status. What an earlier try left is forgotten as this one begins."""
+    with _recorded({failure_file(study, cell): cell for cell in cells}):
         yield
 
 
@@ -51,16 +53,35 @@ def _recorded(files: Mapping[Path, Cell]) -> Iterator[None]:
 
 def missing_cells(study: Study) -> dict[Cell, str]:
     """The cells without results, each with the reason."""
+    return _missing(study, study.cells())
+
+
+def missing_models(study: Study) -> dict[Cell, str]:
+    """The same of everything that is trained or merged."""
+    return _missing(study, study.models())
+
+
+def _missing(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
     found = {}
-    for cell in study.cells():
-        trained = (study.cell_folder(cell) / "provenance.json").is_file()
-        if not trained:
-            found[cell] = training_failure(study, cell) or NOT_TRAINED
+    for cell in cells:
+        if not (study.cell_folder(cell) / "provenance.json").is_file():
+            found[cell] = training_failure(study, cell) or (NOT_MERGED if cell.merger else NOT_TRAINED)
         elif not all(rows_file(study, cell, dataset).is_file() for dataset in study.evaluated_on(cell.dataset)):
             found[cell] = NOT_EVALUATED
         elif reason := outdated(study, cell):
             found[cell] = reason
     return found
+
+
+def present_models(study: Study) -> tuple[Cell, ...]:
+    """All that is trained or merged and has results, in the order of the study.
+
+    Raises:
+        InputError: as `present_cells`.
+    """
+    present_cells(study)
+    lacking = missing_models(study)
+    return tuple(cell for cell in study.models() if cell not in lacking)
 
 
 def present_cells(study: Study) -> tuple[Cell, ...]:
@@ -79,9 +100,18 @@ def present_cells(study: Study) -> tuple[Cell, ...]:
 
 def missing_robustness(study: Study) -> dict[Cell, str]:
     """The cells whose robustness the study asks for and that have none, each with the reason."""
-    lacking = missing_cells(study)
+    return _missing_robustness(study, study.robustness_cells())
+
+
+def missing_robust_models(study: Study) -> dict[Cell, str]:
+    """The same of all models, merged ones and what they are set beside among them."""
+    return _missing_robustness(study, study.robust_models())
+
+
+def _missing_robustness(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
+    lacking = _missing(study, cells)
     found = {}
-    for cell in study.robustness_cells():
+    for cell in cells:
         if cell in lacking:
             found[cell] = lacking[cell]
         elif not all(path.is_file() for path in robustness_files(study, cell)):
@@ -100,6 +130,9 @@ def outdated(study: Study, cell: Cell) -> str:
     settings = _of_training(study, cell, "settings")
     if settings is not None and settings != masked_settings(study.cell_settings(cell)):
         return OTHER_SETTINGS
+    for source, digest in (_of_training(study, cell, "merged_from") or {}).items():
+        if _told(study.results / "cells" / source / "provenance.json", "checkpoint_sha256") not in (None, digest):
+            return OTHER_SOURCES
     answered = _of_training(study, cell, "predictions_sha256") or {}
     for dataset, digest in answered.items():
         scored = _told(rows_file(study, cell, dataset).with_name("metrics.json"), "predictions_sha256")
@@ -122,7 +155,7 @@ def _told(path: Path, key: str) -> Any:
 
 def training_failure(study: Study, cell: Cell) -> str:
     """Why the last training of a cell failed; empty if it did not, or goes on."""
-    return _failure(failure_file(study, cell), "training failed")
+    return _failure(failure_file(study, cell), "merging failed" if cell.merger else "training failed")
 
 
 def robustness_failure(study: Study, cell: Cell) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from endoarss.registry import list_mergers
 from pipeline.study import Study
 
 _OF_TRAINING = ("batch_size", "augmentation", "precision", "compile", "select_on", "score_every")
@@ -24,6 +25,8 @@ def param_keys(study: Study, given: Mapping[str, Any], rule: str, wildcards: Map
     """
     if rule == "train":
         keys = _of_cell(study, wildcards["cell"])
+    elif rule in ("merge", "evaluate_merged", "robustness_merged"):
+        keys = _of_merging(study, rule)
     elif rule in ("check_sources", "build_dataset"):
         keys = _of_dataset(study, wildcards["dataset"])
     elif rule == "pretrain_backbone":
@@ -37,9 +40,9 @@ def param_keys(study: Study, given: Mapping[str, Any], rule: str, wildcards: Map
             "score_references": ["input_size"],
             "collect_results": [*(f"backbones.{name}.label" for name in study.settings["backbones"]), "protocol"],
             "draw_leakage": ["input_size"],
-            "make_tables": ["robustness.baseline", *_CHOSEN],
-            "draw_figures": ["robustness.baseline", *_CHOSEN],
-            "make_page": ["title", "robustness.baseline", *_CHOSEN],
+            "make_tables": ["robustness.baseline", "merging", *_CHOSEN],
+            "draw_figures": ["robustness.baseline", "merging", *_CHOSEN],
+            "make_page": ["title", "robustness.baseline", "merging", *_CHOSEN],
             "write_paper": ["title", *_CHOSEN],
         }.get(rule, [])
     return sorted(key for key in keys if _holds(given, key))
@@ -63,6 +66,20 @@ def _of_cell(study: Study, cell_id: str) -> list[str]:
         *(f"training.{key}" for key in _OF_TRAINING),
         f"training.schedules.{schedule if schedule in schedules else cell.dataset}",
     ]
+
+
+def _of_merging(study: Study, rule: str) -> list[str]:
+    """Which models there are decides what all three rules write; how they are merged decides what the first does."""
+    which = ["merging.mergers", "merging.unlabelled", "merging.surgery.rank", "merging.surgery.ablation"]
+    if rule == "merge":
+        return [
+            "input_size",
+            "merging.memory_mib",
+            "merging.surgery",
+            *which[:2],
+            *(f"mergers.{name}" for name in list_mergers()),
+        ]
+    return [*which, *_of_robustness()] if rule == "robustness_merged" else which
 
 
 def _of_dataset(study: Study, dataset: str) -> list[str]:

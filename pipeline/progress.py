@@ -55,25 +55,26 @@ class Progress:
 
 
 def progress_of_cells(study: Study) -> dict[Cell, Progress]:
-    """How far each training is, its scores included."""
-    return {cell: _of_cell(study, cell) for cell in study.cells()}
+    """How far each training and each merged model is, its scores included."""
+    return {cell: _of_cell(study, cell) for cell in study.models()}
 
 
 def progress_of_robustness(study: Study, cells: Mapping[Cell, Progress]) -> dict[Cell, Progress]:
-    """How far the robustness of each cell is that the study names.
+    """How far the robustness of each model is that is evaluated.
 
     Args:
         study: the study. cells: what `progress_of_cells` says of it.
     """
-    return {cell: _of_robustness(study, cell, cells[cell]) for cell in study.robustness_cells()}
+    return {cell: _of_robustness(study, cell, cells[cell]) for cell in study.robust_models()}
 
 
 def _of_cell(study: Study, cell: Cell) -> Progress:
-    epochs = int(study.schedule(cell.dataset, cell.backbone)["epochs"])
+    # A merged model is there or not: one step.
+    epochs = 1 if cell.merger else int(study.schedule(cell.dataset, cell.backbone)["epochs"])
     epoch = min(_last_epoch(resume_folder(study, cell)), epochs)
     worker = holder(cell_lock(study, cell, TRAINING))
     if worker is not None:
-        return Progress(cell, RUNNING, "trains", worker, epoch, epochs)
+        return Progress(cell, RUNNING, "merges" if cell.merger else "trains", worker, epoch, epochs)
     worker = holder(cell_lock(study, cell, SCORING))
     if worker is not None:
         return Progress(cell, RUNNING, "scores", worker, epochs, epochs)
@@ -81,15 +82,21 @@ def _of_cell(study: Study, cell: Cell) -> Progress:
     if about.is_file():
         torn = _torn(about)
         if torn:
-            return Progress(cell, FAILED, f"{torn} Delete it: the cell is then trained again.", None, 0, epochs)
+            again = "merged" if cell.merger else "trained"
+            return Progress(cell, FAILED, f"{torn} Delete it: the cell is then {again} again.", None, 0, epochs)
         left = study.cell_folder(cell)
-        gone = [name for name in ("model.safetensors", "history.csv", "predictions") if not (left / name).exists()]
+        names = (
+            ("model.safetensors", "predictions") if cell.merger else ("model.safetensors", "history.csv", "predictions")
+        )
+        gone = [name for name in names if not (left / name).exists()]
         other = f"its {gone[0]} is gone" if gone else outdated(study, cell)
         if other:
             return Progress(cell, PENDING, other, None, 0, epochs)
         if all(rows_file(study, cell, dataset).is_file() for dataset in study.evaluated_on(cell.dataset)):
             return Progress(cell, DONE, training_failure(study, cell), None, epochs, epochs)
-        return Progress(cell, PENDING, "trained, not scored yet", None, epochs, epochs)
+        return Progress(
+            cell, PENDING, "merged, not scored yet" if cell.merger else "trained, not scored yet", None, epochs, epochs
+        )
     failure = training_failure(study, cell)
     if failure:
         return Progress(cell, FAILED, failure, None, epoch, epochs)

@@ -20,7 +20,7 @@ import yaml
 
 from corruptions import SEVERITIES, corruptions_of
 from endoarss.errors import SettingsError
-from endoarss.registry import add_module
+from endoarss.registry import add_module, list_mergers
 from pipeline.datasets.kinds import (
     BY_SEQUENCE,
     GENERALISATION,
@@ -46,12 +46,19 @@ ABLATION = (
     ("endoarss", "mmoe"),
     ("endoarss", "tesla"),
 )
+# Where a cell's architecture stands, of models that are merged from trained ones; their merger stands where the weighting does.
+MERGED = "merged"
+SINGLE_TASKS = ("single_activity", "single_segmentation")
 SCHEMA = Path(__file__).parent / "schemas" / "study.schema.json"
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One training: a dataset, a model, a weighting, and the variant (rank, seed, and how the epoch is chosen)."""
+    """One training: a dataset, a model, a weighting, and the variant (rank, seed, and how the epoch is chosen).
+
+    Or one merged model (`MERGED`): the merger in place of the weighting; the variant is that of the trainings before it, with the rank of
+    its Surgery (0: without), and whether test images were what merger and Surgery saw.
+    """
 
     dataset: str
     backbone: str
@@ -60,11 +67,21 @@ class Cell:
     rank: int
     seed: int
     select_on: str = "last"
+    surgery: int = 0
+    on_test: bool = False
 
     @property
     def variant(self) -> str:
-        """Rank, seed, and what chose the epoch where that is not the last one, e.g. r4-s0 or r4-s0-val."""
-        return f"r{self.rank}-s{self.seed}" + ("" if self.select_on == "last" else f"-{self.select_on}")
+        """Rank, seed, and what chose the epoch where that is not the last one, e.g. r4-s0 or r4-s0-val; of a merged model with Surgery
+        its rank too, e.g. r4-s0-val-surgery16."""
+        chosen = "" if self.select_on == "last" else f"-{self.select_on}"
+        surgery = f"-surgery{self.surgery}" if self.surgery else ""
+        return f"r{self.rank}-s{self.seed}{chosen}{surgery}{'-on_test' if self.on_test else ''}"
+
+    @property
+    def merger(self) -> str:
+        """What merged it; "" of a training."""
+        return self.weighting if self.architecture == MERGED else ""
 
     @property
     def model(self) -> tuple[str, str, str, int, int]:
@@ -75,6 +92,25 @@ class Cell:
     def id(self) -> str:
         """<dataset>/<backbone>/<architecture>/<weighting>/<variant>: stable, and the cell's folder below cells/."""
         return f"{self.dataset}/{self.backbone}/{self.architecture}/{self.weighting}/{self.variant}"
+
+
+@dataclass(frozen=True)
+class MergingGroup:
+    """Single-task trainings that are merged, what comes of them, and what that is set beside.
+
+    singles: one training a task. merged: every merger, without Surgery and with each of its ranks. joint: the multi-task trainings of the
+    same dataset, backbone, rank and seed whose epoch is chosen alike.
+    """
+
+    singles: tuple[Cell, ...]
+    merged: tuple[Cell, ...]
+    joint: tuple[Cell, ...]
+
+    @property
+    def id(self) -> str:
+        """<dataset>/<backbone>/<variant>: stable, and its folder below merging/."""
+        first = self.singles[0]
+        return f"{first.dataset}/{first.backbone}/{first.variant}"
 
 
 @dataclass(frozen=True)
@@ -208,16 +244,71 @@ class Study:
         scheme = self.settings["raw"].get("endovis2018_scheme", "detect")
         return {**given, "name": dataset, "scheme": scheme, "generate": self.generated}
 
-    def cells(self) -> tuple[Cell, ...]:
+    def trainings(self) -> tuple[Cell, ...]:
         """All trainings, each once, in the order of the study."""
-        seeds, select_on = self.settings["seeds"], self.settings["training"]["select_on"]
         found: dict[Cell, None] = {}
         for block in self.settings["cells"]:
             kinds = (block[key] for key in ("datasets", "backbones", "architectures", "weightings"))
-            names = product(*kinds, block.get("ranks", [self.rank]), seeds)
+            select_on = block.get("select_on", self.select_on)
+            names = product(*kinds, block.get("ranks", [self.rank]), self.settings["seeds"])
             for dataset, backbone, architecture, weighting, rank, seed in names:
                 found[Cell(dataset, backbone, architecture, weighting, rank, seed, select_on)] = None
         return tuple(found)
+
+    def cells(self) -> tuple[Cell, ...]:
+        """The trainings that tables set beside each other: those whose epoch is chosen as the study says."""
+        return tuple(cell for cell in self.trainings() if cell.select_on == self.select_on)
+
+    def models(self) -> tuple[Cell, ...]:
+        """All that is trained or merged."""
+        return (*self.trainings(), *self.merged_cells())
+
+    @property
+    def select_on(self) -> str:
+        """What chooses the epoch: last, val or test."""
+        return str(self.settings["training"]["select_on"])
+
+    def merging_groups(self) -> tuple[MergingGroup, ...]:
+        """What the study merges: the single tasks of each dataset, backbone, rank and seed whose epoch was chosen on validation frames."""
+        if "merging" not in self.settings:
+            return ()
+        validated = [cell for cell in self.trainings() if cell.select_on == "val"]
+        alike: dict[tuple[object, ...], dict[str, Cell]] = {}
+        for cell in validated:
+            alike.setdefault((cell.dataset, cell.backbone, cell.rank, cell.seed), {})[cell.architecture] = cell
+        groups = []
+        for key, of_architecture in alike.items():
+            if set(SINGLE_TASKS) <= set(of_architecture):
+                singles = tuple(of_architecture[name] for name in SINGLE_TASKS)
+                joint = [
+                    cell
+                    for cell in validated
+                    if (cell.dataset, cell.backbone, cell.rank, cell.seed) == key
+                    and cell.architecture not in SINGLE_TASKS
+                ]
+                groups.append(MergingGroup(singles, self._merged_from(singles[0]), tuple(joint)))
+        return tuple(groups)
+
+    def _merged_from(self, single: Cell) -> tuple[Cell, ...]:
+        settings = self.merging_settings()
+        ranks = dict.fromkeys([0, settings["surgery"]["rank"], *settings["surgery"]["ablation"]])
+        on_test = settings["unlabelled"] == "test"
+        return tuple(
+            replace(single, architecture=MERGED, weighting=merger, surgery=rank, on_test=on_test)
+            for merger in settings["mergers"]
+            for rank in ranks
+        )
+
+    def merged_cells(self) -> tuple[Cell, ...]:
+        """All merged models."""
+        return tuple(cell for group in self.merging_groups() for cell in group.merged)
+
+    def merging_settings(self) -> dict[str, Any]:
+        """How models are merged, every default filled in."""
+        settings: dict[str, Any] = json.loads(json.dumps(self.settings.get("merging", {})))
+        _fill_defaults(settings, _schema()["properties"]["merging"])
+        settings.setdefault("mergers", list(list_mergers()))
+        return settings
 
     @property
     def rank(self) -> int:
@@ -266,14 +357,19 @@ class Study:
         Raises:
             InputError: if the study has none, with those it has.
         """
-        for cell in self.cells():
+        for cell in self.models():
             if cell.id == cell_id:
                 return cell
-        known = "\n  ".join(cell.id for cell in self.cells())
+        # Merged by hand: of trainings of the study, but not by its own list of mergers and ranks.
+        for single in self.trainings():
+            merged = _merged_as(single, cell_id) if single.architecture in SINGLE_TASKS else None
+            if merged is not None:
+                return merged
+        known = "\n  ".join(cell.id for cell in self.models())
         raise InputError(f"study {self.name!r} has no cell {cell_id!r}; its cells are\n  {known}")
 
     def cell_folder(self, cell: Cell) -> Path:
-        """Where a training is kept."""
+        """Where a training, or a merged model, is kept."""
         return self.results / "cells" / cell.id
 
     def evaluated_on(self, dataset: str) -> tuple[str, ...]:
@@ -289,6 +385,22 @@ class Study:
             if cell.rank == self.rank
             and any(all(getattr(cell, key) == value for key, value in pattern.items()) for pattern in patterns)
         )
+
+    def robust_together(self, group: MergingGroup) -> tuple[Cell, ...]:
+        """What of a group is evaluated under corruption in one go, each image corrupted once: single and merged models; of Surgery the
+        rank that is no ablation."""
+        settings = self.merging_settings()
+        if "robustness" not in self.settings or not settings["robustness"]:
+            return ()
+        return (*group.singles, *(cell for cell in group.merged if cell.surgery in (0, settings["surgery"]["rank"])))
+
+    def robust_models(self) -> tuple[Cell, ...]:
+        """All models whose robustness is evaluated: those that the study names, merged ones, and what these are set beside."""
+        found = dict.fromkeys(self.robustness_cells())
+        for group in self.merging_groups():
+            together = self.robust_together(group)
+            found |= dict.fromkeys((*together, *group.joint) if together else ())
+        return tuple(found)
 
     def robustness_baseline(self, dataset: str) -> Cell | None:
         """The evaluated cell of a dataset that corruption errors are relative to, where the study names one."""
@@ -336,7 +448,7 @@ class Study:
         Raises:
             InputError: if one is missing, or named by an environment variable that is not set.
         """
-        for backbone in dict.fromkeys(cell.backbone for cell in self.cells()):
+        for backbone in dict.fromkeys(cell.backbone for cell in self.trainings()):
             file = self.weights_file(backbone)
             if file is not None and file != self.pretrained_file() and not file.is_file():
                 raise InputError(
@@ -355,7 +467,9 @@ class Study:
         return schedule
 
     def cell_settings(self, cell: Cell) -> dict[str, Any]:
-        """All that decides what a training gives, besides data, weights and code. A change in it trains the cell again."""
+        """All that decides what a training, or a merging, gives, besides data, weights and code. A change in it makes the cell again."""
+        if cell.merger:
+            return self._merged_settings(cell)
         settings = self.settings
         backbone = {k: v for k, v in settings["backbones"][cell.backbone].items() if k != "label"}
         training = settings["training"]
@@ -379,9 +493,33 @@ class Study:
             "evaluated_on": [str(self.dataset_folder(dataset)) for dataset in self.evaluated_on(cell.dataset)],
         }
 
+    def _merged_settings(self, cell: Cell) -> dict[str, Any]:
+        settings = self.merging_settings()
+        fitted = {key: value for key, value in settings["surgery"].items() if key not in ("rank", "ablation")}
+        return {
+            "cell": cell.id,
+            "input_size": self.settings["input_size"],
+            "merger": self.settings["mergers"].get(cell.merger, {}),
+            "surgery": {**fitted, "rank": cell.surgery} if cell.surgery else None,
+            "memory_mib": settings["memory_mib"],
+            "evaluated_on": [str(self.dataset_folder(dataset)) for dataset in self.evaluated_on(cell.dataset)],
+        }
+
     def digest(self) -> str:
         """Hex SHA-256 of the whole study."""
         return digest(self.settings)
+
+
+def _merged_as(single: Cell, cell_id: str) -> Cell | None:
+    """The model merged of a single-task training, and its partner, that has this id; None if there is none."""
+    start = f"{single.dataset}/{single.backbone}/{MERGED}/"
+    match = re.fullmatch(re.escape(start) + r"([^/]+)/.*?(?:-surgery([1-9]\d*))?(-on_test)?", cell_id)
+    if match is None or match[1] not in list_mergers():
+        return None
+    cell = replace(
+        single, architecture=MERGED, weighting=match[1], surgery=int(match[2] or 0), on_test=match[3] is not None
+    )
+    return cell if cell.id == cell_id else None
 
 
 def load_study(path: Path) -> Study:

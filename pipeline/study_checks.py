@@ -9,11 +9,11 @@ from itertools import product
 from typing import Any
 
 from corruptions import SEVERITIES, corruptions_of
-from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS
+from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS
 from endoarss.settings import SMA_PATCH
 from pipeline.datasets.kinds import BY_SEQUENCE, GENERALISATION, KINDS, PLAIN, PLAIN_RECIPES, WHERE_TO_ASK
 from pipeline.errors import InputError
-from pipeline.study import Study
+from pipeline.study import MERGED, SINGLE_TASKS, Study
 
 
 def _choose(key: str, name: str, known: Any) -> None:
@@ -77,7 +77,7 @@ def check_study(study: Study) -> None:
             raise InputError(
                 f"backbones: the label {label!r} is taken; expected one of its own for each, for tables show it."
             )
-    for key, registry in (("architectures", ARCHITECTURES), ("weightings", WEIGHTINGS)):
+    for key, registry in (("architectures", ARCHITECTURES), ("weightings", WEIGHTINGS), ("mergers", MERGERS)):
         for name, given in settings[key].items():
             registry.check(name)
             known = registry.settings(name)
@@ -104,6 +104,12 @@ def check_study(study: Study) -> None:
         for weighting in block["weightings"]:
             _check_warmup(study, weighting, block)
         _check_combinations(study, key, block)
+    if not study.cells():
+        raise InputError(
+            f"cells: all of them say select_on, and none {study.select_on!r}, which tables are of (training.select_on). Expected some."
+        )
+    if "merging" in settings:
+        _check_merging(study)
     robustness = settings.get("robustness")
     if robustness:
         for name in study.robustness_settings()["corruptions"]:
@@ -142,6 +148,27 @@ def _check_warmup(study: Study, weighting: str, block: Mapping[str, Any]) -> Non
             )
 
 
+def _check_merging(study: Study) -> None:
+    for merger in study.merging_settings()["mergers"]:
+        _choose("merging.mergers", merger, MERGERS.names())
+    groups = study.merging_groups()
+    if not groups:
+        raise InputError(
+            f"merging: no dataset and backbone has both {' and '.join(SINGLE_TASKS)} with select_on: val. Add to cells, e.g. "
+            "{datasets: [mtlesd], backbones: [dinov2], architectures: [single_activity, single_segmentation], weightings: [equal], "
+            "select_on: val}."
+        )
+    for group in groups:
+        name = group.singles[0].backbone
+        given = study.settings["backbones"][name]
+        if _patch(given) is None or given["weights"] == "none" or name == "endoarss":
+            lacks = "has SMA, which starts from no common values" if name == "endoarss" else "is trained in full"
+            raise InputError(
+                f"merging: {' and '.join(cell.id for cell in group.singles)}: the backbone {name} {lacks}; expected a ViT that starts from "
+                "pretrained weights and trains adapters alone, e.g. dinov2."
+            )
+
+
 def _check_backbone(study: Study, name: str, backbone: Mapping[str, Any]) -> None:
     settings, patch = study.settings, _patch(backbone)
     size = "network_size" if "network_size" in settings else "input_size"
@@ -158,16 +185,23 @@ def _check_backbone(study: Study, name: str, backbone: Mapping[str, Any]) -> Non
 
 
 def _check_type(key: str, value: Any, default: Any) -> None:
+    if isinstance(default, tuple) and isinstance(value, list) and value:
+        for one in value:
+            _check_type(key, one, default[0])
+        return
     kinds = (int, float) if isinstance(default, float) else (type(default),)
     if not isinstance(value, kinds) or isinstance(value, bool) != isinstance(default, bool):
         kind = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}.get(
-            type(default), "another type"
+            type(default), "a list of numbers"
         )
+        default = list(default) if isinstance(default, tuple) else default
         raise InputError(f"{key}: {value!r} is not allowed; expected {kind}, e.g. the default, {default!r}.")
 
 
 def _check_combinations(study: Study, key: str, block: Mapping[str, Any]) -> None:
     """What a block's cells ask for must be there to be trained: two tasks, low-rank adapters."""
+    if MERGED in block["architectures"]:
+        raise InputError(f"{key}.architectures: {MERGED} is not trained; say under merging what to merge.")
     for architecture, weighting in product(block["architectures"], block["weightings"]):
         if architecture.startswith("single_") and weighting != "equal":
             raise InputError(

@@ -27,6 +27,10 @@ TABLE_CONFUSION = "table_confusion"
 TABLE_CLAIMS = "table_reproduction"
 TABLE_LEAKAGE = "table_leakage"
 TABLE_SIMILARITY = "table_similarity"
+TABLE_MERGING = "merging"
+TABLE_SURGERY_RANKS = "merging_surgery_ranks"
+FIGURE_MERGING = "fig_merging"
+FIGURE_REPRESENTATIONS = "fig_representations"
 _TABLE_OF_DATASET = {
     "mtlesd": "table2_mtlesd",
     "mtlendovis": "table3_mtlendovis",
@@ -120,6 +124,13 @@ ARCHITECTURES = {
     "single_segmentation": "Segmentation only",
 }
 WEIGHTINGS = {"equal": "Equal", "stch": "STCH", "db_mtl": "DB-MTL", "moco": "MoCo", "aligned_mtl": "Aligned-MTL"}
+MERGERS = {
+    "averaging": "Averaging",
+    "task_arithmetic": "Task arithmetic",
+    "ties": "TIES",
+    "adamerging_task": "AdaMerging, task-wise",
+    "adamerging_layer": "AdaMerging, layer-wise",
+}
 REFERENCES = {
     "majority_activity": "Majority activity",
     "all_background": "All background",
@@ -184,6 +195,12 @@ def model_label(backbone: str, architecture: str, weighting: str) -> str:
     return " ".join(parts if architecture.startswith("single_") else [*parts, weighting_label(weighting)])
 
 
+def merged_label(merger: str, rank: int = 0) -> str:
+    """A merged model as readers know it. rank: of its Surgery, 0 without."""
+    name = MERGERS.get(merger, merger)
+    return f"{name} + Surgery ({rank})" if rank else name
+
+
 def weighting_label(name: str) -> str:
     """A weighting as readers know it."""
     return WEIGHTINGS.get(name, name)
@@ -198,6 +215,8 @@ FIGURES = {
     FIGURE_RETENTION: ("Retention", "What remains of the clean score, by severity and by category of corruption"),
     FIGURE_HEATMAP: ("Heat map", "Scores of each model under each corruption"),
     FIGURE_COST: ("Cost", "Scores against parameters and speed"),
+    FIGURE_MERGING: ("Merging", "Bias and scores of merged models, before and after Representation Surgery"),
+    FIGURE_REPRESENTATIONS: ("Representations", "Representations of individual and merged models, projected"),
     "class_balance": ("Balance", "Frames of each activity and class"),
     "leakage": ("Leakage", "How alike test and training frames are"),
 }

@@ -89,6 +89,12 @@ def of_rank(results: pd.DataFrame, rank: int) -> pd.DataFrame:
     return results[(variants == "") | variants.str.startswith(f"r{rank}-")]
 
 
+def set_beside(results: pd.DataFrame, select_on: str) -> pd.DataFrame:
+    """The rows of trainings whose epoch was chosen alike, and of references: what tables set beside each other. Merged models are not
+    among them."""
+    return results[(results["merger"] == "") & results["select_on"].isin(["", select_on])]
+
+
 def clean_scores(results: pd.DataFrame, eval_dataset: str) -> pd.DataFrame:
     """Rows of one evaluated dataset without corruption, whole-dataset metrics alone."""
     chosen = (results["eval_dataset"] == eval_dataset) & (results["corruption"] == CLEAN) & (results["class"] == "")

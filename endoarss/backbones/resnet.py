@@ -45,6 +45,8 @@ def build_resnet(settings: BackboneSettings, input_size: int, streams: Streams) 
             )
         return resnet
 
+    if streams.merged:
+        raise SettingsError("a merged model needs a frozen backbone with adapters; a ResNet is trained in full.")
     experts = streams.count if streams.count > 1 and not streams.shared else 1
     encoders = []
     for _ in range(experts):

@@ -45,6 +45,10 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
         raise SettingsError(f"input size {input_size}: expected a multiple of the patch, {patch} pixels.")
     side = input_size // patch
     if settings.weights.source == "none":
+        if streams.merged:
+            raise SettingsError(
+                "a merged model needs a pretrained ViT, which the models before it share: weights are none."
+            )
         if streams.shared and streams.owned:
             raise SettingsError(
                 "task-specific adapters need a pretrained ViT: weights are none, so the whole ViT is trained. "

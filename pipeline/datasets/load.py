@@ -67,3 +67,18 @@ def validation_rows(folder: Path) -> NDArray[np.bool_]:
     """Which frames of the training part, in the order of `load_part`, choose the model under `select_on: val`."""
     rows = [row for row in read_manifest(folder) if row["split"] == "train"]
     return np.array([row["validation"] == "yes" for row in rows])
+
+
+def split_validation(folder: Path, part: Part) -> tuple[Part, Part]:
+    """The training part as `select_on: val` cuts it: what is trained on, and what chooses.
+
+    Raises:
+        InputError: if either would be empty.
+    """
+    held_out = validation_rows(folder)
+    if held_out.all() or not held_out.any():
+        raise InputError(
+            f"{folder}: {held_out.sum()} of {len(held_out)} training frames are for validation; select_on: val asks for some "
+            "to choose on and some to train on. Too few frames: use select_on: last."
+        )
+    return part.take(~held_out), part.take(held_out)

@@ -1,6 +1,7 @@
 # The validated study and what all rules share. Nothing here imports torch: it runs at every plan.
 
 import json
+import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -33,7 +34,8 @@ LOGS = study.results / "logs"
 BENCHMARKS = study.results / "benchmarks"
 CONDA = "../../environment.yml"
 BASE = Path(workflow.basedir)
-CELLS = {cell.id: cell for cell in study.cells()}
+CELLS = {cell.id: cell for cell in study.trainings()}
+GROUPS = {group.id: group for group in study.merging_groups()}
 # A model's job takes one slot of this machine's GPUs, where there are any; each GPU has training.cells_per_gpu of them, and
 # the job is told its device when it starts (pipeline/gpus.py). `--resources gpu=2` allows another number at once.
 SLOTS = slots(study)
@@ -49,7 +51,9 @@ def growing(megabytes):
 
 
 wildcard_constraints:
-    cell="[^/]+/[^/]+/[^/]+/[^/]+/r[0-9]+-s[0-9]+(-val|-test)?",
+    cell="[^/]+/[^/]+/(?!merged/)[^/]+/[^/]+/r[0-9]+-s[0-9]+(-val|-test)?",
+    pair="[^/]+/[^/]+",
+    trained="r[0-9]+-s[0-9]+-val",
     dataset="[a-z0-9_]+",
     tree="[a-z0-9_]+",
 
@@ -116,7 +120,11 @@ LOADING_CODE = code(
 LEARNING_CODE = LOADING_CODE + code("endoarss/*.py")
 # But where scores choose the epoch, or stand in the history.
 SCORING_CODE = METRICS_CODE + code("pipeline/measure.py", "pipeline/steps/validation_score.py")
-SCORES_EPOCHS = study.settings["training"]["select_on"] != "last" or "score_every" in study.settings["training"]
+
+
+def scoring_code(cell):
+    """Of what a training depends on, the code that scores its epochs, where it does."""
+    return SCORING_CODE if cell.select_on != "last" or "score_every" in study.settings["training"] else []
 
 
 CORRUPTION_CODE = code(
@@ -132,11 +140,52 @@ CORRUPTION_CODE = code(
 # What chooses rows where tables and figures show some: the rank that most cells have, and the seed that comes first.
 CHOSEN = [study.rank, study.settings["seeds"][0]]
 BASELINE = json.dumps(study.settings.get("robustness", {}).get("baseline"))
+MERGING = json.dumps(study.settings.get("merging"))
 
 
 def kept_images(wildcards):
     """What says that the corrupted images are kept, where they are."""
-    return [layout.corrupted_mark(study, CELLS[wildcards.cell].dataset)] if study.keeps_corrupted else []
+    return kept_images_of(CELLS[wildcards.cell].dataset)
+
+
+def kept_images_of(dataset):
+    return [layout.corrupted_mark(study, dataset)] if study.keeps_corrupted else []
+
+
+def group_of(wildcards):
+    return GROUPS[f"{wildcards.pair}/{wildcards.trained}"]
+
+
+def group_data(wildcards):
+    """Every dataset that the models of a group are trained or tested on."""
+    return [
+        path for dataset in study.evaluated_on(group_of(wildcards).singles[0].dataset) for path in loaded_files(dataset)
+    ]
+
+
+def group_weights(wildcards):
+    file = study.weights_file(group_of(wildcards).singles[0].backbone)
+    return [file] if file else []
+
+
+def of_group(cells, *names):
+    """Files of a group's cells, as patterns of its wildcards; groups differ in nothing else."""
+    first = next(iter(GROUPS.values()))
+    start = first.singles[0].variant
+    return [
+        str(
+            study.results
+            / f"cells/{{pair}}/{cell.architecture}/{cell.weighting}/{{trained}}{cell.variant.removeprefix(start)}"
+            / name
+        )
+        for cell in cells(first)
+        for name in names
+    ]
+
+
+def only(cells):
+    """What a rule's wildcard may be: one of these cells."""
+    return "|".join(re.escape(cell.id) for cell in cells) or "(?!)"
 
 
 def dataset_source_marks(wildcards):

@@ -1,4 +1,4 @@
-# One training a cell, its scores, and the robustness of the cells that the study names.
+# One training a cell, its scores, what is merged of trainings, and the robustness of the models that the study names.
 
 CELL = study.results / "cells/{cell}"
 
@@ -9,7 +9,7 @@ rule train:
         weights=cell_weights,
         code=lambda wildcards: LEARNING_CODE
         + component_code(CELLS[wildcards.cell])
-        + (SCORING_CODE if SCORES_EPOCHS else [])
+        + scoring_code(CELLS[wildcards.cell])
         + code(
             "pipeline/predictions.py",
             "pipeline/steps/cell_model.py",
@@ -89,22 +89,140 @@ if study.keeps_corrupted:
             " --workers {threads} > {log} 2>&1"
 
 
+if GROUPS:
+
+    rule merge:
+        input:
+            checkpoints=lambda wildcards: [
+                study.cell_folder(cell) / "model.safetensors" for cell in group_of(wildcards).singles
+            ],
+            data=group_data,
+            weights=group_weights,
+            code=LEARNING_CODE
+            + SCORING_CODE
+            + code(
+                "endoarss/backbones/base.py",
+                "endoarss/backbones/dinov2.py",
+                "endoarss/backbones/vit.py",
+                "endoarss/architectures/merged.py",
+                "endoarss/architectures/single.py",
+                "endoarss/merging/*.py",
+                "pipeline/merge_request.py",
+                "pipeline/predictions.py",
+                "pipeline/steps/merge_models.py",
+                "pipeline/steps/predict_cell.py",
+            ),
+        output:
+            of_group(lambda group: group.merged, "model.safetensors", "provenance.json"),
+            [directory(path) for path in of_group(lambda group: group.merged, "predictions")],
+            representations=study.results / "merging/{pair}/{trained}/representations.npz",
+        log:
+            LOGS / "merge/{pair}/{trained}.log",
+        benchmark:
+            BENCHMARKS / "merge/{pair}/{trained}.tsv"
+        priority: 6
+        conda:
+            CONDA
+        resources:
+            study=STUDY,
+            mem_mb=growing(24000),
+            runtime=240,
+            gpu=GPU,
+        params:
+            settings=lambda wildcards: [
+                json.dumps(study.cell_settings(cell), sort_keys=True) for cell in group_of(wildcards).merged
+            ],
+            models=lambda wildcards: " ".join(cell.id for cell in group_of(wildcards).singles),
+        shell:
+            "python -m pipeline.cli merge {params.models} --study {resources.study} > {log} 2>&1"
+
+    rule evaluate_merged:
+        input:
+            predictions=of_group(lambda group: group.merged, "predictions"),
+            data=group_data,
+            code=METRICS_CODE
+            + LOADING_CODE
+            + code("pipeline/measure.py", "pipeline/predictions.py", "pipeline/steps/evaluate_cell.py"),
+        output:
+            of_group(lambda group: group.merged, "metrics.json"),
+            [directory(path) for path in of_group(lambda group: group.merged, "eval")],
+        log:
+            LOGS / "evaluate_merged/{pair}/{trained}.log",
+        benchmark:
+            BENCHMARKS / "evaluate_merged/{pair}/{trained}.tsv"
+        conda:
+            CONDA
+        resources:
+            study=STUDY,
+            mem_mb=growing(4000),
+            runtime=60,
+        params:
+            cells=lambda wildcards: " ".join(f"--cell {cell.id}" for cell in group_of(wildcards).merged),
+        shell:
+            "python -m pipeline.cli evaluate --study {resources.study} {params.cells} > {log} 2>&1"
+
+
+ROBUSTNESS_CODE = (
+    METRICS_CODE
+    + CORRUPTION_CODE
+    + code(
+        "pipeline/gallery.py",
+        "pipeline/measure.py",
+        "pipeline/robustness.py",
+        "pipeline/parallel.py",
+        "pipeline/steps/evaluate_robustness.py",
+    )
+)
+TOGETHER = [cell for group in GROUPS.values() for cell in study.robust_together(group)]
+
+if TOGETHER:
+
+    # Single and merged models of a group: images are corrupted once for all.
+    rule robustness_merged:
+        input:
+            checkpoints=of_group(study.robust_together, "model.safetensors"),
+            data=lambda wildcards: loaded_files(group_of(wildcards).singles[0].dataset),
+            corrupted=lambda wildcards: kept_images_of(group_of(wildcards).singles[0].dataset),
+            code=LEARNING_CODE
+            + ROBUSTNESS_CODE
+            + code(
+                "endoarss/backbones/base.py",
+                "endoarss/backbones/dinov2.py",
+                "endoarss/backbones/vit.py",
+                "endoarss/architectures/merged.py",
+                "endoarss/architectures/single.py",
+                "endoarss/merging/surgery.py",
+            ),
+        output:
+            of_group(study.robust_together, *(f"robustness/{name}" for name in layout.ROBUSTNESS_NAMES)),
+        log:
+            LOGS / "robustness_merged/{pair}/{trained}.log",
+        benchmark:
+            BENCHMARKS / "robustness_merged/{pair}/{trained}.tsv"
+        priority: 5
+        conda:
+            CONDA
+        threads: max(1, min(8, (workflow.cores or 1) // 2))
+        resources:
+            study=STUDY,
+            mem_mb=growing(16000),
+            runtime=1440,
+            gpu=GPU,
+        params:
+            settings=json.dumps(study.robustness_settings(), sort_keys=True),
+            input_size=study.settings["input_size"],
+            cells=lambda wildcards: " ".join(f"--cell {cell.id}" for cell in study.robust_together(group_of(wildcards))),
+        shell:
+            "python -m pipeline.cli robustness --study {resources.study} {params.cells}"
+            " --workers $(({threads} - 1)) > {log} 2>&1"
+
+
 rule robustness:
     input:
         checkpoint=CELL / "model.safetensors",
         data=lambda wildcards: loaded_files(CELLS[wildcards.cell].dataset),
         corrupted=kept_images,
-        code=lambda wildcards: LEARNING_CODE
-        + component_code(CELLS[wildcards.cell])
-        + METRICS_CODE
-        + CORRUPTION_CODE
-        + code(
-            "pipeline/gallery.py",
-            "pipeline/measure.py",
-            "pipeline/robustness.py",
-            "pipeline/parallel.py",
-            "pipeline/steps/evaluate_robustness.py",
-        ),
+        code=lambda wildcards: LEARNING_CODE + component_code(CELLS[wildcards.cell]) + ROBUSTNESS_CODE,
     output:
         CELL / "robustness/metrics.json",
         CELL / "robustness/per_image.parquet",
@@ -114,6 +232,8 @@ rule robustness:
         LOGS / "robustness/{cell}.log",
     benchmark:
         BENCHMARKS / "robustness/{cell}.tsv"
+    wildcard_constraints:
+        cell=only(cell for cell in study.robust_models() if cell not in TOGETHER),
     priority: 5
     conda:
         CONDA

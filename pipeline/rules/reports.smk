@@ -36,9 +36,9 @@ rule score_references:
 
 rule collect_results:
     input:
-        cells=[study.cell_folder(cell) / "eval" for cell in study.cells()],
-        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
-        robustness=[layout.robustness_files(study, cell)[1] for cell in study.robustness_cells()],
+        cells=[study.cell_folder(cell) / "eval" for cell in study.models()],
+        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
+        robustness=[layout.robustness_files(study, cell)[1] for cell in study.robust_models()],
         references=[layout.reference_folder(study, dataset) for dataset in REPORTED],
         data=data_of_study,
         code=METRICS_CODE
@@ -130,16 +130,16 @@ if study.leakage_datasets():
 
 
 # What robustness is reported from: one row an image and condition of every evaluated cell.
-ROBUSTNESS = [path for cell in study.robustness_cells() for path in layout.robustness_files(study, cell)[1:]]
+ROBUSTNESS = [path for cell in study.robust_models() for path in layout.robustness_files(study, cell)[1:]]
 
 
 rule make_tables:
     input:
         layout.results_file(study),
-        evaluations=[study.cell_folder(cell) / "eval" for cell in study.cells()],
-        histories=[layout.history_file(study, cell) for cell in study.cells()],
+        evaluations=[study.cell_folder(cell) / "eval" for cell in study.models()],
+        histories=[layout.history_file(study, cell) for cell in study.trainings()],
         references=[layout.reference_folder(study, dataset) for dataset in REPORTED],
-        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
+        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
         similarity=[layout.similarity_file(study)] if study.leakage_datasets() else [],
         robustness=ROBUSTNESS,
         data=data_of_study,
@@ -156,6 +156,7 @@ rule make_tables:
             "pipeline/steps/*_table*.py",
             "pipeline/steps/collect_results.py",
             "pipeline/steps/kept_answers.py",
+            "pipeline/steps/merging_report.py",
             "pipeline/steps/make_tables.py",
             "pipeline/steps/report_robustness.py",
         ),
@@ -175,6 +176,7 @@ rule make_tables:
     params:
         baseline=BASELINE,
         chosen=CHOSEN,
+        merging=MERGING,
     shell:
         "python -m pipeline.cli tables --study {resources.study} > {log} 2>&1"
 
@@ -182,11 +184,12 @@ rule make_tables:
 rule draw_figures:
     input:
         layout.results_file(study),
-        evaluations=[study.cell_folder(cell) / "eval" for cell in study.cells()],
-        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
-        histories=[layout.history_file(study, cell) for cell in study.cells()],
+        evaluations=[study.cell_folder(cell) / "eval" for cell in study.models()],
+        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
+        histories=[layout.history_file(study, cell) for cell in study.trainings()],
         robustness=ROBUSTNESS,
-        predictions=[study.cell_folder(cell) / "predictions" for cell in study.cells()],
+        representations=[layout.representations_file(study, group) for group in study.merging_groups()],
+        predictions=[study.cell_folder(cell) / "predictions" for cell in study.trainings()],
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
         data=data_of_study,
         code=code(
@@ -201,6 +204,7 @@ rule draw_figures:
             "pipeline/datasets/load.py",
             "pipeline/steps/figure_inputs.py",
             "pipeline/steps/kept_answers.py",
+            "pipeline/steps/merging_report.py",
             "pipeline/steps/make_*figures.py",
             "pipeline/steps/score_tables.py",
             "pipeline/steps/report_*.py",
@@ -222,6 +226,7 @@ rule draw_figures:
     params:
         baseline=BASELINE,
         chosen=CHOSEN,
+        merging=MERGING,
     shell:
         "python -m pipeline.cli figures --study {resources.study} > {log} 2>&1"
 
@@ -230,8 +235,8 @@ rule make_page:
     input:
         layout.results_file(study),
         layout.figure_files(study),
-        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
-        histories=[layout.history_file(study, cell) for cell in study.cells()],
+        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
+        histories=[layout.history_file(study, cell) for cell in study.trainings()],
         robustness=ROBUSTNESS,
         tables=layout.table_files(study),
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
@@ -248,6 +253,7 @@ rule make_page:
             "pipeline/measure.py",
             "pipeline/steps/*_table*.py",
             "pipeline/steps/kept_answers.py",
+            "pipeline/steps/merging_report.py",
             "pipeline/steps/make_page.py",
             "pipeline/steps/make_tables.py",
             "pipeline/steps/page_*.py",
@@ -271,6 +277,7 @@ rule make_page:
         title=study.settings["title"],
         baseline=BASELINE,
         chosen=CHOSEN,
+        merging=MERGING,
     shell:
         "python -m pipeline.cli page --study {resources.study} > {log} 2>&1"
 
@@ -280,7 +287,7 @@ rule write_paper:
         layout.results_file(study),
         tables=layout.table_files(study),
         figures=layout.figure_files(study),
-        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.cells()],
+        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
         data=data_of_study,
         code=code(
             "reports/latex*.py",

@@ -11,7 +11,7 @@ from pipeline.files import sha256_of, whole_file
 from pipeline.kept import clean_rows, frames_tested, reference_rows, robust_rows
 from pipeline.layout import evaluated_datasets, results_file, results_provenance_file
 from pipeline.measure import scores_of
-from pipeline.missing import missing_cells, missing_robustness, present_cells
+from pipeline.missing import missing_models, missing_robust_models, present_models
 from pipeline.provenance import RunStart, about_run, read_provenance, write_provenance
 from pipeline.robustness import scores_by_condition
 from pipeline.study import Cell, Study
@@ -47,8 +47,8 @@ def collect_results(study: Study) -> None:
 
 def _state(study: Study) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
     """The checkpoints that there are results of, by cell, and which cells have none, or no robustness, with reasons."""
-    missing, robust = missing_cells(study), missing_robustness(study)
-    cells = [cell for cell in study.cells() if cell not in missing]
+    missing, robust = missing_models(study), missing_robust_models(study)
+    cells = [cell for cell in study.models() if cell not in missing]
     checkpoints = {cell.id: read_provenance(study, cell)["checkpoint_sha256"] for cell in cells}
     lists = [{cell.id: reason for cell, reason in lacking.items()} for lacking in (missing, robust)]
     return checkpoints, lists[0], lists[1]
@@ -62,12 +62,13 @@ def gather_results(study: Study, protocol: str) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     tests = {dataset: frames_tested(study, dataset) for dataset in evaluated_datasets(study)}
-    robust = set(study.robustness_cells()) - set(missing_robustness(study))
-    for cell in present_cells(study):
+    robust = set(study.robust_models()) - set(missing_robust_models(study))
+    for cell in present_models(study):
         about = _about(study, cell) | {"protocol": protocol}
         for dataset in study.evaluated_on(cell.dataset):
             scores = scores_of(clean_rows(study, cell, dataset, tests[dataset]), study.labels(dataset), protocol)
             rows += [about | {"eval_dataset": dataset} | score for score in scores]
+        rows += [about | {"eval_dataset": cell.dataset} | score for score in _bias(study, cell)]
         if cell in robust:
             found = robust_rows(study, cell, tests[cell.dataset])
             # Its clean scores are those of the evaluation.
@@ -84,7 +85,7 @@ def _common(study: Study) -> dict[str, Any]:
     return {
         "study": study.name,
         "merger": "",
-        "surgery": False,
+        "surgery": 0,
         "synthetic": study.synthetic,
         "eval_split": "test",
         "corruption": CLEAN,
@@ -92,6 +93,16 @@ def _common(study: Study) -> dict[str, Any]:
         "mask_warped": True,
         "resolution": study.settings["input_size"],
     }
+
+
+def _bias(study: Study, cell: Cell) -> list[dict[str, Any]]:
+    """How far a merged model's representations of test images are from those of each individual model (mean L1), and the mean."""
+    if not cell.merger:
+        return []
+    about = read_provenance(study, cell)["merging"]
+    bias, frames = about["bias"], about["test_images"]
+    values = {**{f"bias_{task}": value for task, value in bias.items()}, "bias": sum(bias.values()) / len(bias)}
+    return [{"metric": metric, "class": "", "value": value, "n": frames} for metric, value in values.items()]
 
 
 def _about(study: Study, cell: Cell) -> dict[str, Any]:
@@ -102,7 +113,9 @@ def _about(study: Study, cell: Cell) -> dict[str, Any]:
         "backbone": cell.backbone,
         "backbone_label": study.settings["backbones"][cell.backbone]["label"],
         "architecture": cell.architecture,
-        "weighting": cell.weighting,
+        "weighting": "" if cell.merger else cell.weighting,
+        "merger": cell.merger,
+        "surgery": cell.surgery,
         "weights_source": "generated" if provenance["pretrained_on_synthetic"] else provenance["weights"]["source"],
         "weights_sha256": provenance["weights"]["sha256"],
         "variant": cell.variant,

@@ -87,10 +87,10 @@ def cost_of_cells(study: Study) -> Iterator[Cost]:
     """The cost of each cell. Each backbone with each architecture and weighting is timed once, on this machine's device, with
     random weights and pictures, for some steps; hours follow from frames, epochs and conditions."""
     speeds: dict[tuple[str, str, str], _Speed] = {}
-    robust = set(study.robustness_cells())
+    robust = set(study.robust_models())
     conditions = study.robustness_settings()
     passes = len(conditions["corruptions"]) * len(conditions["severities"])
-    for cell in study.cells():
+    for cell in study.trainings():
         key = cell.backbone, cell.architecture, cell.weighting
         if key not in speeds:
             speeds[key] = _time_model(study, cell)

@@ -77,6 +77,8 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
                 "seed": conditions.seed,
                 "checkpoint_sha256": sha256_of(checkpoint),
                 "frames": len(part.frame_ids),
+                # Those that saw the same corrupted images: seconds are of all of them together.
+                "models_together": len(cells),
             }
             write_results(subject, conditions, labels, about)
     for cell in cells:

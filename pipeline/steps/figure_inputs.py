@@ -14,11 +14,13 @@ from pipeline.layout import evaluated_datasets, results_file
 from pipeline.marks import study_mark
 from pipeline.missing import missing_cells, missing_robustness
 from pipeline.steps.kept_answers import label_of
+from pipeline.steps.merging_report import measured_merging, merging_gaps
 from pipeline.steps.report_robustness import measure_study
 from pipeline.steps.score_tables import gap_note
 from pipeline.study import Cell, Study
+from reports.merging import Merging
 from reports.names import model_label
-from reports.results import read_results
+from reports.results import read_results, set_beside
 from reports.robustness import Robustness
 
 
@@ -33,9 +35,26 @@ class Kept:
     study: Study
 
     @cached_property
-    def results(self) -> pd.DataFrame:
+    def everything(self) -> pd.DataFrame:
         """The long result table."""
         return read_results(results_file(self.study))
+
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        """Its rows of cells that are set beside each other, and of references."""
+        return set_beside(self.everything, self.study.select_on)
+
+    @cached_property
+    def merging(self) -> Merging:
+        """What the tables of merging are of.
+
+        Raises:
+            NothingToShow: if nothing is merged yet.
+        """
+        measured = measured_merging(self.study, self.everything)
+        if measured is None:
+            raise NothingToShow(f"Nothing is merged yet. {merging_gaps(self.study)}".strip())
+        return measured
 
     @cached_property
     def mark(self) -> str:

@@ -17,7 +17,7 @@ from reports.condition_scores import EvaluatedModel
 from reports.names import model_label
 from reports.resampling import REPLICATES, Array, draw_weights
 
-_CLEAN = {"corruption": "", "severity": 0, "mask_warped": True}
+CLEAN_ROWS = {"corruption": "", "severity": 0, "mask_warped": True}
 
 
 def label_of(study: Study, cell: Cell) -> str:
@@ -43,7 +43,7 @@ def clean_models(study: Study, dataset: str) -> dict[Model, EvaluatedModel]:
         model: EvaluatedModel(
             label_of(study, seeds[0]),
             study.titles()[dataset],
-            [clean_rows(study, cell, dataset, frames).assign(**_CLEAN) for cell in seeds],
+            [clean_rows(study, cell, dataset, frames).assign(**CLEAN_ROWS) for cell in seeds],
         )
         for model, seeds in _by_model(cells, missing_cells(study)).items()
     }

@@ -19,18 +19,23 @@ from pipeline.layout import (
     leakage_figures,
     result_figures,
 )
+from pipeline.marks import study_mark
 from pipeline.missing import missing_robustness
 from pipeline.provenance import read_provenance
 from pipeline.steps.figure_inputs import Kept, NothingToShow
 from pipeline.steps.make_class_figures import draw_classes, draw_confusion, gaps_of_classes, gaps_of_confusion
 from pipeline.steps.make_mask_figures import draw_best, draw_tasks, gaps_of_masks, gaps_of_tasks
+from pipeline.steps.merging_report import merging_gaps, representations_of, shown_rank, study_note
 from pipeline.steps.report_robustness import robustness_drawers
 from pipeline.study import Cell, Study
 from reports import cost_figure
 from reports.history_figures import TrainingHistory, draw_histories
+from reports.merging_figures import draw_bias, draw_representations
 from reports.names import (
     FIGURE_COST,
     FIGURE_HEATMAP,
+    FIGURE_MERGING,
+    FIGURE_REPRESENTATIONS,
     FIGURE_RETENTION,
     FIGURE_SEGMENTATION,
     FIGURE_SEVERITY,
@@ -107,6 +112,9 @@ def _drawers(study: Study) -> dict[str, Drawer]:
     }
     for name in (FIGURE_SEVERITY, FIGURE_RETENTION, FIGURE_HEATMAP):
         found[name] = _of_robustness(name)
+    if study.merging_groups():
+        found[FIGURE_MERGING] = Drawer(_draw_merging, lambda kept: {}, lambda kept: merging_gaps(kept.study))
+        found[FIGURE_REPRESENTATIONS] = Drawer(_draw_projected, lambda kept: {})
     for dataset in evaluated_datasets(study):
         found[figure_of_classes(dataset)] = _of_dataset(draw_classes, gaps_of_classes, dataset)
         found[figure_of_confusion(dataset)] = _of_dataset(draw_confusion, gaps_of_confusion, dataset)
@@ -133,6 +141,28 @@ def _of_robustness(name: str) -> Drawer:
         lambda kept, head, png, pdf: robustness_drawers(kept.robustness, head)[name](png, pdf),
         lambda kept: missing_robustness(kept.study),
     )
+
+
+def _draw_merging(kept: Kept, head: str, png: Path, pdf: Path) -> None:
+    """Bias and scores of merged models."""
+    draw_bias(kept.merging.rows, shown_rank(kept.study), _validated(kept, head), png, pdf)
+
+
+def _draw_projected(kept: Kept, head: str, png: Path, pdf: Path) -> None:
+    """Representations of individual and merged models.
+
+    Raises:
+        NothingToShow: if there are none.
+    """
+    cases = representations_of(kept.study)
+    if not cases:
+        raise NothingToShow(f"Nothing is merged yet. {merging_gaps(kept.study)}".strip())
+    draw_representations(cases, shown_rank(kept.study), _validated(kept, head), png, pdf)
+
+
+def _validated(kept: Kept, head: str) -> str:
+    """The head of a figure whose models were chosen on validation frames, whatever the study's other ones."""
+    return head.replace(kept.mark, f"{study_mark(kept.study, select_on='val')}\n{study_note(kept.study)}")
 
 
 def gaps_of_history(kept: Kept, dataset: str) -> dict[Cell, str]:

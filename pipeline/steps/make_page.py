@@ -11,7 +11,7 @@ from pipeline.datasets.card import read_card
 from pipeline.files import read_json, write_text
 from pipeline.layout import contact_sheet, figure_files, report_file, robustness_files
 from pipeline.marks import partial_note, study_mark
-from pipeline.missing import missing_cells, missing_robustness
+from pipeline.missing import missing_models, missing_robust_models
 from pipeline.provenance import read_provenance
 from pipeline.steps.make_tables import study_tables
 from pipeline.steps.page_gallery import gallery_of
@@ -123,7 +123,7 @@ def _facts(study: Study) -> Facts:
         study=study.name,
         protocol=study.protocol,
         seeds=list(settings["seeds"]),
-        cells=len(study.cells()),
+        cells=len(study.trainings()),
         resolution=int(settings["input_size"]),
         synthetic=study.synthetic,
         mark=study_mark(study),
@@ -152,10 +152,12 @@ def _claims(claims: pd.DataFrame) -> str:
 
 
 def _gaps(study: Study) -> list[Gap]:
-    lacking = missing_cells(study)
+    lacking = missing_models(study)
     gaps = [Gap(cell.id, "results", reason) for cell, reason in lacking.items()]
     return gaps + [
-        Gap(cell.id, "robustness", reason) for cell, reason in missing_robustness(study).items() if cell not in lacking
+        Gap(cell.id, "robustness", reason)
+        for cell, reason in missing_robust_models(study).items()
+        if cell not in lacking
     ]
 
 
@@ -226,11 +228,11 @@ def _card_tables(card: dict[str, Any]) -> list[tuple[str, pd.DataFrame]]:
 def _provenance(study: Study) -> list[TableSection]:
     """What every number comes from: trainings, evaluations of robustness, and the software they ran with."""
     trained = {
-        c.id: read_provenance(study, c) for c in study.cells() if (study.cell_folder(c) / "provenance.json").is_file()
+        c.id: read_provenance(study, c) for c in study.models() if (study.cell_folder(c) / "provenance.json").is_file()
     }
-    lacking = missing_robustness(study)
+    lacking = missing_robust_models(study)
     evaluated = {
-        cell.id: read_json(robustness_files(study, cell)[2]) for cell in study.robustness_cells() if cell not in lacking
+        cell.id: read_json(robustness_files(study, cell)[2]) for cell in study.robust_models() if cell not in lacking
     }
     software: dict[str, tuple[str, dict[str, str]]] = {}
     for about in (*trained.values(), *evaluated.values()):
@@ -251,7 +253,7 @@ def _provenance(study: Study) -> list[TableSection]:
     found = []
     if trained:
         rows = [{"Cell": cell, **ran(about), **_training(about)} for cell, about in trained.items()]
-        title = "Trainings"
+        title = "Trainings and merged models" if study.merging_groups() else "Trainings"
         found.append(
             TableSection("provenance_trainings", title, title, _TRAININGS, pd.DataFrame(rows).set_index("Cell"))
         )

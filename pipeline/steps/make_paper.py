@@ -26,11 +26,13 @@ from pipeline.layout import (
     table_files,
 )
 from pipeline.marks import data_mark, study_mark
-from pipeline.missing import missing_cells, missing_robustness, present_cells
+from pipeline.missing import missing_cells, missing_models, missing_robust_models, missing_robustness, present_models
 from pipeline.provenance import read_provenance
 from pipeline.study import Study
 from reports.latex import to_latex
 from reports.names import (
+    FIGURE_MERGING,
+    FIGURE_REPRESENTATIONS,
     TABLE_ROBUSTNESS,
     TABLE_ROBUSTNESS_CONDITIONS,
     TABLE_ROBUSTNESS_SUMMARY,
@@ -106,7 +108,8 @@ def _items(study: Study, tables: Sequence[Path], figures: Sequence[Path]) -> lis
         if path.suffix in (".pdf", ".jpg"):
             sheet = sheets.get(path.name)
             called = f"Contact sheet of {titles[sheet]}" if sheet else _called(path.stem, titles)
-            said = f"{_splits(study, path.stem)} {study_mark(study)}" if path.stem in of_results else mark
+            own = study_mark(study, select_on="val" if path.stem in (FIGURE_MERGING, FIGURE_REPRESENTATIONS) else "")
+            said = f"{_splits(study, path.stem)} {own}" if path.stem in of_results else mark
             caption = f"{called}. {said}"
             found.append(Item("figure", f"../figures/{path.name}", caption))
     return found
@@ -148,7 +151,14 @@ def _abstract(study: Study) -> list[str]:
         sentences.append(f"{count}{asked} {verb} evaluated under corruptions at {len(severities)} severities as well.")
     if lacking:
         sentences.append(f"{len(lacking)} of the trainings {'has' if len(lacking) == 1 else 'have'} no results.")
-    if lacking or not_robust:
+    merged = study.merged_cells()
+    if merged:
+        beside = set(study.trainings()) - set(cells)
+        sentences.append(
+            f"Further {len(beside)} trainings, of single tasks and joint ones with epochs chosen on validation frames, for "
+            f"{len(merged)} merged models."
+        )
+    if lacking or not_robust or set(missing_models(study)):
         sentences.append("The last section names what is missing, and why.")
     return sentences
 
@@ -177,9 +187,9 @@ def _reproduction(study: Study) -> list[str]:
 
 def _software(study: Study) -> list[str]:
     """The versions that trained: of all cells with results, each once; and what is missing, with the reasons."""
-    known = [read_provenance(study, cell) for cell in present_cells(study)]
-    lacking = missing_cells(study)
-    not_robust = {cell: reason for cell, reason in missing_robustness(study).items() if cell not in lacking}
+    known = [read_provenance(study, cell) for cell in present_models(study)]
+    lacking = missing_models(study)
+    not_robust = {cell: reason for cell, reason in missing_robust_models(study).items() if cell not in lacking}
     packages = dict.fromkeys((name, version) for about in known for name, version in about["packages"].items())
     return [
         f"Code: {_joined(dict.fromkeys(_commit(about['code']) for about in known))}.",
@@ -197,7 +207,7 @@ def _commit(code: dict[str, object]) -> str:
 
 def _provenance(study: Study) -> str:
     rows = []
-    for cell in present_cells(study):
+    for cell in present_models(study):
         about = read_provenance(study, cell)
         source = about["weights"]["source"] + (" (synthetic)" if about["pretrained_on_synthetic"] else "")
         rows.append(
@@ -210,7 +220,7 @@ def _provenance(study: Study) -> str:
                 "Checkpoint (SHA-256)": about["checkpoint_sha256"][:12],
             }
         )
-    caption = f"What each cell was trained from: initial weights, images, and digests. {data_mark(study)}"
+    caption = f"What each cell was trained or merged from: initial weights, images, and digests. {data_mark(study)}"
     return to_latex(pd.DataFrame(rows).set_index("Cell"), caption, "tab:provenance")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from pipeline.missing import missing_cells, missing_robustness
+from pipeline.missing import missing_cells, missing_models, missing_robust_models
 from pipeline.steps.collect_results import collect_results
 from pipeline.steps.draw_datasets import draw_datasets, draw_leakage
 from pipeline.steps.make_figures import make_figures
@@ -26,14 +26,14 @@ def make_report(study: Study) -> None:
         started = time.perf_counter()
         make()
         print(f"{name}: {time.perf_counter() - started:.1f} s", flush=True)
-    for cell, reason in (missing_robustness(study) | missing_cells(study)).items():
+    for cell, reason in (missing_robust_models(study) | missing_models(study)).items():
         print(f"without {cell.id}: {reason}", flush=True)
 
 
 def has_gaps(study: Study) -> bool:
     """Whether a cell lacks results, its robustness among them, and another has some."""
     missing = missing_cells(study)
-    return len(missing) < len(study.cells()) and bool(missing or missing_robustness(study))
+    return len(missing) < len(study.cells()) and bool(missing_models(study) or missing_robust_models(study))
 
 
 def _parts(study: Study) -> Iterator[tuple[str, Callable[[], object]]]:

@@ -11,6 +11,7 @@ from pipeline.marks import partial_note, study_mark
 from pipeline.missing import missing_cells, missing_robustness
 from pipeline.steps.cost_table import cost_table
 from pipeline.steps.kept_answers import label_of
+from pipeline.steps.merging_report import merging_tables
 from pipeline.steps.published_tables import published_tables
 from pipeline.steps.report_robustness import measure_study, missing_baselines, robustness_tables
 from pipeline.steps.report_table import ReportTable, write_tables
@@ -18,9 +19,16 @@ from pipeline.steps.score_tables import chosen_tables, comparison_tables, gap_no
 from pipeline.study import Study
 from reports import tables
 from reports.comparison_tables import claims_text
-from reports.names import TABLE_CLAIMS, TABLE_DATASETS, TABLE_LEAKAGE, TABLE_SIMILARITY
+from reports.names import (
+    TABLE_CLAIMS,
+    TABLE_DATASETS,
+    TABLE_LEAKAGE,
+    TABLE_MERGING,
+    TABLE_SIMILARITY,
+    TABLE_SURGERY_RANKS,
+)
 from reports.published import published_datasets
-from reports.results import of_rank, read_results
+from reports.results import of_rank, read_results, set_beside
 from reports.robustness import Robustness
 
 
@@ -33,10 +41,13 @@ def make_tables(study: Study) -> dict[str, ReportTable]:
     marks = {
         "synthetic": study.synthetic,
         "partial": bool(partial_note(study)),
-        "select_on": study.settings["training"]["select_on"],
+        "select_on": study.select_on,
     }
-    mark, found = study_mark(study, with_protocol=False), study_tables(study)
-    write_tables(found, study.results / "tables", mark, marks)
+    mark, found, folder = study_mark(study, with_protocol=False), study_tables(study), study.results / "tables"
+    merging = {name: table for name, table in found.items() if name in (TABLE_MERGING, TABLE_SURGERY_RANKS)}
+    write_tables({name: table for name, table in found.items() if name not in merging}, folder, mark, marks)
+    validated = study_mark(study, with_protocol=False, select_on="val")
+    write_tables(merging, folder, validated, {**marks, "select_on": "val"})
     for path in table_files(study):
         if path.stem not in found:
             path.unlink(missing_ok=True)  # of results that are gone
@@ -48,13 +59,16 @@ def make_tables(study: Study) -> dict[str, ReportTable]:
 
 def study_tables(study: Study) -> dict[str, ReportTable]:
     """All tables of a study by name, in the order of a report."""
-    results = read_results(results_file(study), study.name, study.protocol)
+    everything = read_results(results_file(study), study.name, study.protocol)
+    results = set_beside(everything, study.select_on)
     found = {TABLE_DATASETS: _datasets(study)}
     found |= score_tables(study, results) | chosen_tables(study, results) | comparison_tables(study)
     robustness = measure_study(study) if study.robustness_cells() else None
     if robustness is not None:
         gaps = f"{gap_note(study, missing_robustness(study))} {missing_baselines(study)}".strip()
         found |= robustness_tables(robustness, gaps, _lacking(study, robustness))
+    if study.merging_groups():
+        found |= merging_tables(study, everything)
     found |= published_tables(study, results)
     found |= cost_table(study)
     if study.leakage_datasets():

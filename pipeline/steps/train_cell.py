@@ -18,8 +18,7 @@ from endoarss.devices import memory_explained, reset_peak_memory
 from endoarss.models import MultiTaskModel, build_model
 from endoarss.resume import ResumeFolder
 from endoarss.training import History, seed_everything, train
-from pipeline.datasets.load import Part, load_part, validation_rows
-from pipeline.errors import InputError
+from pipeline.datasets.load import Part, load_part, split_validation
 from pipeline.files import digest, sha256_of, whole_file, write_text
 from pipeline.layout import resume_folder
 from pipeline.provenance import (
@@ -117,14 +116,9 @@ def _parts(study: Study, cell: Cell, part: Part) -> tuple[Part, Callable[[MultiT
         return part, None
     if cell.select_on in ("last", "test"):
         chosen_on = load_part(dataset, "test", study.settings["input_size"])
-        return part, functools.partial(validation_score, study, cell, chosen_on)
-    held_out = validation_rows(dataset)
-    if held_out.all() or not held_out.any():
-        raise InputError(
-            f"{dataset}: {held_out.sum()} of {len(held_out)} training frames are for validation; select_on: val asks for some "
-            "to choose on and some to train on. Too few frames: use select_on: last."
-        )
-    return part.take(~held_out), functools.partial(validation_score, study, cell, part.take(held_out))
+        return part, functools.partial(validation_score, study, cell.dataset, chosen_on)
+    fitted, held_out = split_validation(dataset, part)
+    return fitted, functools.partial(validation_score, study, cell.dataset, held_out)
 
 
 def _tensorboard(study: Study, cell: Cell) -> Callable[[dict[str, float]], None] | None:

@@ -1,4 +1,4 @@
-"""What chooses an epoch, or shows how a training goes."""
+"""What chooses an epoch or a coefficient of merging, or shows how a training goes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from endoarss.prediction import predict
 from pipeline.datasets.load import Part
 from pipeline.measure import rows_of_images, scores_of
 from pipeline.provenance import choose_device
-from pipeline.study import Cell, Study
+from pipeline.study import Study
 
 
-def validation_score(study: Study, cell: Cell, part: Part, model: MultiTaskModel) -> float:
-    """The mean of accuracy and mIoU on the frames that choose the epoch, of those that the model has."""
+def validation_score(study: Study, dataset: str, part: Part, model: MultiTaskModel) -> float:
+    """The mean of accuracy and mIoU on the frames of a dataset that choose, of those that the model has."""
     predictions = predict(model, part.images, choose_device())
     activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)
-    labels, masks = study.labels(cell.dataset), None
+    labels, masks = study.labels(dataset), None
     if predictions.masks is not None:
         pairs = zip(part.masks, predictions.masks, strict=True)
         masks = [count_mask(true, predicted, len(labels.classes)) for true, predicted in pairs]

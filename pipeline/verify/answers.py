@@ -64,7 +64,7 @@ def check_answers(study: Study, cells: Sequence[Cell], seed: int) -> Check:
                 _check_robust_rows(check, study, cell, model, random.Random(seed))
         except (InputError, SettingsError) as error:
             check.fail_with(error)
-    asked = [cell.id for cell in cells if cell in study.robustness_cells()]
+    asked = [cell.id for cell in cells if cell in study.robust_models()]
     if robust is None and asked:
         check.gaps.append(f"robustness of {', '.join(asked)}: not evaluated yet")
     return check
@@ -72,13 +72,13 @@ def check_answers(study: Study, cells: Sequence[Cell], seed: int) -> Check:
 
 def is_evaluated(study: Study, cell: Cell) -> bool:
     """Whether a cell's robustness is asked for and was evaluated."""
-    return cell in study.robustness_cells() and all(path.is_file() for path in robustness_files(study, cell))
+    return cell in study.robust_models() and all(path.is_file() for path in robustness_files(study, cell))
 
 
 def sample(study: Study, count: int, seed: int) -> list[Cell]:
     """Some trained cells, drawn by a seed, in the study's order; one whose robustness was evaluated is among them where there is one."""
     rng = random.Random(seed)
-    trained = [cell for cell in study.cells() if (study.cell_folder(cell) / "provenance.json").is_file()]
+    trained = [cell for cell in study.models() if (study.cell_folder(cell) / "provenance.json").is_file()]
     robust = [cell for cell in trained if is_evaluated(study, cell)]
     first = rng.sample(robust, min(1, count, len(robust)))
     others = [cell for cell in trained if cell not in first]

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from pipeline.errors import InputError
 from pipeline.files import MAX_TEXT_BYTES, read_json, sha256_of
 from pipeline.layout import robustness_files
-from pipeline.missing import missing_robustness
+from pipeline.missing import missing_robust_models
 from pipeline.provenance import read_provenance
 from pipeline.secret_values import masked_settings
 from pipeline.study import Cell, Study
@@ -28,8 +28,8 @@ def check_checkpoints(study: Study) -> Check:
     check = Check("checkpoints", "checkpoints and files of weights")
     digest = cache(sha256_of)
     _check_pretrained(check, study)
-    trained = [cell for cell in study.cells() if (study.cell_folder(cell) / "provenance.json").is_file()]
-    not_robust = missing_robustness(study)
+    trained = [cell for cell in study.models() if (study.cell_folder(cell) / "provenance.json").is_file()]
+    not_robust = missing_robust_models(study)
     for cell in tqdm(trained, desc="verify checkpoints", unit="cell", mininterval=1.0):
         try:
             about = read_provenance(study, cell)
@@ -49,7 +49,7 @@ def check_checkpoints(study: Study) -> Check:
             )
         _check_header(check, path, about)
         _check_weights(check, study, cell, about, digest)
-        if cell in study.robustness_cells() and cell not in not_robust:
+        if cell in study.robust_models() and cell not in not_robust:
             _check_robustness(check, study, cell, about)
     return check
 

@@ -26,7 +26,7 @@ from pipeline.layout import (
     rows_file,
 )
 from pipeline.measure import scores_of
-from pipeline.missing import missing_robustness
+from pipeline.missing import missing_robust_models
 from pipeline.parallel import ordered_map
 from pipeline.robustness import scores_by_condition
 from pipeline.steps.collect_results import gather_results
@@ -57,10 +57,10 @@ def check_rows(study: Study, workers: int) -> Check:
     Args:
         workers: processes at most.
     """
-    work = [_Work(study, partial(_check_cell, cell=cell)) for cell in study.cells()]
+    work = [_Work(study, partial(_check_cell, cell=cell)) for cell in study.models()]
     work += [_Work(study, partial(_check_references, dataset=dataset)) for dataset in evaluated_datasets(study)]
-    lacking = missing_robustness(study)
-    robust = [cell for cell in study.robustness_cells() if cell not in lacking]
+    lacking = missing_robust_models(study)
+    robust = [cell for cell in study.robust_models() if cell not in lacking]
     work += [_Work(study, partial(_check_robust_scores, cell=cell)) for cell in robust]
     check = _new()
     for found in ordered_map(_do, work, workers, "verify rows", "table"):

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.files import read_json
 from pipeline.layout import results_provenance_file, robustness_files
-from pipeline.missing import missing_cells, missing_robustness
+from pipeline.missing import missing_models, missing_robust_models
 from pipeline.provenance import dataset_digests, read_provenance
 from pipeline.secret_values import masked_settings
 from pipeline.study import Cell, Study
@@ -21,8 +21,8 @@ _REBUILT = "Run snakemake: the dataset was built again since."
 def check_settings(study: Study) -> Check:
     """Each cell's provenance against the study."""
     check = Check("study", "trainings and evaluations")
-    lacking = missing_cells(study)
-    for cell in study.cells():
+    lacking = missing_models(study)
+    for cell in study.models():
         if not (study.cell_folder(cell) / "provenance.json").is_file():
             check.gaps.append(f"{cell.id}: {lacking[cell]}")
             continue
@@ -35,8 +35,8 @@ def check_settings(study: Study) -> Check:
         where = study.cell_folder(cell) / "provenance.json"
         compare_settings(check, where, about["settings"], study.cell_settings(cell))
         _compare_data(check, study, where, about)
-    not_robust = missing_robustness(study)
-    for cell in study.robustness_cells():
+    not_robust = missing_robust_models(study)
+    for cell in study.robust_models():
         if cell in not_robust:
             check.gaps.extend([f"{cell.id}: {not_robust[cell]}"] if cell not in lacking else [])
         else:

@@ -27,9 +27,12 @@ def vit_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(7)
     vit = timm.create_model("vit_small_patch14_dinov2", img_size=SIZE, num_classes=0, **VIT)
     path = tmp_path_factory.mktemp("weights") / "vit.safetensors"
-    # timm draws weights so small that hardly a gradient comes through; trained ones are larger.
+    # timm draws weights so small that hardly a gradient comes through, and scales what a block adds by 1e-5; trained ones are larger.
     state = {
-        n: (t * 8 if n.endswith("weight") and t.ndim == 2 else t).contiguous() for n, t in vit.state_dict().items()
+        n: (
+            t * 8 if n.endswith("weight") and t.ndim == 2 else torch.ones_like(t) if n.endswith("gamma") else t
+        ).contiguous()
+        for n, t in vit.state_dict().items()
     }
     save_file(state, path)
     return path

@@ -15,14 +15,15 @@ from endoarss.data import LabelledImages, to_input
 from endoarss.devices import compile_model
 from endoarss.gradients import Trained, a_pass_a_task, backward, gradients_by_task, norms_and_cosines, one_pass
 from endoarss.models import MultiTaskModel
-from endoarss.registry import WEIGHTINGS
+from endoarss.registry import ARCHITECTURES, WEIGHTINGS
 from endoarss.settings import ModelSettings, SMASettings
 from endoarss.training import seed_everything, task_losses
 from endoarss.weightings.base import GradientWeighting
 
 Make = Callable[..., ModelSettings]
 CPU = torch.device("cpu")
-MULTI = [name for name in list_architectures() if not name.startswith("single_")]
+TRAINED = [name for name in list_architectures() if ARCHITECTURES.get(name).trained]
+MULTI = [name for name in TRAINED if not name.startswith("single_")]
 PAIRS = list(product(list_backbones(), MULTI))
 
 

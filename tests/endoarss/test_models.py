@@ -14,11 +14,13 @@ from endoarss import build_model, list_architectures, list_backbones, load_check
 from endoarss.checkpoints import save_checkpoint
 from endoarss.data import LabelledImages, to_input
 from endoarss.errors import SettingsError, UnknownNameError
+from endoarss.registry import ARCHITECTURES
 from endoarss.settings import ACTIVITY, SEGMENTATION, ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, task_losses, train
 
 Make = Callable[..., ModelSettings]
-PAIRS = list(product(list_backbones(), list_architectures()))
+TRAINED = [name for name in list_architectures() if ARCHITECTURES.get(name).trained]
+PAIRS = list(product(list_backbones(), TRAINED))
 CPU = torch.device("cpu")
 
 

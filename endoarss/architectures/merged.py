@@ -1,0 +1,61 @@
+"""A merged model: one frozen backbone with a merged update, each task's own head, and Surgery before it where that was fitted.
+
+Nothing trains it: `endoarss.merging.merge` puts it together from single-task models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from endoarss.backbones.base import Backbone
+from endoarss.errors import SettingsError
+from endoarss.lora import Streams
+from endoarss.merging.surgery import Surgery
+from endoarss.models import MultiTaskModel, require_both_tasks
+from endoarss.registry import register_architecture
+from endoarss.settings import ModelSettings
+
+
+@register_architecture("merged")
+class MergedModel(MultiTaskModel):
+    """Settings: `surgery_rank`, 0 for no Surgery."""
+
+    DEFAULTS = {"surgery_rank": 0}  # noqa: RUF012 - read from the source as a literal
+    trained = False
+
+    def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
+        super().__init__(settings, make_backbone)
+        self.surgery = nn.ModuleDict()
+        rank = {**self.DEFAULTS, **settings.architecture_settings}["surgery_rank"]
+        if not isinstance(rank, int) or rank < 0:
+            raise SettingsError(f"merged: surgery_rank {rank!r}; expected a whole number of at least 0.")
+        self.put_surgery(rank)
+
+    @staticmethod
+    def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
+        """Both tasks on one stream, which carries the merged update."""
+        return require_both_tasks(settings), Streams(shared=False, merged=True)
+
+    def put_surgery(self, rank: int, seed: int = 0) -> None:
+        """Replace the Surgery of all tasks by an unfitted one, which changes nothing yet; rank 0 takes it away.
+
+        Args:
+            rank: of each task's. seed: draws the first task's D, the next one the second's, and so on.
+        """
+        channels = self.backbone.out_channels
+        self.surgery = nn.ModuleDict(
+            {task: Surgery(channels, rank, seed + number) for number, task in enumerate(self.tasks)} if rank else {}
+        )
+        self.settings = replace(self.settings, architecture_settings={"surgery_rank": rank})
+
+    def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
+        """The merged backbone's map, after each task's own Surgery."""
+        return {task: self._operated(task, maps[0]) for task in self.tasks}
+
+    def _operated(self, task: str, features: Tensor) -> Tensor:
+        if task not in self.surgery:
+            return features
+        return self.surgery[task](features.movedim(1, -1)).movedim(-1, 1)

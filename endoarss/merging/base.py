@@ -1,0 +1,74 @@
+"""What a merger is: it makes one task vector of several. It knows no models; what it may ask about a vector is given to it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from endoarss.errors import SettingsError
+from endoarss.merging.task_vectors import TaskVector, check_vectors, combine
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What a merger may learn about a merged vector.
+
+    score: of the merged model on validation data, higher is better.
+    entropy: a scalar with a graph back to the vector: how undecided the merged model is about the unlabelled images of a step.
+    """
+
+    score: Callable[[TaskVector], float]
+    entropy: Callable[[TaskVector, int], Any]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """vector: what is added to the base. about: what the merger chose or learned, as JSON-like data."""
+
+    vector: TaskVector
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+class Merger(ABC):
+    """A way to merge. `adapts` says whether it looks at unlabelled images, `chooses` whether at validation data."""
+
+    adapts = False
+    chooses = False
+
+    def merge(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
+        """One vector of the vectors of T >= 1 models.
+
+        Raises:
+            SettingsError: if there is none, or two are not of the same model, naming both.
+        """
+        check_vectors(vectors)
+        return self.merge_checked(vectors, feedback)
+
+    @abstractmethod
+    def merge_checked(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
+        """The same of vectors that fit together."""
+
+
+def choose_coefficient(vector: TaskVector, coefficients: Sequence[float], feedback: Feedback) -> Merged:
+    """The multiple of a vector that scores best on validation data, the first of equals; of a single coefficient no score is asked."""
+    if len(coefficients) == 1:
+        return Merged(combine([vector], [coefficients[0]]), {"coefficient": coefficients[0]})
+    scores = {c: feedback.score(combine([vector], [c])) for c in coefficients}
+    best = max(scores, key=lambda c: scores[c])
+    return Merged(
+        combine([vector], [best]),
+        {"coefficient": best, "validation": [{"coefficient": c, "score": score} for c, score in scores.items()]},
+    )
+
+
+def check_coefficients(merger: str, coefficients: Sequence[float]) -> tuple[float, ...]:
+    """The coefficients, of which there must be some.
+
+    Raises:
+        SettingsError: if there are none, or one is no number above 0.
+    """
+    if not coefficients or not all(isinstance(c, int | float) and c > 0 for c in coefficients):
+        raise SettingsError(f"{merger}: coefficients {list(coefficients)}; expected numbers above 0, e.g. 0.3 to 1.0.")
+    return tuple(float(c) for c in coefficients)

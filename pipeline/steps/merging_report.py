@@ -1,0 +1,296 @@
+"""What tables and figures of merging are made from: kept rows and results of single, merged and jointly trained models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import InputError
+from pipeline.kept import clean_rows, frames_tested, robust_rows
+from pipeline.layout import history_file, representations_file
+from pipeline.missing import missing_models, missing_robust_models
+from pipeline.provenance import read_provenance
+from pipeline.steps.kept_answers import CLEAN_ROWS, label_of
+from pipeline.steps.report_table import ReportTable
+from pipeline.study import Cell, MergingGroup, Study
+from reports.condition_scores import EvaluatedModel
+from reports.merging import (
+    INDIVIDUAL,
+    JOINT,
+    Merging,
+    MergingCase,
+    MergingSubject,
+    measure_merging,
+    readable_merging,
+    readable_surgery_ranks,
+    table_merging,
+    table_surgery_ranks,
+)
+from reports.merging_figures import Representations
+from reports.names import TABLE_MERGING, TABLE_SURGERY_RANKS, merged_label
+
+_KEYS = ["frame_id", "corruption", "severity", "mask_warped"]
+Rows = Callable[[Cell], pd.DataFrame]
+
+
+def merging_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
+    """The tables of merging; none where nothing is merged yet.
+
+    Args:
+        results: the long table, all of it.
+
+    Raises:
+        InputError: naming a file whose rows are not what a cell leaves.
+    """
+    cases, gaps = merging_cases(study, results), merging_gaps(study)
+    if not cases:
+        why = f"Nothing is merged yet. {gaps}".strip()
+        empty = pd.DataFrame({"Dataset": [], "Model": []}).set_index("Dataset")
+        return {
+            TABLE_MERGING: ReportTable(_TITLE, empty, empty, note=why),
+            TABLE_SURGERY_RANKS: ReportTable(_RANKS_TITLE, empty, empty, note=why),
+        }
+    found, rank = measure_merging(cases, study.protocol), shown_rank(study)
+    said = " ".join(f"{study_note(study)} {' '.join(found.said)} {' '.join(found.intervals)} {gaps}".split())
+    ranks = " ".join(f"{_RANKS} {' '.join(found.intervals)} {gaps}".split())
+    return {
+        TABLE_MERGING: ReportTable(
+            _TITLE,
+            table_merging(found, rank),
+            readable_merging(found, rank, study.protocol),
+            note=f"{_MERGING} {said}",
+            protocol=study.protocol,
+        ),
+        TABLE_SURGERY_RANKS: ReportTable(
+            _RANKS_TITLE, table_surgery_ranks(found), readable_surgery_ranks(found), note=ranks, protocol=study.protocol
+        ),
+    }
+
+
+_TITLE = "Merged models beside individual and jointly trained ones"
+_RANKS_TITLE = "Rank of Surgery"
+_MERGING = (
+    "Individual models: activity and masks of one single-task model each. Mean: of accuracy and mIoU. Bias: mean L1 between what the heads "
+    "of merged and individual models see of test images, mean over tasks. To joint: the mean minus that of the jointly trained model. mPC: "
+    "mean over corruptions and severities."
+)
+_RANKS = (
+    "One Surgery module a task, of so many rows; of all models of the study that are merged alike. Epochs and coefficients are chosen on "
+    "validation frames. Changes are to the same merger without Surgery, paired."
+)
+
+
+def study_note(study: Study) -> str:
+    """How models were chosen, and which unlabelled images were seen."""
+    part = study.merging_settings()["unlabelled"]
+    seen = "unlabelled training images" if part == "train" else "TEST IMAGES, unlabelled, as in the papers of both"
+    return (
+        "Epochs and coefficients are chosen on validation frames, unlike those of the other tables. AdaMerging and Surgery see "
+        f"{seen}."
+    )
+
+
+def shown_rank(study: Study) -> int:
+    """The rank of Surgery that is set beside the others."""
+    return int(study.merging_settings()["surgery"]["rank"])
+
+
+def measured_merging(study: Study, results: pd.DataFrame) -> Merging | None:
+    """What the tables are of; None where nothing is merged yet."""
+    cases = merging_cases(study, results)
+    return measure_merging(cases, study.protocol) if cases else None
+
+
+def merging_cases(study: Study, results: pd.DataFrame) -> list[MergingCase]:
+    """What is merged, by dataset, backbone and rank of adapters, seeds together; what has no results is left out.
+
+    Args:
+        results: the long table, all of it.
+    """
+    lacking = missing_models(study)
+    cases = []
+    for groups in _by_seed(study):
+        present = [group for group in groups if not any(cell in lacking for cell in group.singles)]
+        if present and any(cell not in lacking for group in present for cell in group.merged):
+            cases.append(_Case(study, results, present, lacking).gather())
+    return cases
+
+
+def merging_gaps(study: Study) -> str:
+    """Which models of merging have no results, and why, a sentence a reason; "" if none is so."""
+    lacking = missing_models(study)
+    wanted = {cell for group in study.merging_groups() for cell in (*group.singles, *group.merged, *group.joint)}
+    by_reason: dict[str, list[str]] = {}
+    for cell, reason in lacking.items():
+        if cell in wanted:
+            by_reason.setdefault(reason, []).append(f"{merging_label(study, cell)} on {study.titles()[cell.dataset]}")
+    return " ".join(
+        f"No results of {', '.join(dict.fromkeys(names))}: {reason}." for reason, names in by_reason.items()
+    )
+
+
+def merging_label(study: Study, cell: Cell) -> str:
+    """What readers call a single, merged or jointly trained model of a group."""
+    return merged_label(cell.merger, cell.surgery) if cell.merger else label_of(study, cell)
+
+
+def representations_of(study: Study) -> list[Representations]:
+    """What the first seed of each case makes of test images; cases without them are left out.
+
+    Raises:
+        InputError: naming a file that cannot be read.
+    """
+    found, lacking, rank = [], missing_models(study), shown_rank(study)
+    for first, *_ in _by_seed(study):
+        path = representations_file(study, first)
+        if not path.is_file() or any(cell in lacking for cell in first.merged):
+            continue
+        kept = _read(path)
+        mergers = dict.fromkeys(cell.merger for cell in first.merged)
+        tasks = [name.partition("/")[2] for name in kept if name.startswith("individual/")]
+
+        def of(what: str, tasks: Sequence[str] = tasks, kept: Mapping[str, np.ndarray] = kept) -> dict[str, np.ndarray]:
+            return {task: kept[f"{what}/{task}"] for task in tasks}
+
+        found.append(
+            Representations(
+                study.titles()[first.singles[0].dataset],
+                str(study.settings["backbones"][first.singles[0].backbone]["label"]),
+                of("individual"),
+                {merger: {"without": of(f"{merger}-0"), "with": of(f"{merger}-{rank}")} for merger in mergers},
+            )
+        )
+    return found
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, EOFError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: no kept representations ({error}). Delete it and run snakemake.") from None
+
+
+def _by_seed(study: Study) -> list[list[MergingGroup]]:
+    """Groups that differ in their seed alone, together."""
+    found: dict[tuple[str, str, int], list[MergingGroup]] = {}
+    for group in study.merging_groups():
+        single = group.singles[0]
+        found.setdefault((single.dataset, single.backbone, single.rank), []).append(group)
+    return list(found.values())
+
+
+class _Case:
+    """Gathers one case. groups: those with results, one a seed."""
+
+    def __init__(
+        self, study: Study, results: pd.DataFrame, groups: Sequence[MergingGroup], lacking: Mapping[Cell, str]
+    ) -> None:
+        self.study, self.groups, self.lacking = study, groups, lacking
+        first = groups[0].singles[0]
+        self.dataset, self.title = first.dataset, study.titles()[first.dataset]
+        self.backbone = str(study.settings["backbones"][first.backbone]["label"])
+        if first.rank != study.rank:
+            self.backbone += f", rank {first.rank}"
+        self.frames = frames_tested(study, self.dataset)
+        self.not_robust = missing_robust_models(study)
+        self.robust = set(study.robust_models())
+        whole = (results["corruption"] == "") & (results["class"] == "") & (results["eval_dataset"] == self.dataset)
+        self.results = results[whole & (results["dataset"] == self.dataset)]
+
+    def gather(self) -> MergingCase:
+        """The case."""
+        subjects = [self._subject(INDIVIDUAL, [group.singles for group in self.groups])]
+        for index, cell in enumerate(self.groups[0].merged):
+            cells = [(group.merged[index],) for group in self.groups if group.merged[index] not in self.lacking]
+            if cells:
+                subjects.append(self._subject(merged_label(cell.merger, cell.surgery), cells))
+        joint = self._best_joint()
+        if joint:
+            subjects.append(self._subject(f"{JOINT}: {label_of(self.study, joint[0])}", [(cell,) for cell in joint]))
+        return MergingCase(self.title, self.backbone, subjects)
+
+    def _best_joint(self) -> list[Cell]:
+        """The jointly trained model with the best score on validation frames, mean over seeds: its cells, one a seed."""
+        models: dict[tuple[str, str], list[Cell]] = {}
+        for group in self.groups:
+            for cell in group.joint:
+                if cell not in self.lacking and history_file(self.study, cell).is_file():
+                    models.setdefault((cell.architecture, cell.weighting), []).append(cell)
+        if not models:
+            return []
+        return max(models.values(), key=lambda cells: float(np.mean([self._validation(cell) for cell in cells])))
+
+    def _validation(self, cell: Cell) -> float:
+        history = pd.read_csv(history_file(self.study, cell))
+        return float(history["validation"].max()) if "validation" in history else float("nan")
+
+    def _subject(self, label: str, runs: Sequence[tuple[Cell, ...]]) -> MergingSubject:
+        """runs: the cells of one seed each: one, or the single-task ones whose answers go together."""
+        first = runs[0][-1]
+        cells = [cell for run in runs for cell in run]
+        robust = all(cell in self.robust and cell not in self.not_robust for cell in cells)
+        clean = [
+            _together([clean_rows(self.study, c, self.dataset, self.frames).assign(**CLEAN_ROWS) for c in run])
+            for run in runs
+        ]
+        about = [read_provenance(self.study, cell).get("merging", {}) for cell in cells]
+        bias = [one["bias"] for one in about if "bias" in one]
+        return MergingSubject(
+            label,
+            first.merger,
+            first.surgery,
+            EvaluatedModel(label, self.title, clean),
+            EvaluatedModel(
+                label, self.title, [_together([robust_rows(self.study, c, self.frames) for c in run]) for run in runs]
+            )
+            if robust
+            else None,
+            self._scores(runs),
+            {task: [one[task] for one in bias] for task in bias[0]} if bias else {},
+            _said([one for one in about if one]),
+            int(read_provenance(self.study, first)["parameters"]["trained"]) if first.merger else 0,
+        )
+
+    def _scores(self, runs: Sequence[tuple[Cell, ...]]) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {}
+        for run in runs:
+            for cell in run:
+                of = self.results
+                for column, value in (
+                    ("backbone", cell.backbone),
+                    ("architecture", cell.architecture),
+                    ("weighting", "" if cell.merger else cell.weighting),
+                    ("merger", cell.merger),
+                    ("variant", cell.variant),
+                ):
+                    of = of[of[column] == value]
+                for metric, value in zip(of["metric"], of["value"], strict=True):
+                    found.setdefault(metric, []).append(float(value))
+        return found
+
+
+def _together(runs: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The answers of one model, or those of single-task models as one model's: a column of one task comes from the model that has it."""
+    whole, *others = runs
+    for other in others:
+        more = [name for name in other if name not in whole]
+        whole = whole.merge(other[[*_KEYS, *more]], on=_KEYS, how="outer", validate="one_to_one")
+    return whole
+
+
+def _said(about: Sequence[Mapping[str, object]]) -> str:
+    """What a merger chose, over seeds: the coefficient, or the range of those that were learned."""
+    chosen: list[float] = []
+    for one in about:
+        if "coefficient" in one:
+            chosen.append(float(str(one["coefficient"])))
+        elif "coefficients" in one:
+            chosen += np.asarray(one["coefficients"], np.float64).ravel().tolist()
+    if not chosen:
+        return ""
+    low, high = min(chosen), max(chosen)
+    return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"

@@ -1,0 +1,262 @@
+"""Merged models beside the individual ones before them and the jointly trained ones: scores, bias, and what Surgery changes.
+
+Yang et al. 2024, Representation Surgery for Multi-Task Model Merging, arXiv:2402.02705. docs/merging.md defines every column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from reports.comparison import replicate_mpc, replicate_scores
+from reports.condition_scores import EvaluatedModel
+from reports.names import MEASURES, measures_of, merged_label
+from reports.resampling import Array, note_of_intervals, with_brackets, with_interval
+
+INDIVIDUAL, JOINT = "Individual models", "Jointly trained"
+INDEX = ["Dataset", "Backbone", "Model"]
+_SUMMED = ("accuracy", "miou")
+
+
+@dataclass(frozen=True)
+class MergingSubject:
+    """One row of the tables.
+
+    label: what readers call it. merger: "" of individual and jointly trained models. rank: of Surgery, 0 without. clean: its answers, one
+    run a seed. robust: the same under corruption, None where that was not evaluated. scores: by metric, one value a seed, as stored.
+    bias: mean L1 to each individual model's representations, by task, one value a seed. coefficient: what the merger chose, in words.
+    parameters: what Surgery adds.
+    """
+
+    label: str
+    merger: str
+    rank: int
+    clean: EvaluatedModel
+    robust: EvaluatedModel | None
+    scores: Mapping[str, Sequence[float]]
+    bias: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    coefficient: str = ""
+    parameters: int = 0
+
+
+@dataclass(frozen=True)
+class MergingCase:
+    """What is merged on one dataset and backbone. subjects: the individual models first, then merged ones, at last the jointly trained."""
+
+    dataset: str
+    backbone: str
+    subjects: Sequence[MergingSubject]
+
+
+@dataclass(frozen=True)
+class Merging:
+    """rows: one a subject, indexed by `INDEX` and merger and rank; scores in percent or pixels, bias as it is, `<x>_low` and `<x>_high` the
+    ends of intervals. said: sentences, what Surgery does. intervals: sentences, what they are over."""
+
+    rows: pd.DataFrame
+    said: tuple[str, ...]
+    intervals: tuple[str, ...]
+
+
+def measure_merging(cases: Sequence[MergingCase], protocol: str) -> Merging:
+    """Everything that tables and figures show of merging.
+
+    Args:
+        cases: with results. protocol: of their scores.
+
+    Raises:
+        ResultsError: as `replicate_scores` and `replicate_mpc`.
+    """
+    frames, said, intervals = [], [], []
+    for case in cases:
+        found = replicate_scores([subject.clean for subject in case.subjects])
+        means = {label: _mean(scores) for label, scores in found.scores.items()}
+        frame = pd.DataFrame([_row(case, subject, protocol, means) for subject in case.subjects])
+        robust = [subject.robust for subject in case.subjects if subject.robust is not None]
+        if robust:
+            mpc = replicate_mpc(robust).scores
+            for metric in _SUMMED:
+                values = {label: 100 * scores[metric][0] for label, scores in mpc.items() if metric in scores}
+                frame[f"mpc_{metric}"] = frame["Model"].map(values)
+        frames.append(frame)
+        said += _sentences(case, frame)
+        intervals.append(note_of_intervals(case.dataset, found.units, found.count))
+    return Merging(pd.concat(frames, ignore_index=True), tuple(said), tuple(dict.fromkeys(intervals)))
+
+
+def _mean(scores: Mapping[str, Array]) -> Array:
+    """The mean of accuracy and mIoU in every replicate."""
+    return np.mean([scores[metric] for metric in _SUMMED], axis=0)
+
+
+def _row(
+    case: MergingCase, subject: MergingSubject, protocol: str, means: Mapping[str, Array]
+) -> dict[str, float | str | int]:
+    row: dict[str, float | str | int] = {
+        "Dataset": case.dataset,
+        "Backbone": case.backbone,
+        "Model": subject.label,
+        "merger": subject.merger,
+        "rank": subject.rank,
+    }
+    for metric, measure in measures_of(protocol).items():
+        values = measure.scale * np.asarray(subject.scores.get(metric, [np.nan]), np.float64)
+        row[metric] = float(values.mean())
+        if len(values) > 1:
+            row[f"{metric}_std"] = float(values.std(ddof=1))
+    own = means[subject.label]
+    row |= _with_ends("mean", own)
+    without = _beside(case, subject.merger, 0)
+    if subject.rank and without is not None:
+        row |= _with_ends("surgery_gain", own - means[without.label])
+    joint = _beside(case, "", 0, JOINT)
+    if subject.merger and joint is not None:
+        row |= _with_ends("to_joint", own - means[joint.label])
+    individual = _beside(case, "", 0, INDIVIDUAL)
+    if subject.merger and individual is not None:
+        row |= _with_ends("to_individual", own - means[individual.label])
+    row |= {f"bias_{task}": float(np.mean(of_seeds)) for task, of_seeds in subject.bias.items()}
+    if subject.bias:
+        bias = float(np.mean(list(subject.bias.values())))
+        row["bias"] = bias
+        if subject.rank and without is not None:
+            row["bias_change"] = 100 * (bias / float(np.mean(list(without.bias.values()))) - 1)
+    row["coefficient"] = subject.coefficient
+    row["surgery_parameters"] = subject.parameters
+    return row
+
+
+def _with_ends(name: str, replicates: Array) -> dict[str, float]:
+    value, low, high = with_interval(100 * replicates)
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
+def _beside(case: MergingCase, merger: str, rank: int, label: str = "") -> MergingSubject | None:
+    return next(
+        (s for s in case.subjects if (s.merger, s.rank) == (merger, rank) and s.label.startswith(label)),
+        None,
+    )
+
+
+def _sentences(case: MergingCase, frame: pd.DataFrame) -> list[str]:
+    """What Surgery does to bias and scores, plainly, also where it harms; and how near merging comes to joint training."""
+    where = f"{case.dataset}, {case.backbone}: "
+    said = []
+    for rank, operated in frame[frame["rank"] > 0].groupby("rank", sort=False):
+        if "bias_change" not in operated or operated["bias_change"].isna().all():
+            continue
+        cut = -operated["bias_change"]
+        worse = operated[operated["surgery_gain"] < -1e-9]
+        gains = operated["surgery_gain"]
+        of = "every merger" if len(operated) > 1 else str(operated["Model"].iloc[0])
+        said.append(
+            f"{where}Surgery of rank {rank} cuts the bias of {of} by {cut.min():.0f} to {cut.max():.0f} %"
+            + (
+                f" and lowers the mean of accuracy and mIoU of none ({gains.min():+.2f} to {gains.max():+.2f} points)."
+                if worse.empty
+                else f", BUT LOWERS the mean of accuracy and mIoU of {_listed(case, frame, worse)}."
+            )
+        )
+    merged = frame[frame["merger"] != ""]
+    if not merged.empty and "to_joint" in merged:
+        best = merged.loc[merged["mean"].idxmax()]
+        gap = with_brackets(best["to_joint"], best["to_joint_low"], best["to_joint_high"], sign="+", digits=2)
+        said.append(
+            f"{where}the best merged model of all, {best['Model']}, is {gap} points from the jointly trained one."
+        )
+    return said
+
+
+def _listed(case: MergingCase, frame: pd.DataFrame, worse: pd.DataFrame) -> str:
+    """Each model that Surgery harms, by how much; and whether it was as good as what Surgery pulls it towards."""
+    words = []
+    for row in worse.to_dict("records"):
+        gap = with_brackets(row["surgery_gain"], row["surgery_gain_low"], row["surgery_gain_high"], sign="+", digits=2)
+        without = frame[(frame["merger"] == row["merger"]) & (frame["rank"] == 0)].iloc[0]
+        above = float(without.get("to_individual", np.nan))
+        because = (
+            f", which without it was {above:+.2f} points from the individual models that Surgery pulls towards"
+            if above >= 0
+            else ""
+        )
+        words.append(f"{merged_label(str(row['merger']))} ({gap} points{because})")
+    return ", ".join(words)
+
+
+def table_merging(found: Merging, rank: int) -> pd.DataFrame:
+    """The table `merging` as data: individual models, each merger without Surgery and with that of one rank, and the jointly trained."""
+    rows = found.rows[found.rows["rank"].isin([0, rank])]
+    return rows.set_index(INDEX).rename(columns={"rank": "surgery_rank"}).dropna(axis=1, how="all")
+
+
+def readable_merging(found: Merging, rank: int, protocol: str) -> pd.DataFrame:
+    """The table `merging` as readers see it."""
+    table = found.rows[found.rows["rank"].isin([0, rank])].set_index(INDEX)
+    shown = pd.DataFrame(index=table.index)
+    for metric, measure in measures_of(protocol).items():
+        if metric in table and table[metric].notna().any():
+            shown[measure.head] = table[metric]
+            if f"{metric}_std" in table:
+                shown[f"± {measure.head}"] = table[f"{metric}_std"]
+    shown["Mean (%)"] = _bracketed(table, "mean")
+    shown["Change by Surgery"] = _bracketed(table, "surgery_gain", "+")
+    shown["To joint"] = _bracketed(table, "to_joint", "+")
+    for metric in _SUMMED:
+        if f"mpc_{metric}" in table:
+            shown[f"mPC {MEASURES[metric].name} (%)"] = table[f"mpc_{metric}"]
+    shown["Bias (L1)"] = [_number(value, "{:.4f}") for value in table.get("bias", pd.Series(np.nan, table.index))]
+    if "bias_change" in table:
+        shown["Change of bias"] = [_number(value, "{:+.0f} %") for value in table["bias_change"]]
+    shown["Coefficient"] = [value or "-" for value in table["coefficient"]]
+    return shown
+
+
+def table_surgery_ranks(found: Merging) -> pd.DataFrame:
+    """The ablation as data: every merger without Surgery and with each rank, from the lowest."""
+    rows = found.rows[found.rows["merger"] != ""]
+    columns = ["merger", "rank", "surgery_parameters", "accuracy", "miou", "mean", "mean_low", "mean_high"]
+    columns += ["surgery_gain", "surgery_gain_low", "surgery_gain_high", "bias_activity", "bias_segmentation", "bias"]
+    return _by_rank(rows).set_index(INDEX)[[name for name in (*columns, "bias_change") if name in rows]]
+
+
+def readable_surgery_ranks(found: Merging) -> pd.DataFrame:
+    """The ablation as readers see it: one row a merger and rank."""
+    rows = _by_rank(found.rows[found.rows["merger"] != ""])
+    shown = pd.DataFrame(
+        {
+            "Dataset": rows["Dataset"],
+            "Backbone": rows["Backbone"],
+            "Merger": [merged_label(merger) for merger in rows["merger"]],
+            "Surgery": ["without" if rank == 0 else f"rank {rank}" for rank in rows["rank"]],
+            "Added parameters": rows["surgery_parameters"],
+            **{MEASURES[metric].head: rows[metric] for metric in _SUMMED if metric in rows},
+            "Mean (%)": _bracketed(rows, "mean"),
+            "Change by Surgery": _bracketed(rows, "surgery_gain", "+"),
+            "Bias, activity": [_number(value, "{:.4f}") for value in rows["bias_activity"]],
+            "Bias, segmentation": [_number(value, "{:.4f}") for value in rows["bias_segmentation"]],
+        }
+    )
+    if "bias_change" in rows:
+        shown["Change of bias"] = [_number(value, "{:+.0f} %") for value in rows["bias_change"]]
+    return shown.set_index(["Dataset", "Backbone", "Merger", "Surgery"])
+
+
+def _by_rank(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order of mergers as they come, of each from the lowest rank."""
+    keys = list(dict.fromkeys(rows[["Dataset", "Backbone", "merger"]].itertuples(index=False, name=None)))
+    place = [keys.index(key) for key in rows[["Dataset", "Backbone", "merger"]].itertuples(index=False, name=None)]
+    return rows.assign(place=place).sort_values(["place", "rank"], kind="stable").drop(columns="place")
+
+
+def _bracketed(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
+    if name not in table:
+        return ["-"] * len(table)
+    values = table[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False, name=None)
+    return [with_brackets(value, low, high, sign) for value, low, high in values]
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if np.isnan(value) else form.format(value)
