@@ -18,6 +18,8 @@ from reports.resampling import Array, note_of_intervals, with_brackets, with_int
 
 INDIVIDUAL, JOINT = "Individual models", "Jointly trained"
 INDEX = ["Dataset", "Backbone", "Model"]
+# Of all metrics, which the CSV has, those that are printed.
+PRINTED = ("accuracy", "macro_f1", "miou", "dice", "hd95", "ssim")
 _SUMMED = ("accuracy", "miou")
 
 
@@ -54,11 +56,15 @@ class MergingCase:
 @dataclass(frozen=True)
 class Merging:
     """rows: one a subject, indexed by `INDEX` and merger and rank; scores in percent or pixels, bias as it is, `<x>_low` and `<x>_high` the
-    ends of intervals. said: sentences, what Surgery does. intervals: sentences, what they are over."""
+    ends of intervals. said: sentences, what Surgery of a rank does, with that rank. intervals: sentences, what they are over."""
 
     rows: pd.DataFrame
-    said: tuple[str, ...]
+    said: tuple[tuple[int, str], ...]
     intervals: tuple[str, ...]
+
+    def words(self, rank: int) -> str:
+        """What is said of Surgery of a rank."""
+        return " ".join(sentence for of, sentence in self.said if of == rank)
 
 
 def measure_merging(cases: Sequence[MergingCase], protocol: str) -> Merging:
@@ -141,36 +147,38 @@ def _beside(case: MergingCase, merger: str, rank: int, label: str = "") -> Mergi
     )
 
 
-def _sentences(case: MergingCase, frame: pd.DataFrame) -> list[str]:
-    """What Surgery does to bias and scores, plainly, also where it harms; and how near merging comes to joint training."""
+def _sentences(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, str]]:
+    """What Surgery of each rank does to bias and scores, plainly, also where it harms; and how near merging comes to joint training."""
     where = f"{case.dataset}, {case.backbone}: "
     said = []
     for rank, operated in frame[frame["rank"] > 0].groupby("rank", sort=False):
         if "bias_change" not in operated or operated["bias_change"].isna().all():
             continue
-        cut = -operated["bias_change"]
-        worse = operated[operated["surgery_gain"] < -1e-9]
-        gains = operated["surgery_gain"]
+        cut, gains = -operated["bias_change"], operated["surgery_gain"]
+        worse = operated[gains < -1e-9]
         of = "every merger" if len(operated) > 1 else str(operated["Model"].iloc[0])
+        gain = (
+            f" and lowers the mean of accuracy and mIoU of none ({_range(gains, '+.2f')} points)."
+            if worse.empty
+            else f", BUT LOWERS the mean of accuracy and mIoU of {_listed(frame, worse)}."
+        )
         said.append(
-            f"{where}Surgery of rank {rank} cuts the bias of {of} by {cut.min():.0f} to {cut.max():.0f} %"
-            + (
-                f" and lowers the mean of accuracy and mIoU of none ({gains.min():+.2f} to {gains.max():+.2f} points)."
-                if worse.empty
-                else f", BUT LOWERS the mean of accuracy and mIoU of {_listed(case, frame, worse)}."
+            (int(str(rank)), f"{where}Surgery of rank {rank} cuts the bias of {of} by {_range(cut, '.0f')} %{gain}")
+        )
+        if "to_joint" in operated and operated["to_joint"].notna().any():
+            far = _range(operated["to_joint"], "+.2f")
+            said.append(
+                (int(str(rank)), f"{where}with it, merged models are {far} points from the jointly trained one.")
             )
-        )
-    merged = frame[frame["merger"] != ""]
-    if not merged.empty and "to_joint" in merged:
-        best = merged.loc[merged["mean"].idxmax()]
-        gap = with_brackets(best["to_joint"], best["to_joint_low"], best["to_joint_high"], sign="+", digits=2)
-        said.append(
-            f"{where}the best merged model of all, {best['Model']}, is {gap} points from the jointly trained one."
-        )
     return said
 
 
-def _listed(case: MergingCase, frame: pd.DataFrame, worse: pd.DataFrame) -> str:
+def _range(values: pd.Series, form: str) -> str:
+    low, high = format(values.min(), form), format(values.max(), form)
+    return low if low == high else f"{low} to {high}"
+
+
+def _listed(frame: pd.DataFrame, worse: pd.DataFrame) -> str:
     """Each model that Surgery harms, by how much; and whether it was as good as what Surgery pulls it towards."""
     words = []
     for row in worse.to_dict("records"):
@@ -194,24 +202,33 @@ def table_merging(found: Merging, rank: int) -> pd.DataFrame:
 
 def readable_merging(found: Merging, rank: int, protocol: str) -> pd.DataFrame:
     """The table `merging` as readers see it."""
-    table = found.rows[found.rows["rank"].isin([0, rank])].set_index(INDEX)
+    rows = found.rows[found.rows["rank"].isin([0, rank])]
+    names = [merged_label(m) if m else label for m, label in zip(rows["merger"], rows["Model"], strict=True)]
+    surgery = [f"rank {r}" if r else "without" if m else "-" for m, r in zip(rows["merger"], rows["rank"], strict=True)]
+    table = rows.assign(**{"Trained on": _trained_on(rows), "Model": names, "Surgery": surgery})
+    table = table.set_index(["Trained on", "Model", "Surgery"])
     shown = pd.DataFrame(index=table.index)
-    for metric, measure in measures_of(protocol).items():
-        if metric in table and table[metric].notna().any():
+    for metric in PRINTED:
+        measure = measures_of(protocol).get(metric)
+        if measure is not None and metric in table and table[metric].notna().any():
             shown[measure.head] = table[metric]
             if f"{metric}_std" in table:
                 shown[f"± {measure.head}"] = table[f"{metric}_std"]
     shown["Mean (%)"] = _bracketed(table, "mean")
-    shown["Change by Surgery"] = _bracketed(table, "surgery_gain", "+")
-    shown["To joint"] = _bracketed(table, "to_joint", "+")
-    for metric in _SUMMED:
-        if f"mpc_{metric}" in table:
-            shown[f"mPC {MEASURES[metric].name} (%)"] = table[f"mpc_{metric}"]
+    shown["Change by Surgery"] = _bracketed(table, "surgery_gain", "+", 2)
+    shown["To joint"] = _bracketed(table, "to_joint", "+", 2)
     shown["Bias (L1)"] = [_number(value, "{:.4f}") for value in table.get("bias", pd.Series(np.nan, table.index))]
     if "bias_change" in table:
         shown["Change of bias"] = [_number(value, "{:+.0f} %") for value in table["bias_change"]]
+    for metric in _SUMMED:
+        if f"mpc_{metric}" in table:
+            shown[f"mPC {MEASURES[metric].name} (%)"] = table[f"mpc_{metric}"]
     shown["Coefficient"] = [value or "-" for value in table["coefficient"]]
     return shown
+
+
+def _trained_on(rows: pd.DataFrame) -> list[str]:
+    return [f"{dataset}, {backbone}" for dataset, backbone in zip(rows["Dataset"], rows["Backbone"], strict=True)]
 
 
 def table_surgery_ranks(found: Merging) -> pd.DataFrame:
@@ -227,21 +244,20 @@ def readable_surgery_ranks(found: Merging) -> pd.DataFrame:
     rows = _by_rank(found.rows[found.rows["merger"] != ""])
     shown = pd.DataFrame(
         {
-            "Dataset": rows["Dataset"],
-            "Backbone": rows["Backbone"],
+            "Trained on": _trained_on(rows),
             "Merger": [merged_label(merger) for merger in rows["merger"]],
             "Surgery": ["without" if rank == 0 else f"rank {rank}" for rank in rows["rank"]],
             "Added parameters": rows["surgery_parameters"],
             **{MEASURES[metric].head: rows[metric] for metric in _SUMMED if metric in rows},
-            "Mean (%)": _bracketed(rows, "mean"),
-            "Change by Surgery": _bracketed(rows, "surgery_gain", "+"),
+            "Mean (%)": rows["mean"],
+            "Change by Surgery": _bracketed(rows, "surgery_gain", "+", 2),
             "Bias, activity": [_number(value, "{:.4f}") for value in rows["bias_activity"]],
             "Bias, segmentation": [_number(value, "{:.4f}") for value in rows["bias_segmentation"]],
         }
     )
     if "bias_change" in rows:
         shown["Change of bias"] = [_number(value, "{:+.0f} %") for value in rows["bias_change"]]
-    return shown.set_index(["Dataset", "Backbone", "Merger", "Surgery"])
+    return shown.set_index(["Trained on", "Merger", "Surgery"])
 
 
 def _by_rank(rows: pd.DataFrame) -> pd.DataFrame:
@@ -251,11 +267,11 @@ def _by_rank(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(place=place).sort_values(["place", "rank"], kind="stable").drop(columns="place")
 
 
-def _bracketed(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
+def _bracketed(table: pd.DataFrame, name: str, sign: str = "", digits: int = 1) -> list[str]:
     if name not in table:
         return ["-"] * len(table)
     values = table[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False, name=None)
-    return [with_brackets(value, low, high, sign) for value, low, high in values]
+    return [with_brackets(value, low, high, sign, digits) for value, low, high in values]
 
 
 def _number(value: float, form: str) -> str:

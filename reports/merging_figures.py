@@ -26,7 +26,7 @@ _PANELS = (
     ("bias_segmentation", "miou", "segmentation"),
     ("bias", "mean", "both tasks"),
 )
-_SCORES = {"accuracy": "Accuracy (%)", "miou": "mIoU (%)", "mean": "mean of accuracy and mIoU (%)"}
+_SCORES = {"accuracy": "Accuracy (%)", "miou": "mIoU (%)", "mean": "Mean of both (%)"}
 _TASKS = ("activity", "segmentation")
 _ROW, _LEFT, _GAP = 2.15, 0.5, 0.55  # inches
 _MOST_POINTS = 150
@@ -59,14 +59,14 @@ def draw_bias(rows: pd.DataFrame, rank: int, mark: str, png: Path, pdf: Path) ->
         for i, (merger, colour) in enumerate(zip(mergers, sns.color_palette("colorblind", len(mergers)), strict=True))
     }
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
-        top, foot = head_height(mark) + 0.05, 0.55
+        top, foot = head_height(mark), 0.5
         figure = Figure(figsize=(PAGE, top + _ROW * len(cases) + foot))
         write_head(figure, mark)
         width = (PAGE - _LEFT - 0.1 - 2 * _GAP) / 3
         for row, (dataset, backbone) in enumerate(cases):
             chosen = rows[(rows["Dataset"] == dataset) & (rows["Backbone"] == backbone)]
             for index, (bias, score, task) in enumerate(_PANELS):
-                axes = place(figure, _LEFT + index * (width + _GAP), top + row * _ROW + 0.25, width, _ROW - 0.75)
+                axes = place(figure, _LEFT + index * (width + _GAP), top + row * _ROW + 0.25, width, _ROW - 0.65)
                 _draw_panel(axes, chosen, bias, score, rank, looks)
                 name = f"{dataset}, {backbone}: {task}" if index == 0 else task
                 axes.set_title(name, fontsize=8, loc="left", pad=4, fontweight="bold" if index == 0 else "normal")
@@ -103,7 +103,8 @@ def _draw_panel(
     low, high = axes.get_ylim()
     if high - low < 2:  # points: less is not worth a steep arrow
         low, high = (low + high) / 2 - 1, (low + high) / 2 + 1
-    axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    room = 0.05 * (high - low)
+    axes.set_ylim(low - room, min(high + room, 100 + room))
     axes.grid(alpha=0.25)
     axes.tick_params(pad=2, length=2.5)
 
@@ -128,7 +129,7 @@ def draw_representations(cases: Sequence[Representations], rank: int, mark: str,
     }
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
         mark = f"Each point is a test image; lines join what is made of one image.\n{mark}"
-        top, foot = head_height(mark) + 0.05, 0.4
+        top, foot = head_height(mark), 0.35
         side = (PAGE - 0.45) / columns
         figure = Figure(figsize=(PAGE, top + len(rows) * (side + 0.28) + foot))
         write_head(figure, mark)

@@ -128,8 +128,8 @@ MERGERS = {
     "averaging": "Averaging",
     "task_arithmetic": "Task arithmetic",
     "ties": "TIES",
-    "adamerging_task": "AdaMerging, task-wise",
-    "adamerging_layer": "AdaMerging, layer-wise",
+    "adamerging_task": "AdaMerging (task)",
+    "adamerging_layer": "AdaMerging (layer)",
 }
 REFERENCES = {
     "majority_activity": "Majority activity",
@@ -198,7 +198,7 @@ def model_label(backbone: str, architecture: str, weighting: str) -> str:
 def merged_label(merger: str, rank: int = 0) -> str:
     """A merged model as readers know it. rank: of its Surgery, 0 without."""
     name = MERGERS.get(merger, merger)
-    return f"{name} + Surgery ({rank})" if rank else name
+    return f"{name} + Surgery {rank}" if rank else name
 
 
 def weighting_label(name: str) -> str:

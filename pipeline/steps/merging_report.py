@@ -30,7 +30,7 @@ from reports.merging import (
     table_surgery_ranks,
 )
 from reports.merging_figures import Representations
-from reports.names import TABLE_MERGING, TABLE_SURGERY_RANKS, merged_label
+from reports.names import TABLE_MERGING, TABLE_SURGERY_RANKS, merged_label, model_label
 
 _KEYS = ["frame_id", "corruption", "severity", "mask_warped"]
 Rows = Callable[[Cell], pd.DataFrame]
@@ -54,8 +54,10 @@ def merging_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable
             TABLE_SURGERY_RANKS: ReportTable(_RANKS_TITLE, empty, empty, note=why),
         }
     found, rank = measure_merging(cases, study.protocol), shown_rank(study)
-    said = " ".join(f"{study_note(study)} {' '.join(found.said)} {' '.join(found.intervals)} {gaps}".split())
-    ranks = " ".join(f"{_RANKS} {' '.join(found.intervals)} {gaps}".split())
+    intervals = " ".join(found.intervals)
+    said = " ".join(f"{study_note(study)} Rank of Surgery: {rank}. {found.words(rank)} {intervals} {gaps}".split())
+    others = [found.words(other) for other in study.merging_settings()["surgery"]["ablation"] if other != rank]
+    ranks = " ".join(f"{_RANKS} {' '.join(others)} {intervals} {gaps}".split())
     return {
         TABLE_MERGING: ReportTable(
             _TITLE,
@@ -75,7 +77,7 @@ _RANKS_TITLE = "Rank of Surgery"
 _MERGING = (
     "Individual models: activity and masks of one single-task model each. Mean: of accuracy and mIoU. Bias: mean L1 between what the heads "
     "of merged and individual models see of test images, mean over tasks. To joint: the mean minus that of the jointly trained model. mPC: "
-    "mean over corruptions and severities."
+    "mean over corruptions and severities. Further metrics, and the bias of each task, are in the CSV."
 )
 _RANKS = (
     "One Surgery module a task, of so many rows; of all models of the study that are merged alike. Epochs and coefficients are chosen on "
@@ -210,7 +212,12 @@ class _Case:
                 subjects.append(self._subject(merged_label(cell.merger, cell.surgery), cells))
         joint = self._best_joint()
         if joint:
-            subjects.append(self._subject(f"{JOINT}: {label_of(self.study, joint[0])}", [(cell,) for cell in joint]))
+            subjects.append(
+                self._subject(
+                    f"{JOINT}: {model_label('', joint[0].architecture, joint[0].weighting).strip()}",
+                    [(cell,) for cell in joint],
+                )
+            )
         return MergingCase(self.title, self.backbone, subjects)
 
     def _best_joint(self) -> list[Cell]:

@@ -1,0 +1,421 @@
+"""Merging in a study: the command, what it writes, what is made of it, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import timm
+import torch
+import yaml
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from endoarss.errors import SettingsError
+from endoarss.registry import list_mergers
+from pipeline.cli import main
+from pipeline.errors import InputError
+from pipeline.kept_studies import KeptStudies
+from pipeline.layout import table_files
+from pipeline.leftovers import find_leftovers
+from pipeline.missing import OTHER_SETTINGS, OTHER_SOURCES, missing_models
+from pipeline.progress import DONE, PENDING, progress_of_cells
+from pipeline.steps.merge_models import _common_dataset
+from pipeline.study import Study, load_study, make_study
+
+VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1.0}
+A = "mtlesd/dinov2/single_activity/equal/r4-s0-val"
+B = "mtlesd/dinov2/single_segmentation/equal/r4-s0-val"
+JOINT = "mtlesd/dinov2/hps/equal/r4-s0-val"
+TIES = "mtlesd/dinov2/merged/ties/r4-s0-val"
+MAIN = "mtlesd/resnet/hps/equal/r4-s0"
+
+
+def cells(*architectures: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "datasets": ["mtlesd"],
+        "backbones": ["dinov2"],
+        "architectures": list(architectures),
+        "weightings": ["equal"],
+        "select_on": "val",
+        **changes,
+    }
+
+
+def settings_of(trees: Path, weights: Path) -> dict[str, Any]:
+    narrow = {"label": "R", "model": "resnet26", "arguments": {"channels": [8, 8, 12, 16]}, "weights": "none"}
+    vit = {"label": "V", "model": "vit_small_patch14_dinov2", "arguments": VIT, "weights": {"file": str(weights)}}
+    return {
+        "study": "toy",
+        "title": "Toy",
+        "raw": {"esd": str(trees / "esd")},
+        "datasets": {"mtlesd": {}},
+        "input_size": 56,
+        "heads": {"segmentation_channels": 16, "activity_channels": 16},
+        "backbones": {"resnet": narrow, "dinov2": vit},
+        "training": {"schedules": {"mtlesd": {"epochs": 2, "learning_rate": 0.01}}},
+        "cells": [
+            cells("hps", backbones=["resnet"], select_on="last"),
+            cells("single_activity", "single_segmentation", "hps"),
+        ],
+        "mergers": {name: {"iterations": 3} for name in ("adamerging_task", "adamerging_layer")},
+        "merging": {"surgery": {"iterations": 60, "learning_rate": 0.01, "rank": 8, "ablation": [2]}},
+        "robustness": {"cells": [{"backbone": "resnet"}], "corruptions": ["contrast"], "severities": [1, 5]},
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working folder in which everything was done by hand, once."""
+    root = tmp_path_factory.mktemp("merging")
+    torch.manual_seed(3)
+    vit = timm.create_model("vit_small_patch14_dinov2", img_size=56, num_classes=0, **VIT)
+    save_file(
+        {n: (t * 8 if t.ndim == 2 else t).contiguous() for n, t in vit.state_dict().items()}, root / "vit.safetensors"
+    )
+    (root / "study.yaml").write_text(yaml.safe_dump(settings_of(trees, root / "vit.safetensors")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        study = load_study(Path("study.yaml"))
+        (group,) = study.merging_groups()
+        steps = [["build", "--dataset", "mtlesd"], ["references", "--dataset", "mtlesd"], ["draw-datasets"]]
+        steps += [[step, "--cell", cell.id] for cell in study.trainings() for step in ("train", "evaluate")]
+        steps += [["merge", A, B], ["evaluate", *(f"--cell={cell.id}" for cell in group.merged)]]
+        steps += [["robustness", "--workers=0", *(f"--cell={cell.id}" for cell in study.robust_models())]]
+        steps += [["collect"], ["tables"], ["figures"], ["page"], ["paper"]]
+        for step in steps:
+            assert run(*step) == 0, step
+        yield root
+
+
+@pytest.fixture
+def study(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """The study, in its folder."""
+    monkeypatch.chdir(folder)
+    return load_study(Path("study.yaml"))
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """The same in a folder of one's own, to change."""
+    shutil.copytree(folder, tmp_path / "copy", dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path / "copy")
+    return load_study(Path("study.yaml"))
+
+
+def run(command: str, *arguments: str) -> int:
+    return main([command, *arguments, "--study", "study.yaml"])
+
+
+def failing(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert run(*arguments) != 0
+    return capsys.readouterr().err
+
+
+def about(study: Study, cell: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((study.results / "cells" / cell / "provenance.json").read_text())
+    return content
+
+
+def test_a_group_is_all_mergers_with_and_without_surgery(study: Study) -> None:
+    (group,) = study.merging_groups()
+    assert [cell.id for cell in group.singles] == [A, B] and [cell.id for cell in group.joint] == [JOINT]
+    assert len(group.merged) == 3 * len(list_mergers())
+    assert {cell.surgery for cell in group.merged} == {0, 2, 8}
+    assert {cell.merger for cell in group.merged} == set(list_mergers())
+    assert f"{TIES}-surgery8" in {cell.id for cell in study.models()}
+    assert [cell.id for cell in study.cells()] == [MAIN], "tables set the others beside nothing"
+    shown = {cell.id for cell in study.robust_models()}
+    assert {A, B, JOINT, MAIN, TIES, f"{TIES}-surgery8"} <= shown and f"{TIES}-surgery2" not in shown
+
+
+def test_every_model_is_there_and_nothing_is_left_to_do(study: Study) -> None:
+    assert not missing_models(study)
+    assert {one.state for one in progress_of_cells(study).values()} == {DONE}
+    for cell in study.merged_cells():
+        kept = about(study, cell.id)
+        assert set(kept["merged_from"]) == {A, B} and kept["merging"]["bias"].keys() == {"activity", "segmentation"}
+        assert kept["select_on"] == "val" and kept["merging"]["unlabelled"]["part"] == "train"
+        assert kept["merged_from"][A] == about(study, A)["checkpoint_sha256"]
+    assert about(study, TIES)["merging"]["coefficient"] in [c / 10 for c in range(3, 11)]
+    assert len(about(study, TIES)["merging"]["validation"]) == 8
+    assert about(study, TIES)["parameters"]["trained"] == 0
+    assert about(study, f"{TIES}-surgery8")["parameters"]["trained"] == 2 * 2 * 24 * 8
+
+
+def test_surgery_lowers_the_bias_of_every_merger(study: Study) -> None:
+    for merger in list_mergers():
+        before, after = (
+            about(study, TIES.replace("ties", merger) + end)["merging"]["bias"] for end in ("", "-surgery8")
+        )
+        assert sum(after.values()) < sum(before.values()), merger
+
+
+def test_results_say_merger_and_surgery(study: Study) -> None:
+    results = pd.read_parquet(study.results / "results.parquet")
+    merged = results[results["merger"] != ""]
+    assert set(merged["merger"]) == set(list_mergers()) and set(merged["surgery"]) == {0, 2, 8}
+    assert set(merged["select_on"]) == {"val"} and set(merged["weighting"]) == {""}
+    ties = merged[(merged["merger"] == "ties") & (merged["surgery"] == 8) & (merged["metric"] == "bias")]
+    bias = about(study, f"{TIES}-surgery8")["merging"]["bias"]
+    assert ties["value"].item() == pytest.approx(np.mean(list(bias.values())))
+    assert set(results.loc[results["merger"] == "", "surgery"]) == {0}
+
+
+def test_the_table_sets_models_beside_each_other(study: Study) -> None:
+    table = pd.read_csv(study.results / "tables/merging.csv")
+    assert table["Model"].iloc[0] == "Individual models" and table["Model"].iloc[-1] == "Jointly trained: HPS Equal"
+    assert len(table) == 2 + 2 * len(list_mergers())
+    assert set(table["select_on"]) == {"val"}
+    individual = table.iloc[0]
+    scores = {
+        cell: json.loads((study.results / "cells" / cell / "metrics.json").read_text())["mtlesd"] for cell in (A, B)
+    }
+    assert individual["accuracy"] == pytest.approx(100 * scores[A]["accuracy"], abs=1e-3)
+    assert individual["miou"] == pytest.approx(100 * scores[B]["miou"], abs=1e-3)
+    assert individual["mean"] == pytest.approx((individual["accuracy"] + individual["miou"]) / 2, abs=1e-3)
+    for _, row in table[table["surgery_rank"] == 8].iterrows():
+        without = table[(table["merger"] == row["merger"]) & (table["surgery_rank"] == 0)].iloc[0]
+        assert row["surgery_gain"] == pytest.approx(row["mean"] - without["mean"], abs=2e-3)
+        assert row["bias_change"] == pytest.approx(
+            100 * (row["bias"] / without["bias"] - 1), abs=2
+        )  # the CSV has four decimals
+        assert row["to_joint"] == pytest.approx(row["mean"] - table.iloc[-1]["mean"], abs=2e-3)
+    assert table["mpc_miou"].notna().all()
+    ranks = pd.read_csv(study.results / "tables/merging_surgery_ranks.csv")
+    assert list(ranks["rank"][:3]) == [0, 2, 8] and len(ranks) == 3 * len(list_mergers())
+
+
+def test_other_tables_have_no_row_of_merging(study: Study) -> None:
+    for path in table_files(study):
+        if path.suffix == ".csv" and not path.name.startswith("merging"):
+            text = path.read_text()
+            assert ",V," not in text and "TIES" not in text and "r4-s0-val" not in text, path
+
+
+def test_the_epoch_and_the_tag_stand_in_captions_and_page(study: Study) -> None:
+    caption = (study.results / "tables/merging.tex").read_text()
+    assert "epoch chosen on a validation part" in caption and "unlabelled training images" in caption
+    assert "last epoch" in (study.results / "tables/table2_mtlesd.tex").read_text()
+    page = (study.results / "report/index.html").read_text()
+    assert "Merged models beside individual and jointly trained ones" in page and f"{TIES}-surgery8" in page
+    paper = (study.results / "paper/paper.tex").read_text()
+    assert r"\section{Merging}" in paper and "fig_merging" in paper and "fig_representations" in paper
+
+
+def test_the_command_by_hand_gives_the_same_checkpoint(copy: Study) -> None:
+    path = copy.results / "cells" / f"{TIES}-surgery8" / "model.safetensors"
+    before, predicted = path.read_bytes(), (path.parent / "predictions/mtlesd.npz").read_bytes()
+    assert run("merge", A, str(copy.results / "cells" / B), "--method", "ties", "--surgery") == 0
+    assert path.read_bytes() == before and (path.parent / "predictions/mtlesd.npz").read_bytes() == predicted
+
+
+def test_a_rank_that_the_study_does_not_list_goes_through_the_other_commands(copy: Study, capsys: Any) -> None:
+    assert run("merge", A, B, "--method", "averaging", "--surgery", "3") == 0
+    cell = f"{TIES.replace('ties', 'averaging')}-surgery3"
+    for step in (
+        ["evaluate", "--cell", cell],
+        ["evaluate", "--cell", cell, "--again"],
+        ["robustness", "--workers=0", "--cell", cell],
+    ):
+        assert run(*step) == 0, step
+    folder = copy.results / "cells" / cell
+    assert (folder / "robustness/metrics.json").is_file() and "mtlesd" in json.loads(
+        (folder / "metrics.json").read_text()
+    )
+
+
+def test_a_folder_of_ones_own_and_predict(copy: Study, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    assert run("merge", A, B, "--method", "task_arithmetic", "--out", str(out)) == 0
+    checkpoint = out / "model.safetensors"
+    kept = copy.results / "cells" / TIES.replace("ties", "task_arithmetic") / "model.safetensors"
+    assert {n: t.tolist() for n, t in load_file(checkpoint).items()} == {
+        n: t.tolist() for n, t in load_file(kept).items()
+    }
+    picture = next(Path("data/datasets/mtlesd/images").iterdir())
+    assert main(["predict", str(checkpoint), str(picture), "--out", str(tmp_path / "seen")]) == 0
+    assert len(pd.read_csv(tmp_path / "seen/predictions.csv")) == 1
+
+
+def test_verify_holds_and_names_a_merged_checkpoint_that_is_another(copy: Study, capsys: Any) -> None:
+    assert run("verify", "--workers=1", f"--cell={TIES}-surgery8", f"--cell={A}") == 0
+    path = copy.results / "cells" / f"{TIES}-surgery8" / "model.safetensors"
+    tensors = load_file(path)
+    with safe_open(path, framework="pt") as stored:
+        header = stored.metadata()
+    tensors["surgery.activity.up"] = tensors["surgery.activity.up"] + 0.5
+    save_file(tensors, path, metadata=header)
+    capsys.readouterr()
+    assert run("verify", "--workers=1", f"--cell={TIES}-surgery8") != 0
+    assert f"{TIES}-surgery8/model.safetensors" in "".join(capsys.readouterr())
+
+
+def test_models_that_were_trained_or_set_again_are_merged_again(copy: Study) -> None:
+    path = copy.results / "cells" / A / "provenance.json"
+    path.write_text(json.dumps(about(copy, A) | {"checkpoint_sha256": "0" * 64}))
+    cell = copy.cell(TIES)
+    assert missing_models(copy)[cell] == OTHER_SOURCES
+    assert progress_of_cells(copy)[cell].state == PENDING
+    changed = make_study({**copy.settings, "mergers": {"ties": {"keep": 0.5}, "adamerging_task": {"iterations": 3}}})
+    lacking = missing_models(changed)
+    assert lacking[cell] == OTHER_SETTINGS
+    assert lacking[copy.cell(TIES.replace("ties", "averaging"))] == OTHER_SOURCES
+
+
+def test_reports_name_what_is_not_merged(copy: Study, capsys: Any) -> None:
+    for cell in (TIES, f"{TIES}-surgery8", f"{TIES}-surgery2"):
+        shutil.rmtree(copy.results / "cells" / cell)
+    assert run("report") == 0
+    assert f"without {TIES}: not merged yet" in capsys.readouterr().out
+    table = pd.read_csv(copy.results / "tables/merging.csv")
+    assert not table["Model"].str.contains("TIES").any()
+    words = (copy.results / "tables/merging.tex").read_text()
+    assert "TIES on MTLESD, TIES + Surgery 8 on MTLESD, TIES + Surgery 2 on MTLESD: not merged yet." in words
+    for cell in copy.merged_cells():
+        shutil.rmtree(copy.results / "cells" / cell.id, ignore_errors=True)
+    assert run("report") == 0
+    assert "Nothing is merged yet" in (copy.results / "tables/merging.tex").read_text()
+
+
+def test_clean_names_merged_models_that_the_study_no_longer_has(copy: Study) -> None:
+    fewer = make_study({**copy.settings, "merging": {**copy.settings["merging"], "mergers": ["ties"]}})
+    gone = {one.path.as_posix() for one in find_leftovers(fewer, KeptStudies([fewer], [])).delete}
+    assert f"results/toy/cells/{TIES.replace('ties', 'averaging')}" in gone
+    assert not any("/ties/" in path for path in gone)
+    none = make_study({key: value for key, value in copy.settings.items() if key != "merging"})
+    found = find_leftovers(none, KeptStudies([none], []))
+    assert "results/toy/merging/mtlesd/dinov2/r4-s0-val" in {one.path.as_posix() for one in found.delete}
+    assert not [path for path in found.kept if "merging" in path.as_posix()]
+
+
+def test_test_images_are_a_tagged_variant(study: Study) -> None:
+    on_test = make_study({**study.settings, "merging": {**study.settings["merging"], "unlabelled": "test"}})
+    ids = {cell.id for cell in on_test.merged_cells()}
+    assert f"{TIES}-on_test" in ids and f"{TIES}-surgery8-on_test" in ids
+    assert on_test.cell(f"{TIES}-surgery8-on_test").on_test and on_test.cell(f"{TIES}-surgery8").on_test is False
+
+
+def test_test_images_are_seen_where_the_study_says_so(copy: Study) -> None:
+    settings = yaml.safe_load(Path("study.yaml").read_text())
+    settings["merging"]["unlabelled"] = "test"
+    Path("study.yaml").write_text(yaml.safe_dump(settings))
+    assert run("merge", A, B, "--method", "averaging", "--surgery") == 0
+    cell = f"{TIES.replace('ties', 'averaging')}-surgery8-on_test"
+    seen = about(copy, cell)["merging"]
+    assert seen["unlabelled"] == {"part": "test", "images": seen["test_images"]}
+
+
+def test_memory_is_said_before_and_kept_to(copy: Study, capsys: Any) -> None:
+    settings = yaml.safe_load(Path("study.yaml").read_text())
+    image = 4 * 4 * 24 * 4 * 3 / 2**20
+    settings["merging"]["memory_mib"] = 1000 * image
+    Path("study.yaml").write_text(yaml.safe_dump(settings))
+    assert run("merge", A, B, "--method", "averaging", "--surgery") == 0
+    told = about(copy, f"{TIES.replace('ties', 'averaging')}-surgery8")["merging"]
+    images = told["unlabelled"]["images"] + told["test_images"]
+    assert told["kept_representations_mib"] == pytest.approx(images * image, abs=0.1)
+    said = capsys.readouterr().out
+    assert said.index("MiB of memory (at most") < said.index("averaging with Surgery of rank 8")
+    settings["merging"]["memory_mib"] = 1e-4
+    Path("study.yaml").write_text(yaml.safe_dump(settings))
+    assert "memory_mib 0.0001" in failing(capsys, "merge", A, B, "--method", "averaging")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([A, B, "--method", "tie"], "unknown merger 'tie'; known: adamerging_layer"),
+        ([A, "--method", "ties"], "1 model(s) to merge"),
+        ([A, JOINT, "--method", "ties"], f"{JOINT} (hps) solves activity and segmentation, to be merged with {A}"),
+        ([A, MAIN, "--method", "ties"], f"{MAIN} (hps) solves activity and segmentation, to be merged with {A}"),
+        ([A, JOINT], "--method: missing; study 'toy' does not merge"),
+        ([A, B, "--surgery"], "--surgery: goes with --method alone"),
+        ([A, B, "--method", "ties", "--method", "averaging", "--out", "x"], "--out: a folder is for one model"),
+        ([A, B, "--method", "ties", "--surgery", "0"], "--surgery 0: expected a rank of at least 1"),
+        ([A, "nothing/there", "--method", "ties"], "'nothing/there' is neither a checkpoint nor a cell of study 'toy'"),
+        (["study.yaml", B, "--method", "ties", "--out", "x"], "study.yaml: not a whole safetensors file"),
+    ],
+)
+def test_what_cannot_be_merged_is_said(arguments: list[str], words: str, study: Study, capsys: Any) -> None:
+    assert words in failing(capsys, "merge", *arguments)
+
+
+def test_two_models_of_one_task_are_refused_naming_both(copy: Study, capsys: Any) -> None:
+    shutil.copy(copy.results / "cells" / A / "model.safetensors", "again.safetensors")
+    said = failing(capsys, "merge", A, "again.safetensors", "--method", "ties", "--out", "x")
+    assert f"{A} and again.safetensors both solve activity; none has a decoder for segmentation" in said
+
+
+def test_a_checkpoint_without_its_decoder_is_named(copy: Study, capsys: Any) -> None:
+    path = copy.results / "cells" / B / "model.safetensors"
+    with safe_open(path, framework="pt") as stored:
+        header = stored.metadata()
+    save_file(
+        {n: t for n, t in load_file(path).items() if not n.startswith("heads.")}, "bare.safetensors", metadata=header
+    )
+    said = failing(capsys, "merge", A, "bare.safetensors", "--method", "ties", "--out", "x")
+    assert "bare.safetensors: does not fit its own settings; missing ['heads.segmentation" in said
+
+
+def test_a_failed_merging_is_kept_with_its_reason(copy: Study, capsys: Any) -> None:
+    (copy.results / "cells" / B / "model.safetensors").write_bytes(b"torn")
+    assert run("merge", A, B) != 0
+    shutil.rmtree(copy.results / "cells" / TIES)
+    failure = copy.results / "cells" / TIES / "failure.json"
+    assert run("merge", A, B, "--method", "ties") != 0
+    assert "not a whole safetensors file" in json.loads(failure.read_text())["message"]
+    assert missing_models(copy)[copy.cell(TIES)].startswith("merging failed: ")
+
+
+def header(cell: str, manifest: str = "a" * 64) -> dict[str, Any]:
+    return {"cell": cell, "manifest_sha256": manifest, "select_on": "val"}
+
+
+def test_models_of_other_datasets_are_refused_naming_both(study: Study) -> None:
+    with pytest.raises(
+        InputError, match="the datasets differ: A was trained on mtlesd, B on mtlendovis; expected the same"
+    ):
+        _common_dataset(study, {"A": header("mtlesd/x"), "B": header("mtlendovis/x")})
+    with pytest.raises(
+        InputError, match="A and B were trained on mtlesd, with a manifest of sha256 a{12} and of b{12}"
+    ):
+        _common_dataset(study, {"A": header("mtlesd/x"), "B": header("mtlesd/x", "b" * 64)})
+    with pytest.raises(InputError, match="A was trained on other; study 'toy' has mtlesd"):
+        _common_dataset(study, {"A": header("other/x"), "B": header("other/x")})
+    with pytest.raises(InputError, match="A was trained on mtlesd with a manifest of sha256 a{12}; .*manifest.csv is"):
+        _common_dataset(study, {"A": header("mtlesd/x"), "B": header("mtlesd/x")})
+
+
+def test_merging_is_refused_where_nothing_can_be_merged(
+    minimal: Callable[..., dict[str, Any]], trees: Path, tmp_path: Path
+) -> None:
+    given = settings_of(trees, tmp_path / "vit.safetensors")
+
+    def refused(words: str, **changes: Any) -> None:
+        with pytest.raises((InputError, SettingsError), match=words):
+            make_study({**given, **changes})
+
+    main_cells = given["cells"][0]
+    refused("merging: no dataset and backbone has both single_activity and single_segmentation", cells=[main_cells])
+    resnet = cells("single_activity", "single_segmentation", backbones=["resnet"])
+    refused("the backbone resnet is trained in full", cells=[main_cells, resnet])
+    sma = {**given["backbones"]["dinov2"], "label": "E", "sma_width": 2}
+    refused(
+        "the backbone endoarss has SMA",
+        backbones={**given["backbones"], "endoarss": sma},
+        cells=[main_cells, cells("single_activity", "single_segmentation", backbones=["endoarss"])],
+    )
+    refused("cells: all of them say select_on, and none 'last'", cells=given["cells"][1:])
+    refused("architectures: merged is not trained", cells=[main_cells, cells("merged")])
+    refused("merging.mergers: unknown name 'tie'", merging={"mergers": ["tie"]})
+    refused("mergers.ties: unknown name 'kept'; known: keep, coefficients", mergers={"ties": {"kept": 1}})
+    refused("mergers.ties.coefficients: 'a' is not allowed", mergers={"ties": {"coefficients": ["a"]}})
+    refused("merging.surgery.rank: 0 is not allowed", merging={"surgery": {"rank": 0}})
+    refused("merging.unlabelled: 'both' is not allowed", merging={"unlabelled": "both"})
