@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from reports.merging import INDIVIDUAL, JOINT
 from reports.names import merged_label
-from reports.style import MARKERS, PAGE, SMALL, STYLE, head_height, place, save_figure, write_head
+from reports.style import MARKERS, PAGE, SMALL, STYLE, head_height, place, save_figure, text_width, wrapped, write_head
 
 # Bias on the horizontal axis, score on the vertical one.
 _PANELS = (
@@ -59,7 +59,15 @@ def draw_bias(rows: pd.DataFrame, rank: int, mark: str, png: Path, pdf: Path) ->
         for i, (merger, colour) in enumerate(zip(mergers, sns.color_palette("colorblind", len(mergers)), strict=True))
     }
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
-        top, foot = head_height(mark), 0.5
+        handles = [Line2D([], [], linestyle="", label=merged_label(m), **look) for m, look in looks.items()]
+        handles += [
+            Line2D([], [], linestyle="", marker="o", color="0.35", fillstyle="none", label="without Surgery"),
+            Line2D([], [], linestyle="", marker="o", color="0.35", label=f"with Surgery, rank {rank}"),
+            Line2D([], [], linestyle="--", color="0.2", linewidth=1, label=INDIVIDUAL.lower()),
+            Line2D([], [], linestyle=":", color="0.2", linewidth=1.4, label=JOINT.lower()),
+        ]
+        columns, foot = _legend_size(handles)
+        top = head_height(mark)
         figure = Figure(figsize=(PAGE, top + _ROW * len(cases) + foot))
         write_head(figure, mark)
         width = (PAGE - _LEFT - 0.1 - 2 * _GAP) / 3
@@ -72,15 +80,30 @@ def draw_bias(rows: pd.DataFrame, rank: int, mark: str, png: Path, pdf: Path) ->
                 axes.set_title(name, fontsize=8, loc="left", pad=4, fontweight="bold" if index == 0 else "normal")
                 axes.set_xlabel("bias (mean L1)", fontsize=7, labelpad=2)
                 axes.set_ylabel(_SCORES[score], fontsize=7, labelpad=2)
-        handles = [Line2D([], [], linestyle="", label=merged_label(m), **look) for m, look in looks.items()]
-        handles += [
-            Line2D([], [], linestyle="", marker="o", color="0.35", fillstyle="none", label="without Surgery"),
-            Line2D([], [], linestyle="", marker="o", color="0.35", label=f"with Surgery, rank {rank}"),
-            Line2D([], [], linestyle="--", color="0.2", linewidth=1, label=INDIVIDUAL.lower()),
-            Line2D([], [], linestyle=":", color="0.2", linewidth=1.4, label=JOINT.lower()),
-        ]
-        figure.legend(handles=handles, loc="lower center", ncols=5, fontsize=7, frameon=False, columnspacing=1.2)
+        _write_legend(figure, handles, columns)
         save_figure(figure, png, pdf)
+
+
+def _legend_size(handles: Sequence[Line2D]) -> tuple[int, float]:
+    """How many handles stand side by side, and the inches that all take."""
+    widest = text_width([str(handle.get_label()) for handle in handles], 7) + 0.45
+    columns = min(len(handles), max(1, int((PAGE - 0.2) / widest)))
+    return columns, 0.1 + 0.16 * -(-len(handles) // columns)
+
+
+def _write_legend(figure: Figure, handles: Sequence[Line2D], columns: int) -> None:
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.04 / float(figure.get_figheight())),
+        ncols=columns,
+        fontsize=7,
+        frameon=False,
+        borderaxespad=0,
+        borderpad=0,
+        columnspacing=1.2,
+        handletextpad=0.3,
+    )
 
 
 def _draw_panel(
@@ -129,32 +152,35 @@ def draw_representations(cases: Sequence[Representations], rank: int, mark: str,
     }
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
         mark = f"Each point is a test image; lines join what is made of one image.\n{mark}"
-        top, foot = head_height(mark), 0.35
-        side = (PAGE - 0.45) / columns
-        figure = Figure(figsize=(PAGE, top + len(rows) * (side + 0.28) + foot))
+        handles = [
+            Line2D([], [], linestyle="", marker=look["marker"], color=look["color"], markersize=5, label=label)
+            for label, look in kinds.values()
+        ]
+        legend_columns, foot = _legend_size(handles)
+        top, side = head_height(mark), (PAGE - 0.45) / max(columns, 3)
+        titles = {m: wrapped(merged_label(m), side - 0.1, 7) for case in cases for m in case.merged}
+        above = 0.15 + 0.12 * (1 + max(title.count("\n") for title in titles.values()))
+        figure = Figure(figsize=(PAGE, top + len(rows) * (side + above) + foot))
         write_head(figure, mark)
         for row, (case, task) in enumerate(rows):
             shown = {merger: {k: kept[task] for k, kept in of.items()} for merger, of in case.merged.items()}
             projected, share = _project(case.individual[task], shown)
             panels = []
             for column, (merger, points) in enumerate(projected.items()):
-                axes = place(figure, 0.4 + column * side, top + row * (side + 0.28) + 0.25, side - 0.08, side - 0.08)
+                down = top + row * (side + above) + above - 0.03
+                axes = place(figure, 0.4 + column * side, down, side - 0.08, side - 0.08)
                 panels.append(axes)
                 for name, (_, look) in kinds.items():
                     if name in points:
                         axes.scatter(*points[name].T, alpha=0.75, zorder=3, **look)
                 _join(axes, points)
-                axes.set_title(merged_label(merger), fontsize=7, pad=2)
+                axes.set_title(titles[merger], fontsize=7, pad=2)
                 axes.set_xticks([])
                 axes.set_yticks([])
                 if column == 0:
                     axes.set_ylabel(f"{case.dataset}: {task}\n{share:.0f} % of the variance", fontsize=7, labelpad=3)
             _same_limits(panels)
-        handles = [
-            Line2D([], [], linestyle="", marker=look["marker"], color=look["color"], markersize=5, label=label)
-            for label, look in kinds.values()
-        ]
-        figure.legend(handles=handles, loc="lower center", ncols=3, fontsize=7, frameon=False)
+        _write_legend(figure, handles, legend_columns)
         save_figure(figure, png, pdf)
 
 

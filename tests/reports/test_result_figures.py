@@ -21,6 +21,7 @@ from reports.confusion_figure import Confusion, draw_confusions
 from reports.cost_figure import COLUMNS, draw_cost
 from reports.heatmap_figure import draw_heatmap
 from reports.history_figures import TrainingHistory, draw_histories
+from reports.merging_figures import Representations, draw_bias, draw_representations
 from reports.robustness_figures import draw_retention, draw_severity
 from reports.segmentation_figures import Gallery, draw_segmentation
 from reports.style import (
@@ -131,7 +132,48 @@ def histories(models: int = 4) -> list[TrainingHistory]:
     return found
 
 
+def merging_rows(mergers: int = 5, cases: int = 1, name: str = "merger") -> pd.DataFrame:
+    random, rows = np.random.default_rng(1), []
+    for index in range(cases):
+        about = {"Dataset": f"Toy {index}", "Backbone": "Net"}
+        for model in ("Individual models", "Jointly trained: TESLA"):
+            scores = dict(zip(("accuracy", "miou", "mean"), 100 * random.random(3), strict=True))
+            rows.append(about | {"Model": model, "merger": "", "rank": 0} | scores)
+        for merger in range(mergers):
+            for rank in (0, 16):
+                values = {key: random.random() for key in ("bias_activity", "bias_segmentation", "bias")}
+                values |= {key: 100 * random.random() for key in ("accuracy", "miou", "mean")}
+                rows.append(about | {"Model": f"{merger} {rank}", "merger": f"{name} {merger}", "rank": rank} | values)
+    return pd.DataFrame(rows)
+
+
+def representations(mergers: int = 5, images: int = 30, name: str = "merger", surgery: bool = True) -> Representations:
+    random = np.random.default_rng(2)
+
+    def of_tasks() -> dict[str, np.ndarray]:
+        return {task: random.normal(size=(images, 12)).astype(np.float32) for task in ("activity", "segmentation")}
+
+    kinds = ("without", "with") if surgery else ("without",)
+    return Representations(
+        "Toy", "Net", of_tasks(), {f"{name} {i}": {k: of_tasks() for k in kinds} for i in range(mergers)}
+    )
+
+
 CASES: dict[str, Draw] = {
+    "merging": lambda *files: draw_bias(merging_rows(), 16, MARK, *files),
+    "merging, four cases, one merger": lambda *files: draw_bias(merging_rows(1, 4), 16, MARK, *files),
+    "merging, long names": lambda *files: draw_bias(merging_rows(3, 1, LONG), 16, MARK, *files),
+    "merging, what is missing": lambda *files: draw_bias(merging_rows().query("rank == 0"), 16, GAPS, *files),
+    "representations": lambda *files: draw_representations([representations()], 16, MARK, *files),
+    "representations, two cases": lambda *files: draw_representations(
+        [representations(5, 400), representations(2, 3)], 16, MARK, *files
+    ),
+    "representations, one merger": lambda *files: draw_representations(
+        [representations(1, surgery=False)], 16, MARK, *files
+    ),
+    "representations, long names": lambda *files: draw_representations(
+        [representations(3, name=LONG)], 16, MARK, *files
+    ),
     "masks": lambda *files: draw_segmentation([gallery(), gallery(2)], MARK, *files),
     "masks, one image and model": lambda *files: draw_segmentation([gallery(1, 1)], MARK, *files),
     "masks, long names": lambda *files: draw_segmentation([gallery(name=LONG)], MARK, *files),
