@@ -22,7 +22,7 @@ from pipeline.errors import InputError
 from pipeline.merge_request import STUDYS_RANK, read_request
 from pipeline.provenance import note_command
 from pipeline.secret_values import mask_tracebacks, masked
-from pipeline.study import Study, load_study
+from pipeline.study import MERGED, Study, load_study
 from reports.errors import ResultsError
 
 Run = Callable[[Study, argparse.Namespace], None]
@@ -284,7 +284,7 @@ def _clean(study: Study, arguments: argparse.Namespace) -> None:
 def _list(study: Study, arguments: argparse.Namespace) -> None:
     for kind, names in (
         ("backbones", list_backbones()),
-        ("architectures", list_architectures()),
+        ("architectures", tuple(name for name in list_architectures() if name != MERGED)),
         ("weightings", list_weightings()),
         ("mergers", list_mergers()),
     ):

@@ -152,19 +152,20 @@ def _sentences(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, str]]:
     where = f"{case.dataset}, {case.backbone}: "
     said = []
     for rank, operated in frame[frame["rank"] > 0].groupby("rank", sort=False):
-        if "bias_change" not in operated or operated["bias_change"].isna().all():
-            continue
-        cut, gains = -operated["bias_change"], operated["surgery_gain"]
+        if "surgery_gain" not in operated or operated["surgery_gain"].isna().all():
+            continue  # no merger without it to compare with
+        gains = operated["surgery_gain"]
         worse = operated[gains < -1e-9]
-        of = "every merger" if len(operated) > 1 else str(operated["Model"].iloc[0])
-        gain = (
-            f" and lowers the mean of accuracy and mIoU of none ({_range(gains, '+.2f')} points)."
-            if worse.empty
-            else f", BUT LOWERS the mean of accuracy and mIoU of {_listed(frame, worse)}."
-        )
-        said.append(
-            (int(str(rank)), f"{where}Surgery of rank {rank} cuts the bias of {of} by {_range(cut, '.0f')} %{gain}")
-        )
+        measured = "bias_change" in operated and operated["bias_change"].notna().any()
+        does = f"{where}Surgery of rank {rank}"
+        if measured:
+            of = "every merger" if len(operated) > 1 else str(operated["Model"].iloc[0])
+            does += f" cuts the bias of {of} by {_range(-operated['bias_change'], '.0f')} %"
+        if worse.empty:
+            does += f"{' and' if measured else ''} lowers the mean of accuracy and mIoU of none ({_range(gains, '+.2f')} points)."
+        else:
+            does += f"{', BUT' if measured else ''} LOWERS the mean of accuracy and mIoU of {_listed(frame, worse)}."
+        said.append((int(str(rank)), does))
         if "to_joint" in operated and operated["to_joint"].notna().any():
             far = _range(operated["to_joint"], "+.2f")
             said.append(
@@ -205,8 +206,8 @@ def readable_merging(found: Merging, rank: int, protocol: str) -> pd.DataFrame:
     rows = found.rows[found.rows["rank"].isin([0, rank])]
     names = [merged_label(m) if m else label for m, label in zip(rows["merger"], rows["Model"], strict=True)]
     surgery = [f"rank {r}" if r else "without" if m else "-" for m, r in zip(rows["merger"], rows["rank"], strict=True)]
-    table = rows.assign(**{"Trained on": _trained_on(rows), "Model": names, "Surgery": surgery})
-    table = table.set_index(["Trained on", "Model", "Surgery"])
+    table = rows.assign(**{"Data": _trained_on(rows), "Model": names, "Surgery": surgery})
+    table = table.set_index(["Data", "Model", "Surgery"])
     shown = pd.DataFrame(index=table.index)
     for metric in PRINTED:
         measure = measures_of(protocol).get(metric)
@@ -244,7 +245,7 @@ def readable_surgery_ranks(found: Merging) -> pd.DataFrame:
     rows = _by_rank(found.rows[found.rows["merger"] != ""])
     shown = pd.DataFrame(
         {
-            "Trained on": _trained_on(rows),
+            "Data": _trained_on(rows),
             "Merger": [merged_label(merger) for merger in rows["merger"]],
             "Surgery": ["without" if rank == 0 else f"rank {rank}" for rank in rows["rank"]],
             "Added parameters": rows["surgery_parameters"],
@@ -257,7 +258,7 @@ def readable_surgery_ranks(found: Merging) -> pd.DataFrame:
     )
     if "bias_change" in rows:
         shown["Change of bias"] = [_number(value, "{:+.0f} %") for value in rows["bias_change"]]
-    return shown.set_index(["Trained on", "Merger", "Surgery"])
+    return shown.set_index(["Data", "Merger", "Surgery"])
 
 
 def _by_rank(rows: pd.DataFrame) -> pd.DataFrame:

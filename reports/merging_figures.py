@@ -52,7 +52,8 @@ def draw_bias(rows: pd.DataFrame, rank: int, mark: str, png: Path, pdf: Path) ->
     Args:
         rows: of a `Merging`. rank: of the Surgery that is shown. mark: what every figure says of its data. png, pdf: files to write.
     """
-    cases = list(dict.fromkeys(rows[["Dataset", "Backbone"]].itertuples(index=False, name=None)))
+    measured = rows[rows["bias"].notna()]  # not of datasets that only test how models generalise
+    cases = list(dict.fromkeys(measured[["Dataset", "Backbone"]].itertuples(index=False, name=None)))
     mergers = list(dict.fromkeys(rows.loc[rows["merger"] != "", "merger"]))
     looks = {
         merger: {"color": colour, "marker": MARKERS[i % len(MARKERS)]}

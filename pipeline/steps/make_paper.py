@@ -149,8 +149,6 @@ def _abstract(study: Study) -> list[str]:
         asked = f" of the {len(robust)} that the study asks for" if not_robust else " of them"
         verb = "is" if count == 1 else "are"
         sentences.append(f"{count}{asked} {verb} evaluated under corruptions at {len(severities)} severities as well.")
-    if lacking:
-        sentences.append(f"{len(lacking)} of the trainings {'has' if len(lacking) == 1 else 'have'} no results.")
     merged = study.merged_cells()
     if merged:
         beside = set(study.trainings()) - set(cells)
@@ -158,6 +156,8 @@ def _abstract(study: Study) -> list[str]:
             f"Further {len(beside)} trainings, of single tasks and joint ones with epochs chosen on validation frames, for "
             f"{len(merged)} merged models."
         )
+    if lacking:
+        sentences.append(f"{len(lacking)} of the trainings {'has' if len(lacking) == 1 else 'have'} no results.")
     if lacking or not_robust or set(missing_models(study)):
         sentences.append("The last section names what is missing, and why.")
     return sentences

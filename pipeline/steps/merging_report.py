@@ -107,7 +107,7 @@ def measured_merging(study: Study, results: pd.DataFrame) -> Merging | None:
 
 
 def merging_cases(study: Study, results: pd.DataFrame) -> list[MergingCase]:
-    """What is merged, by dataset, backbone and rank of adapters, seeds together; what has no results is left out.
+    """What is merged, by dataset that it is tested on, backbone and rank of adapters, seeds together; what has no results is left out.
 
     Args:
         results: the long table, all of it.
@@ -117,7 +117,9 @@ def merging_cases(study: Study, results: pd.DataFrame) -> list[MergingCase]:
     for groups in _by_seed(study):
         present = [group for group in groups if not any(cell in lacking for cell in group.singles)]
         if present and any(cell not in lacking for group in present for cell in group.merged):
-            cases.append(_Case(study, results, present, lacking).gather())
+            trained_on = present[0].singles[0].dataset
+            for dataset in study.evaluated_on(trained_on):
+                cases.append(_Case(study, results, present, lacking, dataset).gather())
     return cases
 
 
@@ -186,14 +188,20 @@ def _by_seed(study: Study) -> list[list[MergingGroup]]:
 
 
 class _Case:
-    """Gathers one case. groups: those with results, one a seed."""
+    """Gathers one case. groups: those with results, one a seed. dataset: whose test part."""
 
     def __init__(
-        self, study: Study, results: pd.DataFrame, groups: Sequence[MergingGroup], lacking: Mapping[Cell, str]
+        self,
+        study: Study,
+        results: pd.DataFrame,
+        groups: Sequence[MergingGroup],
+        lacking: Mapping[Cell, str],
+        dataset: str,
     ) -> None:
         self.study, self.groups, self.lacking = study, groups, lacking
         first = groups[0].singles[0]
-        self.dataset, self.title = first.dataset, study.titles()[first.dataset]
+        self.own = dataset == first.dataset
+        self.dataset, self.title = dataset, study.titles()[dataset]
         self.backbone = str(study.settings["backbones"][first.backbone]["label"])
         if first.rank != study.rank:
             self.backbone += f", rank {first.rank}"
@@ -201,7 +209,7 @@ class _Case:
         self.not_robust = missing_robust_models(study)
         self.robust = set(study.robust_models())
         whole = (results["corruption"] == "") & (results["class"] == "") & (results["eval_dataset"] == self.dataset)
-        self.results = results[whole & (results["dataset"] == self.dataset)]
+        self.results = results[whole & (results["dataset"] == first.dataset)]
 
     def gather(self) -> MergingCase:
         """The case."""
@@ -239,13 +247,14 @@ class _Case:
         """runs: the cells of one seed each: one, or the single-task ones whose answers go together."""
         first = runs[0][-1]
         cells = [cell for run in runs for cell in run]
-        robust = all(cell in self.robust and cell not in self.not_robust for cell in cells)
+        # Corrupted are, and bias is of, test images of the dataset that was trained on.
+        robust = self.own and all(cell in self.robust and cell not in self.not_robust for cell in cells)
         clean = [
             _together([clean_rows(self.study, c, self.dataset, self.frames).assign(**CLEAN_ROWS) for c in run])
             for run in runs
         ]
         about = [read_provenance(self.study, cell).get("merging", {}) for cell in cells]
-        bias = [one["bias"] for one in about if "bias" in one]
+        bias = [one["bias"] for one in about if "bias" in one and self.own]
         return MergingSubject(
             label,
             first.merger,

@@ -10,7 +10,12 @@ import torch
 
 from endoarss import build_model, list_backbones, list_weightings
 from endoarss.data import LabelledImages
+from endoarss.lora import adapted_layers
+from endoarss.merging.features import representations
+from endoarss.merging.fit_surgery import SurgerySettings, mean_l1
+from endoarss.merging.merge import check_mergeable, merge, operate
 from endoarss.models import MultiTaskModel
+from endoarss.registry import MERGERS, list_mergers
 from endoarss.resume import ResumeFolder
 from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, train
@@ -60,3 +65,27 @@ def test_a_stopped_training_goes_on(make_settings: Make, data: LabelledImages, t
         train(model, data, settings, torch.device("cuda"), resume=ResumeFolder(tmp_path, "k"), observe=stop)
     history = train(model, data, settings, torch.device("cuda"), resume=ResumeFolder(tmp_path, "k"))
     assert len(history) == 4
+
+
+@pytest.mark.parametrize("name", list_mergers())
+def test_merging_and_surgery_follow_the_cpu(name: str, make_settings: Make, data: LabelledImages) -> None:
+    biases = []
+    for device in (torch.device("cpu"), torch.device("cuda")):
+        singles = {}
+        for seed, architecture in enumerate(("single_activity", "single_segmentation")):
+            seed_everything(seed)
+            single = build_model(make_settings("dinov2", architecture)).eval()
+            for layer in adapted_layers(single).values():
+                assert layer.shared_b is not None
+                torch.nn.init.normal_(layer.shared_b, std=0.3)
+            singles[architecture] = single
+        models = check_mergeable(singles)
+        settings = {"iterations": 5} if MERGERS.get(name).adapts else {}
+        model, _ = merge(models, MERGERS.get(name)(**settings), data.images, lambda model: 0.0, device)
+        own = {task: representations(one, data.images, device) for task, one in models.items()}
+        z = representations(model, data.images, device)
+        operate(model, z, own, 4, SurgerySettings(iterations=20))
+        with torch.no_grad():
+            after = [model.surgery[task](z.to(device)).cpu() for task in own]
+        biases.append([mean_l1(one, other) for one, other in zip(after, own.values(), strict=True)])
+    assert biases[1] == pytest.approx(biases[0], rel=0.02)

@@ -93,7 +93,7 @@ def test_the_second_waits_says_for_whom_and_goes_on_when_the_first_is_killed(sta
 
 
 def test_scoring_and_robustness_run_beside_each_other_but_not_beside_a_training(start: Start) -> None:
-    scores, robust = start(command="evaluate"), start(command="robustness", cell=[CELL, CELL])
+    scores, robust = start(command="evaluate", cell=[CELL]), start(command="robustness", cell=[CELL, CELL])
     assert has_it(scores) and has_it(robust)
     training = start(command="train", seconds=0)
     assert waits(training).startswith(f"waiting for process {scores.pid}, which scores {CELL}")
@@ -105,7 +105,7 @@ def test_scoring_and_robustness_run_beside_each_other_but_not_beside_a_training(
 
 
 def test_predicting_again_is_as_training(start: Start) -> None:
-    again = start(command="evaluate", again=True)
+    again = start(command="evaluate", cell=[CELL], again=True)
     assert has_it(again)
     assert f"process {again.pid}, which scores {CELL}" in waits(start(command="robustness", cell=[CELL], seconds=0))
 
@@ -235,8 +235,10 @@ def test_every_command_is_known_to_write_or_not_to(study: Study) -> None:
     commands = next(a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
     assert set(commands) - other == WRITING
     given = {"cell": CELL, "dataset": "mtlesd", "tree": "esd", "again": False}
+    given |= {"models": [CELL], "method": ["ties"], "surgery": None, "out": Path("merged")}
     for command in WRITING - {"robustness", "pretrain", "generate"}:
-        own = command_locks._of_command(study, command, argparse.Namespace(command=command, **given))[1]
+        asked = given | ({"cell": [CELL]} if command == "evaluate" else {})
+        own = command_locks._of_command(study, command, argparse.Namespace(command=command, **asked))[1]
         assert own, command
 
 

@@ -186,7 +186,7 @@ def test_no_figure_is_printed_smaller_than_six_points() -> None:
 
 def test_captions_of_results_name_split_protocol_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     study = load_study(Path(__file__).parents[2] / "studies/demo.yaml")
-    monkeypatch.setattr(make_paper, "study_mark", lambda study: "THE STUDY, protocol standard, seed 0.")
+    monkeypatch.setattr(make_paper, "study_mark", lambda study, select_on: "THE STUDY, protocol standard, seed 0.")
     monkeypatch.setattr(make_paper, "data_mark", lambda study: "THE DATA.")
     captions = {item.name: item.caption for item in make_paper._items(study, [], figure_files(study))}
     assert "Split: MTLEndovis, by sequence by_sequence. THE STUDY" in captions["fig_classes_mtlendovis_by_sequence"]
@@ -201,8 +201,10 @@ def test_the_paper_says_what_is_missing_and_counts_it_out(monkeypatch: pytest.Mo
     first, second, *_ = robust = study.robustness_cells()
     monkeypatch.setattr(make_paper, "missing_cells", lambda study: {first: "the disk was full"})
     gaps = {first: "the disk was full", second: "its robustness is not evaluated yet"}
-    monkeypatch.setattr(make_paper, "missing_robustness", lambda study: gaps)
-    monkeypatch.setattr(make_paper, "present_cells", lambda study: ())
+    for name in ("missing_robustness", "missing_robust_models"):
+        monkeypatch.setattr(make_paper, name, lambda study: gaps)
+    monkeypatch.setattr(make_paper, "missing_models", lambda study: {first: "the disk was full"})
+    monkeypatch.setattr(make_paper, "present_models", lambda study: ())
     said = " ".join(make_paper._abstract(study))
     assert f"{len(robust) - 2} of the {len(robust)} that the study asks for is evaluated under corruptions" in said
     assert "1 of the trainings has no results. The last section names what is missing, and why." in said
@@ -210,7 +212,7 @@ def test_the_paper_says_what_is_missing_and_counts_it_out(monkeypatch: pytest.Mo
     software = make_paper._software(study)
     assert f"{first.id} has no results: the disk was full." in software
     assert f"{second.id} has no results under corruptions: its robustness is not evaluated yet." in software
-    monkeypatch.setattr(make_paper, "missing_cells", lambda study: {})
-    monkeypatch.setattr(make_paper, "missing_robustness", lambda study: {})
+    for name in ("missing_cells", "missing_models", "missing_robustness", "missing_robust_models"):
+        monkeypatch.setattr(make_paper, name, lambda study: {})
     whole = " ".join(make_paper._abstract(study))
     assert f"{len(robust)} of them are evaluated under corruptions" in whole and "missing" not in whole

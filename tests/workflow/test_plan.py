@@ -34,7 +34,8 @@ def test_a_given_study_is_never_merged_with_the_default(checkout: Path, snakemak
     assert plan.returncode == 0, plan.stderr
     planned = jobs(plan)
     assert "generate_raw" not in planned and "pretrain_backbone" not in planned
-    assert planned["train"] == 3 * (82 + 6 + 3)
+    assert planned["train"] == 3 * (82 + 6 + 3 + 12)
+    assert planned["merge"] == planned["evaluate_merged"] == planned["robustness_merged"] == 3 * 2
     assert "results/demo" not in plan.stdout and "synthetic" not in plan.stdout
 
 

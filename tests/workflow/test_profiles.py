@@ -29,7 +29,7 @@ def test_slurm_repeats_what_the_default_profile_says(slurm: dict[str, Any]) -> N
 
 def test_every_rule_with_a_gpu_asks_slurm_for_one_and_stands_in_no_group(slurm: dict[str, Any]) -> None:
     with_gpu = {name for name, text in RULES.items() if "gpu=GPU" in text}
-    assert len(with_gpu) == 3 and set(slurm["set-resources"]) == with_gpu
+    assert len(with_gpu) == 5 and set(slurm["set-resources"]) == with_gpu
     assert all(asked == {"gres": "gpu:1", "gpu": 0} for asked in slurm["set-resources"].values())
     assert not with_gpu & set(slurm["groups"]) and set(slurm["groups"]) < set(RULES)
 

@@ -27,7 +27,7 @@ def test_stages_are_the_plan_and_the_same_every_time(
     assert text == stages_text(study, given, planned_jobs(Path(name)))
     stages = yaml.safe_load(text)["stages"]
     trained = [stage for stage in stages if stage.startswith("train-")]
-    assert sorted(trained) == sorted(f"train-{cell.id.replace('/', '-')}" for cell in study.cells())
+    assert sorted(trained) == sorted(f"train-{cell.id.replace('/', '-')}" for cell in study.trainings())
     called = [stage for key, stage in stages.items() if not key.startswith((CHECK, "code-"))]
     assert len(called) == len(jobs) and all(
         f" --allowed-rules {job.rule} -- " in stages[job.name]["cmd"] for job in jobs
