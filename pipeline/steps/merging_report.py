@@ -89,10 +89,8 @@ def study_note(study: Study) -> str:
     """How models were chosen, and which unlabelled images were seen."""
     part = study.merging_settings()["unlabelled"]
     seen = "unlabelled training images" if part == "train" else "TEST IMAGES, unlabelled, as in the papers of both"
-    return (
-        "Epochs and coefficients are chosen on validation frames, unlike those of the other tables. AdaMerging and Surgery see "
-        f"{seen}."
-    )
+    others = "" if study.select_on == "val" else ", unlike those of the other tables"
+    return f"Epochs and coefficients are chosen on validation frames{others}. AdaMerging and Surgery see {seen}."
 
 
 def shown_rank(study: Study) -> int:

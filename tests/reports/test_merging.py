@@ -164,3 +164,13 @@ def test_cases_stay_apart() -> None:
     found = measure_merging([one, other], "standard").rows.set_index(["Dataset", "Model"])
     assert found.loc[("Toy", INDIVIDUAL), "accuracy"] == 85 and found.loc[("Other", INDIVIDUAL), "accuracy"] == 10
     assert found.loc[("Other", "TIES"), "bias"] == pytest.approx(0.4)
+
+
+def test_a_dataset_that_only_tests_generalisation_has_no_bias_and_its_harm_is_said() -> None:
+    found = measured(subject("TIES", "ties", 0, 0.9, 0.6), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5))
+    assert "bias" not in found.rows
+    assert "Surgery of rank 16 LOWERS the mean of accuracy and mIoU of TIES (-" in found.words(16)
+    shown = readable_merging(found, 16, "standard")
+    assert set(shown["Bias (L1)"]) == {"-"} and "Change of bias" not in shown
+    better = measured(subject("TIES", "ties", 0, 0.7, 0.4), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5))
+    assert "Surgery of rank 16 lowers the mean of accuracy and mIoU of none" in better.words(16)
