@@ -1,6 +1,6 @@
 """Representation Surgery in the setting of its paper: classifiers of three image sets, fine-tuned in full from one base, merged.
 
-Everything is generated: no data, no weights, under a minute on one core. Run it:
+Everything is generated: no data, no weights, about a minute on one core. Run it:
 
     python examples/merge_classifiers.py
 

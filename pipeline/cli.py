@@ -19,7 +19,7 @@ from endoarss.errors import SettingsError, TrainingError
 from endoarss.registry import list_architectures, list_backbones, list_mergers, list_weightings
 from pipeline.command_locks import at_work
 from pipeline.errors import InputError
-from pipeline.merge_request import STUDYS_RANK, read_request
+from pipeline.merge_request import STUDYS_RANK, check_made, rank_of_surgery, read_request
 from pipeline.provenance import note_command
 from pipeline.secret_values import mask_tracebacks, masked
 from pipeline.study import MERGED, Study, load_study
@@ -117,7 +117,7 @@ def _add_merge(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     command.add_argument(
         "--surgery",
-        type=int,
+        type=rank_of_surgery,
         nargs="?",
         const=STUDYS_RANK,
         metavar="RANK",
@@ -228,6 +228,12 @@ def _merge(study: Study, arguments: argparse.Namespace) -> None:
 
         for path in merge_models(study, request):
             print(path)
+    listed = set(study.merged_cells())
+    for cell in request.cells():
+        if cell not in listed:
+            print(
+                f"{cell.id}: the study's key merging does not list it: tables leave it out, and `endoarss clean` takes it away."
+            )
 
 
 def _run(run: Run, arguments: argparse.Namespace) -> None:
@@ -337,6 +343,7 @@ def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.steps.evaluate_cell import evaluate_cell
 
     for cell in [study.cell(cell) for cell in dict.fromkeys(arguments.cell)]:
+        check_made(study, cell)
         if arguments.again:
             from endoarss.checkpoints import load_checkpoint
             from pipeline.steps.predict_cell import note_predictions, predict_cell
@@ -357,6 +364,8 @@ def _robustness(study: Study, arguments: argparse.Namespace) -> None:
             if getattr(arguments, key):
                 raise InputError(f"--{key}: is for --predictor and --predictions; a cell says it itself.")
         cells = [study.cell(cell) for cell in dict.fromkeys(arguments.cell)]
+        for cell in cells:
+            check_made(study, cell)
         with robustness_failure_recorded(study, cells):
             from pipeline.steps.evaluate_robustness import evaluate_robustness
 

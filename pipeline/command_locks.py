@@ -132,7 +132,8 @@ def _of_merging(study: Study, arguments: argparse.Namespace) -> tuple[str, list[
         written.append(study_locks(study) / "merged" / f"{digest(str(request.out.resolve()))[:16]}.lock")
     if request.group is not None:
         written.append(study_locks(study) / "merging" / f"{request.group.id}.lock")
-    locks = {*(Lock(path, shared=True) for path in read), *(Lock(path) for path in written)}
+    # One lock a path: who asked for both of one would wait for itself.
+    locks = {*(Lock(path, shared=True) for path in read if path not in written), *(Lock(path) for path in written)}
     return f"merges {' and '.join(source.name for source in request.sources)}", sorted(locks)
 
 

@@ -135,7 +135,8 @@ def metrics_file(study: Study, cell: Cell) -> Path:
 
 def representations_file(study: Study, group: MergingGroup) -> Path:
     """What single and merged models make of each test image: a mean over its tokens, for the figure."""
-    return study.results / "merging" / group.id / "representations.npz"
+    on_test = "-on_test" if group.merged[0].on_test else ""
+    return study.results / "merging" / f"{group.id}{on_test}" / "representations.npz"
 
 
 def failure_file(study: Study, cell: Cell) -> Path:

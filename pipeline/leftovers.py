@@ -21,6 +21,7 @@ from pipeline.layout import (
     figure_files,
     generated_mark,
     generated_trees,
+    representations_file,
     study_file,
     table_files,
 )
@@ -111,9 +112,9 @@ def _stale_results(study: Study, found: Leftovers) -> None:
     for path in _inside(study.results, found):
         if path.name not in (*_TOP, *_TOP_FILES, _MERGING, "cells") and not path.name.startswith("."):
             found.keep(path)
-    groups = {group.id for group in study.merging_groups()}
-    for path, group_id in _folders_below(study.results / _MERGING, 3, found):
-        if group_id not in groups:
+    groups = {representations_file(study, group).parent for group in study.merging_groups()}
+    for path, _ in _folders_below(study.results / _MERGING, 3, found):
+        if path not in groups:
             _folder_of(
                 path, lambda name: name == "representations.npz", "of models that the study no longer merges", found
             )

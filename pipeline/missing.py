@@ -18,8 +18,12 @@ NOT_MERGED = "not merged yet"
 NOT_EVALUATED = "trained, but not evaluated"
 OTHER_SETTINGS = "trained with other settings; not trained again yet"
 OTHER_PREDICTIONS = "trained again, but not evaluated since"
+MERGED_NOT_EVALUATED = "merged, but not evaluated"
+MERGED_OTHERWISE = "merged with other settings; not merged again yet"
+MERGED_AGAIN = "merged again, but not evaluated since"
 OTHER_SOURCES = "merged from models that were trained again; not merged again yet"
 OTHER_CHECKPOINT = "trained again; its robustness is not evaluated since"
+MERGED_CHECKPOINT = "merged again; its robustness is not evaluated since"
 NO_ROBUSTNESS = "its robustness is not evaluated yet"
 
 
@@ -67,7 +71,7 @@ def _missing(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
         if not (study.cell_folder(cell) / "provenance.json").is_file():
             found[cell] = training_failure(study, cell) or (NOT_MERGED if cell.merger else NOT_TRAINED)
         elif not all(rows_file(study, cell, dataset).is_file() for dataset in study.evaluated_on(cell.dataset)):
-            found[cell] = NOT_EVALUATED
+            found[cell] = MERGED_NOT_EVALUATED if cell.merger else NOT_EVALUATED
         elif reason := outdated(study, cell):
             found[cell] = reason
     return found
@@ -116,12 +120,17 @@ def _missing_robustness(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
             found[cell] = lacking[cell]
         elif not all(path.is_file() for path in robustness_files(study, cell)):
             found[cell] = robustness_failure(study, cell) or NO_ROBUSTNESS
-        elif _told(robustness_files(study, cell)[2], "checkpoint_sha256") not in (
-            None,
-            _of_training(study, cell, "checkpoint_sha256"),
-        ):
-            found[cell] = OTHER_CHECKPOINT
+        elif reason := robustness_outdated(study, cell):
+            found[cell] = reason
     return found
+
+
+def robustness_outdated(study: Study, cell: Cell) -> str:
+    """Why what lies there of a model's robustness is not of its present checkpoint, empty if it is."""
+    tested = _told(robustness_files(study, cell)[2], "checkpoint_sha256")
+    if tested in (None, _of_training(study, cell, "checkpoint_sha256")):
+        return ""
+    return MERGED_CHECKPOINT if cell.merger else OTHER_CHECKPOINT
 
 
 def outdated(study: Study, cell: Cell) -> str:
@@ -129,16 +138,24 @@ def outdated(study: Study, cell: Cell) -> str:
     new side by side."""
     settings = _of_training(study, cell, "settings")
     if settings is not None and settings != masked_settings(study.cell_settings(cell)):
-        return OTHER_SETTINGS
-    for source, digest in (_of_training(study, cell, "merged_from") or {}).items():
-        if _told(study.results / "cells" / source / "provenance.json", "checkpoint_sha256") not in (None, digest):
-            return OTHER_SOURCES
+        return MERGED_OTHERWISE if cell.merger else OTHER_SETTINGS
+    if cell.merger and _other_sources(study, _of_training(study, cell, "merged_from") or {}):
+        return OTHER_SOURCES
     answered = _of_training(study, cell, "predictions_sha256") or {}
     for dataset, digest in answered.items():
         scored = _told(rows_file(study, cell, dataset).with_name("metrics.json"), "predictions_sha256")
         if scored not in (None, digest):
-            return OTHER_PREDICTIONS
+            return MERGED_AGAIN if cell.merger else OTHER_PREDICTIONS
     return ""
+
+
+def _other_sources(study: Study, merged_from: Mapping[str, str]) -> bool:
+    """Whether a model that another was merged from is another now, or is not what the study asks for."""
+    trainings = {cell.id: cell for cell in study.trainings() if cell.id in merged_from}
+    return any(
+        _of_training(study, cell, "checkpoint_sha256") not in (None, merged_from[name]) or bool(outdated(study, cell))
+        for name, cell in trainings.items()
+    )
 
 
 def _of_training(study: Study, cell: Cell, key: str) -> Any:

@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.files import read_json
 from pipeline.layout import resume_folder, robustness_files, rows_file
 from pipeline.locks import Holder, holder
-from pipeline.missing import outdated, robustness_failure, training_failure
+from pipeline.missing import outdated, robustness_failure, robustness_outdated, training_failure
 from pipeline.study import Cell, Study
 
 DONE, RUNNING, FAILED, STOPPED, PENDING = "done", "running", "failed", "stopped", "pending"
@@ -114,6 +114,8 @@ def _of_robustness(study: Study, cell: Cell, trained: Progress) -> Progress:
         torn = next(filter(None, (_torn(path) for path in robustness_files(study, cell) if path.suffix == ".json")), "")
         if torn:
             return Progress(cell, FAILED, f"{torn} Delete it: the robustness is then evaluated again.", None, 0, total)
+        if other := robustness_outdated(study, cell):
+            return Progress(cell, PENDING, other, None, 0, total)
         return Progress(cell, DONE, robustness_failure(study, cell), None, total, total)
     failure = robustness_failure(study, cell)
     if failure:

@@ -20,7 +20,7 @@ import yaml
 
 from corruptions import SEVERITIES, corruptions_of
 from endoarss.errors import SettingsError
-from endoarss.registry import add_module, list_mergers
+from endoarss.registry import MERGERS, add_module, list_mergers
 from pipeline.datasets.kinds import (
     BY_SEQUENCE,
     GENERALISATION,
@@ -291,7 +291,7 @@ class Study:
 
     def _merged_from(self, single: Cell) -> tuple[Cell, ...]:
         settings = self.merging_settings()
-        ranks = dict.fromkeys([0, settings["surgery"]["rank"], *settings["surgery"]["ablation"]])
+        ranks = sorted({0, settings["surgery"]["rank"], *settings["surgery"]["ablation"]})
         on_test = settings["unlabelled"] == "test"
         return tuple(
             replace(single, architecture=MERGED, weighting=merger, surgery=rank, on_test=on_test)
@@ -494,20 +494,34 @@ class Study:
         }
 
     def _merged_settings(self, cell: Cell) -> dict[str, Any]:
-        settings = self.merging_settings()
-        fitted = {key: value for key, value in settings["surgery"].items() if key not in ("rank", "ablation")}
         return {
             "cell": cell.id,
-            "input_size": self.settings["input_size"],
-            "merger": self.settings["mergers"].get(cell.merger, {}),
-            "surgery": {**fitted, "rank": cell.surgery} if cell.surgery else None,
-            "memory_mib": settings["memory_mib"],
+            **self.settings_of_merging(cell.merger, cell.surgery),
             "evaluated_on": [str(self.dataset_folder(dataset)) for dataset in self.evaluated_on(cell.dataset)],
+        }
+
+    def settings_of_merging(self, merger: str, rank: int) -> dict[str, Any]:
+        """All that decides what a merger, and Surgery of a rank (0: without), make of given models."""
+        settings = self.merging_settings()
+        surgery = settings["surgery"]
+        return {
+            "input_size": self.settings["input_size"],
+            "merger": {merger: _plain({**MERGERS.settings(merger), **self.settings["mergers"].get(merger, {})})},
+            "surgery": {"rank": rank, **{k: surgery[k] for k in ("iterations", "learning_rate")}} if rank else None,
+            # Of the steps of AdaMerging and of Surgery.
+            "images_a_step": [surgery["batches"], surgery["batch_size"]],
+            "unlabelled": settings["unlabelled"],
+            "memory_mib": settings["memory_mib"],
         }
 
     def digest(self) -> str:
         """Hex SHA-256 of the whole study."""
         return digest(self.settings)
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON gives them back: lists for tuples."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
 
 
 def _merged_as(single: Cell, cell_id: str) -> Cell | None:

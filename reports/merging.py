@@ -13,7 +13,7 @@ import pandas as pd
 
 from reports.comparison import replicate_mpc, replicate_scores
 from reports.condition_scores import EvaluatedModel
-from reports.names import MEASURES, measures_of, merged_label
+from reports.names import MEASURES, merged_label
 from reports.resampling import Array, note_of_intervals, with_brackets, with_interval
 
 INDIVIDUAL, JOINT = "Individual models", "Jointly trained"
@@ -46,7 +46,10 @@ class MergingSubject:
 
 @dataclass(frozen=True)
 class MergingCase:
-    """What is merged on one dataset and backbone. subjects: the individual models first, then merged ones, at last the jointly trained."""
+    """What is merged, tested on one dataset.
+
+    subjects: the individual models first, then merged ones, at last the jointly trained; of the same seeds, so that differences are paired.
+    """
 
     dataset: str
     backbone: str
@@ -67,11 +70,11 @@ class Merging:
         return " ".join(sentence for of, sentence in self.said if of == rank)
 
 
-def measure_merging(cases: Sequence[MergingCase], protocol: str) -> Merging:
+def measure_merging(cases: Sequence[MergingCase]) -> Merging:
     """Everything that tables and figures show of merging.
 
     Args:
-        cases: with results. protocol: of their scores.
+        cases: with results, their scores under the standard protocol.
 
     Raises:
         ResultsError: as `replicate_scores` and `replicate_mpc`.
@@ -80,7 +83,7 @@ def measure_merging(cases: Sequence[MergingCase], protocol: str) -> Merging:
     for case in cases:
         found = replicate_scores([subject.clean for subject in case.subjects])
         means = {label: _mean(scores) for label, scores in found.scores.items()}
-        frame = pd.DataFrame([_row(case, subject, protocol, means) for subject in case.subjects])
+        frame = pd.DataFrame([_row(case, subject, means) for subject in case.subjects])
         robust = [subject.robust for subject in case.subjects if subject.robust is not None]
         if robust:
             mpc = replicate_mpc(robust).scores
@@ -98,9 +101,7 @@ def _mean(scores: Mapping[str, Array]) -> Array:
     return np.mean([scores[metric] for metric in _SUMMED], axis=0)
 
 
-def _row(
-    case: MergingCase, subject: MergingSubject, protocol: str, means: Mapping[str, Array]
-) -> dict[str, float | str | int]:
+def _row(case: MergingCase, subject: MergingSubject, means: Mapping[str, Array]) -> dict[str, float | str | int]:
     row: dict[str, float | str | int] = {
         "Dataset": case.dataset,
         "Backbone": case.backbone,
@@ -108,7 +109,7 @@ def _row(
         "merger": subject.merger,
         "rank": subject.rank,
     }
-    for metric, measure in measures_of(protocol).items():
+    for metric, measure in MEASURES.items():
         values = measure.scale * np.asarray(subject.scores.get(metric, [np.nan]), np.float64)
         row[metric] = float(values.mean())
         if len(values) > 1:
@@ -162,16 +163,36 @@ def _sentences(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, str]]:
             of = "every merger" if len(operated) > 1 else str(operated["Model"].iloc[0])
             does += f" cuts the bias of {of} by {_range(-operated['bias_change'], '.0f')} %"
         if worse.empty:
-            does += f"{' and' if measured else ''} lowers the mean of accuracy and mIoU of none ({_range(gains, '+.2f')} points)."
+            does += f"{' and' if measured else ''} lowers the mean of accuracy and mIoU of none"
+            does += f" ({_range(gains, '+.2f')} points; {_sure(operated, 'surgery_gain')})."
         else:
             does += f"{', BUT' if measured else ''} LOWERS the mean of accuracy and mIoU of {_listed(frame, worse)}."
-        said.append((int(str(rank)), does))
+        sentences = [does]
         if "to_joint" in operated and operated["to_joint"].notna().any():
-            far = _range(operated["to_joint"], "+.2f")
-            said.append(
-                (int(str(rank)), f"{where}with it, merged models are {far} points from the jointly trained one.")
-            )
+            far, sure = _range(operated["to_joint"], "+.2f"), _sure(operated, "to_joint")
+            sentences.append(f"{where}with it, merged models are {far} points from the jointly trained one ({sure}).")
+        sentences += [f"{where}{sentence}" for sentence in _under_corruption(frame, operated)]
+        said += [(int(str(rank)), sentence) for sentence in sentences]
     return said
+
+
+def _sure(rows: pd.DataFrame, name: str) -> str:
+    """How many intervals leave 0 out, in words."""
+    out = int(((rows[f"{name}_low"] > 0) | (rows[f"{name}_high"] < 0)).sum())
+    return f"{out} of {len(rows)} intervals exclude 0"
+
+
+def _under_corruption(frame: pd.DataFrame, operated: pd.DataFrame) -> list[str]:
+    """What Surgery changes of the means over corruptions."""
+    changes = []
+    for metric in _SUMMED:
+        name = f"mpc_{metric}"
+        if name in frame and operated[name].notna().any():
+            without = frame[(frame["rank"] == 0) & (frame["merger"] != "")].set_index("merger")[name]
+            gains = pd.Series(operated[name].to_numpy() - without.reindex(operated["merger"]).to_numpy()).dropna()
+            if len(gains):
+                changes.append(f"mPC of {MEASURES[metric].name} by {_range(gains, '+.2f')} points")
+    return [f"it changes {' and '.join(changes)}."] if changes else []
 
 
 def _range(values: pd.Series, form: str) -> str:
@@ -201,7 +222,7 @@ def table_merging(found: Merging, rank: int) -> pd.DataFrame:
     return rows.set_index(INDEX).rename(columns={"rank": "surgery_rank"}).dropna(axis=1, how="all")
 
 
-def readable_merging(found: Merging, rank: int, protocol: str) -> pd.DataFrame:
+def readable_merging(found: Merging, rank: int) -> pd.DataFrame:
     """The table `merging` as readers see it."""
     rows = found.rows[found.rows["rank"].isin([0, rank])]
     names = [merged_label(m) if m else label for m, label in zip(rows["merger"], rows["Model"], strict=True)]
@@ -210,11 +231,11 @@ def readable_merging(found: Merging, rank: int, protocol: str) -> pd.DataFrame:
     table = table.set_index(["Data", "Model", "Surgery"])
     shown = pd.DataFrame(index=table.index)
     for metric in PRINTED:
-        measure = measures_of(protocol).get(metric)
-        if measure is not None and metric in table and table[metric].notna().any():
-            shown[measure.head] = table[metric]
+        if metric in table and table[metric].notna().any():
+            head = MEASURES[metric].head
+            shown[head] = table[metric]
             if f"{metric}_std" in table:
-                shown[f"± {measure.head}"] = table[f"{metric}_std"]
+                shown[f"± {head}"] = table[f"{metric}_std"]
     shown["Mean (%)"] = _bracketed(table, "mean")
     shown["Change by Surgery"] = _bracketed(table, "surgery_gain", "+", 2)
     shown["To joint"] = _bracketed(table, "to_joint", "+", 2)
@@ -237,7 +258,8 @@ def table_surgery_ranks(found: Merging) -> pd.DataFrame:
     rows = found.rows[found.rows["merger"] != ""]
     columns = ["merger", "rank", "surgery_parameters", "accuracy", "miou", "mean", "mean_low", "mean_high"]
     columns += ["surgery_gain", "surgery_gain_low", "surgery_gain_high", "bias_activity", "bias_segmentation", "bias"]
-    return _by_rank(rows).set_index(INDEX)[[name for name in (*columns, "bias_change") if name in rows]]
+    chosen = _by_rank(rows).set_index(INDEX)[[name for name in (*columns, "bias_change") if name in rows]]
+    return chosen.rename(columns={"rank": "surgery_rank"})
 
 
 def readable_surgery_ranks(found: Merging) -> pd.DataFrame:

@@ -56,7 +56,8 @@ def draw_bias(rows: pd.DataFrame, rank: int, mark: str, png: Path, pdf: Path) ->
     cases = list(dict.fromkeys(measured[["Dataset", "Backbone"]].itertuples(index=False, name=None)))
     mergers = list(dict.fromkeys(rows.loc[rows["merger"] != "", "merger"]))
     looks = {
-        merger: {"color": colour, "marker": MARKERS[i % len(MARKERS)]}
+        # Smaller and smaller, so that those at one place are all seen.
+        merger: {"color": colour, "marker": MARKERS[i % len(MARKERS)], "markersize": max(4.0, 9.0 - 1.2 * i)}
         for i, (merger, colour) in enumerate(zip(mergers, sns.color_palette("colorblind", len(mergers)), strict=True))
     }
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
@@ -117,12 +118,12 @@ def _draw_panel(
         of = rows[rows["merger"] == merger].set_index("rank")
         if 0 not in of.index:
             continue
-        axes.plot(of[bias][0], of[score][0], fillstyle="none", linestyle="", markersize=6, zorder=3, **look)
+        axes.plot(of[bias][0], of[score][0], fillstyle="none", linestyle="", zorder=3, **look)
         if rank in of.index:
             end = (of[bias][rank], of[score][rank])
             arrow = {"arrowstyle": "->", "color": look["color"], "lw": 0.9, "shrinkA": 4, "shrinkB": 4}
             axes.annotate("", end, (of[bias][0], of[score][0]), arrowprops=arrow, zorder=2)
-            axes.plot(*end, linestyle="", markersize=6, zorder=3, **look)
+            axes.plot(*end, linestyle="", zorder=3, **look)
     axes.set_xlim(left=0, right=1.08 * float(rows[bias].max()))
     low, high = axes.get_ylim()
     if high - low < 2:  # points: less is not worth a steep arrow
@@ -152,7 +153,7 @@ def draw_representations(cases: Sequence[Representations], rank: int, mark: str,
         ),
     }
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
-        mark = f"Each point is a test image; lines join what is made of one image.\n{mark}"
+        mark = f"Each point is a test image, on the first two principal components of a row; lines join what is made of one image.\n{mark}"
         handles = [
             Line2D([], [], linestyle="", marker=look["marker"], color=look["color"], markersize=5, label=label)
             for label, look in kinds.values()

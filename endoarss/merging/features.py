@@ -49,9 +49,16 @@ def plan_cache(model: MultiTaskModel, models: int, counts: tuple[int, ...], limi
     kept = tuple(int(share * count + 1e-9) for count in counts)
     if any(k < min(32, count) for k, count in zip(kept, counts, strict=True)):
         raise SettingsError(
-            f"memory_mib {limit_mib:g}: {each:.1f} MiB an image for the maps of {models} models; expected room for 32 images of each part."
+            f"memory_mib {limit_mib:g}: {each:.3g} MiB an image for the maps of {models} models; expected room for 32 images of each "
+            f"part, or all where there are fewer: about {_least(each, counts):.3g}."
         )
     return CachePlan(counts, kept, each * sum(kept), limit_mib)
+
+
+def _least(each: float, counts: tuple[int, ...]) -> float:
+    """MiB that let 32 images of each set be kept, or all of a smaller one."""
+    share = max(min(32, count) / count for count in counts if count)
+    return each * sum(counts) * share
 
 
 @torch.no_grad()

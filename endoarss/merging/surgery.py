@@ -16,13 +16,13 @@ class Surgery(nn.Module):
     D is kaiming-uniform(a = sqrt 5), U zero, so that z' = z at first; no biases. Of a representation of tokens each is treated alike.
 
     Args:
-        channels: C of the representation. rank: rows of D. seed: draws D.
+        channels: C of the representation. rank: rows of D, at most C. seed: draws D.
     """
 
     def __init__(self, channels: int, rank: int = 16, seed: int = 0) -> None:
         super().__init__()
-        if rank < 1:
-            raise SettingsError(f"surgery: rank {rank}; expected at least 1.")
+        if not 1 <= rank <= channels:
+            raise SettingsError(f"surgery: rank {rank}; expected 1 to {channels}, the width of the representation.")
         self.down = nn.Parameter(torch.empty(rank, channels))
         self.up = nn.Parameter(torch.zeros(channels, rank))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5), generator=torch.Generator().manual_seed(seed))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS
+from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS
 from pipeline import layout
 from pipeline.datasets.kinds import GENERALISATION, READERS
 from pipeline.errors import InputError
@@ -52,8 +52,8 @@ def growing(megabytes):
 
 wildcard_constraints:
     cell="[^/]+/[^/]+/(?!merged/)[^/]+/[^/]+/r[0-9]+-s[0-9]+(-val|-test)?",
-    pair="[^/]+/[^/]+",
-    trained="r[0-9]+-s[0-9]+-val",
+    pair="|".join(dict.fromkeys(re.escape(name.rpartition("/")[0]) for name in GROUPS)) or "(?!)",
+    trained="|".join(dict.fromkeys(re.escape(name.rpartition("/")[2]) for name in GROUPS)) or "(?!)",
     dataset="[a-z0-9_]+",
     tree="[a-z0-9_]+",
 
@@ -70,8 +70,23 @@ def component_code(cell):
         ARCHITECTURES.files()[cell.architecture],
         WEIGHTINGS.files()[cell.weighting],
     ]
-    own = [str(path.relative_to(BASE)) if path.is_relative_to(BASE) else str(path) for path in files]
-    return own + code("endoarss/*/base.py", "endoarss/backbones/vit.py")
+    return own_code(files) + code("endoarss/*/base.py", "endoarss/backbones/vit.py")
+
+
+def own_code(files):
+    """Source files as inputs: relative where they are the project's."""
+    return [str(path.relative_to(BASE)) if path.is_relative_to(BASE) else str(path) for path in dict.fromkeys(files)]
+
+
+def group_code(wildcards):
+    """The source files of the components of a group's models."""
+    cell = group_of(wildcards).singles[0]
+    files = [
+        BACKBONES.files()[cell.backbone],
+        ARCHITECTURES.files()["merged"],
+        ARCHITECTURES.files()[cell.architecture],
+    ]
+    return own_code(files) + code("endoarss/backbones/base.py", "endoarss/backbones/vit.py")
 
 
 def reading_code(wildcards):

@@ -89,6 +89,8 @@ if study.keeps_corrupted:
             " --workers {threads} > {log} 2>&1"
 
 
+ON_TEST = "-on_test" if study.merging_settings()["unlabelled"] == "test" else ""
+
 if GROUPS:
 
     rule merge:
@@ -98,14 +100,11 @@ if GROUPS:
             ],
             data=group_data,
             weights=group_weights,
-            code=LEARNING_CODE
+            code=lambda wildcards: LEARNING_CODE
             + SCORING_CODE
+            + group_code(wildcards)
+            + own_code(path for path in MERGERS.files().values() if not path.is_relative_to(BASE / "endoarss"))
             + code(
-                "endoarss/backbones/base.py",
-                "endoarss/backbones/dinov2.py",
-                "endoarss/backbones/vit.py",
-                "endoarss/architectures/merged.py",
-                "endoarss/architectures/single.py",
                 "endoarss/merging/*.py",
                 "pipeline/merge_request.py",
                 "pipeline/predictions.py",
@@ -115,7 +114,7 @@ if GROUPS:
         output:
             of_group(lambda group: group.merged, "model.safetensors", "provenance.json"),
             [directory(path) for path in of_group(lambda group: group.merged, "predictions")],
-            representations=study.results / "merging/{pair}/{trained}/representations.npz",
+            representations=study.results / ("merging/{pair}/{trained}" + ON_TEST) / "representations.npz",
         log:
             LOGS / "merge/{pair}/{trained}.log",
         benchmark:
@@ -183,16 +182,10 @@ if TOGETHER:
             checkpoints=of_group(study.robust_together, "model.safetensors"),
             data=lambda wildcards: loaded_files(group_of(wildcards).singles[0].dataset),
             corrupted=lambda wildcards: kept_images_of(group_of(wildcards).singles[0].dataset),
-            code=LEARNING_CODE
+            code=lambda wildcards: LEARNING_CODE
             + ROBUSTNESS_CODE
-            + code(
-                "endoarss/backbones/base.py",
-                "endoarss/backbones/dinov2.py",
-                "endoarss/backbones/vit.py",
-                "endoarss/architectures/merged.py",
-                "endoarss/architectures/single.py",
-                "endoarss/merging/surgery.py",
-            ),
+            + group_code(wildcards)
+            + code("endoarss/merging/surgery.py"),
         output:
             of_group(study.robust_together, *(f"robustness/{name}" for name in layout.ROBUSTNESS_NAMES)),
         log:

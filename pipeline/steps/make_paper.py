@@ -150,12 +150,14 @@ def _abstract(study: Study) -> list[str]:
         verb = "is" if count == 1 else "are"
         sentences.append(f"{count}{asked} {verb} evaluated under corruptions at {len(severities)} severities as well.")
     merged = study.merged_cells()
-    if merged:
-        beside = set(study.trainings()) - set(cells)
+    beside = len(study.trainings()) - len(cells)
+    if merged and beside:
         sentences.append(
-            f"Further {len(beside)} trainings, of single tasks and joint ones with epochs chosen on validation frames, for "
-            f"{len(merged)} merged models."
+            f"{beside} further trainings, with epochs chosen on validation frames, are what {len(merged)} models are merged from or stand "
+            "beside."
         )
+    elif merged:
+        sentences.append(f"{len(merged)} models are merged from those of single tasks.")
     if lacking:
         sentences.append(f"{len(lacking)} of the trainings {'has' if len(lacking) == 1 else 'have'} no results.")
     if lacking or not_robust or set(missing_models(study)):

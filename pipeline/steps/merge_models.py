@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from endoarss.architectures.merged import MergedModel
 from endoarss.checkpoints import load_checkpoint, read_header, save_checkpoint
 from endoarss.devices import memory_explained
 from endoarss.errors import SettingsError
+from endoarss.merging.base import Merger
 from endoarss.merging.features import plan_cache, representations
 from endoarss.merging.fit_surgery import SurgerySettings, mean_l1
 from endoarss.merging.merge import check_mergeable, merge, operate
@@ -35,6 +36,7 @@ from pipeline.steps.validation_score import validation_score
 from pipeline.study import Study
 
 _INDIVIDUAL = "individual"
+_CHUNK = 16  # images at a time
 
 
 def merge_models(study: Study, request: MergeRequest) -> list[Path]:
@@ -53,16 +55,22 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
     named = {source.name: _loaded(source) for source in request.sources}
     models = check_mergeable(named)
     _check_nameable(request)
+    for name, about in headers.items():
+        _warn(name, str(about["select_on"]))
+    mergers = {name: MERGERS.get(name)(**study.settings["mergers"].get(name, {})) for name, _ in request.wanted}
+    if request.group is not None:
+        representations_file(study, request.group).unlink(missing_ok=True)
     with memory_explained("merging", device, "merging.memory_mib, input_size"):
         work = _Work.begin(study, request, dataset, models, device, headers[request.sources[0].name])
         written: list[Path] = []
-        for merger in dict.fromkeys(merger for merger, _ in request.wanted):
-            ranks = [rank for name, rank in request.wanted if name == merger]
-            written += _merge_one(study, request, work, merger, ranks, run)
+        for name, merger in mergers.items():
+            ranks = [rank for wanted, rank in request.wanted if wanted == name]
+            written += _merge_one(study, request, work, (name, merger), ranks, run)
     if request.group is not None:
         path = representations_file(study, request.group)
         with whole_file(path) as partial, partial.open("wb") as stream:
-            np.savez_compressed(stream, **work.pooled)  # type: ignore[arg-type]
+            digests = {f"sha256 of {cell.id}": np.array(work.digests[cell.id]) for cell in request.group.merged}
+            np.savez_compressed(stream, **work.pooled, **digests)  # type: ignore[arg-type]
     return written
 
 
@@ -72,7 +80,7 @@ class _Work:
 
     header: what the first checkpoint says of its training. validation: what chooses. unlabelled, test: images. individual, tested: the
     individual models' representations of these, by task. mib: what kept representations take. pooled: means over tokens of the test
-    images, by "<what>/<task>".
+    images, by "<what>/<task>". digests: SHA-256 of each checkpoint, by its cell.
     """
 
     dataset: str
@@ -86,6 +94,7 @@ class _Work:
     mib: float
     pooled: dict[str, NDArray[np.float32]]
     header: Mapping[str, Any]
+    digests: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def begin(
@@ -101,31 +110,45 @@ class _Work:
         fitted, validation = split_validation(folder, load_part(folder, "train", size))
         test = load_part(folder, "test", size)
         first, *_ = models.values()
-        unlabelled = test.images if request.on_test else fitted.images
         # The individual models' maps stay, those of one merged model at a time come beside them.
-        counts = (len(unlabelled), len(test.images))
+        parts = {"test": test.images} if request.on_test else {"train": fitted.images, "test": test.images}
+        counts = tuple(len(images) for images in parts.values())
         plan = plan_cache(first, len(models) + 1, counts, study.merging_settings()["memory_mib"])
         print(f"{dataset}: {plan.describe()}", flush=True)
-        some, tested = (
-            np.array(images[_spread(len(images), kept)])
-            for images, kept in zip((unlabelled, test.images), plan.kept, strict=True)
+        some = {
+            part: np.array(images[_spread(len(images), kept)])
+            for (part, images), kept in zip(parts.items(), plan.kept, strict=True)
+        }
+        of = {
+            part: {task: representations(model, images, device) for task, model in models.items()}
+            for part, images in some.items()
+        }
+        seen = "test" if request.on_test else "train"
+        pooled = {f"{_INDIVIDUAL}/{task}": _pooled(z) for task, z in of["test"].items()}
+        return cls(
+            dataset,
+            models,
+            device,
+            validation,
+            some[seen],
+            some["test"],
+            of[seen],
+            of["test"],
+            plan.mib,
+            pooled,
+            header,
         )
-        individual = {task: representations(model, some, device) for task, model in models.items()}
-        of_test = {task: representations(model, tested, device) for task, model in models.items()}
-        pooled = {f"{_INDIVIDUAL}/{task}": _pooled(z) for task, z in of_test.items()}
-        return cls(dataset, models, device, validation, some, tested, individual, of_test, plan.mib, pooled, header)
 
 
 def _merge_one(
-    study: Study, request: MergeRequest, work: _Work, merger: str, ranks: list[int], run: RunStart
+    study: Study, request: MergeRequest, work: _Work, named: tuple[str, Merger], ranks: list[int], run: RunStart
 ) -> list[Path]:
     started = time.perf_counter()
-    make = MERGERS.get(merger)
-    settings, batch = study.settings["mergers"].get(merger, {}), study.merging_settings()["surgery"]
+    (merger, merges), batch = named, study.merging_settings()["surgery"]
     seen = batch["batch_size"] * batch["batches"]
     model, about = merge(
         work.models,
-        make(**settings),
+        merges,
         work.unlabelled,
         lambda model: validation_score(study, work.dataset, work.validation, model),
         work.device,
@@ -133,22 +156,22 @@ def _merge_one(
         seen,
     )
     merging = time.perf_counter() - started
-    merged = representations(model, work.unlabelled, work.device)
     tested = representations(model, work.test, work.device)
+    merged = tested if request.on_test else representations(model, work.unlabelled, work.device)
     written = []
     for rank in ranks:
         started = time.perf_counter()
         if rank:
             fitted = {key: batch[key] for key in ("iterations", "batch_size", "batches", "learning_rate")}
             operate(model, merged, work.individual, rank, SurgerySettings(**fitted, seed=work.header["seed"]))
-        after = {task: _operated(model, task, tested) for task in work.models}
-        bias = {task: mean_l1(after[task], z) for task, z in work.tested.items()}
+        surgery = time.perf_counter() - started if rank else 0.0
+        compared = {task: _compared(model, task, tested, z) for task, z in work.tested.items()}
+        bias = {task: mean for task, (mean, _) in compared.items()}
+        work.pooled |= {f"{merger}-{rank}/{task}": pooled for task, (_, pooled) in compared.items()}
         shown = about | {
             "bias": bias,
-            "seconds": {
-                "merging": round(merging, 2),
-                "surgery": round(time.perf_counter() - started, 2) if rank else 0.0,
-            },
+            # Merging is done once for all ranks, and told of the first.
+            "seconds": {"merging": round(merging if rank == ranks[0] else 0.0, 2), "surgery": round(surgery, 2)},
             "unlabelled": {"part": "test" if request.on_test else "train", "images": len(work.unlabelled)},
             "test_images": len(work.test),
             "kept_representations_mib": round(work.mib, 1),
@@ -159,7 +182,6 @@ def _merge_one(
             f"{merger}{f' with Surgery of rank {rank}' if rank else ''}: mean L1 to the individual models: {said}",
             flush=True,
         )
-        work.pooled |= {f"{merger}-{rank}/{task}": _pooled(z) for task, z in after.items()}
     return written
 
 
@@ -182,7 +204,7 @@ def _write(
     # What decides the checkpoint; times and measurements do not.
     origin = {
         "cell": cell.id if cell is not None else f"{work.dataset}/{model.settings.backbone}/merged/{merger}",
-        "settings": study.cell_settings(cell) if cell is not None else _settings_by_hand(study, merger, rank),
+        "settings": study.cell_settings(cell) if cell is not None else study.settings_of_merging(merger, rank),
         "merged_from": {source.name: sha256_of(source.path) for source in request.sources},
         "manifest_sha256": first["manifest_sha256"],
         "weights": first["weights"],
@@ -214,11 +236,9 @@ def _write(
             **kept,
         },
     )
+    if cell is not None:
+        work.digests[cell.id] = sha256_of(folder / "model.safetensors")
     return folder / "model.safetensors"
-
-
-def _settings_by_hand(study: Study, merger: str, rank: int) -> dict[str, Any]:
-    return {"merger": {merger: study.settings["mergers"].get(merger, {})}, "surgery_rank": rank}
 
 
 def _loaded(source: Source) -> MultiTaskModel:
@@ -263,12 +283,14 @@ def _common_dataset(study: Study, known: Mapping[str, Mapping[str, Any]]) -> str
             f"{first} was trained on {dataset} with a manifest of sha256 {known[first]['manifest_sha256'][:12]}; {manifest} is "
             f"{sha256_of(manifest)[:12]}. Train the models again, or run snakemake."
         )
-    for name, about in known.items():
-        if about["select_on"] == "last":
-            print(
-                f"{name}: trained on the validation frames too; what is chosen on them here is chosen on frames it knows."
-            )
     return dataset
+
+
+def _warn(name: str, select_on: str) -> None:
+    if select_on != "val":
+        print(f"{name}: trained on the validation frames too: what is chosen on them is chosen on frames it knows.")
+    if select_on == "test":
+        print(f"{name}: its epoch was chosen on the test part: what is merged from it scores too well there.")
 
 
 def _check_nameable(request: MergeRequest) -> None:
@@ -286,14 +308,17 @@ def _spread(count: int, kept: int) -> NDArray[np.int64]:
     return np.arange(kept) * count // kept
 
 
-def _operated(model: MergedModel, task: str, z: Tensor) -> Tensor:
-    """What a task's head sees of kept representations."""
-    if task not in model.surgery:
-        return z
-    surgery = model.surgery[task]
-    device = next(surgery.parameters()).device
-    with torch.inference_mode():
-        return torch.cat([surgery(part.to(device)).cpu() for part in z.split(64)])
+def _compared(model: MergedModel, task: str, merged: Tensor, individual: Tensor) -> tuple[float, NDArray[np.float32]]:
+    """The bias of what a task's head sees, from kept representations of the merged model; and its means over tokens. Some images at a
+    time, so that nothing of the size of the kept ones comes beside them."""
+    surgery = dict(model.surgery.items()).get(task)
+    total, pooled = 0.0, []
+    with torch.no_grad():
+        for z, target in zip(merged.split(_CHUNK), individual.split(_CHUNK), strict=True):
+            seen = z if surgery is None else surgery(z.to(next(surgery.parameters()).device)).cpu()
+            total += mean_l1(seen, target) * len(z)
+            pooled.append(_pooled(seen))
+    return total / len(merged), np.concatenate(pooled)
 
 
 def _pooled(z: Tensor) -> NDArray[np.float32]:

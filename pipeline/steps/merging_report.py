@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from endoarss.metrics import STANDARD
 from pipeline.errors import InputError
 from pipeline.kept import clean_rows, frames_tested, robust_rows
 from pipeline.layout import history_file, representations_file
 from pipeline.missing import missing_models, missing_robust_models
 from pipeline.provenance import read_provenance
+from pipeline.steps.collect_results import gather_results
 from pipeline.steps.kept_answers import CLEAN_ROWS, label_of
 from pipeline.steps.report_table import ReportTable
 from pipeline.study import Cell, MergingGroup, Study
@@ -33,7 +38,7 @@ from reports.merging_figures import Representations
 from reports.names import TABLE_MERGING, TABLE_SURGERY_RANKS, merged_label, model_label
 
 _KEYS = ["frame_id", "corruption", "severity", "mask_warped"]
-Rows = Callable[[Cell], pd.DataFrame]
+Array = NDArray[np.float32]
 
 
 def merging_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
@@ -53,7 +58,7 @@ def merging_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable
             TABLE_MERGING: ReportTable(_TITLE, empty, empty, note=why),
             TABLE_SURGERY_RANKS: ReportTable(_RANKS_TITLE, empty, empty, note=why),
         }
-    found, rank = measure_merging(cases, study.protocol), shown_rank(study)
+    found, rank = measure_merging(cases), shown_rank(study)
     intervals = " ".join(found.intervals)
     said = " ".join(f"{study_note(study)} Rank of Surgery: {rank}. {found.words(rank)} {intervals} {gaps}".split())
     others = [found.words(other) for other in study.merging_settings()["surgery"]["ablation"] if other != rank]
@@ -62,12 +67,12 @@ def merging_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable
         TABLE_MERGING: ReportTable(
             _TITLE,
             table_merging(found, rank),
-            readable_merging(found, rank, study.protocol),
+            readable_merging(found, rank),
             note=f"{_MERGING} {said}",
-            protocol=study.protocol,
+            protocol=STANDARD,
         ),
         TABLE_SURGERY_RANKS: ReportTable(
-            _RANKS_TITLE, table_surgery_ranks(found), readable_surgery_ranks(found), note=ranks, protocol=study.protocol
+            _RANKS_TITLE, table_surgery_ranks(found), readable_surgery_ranks(found), note=ranks, protocol=STANDARD
         ),
     }
 
@@ -89,7 +94,7 @@ def study_note(study: Study) -> str:
     """How models were chosen, and which unlabelled images were seen."""
     part = study.merging_settings()["unlabelled"]
     seen = "unlabelled training images" if part == "train" else "TEST IMAGES, unlabelled, as in the papers of both"
-    others = "" if study.select_on == "val" else ", unlike those of the other tables"
+    others = "" if study.select_on == "val" else ", unlike elsewhere in this study"
     return f"Epochs and coefficients are chosen on validation frames{others}. AdaMerging and Surgery see {seen}."
 
 
@@ -101,7 +106,7 @@ def shown_rank(study: Study) -> int:
 def measured_merging(study: Study, results: pd.DataFrame) -> Merging | None:
     """What the tables are of; None where nothing is merged yet."""
     cases = merging_cases(study, results)
-    return measure_merging(cases, study.protocol) if cases else None
+    return measure_merging(cases) if cases else None
 
 
 def merging_cases(study: Study, results: pd.DataFrame) -> list[MergingCase]:
@@ -110,15 +115,29 @@ def merging_cases(study: Study, results: pd.DataFrame) -> list[MergingCase]:
     Args:
         results: the long table, all of it.
     """
+    if study.protocol != STANDARD:
+        results = gather_results(study, STANDARD)
     lacking = missing_models(study)
     cases = []
     for groups in _by_seed(study):
-        present = [group for group in groups if not any(cell in lacking for cell in group.singles)]
-        if present and any(cell not in lacking for group in present for cell in group.merged):
-            trained_on = present[0].singles[0].dataset
+        shown = _with_results(groups, lacking)
+        if shown:
+            trained_on = shown[0].singles[0].dataset
             for dataset in study.evaluated_on(trained_on):
-                cases.append(_Case(study, results, present, lacking, dataset).gather())
+                cases.append(_Case(study, results, shown, lacking, dataset).gather())
     return cases
+
+
+def _with_results(groups: Sequence[MergingGroup], lacking: Mapping[Cell, str]) -> list[MergingGroup]:
+    """The seeds that are shown: those with all single and merged models, so that all of them are of the same seeds; where no seed has all,
+    the first that has some."""
+    whole = [group for group in groups if not any(cell in lacking for cell in (*group.singles, *group.merged))]
+    some = (
+        group
+        for group in groups
+        if not any(cell in lacking for cell in group.singles) and any(cell not in lacking for cell in group.merged)
+    )
+    return whole or list(some)[:1]
 
 
 def merging_gaps(study: Study) -> str:
@@ -128,10 +147,16 @@ def merging_gaps(study: Study) -> str:
     by_reason: dict[str, list[str]] = {}
     for cell, reason in lacking.items():
         if cell in wanted:
-            by_reason.setdefault(reason, []).append(f"{merging_label(study, cell)} on {study.titles()[cell.dataset]}")
-    return " ".join(
-        f"No results of {', '.join(dict.fromkeys(names))}: {reason}." for reason, names in by_reason.items()
-    )
+            seed = f" (seed {cell.seed})" if len(study.settings["seeds"]) > 1 else ""
+            by_reason.setdefault(reason, []).append(
+                f"{merging_label(study, cell)} on {study.titles()[cell.dataset]}{seed}"
+            )
+    gaps = [f"No results of {', '.join(names)}: {reason}." for reason, names in by_reason.items()]
+    if gaps and len(study.settings["seeds"]) > 1:
+        gaps.append(
+            "Shown are the seeds that have all single and merged models, or, where none has, the first that has some."
+        )
+    return " ".join(gaps)
 
 
 def merging_label(study: Study, cell: Cell) -> str:
@@ -140,39 +165,47 @@ def merging_label(study: Study, cell: Cell) -> str:
 
 
 def representations_of(study: Study) -> list[Representations]:
-    """What the first seed of each case makes of test images; cases without them are left out.
+    """What the first seed that is shown of each case makes of test images; left out where they are not of the present models.
 
     Raises:
         InputError: naming a file that cannot be read.
     """
     found, lacking, rank = [], missing_models(study), shown_rank(study)
-    for first, *_ in _by_seed(study):
-        path = representations_file(study, first)
-        if not path.is_file() or any(cell in lacking for cell in first.merged):
-            continue
-        kept = _read(path)
-        mergers = dict.fromkeys(cell.merger for cell in first.merged)
-        tasks = [name.partition("/")[2] for name in kept if name.startswith("individual/")]
-
-        def of(what: str, tasks: Sequence[str] = tasks, kept: Mapping[str, np.ndarray] = kept) -> dict[str, np.ndarray]:
-            return {task: kept[f"{what}/{task}"] for task in tasks}
-
-        found.append(
-            Representations(
-                study.titles()[first.singles[0].dataset],
-                str(study.settings["backbones"][first.singles[0].backbone]["label"]),
-                of("individual"),
-                {merger: {"without": of(f"{merger}-0"), "with": of(f"{merger}-{rank}")} for merger in mergers},
-            )
-        )
+    for groups in _by_seed(study):
+        for group in _with_results(groups, lacking)[:1]:
+            kept = _kept(study, group)
+            tasks = [name.partition("/")[2] for name in kept if name.startswith("individual/")]
+            merged: dict[str, dict[str, dict[str, Array]]] = {}
+            for cell in group.merged:
+                if cell.surgery in (0, rank) and kept.get(f"sha256 of {cell.id}") == _checkpoint(study, cell):
+                    kind = "with" if cell.surgery else "without"
+                    of = {task: kept[f"{cell.merger}-{cell.surgery}/{task}"] for task in tasks}
+                    merged.setdefault(cell.merger, {})[kind] = of
+            if merged:
+                title = study.titles()[group.singles[0].dataset]
+                backbone = str(study.settings["backbones"][group.singles[0].backbone]["label"])
+                individual = {task: kept[f"individual/{task}"] for task in tasks}
+                found.append(Representations(title, backbone, individual, merged))
     return found
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def _checkpoint(study: Study, cell: Cell) -> str:
+    """The digest of a merged model's checkpoint; of one without results nothing fits."""
+    try:
+        return str(read_provenance(study, cell)["checkpoint_sha256"])
+    except FileNotFoundError:
+        return "none"
+
+
+def _kept(study: Study, group: MergingGroup) -> dict[str, Any]:
+    """Representations by name, and the digests of the models that they are of; nothing where they are not there."""
+    path = representations_file(study, group)
+    if not path.is_file():
+        return {}
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, EOFError, ValueError, KeyError) as error:
+            return {name: stored[name].item() if stored[name].ndim == 0 else stored[name] for name in stored.files}
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: no kept representations ({error}). Delete it and run snakemake.") from None
 
 
@@ -227,15 +260,15 @@ class _Case:
         return MergingCase(self.title, self.backbone, subjects)
 
     def _best_joint(self) -> list[Cell]:
-        """The jointly trained model with the best score on validation frames, mean over seeds: its cells, one a seed."""
+        """The jointly trained model with the best score on validation frames, mean over the seeds that are shown: its cells, one a seed."""
         models: dict[tuple[str, str], list[Cell]] = {}
         for group in self.groups:
             for cell in group.joint:
                 if cell not in self.lacking and history_file(self.study, cell).is_file():
                     models.setdefault((cell.architecture, cell.weighting), []).append(cell)
-        if not models:
-            return []
-        return max(models.values(), key=lambda cells: float(np.mean([self._validation(cell) for cell in cells])))
+        whole = [cells for cells in models.values() if len(cells) == len(self.groups)]
+        scores = [float(np.mean([self._validation(cell) for cell in cells])) for cells in whole]
+        return whole[int(np.argmax(scores))] if whole else []
 
     def _validation(self, cell: Cell) -> float:
         history = pd.read_csv(history_file(self.study, cell))
@@ -306,5 +339,5 @@ def _said(about: Sequence[Mapping[str, object]]) -> str:
             chosen += np.asarray(one["coefficients"], np.float64).ravel().tolist()
     if not chosen:
         return ""
-    low, high = min(chosen), max(chosen)
-    return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+    low, high = f"{min(chosen):.2f}", f"{max(chosen):.2f}"
+    return low if low == high else f"{low} to {high}"

@@ -26,17 +26,18 @@ from reports.names import (
 )
 from reports.published import DATASETS, published_ablation, published_ranks
 from reports.resampling import note_of_intervals
+from reports.results import set_beside
 
 
 def published_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
     """Tables II to VII as "ours, paper, difference", and the claims.
 
     Args:
-        results: the long table in the study's protocol.
+        results: the long table in the study's protocol, of what tables set beside each other.
     """
     wanted = set(tables_beside_published(study))
     if study.protocol != "published":
-        results = gather_results(study, "published") if wanted else results
+        results = set_beside(gather_results(study, "published"), study.select_on) if wanted else results
     labels = {name: str(backbone["label"]) for name, backbone in study.settings["backbones"].items()}
     found: dict[str, Beside] = {
         table_of_dataset(dataset): scores_beside(results, dataset, study.rank, labels, _asked(study, dataset))

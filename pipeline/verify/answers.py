@@ -34,7 +34,7 @@ from pipeline.verify.rows import is_packed
 ALIKE = 0.99
 """The share of equal pixels, activities or rows below which another device or version is worth a look."""
 _CONDITIONS = 2
-_AGAIN = "Get the files of one run back, or train the cell again."
+_AGAIN = "Get the files of one run back, or make the cell again: snakemake, endoarss train or merge."
 
 
 def check_answers(study: Study, cells: Sequence[Cell], seed: int) -> Check:

@@ -19,7 +19,7 @@ from pipeline.study import Cell, Study
 from pipeline.verify.findings import Check
 
 _DECIDES = ("cell", "settings", "manifest_sha256", "weights", "seed")
-_GET_BACK = "Get the file back, or train the cell again."
+_GET_BACK = "Get the file back, or make the cell again: snakemake, endoarss train or merge."
 
 
 def check_checkpoints(study: Study) -> Check:

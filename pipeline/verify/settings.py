@@ -35,6 +35,7 @@ def check_settings(study: Study) -> Check:
         where = study.cell_folder(cell) / "provenance.json"
         compare_settings(check, where, about["settings"], study.cell_settings(cell))
         _compare_data(check, study, where, about)
+        _compare_sources(check, study, where, about)
     not_robust = missing_robust_models(study)
     for cell in study.robust_models():
         if cell in not_robust:
@@ -67,6 +68,16 @@ def _compare_data(check: Check, study: Study, where: object, about: dict[str, An
         now = dataset_digests(study, [dataset])[dataset]
         if digest != now:
             check.fail(where, f"made on {dataset} with a manifest of sha256 {digest[:12]}", f"{now[:12]}", _REBUILT)
+
+
+def _compare_sources(check: Check, study: Study, where: object, about: dict[str, Any]) -> None:
+    """The checkpoints that a merged model says it was merged from, against the present ones."""
+    for source, digest in about.get("merged_from", {}).items():
+        path = study.results / "cells" / source / "provenance.json"
+        now = str(read_json(path).get("checkpoint_sha256")) if path.is_file() else digest
+        if now != digest:
+            found = f"merged from {source} with a checkpoint of sha256 {str(digest)[:12]}"
+            check.fail(where, found, f"{now[:12]}, the present one", "Run snakemake, or: endoarss merge.")
 
 
 def _check_robustness(check: Check, study: Study, cell: Cell) -> None:

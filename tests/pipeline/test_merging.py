@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,9 +25,11 @@ from pipeline.errors import InputError
 from pipeline.kept_studies import KeptStudies
 from pipeline.layout import table_files
 from pipeline.leftovers import find_leftovers
-from pipeline.missing import OTHER_SETTINGS, OTHER_SOURCES, missing_models
-from pipeline.progress import DONE, PENDING, progress_of_cells
+from pipeline.missing import MERGED_OTHERWISE, OTHER_SOURCES, missing_models
+from pipeline.progress import DONE, PENDING, progress_of_cells, progress_of_robustness
+from pipeline.steps import merge_models
 from pipeline.steps.merge_models import _common_dataset
+from pipeline.steps.merging_report import _with_results, merging_gaps, representations_of
 from pipeline.study import Study, load_study, make_study
 
 VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1.0}
@@ -189,7 +192,7 @@ def test_the_table_sets_models_beside_each_other(study: Study) -> None:
         assert row["to_joint"] == pytest.approx(row["mean"] - table.iloc[-1]["mean"], abs=2e-3)
     assert table["mpc_miou"].notna().all()
     ranks = pd.read_csv(study.results / "tables/merging_surgery_ranks.csv")
-    assert list(ranks["rank"][:3]) == [0, 2, 8] and len(ranks) == 3 * len(list_mergers())
+    assert list(ranks["surgery_rank"][:3]) == [0, 2, 8] and len(ranks) == 3 * len(list_mergers())
 
 
 def test_other_tables_have_no_row_of_merging(study: Study) -> None:
@@ -219,6 +222,7 @@ def test_the_command_by_hand_gives_the_same_checkpoint(copy: Study) -> None:
 def test_a_rank_that_the_study_does_not_list_goes_through_the_other_commands(copy: Study, capsys: Any) -> None:
     assert run("merge", A, B, "--method", "averaging", "--surgery", "3") == 0
     cell = f"{TIES.replace('ties', 'averaging')}-surgery3"
+    assert f"{cell}: the study's key merging does not list it" in capsys.readouterr().out
     for step in (
         ["evaluate", "--cell", cell],
         ["evaluate", "--cell", cell, "--again"],
@@ -244,6 +248,29 @@ def test_a_folder_of_ones_own_and_predict(copy: Study, tmp_path: Path) -> None:
     assert len(pd.read_csv(tmp_path / "seen/predictions.csv")) == 1
 
 
+def test_what_is_not_merged_yet_is_said_with_the_command(study: Study, capsys: Any) -> None:
+    for command in ("evaluate", "robustness"):
+        said = failing(capsys, command, "--cell", f"{TIES}-surgery9")
+        assert f"{TIES}-surgery9: not merged yet. Run: endoarss merge {A} {B} --method ties --surgery 9" in said
+    assert not (study.results / "cells" / f"{TIES}-surgery9").exists()
+
+
+def test_verify_names_sources_that_are_others(copy: Study, capsys: Any) -> None:
+    path = copy.results / "cells" / TIES / "provenance.json"
+    path.write_text(
+        json.dumps(about(copy, TIES) | {"merged_from": {A: "0" * 64, B: about(copy, B)["checkpoint_sha256"]}})
+    )
+    assert run("verify", "--workers=1", f"--cell={A}") != 0
+    assert f"merged from {A} with a checkpoint of sha256 000000000000" in "".join(capsys.readouterr())
+
+
+def test_robustness_of_an_earlier_merging_is_not_done(copy: Study) -> None:
+    path = copy.results / "cells" / TIES / "robustness/provenance.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"checkpoint_sha256": "0" * 64}))
+    state = progress_of_robustness(copy, progress_of_cells(copy))[copy.cell(TIES)]
+    assert state.state == PENDING and state.reason == "merged again; its robustness is not evaluated since"
+
+
 def test_verify_holds_and_names_a_merged_checkpoint_that_is_another(copy: Study, capsys: Any) -> None:
     assert run("verify", "--workers=1", f"--cell={TIES}-surgery8", f"--cell={A}") == 0
     path = copy.results / "cells" / f"{TIES}-surgery8" / "model.safetensors"
@@ -265,8 +292,95 @@ def test_models_that_were_trained_or_set_again_are_merged_again(copy: Study) -> 
     assert progress_of_cells(copy)[cell].state == PENDING
     changed = make_study({**copy.settings, "mergers": {"ties": {"keep": 0.5}, "adamerging_task": {"iterations": 3}}})
     lacking = missing_models(changed)
-    assert lacking[cell] == OTHER_SETTINGS
+    assert lacking[cell] == MERGED_OTHERWISE
     assert lacking[copy.cell(TIES.replace("ties", "averaging"))] == OTHER_SOURCES
+
+
+def test_a_setting_that_decides_any_merged_model_is_seen(copy: Study) -> None:
+    """The images of a step decide AdaMerging's coefficients too; and what is merged is as old as what it is merged from."""
+    surgery = {**copy.settings["merging"]["surgery"], "batch_size": 4}
+    changed = make_study({**copy.settings, "merging": {**copy.settings["merging"], "surgery": surgery}})
+    lacking = missing_models(changed)
+    assert {lacking.get(cell) for cell in changed.merged_cells()} == {MERGED_OTHERWISE}
+    longer = {"schedules": {"mtlesd": {"epochs": 3, "learning_rate": 0.01}}}
+    older = missing_models(make_study({**copy.settings, "training": {**copy.settings["training"], **longer}}))
+    assert {older.get(cell) for cell in copy.merged_cells()} == {OTHER_SOURCES}
+
+
+def test_a_training_that_exists_both_ways_stands_in_each_table_once(copy: Study, tmp_path: Path) -> None:
+    """The same model, its epoch chosen as the study says and on validation frames: tables are of the first, the paper's beside too."""
+    settings = yaml.safe_load(Path("study.yaml").read_text())
+    settings["cells"].append(cells("hps", select_on="last"))
+    Path("study.yaml").write_text(yaml.safe_dump(settings))
+    both = JOINT.removesuffix("-val")
+    assert run("train", "--cell", both) == 0 and run("evaluate", "--cell", both) == 0
+    assert run("collect") == 0 and run("tables") == 0
+    paths = [copy.results / "tables" / f"{name}.csv" for name in ("table2_mtlesd", "table2_mtlesd_published")]
+    before = [pd.read_csv(path) for path in paths]
+    shutil.rmtree(copy.results / "cells" / JOINT)  # what merging is set beside: gone
+    assert run("collect") == 0 and run("tables") == 0
+    for path, kept in zip(paths, before, strict=True):
+        pd.testing.assert_frame_equal(pd.read_csv(path), kept)
+
+
+def test_tables_of_merging_are_of_the_standard_protocol(copy: Study) -> None:
+    before = pd.read_csv(copy.results / "tables/merging.csv")
+    settings = yaml.safe_load(Path("study.yaml").read_text()) | {"protocol": "published"}
+    Path("study.yaml").write_text(yaml.safe_dump(settings))
+    assert run("collect") == 0 and run("tables") == 0
+    after = pd.read_csv(copy.results / "tables/merging.csv")
+    pd.testing.assert_frame_equal(after, before)
+    assert set(after["protocol"]) == {"standard"}
+
+
+def test_representations_of_other_models_are_not_shown(copy: Study) -> None:
+    assert len(representations_of(copy)) == 1
+    ties = representations_of(copy)[0].merged["ties"]
+    assert set(ties) == {"with", "without"}
+    path = copy.results / "cells" / f"{TIES}-surgery8" / "provenance.json"
+    path.write_text(json.dumps(about(copy, f"{TIES}-surgery8") | {"checkpoint_sha256": "0" * 64}))
+    assert set(representations_of(copy)[0].merged["ties"]) == {"without"}
+    other = {**copy.settings, "merging": {**copy.settings["merging"], "surgery": {"rank": 4}}}
+    assert all(set(kinds) == {"without"} for kinds in representations_of(make_study(other))[0].merged.values())
+    (copy.results / "merging/mtlesd/dinov2/r4-s0-val/representations.npz").write_bytes(b"torn")
+    with pytest.raises(InputError, match="no kept representations"):
+        representations_of(copy)
+
+
+def test_seeds_are_the_same_for_all_that_is_compared(study: Study) -> None:
+    """A seed that lacks a model is left out, unless none has all."""
+    two = make_study({**study.settings, "seeds": [0, 1]})
+    first, second = two.merging_groups()
+    assert _with_results([first, second], {}) == [first, second]
+    assert _with_results([first, second], {first.merged[0]: "failed"}) == [second]
+    both = {first.merged[0]: "failed", second.merged[1]: "failed"}
+    assert _with_results([first, second], both) == [first]
+    assert _with_results([first, second], both | {first.singles[0]: "failed"}) == [second]
+    assert _with_results([first, second], dict.fromkeys((*first.merged, *second.singles), "failed")) == []
+    assert "TIES on MTLESD (seed 1)" in merging_gaps(two)
+
+
+def test_merging_keeps_no_more_than_it_says(copy: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all tensors with an image's map, those alive at once are what was planned and a few images."""
+    assert run("merge", A, B, "--method", "averaging", "--surgery") == 0
+    said = about(copy, f"{TIES.replace('ties', 'averaging')}-surgery8")["merging"]["kept_representations_mib"]
+    largest = 0.0
+    compared = merge_models._compared
+
+    def watched(*given: Any) -> Any:
+        nonlocal largest
+        gc.collect()
+        maps = {
+            t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()
+            for t in gc.get_objects()
+            if torch.is_tensor(t) and t.ndim == 4 and t.shape[1:] == (4, 4, 24)
+        }
+        largest = max(largest, sum(maps.values()) / 2**20)
+        return compared(*given)
+
+    monkeypatch.setattr(merge_models, "_compared", watched)
+    assert run("merge", A, B, "--method", "averaging", "--surgery") == 0
+    assert 0 < largest <= said + 0.06
 
 
 def test_reports_name_what_is_not_merged(copy: Study, capsys: Any) -> None:
@@ -277,7 +391,7 @@ def test_reports_name_what_is_not_merged(copy: Study, capsys: Any) -> None:
     table = pd.read_csv(copy.results / "tables/merging.csv")
     assert not table["Model"].str.contains("TIES").any()
     words = (copy.results / "tables/merging.tex").read_text()
-    assert "TIES on MTLESD, TIES + Surgery 8 on MTLESD, TIES + Surgery 2 on MTLESD: not merged yet." in words
+    assert "TIES on MTLESD, TIES + Surgery 2 on MTLESD, TIES + Surgery 8 on MTLESD: not merged yet." in words
     for cell in copy.merged_cells():
         shutil.rmtree(copy.results / "cells" / cell.id, ignore_errors=True)
     assert run("report") == 0
@@ -333,18 +447,40 @@ def test_memory_is_said_before_and_kept_to(copy: Study, capsys: Any) -> None:
     [
         ([A, B, "--method", "tie"], "unknown merger 'tie'; known: adamerging_layer"),
         ([A, "--method", "ties"], "1 model(s) to merge"),
+        ([A, B, A, "--method", "ties"], f"{A}: named 2 times"),
+        ([A, TIES, "--method", "ties"], f"{TIES} (merged) solves activity and segmentation, to be merged with {A}"),
+        ([A, B, "--method", "ties", "--out", ""], "--out: expected the name of a folder"),
+        ([A, B, "--method", "ties", "--out", "study.yaml"], "--out study.yaml: cannot be made (File exists)"),
+        ([A, B, "--method", "ties", "--surgery", "25"], "rank 25; expected 1 to 24, the width"),
         ([A, JOINT, "--method", "ties"], f"{JOINT} (hps) solves activity and segmentation, to be merged with {A}"),
         ([A, MAIN, "--method", "ties"], f"{MAIN} (hps) solves activity and segmentation, to be merged with {A}"),
         ([A, JOINT], "--method: missing; study 'toy' does not merge"),
         ([A, B, "--surgery"], "--surgery: goes with --method alone"),
         ([A, B, "--method", "ties", "--method", "averaging", "--out", "x"], "--out: a folder is for one model"),
-        ([A, B, "--method", "ties", "--surgery", "0"], "--surgery 0: expected a rank of at least 1"),
+        ([A, B, "--method", "ties", "--out", "results/toy/cells/mine"], "lies among the study's cells"),
+        ([A, B, "--method", "ties", "--out", f"results/toy/cells/{A}"], "lies among the study's cells"),
         ([A, "nothing/there", "--method", "ties"], "'nothing/there' is neither a checkpoint nor a cell of study 'toy'"),
         (["study.yaml", B, "--method", "ties", "--out", "x"], "study.yaml: not a whole safetensors file"),
     ],
 )
 def test_what_cannot_be_merged_is_said(arguments: list[str], words: str, study: Study, capsys: Any) -> None:
     assert words in failing(capsys, "merge", *arguments)
+
+
+@pytest.mark.parametrize("rank", ["0", "-1", "two", "1.5"])
+def test_a_rank_that_cannot_be_is_said(rank: str, study: Study, capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        run("merge", A, B, "--method", "ties", f"--surgery={rank}")
+    assert f"argument --surgery: {rank!r}: expected a rank of at least 1" in capsys.readouterr().err
+
+
+def test_a_model_that_was_not_merged_is_not_written_over(copy: Study, capsys: Any) -> None:
+    shutil.copytree(copy.results / "cells" / B, "kept")
+    assert "--out kept: holds a model that was not merged" in failing(
+        capsys, "merge", A, B, "--method", "ties", "--out", "kept"
+    )
+    for _ in range(2):  # one that was is
+        assert run("merge", A, B, "--method", "ties", "--out", "mine") == 0
 
 
 def test_two_models_of_one_task_are_refused_naming_both(copy: Study, capsys: Any) -> None:

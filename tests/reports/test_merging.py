@@ -79,7 +79,7 @@ def case(*merged: MergingSubject, joint: bool = True) -> MergingCase:
 
 
 def measured(*merged: MergingSubject, joint: bool = True) -> Merging:
-    return measure_merging([case(*merged, joint=joint)], "standard")
+    return measure_merging([case(*merged, joint=joint)])
 
 
 def row(found: Merging, label: str) -> pd.Series:
@@ -127,14 +127,14 @@ def test_tables_hold_the_shown_rank_and_the_ablation_all() -> None:
     table = table_merging(found, 16)
     assert [key[2] for key in table.index] == [INDIVIDUAL, "TIES 0", "TIES 16", "Averaging", f"{JOINT}: TESLA"]
     ranks = table_surgery_ranks(found)
-    assert list(zip(ranks["merger"], ranks["rank"], strict=True)) == [
+    assert list(zip(ranks["merger"], ranks["surgery_rank"], strict=True)) == [
         ("ties", 0),
         ("ties", 4),
         ("ties", 16),
         ("averaging", 0),
     ]
     assert ranks["surgery_parameters"].tolist() == [0, 40, 160, 0]
-    shown = readable_merging(found, 16, "standard")
+    shown = readable_merging(found, 16)
     assert list(shown.index.get_level_values("Surgery")) == ["-", "without", "rank 16", "without", "-"]
     assert readable_surgery_ranks(found).index.get_level_values("Merger").tolist() == ["TIES"] * 3 + ["Averaging"]
 
@@ -143,7 +143,7 @@ def test_seeds_have_a_deviation_and_robustness_a_column() -> None:
     merged = [subject(f"TIES {rank}", "ties", rank, bias=0.2, robust=True, seeds=(0, 1)) for rank in (0, 16)]
     found = measured(*merged)
     assert row(found, "TIES 0")["miou_std"] == pytest.approx(100 * np.std([0.5, 0.51], ddof=1))
-    shown = readable_merging(found, 16, "standard")
+    shown = readable_merging(found, 16)
     assert "± mIoU (%)" in shown and "mPC Accuracy (%)" in shown and "mPC mIoU (%)" in shown
     assert row(found, "TIES 0")["mpc_accuracy"] == pytest.approx(80) and np.isnan(
         row(found, INDIVIDUAL)["mpc_accuracy"]
@@ -155,13 +155,13 @@ def test_without_a_jointly_trained_model_there_is_no_distance_to_it() -> None:
         subject("TIES", "ties", 0, bias=0.2), subject("TIES + Surgery 16", "ties", 16, bias=0.1), joint=False
     )
     assert "to_joint" not in found.rows and "jointly" not in found.words(16)
-    assert set(readable_merging(found, 16, "standard")["To joint"]) == {"-"}
+    assert set(readable_merging(found, 16)["To joint"]) == {"-"}
 
 
 def test_cases_stay_apart() -> None:
     one = case(subject("TIES", "ties", 0, bias=0.2))
     other = MergingCase("Other", "V", [subject(INDIVIDUAL, hits=0.1), subject("TIES", "ties", 0, bias=0.4)])
-    found = measure_merging([one, other], "standard").rows.set_index(["Dataset", "Model"])
+    found = measure_merging([one, other]).rows.set_index(["Dataset", "Model"])
     assert found.loc[("Toy", INDIVIDUAL), "accuracy"] == 85 and found.loc[("Other", INDIVIDUAL), "accuracy"] == 10
     assert found.loc[("Other", "TIES"), "bias"] == pytest.approx(0.4)
 
@@ -170,7 +170,7 @@ def test_a_dataset_that_only_tests_generalisation_has_no_bias_and_its_harm_is_sa
     found = measured(subject("TIES", "ties", 0, 0.9, 0.6), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5))
     assert "bias" not in found.rows
     assert "Surgery of rank 16 LOWERS the mean of accuracy and mIoU of TIES (-" in found.words(16)
-    shown = readable_merging(found, 16, "standard")
+    shown = readable_merging(found, 16)
     assert set(shown["Bias (L1)"]) == {"-"} and "Change of bias" not in shown
     better = measured(subject("TIES", "ties", 0, 0.7, 0.4), subject("TIES + Surgery 16", "ties", 16, 0.8, 0.5))
     assert "Surgery of rank 16 lowers the mean of accuracy and mIoU of none" in better.words(16)

@@ -65,7 +65,7 @@ def test_merging_holds_and_surgery_lowers_every_bias(demo: Path) -> None:
     note = " ".join((demo / "tables/merging.tex").read_text().split())
     assert "lowers the mean of accuracy and mIoU of none" in note and "BUT LOWERS" not in note
     ranks = pd.read_csv(demo / "tables/merging_surgery_ranks.csv")
-    assert set(ranks["rank"]) == {0, 4, 16, 64} and len(ranks) == 20
+    assert set(ranks["surgery_rank"]) == {0, 4, 16, 64} and len(ranks) == 20
     for name in ("fig_merging", "fig_representations"):
         assert (demo / "figures" / f"{name}.png").stat().st_size > 20_000
 

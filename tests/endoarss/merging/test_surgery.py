@@ -31,10 +31,10 @@ def test_it_has_no_biases_and_is_as_small_as_its_rank() -> None:
 
 
 def test_its_draw_is_kaiming_uniform_and_the_seeds() -> None:
-    bound = 1 / np.sqrt(64)  # sqrt(6 / ((1 + 5) fan_in))
-    down = Surgery(64, 256, seed=3).down.detach()
+    bound = 1 / np.sqrt(256)  # sqrt(6 / ((1 + 5) fan_in))
+    down = Surgery(256, 256, seed=3).down.detach()
     assert float(down.abs().max()) <= bound and float(down.abs().max()) > 0.99 * bound
-    assert torch.equal(down, Surgery(64, 256, seed=3).down) and not torch.equal(down, Surgery(64, 256, seed=4).down)
+    assert torch.equal(down, Surgery(256, 256, seed=3).down) and not torch.equal(down, Surgery(256, 256, seed=4).down)
 
 
 def numpy_fit(
@@ -74,7 +74,7 @@ def test_a_bias_that_the_module_can_express_goes_away() -> None:
     torch.nn.init.normal_(true.up)
     z = torch.randn(64, 4, 4, 10)
     target = true(z).detach()
-    surgery = Surgery(10, 16)
+    surgery = Surgery(10, 10)
     before = mean_l1(z, target)
     fit_surgery(surgery, z, target, SurgerySettings(iterations=800, learning_rate=0.01))
     assert mean_l1(surgery(z).detach(), target) < 0.25 * before
@@ -95,11 +95,12 @@ def test_representations_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(
         SettingsError, match=r"of 6 channels: .*\(20, 6\) of the merged and \(19, 6\) of the individual"
     ):
-        fit_surgery(Surgery(6), torch.zeros(20, 6), torch.zeros(19, 6), SurgerySettings())
+        fit_surgery(Surgery(6, 4), torch.zeros(20, 6), torch.zeros(19, 6), SurgerySettings())
     with pytest.raises(SettingsError, match="of 5 channels"):
-        fit_surgery(Surgery(5), torch.zeros(20, 6), torch.zeros(20, 6), SurgerySettings())
-    with pytest.raises(SettingsError, match="rank 0"):
-        Surgery(5, 0)
+        fit_surgery(Surgery(5, 4), torch.zeros(20, 6), torch.zeros(20, 6), SurgerySettings())
+    for rank in (0, 6):
+        with pytest.raises(SettingsError, match=f"rank {rank}; expected 1 to 5"):
+            Surgery(5, rank)
 
 
 @pytest.mark.parametrize(("count", "size"), [(10, 3), (32, 32), (5, 32), (1, 1)])
