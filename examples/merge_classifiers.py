@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -130,11 +130,6 @@ def merge_three(images: int = 1200, steps: int = 250, iterations: int = 500) -> 
         encoders[task].load_state_dict(start)
         train(encoders[task], [heads[task]], [training[task]], 2 * steps, 3e-3)
     vectors = [task_vector(dict(encoders[task].state_dict()), start) for task in tasks]
-    with torch.no_grad():
-        individual = {
-            task: {part: encoders[task](sets[task].images) for part, sets in (("train", training), ("test", test))}
-            for task in tasks
-        }
 
     def encode(vector: TaskVector, pictures: Tensor) -> Tensor:
         found: Tensor = functional_call(base, add_to_base(start, vector), (pictures,))
@@ -153,26 +148,26 @@ def merge_three(images: int = 1200, steps: int = 250, iterations: int = 500) -> 
         logits = [heads[task](encode(vector, training[task].images[orders[task][step]])) for task in tasks]
         return torch.stack([mean_entropy(one) for one in logits]).sum()
 
-    def row(name: str, representation: Callable[[str], Tensor]) -> Row:
+    def row(name: str, z: dict[str, Tensor]) -> Row:
         with torch.no_grad():
-            z = {task: representation(task) for task in tasks}
-            bias = [mean_l1(z[task], individual[task]["test"]) for task in tasks]
+            bias = [mean_l1(z[task], target["test"][task]) for task in tasks]
             return Row(name, {task: accuracy(task, z[task], test) for task in tasks}, sum(bias) / len(bias))
 
-    rows = [row("individual models", lambda task: individual[task]["test"])]
+    parts = {"train": training, "test": test}
+    with torch.no_grad():
+        target = {part: {task: encoders[task](sets[task].images) for task in tasks} for part, sets in parts.items()}
+    rows = [row("individual models", target["test"])]
     for merger in list_mergers():
         adapts = {"iterations": iterations} if MERGERS.get(merger).adapts else {}
         merged = MERGERS.get(merger)(**adapts).merge(vectors, Feedback(score, entropy)).vector
         with torch.no_grad():
-            z = {
-                task: {part: encode(merged, sets[task].images) for part, sets in (("train", training), ("test", test))}
-                for task in tasks
-            }
-        rows.append(row(merger, lambda task, z=z: z[task]["test"]))  # type: ignore[misc]
+            z = {part: {task: encode(merged, sets[task].images) for task in tasks} for part, sets in parts.items()}
+        rows.append(row(merger, z["test"]))
         surgery = {task: Surgery(CHANNELS, 16, seed) for seed, task in enumerate(tasks)}
         for task, module in surgery.items():
-            fit_surgery(module, z[task]["train"], individual[task]["train"], SurgerySettings(iterations))
-        rows.append(row(f"{merger} + Surgery", lambda task, z=z, surgery=surgery: surgery[task](z[task]["test"])))  # type: ignore[misc]
+            fit_surgery(module, z["train"][task], target["train"][task], SurgerySettings(iterations))
+        with torch.no_grad():
+            rows.append(row(f"{merger} + Surgery", {task: surgery[task](z["test"][task]) for task in tasks}))
     return rows
 
 

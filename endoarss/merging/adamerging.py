@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -33,9 +34,9 @@ class AdaMerging(Merger):
             )
         self.start, self.iterations, self.learning_rate = start, iterations, learning_rate
 
+    @abstractmethod
     def shape(self, vectors: Sequence[TaskVector]) -> tuple[int, int]:
         """How many coefficients there are: (T, 1), one a task, or (T, L), one a task and tensor."""
-        raise NotImplementedError
 
     def merge_checked(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
         """The weighted sum after the last step."""

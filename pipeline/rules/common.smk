@@ -36,6 +36,7 @@ CONDA = "../../environment.yml"
 BASE = Path(workflow.basedir)
 CELLS = {cell.id: cell for cell in study.trainings()}
 GROUPS = {group.id: group for group in study.merging_groups()}
+SINGLES = [group.singles[0] for group in GROUPS.values()]
 # A model's job takes one slot of this machine's GPUs, where there are any; each GPU has training.cells_per_gpu of them, and
 # the job is told its device when it starts (pipeline/gpus.py). `--resources gpu=2` allows another number at once.
 SLOTS = slots(study)
@@ -50,10 +51,15 @@ def growing(megabytes):
     return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
 
 
+def one_of(names):
+    """What a wildcard may be: one of these."""
+    return "|".join(dict.fromkeys(map(re.escape, names))) or "(?!)"
+
+
 wildcard_constraints:
     cell="[^/]+/[^/]+/(?!merged/)[^/]+/[^/]+/r[0-9]+-s[0-9]+(-val|-test)?",
-    pair="|".join(dict.fromkeys(re.escape(name.rpartition("/")[0]) for name in GROUPS)) or "(?!)",
-    trained="|".join(dict.fromkeys(re.escape(name.rpartition("/")[2]) for name in GROUPS)) or "(?!)",
+    pair=one_of(f"{single.dataset}/{single.backbone}" for single in SINGLES),
+    trained=one_of(single.variant for single in SINGLES),
     dataset="[a-z0-9_]+",
     tree="[a-z0-9_]+",
 
@@ -196,11 +202,6 @@ def of_group(cells, *names):
         for cell in cells(first)
         for name in names
     ]
-
-
-def only(cells):
-    """What a rule's wildcard may be: one of these cells."""
-    return "|".join(re.escape(cell.id) for cell in cells) or "(?!)"
 
 
 def dataset_source_marks(wildcards):

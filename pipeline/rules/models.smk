@@ -114,7 +114,7 @@ if GROUPS:
         output:
             of_group(lambda group: group.merged, "model.safetensors", "provenance.json"),
             [directory(path) for path in of_group(lambda group: group.merged, "predictions")],
-            representations=study.results / ("merging/{pair}/{trained}" + ON_TEST) / "representations.npz",
+            representations=study.results / f"merging/{{pair}}/{{trained}}{ON_TEST}/representations.npz",
         log:
             LOGS / "merge/{pair}/{trained}.log",
         benchmark:
@@ -226,7 +226,7 @@ rule robustness:
     benchmark:
         BENCHMARKS / "robustness/{cell}.tsv"
     wildcard_constraints:
-        cell=only(cell for cell in study.robust_models() if cell not in TOGETHER),
+        cell=one_of(cell.id for cell in study.robust_models() if cell not in TOGETHER),
     priority: 5
     conda:
         CONDA

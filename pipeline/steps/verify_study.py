@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pipeline.errors import InputError
+from pipeline.merge_request import check_made
 from pipeline.study import Study
 from pipeline.verify.checkpoints import check_checkpoints
 from pipeline.verify.datasets import check_datasets
@@ -21,9 +22,11 @@ def verify(study: Study, count: int = 3, chosen: Sequence[str] = (), seed: int =
         seed: draws the sample. workers: processes that measure.
 
     Raises:
-        InputError: if the study has no such cell.
+        InputError: if the study has no such cell, or a merged model that is named is not there.
     """
     cells = [study.cell(cell) for cell in chosen]
+    for cell in cells:
+        check_made(study, cell)
     checks = [
         _guarded("study", lambda: check_settings(study)),
         _guarded("datasets", lambda: check_datasets(study)),

@@ -249,7 +249,7 @@ def test_a_folder_of_ones_own_and_predict(copy: Study, tmp_path: Path) -> None:
 
 
 def test_what_is_not_merged_yet_is_said_with_the_command(study: Study, capsys: Any) -> None:
-    for command in ("evaluate", "robustness"):
+    for command in ("evaluate", "robustness", "verify"):
         said = failing(capsys, command, "--cell", f"{TIES}-surgery9")
         assert f"{TIES}-surgery9: not merged yet. Run: endoarss merge {A} {B} --method ties --surgery 9" in said
     assert not (study.results / "cells" / f"{TIES}-surgery9").exists()
@@ -358,6 +358,21 @@ def test_seeds_are_the_same_for_all_that_is_compared(study: Study) -> None:
     assert _with_results([first, second], both | {first.singles[0]: "failed"}) == [second]
     assert _with_results([first, second], dict.fromkeys((*first.merged, *second.singles), "failed")) == []
     assert "TIES on MTLESD (seed 1)" in merging_gaps(two)
+
+
+def test_representations_are_computed_once_a_model(copy: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of both parts: the individual models' for all mergers and ranks together, those of each merged model for all ranks."""
+    seen: list[Any] = []
+    compute = merge_models.representations
+
+    def counted(model: Any, *given: Any) -> Any:
+        seen.append(model)
+        return compute(model, *given)
+
+    monkeypatch.setattr(merge_models, "representations", counted)
+    assert run("merge", A, B) == 0
+    assert len(seen) == 2 * (2 + len(list_mergers()))
+    assert all(seen.count(model) == 2 for model in seen)
 
 
 def test_merging_keeps_no_more_than_it_says(copy: Study, monkeypatch: pytest.MonkeyPatch) -> None:
