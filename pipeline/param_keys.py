@@ -50,8 +50,6 @@ def param_keys(study: Study, given: Mapping[str, Any], rule: str, wildcards: Map
 
 def _of_cell(study: Study, cell_id: str) -> list[str]:
     cell, settings = study.cell(cell_id), study.settings
-    schedules = settings["training"]["schedules"]
-    schedule = f"{cell.dataset}/{cell.backbone}"
     return [
         "input_size",
         "network_size",
@@ -64,7 +62,7 @@ def _of_cell(study: Study, cell_id: str) -> list[str]:
         f"architectures.{cell.architecture}",
         f"weightings.{cell.weighting}",
         *(f"training.{key}" for key in _OF_TRAINING),
-        f"training.schedules.{schedule if schedule in schedules else cell.dataset}",
+        f"training.schedules.{study.schedule_key(cell.dataset, cell.backbone, cell.architecture)}",
     ]
 
 

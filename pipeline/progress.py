@@ -70,7 +70,7 @@ def progress_of_robustness(study: Study, cells: Mapping[Cell, Progress]) -> dict
 
 def _of_cell(study: Study, cell: Cell) -> Progress:
     # A merged model is there or not: one step.
-    epochs = 1 if cell.merger else int(study.schedule(cell.dataset, cell.backbone)["epochs"])
+    epochs = 1 if cell.merger else int(study.schedule(cell)["epochs"])
     epoch = min(_last_epoch(resume_folder(study, cell)), epochs)
     worker = holder(cell_lock(study, cell, TRAINING))
     if worker is not None:

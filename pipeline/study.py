@@ -460,10 +460,15 @@ class Study:
         pretraining = self.settings.get("pretraining")
         return Path("data/weights") / f"{pretraining['name']}.safetensors" if pretraining else None
 
-    def schedule(self, dataset: str, backbone: str) -> Mapping[str, Any]:
+    def schedule_key(self, dataset: str, backbone: str, architecture: str) -> str:
+        """The key of a training's schedule: the most particular one that the study has; "" if it has none."""
+        keys = (f"{dataset}/{backbone}/{architecture}", f"{dataset}/{backbone}", dataset)
+        return next((key for key in keys if key in self.settings["training"]["schedules"]), "")
+
+    def schedule(self, cell: Cell) -> Mapping[str, Any]:
         """Epochs and learning rate of a training."""
-        schedules = self.settings["training"]["schedules"]
-        schedule: Mapping[str, Any] = schedules.get(f"{dataset}/{backbone}", schedules.get(dataset))
+        key = self.schedule_key(cell.dataset, cell.backbone, cell.architecture)
+        schedule: Mapping[str, Any] = self.settings["training"]["schedules"][key]
         return schedule
 
     def cell_settings(self, cell: Cell) -> dict[str, Any]:
@@ -489,7 +494,7 @@ class Study:
             "compile": training["compile"],
             "select_on": cell.select_on,
             "score_every": training.get("score_every", None if cell.select_on == "last" else 1),
-            "schedule": self.schedule(cell.dataset, cell.backbone),
+            "schedule": self.schedule(cell),
             "evaluated_on": [str(self.dataset_folder(dataset)) for dataset in self.evaluated_on(cell.dataset)],
         }
 

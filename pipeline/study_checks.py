@@ -85,10 +85,10 @@ def check_study(study: Study) -> None:
                 _choose(f"{key}.{name}", setting, known)
                 _check_type(f"{key}.{name}.{setting}", value, known[setting])
     for key in settings["training"]["schedules"]:
-        dataset, _, backbone = key.partition("/")
+        dataset, *others = key.split("/")
         _choose("training.schedules", dataset, (*KINDS, *study.datasets))
-        if backbone:
-            _choose("training.schedules", backbone, settings["backbones"])
+        for name, known in zip(others, (settings["backbones"], ARCHITECTURES.names(), ()), strict=False):
+            _choose("training.schedules", name, known)
     for index, block in enumerate(settings["cells"]):
         key = f"cells.{index}"
         for dataset in block["datasets"]:
@@ -97,8 +97,9 @@ def check_study(study: Study) -> None:
             for backbone in block["backbones"]:
                 BACKBONES.check(backbone)
                 _choose(f"{key}.backbones", backbone, settings["backbones"])
-                if study.schedule(dataset, backbone) is None:
-                    raise InputError(f"training.schedules: nothing for the dataset {dataset!r}, which has cells.")
+                for architecture in block["architectures"]:
+                    if not study.schedule_key(dataset, backbone, architecture):
+                        raise InputError(f"training.schedules: nothing for the dataset {dataset!r}, which has cells.")
         for architecture in block["architectures"]:
             ARCHITECTURES.check(architecture)
         for weighting in block["weightings"]:
@@ -139,8 +140,9 @@ def _check_warmup(study: Study, weighting: str, block: Mapping[str, Any]) -> Non
     """A weighting with a warm-up needs epochs left after it and after the epoch that records its reference losses."""
     given = {**WEIGHTINGS.settings(weighting), **study.settings["weightings"].get(weighting, {})}
     warmup = given.get("warmup_epochs")
-    for dataset, backbone in product(block["datasets"], block["backbones"]):
-        epochs = study.schedule(dataset, backbone)["epochs"]
+    for dataset, backbone, architecture in product(block["datasets"], block["backbones"], block["architectures"]):
+        key = study.schedule_key(dataset, backbone, architecture)
+        epochs = study.settings["training"]["schedules"][key]["epochs"]
         if warmup is not None and epochs <= warmup + 1:
             raise InputError(
                 f"training.schedules: {epochs} epochs for {dataset}/{backbone}, where {weighting} has warmup_epochs {warmup}; "

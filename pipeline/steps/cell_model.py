@@ -57,7 +57,7 @@ def _weights(study: Study, cell: Cell, sha256: str) -> dict[str, Any]:
 
 def training_settings(study: Study, cell: Cell) -> TrainingSettings:
     """The schedule and weighting of a cell's training."""
-    schedule, training = study.schedule(cell.dataset, cell.backbone), study.settings["training"]
+    schedule, training = study.schedule(cell), study.settings["training"]
     decay = schedule.get("decay", {"every": 0, "factor": 1.0})
     return TrainingSettings(
         epochs=schedule["epochs"],

@@ -94,7 +94,7 @@ def cost_of_cells(study: Study) -> Iterator[Cost]:
         key = cell.backbone, cell.architecture, cell.weighting
         if key not in speeds:
             speeds[key] = _time_model(study, cell)
-        frames, epochs = frames_of(study, cell.dataset), study.schedule(cell.dataset, cell.backbone)["epochs"]
+        frames, epochs = frames_of(study, cell.dataset), study.schedule(cell)["epochs"]
         trained, predicted = frames.get(TRAIN, 0) * epochs, frames.get(TEST, 0) * passes * (cell in robust)
         speed = speeds[key]
         yield Cost(cell, trained * speed.training / 3600, predicted * speed.prediction / 3600, speed.checkpoint_bytes)

@@ -141,22 +141,26 @@ def _with_results(groups: Sequence[MergingGroup], lacking: Mapping[Cell, str]) -
 
 
 def merging_gaps(study: Study) -> str:
-    """Which models of merging have no results, and why, a sentence a reason; "" if none is so."""
+    """Which models of merging have no results, or none under corruptions, and why, a sentence a reason; "" if none is so."""
     lacking = missing_models(study)
+    not_robust = {cell: reason for cell, reason in missing_robust_models(study).items() if cell not in lacking}
     wanted = {cell for group in study.merging_groups() for cell in (*group.singles, *group.merged, *group.joint)}
-    by_reason: dict[str, list[str]] = {}
-    for cell, reason in lacking.items():
-        if cell in wanted:
-            seed = f" (seed {cell.seed})" if len(study.settings["seeds"]) > 1 else ""
-            by_reason.setdefault(reason, []).append(
-                f"{merging_label(study, cell)} on {study.titles()[cell.dataset]}{seed}"
-            )
-    gaps = [f"No results of {', '.join(names)}: {reason}." for reason, names in by_reason.items()]
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for under, cells in (("", lacking), (" under corruptions", not_robust)):
+        for cell, reason in cells.items():
+            if cell in wanted:
+                by_reason.setdefault((under, reason), []).append(_named(study, cell))
+    gaps = [f"No results{under} of {', '.join(names)}: {reason}." for (under, reason), names in by_reason.items()]
     if gaps and len(study.settings["seeds"]) > 1:
         gaps.append(
             "Shown are the seeds that have all single and merged models, or, where none has, the first that has some."
         )
     return " ".join(gaps)
+
+
+def _named(study: Study, cell: Cell) -> str:
+    seed = f" (seed {cell.seed})" if len(study.settings["seeds"]) > 1 else ""
+    return f"{merging_label(study, cell)} on {study.titles()[cell.dataset]}{seed}"
 
 
 def merging_label(study: Study, cell: Cell) -> str:

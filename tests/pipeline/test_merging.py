@@ -27,7 +27,9 @@ from pipeline.layout import table_files
 from pipeline.leftovers import find_leftovers
 from pipeline.missing import MERGED_OTHERWISE, OTHER_SOURCES, missing_models
 from pipeline.progress import DONE, PENDING, progress_of_cells, progress_of_robustness
-from pipeline.steps import merge_models
+from pipeline.steps import make_report, merge_models
+from pipeline.steps.collect_results import collect_results
+from pipeline.steps.make_tables import make_tables
 from pipeline.steps.merge_models import _common_dataset
 from pipeline.steps.merging_report import _with_results, merging_gaps, representations_of
 from pipeline.study import Study, load_study, make_study
@@ -347,6 +349,15 @@ def test_representations_of_other_models_are_not_shown(copy: Study) -> None:
         representations_of(copy)
 
 
+def test_robustness_that_is_missing_is_a_dash_with_its_reason(copy: Study) -> None:
+    shutil.rmtree(copy.results / "cells" / f"{TIES}-surgery8" / "robustness")
+    assert run("collect") == 0 and run("tables") == 0
+    table = pd.read_csv(copy.results / "tables/merging.csv").set_index("Model")
+    assert np.isnan(table.loc["TIES + Surgery 8", "mpc_miou"]) and not np.isnan(table.loc["TIES", "mpc_miou"])
+    words = (copy.results / "tables/merging.tex").read_text()
+    assert "No results under corruptions of TIES + Surgery 8 on MTLESD: its robustness is not evaluated yet." in words
+
+
 def test_seeds_are_the_same_for_all_that_is_compared(study: Study) -> None:
     """A seed that lacks a model is left out, unless none has all."""
     two = make_study({**study.settings, "seeds": [0, 1]})
@@ -398,7 +409,12 @@ def test_merging_keeps_no_more_than_it_says(copy: Study, monkeypatch: pytest.Mon
     assert 0 < largest <= said + 0.06
 
 
-def test_reports_name_what_is_not_merged(copy: Study, capsys: Any) -> None:
+def test_reports_name_what_is_not_merged(copy: Study, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        make_report,
+        "_parts",
+        lambda study: [("results", lambda: collect_results(study)), ("tables", lambda: make_tables(study))],
+    )
     for cell in (TIES, f"{TIES}-surgery8", f"{TIES}-surgery2"):
         shutil.rmtree(copy.results / "cells" / cell)
     assert run("report") == 0

@@ -14,6 +14,7 @@ import yaml
 from endoarss import list_weightings
 from pipeline.errors import InputError
 from pipeline.layout import table_files
+from pipeline.param_keys import param_keys
 from pipeline.study import load_study, make_study
 
 ROOT = Path(__file__).parents[2]
@@ -222,7 +223,20 @@ def test_a_warm_up_needs_epochs_left(minimal: Make) -> None:
     assert make_study({**settings, "weightings": {"stch": {"warmup_epochs": 1}}}).cells()
 
 
-@pytest.mark.parametrize("key", ["mtlesdd", "mtlesd/resnt"])
+def test_the_most_particular_schedule_counts(minimal: Make) -> None:
+    settings = minimal()
+    settings["cells"][0]["architectures"] = ["hps", "mmoe"]
+    settings["training"]["schedules"]["mtlesd/resnet/mmoe"] = {"epochs": 7, "learning_rate": 1}
+    study = make_study(settings)
+    assert [study.schedule(cell)["epochs"] for cell in study.cells()] == [3, 7]
+    settings["training"]["schedules"]["mtlesd/resnet"] = {"epochs": 5, "learning_rate": 1}
+    study = make_study(settings)
+    assert [study.schedule(cell)["epochs"] for cell in study.cells()] == [5, 7]
+    keys = param_keys(study, settings, "train", {"cell": study.cells()[1].id})
+    assert [key for key in keys if "schedules" in key] == ["training.schedules.mtlesd/resnet/mmoe"]
+
+
+@pytest.mark.parametrize("key", ["mtlesdd", "mtlesd/resnt", "mtlesd/resnet/hpss", "mtlesd/resnet/hps/equal"])
 def test_schedules_of_nothing_are_named(minimal: Make, key: str) -> None:
     settings = minimal()
     settings["training"]["schedules"][key] = {"epochs": 1, "learning_rate": 1}

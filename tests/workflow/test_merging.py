@@ -63,7 +63,7 @@ def planned(folder: Path, snakemake: Run, **changes: object) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_seeds_are_merged_scored_and_shown_together(done: Path, snakemake: Run) -> None:
     plan = snakemake(done, "-n", study="study.yaml")
     assert "Nothing to be done" in plan.stdout + plan.stderr and "Error" not in plan.stdout + plan.stderr
@@ -80,7 +80,7 @@ def test_two_seeds_are_merged_scored_and_shown_together(done: Path, snakemake: R
     assert "merged" not in set(own["architecture"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_changed_of_merging_is_what_runs_again(done: Path, snakemake: Run) -> None:
     merging = yaml.safe_load(STUDY)["merging"]
     again = {"merge": 2, "evaluate_merged": 2, "robustness_merged": 2}
