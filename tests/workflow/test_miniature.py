@@ -219,6 +219,7 @@ def test_real_frames_from_raw_to_curves(checkout: Path, snakemake: Run, sample_d
     assert set(manifest["width"]) == {1280} and set(manifest["height"]) == {1024}
 
 
+@pytest.mark.long
 def test_a_validation_variant_is_a_cell_of_its_own(done: Path, snakemake: Run) -> None:
     settings = yaml.safe_load((done / "mini.yaml").read_text())
     settings |= {"study": "validated", "datasets": {"mtlendovis": {}}, "robustness": {"cells": [{}], "severities": [1]}}
@@ -237,6 +238,7 @@ def test_a_validation_variant_is_a_cell_of_its_own(done: Path, snakemake: Run) -
     assert "epoch chosen on a validation part" in caption
 
 
+@pytest.mark.long
 def test_what_a_raw_tree_gains_is_seen_and_what_it_lacks_is_marked(done: Path, snakemake: Run, tmp_path: Path) -> None:
     """A partial download, completed later: tables of the first run say so, and the second builds the dataset again."""
     settings = yaml.safe_load((done / "mini.yaml").read_text())

@@ -184,6 +184,7 @@ def test_a_file_of_code_runs_its_cells_again_and_what_follows(repository: Path, 
     shell(repository, "git checkout -q .")
 
 
+@pytest.mark.long
 def test_a_study_that_changed_shape_is_to_be_used_first(repository: Path, shell: Shell) -> None:
     """New cells are no stages yet; a setting that was not there is no key of one."""
     for old, new in (
