@@ -32,10 +32,9 @@ class Merged:
 
 
 class Merger(ABC):
-    """A way to merge. `adapts` says whether it looks at unlabelled images, `chooses` whether at validation data."""
+    """A way to merge. `adapts` says whether it looks at unlabelled images."""
 
     adapts = False
-    chooses = False
 
     def merge(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
         """One vector of the vectors of T >= 1 models.

@@ -17,8 +17,6 @@ class TaskArithmetic(Merger):
         coefficients: those that c is chosen from, by the score on validation data.
     """
 
-    chooses = True
-
     def __init__(self, coefficients: Sequence[float] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)) -> None:
         self.coefficients = check_coefficients("task_arithmetic", coefficients)
 

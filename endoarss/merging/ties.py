@@ -24,8 +24,6 @@ class Ties(Merger):
         keep: share of values that stay. coefficients: what multiplies the result is chosen from these on validation data.
     """
 
-    chooses = True
-
     def __init__(
         self, keep: float = 0.2, coefficients: Sequence[float] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     ) -> None:
