@@ -1,25 +1,31 @@
 """Checkpoints: safetensors with the trained tensors, and in the header what is needed to build the model again.
 
-Frozen weights are not stored: they come from where the settings say, and their SHA-256 is checked when they do.
+Frozen weights are not stored unless the model is `standalone`: they are found by their SHA-256 (`endoarss.base_weights`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from endoarss.base_weights import find_base_weights
 from endoarss.errors import SettingsError
 from endoarss.models import MultiTaskModel, build_model
-from endoarss.settings import ModelSettings
+from endoarss.settings import ModelSettings, WeightsSettings
 
 _KEY = "endoarss"
+_HEADER = {"settings": dict, "frozen_sha256": str, "provenance": dict}
+_MAX_HEADER = 4 << 20  # characters; those of this package have a few thousand
 
 
 def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any]) -> None:
@@ -28,7 +34,8 @@ def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any
     Args:
         provenance: what decided the training, and nothing else (no time, no commit): the same training gives the same bytes.
     """
-    frozen = frozen_names(model)
+    complete = model.settings.backbone_settings.weights.source == "checkpoint"
+    frozen = set() if complete else frozen_names(model)
     state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if name not in frozen}
     header = {
         "settings": model.settings.to_dict(),
@@ -63,43 +70,130 @@ def frozen_sha256(model: MultiTaskModel) -> str:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Settings and provenance of a checkpoint, without its tensors.
+    """Read settings and provenance of a checkpoint, without its tensors.
+
+    Returns:
+        `settings`, `provenance` (objects, not checked further) and `frozen_sha256`.
 
     Raises:
         SettingsError: if the file is missing, torn, or no checkpoint of this package.
     """
+    with _opened(path) as stored:
+        text = (stored.metadata() or {}).get(_KEY)
+    if text is None:
+        raise SettingsError(
+            f"{path}: holds weights but not what model they belong to; expected a checkpoint of `train`."
+        )
+    try:
+        header = json.loads(text) if len(text) <= _MAX_HEADER else None
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or not all(isinstance(header.get(key), kind) for key, kind in _HEADER.items()):
+        raise SettingsError(
+            f"{path}: its header is not that of a checkpoint; expected JSON of at most {_MAX_HEADER:,} characters with settings, "
+            "frozen_sha256 and provenance. Get the file again from where it was trained."
+        )
+    return header
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     if not Path(path).is_file():
         raise SettingsError(f"{path}: no such checkpoint.")
     try:
         with safe_open(path, framework="pt") as stored:
-            metadata = stored.metadata() or {}
-    except SafetensorError as error:
+            yield stored
+    except (SafetensorError, OSError) as error:
         raise SettingsError(f"{path}: not a whole safetensors file ({error}).") from None
-    if _KEY not in metadata:
-        raise SettingsError(
-            f"{path}: holds weights but not what model they belong to; expected a checkpoint of `train`."
-        )
-    return json.loads(metadata[_KEY])
 
 
-def load_checkpoint(path: str | Path) -> MultiTaskModel:
+def load_checkpoint(path: str | Path, weights: Sequence[Path] = ()) -> MultiTaskModel:
     """Build the model of a checkpoint with its trained weights, in evaluation mode on the CPU.
 
+    The file may come from anybody: nothing in it is run, no network is touched, and no path that it names is opened. A model is
+    allocated only after names and shapes of the stored tensors have been compared with those of the model that the header describes.
+
+    Args:
+        path: of the checkpoint. weights: files, and folders of safetensors files, where the frozen weights that it was trained on are
+            looked for by their digest, besides the checkpoint's own folder and the hub's cache.
+
     Raises:
-        SettingsError: if the file is not a checkpoint, or the frozen weights are missing or others than in training.
+        SettingsError: if the file is not a checkpoint, is damaged, or the frozen weights are missing or others than in training.
     """
     path = Path(path)
     header = read_header(path)
-    model = build_model(ModelSettings.from_dict(header["settings"]))
-    if frozen_sha256(model) != header["frozen_sha256"]:
-        source = model.settings.backbone_settings.weights
-        raise SettingsError(f"{path}: the frozen weights ({source.source} {source.path}) are others than in training.")
-    frozen = frozen_names(model)
-    with safe_open(path, framework="pt") as stored:
+    try:
+        settings = ModelSettings.from_dict(header["settings"])
+        expected, frozen = _expected_tensors(settings)
+        _compare_with_stored(path, expected, frozen)
+        model = _build(settings, path, weights, sum(expected[name].numel() for name in frozen))
+    except SettingsError as error:
+        raise SettingsError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    with _opened(path) as stored:
         state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    if set(missing) != frozen or unexpected:
+    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
         raise SettingsError(
-            f"{path}: does not fit its own settings; missing {sorted(set(missing) - frozen)[:3]}, unexpected {unexpected[:3]}."
+            f"{path}: the tensor {broken[0]!r} holds values that are no numbers; the file is damaged. Train again, or get another copy."
+        )
+    model.load_state_dict(state, strict=False)  # names and shapes were compared above
+    if frozen_sha256(model) != header["frozen_sha256"]:
+        raise SettingsError(
+            f"{path}: the frozen weights are others than in training, or the header is another model's."
         )
     return model.eval()
+
+
+def standalone(model: MultiTaskModel) -> MultiTaskModel:
+    """Let a model's checkpoint hold everything from now on, its frozen weights included; changes and returns the model."""
+    given = model.settings.backbone_settings
+    if given.weights.source in ("file", "hub"):
+        whole = replace(given, weights=replace(given.weights, source="checkpoint", path=""))
+        model.settings = replace(model.settings, backbone_settings=whole)
+    return model
+
+
+def without_weights(settings: ModelSettings) -> ModelSettings:
+    """Settings of the same model with weights that are loaded later."""
+    given = settings.backbone_settings
+    if given.weights.source == "none":
+        return settings
+    return replace(settings, backbone_settings=replace(given, weights=WeightsSettings("checkpoint")))
+
+
+def _expected_tensors(settings: ModelSettings) -> tuple[dict[str, Tensor], set[str]]:
+    """Every tensor of the model that settings describe, without memory for any; and the names of those that its checkpoint lacks."""
+    with torch.device("meta"):
+        skeleton = build_model(without_weights(settings))
+    complete = settings.backbone_settings.weights.source == "checkpoint"
+    return skeleton.state_dict(), set() if complete else frozen_names(skeleton)
+
+
+def _compare_with_stored(path: Path, expected: dict[str, Tensor], frozen: set[str]) -> None:
+    with _opened(path) as stored:
+        names = set(stored.keys())
+        missing, unexpected = sorted(set(expected) - frozen - names), sorted(names - (set(expected) - frozen))
+        if missing or unexpected:
+            raise SettingsError(
+                f"{path}: does not fit its own settings; missing {missing[:3]}, unexpected {unexpected[:3]}."
+            )
+        for name in sorted(names):
+            shape, wanted = tuple(stored.get_slice(name).get_shape()), tuple(expected[name].shape)
+            if shape != wanted:
+                raise SettingsError(
+                    f"{path}: does not fit its own settings; {name} is {shape}, its model has {wanted}."
+                )
+
+
+def _build(settings: ModelSettings, path: Path, places: Sequence[Path], frozen_values: int) -> MultiTaskModel:
+    """The model with its frozen weights; a file of fewer bytes than there are frozen values cannot hold them."""
+    if settings.backbone_settings.weights.source not in ("file", "hub"):
+        return build_model(settings)
+    given = settings.backbone_settings
+    file = find_base_weights(given, path, places)
+    if file.stat().st_size < frozen_values:
+        raise SettingsError(f"{file}: too small for the {frozen_values:,} frozen weights that {path} needs.")
+    found = WeightsSettings("file", str(file), prefix=given.weights.prefix)
+    model = build_model(replace(settings, backbone_settings=replace(given, weights=found)))
+    model.settings = settings  # where the file lies on this machine is no part of the model
+    return model

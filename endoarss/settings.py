@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from endoarss.errors import SettingsError
 
@@ -12,23 +16,35 @@ TASKS = (ACTIVITY, SEGMENTATION)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+# What settings may be when they come from a file. The bounds keep a damaged or malicious one from building a model without end; they lie
+# far beyond what anybody trains.
+Width = Annotated[int, Field(ge=1, le=16384)]
+Side = Annotated[int, Field(ge=1, le=2048)]
+# Names stand in CSV files, legends and figures: one line, and nothing that a spreadsheet takes for a formula.
+Name = Annotated[str, Field(pattern=r"^[^=+\-@\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,199}$")]
+MAX_EXPERTS = 64
+_FROM_FILE = ConfigDict(extra="forbid", strict=True)
+
 
 @dataclass(frozen=True)
 class WeightsSettings:
     """Where a backbone's pretrained weights come from.
 
-    source: "hub" (timm downloads them), "file" (a safetensors file, loaded strictly), "none" (random).
+    source: "hub" (timm downloads them), "file" (a safetensors file, loaded strictly), "checkpoint" (they lie in the model's own
+    checkpoint, which is complete), "none" (random).
     prefix: of a file that holds more than the backbone, what its names begin with; the rest of the file is passed over.
     """
 
-    source: Literal["hub", "file", "none"] = "none"
+    __pydantic_config__ = _FROM_FILE
+
+    source: Literal["hub", "file", "checkpoint", "none"] = "none"
     path: str = ""
-    sha256: str = ""
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     prefix: str = ""
 
     def __post_init__(self) -> None:
-        if self.source not in ("hub", "file", "none"):
-            raise SettingsError(f"weights: source {self.source!r}; expected hub, file or none.")
+        if self.source not in ("hub", "file", "checkpoint", "none"):
+            raise SettingsError(f"weights: source {self.source!r}; expected hub, file, checkpoint or none.")
         if (self.source == "file") != bool(self.path):
             raise SettingsError(
                 f"weights: source {self.source!r} with path {self.path!r}; a path goes with file alone."
@@ -43,8 +59,10 @@ LORA_TARGETS = ("q", "k", "v", "proj", "fc1", "fc2")
 class LoRASettings:
     """Low-rank adapters. rank: r. alpha: 0 means alpha = rank. targets: of a ViT's blocks, from `LORA_TARGETS`."""
 
-    rank: int = 4
-    alpha: float = 0.0
+    __pydantic_config__ = _FROM_FILE
+
+    rank: Width = 4
+    alpha: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
     targets: tuple[str, ...] = ("q", "v")
 
     def __post_init__(self) -> None:
@@ -63,7 +81,9 @@ class SMASettings:
     """Spatially-aware multi-scale attention. width: d. trained, residual: both false in the released code, whose SMA stays as
     it was drawn and replaces the image instead of adding to it."""
 
-    width: int = 64
+    __pydantic_config__ = _FROM_FILE
+
+    width: Width = 64
     trained: bool = True
     residual: bool = True
 
@@ -81,10 +101,12 @@ class BackboneSettings:
     view of them as N channels of side x (C / side).
     """
 
+    __pydantic_config__ = _FROM_FILE
+
     model: str
     arguments: dict[str, Any] = field(default_factory=dict)
     weights: WeightsSettings = WeightsSettings()
-    output_stride: int = 16
+    output_stride: Literal[8, 16, 32] = 16
     lora: LoRASettings = LoRASettings()
     sma: SMASettings = SMASettings()
     token_map: str = SPATIAL
@@ -98,9 +120,11 @@ class BackboneSettings:
 class HeadSettings:
     """Widths of the two heads, and the atrous rates of the segmentation head; no rates means: as the map's side asks."""
 
-    segmentation_channels: int = 256
-    activity_channels: int = 256
-    atrous_rates: tuple[int, ...] = ()
+    __pydantic_config__ = _FROM_FILE
+
+    segmentation_channels: Width = 256
+    activity_channels: Width = 256
+    atrous_rates: Annotated[tuple[Side, ...], Field(max_length=8)] = ()
 
 
 @dataclass(frozen=True)
@@ -112,15 +136,17 @@ class ModelSettings:
     network_size: side the backbone sees images at; 0 means input_size. normalisation: "imagenet" or "none" (values 0 to 1).
     """
 
+    __pydantic_config__ = _FROM_FILE
+
     backbone: str
     architecture: str
-    classes: tuple[str, ...]
-    activities: tuple[str, ...]
-    input_size: int
+    classes: Annotated[tuple[Name, ...], Field(min_length=1, max_length=255)]
+    activities: Annotated[tuple[Name, ...], Field(max_length=1000)]
+    input_size: Side
     backbone_settings: BackboneSettings
     architecture_settings: dict[str, Any] = field(default_factory=dict)
     heads: HeadSettings = HeadSettings()
-    network_size: int = 0
+    network_size: Annotated[int, Field(ge=0, le=2048)] = 0
     normalisation: str = "imagenet"
 
     def __post_init__(self) -> None:
@@ -142,23 +168,26 @@ class ModelSettings:
         return asdict(self)
 
     @staticmethod
-    def from_dict(data: dict[str, Any]) -> ModelSettings:
-        """The inverse of `to_dict`, JSON's lists allowed for tuples."""
-        backbone = dict(data["backbone_settings"])
-        backbone["weights"] = WeightsSettings(**backbone["weights"])
-        if "lora" in backbone:
-            lora = backbone["lora"]
-            backbone["lora"] = LoRASettings(**{**lora, "targets": tuple(lora["targets"])})
-        if "sma" in backbone:
-            backbone["sma"] = SMASettings(**backbone["sma"])
-        heads = dict(data["heads"])
-        heads["atrous_rates"] = tuple(heads["atrous_rates"])
-        return ModelSettings(
-            **{
-                **data,
-                "classes": tuple(data["classes"]),
-                "activities": tuple(data["activities"]),
-                "backbone_settings": BackboneSettings(**backbone),
-                "heads": HeadSettings(**heads),
-            }
-        )
+    def from_dict(data: Any) -> ModelSettings:
+        """Return the settings that `to_dict` gave as data, JSON's lists allowed for tuples.
+
+        Args:
+            data: JSON-like, from any source: types, bounds and names of keys are checked.
+
+        Raises:
+            SettingsError: naming the key, its value and what is allowed.
+        """
+        try:
+            return _adapter().validate_json(json.dumps(data))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            where, given = ".".join(map(str, first["loc"])) or "the settings", repr(first["input"])
+            given = given if len(given) <= 80 else f"{given[:77]}..."
+            raise SettingsError(f"{where}: {given} is not allowed; {first['msg']}.") from None
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SettingsError(f"the settings of a model cannot be read: {error}.") from None
+
+
+@cache
+def _adapter() -> TypeAdapter[ModelSettings]:
+    return TypeAdapter(ModelSettings)

@@ -345,12 +345,12 @@ def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
     for cell in [study.cell(cell) for cell in dict.fromkeys(arguments.cell)]:
         check_made(study, cell)
         if arguments.again:
-            from endoarss.checkpoints import load_checkpoint
-            from pipeline.steps.predict_cell import note_predictions, predict_cell
+            from pipeline.checkpoints import load_cell
+            from pipeline.steps.predict_cell import predict_cell
 
-            predict_cell(study, cell, load_checkpoint(study.cell_folder(cell) / "model.safetensors"))
-            note_predictions(study, cell)
-        evaluate_cell(study, cell)
+            evaluate_cell(study, cell, predict_cell(study, cell, load_cell(study, cell)))
+        else:
+            evaluate_cell(study, cell)
 
 
 def _robustness(study: Study, arguments: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,27 @@ def _replace(partial: Path, path: Path) -> None:
         partial.rename(path)
 
 
+@contextmanager
+def whole_files() -> Iterator[Callable[[Path], Path]]:
+    """Give a function that turns the path of a file into one beside it to write to; move all into place only if the block succeeds.
+
+    So results of one step replace those of an earlier run together, after the last of them is computed and checked.
+    """
+    partials: dict[Path, Path] = {}
+
+    def beside(path: Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return partials.setdefault(path, path.with_name(f".{path.name}.{os.getpid()}.partial"))
+
+    try:
+        yield beside
+        for path, partial in partials.items():
+            partial.replace(path)
+    finally:
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file whole or not at all."""
     with whole_file(path) as partial:
@@ -102,9 +123,11 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError: if it is missing. InputError: if it holds something else.
     """
+    if path.stat().st_size > MAX_TEXT_BYTES:
+        raise InputError(f"{path}: {path.stat().st_size:,} bytes; expected JSON of at most {MAX_TEXT_BYTES:,}.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); write it again.") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no JSON object; write it again.")

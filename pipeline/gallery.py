@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.datasets.load import Part
 from pipeline.errors import InputError
 from pipeline.files import whole_file
+from pipeline.saved_files import read_arrays
 
 SIZE = 4
 """The most images of a dataset in the page's gallery."""
@@ -56,10 +55,13 @@ def read_gallery(path: Path) -> tuple[list[str], dict[tuple[str, int], NDArray[n
         InputError: naming the file, if it is missing or not whole.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            keys = zip(stored["corruption"].tolist(), stored["severity"].tolist(), strict=True)
-            return stored["frame_id"].tolist(), dict(zip(keys, stored["masks"], strict=True))
-    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
+        stored = read_arrays(path)
+        keys = list(zip(stored["corruption"].tolist(), stored["severity"].tolist(), strict=True))
+        frames, masks = stored["frame_id"].tolist(), stored["masks"]
+        if masks.dtype != np.uint8 or masks.ndim != 4 or masks.shape[:2] != (len(keys), len(frames)):
+            raise ValueError(f"masks are {masks.dtype} of shape {masks.shape}")
+        return frames, dict(zip(keys, masks, strict=True))
+    except (InputError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: no kept masks ({error}). Evaluate the cell's robustness again, or run snakemake."
         ) from None

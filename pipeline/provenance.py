@@ -173,26 +173,37 @@ def read_provenance(study: Study, cell: Cell) -> dict[str, Any]:
     """
     path = study.cell_folder(cell) / "provenance.json"
     about = read_json(path)
-    lacking = sorted(_READ - set(about))
+    lacking = sorted(set(TYPES) - set(about))
     if lacking:
         raise InputError(
             f"{path}: lacks {', '.join(lacking)}; another version wrote it. Train the cell again, or run snakemake."
         )
+    for key, kind in TYPES.items():
+        if not isinstance(about[key], (int, float) if kind is float else kind):
+            raise InputError(
+                f"{path}: {key} is {str(about[key])[:40]!r}; expected {kind.__name__}. Train the cell again, or run snakemake."
+            )
     return about
 
 
-# What others take from it.
-_READ = {
-    *(
-        "settings",
-        "manifest_sha256",
-        "datasets",
-        "weights",
-        "pretrained_on_synthetic",
-        "select_on",
-        "seed",
-        "parameters",
-    ),
-    *("cost", "training_seconds", "training_images", "study_sha256", "checkpoint_sha256"),
-    *("code", "python", "packages", "device", "processor"),
+TYPES: dict[str, type] = {
+    "settings": dict,
+    "manifest_sha256": str,
+    "datasets": dict,
+    "weights": dict,
+    "pretrained_on_synthetic": bool,
+    "select_on": str,
+    "seed": int,
+    "parameters": dict,
+    "cost": dict,
+    "training_seconds": float,
+    "training_images": int,
+    "study_sha256": str,
+    "checkpoint_sha256": str,
+    "code": dict,
+    "python": str,
+    "packages": dict,
+    "device": str,
+    "processor": str,
 }
+"""What others take from a cell's provenance, by the kind of value."""

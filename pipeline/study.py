@@ -49,6 +49,8 @@ ABLATION = (
 # Where a cell's architecture stands, of models that are merged from trained ones; their merger stands where the weighting does.
 MERGED = "merged"
 SINGLE_TASKS = ("single_activity", "single_segmentation")
+WEIGHTS = Path("data/weights")
+"""Where pretrained weights lie: those of a study's own pretraining, and files that people put there."""
 SCHEMA = Path(__file__).parent / "schemas" / "study.schema.json"
 
 
@@ -458,7 +460,7 @@ class Study:
     def pretrained_file(self) -> Path | None:
         """Where the study's own pretraining saves its backbone."""
         pretraining = self.settings.get("pretraining")
-        return Path("data/weights") / f"{pretraining['name']}.safetensors" if pretraining else None
+        return WEIGHTS / f"{pretraining['name']}.safetensors" if pretraining else None
 
     def schedule_key(self, dataset: str, backbone: str, architecture: str) -> str:
         """The key of a training's schedule: the most particular one that the study has; "" if it has none."""

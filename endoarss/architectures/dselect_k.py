@@ -7,6 +7,7 @@ S is 0 or 1, k experts are selected. Experts are shared, selectors and heads own
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from endoarss.errors import SettingsError
 from endoarss.lora import Streams
 from endoarss.models import MultiTaskModel, require_both_tasks
 from endoarss.registry import register_architecture
-from endoarss.settings import ModelSettings
+from endoarss.settings import MAX_EXPERTS, ModelSettings
 
 
 def smooth_step(t: Tensor, width: float = 1.0) -> Tensor:
@@ -100,10 +101,10 @@ class DSelectK(MultiTaskModel):
 def _checked(settings: ModelSettings) -> dict[str, Any]:
     given = {**DSelectK.DEFAULTS, **settings.architecture_settings}
     experts, k, entropy = given["experts"], given["k"], given["entropy"]
-    if not isinstance(experts, int) or experts < 2:
-        raise SettingsError(f"dselect_k: experts {experts!r}; expected a whole number of at least 2.")
+    if not isinstance(experts, int) or not 2 <= experts <= MAX_EXPERTS:
+        raise SettingsError(f"dselect_k: experts {experts!r}; expected a whole number from 2 to {MAX_EXPERTS}.")
     if not isinstance(k, int) or not 1 <= k <= experts:
         raise SettingsError(f"dselect_k: k {k!r}; expected a whole number from 1 to experts, {experts}.")
-    if not isinstance(entropy, int | float) or entropy < 0:
+    if not isinstance(entropy, int | float) or not 0 <= entropy < math.inf:
         raise SettingsError(f"dselect_k: entropy {entropy!r}; expected a number of at least 0.")
     return given

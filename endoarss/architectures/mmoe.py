@@ -17,7 +17,7 @@ from endoarss.errors import SettingsError
 from endoarss.lora import Streams
 from endoarss.models import MultiTaskModel, require_both_tasks
 from endoarss.registry import register_architecture
-from endoarss.settings import ModelSettings
+from endoarss.settings import MAX_EXPERTS, ModelSettings
 
 _THUMBNAIL = 14
 
@@ -73,7 +73,7 @@ class MixtureOfExperts(MultiTaskModel):
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__(settings, make_backbone)
         kind = {**self.DEFAULTS, **settings.architecture_settings}["gate_input"]
-        if kind not in _GATES:
+        if not isinstance(kind, str) or kind not in _GATES:
             raise SettingsError(f"mmoe: gate_input {kind!r}; expected {', '.join(_GATES)}.")
         experts, size = self.streams.count, settings.input_size
         self.gates = nn.ModuleDict({task: _GATES[kind](experts, size) for task in self.tasks})
@@ -82,8 +82,8 @@ class MixtureOfExperts(MultiTaskModel):
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
         """Both tasks over one stream an expert."""
         experts = {**MixtureOfExperts.DEFAULTS, **settings.architecture_settings}["experts"]
-        if not isinstance(experts, int) or experts < 2:
-            raise SettingsError(f"mmoe: experts {experts!r}; expected a whole number of at least 2.")
+        if not isinstance(experts, int) or not 2 <= experts <= MAX_EXPERTS:
+            raise SettingsError(f"mmoe: experts {experts!r}; expected a whole number from 2 to {MAX_EXPERTS}.")
         return require_both_tasks(settings), Streams(count=experts, shared=False, owned=True)
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:

@@ -7,7 +7,8 @@ from typing import Any
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor, nn
 
-from endoarss.backbones.base import Backbone, create_timm_model
+from endoarss.backbones.base import Backbone
+from endoarss.backbones.timm_model import create_timm_model
 from endoarss.errors import SettingsError
 from endoarss.lora import StreamBatchNorm2d, StreamConv2d, Streams
 from endoarss.registry import register_backbone

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from endoarss.backbones.base import Backbone, create_timm_model
+from endoarss.backbones.base import Backbone
+from endoarss.backbones.timm_model import create_timm_model
 from endoarss.errors import SettingsError
 from endoarss.lora import Streams, adapt_block
 from endoarss.settings import TOKENS_AS_CHANNELS, BackboneSettings
@@ -37,9 +39,11 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
     adapters. With random weights it is trained in full: streams are then whole encoders, and shared adapters do not exist.
 
     Raises:
-        SettingsError: if the input is no multiple of the patch, or task adapters are asked of random weights.
+        SettingsError: if the model is no ViT, the input is no multiple of the patch, or task adapters are asked of random weights.
     """
     first = create_timm_model(settings, img_size=input_size)
+    if not isinstance(first, VisionTransformer):
+        raise SettingsError(f"{settings.model!r} is a {type(first).__name__}; expected a VisionTransformer of timm.")
     patch = int(first.patch_embed.patch_size[0])
     if input_size % patch:
         raise SettingsError(f"input size {input_size}: expected a multiple of the patch, {patch} pixels.")

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from endoarss.architectures.merged import MergedModel
-from endoarss.checkpoints import frozen_sha256
+from endoarss.checkpoints import frozen_names, frozen_sha256, without_weights
 from endoarss.data import to_input
 from endoarss.errors import SettingsError
 from endoarss.merging.adamerging import mean_entropy
@@ -84,9 +84,14 @@ def merged_model(models: Mapping[str, MultiTaskModel]) -> MergedModel:
     Args:
         models: of `check_mergeable`.
     """
-    settings = next(iter(models.values())).settings
-    model = build_model(replace(settings, architecture="merged", architecture_settings={"surgery_rank": 0}))
+    first = next(iter(models.values()))
+    settings = replace(first.settings, architecture="merged", architecture_settings={"surgery_rank": 0})
+    # The frozen weights are taken from a model that has them: where their file lies need not be known here.
+    model = build_model(without_weights(settings))
     assert isinstance(model, MergedModel), "what is registered as merged"
+    model.settings = settings
+    frozen = frozen_names(model)
+    model.load_state_dict({name: t for name, t in first.state_dict().items() if name in frozen}, strict=False)
     for task, individual in models.items():
         model.heads[task].load_state_dict(individual.heads[task].state_dict())
     return model.eval()

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from endoarss.checkpoints import load_checkpoint
 from endoarss.metrics import STANDARD
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
+from pipeline.checkpoints import load_cell
 from pipeline.corrupted import Conditions, Piece
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import load_part
@@ -63,7 +63,7 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
         subjects = []
         for cell in cells:
             checkpoint = study.cell_folder(cell) / "model.safetensors"
-            model = load_checkpoint(checkpoint)
+            model = load_cell(study, cell)
             model.precision = "float32"
             folder = study.cell_folder(cell) / "robustness"
             done = stack.enter_context(resumable_folder(folder, _key(study, dataset, checkpoint)))

@@ -22,6 +22,7 @@ from pipeline.layout import (
 from pipeline.marks import study_mark
 from pipeline.missing import missing_robustness
 from pipeline.provenance import read_provenance
+from pipeline.saved_files import read_history
 from pipeline.steps.figure_inputs import Kept, NothingToShow
 from pipeline.steps.make_class_figures import draw_classes, draw_confusion, gaps_of_classes, gaps_of_confusion
 from pipeline.steps.make_mask_figures import draw_best, draw_tasks, gaps_of_masks, gaps_of_tasks
@@ -194,7 +195,7 @@ def draw_history(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) -> N
     """
     study = kept.study
     histories = [
-        TrainingHistory(kept.backbone(cell), cell.architecture, cell.weighting, pd.read_csv(history_file(study, cell)))
+        TrainingHistory(kept.backbone(cell), cell.architecture, cell.weighting, read_history(history_file(study, cell)))
         for cell in _followed(study, dataset)
         if history_file(study, cell).is_file()
     ]

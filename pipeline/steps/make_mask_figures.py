@@ -123,7 +123,7 @@ def _gallery(
 
 def _kept_masks(kept: Kept, cell: Cell, dataset: str, frame_ids: Sequence[str]) -> NDArray[np.uint8]:
     path = predictions_file(kept.study, cell, dataset)
-    masks = read_predictions(path, frame_ids).masks
+    masks = read_predictions(path, frame_ids, kept.study.labels(dataset)).masks
     if masks is None:
         raise InputError(f"{path}: holds no masks. Run snakemake, or: endoarss evaluate --again.")
     return masks

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from endoarss.architectures.merged import MergedModel
-from endoarss.checkpoints import load_checkpoint, read_header, save_checkpoint
+from endoarss.checkpoints import read_header, save_checkpoint
 from endoarss.devices import memory_explained
 from endoarss.errors import SettingsError
 from endoarss.merging.base import Merger
@@ -24,14 +24,15 @@ from endoarss.merging.fit_surgery import SurgerySettings, mean_l1
 from endoarss.merging.merge import check_mergeable, merge, operate
 from endoarss.models import MultiTaskModel
 from endoarss.registry import MERGERS
+from pipeline.checkpoints import load_cell, load_file
 from pipeline.datasets.load import Part, load_part, split_validation
 from pipeline.errors import InputError
-from pipeline.files import sha256_of, whole_file
+from pipeline.files import sha256_of, whole_file, whole_files
 from pipeline.layout import representations_file
 from pipeline.merge_request import MergeRequest, Source
 from pipeline.provenance import RunStart, about_run, choose_device, software, write_provenance
 from pipeline.secret_values import masked_settings
-from pipeline.steps.predict_cell import predict_cell, predictions_sha256
+from pipeline.steps.predict_cell import keep_predictions, predict_cell
 from pipeline.steps.validation_score import validation_score
 from pipeline.study import Study
 
@@ -52,7 +53,7 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
     run, device = RunStart(), choose_device()
     headers = {source.name: read_header(source.path)["provenance"] for source in request.sources}
     dataset = _common_dataset(study, headers)
-    named = {source.name: _loaded(source) for source in request.sources}
+    named = {source.name: _loaded(study, source) for source in request.sources}
     models = check_mergeable(named)
     _check_nameable(request)
     for name, about in headers.items():
@@ -198,7 +199,6 @@ def _write(
     cell = request.cell(merger, rank)
     folder = study.cell_folder(cell) if cell is not None else request.out
     assert folder is not None, "what _check_nameable saw to"
-    (folder / "provenance.json").unlink(missing_ok=True)
     first = work.header
     surgery = sum(p.numel() for p in model.surgery.parameters())
     # What decides the checkpoint; times and measurements do not.
@@ -217,33 +217,31 @@ def _write(
         "select_on": first["select_on"],
         **software(),
     }
-    with whole_file(folder / "model.safetensors") as partial:
-        save_checkpoint(model, partial, masked_settings(origin))
-    kept: dict[str, Any] = {}
-    if cell is not None:
-        predict_cell(study, cell, model)
-        kept = {"predictions_sha256": predictions_sha256(study, cell)}
+    predictions = predict_cell(study, cell, model) if cell is not None else {}
     datasets = study.evaluated_on(work.dataset) if cell is not None else [work.dataset]
-    write_provenance(
-        folder / "provenance.json",
-        {
+    with whole_files() as beside:
+        checkpoint = beside(folder / "model.safetensors")
+        save_checkpoint(model, checkpoint, masked_settings(origin))
+        kept: dict[str, Any] = {}
+        if cell is not None:
+            kept = {"predictions_sha256": keep_predictions(study, cell, predictions, beside)}
+            work.digests[cell.id] = sha256_of(checkpoint)
+        provenance = {
             **about_run(study, run, datasets),
             **origin,
             "training_seconds": sum(about["seconds"].values()),
             "cost": {},
             "merging": about,
-            "checkpoint_sha256": sha256_of(folder / "model.safetensors"),
+            "checkpoint_sha256": sha256_of(checkpoint),
             **kept,
-        },
-    )
-    if cell is not None:
-        work.digests[cell.id] = sha256_of(folder / "model.safetensors")
+        }
+        write_provenance(beside(folder / "provenance.json"), provenance)
     return folder / "model.safetensors"
 
 
-def _loaded(source: Source) -> MultiTaskModel:
+def _loaded(study: Study, source: Source) -> MultiTaskModel:
     try:
-        return load_checkpoint(source.path)
+        return load_cell(study, source.cell) if source.cell is not None else load_file(source.path)
     except SettingsError as error:
         raise SettingsError(f"{source.name}: {error}") from None
 

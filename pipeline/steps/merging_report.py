@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +15,7 @@ from pipeline.kept import clean_rows, frames_tested, robust_rows
 from pipeline.layout import history_file, representations_file
 from pipeline.missing import missing_models, missing_robust_models
 from pipeline.provenance import read_provenance
+from pipeline.saved_files import read_arrays, read_history
 from pipeline.steps.collect_results import gather_results
 from pipeline.steps.kept_answers import CLEAN_ROWS, label_of
 from pipeline.steps.report_table import ReportTable
@@ -207,10 +206,15 @@ def _kept(study: Study, group: MergingGroup) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name].item() if stored[name].ndim == 0 else stored[name] for name in stored.files}
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: no kept representations ({error}). Delete it and run snakemake.") from None
+        stored = read_arrays(path)
+    except InputError as error:
+        raise InputError(f"{path}: no kept representations; {error} Delete it and run snakemake.") from None
+    for name, values in stored.items():
+        if values.ndim and not (values.ndim == 2 and values.dtype.kind == "f" and np.isfinite(values).all()):
+            raise InputError(
+                f"{path}: {name} is {values.dtype} of shape {values.shape}; expected rows of finite numbers. Delete it and run snakemake."
+            )
+    return {name: values.item() if values.ndim == 0 else values for name, values in stored.items()}
 
 
 def _by_seed(study: Study) -> list[list[MergingGroup]]:
@@ -275,7 +279,7 @@ class _Case:
         return whole[int(np.argmax(scores))] if whole else []
 
     def _validation(self, cell: Cell) -> float:
-        history = pd.read_csv(history_file(self.study, cell))
+        history = read_history(history_file(self.study, cell))
         return float(history["validation"].max()) if "validation" in history else float("nan")
 
     def _subject(self, label: str, runs: Sequence[tuple[Cell, ...]]) -> MergingSubject:

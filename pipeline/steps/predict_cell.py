@@ -3,27 +3,57 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from endoarss.devices import peak_memory_mib, reset_peak_memory
+from endoarss.errors import TrainingError
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
 from pipeline.datasets.load import Part, load_part
-from pipeline.files import read_json, sha256_of, write_json
+from pipeline.files import sha256_of
 from pipeline.layout import predictions_file
-from pipeline.predictions import KeptPredictions, write_predictions
+from pipeline.predictions import KeptPredictions, what_is_wrong, write_predictions
 from pipeline.provenance import choose_device
 from pipeline.study import Cell, Study
 
 _TIMED_IMAGES = 512
 
 
-def predict_cell(study: Study, cell: Cell, model: MultiTaskModel) -> None:
-    """Write predictions/<dataset>.npz of a trained cell for every dataset it is tested on, run in float32 on every device."""
+def predict_cell(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, KeptPredictions]:
+    """Return what a cell's model predicts on every dataset it is tested on, run in float32 on every device.
+
+    Raises:
+        InputError: if a dataset is not built. TrainingError: if predictions are not numbers of their range.
+    """
+    found = {}
     for dataset in study.evaluated_on(cell.dataset):
         part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
-        write_predictions(predictions_file(study, cell, dataset), answers_of(model, part))
+        found[dataset] = answers_of(model, part)
+        wrong = what_is_wrong(found[dataset], study.labels(dataset))
+        if wrong:
+            raise TrainingError(
+                f"{cell.id}: its predictions on {dataset} are not usable: {wrong}. Nothing was replaced."
+            )
+    return found
+
+
+def keep_predictions(
+    study: Study, cell: Cell, predictions: Mapping[str, KeptPredictions], beside: Callable[[Path], Path]
+) -> dict[str, str]:
+    """Write predictions/<dataset>.npz of a cell and return their SHA-256 by dataset.
+
+    Args:
+        predictions: of `predict_cell`. beside: of `whole_files`.
+    """
+    digests = {}
+    for dataset, kept in predictions.items():
+        path = beside(predictions_file(study, cell, dataset))
+        write_predictions(path, kept)
+        digests[dataset] = sha256_of(path)
+    return digests
 
 
 def answers_of(model: MultiTaskModel, part: Part) -> KeptPredictions:
@@ -34,21 +64,6 @@ def answers_of(model: MultiTaskModel, part: Part) -> KeptPredictions:
     if given.activity is not None:
         activity, confidence = given.activity.argmax(axis=1), given.activity.max(axis=1)
     return KeptPredictions(part.frame_ids, activity, confidence, given.masks)
-
-
-def predictions_sha256(study: Study, cell: Cell) -> dict[str, str]:
-    """The SHA-256 of a cell's kept predictions, by dataset."""
-    return {name: sha256_of(predictions_file(study, cell, name)) for name in study.evaluated_on(cell.dataset)}
-
-
-def note_predictions(study: Study, cell: Cell) -> None:
-    """Write the digests of predictions that were made again into the cell's provenance.
-
-    Raises:
-        FileNotFoundError: if the cell has none, for it is not trained. InputError: if it cannot be read.
-    """
-    path = study.cell_folder(cell) / "provenance.json"
-    write_json(path, read_json(path) | {"predictions_sha256": predictions_sha256(study, cell)})
 
 
 def cost_of_inference(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, float]:

@@ -20,10 +20,11 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from endoarss.checkpoints import load_checkpoint, read_header
+from endoarss.checkpoints import read_header
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import Predictions, predict
 from endoarss.settings import ACTIVITY, SEGMENTATION
+from pipeline.checkpoints import load_file
 from pipeline.code_version import code_version
 from pipeline.datasets.kinds import KINDS
 from pipeline.datasets.labels import Rgb
@@ -83,7 +84,7 @@ def predict_files(
         raise InputError(f"{checkpoint}: a folder; expected a checkpoint, such as {checkpoint / 'model.safetensors'}.")
     sources = find_sources(inputs)
     _check_output(out, inputs, overwrite)
-    header, model, device = read_header(checkpoint), load_checkpoint(checkpoint), choose_device()
+    header, model, device = read_header(checkpoint), load_file(checkpoint), choose_device()
     trained = header.get("provenance", {})
     _clear(out)
     write_provenance(

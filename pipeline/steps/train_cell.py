@@ -19,8 +19,8 @@ from endoarss.models import MultiTaskModel, build_model
 from endoarss.resume import ResumeFolder
 from endoarss.training import History, seed_everything, train
 from pipeline.datasets.load import Part, load_part, split_validation
-from pipeline.files import digest, sha256_of, whole_file, write_text
-from pipeline.layout import resume_folder
+from pipeline.files import digest, sha256_of, whole_files
+from pipeline.layout import history_file, resume_folder
 from pipeline.provenance import (
     RunStart,
     about_run,
@@ -31,7 +31,7 @@ from pipeline.provenance import (
 )
 from pipeline.secret_values import masked_settings
 from pipeline.steps.cell_model import describe, model_settings, training_settings
-from pipeline.steps.predict_cell import cost_of_inference, predict_cell, predictions_sha256
+from pipeline.steps.predict_cell import cost_of_inference, keep_predictions, predict_cell
 from pipeline.steps.validation_score import validation_score
 from pipeline.study import Cell, Study
 
@@ -90,22 +90,23 @@ def train_cell(study: Study, cell: Cell) -> None:
         "select_on": cell.select_on,
         **about_software,
     }
-    with whole_file(folder / "model.safetensors") as partial:
-        save_checkpoint(model, partial, masked_settings(origin))
-    _write_history(study, cell, history)
     with memory_explained(cell.id, device, "input_size, sma_width of the backbone, training.cells_per_gpu") as where:
         where[0] = "its predictions"
-        predict_cell(study, cell, model)
+        predictions = predict_cell(study, cell, model)
         cost = {"training": _cost_of_training(history), "inference": cost_of_inference(study, cell, model)}
-    about = {
-        **about_run(study, run, study.evaluated_on(cell.dataset)),
-        **origin,
-        "training_seconds": seconds,
-        "cost": cost,
-        "checkpoint_sha256": sha256_of(folder / "model.safetensors"),
-        "predictions_sha256": predictions_sha256(study, cell),
-    }
-    write_provenance(folder / "provenance.json", about)
+    with whole_files() as beside:
+        checkpoint = beside(folder / "model.safetensors")
+        save_checkpoint(model, checkpoint, masked_settings(origin))
+        beside(history_file(study, cell)).write_text(_as_csv(history), encoding="utf-8", newline="\n")
+        about = {
+            **about_run(study, run, study.evaluated_on(cell.dataset)),
+            **origin,
+            "training_seconds": seconds,
+            "cost": cost,
+            "checkpoint_sha256": sha256_of(checkpoint),
+            "predictions_sha256": keep_predictions(study, cell, predictions, beside),
+        }
+        write_provenance(beside(folder / "provenance.json"), about)
     resume.remove()
 
 
@@ -145,9 +146,9 @@ def initial_sha256(model: MultiTaskModel) -> str:
     return tensors_sha256((name, tensor) for name, tensor in state if not any(part in name for part in added))
 
 
-def _write_history(study: Study, cell: Cell, history: History) -> None:
+def _as_csv(history: History) -> str:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(history[-1]), lineterminator="\n", restval="")
     writer.writeheader()
     writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in history)
-    write_text(study.cell_folder(cell) / "history.csv", text.getvalue())
+    return text.getvalue()

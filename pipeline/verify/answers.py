@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from endoarss.checkpoints import load_checkpoint
 from endoarss.errors import SettingsError
 from endoarss.models import MultiTaskModel
+from pipeline.checkpoints import load_cell
 from pipeline.code_version import code_version
 from pipeline.corrupted import CLEAN
 from pipeline.datasets.load import load_part
@@ -24,10 +24,11 @@ from pipeline.layout import predictions_file, robustness_files
 from pipeline.predictions import KeptPredictions, read_predictions
 from pipeline.provenance import processor_name, read_provenance, software
 from pipeline.robustness import Subject, evaluate, gather
+from pipeline.saved_files import read_table
 from pipeline.steps.evaluate_robustness import ModelAnswers, conditions_of
 from pipeline.steps.predict_cell import answers_of
 from pipeline.study import Cell, Study
-from pipeline.verify.compare import as_stored, difference, read_table
+from pipeline.verify.compare import as_stored, difference
 from pipeline.verify.findings import Check
 from pipeline.verify.rows import is_packed
 
@@ -56,7 +57,7 @@ def check_answers(study: Study, cells: Sequence[Cell], seed: int) -> Check:
             check.gaps.append(f"{weights}: not there; {cell.id} cannot answer without it")
             continue
         try:
-            model, other = load_checkpoint(checkpoint), differs_here(read_provenance(study, cell))
+            model, other = load_cell(study, cell), differs_here(read_provenance(study, cell))
             for dataset in study.evaluated_on(cell.dataset):
                 _check_predictions(check, study, cell, dataset, model, other)
             if robust is None and is_evaluated(study, cell):
@@ -105,7 +106,7 @@ def _check_predictions(
         check.gaps.append(f"{path if not path.is_file() else study.dataset_folder(dataset)}: not there")
         return
     part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
-    kept, given = read_predictions(path, part.frame_ids), answers_of(model, part)
+    kept, given = read_predictions(path, part.frame_ids, study.labels(dataset)), answers_of(model, part)
     check.checked += 1
     shares = _equal_shares(kept, given)
     if shares is None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
-
-from pipeline.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -21,18 +18,6 @@ class Difference:
     expected: str
     rows: int
     total: int
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """A parquet table.
-
-    Raises:
-        InputError: if the file is none.
-    """
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a table ({error}).") from None
 
 
 def as_stored(table: pd.DataFrame) -> pd.DataFrame:

@@ -29,11 +29,12 @@ from pipeline.measure import scores_of
 from pipeline.missing import missing_robust_models
 from pipeline.parallel import ordered_map
 from pipeline.robustness import scores_by_condition
+from pipeline.saved_files import read_table
 from pipeline.steps.collect_results import gather_results
 from pipeline.steps.evaluate_cell import measure_kept, scores_of_whole
 from pipeline.steps.evaluate_references import rows_of_references
 from pipeline.study import Cell, Study
-from pipeline.verify.compare import as_stored, difference, read_table
+from pipeline.verify.compare import as_stored, difference
 from pipeline.verify.findings import Check
 
 _EVALUATE = "Evaluate the cell again, or run snakemake."

@@ -163,7 +163,9 @@ def test_tokens_viewed_as_channels(backbone: str, make_settings: Make, data: Lab
         with_backbone(make_settings(backbone, "hps"), token_map="rows")
 
 
-def test_sma_as_the_released_code_has_it(make_settings: Make, data: LabelledImages, tmp_path: Path) -> None:
+def test_sma_as_the_released_code_has_it(
+    make_settings: Make, data: LabelledImages, vit_file: Path, tmp_path: Path
+) -> None:
     """Frozen as it is drawn, and in place of the image."""
     settings = with_backbone(make_settings("endoarss", "hps"), sma=SMASettings(2, trained=False, residual=False))
     model = build_model(settings)
@@ -174,7 +176,7 @@ def test_sma_as_the_released_code_has_it(make_settings: Make, data: LabelledImag
         assert torch.equal(parameter, before[name])
     # It is drawn, so that no file of weights gives it again: the checkpoint keeps it.
     save_checkpoint(model.eval(), tmp_path / "model.safetensors", {})
-    again = load_checkpoint(tmp_path / "model.safetensors")
+    again = load_checkpoint(tmp_path / "model.safetensors", [vit_file])
     assert torch.equal(again.front(images_of(data)), model.front(images_of(data)))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +17,12 @@ import yaml
 
 from endoarss.resume import ResumeFolder
 from pipeline.cli import main
+from pipeline.datasets.labels import plain_labels
 from pipeline.errors import InputError
 from pipeline.gallery import read_gallery
 from pipeline.images import read_ids
 from pipeline.predictions import read_predictions
+from pipeline.provenance import TYPES
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 FOLDER = Path("results/toy/cells") / CELL
@@ -113,17 +117,24 @@ def test_as_a_checkpoint(
     if arguments == ("predict",):
         picture = next(Path("data/datasets/mtlesd/images").iterdir())
         assert main(["predict", str(checkpoint), str(picture), "--out", "out"]) == 1
+        expected = "model.safetensors: not a whole safetensors file"
     else:
+        # Without the provenance of a training it is not even opened; with one that fits, it is no checkpoint.
         assert run(study_file, *arguments) == 1
+        assert "provenance.json: missing" in capsys.readouterr().err
+        lies = {key: kind() for key, kind in TYPES.items()} | {"checkpoint_sha256": hashlib.sha256(content).hexdigest()}
+        (FOLDER / "provenance.json").write_text(json.dumps(lies))
+        assert run(study_file, *arguments) == 1
+        expected = "model.safetensors: not a whole safetensors file"
     said = capsys.readouterr().err
-    assert "model.safetensors: not a whole safetensors file" in said and "Traceback" not in said and not mark.exists()
+    assert expected in said and "Traceback" not in said and not mark.exists()
 
 
 def test_as_predictions_and_kept_masks(tmp_path: Path, content: bytes, mark: Path) -> None:
     path = tmp_path / "x.npz"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"x\.npz: no kept predictions"):
-        read_predictions(path, ["a"])
+        read_predictions(path, ["a"], plain_labels(["a", "b"], []))
     with pytest.raises(InputError, match=r"x\.npz: no kept masks"):
         read_gallery(path)
     assert not mark.exists()

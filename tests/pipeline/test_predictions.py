@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.datasets.labels import plain_labels
 from pipeline.errors import InputError
 from pipeline.predictions import KeptPredictions, read_predictions, write_predictions
 
 FRAMES = ["b", "a", "c"]
+LABELS = plain_labels([f"class{i}" for i in range(12)], ["cut", "hold", "tie"])
 KEPT = KeptPredictions(
     FRAMES,
     np.array([2, 0, 1]),
@@ -20,12 +23,12 @@ KEPT = KeptPredictions(
 
 
 def test_what_is_written_is_read_in_the_order_asked_for(tmp_path: Path) -> None:
-    path = tmp_path / "of/mtlesd.npz"
+    path = tmp_path / "mtlesd.npz"
     write_predictions(path, KEPT)
     first = path.read_bytes()
     write_predictions(path, KEPT)
     assert path.read_bytes() == first
-    found = read_predictions(path, ["a", "c"])
+    found = read_predictions(path, ["a", "c"], LABELS)
     assert found.activity is not None and found.confidence is not None and found.masks is not None
     assert found.frame_ids == ["a", "c"] and found.activity.tolist() == [0, 1]
     assert found.confidence.tolist() == [0.75, 1.0] and (found.masks[0] == KEPT.masks[1]).all()  # type: ignore[index]
@@ -33,7 +36,7 @@ def test_what_is_written_is_read_in_the_order_asked_for(tmp_path: Path) -> None:
 
 def test_a_single_task_keeps_what_it_tells(tmp_path: Path) -> None:
     write_predictions(tmp_path / "x.npz", KeptPredictions(FRAMES, None, None, KEPT.masks))
-    found = read_predictions(tmp_path / "x.npz", FRAMES)
+    found = read_predictions(tmp_path / "x.npz", FRAMES, LABELS)
     assert found.activity is None and found.confidence is None and found.masks is not None
 
 
@@ -41,12 +44,36 @@ def test_another_image_a_torn_file_and_a_pickle_are_named(tmp_path: Path) -> Non
     path = tmp_path / "x.npz"
     write_predictions(path, KEPT)
     with pytest.raises(InputError, match=r"x\.npz: no kept predictions of these images \('z'\)"):
-        read_predictions(path, ["z"])
+        read_predictions(path, ["z"], LABELS)
     whole = path.read_bytes()
     for torn in (whole[:-1], b"", whole[: len(whole) // 2]):
         path.write_bytes(torn)
         with pytest.raises(InputError, match=r"x\.npz: no kept predictions"):
-            read_predictions(path, FRAMES)
+            read_predictions(path, FRAMES, LABELS)
     np.savez(path, frame_id=np.array(FRAMES), masks=np.array([{}, {}, {}], object))
-    with pytest.raises(InputError, match="allow_pickle=False"):
-        read_predictions(path, FRAMES)
+    with pytest.raises(InputError, match="an array of objects"):
+        read_predictions(path, FRAMES, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"masks": np.full((3, 2, 2), 200, np.uint8)}, "masks of the image 'b' holds 200; expected 0 to 11"),
+        (
+            {"confidence": np.array([0.5, np.nan, 1], np.float32)},
+            "confidence of the image 'a' holds nan; expected 0.0 to 1",
+        ),
+        ({"activity": np.array([0, 1, 3])}, "activity of the image 'c' holds 3; expected 0 to 2"),
+        ({"activity": np.array([0, -1, 2])}, "activity of the image 'a' holds -1"),
+        ({"activity": np.array([0.0, 1, 2])}, "activity is float64"),
+        ({"masks": np.zeros((3, 4), np.uint8)}, r"masks is uint8 of shape \(3, 4\)"),
+        ({"masks": np.zeros((3, 2, 2), np.uint16)}, "masks are uint16"),
+    ],
+)
+def test_values_out_of_their_range_name_file_and_image(
+    tmp_path: Path, changes: dict[str, np.ndarray], message: str
+) -> None:
+    path = tmp_path / "x.npz"
+    write_predictions(path, replace(KEPT, **changes))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=rf"x\.npz: {message}"):
+        read_predictions(path, FRAMES, LABELS)

@@ -1,0 +1,133 @@
+"""The names and keyword arguments that may reach timm, for each kind of model. Imports no torch.
+
+Names and arguments come from studies and from the headers of other people's checkpoints. timm takes far more than is
+allowed here, and some of it fetches, opens or writes files: `pretrained_cfg`, `cache_dir`, `checkpoint_path`, and names
+such as `hf-hub:...` and `local-dir:...`. What is not listed here never reaches timm.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from endoarss.errors import SettingsError
+
+VISION_TRANSFORMER, RESNET = "vision_transformer", "resnet"
+
+_NAME = re.compile(r"[a-z0-9_]{1,100}(\.[a-z0-9_]{1,100})?\Z")
+
+Width = Annotated[int, Field(ge=1, le=8192)]
+Count = Annotated[int, Field(ge=1, le=128)]
+Rate = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Scale = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Activation = Literal["relu", "gelu", "gelu_tanh", "quick_gelu", "silu"]
+_NO_OTHERS = ConfigDict(extra="forbid", strict=True)
+
+
+class VisionTransformerArguments(TypedDict, total=False):
+    """Arguments of timm's `VisionTransformer`; None leaves timm's default."""
+
+    __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
+
+    embed_dim: Width
+    depth: Count
+    num_heads: Count
+    mlp_ratio: Scale
+    qkv_bias: bool
+    qk_norm: bool
+    init_values: Scale | None
+    class_token: bool
+    no_embed_class: bool
+    reg_tokens: Annotated[int, Field(ge=0, le=128)]
+    pre_norm: bool
+    final_norm: bool
+    act_layer: Activation
+    pos_drop_rate: Rate
+    proj_drop_rate: Rate
+    attn_drop_rate: Rate
+    drop_path_rate: Rate
+
+
+class ResNetArguments(TypedDict, total=False):
+    """Arguments of timm's `ResNet`: four stages, as every ResNet here has."""
+
+    __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
+
+    layers: Annotated[tuple[Count, ...], Field(min_length=4, max_length=4)]
+    channels: Annotated[tuple[Width, ...], Field(min_length=4, max_length=4)]
+    stem_width: Width
+    stem_type: Literal["", "deep", "deep_tiered"]
+    avg_down: bool
+    cardinality: Count
+    base_width: Width
+    act_layer: Activation
+    zero_init_last: bool
+    drop_path_rate: Rate
+    drop_block_rate: Rate
+
+
+ARGUMENTS: dict[str, TypeAdapter[Any]] = {
+    VISION_TRANSFORMER: TypeAdapter(VisionTransformerArguments),
+    RESNET: TypeAdapter(ResNetArguments),
+}
+
+
+def check_model_name(name: object) -> None:
+    """Refuse a name of a timm model that is more than a name: a path, an address, a source such as `hf-hub:`.
+
+    Args:
+        name: such as "resnet101" or "vit_base_patch14_dinov2.lvd142m".
+
+    Raises:
+        SettingsError: if it is none.
+    """
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise SettingsError(
+            f"timm model {_short(name)}; expected the name of a timm model: lower-case letters, digits and _, with at most one dot."
+        )
+
+
+def check_arguments(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments that may reach timm, in the types that timm expects.
+
+    Args:
+        kind: of the model, as timm's module is named: "vision_transformer" or "resnet". Other kinds take no arguments.
+        arguments: JSON-like keyword arguments.
+
+    Returns:
+        The arguments; lists have become tuples.
+
+    Raises:
+        SettingsError: naming the argument, its value and what is allowed.
+    """
+    if kind not in ARGUMENTS:
+        if arguments:
+            raise SettingsError(f"arguments {_short(sorted(arguments))}: a timm model of kind {kind} takes none here.")
+        return {}
+    try:
+        checked: dict[str, Any] = ARGUMENTS[kind].validate_json(json.dumps(arguments))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"])) or "arguments"
+        if first["type"] == "extra_forbidden":
+            allowed = ", ".join(sorted(_names(kind)))
+            raise SettingsError(f"arguments.{_short(where)}: not allowed for a {kind}; allowed: {allowed}.") from None
+        raise SettingsError(f"arguments.{where}: {_short(first['input'])} is not allowed; {first['msg']}.") from None
+    except (TypeError, ValueError, RecursionError):
+        raise SettingsError(f"arguments: {_short(arguments)}; expected names with numbers, words or lists.") from None
+    return checked
+
+
+def _names(kind: str) -> list[str]:
+    return list(ARGUMENTS[kind].json_schema()["properties"])
+
+
+def _short(value: object) -> str:
+    """A value as it is shown in a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,55 @@
+"""Load checkpoints of a project: compared with their provenance first, base weights found in the project's own places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from endoarss.checkpoints import load_checkpoint
+from endoarss.models import MultiTaskModel
+from pipeline.errors import InputError
+from pipeline.files import read_json, sha256_of
+from pipeline.provenance import read_provenance
+from pipeline.study import WEIGHTS, Cell, Study
+
+
+def load_cell(study: Study, cell: Cell) -> MultiTaskModel:
+    """Load the model of a trained or merged cell.
+
+    Raises:
+        FileNotFoundError: if the cell has no provenance: it is not trained. InputError: if the checkpoint is another file than
+            the one that was trained. SettingsError: if it cannot be loaded.
+    """
+    path = study.cell_folder(cell) / "model.safetensors"
+    _compare(path, read_provenance(study, cell)["checkpoint_sha256"])
+    weights = study.weights_file(cell.backbone)
+    return load_checkpoint(path, [weights] if weights is not None else [])
+
+
+def load_file(path: Path, weights: Sequence[Path] = ()) -> MultiTaskModel:
+    """Load a checkpoint that somebody names, from this project or from elsewhere.
+
+    Args:
+        path: of the checkpoint; a provenance.json beside it must be that of this file.
+        weights: files or folders where its frozen weights are looked for first; then come its own folder and data/weights.
+
+    Raises:
+        InputError: if it is another file than the one its provenance is of. SettingsError: if it cannot be loaded.
+    """
+    about = path.with_name("provenance.json")
+    if path.is_file() and about.is_file():
+        expected = read_json(about).get("checkpoint_sha256")
+        if isinstance(expected, str):
+            _compare(path, expected)
+    return load_checkpoint(path, [*weights, WEIGHTS])
+
+
+def _compare(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint. Train the cell again, or run snakemake.")
+    found = sha256_of(path)
+    if found != expected:
+        raise InputError(
+            f"{path}: its sha256 is {found[:12]}, provenance.json beside it says {expected[:12]}: the file is damaged, or another one. "
+            "Get it back, or train the cell again; nothing was replaced."
+        )
