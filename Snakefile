@@ -10,6 +10,19 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, str(workflow.basedir))
 
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from pipeline.errors import InputError
+from pipeline.study_text import read_study_text
+
+try:
+    for path in workflow.overwrite_configfiles or ["params.yaml"]:
+        read_study_text(Path(path))  # Snakemake's own reader takes the last of two equal keys in silence
+except InputError as error:
+    raise WorkflowError(f"The study is not valid. {error}")
+
 # A given study stands alone: Snakemake would merge a second configfile deep into the first.
 if not workflow.overwrite_configfiles:
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.files import read_json
 
 MAX_BYTES = 2 << 30  # of one file's arrays when they are expanded; the largest of a paper-sized study have 50 MB
 MAX_VALUES = 100_000_000  # of one table; that of a paper-sized study has 26 million
@@ -128,6 +129,39 @@ def read_history(path: Path) -> pd.DataFrame:
         InputError: as `read_numbers`.
     """
     return read_numbers(path, {"epoch": (1, np.inf), "seconds": (0, np.inf), "images_per_second": (0, np.inf)})
+
+
+def read_representations(path: Path) -> dict[str, Any]:
+    """Read representations.npz of a merging group: float arrays (N, C) by name, and texts.
+
+    Raises:
+        InputError: naming the file and the array, if it is damaged or holds values that are no finite numbers.
+    """
+    found: dict[str, Any] = {}
+    for name, values in read_arrays(path).items():
+        if values.ndim and not (values.ndim == 2 and values.dtype.kind == "f" and np.isfinite(values).all()):
+            raise InputError(
+                f"{path}: {name} is {values.dtype} of shape {values.shape}; expected rows of finite numbers."
+            )
+        found[name] = values.item() if values.ndim == 0 else values
+    return found
+
+
+def read_similarities(path: Path) -> dict[str, dict[str, list[float]]]:
+    """Read similarity.json: how alike each test frame and its nearest training frame are, by dataset and split.
+
+    Raises:
+        FileNotFoundError: if it is missing. InputError: if it is damaged or holds what no correlation is.
+    """
+    content = read_json(path)
+    for dataset, splits in content.items():
+        for split, values in splits.items() if isinstance(splits, dict) else [("", None)]:
+            numbers = isinstance(values, list) and all(type(value) in (int, float) for value in values)
+            if not numbers or not values or not all(-1.01 <= value <= 1.01 for value in values):
+                raise InputError(
+                    f"{path}: {dataset} {split}: expected a list of correlations from -1 to 1. Run snakemake, or: endoarss draw-leakage."
+                )
+    return content
 
 
 def _first_line(error: BaseException) -> str:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import yaml
 
 from corruptions import SEVERITIES, corruptions_of
 from endoarss.errors import SettingsError
@@ -36,6 +35,7 @@ from pipeline.datasets.kinds import (
 from pipeline.datasets.labels import LabelSet, plain_labels
 from pipeline.errors import InputError
 from pipeline.files import digest
+from pipeline.study_text import read_study_text
 
 # The rows of the paper's Table V, by backbone and architecture.
 ABLATION = (
@@ -549,12 +549,9 @@ def load_study(path: Path) -> Study:
     Raises:
         InputError: naming file, key, value and what is allowed.
     """
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such study. Kept studies are in studies/.") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML. {error}") from None
+    if not path.exists():
+        raise InputError(f"{path}: no such study. Kept studies are in studies/.")
+    settings = read_study_text(path)
     try:
         return make_study(settings)
     except InputError as error:
@@ -568,7 +565,10 @@ def make_study(settings: Any) -> Study:
         InputError: naming key, value and what is allowed.
     """
     schema = _schema()
-    settings = json.loads(json.dumps(settings, default=str))  # a copy, and plain types alone
+    try:
+        settings = json.loads(json.dumps(settings, default=str))  # a copy, and plain types alone
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"the study holds what JSON cannot: {error}.") from None
     errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(settings), key=lambda e: list(map(str, e.path)))
     if errors:
         raise InputError(_explain(jsonschema.exceptions.best_match(errors) or errors[0]))

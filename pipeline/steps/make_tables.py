@@ -5,10 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from pipeline.datasets.card import read_card
-from pipeline.files import read_json, write_text
+from pipeline.files import write_text
 from pipeline.layout import note_file, results_file, similarity_file, table_files
 from pipeline.marks import partial_note, study_mark
 from pipeline.missing import missing_cells, missing_robustness
+from pipeline.saved_files import read_similarities
 from pipeline.steps.cost_table import cost_table
 from pipeline.steps.kept_answers import label_of
 from pipeline.steps.merging_report import merging_tables
@@ -72,7 +73,7 @@ def study_tables(study: Study) -> dict[str, ReportTable]:
     found |= published_tables(study, results)
     found |= cost_table(study)
     if study.leakage_datasets():
-        similar = tables.table_similarity(read_json(similarity_file(study)), study.titles())
+        similar = tables.table_similarity(read_similarities(similarity_file(study)), study.titles())
         title = "Similarity of test frames to their nearest training frame"
         found[TABLE_SIMILARITY] = ReportTable(title, similar, similar, note=_SIMILARITY)
     if study.leakage_pairs():

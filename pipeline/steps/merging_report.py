@@ -15,7 +15,7 @@ from pipeline.kept import clean_rows, frames_tested, robust_rows
 from pipeline.layout import history_file, representations_file
 from pipeline.missing import missing_models, missing_robust_models
 from pipeline.provenance import read_provenance
-from pipeline.saved_files import read_arrays, read_history
+from pipeline.saved_files import read_history, read_representations
 from pipeline.steps.collect_results import gather_results
 from pipeline.steps.kept_answers import CLEAN_ROWS, label_of
 from pipeline.steps.report_table import ReportTable
@@ -206,15 +206,9 @@ def _kept(study: Study, group: MergingGroup) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        stored = read_arrays(path)
+        return read_representations(path)
     except InputError as error:
         raise InputError(f"{path}: no kept representations; {error} Delete it and run snakemake.") from None
-    for name, values in stored.items():
-        if values.ndim and not (values.ndim == 2 and values.dtype.kind == "f" and np.isfinite(values).all()):
-            raise InputError(
-                f"{path}: {name} is {values.dtype} of shape {values.shape}; expected rows of finite numbers. Delete it and run snakemake."
-            )
-    return {name: values.item() if values.ndim == 0 else values for name, values in stored.items()}
 
 
 def _by_seed(study: Study) -> list[list[MergingGroup]]:

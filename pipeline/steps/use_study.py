@@ -12,6 +12,7 @@ from pipeline.files import read_text, write_if_changed
 from pipeline.jobs import planned_jobs
 from pipeline.stages import check_mark, stages_text
 from pipeline.study import load_study
+from pipeline.study_text import read_study_text
 
 PARAMS = Path("params.yaml")
 STAGES = Path("dvc.yaml")
@@ -39,7 +40,7 @@ def stages_of(path: Path) -> str:
         InputError: as `use_study`.
     """
     study = load_study(path)
-    given: dict[str, Any] = yaml.safe_load(read_text(path))
+    given: dict[str, Any] = read_study_text(path)
     return stages_text(study, given, planned_jobs(path))
 
 

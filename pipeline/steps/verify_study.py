@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pipeline.errors import InputError
 from pipeline.merge_request import check_made
 from pipeline.study import Study
 from pipeline.verify.checkpoints import check_checkpoints
@@ -12,6 +11,7 @@ from pipeline.verify.datasets import check_datasets
 from pipeline.verify.findings import Check, Report
 from pipeline.verify.rows import check_results, check_rows
 from pipeline.verify.settings import check_settings
+from pipeline.verify.side_files import check_side_files
 
 
 def verify(study: Study, count: int = 3, chosen: Sequence[str] = (), seed: int = 0, workers: int = 1) -> Report:
@@ -31,6 +31,7 @@ def verify(study: Study, count: int = 3, chosen: Sequence[str] = (), seed: int =
         _guarded("study", lambda: check_settings(study)),
         _guarded("datasets", lambda: check_datasets(study)),
         _guarded("checkpoints", lambda: check_checkpoints(study)),
+        _guarded("side files", lambda: check_side_files(study)),
         _guarded("rows", lambda: check_rows(study, workers)),
         _guarded("results", lambda: check_results(study)),
     ]
@@ -42,10 +43,8 @@ def verify(study: Study, count: int = 3, chosen: Sequence[str] = (), seed: int =
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:
-    """A check, or the file that it could not get over: the others are made all the same."""
-    try:
+    """A check, or what it could not get over: the others are made all the same."""
+    stopped = Check(name, "things")
+    with stopped.survives(f"the check of {name}"):
         return check()
-    except (InputError, FileNotFoundError) as error:
-        stopped = Check(name, "things")
-        stopped.fail_with(error)
-        return stopped
+    return stopped

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from endoarss.errors import SettingsError
 from endoarss.models import MultiTaskModel
 from pipeline.checkpoints import load_cell
 from pipeline.code_version import code_version
 from pipeline.corrupted import CLEAN
 from pipeline.datasets.load import load_part
-from pipeline.errors import InputError
 from pipeline.files import read_json
 from pipeline.layout import predictions_file, robustness_files
 from pipeline.predictions import KeptPredictions, read_predictions
@@ -56,15 +54,14 @@ def check_answers(study: Study, cells: Sequence[Cell], seed: int) -> Check:
         if weights is not None and not weights.is_file():
             check.gaps.append(f"{weights}: not there; {cell.id} cannot answer without it")
             continue
-        try:
+        with check.survives(checkpoint):
             model, other = load_cell(study, cell), differs_here(read_provenance(study, cell))
             for dataset in study.evaluated_on(cell.dataset):
-                _check_predictions(check, study, cell, dataset, model, other)
+                with check.survives(predictions_file(study, cell, dataset)):
+                    _check_predictions(check, study, cell, dataset, model, other)
             if robust is None and is_evaluated(study, cell):
                 robust = cell
                 _check_robust_rows(check, study, cell, model, random.Random(seed))
-        except (InputError, SettingsError) as error:
-            check.fail_with(error)
     asked = [cell.id for cell in cells if cell in study.robust_models()]
     if robust is None and asked:
         check.gaps.append(f"robustness of {', '.join(asked)}: not evaluated yet")

@@ -27,7 +27,8 @@ def check_checkpoints(study: Study) -> Check:
     themselves. Imports no torch."""
     check = Check("checkpoints", "checkpoints and files of weights")
     digest = cache(sha256_of)
-    _check_pretrained(check, study)
+    with check.survives(study.pretrained_file()):
+        _check_pretrained(check, study)
     trained = [cell for cell in study.models() if (study.cell_folder(cell) / "provenance.json").is_file()]
     not_robust = missing_robust_models(study)
     for cell in tqdm(trained, desc="verify checkpoints", unit="cell", mininterval=1.0):
@@ -40,17 +41,18 @@ def check_checkpoints(study: Study) -> Check:
             check.gaps.append(f"{path}: not there")
             continue
         check.checked += 1
-        if digest(path) != about["checkpoint_sha256"]:
-            check.fail(
-                path,
-                f"sha256 {digest(path)[:12]}",
-                f"{about['checkpoint_sha256'][:12]}, as provenance.json says: it is another file",
-                _GET_BACK,
-            )
-        _check_header(check, path, about)
-        _check_weights(check, study, cell, about, digest)
-        if cell in study.robust_models() and cell not in not_robust:
-            _check_robustness(check, study, cell, about)
+        with check.survives(path):
+            if digest(path) != about["checkpoint_sha256"]:
+                check.fail(
+                    path,
+                    f"sha256 {digest(path)[:12]}",
+                    f"{about['checkpoint_sha256'][:12]}, as provenance.json says: it is another file",
+                    _GET_BACK,
+                )
+            _check_header(check, path, about)
+            _check_weights(check, study, cell, about, digest)
+            if cell in study.robust_models() and cell not in not_robust:
+                _check_robustness(check, study, cell, about)
     return check
 
 
@@ -77,7 +79,7 @@ def _check_header(check: Check, path: Path, about: dict[str, Any]) -> None:
     """What decided the training, as the checkpoint itself says it."""
     try:
         said = _header(path).get("provenance", {})
-    except (OSError, ValueError, LookupError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         check.fail(path, f"has no header of a checkpoint ({error})", "one that `endoarss train` wrote", _GET_BACK)
         return
     for key in (key for key in _DECIDES if key in said and key in about):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from endoarss.errors import SettingsError
+from pipeline.errors import InputError
+from reports.errors import ResultsError
 
 _SHOWN = 20  # of each kind; JSON has them all
 
@@ -45,6 +50,23 @@ class Check:
     def fail_with(self, error: Exception) -> None:
         """Note an error whose message stands on its own."""
         self.failures.append(Failure("", str(error).rstrip(".")))
+
+    @contextmanager
+    def survives(self, where: object) -> Iterator[None]:
+        """Note whatever a block raises as one thing that is wrong, and go on: a verification tells of everything it was asked.
+
+        Args:
+            where: the file or thing that the block looks at.
+        """
+        try:
+            yield
+        except (InputError, SettingsError, ResultsError) as error:
+            self.fail_with(error)
+        except FileNotFoundError as error:
+            self.fail(error.filename or where, "missing", "", "Run snakemake.")
+        except Exception as error:  # what a damaged file does to a check is not known before
+            said = " ".join(str(error).split())[:200]
+            self.fail(where, f"cannot be checked ({type(error).__name__}: {said})", "a whole file", "Run snakemake.")
 
     def add(self, other: Check) -> None:
         """Take over what another check of the same kind found."""

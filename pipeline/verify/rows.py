@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,6 @@ import pandas as pd
 
 from endoarss.metrics import STANDARD
 from pipeline.datasets.arrays import array_key
-from pipeline.errors import InputError
 from pipeline.files import read_json, sha256_of
 from pipeline.layout import (
     evaluated_datasets,
@@ -48,7 +46,7 @@ class _Work:
     """One thing to do: all of it runs in a process of its own."""
 
     study: Study
-    check: Callable[[Check, Study], None]
+    check: partial[None]
 
 
 def check_rows(study: Study, workers: int) -> Check:
@@ -75,10 +73,8 @@ def _new() -> Check:
 
 def _do(work: _Work) -> Check:
     check = _new()
-    try:
+    with check.survives(" ".join(str(value) for value in work.check.keywords.values())):
         work.check(check, work.study)
-    except (InputError, FileNotFoundError) as error:
-        check.fail_with(error)
     return check
 
 
@@ -215,7 +211,8 @@ def check_results(study: Study) -> Check:
     if lost:
         check.gaps.append(f"{lost[0]}: not there; {path} cannot be gathered again")
     else:
-        _check_values(check, study, path)
+        with check.survives(path):
+            _check_values(check, study, path)
     about = results_provenance_file(study)
     if not about.is_file():
         check.gaps.append(f"{about}: not there; what the results were collected from is unknown")
@@ -233,11 +230,7 @@ def _gathered_from(study: Study) -> list[Path]:
 
 
 def _check_values(check: Check, study: Study, path: Path) -> None:
-    try:
-        stored, made = read_table(path), gather_results(study, study.protocol)
-    except (InputError, FileNotFoundError) as error:
-        check.fail_with(error)
-        return
+    stored, made = read_table(path), gather_results(study, study.protocol)
     check.checked = len(made)
     found = difference(stored, as_stored(made), _KEYS)
     if found is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipeline.errors import InputError
 from pipeline.files import read_json
 from pipeline.layout import results_provenance_file, robustness_files
 from pipeline.missing import missing_models, missing_robust_models
@@ -26,22 +25,20 @@ def check_settings(study: Study) -> Check:
         if not (study.cell_folder(cell) / "provenance.json").is_file():
             check.gaps.append(f"{cell.id}: {lacking[cell]}")
             continue
-        try:
-            about = read_provenance(study, cell)
-        except InputError as error:
-            check.fail_with(error)
-            continue
-        check.checked += 1
         where = study.cell_folder(cell) / "provenance.json"
-        compare_settings(check, where, about["settings"], study.cell_settings(cell))
-        _compare_data(check, study, where, about)
-        _compare_sources(check, study, where, about)
+        with check.survives(where):
+            about = read_provenance(study, cell)
+            check.checked += 1
+            compare_settings(check, where, about["settings"], study.cell_settings(cell))
+            _compare_data(check, study, where, about)
+            _compare_sources(check, study, where, about)
     not_robust = missing_robust_models(study)
     for cell in study.robust_models():
         if cell in not_robust:
             check.gaps.extend([f"{cell.id}: {not_robust[cell]}"] if cell not in lacking else [])
         else:
-            _check_robustness(check, study, cell)
+            with check.survives(robustness_files(study, cell)[2]):
+                _check_robustness(check, study, cell)
     path = results_provenance_file(study)
     if path.is_file() and read_json(path).get("study_sha256") != study.digest():
         check.warnings.append(
@@ -82,11 +79,7 @@ def _compare_sources(check: Check, study: Study, where: object, about: dict[str,
 
 def _check_robustness(check: Check, study: Study, cell: Cell) -> None:
     where = robustness_files(study, cell)[2]
-    try:
-        about = read_json(where)
-    except InputError as error:
-        check.fail_with(error)
-        return
+    about = read_json(where)
     check.checked += 1
     asked = study.robustness_settings()
     wanted = {key: asked[key] for key in ("seed", "profile", "severities")}

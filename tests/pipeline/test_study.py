@@ -256,10 +256,10 @@ def test_files_that_are_no_study(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such study"):
         load_study(tmp_path / "none.yaml")
     (tmp_path / "bad.yaml").write_text("a: [")
-    with pytest.raises(InputError, match=r"bad.yaml: not YAML"):
+    with pytest.raises(InputError, match=r"bad.yaml, line 1: not YAML"):
         load_study(tmp_path / "bad.yaml")
     (tmp_path / "list.yaml").write_text("- a")
-    with pytest.raises(InputError, match=r"list.yaml: the study"):
+    with pytest.raises(InputError, match=r"list.yaml: holds no keys"):
         load_study(tmp_path / "list.yaml")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,6 +110,7 @@ def test_a_whole_study_passes_and_nothing_of_it_is_touched(study: Path, capsys: 
         "study": 2 + 1,  # trainings, a robustness
         "datasets": 20 * 2 + 4,  # pictures and masks, two arrays a part
         "checkpoints": 2,
+        "side files": 2 + 1,  # histories, the masks of a gallery
         "rows": 2 * 3 + 3 + 1,  # rows and two metrics.json a cell, references, the robustness
         "results": len(pd.read_parquet("results/toy/results.parquet")),
         "answers": 2 + 3,  # predictions, and clean and two corruptions
@@ -426,3 +428,50 @@ def test_tables_are_compared_value_by_value() -> None:
     assert found is not None and (found.where, found.found, found.expected) == ("x of frame_id b", "nan", "0.0")
     for changed in (table.assign(n=[1.0, 2.0]), table[["x", "frame_id", "n", "s"]], table.drop(columns="n"), table[:1]):
         assert difference(stored, as_stored(changed), ["frame_id"]) is not None
+
+
+def _spoil_mask(path: Path) -> None:
+    kept = dict(np.load(path, allow_pickle=False))
+    kept["masks"] = kept["masks"].copy()
+    kept["masks"][0, 0, 0] = 200
+    np.savez_compressed(path, **kept)
+
+
+def _spoil_confidence(path: Path) -> None:
+    kept = dict(np.load(path, allow_pickle=False))
+    kept["confidence"] = np.full_like(kept["confidence"], np.nan)
+    np.savez_compressed(path, **kept)
+
+
+def _spoil_gallery(path: Path) -> None:
+    kept = dict(np.load(path, allow_pickle=False))
+    kept["masks"] = np.full_like(kept["masks"], 99)
+    np.savez_compressed(path, **kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "kind", "words"),
+    [
+        ("predictions/mtlesd.npz", _spoil_mask, "rows", "masks of the image .* holds 200; expected 0 to 6"),
+        ("predictions/mtlesd.npz", _spoil_confidence, "rows", "confidence of the image .* holds nan"),
+        ("robustness/gallery.npz", _spoil_gallery, "side files", "a mask holds 99; 0 to 6"),
+        ("robustness/gallery.npz", lambda p: p.write_bytes(b"PK\3\4"), "side files", "gallery.npz: no kept masks"),
+        ("history.csv", lambda p: p.write_text("epoch,seconds\n1,2\n"), "side files", "lacks images_per_second"),
+        ("history.csv", lambda p: p.write_bytes(b"\xff\xfe\x00"), "side files", "history.csv"),
+        ("provenance.json", lambda p: p.write_text("[" * 100_000), "study", "provenance.json: not JSON"),
+        ("provenance.json", lambda p: p.write_text('{"seed": "x"}'), "study", "provenance.json: lacks"),
+        ("eval/mtlesd/metrics.json", lambda p: p.write_text('{"scores": 7}'), "rows", "metrics.json"),
+        ("eval/mtlesd/per_image.parquet", lambda p: p.write_bytes(b"PAR1"), "rows", "per_image.parquet"),
+        ("robustness/provenance.json", lambda p: p.write_text("{}"), "study", "robustness"),
+    ],
+)
+def test_verify_survives_and_names_what_it_looks_for(
+    study: Path, name: str, spoil: Callable[[Path], object], kind: str, words: str
+) -> None:
+    """One damaged value ends no other check, and the report names the file."""
+    spoil(CELLS / RESNET / name)
+    status, checks = verify(study, "--cells", "1")
+    found = " | ".join(wrong(checks).get(kind, []))
+    assert status == 1 and re.search(words, found), wrong(checks)
+    assert set(checks) == {"study", "datasets", "checkpoints", "side files", "rows", "results", "answers"}
+    assert checks["datasets"]["checked"] == 44 and not wrong(checks).get("datasets")

@@ -1,0 +1,116 @@
+"""Whether what stands beside scores and checkpoints is sound: histories, kept masks, representations, similarities. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from corruptions import CORRUPTIONS
+from pipeline.datasets.manifest import read_manifest
+from pipeline.gallery import read_gallery
+from pipeline.layout import (
+    figure_files,
+    history_file,
+    paper_file,
+    report_file,
+    representations_file,
+    robustness_files,
+    similarity_file,
+    table_files,
+)
+from pipeline.missing import missing_models, missing_robust_models
+from pipeline.saved_files import read_history, read_representations, read_similarities
+from pipeline.study import Cell, Study
+from pipeline.verify.findings import Check
+
+_TRAIN = "Train the cell again, or run snakemake."
+_ROBUSTNESS = "Evaluate the cell's robustness again, or run snakemake."
+_DRAW = "Run snakemake, or: endoarss draw-leakage."
+
+
+def check_side_files(study: Study) -> Check:
+    """The values of history.csv, gallery.npz, representations.npz and similarity.json; what nobody looks at is listed."""
+    check = Check("side files", "histories, kept masks, representations and similarities")
+    lacking, not_robust = missing_models(study), missing_robust_models(study)
+    for cell in study.trainings():
+        if cell not in lacking:
+            with check.survives(history_file(study, cell)):
+                _check_history(check, study, cell)
+    for cell in study.robust_models():
+        if cell not in not_robust:
+            with check.survives(robustness_files(study, cell)[3]):
+                _check_gallery(check, study, cell)
+    for group in study.merging_groups():
+        path = representations_file(study, group)
+        with check.survives(path):
+            if path.is_file():
+                read_representations(path)
+                check.checked += 1
+            else:
+                check.gaps.append(f"{path}: not there")
+    if study.leakage_datasets():
+        with check.survives(similarity_file(study)):
+            _check_similarity(check, study)
+    _list_others(check, study)
+    return check
+
+
+def _check_history(check: Check, study: Study, cell: Cell) -> None:
+    path = history_file(study, cell)
+    if not path.is_file():
+        check.gaps.append(f"{path}: not there")
+        return
+    check.checked += 1
+    epochs, expected = read_history(path)["epoch"].tolist(), study.schedule(cell)["epochs"]
+    if epochs != list(range(1, expected + 1)):
+        check.fail(path, f"{len(epochs)} rows, the last of epoch {epochs[-1]:g}", f"epochs 1 to {expected}", _TRAIN)
+
+
+def _check_gallery(check: Check, study: Study, cell: Cell) -> None:
+    path = robustness_files(study, cell)[3]
+    frames, kept = read_gallery(path)
+    check.checked += 1
+    folder = study.dataset_folder(cell.dataset)
+    if not (folder / "manifest.csv").is_file():
+        check.gaps.append(f"{folder}: not built; the images of {path} cannot be compared with it")
+        return
+    rows = read_manifest(folder)
+    odd = sorted(set(frames) - {row["frame_id"] for row in rows if row["split"] == "test"})
+    if odd:
+        check.fail(path, f"holds the image {odd[0]!r}", "images of the test part", _ROBUSTNESS)
+    strange = sorted({name for name, _ in kept} - {"", *CORRUPTIONS})
+    if strange:
+        check.fail(path, f"holds masks under {strange[0]!r}", "corruptions that are known", _ROBUSTNESS)
+    classes = len(study.labels(cell.dataset).classes)
+    for (name, severity), masks in kept.items():
+        if masks.size and masks.max() >= classes:
+            where = f"{path}, {name or 'clean'}, severity {severity}"
+            check.fail(where, f"a mask holds {masks.max()}", f"0 to {classes - 1}", _ROBUSTNESS)
+            return
+
+
+def _check_similarity(check: Check, study: Study) -> None:
+    path = similarity_file(study)
+    if not path.is_file():
+        check.gaps.append(f"{path}: not there")
+        return
+    check.checked += 1
+    for dataset, splits in read_similarities(path).items():
+        if dataset not in study.datasets:
+            check.fail(path, f"tells of {dataset!r}", f"datasets of the study: {', '.join(study.datasets)}", _DRAW)
+        elif not splits:
+            check.fail(path, f"no split of {dataset}", "the published split, and by_sequence", _DRAW)
+
+
+def _list_others(check: Check, study: Study) -> None:
+    """Name what this verification does not look at, so that nobody takes it for verified."""
+    groups: dict[str, list[Path]] = {
+        "tables": table_files(study),
+        "figures": figure_files(study),
+        "the page": [report_file(study)],
+        "paper.tex": [paper_file(study)],
+    }
+    said = [f"{name} ({there})" for name, files in groups.items() if (there := sum(path.is_file() for path in files))]
+    if said:
+        check.told.append(
+            f"not looked at: {', '.join(said)}; `endoarss report` makes them again from what was verified."
+        )
