@@ -110,6 +110,7 @@ def read_rows(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> pd.Data
         raise InputError(
             f"{path}: lacks the column(s) {', '.join(lacks[:5])}{more}; another version wrote it. {_AGAIN}"
         )
+    _check_types(path, rows)
     odd = set(rows["frame_id"]) ^ set(frame_ids)
     if odd:
         whose = "of another dataset, or of another build of it" if odd - set(frame_ids) else "lacking"
@@ -138,6 +139,17 @@ def _lacking_columns(rows: pd.DataFrame, labels: LabelSet) -> list[str]:
         if CONDITION[0] not in rows:
             expected += [f"pixels_{i}_{j}" for i in classes for j in classes]
     return [name for name in expected if name not in rows]
+
+
+def _check_types(path: Path, rows: pd.DataFrame) -> None:
+    """See that names are texts and everything else is numbers."""
+    for name in rows:
+        text = name in ("frame_id", "sequence", "corruption")
+        fine = pd.api.types.is_string_dtype(rows[name]) if text else pd.api.types.is_numeric_dtype(rows[name])
+        if not fine or (text and not rows[name].map(lambda value: isinstance(value, str)).all()):
+            raise InputError(
+                f"{path}: the column {name} is of {rows[name].dtype}; expected {'text' if text else 'numbers'}. {_AGAIN}"
+            )
 
 
 def _check_numbers(path: Path, rows: pd.DataFrame, labels: LabelSet) -> None:

@@ -25,6 +25,7 @@ MAX_DEPTH = 3  # archives inside archives
 MAX_RATIO = 1000  # deflate gives at most 1,032; pictures about 1
 _LITTER = ("__MACOSX", ".DS_Store")
 _CHUNK = 1 << 20
+_LONGEST_NAME = 255  # bytes that file systems allow
 
 
 def prepare_root(root: Path) -> Path:
@@ -152,6 +153,10 @@ def _safe_parts(archive: Path, info: zipfile.ZipInfo) -> tuple[str, ...]:
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or ":" in parts[0] or "\0" in name:
         raise InputError(f"{archive}: the entry {info.filename!r} would leave the folder; nothing is extracted.")
+    if any(len(part.encode("utf-8", "surrogatepass")) > _LONGEST_NAME for part in parts):
+        raise InputError(
+            f"{archive}: the entry {info.filename[:40]!r}... has a name longer than {_LONGEST_NAME} bytes; nothing is extracted."
+        )
     return parts
 
 

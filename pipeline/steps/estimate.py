@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import timm
 from safetensors.torch import save_file
 
+from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.checkpoints import save_checkpoint
 from endoarss.data import LabelledImages
 from endoarss.models import build_model
@@ -108,7 +108,7 @@ def _with_random_weights(study: Study, cell: Cell, folder: Path) -> Study:
     path = folder / "random.safetensors"
     size = study.settings.get("network_size", study.settings["input_size"])
     arguments = {"img_size": size} if "vit" in given["model"] else {}
-    plain = timm.create_model(given["model"].split(".")[0], num_classes=0, **given["arguments"], **arguments)
+    plain = bare_timm_model(given["model"].split(".")[0], given["arguments"], **arguments)
     save_file({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, path)
     return Study({**study.settings, "backbones": {cell.backbone: {**given, "weights": {"file": str(path)}}}})
 
