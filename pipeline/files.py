@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from corruptions.regular import open_regular
 from pipeline.errors import InputError
 
 # Annotations, label lists and manifests are far smaller; what is larger is something else.
@@ -103,7 +105,8 @@ def read_json(path: Path) -> dict[str, Any]:
         FileNotFoundError: if it is missing. InputError: if it holds something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as stream:
+            content = json.loads(stream.read().decode())
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); write it again.") from None
     if not isinstance(content, dict):
@@ -127,10 +130,11 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
         InputError: if it is missing, too large or not UTF-8.
     """
     try:
-        size = path.stat().st_size
-        if size > limit:
-            raise InputError(f"{path}: {size:,} bytes; expected a text of at most {limit:,}.")
-        return path.read_text(encoding="utf-8-sig")
+        with open_regular(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > limit:
+                raise InputError(f"{path}: {size:,} bytes; expected a text of at most {limit:,}.")
+            return io.TextIOWrapper(stream, encoding="utf-8-sig").read()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a UTF-8 text ({error.reason} at byte {error.start}).") from None
     except OSError as error:
@@ -139,7 +143,7 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
 
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

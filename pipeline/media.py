@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import cv2
-import numpy as np
-from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.files import walk
-from pipeline.images import MAX_BYTES, MAX_PIXELS, Pixels, read_rgb
+from pipeline.images import FORMATS, MAX_PIXELS, Pixels, read_rgb
 
-_TRAINED_ON = (".png", ".jpg", ".jpeg")
-PICTURES = (*_TRAINED_ON, ".bmp", ".tif", ".tiff", ".webp")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 VIDEOS = (".mp4", ".m4v", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".wmv")
 
 
@@ -151,8 +148,7 @@ def count_frames(sources: Iterable[Source], every: int) -> int | None:
 def read_frames(source: Source, every: int = 1) -> Iterator[Frame]:
     """Read a picture, or each `every`th frame of a video, one at a time.
 
-    A PNG or JPEG is read as for training. Pixels come as stored: an orientation that a picture's EXIF asks for is not applied,
-    one that a video's header asks for is.
+    Pictures are read as for training. Turned is what asks for it: a picture by its EXIF, a video by its header.
 
     Raises:
         InputError: if it cannot be read, or a video ends before its time; the frames before are given first.
@@ -160,33 +156,8 @@ def read_frames(source: Source, every: int = 1) -> Iterator[Frame]:
     if source.is_video:
         for index, pixels in _read_video(source.path, every):
             yield Frame(source, index, pixels)
-    elif source.path.suffix.lower() in _TRAINED_ON:
-        yield Frame(source, None, read_rgb(source.path))
     else:
-        yield Frame(source, None, _read_other(source.path))
-
-
-def _read_other(path: Path) -> Pixels:
-    """A picture in a format that no dataset comes in, with the bounds of those that do."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: {path.stat().st_size:,} bytes; expected a picture of at most {MAX_BYTES:,}.")
-        with Image.open(path, formats=("PNG", "JPEG", "BMP", "TIFF", "WEBP")) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise InputError(
-                    f"{path}: claims {picture.width}x{picture.height} pixels; expected at most {MAX_PIXELS:,} in all."
-                )
-            pages = getattr(picture, "n_frames", 1)
-            if pages != 1:
-                raise InputError(f"{path}: holds {pages} pictures; expected one. Save them as single files.")
-            if picture.mode not in ("RGB", "RGBA", "L", "P"):
-                raise InputError(f"{path}: mode {picture.mode}; expected 8-bit RGB, RGBA, grey or palette.")
-            return np.asarray(picture.convert("RGB"))
-    except InputError:
-        raise
-    except Exception as error:  # whatever a decoder trips over, it is the file that is wrong
-        said = str(error) or type(error).__name__
-        raise InputError(f"{path}: not a readable picture ({said}). Copy or extract the file again.") from None
+        yield Frame(source, None, read_rgb(source.path, FORMATS))
 
 
 def _read_video(path: Path, every: int) -> Iterator[tuple[int, Pixels]]:

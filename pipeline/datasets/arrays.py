@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions import pictures
 from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.files import digest, sha256_of, whole_folder
@@ -26,7 +27,7 @@ from pipeline.images import (
 from pipeline.parallel import ordered_map
 
 Row = dict[str, str]
-_CODE = (Path(__file__), Path(__file__).parents[1] / "images.py")
+_CODE = (Path(__file__), Path(__file__).parents[1] / "images.py", Path(pictures.__file__))
 
 
 def packed(folder: Path, rows: Sequence[Row], split: str, size: int, workers: int = 1) -> tuple[NDArray, NDArray]:
