@@ -233,7 +233,7 @@ def _opened(path: Path, formats: Sequence[str]) -> Iterator[tuple[ImageFile, Hea
                 raise CorruptionError(f"{size:,} bytes; expected a picture of at most {MAX_BYTES:,}.")
             start = stream.read(32)
             stream.seek(0)
-            picture = Image.open(stream, formats=formats)
+            picture = Image.open(stream, formats=tuple(formats))
             picture.info.pop("transparency", None)  # alpha is left out; converting a palette would warn of it
             yield picture, _header(picture, start)
     except CorruptionError:

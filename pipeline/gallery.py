@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from corruptions.regular import open_regular
 from pipeline.datasets.load import Part
 from pipeline.errors import InputError
 from pipeline.files import whole_file
@@ -56,7 +57,7 @@ def read_gallery(path: Path) -> tuple[list[str], dict[tuple[str, int], NDArray[n
         InputError: naming the file, if it is missing or not whole.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open_regular(path) as stream, np.load(stream, allow_pickle=False) as stored:
             keys = zip(stored["corruption"].tolist(), stored["severity"].tolist(), strict=True)
             return stored["frame_id"].tolist(), dict(zip(keys, stored["masks"], strict=True))
     except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:

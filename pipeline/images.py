@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import cv2
 
 from corruptions import pictures
 from corruptions.errors import CorruptionError
-from corruptions.pictures import FORMATS, MAX_PIXELS, Header, Pixels, check_colours, check_image, check_mask
+from corruptions.pictures import FORMATS, MAX_PIXELS, Header, Pixels
 from corruptions.regular import open_regular
 from pipeline.errors import InputError
 
@@ -19,9 +19,6 @@ __all__ = [
     "MAX_PIXELS",
     "Header",
     "Pixels",
-    "check_colours",
-    "check_image",
-    "check_mask",
     "check_same_size",
     "plain_png",
     "read_channels",
@@ -45,20 +42,20 @@ def _naming(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: {error}") from None
 
 
-def read_header(path: Path, check: Callable[[Header], None] | None = None) -> Header:
+def read_header(path: Path) -> Header:
     """Read what a picture's file holds, without decoding it.
 
-    Args:
-        path: the file. check: `check_image`, `check_mask` or `check_colours`: what it is to be read as.
-
     Raises:
-        InputError: if it is missing, not a PNG or JPEG, claims more than `MAX_PIXELS` pixels, or is not what it is to be read as.
+        InputError: if it is missing, not a PNG or JPEG, claims more than `MAX_PIXELS` pixels, or can be read neither as an image nor as a
+            mask.
     """
     with _naming(path):
         header = pictures.read_header(path, DATASET_FORMATS)
-        if check is not None:
-            check(header)
-    return header
+        try:
+            pictures.check_mask(header)
+        except CorruptionError:
+            pictures.check_image(header)
+        return header
 
 
 def read_rgb(path: Path, formats: Sequence[str] = DATASET_FORMATS) -> Pixels:

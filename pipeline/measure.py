@@ -17,6 +17,7 @@ from endoarss.metrics.rows import COUNTS, OF_CLASSES
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import Part
 from pipeline.errors import InputError
+from pipeline.tables import read_parquet
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def read_rows(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> pd.Data
     if not path.is_file():
         raise InputError(f"{path}: missing. {_AGAIN}")
     try:
-        rows = pd.read_parquet(path)
+        rows = read_parquet(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a table of rows ({error}). {_AGAIN}") from None
     lacks = _lacking_columns(rows, labels)

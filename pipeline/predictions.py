@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions.regular import open_regular
 from pipeline.errors import InputError
 from pipeline.files import whole_file
 
@@ -41,7 +42,7 @@ def read_predictions(path: Path, frame_ids: Sequence[str]) -> KeptPredictions:
         InputError: naming the file, if it is missing or torn, or lacks an image.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open_regular(path) as stream, np.load(stream, allow_pickle=False) as stored:
             place = {name: index for index, name in enumerate(stored["frame_id"].tolist())}
             chosen = [place[frame_id] for frame_id in frame_ids]
             found = {name: stored[name][chosen] for name in ("activity", "confidence", "masks") if name in stored}

@@ -24,6 +24,7 @@ from pipeline.gallery import SIZE as GALLERY_SIZE
 from pipeline.gallery import read_gallery, representative, write_gallery
 from pipeline.measure import rows_of_images, scores_of
 from pipeline.parallel import processes
+from pipeline.tables import read_parquet
 
 _PARTS = ".parts"
 # Scores of masks; the others do not change with them.
@@ -172,7 +173,7 @@ def _measure(truth: NDArray[np.uint8], masks: NDArray[np.uint8], classes: int) -
 def gather(subject: Subject, conditions: Conditions) -> tuple[pd.DataFrame, dict[str, float]]:
     """All rows of a subject, in the order of the conditions, clean first; and the milliseconds an image by corruption."""
     names = (CLEAN, *conditions.corruptions)
-    rows = pd.concat([pd.read_parquet(subject.rows_file(name)) for name in names], ignore_index=True)
+    rows = pd.concat([read_parquet(subject.rows_file(name)) for name in names], ignore_index=True)
     latency = {}
     for name in names:
         stored = read_json(subject.seconds_file(name))

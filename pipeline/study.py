@@ -19,6 +19,7 @@ import jsonschema
 import yaml
 
 from corruptions import SEVERITIES, corruptions_of
+from corruptions.regular import open_regular
 from endoarss.errors import SettingsError
 from endoarss.registry import MERGERS, add_module, list_mergers
 from pipeline.datasets.kinds import (
@@ -548,9 +549,12 @@ def load_study(path: Path) -> Study:
         InputError: naming file, key, value and what is allowed.
     """
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with open_regular(path) as stream:
+            settings = yaml.safe_load(stream)
     except FileNotFoundError:
         raise InputError(f"{path}: no such study. Kept studies are in studies/.") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML. {error}") from None
     try:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions import pictures
+from corruptions.regular import check_regular
 from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.files import digest, sha256_of, whole_folder
@@ -52,6 +53,7 @@ def _open(path: Path, shape: tuple[int, ...]) -> NDArray:
     """An array of pixels mapped into memory; of this format alone, which holds no objects."""
     again = f"Delete the folder {path.parent}; it is made again."
     try:
+        check_regular(path)
         # Copy on write: nobody changes the file, and torch takes arrays that it may write to.
         array = np.lib.format.open_memmap(path, "c")
     except (OSError, ValueError) as error:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from corruptions import CATEGORIES, CORRUPTIONS
@@ -30,6 +29,7 @@ from pipeline.robustness import Answer, Answerer, Subject, evaluate, remove_part
 from pipeline.steps.evaluate_robustness import conditions_of, write_results
 from pipeline.steps.report_robustness import baselines_of, evaluated_models, write_robustness_report
 from pipeline.study import Study
+from pipeline.tables import read_parquet
 from reports.robustness import EvaluatedModel
 
 ACTIVITIES = "activity.csv"
@@ -235,7 +235,7 @@ class _Stored:
         return np.array([self.activities[piece.name, severity, frame] for frame in frames]), masks
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
-        mask, size = read_ids(path), self.part.masks.shape[1]
+        mask, size = read_ids(path, strictly=True), self.part.masks.shape[1]
         if mask.shape != (size, size):
             raise InputError(
                 f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels; expected {size}x{size}. Make the copy with "
@@ -274,7 +274,7 @@ def _evaluate(
         whole = {**about_run(study, run, [trial.dataset]), **about, **more}
         write_results(subject, conditions, labels, whole, timed=sees_images)
     remove_parts(folder / "robustness")
-    rows = pd.read_parquet(folder / "robustness" / "per_image.parquet")
+    rows = read_parquet(folder / "robustness" / "per_image.parquet")
     shown = {group: [n for n in names if n in conditions.corruptions] for group, names in CATEGORIES.items()}
     write_robustness_report(
         [*beside, EvaluatedModel(label, study.titles()[trial.dataset], [rows])],

@@ -11,6 +11,7 @@ from pipeline.kept import clean_rows, frames_tested, robust_rows
 from pipeline.layout import history_file
 from pipeline.missing import missing_cells, missing_robustness
 from pipeline.study import Cell, Study
+from pipeline.tables import read_csv
 from reports.claims import Model
 from reports.comparison import replicate_mpc, replicate_scores
 from reports.condition_scores import EvaluatedModel
@@ -81,7 +82,7 @@ def scores_for_claims(study: Study, dataset: str) -> tuple[dict[Model, dict[str,
             scores[model] |= {f"mPC {metric}": values for metric, values in means.scores[named.label].items()}
     cells = [cell for cell in study.cells() if cell.dataset == dataset]
     for model, seeds in _by_model(cells, missing_cells(study)).items():
-        cosines = [_cosine(pd.read_csv(history_file(study, cell))) for cell in seeds]
+        cosines = [_cosine(read_csv(history_file(study, cell))) for cell in seeds]
         known = [one for one in cosines if one is not None]
         if known:
             scores[model]["cosine"] = np.mean(known, axis=0)

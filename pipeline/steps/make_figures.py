@@ -28,6 +28,7 @@ from pipeline.steps.make_mask_figures import draw_best, draw_tasks, gaps_of_mask
 from pipeline.steps.merging_report import merging_gaps, representations_of, shown_rank, study_note
 from pipeline.steps.report_robustness import robustness_drawers
 from pipeline.study import Cell, Study
+from pipeline.tables import read_csv
 from reports import cost_figure
 from reports.history_figures import TrainingHistory, draw_histories
 from reports.merging_figures import draw_bias, draw_representations
@@ -194,7 +195,7 @@ def draw_history(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) -> N
     """
     study = kept.study
     histories = [
-        TrainingHistory(kept.backbone(cell), cell.architecture, cell.weighting, pd.read_csv(history_file(study, cell)))
+        TrainingHistory(kept.backbone(cell), cell.architecture, cell.weighting, read_csv(history_file(study, cell)))
         for cell in _followed(study, dataset)
         if history_file(study, cell).is_file()
     ]

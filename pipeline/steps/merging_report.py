@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from corruptions.regular import open_regular
 from endoarss.metrics import STANDARD
 from pipeline.errors import InputError
 from pipeline.kept import clean_rows, frames_tested, robust_rows
@@ -21,6 +22,7 @@ from pipeline.steps.collect_results import gather_results
 from pipeline.steps.kept_answers import CLEAN_ROWS, label_of
 from pipeline.steps.report_table import ReportTable
 from pipeline.study import Cell, MergingGroup, Study
+from pipeline.tables import read_csv
 from reports.condition_scores import EvaluatedModel
 from reports.merging import (
     INDIVIDUAL,
@@ -207,7 +209,7 @@ def _kept(study: Study, group: MergingGroup) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open_regular(path) as stream, np.load(stream, allow_pickle=False) as stored:
             return {name: stored[name].item() if stored[name].ndim == 0 else stored[name] for name in stored.files}
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: no kept representations ({error}). Delete it and run snakemake.") from None
@@ -275,7 +277,7 @@ class _Case:
         return whole[int(np.argmax(scores))] if whole else []
 
     def _validation(self, cell: Cell) -> float:
-        history = pd.read_csv(history_file(self.study, cell))
+        history = read_csv(history_file(self.study, cell))
         return float(history["validation"].max()) if "validation" in history else float("nan")
 
     def _subject(self, label: str, runs: Sequence[tuple[Cell, ...]]) -> MergingSubject:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import InputError
+from pipeline.tables import read_parquet
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def read_table(path: Path) -> pd.DataFrame:
         InputError: if the file is none.
     """
     try:
-        return pd.read_parquet(path)
+        return read_parquet(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a table ({error}).") from None
 
