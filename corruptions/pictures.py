@@ -53,6 +53,9 @@ _KINDS = {
     "RGB": "RGB",
     "RGBA": "RGB with alpha",
     "CMYK": "CMYK",
+    "I": "grey",
+    "I;16": "grey",
+    "I;16B": "grey",
     "F": "floating point",
 }
 _CONTENTS = {
@@ -77,7 +80,6 @@ class Header:
         format: PNG, JPEG, BMP, TIFF or WEBP. mode: channels as Pillow names them (RGB, L, P, ...), whatever their depth.
         bits: of a channel, or of a palette's indices, as stored.
         width, height: in pixels, as the picture is shown. orientation: 1 to 8 as EXIF has it; 1 is upright.
-        pictures: how many it holds.
     """
 
     format: str
@@ -86,7 +88,6 @@ class Header:
     width: int
     height: int
     orientation: int = 1
-    pictures: int = 1
 
     @property
     def kind(self) -> str:
@@ -114,8 +115,9 @@ def read_header(path: Path, formats: Sequence[str] = FORMATS) -> Header:
 def check_image(header: Header) -> None:
     """Raise CorruptionError unless a picture with this header can be read as an image."""
     if header.bits > 8 or header.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        scaled = ", its values scaled to 0..255" if header.bits > 8 else ""
         raise CorruptionError(
-            f"{header.kind}; expected RGB, grey or a palette of 8 bits a channel. Save it as such first."
+            f"{header.kind}; expected RGB, grey or a palette of 8 bits a channel. Save it as such first{scaled}."
         )
 
 
