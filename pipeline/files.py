@@ -107,6 +107,10 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         with open_regular(path) as stream:
             content = json.loads(stream.read().decode())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); write it again.") from None
     if not isinstance(content, dict):

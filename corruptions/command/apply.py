@@ -127,7 +127,7 @@ def apply_to_folder(
     The id of an image is its path below `source` without suffix: `corrupt(image, ..., image_id=id)` gives the same pixels.
 
     Args:
-        source: a folder of pictures: RGB of 8 bits a channel. out: where the images go; what an earlier run with the same
+        source: a folder of pictures of 8 bits a channel. out: where the images go; what an earlier run with the same
             settings completed stays. masks: a folder of PNGs of class ids at the same relative paths.
         only: a text file that lists the pictures to take. workers: processes.
 

@@ -186,7 +186,7 @@ class _Stored:
             for name, severity in wanted
             for frame in part.frame_ids
         }
-        lost = [path for path in self.masks.values() if not path.is_file()]
+        lost = [path for path in self.masks.values() if not path.exists()]
         if lost:
             raise InputError(
                 f"{lost[0]}: this mask is missing, and {len(lost) - 1:,} others of {len(self.masks):,}. Expected one for each "
