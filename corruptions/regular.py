@@ -25,18 +25,7 @@ def open_regular(path: Path) -> BufferedReader:
     Raises:
         OSError: if it cannot be opened, or is no regular file; `strerror` says what it is.
     """
-    # Without O_NONBLOCK a pipe is waited for until somebody writes to it; a terminal must not become the process's own.
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except OSError as error:
-        if error.errno in (errno.ENXIO, errno.EOPNOTSUPP):  # what opening a socket gives
-            raise _other_kind(path, path.stat().st_mode) from None
-        raise
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        raise _other_kind(path, mode)
-    return os.fdopen(descriptor, "rb")
+    return open(path, "rb", opener=_descriptor)  # Path.open takes no opener
 
 
 def check_regular(path: Path) -> None:
@@ -44,7 +33,22 @@ def check_regular(path: Path) -> None:
     open_regular(path).close()
 
 
-def _other_kind(path: Path, mode: int) -> OSError:
+def _descriptor(path: str, _: int) -> int:
+    # Without O_NONBLOCK a pipe is waited for until somebody writes to it; a terminal must not become the process's own.
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.EOPNOTSUPP):  # what opening a socket gives
+            raise _other_kind(path, os.stat(path).st_mode) from None  # noqa: PTH116
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise _other_kind(path, mode)
+    return descriptor
+
+
+def _other_kind(path: str, mode: int) -> OSError:
     kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
     number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-    return OSError(number, f"{kind}; expected a regular file", str(path))
+    return OSError(number, f"{kind}; expected a regular file", path)
