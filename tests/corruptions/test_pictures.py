@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-from contextlib import chdir
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from corruptions import CorruptionError
@@ -93,6 +96,19 @@ def test_what_is_no_whole_picture_is_refused(tmp_path: Path, content: bytes, rea
             read(tmp_path / "a.png")
 
 
+@settings(max_examples=80, deadline=None)
+@given(st.sampled_from(list(ALL)), st.integers(0, 400), st.binary(min_size=1, max_size=5), st.integers(0, 40))
+def test_a_damaged_file_is_read_or_refused(kind: str, where: int, noise: bytes, cut: int) -> None:
+    content = bytearray(ALL[kind].content(ids_of(24, 32)))
+    content[where % len(content) : where % len(content) + len(noise)] = noise
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.png"
+        path.write_bytes(content[: len(content) - cut])
+        for read in (read_image, read_mask, read_header):
+            with contextlib.suppress(CorruptionError):
+                read(path)
+
+
 def make(path: Path, what: str) -> None:
     """Something of this name that is no regular file."""
     if what == "a named pipe":
@@ -102,7 +118,7 @@ def make(path: Path, what: str) -> None:
     elif what == "a device":
         path.symlink_to("/dev/zero")
     elif what == "a socket":
-        with socket.socket(socket.AF_UNIX) as opened, chdir(path.parent):  # a socket's path is short
+        with socket.socket(socket.AF_UNIX) as opened, contextlib.chdir(path.parent):  # a socket's path is short
             opened.bind(path.name)
 
 
