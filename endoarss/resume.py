@@ -48,7 +48,7 @@ class ResumeFolder:
     def load(self) -> TrainingState | None:
         """The last whole state of this training, or None. What is torn or of another training is deleted, and said on standard
         error: it must not be taken for newer than what comes."""
-        for path in sorted(self.folder.glob("epoch-*.safetensors"), reverse=True):
+        for path in sorted(filter(Path.is_file, self.folder.glob("epoch-*.safetensors")), reverse=True):
             try:
                 return self._read(path)
             except (SafetensorError, ValueError, KeyError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from corruptions.regular import open_regular
 from pipeline.errors import InputError
 
 # Annotations, label lists and manifests are far smaller; what is larger is something else.
@@ -123,10 +125,17 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError: if it is missing. InputError: if it holds something else.
     """
-    if path.stat().st_size > MAX_TEXT_BYTES:
-        raise InputError(f"{path}: {path.stat().st_size:,} bytes; expected JSON of at most {MAX_TEXT_BYTES:,}.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as stream:
+            text = stream.read(MAX_TEXT_BYTES + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    if len(text) > MAX_TEXT_BYTES:
+        raise InputError(f"{path}: more than {MAX_TEXT_BYTES:,} bytes; expected a smaller JSON file.")
+    try:
+        content = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); write it again.") from None
     if not isinstance(content, dict):
@@ -150,10 +159,11 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
         InputError: if it is missing, too large or not UTF-8.
     """
     try:
-        size = path.stat().st_size
-        if size > limit:
-            raise InputError(f"{path}: {size:,} bytes; expected a text of at most {limit:,}.")
-        return path.read_text(encoding="utf-8-sig")
+        with open_regular(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > limit:
+                raise InputError(f"{path}: {size:,} bytes; expected a text of at most {limit:,}.")
+            return io.TextIOWrapper(stream, encoding="utf-8-sig").read()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a UTF-8 text ({error.reason} at byte {error.start}).") from None
     except OSError as error:
@@ -162,7 +172,7 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
 
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

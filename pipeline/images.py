@@ -1,117 +1,97 @@
-"""Reading and writing pictures and masks, with errors that name the file and what was expected."""
+"""Reads and writes pictures and masks with errors that name the file; `corruptions.pictures` says what is read and how."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
+from corruptions import pictures
+from corruptions.errors import CorruptionError
+from corruptions.pictures import FORMATS, MAX_PIXELS, Header, Pixels
+from corruptions.regular import open_regular
 from pipeline.errors import InputError
 
-Pixels = NDArray[np.uint8]
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "Header",
+    "Pixels",
+    "check_same_size",
+    "plain_png",
+    "read_channels",
+    "read_colours",
+    "read_header",
+    "read_ids",
+    "read_rgb",
+    "resize_image",
+    "resize_mask",
+    "write_png",
+]
 
-# Endoscopes give 2 to 9 million pixels, 8K has 33. The bounds keep a file that claims or holds more from filling the memory.
-MAX_PIXELS = 36_000_000
-MAX_BYTES = 256 << 20
-_FORMATS = ("PNG", "JPEG")
+DATASET_FORMATS = ("PNG", "JPEG")
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a picture's first bytes say: format (PNG or JPEG), mode as Pillow names it (RGB, L, ...), and size in pixels."""
-
-    format: str
-    mode: str
-    width: int
-    height: int
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height} {self.mode} {self.format}"
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except CorruptionError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def read_header(path: Path) -> Header:
-    """Read format, mode and size of a picture without decoding it.
+    """Read what a picture's file holds, without decoding it.
 
     Raises:
-        InputError: if the file is missing, not a PNG or JPEG, or claims more than `MAX_PIXELS` pixels.
+        InputError: if it is missing, not a PNG or JPEG, claims more than `MAX_PIXELS` pixels, or can be read neither as an image nor as a
+            mask.
     """
-    with _open(path) as picture:
-        return Header(str(picture.format), picture.mode, picture.width, picture.height)
+    with _naming(path):
+        header = pictures.read_header(path, DATASET_FORMATS)
+        try:
+            pictures.check_mask(header)
+        except CorruptionError:
+            pictures.check_image(header)
+        return header
 
 
-def _open(path: Path) -> Image.Image:
-    try:
-        size = path.stat().st_size
-    except OSError:
-        raise InputError(f"{path}: this picture is missing.") from None
-    if size > MAX_BYTES:
-        raise InputError(f"{path}: {size:,} bytes; expected a picture of at most {MAX_BYTES:,}.")
-    try:
-        picture = Image.open(path, formats=_FORMATS)
-    except Exception as error:  # whatever a decoder trips over, it is the file that is wrong
-        raise _unreadable(path, error) from None
-    if picture.width * picture.height > MAX_PIXELS:
-        picture.close()
-        raise InputError(
-            f"{path}: claims {picture.width}x{picture.height} pixels; expected at most {MAX_PIXELS:,} in all."
-        )
-    return picture
-
-
-def _decode(path: Path) -> Image.Image:
-    picture = _open(path)
-    try:
-        picture.load()
-    except Exception as error:  # as above
-        raise _unreadable(path, error) from None
-    return picture
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    said = str(error) or type(error).__name__
-    return InputError(
-        f"{path}: not a readable picture ({said}). Expected a complete PNG or JPEG; copy or extract the file again."
-    )
-
-
-def read_rgb(path: Path) -> Pixels:
-    """Read a picture as uint8 RGB (H, W, 3).
+def read_rgb(path: Path, formats: Sequence[str] = DATASET_FORMATS) -> Pixels:
+    """Read a picture as uint8 RGB (H, W, 3), turned as its EXIF asks.
 
     Raises:
-        InputError: if the file is missing, truncated or not a picture of 8 bits a channel.
+        InputError: if the file is missing, truncated, or not a picture of 8 bits a channel in one of the formats.
     """
-    picture = _decode(path)
-    if picture.mode not in ("RGB", "RGBA", "L", "P"):
-        raise InputError(f"{path}: mode {picture.mode}; expected 8-bit RGB, RGBA, grey or palette.")
-    return np.asarray(picture.convert("RGB"))
+    with _naming(path):
+        return pictures.read_image(path, formats)
 
 
 def read_channels(path: Path) -> Pixels:
-    """Read a label picture with its channels as stored: uint8 (H, W) or (H, W, C).
+    """Read a mask with its values as stored: uint8 (H, W), or (H, W, 3) where it has colour; alpha is left out.
 
     Raises:
-        InputError: if the file is missing, truncated or not a picture of 8 bits a channel.
+        InputError: if the file is missing, truncated, no PNG, or holds values that are not read right (see `corruptions.pictures`).
     """
-    picture = _decode(path)
-    if picture.mode not in ("RGB", "RGBA", "L", "P", "1"):
-        raise InputError(f"{path}: mode {picture.mode}; expected 8 bits a channel.")
-    if picture.mode == "1":
-        picture = picture.convert("L")
-    return np.asarray(picture)
+    with _naming(path):
+        return pictures.read_samples(path)
 
 
-def read_ids(path: Path) -> Pixels:
-    """Read a mask of ids as uint8 (H, W); of several channels the largest value counts (alpha is ignored).
+def read_ids(path: Path, strictly: bool = False) -> Pixels:
+    """Read a mask of ids as uint8 (H, W).
+
+    Args:
+        path: the file. strictly: whether several channels must be the same; else the largest value counts, as in the challenges' masks.
 
     Raises:
-        InputError: as `read_channels`.
+        InputError: as `read_channels`, or if channels differ that must not.
     """
+    if strictly:
+        with _naming(path):
+            return pictures.read_mask(path)
     values = read_channels(path)
-    return values if values.ndim == 2 else values[..., :3].max(axis=2)
+    return values if values.ndim == 2 else values.max(axis=2)
 
 
 def read_colours(path: Path) -> Pixels:
@@ -120,10 +100,8 @@ def read_colours(path: Path) -> Pixels:
     Raises:
         InputError: as `read_channels`, and if the picture is grey.
     """
-    picture = _decode(path)
-    if picture.mode not in ("RGB", "RGBA", "P"):
-        raise InputError(f"{path}: mode {picture.mode}; expected official colour labels (RGB or RGBA).")
-    return np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)[..., :3]
+    with _naming(path):
+        return pictures.read_colours(path)
 
 
 def check_same_size(image: Pixels, mask: Pixels, image_path: Path, mask_path: Path) -> None:
@@ -133,6 +111,21 @@ def check_same_size(image: Pixels, mask: Pixels, image_path: Path, mask_path: Pa
             f"{mask_path}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels, its image {image_path} is "
             f"{image.shape[1]}x{image.shape[0]}. Expected the same size."
         )
+
+
+def plain_png(path: Path) -> bytes | None:
+    """The bytes of a file that any reader gives the pixels of `read_rgb` of: a PNG of 8-bit RGB that asks for nothing. Else None.
+
+    Raises:
+        InputError: as `read_header`.
+    """
+    header = read_header(path)
+    if (header.format, header.mode, header.bits) != ("PNG", "RGB", 8):
+        return None
+    with open_regular(path) as stream:
+        content = stream.read()
+    # Whatever may turn it has one of these names in it; a picture that holds one by chance is encoded again, and no worse for it.
+    return None if b"eXIf" in content or b"xmp" in content or b"exif" in content else content
 
 
 def write_png(path: Path, pixels: Pixels) -> None:

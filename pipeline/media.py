@@ -9,16 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import cv2
-import numpy as np
-from PIL import Image
 
+from corruptions.regular import open_regular
 from pipeline.errors import InputError
 from pipeline.files import walk
-from pipeline.images import MAX_BYTES, MAX_PIXELS, Pixels, read_rgb
+from pipeline.images import FORMATS, MAX_PIXELS, Pixels, read_rgb
 
-_TRAINED_ON = (".png", ".jpg", ".jpeg")
-PICTURES = (*_TRAINED_ON, ".bmp", ".tif", ".tiff", ".webp")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 VIDEOS = (".mp4", ".m4v", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".wmv")
+
+
+# FFmpeg's names of the containers: it reads none but these, opens no other file that one names, and knows no address.
+_FFMPEG_OPTIONS = "|".join(
+    (
+        "format_whitelist;mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,asf",
+        "protocol_whitelist;file",
+        "enable_drefs;0",
+    )
+)
+_START = 512  # bytes that tell a container
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ def find_sources(inputs: Sequence[Path]) -> list[Source]:
             paths = sorted(folder / name for folder, _, names in walk(given) for name in names if _is_media(name))
             if not paths:
                 raise InputError(f"{given}: no picture or video in this folder. Expected files that end in {_KNOWN}.")
-        elif not given.is_file():
+        elif not given.exists():
             raise InputError(f"{given}: no such file or folder. Expected a picture, a video, or a folder of them.")
         elif given.suffix.lower() not in PICTURES + VIDEOS:
             raise InputError(
@@ -136,13 +145,15 @@ def count_frames(sources: Iterable[Source], every: int) -> int | None:
     total = 0
     for source in sources:
         if source.is_video:
-            capture = cv2.VideoCapture(str(source.path), cv2.CAP_FFMPEG)
-            if capture.isOpened():
-                count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-                if count < 1:
-                    return None
-                total += -(-count // every)
+            try:
+                capture = _open_video(source.path)
+            except InputError:
+                continue  # said where its frames are read
+            count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
             capture.release()
+            if count < 1:
+                return None
+            total += -(-count // every)
         else:
             total += 1
     return total
@@ -151,8 +162,7 @@ def count_frames(sources: Iterable[Source], every: int) -> int | None:
 def read_frames(source: Source, every: int = 1) -> Iterator[Frame]:
     """Read a picture, or each `every`th frame of a video, one at a time.
 
-    A PNG or JPEG is read as for training. Pixels come as stored: an orientation that a picture's EXIF asks for is not applied,
-    one that a video's header asks for is.
+    Pictures are read as for training. Turned is what asks for it: a picture by its EXIF, a video by its header.
 
     Raises:
         InputError: if it cannot be read, or a video ends before its time; the frames before are given first.
@@ -160,40 +170,13 @@ def read_frames(source: Source, every: int = 1) -> Iterator[Frame]:
     if source.is_video:
         for index, pixels in _read_video(source.path, every):
             yield Frame(source, index, pixels)
-    elif source.path.suffix.lower() in _TRAINED_ON:
-        yield Frame(source, None, read_rgb(source.path))
     else:
-        yield Frame(source, None, _read_other(source.path))
-
-
-def _read_other(path: Path) -> Pixels:
-    """A picture in a format that no dataset comes in, with the bounds of those that do."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: {path.stat().st_size:,} bytes; expected a picture of at most {MAX_BYTES:,}.")
-        with Image.open(path, formats=("PNG", "JPEG", "BMP", "TIFF", "WEBP")) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise InputError(
-                    f"{path}: claims {picture.width}x{picture.height} pixels; expected at most {MAX_PIXELS:,} in all."
-                )
-            pages = getattr(picture, "n_frames", 1)
-            if pages != 1:
-                raise InputError(f"{path}: holds {pages} pictures; expected one. Save them as single files.")
-            if picture.mode not in ("RGB", "RGBA", "L", "P"):
-                raise InputError(f"{path}: mode {picture.mode}; expected 8-bit RGB, RGBA, grey or palette.")
-            return np.asarray(picture.convert("RGB"))
-    except InputError:
-        raise
-    except Exception as error:  # whatever a decoder trips over, it is the file that is wrong
-        said = str(error) or type(error).__name__
-        raise InputError(f"{path}: not a readable picture ({said}). Copy or extract the file again.") from None
+        yield Frame(source, None, read_rgb(source.path, FORMATS))
 
 
 def _read_video(path: Path, every: int) -> Iterator[tuple[int, Pixels]]:
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    capture = _open_video(path)
     try:
-        if not capture.isOpened():
-            raise InputError(f"{path}: not a readable video, or not whole. Copy or convert the file again.")
         width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         if width * height > MAX_PIXELS:
             raise InputError(f"{path}: frames of {width}x{height} pixels; expected at most {MAX_PIXELS:,} in all.")
@@ -215,3 +198,38 @@ def _read_video(path: Path, every: int) -> Iterator[tuple[int, Pixels]]:
             )
     finally:
         capture.release()
+
+
+def _open_video(path: Path) -> cv2.VideoCapture:
+    """Open a video file that holds its frames itself.
+
+    FFmpeg tells what a file is by its content, and some kinds name other files and addresses to read on from: playlists, and tracks
+    of a QuickTime file that lie elsewhere. Here it takes known containers alone, from this file alone.
+    """
+    try:
+        with open_regular(path) as stream:
+            start = stream.read(_START)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}.") from None
+    if not _is_container(start):
+        raise InputError(
+            f"{path}: not a readable video: its content is none of MP4, QuickTime, AVI, Matroska, WebM, MPEG and WMV. Copy or convert "
+            "the file again."
+        )
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _FFMPEG_OPTIONS  # the one way to hand options to FFmpeg
+    # Of a relative name such as concat:a.avi FFmpeg would take the first part for a protocol.
+    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise InputError(f"{path}: not a readable video, or not whole. Copy or convert the file again.")
+    return capture
+
+
+def _is_container(start: bytes) -> bool:
+    boxes = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # what an MP4 or QuickTime file begins with
+    return (
+        start[4:8] in boxes
+        or (start[:4] == b"RIFF" and start[8:11] == b"AVI")
+        or start.startswith((b"\x1a\x45\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"))
+        # MPEG transport streams are packets of 188 bytes, with a time before each on cameras' discs.
+        or any(start[at::size][:2] == b"GG" for at, size in ((0, 188), (4, 192)))
+    )

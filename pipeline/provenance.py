@@ -123,12 +123,14 @@ def training_code_sha256() -> str:
     """Hex SHA-256 of the source that a training runs: the model library, components of the user's own, and what reads images. A
     training goes on only from a state of the same code."""
     import endoarss
+    from corruptions import pictures
     from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS
 
     files = {*Path(endoarss.__file__).parent.rglob("*.py")}
     for registry in (BACKBONES, ARCHITECTURES, WEIGHTINGS):
         files.update(registry.files().values())
     files.update(Path(__file__).parent / name for name in ("images.py", "datasets/arrays.py", "datasets/load.py"))
+    files.add(Path(pictures.__file__))
     return digest([[path.name, sha256_of(path)] for path in sorted(files)])
 
 

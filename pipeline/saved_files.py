@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from corruptions.regular import open_regular
 from pipeline.errors import InputError
 from pipeline.files import read_json
 
@@ -32,14 +33,14 @@ def read_arrays(path: Path) -> dict[str, Array]:
         InputError: if the file is missing, damaged, or expands to more than `MAX_BYTES`.
     """
     try:
-        with ZipFile(path) as archive:
+        with open_regular(path) as whole, ZipFile(whole) as archive:
             total = sum(member.file_size for member in archive.infolist())
             if total > MAX_BYTES:
                 raise InputError(f"{path}: expands to {total:,} bytes; expected at most {MAX_BYTES:,}.")
             for member in archive.infolist():
                 with archive.open(member) as stream:
                     _check_header(stream, member.file_size)
-        with np.load(path, allow_pickle=False) as stored:
+        with open_regular(path) as whole, np.load(whole, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except InputError:
         raise
@@ -72,14 +73,15 @@ def read_table(path: Path) -> pd.DataFrame:
         InputError: if the file is missing, no table, or claims more than `MAX_VALUES` values.
     """
     try:
-        with pq.ParquetFile(path) as stored:
-            about = stored.metadata
+        with open_regular(path) as stream:
+            about = pq.read_metadata(stream)
             if about.num_rows * max(1, about.num_columns) > MAX_VALUES:
                 raise InputError(
                     f"{path}: claims {about.num_rows:,} rows of {about.num_columns:,} columns; expected at most "
                     f"{MAX_VALUES:,} values."
                 )
-        return pd.read_parquet(path)
+            stream.seek(0)
+            return pd.read_parquet(stream)
     except InputError:
         raise
     except (
@@ -105,7 +107,8 @@ def read_numbers(path: Path, required: Mapping[str, tuple[float, float]]) -> pd.
         InputError: naming the file, the row and the value, if it is missing, damaged, or a value is out of its range.
     """
     try:
-        table = pd.read_csv(path)
+        with open_regular(path) as stream:
+            table = pd.read_csv(stream)
     except (OSError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise InputError(f"{path}: not a table of numbers ({_first_line(error)}). Train the cell again.") from None
     lacking = sorted(set(required) - set(table))

@@ -26,20 +26,18 @@ from tqdm import tqdm
 from corruptions.api import SMALLEST, backend_of, corrupt, moves_pixels, sweep, sweep_pair
 from corruptions.catalogue import CORRUPTIONS, SEVERITIES
 from corruptions.command.files import (
-    MAX_PIXELS,
     Picture,
-    Pixels,
     choose,
     encode_png,
     find_pictures,
-    read_image,
-    read_mask,
     resize_image,
     resize_mask,
     walk,
     write_whole,
 )
 from corruptions.errors import CorruptionError
+from corruptions.pictures import MAX_PIXELS, Pixels, read_image, read_mask
+from corruptions.regular import open_regular
 from corruptions.workers import ordered_results
 
 ABOUT = "corruptions.json"
@@ -129,7 +127,7 @@ def apply_to_folder(
     The id of an image is its path below `source` without suffix: `corrupt(image, ..., image_id=id)` gives the same pixels.
 
     Args:
-        source: a folder of pictures: RGB of 8 bits a channel. out: where the images go; what an earlier run with the same
+        source: a folder of pictures of 8 bits a channel. out: where the images go; what an earlier run with the same
             settings completed stays. masks: a folder of PNGs of class ids at the same relative paths.
         only: a text file that lists the pictures to take. workers: processes.
 
@@ -226,7 +224,8 @@ def _check_earlier(out: Path, about: Mapping[str, Any], pictures: Sequence[Pictu
             )
         return
     try:
-        earlier = json.loads((out / ABOUT).read_text(encoding="utf-8"))
+        with open_regular(out / ABOUT) as stream:
+            earlier = json.load(stream)
         there = {key: earlier[key] for key in about}
     except (OSError, ValueError, KeyError, TypeError):
         raise CorruptionError(

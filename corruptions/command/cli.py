@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_apply(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "corrupt every picture of a folder; the same command goes on with what an interrupted one left"
     command = commands.add_parser("apply", help=text, description=text)
-    command.add_argument("source", type=Path, metavar="IN", help="folder of pictures: RGB of 8 bits a channel")
+    command.add_argument("source", type=Path, metavar="IN", help="folder of pictures, 8 bits a channel")
     command.add_argument("out", type=Path, metavar="OUT", help="folder for the images; new, empty, or begun earlier")
     command.add_argument(
         "--masks", type=Path, metavar="DIR", help="folder of masks of class ids, PNG, at the same paths"
@@ -70,7 +70,7 @@ def _add_apply(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _add_sheet(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "draw one picture under every corruption and severity"
     command = commands.add_parser("sheet", help=text, description=text)
-    command.add_argument("image", type=Path, metavar="IMAGE", help="a picture: RGB of 8 bits a channel")
+    command.add_argument("image", type=Path, metavar="IMAGE", help="a picture, 8 bits a channel")
     command.add_argument(
         "--out", type=Path, default=Path("sheet.png"), metavar="PNG", help="file to write (default: sheet.png)"
     )

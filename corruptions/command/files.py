@@ -1,45 +1,20 @@
-"""The pictures and masks that the command reads and writes: found, decoded strictly, written whole or not at all."""
+"""The pictures and masks that the command reads and writes: found, and written whole or not at all."""
 
 from __future__ import annotations
 
-import io
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from corruptions.errors import CorruptionError
-
-Pixels = NDArray[np.uint8]
+from corruptions.pictures import Pixels, said
+from corruptions.regular import open_regular
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-# Endoscopes give 2 to 9 million pixels, 8K has 33. The bounds keep a file that claims or holds more from filling the memory.
-MAX_PIXELS = 36_000_000
-MAX_BYTES = 256 << 20
-# Where the files say how many bits a channel has: a place in a PNG, a tag of a TIFF.
-_PNG_DEPTH, _TIFF_DEPTH = 24, 258
-_MODES = {
-    "1": "black and white",
-    "L": "grey",
-    "LA": "grey with alpha",
-    "P": "palette",
-    "RGB": "RGB",
-    "RGBA": "RGB with alpha",
-    "CMYK": "CMYK",
-    "I;16": "grey",
-    "I;16B": "grey",
-    "I": "grey",
-}
 
 
 @dataclass(frozen=True)
@@ -98,7 +73,8 @@ def choose(pictures: Sequence[Picture], listing: Path, folder: Path) -> list[Pic
         CorruptionError: if the file cannot be read, or lists nothing, or what is not among the pictures.
     """
     try:
-        lines = listing.read_text(encoding="utf-8-sig").splitlines()
+        with open_regular(listing) as stream:
+            lines = stream.read().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CorruptionError(f"{listing}: not a text that can be read ({said(error)}).") from None
     wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
@@ -119,87 +95,6 @@ def _names(picture: Picture, folder: Path) -> tuple[str, str]:
 def _some(names: Sequence[str], most: int = 3) -> str:
     """The first of many names."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def read_image(path: Path) -> Pixels:
-    """Read a picture as uint8 RGB (H, W, 3). Pixels come as stored: an orientation that EXIF asks for is not applied.
-
-    Errors say what is wrong and leave naming the file to the caller.
-
-    Raises:
-        CorruptionError: if it is missing, not whole, too large, or anything but one RGB picture of 8 bits a channel.
-    """
-    picture, depth = _decode(path, _FORMATS)
-    if picture.mode != "RGB" or depth > 8:
-        raise CorruptionError(f"{_kind(picture, depth)}; expected RGB of 8 bits a channel. Save it as such first.")
-    return np.array(picture)
-
-
-def read_mask(path: Path) -> Pixels:
-    """Read a mask of class ids as uint8 (H, W): a PNG of one 8-bit channel, or of a palette, whose indices are the ids.
-
-    Raises:
-        CorruptionError: if it is missing, not whole, too large, or of another kind.
-    """
-    picture, depth = _decode(path, ("PNG",))
-    # Pillow stretches grey of fewer bits to 0..255, which would change the ids.
-    if picture.mode != "P" and (picture.mode != "L" or depth != 8):
-        raise CorruptionError(
-            f"{_kind(picture, depth)}; expected a mask of class ids, one channel of 8 bits or a palette."
-        )
-    return np.array(picture)
-
-
-def _decode(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, int]:
-    """Decode a file by its content, whatever its suffix; also the bits a channel that it stores."""
-    try:
-        if not path.is_file():
-            raise CorruptionError(f"{'not a file' if path.exists() else 'missing'}.")
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise CorruptionError(f"{size:,} bytes; expected a picture of at most {MAX_BYTES:,}.")
-        content = path.read_bytes()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what cannot be used is an error; what can needs no remark
-            picture = Image.open(io.BytesIO(content), formats=formats)
-            _check_extent(picture)
-            picture.load()
-        return picture, _depth(picture, content)
-    except CorruptionError:
-        raise
-    except Image.UnidentifiedImageError:
-        raise CorruptionError(f"not a picture of a known kind. Expected {', '.join(formats)}.") from None
-    except Exception as error:  # whatever a decoder trips over, it is the file that is wrong
-        raise CorruptionError(f"not a readable picture ({said(error)}).") from None
-
-
-def _check_extent(picture: Image.Image) -> None:
-    if picture.width * picture.height > MAX_PIXELS:
-        raise CorruptionError(
-            f"claims {picture.width}x{picture.height} pixels; expected at most {MAX_PIXELS:,} in all."
-        )
-    pages = getattr(picture, "n_frames", 1)
-    if pages != 1:
-        raise CorruptionError(f"holds {pages} pictures; expected one. Save them as single files.")
-
-
-def _depth(picture: Image.Image, content: bytes) -> int:
-    """Bits a channel as stored: Pillow hands out 16-bit RGB and 4-bit grey as if they were of 8."""
-    if isinstance(picture, PngImageFile):
-        return content[_PNG_DEPTH]
-    if isinstance(picture, TiffImageFile):
-        return max(picture.tag_v2.get(_TIFF_DEPTH, (8,)))
-    return 8
-
-
-def _kind(picture: Image.Image, depth: int) -> str:
-    kind = _MODES.get(picture.mode, f"mode {picture.mode}")
-    return kind if depth == 8 or picture.mode in ("1", "P") else f"{kind} of {depth} bits a channel"
-
-
-def said(error: Exception) -> str:
-    """What an error says, without the names and numbers around it."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def resize_image(image: Pixels, size: int) -> Pixels:

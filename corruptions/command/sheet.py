@@ -14,8 +14,9 @@ from tqdm import tqdm
 from corruptions.api import sweep
 from corruptions.catalogue import CATEGORIES, SEVERITIES
 from corruptions.command.apply import Settings
-from corruptions.command.files import Pixels, encode_png, read_image, write_whole
+from corruptions.command.files import encode_png, write_whole
 from corruptions.errors import CorruptionError
+from corruptions.pictures import Pixels, read_image
 
 _INK, _FAINT, _PAPER = (34, 36, 42), (120, 122, 130), (255, 255, 255)
 _BANDS = ((78, 108, 150), (84, 136, 120), (176, 92, 72), (124, 100, 150))  # a colour a category

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions import pictures
+from corruptions.regular import check_regular
 from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.files import digest, sha256_of, whole_folder
@@ -26,7 +28,7 @@ from pipeline.images import (
 from pipeline.parallel import ordered_map
 
 Row = dict[str, str]
-_CODE = (Path(__file__), Path(__file__).parents[1] / "images.py")
+_CODE = (Path(__file__), Path(__file__).parents[1] / "images.py", Path(pictures.__file__))
 
 
 def packed(folder: Path, rows: Sequence[Row], split: str, size: int, workers: int = 1) -> tuple[NDArray, NDArray]:
@@ -51,6 +53,7 @@ def _open(path: Path, shape: tuple[int, ...]) -> NDArray:
     """An array of pixels mapped into memory; of this format alone, which holds no objects."""
     again = f"Delete the folder {path.parent}; it is made again."
     try:
+        check_regular(path)
         # Copy on write: nobody changes the file, and torch takes arrays that it may write to.
         array = np.lib.format.open_memmap(path, "c")
     except (OSError, ValueError) as error:

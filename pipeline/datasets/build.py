@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from corruptions import pictures
 from pipeline.datasets.card import Built, make_card
 from pipeline.datasets.labels import LabelSet, class_of_instrument
 from pipeline.datasets.manifest import manifest_text
@@ -23,7 +24,7 @@ from pipeline.datasets.sample import BAD, Collected, LeftOut, Sample
 from pipeline.datasets.splits import TRAIN, published_split, split_by_groups, validation_part
 from pipeline.errors import InputError
 from pipeline.files import digest, resumable_folder, sha256_of, sha256_of_bytes, write_json, write_text
-from pipeline.images import Pixels, read_header, write_png
+from pipeline.images import Pixels, plain_png, write_png
 from pipeline.parallel import ordered_map
 
 _JOURNAL = "journal.jsonl"
@@ -155,9 +156,8 @@ def _build_frame(folder: Path, classes: int, sample: Sample) -> _Frame | _Failur
 def _write_image(path: Path, image: Pixels, original: Path | None) -> str:
     """Write a picture and give its digest. A PNG that is taken as it is is copied: encoding it again costs most of the time."""
     if original is not None:
-        header = read_header(original)
-        if (header.format, header.mode) == ("PNG", "RGB"):
-            content = original.read_bytes()
+        content = plain_png(original)
+        if content is not None:
             path.write_bytes(content)
             return sha256_of_bytes(content)
     write_png(path, image)
@@ -202,7 +202,12 @@ def _remove_others(folder: Path, frame_ids: set[str]) -> None:
 
 def _code_digest() -> str:
     """What the readers and builders are: another version of them does not go on where this one stopped."""
-    paths = [*_PACKAGE.glob("datasets/*.py"), *_PACKAGE.glob("sources/*.py"), _PACKAGE / "images.py"]
+    paths = [
+        *_PACKAGE.glob("datasets/*.py"),
+        *_PACKAGE.glob("sources/*.py"),
+        _PACKAGE / "images.py",
+        Path(pictures.__file__),
+    ]
     return digest({path.name: sha256_of(path) for path in paths})
 
 

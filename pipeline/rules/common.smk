@@ -95,6 +95,9 @@ def group_code(wildcards):
     return own_code(files) + code("endoarss/backbones/base.py", "endoarss/backbones/vit.py")
 
 
+READS_PICTURES = ("pipeline/images.py", "corruptions/pictures.py")
+
+
 def reading_code(wildcards):
     """The source files that a dataset's content depends on: its own builder and readers, and what all share."""
     recipe = study.recipe(wildcards.dataset)
@@ -115,7 +118,7 @@ def reading_code(wildcards):
         *(f"pipeline/sources/{READERS[source]}.py" for source in recipe.sources),
         "pipeline/sources/archives.py",
         "pipeline/files.py",
-        "pipeline/images.py",
+        *READS_PICTURES,
         "pipeline/steps/build_dataset.py",
     )
 
@@ -135,7 +138,7 @@ LOADING_CODE = code(
     "pipeline/datasets/arrays.py",
     "pipeline/datasets/load.py",
     "pipeline/datasets/labels.py",
-    "pipeline/images.py",
+    *READS_PICTURES,
 )
 # What a model's answers depend on. Metrics are not among it: a change of one trains nothing.
 LEARNING_CODE = LOADING_CODE + code("endoarss/*.py")

@@ -86,7 +86,7 @@ rule pack_dataset:
     input:
         study.dataset_folder("{dataset}") / "manifest.csv",
         study.dataset_folder("{dataset}") / "dataset.json",
-        code=code("pipeline/datasets/arrays.py", "pipeline/images.py"),
+        code=code("pipeline/datasets/arrays.py", *READS_PICTURES),
     output:
         layout.arrays_file(study, "{dataset}"),
     log:

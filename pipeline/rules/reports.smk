@@ -11,7 +11,7 @@ rule score_references:
         code=METRICS_CODE
         + code(
             "pipeline/measure.py",
-            "pipeline/images.py",
+            *READS_PICTURES,
             "pipeline/datasets/arrays.py",
             "pipeline/datasets/load.py",
             "pipeline/steps/evaluate_references.py",
@@ -78,7 +78,7 @@ rule draw_datasets:
             "reports/style.py",
             "reports/dataset_figures.py",
             "pipeline/marks.py",
-            "pipeline/images.py",
+            *READS_PICTURES,
             "pipeline/steps/draw_datasets.py",
         ),
     output:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import fcntl
 import glob
+import os
 import shutil
 import stat
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from corruptions.regular import open_regular
 from pipeline.errors import InputError
 from pipeline.files import walk, whole_folder
 
@@ -57,7 +62,9 @@ def _extract_once(archive: Path) -> None:
     """Extract beside the archive; of several processes one does it and the others wait."""
     lock = archive.with_name(f".{archive.name}.lock")
     try:
-        with lock.open("w") as held:
+        # A tree that somebody gave may hold a pipe or a link of this name: neither is waited for nor written through.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with os.fdopen(os.open(lock, flags, 0o666), "wb", buffering=0) as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             for left in archive.parent.glob(f".{glob.escape(archive.stem)}.*.partial"):
                 shutil.rmtree(left)  # by a run that was killed
@@ -114,12 +121,22 @@ def extract(archive: Path, target: Path) -> None:
             raise InputError(f"{archive}: cannot be extracted to {target} ({error.strerror}).") from None
 
 
-def _open(archive: Path) -> zipfile.ZipFile:
+@contextmanager
+def _open(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
-        size = _directory_bytes(archive)
+        stream = open_regular(archive)
+    except OSError as error:
+        raise InputError(f"{archive}: not a readable .zip ({error.strerror}).") from None
+    with stream, _read(archive, stream) as opened:
+        yield opened
+
+
+def _read(archive: Path, stream: BufferedReader) -> zipfile.ZipFile:
+    try:
+        size = _directory_bytes(stream)
         if size > MAX_DIRECTORY_BYTES:
             raise InputError(f"{archive}: its directory has {size:,} bytes; expected at most {MAX_DIRECTORY_BYTES:,}.")
-        opened = zipfile.ZipFile(archive)
+        opened = zipfile.ZipFile(stream)
         if not all(info.filename for info in opened.infolist()):
             opened.close()
             raise InputError(f"{archive}: holds a file without a name; it is damaged. Download it again.")
@@ -130,11 +147,10 @@ def _open(archive: Path) -> zipfile.ZipFile:
         raise InputError(f"{archive}: not a readable .zip ({error}). Download it again.") from None
 
 
-def _directory_bytes(archive: Path) -> int:
+def _directory_bytes(stream: BufferedReader) -> int:
     """The size of an archive's directory as its end records claim it, the larger of the two where there are two."""
-    with archive.open("rb") as stream:
-        stream.seek(max(0, archive.stat().st_size - (1 << 16) - 200))
-        tail = stream.read()
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - (1 << 16) - 200))
+    tail = stream.read()
     sizes = [0]
     for mark, where, length in ((b"PK\x05\x06", 12, 4), (b"PK\x06\x06", 40, 8)):
         start = tail.rfind(mark)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from corruptions import CATEGORIES, CORRUPTIONS
@@ -27,6 +26,7 @@ from pipeline.marks import data_mark
 from pipeline.missing import missing_robustness
 from pipeline.provenance import RunStart, about_run, corruption_code_sha256, measuring_code_sha256
 from pipeline.robustness import Answer, Answerer, Subject, evaluate, remove_parts
+from pipeline.saved_files import read_table
 from pipeline.steps.evaluate_robustness import conditions_of, write_results
 from pipeline.steps.report_robustness import baselines_of, evaluated_models, write_robustness_report
 from pipeline.study import Study
@@ -186,7 +186,7 @@ class _Stored:
             for name, severity in wanted
             for frame in part.frame_ids
         }
-        lost = [path for path in self.masks.values() if not path.is_file()]
+        lost = [path for path in self.masks.values() if not path.exists()]
         if lost:
             raise InputError(
                 f"{lost[0]}: this mask is missing, and {len(lost) - 1:,} others of {len(self.masks):,}. Expected one for each "
@@ -235,7 +235,7 @@ class _Stored:
         return np.array([self.activities[piece.name, severity, frame] for frame in frames]), masks
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
-        mask, size = read_ids(path), self.part.masks.shape[1]
+        mask, size = read_ids(path, strictly=True), self.part.masks.shape[1]
         if mask.shape != (size, size):
             raise InputError(
                 f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels; expected {size}x{size}. Make the copy with "
@@ -274,7 +274,7 @@ def _evaluate(
         whole = {**about_run(study, run, [trial.dataset]), **about, **more}
         write_results(subject, conditions, labels, whole, timed=sees_images)
     remove_parts(folder / "robustness")
-    rows = pd.read_parquet(folder / "robustness" / "per_image.parquet")
+    rows = read_table(folder / "robustness" / "per_image.parquet")
     shown = {group: [n for n in names if n in conditions.corruptions] for group, names in CATEGORIES.items()}
     write_robustness_report(
         [*beside, EvaluatedModel(label, study.titles()[trial.dataset], [rows])],

@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from corruptions.regular import open_regular
 from pipeline.errors import InputError
 from pipeline.files import MAX_TEXT_BYTES, read_json, sha256_of
 from pipeline.layout import robustness_files
@@ -92,7 +93,7 @@ def _check_header(check: Check, path: Path, about: dict[str, Any]) -> None:
 
 def _header(path: Path) -> dict[str, Any]:
     """What `endoarss.checkpoints.save_checkpoint` keeps of a model, read without torch: a length, then that many bytes of JSON."""
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         length = int.from_bytes(stream.read(8), "little")
         if length > MAX_TEXT_BYTES:
             raise ValueError(f"a header of {length:,} bytes")

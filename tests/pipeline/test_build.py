@@ -206,7 +206,7 @@ def test_another_id_scheme_does_not_go_on(trees: Path, tmp_path: Path) -> None:
     samples = [s for s in collected.samples if s is not last] + [
         replace(last, read=partial(read_rgb, tmp_path / "gone"))
     ]
-    with pytest.raises(InputError, match="gone: this picture is missing"):
+    with pytest.raises(InputError, match="gone: missing"):
         build_dataset(tmp_path / "m", order.labels, replace(collected, samples=samples), split, order.roots, card)
     kept = (tmp_path / ".m.partial/.key").read_text()
     other = replace(collected, samples=samples, notes={"type_id_schemes": "another"})

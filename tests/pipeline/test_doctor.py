@@ -68,7 +68,9 @@ def test_without_deep_no_picture_is_decoded(
 
     decoded = []
     real = ImageFile.ImageFile.load
-    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: (decoded.append(self.filename), real(self))[1])
+    monkeypatch.setattr(
+        ImageFile.ImageFile, "load", lambda self: (self.fp and decoded.append(self.fp.name), real(self))[1]
+    )
     assert examine(make(trees), ["mtlendovis", "mtlendovis_gen"]).usable
     assert {Path(name).parent.name for name in decoded} <= {"annotations"}, "built types tell their id scheme"
     assert len(decoded) <= 15

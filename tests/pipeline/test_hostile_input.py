@@ -92,7 +92,7 @@ def test_nested_and_huge_annotations_are_refused(tmp_path: Path) -> None:
         stream.truncate(3 << 30)  # sparse
     with pytest.raises(InputError, match=r"frame000.xml: 3,221,225,472 bytes; expected a text of at most"):
         vqla.read_states(path)
-    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\)"):
+    with pytest.raises(InputError, match=r"cannot be read \(a folder; expected a regular file\)"):
         read_text(tmp_path)
 
 

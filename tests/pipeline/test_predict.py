@@ -239,7 +239,7 @@ def test_the_rest_is_done_and_what_failed_is_named(
     assert "6 of 12 inputs could not be read whole; the rest is done:" in said
     for message in (
         "b.jpg: not a readable picture",
-        "deep.png: mode I;16; expected 8-bit RGB, RGBA, grey or palette",
+        "deep.png: grey of 16 bits a channel; expected RGB, grey or a palette of 8",
         "f.tif: not a readable picture",
         "stack.tiff: holds 2 pictures; expected one",
         "frames could be decoded, expected 30",

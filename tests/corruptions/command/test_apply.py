@@ -409,8 +409,8 @@ def break_picture(tree: Path, how: str) -> None:
     path, mask = tree / "in/v1/b.png", tree / "masks/v1/b.png"
     if how == "torn":
         path.write_bytes(path.read_bytes()[:-60])
-    elif how == "grey":
-        Image.open(path).convert("L").save(path)
+    elif how == "deep":
+        path.write_bytes(cv2.imencode(".png", np.zeros((48, 64, 3), np.uint16))[1].tobytes())
     elif how == "small":
         path.write_bytes(encode_png(np.zeros((20, 64, 3), np.uint8)))
         mask.write_bytes(encode_png(np.zeros((20, 64), np.uint8)))
@@ -425,7 +425,7 @@ def break_picture(tree: Path, how: str) -> None:
     [
         ("torn", "v1/b.png: not a readable picture", "1"),
         ("torn", "v1/b.png: not a readable picture", "2"),
-        ("grey", "v1/b.png: grey; expected RGB of 8 bits a channel", "1"),
+        ("deep", "v1/b.png: RGB of 16 bits a channel; expected RGB, grey or a palette of 8", "1"),
         ("small", "v1/b.png: image of 64x20 pixels; expected at least 32 a side", "1"),
         ("no mask", "v1/b.png: its mask v1/b.png: missing.", "1"),
         ("other mask", "v1/b.png: its mask is 60x48 pixels, it is 64x48. Expected the same size.", "1"),

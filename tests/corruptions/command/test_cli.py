@@ -109,7 +109,7 @@ def test_the_sheet_corrupts_at_the_working_size(tmp_path: Path, frames: list[np.
         (["IMAGE", "--working-size", "8"], "--working-size 8; expected 32 to 6000 pixels, or 0"),
         (["IMAGE", "--corruption", "fog"], "unknown corruption 'fog'; known: gaussian_noise"),
         (["nowhere.png"], "nowhere.png: missing."),
-        (["GREY"], "grey.png: grey; expected RGB of 8 bits a channel"),
+        (["DEEP"], "deep.png: grey of 16 bits a channel; expected RGB, grey or a palette of 8"),
         (["TINY"], "image of 48x16 pixels; expected at least 32 a side"),
     ],
 )
@@ -117,8 +117,8 @@ def test_what_no_sheet_can_be_drawn_of_is_refused(
     picture: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
 ) -> None:
     monkeypatch.chdir(picture.parent)
-    others = {"IMAGE": picture, "GREY": picture.with_name("grey.png"), "TINY": picture.with_name("tiny.png")}
-    others["GREY"].write_bytes(encode_png(np.zeros((64, 64), np.uint8)))
+    others = {"IMAGE": picture, "DEEP": picture.with_name("deep.png"), "TINY": picture.with_name("tiny.png")}
+    Image.fromarray(np.zeros((64, 64), np.uint16)).save(others["DEEP"])
     others["TINY"].write_bytes(encode_png(np.zeros((16, 48, 3), np.uint8)))
     before = sorted(picture.parent.iterdir())
     assert main(["sheet", *(str(others.get(option, option)) for option in options)]) == 1

@@ -1,0 +1,293 @@
+"""Reads pictures and masks, for this command and for the benchmark alike: right, or not at all.
+
+What a file holds is told from its own bytes. Libraries hand out 16 bits a channel as the upper 8, grey of few bits stretched to
+0..255, and the first picture of several, all without a word; here such a file is read as what it means, or refused with what it is.
+
+- Images are RGB of 8 bits a channel. Grey and palettes become RGB, alpha is left out. An orientation that EXIF asks for is applied, for
+  viewers and annotation tools show the picture so.
+- Masks are PNGs whose samples are ids, exactly as they are stored: the values of one channel (of 1, 2, 4, 8 or 16 bits, none above 255),
+  or the indices of a palette. Alpha is left out. Channels of RGB must be the same. A mask has no orientation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from corruptions.errors import CorruptionError
+from corruptions.regular import open_regular
+
+Pixels = NDArray[np.uint8]
+
+# Endoscopes give 2 to 9 million pixels, 8K has 33. The bounds keep a file that claims or holds more from filling the memory.
+MAX_PIXELS = 36_000_000
+MAX_BYTES = 256 << 20
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}  # by the colour type of its header
+_TIFF_BITS, _EXIF_ORIENTATION = 258, 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_KINDS = {
+    "1": "black and white",
+    "L": "grey",
+    "LA": "grey with alpha",
+    "P": "palette",
+    "RGB": "RGB",
+    "RGBA": "RGB with alpha",
+    "CMYK": "CMYK",
+    "I": "grey",
+    "I;16": "grey",
+    "I;16B": "grey",
+    "F": "floating point",
+}
+_CONTENTS = {
+    _PNG_START: "a damaged PNG",
+    b"\xff\xd8\xff": "a JPEG that is damaged, or has more than 8 bits a channel",
+    b"GIF8": "a GIF",
+    b"BM": "a BMP",
+    b"II*\0": "a TIFF",
+    b"MM\0*": "a TIFF",
+    b"RIFF": "a WebP or another RIFF file",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000",
+    b"PK\3\4": "a .zip archive",
+    b"<": "a web page or another text",
+}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture's file says of itself.
+
+    Attributes:
+        format: PNG, JPEG, BMP, TIFF or WEBP. mode: channels as Pillow names them (RGB, L, P, ...), whatever their depth.
+        bits: of a channel, or of a palette's indices, as stored.
+        width, height: in pixels, as the picture is shown. orientation: 1 to 8 as EXIF has it; 1 is upright.
+    """
+
+    format: str
+    mode: str
+    bits: int
+    width: int
+    height: int
+    orientation: int = 1
+
+    @property
+    def kind(self) -> str:
+        """Channels and depth in words."""
+        kind = _KINDS.get(self.mode, f"mode {self.mode}")
+        usual = self.bits == 8 or self.mode in ("1", "P")
+        return kind if usual else f"{kind} of {self.bits} bit{'s' * (self.bits > 1)} a channel"
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height} {self.mode} {self.format}" + (f" of {self.bits} bits" * (self.bits != 8))
+
+
+def read_header(path: Path, formats: Sequence[str] = FORMATS) -> Header:
+    """Read what a file holds without decoding it. An orientation that a PNG tells only after its pixels is not seen.
+
+    Errors of this module say what is wrong and leave naming the file to the caller.
+
+    Raises:
+        CorruptionError: if it is missing, no regular file, no picture of these formats, too large, or holds several pictures.
+    """
+    with _opened(path, formats) as (_, header):
+        return header
+
+
+def check_image(header: Header) -> None:
+    """Raise CorruptionError unless a picture with this header can be read as an image."""
+    if header.bits > 8 or header.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        scaled = ", its values scaled to 0..255" if header.bits > 8 else ""
+        raise CorruptionError(
+            f"{header.kind}; expected RGB, grey or a palette of 8 bits a channel. Save it as such first{scaled}."
+        )
+
+
+def check_mask(header: Header) -> None:
+    """Raise CorruptionError unless a picture with this header can be read as a mask. Values above 255 are found in reading."""
+    expected = "expected a mask of ids in a PNG: grey of at most 8 bits, or a palette"
+    if header.format != "PNG":
+        lossy = " JPEG changes values, so save it anew from its source." if header.format == "JPEG" else ""
+        raise CorruptionError(f"a {header.format}; {expected}.{lossy}")
+    if header.bits > 8 and header.mode != "L":
+        raise CorruptionError(f"{header.kind}; {expected}. Save it as such.")
+    if header.orientation != 1:
+        raise CorruptionError(
+            f"its EXIF asks to turn it (orientation {header.orientation}); expected a mask that is stored upright. "
+            "Save it so, without EXIF."
+        )
+
+
+def check_colours(header: Header) -> None:
+    """Raise CorruptionError unless a picture with this header can be read as a label in colours."""
+    check_mask(header)
+    if header.bits > 8 or header.mode not in ("P", "RGB", "RGBA"):
+        raise CorruptionError(f"{header.kind}; expected a label in colours: RGB of 8 bits a channel, or a palette.")
+
+
+def read_image(path: Path, formats: Sequence[str] = FORMATS) -> Pixels:
+    """Read a picture as uint8 RGB (H, W, 3), turned as its EXIF asks.
+
+    Raises:
+        CorruptionError: as `read_header` and `check_image`, or if it is not whole.
+    """
+    with _opened(path, formats) as (picture, header):
+        check_image(header)
+        picture.load()
+        orientation = _orientation(picture)  # now the file has been read to its end
+        coloured = picture if picture.mode == "RGB" else picture.convert("RGB")
+        return np.asarray(coloured if orientation == 1 else coloured.transpose(_TURNS[orientation]))
+
+
+def read_samples(path: Path) -> Pixels:
+    """Read a mask's samples as they are stored: uint8 (H, W), or (H, W, 3) where it has colour; alpha is left out.
+
+    Raises:
+        CorruptionError: as `read_header` and `check_mask`, if it is not whole, or if a value is above 255.
+    """
+    picture, header = _decoded(path, check_mask)
+    samples = np.asarray(picture)
+    if header.mode == "LA":
+        return samples[..., 0]
+    if samples.ndim == 3:
+        return samples[..., :3]
+    if header.bits == 16:
+        if samples.max(initial=0) > 255:
+            raise CorruptionError(f"value {samples.max()} in {header.kind}; expected ids of at most 255.")
+        return samples.astype(np.uint8)
+    if header.mode == "L" and header.bits < 8:
+        # Pillow stretches them to 0..255.
+        return samples.astype(np.uint8) if header.bits == 1 else samples // (255 // (2**header.bits - 1))
+    return samples
+
+
+def read_colours(path: Path) -> Pixels:
+    """Read a label in colours as uint8 RGB (H, W, 3); a palette is applied, alpha is left out.
+
+    Raises:
+        CorruptionError: as `read_header` and `check_colours`, or if it is not whole.
+    """
+    picture, _ = _decoded(path, check_colours)
+    return np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)[..., :3]
+
+
+def read_mask(path: Path) -> Pixels:
+    """Read a mask of ids as uint8 (H, W).
+
+    Raises:
+        CorruptionError: as `read_samples`, or if its channels differ: then it holds colours and no ids.
+    """
+    samples = read_samples(path)
+    if samples.ndim == 2:
+        return samples
+    first = samples[..., 0]
+    for channel in (1, 2):
+        if not np.array_equal(first, samples[..., channel]):
+            row, column = np.argwhere(first != samples[..., channel])[0]
+            raise CorruptionError(
+                f"the colour {tuple(samples[row, column].tolist())} at row {row}, column {column}; expected a mask of ids, "
+                "the same in every channel."
+            )
+    return np.ascontiguousarray(first)
+
+
+def _decoded(path: Path, check: Callable[[Header], None]) -> tuple[ImageFile, Header]:
+    with _opened(path, FORMATS) as (picture, header):
+        check(header)
+        picture.load()
+        check(replace(header, orientation=_orientation(picture)))  # only now a PNG has told all that it holds
+    return picture, header
+
+
+@contextmanager
+def _opened(path: Path, formats: Sequence[str]) -> Iterator[tuple[ImageFile, Header]]:
+    """A picture that is not decoded yet. Whatever a decoder trips over within the block is told as an error of the file."""
+    try:
+        stream = open_regular(path)
+    except FileNotFoundError:
+        raise CorruptionError("missing.") from None
+    except OSError as error:
+        raise CorruptionError(f"{said(error)}.") from None
+    whole = f"Expected a complete {', '.join(formats[:-1])} or {formats[-1]}; copy or extract the file again."
+    start = b""
+    try:
+        with stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > MAX_BYTES:
+                raise CorruptionError(f"{size:,} bytes; expected a picture of at most {MAX_BYTES:,}.")
+            start = stream.read(32)
+            stream.seek(0)
+            picture = Image.open(stream, formats=tuple(formats))
+            picture.info.pop("transparency", None)  # alpha is left out; converting a palette would warn of it
+            yield picture, _header(picture, start)
+    except CorruptionError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise CorruptionError(f"not a readable picture ({_content(start)}). {whole}") from None
+    except Exception as error:  # as said above
+        raise CorruptionError(f"not a readable picture ({said(error)}). {whole}") from None
+
+
+def _header(picture: ImageFile, start: bytes) -> Header:
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise CorruptionError(f"claims {width}x{height} pixels; expected at most {MAX_PIXELS:,} in all.")
+    pictures = getattr(picture, "n_frames", 1)
+    if pictures != 1:
+        raise CorruptionError(f"holds {pictures} pictures; expected one. Save them as single files.")
+    orientation = _orientation(picture)
+    if orientation > 4:
+        width, height = height, width
+    mode, bits = _channels(picture, start)
+    return Header(str(picture.format), mode, bits, width, height, orientation)
+
+
+def _channels(picture: ImageFile, start: bytes) -> tuple[str, int]:
+    """Channels and their bits as stored."""
+    if picture.format == "PNG":
+        if start[12:16] != b"IHDR" or start[25] not in _PNG_MODES:
+            raise CorruptionError("a PNG that does not begin with its header; it is damaged.")
+        return _PNG_MODES[start[25]], start[24]
+    if isinstance(picture, TiffImageFile):
+        bits = picture.tag_v2.get(_TIFF_BITS, (1 if picture.mode == "1" else 8,))
+        return picture.mode, max(bits)
+    return picture.mode, 1 if picture.mode == "1" else 8
+
+
+def _orientation(picture: ImageFile) -> int:
+    """What EXIF says, 1 where it says nothing that can be understood. A TIFF is turned by its decoder."""
+    exif = Image.Exif()
+    try:
+        exif.load(picture.info.get("exif", b""))
+        orientation = exif.get(_EXIF_ORIENTATION, 1)
+    except Exception:  # viewers pass over what is damaged there, and the pixels are whole
+        return 1
+    return orientation if orientation in _TURNS else 1
+
+
+def _content(start: bytes) -> str:
+    kinds = (kind for mark, kind in _CONTENTS.items() if start.lstrip().startswith(mark))
+    return next(kinds, "of no known kind" if start else "empty")
+
+
+def said(error: Exception) -> str:
+    """What an error says, without the names and numbers around it."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,132 @@
+"""Videos: containers that hold their frames are read, whatever leads to other files and addresses is refused."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline import media
+from pipeline.errors import InputError
+from pipeline.media import Source, count_frames, find_sources, read_frames
+
+OWN, OTHER = (200, 0, 0), (0, 200, 0)  # RGB
+OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+
+
+def write_video(path: Path, colour: tuple[int, int, int] = OWN, codec: str = "MJPG", rate: float = 25) -> Path:
+    """Six frames of one colour."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), rate, (64, 48))
+    assert writer.isOpened()
+    for _ in range(6):
+        writer.write(np.full((48, 64, 3), colour[::-1], np.uint8))
+    writer.release()
+    return path
+
+
+def read(path: Path) -> list[np.ndarray]:
+    return [frame.pixels for frame in read_frames(Source(path, path.name))]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.mp4", "mp4v"),
+        ("a.m4v", "mp4v"),
+        ("a.mov", "MJPG"),
+        ("a.avi", "MJPG"),
+        ("a.mkv", "mp4v"),
+        ("a.webm", "VP80"),
+        ("a.mpg", "PIM1"),
+        ("a.mpeg", "MPG2"),
+        ("a.ts", "MPG2"),
+        ("a.wmv", "WMV2"),
+    ],
+)
+def test_every_container_is_read_whatever_its_name(tmp_path: Path, name: str, codec: str) -> None:
+    path = write_video(tmp_path / name, codec=codec).rename(tmp_path / "renamed.avi")
+    frames = read(path)
+    assert len(frames) >= 5 and all(np.abs(frame.mean((0, 1)) - OWN).max() < 25 for frame in frames)
+
+
+PLAYLISTS = {
+    "concat.mp4": "ffconcat version 1.0\nfile other.avi\n",
+    "concat.avi": "ffconcat version 1.0\nfile other.avi\n",
+    "spaced.mkv": "\nffconcat version 1.0\nfile other.avi\n",
+    "hls.mp4": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:1,\nother.avi\n#EXT-X-ENDLIST\n",
+    "sdp.mov": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    "asx.wmv": '<asx version="3.0"><entry><ref href="other.avi"/></entry></asx>',
+    "rtsp.mov": "RTSPtextrtsp://127.0.0.1:9/x",
+    "behind.mpg": "\0\0\1\xbaffconcat version 1.0\nfile other.avi\n",
+}
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["by its content", "by FFmpeg"])
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_a_playlist_is_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, known: bool) -> None:
+    """It is refused by its first bytes; and FFmpeg, where they deceive, reads no playlist."""
+    write_video(tmp_path / "other.avi", OTHER)
+    path = tmp_path / name
+    path.write_bytes(PLAYLISTS[name].encode("latin-1"))
+    if known:
+        monkeypatch.setattr(media, "_is_container", lambda start: True)
+    with pytest.raises(InputError, match=f"{name}: not a readable video"):
+        read(path)
+    assert count_frames([Source(path, name)], 1) == 0
+
+
+def test_a_playlist_would_be_read_by_opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If this fails, the tests above prove nothing."""
+    monkeypatch.delenv(OPTIONS, raising=False)
+    write_video(tmp_path / "other.avi", OTHER)
+    path = tmp_path / "concat.mp4"
+    path.write_text(PLAYLISTS[path.name])
+    done, frame = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG).read()
+    assert done and frame[0, 0, 1] > 150
+
+
+def test_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "other.avi", OTHER)
+    own = write_video(tmp_path / "own.avi")
+    monkeypatch.chdir(tmp_path)
+    own.rename("concat:other.avi|other.avi")
+    monkeypatch.delenv(OPTIONS, raising=False)
+    done, frame = cv2.VideoCapture("concat:other.avi|other.avi", cv2.CAP_FFMPEG).read()
+    assert done and frame[0, 0, 1] > 150, "OpenCV would read the other"
+    (source,) = find_sources([Path("concat:other.avi|other.avi")])
+    frames = [frame.pixels for frame in read_frames(source)]
+    assert len(frames) == 6 and frames[0][0, 0, 0] > 150
+
+
+def with_track_elsewhere(content: bytes, target: str) -> bytes:
+    """A QuickTime file whose track says that its frames lie in another file, by an alias record."""
+    out, place = b"", 0
+    while place < len(content):
+        (size,) = struct.unpack_from(">I", content, place)
+        kind, body = content[place + 4 : place + 8], content[place + 8 : place + size]
+        if kind in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):
+            body = with_track_elsewhere(body, target)
+        elif kind == b"dref":
+            name = target.encode() + b"\0" * (len(target) % 2)
+            levels = struct.pack(">hh", 1, 1) + bytes(16)
+            path = struct.pack(">hH", 2, len(name)) + name + struct.pack(">hH", -1, 0)
+            alias = b"alis" + bytes(4) + bytes(10 + 1 + 27 + 12 + 1 + 63 + 16) + levels + path
+            body = body[:4] + struct.pack(">II", 1, 4 + len(alias)) + alias
+        out += struct.pack(">I", 8 + len(body)) + kind + body
+        place += size
+    return out
+
+
+def test_a_track_in_another_file_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = write_video(tmp_path / "own.mov")
+    write_video(tmp_path / "other.mov", OTHER)
+    path = tmp_path / "elsewhere.mov"
+    path.write_bytes(with_track_elsewhere(own.read_bytes(), "/x/other.mov"))
+    monkeypatch.setenv(OPTIONS, "enable_drefs;1")
+    done, frame = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG).read()
+    assert done and frame[0, 0, 1] > 150, "FFmpeg would follow it"
+    with pytest.raises(InputError, match=r"elsewhere.mov: not one frame can be decoded"):
+        read(path)
