@@ -208,6 +208,7 @@ def _write(
         "merged_from": {source.name: sha256_of(source.path) for source in request.sources},
         "manifest_sha256": first["manifest_sha256"],
         "weights": first["weights"],
+        "preprocessing": first.get("preprocessing"),  # checkpoints of earlier versions say nothing of it
         "synthetic": study.synthetic,
         "pretrained_on_synthetic": first["pretrained_on_synthetic"],
         "parameters": {"trained": surgery, "total": model.count_parameters()[1]},
