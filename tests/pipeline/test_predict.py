@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -357,6 +358,41 @@ def test_a_run_is_not_written_over(
     assert run(checkpoint, frames / "a.png", "--out", out, "--overwrite") == 0
     assert len(table(out)) == 1 and (out / "mine.txt").exists()
     assert [path.name for path in (out / "masks").rglob("*")] == ["a.png"]
+
+
+def test_a_second_run_into_a_folder_is_refused_while_the_first_one_writes(
+    checkpoint: Path,
+    frames: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, link = tmp_path / "out", tmp_path / "link"
+    link.symlink_to(out)
+    paint, codes = Painter.paint, []
+
+    def painted(self: Painter, *arguments: object) -> np.ndarray:
+        if not codes:
+            for place in (out, link):
+                codes.append(run(checkpoint, frames / "c.png", "--out", place, "--overwrite"))
+        return paint(self, *arguments)
+
+    monkeypatch.setattr(Painter, "paint", painted)
+    assert run(checkpoint, frames, "--out", out, "--batch-size", 1) == 0
+    assert codes == [1, 1]
+    said = capsys.readouterr().err
+    assert f"--out {out}: process {os.getpid()}, which predicts with {checkpoint} (since " in said
+    assert said.count("writes there. Wait for it, or choose another folder.") == 2
+    assert len(table(out)) == 8 and {path.name for path in out.iterdir()} == {
+        *("predictions.csv", "predictions.json", "legend.csv", "masks", "overlays")
+    }
+    assert run(checkpoint, frames / "a.png", "--out", out, "--overwrite") == 0, "the lock went with the run"
+
+
+def test_a_run_that_was_killed_keeps_nobody_out(checkpoint: Path, frames: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.predict.lock").write_text(json.dumps({"pid": 1, "does": "predicts"}))
+    assert run(checkpoint, frames / "a.png", "--out", tmp_path / "out") == 0
 
 
 def test_masks_of_somebody_else_are_never_replaced(
