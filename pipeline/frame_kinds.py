@@ -16,6 +16,8 @@ Window = tuple[int, int, int, int]
 # A frame's aspect ratio, and the share of a side that is a dark border, may differ by this much from those of training frames.
 _RATIO, _BORDER = 0.02, 0.03
 _SHOWN = 3  # sizes of training frames that a message names
+_SAID = 6  # messages at most; folders of pictures of all sizes exist
+_MORE = "More kinds of frames are cropped, or do not look like the training frames; predictions.json lists all of them."
 
 
 @dataclass
@@ -62,11 +64,14 @@ class FrameKinds:
     Attributes:
         preprocessing: of the model's training frames; None if its checkpoint does not say it.
         size: width and height of the model's input, in pixels.
+        kinds: the kinds of frames that came, by size and window.
+        said: how many notes there were.
     """
 
     preprocessing: Preprocessing | None
     size: int
     kinds: dict[tuple[int, int, Window | None], Kind] = field(default_factory=dict)
+    said: int = 0
 
     def prepare(self, pixels: Pixels) -> tuple[Pixels, Window | None, str]:
         """Crop and resize a frame as in training.
@@ -87,8 +92,8 @@ class FrameKinds:
         key, note = (width, height, window), ""
         if key not in self.kinds:
             self.kinds[key] = Kind(width, height, window)
-            note = _of_size(self.preprocessing, self.kinds[key], self.size) if self.preprocessing else ""
-            self.kinds[key].notes += [note] if note else []
+            if self.preprocessing is not None:
+                note = self._note(self.kinds[key], _of_size(self.preprocessing, self.kinds[key], self.size))
         kind = self.kinds[key]
         kind.count += 1
         if self.preprocessing is not None:
@@ -102,13 +107,16 @@ class FrameKinds:
         """
         if self.preprocessing is None:
             return []
-        found = []
-        for kind in self.kinds.values():
-            note = _of_borders(self.preprocessing, kind)
-            if note:
-                kind.notes.append(note)
-                found.append(note)
-        return found
+        notes = [self._note(kind, _of_borders(self.preprocessing, kind)) for kind in self.kinds.values()]
+        return [note for note in notes if note]
+
+    def _note(self, kind: Kind, note: str) -> str:
+        """Keep a note on a kind of frame, and return what to say: the note, unless there were many."""
+        if not note:
+            return ""
+        kind.notes.append(note)
+        self.said += 1
+        return note if self.said < _SAID else _MORE if self.said == _SAID else ""
 
     def summary(self) -> list[dict[str, Any]]:
         """Return the kinds of frames that came, for a JSON file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -73,7 +74,8 @@ def evaluate_predictor(trial: Trial, predictor: str) -> Path:
             assert piece.images is not None
             return process.answer(piece.images[position])
 
-        about = {"predictor": predictor, "sources_sha256": {str(path): sha256_of(path) for path in process.sources}}
+        sources = {os.path.relpath(path): sha256_of(path) for path in process.sources}
+        about = {"predictor": predictor, "sources_sha256": sources}
         return _evaluate(trial, trial.label or predictor, answer, conditions_of(trial.study), about)
 
 

@@ -39,6 +39,7 @@ from pipeline.locks import HeldError, Holder, Lock, holder, release, take
 from pipeline.media import Source, count_frames, find_sources, read_frames
 from pipeline.painting import Painter, distinct_palette
 from pipeline.provenance import choose_device, software, write_provenance
+from pipeline.secret_values import masked
 
 # What the step writes below its folder. The first comes first and tells whose the others are; the table comes last.
 _ABOUT, _LEGEND, _TABLE = "predictions.json", "legend.csv", "predictions.csv"
@@ -155,11 +156,11 @@ def _preprocessing(checkpoint: Path, header: dict[str, Any]) -> Preprocessing | 
     given = header.get("provenance", {}).get("preprocessing")
     if given is not None:
         return Preprocessing.from_dict(given, str(checkpoint))
-    print(
+    note = (
         f"{checkpoint}: does not say how its training frames were prepared, because an earlier version wrote it. Frames are resized "
-        "whole; crop raw EndoVis 2017 frames yourself, or train the model again.",
-        file=sys.stderr,
+        "whole; crop raw EndoVis 2017 frames yourself, or train the model again."
     )
+    print(masked(note), file=sys.stderr)
     return None
 
 
@@ -226,7 +227,7 @@ def _read(
                 height, width = frame.pixels.shape[:2]
                 small, window, note = kinds.prepare(frame.pixels)
                 if note:
-                    tqdm.write(f"{source.path}: {note}", file=sys.stderr)
+                    tqdm.write(masked(f"{source.path}: {note}"), file=sys.stderr)
                 pixels = frame.pixels if keep else None
                 yield _Ready(source, frame.index, frame.name, width, height, window, small, pixels)
         except InputError as error:

@@ -258,6 +258,13 @@ def test_what_looks_unlike_the_training_frames_is_said_once(
     assert kind["count"] == 3 and kind["notes"] == notes
 
 
+def test_many_sizes_are_said_in_few_lines() -> None:
+    kinds = FrameKinds(OWN, SIZE)
+    said = [note for note in (kinds.prepare(frame(100 + 7 * index, 50))[2] for index in range(30)) if note]
+    assert len(said) == 6 and said[-1].endswith("predictions.json lists all of them.")
+    assert kinds.finish() == [] and all(len(kind["notes"]) == 1 for kind in kinds.summary())
+
+
 def test_a_dark_moment_is_no_border() -> None:
     """A border is there in every frame; a shadow, a black frame and a fade are not."""
     kinds = FrameKinds(OWN, SIZE)

@@ -381,6 +381,8 @@ def test_any_predictor_gets_the_same_tables(
     assert capsys.readouterr().out.startswith(str(folder))
     rows = per_image(folder)
     assert {"activity_predicted", "truth_1", "hd95_1"} <= set(rows.columns)
+    sources = json.loads((folder / "robustness/provenance.json").read_text())["sources_sha256"]
+    assert sources == {"predictor_of_a_test.py": files.sha256_of(tmp_path / "predictor_of_a_test.py")}
     table = (folder / "tables/table7_robustness.csv").read_text()
     assert "smoke" in table and "Light" in table and (folder / "tables/table7_robustness.tex").is_file()
     assert (folder / "figures/fig6_severity.png").stat().st_size > 10_000
