@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from endoarss.checkpoints import load_checkpoint
+from endoarss.checkpoints import load_checkpoint, read_header, save_checkpoint, standalone
 from endoarss.models import MultiTaskModel
 from pipeline.errors import InputError
-from pipeline.files import read_json, sha256_of
+from pipeline.files import read_json, sha256_of, whole_file
 from pipeline.provenance import read_provenance
 from pipeline.study import WEIGHTS, Cell, Study
 
@@ -42,6 +42,22 @@ def load_file(path: Path, weights: Sequence[Path] = ()) -> MultiTaskModel:
         if isinstance(expected, str):
             _compare(path, expected)
     return load_checkpoint(path, [*weights, WEIGHTS])
+
+
+def write_standalone(checkpoint: Path, out: Path, weights: Sequence[Path] = ()) -> None:
+    """Write a checkpoint that holds its frozen weights too, so that it can be sent as one file.
+
+    Args:
+        checkpoint: of any model. out: the new file. weights: as `load_file` takes them.
+
+    Raises:
+        InputError: if `out` is there already. SettingsError: if the checkpoint cannot be loaded.
+    """
+    if out.exists():
+        raise InputError(f"--standalone {out}: there already; nothing is replaced. Choose another name.")
+    model, header = load_file(checkpoint, weights), read_header(checkpoint)
+    with whole_file(out) as partial:
+        save_checkpoint(standalone(model), partial, header["provenance"])
 
 
 def _compare(path: Path, expected: str) -> None:

@@ -169,10 +169,23 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command = commands.add_parser("predict", help=text, description=text)
     command.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="model.safetensors of a trained cell")
     command.add_argument(
-        "inputs", type=Path, nargs="+", metavar="INPUT", help="pictures, videos, and folders to search for them"
+        "inputs", type=Path, nargs="*", metavar="INPUT", help="pictures, videos, and folders to search for them"
+    )
+    command.add_argument("--out", type=Path, metavar="DIR", help="folder for masks, overlays and predictions.csv")
+    command.add_argument(
+        "--weights",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="file or folder with the frozen weights the checkpoint was trained on; found by their digest beside the "
+        "checkpoint and in data/weights without it (may be repeated)",
     )
     command.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for masks, overlays and predictions.csv"
+        "--standalone",
+        type=Path,
+        metavar="FILE",
+        help="write a checkpoint that holds these weights too, to send as one file",
     )
     command.add_argument("--batch-size", type=int, default=16, metavar="N", help="images at a time (default: 16)")
     command.add_argument("--every", type=int, default=1, metavar="N", help="of a video, each Nth frame (default: 1)")
@@ -467,6 +480,15 @@ def _verify(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
+    if arguments.standalone:
+        from pipeline.checkpoints import write_standalone
+
+        write_standalone(arguments.checkpoint, arguments.standalone, arguments.weights)
+        print(f"{arguments.standalone}: the checkpoint with its frozen weights; it needs no other file.")
+        if not arguments.inputs and not arguments.out:
+            return
+    if not arguments.inputs or not arguments.out:
+        raise InputError("predict needs at least one INPUT and --out DIR, or --standalone FILE alone.")
     from pipeline.steps.predict_files import predict_files
 
     predict_files(
@@ -477,6 +499,7 @@ def _predict(arguments: argparse.Namespace) -> None:
         arguments.every,
         not arguments.no_overlays,
         arguments.overwrite,
+        arguments.weights,
     )
 
 

@@ -11,6 +11,7 @@ rule train:
         + component_code(CELLS[wildcards.cell])
         + scoring_code(CELLS[wildcards.cell])
         + code(
+            "pipeline/datasets/preprocessing.py",
             "pipeline/predictions.py",
             "pipeline/steps/cell_model.py",
             "pipeline/steps/predict_cell.py",

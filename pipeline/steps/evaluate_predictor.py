@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import importlib
-import inspect
+import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from pipeline.files import digest, read_json, read_text, resumable_folder, sha25
 from pipeline.images import read_ids
 from pipeline.marks import data_mark
 from pipeline.missing import missing_robustness
+from pipeline.predictor_process import PredictorProcess
 from pipeline.provenance import RunStart, about_run, corruption_code_sha256, measuring_code_sha256
 from pipeline.robustness import Answer, Answerer, Subject, evaluate, remove_parts
 from pipeline.saved_files import read_table
@@ -57,81 +57,26 @@ def evaluate_predictor(trial: Trial, predictor: str) -> Path:
 
     Args:
         trial: on what, and where to write.
-        predictor: "module:function". The function gets uint8 RGB images (N, S, S, 3) and returns probabilities or scores: of classes
-            (N, C, S, S), of activities (N, K), or a mapping of "segmentation" and "activity" to these.
+        predictor: "module:function". The function runs in a process of its own, whose working directory is importable. It gets uint8
+            RGB images (N, S, S, 3) and returns float scores of classes (N, C, S, S) or class ids (N, S, S), float scores of activities
+            (N, K) or their ids (N,), or both as a tuple or a mapping of "segmentation" and "activity".
 
     Returns:
         The folder that was written.
 
     Raises:
-        InputError: if the function is not found, or returns something else.
+        InputError: if the function is not found, fails, or returns something else.
     """
-    function = find_function(predictor)
     labels, size = trial.study.labels(trial.dataset), trial.study.settings["input_size"]
+    with PredictorProcess(predictor, labels, size) as process:
 
-    def answer(piece: Piece, position: int) -> Answer:
-        assert piece.images is not None
-        return _labels_of(function(piece.images[position]), piece.images[position].shape[0], size, labels, predictor)
+        def answer(piece: Piece, position: int) -> Answer:
+            assert piece.images is not None
+            return process.answer(piece.images[position])
 
-    source = inspect.getsourcefile(function) if inspect.isroutine(function) else None
-    about = {"predictor": predictor, "source_sha256": sha256_of(Path(source)) if source else "unknown"}
-    return _evaluate(trial, trial.label or predictor, answer, conditions_of(trial.study), about)
-
-
-def find_function(predictor: str) -> Callable[[NDArray[np.uint8]], Any]:
-    """The function of "module:function"; modules of the working directory are found.
-
-    Raises:
-        InputError: if there is no such module or function.
-    """
-    module_name, _, name = predictor.partition(":")
-    if not re.fullmatch(r"\w+(\.\w+)*", module_name) or not name:
-        raise InputError(f"--predictor {predictor!r}: expected MODULE:FUNCTION, such as my_model:predict.")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"--predictor {predictor!r}: {error}. Run where {module_name}.py lies, or install it."
-        ) from None
-    finally:
-        sys.path.pop(0)
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise InputError(f"--predictor {predictor!r}: {module_name} has no function {name!r}.")
-    return function
-
-
-def _labels_of(given: Any, count: int, size: int, labels: LabelSet, predictor: str) -> Answer:
-    """The most probable labels of what a predictor gave, after a look at it."""
-    if not isinstance(given, Mapping):
-        given = {"segmentation" if len(getattr(given, "shape", ())) == 4 else "activity": given}
-    unknown = set(given) - {"segmentation", "activity"}
-    if unknown or not given:
-        raise InputError(
-            f"{predictor}: gave {sorted(map(str, given)) or 'nothing'}; expected 'segmentation', 'activity' or both."
-        )
-    wanted = {
-        "segmentation": (count, len(labels.classes), size, size),
-        "activity": (count, len(labels.activities)),
-    }
-    found: dict[str, NDArray[Any]] = {}
-    for task, values in given.items():
-        if task == "activity" and not labels.activities:
-            raise InputError(f"{predictor}: gave activities, but the dataset has none.")
-        try:
-            array = np.asarray(values)
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise InputError(f"{predictor}: gave {task} that is no array ({error}); expected numpy floats.") from None
-        if array.shape != wanted[task] or not np.issubdtype(array.dtype, np.floating):
-            raise InputError(
-                f"{predictor}: gave {task} of shape {array.shape} and type {array.dtype}; expected floats {wanted[task]}."
-            )
-        if not np.isfinite(array).all():
-            raise InputError(f"{predictor}: gave {task} with values that are not finite.")
-        found[task] = array.argmax(axis=1)
-    masks = found["segmentation"].astype(np.uint8) if "segmentation" in found else None
-    return found.get("activity"), masks
+        sources = {os.path.relpath(path): sha256_of(path) for path in process.sources}
+        about = {"predictor": predictor, "sources_sha256": sources}
+        return _evaluate(trial, trial.label or predictor, answer, conditions_of(trial.study), about)
 
 
 def evaluate_predictions(trial: Trial, folder: Path) -> Path:

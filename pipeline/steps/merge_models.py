@@ -208,6 +208,7 @@ def _write(
         "merged_from": {source.name: sha256_of(source.path) for source in request.sources},
         "manifest_sha256": first["manifest_sha256"],
         "weights": first["weights"],
+        "preprocessing": first.get("preprocessing"),  # checkpoints of earlier versions say nothing of it
         "synthetic": study.synthetic,
         "pretrained_on_synthetic": first["pretrained_on_synthetic"],
         "parameters": {"trained": surgery, "total": model.count_parameters()[1]},
@@ -240,8 +241,11 @@ def _write(
 
 
 def _loaded(study: Study, source: Source) -> MultiTaskModel:
+    files = (study.weights_file(backbone) for backbone in study.settings["backbones"])
     try:
-        return load_cell(study, source.cell) if source.cell is not None else load_file(source.path)
+        if source.cell is not None:
+            return load_cell(study, source.cell)
+        return load_file(source.path, [file for file in files if file is not None])
     except SettingsError as error:
         raise SettingsError(f"{source.name}: {error}") from None
 

@@ -6,13 +6,16 @@ import csv
 import io
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,29 +31,39 @@ from pipeline.checkpoints import load_file
 from pipeline.code_version import code_version
 from pipeline.datasets.kinds import KINDS
 from pipeline.datasets.labels import Rgb
+from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.errors import InputError
 from pipeline.files import sha256_of, whole_file, write_text
-from pipeline.images import Pixels, resize_image
+from pipeline.frame_kinds import FrameKinds, Window
+from pipeline.images import Pixels
+from pipeline.locks import HeldError, Holder, Lock, holder, release, take
 from pipeline.media import Source, count_frames, find_sources, read_frames
 from pipeline.painting import Painter, distinct_palette
 from pipeline.provenance import choose_device, software, write_provenance
+from pipeline.secret_values import masked
 
 # What the step writes below its folder. The first comes first and tells whose the others are; the table comes last.
 _ABOUT, _LEGEND, _TABLE = "predictions.json", "legend.csv", "predictions.csv"
 _MASKS, _OVERLAYS = "masks", "overlays"
+_LOCK = ".predict.lock"
+_MAKING = ".predict.partial"  # where results are until all of them are there
 _JPEG_SIDE = 65_500  # a JPEG cannot be longer
 _WRITERS = 8  # threads at most: to paint and pack a frame of 1280x1024 keeps one busy for 30 ms
 
 
 @dataclass(frozen=True)
 class _Ready:
-    """A frame as the model takes it (S, S, 3), and what its results need: `pixels` is None if nothing is painted."""
+    """A frame as the model takes it (S, S, 3), and what its results need.
+
+    window: what the model sees of the frame, None for the whole. pixels: None if nothing is painted.
+    """
 
     source: Source
     index: int | None
     name: str
     width: int
     height: int
+    window: Window | None
     small: Pixels
     pixels: Pixels | None
 
@@ -63,18 +76,23 @@ def predict_files(
     every: int = 1,
     overlays: bool = True,
     overwrite: bool = False,
+    weights: Sequence[Path] = (),
 ) -> None:
     """Write masks/<name>.png, overlays/<name>.jpg, legend.csv, predictions.csv, and what they came from as predictions.json.
 
-    Frames stream: two batches are in memory, one that is predicted and written and one that is read meanwhile.
+    Frames are prepared as the checkpoint says that training frames were, see `pipeline.frame_kinds`; which frames do not look like these
+    is said on standard error, once for each kind. Frames stream: two batches are in memory, one that is predicted and written and one
+    that is read meanwhile.
 
     Args:
         checkpoint: of `train`. inputs: pictures, videos, and folders that are searched. out: a new folder, or one without results.
         batch_size: frames that go through the model at once. every: N takes each Nth frame of a video.
-        overlays: whether frames are painted. overwrite: replace what an earlier run wrote to `out`.
+        overlays: whether frames are painted. overwrite: replace what an earlier run wrote to `out`, once all frames are done.
+        weights: files or folders where the frozen weights are looked for first.
 
     Raises:
-        InputError: if inputs or `out` are not usable; and at the end, by name, if some input could not be read whole.
+        InputError: if inputs or `out` are not usable, or another process predicts into `out`; and at the end, by name, if some input
+            could not be read whole.
         SettingsError: if the checkpoint is not usable.
     """
     for option, value in (("--batch-size", batch_size), ("--every", every)):
@@ -84,55 +102,94 @@ def predict_files(
         raise InputError(f"{checkpoint}: a folder; expected a checkpoint, such as {checkpoint / 'model.safetensors'}.")
     sources = find_sources(inputs)
     _check_output(out, inputs, overwrite)
-    header, model, device = read_header(checkpoint), load_file(checkpoint), choose_device()
-    trained = header.get("provenance", {})
-    _clear(out)
-    write_provenance(
-        out / _ABOUT,
-        {
+    header, model, device = read_header(checkpoint), load_file(checkpoint, weights), choose_device()
+    kinds = FrameKinds(_preprocessing(checkpoint, header), model.settings.input_size)
+    with _alone(out, checkpoint):
+        _check_output(out, inputs, overwrite)  # again, because another run may have ended meanwhile
+        made = out / _MAKING
+        shutil.rmtree(made, ignore_errors=True)  # of a run that was killed
+        made.mkdir()
+        about = {
             "checkpoint": str(checkpoint),
             "checkpoint_sha256": sha256_of(checkpoint),
-            "trained": trained,
+            "trained": header.get("provenance", {}),
             "tasks": list(model.tasks),
             "every": every,
             "code": code_version(),
             **software(),
-        },
-    )
-    writer = _Writer(model, out, overlays)
-    failures: list[str] = []
-    count, in_model = 0, 0.0
-    started = time.perf_counter()
-    with (
-        whole_file(out / _TABLE) as unfinished,
-        unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
-        ThreadPoolExecutor(1) as reader,
-        ThreadPoolExecutor(min(_WRITERS, os.cpu_count() or 1)) as writers,
-        tqdm(total=count_frames(sources, every), desc="predict", unit=" images", mininterval=0.5) as progress,
-    ):
-        table = csv.writer(stream, lineterminator="\n")
-        table.writerow(writer.columns)
-        frames = _read(sources, every, model.settings.input_size, overlays, failures)
-        waiting = reader.submit(_take, frames, batch_size)
-        while batch := waiting.result():
+        }
+        writer, failures = _Writer(model, made, overlays), list[str]()
+        count, in_model = 0, 0.0
+        started = time.perf_counter()
+        with (
+            (made / _TABLE).open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+            ThreadPoolExecutor(1) as reader,
+            ThreadPoolExecutor(min(_WRITERS, os.cpu_count() or 1)) as writers,
+            tqdm(total=count_frames(sources, every), desc="predict", unit=" images", mininterval=0.5) as progress,
+        ):
+            table = csv.writer(stream, lineterminator="\n")
+            table.writerow(writer.columns)
+            frames = _read(sources, every, kinds, overlays, failures)
             waiting = reader.submit(_take, frames, batch_size)
-            before = time.perf_counter()
-            predictions = _predict(model, batch, device)
-            in_model += time.perf_counter() - before
-            for row in writers.map(partial(writer.write, predictions), range(len(batch)), batch):
-                table.writerow(row)
-                progress.update()
-            count += len(batch)
-        overall = time.perf_counter() - started
-        if not count:
-            raise InputError("\n  ".join(("nothing could be read:", *failures)))
-    synthetic = " The model was trained on synthetic data." if trained.get("synthetic") else ""
+            while batch := waiting.result():
+                waiting = reader.submit(_take, frames, batch_size)
+                before = time.perf_counter()
+                predictions = _predict(model, batch, device)
+                in_model += time.perf_counter() - before
+                for row in writers.map(partial(writer.write, predictions), range(len(batch)), batch):
+                    table.writerow(row)
+                    progress.update()
+                count += len(batch)
+            overall = time.perf_counter() - started
+            if not count:
+                shutil.rmtree(made)
+                raise InputError("\n  ".join(("nothing could be read:", *failures)))
+            for note in kinds.finish():
+                tqdm.write(note, file=sys.stderr)
+        write_provenance(made / _ABOUT, {**about, "frames": kinds.summary()})
+        _replace(out, made)
+    synthetic = " The model was trained on synthetic data." if about["trained"].get("synthetic") else ""
     print(
         f"{out}: {count} images; {count / in_model:.1f} images a second in the model, {count / overall:.1f} overall.{synthetic}"
     )
     if failures:
         lines = (f"{len(failures)} of {len(sources)} inputs could not be read whole; the rest is done:", *failures)
         raise InputError("\n  ".join(lines))
+
+
+def _preprocessing(checkpoint: Path, header: dict[str, Any]) -> Preprocessing | None:
+    """Return how the training frames of a checkpoint were prepared, or None, with a note, if an earlier version wrote it."""
+    given = header.get("provenance", {}).get("preprocessing")
+    if given is not None:
+        return Preprocessing.from_dict(given, str(checkpoint))
+    note = (
+        f"{checkpoint}: does not say how its training frames were prepared, because an earlier version wrote it. Frames are resized "
+        "whole; crop raw EndoVis 2017 frames yourself, or train the model again."
+    )
+    print(masked(note), file=sys.stderr)
+    return None
+
+
+@contextmanager
+def _alone(out: Path, checkpoint: Path) -> Iterator[None]:
+    """Hold the lock of a folder of results while the block runs.
+
+    Raises:
+        InputError: if another process holds it.
+    """
+    lock = Lock(out / _LOCK)
+    try:
+        descriptor = take(lock, Holder.here("predict", f"predicts with {checkpoint}"), wait=False)
+    except HeldError:
+        raise InputError(
+            f"--out {out}: {holder(lock.path) or 'another process'} writes there. Wait for it, or choose another folder."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.path.unlink(missing_ok=True)
+        if descriptor is not None:
+            release(descriptor)
 
 
 def _check_output(out: Path, inputs: Sequence[Path], overwrite: bool) -> None:
@@ -157,24 +214,32 @@ def _check_output(out: Path, inputs: Sequence[Path], overwrite: bool) -> None:
         )
 
 
-def _clear(out: Path) -> None:
-    """Remove what an earlier run wrote, the table first: it never tells of masks that are gone."""
+def _replace(out: Path, made: Path) -> None:
+    """Put results in the place of those of an earlier run: the old table goes first, and the new one comes last."""
     for name in (_TABLE, _LEGEND):
         (out / name).unlink(missing_ok=True)
     for name in (_MASKS, _OVERLAYS):
         if (out / name).exists():
             shutil.rmtree(out / name)
+    for name in (_ABOUT, _LEGEND, _MASKS, _OVERLAYS, _TABLE):
+        if (made / name).exists():
+            (made / name).replace(out / name)
+    shutil.rmtree(made)
 
 
-def _read(sources: Sequence[Source], every: int, size: int, keep: bool, failures: list[str]) -> Iterator[_Ready]:
+def _read(
+    sources: Sequence[Source], every: int, kinds: FrameKinds, keep: bool, failures: list[str]
+) -> Iterator[_Ready]:
     """Every frame that can be read; what cannot is told in `failures`."""
     for source in sources:
         try:
             for frame in read_frames(source, every):
                 height, width = frame.pixels.shape[:2]
-                small = resize_image(frame.pixels, size)
+                small, window, note = kinds.prepare(frame.pixels)
+                if note:
+                    tqdm.write(masked(f"{source.path}: {note}"), file=sys.stderr)
                 pixels = frame.pixels if keep else None
-                yield _Ready(source, frame.index, frame.name, width, height, small, pixels)
+                yield _Ready(source, frame.index, frame.name, width, height, window, small, pixels)
         except InputError as error:
             failures.append(str(error))
 
@@ -185,11 +250,16 @@ def _take(frames: Iterator[_Ready], count: int) -> list[_Ready]:
 
 def _predict(model: MultiTaskModel, batch: Sequence[_Ready], device: torch.device) -> Predictions:
     try:
-        return predict(model, np.stack([ready.small for ready in batch]), device, len(batch))
+        found = predict(model, np.stack([ready.small for ready in batch]), device, len(batch))
     except torch.OutOfMemoryError:
         raise InputError(
             f"--batch-size {len(batch)}: too many images at once for the memory of {device}. Try fewer."
         ) from None
+    if found.activity is not None and not np.isfinite(found.activity).all():
+        raise InputError(
+            f"{batch[0].source.path}: the model gives probabilities that are no numbers; its checkpoint is not usable."
+        )
+    return found
 
 
 class _Writer:
@@ -226,7 +296,7 @@ class _Writer:
         ]
         mask, caption = None, None
         if predictions.masks is not None:
-            mask = enlarge_mask(predictions.masks[position], ready.width, ready.height)
+            mask = enlarge_mask(predictions.masks[position], ready.width, ready.height, ready.window)
             path = self.out / _MASKS / f"{ready.name}.png"
             stored = Image.fromarray(mask)
             stored.putpalette([value for colour in self.painter.palette for value in colour])
@@ -249,9 +319,20 @@ class _Writer:
             Image.fromarray(painted).save(unfinished, "JPEG" if suffix == "jpg" else "PNG", **options)
 
 
-def enlarge_mask(mask: Pixels, width: int, height: int) -> Pixels:
-    """A mask at the input size (S, S) at the size of its frame (height, width), by nearest pixels."""
-    return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+def enlarge_mask(mask: Pixels, width: int, height: int, window: Window | None = None) -> Pixels:
+    """Return a mask at the size of its frame, by nearest pixels.
+
+    Args:
+        mask: class ids uint8 (S, S) of what the model saw.
+        width, height: of the frame.
+        window: top, bottom, left and right of what the model saw, None for the whole frame; outside of it is background.
+    """
+    if window is None:
+        return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    top, bottom, left, right = window
+    whole = np.zeros((height, width), np.uint8)
+    whole[top:bottom, left:right] = enlarge_mask(mask, right - left, bottom - top)
+    return whole
 
 
 def palette_of(classes: Sequence[str]) -> tuple[Rgb, ...]:

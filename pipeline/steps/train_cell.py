@@ -19,6 +19,7 @@ from endoarss.models import MultiTaskModel, build_model
 from endoarss.resume import ResumeFolder
 from endoarss.training import History, seed_everything, train
 from pipeline.datasets.load import Part, load_part, split_validation
+from pipeline.datasets.preprocessing import preprocessing_of
 from pipeline.files import digest, sha256_of, whole_files
 from pipeline.layout import history_file, resume_folder
 from pipeline.provenance import (
@@ -81,6 +82,7 @@ def train_cell(study: Study, cell: Cell) -> None:
     origin = {
         "cell": cell.id,
         **decides,
+        "preprocessing": preprocessing_of(dataset, part.images).to_dict(),
         "synthetic": study.synthetic,
         "pretrained_on_synthetic": weights is not None and weights == study.pretrained_file(),
         "parameters": {"trained": trained, "total": total},

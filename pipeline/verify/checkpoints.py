@@ -19,7 +19,7 @@ from pipeline.secret_values import masked_settings
 from pipeline.study import Cell, Study
 from pipeline.verify.findings import Check
 
-_DECIDES = ("cell", "settings", "manifest_sha256", "weights", "seed")
+_DECIDES = ("cell", "settings", "manifest_sha256", "weights", "preprocessing", "seed")
 _GET_BACK = "Get the file back, or make the cell again: snakemake, endoarss train or merge."
 
 

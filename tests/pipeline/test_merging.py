@@ -18,6 +18,7 @@ import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from endoarss.checkpoints import read_header
 from endoarss.errors import SettingsError
 from endoarss.registry import list_mergers
 from pipeline.cli import main
@@ -246,8 +247,27 @@ def test_a_folder_of_ones_own_and_predict(copy: Study, tmp_path: Path) -> None:
         n: t.tolist() for n, t in load_file(kept).items()
     }
     picture = next(Path("data/datasets/mtlesd/images").iterdir())
-    assert main(["predict", str(checkpoint), str(picture), "--out", str(tmp_path / "seen")]) == 0
+    assert (
+        main(
+            [
+                "predict",
+                str(checkpoint),
+                str(picture),
+                "--out",
+                str(tmp_path / "seen"),
+                *("--weights", "vit.safetensors"),
+            ]
+        )
+        == 0
+    )
     assert len(pd.read_csv(tmp_path / "seen/predictions.csv")) == 1
+    said = [
+        read_header(path)["provenance"]["preprocessing"]
+        for path in (checkpoint, copy.results / "cells" / A / checkpoint.name)
+    ]
+    assert said[0] == said[1] and said[0]["sources"] == ["esd"], (
+        "frames are prepared as for the models that were merged"
+    )
 
 
 def test_what_is_not_merged_yet_is_said_with_the_command(study: Study, capsys: Any) -> None:

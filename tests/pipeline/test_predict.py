@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,19 +17,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.torch import save_file
 
+from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.checkpoints import load_checkpoint, save_checkpoint
 from endoarss.models import MultiTaskModel, build_model
 from endoarss.prediction import Predictions, predict
-from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
+from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, WeightsSettings
 from pipeline import media
 from pipeline.cli import main
 from pipeline.datasets.labels import ESD
 from pipeline.errors import InputError
-from pipeline.images import read_rgb, resize_image
+from pipeline.files import sha256_of
+from pipeline.images import read_rgb, resize_image, write_png
 from pipeline.media import Source, count_frames, find_sources, read_frames
 from pipeline.painting import Painter, distinct_palette
-from pipeline.steps.predict_files import palette_of
+from pipeline.steps.predict_files import palette_of, predict_files
 
 SIZE = 56
 
@@ -62,6 +67,22 @@ def balance(model: MultiTaskModel) -> None:
 @pytest.fixture(scope="session")
 def checkpoint(make_checkpoint: Callable[[str], Path]) -> Path:
     return make_checkpoint("hps")
+
+
+@pytest.fixture
+def frozen_checkpoint(tmp_path: Path) -> tuple[Path, Path]:
+    """A checkpoint on a frozen ViT, and the file of its frozen weights in another folder."""
+    weights = tmp_path / "weights" / "vit.safetensors"
+    weights.parent.mkdir()
+    arguments = {"embed_dim": 24, "depth": 2, "num_heads": 2}
+    vit = bare_timm_model("vit_small_patch14_dinov2", arguments, img_size=SIZE)
+    save_file({name: tensor.contiguous() for name, tensor in vit.state_dict().items()}, weights)
+    source = WeightsSettings("file", str(weights), sha256_of(weights))
+    backbone = BackboneSettings("vit_small_patch14_dinov2", arguments, source)
+    given = ("dinov2", "tesla", ESD.classes, ESD.activities, SIZE, backbone)
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(build_model(ModelSettings(*given, heads=HeadSettings(16, 16))), path, {"synthetic": True})
+    return path, weights
 
 
 def scene(width: int, height: int, seed: int) -> np.ndarray:
@@ -359,6 +380,41 @@ def test_a_run_is_not_written_over(
     assert [path.name for path in (out / "masks").rglob("*")] == ["a.png"]
 
 
+def test_a_second_run_into_a_folder_is_refused_while_the_first_one_writes(
+    checkpoint: Path,
+    frames: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, link = tmp_path / "out", tmp_path / "link"
+    link.symlink_to(out)
+    paint, codes = Painter.paint, []
+
+    def painted(self: Painter, *arguments: object) -> np.ndarray:
+        if not codes:
+            for place in (out, link):
+                codes.append(run(checkpoint, frames / "c.png", "--out", place, "--overwrite"))
+        return paint(self, *arguments)
+
+    monkeypatch.setattr(Painter, "paint", painted)
+    assert run(checkpoint, frames, "--out", out, "--batch-size", 1) == 0
+    assert codes == [1, 1]
+    said = capsys.readouterr().err
+    assert f"--out {out}: process {os.getpid()}, which predicts with {checkpoint} (since " in said
+    assert said.count("writes there. Wait for it, or choose another folder.") == 2
+    assert len(table(out)) == 8 and {path.name for path in out.iterdir()} == {
+        *("predictions.csv", "predictions.json", "legend.csv", "masks", "overlays")
+    }
+    assert run(checkpoint, frames / "a.png", "--out", out, "--overwrite") == 0, "the lock went with the run"
+
+
+def test_a_run_that_was_killed_keeps_nobody_out(checkpoint: Path, frames: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.predict.lock").write_text(json.dumps({"pid": 1, "does": "predicts"}))
+    assert run(checkpoint, frames / "a.png", "--out", tmp_path / "out") == 0
+
+
 def test_masks_of_somebody_else_are_never_replaced(
     checkpoint: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -471,3 +527,45 @@ def test_a_grey_picture_is_read_as_for_training(frames: Path) -> None:
     (frame,) = read_frames(Source(frames / "c.png", "c"))
     np.testing.assert_array_equal(frame.pixels, read_rgb(frames / "c.png"))
     assert frame.index is None and frame.name == "c"
+
+
+def test_a_run_that_cannot_read_anything_leaves_what_an_earlier_one_made(checkpoint: Path, tmp_path: Path) -> None:
+    out, picture = tmp_path / "out", tmp_path / "a.png"
+    write_png(picture, scene(60, 50, 0))
+    predict_files(checkpoint, [picture], out)
+    before = {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    picture.write_bytes(b"torn")
+    with pytest.raises(InputError, match="nothing could be read"):
+        predict_files(checkpoint, [picture], out, overwrite=True)
+    assert {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_checkpoint_works_from_any_folder_alone(
+    frozen_checkpoint: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Copied alone it says which file it needs; beside that file, with the option, or standalone it predicts the same."""
+    checkpoint, weights = frozen_checkpoint
+    picture, sent = tmp_path / "a.png", tmp_path / "sent"
+    write_png(picture, scene(60, 50, 0))
+    sent.mkdir()
+    copied = Path(shutil.copy(checkpoint, sent))
+    monkeypatch.chdir(sent)
+
+    def predicts(name: str, *options: str) -> int:
+        return main(["predict", str(copied), str(picture), "--out", name, *options])
+
+    assert predicts("none") == 1
+    assert "needs the frozen weights 'vit.safetensors'" in capsys.readouterr().err and not Path("none").exists()
+    assert predicts("option", "--weights", str(weights)) == 0
+    assert main(["predict", str(copied), "--weights", str(weights), "--standalone", "whole.safetensors"]) == 0
+    assert main(["predict", "whole.safetensors", str(picture), "--out", "whole"]) == 0
+    shutil.copy(weights, sent / "another_name.safetensors")
+    assert predicts("beside") == 0
+    tables = {Path(name, "predictions.csv").read_text() for name in ("option", "whole", "beside")}
+    assert len(tables) == 1
+    assert main(["predict", str(copied), "--standalone", "whole.safetensors"]) == 1
+    assert "there already; nothing is replaced" in capsys.readouterr().err
+    assert main(["predict", str(copied)]) == 1

@@ -1,0 +1,185 @@
+"""What was done to frames before a model saw them in training: a checkpoint keeps it, and `predict` does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.datasets.manifest import read_manifest
+from pipeline.datasets.splits import TRAIN
+from pipeline.errors import InputError
+from pipeline.images import Pixels
+from pipeline.sources.endovis2017 import crop_window
+
+# What `images.resize_image` does. A checkpoint that names another rule needs another version of this code.
+RESIZING = "by areas where both sides shrink, else bilinear"
+# Raw trees of the da Vinci's recordings. The reader of EndoVis 2017 crops its frames. Those of EndoVis 2018 are released cropped, but
+# their models are evaluated on EndoVis 2017.
+_DA_VINCI = {"endovis2017", "endovis2018", "released_mtlendovis"}
+_RECORDED = (1920, 1080)
+# A pixel is dark if no channel is above this value; the border of EndoVis 2017 has about 15. A line is dark if all but this share is.
+DARK, _LIT = 32, 0.01
+_EXAMINED = 256  # training images whose borders are measured, evenly spread
+SIDES = ("left", "top", "right", "bottom")
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The window that recordings with a dark border are cropped to.
+
+    Attributes:
+        recorded: width and height of a whole recording, in pixels.
+        columns, rows: the first pixel of the window, and the first behind it.
+    """
+
+    recorded: tuple[int, int]
+    columns: tuple[int, int]
+    rows: tuple[int, int]
+
+    def window(self, height: int, width: int) -> tuple[int, int, int, int] | None:
+        """Return (top, bottom, left, right) in a picture of this size, in proportion; None if it has another aspect ratio."""
+        if abs(width / height - self.recorded[0] / self.recorded[1]) > 0.01:
+            return None
+        scale = height / self.recorded[1]
+        top, bottom, left, right = (round(scale * edge) for edge in (*self.rows, *self.columns))
+        return top, bottom, left, right
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How the frames of a model's training part were prepared, and what they look like.
+
+    Attributes:
+        sources: names of the raw trees that the frames are from.
+        sizes: width and height of the frames after cropping, before resizing: every pair that occurs, sorted.
+        borders: for each of `SIDES`, the smallest and the largest share of the picture's side that is a dark border.
+        crop: what recordings with a dark border are cropped to; None for frames that are taken as they are.
+    """
+
+    sources: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
+    borders: tuple[tuple[float, float], ...]
+    crop: Crop | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint's header holds."""
+        crop = None
+        if self.crop is not None:
+            crop = {name: list(getattr(self.crop, name)) for name in ("recorded", "columns", "rows")}
+        return {
+            "sources": list(self.sources),
+            "sizes": [list(size) for size in self.sizes],
+            "borders": {side: list(share) for side, share in zip(SIDES, self.borders, strict=True)},
+            "crop": crop,
+            "resizing": RESIZING,
+        }
+
+    @classmethod
+    def from_dict(cls, given: Any, where: str) -> Preprocessing:
+        """Read what `to_dict` returned.
+
+        Args:
+            given: JSON content from a file that nobody has checked.
+            where: the file, for messages.
+
+        Raises:
+            InputError: if the content is malformed, or names a way of resizing that this version does not know.
+        """
+        try:
+            if given["resizing"] != RESIZING:
+                raise ValueError(f"resizing {str(given['resizing'])[:80]!r}; this version resizes {RESIZING}")
+            crop, sizes = given["crop"], tuple(_pair(size, int, 1, 1 << 20) for size in given["sizes"])
+            if not sizes:
+                raise ValueError("no size of a training frame")
+            return cls(
+                tuple(str(source)[:80] for source in given["sources"]),
+                sizes,
+                tuple(_pair(given["borders"][side], float, 0, 1) for side in SIDES),
+                None if crop is None else _crop(crop),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            said = f"no key {error}" if isinstance(error, KeyError) else str(error)
+            raise InputError(
+                f"{where}: what it says of the preprocessing of its training frames cannot be used ({said}). Use the version of "
+                "this package that trained the model, or train it again."
+            ) from None
+
+
+def _pair(given: Any, kind: type, least: float, most: float) -> Any:
+    first, second = given
+    for value in (first, second):
+        if not isinstance(value, (int, float)) or kind(value) != value or not least <= value <= most:
+            raise ValueError(f"{str(given)[:80]}; expected two numbers from {least} to {most}")
+    return kind(first), kind(second)
+
+
+def _crop(given: Mapping[str, Any]) -> Crop:
+    width, height = recorded = _pair(given["recorded"], int, 1, 1 << 20)
+    columns, rows = _pair(given["columns"], int, 0, width), _pair(given["rows"], int, 0, height)
+    if columns[0] >= columns[1] or rows[0] >= rows[1]:
+        raise ValueError(f"a crop to columns {columns} and rows {rows}")
+    return Crop(recorded, columns, rows)
+
+
+def preprocessing_of(folder: Path, images: NDArray[np.uint8]) -> Preprocessing:
+    """Return how the training part of a built dataset was prepared. The result depends on the dataset and the input size alone.
+
+    Args:
+        folder: the built dataset.
+        images: its training images at the input size: uint8 RGB (N, S, S, 3).
+
+    Raises:
+        InputError: if the manifest cannot be read.
+    """
+    rows = [row for row in read_manifest(folder) if row["split"] == TRAIN]
+    sources = sorted({row["source"] for row in rows})
+    chosen = np.unique(np.linspace(0, len(images) - 1, min(_EXAMINED, len(images))).round().astype(int))
+    measured = [borders for borders in (dark_borders(images[index]) for index in chosen) if borders is not None]
+    shares = np.array(measured or [(0.0,) * len(SIDES)])
+    return Preprocessing(
+        tuple(sources),
+        tuple(sorted({(int(row["width"]), int(row["height"])) for row in rows})),
+        tuple((round(float(side.min()), 4), round(float(side.max()), 4)) for side in shares.T),
+        _official_crop() if _DA_VINCI.intersection(sources) else None,
+    )
+
+
+def _official_crop() -> Crop:
+    width, height = _RECORDED
+    top, bottom, left, right = crop_window(height, width)
+    return Crop(_RECORDED, (left, right), (top, bottom))
+
+
+def dark_borders(image: Pixels) -> tuple[float, ...] | None:
+    """Return the share of the picture's width or height that is a dark border, at each of `SIDES`.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+
+    Returns:
+        Four shares from 0 to 1, or None if the picture is dark as a whole, so that nobody can tell a border.
+    """
+    lit = (image > DARK).any(axis=2)
+    columns, rows = (np.flatnonzero(lit.mean(axis=axis) > _LIT) for axis in (0, 1))
+    if not len(columns) or not len(rows):
+        return None
+    height, width = lit.shape
+    return columns[0] / width, rows[0] / height, 1 - (columns[-1] + 1) / width, 1 - (rows[-1] + 1) / height
+
+
+def is_bordered(image: Pixels, window: tuple[int, int, int, int]) -> bool:
+    """Return whether all that a crop would cut off is dark, on each side of the window by itself.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        window: top, bottom, left and right of what would stay.
+    """
+    top, bottom, left, right = window
+    bands = (image[:top, left:right], image[bottom:, left:right], image[:, :left], image[:, right:])
+    step = max(1, image.shape[0] // 270)  # a band that is lit shows it at every size
+    return all(np.mean((band[::step, ::step] > DARK).any(axis=2)) <= _LIT for band in bands if band.size)

@@ -1,0 +1,322 @@
+"""`predict` prepares frames as training did: cropped where training frames were, resized alike, and it says what looks unlike them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from endoarss.checkpoints import load_checkpoint, read_header, save_checkpoint
+from endoarss.models import build_model
+from endoarss.prediction import predict
+from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
+from pipeline.cli import main
+from pipeline.datasets.labels import PARTS
+from pipeline.datasets.load import load_part
+from pipeline.datasets.manifest import read_manifest
+from pipeline.datasets.preprocessing import RESIZING, SIDES, Crop, Preprocessing, dark_borders, preprocessing_of
+from pipeline.errors import InputError
+from pipeline.frame_kinds import FrameKinds
+from pipeline.images import Pixels, read_rgb, resize_image
+from pipeline.sources.endovis2017 import crop, crop_window
+from pipeline.steps.predict_files import enlarge_mask
+
+SIZE = 42
+OFFICIAL = Crop((1920, 1080), (320, 1600), (28, 1052))
+NO_BORDER = ((0.0, 0.0),) * 4
+DA_VINCI = Preprocessing(("endovis2017",), ((1280, 1024),), NO_BORDER, OFFICIAL)
+OWN = Preprocessing(("plain",), ((640, 480), (800, 600)), NO_BORDER, None)
+PARTS_CELL = "endovis2017_parts/resnet/single_segmentation/equal/r4-s0"
+TEST_SEQUENCE = "instrument_dataset_9"
+
+
+def frame(width: int, height: int, border: tuple[int, int, int, int] = (0, 0, 0, 0), value: int = 15) -> Pixels:
+    """Noise of middle brightness inside a border: left, top, right and bottom in pixels."""
+    pixels = np.random.default_rng(width + height).integers(60, 200, (height, width, 3), np.uint8)
+    left, top, right, bottom = border
+    pixels[:top], pixels[height - bottom :], pixels[:, :left], pixels[:, width - right :] = value, value, value, value
+    return pixels
+
+
+def raw(scale: int = 1) -> Pixels:
+    """A frame with the border of raw EndoVis 2017 frames, shrunk by a whole number."""
+    return frame(1920, 1080, (320, 28, 320, 28))[::scale, ::scale]
+
+
+@given(st.integers(2, 3000), st.integers(2, 3000))
+def test_the_recorded_crop_is_that_of_the_reader(width: int, height: int) -> None:
+    window = OFFICIAL.window(height, width)
+    assert (window or (0, height, 0, width)) == crop_window(height, width)
+
+
+@pytest.fixture(scope="module")
+def built(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study of three datasets, built, and one trained cell."""
+    folder = tmp_path_factory.mktemp("preprocessing")
+    sources = {name: str(trees / name) for name in ("endovis2017", "endovis2018", "esd")}
+    settings = {
+        "study": "toy",
+        "title": "Toy",
+        "raw": {**sources, "vqla2018": sources["endovis2018"]},
+        "datasets": {
+            "mtlesd": {},
+            "mtlendovis": {},
+            "endovis2017_parts": {"split": "by_sequence", "test": [TEST_SEQUENCE]},
+        },
+        "input_size": SIZE,
+        "heads": {"segmentation_channels": 8, "activity_channels": 8},
+        "backbones": {
+            "resnet": {"label": "R", "model": "resnet26", "arguments": {"channels": [8, 8, 8, 8]}, "weights": "none"}
+        },
+        "training": {"schedules": {"endovis2017_parts": {"epochs": 1, "learning_rate": 0.001}}},
+        "cells": [
+            {
+                "datasets": ["endovis2017_parts"],
+                "backbones": ["resnet"],
+                "architectures": ["single_segmentation"],
+                "weightings": ["equal"],
+            }
+        ],
+    }
+    (folder / "study.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for dataset in settings["datasets"]:
+            assert main(["build", "--study", "study.yaml", "--dataset", dataset, "--workers", "1"]) == 0
+        assert main(["train", "--study", "study.yaml", "--cell", PARTS_CELL]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("dataset", "source", "expected"),
+    [("mtlesd", "esd", None), ("mtlendovis", "endovis2018", OFFICIAL), ("endovis2017_parts", "endovis2017", OFFICIAL)],
+)
+def test_a_datasets_preprocessing_is_recorded(built: Path, dataset: str, source: str, expected: Crop | None) -> None:
+    folder = built / "data/datasets" / dataset
+    found = preprocessing_of(folder, load_part(folder, "train", SIZE).images)
+    rows = [row for row in read_manifest(folder) if row["split"] == "train"]
+    assert found.sources == (source,) and found.crop == expected
+    assert set(found.sizes) == {(int(row["width"]), int(row["height"])) for row in rows}
+    assert all(0 <= least <= most < 0.2 for least, most in found.borders)
+    assert Preprocessing.from_dict(json.loads(json.dumps(found.to_dict())), "m") == found
+
+
+def test_a_training_writes_it_into_its_checkpoint(built: Path) -> None:
+    folder = built / "data/datasets/endovis2017_parts"
+    said = read_header(built / "results/toy/cells" / PARTS_CELL / "model.safetensors")["provenance"]["preprocessing"]
+    assert said == preprocessing_of(folder, load_part(folder, "train", SIZE).images).to_dict()
+
+
+def save_model(path: Path, preprocessing: Preprocessing | None, size: int = SIZE) -> Path:
+    """An untrained segmentation model whose masks have several classes."""
+    torch.manual_seed(3)
+    backbone = BackboneSettings("resnet26", {"channels": (8, 8, 8, 8)})
+    given_settings = ("resnet", "single_segmentation", PARTS.classes, (), size, backbone)
+    model = build_model(ModelSettings(*given_settings, heads=HeadSettings(8, 8)))
+    with torch.no_grad():
+        images = torch.from_numpy(np.random.default_rng(0).normal(size=(4, 3, size, size)).astype(np.float32))
+        logits = model.eval()(images)["segmentation"]
+        bias = [parameter for parameter in model.parameters() if parameter.shape == (logits.shape[1],)][-1]
+        bias -= logits.transpose(0, 1).flatten(1).mean(dim=1)
+    save_checkpoint(model, path, {"preprocessing": preprocessing.to_dict()} if preprocessing else {})
+    return path
+
+
+def masks_of(checkpoint: Path, *inputs: Path, out: Path) -> dict[str, Pixels]:
+    assert main(["predict", str(checkpoint), *map(str, inputs), "--out", str(out), "--no-overlays"]) == 0
+    rows = pd.read_csv(out / "predictions.csv")
+    return {row.source: np.asarray(Image.open(out / row.mask)) for row in rows.itertuples()}
+
+
+def expected_mask(checkpoint: Path, small: Pixels) -> Pixels:
+    masks = predict(load_checkpoint(checkpoint), small[None], torch.device("cpu")).masks
+    assert masks is not None
+    return masks[0]
+
+
+def test_raw_frames_give_the_predictions_of_the_built_dataset(
+    built: Path, trees: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the model sees of a raw frame is, bit for bit, what it sees of the same frame in the test part."""
+    checkpoint = built / "results/toy/cells" / PARTS_CELL / "model.safetensors"
+    part = load_part(built / "data/datasets/endovis2017_parts", "test", SIZE)
+    expected = predict(load_checkpoint(checkpoint), part.images, torch.device("cpu")).masks
+    assert expected is not None and len(part.frame_ids) > 1
+    frames = sorted((trees / "endovis2017").rglob(f"{TEST_SEQUENCE}/left_frames/*.png"))
+    by_id = {f"endovis2017_{TEST_SEQUENCE}_{path.stem}": path for path in frames}
+    found = masks_of(checkpoint, *frames, out=tmp_path / "out")
+    for frame_id, mask in zip(part.frame_ids, expected, strict=True):
+        height, width = read_rgb(by_id[frame_id]).shape[:2]
+        top, bottom, left, right = crop_window(height, width)
+        whole = found[str(by_id[frame_id])]
+        assert whole.shape == (height, width)
+        np.testing.assert_array_equal(whole[top:bottom, left:right], enlarge_mask(mask, right - left, bottom - top))
+        outside = np.ones((height, width), bool)
+        outside[top:bottom, left:right] = False
+        assert not whole[outside].any()
+    said = capsys.readouterr().err
+    assert said.count("have the dark border of raw EndoVis 2017 frames: they are cropped to rows") == 1, "not per frame"
+    assert "masks hold the background outside of it" in said
+    about = json.loads((tmp_path / "out/predictions.json").read_text())["frames"]
+    assert len(about) == 1 and about[0]["count"] == len(frames) and about[0]["notes"]
+    assert about[0]["cropped_to"] == {"rows": [top, bottom], "columns": [left, right]}
+
+
+def test_real_raw_frames_are_cropped(sample_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = sorted((sample_data / "endovis2017/five_frames/left_frames").iterdir())
+    checkpoint = save_model(tmp_path / "m.safetensors", DA_VINCI)
+    found = masks_of(checkpoint, *frames, out=tmp_path / "out")
+    assert capsys.readouterr().err.count("(1280x1024), as the benchmark crops EndoVis 2017; masks hold") == 1
+    for path, mask in found.items():
+        small = resize_image(crop(read_rgb(Path(path))), SIZE)
+        np.testing.assert_array_equal(crop(mask), enlarge_mask(expected_mask(checkpoint, small), 1280, 1024))
+        assert mask.shape == (1080, 1920) and not mask[:, :320].any() and len(np.unique(mask)) > 1
+
+
+def test_an_earlier_checkpoint_works_as_before_with_one_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(raw(4)).save(tmp_path / "raw.png")
+    Image.fromarray(frame(90, 50)).save(tmp_path / "other.png")
+    checkpoint = save_model(tmp_path / "old.safetensors", None)
+    found = masks_of(checkpoint, tmp_path / "raw.png", tmp_path / "other.png", out=tmp_path / "out")
+    said = capsys.readouterr().err
+    assert said.count("does not say how its training frames were prepared, because an earlier version wrote it") == 1
+    assert "frames of" not in said
+    small = resize_image(raw(4), SIZE)
+    np.testing.assert_array_equal(
+        found[str(tmp_path / "raw.png")], enlarge_mask(expected_mask(checkpoint, small), 480, 270)
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "pixels", "words"),
+    [
+        (DA_VINCI, frame(1280, 1024), None),
+        (DA_VINCI, frame(640, 512), None),
+        (
+            DA_VINCI,
+            raw(),
+            "frames of 1920x1080 have the dark border of raw EndoVis 2017 frames: they are cropped to rows 28 to 1052",
+        ),
+        (
+            DA_VINCI,
+            raw(4),
+            "frames of 480x270 have the dark border of raw EndoVis 2017 frames: they are cropped to rows 7 to 263",
+        ),
+        (DA_VINCI, np.zeros((1080, 1920, 3), np.uint8), "they are cropped"),
+        (
+            DA_VINCI,
+            frame(1920, 1080),
+            "their aspect ratio is 1.78, expected 1.25; they lack the dark border of raw EndoVis 2017 frames, which would be "
+            "cropped. They are resized whole to 42x42.",
+        ),
+        # A 4:3 recording between black bars has no border above and below, so cropping would cut the scene.
+        (DA_VINCI, frame(1920, 1080, (240, 0, 240, 0)), "resized whole"),
+        (DA_VINCI, frame(1920, 1080, (400, 0, 400, 0)), "resized whole"),
+        (DA_VINCI, frame(720, 576, (60, 0, 0, 0)), "their dark border takes 7% at the left (expected 0%)"),
+        (DA_VINCI, frame(40, 32), "they are smaller than the model's input of 42x42"),
+        (OWN, frame(640, 480), None),
+        (OWN, frame(320, 240), None),
+        (
+            OWN,
+            raw(4),
+            "do not look like the training frames (640x480, 800x600 of plain): their aspect ratio is 1.78, expected 1.33",
+        ),
+        (OWN, frame(640, 480, (0, 48, 0, 96)), "takes 10% at the top (expected 0%), 19% at the bottom (expected 0%)"),
+        (OWN, frame(640, 480, (0, 0, 40, 0), value=3), "takes 5% at the right (expected 0%). They are used with it."),
+        (OWN, frame(640, 480, (0, 0, 40, 0), value=40), None),
+        (OWN, np.zeros((480, 640, 3), np.uint8), None),
+        (
+            Preprocessing(("plain",), ((640, 480),), ((0.1, 0.2), *NO_BORDER[1:]), None),
+            frame(640, 480),
+            "their dark border takes 0% at the left (expected 10% to 20%)",
+        ),
+    ],
+)
+def test_what_looks_unlike_the_training_frames_is_said_once(
+    known: Preprocessing, pixels: Pixels, words: str | None
+) -> None:
+    kinds = FrameKinds(known, SIZE)
+    said = [kinds.prepare(pixels)[2] for _ in range(3)]
+    notes = [note for note in (*said, *kinds.finish()) if note]
+    assert said[1:] == ["", ""]
+    if words is None:
+        assert notes == []
+    else:
+        assert words in " ".join(notes) and len(set(notes)) == len(notes) <= 2
+    (kind,) = kinds.summary()
+    assert kind["count"] == 3 and kind["notes"] == notes
+
+
+def test_many_sizes_are_said_in_few_lines() -> None:
+    kinds = FrameKinds(OWN, SIZE)
+    said = [note for note in (kinds.prepare(frame(100 + 7 * index, 50))[2] for index in range(30)) if note]
+    assert len(said) == 6 and said[-1].endswith("predictions.json lists all of them.")
+    assert kinds.finish() == [] and all(len(kind["notes"]) == 1 for kind in kinds.summary())
+
+
+def test_a_dark_moment_is_no_border() -> None:
+    """A border is there in every frame; a shadow, a black frame and a fade are not."""
+    kinds = FrameKinds(OWN, SIZE)
+    for pixels in (frame(640, 480, (200, 0, 0, 0)), np.zeros((480, 640, 3), np.uint8), frame(640, 480, (0, 0, 0, 100))):
+        assert kinds.prepare(pixels)[2] == ""
+    assert kinds.finish() == []
+
+
+@given(st.lists(st.integers(0, 12), min_size=4, max_size=4), st.integers(33, 60), st.integers(33, 60))
+def test_borders_are_measured_to_the_pixel(border: list[int], width: int, height: int) -> None:
+    left, top, right, bottom = border
+    found = dark_borders(frame(width, height, (left, top, right, bottom)))
+    assert found == pytest.approx((left / width, top / height, right / width, bottom / height))
+    assert dark_borders(np.full((height, width, 3), 20, np.uint8)) is None
+
+
+GOOD = DA_VINCI.to_dict()
+
+
+@pytest.mark.parametrize(
+    "given_header",
+    [
+        [],
+        "crop",
+        {},
+        {**GOOD, "resizing": "by magic"},
+        {**GOOD, "sizes": []},
+        {**GOOD, "sizes": [[0, 5]]},
+        {**GOOD, "sizes": [[10]]},
+        {**GOOD, "sizes": [["a", "b"]]},
+        {**GOOD, "sizes": [[1.5, 2]]},
+        {**GOOD, "borders": {}},
+        {**GOOD, "borders": {side: [0, float("nan")] for side in SIDES}},
+        {**GOOD, "borders": {side: [0, 2] for side in SIDES}},
+        {**GOOD, "crop": {"recorded": [10, 10], "columns": [0, 11], "rows": [0, 5]}},
+        {**GOOD, "crop": {"recorded": [10, 10], "columns": [5, 5], "rows": [0, 5]}},
+        {**GOOD, "crop": {"recorded": [0, 10], "columns": [0, 5], "rows": [0, 5]}},
+        {**GOOD, "crop": 7},
+    ],
+)
+def test_a_header_that_cannot_be_used_is_refused(given_header: Any) -> None:
+    with pytest.raises(
+        InputError, match="m.safetensors: what it says of the preprocessing of its training frames cannot"
+    ):
+        Preprocessing.from_dict(given_header, "m.safetensors")
+
+
+def test_resizing_is_named_as_it_is() -> None:
+    """The rule that checkpoints name is what `resize_image` does: a change of one is a change of both."""
+    import cv2
+
+    assert RESIZING == "by areas where both sides shrink, else bilinear"
+    for width, height, mode in ((100, 80, cv2.INTER_AREA), (100, 30, cv2.INTER_LINEAR), (30, 30, cv2.INTER_LINEAR)):
+        pixels = frame(width, height)
+        np.testing.assert_array_equal(resize_image(pixels, SIZE), cv2.resize(pixels, (SIZE, SIZE), interpolation=mode))
