@@ -29,7 +29,7 @@ _Add = Callable[..., None]
 
 
 def measure_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> dict[str, float]:
-    """What is kept of one predicted mask (H, W), uint8.
+    """What is kept of one predicted mask (H, W), uint8; what is predicted where the truth is `IGNORED` changes nothing of it.
 
     Returns:
         both_<i>, truth_<i>, predicted_<i>: pixels of each class. hd_<i>, hd95_<i>, assd_<i> (pixels) and ssim_<i> of each class but the
