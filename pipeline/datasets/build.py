@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from endoarss.settings import IGNORED
 from pipeline.datasets.card import Built, make_card
 from pipeline.datasets.labels import LabelSet, class_of_instrument
 from pipeline.datasets.manifest import manifest_text
@@ -32,12 +33,14 @@ _PACKAGE = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class _Frame:
-    """What is known of a frame once it is written. stamps: (size, time) of each raw file; sha256: of each raw file."""
+    """What is known of a frame once it is written. pixels: of each class; ignored: of none. stamps: (size, time) of each raw file;
+    sha256: of each raw file."""
 
     frame_id: str
     width: int
     height: int
     pixels: list[int]
+    ignored: int
     image_sha256: str
     mask_sha256: str
     stamps: list[list[int]]
@@ -63,7 +66,10 @@ def assign_splits(samples: Sequence[Sample], rule: str, seed: int = 0, test: Seq
     if rule == "released":
         unsplit = [sample.frame_id for sample in samples if not sample.released_split]
         if unsplit:
-            raise InputError(f"split: released, but {unsplit[0]} came with no part; expected train or test for each.")
+            raise InputError(
+                f"split: released, but {unsplit[0]} came with no part; expected train or test for each, or another rule (published, or "
+                "by_sequence with test)."
+            )
         return {sample.frame_id: sample.released_split for sample in samples}
     if rule == "published":
         return published_split({sample.frame_id: sample.activity for sample in samples}, seed)
@@ -103,12 +109,15 @@ def build_dataset(
         if not frames:
             raise InputError(f"{folder.name}: no frame of {len(samples)} can be read. {failures[0].error}")
         kept = [sample for sample in samples if sample.frame_id in frames]
+        for part in sorted(set(split.values()) - {split[sample.frame_id] for sample in kept}):
+            raise InputError(f"{folder.name}: no frame of the {part} part can be read. {failures[0].error}")
         _remove_others(partial_folder, set(frames))
         rows = _rows(kept, frames, split, labels)
         left_out = [*collected.left_out, *(LeftOut(bad.error, (bad.frame_id,), BAD) for bad in failures)]
         built = [Built(sample.files, frames[sample.frame_id].sha256) for sample in kept]
         pixels = np.sum([frame.pixels for frame in frames.values()], axis=0)
-        made = make_card(labels, rows, pixels.tolist(), left_out, built, roots, {**collected.notes, **card})
+        ignored = sum(frame.ignored for frame in frames.values())
+        made = make_card(labels, rows, pixels.tolist(), ignored, left_out, built, roots, {**collected.notes, **card})
         write_text(partial_folder / "manifest.csv", manifest_text(rows))
         write_json(partial_folder / "dataset.json", made)
         (partial_folder / _JOURNAL).unlink(missing_ok=True)
@@ -146,10 +155,11 @@ def _build_frame(folder: Path, classes: int, sample: Sample) -> _Frame | _Failur
         sha256 = [sha256_of(path) for path in sample.files]
     except InputError as error:
         return _Failure(sample.frame_id, str(error))
-    pixels = np.bincount(mask.ravel(), minlength=classes).tolist()
+    counts = np.bincount(mask.ravel(), minlength=IGNORED + 1).tolist()
     height, width = mask.shape
     mask_sha256 = sha256_of(folder / "masks" / name)
-    return _Frame(sample.frame_id, width, height, pixels, image_sha256, mask_sha256, stamps, sha256)
+    pixels, ignored = counts[:classes], counts[IGNORED]
+    return _Frame(sample.frame_id, width, height, pixels, ignored, image_sha256, mask_sha256, stamps, sha256)
 
 
 def _write_image(path: Path, image: Pixels, original: Path | None) -> str:
@@ -234,16 +244,18 @@ def _rows(
                 "height": frame.height,
                 "image_sha256": frame.image_sha256,
                 "mask_sha256": frame.mask_sha256,
-                "flags": ";".join(_flags(sample, present, labels)),
+                "flags": ";".join(_flags(sample, frame, present, labels)),
             }
         )
     return rows
 
 
-def _flags(sample: Sample, present: Sequence[str], labels: LabelSet) -> list[str]:
+def _flags(sample: Sample, frame: _Frame, present: Sequence[str], labels: LabelSet) -> list[str]:
     flags = list(sample.flags)
     if not present:
         flags.append("empty_mask")
+    if frame.ignored:
+        flags.append("ignored_pixels")
     if sample.instruments:
         named = {class_of_instrument(labels, instrument) for instrument in sample.instruments}
         if None in named:
