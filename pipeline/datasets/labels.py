@@ -77,7 +77,9 @@ def stored_values(
         if name not in (*classes, IGNORE):
             raise InputError(f"{key}.values: {value}: {name!r}; expected {IGNORE}, or one of {', '.join(classes)}.")
         if name == IGNORE and IGNORE in classes:
-            raise InputError(f"{key}.classes: {IGNORE!r} is the word for pixels that count nowhere; name the class otherwise.")
+            raise InputError(
+                f"{key}.classes: {IGNORE!r} is the word for pixels that count nowhere; name the class otherwise."
+            )
         said.append((f"{key}.values", value, IGNORED if name == IGNORE else list(classes).index(name)))
     if values is None:
         said += [(f"{key}.classes", str(place), place) for place in range(len(classes))]

@@ -79,7 +79,9 @@ def read_classes(path: Path, stored: StoredValues) -> Pixels:
     if unknown.size:
         raise InputError(f"{path}: {_say_unknown(unknown, stored)}")
     if (classes == IGNORED).all():
-        raise InputError(f"{path}: every pixel is ignored, so that there is nothing to learn or to measure. Leave the frame out.")
+        raise InputError(
+            f"{path}: every pixel is ignored, so that there is nothing to learn or to measure. Leave the frame out."
+        )
     return classes.astype(np.uint8)
 
 
@@ -106,7 +108,9 @@ def _say_unknown(unknown: NDArray[np.uint8] | NDArray[np.int32], stored: StoredV
     order = np.argsort(-counts, kind="stable")[:_NAMED]
     named = ", ".join(f"{stored.written(int(values[i]))} ({counts[i]:,} pixels)" for i in order)
     more = f" and {len(values) - len(order):,} other values" if len(values) > len(order) else ""
-    known = ", ".join(map(stored.written, sorted(stored.meanings)[:12])) + (", ..." if len(stored.meanings) > 12 else "")
+    known = ", ".join(map(stored.written, sorted(stored.meanings)[:12])) + (
+        ", ..." if len(stored.meanings) > 12 else ""
+    )
     return (
         f"holds {named}{more}, which stand for no class; expected {known}. Say under plain.values what each value stands for (a class, or "
         "ignore), or mend the mask."

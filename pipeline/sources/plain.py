@@ -88,7 +88,9 @@ def _frames_of_images(root: Path) -> list[FramePlain]:
     for image in sorted(path for path in (root / "images").glob("[!.]*") if path.suffix.lower() in _SUFFIXES):
         frame = _frame(root, str(image), {"name": image.name}, ())
         if frames.setdefault(image.stem, frame) is not frame:
-            raise InputError(f"{image}: {frames[image.stem].name!r} lies beside it; expected names that differ before their ending.")
+            raise InputError(
+                f"{image}: {frames[image.stem].name!r} lies beside it; expected names that differ before their ending."
+            )
     return list(frames.values())
 
 
