@@ -41,7 +41,9 @@ def gallery_of(study: Study) -> Gallery:
         if cell not in missing:
             by_dataset.setdefault(cell.dataset, []).append(cell)
     datasets = [_dataset(study, dataset, cells, pictures) for dataset, cells in by_dataset.items()]
-    return Gallery(datasets, pictures, [(cell.id, reason) for cell, reason in missing.items()], _note(study))
+    ignores = any(IGNORED_NAME in dict(dataset.classes) for dataset in datasets)
+    note = _note(study) + (" Grey pixels of true masks belong to no class; no score is of them." if ignores else "")
+    return Gallery(datasets, pictures, [(cell.id, reason) for cell, reason in missing.items()], note)
 
 
 def _dataset(study: Study, dataset: str, cells: Sequence[Cell], pictures: Pictures) -> GalleryDataset:
