@@ -136,8 +136,11 @@ def test_an_image_of_ignored_pixels_alone_has_no_scores_and_changes_none() -> No
     for evaluator in (without, with_one):
         evaluator.add(mask=(truth, prediction))
     with_one.add(mask=(np.full_like(truth, IGNORED), prediction))
-    found, expected = ({(s["metric"], s["class"]): s["value"] for s in e.scores()} for e in (with_one, without))
-    assert found == expected
+    for protocol in PROTOCOLS:
+        found, expected = (
+            {(s["metric"], s["class"]): s["value"] for s in e.scores(protocol)} for e in (with_one, without)
+        )
+        assert found == expected
 
 
 def test_255_is_a_class_where_there_are_256() -> None:
