@@ -66,10 +66,7 @@ def assign_splits(samples: Sequence[Sample], rule: str, seed: int = 0, test: Seq
     if rule == "released":
         unsplit = [sample.frame_id for sample in samples if not sample.released_split]
         if unsplit:
-            raise InputError(
-                f"split: released, but {unsplit[0]} came with no part; expected train or test for each, or another rule (published, or "
-                "by_sequence with test)."
-            )
+            raise InputError(f"split: released, but {unsplit[0]} came with no part; expected train or test for each.")
         return {sample.frame_id: sample.released_split for sample in samples}
     if rule == "published":
         return published_split({sample.frame_id: sample.activity for sample in samples}, seed)
@@ -109,8 +106,6 @@ def build_dataset(
         if not frames:
             raise InputError(f"{folder.name}: no frame of {len(samples)} can be read. {failures[0].error}")
         kept = [sample for sample in samples if sample.frame_id in frames]
-        for part in sorted(set(split.values()) - {split[sample.frame_id] for sample in kept}):
-            raise InputError(f"{folder.name}: no frame of the {part} part can be read. {failures[0].error}")
         _remove_others(partial_folder, set(frames))
         rows = _rows(kept, frames, split, labels)
         left_out = [*collected.left_out, *(LeftOut(bad.error, (bad.frame_id,), BAD) for bad in failures)]

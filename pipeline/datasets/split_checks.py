@@ -9,9 +9,15 @@ from pipeline.datasets.splits import TEST, TRAIN, VALIDATION_SHARE, validation_p
 from pipeline.errors import InputError
 
 _LEAST_TRAINING = 2  # batch normalisation needs two images
+_HOW_TO_FILL = {
+    "released": "The frames came so: give some to the other part, or choose another split rule",
+    "published": f"It takes a fifth of each activity's frames, rounded down: give at least {VALIDATION_SHARE} of one, or split by_sequence",
+    "by_sequence": "Name other sequences or frames as test",
+}
 
 
 def check_split(
+    dataset: str,
     split: Mapping[str, str],
     activity_of: Mapping[str, str],
     sequence_of: Mapping[str, str],
@@ -22,6 +28,7 @@ def check_split(
     """See that a split leaves frames to test on, and to train and choose on where models are.
 
     Args:
+        dataset: its name.
         split: the part of each frame id.
         activity_of: activity of each frame id, "" where there is none.
         sequence_of: sequence of each frame id, "" where it is not known.
@@ -33,27 +40,24 @@ def check_split(
         InputError: if a part has too few frames, with the counts.
     """
     training = [frame_id for frame_id, part in split.items() if part == TRAIN]
-    if len(training) == len(split):
-        remedy = (
-            f"expected at least {VALIDATION_SHARE} frames of some activity, of which a fifth is drawn"
-            if rule == "published"
-            else "expected some of both parts"
+    empty = TEST if len(training) == len(split) else TRAIN if trained and not training else ""
+    if empty:
+        raise InputError(
+            f"the split {rule} leaves the {empty} part of {len(split)} frames empty ({_counts(activity_of)}). {_HOW_TO_FILL[rule]} "
+            f"(datasets.{dataset} in the study)."
         )
-        raise InputError(f"split: {rule} leaves no frame to test on ({_counts(activity_of)}); {remedy}.")
     if trained and len(training) < _LEAST_TRAINING:
         raise InputError(
-            f"split: {rule} leaves {len(training)} of {len(split)} frames to train on; expected at least {_LEAST_TRAINING}."
+            f"the split {rule} leaves {len(training)} of {len(split)} frames to train on; expected at least {_LEAST_TRAINING}. "
+            f"{_HOW_TO_FILL[rule]} (datasets.{dataset} in the study)."
         )
     if trained and validated:
-        held_out = validation_part(
-            {frame_id: activity_of[frame_id] for frame_id in training},
-            {frame_id: sequence_of[frame_id] for frame_id in training},
-        )
-        if not held_out or len(training) - len(held_out) < _LEAST_TRAINING:
+        activities, sequences = ({name: known[name] for name in training} for known in (activity_of, sequence_of))
+        chosen = validation_part(activities, sequences)
+        if not chosen or len(training) - len(chosen) < _LEAST_TRAINING:
             raise InputError(
-                f"select_on: val takes {len(held_out)} of {len(training)} training frames to choose on "
-                f"({_counts({frame_id: activity_of[frame_id] for frame_id in training})}); expected some to choose on and at least "
-                f"{_LEAST_TRAINING} to train on. Add frames, or use select_on: last."
+                f"{len(chosen)} of {len(training)} training frames ({_counts(activities)}) are for validation; select_on: val asks for "
+                f"some to choose on and at least {_LEAST_TRAINING} to train on. Give more frames, or use select_on: last."
             )
 
 

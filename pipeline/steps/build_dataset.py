@@ -58,7 +58,7 @@ def split_of(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str,
     trainings = _trainings(study, dataset)
     validated = any(cell.select_on == "val" for cell in trainings)
     activities, sequences = ({s.frame_id: getattr(s, name) for s in samples} for name in ("activity", "sequence"))
-    check_split(split, activities, sequences, settings["split"], bool(trainings), validated)
+    check_split(dataset, split, activities, sequences, settings["split"], bool(trainings), validated)
     return split
 
 
