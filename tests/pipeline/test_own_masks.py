@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from corruptions import SEVERITIES, corrupt_pair
 from endoarss.settings import IGNORED
 from pipeline.cli import main
 from pipeline.corrupted import Conditions, Piece
@@ -318,6 +319,17 @@ def part() -> Part:
     images = 60 * np.repeat(masks[..., None], 3, axis=3) + rng.integers(0, 60, (5, 40, 40, 3), np.uint8)
     masks[:, :9] = IGNORED
     return Part([f"f{i}" for i in range(5)], ["a"] * 5, images.astype(np.uint8), masks, None)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(SEVERITIES))
+def test_ignored_pixels_move_as_those_of_a_class(seed: int, severity: int) -> None:
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (40, 48, 3), np.uint8)
+    mask = np.kron(rng.integers(0, 3, (8, 8), np.uint8), np.ones((5, 6), np.uint8))
+    as_ignored = np.where(mask == 2, np.uint8(IGNORED), mask)
+    of_class, moved = (corrupt_pair(image, m, "elastic_transform", severity, seed=seed)[1] for m in (mask, as_ignored))
+    np.testing.assert_array_equal(np.where(of_class == 2, IGNORED, of_class), moved)
 
 
 def test_under_every_corruption_what_is_predicted_there_changes_no_row(part: Part, tmp_path: Path) -> None:
