@@ -108,9 +108,10 @@ def _say_unknown(unknown: NDArray[np.uint8] | NDArray[np.int32], stored: StoredV
     order = np.argsort(-counts, kind="stable")[:_NAMED]
     named = ", ".join(f"{stored.written(int(values[i]))} ({counts[i]:,} pixels)" for i in order)
     more = f" and {len(values) - len(order):,} other values" if len(values) > len(order) else ""
-    known = ", ".join(map(stored.written, sorted(stored.meanings)[:12])) + (
-        ", ..." if len(stored.meanings) > 12 else ""
-    )
+    meant = sorted(stored.meanings)
+    known = ", ".join(map(stored.written, meant[:12])) + (", ..." if len(meant) > 12 else "")
+    if not stored.colours and meant == list(range(len(meant))):
+        known = f"0 to {len(meant) - 1}"
     return (
         f"holds {named}{more}, which stand for no class; expected {known}. Say under plain.values what each value stands for (a class, or "
         "ignore), or mend the mask."

@@ -56,7 +56,7 @@ def check_split(
         chosen = validation_part(activities, sequences)
         if not chosen or len(training) - len(chosen) < _LEAST_TRAINING:
             raise InputError(
-                f"{len(chosen)} of {len(training)} training frames ({_counts(activities)}) are for validation; select_on: val asks for "
+                f"{len(chosen)} of {len(training)} training frames are for validation ({_counts(activities)}); select_on: val asks for "
                 f"some to choose on and at least {_LEAST_TRAINING} to train on. Give more frames, or use select_on: last."
             )
 

@@ -142,7 +142,7 @@ def test_several_values_may_stand_for_one_class(tmp_path: Path) -> None:
         (
             NUMBERS,
             {},
-            r"f0\.png: holds 7 \(1,200 pixels\), 9 \(1,200 pixels\), 255 .*; expected 0, 1, 2\. Say under plain\.values",
+            r"f0\.png: holds 7 \(1,200 pixels\), 9 \(1,200 pixels\), 255 .*; expected 0 to 2\. Say under plain\.values",
         ),
         (NUMBERS, {"values": {"0": "tool", "255": "tool"}}, r"holds 7 \(1,200 pixels\), 9 .*expected 0, 255\."),
         (COLOURS, {"values": {"#000000": "tool"}}, r'holds "#00ff00" \(1,200 pixels\).*expected "#000000"\.'),
@@ -293,7 +293,7 @@ def labelled(root: Path, activities: list[str]) -> None:
             ["cut"] * 5 + ["idle"],
             {},
             "val",
-            "0 of 5 training frames (cut 4, idle 1) are for validation; select_on: val asks",
+            "0 of 5 training frames are for validation (cut 4, idle 1); select_on: val asks",
         ),
     ],
 )

@@ -92,7 +92,7 @@ def test_a_value_beyond_the_classes_is_an_error(
     assert main(["build", "--study", "study.yaml", "--dataset", "mine"]) == 1
     said = capsys.readouterr().err
     assert (
-        "case0_0000.png: holds 3 (4,800 pixels), which stand for no class; expected 0, 1, 2. Say under plain.values"
+        "case0_0000.png: holds 3 (4,800 pixels), which stand for no class; expected 0 to 2. Say under plain.values"
         in said
     )
     assert main(["build", "--study", "study.yaml", "--dataset", "mine", "--skip-bad"]) == 0
