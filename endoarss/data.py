@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from endoarss.settings import IMAGENET_MEAN, IMAGENET_STD
+from endoarss.settings import IGNORED, IMAGENET_MEAN, IMAGENET_STD
 
 # What a training itself needs on the device besides images: they stay on the host if they took more of the free memory than this.
 _LARGEST_SHARE = 0.4
@@ -20,7 +20,8 @@ _LARGEST_SHARE = 0.4
 class LabelledImages:
     """N square images with their labels.
 
-    images: uint8 (N, S, S, 3) RGB. masks: uint8 (N, S, S) class ids. activities: int64 (N,), or None without activities.
+    images: uint8 (N, S, S, 3) RGB. masks: uint8 (N, S, S) class ids, `IGNORED` where a pixel has none. activities: int64 (N,), or None
+    without activities.
     """
 
     images: NDArray[np.uint8]
@@ -29,6 +30,11 @@ class LabelledImages:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def ignores(self) -> bool:
+        """Whether a pixel of some mask is ignored; it takes a look at all of them."""
+        return bool(self.masks.size) and int(self.masks.max()) == IGNORED
 
 
 @dataclass(frozen=True)

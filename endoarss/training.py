@@ -22,7 +22,7 @@ from endoarss.history import Epoch
 from endoarss.models import MultiTaskModel
 from endoarss.registry import WEIGHTINGS
 from endoarss.resume import ResumeFolder, TrainingState
-from endoarss.settings import ACTIVITY
+from endoarss.settings import ACTIVITY, IGNORED
 from endoarss.weightings.base import Weighting
 
 History = list[dict[str, float]]
@@ -78,15 +78,26 @@ def make_weighting(settings: TrainingSettings, tasks: tuple[str, ...]) -> Weight
         raise SettingsError(f"weighting {settings.weighting!r}: {error}") from None
 
 
-def task_losses(outputs: dict[str, Tensor], masks: Tensor, activities: Tensor | None) -> dict[str, Tensor]:
-    """Cross-entropy of each task: over images for the activity, over pixels for the segmentation."""
+def task_losses(
+    outputs: dict[str, Tensor], masks: Tensor, activities: Tensor | None, ignores: bool = False
+) -> dict[str, Tensor]:
+    """Return the cross-entropy of each task: mean over images for the activity, over the pixels that count for the segmentation.
+
+    Args:
+        outputs: logits by task, (B, K) and (B, C, S, S).
+        masks: int64 (B, S, S), class ids, or `IGNORED`.
+        activities: int64 (B,), or None.
+        ignores: whether masks may hold ignored pixels; a batch of nothing else has the loss 0 then.
+    """
     losses = {}
     for task, logits in outputs.items():
         if task == ACTIVITY:
             assert activities is not None, "a model with activities needs data with activities"
             losses[task] = F.cross_entropy(logits, activities)
         else:
-            losses[task] = F.cross_entropy(logits, masks)
+            loss = F.cross_entropy(logits, masks, ignore_index=IGNORED)
+            # The mean over no pixel is 0/0. Nothing is asked of the device, and nothing is looked for where no pixel is ignored.
+            losses[task] = torch.where((masks == IGNORED).all(), torch.zeros_like(loss), loss) if ignores else loss
     return losses
 
 
@@ -173,7 +184,7 @@ class _Run:
         model.precision = settings.precision
         if settings.compile or (settings.compile is None and device.type == "cuda"):
             compile_model(model, model.backbone.front)
-        self.data = ImagesOnDevice(data, device)
+        self.data, self.ignores = ImagesOnDevice(data, device), data.ignores
         self.trained = Trained(model)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate, fused=True)
@@ -208,7 +219,7 @@ class _Run:
         images = normalise(batch.images, self.model.settings.normalisation)
 
         def losses_of(outputs: dict[str, Tensor]) -> Tensor:
-            losses = task_losses(outputs, batch.masks, batch.activities)
+            losses = task_losses(outputs, batch.masks, batch.activities, self.ignores)
             penalties = self.model.penalties()
             return torch.stack([losses[t] + penalties[t] if t in penalties else losses[t] for t in self.model.tasks])
 

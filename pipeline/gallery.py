@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from endoarss.settings import IGNORED
 from pipeline.datasets.load import Part
 from pipeline.errors import InputError
 from pipeline.files import whole_file
@@ -23,7 +24,7 @@ def representative(part: Part, count: int) -> list[int]:
     Args:
         part: the split. count: the most images.
     """
-    richness = [len(np.unique(mask)) for mask in part.masks]
+    richness = [len(set(np.unique(mask).tolist()) - {IGNORED}) for mask in part.masks]
     ranked = sorted(range(len(richness)), key=lambda i: (-richness[i], part.frame_ids[i]))
     first_of_activity: dict[int, int] = {}
     for index in ranked:

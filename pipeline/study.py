@@ -32,7 +32,7 @@ from pipeline.datasets.kinds import (
     Kind,
     Recipe,
 )
-from pipeline.datasets.labels import LabelSet, plain_labels
+from pipeline.datasets.labels import LabelSet, plain_labels, stored_values
 from pipeline.errors import InputError
 from pipeline.files import digest
 from pipeline.study_text import read_study_text
@@ -156,7 +156,11 @@ class Study:
         """What a dataset of the study is: one of `KINDS`, or made from what the study says of its own frames."""
         given = self.settings["datasets"][dataset]
         if PLAIN in given:
-            labels = plain_labels(given[PLAIN]["classes"], given[PLAIN]["activities"])
+            plain = given[PLAIN]
+            stored = stored_values(
+                f"datasets.{dataset}.{PLAIN}", plain["classes"], plain.get("values"), plain.get("ignore")
+            )
+            labels = replace(plain_labels(plain["classes"], plain["activities"]), stored=stored)
             return Kind(given.get("title", dataset), labels, PLAIN_RECIPES)
         kind = KINDS[given.get("kind", dataset)]
         default = kind.title if dataset in KINDS else f"{kind.title}, {self.split_rule(dataset).replace('_', ' ')}"

@@ -34,6 +34,7 @@ def _check_dataset(study: Study, dataset: str) -> None:
             raise InputError(f"{key}.kind: {given['kind']!r}; a dataset named like a known kind is of that kind.")
         if given.get("kind") in GENERALISATION and given["kind"] != dataset:
             raise InputError(f"{key}.kind: {given['kind']!r} is for evaluation only; it goes by its own name.")
+    study.labels(dataset)  # it says what is wrong with the values of own masks
     recipes = PLAIN_RECIPES if PLAIN in given else KINDS[given.get("kind", dataset)].recipes
     if "split" in given:
         _choose(f"{key}.split", given["split"], recipes)

@@ -41,6 +41,7 @@ def draw_contact_sheet(card: Card, rows: Mapping[str, Sequence[Example]], mark: 
         figure = Figure(figsize=(1.75 * columns + 1.5, sum(heights) + 0.75))
         head, left = 1 - 0.55 / figure.get_figheight(), 1.42 / figure.get_figwidth()
         figure.text(0.5, 1 - 0.3 * (1 - head), card["title"], ha="center", va="center", fontsize=10, fontweight="bold")
+        mark += " Grey: ignored pixels." if card.get("ignored_pixels") else ""
         figure.text(0.5, 1 - 0.78 * (1 - head), mark, ha="center", va="center", fontsize=7, color="0.3")
         grid = figure.add_gridspec(
             len(rows), 1, left=left, right=0.995, top=head, bottom=0.02, hspace=0.16, height_ratios=heights

@@ -15,6 +15,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from reports.ignored import IGNORED, IGNORED_COLOUR, IGNORED_NAME
 from reports.style import (
     LINE,
     PAGE,
@@ -57,8 +58,16 @@ class Gallery:
 
     @property
     def shown(self) -> list[int]:
-        """The classes but the background that some mask has."""
+        """The classes but the background that some mask has, and last `IGNORED` if one has such pixels."""
         return sorted({int(i) for mask in self.masks.values() for i in np.unique(mask)} - {0})
+
+    def name_of(self, value: int) -> str:
+        """What the legend calls a value of the masks."""
+        return IGNORED_NAME if value == IGNORED else self.classes[value]
+
+    def colour_of(self, value: int) -> Sequence[int]:
+        """What colour the legend gives a value of the masks."""
+        return IGNORED_COLOUR if value == IGNORED else self.palette[value]
 
 
 def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: Path) -> None:
@@ -122,7 +131,9 @@ class _Size:
         lines = 1 + max(name.count("\n") for name in self.names)
         self.row = max(self.picture + _GAP, LINE * lines + 0.03)
         self.rows = self.row * len(self.names)
-        self.classes = {i: f"{i}  {wrapped(gallery.classes[i], room - 0.6)}" for i in gallery.shown}
+        self.classes = {
+            i: f"{'' if i == IGNORED else f'{i}  '}{wrapped(gallery.name_of(i), room - 0.6)}" for i in gallery.shown
+        }
         named = list(self.classes.values())
         self.across = max(1, min(len(named), int((room - 0.1) / (text_width(named) + 0.27))))
         high = 1 + max((name.count("\n") for name in named), default=0)
@@ -146,7 +157,7 @@ def _draw_gallery(figure: Figure, gallery: Gallery, size: _Size, left: float, to
                 axes.set_title(note, fontsize=SMALL, pad=2.5, linespacing=1.1)
     figure.legend(
         handles=[
-            Patch(color="#{:02x}{:02x}{:02x}".format(*gallery.palette[i]), label=n) for i, n in size.classes.items()
+            Patch(color="#{:02x}{:02x}{:02x}".format(*gallery.colour_of(i)), label=n) for i, n in size.classes.items()
         ],
         loc="upper left",
         bbox_to_anchor=((left + 0.05) / across, 1 - (top + head + size.rows + 0.02) / down),
@@ -170,7 +181,7 @@ def _draw_picture(
     if mask is None:
         return
     points = 72 * axes.figure.get_figwidth() * axes.get_position().width / mask.shape[1]
-    for index in sorted({int(i) for i in np.unique(mask)} - {0}):
+    for index in sorted({int(i) for i in np.unique(mask)} - {0, IGNORED}):
         # Where the class is deepest; the frame of zeros keeps the number off the picture's edge.
         depth = distance_transform_edt(np.pad(mask == index, 1))[1:-1, 1:-1]
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)

@@ -18,6 +18,8 @@ from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 
+from reports.ignored import IGNORED, IGNORED_COLOUR
+
 STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -199,7 +201,9 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
 
 
 def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: Sequence[Sequence[int]]) -> NDArray[np.uint8]:
-    """Paint a mask half transparent over an image, the background left as it is: uint8 (H, W, 3)."""
-    colours = np.asarray(palette, np.float32)[mask]
+    """Paint a mask half transparent over an image, the background left as it is, ignored pixels grey: uint8 (H, W, 3)."""
+    table = np.zeros((256, 3), np.float32)
+    table[: len(palette)], table[IGNORED] = palette, IGNORED_COLOUR
+    colours = table[mask]
     mixed = np.where(mask[..., None] > 0, 0.45 * image + 0.55 * colours, image)
     return np.rint(mixed).astype(np.uint8)

@@ -2,7 +2,7 @@
 OpenCV and scipy, not torch.
 
 protocol="standard" is what the names say, protocol="published" what the paper's released code computes under them
-(docs/protocols.md sets the two side by side).
+(docs/protocols.md sets the two side by side). Pixels whose true value is `IGNORED` (255) belong to no class and are left out of all.
 """
 
 from endoarss.metrics.calibration import expected_calibration_error
@@ -19,8 +19,10 @@ from endoarss.metrics.segmentation import (
 )
 from endoarss.metrics.structural import class_structural_similarity
 from endoarss.metrics.surface import SurfaceDistances, surface_distances
+from endoarss.settings import IGNORED
 
 __all__ = [
+    "IGNORED",
     "PROTOCOLS",
     "PUBLISHED",
     "STANDARD",

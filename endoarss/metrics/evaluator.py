@@ -30,7 +30,8 @@ class Evaluator:
         """Measure one image.
 
         Args:
-            mask: truth and prediction, uint8 (H, W). activity: the true id, and the probabilities (K,) of the answer or its id.
+            mask: truth and prediction, uint8 (H, W); pixels whose truth is `IGNORED` count nowhere.
+            activity: the true id, and the probabilities (K,) of the answer or its id.
 
         Raises:
             ValueError: if there is neither, the image lacks what the first one had, an id is not one of the activities', probabilities

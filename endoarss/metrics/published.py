@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from endoarss.metrics.ignored import leave_out_ignored
 from endoarss.metrics.structural import mean_structural_similarity
 
 EPSILON = 1e-3
@@ -51,7 +52,8 @@ def dice_absent_zero(counts: NDArray[np.int64]) -> Floats:
 
 def row_hd(truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> float:
     """Hausdorff distance of two label maps (H, W) whose rows are taken for points of W coordinates: class ids, not pixels, are
-    what it measures. The paper's "HD" is its mean over the images."""
+    what it measures. The paper's "HD" is its mean over the images. Ignored pixels are background in both."""
+    truth, prediction, _ = leave_out_ignored(truth, prediction)
     first, second = truth.astype(np.float64), prediction.astype(np.float64)
     # Whole numbers: the expanded square is exact, and one product of matrices.
     squares = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1)[None] - 2 * first @ second.T
@@ -62,10 +64,12 @@ def label_map_ssim(truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> f
     """SSIM of two label maps (H, W), the class ids taken for grey values and the range of the prediction's for their range.
 
     NaN for a prediction of one class (its range is 0), and for maps of less than 7x7; the paper's "SSIM" is the mean over the
-    images where it is a number.
+    images where it is a number. Ignored pixels are left out as in `metrics.structural`, of the prediction's range too.
     """
-    span = int(prediction.max()) - int(prediction.min())
-    return mean_structural_similarity(truth, prediction, span) if span else float("nan")
+    truth, prediction, ignored = leave_out_ignored(truth, prediction)
+    ranging = prediction if ignored is None else prediction[~ignored]
+    span = int(ranging.max()) - int(ranging.min()) if ranging.size else 0
+    return mean_structural_similarity(truth, prediction, span, ignored) if span else float("nan")
 
 
 def spread_of_accuracy(confusion: NDArray[np.int64]) -> float:

@@ -29,7 +29,7 @@ _Add = Callable[..., None]
 
 
 def measure_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> dict[str, float]:
-    """What is kept of one predicted mask (H, W), uint8.
+    """What is kept of one predicted mask (H, W), uint8; what is predicted where the truth is `IGNORED` changes nothing of it.
 
     Returns:
         both_<i>, truth_<i>, predicted_<i>: pixels of each class. hd_<i>, hd95_<i>, assd_<i> (pixels) and ssim_<i> of each class but the
@@ -146,7 +146,8 @@ def _add_masks(add: _Add, rows: Mapping[str, NDArray[Any]], names: Sequence[str]
     if "row_hd" not in rows:
         return
     if protocol == PUBLISHED:
-        add("hd", float(np.mean(rows["row_hd"])))
+        seen = counts[:, 1].any(axis=1)  # of an image of ignored pixels alone there is none
+        add("hd", float(np.mean(rows["row_hd"][seen])), n=int(seen.sum()))
         known = rows["label_map_ssim"][np.isfinite(rows["label_map_ssim"])]
         add("ssim", float(known.mean()) if known.size else np.nan, n=int(known.size))
         return

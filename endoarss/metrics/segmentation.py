@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from endoarss.metrics.ignored import leave_out_ignored
 from endoarss.metrics.protocol import PUBLISHED, STANDARD, check_protocol
 from endoarss.metrics.published import dice_absent_zero, iou_absent_zero
 
@@ -32,24 +33,27 @@ class SegmentationScores:
 
 
 def confusion_of_pixels(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
-    """Count pixels by truth and prediction: (C, C), rows are the truth.
+    """Count pixels by truth and prediction: (C, C), rows are the truth. Ignored pixels are not counted.
 
     Args:
-        truth, prediction: uint8 masks of equal shape (..., H, W), values 0 to classes - 1.
+        truth, prediction: uint8 masks of equal shape (..., H, W), values 0 to classes - 1, or `IGNORED` in the truth.
 
     Raises:
         ValueError: if the shapes differ, a mask does not hold integers, or a value lies outside the classes.
     """
+    truth, prediction, ignored = leave_out_ignored(truth, prediction, classes)
     _check(truth, prediction, classes)
     pairs = truth.astype(np.uint16).ravel() * np.uint16(classes) + prediction.ravel()
-    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    confusion[0, 0] -= _count(ignored)
+    return confusion
 
 
 def pixel_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
-    """Count pixels of one or many masks.
+    """Count pixels of one or many masks. Ignored pixels are not counted.
 
     Args:
-        truth, prediction: integer masks of equal shape (..., H, W), values 0 to classes - 1.
+        truth, prediction: integer masks of equal shape (..., H, W), values 0 to classes - 1, or `IGNORED` in the truth.
 
     Returns:
         (3, C): for each class the pixels in both, in truth, and in prediction.
@@ -57,11 +61,19 @@ def pixel_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classe
     Raises:
         ValueError: if the shapes differ, a mask does not hold integers, or a value lies outside the classes.
     """
+    truth, prediction, ignored = leave_out_ignored(truth, prediction, classes)
     _check(truth, prediction, classes)
     both = np.bincount(truth[truth == prediction].ravel(), minlength=classes)
     in_truth = np.bincount(truth.ravel(), minlength=classes)
     in_prediction = np.bincount(prediction.ravel(), minlength=classes)
-    return np.stack([both, in_truth, in_prediction]).astype(np.int64)
+    counts = np.stack([both, in_truth, in_prediction]).astype(np.int64)
+    counts[:, 0] -= _count(ignored)
+    return counts
+
+
+def _count(ignored: NDArray[np.bool_] | None) -> int:
+    """How many ignored pixels stand as background in both masks."""
+    return 0 if ignored is None else int(np.count_nonzero(ignored))
 
 
 def _check(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> None:

@@ -3,13 +3,19 @@
 Wang, Bovik, Sheikh and Simoncelli, IEEE TIP 2004, eq. 13, with K1 = 0.01 and K2 = 0.03; means, variances and covariances over windows of
 7x7 pixels of equal weight, divided by 48; mean over the windows that lie in the picture. These are the defaults of scikit-image's
 structural_similarity.
+
+Ignored pixels are background in both masks, and the windows around them are not counted: the mean is over the others.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from endoarss.metrics.ignored import leave_out_ignored
 
 WINDOW = 7
 _MARGIN = WINDOW // 2
@@ -22,14 +28,20 @@ def class_structural_similarity(
     """SSIM of each class's binary mask, range 1.
 
     Args:
-        truth, prediction: uint8 masks of one image (H, W), values 0 to classes - 1.
+        truth, prediction: uint8 masks of one image (H, W), values 0 to classes - 1, or `IGNORED` in the truth.
 
     Returns:
-        (C,), NaN for the background, for a class in neither mask, and for masks smaller than the window.
+        (C,), NaN for the background, for a class in neither mask, and for masks without a window that counts.
     """
+    truth, prediction, ignored = leave_out_ignored(truth, prediction, classes)
     found = np.full(classes, np.nan)
     height, width = truth.shape
     if min(height, width) < WINDOW:
+        return found
+    windows = (height - 2 * _MARGIN) * (width - 2 * _MARGIN)
+    if ignored is not None:
+        windows -= np.count_nonzero(_middles(ignored))
+    if windows == 0:
         return found
     for index in range(1, classes):
         one, other = (truth == index).view(np.uint8), (prediction == index).view(np.uint8)
@@ -40,23 +52,43 @@ def class_structural_similarity(
         rows = slice(max(0, top - 2 * _MARGIN), min(height, top + down + 2 * _MARGIN))
         columns = slice(max(0, left - 2 * _MARGIN), min(width, left + across + 2 * _MARGIN))
         values = _of_windows(_reach(one, rows, columns), _reach(other, rows, columns), 1)
-        windows = (height - 2 * _MARGIN) * (width - 2 * _MARGIN)
+        if ignored is not None:
+            values = values[~_middles(_reach(ignored, rows, columns))]
         found[index] = (values.sum() + windows - values.size) / windows
     return found
 
 
-def _reach(mask: NDArray[np.uint8], rows: slice, columns: slice) -> NDArray[np.uint8]:
+def _middles(mask: NDArray[Any]) -> NDArray[Any]:
+    """The pixels in the middle of the windows that lie in a mask (H, W): (H - 6, W - 6)."""
+    return mask[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+
+
+def _reach(mask: NDArray[Any], rows: slice, columns: slice) -> NDArray[Any]:
     """The part of a mask, at least as large as a window."""
     height, width = mask.shape
     top, left = min(rows.start, height - WINDOW), min(columns.start, width - WINDOW)
     return np.ascontiguousarray(mask[top : max(rows.stop, top + WINDOW), left : max(columns.stop, left + WINDOW)])
 
 
-def mean_structural_similarity(one: NDArray[np.uint8], other: NDArray[np.uint8], span: float) -> float:
-    """Mean SSIM of two uint8 pictures (H, W) whose values range over `span` > 0; NaN for pictures smaller than the window."""
+def mean_structural_similarity(
+    one: NDArray[np.uint8], other: NDArray[np.uint8], span: float, ignored: NDArray[np.bool_] | None = None
+) -> float:
+    """Return the mean SSIM of two pictures.
+
+    Args:
+        one, other: uint8 (H, W).
+        span: the range of their values, above 0.
+        ignored: bool (H, W), pixels whose windows are not counted.
+
+    Returns:
+        The mean over the windows; NaN where none counts.
+    """
     if min(one.shape) < WINDOW:
         return float("nan")
-    return float(_of_windows(np.ascontiguousarray(one), np.ascontiguousarray(other), span).mean())
+    values = _of_windows(np.ascontiguousarray(one), np.ascontiguousarray(other), span)
+    if ignored is not None:
+        values = values[~_middles(ignored)]
+    return float(values.mean()) if values.size else float("nan")
 
 
 def _of_windows(one: NDArray[np.uint8], other: NDArray[np.uint8], span: float) -> NDArray[np.float64]:
@@ -76,4 +108,4 @@ def _of_windows(one: NDArray[np.uint8], other: NDArray[np.uint8], span: float) -
 
 def _sums(values: NDArray[np.float32]) -> NDArray[np.float64]:
     sums = cv2.boxFilter(values, cv2.CV_64F, (WINDOW, WINDOW), normalize=False)
-    return sums[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    return _middles(sums)

@@ -1,6 +1,7 @@
 """Distances between the outlines of masks, for each class of one image: HD, HD95 and ASSD, in pixels.
 
-The outline of a class is its pixels with one of their four neighbours outside the class; what lies beyond the picture is outside.
+The outline of a class is its pixels with one of their four neighbours outside the class; what lies beyond the picture is outside,
+and so are ignored pixels, in both masks.
 With A and B the outlines in truth and prediction, and d(a, B) the Euclidean distance of the pixel a to the nearest one of B:
 
     HD    max(max_a d(a, B), max_b d(b, A)): Huttenlocher, Klanderman and Rucklidge, TPAMI 1993, eq. 1 and 2
@@ -22,6 +23,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
+
+from endoarss.metrics.ignored import leave_out_ignored
 
 # Where so many pixels of the box come on one of the outlines, as around a stray pixel far away, looking for neighbours in a tree of the
 # outline's pixels takes less time than a field of distances.
@@ -51,11 +54,12 @@ def surface_distances(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], c
     passes 2,048 pixels, and to 1e-7 of it beyond.
 
     Args:
-        truth, prediction: uint8 masks of one image (H, W), values 0 to classes - 1. classes: C.
+        truth, prediction: uint8 masks of one image (H, W), values 0 to classes - 1, or `IGNORED` in the truth. classes: C.
 
     Raises:
         ValueError: if a mask is not uint8 (H, W), the shapes differ, there is no pixel, or a value lies outside the classes.
     """
+    truth, prediction, _ = leave_out_ignored(truth, prediction, classes)
     _check(truth, prediction, classes)
     hd, hd95, assd = np.full((3, classes), np.nan)
     missing = np.zeros(classes, np.bool_)

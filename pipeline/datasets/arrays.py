@@ -6,7 +6,7 @@ array that no longer fits is never found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from corruptions import pictures
 from corruptions.regular import check_regular
+from endoarss.settings import IGNORED
 from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.files import digest, sha256_of, whole_folder
@@ -84,16 +85,24 @@ def _pack(arrays: Path, folder: Path, rows: Sequence[Row], size: int, workers: i
         shapes = {"images": (len(rows), size, size, 3), "masks": (len(rows), size, size)}
         for name, shape in shapes.items():
             np.lib.format.open_memmap(partial_folder / f"{name}.npy", "w+", np.uint8, shape).flush()
-        work = partial(_pack_frame, partial_folder, folder, size, len(read_card(folder)["classes"]))
+        card = read_card(folder)
+        known = {*range(len(card["classes"])), *([IGNORED] if card.get("ignored_pixels") else [])}
+        work = partial(_pack_frame, partial_folder, folder, size, known)
         for _ in ordered_map(work, list(enumerate(rows)), workers, label):
             pass
 
 
-def _pack_frame(arrays: Path, folder: Path, size: int, classes: int, item: tuple[int, Row]) -> None:
+def _pack_frame(arrays: Path, folder: Path, size: int, known: Set[int], item: tuple[int, Row]) -> None:
     index, row = item
     image, mask = read_rgb(folder / row["image"]), read_ids(folder / row["mask"])
     check_same_size(image, mask, folder / row["image"], folder / row["mask"])
-    if mask.max(initial=0) >= classes:
-        raise InputError(f"{folder / row['mask']}: value {mask.max()}; expected 0 to {classes - 1}.")
-    for name, pixels in (("images", resize_image(image, size)), ("masks", resize_mask(mask, size))):
+    unknown = set(np.flatnonzero(np.bincount(mask.ravel())).tolist()) - known
+    if unknown:
+        raise InputError(f"{folder / row['mask']}: value {max(unknown)}; expected 0 to {max(known - {IGNORED})}.")
+    small = resize_mask(mask, size)
+    if (small == IGNORED).all():
+        raise InputError(
+            f"{folder / row['mask']}: at {size}x{size} pixels every pixel is ignored. Leave the frame out, or take a larger input_size."
+        )
+    for name, pixels in (("images", resize_image(image, size)), ("masks", small)):
         np.lib.format.open_memmap(arrays / f"{name}.npy", "r+")[index] = pixels

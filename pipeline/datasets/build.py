@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from corruptions import pictures
+from endoarss.settings import IGNORED
 from pipeline.datasets.card import Built, make_card
 from pipeline.datasets.labels import LabelSet, class_of_instrument
 from pipeline.datasets.manifest import manifest_text
@@ -33,12 +34,14 @@ _PACKAGE = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class _Frame:
-    """What is known of a frame once it is written. stamps: (size, time) of each raw file; sha256: of each raw file."""
+    """What is known of a frame once it is written. pixels: of each class; ignored: of none. stamps: (size, time) of each raw file;
+    sha256: of each raw file."""
 
     frame_id: str
     width: int
     height: int
     pixels: list[int]
+    ignored: int
     image_sha256: str
     mask_sha256: str
     stamps: list[list[int]]
@@ -109,7 +112,8 @@ def build_dataset(
         left_out = [*collected.left_out, *(LeftOut(bad.error, (bad.frame_id,), BAD) for bad in failures)]
         built = [Built(sample.files, frames[sample.frame_id].sha256) for sample in kept]
         pixels = np.sum([frame.pixels for frame in frames.values()], axis=0)
-        made = make_card(labels, rows, pixels.tolist(), left_out, built, roots, {**collected.notes, **card})
+        ignored = sum(frame.ignored for frame in frames.values())
+        made = make_card(labels, rows, pixels.tolist(), ignored, left_out, built, roots, {**collected.notes, **card})
         write_text(partial_folder / "manifest.csv", manifest_text(rows))
         write_json(partial_folder / "dataset.json", made)
         (partial_folder / _JOURNAL).unlink(missing_ok=True)
@@ -147,10 +151,11 @@ def _build_frame(folder: Path, classes: int, sample: Sample) -> _Frame | _Failur
         sha256 = [sha256_of(path) for path in sample.files]
     except InputError as error:
         return _Failure(sample.frame_id, str(error))
-    pixels = np.bincount(mask.ravel(), minlength=classes).tolist()
+    counts = np.bincount(mask.ravel(), minlength=IGNORED + 1).tolist()
     height, width = mask.shape
     mask_sha256 = sha256_of(folder / "masks" / name)
-    return _Frame(sample.frame_id, width, height, pixels, image_sha256, mask_sha256, stamps, sha256)
+    pixels, ignored = counts[:classes], counts[IGNORED]
+    return _Frame(sample.frame_id, width, height, pixels, ignored, image_sha256, mask_sha256, stamps, sha256)
 
 
 def _write_image(path: Path, image: Pixels, original: Path | None) -> str:
@@ -239,16 +244,18 @@ def _rows(
                 "height": frame.height,
                 "image_sha256": frame.image_sha256,
                 "mask_sha256": frame.mask_sha256,
-                "flags": ";".join(_flags(sample, present, labels)),
+                "flags": ";".join(_flags(sample, frame, present, labels)),
             }
         )
     return rows
 
 
-def _flags(sample: Sample, present: Sequence[str], labels: LabelSet) -> list[str]:
+def _flags(sample: Sample, frame: _Frame, present: Sequence[str], labels: LabelSet) -> list[str]:
     flags = list(sample.flags)
     if not present:
         flags.append("empty_mask")
+    if frame.ignored:
+        flags.append("ignored_pixels")
     if sample.instruments:
         named = {class_of_instrument(labels, instrument) for instrument in sample.instruments}
         if None in named:

@@ -43,6 +43,7 @@ def make_card(
     labels: LabelSet,
     rows: Sequence[Mapping[str, Any]],
     pixels: Sequence[int],
+    ignored: int,
     left_out: Sequence[LeftOut],
     built: Sequence[Built],
     roots: Mapping[str, Path],
@@ -51,7 +52,7 @@ def make_card(
     """The card of a dataset.
 
     Args:
-        labels: its classes and activities. rows: of its manifest. pixels: of each class, over all frames.
+        labels: its classes and activities. rows: of its manifest. pixels: of each class, over all frames. ignored: pixels of no class.
         left_out: what did not get in. built: the raw files of each frame. roots: raw trees by source.
         about: what else it says: name, kind, title, split rule, licences, expected_frames (None where nobody knows), ...
     """
@@ -79,6 +80,7 @@ def make_card(
             activity: {name: together[activity, name] for name in labels.classes[1:]} for activity in labels.activities
         },
         "pixels_of_class": dict(zip(labels.classes, pixels, strict=True)),
+        "ignored_pixels": ignored,
         "validation_frames": sum(row["validation"] == "yes" for row in rows),
         "flags": {flag: {"frames": count, "meaning": FLAGS[flag]} for flag, count in sorted(flags.items())},
         "sources": _sources(built, roots),

@@ -33,6 +33,7 @@ COLUMNS = (
 # What a flag means. The card repeats those that occur.
 FLAGS = {
     "empty_mask": "no class but the background occurs in the mask",
+    "ignored_pixels": "some pixels of the mask belong to no class: losses and metrics leave them out",
     "no_type_mask": "the sequence has raw instrument types, this frame none: no instrument but probe and suction is in its mask",
     "named_not_in_mask": "the annotation names an instrument whose class does not occur in the mask",
     "in_mask_not_named": "a class occurs in the mask that the annotation names no instrument of",

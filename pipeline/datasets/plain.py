@@ -5,28 +5,43 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from pipeline.datasets.sample import Collected, Order, Sample
+import numpy as np
+from numpy.typing import NDArray
+
+from endoarss.settings import IGNORED
+from pipeline.datasets.labels import StoredValues
+from pipeline.datasets.sample import ABSENT, Collected, LeftOut, Order, Sample
 from pipeline.errors import InputError
-from pipeline.images import Pixels, check_same_size, read_ids, read_rgb
+from pipeline.images import Pixels, check_same_size, read_channels, read_colours, read_rgb
 from pipeline.sources import plain
+
+_NAMED = 5  # so many values of a mask are named
+_UNKNOWN = -1
 
 
 def collect(order: Order) -> Collected:
-    """The frames of labels.csv in the raw tree `plain`.
+    """Collect the frames of the raw tree `plain`: those of labels.csv, or where there is none every image with a mask.
 
     Raises:
-        InputError: if labels.csv is absent or malformed.
+        InputError: if labels.csv is malformed, or absent where there are activities; or if no image has a mask.
     """
-    frames = plain.read_tree(order.roots["plain"], order.labels.activities)
-    return Collected([_sample(order, frame) for frame in frames])
+    root = order.roots["plain"]
+    frames, bare = plain.read_tree(root, order.labels.activities), plain.images_without_mask(root)
+    left_out = [LeftOut("the image has no mask", tuple(_frame_id(order, path.name) for path in bare), ABSENT)]
+    return Collected([_sample(order, frame) for frame in frames], left_out=left_out if bare else [])
+
+
+def _frame_id(order: Order, name: str) -> str:
+    return f"{order.name}_{Path(name).stem}"
 
 
 def _sample(order: Order, frame: plain.FramePlain) -> Sample:
+    assert order.labels.stored is not None, "a study says what the values of its own masks stand for"
     return Sample(
-        frame_id=f"{order.name}_{Path(frame.name).stem}",
+        frame_id=_frame_id(order, frame.name),
         source="plain",
         sequence=frame.sequence,
-        read=partial(_read, frame.image, frame.mask, len(order.labels.classes)),
+        read=partial(_read, frame.image, frame.mask, order.labels.stored),
         files=(frame.image, frame.mask),
         image_file=frame.image,
         activity=frame.activity,
@@ -35,11 +50,69 @@ def _sample(order: Order, frame: plain.FramePlain) -> Sample:
     )
 
 
-def _read(image_path: Path, mask_path: Path, classes: int) -> tuple[Pixels, Pixels]:
-    image, mask = read_rgb(image_path), read_ids(mask_path)
+def _read(image_path: Path, mask_path: Path, stored: StoredValues) -> tuple[Pixels, Pixels]:
+    image, mask = read_rgb(image_path), read_classes(mask_path, stored)
     check_same_size(image, mask, image_path, mask_path)
-    if mask.max(initial=0) >= classes:
-        raise InputError(
-            f"{mask_path}: value {mask.max()}; the study lists {classes} classes, so expected 0 to {classes - 1}."
-        )
     return image, mask
+
+
+def read_classes(path: Path, stored: StoredValues) -> Pixels:
+    """Read a mask as class ids, `IGNORED` where a pixel is left out: uint8 (H, W).
+
+    Args:
+        path: the mask. stored: what its values stand for.
+
+    Raises:
+        InputError: if the picture cannot be read, has a value that stands for nothing, has colours where numbers were expected or the
+            other way round, or if all of it is ignored.
+    """
+    values = _read_colours(path) if stored.colours else _read_numbers(path)
+    classes = np.full(values.shape, _UNKNOWN, np.int16)
+    if stored.colours:
+        for value, meaning in stored.meanings.items():
+            classes[values == value] = meaning
+    else:
+        table = np.full(256, _UNKNOWN, np.int16)
+        table[list(stored.meanings)] = list(stored.meanings.values())
+        classes = table[values]
+    unknown = values[classes == _UNKNOWN]
+    if unknown.size:
+        raise InputError(f"{path}: {_say_unknown(unknown, stored)}")
+    if (classes == IGNORED).all():
+        raise InputError(
+            f"{path}: every pixel is ignored, so that there is nothing to learn or to measure. Leave the frame out."
+        )
+    return classes.astype(np.uint8)
+
+
+def _read_numbers(path: Path) -> NDArray[np.uint8]:
+    channels = read_channels(path)
+    if channels.ndim == 2:
+        return channels
+    if channels.shape[2] >= 3 and (channels[..., :3] != channels[..., :1]).any():
+        raise InputError(
+            f"{path}: a mask in colours, and the study reads its masks as numbers. Say what the colours stand for: "
+            'plain.values, e.g. {"#000000": background, "#ff0000": tool}.'
+        )
+    return channels[..., 0]
+
+
+def _read_colours(path: Path) -> NDArray[np.int32]:
+    red, green, blue = np.moveaxis(read_colours(path).astype(np.int32), 2, 0)
+    return red << 16 | green << 8 | blue
+
+
+def _say_unknown(unknown: NDArray[np.uint8] | NDArray[np.int32], stored: StoredValues) -> str:
+    """Say which values of a mask stand for nothing, the most frequent ones first, and what to do."""
+    values, counts = np.unique(unknown, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_NAMED]
+    named = ", ".join(f"{stored.written(int(values[i]))} ({counts[i]:,} pixels)" for i in order)
+    more = f" and {len(values) - len(order):,} other values" if len(values) > len(order) else ""
+    meant = sorted(stored.meanings)
+    known = ", ".join(map(stored.written, meant[:12])) + (", ..." if len(meant) > 12 else "")
+    if not stored.colours and meant == list(range(len(meant))):
+        known = f"0 to {len(meant) - 1}"
+    return (
+        f"holds {named}{more}, which stand for no class; expected {known}. Say under plain.values what each value stands for (a class, or "
+        "ignore), or mend the mask."
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from endoarss.settings import IGNORED
 from pipeline.datasets.kinds import Kind
 from pipeline.datasets.labels import class_of_instrument
 from pipeline.datasets.sample import ABSENT, BAD, Collected, Sample
@@ -112,4 +113,4 @@ def _classes_in(sample: Sample) -> list[int] | str:
         _, mask = sample.read()
     except InputError as error:
         return str(error)
-    return [int(index) for index in np.flatnonzero(np.bincount(mask.ravel())) if index]
+    return [int(index) for index in np.flatnonzero(np.bincount(mask.ravel())) if index not in (0, IGNORED)]

@@ -169,12 +169,13 @@ def _released(report: SourceReport, root: Path, whole: bool) -> None:
 
 def _plain(report: SourceReport, root: Path, activities: tuple[str, ...]) -> None:
     frames = plain.read_tree(root, activities)
-    report.found["rows"] = str(len(frames))
+    report.found["frames"] = str(len(frames))
     absent = tuple(str(path) for frame in frames for path in (frame.image, frame.mask) if not path.is_file())
     if absent:
         report.missing.append(f"{len(absent)} files that labels.csv names")
         report.say(WARNING, f"{len(absent)} files that labels.csv names are missing, e.g. {absent[0]}", absent)
     listed = {path.name for frame in frames for path in (frame.image, frame.mask)}
+    listed |= {path.name for path in plain.images_without_mask(root)}
     loose = [
         path for folder in ("images", "masks") for path in (root / folder).glob("[!.]*") if path.name not in listed
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.datasets.arrays import array_digests
@@ -12,12 +12,13 @@ from pipeline.datasets.card import GENERATED, LICENCES, read_card
 from pipeline.datasets.load import load_part
 from pipeline.datasets.manifest import read_manifest
 from pipeline.datasets.sample import Collected, Order, Sample
+from pipeline.datasets.split_checks import check_split, lacking_activities
 from pipeline.files import sha256_of, write_json
 from pipeline.layout import arrays_file, dataset_files, dataset_provenance_file
 from pipeline.provenance import RunStart, about_run, write_provenance
 from pipeline.sources.archives import prepare_root
 from pipeline.steps.generate_raw import bring_back_generated
-from pipeline.study import Study
+from pipeline.study import Cell, Study
 
 
 def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collected, Order]:
@@ -46,14 +47,29 @@ def split_of(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str,
     default ones those count that are, for a download may be partial.
 
     Raises:
-        InputError: if the rule does not fit the frames.
+        InputError: if the rule does not fit the frames, or leaves too few to train or to test on.
     """
     settings = study.dataset_settings(dataset)
     test = settings.get("test", [])
     if "test" not in study.settings["datasets"][dataset]:
         there = {sample.sequence for sample in samples}
         test = [name for name in test if name in there] or test
-    return assign_splits(samples, settings["split"], settings["split_seed"], test)
+    split = assign_splits(samples, settings["split"], settings["split_seed"], test)
+    trainings = _trainings(study, dataset)
+    validated = any(cell.select_on == "val" for cell in trainings)
+    activities, sequences = ({s.frame_id: getattr(s, name) for s in samples} for name in ("activity", "sequence"))
+    check_split(dataset, split, activities, sequences, settings["split"], bool(trainings), validated)
+    return split
+
+
+def lacking_of_split(study: Study, dataset: str, samples: Sequence[Sample], split: Mapping[str, str]) -> list[str]:
+    """Say which activities the dataset's split leaves without frames to test or to train on; see `lacking_activities`."""
+    rule, trained = study.split_rule(dataset), bool(_trainings(study, dataset))
+    return lacking_activities(split, {sample.frame_id: sample.activity for sample in samples}, rule, trained)
+
+
+def _trainings(study: Study, dataset: str) -> list[Cell]:
+    return [cell for cell in study.trainings() if cell.dataset == dataset]
 
 
 def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) -> None:
@@ -71,6 +87,8 @@ def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) 
     for name, note in collected.notes.items():
         print(f"{dataset}: {name}: {note}", file=sys.stderr)
     split = split_of(study, dataset, collected.samples)
+    for note in lacking_of_split(study, dataset, collected.samples, split):
+        print(f"{dataset}: {note}", file=sys.stderr)
     card: dict[str, Any] = {
         "name": dataset,
         "kind": study.kind_name(dataset),

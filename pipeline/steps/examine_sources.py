@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pipeline.datasets.kinds import WHERE_TO_ASK
 from pipeline.doctor.datasets import examine_dataset, examine_headers, examine_pictures, say_never_seen
-from pipeline.doctor.findings import ERROR, DatasetReport, Finding, Report, SourceReport
+from pipeline.doctor.findings import ERROR, NOTE, DatasetReport, Finding, Report, SourceReport
 from pipeline.doctor.sources import examine_source
 from pipeline.errors import InputError
 from pipeline.files import whole_file
 from pipeline.sources.archives import prepare_root
-from pipeline.steps.build_dataset import collect, split_of
+from pipeline.steps.build_dataset import collect, lacking_of_split, split_of
 from pipeline.steps.generate_raw import bring_back_generated
 from pipeline.study import Study
 
@@ -59,6 +59,7 @@ def _examine_dataset(
         report.findings.append(Finding(ERROR, str(error)))
         return report
     examine_dataset(report, kind, collected, split, settings["skip_bad"])
+    report.findings += [Finding(NOTE, text) for text in lacking_of_split(study, dataset, collected.samples, split)]
     if not deep:
         read = [sources[key] for key in study.roots(dataset).items()]
         unreadable = {path: why for source in read for path, why in source.unreadable.items()}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from endoarss.settings import IGNORED
 from pipeline.chosen import best_by_backbone, high_middle_low, image_ious, single_and_multi
 from pipeline.datasets.load import Part, load_part
 from pipeline.datasets.manifest import read_manifest
@@ -106,11 +107,14 @@ def _gallery(
 ) -> Gallery:
     """Chosen images under some cells; what an image is called stands below its note."""
     labels = kept.study.labels(dataset)
-    masks = {"truth": part.masks[picked]}
+    truth = part.masks[picked]
+    masks = {"truth": truth}
     for cell in cells:
         miou = kept.scores[dataset][cell]["miou"]
         name = f"{kept.backbone(cell)}\n{kept.model(cell)}\nmIoU {100 * miou:.1f}"
-        masks[name] = _kept_masks(kept, cell, dataset, [part.frame_ids[i] for i in picked])
+        predicted = _kept_masks(kept, cell, dataset, [part.frame_ids[i] for i in picked])
+        # Shown as it is scored: nobody is to wonder what is predicted where no truth is.
+        masks[name] = np.where(truth == IGNORED, truth, predicted)
     if part.activities is not None:
         notes = [
             f"{note}\n{labels.activities[part.activities[i]].replace('_', ' ')}"

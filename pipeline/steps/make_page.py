@@ -203,6 +203,9 @@ def _card_facts(card: dict[str, Any]) -> list[tuple[str, str]]:
         facts.append(("Licence", "; ".join(card["licences"])))
     for source, about in card.get("sources", {}).items():
         facts.append((f"Source {source}", f"{about['files']:,} files, sha256 {about['sha256'][:12]}"))
+    if card.get("ignored_pixels"):
+        share = card["ignored_pixels"] / (card["ignored_pixels"] + sum(card["pixels_of_class"].values()))
+        facts.append(("Ignored pixels", f"{card['ignored_pixels']:,} ({100 * share:.1f} %)"))
     facts += [(f"Flag {name}", f"{flag['frames']:,} frames: {flag['meaning']}") for name, flag in card["flags"].items()]
     facts += [("Left out", f"{group['count']:,}: {group['reason']}") for group in card.get("left_out", [])]
     return facts

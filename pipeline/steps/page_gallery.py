@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from endoarss.settings import IGNORED
 from pipeline.corrupted import CLEAN, Conditions, pieces
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import Part, load_part
@@ -20,6 +21,7 @@ from pipeline.measure import read_rows
 from pipeline.missing import missing_robustness
 from pipeline.parallel import processes
 from pipeline.study import Cell, Study
+from reports.ignored import IGNORED_COLOUR, IGNORED_NAME
 from reports.names import model_label
 from reports.page import Gallery, GalleryDataset, GalleryImage, GalleryModel, Pictures
 from reports.page.gallery import condition_key, css_colour
@@ -39,7 +41,9 @@ def gallery_of(study: Study) -> Gallery:
         if cell not in missing:
             by_dataset.setdefault(cell.dataset, []).append(cell)
     datasets = [_dataset(study, dataset, cells, pictures) for dataset, cells in by_dataset.items()]
-    return Gallery(datasets, pictures, [(cell.id, reason) for cell, reason in missing.items()], _note(study))
+    ignores = any(IGNORED_NAME in dict(dataset.classes) for dataset in datasets)
+    note = _note(study) + (" Grey pixels of true masks belong to no class; no score is of them." if ignores else "")
+    return Gallery(datasets, pictures, [(cell.id, reason) for cell, reason in missing.items()], note)
 
 
 def _dataset(study: Study, dataset: str, cells: Sequence[Cell], pictures: Pictures) -> GalleryDataset:
@@ -57,6 +61,8 @@ def _dataset(study: Study, dataset: str, cells: Sequence[Cell], pictures: Pictur
     ]
     models = [_model(study, cell, cells, part, shown.frame_ids, labels, pictures) for cell in cells]
     colours = list(zip(labels.classes[1:], map(css_colour, labels.palette[1:]), strict=True))
+    if (shown.masks == IGNORED).any():
+        colours.append((IGNORED_NAME, css_colour(IGNORED_COLOUR)))
     return GalleryDataset(study.titles()[dataset], colours, images, models)
 
 
@@ -153,6 +159,8 @@ def _answer(row: Mapping[str, Any], labels: LabelSet) -> dict[str, Any]:
         np.array([row[f"both_{i}"] for i in index], float),
         np.array([row[f"truth_{i}"] + row[f"predicted_{i}"] for i in index], float),
     )
+    if not index:
+        return found  # every pixel is ignored
     found["miou"] = round(float((both / (total - both)).mean()), 6)
     found["dice"] = round(float((2 * both / total).mean()), 6)
     distances = [row.get(f"hd95_{i}", np.nan) for i in index if i > 0]

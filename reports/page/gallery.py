@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from reports.ignored import IGNORED, IGNORED_COLOUR
+
 SIDE = 224
 """The longest side of a picture on the page; what is larger is shrunk."""
 QUALITY = 95
@@ -31,7 +33,10 @@ class Pictures:
         return self._add(picture, "jpeg", {"quality": QUALITY, "subsampling": 0, "optimize": True})
 
     def add_mask(self, mask: NDArray[np.uint8], palette: Sequence[Sequence[int]]) -> int:
-        """Keep a mask (H, W) as PNG in its classes' colours, the background transparent, and return its number."""
+        """Keep a mask (H, W) as PNG in its classes' colours, the background transparent and ignored pixels grey, and return its
+        number."""
+        if (mask == IGNORED).any():
+            palette = [*palette, *[(0, 0, 0)] * (IGNORED - len(palette)), IGNORED_COLOUR]
         picture = _shrunk(Image.fromarray(np.ascontiguousarray(mask)), Image.Resampling.NEAREST).convert("P")
         picture.putpalette([channel for colour in palette for channel in colour])
         return self._add(picture, "png", {"transparency": 0, "optimize": True})

@@ -17,8 +17,8 @@ from endoarss.merging.merge import check_mergeable, merge, operate
 from endoarss.models import MultiTaskModel
 from endoarss.registry import MERGERS, list_mergers
 from endoarss.resume import ResumeFolder
-from endoarss.settings import ModelSettings
-from endoarss.training import TrainingSettings, seed_everything, train
+from endoarss.settings import IGNORED, ModelSettings
+from endoarss.training import TrainingSettings, seed_everything, task_losses, train
 
 Make = Callable[..., ModelSettings]
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -89,3 +89,19 @@ def test_merging_and_surgery_follow_the_cpu(name: str, make_settings: Make, data
             after = [model.surgery[task](z.to(device)).cpu() for task in own]
         biases.append([mean_l1(one, other) for one, other in zip(after, own.values(), strict=True)])
     assert biases[1] == pytest.approx(biases[0], rel=0.02)
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_ignored_pixels_have_no_gradient_and_the_loss_waits_for_nothing(share: float) -> None:
+    torch.manual_seed(0)
+    masks = torch.randint(0, 4, (2, 16, 16), device="cuda")
+    masks[torch.rand(masks.shape, device="cuda") < share] = IGNORED
+    logits = torch.randn(2, 4, 16, 16, device="cuda", requires_grad=True)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        loss = task_losses({"segmentation": logits}, masks, None, ignores=True)["segmentation"]
+        loss.backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert logits.grad is not None and not logits.grad.permute(0, 2, 3, 1)[masks == IGNORED].any()
+    assert (loss == 0) == (share == 1) and loss.isfinite()

@@ -90,10 +90,14 @@ def test_a_value_beyond_the_classes_is_an_error(
     write_png(own / "masks/case0_0000.png", np.full((60, 80), 3, np.uint8))
     Path("study.yaml").write_text(yaml.safe_dump(study_of(minimal, own)))
     assert main(["build", "--study", "study.yaml", "--dataset", "mine"]) == 1
-    assert "case0_0000.png: value 3; the study lists 3 classes, so expected 0 to 2" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert (
+        "case0_0000.png: holds 3 (4,800 pixels), which stand for no class; expected 0 to 2. Say under plain.values"
+        in said
+    )
     assert main(["build", "--study", "study.yaml", "--dataset", "mine", "--skip-bad"]) == 0
     (left_out,) = json.loads(Path("data/datasets/mine/dataset.json").read_text())["left_out"]
-    assert left_out["frames"] == ["mine_case0_0000"] and "value 3" in left_out["reason"] and left_out["what"] == "bad"
+    assert left_out["frames"] == ["mine_case0_0000"] and "holds 3" in left_out["reason"] and left_out["what"] == "bad"
 
 
 @pytest.mark.parametrize(

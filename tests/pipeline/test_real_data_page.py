@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from endoarss.settings import IGNORED
 from pipeline.cli import main
 from pipeline.datasets.activities import ENDOVIS_COUNTS, GEN_COUNTS
 from pipeline.datasets.kinds import KINDS, WHERE_TO_ASK
@@ -94,11 +95,26 @@ def test_its_steps_work_one_after_the_other(study_file: Path, capsys: pytest.Cap
     assert "mtlendovis: 52 of 1996 frames" in capsys.readouterr().out
 
 
+def study_of_own(minimal: Callable[..., dict[str, Any]], entry: dict[str, Any], dataset: str) -> dict[str, Any]:
+    """A study with a page's entry, which trains on one of its datasets."""
+    settings = minimal(raw={}, **entry)
+    settings["training"] = {"schedules": {dataset: {"epochs": 3, "learning_rate": 0.001}}}
+    settings["cells"][0] |= {"datasets": [dataset], "architectures": ["single_segmentation"]}
+    return settings
+
+
+def test_the_entries_for_own_masks_are_valid_and_read_as_they_say(minimal: Callable[..., dict[str, Any]]) -> None:
+    study = make_study(study_of_own(minimal, yaml.safe_load(blocks("yaml")[2]), "mydata"))
+    meanings = {name: stored.meanings for name in study.datasets if (stored := study.labels(name).stored)}
+    assert meanings == {
+        "mydata": {0: 0, 255: 1, 128: IGNORED},
+        "mycolours": {0: 0, 0xFF0000: 1, 0x00FF00: 2, 0xFFFFFF: IGNORED},
+        "myvoid": {0: 0, 1: 1, 255: IGNORED},
+    }
+
+
 def test_the_entry_for_own_frames_is_a_valid_one(minimal: Callable[..., dict[str, Any]]) -> None:
     entry = yaml.safe_load(blocks("yaml")[1])
-    settings = minimal(raw={}, **entry)
-    settings["training"] = {"schedules": {"mydata": {"epochs": 3, "learning_rate": 0.001}}}
-    settings["cells"][0]["datasets"] = ["mydata"]
-    study = make_study(settings)
+    study = make_study(study_of_own(minimal, entry, "mydata"))
     assert study.labels("mydata").classes == ("background", "knife", "forceps")
     assert study.split_rule("mydata") == "by_sequence"

@@ -1,0 +1,94 @@
+"""What a split must leave so that models can be trained and tested: looked at before anything is built."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from pipeline.datasets.splits import TEST, TRAIN, VALIDATION_SHARE, validation_part
+from pipeline.errors import InputError
+
+_LEAST_TRAINING = 2  # batch normalisation needs two images
+_HOW_TO_FILL = {
+    "released": "The frames came so: give some to the other part, or choose another split rule",
+    "published": f"It takes a fifth of each activity's frames, rounded down: give at least {VALIDATION_SHARE} of one, or split by_sequence",
+    "by_sequence": "Name other sequences or frames as test",
+}
+
+
+def check_split(
+    dataset: str,
+    split: Mapping[str, str],
+    activity_of: Mapping[str, str],
+    sequence_of: Mapping[str, str],
+    rule: str,
+    trained: bool = True,
+    validated: bool = False,
+) -> None:
+    """See that a split leaves frames to test on, and to train and choose on where models are.
+
+    Args:
+        dataset: its name.
+        split: the part of each frame id.
+        activity_of: activity of each frame id, "" where there is none.
+        sequence_of: sequence of each frame id, "" where it is not known.
+        rule: what split them, as the study names it.
+        trained: whether models are trained on the dataset.
+        validated: whether the epoch of some is chosen on validation frames.
+
+    Raises:
+        InputError: if a part has too few frames, with the counts.
+    """
+    training = [frame_id for frame_id, part in split.items() if part == TRAIN]
+    empty = TEST if len(training) == len(split) else TRAIN if trained and not training else ""
+    if empty:
+        raise InputError(
+            f"the split {rule} leaves the {empty} part of {len(split)} frames empty ({_counts(activity_of)}). {_HOW_TO_FILL[rule]} "
+            f"(datasets.{dataset} in the study)."
+        )
+    if trained and len(training) < _LEAST_TRAINING:
+        raise InputError(
+            f"the split {rule} leaves {len(training)} of {len(split)} frames to train on; expected at least {_LEAST_TRAINING}. "
+            f"{_HOW_TO_FILL[rule]} (datasets.{dataset} in the study)."
+        )
+    if trained and validated:
+        activities, sequences = ({name: known[name] for name in training} for known in (activity_of, sequence_of))
+        chosen = validation_part(activities, sequences)
+        if not chosen or len(training) - len(chosen) < _LEAST_TRAINING:
+            raise InputError(
+                f"{len(chosen)} of {len(training)} training frames are for validation ({_counts(activities)}); select_on: val asks for "
+                f"some to choose on and at least {_LEAST_TRAINING} to train on. Give more frames, or use select_on: last."
+            )
+
+
+def lacking_activities(
+    split: Mapping[str, str], activity_of: Mapping[str, str], rule: str, trained: bool = True
+) -> list[str]:
+    """Say which activities a split leaves without frames to test on, or to train on, with their counts.
+
+    Args:
+        split, activity_of, rule, trained: as `check_split` takes them.
+
+    Returns:
+        No, one or two sentences.
+    """
+    counts = Counter((activity, split[frame_id]) for frame_id, activity in activity_of.items() if activity)
+    names = dict.fromkeys(activity for activity, _ in counts)
+    said = []
+    untested = [f"{name} ({counts[name, TRAIN]} frames)" for name in names if not counts[name, TEST]]
+    if untested:
+        fifth = f", which draws a fifth of each activity's frames: expected at least {VALIDATION_SHARE} of each"
+        said.append(
+            f"no test frame of {', '.join(untested)} under split: {rule}{fifth if rule == 'published' else ''}. No score is of them."
+        )
+    unlearnt = [f"{name} ({counts[name, TEST]} frames)" for name in names if not counts[name, TRAIN]]
+    if unlearnt and trained:
+        said.append(f"no training frame of {', '.join(unlearnt)} under split: {rule}. No model can learn them.")
+    return said
+
+
+def _counts(activity_of: Mapping[str, str]) -> str:
+    counts = Counter(activity_of.values())
+    if set(counts) <= {""}:
+        return f"{len(activity_of)} frames without activities"
+    return ", ".join(f"{activity} {count}" for activity, count in counts.most_common())
