@@ -40,11 +40,11 @@ def collect(order: Order) -> Collected:
             source="endovis2017",
             sequence=f"seq_{key[0]}",
             read=partial(_read, frame, key[0]),
-            files=(*frame.files, *texts[key]),
+            files=(frame.image, *frame.type_files, *texts[key]),
             released_split=TEST,
         )
 
-    return join_annotations(order, set(frames), texts, frame_id, sample, {})
+    return join_annotations(order, set(frames), texts, frame_id, sample, dict(tree.notes))
 
 
 def frame_id(key: tuple[int, int]) -> str:
@@ -54,7 +54,7 @@ def frame_id(key: tuple[int, int]) -> str:
 
 def _read(frame: endovis2017.Frame2017, sequence: int) -> tuple[Pixels, Pixels]:
     image, types = read_rgb(frame.image), endovis2017.type_mask(frame)
-    check_same_size(image, types, frame.image, frame.types or next(iter(frame.by_instrument.values()))[0])
+    check_same_size(image, types, frame.image, frame.type_files[0])
     return endovis2017.crop(image), endovis2017.crop(_classes(frame, sequence, types))
 
 
