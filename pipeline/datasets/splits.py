@@ -66,6 +66,28 @@ def split_by_groups(sequence_of: Mapping[str, str], test: Iterable[str]) -> dict
     return split
 
 
+_HOW_TO_FILL = {
+    "released": "The frames came so: give some to the other part, or choose another split rule",
+    "published": "It takes a fifth of each activity's frames, rounded down: give more frames, or split by_sequence",
+    "by_sequence": "Name other sequences or frames in datasets: {%s: {test: [...]}}",
+}
+
+
+def check_parts(dataset: str, split: Mapping[str, str], rule: str, parts: Iterable[str]) -> None:
+    """Raise InputError if one of the parts that a dataset needs has no frame.
+
+    Args:
+        dataset: its name. split: part of each frame id. rule: the split rule. parts: those that must hold a frame.
+    """
+    for part in parts:
+        if part not in split.values():
+            how = _HOW_TO_FILL[rule].replace("%s", dataset)
+            raise InputError(
+                f"{dataset}: the split {rule} leaves the {part} part of {len(split)} frames empty. {how} "
+                f"(datasets.{dataset} in the study)."
+            )
+
+
 def validation_part(activity_of: Mapping[str, str], sequence_of: Mapping[str, str], seed: int = 0) -> frozenset[str]:
     """The training frames that choose a model where a study says `select_on: val`; the others train it.
 

@@ -12,7 +12,8 @@ _MARK = {"complete": "ok", "partial": "PARTIAL", "broken": "BROKEN"}
 def show(report: Report) -> str:
     """The report as text: sources, datasets, activities, findings, and one last line that says what to do."""
     data = "generated trees" if report.synthetic else "real trees"
-    lines = [f"Study {report.study}, {data}; {'every picture read' if report.deep else 'names and headers read'}.", ""]
+    read = "every picture read" if report.deep else "names, headers and a sample of the frames in every folder read"
+    lines = [f"Study {report.study}, {data}; {read}.", ""]
     lines += _table(("Source", "State", "Found", "Missing"), [row for part in report.sources for row in _rows(part)])
     lines += ["", *_table(("Dataset", "State", "Frames", "Split"), [_dataset_row(part) for part in report.datasets])]
     for part in report.datasets:
@@ -40,11 +41,12 @@ def show(report: Report) -> str:
 def _verdict(report: Report) -> str:
     broken = [part.dataset for part in report.datasets if part.state == "broken"]
     partial = [part.dataset for part in report.datasets if part.state == "partial"]
+    hint = "" if report.deep else " One broken picture among many takes --deep to find."
     if not report.usable:
         return f"Cannot be built: {', '.join(broken) or 'see the errors above'}."
     if partial:
-        return f"Can be built, partial: {', '.join(partial)}. Every table will say so."
-    return "Everything can be built."
+        return f"Can be built, partial: {', '.join(partial)}. Every table will say so.{hint}"
+    return f"Everything can be built.{hint}"
 
 
 def _rows(part: SourceReport) -> list[tuple[str, ...]]:

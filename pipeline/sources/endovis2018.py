@@ -164,7 +164,9 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
     colours = read_label_lists(listing.label_lists)
     if not colours and any(frame.label for frame in frames.values()):
         raise InputError(f"{root}: no labels.json in any release; it names the colours of the official labels.")
-    return Tree2018(root, dict(sorted(frames.items())), colours, schemes, tuple(listing.label_lists), tuple(loose), notes)
+    return Tree2018(
+        root, dict(sorted(frames.items())), colours, schemes, tuple(listing.label_lists), tuple(loose), notes
+    )
 
 
 def check_annotated(tree: Tree2018, frame: Frame2018) -> None:
@@ -285,7 +287,9 @@ def _is_test(root: Path, sequence: Path, annotated: bool, released: Set[str]) ->
     parts = sequence.relative_to(root).parts
     if "test_data" in parts:
         return True
-    numbers = [int(digits[0]) for path in frame_files(sequence / "left_frames") if (digits := _DIGITS.search(path.stem))]
+    numbers = [
+        int(digits[0]) for path in frame_files(sequence / "left_frames") if (digits := _DIGITS.search(path.stem))
+    ]
     return not annotated and (
         sequence.name in released
         or any(_TEST_FOLDER.fullmatch(part) for part in parts)
@@ -355,7 +359,10 @@ def _add_built(frames: dict[tuple[int, int], Frame2018], folders: Iterable[Path]
                 raise InputError(f"{path}: the same frame as {taken[key]}. Expected every frame once.")
             taken[key] = path
             frame = frames.get(key)
-            image = next((i for i in (folder / "images" / path.name, folder / "images" / f"{path.stem}.jpg") if i.is_file()), None)
+            image = next(
+                (i for i in (folder / "images" / path.name, folder / "images" / f"{path.stem}.jpg") if i.is_file()),
+                None,
+            )
             if frame is not None and frame.types is None:
                 frames[key] = replace(frame, types=BUILT_SET, annotation=path)
             elif frame is None and image is not None:
@@ -425,18 +432,24 @@ def _drop_stapler(
             kept = tuple(mask for mask in frame.masks if mask[0] != STAPLER[schemes[frame.types].name])
             dropped += len(frame.masks) - len(kept)
             frames[key] = replace(frame, masks=kept)
-    holding = [f"{name} (id {STAPLER[schemes[name].name]})" for name in written if STAPLER[schemes[name].name] in written[name]]
+    holding = [
+        f"{name} (id {STAPLER[schemes[name].name]})" for name in written if STAPLER[schemes[name].name] in written[name]
+    ]
     if not holding:
         return {}
     counted = f", {dropped} raw masks" if dropped else ""
-    return {"stapler": f"the stapler in {', '.join(holding)} is background, for it is no class of the benchmark{counted}"}
+    return {
+        "stapler": f"the stapler in {', '.join(holding)} is background, for it is no class of the benchmark{counted}"
+    }
 
 
 # Ids that one scheme has and the other has not. 8 is the stapler in one and suction in the other.
 _NATIVE_ONLY, _COMPATIBLE_ONLY = {4, 5}, {9, 10}
 
 
-def settle_scheme(root: Path, set_name: str, scheme: str, written: set[int], sequences: Set[int] = frozenset()) -> Scheme:
+def settle_scheme(
+    root: Path, set_name: str, scheme: str, written: set[int], sequences: Set[int] = frozenset()
+) -> Scheme:
     """Tell the id scheme of a set from the ids written in it; `scheme` decides where they fit both.
 
     Args:

@@ -46,5 +46,5 @@ def missing_file(path: Path, what: str) -> str:
         path: the file. what: what it would be, e.g. "the mask of images/a.png".
     """
     others = sorted(path.parent.glob(f"{glob.escape(path.stem)}.*"))
-    instead = f" There is {others[0].name} instead: save it as PNG without loss." if others else ""
-    return f"{path}: missing. Expected {what}.{instead}"
+    remedy = f"There is {others[0].name} instead: save it as {path.name}." if others else "Put it there."
+    return f"{path}: missing. Expected {what}. {remedy}"

@@ -188,7 +188,9 @@ def editions_2018(root: Path, texts: Mapping[Key, tuple[Path, ...]]) -> list[str
         edition = "the first edition" if surplus else "the Extend edition"
         if not any(sequence == 1 for sequence, _ in keys):
             edition = "an edition that cannot be told without seq_1"
-        text = f"{folder.relative_to(root).as_posix()} is {edition} ({len(keys) - test} training and {test} test frames)"
+        text = (
+            f"{folder.relative_to(root).as_posix()} is {edition} ({len(keys) - test} training and {test} test frames)"
+        )
         if surplus:
             text += f"; its {len(surplus)} frames seq_1 {surplus[0]:03d} to {surplus[-1]:03d} are none of the paper's and left out"
         said.append(text)

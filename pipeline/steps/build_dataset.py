@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.datasets.arrays import array_digests
-from pipeline.datasets.build import assign_splits, build_dataset
+from pipeline.datasets.build import assign_splits, build_dataset, check_unique, validation_frames
 from pipeline.datasets.card import GENERATED, LICENCES, read_card
+from pipeline.datasets.kinds import GENERALISATION
 from pipeline.datasets.load import load_part
 from pipeline.datasets.manifest import read_manifest
 from pipeline.datasets.sample import Collected, Order, Sample
+from pipeline.datasets.splits import TEST, TRAIN, check_parts
+from pipeline.errors import InputError
 from pipeline.files import sha256_of, write_json
 from pipeline.layout import arrays_file, dataset_files, dataset_provenance_file
 from pipeline.provenance import RunStart, about_run, write_provenance
@@ -42,18 +45,31 @@ def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collect
 
 
 def split_of(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str, str]:
-    """The part of each frame under the dataset's split rule. Test sequences that the study names must be there; of the
-    default ones those count that are, for a download may be partial.
+    """Return the part of each frame under the dataset's split rule, by frame id.
+
+    Test sequences that the study names must be there; of the default ones those count that are, for a download may be partial.
 
     Raises:
-        InputError: if the rule does not fit the frames.
+        InputError: if two frames have the same id, the rule does not fit the frames, or it leaves a part empty that the study
+            trains, tests or chooses the epoch on.
     """
+    check_unique(dataset, samples)
     settings = study.dataset_settings(dataset)
     test = settings.get("test", [])
     if "test" not in study.settings["datasets"][dataset]:
         there = {sample.sequence for sample in samples}
         test = [name for name in test if name in there] or test
-    return assign_splits(samples, settings["split"], settings["split_seed"], test)
+    split = assign_splits(samples, settings["split"], settings["split_seed"], test)
+    parts = (TEST,) if study.kind_name(dataset) in GENERALISATION else (TRAIN, TEST)
+    check_parts(dataset, split, settings["split"], parts)
+    if any(cell.dataset == dataset and cell.select_on == "val" for cell in study.trainings()):
+        training, chosen = list(split.values()).count(TRAIN), len(validation_frames(samples, split))
+        if chosen in (0, training):
+            raise InputError(
+                f"{dataset}: {chosen} of {training} training frames are for validation; select_on: val asks for some to choose on "
+                "and some to train on. Give more frames, or use select_on: last."
+            )
+    return split
 
 
 def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) -> None:

@@ -81,7 +81,7 @@ def test_the_generated_tree_holds_its_traps(trees: Path) -> None:
         ({1, 4}, "detect", "native2018"),
         ({1, 5, 6, 7}, "detect", "native2018"),
         ({1, 2, 4, 6, 8}, "detect", "native2018"),  # 8 is the stapler
-        ({5, 8}, "detect", "native2018"),
+        ({1, 5, 8}, "detect", "native2018"),
         ({1, 2, 3, 10}, "detect", "compatible2017"),  # 10 is the stapler
         ({1, 2, 6, 7, 8, 9, 10}, "detect", "compatible2017"),
         ({1, 2, 8}, "native2018", "native2018"),
@@ -100,7 +100,11 @@ def test_id_schemes_are_told_apart(written: set[int], given: str, scheme: str) -
     ("written", "given", "message"),
     [
         ({1, 2, 7}, "detect", r"\[1, 2, 7\] fit both schemes: native2018 .* compatible2017 .* endovis2018_scheme"),
-        ({1, 2, 8}, "detect", r"\[1, 2, 8\] fit both schemes: native2018 .* 8 the stapler.* compatible2017 .* 8 suction.* raw:"),
+        (
+            {1, 2, 8},
+            "detect",
+            r"\[1, 2, 8\] fit both schemes: native2018 .* 8 the stapler.* compatible2017 .* 8 suction.* raw:",
+        ),
         ({4, 9}, "detect", "4 or 5 stand for native2018, 9 or 10 for compatible2017; one set cannot be both"),
         ({5, 10}, "detect", "4 or 5 stand for native2018, 9 or 10 for compatible2017; one set cannot be both"),
         ({1, 10}, "native2018", "the study says endovis2018_scheme: native2018, but .* so it is compatible2017"),
