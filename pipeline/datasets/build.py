@@ -63,18 +63,21 @@ def assign_splits(samples: Sequence[Sample], rule: str, seed: int = 0, test: Seq
     if rule == "released":
         unsplit = [sample.frame_id for sample in samples if not sample.released_split]
         if unsplit:
-            raise InputError(f"split: released, but {unsplit[0]} came with no part; expected train or test for each.")
+            raise InputError(
+                f"split: released, but {unsplit[0]} came with no part; expected train or test for each (of own frames in the "
+                "column split of labels.csv), or another split rule."
+            )
         return {sample.frame_id: sample.released_split for sample in samples}
     if rule == "published":
         return published_split({sample.frame_id: sample.activity for sample in samples}, seed)
     return split_by_groups({sample.frame_id: sample.sequence for sample in samples}, test)
 
 
-def check_unique(dataset: str, samples: Sequence[Sample]) -> None:
+def check_unique(samples: Sequence[Sample]) -> None:
     """Raise InputError if two frames of a dataset have the same id."""
     repeated = [frame_id for frame_id, times in Counter(s.frame_id for s in samples).items() if times > 1]
     if repeated:
-        raise InputError(f"{dataset}: the frame id {repeated[0]} occurs twice; is a release extracted twice?")
+        raise InputError(f"the frame id {repeated[0]} occurs twice; is a release extracted twice?")
 
 
 def check_kept(dataset: str, split: Mapping[str, str], failures: Mapping[str, str]) -> None:
@@ -121,7 +124,7 @@ def build_dataset(
         InputError: if a frame cannot be read or two have the same id; the dataset is not written then.
     """
     samples = sorted(collected.samples, key=lambda sample: sample.frame_id)
-    check_unique(folder.name, samples)
+    check_unique(samples)
     key = digest({"name": folder.name, "labels": asdict(labels), "notes": collected.notes, "code": _code_digest()})
     with resumable_folder(folder, key) as partial_folder:
         for name in ("images", "masks"):

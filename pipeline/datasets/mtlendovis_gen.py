@@ -63,7 +63,8 @@ def _classes(frame: endovis2017.Frame2017, sequence: int, types: Pixels) -> Pixe
     for type_id in np.flatnonzero(np.bincount(types.ravel())).tolist():
         if type_id not in _CLASS_OF_TYPE:
             raise InputError(
-                f"{frame.image}: type id {type_id} in its ground truth; the annotated frames hold 1, 2, 3, 6 and 7 alone."
+                f"{frame.by_instrument.get(type_id, frame.type_files)[0]}: type id {type_id} in its ground truth; the annotated "
+                "frames hold 1, 2, 3, 6 and 7 alone. Get the challenge's own file again."
             )
         if type_id == 7 and sequence not in _SEQUENCES_WITH_PROBE:
             continue  # there "other" is no class of the benchmark

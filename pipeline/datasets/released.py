@@ -25,7 +25,7 @@ def collect(order: Order) -> Collected:
     samples = [_sample(frame, source) for frame in frames if frame.mask is not None]
     if not samples:
         raise InputError(
-            f"{root}: {len(frames)} pictures, none of which has a mask. Expected mask/NAME.png beside image/NAME.png."
+            f"{root}: none of {len(frames)} pictures has a mask. The first: {released.missing_mask(bare[0])}"
         )
     left_out = [LeftOut(released.missing_mask(frame), (frame_id(frame, source),), BAD) for frame in bare]
     order_of_folders = ", ".join(f"{k} {name}" for k, name in enumerate(released.ENCODINGS[source].activities, start=1))

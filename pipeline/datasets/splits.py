@@ -69,7 +69,7 @@ def split_by_groups(sequence_of: Mapping[str, str], test: Iterable[str]) -> dict
 _HOW_TO_FILL = {
     "released": "The frames came so: give some to the other part, or choose another split rule",
     "published": "It takes a fifth of each activity's frames, rounded down: give more frames, or split by_sequence",
-    "by_sequence": "Name other sequences or frames in datasets: {%s: {test: [...]}}",
+    "by_sequence": "Name other sequences or frames as test",
 }
 
 
@@ -81,9 +81,8 @@ def check_parts(dataset: str, split: Mapping[str, str], rule: str, parts: Iterab
     """
     for part in parts:
         if part not in split.values():
-            how = _HOW_TO_FILL[rule].replace("%s", dataset)
             raise InputError(
-                f"{dataset}: the split {rule} leaves the {part} part of {len(split)} frames empty. {how} "
+                f"the split {rule} leaves the {part} part of {len(split)} frames empty. {_HOW_TO_FILL[rule]} "
                 f"(datasets.{dataset} in the study)."
             )
 

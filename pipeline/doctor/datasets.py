@@ -17,7 +17,7 @@ from pipeline.images import Header
 from pipeline.parallel import ordered_map
 
 _LISTED = 10  # faults that are told one by one
-_SAMPLED = 5  # frames of a folder that are decoded without --deep
+_SAMPLED = 4  # frames of a folder and part that are decoded without --deep
 
 # Header of each picture by path, or why there is none.
 Headers = Mapping[Path, Header | str]
@@ -77,37 +77,48 @@ def say_faults(report: DatasetReport, level: str, faults: Sequence[tuple[str, st
 
 
 def read_failures(
-    report: DatasetReport, kind: Kind, samples: Sequence[Sample], headers: Headers, deep: bool, workers: int
+    report: DatasetReport,
+    kind: Kind,
+    samples: Sequence[Sample],
+    split: Mapping[str, str],
+    headers: Headers,
+    deep: bool,
+    skip_bad: bool,
+    workers: int,
 ) -> dict[str, str]:
     """Read frames as the build does, and return why some cannot be read, by frame id.
 
     Args:
-        report: with `deep` it is told which classes occur. kind: what the dataset is. samples: its frames.
-        headers: of their files. deep: read every frame, not a sample of each folder and what looks wrong by its headers.
+        report: is told which classes occur, if every frame was read. kind: what the dataset is. samples: its frames.
+        split: the part of each. headers: of their files. deep: read every frame, not a sample of each folder and what looks wrong by
+        its headers. skip_bad: whether faulty frames are left out; if the sample has one, all are read, for what is left decides.
         workers: processes at most.
     """
-    chosen = samples if deep else [*dict.fromkeys([*_of_every_folder(samples), *_doubtful(samples, headers)])]
-    seen: Counter[str] = Counter()
-    failures = {}
-    for sample, result in zip(chosen, ordered_map(_classes_in, chosen, workers, f"read {report.dataset}"), strict=True):
-        if isinstance(result, str):
-            failures[sample.frame_id] = result
-        else:
-            seen.update(kind.labels.classes[index] for index in result)
+    chosen = samples if deep else [*dict.fromkeys([*_of_every_folder(samples, split), *_doubtful(samples, headers)])]
+    read = _read(report.dataset, chosen, workers)
+    if skip_bad and any(isinstance(result, str) for result in read.values()):
+        read |= _read(report.dataset, [sample for sample in samples if sample.frame_id not in read], workers)
     if deep:
-        report.classes = {name: seen[name] for name in kind.labels.classes[1:]}
+        seen = Counter(index for result in read.values() if not isinstance(result, str) for index in result)
+        report.classes = {name: seen[index] for index, name in enumerate(kind.labels.classes) if index}
         report.never_seen += [f"class {name}" for name, count in report.classes.items() if not count]
-    return failures
+    return {frame_id: result for frame_id, result in read.items() if isinstance(result, str)}
 
 
-def _of_every_folder(samples: Sequence[Sample]) -> list[Sample]:
-    """The first and last frame of every folder that frames are read from, and some between them."""
-    by_folder: dict[Path, dict[Sample, None]] = {}
+def _read(dataset: str, samples: Sequence[Sample], workers: int) -> dict[str, list[int] | str]:
+    """The classes in each frame, or why it cannot be read, by frame id."""
+    results = ordered_map(_classes_in, samples, workers, f"read {dataset}")
+    return {sample.frame_id: result for sample, result in zip(samples, results, strict=True)}
+
+
+def _of_every_folder(samples: Sequence[Sample], split: Mapping[str, str]) -> list[Sample]:
+    """Of every folder that frames are read from, and of each part in it, the first and last frame and some between them."""
+    groups: dict[tuple[Path, str], dict[Sample, None]] = {}
     for sample in samples:
         for path in sample.files:
-            by_folder.setdefault(path.parent, {})[sample] = None
+            groups.setdefault((path.parent, split.get(sample.frame_id, "")), {})[sample] = None
     chosen: dict[Sample, None] = {}
-    for users in by_folder.values():
+    for users in groups.values():
         ordered = list(users)
         places = np.linspace(0, len(ordered) - 1, min(len(ordered), _SAMPLED)).round().astype(int)
         chosen |= dict.fromkeys(ordered[place] for place in places)

@@ -178,8 +178,8 @@ def check_annotated(tree: Tree2018, frame: Frame2018) -> None:
             f"(ISINet) beside the frames, {RAW_SETS[0]}/{frame.image.stem}_class1_inst0.png; ask for them at {TYPES_FROM}."
         )
     if frame.label is None and frame.annotation is None:
-        expected = missing_file(folder / "labels" / f"{frame.image.stem}.png", f"the official label of {frame.image}")
-        raise InputError(f"{expected} Get it at {WHERE_TO_ASK}.")
+        label = folder / "labels" / f"{frame.image.stem}.png"
+        raise InputError(missing_file(label, f"the official label of {frame.image}", f"Get it at {WHERE_TO_ASK}."))
     for written, path in frame.masks:
         _native_ids(np.array([written]), tree.schemes[frame.types].name, path)
 

@@ -39,12 +39,13 @@ def jpeg_note(frames: Iterable[Path], root: Path) -> dict[str, str]:
     return {"jpeg_frames": f"{len(stored)} frames are stored as JPEG, e.g. {first}; the original download holds PNG"}
 
 
-def missing_file(path: Path, what: str) -> str:
+def missing_file(path: Path, what: str, remedy: str = "Put it there.") -> str:
     """Return the message that a file is missing, which names a file of the same name in another format if there is one.
 
     Args:
-        path: the file. what: what it would be, e.g. "the mask of images/a.png".
+        path: the file. what: what it would be, e.g. "the mask of images/a.png". remedy: what to do where no such file is.
     """
     others = sorted(path.parent.glob(f"{glob.escape(path.stem)}.*"))
-    remedy = f"There is {others[0].name} instead: save it as {path.name}." if others else "Put it there."
+    if others:
+        remedy = f"There is {others[0].name} instead: save it as {path.name}."
     return f"{path}: missing. Expected {what}. {remedy}"

@@ -53,12 +53,20 @@ def split_of(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str,
         InputError: if two frames have the same id, the rule does not fit the frames, or it leaves a part empty that the study
             trains, tests or chooses the epoch on.
     """
-    check_unique(dataset, samples)
+    try:
+        return _checked_split(study, dataset, samples)
+    except InputError as error:
+        roots = ", ".join(str(root) for root in dict.fromkeys(study.roots(dataset).values()))
+        raise InputError(f"{dataset} of {roots}: {error}") from None
+
+
+def _checked_split(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str, str]:
     settings = study.dataset_settings(dataset)
     test = settings.get("test", [])
     if "test" not in study.settings["datasets"][dataset]:
         there = {sample.sequence for sample in samples}
         test = [name for name in test if name in there] or test
+    check_unique(samples)
     split = assign_splits(samples, settings["split"], settings["split_seed"], test)
     parts = (TEST,) if study.kind_name(dataset) in GENERALISATION else (TRAIN, TEST)
     check_parts(dataset, split, settings["split"], parts)
@@ -66,8 +74,8 @@ def split_of(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str,
         training, chosen = list(split.values()).count(TRAIN), len(validation_frames(samples, split))
         if chosen in (0, training):
             raise InputError(
-                f"{dataset}: {chosen} of {training} training frames are for validation; select_on: val asks for some to choose on "
-                "and some to train on. Give more frames, or use select_on: last."
+                f"{chosen} of {training} training frames are for validation; select_on: val asks for some to choose on and some to "
+                "train on. Give more frames, or use select_on: last."
             )
     return split
 

@@ -77,9 +77,10 @@ def _examine_dataset(
         split = split_of(study, dataset, found.samples)
     except InputError as error:
         report.findings.append(Finding(ERROR, str(error)))
-    failures = read_failures(report, kind, found.samples, headers, deep, workers)
-    examine_dataset(report, kind, found, split, failures, settings["skip_bad"])
-    if settings["skip_bad"]:
+    skip_bad = settings["skip_bad"]
+    failures = read_failures(report, kind, found.samples, split, headers, deep, skip_bad, workers)
+    examine_dataset(report, kind, found, split, failures, skip_bad)
+    if skip_bad:
         try:
             check_kept(dataset, split, failures)
         except InputError as error:
