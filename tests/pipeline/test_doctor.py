@@ -155,6 +155,7 @@ def test_frames_whose_types_were_lost_are_counted(make: Callable[..., Study], co
 
 def test_many_faults_do_not_flood(make: Callable[..., Study], copy: Path) -> None:
     root = copy / "endovis2018"
+    shutil.rmtree(root / "repairs")  # two of these labels are corrected there
     labels = [path for path in root.rglob("labels/*.png") if "release_1" in str(path)]
     for path in labels:
         path.unlink()
@@ -178,7 +179,9 @@ def test_by_sequence_takes_the_test_sequences_that_are_there(make: Callable[...,
 
 
 def test_an_ambiguous_scheme_is_an_error_with_both_readings(make: Callable[..., Study], copy: Path) -> None:
-    for path in (copy / "endovis2018").rglob("instrument_labels_2017/*_class*_inst*.png"):
+    for path in list((copy / "endovis2018").rglob("instrument_labels_2017/*_class*_inst*.png")):
+        if "_class10_" in path.name:
+            path.unlink()  # the stapler would tell
         if "_class6_" in path.name or "_class9_" in path.name:
             path.rename(path.with_name(path.name.replace("_class6_", "_class7_").replace("_class9_", "_class7_")))
     report = examine(make(copy, mtlendovis={}), ["mtlendovis"])
