@@ -23,13 +23,14 @@ def show(report: Report) -> str:
         if part.classes is not None:
             lines += ["", *_table((part.dataset, "Frames with it"), [(n, str(c)) for n, c in part.classes.items()])]
         lines += [f"  left out: {count}, {reason}" for reason, count in part.left_out.items()]
-    findings = [
-        (finding.level, part.source if isinstance(part, SourceReport) else part.dataset, finding.text)
-        for part in report.parts
-        for finding in part.findings
-    ]
+    # What stops a source stops its datasets: it is said once, with the names of all.
+    findings: dict[tuple[str, str], list[str]] = {}
+    for examined in report.parts:
+        for finding in examined.findings:
+            name = examined.source if isinstance(examined, SourceReport) else examined.dataset
+            findings.setdefault((finding.level, finding.text), []).append(name)
     for level in ("error", "warning", "note"):
-        chosen = [f"  {name}: {text}" for found, name, text in findings if found == level]
+        chosen = [f"  {', '.join(names)}: {text}" for (found, text), names in findings.items() if found == level]
         if chosen:
             lines += ["", f"{level.capitalize()}s:", *chosen]
     asked = {part.source: part.ask for part in report.sources if part.missing or part.state == "broken"}

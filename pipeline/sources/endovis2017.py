@@ -108,7 +108,8 @@ def read_tree(root: Path) -> Tree2017:
         # The VQLA edition has a left_frames of its own, of smaller JPEGs.
         folders[:] = [folder for folder in folders if not VQLA_FOLDER.match(folder)]
         if path.name == "left_frames":
-            for image in frame_files(path):
+            # JPEGs of other names are copies, as a VQLA edition has them.
+            for image in (p for p in frame_files(path) if p.suffix == ".png" or p.name.startswith("frame")):
                 frame = Frame2017(path.parent.name, _frame_number(image), image)
                 other = frames.setdefault((frame.sequence, frame.number), frame)
                 if other is not frame:

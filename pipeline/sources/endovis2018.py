@@ -112,12 +112,16 @@ class Tree2018:
 
 @dataclass
 class _Listing:
-    """The folders of a tree that matter. tests: sequences of the challenge's test frames. repairs: corrected labels."""
+    """The folders of a tree that matter.
+
+    tests, test_lists: sequences and label lists of the challenge's test frames. repairs: corrected labels.
+    """
 
     sequences: list[Path] = field(default_factory=list)
     tests: list[Path] = field(default_factory=list)
     built: list[Path] = field(default_factory=list)
     label_lists: list[Path] = field(default_factory=list)
+    test_lists: list[Path] = field(default_factory=list)
     repairs: list[Path] = field(default_factory=list)
 
 
@@ -161,7 +165,7 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
     }
     notes |= _drop_stapler(frames, schemes, written)
     notes |= jpeg_note((frame.image for frame in frames.values()), root)
-    colours = read_label_lists(listing.label_lists)
+    colours = {**_colours_of_tests(listing.test_lists), **read_label_lists(listing.label_lists)}
     if not colours and any(frame.label for frame in frames.values()):
         raise InputError(f"{root}: no labels.json in any release; it names the colours of the official labels.")
     return Tree2018(
@@ -259,7 +263,7 @@ def _list_folders(root: Path) -> _Listing:
         folders[:] = [folder for folder in folders if not VQLA_FOLDER.match(folder)]
         inside_test_data = "test_data" in path.relative_to(root).parts
         if "labels.json" in files:
-            found.label_lists.append(path / "labels.json")
+            (found.test_lists if inside_test_data else found.label_lists).append(path / "labels.json")
         if "left_frames" in folders and path.name.startswith("seq_"):
             sequences.append(path)
             folders[:] = []
@@ -269,6 +273,7 @@ def _list_folders(root: Path) -> _Listing:
         elif path.name == "repairs":
             found.repairs += mask_files(path)
     found.label_lists.sort()
+    found.test_lists.sort()
     annotated = {path: _is_annotated(path) for path in sequences}
     released = {path.name for path in sequences if annotated[path]}
     for path in sequences:
@@ -288,7 +293,9 @@ def _is_test(root: Path, sequence: Path, annotated: bool, released: Set[str]) ->
     if "test_data" in parts:
         return True
     numbers = [
-        int(digits[0]) for path in frame_files(sequence / "left_frames") if (digits := _DIGITS.search(path.stem))
+        int(digits[0])
+        for path in frame_files(sequence / "left_frames", "frame")
+        if (digits := _DIGITS.search(path.stem))
     ]
     return not annotated and (
         sequence.name in released
@@ -297,10 +304,18 @@ def _is_test(root: Path, sequence: Path, annotated: bool, released: Set[str]) ->
     )
 
 
+def _colours_of_tests(lists: list[Path]) -> dict[str, Rgb]:
+    """Colours that the test frames' lists name: one more source of them, but no reason to stop."""
+    try:
+        return read_label_lists(lists)
+    except InputError:
+        return {}
+
+
 def _passed_over(root: Path, tests: list[Path]) -> dict[str, str]:
     if not tests:
         return {}
-    count = sum(len(frame_files(path / "left_frames")) for path in tests)
+    count = sum(len(frame_files(path / "left_frames", "frame")) for path in tests)
     first = tests[0].relative_to(root).as_posix()
     return {"test_frames": f"{count} frames without labels are no part of the releases and not used, e.g. in {first}"}
 
@@ -318,7 +333,7 @@ def _read_sequence(folder: Path, loose: list[Path]) -> Iterator[Frame2018]:
             raise InputError(f"{path}: expected a name like frame000_class1_inst0.png.")
         masks.setdefault(match["frame"], []).append((int(match["type"]), path))
     labels = {path.stem: path for path in mask_files(folder / "labels") if path.name.startswith("frame")}
-    for image in frame_files(folder / "left_frames"):
+    for image in frame_files(folder / "left_frames", "frame"):
         digits = re.fullmatch(r"frame(\d{1,6})", image.stem)
         if digits is None:
             raise InputError(f"{image}: expected a name like frame000.png.")

@@ -9,17 +9,17 @@ from pathlib import Path
 _JPEG = (".jpg", ".jpeg")
 
 
-def frame_files(folder: Path) -> list[Path]:
+def frame_files(folder: Path, prefix: str = "") -> list[Path]:
     """Return the frames in a folder: every PNG, and every JPEG that has no PNG of the same name beside it.
 
     Args:
-        folder: may be absent; hidden files are passed over.
+        folder: may be absent; hidden files are passed over. prefix: how their names begin.
 
     Returns:
         The files in the order of their names.
     """
     found: dict[str, Path] = {}
-    for path in sorted(folder.glob("[!.]*.*"), key=lambda path: path.suffix.lower() in _JPEG):
+    for path in sorted(folder.glob(f"{prefix or '[!.]'}*.*"), key=lambda path: path.suffix.lower() in _JPEG):
         if path.suffix.lower() in (".png", *_JPEG):
             found.setdefault(path.stem, path)
     return [found[stem] for stem in sorted(found)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.datasets.build import check_kept
-from pipeline.datasets.kinds import WHERE_TO_ASK
+from pipeline.datasets.kinds import PLAIN, WHERE_TO_ASK
 from pipeline.datasets.sample import Collected
 from pipeline.doctor.datasets import Headers, examine_dataset, read_failures, say_never_seen
 from pipeline.doctor.findings import ERROR, DatasetReport, Finding, Report, SourceReport
@@ -34,18 +34,19 @@ def examine(study: Study, datasets: Sequence[str], deep: bool = False, workers: 
             found[dataset] = error
     files = [path for one in found.values() if isinstance(one, Collected) for s in one.samples for path in s.files]
     headers = read_headers(files, "headers")
-    sources: dict[tuple[str, Path], SourceReport] = {}
+    sources: dict[tuple[str, Path, str], SourceReport] = {}
     for dataset in datasets:
         for source, root in study.roots(dataset).items():
-            if (source, root) not in sources:
-                sources[source, root] = _examine_source(study, datasets, source, root, headers)
+            own = dataset if source == PLAIN else ""
+            if (source, root, own) not in sources:
+                users = [own] if own else [name for name in datasets if study.roots(name).get(source) == root]
+                sources[source, root, own] = _examine_source(study, users, source, root, headers)
     reports = [_examine_dataset(study, dataset, found[dataset], headers, deep, workers) for dataset in datasets]
     return Report(study.name, study.synthetic, deep, list(sources.values()), reports)
 
 
-def _examine_source(study: Study, datasets: Sequence[str], source: str, root: Path, headers: Headers) -> SourceReport:
+def _examine_source(study: Study, users: Sequence[str], source: str, root: Path, headers: Headers) -> SourceReport:
     report = SourceReport(source, str(root), WHERE_TO_ASK.get(source, "the owner"))
-    users = [dataset for dataset in datasets if study.roots(dataset).get(source) == root]
     try:
         prepared = prepare_root(root)
         annotations = study.roots(users[0]).get("vqla2018")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -12,10 +13,12 @@ import pytest
 
 from pipeline.doctor.findings import Report
 from pipeline.errors import InputError
+from pipeline.sources import vqla
 from pipeline.steps.build_dataset import build
 from pipeline.steps.examine_sources import examine
 from pipeline.study import Study, make_study
-from tests.pipeline.small_defects import CATALOGUE, DEFAULTS, SOURCES, Defect
+from tests.pipeline.small_defects import CATALOGUE, DEFAULTS, RELEASE, SOURCES, Defect, nothing
+from tests.pipeline.small_trees import IMAGE, few_2018, put, put_text, write_few_2017, write_few_2018, write_few_own
 
 OWN = {"classes": ["background", "knife", "forceps"], "activities": ["cut", "idle"]}
 RAW = {
@@ -73,3 +76,49 @@ def test_the_verdict_is_the_outcome(
         assert named is None or str(named) in said, said
     if defect.deep:
         assert examine(study, [dataset]).usable, "a sample of the folder does not find it"
+
+
+def test_frames_that_choose_no_epoch_are_said_before_training(
+    minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = Defect("own", "no sequences, four frames of each activity", nothing)
+    study = study_of(minimal(), few, write_few_own(tmp_path / "own"))
+    rows = [line.split(",") for line in (tmp_path / "own/labels.csv").read_text().splitlines()]
+    put_text(tmp_path / "own/labels.csv", "".join(f"{name},{activity},{split}\n" for name, activity, _, split in rows))
+    assert examine(study, ["mine"]).usable
+    settings = json.loads(json.dumps(study.settings))
+    settings["training"]["select_on"] = "val"
+    choosing = make_study(settings)
+    said = errors(examine(choosing, ["mine"]))
+    assert re.search("0 of 8 training frames are for validation.*Give more frames, or use select_on: last", said)
+    with pytest.raises(InputError, match="0 of 8 training frames are for validation"):
+        build(choosing, "mine")
+
+
+def test_the_doctor_asks_for_what_the_datasets_need(
+    minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = write_few_2017(tmp_path / "raw")
+    parts, gen = (study_of(minimal(), Defect(source, "", nothing), root) for source in ("parts", "gen"))
+    (source,) = examine(parts, ["endovis2017_parts"]).sources
+    assert source.state == "complete" and not source.missing and "with type masks" not in source.found
+    source = examine(gen, ["mtlendovis_gen"]).sources[0]
+    assert "with parts masks" not in source.found
+    assert source.missing[0] == "instrument_dataset_1: 6 of its 8 annotated frames, or their type masks"
+
+
+def test_frames_that_nobody_annotated_are_not_asked_for(
+    minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """seq_13, the first frames of seq_1, and labels of frames without annotation."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(vqla, "FRAMES_2018", len(few_2018()))
+    root = write_few_2018(tmp_path / "raw")
+    study = study_of(minimal(), Defect("2018", "", nothing), root)
+    put(root / RELEASE / "seq_1/left_frames/frame099.png", IMAGE)
+    (endovis2018,) = (part for part in examine(study, ["mtlendovis"]).sources if part.source == "endovis2018")
+    assert endovis2018.missing[-1] == "release 4: seq_14, seq_15, seq_16"
+    assert not any("seq_1:" in missing or "label" in missing for missing in endovis2018.missing)
+    assert not [finding for finding in endovis2018.findings if finding.level == "warning"]
