@@ -17,7 +17,7 @@ from pipeline.images import Header
 from pipeline.parallel import ordered_map
 
 _LISTED = 10  # faults that are told one by one
-_SAMPLED = 4  # frames of a folder and part that are decoded without --deep
+_SAMPLED = 3  # frames of a folder and part that are decoded without --deep
 
 # Header of each picture by path, or why there is none.
 Headers = Mapping[Path, Header | str]
@@ -94,7 +94,11 @@ def read_failures(
         its headers. skip_bad: whether faulty frames are left out; if the sample has one, all are read, for what is left decides.
         workers: processes at most.
     """
-    chosen = samples if deep else [*dict.fromkeys([*_of_every_folder(samples, split), *_doubtful(samples, headers)])]
+    chosen = (
+        samples
+        if deep
+        else [*dict.fromkeys([*_of_every_folder(samples, split, headers), *_doubtful(samples, headers)])]
+    )
     read = _read(report.dataset, chosen, workers)
     if skip_bad and any(isinstance(result, str) for result in read.values()):
         read |= _read(report.dataset, [sample for sample in samples if sample.frame_id not in read], workers)
@@ -111,12 +115,13 @@ def _read(dataset: str, samples: Sequence[Sample], workers: int) -> dict[str, li
     return {sample.frame_id: result for sample, result in zip(samples, results, strict=True)}
 
 
-def _of_every_folder(samples: Sequence[Sample], split: Mapping[str, str]) -> list[Sample]:
-    """Of every folder that frames are read from, and of each part in it, the first and last frame and some between them."""
+def _of_every_folder(samples: Sequence[Sample], split: Mapping[str, str], headers: Headers) -> list[Sample]:
+    """Of every folder that pictures are read from, and of each part in it, the first and last frame and one between them."""
     groups: dict[tuple[Path, str], dict[Sample, None]] = {}
     for sample in samples:
         for path in sample.files:
-            groups.setdefault((path.parent, split.get(sample.frame_id, "")), {})[sample] = None
+            if path in headers:
+                groups.setdefault((path.parent, split.get(sample.frame_id, "")), {})[sample] = None
     chosen: dict[Sample, None] = {}
     for users in groups.values():
         ordered = list(users)

@@ -349,7 +349,27 @@ def test_a_mask_of_another_size_is_named(copy: Path) -> None:
         endovis2018.type_mask(tree, frame)
 
 
+def test_what_lies_with_the_test_frames_stops_nothing(copy: Path) -> None:
+    root = copy / "endovis2018"
+    expected = endovis2018.read_tree(root)
+    (root / "test_data/labels.json").write_text("[{]")
+    (root / "test_data/seq_2/left_frames").mkdir(parents=True)
+    write_png(root / "test_data/seq_2/left_frames/frame0000_copy.png", np.zeros((4, 4, 3), np.uint8))
+    again = endovis2018.read_tree(root)
+    assert again.frames == expected.frames and again.colours.items() <= expected.colours.items()
+
+
 # EndoVis 2017
+
+
+def test_jpegs_of_a_vqla_edition_under_another_name_are_no_frames(copy: Path) -> None:
+    root = copy / "endovis2017"
+    expected = endovis2017.read_tree(root).frames
+    for name in ("seq1_frame015", "seq2_frame015"):
+        path = root / "vqla_2017/left_frames" / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
+    assert endovis2017.read_tree(root).frames == expected
 
 
 def test_endovis2017_reads_both_layouts(trees: Path) -> None:
