@@ -213,7 +213,7 @@ TEXTS = "EndoVis-18-VQLA/seq_1/vqla/label/*"
 INSTRUMENTS = "train/instrument_dataset_1/ground_truth/Left_Prograsp_Forceps_labels"
 APART = "train/instrument_dataset_9"
 
-COPY, SIZE, BITS = "copy or extract the file again", "Expected the same size", "expected 8"
+COPY, SIZE, BITS = "copy or extract the file again", "Expected the same size", "expected .*bit"
 PUBLISHED, SKIP = {"split": "published"}, {"skip_bad": True}
 LEFT_EMPTY = r"leaves the test part of \d+ frames empty.*in the study"
 
@@ -224,7 +224,7 @@ def by_sequence(*test: str) -> dict[str, Any]:
 
 OWN = [
     Defect("own", "as it should be", nothing),
-    Defect("own", "no folder", without("."), "Expected images/, masks/ and labels.csv"),
+    Defect("own", "no folder", without("."), "labels.csv"),
     Defect("own", "every mask missing", each("masks/*", remove), "Expected the mask of .*Put it there"),
     Defect("own", "one mask missing", one("masks/*", remove), "Expected the mask of .*Put it there"),
     Defect("own", "masks in TIFF", each("masks/*", as_format(".tif")), "There is case0_00.tif instead: save it as"),
@@ -232,8 +232,8 @@ OWN = [
     Defect("own", "masks of 16 bits", each("masks/*", sixteen_bits), BITS),
     Defect("own", "masks of another size", each("masks/*", holds(SMALL)), SIZE),
     Defect("own", "one mask of another size", one("masks/*", holds(SMALL)), SIZE),
-    Defect("own", "masks of 0 and 255", each("masks/*", holds(grey(255))), "value 255; .*expected 0 to 2"),
-    Defect("own", "one mask of another value", one("masks/*", holds(grey(3))), "value 3; .*expected 0 to 2", True),
+    Defect("own", "masks of 0 and 255", each("masks/*", holds(grey(255))), "255.*[Ee]xpected"),
+    Defect("own", "one mask of another value", one("masks/*", holds(grey(3))), "3.*[Ee]xpected", True),
     Defect("own", "images cut off", each("images/*", cut_off), COPY),
     Defect("own", "one image cut off", one("images/*", cut_off), COPY, True),
     Defect("own", "one file that is no picture", one("images/*", garble), COPY),
@@ -241,7 +241,7 @@ OWN = [
     Defect(
         "own", "images in JPEG, listed as PNG", each("images/*", as_format(".jpg")), "There is case0_00.jpg instead"
     ),
-    Defect("own", "no labels.csv", without("labels.csv"), "Expected images/, masks/ and labels.csv"),
+    Defect("own", "no labels.csv", without("labels.csv"), "labels.csv"),
     Defect("own", "no row", each("labels.csv", holds("name,activity\n")), "expected one a frame"),
     Defect("own", "a row twice", each("labels.csv", replaced("case1_01", "case0_00")), "is there twice"),
     Defect("own", "a row cut off", each("labels.csv", replaced(",case0,train", ",case0")), "3 fields; expected 4"),
