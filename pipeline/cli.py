@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = add("doctor", _doctor, "examine the raw trees of a study: what is there, what is missing, what is wrong")
     doctor.add_argument("--dataset", default=[], action="append", help="examine this dataset alone (may be repeated)")
-    doctor.add_argument("--deep", action="store_true", help="decode every picture and mask")
+    doctor.add_argument("--deep", action="store_true", help="decode every picture and mask, not some of every folder")
     doctor.add_argument("--json", type=Path, help="write the report as JSON as well")
     doctor.add_argument("--export-split", type=Path, metavar="CSV", help="write which frame is in which part")
     doctor.add_argument(

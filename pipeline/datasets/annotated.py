@@ -49,7 +49,10 @@ def join_annotations(
         roots = [str(root) for root in order.roots.values()]
         if bad:
             raise InputError(f"{roots[0]}: none of {len(bad)} annotated frames can be used. The first: {bad[0].reason}")
-        raise InputError(f"{roots[1]}: {len(texts)} annotated frames, none of which has a picture in {roots[0]}.")
+        raise InputError(
+            f"{roots[1]}: {len(texts)} annotated frames, none of which has a picture in {roots[0]}. Expected frames and "
+            "annotations of the same sequences."
+        )
     groups = (
         ("no annotation: the frame is no part of the dataset", sorted(pictures - set(texts)), UNUSED),
         ("annotated, but there is no picture of it", sorted(set(texts) - pictures), ABSENT),

@@ -67,11 +67,43 @@ def assign_splits(samples: Sequence[Sample], rule: str, seed: int = 0, test: Seq
     if rule == "released":
         unsplit = [sample.frame_id for sample in samples if not sample.released_split]
         if unsplit:
-            raise InputError(f"split: released, but {unsplit[0]} came with no part; expected train or test for each.")
+            raise InputError(
+                f"split: released, but {unsplit[0]} came with no part; expected train or test for each (of own frames in the "
+                "column split of labels.csv), or another split rule."
+            )
         return {sample.frame_id: sample.released_split for sample in samples}
     if rule == "published":
         return published_split({sample.frame_id: sample.activity for sample in samples}, seed)
     return split_by_groups({sample.frame_id: sample.sequence for sample in samples}, test)
+
+
+def check_unique(samples: Sequence[Sample]) -> None:
+    """Raise InputError if two frames of a dataset have the same id."""
+    repeated = [frame_id for frame_id, times in Counter(s.frame_id for s in samples).items() if times > 1]
+    if repeated:
+        raise InputError(f"the frame id {repeated[0]} occurs twice; is a release extracted twice?")
+
+
+def check_kept(dataset: str, split: Mapping[str, str], failures: Mapping[str, str]) -> None:
+    """Raise InputError if leaving unreadable frames out leaves a part of the split, or all of it, empty.
+
+    Args:
+        dataset: its name. split: part of each frame id. failures: why a frame cannot be read, by frame id.
+    """
+    kept = {part for frame_id, part in split.items() if frame_id not in failures}
+    lost = sorted(set(split.values()) - kept)
+    if lost:
+        what = f"no frame of the {lost[0]} part" if kept else f"no frame of {len(split)}"
+        raise InputError(f"{dataset}: {what} can be read. {next(iter(failures.values()))}")
+
+
+def validation_frames(samples: Sequence[Sample], split: Mapping[str, str]) -> frozenset[str]:
+    """Return the ids of the training frames that choose the epoch under `select_on: val`."""
+    training = [sample for sample in samples if split[sample.frame_id] == TRAIN]
+    return validation_part(
+        {sample.frame_id: sample.activity for sample in training},
+        {sample.frame_id: sample.sequence for sample in training},
+    )
 
 
 def build_dataset(
@@ -96,16 +128,13 @@ def build_dataset(
         InputError: if a frame cannot be read or two have the same id; the dataset is not written then.
     """
     samples = sorted(collected.samples, key=lambda sample: sample.frame_id)
-    repeated = [frame_id for frame_id, times in Counter(s.frame_id for s in samples).items() if times > 1]
-    if repeated:
-        raise InputError(f"{folder.name}: the frame id {repeated[0]} occurs twice; is a release extracted twice?")
+    check_unique(samples)
     key = digest({"name": folder.name, "labels": asdict(labels), "notes": collected.notes, "code": _code_digest()})
     with resumable_folder(folder, key) as partial_folder:
         for name in ("images", "masks"):
             (partial_folder / name).mkdir(exist_ok=True)
         frames, failures = _build_frames(partial_folder, samples, labels, workers, skip_bad)
-        if not frames:
-            raise InputError(f"{folder.name}: no frame of {len(samples)} can be read. {failures[0].error}")
+        check_kept(folder.name, split, {failure.frame_id: failure.error for failure in failures})
         kept = [sample for sample in samples if sample.frame_id in frames]
         _remove_others(partial_folder, set(frames))
         rows = _rows(kept, frames, split, labels)
@@ -219,11 +248,7 @@ def _code_digest() -> str:
 def _rows(
     samples: Sequence[Sample], frames: Mapping[str, _Frame], split: Mapping[str, str], labels: LabelSet
 ) -> list[dict[str, Any]]:
-    training = [sample for sample in samples if split[sample.frame_id] == TRAIN]
-    validation = validation_part(
-        {sample.frame_id: sample.activity for sample in training},
-        {sample.frame_id: sample.sequence for sample in training},
-    )
+    validation = validation_frames(samples, split)
     rows = []
     for sample in samples:
         frame = frames[sample.frame_id]

@@ -19,12 +19,16 @@ def collect(order: Order) -> Collected:
         InputError: if the tree is absent, not in its layout, or without parts.
     """
     root = order.roots["endovis2017"]
-    frames = endovis2017.read_tree(root).frames.values()
-    samples = [_sample(frame) for frame in frames if frame.parts or frame.by_instrument]
+    tree = endovis2017.read_tree(root)
+    frames = tree.frames.values()
+    samples = [_sample(frame) for frame in frames if frame.part_files]
     if not samples:
-        raise InputError(f"{root}: {len(frames)} frames, none of which has parts ground truth beside it.")
-    bare = tuple(frame_id(frame) for frame in frames if not frame.parts and not frame.by_instrument)
-    return Collected(samples, left_out=[LeftOut("no parts ground truth", bare)] if bare else [])
+        raise InputError(
+            f"{root}: {len(frames)} frames, none of which has parts ground truth beside it. Expected "
+            f"ground_truth/*_labels, PartsSegmentation or ground_truth_merged_parts as PNG; ask at {endovis2017.WHERE_TO_ASK}."
+        )
+    bare = tuple(frame_id(frame) for frame in frames if not frame.part_files)
+    return Collected(samples, dict(tree.notes), [LeftOut("no parts ground truth", bare)] if bare else [])
 
 
 def frame_id(frame: endovis2017.Frame2017) -> str:
@@ -38,11 +42,11 @@ def _sample(frame: endovis2017.Frame2017) -> Sample:
         source="endovis2017",
         sequence=frame.sequence,
         read=partial(_read, frame),
-        files=frame.files,
+        files=(frame.image, *frame.part_files),
     )
 
 
 def _read(frame: endovis2017.Frame2017) -> tuple[Pixels, Pixels]:
     image, parts = read_rgb(frame.image), endovis2017.parts_mask(frame)
-    check_same_size(image, parts, frame.image, frame.parts or next(iter(frame.by_instrument.values()))[0])
+    check_same_size(image, parts, frame.image, frame.part_files[0])
     return endovis2017.crop(image), endovis2017.crop((parts // 10).astype(np.uint8))

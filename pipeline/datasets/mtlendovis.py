@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from pipeline.datasets.annotated import join_annotations
-from pipeline.datasets.sample import Collected, Order, Sample
+from pipeline.datasets.sample import Collected, LeftOut, Order, Sample
 from pipeline.images import Pixels, check_same_size, read_rgb
 from pipeline.sources import endovis2018, vqla
 
@@ -17,11 +17,13 @@ def collect(order: Order) -> Collected:
         InputError: if a tree is absent or not in its layout, or no annotated frame has a picture.
     """
     tree = endovis2018.read_tree(order.roots["endovis2018"], order.scheme)
-    texts = vqla.find_2018(order.roots["vqla2018"])
+    found = vqla.find_2018(order.roots["vqla2018"])
+    surplus = sorted(set(found) & vqla.SURPLUS_2018)
+    texts = {key: paths for key, paths in found.items() if key not in vqla.SURPLUS_2018}
 
     def sample(key: tuple[int, int]) -> Sample:
         frame = tree.frames[key]
-        endovis2018.check_annotated(frame)
+        endovis2018.check_annotated(tree, frame)
         return Sample(
             frame_id=frame_id(key),
             source="endovis2018",
@@ -35,8 +37,14 @@ def collect(order: Order) -> Collected:
     notes = {
         "type_id_schemes": "; ".join(f"{scheme.name} ({scheme.reason})" for scheme in tree.schemes.values()),
         "type_sets": ", ".join(tree.schemes),
+        "vqla_editions": "; ".join(vqla.editions_2018(order.roots["vqla2018"], found)),
+        **tree.notes,
     }
-    return join_annotations(order, set(tree.frames), texts, frame_id, sample, notes)
+    collected = join_annotations(order, set(tree.frames) - set(surplus), texts, frame_id, sample, notes)
+    if surplus:
+        reason = "annotated in the first edition of EndoVis-18-VQLA alone: no part of the paper's 1,996 frames"
+        collected.left_out.append(LeftOut(reason, tuple(map(frame_id, surplus))))
+    return collected
 
 
 def frame_id(key: tuple[int, int]) -> str:

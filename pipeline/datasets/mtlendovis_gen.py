@@ -40,11 +40,11 @@ def collect(order: Order) -> Collected:
             source="endovis2017",
             sequence=f"seq_{key[0]}",
             read=partial(_read, frame, key[0]),
-            files=(*frame.files, *texts[key]),
+            files=(frame.image, *frame.type_files, *texts[key]),
             released_split=TEST,
         )
 
-    return join_annotations(order, set(frames), texts, frame_id, sample, {})
+    return join_annotations(order, set(frames), texts, frame_id, sample, dict(tree.notes))
 
 
 def frame_id(key: tuple[int, int]) -> str:
@@ -54,7 +54,7 @@ def frame_id(key: tuple[int, int]) -> str:
 
 def _read(frame: endovis2017.Frame2017, sequence: int) -> tuple[Pixels, Pixels]:
     image, types = read_rgb(frame.image), endovis2017.type_mask(frame)
-    check_same_size(image, types, frame.image, frame.types or next(iter(frame.by_instrument.values()))[0])
+    check_same_size(image, types, frame.image, frame.type_files[0])
     return endovis2017.crop(image), endovis2017.crop(_classes(frame, sequence, types))
 
 
@@ -63,7 +63,8 @@ def _classes(frame: endovis2017.Frame2017, sequence: int, types: Pixels) -> Pixe
     for type_id in np.flatnonzero(np.bincount(types.ravel())).tolist():
         if type_id not in _CLASS_OF_TYPE:
             raise InputError(
-                f"{frame.image}: type id {type_id} in its ground truth; the annotated frames hold 1, 2, 3, 6 and 7 alone."
+                f"{frame.by_instrument.get(type_id, frame.type_files)[0]}: type id {type_id} in its ground truth; the annotated "
+                "frames hold 1, 2, 3, 6 and 7 alone. Get the challenge's own file again."
             )
         if type_id == 7 and sequence not in _SEQUENCES_WITH_PROBE:
             continue  # there "other" is no class of the benchmark

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from endoarss.settings import IGNORED
 from pipeline.datasets.labels import StoredValues
-from pipeline.datasets.sample import ABSENT, Collected, LeftOut, Order, Sample
+from pipeline.datasets.sample import ABSENT, BAD, Collected, LeftOut, Order, Sample
 from pipeline.errors import InputError
 from pipeline.images import Pixels, check_same_size, read_channels, read_colours, read_rgb
 from pipeline.sources import plain
+from pipeline.sources.frame_files import missing_file
 
 _NAMED = 5  # so many values of a mask are named
 _UNKNOWN = -1
@@ -23,12 +24,27 @@ def collect(order: Order) -> Collected:
     """Collect the frames of the raw tree `plain`: those of labels.csv, or where there is none every image with a mask.
 
     Raises:
-        InputError: if labels.csv is malformed, or absent where there are activities; or if no image has a mask.
+        InputError: if labels.csv is malformed, or absent where there are activities; if no image has a mask; or if a listed frame
+            lacks its image or mask and `order.skip_bad` is not set.
     """
     root = order.roots["plain"]
     frames, bare = plain.read_tree(root, order.labels.activities), plain.images_without_mask(root)
-    left_out = [LeftOut("the image has no mask", tuple(_frame_id(order, path.name) for path in bare), ABSENT)]
-    return Collected([_sample(order, frame) for frame in frames], left_out=left_out if bare else [])
+    missing = {frame.name: text for frame in frames if (text := _missing(frame))}
+    if missing and (not order.skip_bad or len(missing) == len(frames)):
+        raise InputError(next(iter(missing.values())))
+    samples = [_sample(order, frame) for frame in frames if frame.name not in missing]
+    left_out = [LeftOut(text, (_frame_id(order, name),), BAD) for name, text in missing.items()]
+    if bare:
+        names = tuple(_frame_id(order, path.name) for path in bare)
+        left_out.append(LeftOut("the image has no mask", names, ABSENT))
+    return Collected(samples, left_out=left_out)
+
+
+def _missing(frame: plain.FramePlain) -> str:
+    for path, what in ((frame.image, "the image of a row of labels.csv"), (frame.mask, f"the mask of {frame.image}")):
+        if not path.is_file():
+            return missing_file(path, what)
+    return ""
 
 
 def _frame_id(order: Order, name: str) -> str:

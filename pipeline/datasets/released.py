@@ -8,6 +8,7 @@ from pipeline.datasets.sample import BAD, Collected, LeftOut, Order, Sample
 from pipeline.errors import InputError
 from pipeline.images import Pixels, check_same_size, read_rgb
 from pipeline.sources import released
+from pipeline.sources.frame_files import jpeg_note
 
 
 def collect(order: Order) -> Collected:
@@ -20,13 +21,16 @@ def collect(order: Order) -> Collected:
     frames = released.read_tree(root, source)
     bare = [frame for frame in frames if frame.mask is None]
     if bare and not order.skip_bad:
-        released.class_mask(bare[0], source)  # says what is missing
+        raise InputError(released.missing_mask(bare[0]))
     samples = [_sample(frame, source) for frame in frames if frame.mask is not None]
     if not samples:
-        raise InputError(f"{root}: {len(frames)} pictures, none of which has a mask.")
-    left_out = [LeftOut("no mask", tuple(frame_id(frame, source) for frame in bare), BAD)] if bare else []
+        raise InputError(
+            f"{root}: none of {len(frames)} pictures has a mask. The first: {released.missing_mask(bare[0])}"
+        )
+    left_out = [LeftOut(released.missing_mask(frame), (frame_id(frame, source),), BAD) for frame in bare]
     order_of_folders = ", ".join(f"{k} {name}" for k, name in enumerate(released.ENCODINGS[source].activities, start=1))
-    return Collected(samples, {"activity_folders": order_of_folders}, left_out)
+    notes = {"activity_folders": order_of_folders, **jpeg_note((frame.image for frame in frames), root)}
+    return Collected(samples, notes, left_out)
 
 
 def frame_id(frame: released.FrameReleased, source: str) -> str:

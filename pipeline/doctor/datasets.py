@@ -1,4 +1,4 @@
-"""Examines what a dataset would hold: its frames, activities and split, and with `deep` every picture and mask."""
+"""Examines what a dataset would hold: its frames, activities and split, and its pictures and masks, read as the build reads them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,30 @@ from pipeline.images import Header
 from pipeline.parallel import ordered_map
 
 _LISTED = 10  # faults that are told one by one
+_SAMPLED = 3  # frames of a folder and part that are decoded without --deep
+
+# Header of each picture by path, or why there is none.
+Headers = Mapping[Path, Header | str]
 
 
 def examine_dataset(
-    report: DatasetReport, kind: Kind, collected: Collected, split: Mapping[str, str], skip_bad: bool
+    report: DatasetReport,
+    kind: Kind,
+    collected: Collected,
+    split: Mapping[str, str],
+    failures: Mapping[str, str],
+    skip_bad: bool,
 ) -> None:
-    """Fill in the report from the collected frames, without reading a picture.
+    """Fill in the report from the collected frames and the failures to read some.
 
     Args:
-        report: to fill. kind: what it is. collected: its frames. split: the part of each.
-        skip_bad: whether faulty frames are left out, so that they are no errors.
+        report: to fill. kind: what it is. collected: its frames. split: the part of each, empty where the rule does not fit.
+        failures: why frames cannot be read, by frame id. skip_bad: whether faulty frames are left out, so that they are no errors.
     """
-    report.frames = len(collected.samples)
-    report.by_split = dict(sorted(Counter(split.values()).items()))
-    counts = Counter(sample.activity for sample in collected.samples)
+    samples = [sample for sample in collected.samples if not (skip_bad and sample.frame_id in failures)]
+    report.frames = len(samples)
+    report.by_split = dict(sorted(Counter(split[s.frame_id] for s in samples if split).items()))
+    counts = Counter(sample.activity for sample in samples)
     expected = (kind.activities or {}) if report.expected is not None else {}
     report.activities = {
         name: {"found": counts[name], "expected": expected.get(name)} for name in kind.labels.activities
@@ -44,8 +54,10 @@ def examine_dataset(
         if group.what == ABSENT:
             report.findings.append(Finding(WARNING, f"{len(group.frames)} left out: {group.reason}", group.frames))
     level = WARNING if skip_bad else ERROR
-    say_faults(report, level, [(frame, group.reason) for group in faults for frame in group.frames])
-    untyped = tuple(s.frame_id for s in collected.samples if "no_type_mask" in s.flags and _names_raw_types(kind, s))
+    say_faults(
+        report, level, [(frame, group.reason) for group in faults for frame in group.frames] + [*failures.items()]
+    )
+    untyped = tuple(s.frame_id for s in samples if "no_type_mask" in s.flags and _names_raw_types(kind, s))
     if untyped:
         text = f"{len(untyped)} frames name instruments in their annotation, but have no type mask, e.g. {untyped[0]}"
         report.findings.append(Finding(WARNING, text, untyped))
@@ -57,26 +69,6 @@ def _names_raw_types(kind: Kind, sample: Sample) -> bool:
     return bool(named - {None, "Ultrasound Probe", "Suction Instrument"})
 
 
-def examine_headers(
-    report: DatasetReport,
-    samples: Sequence[Sample],
-    unreadable: Mapping[str, str],
-    headers: Mapping[Path, Header],
-    skip_bad: bool,
-) -> None:
-    """Say which frames have a picture or mask without readable header, or masks of another size than their picture."""
-    faults = []
-    for sample in samples:
-        sizes = {path: (headers[path].width, headers[path].height) for path in sample.files if path in headers}
-        first = next(iter(sizes), None)
-        for path in sample.files:
-            if str(path) in unreadable:
-                faults.append((sample.frame_id, unreadable[str(path)]))
-            elif path in sizes and first is not None and sizes[path] != sizes[first]:
-                faults.append((sample.frame_id, f"{path}: {headers[path]}, but {first} is {headers[first]}"))
-    say_faults(report, WARNING if skip_bad else ERROR, faults)
-
-
 def say_faults(report: DatasetReport, level: str, faults: Sequence[tuple[str, str]]) -> None:
     """Name the first faults one by one and count the others; all frames are in the finding."""
     report.findings += [Finding(level, reason, (frame_id,)) for frame_id, reason in faults[:_LISTED]]
@@ -85,20 +77,69 @@ def say_faults(report: DatasetReport, level: str, faults: Sequence[tuple[str, st
         report.findings.append(Finding(level, f"{len(rest)} more frames cannot be used.", rest))
 
 
-def examine_pictures(report: DatasetReport, kind: Kind, samples: list[Sample], workers: int, skip_bad: bool) -> None:
-    """Decode every picture and mask: which classes occur, and what cannot be read."""
-    seen: Counter[str] = Counter()
-    bad = []
-    for sample, result in zip(
-        samples, ordered_map(_classes_in, samples, workers, f"read {report.dataset}"), strict=True
-    ):
-        if isinstance(result, str):
-            bad.append((sample.frame_id, result))
-        else:
-            seen.update(kind.labels.classes[index] for index in result)
-    say_faults(report, WARNING if skip_bad else ERROR, bad)
-    report.classes = {name: seen[name] for name in kind.labels.classes[1:]}
-    report.never_seen += [f"class {name}" for name, count in report.classes.items() if not count]
+def read_failures(
+    report: DatasetReport,
+    kind: Kind,
+    samples: Sequence[Sample],
+    split: Mapping[str, str],
+    headers: Headers,
+    deep: bool,
+    skip_bad: bool,
+    workers: int,
+) -> dict[str, str]:
+    """Read frames as the build does, and return why some cannot be read, by frame id.
+
+    Args:
+        report: is told which classes occur, if every frame was read. kind: what the dataset is. samples: its frames.
+        split: the part of each. headers: of their files. deep: read every frame, not a sample of each folder and what looks wrong by
+        its headers. skip_bad: whether faulty frames are left out; if the sample has one, all are read, for what is left decides.
+        workers: processes at most.
+    """
+    chosen = (
+        samples
+        if deep
+        else [*dict.fromkeys([*_of_every_folder(samples, split, headers), *_doubtful(samples, headers)])]
+    )
+    read = _read(report.dataset, chosen, workers)
+    if skip_bad and any(isinstance(result, str) for result in read.values()):
+        read |= _read(report.dataset, [sample for sample in samples if sample.frame_id not in read], workers)
+    if deep:
+        seen = Counter(index for result in read.values() if not isinstance(result, str) for index in result)
+        report.classes = {name: seen[index] for index, name in enumerate(kind.labels.classes) if index}
+        report.never_seen += [f"class {name}" for name, count in report.classes.items() if not count]
+    return {frame_id: result for frame_id, result in read.items() if isinstance(result, str)}
+
+
+def _read(dataset: str, samples: Sequence[Sample], workers: int) -> dict[str, list[int] | str]:
+    """The classes in each frame, or why it cannot be read, by frame id."""
+    results = ordered_map(_classes_in, samples, workers, f"read {dataset}")
+    return {sample.frame_id: result for sample, result in zip(samples, results, strict=True)}
+
+
+def _of_every_folder(samples: Sequence[Sample], split: Mapping[str, str], headers: Headers) -> list[Sample]:
+    """Of every folder that pictures are read from, and of each part in it, the first and last frame and one between them."""
+    groups: dict[tuple[Path, str], dict[Sample, None]] = {}
+    for sample in samples:
+        for path in sample.files:
+            if path in headers:
+                groups.setdefault((path.parent, split.get(sample.frame_id, "")), {})[sample] = None
+    chosen: dict[Sample, None] = {}
+    for users in groups.values():
+        ordered = list(users)
+        places = np.linspace(0, len(ordered) - 1, min(len(ordered), _SAMPLED)).round().astype(int)
+        chosen |= dict.fromkeys(ordered[place] for place in places)
+    return list(chosen)
+
+
+def _doubtful(samples: Sequence[Sample], headers: Headers) -> list[Sample]:
+    """The frames with a file whose header cannot be read, or with files of several sizes; reading them tells what is wrong."""
+    found = []
+    for sample in samples:
+        of_sample = [headers[path] for path in sample.files if path in headers]
+        sizes = {(header.width, header.height) for header in of_sample if not isinstance(header, str)}
+        if len(sizes) > 1 or any(isinstance(header, str) for header in of_sample):
+            found.append(sample)
+    return found
 
 
 def say_never_seen(report: DatasetReport) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
-
-from pipeline.images import Header
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 
@@ -25,8 +22,7 @@ class Finding:
 class SourceReport:
     """One raw tree.
 
-    found: what is there, in short. missing: what is not. ask: where it is asked for. unreadable: why, by picture. headers: of
-    the readable ones.
+    found: what is there, in short. missing: what is not, of what the datasets need. ask: where it is asked for.
     """
 
     source: str
@@ -35,8 +31,6 @@ class SourceReport:
     found: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    unreadable: dict[str, str] = field(default_factory=dict)
-    headers: dict[Path, Header] = field(default_factory=dict, repr=False)
 
     def say(self, level: str, text: str, files: tuple[str, ...] = ()) -> None:
         """Add a finding."""
@@ -85,8 +79,8 @@ class Report:
 
     @property
     def usable(self) -> bool:
-        """Whether every dataset can be built."""
-        return not any(finding.level == ERROR for part in self.parts for finding in part.findings)
+        """Whether every dataset can be built: its frames were collected, split and read as the build does."""
+        return not any(finding.level == ERROR for part in self.datasets for finding in part.findings)
 
     @property
     def parts(self) -> list[SourceReport | DatasetReport]:
@@ -105,7 +99,7 @@ class Report:
 
 
 def _as_dict(part: SourceReport | DatasetReport) -> dict[str, Any]:
-    content = {item.name: getattr(part, item.name) for item in fields(part) if item.name != "headers"}
+    content = {item.name: getattr(part, item.name) for item in fields(part)}
     return {**content, "findings": [asdict(finding) for finding in part.findings], "state": part.state}
 
 

@@ -12,7 +12,8 @@ _MARK = {"complete": "ok", "partial": "PARTIAL", "broken": "BROKEN"}
 def show(report: Report) -> str:
     """The report as text: sources, datasets, activities, findings, and one last line that says what to do."""
     data = "generated trees" if report.synthetic else "real trees"
-    lines = [f"Study {report.study}, {data}; {'every picture read' if report.deep else 'names and headers read'}.", ""]
+    read = "every picture read" if report.deep else "names, headers and a sample of the frames in every folder read"
+    lines = [f"Study {report.study}, {data}; {read}.", ""]
     lines += _table(("Source", "State", "Found", "Missing"), [row for part in report.sources for row in _rows(part)])
     lines += ["", *_table(("Dataset", "State", "Frames", "Split"), [_dataset_row(part) for part in report.datasets])]
     for part in report.datasets:
@@ -22,13 +23,14 @@ def show(report: Report) -> str:
         if part.classes is not None:
             lines += ["", *_table((part.dataset, "Frames with it"), [(n, str(c)) for n, c in part.classes.items()])]
         lines += [f"  left out: {count}, {reason}" for reason, count in part.left_out.items()]
-    findings = [
-        (finding.level, part.source if isinstance(part, SourceReport) else part.dataset, finding.text)
-        for part in report.parts
-        for finding in part.findings
-    ]
+    # What stops a source stops its datasets: it is said once, with the names of all.
+    findings: dict[tuple[str, str], list[str]] = {}
+    for examined in report.parts:
+        for finding in examined.findings:
+            name = examined.source if isinstance(examined, SourceReport) else examined.dataset
+            findings.setdefault((finding.level, finding.text), []).append(name)
     for level in ("error", "warning", "note"):
-        chosen = [f"  {name}: {text}" for found, name, text in findings if found == level]
+        chosen = [f"  {', '.join(names)}: {text}" for (found, text), names in findings.items() if found == level]
         if chosen:
             lines += ["", f"{level.capitalize()}s:", *chosen]
     asked = {part.source: part.ask for part in report.sources if part.missing or part.state == "broken"}
@@ -40,11 +42,12 @@ def show(report: Report) -> str:
 def _verdict(report: Report) -> str:
     broken = [part.dataset for part in report.datasets if part.state == "broken"]
     partial = [part.dataset for part in report.datasets if part.state == "partial"]
+    hint = "" if report.deep else " One broken picture among many takes --deep to find."
     if not report.usable:
         return f"Cannot be built: {', '.join(broken) or 'see the errors above'}."
     if partial:
-        return f"Can be built, partial: {', '.join(partial)}. Every table will say so."
-    return "Everything can be built."
+        return f"Can be built, partial: {', '.join(partial)}. Every table will say so.{hint}"
+    return f"Everything can be built.{hint}"
 
 
 def _rows(part: SourceReport) -> list[tuple[str, ...]]:

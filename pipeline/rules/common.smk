@@ -117,6 +117,7 @@ def reading_code(wildcards):
         *(f"pipeline/datasets/{name}.py" for name in shared),
         *(f"pipeline/sources/{READERS[source]}.py" for source in recipe.sources),
         "pipeline/sources/archives.py",
+        "pipeline/sources/frame_files.py",
         "pipeline/files.py",
         *READS_PICTURES,
         "pipeline/steps/build_dataset.py",

@@ -11,6 +11,7 @@ Parts are coded 10 shaft, 20 wrist, 30 clasper, 40 other. The pictures are 1920x
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from pipeline.errors import InputError
 from pipeline.files import walk
 from pipeline.images import read_ids
 from pipeline.sources.endovis2018 import VQLA_FOLDER
+from pipeline.sources.frame_files import frame_files, jpeg_note, mask_files
 
 WHERE_TO_ASK = "https://endovissub2017-roboticinstrumentsegmentation.grand-challenge.org (register, then Data)"
 
@@ -55,7 +57,10 @@ ANNOTATED_FRAMES: dict[int, tuple[int, ...]] = {
 
 @dataclass
 class Frame2017:
-    """One frame: sequence name, number, picture, and the files of its ground truth in whichever layout they came."""
+    """One frame: sequence name, number, picture, and the files of its ground truth in whichever layout they came.
+
+    by_instrument: masks of parts by type id, 0 for a folder whose instrument is unknown, which matters to types alone.
+    """
 
     sequence: str
     number: int
@@ -65,26 +70,35 @@ class Frame2017:
     parts: Path | None = None
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file of the frame."""
-        given = (self.image, self.types, self.parts, *(path for paths in self.by_instrument.values() for path in paths))
-        return tuple(path for path in given if path is not None)
+    def instrument_files(self) -> tuple[Path, ...]:
+        """The masks of all instruments."""
+        return tuple(path for paths in self.by_instrument.values() for path in paths)
+
+    @property
+    def type_files(self) -> tuple[Path, ...]:
+        """The files that its types are read from."""
+        return (self.types,) if self.types else self.instrument_files
+
+    @property
+    def part_files(self) -> tuple[Path, ...]:
+        """The files that its parts are read from."""
+        return (self.parts,) if self.parts else self.instrument_files
 
 
 @dataclass(frozen=True)
 class Tree2017:
-    """A read tree: frames by (sequence name, number), and the masks that no frame belongs to."""
+    """A read tree: frames by (sequence name, number), masks that no frame belongs to, and notes on how it was read."""
 
     frames: dict[tuple[str, int], Frame2017]
     loose: tuple[Path, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_tree(root: Path) -> Tree2017:
     """List what a raw tree holds, without decoding a picture.
 
     Raises:
-        InputError: if there is no left_frames folder, a frame is there twice, or a folder of instrument labels has an unknown
-            name.
+        InputError: if there is no left_frames folder, or a frame is there twice.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder. EndoVis 2017 is expected here; ask for it at {WHERE_TO_ASK}.")
@@ -94,7 +108,8 @@ def read_tree(root: Path) -> Tree2017:
         # The VQLA edition has a left_frames of its own, of smaller JPEGs.
         folders[:] = [folder for folder in folders if not VQLA_FOLDER.match(folder)]
         if path.name == "left_frames":
-            for image in _frame_files(path):
+            # JPEGs of other names are copies, as a VQLA edition has them.
+            for image in (p for p in frame_files(path) if p.suffix == ".png" or p.name.startswith("frame")):
                 frame = Frame2017(path.parent.name, _frame_number(image), image)
                 other = frames.setdefault((frame.sequence, frame.number), frame)
                 if other is not frame:
@@ -110,7 +125,8 @@ def read_tree(root: Path) -> Tree2017:
             f"(instrument_dataset_1/left_frames/frame000.png); ask for them at {WHERE_TO_ASK}."
         )
     loose = [path for sequence, folder in sorted(truths) for path in _add_truth(frames, sequence, folder)]
-    return Tree2017(dict(sorted(frames.items())), tuple(loose))
+    notes = jpeg_note((frame.image for frame in frames.values()), root)
+    return Tree2017(dict(sorted(frames.items())), tuple(loose), notes)
 
 
 _TRUTHS = ("ground_truth", "TypeSegmentation", "PartsSegmentation", "ground_truth_merged_parts")
@@ -121,9 +137,9 @@ def _add_truth(frames: dict[tuple[str, int], Frame2017], sequence: str, folder: 
     loose = []
     if folder.name == "ground_truth":
         labels = sorted(path for path in folder.iterdir() if path.is_dir())
-        masks = [(path, _type_of_folder(labels_of)) for labels_of in labels for path in _frame_files(labels_of)]
+        masks = [(path, _known_type(labels_of) or 0) for labels_of in labels for path in mask_files(labels_of)]
     else:
-        masks = [(path, 0) for path in _frame_files(folder)]
+        masks = [(path, 0) for path in mask_files(folder)]
     for path, type_id in masks:
         frame = frames.get((sequence, _frame_number(path)))
         if frame is None:
@@ -135,10 +151,6 @@ def _add_truth(frames: dict[tuple[str, int], Frame2017], sequence: str, folder: 
         else:
             frame.parts = path
     return loose
-
-
-def _frame_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.png") if not path.name.startswith("."))
 
 
 def crop_window(height: int, width: int) -> tuple[int, int, int, int]:
@@ -159,11 +171,14 @@ def crop(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def check_typed(frame: Frame2017) -> None:
-    """Raise InputError unless a frame has type ground truth."""
+    """Raise InputError unless a frame has type ground truth whose types are known."""
     if frame.types is None and not frame.by_instrument:
         raise InputError(
-            f"{frame.image}: no type ground truth (ground_truth/*_labels or TypeSegmentation) of it. Ask for it at {WHERE_TO_ASK}."
+            f"{frame.image}: no type ground truth (ground_truth/*_labels or TypeSegmentation) of it, as PNG. Ask for it at "
+            f"{WHERE_TO_ASK}."
         )
+    for path in frame.by_instrument.get(0, ()) if frame.types is None else ():
+        _type_of_folder(path.parent)  # raises
 
 
 def type_mask(frame: Frame2017) -> NDArray[np.uint8]:
@@ -200,7 +215,7 @@ def parts_mask(frame: Frame2017) -> NDArray[np.uint8]:
     Raises:
         InputError: if the frame has no parts ground truth or a mask holds another value.
     """
-    paths = [frame.parts] if frame.parts else [path for paths in frame.by_instrument.values() for path in paths]
+    paths = frame.part_files
     if not paths:
         raise InputError(
             f"{frame.image}: no parts ground truth beside it (ground_truth/*_labels, PartsSegmentation or "
@@ -227,10 +242,16 @@ def _frame_number(path: Path) -> int:
     return int(digits[1])
 
 
-def _type_of_folder(folder: Path) -> int:
+def _known_type(folder: Path) -> int | None:
     name = folder.name.lower().replace(" ", "_")
-    for part, type_id in _TYPE_BY_FOLDER:
-        if part in name:
-            return type_id
-    known = ", ".join(part for part, _ in _TYPE_BY_FOLDER)
-    raise InputError(f"{folder}: not the name of a known instrument; expected one that contains {known}.")
+    return next((type_id for part, type_id in _TYPE_BY_FOLDER if part in name), None)
+
+
+def _type_of_folder(folder: Path) -> int:
+    known = _known_type(folder)
+    if known is None:
+        names = ", ".join(part for part, _ in _TYPE_BY_FOLDER)
+        raise InputError(
+            f"{folder}: not the name of a known instrument; expected one that contains {names}. Rename or remove it."
+        )
+    return known

@@ -4,16 +4,18 @@
     <release>/labels.json                                   colours; each release lists its own classes alone
     <release>/seq_N/instrument_labels_2017/frameNNN_class{C}_inst{I}.png     types, raw (also `instrument_labels/`)
     {train,val}/{images,annotations}/seqN_frameNNN.png      types, built: a frame and its mask of type ids
+    repairs/seq_N_frameNNN.png                              corrected colour labels, which count instead of the release's
 
 A wrapper folder may stand doubled and `__MACOSX` may lie about. Ultrasound probe and suction come from the colour labels. The
-three sets of types may come in different id schemes; of each frame the first set counts that has it.
+three sets of types may come in different id schemes; of each frame the first set counts that has it. The stapler, which some
+sets hold, is background. The challenge's test frames (sequences without labels) are passed over, wherever they lie.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.files import read_text, walk
 from pipeline.images import check_same_size, read_colours, read_ids
+from pipeline.sources.frame_files import frame_files, jpeg_note, mask_files, missing_file
 
 TYPES_FROM = "https://github.com/BCV-Uniandes/ISINet"
 WHERE_TO_ASK = "https://endovissub2018-roboticscenesegmentation.grand-challenge.org (register, then Downloads)"
@@ -38,11 +41,17 @@ FRAMES_A_SEQUENCE = 149
 NATIVE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 7}
 COMPATIBLE_2017 = {1: 1, 2: 2, 3: 3, 6: 4, 7: 5, 8: 6, 9: 7}
 SCHEMES = {"native2018": NATIVE, "compatible2017": COMPATIBLE_2017}
+# The stapler's id in sets that hold it (ISINet's script with --stapler). It is no class of the benchmark.
+STAPLER = {"native2018": 8, "compatible2017": 10}
 RAW_SETS = ("instrument_labels_2017", "instrument_labels")
 BUILT_SET = "annotations"
 _FROM_COLOUR = {"ultrasound-probe": 5, "suction-instrument": 6}
 _MASK_NAME = re.compile(r"(?P<frame>frame\d{1,6})_class(?P<type>\d{1,3})_inst\d{1,6}\.png")
 _BUILT_NAME = re.compile(r"seq_?(?P<sequence>\d{1,4})_frame(?P<frame>\d{1,6})\.png")
+_REPAIR_NAME = re.compile(r"seq_?(?P<sequence>\d{1,4})_frame(?P<frame>\d{1,6})\.png")
+# The test frames come as seq_N-<time of the download>-001/seq_N, 250 of a sequence.
+_TEST_FOLDER = re.compile(r"seq_\d{1,4}-.+")
+_DIGITS = re.compile(r"\d{1,6}$")
 _UNKNOWN = 255
 VQLA_FOLDER = re.compile(r"EndoVis-\d+-VQ")
 
@@ -84,7 +93,8 @@ class Scheme:
 class Tree2018:
     """A read tree: frames by (sequence, number), the union of the label colours, the id scheme of each set of types.
 
-    lists: the label lists. loose: masks and labels that no frame belongs to.
+    lists: the label lists. loose: masks and labels that no frame belongs to. notes: what a user should know of how the tree was
+    read, by keyword.
     """
 
     root: Path
@@ -93,19 +103,26 @@ class Tree2018:
     schemes: dict[str, Scheme]
     lists: tuple[Path, ...] = ()
     loose: tuple[Path, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def without_frames(self) -> Tree2018:
         """What reading one frame needs of the tree: small enough to be sent to another process with every frame."""
-        return replace(self, frames={}, lists=(), loose=())
+        return replace(self, frames={}, lists=(), loose=(), notes={})
 
 
 @dataclass
 class _Listing:
-    """The folders of a tree that matter."""
+    """The folders of a tree that matter.
+
+    tests, test_lists: sequences and label lists of the challenge's test frames. repairs: corrected labels.
+    """
 
     sequences: list[Path] = field(default_factory=list)
+    tests: list[Path] = field(default_factory=list)
     built: list[Path] = field(default_factory=list)
     label_lists: list[Path] = field(default_factory=list)
+    test_lists: list[Path] = field(default_factory=list)
+    repairs: list[Path] = field(default_factory=list)
 
 
 def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
@@ -128,36 +145,47 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
             other = frames.setdefault((frame.sequence, frame.number), frame)
             if other is not frame:
                 raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every release once.")
+    notes = {**_repair(frames, listing.repairs, loose), **_passed_over(root, listing.tests)}
     _add_built(frames, listing.built, loose)
     if not frames:
+        instead = f" There is {notes['test_frames']}." if listing.tests else ""
         raise InputError(
             f"{root}: no seq_*/left_frames below it. Expected the releases of EndoVis 2018 "
-            f"(miccai_challenge_2018_release_1/seq_1/left_frames/frame000.png); ask for them at {WHERE_TO_ASK}."
+            f"(miccai_challenge_2018_release_1/seq_1/left_frames/frame000.png); ask for them at {WHERE_TO_ASK}.{instead}"
         )
     if not any(frame.masks or frame.annotation for frame in frames.values()):
         raise InputError(
             f"{root}: no instrument type mask in any sequence. Expected those of BCV-Uniandes (ISINet) beside the frames, "
             f"seq_1/{RAW_SETS[0]}/frame000_class1_inst0.png; ask for them at {TYPES_FROM}."
         )
-    schemes = {name: settle_scheme(root, name, scheme, ids) for name, ids in _written_ids(frames)}
-    colours = read_label_lists(listing.label_lists)
+    written = {name: _written_ids(name, frames) for name in _sets_of(frames)}
+    schemes = {
+        name: settle_scheme(root, name, scheme, ids, {f.sequence for f in frames.values() if f.types == name})
+        for name, ids in written.items()
+    }
+    notes |= _drop_stapler(frames, schemes, written)
+    notes |= jpeg_note((frame.image for frame in frames.values()), root)
+    colours = {**_colours_of_tests(listing.test_lists), **read_label_lists(listing.label_lists)}
     if not colours and any(frame.label for frame in frames.values()):
         raise InputError(f"{root}: no labels.json in any release; it names the colours of the official labels.")
-    return Tree2018(root, dict(sorted(frames.items())), colours, schemes, tuple(listing.label_lists), tuple(loose))
+    return Tree2018(
+        root, dict(sorted(frames.items())), colours, schemes, tuple(listing.label_lists), tuple(loose), notes
+    )
 
 
-def check_annotated(frame: Frame2018) -> None:
-    """Raise InputError unless a frame has instrument types and, where they are raw, an official label."""
+def check_annotated(tree: Tree2018, frame: Frame2018) -> None:
+    """Raise InputError unless a frame has instrument types that can be told and, where they are raw, an official label."""
+    folder = frame.image.parents[1]
     if frame.types is None:
         raise InputError(
-            f"{frame.image.parents[1]}: no folder {' or '.join(RAW_SETS)}. Expected the instrument types of BCV-Uniandes "
+            f"{folder}: no folder {' or '.join(RAW_SETS)}. Expected the instrument types of BCV-Uniandes "
             f"(ISINet) beside the frames, {RAW_SETS[0]}/{frame.image.stem}_class1_inst0.png; ask for them at {TYPES_FROM}."
         )
     if frame.label is None and frame.annotation is None:
-        raise InputError(
-            f"{frame.image.parents[1] / 'labels' / frame.image.name}: missing. Expected the official label of {frame.image}; "
-            f"get it at {WHERE_TO_ASK}."
-        )
+        label = folder / "labels" / f"{frame.image.stem}.png"
+        raise InputError(missing_file(label, f"the official label of {frame.image}", f"Get it at {WHERE_TO_ASK}."))
+    for written, path in frame.masks:
+        _native_ids(np.array([written]), tree.schemes[frame.types].name, path)
 
 
 def type_mask(tree: Tree2018, frame: Frame2018) -> NDArray[np.uint8]:
@@ -167,7 +195,7 @@ def type_mask(tree: Tree2018, frame: Frame2018) -> NDArray[np.uint8]:
         InputError: if the frame has no types or no label, a file cannot be read or differs in size, a colour is in no label
             list, or a type id is outside the scheme.
     """
-    check_annotated(frame)
+    check_annotated(tree, frame)
     assert frame.types is not None
     scheme = tree.schemes[frame.types]
     first = frame.label or frame.annotation
@@ -180,6 +208,8 @@ def type_mask(tree: Tree2018, frame: Frame2018) -> NDArray[np.uint8]:
         values = read_ids(path)
         check_same_size(mask, values, first, path)
         there = values > 0
+        if written is None:
+            there &= values != STAPLER[scheme.name]
         ids = values[there] if written is None else np.array([written])
         mask[there] = _native_ids(ids, scheme.name, path)
     return mask
@@ -192,7 +222,8 @@ def _native_ids(written: NDArray[Any], scheme: str, path: Path) -> NDArray[np.ui
     native = table[written]
     if (native == _UNKNOWN).any():
         raise InputError(
-            f"{path}: type id {written[native == _UNKNOWN][0]}; the id scheme {scheme} knows {', '.join(map(str, ids))}."
+            f"{path}: type id {written[native == _UNKNOWN][0]}; the id scheme {scheme} knows {', '.join(map(str, ids))}, and "
+            f"{STAPLER[scheme]} for the stapler. Remove what is no instrument, or say raw: endovis2018_scheme."
         )
     return native
 
@@ -225,25 +256,68 @@ def _colour_table(colours: tuple[tuple[str, Rgb], ...]) -> NDArray[np.uint8]:
 
 def _list_folders(root: Path) -> _Listing:
     found = _Listing()
+    sequences: list[Path] = []
     for path, folders, files in walk(root):
         # The VQLA editions may hold frames of their own. The challenge's test_data has the same folder names but is no part of
         # the releases; its label list is one more.
         folders[:] = [folder for folder in folders if not VQLA_FOLDER.match(folder)]
         inside_test_data = "test_data" in path.relative_to(root).parts
         if "labels.json" in files:
-            found.label_lists.append(path / "labels.json")
-        if "left_frames" in folders and path.name.startswith("seq_") and not inside_test_data:
-            found.sequences.append(path)
+            (found.test_lists if inside_test_data else found.label_lists).append(path / "labels.json")
+        if "left_frames" in folders and path.name.startswith("seq_"):
+            sequences.append(path)
             folders[:] = []
         elif BUILT_SET in folders and path.name in ("train", "val") and not inside_test_data:
             found.built.append(path)
             folders[:] = []
+        elif path.name == "repairs":
+            found.repairs += mask_files(path)
     found.label_lists.sort()
+    found.test_lists.sort()
+    annotated = {path: _is_annotated(path) for path in sequences}
+    released = {path.name for path in sequences if annotated[path]}
+    for path in sequences:
+        is_test = _is_test(root, path, annotated[path], released)
+        (found.tests if is_test else found.sequences).append(path)
     return found
 
 
-def _pictures(folder: Path, pattern: str) -> list[Path]:
-    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+def _is_annotated(sequence: Path) -> bool:
+    return any(mask_files(sequence / name) for name in ("labels", *RAW_SETS))
+
+
+def _is_test(root: Path, sequence: Path, annotated: bool, released: Set[str]) -> bool:
+    """Whether a sequence is one of the challenge's test frames: it has no labels, and its folder, its number of frames or another
+    sequence of its number tells that it is none of the releases."""
+    parts = sequence.relative_to(root).parts
+    if "test_data" in parts:
+        return True
+    numbers = [
+        int(digits[0])
+        for path in frame_files(sequence / "left_frames", "frame")
+        if (digits := _DIGITS.search(path.stem))
+    ]
+    return not annotated and (
+        sequence.name in released
+        or any(_TEST_FOLDER.fullmatch(part) for part in parts)
+        or max(numbers, default=0) >= FRAMES_A_SEQUENCE
+    )
+
+
+def _colours_of_tests(lists: list[Path]) -> dict[str, Rgb]:
+    """Colours that the test frames' lists name: one more source of them, but no reason to stop."""
+    try:
+        return read_label_lists(lists)
+    except InputError:
+        return {}
+
+
+def _passed_over(root: Path, tests: list[Path]) -> dict[str, str]:
+    if not tests:
+        return {}
+    count = sum(len(frame_files(path / "left_frames", "frame")) for path in tests)
+    first = tests[0].relative_to(root).as_posix()
+    return {"test_frames": f"{count} frames without labels are no part of the releases and not used, e.g. in {first}"}
 
 
 def _read_sequence(folder: Path, loose: list[Path]) -> Iterator[Frame2018]:
@@ -251,28 +325,47 @@ def _read_sequence(folder: Path, loose: list[Path]) -> Iterator[Frame2018]:
     if number is None:
         raise InputError(f"{folder}: expected a folder name like seq_1.")
     there = [name for name in RAW_SETS if (folder / name).is_dir()]
-    types = next((name for name in there if any((folder / name).glob("*.png"))), there[0] if there else None)
+    types = next((name for name in there if mask_files(folder / name)), there[0] if there else None)
     masks: dict[str, list[tuple[int, Path]]] = {}
-    for path in _pictures(folder / types, "*.png") if types else ():
+    for path in mask_files(folder / types) if types else ():
         match = _MASK_NAME.fullmatch(path.name)
         if match is None:
             raise InputError(f"{path}: expected a name like frame000_class1_inst0.png.")
         masks.setdefault(match["frame"], []).append((int(match["type"]), path))
-    labels = {path.name: path for path in _pictures(folder / "labels", "frame*.png")}
-    for image in _pictures(folder / "left_frames", "frame*.png"):
+    labels = {path.stem: path for path in mask_files(folder / "labels") if path.name.startswith("frame")}
+    for image in frame_files(folder / "left_frames", "frame"):
         digits = re.fullmatch(r"frame(\d{1,6})", image.stem)
         if digits is None:
             raise InputError(f"{image}: expected a name like frame000.png.")
         own = tuple(masks.pop(image.stem, ()))
-        yield Frame2018(int(number[1]), int(digits[1]), image, labels.pop(image.name, None), types, own)
+        yield Frame2018(int(number[1]), int(digits[1]), image, labels.pop(image.stem, None), types, own)
     loose += [path for left in masks.values() for _, path in left] + list(labels.values())
+
+
+def _repair(frames: dict[tuple[int, int], Frame2018], repairs: Iterable[Path], loose: list[Path]) -> dict[str, str]:
+    """Give frames their corrected labels instead of the release's."""
+    taken: dict[tuple[int, int], Path] = {}
+    for path in repairs:
+        match = _REPAIR_NAME.fullmatch(path.name)
+        key = (int(match["sequence"]), int(match["frame"])) if match else None
+        if key is None or key not in frames:
+            loose.append(path)
+            continue
+        other = taken.setdefault(key, path)
+        if other != path:
+            raise InputError(f"{path}: corrects the same label as {other}. Expected every corrected label once.")
+        frames[key] = replace(frames[key], label=path)
+    if not taken:
+        return {}
+    named = ", ".join(f"seq_{sequence} frame{number:03d}" for sequence, number in sorted(taken))
+    return {"corrected_labels": f"{len(taken)} labels are taken from repairs/ instead of the release: {named}"}
 
 
 def _add_built(frames: dict[tuple[int, int], Frame2018], folders: Iterable[Path], loose: list[Path]) -> None:
     """Give frames without raw types those of the built set, and take its pictures where a release is absent."""
     taken: dict[tuple[int, int], Path] = {}
     for folder in folders:
-        for path in _pictures(folder / BUILT_SET, "*.png"):
+        for path in mask_files(folder / BUILT_SET):
             match = _BUILT_NAME.fullmatch(path.name)
             if match is None:
                 raise InputError(f"{path}: expected a name like seq1_frame000.png.")
@@ -280,10 +373,14 @@ def _add_built(frames: dict[tuple[int, int], Frame2018], folders: Iterable[Path]
             if key in taken:
                 raise InputError(f"{path}: the same frame as {taken[key]}. Expected every frame once.")
             taken[key] = path
-            frame, image = frames.get(key), folder / "images" / path.name
+            frame = frames.get(key)
+            image = next(
+                (i for i in (folder / "images" / path.name, folder / "images" / f"{path.stem}.jpg") if i.is_file()),
+                None,
+            )
             if frame is not None and frame.types is None:
                 frames[key] = replace(frame, types=BUILT_SET, annotation=path)
-            elif frame is None and image.is_file():
+            elif frame is None and image is not None:
                 frames[key] = Frame2018(*key, image, None, BUILT_SET, annotation=path)
             elif frame is None:
                 loose.append(path)
@@ -317,29 +414,62 @@ def read_label_lists(paths: Iterable[Path]) -> dict[str, Rgb]:
     return colours
 
 
-def _written_ids(frames: dict[tuple[int, int], Frame2018]) -> Iterator[tuple[str, set[int]]]:
-    """The type ids written in each set. Of a built set pictures are read, sequences taking turns, until an id decides."""
-    for name in RAW_SETS:
-        ids = {written for frame in frames.values() if frame.types == name for written, _ in frame.masks}
-        if any(frame.types == name for frame in frames.values()):
-            yield name, ids
-    built = [frame for frame in frames.values() if frame.annotation is not None]
-    if built:
-        ids = set()
-        for frame in sorted(built, key=lambda frame: (frame.number, frame.sequence)):
-            assert frame.annotation is not None
-            try:
-                values = read_ids(frame.annotation)
-            except InputError:
-                continue  # said when the frame itself is read
-            ids |= set(np.flatnonzero(np.bincount(values.ravel(), minlength=1)).tolist()) - {0}
-            if ids & {4, 5, 8, 9}:
-                break
-        yield BUILT_SET, ids
+def _sets_of(frames: Mapping[tuple[int, int], Frame2018]) -> list[str]:
+    used = {frame.types for frame in frames.values()}
+    return [name for name in (*RAW_SETS, BUILT_SET) if name in used]
 
 
-def settle_scheme(root: Path, set_name: str, scheme: str, written: set[int]) -> Scheme:
-    """The id scheme of a set from the ids written in it; `scheme` decides where they fit both.
+def _written_ids(name: str, frames: Mapping[tuple[int, int], Frame2018]) -> set[int]:
+    """The type ids written in one set. Of a built set pictures are read, sequences taking turns, until an id decides."""
+    of_set = [frame for frame in frames.values() if frame.types == name]
+    if name != BUILT_SET:
+        return {written for frame in of_set for written, _ in frame.masks}
+    ids: set[int] = set()
+    for frame in sorted(of_set, key=lambda frame: (frame.number, frame.sequence)):
+        assert frame.annotation is not None
+        try:
+            values = read_ids(frame.annotation)
+        except InputError:
+            continue  # said when the frame itself is read
+        ids |= set(np.flatnonzero(np.bincount(values.ravel(), minlength=1)).tolist()) - {0}
+        if ids & (_NATIVE_ONLY | _COMPATIBLE_ONLY):
+            break
+    return ids
+
+
+def _drop_stapler(
+    frames: dict[tuple[int, int], Frame2018], schemes: Mapping[str, Scheme], written: Mapping[str, set[int]]
+) -> dict[str, str]:
+    """Take the stapler's masks from the frames, whose masks are then those of a set without it."""
+    dropped = 0
+    for key, frame in frames.items():
+        if frame.masks and frame.types:
+            kept = tuple(mask for mask in frame.masks if mask[0] != STAPLER[schemes[frame.types].name])
+            dropped += len(frame.masks) - len(kept)
+            frames[key] = replace(frame, masks=kept)
+    holding = [
+        f"{name} (id {STAPLER[schemes[name].name]})" for name in written if STAPLER[schemes[name].name] in written[name]
+    ]
+    if not holding:
+        return {}
+    counted = f", {dropped} raw masks" if dropped else ""
+    return {
+        "stapler": f"the stapler in {', '.join(holding)} is background, for it is no class of the benchmark{counted}"
+    }
+
+
+# Ids that one scheme has and the other has not. 8 is the stapler in one and suction in the other.
+_NATIVE_ONLY, _COMPATIBLE_ONLY = {4, 5}, {9, 10}
+
+
+def settle_scheme(
+    root: Path, set_name: str, scheme: str, written: set[int], sequences: Set[int] = frozenset()
+) -> Scheme:
+    """Tell the id scheme of a set from the ids written in it; `scheme` decides where they fit both.
+
+    Args:
+        root, set_name: what is read, for messages. scheme: what the study says, "detect" or a name in `SCHEMES`.
+        written: the ids. sequences: those the set has, where they are known.
 
     Raises:
         InputError: if the ids fit both schemes and none is given, fit neither, or contradict the one given.
@@ -347,18 +477,20 @@ def settle_scheme(root: Path, set_name: str, scheme: str, written: set[int]) -> 
     if scheme not in (*SCHEMES, "detect"):
         raise InputError(f"id scheme {scheme!r}: expected detect, {' or '.join(SCHEMES)}.")
     shown = f"{set_name}: ids {', '.join(map(str, sorted(written))) or 'none'}"
-    native, compatible = written & {4, 5}, written & {8, 9}
+    native, compatible = written & _NATIVE_ONLY, written & _COMPATIBLE_ONLY
     detected = ""
     if native and compatible:
         raise InputError(
-            f"{root}, {shown}: 4 or 5 stand for native2018, 8 or 9 for compatible2017; one set cannot be both. "
+            f"{root}, {shown}: 4 or 5 stand for native2018, 9 or 10 for compatible2017; one set cannot be both. "
             "Expected the masks of one annotation."
         )
     if native:
         detected, why = "native2018", f"{sorted(native)} occur, which compatible2017 does not have"
     elif compatible:
         detected, why = "compatible2017", f"{sorted(compatible)} occur, which native2018 does not have"
-    elif 6 in written and scheme == "detect":
+    elif 6 in written and scheme == "detect" and not (set_name == BUILT_SET and len(sequences) == 1):
+        # One sequence of the real data, the stapler's, has suction (6) but neither scissors nor probe; any two have 4 or 5 where
+        # the scheme is native. Raw sets hold no suction at all.
         detected, why = "compatible2017", "6 occurs and 4 and 5 are absent across the set"
     if detected:
         if scheme not in ("detect", detected):
@@ -368,10 +500,10 @@ def settle_scheme(root: Path, set_name: str, scheme: str, written: set[int]) -> 
         return Scheme(detected, f"{shown}; {why}")
     if scheme != "detect":
         return Scheme(scheme, f"{shown}; the study says so")
-    if all(NATIVE[written_id] == COMPATIBLE_2017.get(written_id) for written_id in written & set(NATIVE)):
+    if not written & {6, 7, 8}:
         return Scheme("native2018", f"{shown}; both schemes read these alike")
     raise InputError(
         f"{root}, {set_name}: the instrument type ids {sorted(written)} fit both schemes: native2018 (4 is the curved scissors, "
-        "6 suction, 7 the clip applier) and compatible2017 (6 is the curved scissors, 7 the ultrasound probe). "
-        "Say which in the study: raw: endovis2018_scheme."
+        "6 suction, 7 the clip applier, 8 the stapler) and compatible2017 (6 is the curved scissors, 7 the ultrasound probe, "
+        "8 suction). Say which in the study, raw: endovis2018_scheme: native2018 (or compatible2017)."
     )

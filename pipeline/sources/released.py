@@ -17,6 +17,7 @@ from pipeline.datasets.labels import ESD
 from pipeline.errors import InputError
 from pipeline.files import find_holder
 from pipeline.images import read_ids
+from pipeline.sources.frame_files import frame_files, missing_file
 
 WHERE_TO_ASK = "the authors of EndoARSS, https://github.com/gkw0010/EndoARSS"
 
@@ -75,8 +76,8 @@ def read_tree(root: Path, source: str) -> list[FrameReleased]:
                     f"{folder}: expected the activity folders 1 to {last} ({', '.join(encoding.activities)})."
                 )
             number = int(folder.name)
-            for image in sorted((folder / "image").glob("[!.]*.png")):
-                mask = folder / "mask" / image.name
+            for image in frame_files(folder / "image"):
+                mask = folder / "mask" / f"{image.stem}.png"
                 kept = mask if mask.is_file() else None
                 frames.append(FrameReleased(split, encoding.activities[number - 1], number, image.stem, image, kept))
     if not frames:
@@ -101,6 +102,12 @@ def _check_counts(root: Path, frames: list[FrameReleased]) -> None:
         )
 
 
+def missing_mask(frame: FrameReleased) -> str:
+    """Return the message that a frame has no mask."""
+    expected = frame.image.parents[1] / "mask" / f"{frame.image.stem}.png"
+    return missing_file(expected, f"the mask of {frame.image}")
+
+
 def class_mask(frame: FrameReleased, source: str) -> NDArray[np.uint8]:
     """The mask of a frame as class ids: uint8 (H, W).
 
@@ -108,8 +115,7 @@ def class_mask(frame: FrameReleased, source: str) -> NDArray[np.uint8]:
         InputError: if there is no mask or a value is none of the encoding's.
     """
     if frame.mask is None:
-        expected = frame.image.parents[1] / "mask" / frame.image.name
-        raise InputError(f"{expected}: missing. Expected the mask of {frame.image}.")
+        raise InputError(missing_mask(frame))
     encoding = ENCODINGS[source]
     values = read_ids(frame.mask)
     classes = np.full(256, 255, np.uint8)

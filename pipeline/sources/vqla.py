@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -23,12 +23,15 @@ WHERE_TO_ASK = "https://github.com/longbai1006/Surgical-VQLA (EndoVis-18-VQLA an
 # Sequences of EndoVis 2018 by their part in the VQLA split, and how many frames are annotated in all.
 TEST_2018 = (1, 5, 16)
 FRAMES_2018, FRAMES_2017 = 1996, 97
+# Frames that the first edition annotates (1,560 + 447) and the Extend edition does not (1,560 + 436). The paper's 1,996 are without.
+SURPLUS_2018 = frozenset((1, number) for number in range(11))
 
 _MAX_BYTES = 1 << 20  # a frame's annotation has some hundred bytes
 _STATE = re.compile(r"What is the state of (?P<instrument>[^?]+)\?", re.IGNORECASE)
 _NUMBER = re.compile(r"\s*-?\d{1,6}(\.\d{1,6})?\s*")
 _TISSUES = ("kidney", "tissue")
 _FOLDERS = ("vqla/label", "vqla/Classification", "vqa/Classification", "xml")
+_SEQUENCE = re.compile(r"seq_(\d{1,4})")
 _NAME_2018 = re.compile(r"frame_?(?P<frame>\d{1,6})(_QA)?\.(txt|xml)")
 _NAME_2017 = re.compile(r"seq_?(?P<sequence>\d{1,4})_frame_?(?P<frame>\d{1,6})(_QA)?\.(txt|xml)")
 
@@ -144,7 +147,7 @@ def find_2018(root: Path) -> dict[Key, tuple[Path, ...]]:
     """
     found: dict[Key, list[Path]] = {}
     for folder, inner in _annotation_folders(root):
-        sequence = re.fullmatch(r"seq_(\d{1,4})", folder.parts[-len(inner.split("/")) - 1])
+        sequence = _SEQUENCE.fullmatch(folder.parts[-len(inner.split("/")) - 1])
         for path in _files(folder) if sequence else ():
             match = _NAME_2018.fullmatch(path.name)
             if match and sequence:
@@ -167,6 +170,37 @@ def find_2017(root: Path) -> dict[Key, tuple[Path, ...]]:
             if match:
                 found.setdefault((int(match["sequence"]), int(match["frame"])), []).append(path)
     return _settled(root, found, "EndoVis-17-VQLA", "EndoVis-17-VQLA/vqla/label/seq1_frame015.txt")
+
+
+def editions_2018(root: Path, texts: Mapping[Key, tuple[Path, ...]]) -> list[str]:
+    """Say of each edition of EndoVis-18-VQLA below `root` which it is: a folder's name, its edition, and what it holds.
+
+    The editions are told apart by the first frames of seq_1, which the first edition alone annotates.
+    """
+    found: dict[Path, set[Key]] = {}
+    for key, paths in texts.items():
+        for path in paths:
+            found.setdefault(_edition_folder(path), set()).add(key)
+    said = []
+    for folder, keys in sorted(found.items()):
+        test = sum(sequence in TEST_2018 for sequence, _ in keys)
+        surplus = sorted(number for _, number in keys & SURPLUS_2018)
+        edition = "the first edition" if surplus else "the Extend edition"
+        if not any(sequence == 1 for sequence, _ in keys):
+            edition = "an edition that cannot be told without seq_1"
+        text = (
+            f"{folder.relative_to(root).as_posix()} is {edition} ({len(keys) - test} training and {test} test frames)"
+        )
+        if surplus:
+            text += f"; its {len(surplus)} frames seq_1 {surplus[0]:03d} to {surplus[-1]:03d} are none of the paper's and left out"
+        said.append(text)
+    return said
+
+
+def _edition_folder(path: Path) -> Path:
+    """The folder above seq_N that an annotation lies in."""
+    above = [folder for folder in path.parents if _SEQUENCE.fullmatch(folder.name)]
+    return above[0].parent
 
 
 def _annotation_folders(root: Path) -> list[tuple[Path, str]]:

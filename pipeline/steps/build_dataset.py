@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.datasets.arrays import array_digests
-from pipeline.datasets.build import assign_splits, build_dataset
+from pipeline.datasets.build import assign_splits, build_dataset, check_unique
 from pipeline.datasets.card import GENERATED, LICENCES, read_card
 from pipeline.datasets.load import load_part
 from pipeline.datasets.manifest import read_manifest
 from pipeline.datasets.sample import Collected, Order, Sample
 from pipeline.datasets.split_checks import check_split, lacking_activities
+from pipeline.errors import InputError
 from pipeline.files import sha256_of, write_json
 from pipeline.layout import arrays_file, dataset_files, dataset_provenance_file
 from pipeline.provenance import RunStart, about_run, write_provenance
@@ -43,17 +44,28 @@ def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collect
 
 
 def split_of(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str, str]:
-    """The part of each frame under the dataset's split rule. Test sequences that the study names must be there; of the
-    default ones those count that are, for a download may be partial.
+    """Return the part of each frame under the dataset's split rule, by frame id.
+
+    Test sequences that the study names must be there; of the default ones those count that are, for a download may be partial.
 
     Raises:
-        InputError: if the rule does not fit the frames, or leaves too few to train or to test on.
+        InputError: if two frames have the same id, the rule does not fit the frames, or it leaves too few to train, to test or to
+            choose the epoch on.
     """
+    try:
+        return _checked_split(study, dataset, samples)
+    except InputError as error:
+        roots = ", ".join(str(root) for root in dict.fromkeys(study.roots(dataset).values()))
+        raise InputError(f"{dataset} of {roots}: {error}") from None
+
+
+def _checked_split(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str, str]:
     settings = study.dataset_settings(dataset)
     test = settings.get("test", [])
     if "test" not in study.settings["datasets"][dataset]:
         there = {sample.sequence for sample in samples}
         test = [name for name in test if name in there] or test
+    check_unique(samples)
     split = assign_splits(samples, settings["split"], settings["split_seed"], test)
     trainings = _trainings(study, dataset)
     validated = any(cell.select_on == "val" for cell in trainings)

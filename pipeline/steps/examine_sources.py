@@ -3,70 +3,91 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.datasets.kinds import WHERE_TO_ASK
-from pipeline.doctor.datasets import examine_dataset, examine_headers, examine_pictures, say_never_seen
+from pipeline.datasets.build import check_kept
+from pipeline.datasets.kinds import PLAIN, WHERE_TO_ASK
+from pipeline.datasets.sample import Collected
+from pipeline.doctor.datasets import Headers, examine_dataset, read_failures, say_never_seen
 from pipeline.doctor.findings import ERROR, NOTE, DatasetReport, Finding, Report, SourceReport
-from pipeline.doctor.sources import examine_source
+from pipeline.doctor.sources import Need, examine_source, read_headers
 from pipeline.errors import InputError
 from pipeline.files import whole_file
 from pipeline.sources.archives import prepare_root
 from pipeline.steps.build_dataset import collect, lacking_of_split, split_of
-from pipeline.steps.generate_raw import bring_back_generated
 from pipeline.study import Study
 
 
 def examine(study: Study, datasets: Sequence[str], deep: bool = False, workers: int = 1) -> Report:
-    """Examine what the datasets are built from; archives are extracted first.
+    """Examine what the datasets are built from, with the functions that build them; archives are extracted first.
 
     Args:
-        study: the study. datasets: names of its. deep: decode every picture. workers: processes for that.
+        study: the study. datasets: names of its. deep: decode every picture and mask. workers: processes for that.
     """
-    sources: dict[tuple[str, Path], SourceReport] = {}
+    found: dict[str, Collected | InputError] = {}
     for dataset in datasets:
-        bring_back_generated(study, dataset)
+        try:
+            # Faults are listed, all of them, instead of stopping at the first.
+            found[dataset], _ = collect(study, dataset, skip_bad=True)
+        except InputError as error:
+            found[dataset] = error
+    files = [path for one in found.values() if isinstance(one, Collected) for s in one.samples for path in s.files]
+    headers = read_headers(files, "headers")
+    sources: dict[tuple[str, Path, str], SourceReport] = {}
+    for dataset in datasets:
         for source, root in study.roots(dataset).items():
-            if (source, root) not in sources:
-                sources[source, root] = _examine_source(study, dataset, source, root)
-    reports = [_examine_dataset(study, dataset, sources, deep, workers) for dataset in datasets]
+            own = dataset if source == PLAIN else ""
+            if (source, root, own) not in sources:
+                users = [own] if own else [name for name in datasets if study.roots(name).get(source) == root]
+                sources[source, root, own] = _examine_source(study, users, source, root, headers)
+    reports = [_examine_dataset(study, dataset, found[dataset], headers, deep, workers) for dataset in datasets]
     return Report(study.name, study.synthetic, deep, list(sources.values()), reports)
 
 
-def _examine_source(study: Study, dataset: str, source: str, root: Path) -> SourceReport:
+def _examine_source(study: Study, users: Sequence[str], source: str, root: Path, headers: Headers) -> SourceReport:
     report = SourceReport(source, str(root), WHERE_TO_ASK.get(source, "the owner"))
     try:
         prepared = prepare_root(root)
+        annotations = study.roots(users[0]).get("vqla2018")
+        need = Need(
+            not study.synthetic,
+            {study.kind_name(dataset) for dataset in users},
+            prepare_root(annotations) if annotations else None,
+            study.dataset_settings(users[0])["scheme"],
+            study.labels(users[0]).activities,
+            headers,
+        )
     except InputError as error:
         report.say(ERROR, str(error))
         return report
-    scheme = study.dataset_settings(dataset)["scheme"]
-    examine_source(report, prepared, not study.synthetic, scheme, study.labels(dataset).activities)
+    examine_source(report, prepared, need)
     return report
 
 
 def _examine_dataset(
-    study: Study, dataset: str, sources: Mapping[tuple[str, Path], SourceReport], deep: bool, workers: int
+    study: Study, dataset: str, found: Collected | InputError, headers: Headers, deep: bool, workers: int
 ) -> DatasetReport:
     settings, kind = study.dataset_settings(dataset), study.kind(dataset)
     report = DatasetReport(dataset, settings["split"], expected=None if study.synthetic else kind.frames)
+    if isinstance(found, InputError):
+        report.findings.append(Finding(ERROR, str(found)))
+        return report
+    split: dict[str, str] = {}
     try:
-        # Faults are listed, all of them, instead of stopping at the first.
-        collected, _ = collect(study, dataset, skip_bad=True)
-        split = split_of(study, dataset, collected.samples)
+        split = split_of(study, dataset, found.samples)
     except InputError as error:
         report.findings.append(Finding(ERROR, str(error)))
         return report
-    examine_dataset(report, kind, collected, split, settings["skip_bad"])
-    report.findings += [Finding(NOTE, text) for text in lacking_of_split(study, dataset, collected.samples, split)]
-    if not deep:
-        read = [sources[key] for key in study.roots(dataset).items()]
-        unreadable = {path: why for source in read for path, why in source.unreadable.items()}
-        headers = {path: header for source in read for path, header in source.headers.items()}
-        examine_headers(report, collected.samples, unreadable, headers, settings["skip_bad"])
-    else:
-        examine_pictures(report, kind, collected.samples, workers, settings["skip_bad"])
+    skip_bad = settings["skip_bad"]
+    failures = read_failures(report, kind, found.samples, split, headers, deep, skip_bad, workers)
+    examine_dataset(report, kind, found, split, failures, skip_bad)
+    report.findings += [Finding(NOTE, text) for text in lacking_of_split(study, dataset, found.samples, split)]
+    if skip_bad:
+        try:
+            check_kept(dataset, split, failures)
+        except InputError as error:
+            report.findings.append(Finding(ERROR, str(error)))
     say_never_seen(report)
     return report
 

@@ -16,6 +16,7 @@ from pipeline.cli import main
 from pipeline.doctor.findings import Report
 from pipeline.images import write_png
 from pipeline.sources import endovis2018
+from pipeline.steps.build_dataset import collect
 from pipeline.steps.examine_sources import examine
 from pipeline.study import Study, make_study
 
@@ -61,19 +62,21 @@ def test_a_good_tree(make: Callable[..., Study], trees: Path) -> None:
     json.dumps(report.as_dict())
 
 
-def test_without_deep_no_picture_is_decoded(
+def test_without_deep_a_sample_of_every_folder_is_decoded(
     make: Callable[..., Study], trees: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from PIL import ImageFile
 
-    decoded = []
+    decoded: set[Path] = set()
     real = ImageFile.ImageFile.load
-    monkeypatch.setattr(
-        ImageFile.ImageFile, "load", lambda self: (self.fp and decoded.append(self.fp.name), real(self))[1]
-    )
-    assert examine(make(trees), ["mtlendovis", "mtlendovis_gen"]).usable
-    assert {Path(name).parent.name for name in decoded} <= {"annotations"}, "built types tell their id scheme"
-    assert len(decoded) <= 15
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: (decoded.add(Path(self.filename)), real(self))[1])
+    study = make(trees, mtlendovis={}, mtlendovis_gen={})
+    assert examine(study, ["mtlendovis", "mtlendovis_gen", "mtlesd"]).usable
+    for dataset in ("mtlendovis", "mtlendovis_gen", "mtlesd"):
+        read = [path for sample in collect(study, dataset)[0].samples for path in sample.files if path.suffix == ".png"]
+        assert {path.parent for path in read} <= {path.parent for path in decoded}
+    esd = [path for path in trees.rglob("esd/*/*/image/*.png") if path in decoded]
+    assert 3 * 2 <= len(esd) < len(list(trees.rglob("esd/*/*/image/*.png")))
 
 
 def test_a_partial_tree_says_what_is_missing_and_where_to_ask(
@@ -129,7 +132,7 @@ def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -
     shallow = examine(make(copy, mtlendovis={}), ["mtlendovis"])
     said = "\n".join(texts(shallow, "error"))
     assert f"{frames[1].image.name}: not a readable picture" in said and f"{frames[2].label}" in said
-    assert "120x96 RGB" in said and "is 12x10 RGB PNG" in said
+    assert f"{frames[2].image} is 12x10" in said
 
 
 def test_a_broken_picture_that_nobody_uses_stops_nothing(make: Callable[..., Study], copy: Path) -> None:
@@ -152,6 +155,7 @@ def test_frames_whose_types_were_lost_are_counted(make: Callable[..., Study], co
 
 def test_many_faults_do_not_flood(make: Callable[..., Study], copy: Path) -> None:
     root = copy / "endovis2018"
+    shutil.rmtree(root / "repairs")  # two of these labels are corrected there
     labels = [path for path in root.rglob("labels/*.png") if "release_1" in str(path)]
     for path in labels:
         path.unlink()
@@ -175,7 +179,9 @@ def test_by_sequence_takes_the_test_sequences_that_are_there(make: Callable[...,
 
 
 def test_an_ambiguous_scheme_is_an_error_with_both_readings(make: Callable[..., Study], copy: Path) -> None:
-    for path in (copy / "endovis2018").rglob("instrument_labels_2017/*_class*_inst*.png"):
+    for path in list((copy / "endovis2018").rglob("instrument_labels_2017/*_class*_inst*.png")):
+        if "_class10_" in path.name:
+            path.unlink()  # the stapler would tell
         if "_class6_" in path.name or "_class9_" in path.name:
             path.rename(path.with_name(path.name.replace("_class6_", "_class7_").replace("_class9_", "_class7_")))
     report = examine(make(copy, mtlendovis={}), ["mtlendovis"])

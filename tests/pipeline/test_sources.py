@@ -17,6 +17,8 @@ from pipeline.datasets.activities import ENDOVIS_COUNTS, frame_activity
 from pipeline.errors import InputError
 from pipeline.images import read_rgb, write_png
 from pipeline.sources import endovis2017, endovis2018, released, vqla
+from pipeline.sources.synthetic.casts import Doing
+from tests.pipeline.small_trees import expected_mask, few_2018, write_2018
 
 
 @pytest.fixture
@@ -49,6 +51,10 @@ def test_the_generated_tree_holds_its_traps(trees: Path) -> None:
     assert (root / "miccai_challenge_release_2" / "miccai_challenge_release_2" / "seq_5").is_dir()
     assert (root / "miccai_challenge_release_4.zip").is_file()
     assert list(root.rglob("__MACOSX/**/._frame*.png")) and list(root.rglob("test_data/seq_1/left_frames/*.png"))
+    assert list(root.glob("seq_3-*-001/seq_3/left_frames/*.png")) and list(
+        root.glob("repairs/repairs/seq_4_frame*.png")
+    )
+    assert list(root.rglob("instrument_labels_2017/*_class10_inst*.png")), "the stapler"
     assert list(root.rglob("seq_5/right_frames")) and not list(root.rglob("seq_8"))
     modes = {Image.open(path).mode for path in root.rglob("seq_*/labels/*.png")}
     assert modes == {"RGB", "RGBA"}
@@ -80,6 +86,12 @@ def test_the_generated_tree_holds_its_traps(trees: Path) -> None:
         ({1, 2, 6}, "native2018", "native2018"),
         ({1, 4}, "detect", "native2018"),
         ({1, 5, 6, 7}, "detect", "native2018"),
+        ({1, 2, 4, 6, 8}, "detect", "native2018"),  # 8 is the stapler
+        ({1, 5, 8}, "detect", "native2018"),
+        ({1, 2, 3, 10}, "detect", "compatible2017"),  # 10 is the stapler
+        ({1, 2, 6, 7, 8, 9, 10}, "detect", "compatible2017"),
+        ({1, 2, 8}, "native2018", "native2018"),
+        ({1, 2, 8}, "compatible2017", "compatible2017"),
         ({1, 2, 3}, "detect", "native2018"),
         ({1, 2, 3}, "compatible2017", "compatible2017"),
         ({1, 2, 3, 7}, "compatible2017", "compatible2017"),
@@ -94,7 +106,14 @@ def test_id_schemes_are_told_apart(written: set[int], given: str, scheme: str) -
     ("written", "given", "message"),
     [
         ({1, 2, 7}, "detect", r"\[1, 2, 7\] fit both schemes: native2018 .* compatible2017 .* endovis2018_scheme"),
-        ({4, 8}, "detect", "4 or 5 stand for native2018, 8 or 9 for compatible2017; one set cannot be both"),
+        (
+            {1, 2, 8},
+            "detect",
+            r"\[1, 2, 8\] fit both schemes: native2018 .* 8 the stapler.* compatible2017 .* 8 suction.* raw:",
+        ),
+        ({4, 9}, "detect", "4 or 5 stand for native2018, 9 or 10 for compatible2017; one set cannot be both"),
+        ({5, 10}, "detect", "4 or 5 stand for native2018, 9 or 10 for compatible2017; one set cannot be both"),
+        ({1, 10}, "native2018", "the study says endovis2018_scheme: native2018, but .* so it is compatible2017"),
         ({1, 4}, "compatible2017", "the study says endovis2018_scheme: compatible2017, but .* so it is native2018"),
         ({1, 4}, "native", "id scheme 'native': expected detect, native2018 or compatible2017"),
     ],
@@ -127,6 +146,57 @@ def test_label_lists_that_contradict_each_other(tmp_path: Path) -> None:
         endovis2018.read_label_lists([tmp_path / "a.json", tmp_path / "b.json"])
 
 
+def test_corrected_labels_count_instead_of_the_releases(copy: Path) -> None:
+    root = copy / "endovis2018"
+    tree = endovis2018.read_tree(root)
+    repaired = {key: frame for key, frame in tree.frames.items() if frame.label and "repairs" in frame.label.parts}
+    assert len(repaired) == 2 and all(f"seq_{s} frame{n:03d}" in tree.notes["corrected_labels"] for s, n in repaired)
+    corrected = {key: endovis2018.type_mask(tree, frame) for key, frame in repaired.items()}
+    shutil.rmtree(root / "repairs")
+    released = endovis2018.read_tree(root)
+    assert "corrected_labels" not in released.notes
+    for key, mask in corrected.items():
+        wrong = endovis2018.type_mask(released, released.frames[key])
+        assert (mask != wrong).any() and (wrong[mask != wrong] == 6).all()
+
+
+@pytest.mark.parametrize("scheme", sorted(endovis2018.SCHEMES))
+def test_masks_are_those_of_a_set_without_the_stapler(scheme: str, tmp_path: Path) -> None:
+    frames = few_2018()
+    for types in ("instrument_labels_2017", "annotations"):
+        root = write_2018(tmp_path / types, frames, types, scheme, stapler=True)
+        tree = endovis2018.read_tree(root)
+        assert tree.schemes[types].name == scheme
+        for key, cast in frames.items():
+            np.testing.assert_array_equal(endovis2018.type_mask(tree, tree.frames[key]), expected_mask(cast))
+        if types != "annotations":
+            assert "6 raw masks" in tree.notes["stapler"]
+
+
+def test_a_built_set_of_one_sequence_is_not_guessed(tmp_path: Path) -> None:
+    """The stapler's sequence has suction, but neither scissors nor probe: native ids 1, 2, 6, 8 fit both schemes."""
+    cast = (Doing("bipolar_forceps", "idle"), Doing("suction", "suction"), Doing("stapler", "staple"))
+    root = write_2018(tmp_path, {(7, n): cast for n in range(3)}, "annotations", "native2018", stapler=True)
+    with pytest.raises(
+        InputError, match=r"\[1, 6, 8\] fit both schemes.*8 the stapler.*8 suction.*raw: endovis2018_scheme"
+    ):
+        endovis2018.read_tree(root)
+    tree = endovis2018.read_tree(root, "native2018")
+    np.testing.assert_array_equal(endovis2018.type_mask(tree, tree.frames[7, 0]), expected_mask(cast))
+
+
+def test_frames_in_jpeg_are_read_and_named(copy: Path) -> None:
+    root = copy / "endovis2018"
+    for path in sorted(root.rglob("miccai*/**/seq_2/left_frames/*.png")):
+        Image.open(path).save(path.with_suffix(".jpg"))
+        path.unlink()
+    tree = endovis2018.read_tree(root)
+    assert len(tree.frames) == 60 and not tree.loose
+    assert tree.notes["jpeg_frames"].startswith(
+        "4 frames are stored as JPEG, e.g. miccai_challenge_2018_release_1/seq_2/"
+    )
+
+
 def test_built_types_alone_are_enough(copy: Path, tmp_path: Path) -> None:
     root = tmp_path / "built"
     shutil.copytree(copy / "endovis2018" / "isinet", root)
@@ -151,7 +221,7 @@ def test_native_and_compatible_ids_give_the_same_masks(copy: Path) -> None:
     tree = endovis2018.read_tree(root)
     expected = {key: endovis2018.type_mask(tree, frame) for key, frame in tree.frames.items()}
     for path in sorted(root.rglob("instrument_labels_2017/*_class*_inst*.png")):
-        for written, native in ((6, 4), (9, 7)):
+        for written, native in ((6, 4), (9, 7), (10, 8)):
             if f"_class{written}_" in path.name:
                 path.rename(path.with_name(path.name.replace(f"_class{written}_", f"_class{native}_")))
     again = endovis2018.read_tree(root)
@@ -279,7 +349,27 @@ def test_a_mask_of_another_size_is_named(copy: Path) -> None:
         endovis2018.type_mask(tree, frame)
 
 
+def test_what_lies_with_the_test_frames_stops_nothing(copy: Path) -> None:
+    root = copy / "endovis2018"
+    expected = endovis2018.read_tree(root)
+    (root / "test_data/labels.json").write_text("[{]")
+    (root / "test_data/seq_2/left_frames").mkdir(parents=True)
+    write_png(root / "test_data/seq_2/left_frames/frame0000_copy.png", np.zeros((4, 4, 3), np.uint8))
+    again = endovis2018.read_tree(root)
+    assert again.frames == expected.frames and again.colours.items() <= expected.colours.items()
+
+
 # EndoVis 2017
+
+
+def test_jpegs_of_a_vqla_edition_under_another_name_are_no_frames(copy: Path) -> None:
+    root = copy / "endovis2017"
+    expected = endovis2017.read_tree(root).frames
+    for name in ("seq1_frame015", "seq2_frame015"):
+        path = root / "vqla_2017/left_frames" / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
+    assert endovis2017.read_tree(root).frames == expected
 
 
 def test_endovis2017_reads_both_layouts(trees: Path) -> None:

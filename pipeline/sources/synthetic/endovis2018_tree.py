@@ -1,9 +1,10 @@
 """Writes a generated EndoVis-2018 tree with instrument types, and the EndoVis-18-VQLA annotations beside it.
 
 The variants and traps of the real downloads are kept, each somewhere: a doubled wrapper folder, a release still zipped,
-`__MACOSX` litter, a right camera, the challenge's test_data, label lists that each name only their release's classes, RGB and
-RGBA labels; types in two raw folders and the built layout, in both id schemes, as masks of 0/1 and 0/255 and in RGB; a sequence
-that only the built layout has; no seq_8, no annotation of seq_13; texts in three folders, XML, two editions of one sequence.
+`__MACOSX` litter, a right camera, the challenge's test frames in three places, label lists that each name only their release's
+classes, RGB and RGBA labels, two labels that repairs/ corrects; types in two raw folders and the built layout, in both id
+schemes, as masks of 0/1 and 0/255 and in RGB, the stapler among them; a sequence that only the built layout has; no seq_8, no
+annotation of seq_13; texts in three folders, XML, two editions of one sequence.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tqdm import tqdm
 
 from pipeline.datasets.activities import ENDOVIS_COUNTS
 from pipeline.images import write_png
-from pipeline.sources.endovis2018 import BUILT_SET, COMPATIBLE_2017, NATIVE, RAW_SETS
+from pipeline.sources.endovis2018 import BUILT_SET, COMPATIBLE_2017, NATIVE, RAW_SETS, STAPLER
 from pipeline.sources.synthetic.archive import zip_away
 from pipeline.sources.synthetic.casts import cast_frame
 from pipeline.sources.synthetic.instruments import CLASPER, SHAFT, WRIST
@@ -72,6 +73,7 @@ NATIVE_IDS = {
     "clip_applier": 7,
 }
 _COLOUR_ONLY = {"suction": "suction-instrument", "ultrasound_probe": "ultrasound-probe"}
+_REPAIRED = (1, 4)  # sequences with a label that is corrected apart
 _UNLABELLED = 8  # frames without annotation: two of seq_1, six of seq_13
 
 
@@ -114,6 +116,8 @@ def generate_endovis2018(root: Path, frames: int, height: int, width: int, seed:
             labels = [{"name": n, "color": list(_COLOURS[n]), "classid": i} for i, n in enumerate(named)]
             (root / release.folder / "labels.json").write_text(json.dumps(labels, indent=1), encoding="utf-8")
     _write_litter(root)
+    for number in _REPAIRED:
+        _correct_label(root, number)
     zip_away(root / _ZIPPED)
 
 
@@ -125,10 +129,23 @@ def _write_litter(root: Path) -> None:
     (litter / "._frame000.png").write_bytes(b"\x00\x05\x16\x07Mac OS X")
     (release / "seq_5" / "right_frames").mkdir()
     test_data = root / "test_data"
-    (test_data / "seq_1" / "left_frames").mkdir(parents=True)
-    write_png(test_data / "seq_1" / "left_frames" / "frame000.png", np.zeros((32, 40, 3), np.uint8))
+    stamped = "-20180912T090000Z-001"
+    for folder in (test_data / "seq_1", test_data / f"test_data/seq_2{stamped}/seq_2", root / f"seq_3{stamped}/seq_3"):
+        (folder / "left_frames").mkdir(parents=True)
+        write_png(folder / "left_frames" / "frame000.png", np.zeros((32, 40, 3), np.uint8))
     classes = [{"name": n, "color": [*c, 255], "classid": i} for i, (n, c) in enumerate(_COLOURS.items())]
     (test_data / "labels.json").write_text(json.dumps({"classes": classes}), encoding="utf-8")
+
+
+def _correct_label(root: Path, number: int) -> None:
+    """Put the last label of a sequence into repairs/, and one with an instrument too many into its place."""
+    label = sorted(root.glob(f"**/seq_{number}/labels/*.png"))[-1]
+    corrected = root / "repairs" / "repairs" / f"seq_{number}_{label.name}"
+    corrected.parent.mkdir(parents=True, exist_ok=True)
+    label.rename(corrected)
+    wrong = np.array(Image.open(corrected).convert("RGB"))
+    wrong[:8, :8] = _COLOURS["suction-instrument"]
+    write_png(label, wrong)
 
 
 def _write_sequence(canvas: _Canvas, release: _Release, number: int, activities: list[str], progress: tqdm) -> None:
@@ -197,14 +214,16 @@ def _write_rgba(path: Path, colours: NDArray[np.uint8]) -> None:
 
 
 def _write_type_masks(folder: Path, name: str, scene: Scene, frame: int, ids: dict[int, int]) -> None:
-    """One binary mask an instrument; probe and suction have none, for the colour labels tell them."""
+    """Write one binary mask for each instrument; probe and suction have none, for the colour labels tell them."""
     written = {native: as_written for as_written, native in ids.items()}
     seen: Counter[int] = Counter()
     for drawn in scene.instruments:
         kind = drawn.doing.instrument
-        if kind not in NATIVE_IDS or kind in _COLOUR_ONLY:
+        # In the native scheme a few frames with the stapler, but without scissors, would fit either scheme.
+        is_stapler = kind == "stapler" and ids is COMPATIBLE_2017
+        if kind in _COLOUR_ONLY or (kind not in NATIVE_IDS and not is_stapler):
             continue
-        type_id = written[NATIVE_IDS[kind]]
+        type_id = STAPLER["compatible2017"] if is_stapler else written[NATIVE_IDS[kind]]
         binary = (drawn.parts > 0).astype(np.uint8) * (1 if frame % 2 else 255)
         stored = np.repeat(binary[..., None], 3, axis=2) if frame % 5 == 0 else binary
         write_png(folder / f"{name}_class{type_id}_inst{seen[type_id]}.png", stored)
