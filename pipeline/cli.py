@@ -134,7 +134,7 @@ def _add_robustness(add: Callable[..., argparse.ArgumentParser]) -> None:
         "--cell", action="append", help="a trained cell (may be repeated: images are corrupted once for all)"
     )
     tested.add_argument(
-        "--predictor", metavar="MODULE:FUNCTION", help="a function of yours: images (N, S, S, 3) in, probabilities out"
+        "--predictor", metavar="MODULE:FUNCTION", help="a function of yours: images (N, S, S, 3) in, scores or ids out"
     )
     tested.add_argument(
         "--predictions", type=Path, metavar="DIR", help="masks that you predicted on a copy by `corruptions apply`"

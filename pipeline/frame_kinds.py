@@ -47,14 +47,14 @@ class Kind:
         top, bottom, left, right = self.window
         return right - left, bottom - top
 
-    def measure(self, small: Pixels) -> None:
-        """Take the dark borders of one more frame, uint8 RGB (S, S, 3), into account."""
+    def measure(self, small: Pixels) -> NDArray[np.float64] | None:
+        """Take the dark borders of one more frame, uint8 RGB (S, S, 3), into account, and return those of all frames so far."""
         shares = dark_borders(small)
-        if shares is None:
-            return
-        now = np.array(shares)
-        least, most = (now, now) if self.borders is None else self.borders.T
-        self.borders = np.stack([np.minimum(least, now), np.maximum(most, now)], axis=1)
+        if shares is not None:
+            now = np.array(shares)
+            least, most = (now, now) if self.borders is None else self.borders.T
+            self.borders = np.stack([np.minimum(least, now), np.maximum(most, now)], axis=1)
+        return self.borders
 
 
 @dataclass
@@ -89,15 +89,14 @@ class FrameKinds:
             top, bottom, left, right = window
             pixels = pixels[top:bottom, left:right]
         small = resize_image(pixels, self.size)
-        key, note = (width, height, window), ""
-        if key not in self.kinds:
-            self.kinds[key] = Kind(width, height, window)
-            if self.preprocessing is not None:
-                note = self._note(self.kinds[key], _of_size(self.preprocessing, self.kinds[key], self.size))
-        kind = self.kinds[key]
+        kind = self.kinds.setdefault((width, height, window), Kind(width, height, window))
         kind.count += 1
+        note = ""
         if self.preprocessing is not None:
-            kind.measure(small)
+            # Frames that are dark as a whole, with which videos begin, say nothing of what the others look like.
+            before, after = kind.borders, kind.measure(small)
+            if before is None and after is not None:
+                note = self._note(kind, _of_size(self.preprocessing, kind, self.size))
         return small, window, note
 
     def finish(self) -> list[str]:

@@ -213,7 +213,7 @@ def test_an_earlier_checkpoint_works_as_before_with_one_note(
             raw(4),
             "frames of 480x270 have the dark border of raw EndoVis 2017 frames: they are cropped to rows 7 to 263",
         ),
-        (DA_VINCI, np.zeros((1080, 1920, 3), np.uint8), "they are cropped"),
+        (DA_VINCI, np.zeros((1080, 1920, 3), np.uint8), None),
         (
             DA_VINCI,
             frame(1920, 1080),
@@ -263,6 +263,12 @@ def test_many_sizes_are_said_in_few_lines() -> None:
     said = [note for note in (kinds.prepare(frame(100 + 7 * index, 50))[2] for index in range(30)) if note]
     assert len(said) == 6 and said[-1].endswith("predictions.json lists all of them.")
     assert kinds.finish() == [] and all(len(kind["notes"]) == 1 for kind in kinds.summary())
+
+
+def test_a_video_that_begins_in_the_dark_is_told_by_its_first_light_frame() -> None:
+    kinds = FrameKinds(DA_VINCI, SIZE)
+    notes = [kinds.prepare(pixels)[2] for pixels in (np.zeros((540, 960, 3), np.uint8), frame(960, 540))]
+    assert notes[0] == "" and "they lack the dark border" in notes[1] and "resized whole" in notes[1]
 
 
 def test_a_dark_moment_is_no_border() -> None:

@@ -48,8 +48,8 @@ def write(files: Mapping[str, str]) -> None:
         ("folder.model:predict", {"folder/model.py": "import os, sys\nclass Net:\n    def __call__(self, images):\n        os.chdir('/')\n"
                                   "        sys.path.clear()\n        images[:] //= 100\n        print('seen', sys.argv)\n"
                                   "        return images[..., 0]\npredict = Net()\n"}),
-        # This package's own models can be used.
-        ("mine:predict", {"mine.py": "from endoarss.metrics import evaluate_segmentation\n" + RIGHT}),
+        # This package can be used.
+        ("mine:predict", {"mine.py": "from endoarss.errors import SettingsError\n" + RIGHT}),
     ],
     ids=["late helper", "pipeline.py", "packages", "effects", "endoarss"],
 )  # fmt: skip
