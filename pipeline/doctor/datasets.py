@@ -100,7 +100,8 @@ def read_failures(
         if deep
         else [*dict.fromkeys([*_of_every_folder(samples, split, headers), *_doubtful(samples, headers)])]
     )
-    read = _read(report.dataset, chosen, workers)
+    # Processes take longer to start than a sample takes to read.
+    read = _read(report.dataset, chosen, workers if deep else 1)
     if skip_bad and any(isinstance(result, str) for result in read.values()):
         read |= _read(report.dataset, [sample for sample in samples if sample.frame_id not in read], workers)
     if deep:
