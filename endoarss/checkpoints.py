@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from endoarss.errors import SettingsError
 from endoarss.models import MultiTaskModel, build_model
+from endoarss.saving import save_tensors
 from endoarss.settings import ModelSettings
 
 _KEY = "endoarss"
@@ -27,6 +27,9 @@ def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any
 
     Args:
         provenance: what decided the training, and nothing else (no time, no commit): the same training gives the same bytes.
+
+    Raises:
+        OSError: with the file's name, if it cannot be written.
     """
     frozen = frozen_names(model)
     state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if name not in frozen}
@@ -35,7 +38,7 @@ def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any
         "frozen_sha256": frozen_sha256(model),
         "provenance": provenance,
     }
-    save_file(state, path, metadata={_KEY: json.dumps(header, sort_keys=True)})
+    save_tensors(state, path, metadata={_KEY: json.dumps(header, sort_keys=True)})
 
 
 def tensors_sha256(tensors: Iterable[tuple[str, Tensor]]) -> str:

@@ -8,10 +8,11 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from corruptions.system_errors import named
 from pipeline.errors import InputError
 
 # Annotations, label lists and manifests are far smaller; what is larger is something else.
@@ -20,26 +21,30 @@ MAX_TEXT_BYTES = 64 << 20
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; move it into place only if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Give a path beside `path` to write to; move it into place only if the block succeeds. What cannot be written is named `path`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        yield partial
-        partial.replace(path)
+        with named(path, partial):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # what kept it from being written is what is said
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside `path` to fill; it replaces `path` only if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Give an empty folder beside `path` to fill; it replaces `path` only if the block succeeds. What cannot be written is named as
+    it would be in `path`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
     try:
-        yield partial
-        _replace(partial, path)
+        with named(path, partial):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            yield partial
+            _replace(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -56,7 +61,7 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    with path.with_name(f".{path.name}.lock").open("w") as lock:
+    with named(path, partial), path.with_name(f".{path.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             there = Path(lock.name)

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from corruptions.errors import CorruptionError
+from corruptions.system_errors import named
 
 Pixels = NDArray[np.uint8]
 
@@ -231,8 +233,10 @@ def write_whole(path: Path, content: bytes, unfinished: Path) -> None:
     """
     partial = unfinished / f"{os.getpid()}.partial"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        with named(path, partial):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(content)
+            partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # what kept it from being written is what is said
+            partial.unlink(missing_ok=True)

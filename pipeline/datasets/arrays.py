@@ -6,6 +6,7 @@ array that no longer fits is never found.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions.system_errors import named
 from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.files import digest, sha256_of, whole_folder
@@ -82,15 +84,19 @@ def _pack(arrays: Path, folder: Path, rows: Sequence[Row], size: int, workers: i
         for name, shape in shapes.items():
             np.lib.format.open_memmap(partial_folder / f"{name}.npy", "w+", np.uint8, shape).flush()
         work = partial(_pack_frame, partial_folder, folder, size, len(read_card(folder)["classes"]))
-        for _ in ordered_map(work, list(enumerate(rows)), workers, label):
+        for _ in ordered_map(work, list(enumerate(rows, -len(rows))), workers, label):
             pass
 
 
 def _pack_frame(arrays: Path, folder: Path, size: int, classes: int, item: tuple[int, Row]) -> None:
+    """Write one frame, given by its index from the end, to the place that it has in each file. It is written and not mapped: a page
+    that finds no room on the disk ends the process without a word."""
     index, row = item
     image, mask = read_rgb(folder / row["image"]), read_ids(folder / row["mask"])
     check_same_size(image, mask, folder / row["image"], folder / row["mask"])
     if mask.max(initial=0) >= classes:
         raise InputError(f"{folder / row['mask']}: value {mask.max()}; expected 0 to {classes - 1}.")
     for name, pixels in (("images", resize_image(image, size)), ("masks", resize_mask(mask, size))):
-        np.lib.format.open_memmap(arrays / f"{name}.npy", "r+")[index] = pixels
+        with named(arrays / f"{name}.npy"), (arrays / f"{name}.npy").open("r+b") as stream:
+            stream.seek(index * pixels.nbytes, os.SEEK_END)
+            stream.write(pixels.tobytes())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from corruptions.system_errors import explained
 from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS
 from pipeline import layout
 from pipeline.datasets.kinds import GENERALISATION, READERS
@@ -27,7 +28,7 @@ except InputError as error:
 try:
     write_if_changed(layout.study_file(study), json.dumps(study.settings, indent=2) + "\n")
 except OSError as error:
-    raise WorkflowError(f"{error}. See that results/ can be written to, and that the disk has room.")
+    raise WorkflowError(explained(error))
 STUDY = str(layout.study_file(study))
 
 LOGS = study.results / "logs"

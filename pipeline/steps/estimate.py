@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import timm
-from safetensors.torch import save_file
 
 from endoarss.checkpoints import save_checkpoint
 from endoarss.data import LabelledImages
 from endoarss.models import build_model
 from endoarss.prediction import predict
 from endoarss.registry import WEIGHTINGS
+from endoarss.saving import save_tensors
 from endoarss.training import seed_everything, train
 from pipeline.datasets.card import read_card
 from pipeline.datasets.splits import TEST, TRAIN
@@ -109,7 +109,7 @@ def _with_random_weights(study: Study, cell: Cell, folder: Path) -> Study:
     size = study.settings.get("network_size", study.settings["input_size"])
     arguments = {"img_size": size} if "vit" in given["model"] else {}
     plain = timm.create_model(given["model"].split(".")[0], num_classes=0, **given["arguments"], **arguments)
-    save_file({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, path)
+    save_tensors({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, path)
     return Study({**study.settings, "backbones": {cell.backbone: {**given, "weights": {"file": str(path)}}}})
 
 
