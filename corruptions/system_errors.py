@@ -58,7 +58,7 @@ _NO_FILES_LEFT = (
     "Delete files that nobody needs, and run the same command again.",
 )
 _SHARED_MEMORY = (
-    "the memory that processes share is not to be had",
+    "processes cannot share memory there",
     f"Give it room (mount -o remount,size=1G {SHARED_MEMORY}; for a container, docker run --shm-size=1g), or work without "
     "further processes (--workers 1).",
 )

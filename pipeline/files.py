@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipeline.errors import InputError
 
 # Annotations, label lists and manifests are far smaller; what is larger is something else.
 MAX_TEXT_BYTES = 64 << 20
+_ROOM = 64 << 10
 
 
 @contextmanager
@@ -120,6 +122,18 @@ def write_if_changed(path: Path, text: str) -> None:
     """Write a text file only if its content differs, so that its time stamp tells when it changed."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
+
+
+def check_room(folder: Path) -> None:
+    """See that a folder takes files: write a small one, which is gone at once.
+
+    Raises:
+        OSError: naming the folder, if it does not.
+    """
+    with named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_ROOM))
 
 
 def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:

@@ -11,7 +11,7 @@ from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS
 from pipeline import layout
 from pipeline.datasets.kinds import GENERALISATION, READERS
 from pipeline.errors import InputError
-from pipeline.files import sha256_of_listing, write_if_changed
+from pipeline.files import check_room, sha256_of_listing, write_if_changed
 from pipeline.gpus import slots
 from pipeline.study import make_study
 
@@ -27,6 +27,7 @@ except InputError as error:
 # changes. Jobs get its name as a resource, the one thing that Snakemake passes on and does not compare.
 try:
     write_if_changed(layout.study_file(study), json.dumps(study.settings, indent=2) + "\n")
+    check_room(Path(".snakemake"))  # where it has none, Snakemake itself ends with a traceback
 except OSError as error:
     raise WorkflowError(explained(error))
 STUDY = str(layout.study_file(study))
