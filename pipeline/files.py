@@ -130,10 +130,13 @@ def check_room(folder: Path) -> None:
     Raises:
         OSError: naming the folder, if it does not.
     """
-    with named(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(bytes(_ROOM))
+    except OSError as error:
+        error.filename = str(folder)  # the probe's own name says nothing
+        raise
 
 
 def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:

@@ -1,6 +1,7 @@
 # The validated study and what all rules share. Nothing here imports torch: it runs at every plan.
 
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -29,6 +30,7 @@ try:
     write_if_changed(layout.study_file(study), json.dumps(study.settings, indent=2) + "\n")
     check_room(Path(".snakemake"))  # where it has none, Snakemake itself ends with a traceback
 except OSError as error:
+    logging.raiseExceptions = False  # Snakemake's log lies there too, and tells of itself with a traceback
     raise WorkflowError(explained(error))
 STUDY = str(layout.study_file(study))
 

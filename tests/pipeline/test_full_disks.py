@@ -6,7 +6,9 @@ No disk is filled here: a process may be told how large its files may get, and w
 from __future__ import annotations
 
 import errno
+import json
 import resource
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,12 +27,16 @@ from endoarss.resume import ResumeFolder, TrainingState
 from endoarss.saving import save_tensors
 from pipeline import cli
 from pipeline.errors import InputError
-from pipeline.files import resumable_folder, whole_file, whole_folder, write_text
+from pipeline.files import check_room, resumable_folder, whole_file, whole_folder, write_text
 from pipeline.gallery import write_gallery
 from pipeline.images import write_png
+from pipeline.jobs import last_words
+from pipeline.layout import failure_file
+from pipeline.missing import failure_recorded
 from pipeline.predictions import KeptPredictions, write_predictions
 from pipeline.sources.archives import extract
 from pipeline.steps.predict_files import _Writer
+from pipeline.study import load_study
 from reports.dataset_figures import Example, draw_contact_sheet
 
 LIMIT = 20_000  # bytes; all that is written below is larger
@@ -151,6 +157,48 @@ def test_an_archive_says_why_it_is_not_extracted(tmp_path: Path) -> None:
     ):
         extract(tmp_path / "x.zip", tmp_path / "x")
     assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
+
+
+def test_a_folder_is_asked_for_room_before_others_fill_it(tmp_path: Path) -> None:
+    check_room(tmp_path / "made")
+    for refused in (tmp_path / "made", tmp_path / "file/made"):
+        (tmp_path / "file").touch()
+        with pytest.raises(OSError) as caught, small_files():
+            check_room(refused)
+        assert caught.value.filename == str(refused)
+    assert list((tmp_path / "made").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (
+            "Traceback\n  File x\nOSError: [Errno 28] No space left on device\n\nUsing profile",
+            ".snakemake: the disk that it lies",
+        ),
+        (
+            "PermissionError: [Errno 13] Permission denied: '/x/latest.pkl'",
+            "/x/latest.pkl: this user has no permission",
+        ),
+        (
+            "ERROR: unexpected error - [Errno 28] No space left on device",
+            ".snakemake: the disk that it lies on is full",
+        ),
+        ("one\ntwo", "one\ntwo"),
+    ],
+)
+def test_what_the_system_refuses_another_program_is_a_sentence_too(said: str, found: str) -> None:
+    words = last_words(subprocess.CompletedProcess([], 1, "", said))
+    assert words.startswith(found) and "Traceback" not in words
+
+
+def test_why_a_cell_failed_is_kept_in_the_same_words(study_file: Path) -> None:
+    study = load_study(study_file)
+    (cell,) = study.cells()
+    with pytest.raises(OSError), failure_recorded(study, cell):
+        raise OSError(errno.ENOSPC, "No space left on device", "x.npz")
+    kept = json.loads(failure_file(study, cell).read_text())["message"]
+    assert kept.startswith("x.npz: the disk that it lies on is full (No space left on device). Make room")
 
 
 def test_a_command_says_it_in_a_sentence(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

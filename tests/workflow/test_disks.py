@@ -60,7 +60,34 @@ def test_a_read_only_folder_is_named_before_anything_runs(checkout: Path, snakem
     mount("-o", "remount,rw,size=200m", str(checkout / "results"))
 
 
-CELLS = "mtlesd/resnet"
+STUDY = """\
+study: disk
+title: Disk
+raw:
+  generate: {name: disk, seed: 5, height: 64, width: 80, esd_frames: 20}
+datasets:
+  mtlesd: {}
+input_size: 56
+pretraining: {name: disk, backbone: dinov2, scenes: 32, epochs: 1}
+backbones:
+  dinov2:
+    label: D
+    model: vit_small_patch14_dinov2
+    arguments: {embed_dim: 24, depth: 2, num_heads: 2}
+    weights: {file: data/weights/disk.safetensors}
+heads: {segmentation_channels: 16, activity_channels: 16}
+training:
+  select_on: val
+  schedules:
+    mtlesd: {epochs: 2, learning_rate: 0.01}
+cells:
+  - {datasets: [mtlesd], backbones: [dinov2], architectures: [single_activity, single_segmentation, hps], weightings: [equal]}
+merging:
+  mergers: [ties]
+  surgery: {rank: 4, ablation: [2], iterations: 20}
+robustness: {cells: [{architecture: hps}], corruptions: [contrast], severities: [3]}
+"""
+CELLS = "mtlesd/dinov2"
 HPS, ACTIVITY, SEGMENTATION = (
     f"{CELLS}/{name}/equal/r4-s0-val" for name in ("hps", "single_activity", "single_segmentation")
 )
@@ -129,24 +156,13 @@ class Disk:
 def disk(
     link_checkout: Callable[[Path], Path],
     snakemake: Run,
-    small_study: Callable[..., str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Disk]:
     folder = tmp_path_factory.mktemp("disk")
     mount("-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder))
     try:
         link_checkout(folder)
-        training = {"select_on": "val", "schedules": {"mtlesd": {"epochs": 2, "learning_rate": 0.001}}}
-        robustness = {"cells": [{"architecture": "hps"}], "corruptions": ["contrast"], "severities": [3]}
-        (folder / "disk.yaml").write_text(
-            small_study(
-                "disk",
-                architectures=["hps", "single_activity", "single_segmentation"],
-                training=training,
-                merging={"mergers": ["ties"]},
-                robustness=robustness,
-            )
-        )
+        (folder / "disk.yaml").write_text(STUDY)
         run = snakemake(folder, study="disk.yaml")
         assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-6000:]
         yield Disk(folder)
