@@ -40,7 +40,7 @@ def record() -> int:
     for name, stage in stages.items():
         if name.startswith("code-"):
             _write_digests(Path(stage["outs"][0]), stage["deps"])
-    committed = _dvc("commit", "--force", "--quiet")
+    committed = _dvc("commit", "--force")  # not quietly: then it keeps to itself why it fails
     if committed.returncode:
         raise InputError(f"dvc commit: {last_words(committed, '.dvc')}")
     return len(stages)

@@ -25,6 +25,7 @@ from corruptions.command.files import write_whole
 from corruptions.system_errors import explained
 from endoarss.resume import ResumeFolder, TrainingState
 from endoarss.saving import save_tensors
+from endoarss.tensorboard import event_writer
 from pipeline import cli
 from pipeline.errors import InputError
 from pipeline.files import check_room, resumable_folder, whole_file, whole_folder, write_text
@@ -167,6 +168,19 @@ def test_a_folder_is_asked_for_room_before_others_fill_it(tmp_path: Path) -> Non
             check_room(refused)
         assert caught.value.filename == str(refused)
     assert list((tmp_path / "made").iterdir()) == []
+
+
+def test_events_are_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    def refuse(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    observe = event_writer(tmp_path / "tensorboard")
+    monkeypatch.setattr(SummaryWriter, "flush", refuse)
+    with pytest.raises(OSError) as caught:
+        observe({"epoch": 1, "loss": 0.5})
+    assert caught.value.filename == str(tmp_path / "tensorboard")
 
 
 @pytest.mark.parametrize(
