@@ -30,11 +30,8 @@ def compiled(loop: Loop) -> Loop:
         if keeps:
             try:
                 return machine_code(True)(*arguments)
-            except (
-                RuntimeError,
-                OSError,
-            ):  # no folder can be written to, or its disk is full: each process compiles for itself
-                keeps = False
+            except (RuntimeError, OSError):
+                keeps = False  # no folder can be written to, or its disk is full: each process compiles for itself
         return machine_code(False)(*arguments)
 
     return cast(Loop, call)

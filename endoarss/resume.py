@@ -89,10 +89,8 @@ class ResumeFolder:
                 os.fsync(stream.fileno())
             partial.replace(path)
         except OSError as error:
-            error.filename, error.filename2 = (
-                str(path),
-                None,
-            )  # the name it was to have, which fsync does not know either
+            # The name that it was to have; fsync gives none at all.
+            error.filename, error.filename2 = str(path), None
             raise
         finally:
             with suppress(OSError):  # what kept it from being written is what is said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -79,15 +80,15 @@ def snakemake(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def last_words(run: subprocess.CompletedProcess[str], own: str = ".snakemake") -> str:
-    """The end of what a failed program said; what the system refused it, in a sentence.
+    """The end of what a failed program said; in a sentence, what the system refused it.
 
     Args:
         run: of the program. own: the folder that it keeps its own files in, which it does not name.
     """
     said = (run.stdout + run.stderr).strip()
-    refused = _REFUSED.findall(said)
+    refused = [(int(number), path) for number, path in _REFUSED.findall(said) if int(number) != errno.ENOENT]
     if refused:
-        number, path = int(refused[-1][0]), refused[-1][1]
+        number, path = refused[-1]
         return explained(OSError(number, os.strerror(number), path or own))
     return "\n".join(said.splitlines()[-12:])
 
