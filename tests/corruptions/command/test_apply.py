@@ -275,7 +275,9 @@ def test_a_disk_that_cannot_be_written_is_named(
     monkeypatch.setattr(corruptions.command.apply, "write_whole", deny)
     assert run() == 1
     said = capsys.readouterr().err
-    assert "corruptions.json: this user has no permission for it (Permission denied)." in said and "the disk" not in said
+    assert (
+        "corruptions.json: this user has no permission for it (Permission denied)." in said and "the disk" not in said
+    )
 
 
 # What is refused, whole
