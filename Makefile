@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 CORES ?= 2
 PYTHON ?= python3
 STUDY ?= studies/demo.yaml
+UPGRADE ?= --upgrade
 # For what the commands below start; they themselves are called by path, for the make of macOS ignores this one.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Nothing of another environment gets in.
@@ -46,18 +47,22 @@ format: $(STAMP)  ## rewrite the code in the project's style
 
 setup: $(STAMP)  ## install only
 
-# uv where there is one; else pip puts it into the environment (the lock holds it, so that syncing keeps it).
+# uv where there is one; else pip puts the one of the lock into the environment. Nothing is installed whose digest is not in the lock;
+# what builds the checkout's own package is held to it too.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
 	    { echo "$(PYTHON) is not Python 3.11 to 3.13. Name one that is: make PYTHON=python3.12 ..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	    { rm -rf $(VENV); echo "$(PYTHON) cannot make $(VENV); on Debian and Ubuntu, install python3-venv."; exit 1; }
-	@command -v uv > /dev/null || $(BIN)/python -m pip install --quiet uv
+	@command -v uv > /dev/null || { sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.txt && \
+	    $(BIN)/python -m pip install --quiet --require-hashes --requirement $(VENV)/uv.txt; }
 	@uv=$$(command -v uv); set -x; \
-	    $$uv pip sync --python $(BIN)/python --compile-bytecode requirements.lock && \
-	    $$uv pip install --python $(BIN)/python --no-deps --editable .
+	    $$uv pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock && \
+	    $$uv pip install --python $(BIN)/python --no-deps --build-constraints requirements.lock --editable .
 	@touch $(STAMP)
 
-lock: $(STAMP)  ## resolve requirements.lock again from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --no-emit-index-url \
-	    --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
+# UPGRADE= keeps the versions of the lock. Pip refuses `-e .` beside digests: requirements.txt, for conda, is the lock without them.
+lock: $(STAMP)  ## resolve requirements.lock again from pyproject.toml, and export requirements.txt from it
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 $(UPGRADE) --generate-hashes \
+	    --no-emit-index-url --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
+	sed -e '/^ *--hash=/d' -e 's/ \\$$//' requirements.lock > requirements.txt

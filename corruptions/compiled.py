@@ -17,17 +17,21 @@ def compiled(loop: Loop) -> Loop:
     """
 
     @cache
-    def machine_code() -> Callable[..., Any]:
+    def machine_code(kept: bool) -> Callable[..., Any]:
         from numba import njit
 
-        options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-        try:
-            return cast(Callable[..., Any], njit(cache=True, **options)(loop))
-        except RuntimeError:  # no folder can be written to: compiled again by each process
-            return cast(Callable[..., Any], njit(**options)(loop))
+        return cast(Callable[..., Any], njit(cache=kept, nogil=True, error_model="numpy")(loop))
+
+    keeps = True
 
     @wraps(loop)
     def call(*arguments: Any) -> Any:
-        return machine_code()(*arguments)
+        nonlocal keeps
+        if keeps:
+            try:
+                return machine_code(True)(*arguments)
+            except (RuntimeError, OSError):
+                keeps = False  # no folder can be written to, or its disk is full: each process compiles for itself
+        return machine_code(False)(*arguments)
 
     return cast(Loop, call)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import cv2
 
 from corruptions.errors import WorkerKilledError
+from corruptions.system_errors import shared_memory_named
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -49,7 +50,7 @@ def processes(count: int) -> Iterator[Executor]:
         count: how many; with 0 the work is done in this process, when it is submitted.
 
     Raises:
-        WorkerKilledError: if one of them is killed.
+        WorkerKilledError: if one of them is killed. OSError: if there is no shared memory for their locks.
     """
     if count == 0:
         yield _Here()
@@ -57,7 +58,8 @@ def processes(count: int) -> Iterator[Executor]:
     # Fresh processes: a fork would copy the state of whatever threads this one has.
     context = multiprocessing.get_context("spawn")
     leash, holder = context.Pipe(duplex=False)
-    pool = _Pool(count, context, initializer=_begin, initargs=(leash,))
+    with shared_memory_named():
+        pool = _Pool(count, context, initializer=_begin, initargs=(leash,))
     complete = False
     try:
         yield pool

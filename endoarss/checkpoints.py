@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from endoarss.base_weights import find_base_weights
 from endoarss.errors import SettingsError
 from endoarss.models import MultiTaskModel, build_model
+from endoarss.saving import save_tensors
 from endoarss.settings import ModelSettings, WeightsSettings
 
 _KEY = "endoarss"
@@ -33,6 +33,9 @@ def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any
 
     Args:
         provenance: what decided the training, and nothing else (no time, no commit): the same training gives the same bytes.
+
+    Raises:
+        OSError: with the file's name, if it cannot be written.
     """
     complete = model.settings.backbone_settings.weights.source == "checkpoint"
     frozen = set() if complete else frozen_names(model)
@@ -42,7 +45,7 @@ def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any
         "frozen_sha256": frozen_sha256(model),
         "provenance": provenance,
     }
-    save_file(state, path, metadata={_KEY: json.dumps(header, sort_keys=True)})
+    save_tensors(state, path, metadata={_KEY: json.dumps(header, sort_keys=True)})
 
 
 def tensors_sha256(tensors: Iterable[tuple[str, Tensor]]) -> str:

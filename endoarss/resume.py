@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from endoarss.checkpoints import tensors_sha256
+from endoarss.saving import save_tensors
 
 _KEPT = 2
 
@@ -73,7 +73,7 @@ class ResumeFolder:
             state: its tensors are this folder's from now on, nobody changes them. epochs_done: names the file.
 
         Raises:
-            OSError: if the one before it could not be written.
+            OSError: with its name, if the one before it could not be written.
         """
         self.wait()
         self._writing = self._writer.submit(self._write, state, epochs_done)
@@ -84,12 +84,17 @@ class ResumeFolder:
         partial = path.with_suffix(f".{os.getpid()}.partial")
         facts = {**state.facts, "key": self.key, "sha256": tensors_sha256(state.tensors.items())}
         try:
-            save_file(state.tensors, partial, metadata={"training": json.dumps(facts)})
+            save_tensors(state.tensors, partial, metadata={"training": json.dumps(facts)})
             with partial.open("rb") as stream:
                 os.fsync(stream.fileno())
             partial.replace(path)
+        except OSError as error:
+            # The name that it was to have; fsync gives none at all.
+            error.filename, error.filename2 = str(path), None
+            raise
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # what kept it from being written is what is said
+                partial.unlink(missing_ok=True)
         for old in sorted(self.folder.glob("epoch-*.safetensors"))[:-_KEPT]:
             old.unlink()
 

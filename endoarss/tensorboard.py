@@ -9,7 +9,7 @@ from endoarss.errors import SettingsError
 
 
 def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:
-    """A function that writes a row of a history, one scalar a column.
+    """A function that writes a row of a history, one scalar a column; it raises an OSError that names the folder if it cannot.
 
     Raises:
         SettingsError: if TensorBoard is not installed.
@@ -24,9 +24,13 @@ def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:
     writer = SummaryWriter(str(folder))
 
     def observe(row: dict[str, float]) -> None:
-        for name, value in row.items():
-            if name != "epoch":
-                writer.add_scalar(name, value, int(row["epoch"]))
-        writer.flush()
+        try:
+            for name, value in row.items():
+                if name != "epoch":
+                    writer.add_scalar(name, value, int(row["epoch"]))
+            writer.flush()
+        except OSError as error:  # of a thread that does not know what its file is called
+            error.filename = error.filename or str(folder)
+            raise
 
     return observe

@@ -15,6 +15,7 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
     os.environ[_variable] = "1"
 
 from corruptions.errors import CorruptionError
+from corruptions.system_errors import READER_GONE, explained, reader_is_gone
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.registry import list_architectures, list_backbones, list_mergers, list_weightings
 from pipeline.command_locks import at_work
@@ -504,8 +505,12 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it succeeded, 1 with a message on standard error if what a user gave cannot be used. Messages, tracebacks
-    and the command that provenance keeps are without secrets."""
+    """Run one command. Messages, tracebacks and the command that provenance keeps are without secrets.
+
+    Returns:
+        0 if it succeeded; 1, with a message on standard error, if what a user gave cannot be used, or the system refuses a file; 130
+        if Ctrl-C ended it; 141 if nobody reads any more what it says.
+    """
     mask_tracebacks()
     note_command(["endoarss", *(sys.argv[1:] if arguments is None else arguments)])
     import cv2
@@ -514,16 +519,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         parsed.run(parsed)
+        sys.stdout.flush()
     except (InputError, SettingsError, TrainingError, CorruptionError, ResultsError) as error:
         print(masked(f"endoarss {parsed.command}: {error}"), file=sys.stderr)
         return 1
-    except FileNotFoundError as error:
-        advice = "Run the steps before this one, or snakemake."
-        print(masked(f"endoarss {parsed.command}: {error.filename}: missing. {advice}"), file=sys.stderr)
-        return 1
     except OSError as error:
-        advice = "See that the folder can be written to, and that the disk has room."
-        print(masked(f"endoarss {parsed.command}: {error}. {advice}"), file=sys.stderr)
+        if reader_is_gone(error):
+            return READER_GONE
+        said = explained(error, missing="Run the steps before this one, or snakemake.")
+        print(masked(f"endoarss {parsed.command}: {said}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # what a shell says of a command that Ctrl-C ended

@@ -12,7 +12,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 # params.yaml and studies/: provenance has the digest of the study, and `endoarss use` writes params.yaml.
 _WATCHED = (
     *("corruptions", "endoarss", "reports", "pipeline", "Snakefile", "profiles"),
-    *("pyproject.toml", "requirements.lock", "environment.yml"),
+    *("pyproject.toml", "requirements.lock", "requirements.txt", "environment.yml"),
 )
 
 

@@ -8,40 +8,47 @@ import io
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from corruptions.regular import open_regular
+from corruptions.system_errors import named
 from pipeline.errors import InputError
 
 # Annotations, label lists and manifests are far smaller; what is larger is something else.
 MAX_TEXT_BYTES = 64 << 20
+_ROOM = 64 << 10
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; move it into place only if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Give a path beside `path` to write to; move it into place only if the block succeeds. What cannot be written is named `path`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        yield partial
-        partial.replace(path)
+        with named(path, partial):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # what kept it from being written is what is said
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside `path` to fill; it replaces `path` only if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Give an empty folder beside `path` to fill; it replaces `path` only if the block succeeds. What cannot be written is named as
+    it would be in `path`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
     try:
-        yield partial
-        _replace(partial, path)
+        with named(path, partial):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            yield partial
+            _replace(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -58,7 +65,7 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    with path.with_name(f".{path.name}.lock").open("w") as lock:
+    with named(path, partial), path.with_name(f".{path.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             there = Path(lock.name)
@@ -94,18 +101,23 @@ def whole_files() -> Iterator[Callable[[Path], Path]]:
     So results of one step replace those of an earlier run together, after the last of them is computed and checked.
     """
     partials: dict[Path, Path] = {}
+    with ExitStack() as errors:
 
-    def beside(path: Path) -> Path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return partials.setdefault(path, path.with_name(f".{path.name}.{os.getpid()}.partial"))
+        def beside(path: Path) -> Path:
+            if path not in partials:
+                partials[path] = path.with_name(f".{path.name}.{os.getpid()}.partial")
+                errors.enter_context(named(path, partials[path]))
+                path.parent.mkdir(parents=True, exist_ok=True)
+            return partials[path]
 
-    try:
-        yield beside
-        for path, partial in partials.items():
-            partial.replace(path)
-    finally:
-        for partial in partials.values():
-            partial.unlink(missing_ok=True)
+        try:
+            yield beside
+            for path, partial in partials.items():
+                partial.replace(path)
+        finally:
+            for partial in partials.values():
+                with suppress(OSError):
+                    partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -147,6 +159,21 @@ def write_if_changed(path: Path, text: str) -> None:
     """Write a text file only if its content differs, so that its time stamp tells when it changed."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
+
+
+def check_room(folder: Path) -> None:
+    """See that a folder takes files: write a small one, which is gone at once.
+
+    Raises:
+        OSError: naming the folder, if it does not.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_ROOM))
+    except OSError as error:
+        error.filename = str(folder)  # the probe's own name says nothing
+        raise
 
 
 def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:

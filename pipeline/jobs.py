@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from corruptions.system_errors import explained
 from pipeline.errors import InputError
 
+# How Python shows an error of the system, with the file where it has one.
+_REFUSED = re.compile(r"(?:\w+Error:|unexpected error -) \[Errno (\d+)\] [^\n:]*(?:: '([^'\n]+)')?")
 _JOB = re.compile(r"(?m)^(?:local)?rule (\w+):\n((?:    .+\n)+)")
 
 
@@ -74,9 +79,18 @@ def snakemake(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def last_words(run: subprocess.CompletedProcess[str]) -> str:
-    """The end of what a failed program said."""
-    return "\n".join((run.stdout + run.stderr).strip().splitlines()[-12:])
+def last_words(run: subprocess.CompletedProcess[str], own: str = ".snakemake") -> str:
+    """The end of what a failed program said; in a sentence, what the system refused it.
+
+    Args:
+        run: of the program. own: the folder that it keeps its own files in, which it does not name.
+    """
+    said = (run.stdout + run.stderr).strip()
+    refused = [(int(number), path) for number, path in _REFUSED.findall(said) if int(number) != errno.ENOENT]
+    if refused:
+        number, path = refused[-1]
+        return explained(OSError(number, os.strerror(number), path or own))
+    return "\n".join(said.splitlines()[-12:])
 
 
 def _split(listed: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from corruptions.system_errors import explained
 from pipeline.errors import InputError
 from pipeline.files import read_json, write_json
 from pipeline.layout import failure_file, robustness_failure_file, robustness_files, rows_file
@@ -48,7 +49,8 @@ def _recorded(files: Mapping[Path, Cell]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        words = " ".join(masked(str(error)).split()) or type(error).__name__
+        said = explained(error) if isinstance(error, OSError) else str(error)
+        words = " ".join(masked(said).split()) or type(error).__name__
         for path, cell in files.items():
             with suppress(OSError):  # a full disk is no reason to hide what happened
                 write_json(path, {"cell": cell.id, "error": type(error).__name__, "message": words[:500]})

@@ -11,27 +11,42 @@ import yaml
 ROOT = Path(__file__).parents[1]
 
 
+def locked() -> list[str]:
+    """The lines of requirements.txt, which is the lock without digests, that name a package."""
+    return [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+
+
 def test_the_lock_is_exact_without_addresses_and_with_one_opencv() -> None:
-    lines = [
-        line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and not line.startswith("#")
-    ]
+    lines = locked()
     assert all(re.fullmatch(r"[a-z0-9-]+==[^ ;]+( ; .+)?", line) for line in lines)
     assert not any(word in line for line in lines for word in ("http:", "https:", "file:", "@", "--"))
     assert [line.split("==")[0] for line in lines if line.startswith("opencv")] == ["opencv-python-headless"]
     assert any(line.startswith("nvidia-cudnn") and "sys_platform == 'linux'" in line for line in lines)
 
 
-def test_every_dependency_is_locked() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(d for group in project["optional-dependencies"].values() for d in group)]
-    locked = {line.split("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
-    assert {re.match(r"[A-Za-z0-9-]+", name)[0].lower() for name in wanted} <= locked
+def test_the_lock_has_digests_of_everything_and_the_export_the_same_versions() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    entries = re.findall(r"^([^#\s][^\\\n]*?)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", text, re.MULTILINE)
+    assert [name for name, _ in entries] == locked(), "make lock writes both"
+    comments = [line for line in text.splitlines(keepends=True) if line.startswith("#")]
+    assert "".join([*comments, *(f"{name}{digests}\n" for name, digests in entries)]) == text, (
+        "nothing else stands there"
+    )
 
 
-def test_conda_installs_from_the_same_lock() -> None:
+def test_what_is_needed_and_what_builds_is_locked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    about, builds = project["project"], project["build-system"]["requires"]
+    wanted = [*builds, *about["dependencies"], *(d for group in about["optional-dependencies"].values() for d in group)]
+    assert {re.match(r"[A-Za-z0-9-]+", name)[0].lower() for name in wanted} <= {
+        line.split("==")[0] for line in locked()
+    }
+
+
+def test_conda_installs_the_same_versions() -> None:
     text = (ROOT / "environment.yml").read_text()
     pip = next(part["pip"] for part in yaml.safe_load(text)["dependencies"] if isinstance(part, dict))
-    assert pip == ["-r requirements.lock", "-e ."]
+    assert pip == ["-r requirements.txt", "-e ."]
     for document in (text, (ROOT / "README.md").read_text()):
         assert "imagecorruptions-imaug" in document and "maintained" in document
 

@@ -38,6 +38,7 @@ from corruptions.command.files import (
 from corruptions.errors import CorruptionError
 from corruptions.pictures import MAX_PIXELS, Pixels, read_image, read_mask
 from corruptions.regular import open_regular
+from corruptions.system_errors import SHARED_MEMORY
 from corruptions.workers import ordered_results
 
 ABOUT = "corruptions.json"
@@ -159,7 +160,7 @@ def apply_to_folder(
                 _run(job, pictures, workers, outcome)
                 _write_about(job, about, outcome)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or error.filename == SHARED_MEMORY:
             raise
         raise OSError(
             error.errno,

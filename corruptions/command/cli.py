@@ -18,6 +18,7 @@ from corruptions.api import BACKENDS, PROFILES, backend_of, moves_pixels
 from corruptions.catalogue import CATEGORIES, CORRUPTIONS, SEVERITIES
 from corruptions.errors import CorruptionError
 from corruptions.registry import REGISTERED
+from corruptions.system_errors import READER_GONE, explained, reader_is_gone
 
 _LISTED = 20  # pictures that were left out, named on the terminal; all are named in corruptions.json
 _INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
@@ -247,7 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 if it succeeded; 1, with a message on standard error, if what a user gave cannot be used, all of it or a part; 130
-        if Ctrl-C ended it.
+        if Ctrl-C ended it; 141 if nobody reads any more what it says.
     """
     parsed = _parser().parse_args(arguments)
     name = f"corruptions {parsed.command}"
@@ -255,12 +256,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import cv2
 
         cv2.setNumThreads(1)
-        return parsed.run(parsed)
+        status = parsed.run(parsed)
+        sys.stdout.flush()
+        return status
     except CorruptionError as error:
         print(f"{name}: {error}", file=sys.stderr)
     except OSError as error:
-        said = error.strerror or str(error)
-        print(f"{name}: {f'{error.filename}: {said}' if error.filename else said}", file=sys.stderr)
+        if reader_is_gone(error):
+            return READER_GONE
+        print(f"{name}: {explained(error)}", file=sys.stderr)
     except KeyboardInterrupt:
         print(f"{name}: interrupted.", file=sys.stderr)
         return _INTERRUPTED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import cv2
 from corruptions.errors import CorruptionError
 from corruptions.pictures import Pixels, said
 from corruptions.regular import open_regular
+from corruptions.system_errors import named
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -126,8 +128,10 @@ def write_whole(path: Path, content: bytes, unfinished: Path) -> None:
     """
     partial = unfinished / f"{os.getpid()}.partial"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        with named(path, partial):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(content)
+            partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # what kept it from being written is what is said
+            partial.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ array that no longer fits is never found.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence, Set
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from corruptions import pictures
 from corruptions.regular import check_regular
+from corruptions.system_errors import named
 from endoarss.settings import IGNORED
 from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
@@ -88,11 +90,13 @@ def _pack(arrays: Path, folder: Path, rows: Sequence[Row], size: int, workers: i
         card = read_card(folder)
         known = {*range(len(card["classes"])), *([IGNORED] if card.get("ignored_pixels") else [])}
         work = partial(_pack_frame, partial_folder, folder, size, known)
-        for _ in ordered_map(work, list(enumerate(rows)), workers, label):
+        for _ in ordered_map(work, list(enumerate(rows, -len(rows))), workers, label):
             pass
 
 
 def _pack_frame(arrays: Path, folder: Path, size: int, known: Set[int], item: tuple[int, Row]) -> None:
+    """Write one frame, given by its index from the end, to the place that it has in each file. It is written and not mapped: a page
+    that finds no room on the disk ends the process without a word."""
     index, row = item
     image, mask = read_rgb(folder / row["image"]), read_ids(folder / row["mask"])
     check_same_size(image, mask, folder / row["image"], folder / row["mask"])
@@ -105,4 +109,6 @@ def _pack_frame(arrays: Path, folder: Path, size: int, known: Set[int], item: tu
             f"{folder / row['mask']}: at {size}x{size} pixels every pixel is ignored. Leave the frame out, or take a larger input_size."
         )
     for name, pixels in (("images", resize_image(image, size)), ("masks", small)):
-        np.lib.format.open_memmap(arrays / f"{name}.npy", "r+")[index] = pixels
+        with named(arrays / f"{name}.npy"), (arrays / f"{name}.npy").open("r+b") as stream:
+            stream.seek(index * pixels.nbytes, os.SEEK_END)
+            stream.write(pixels.tobytes())

@@ -1,16 +1,18 @@
 # The validated study and what all rules share. Nothing here imports torch: it runs at every plan.
 
 import json
+import logging
 import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from corruptions.system_errors import explained
 from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS
 from pipeline import layout
 from pipeline.datasets.kinds import GENERALISATION, READERS
 from pipeline.errors import InputError
-from pipeline.files import sha256_of_listing, write_if_changed
+from pipeline.files import check_room, sha256_of_listing, write_if_changed
 from pipeline.gpus import slots
 from pipeline.study import make_study
 
@@ -26,8 +28,10 @@ except InputError as error:
 # changes. Jobs get its name as a resource, the one thing that Snakemake passes on and does not compare.
 try:
     write_if_changed(layout.study_file(study), json.dumps(study.settings, indent=2) + "\n")
+    check_room(Path(".snakemake"))  # where it has none, Snakemake itself ends with a traceback
 except OSError as error:
-    raise WorkflowError(f"{error}. See that results/ can be written to, and that the disk has room.")
+    logging.raiseExceptions = False  # Snakemake's log lies there too, and tells of itself with a traceback
+    raise WorkflowError(explained(error))
 STUDY = str(layout.study_file(study))
 
 LOGS = study.results / "logs"

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from corruptions.regular import open_regular
+from corruptions.system_errors import explained
 from pipeline.errors import InputError
 from pipeline.files import walk, whole_folder
 
@@ -73,7 +74,7 @@ def _extract_once(archive: Path) -> None:
             lock.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
-            f"{archive}: cannot be extracted beside itself ({error.strerror}). Extract it by hand to another folder and name "
+            f"{archive}: cannot be extracted beside itself. {explained(error)} Or extract it by hand to another folder, and name "
             "that in the study."
         ) from None
 
@@ -118,7 +119,7 @@ def extract(archive: Path, target: Path) -> None:
                 for info in tqdm(entries, desc=f"extract {archive.name}", unit="file", mininterval=1.0):
                     _write(opened, archive, info, partial.joinpath(*_safe_parts(archive, info)))
         except OSError as error:
-            raise InputError(f"{archive}: cannot be extracted to {target} ({error.strerror}).") from None
+            raise InputError(f"{archive}: cannot be extracted. {explained(error)}") from None
 
 
 @contextmanager
@@ -216,9 +217,7 @@ def _write(opened: zipfile.ZipFile, archive: Path, info: zipfile.ZipInfo, path: 
                 if left < 0:
                     raise InputError(f"{archive}: the entry {info.filename!r} is larger than it claims.")
                 target.write(chunk)
-    except InputError:
+    except (InputError, OSError):
         raise
-    except OSError as error:
-        raise InputError(f"{archive}: the entry {info.filename!r} cannot be written ({error.strerror}).") from None
     except Exception as error:  # damaged data: zlib, lzma and zipfile have errors of their own
         raise InputError(f"{archive}: the entry {info.filename!r} is damaged ({error}). Download it again.") from None

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import save_file
 
 from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.checkpoints import save_checkpoint
@@ -18,6 +17,7 @@ from endoarss.data import LabelledImages
 from endoarss.models import build_model
 from endoarss.prediction import predict
 from endoarss.registry import WEIGHTINGS
+from endoarss.saving import save_tensors
 from endoarss.training import seed_everything, train
 from pipeline.datasets.card import read_card
 from pipeline.datasets.splits import TEST, TRAIN
@@ -109,7 +109,7 @@ def _with_random_weights(study: Study, cell: Cell, folder: Path) -> Study:
     size = study.settings.get("network_size", study.settings["input_size"])
     arguments = {"img_size": size} if "vit" in given["model"] else {}
     plain = bare_timm_model(given["model"].split(".")[0], given["arguments"], **arguments)
-    save_file({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, path)
+    save_tensors({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, path)
     return Study({**study.settings, "backbones": {cell.backbone: {**given, "weights": {"file": str(path)}}}})
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from safetensors.torch import save_file
-
 from endoarss.data import LabelledImages
 from endoarss.models import build_model
+from endoarss.saving import save_tensors
 from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, train
 from pipeline.errors import InputError
@@ -53,7 +52,7 @@ def pretrain_backbone(study: Study) -> None:
     state = {name: tensor.cpu().contiguous() for name, tensor in vit.state_dict().items()}
     # Time and machine stand beside the weights, so that the same weights are the same bytes.
     with whole_file(path) as partial:
-        save_file(state, partial)
+        save_tensors(state, partial)
     about = {
         **about_run(study, run, datasets=()),
         "synthetic": True,

@@ -40,9 +40,9 @@ def record() -> int:
     for name, stage in stages.items():
         if name.startswith("code-"):
             _write_digests(Path(stage["outs"][0]), stage["deps"])
-    committed = _dvc("commit", "--force", "--quiet")
+    committed = _dvc("commit", "--force")  # not quietly: then it keeps to itself why it fails
     if committed.returncode:
-        raise InputError(f"dvc commit: {last_words(committed)}")
+        raise InputError(f"dvc commit: {last_words(committed, '.dvc')}")
     return len(stages)
 
 
@@ -78,7 +78,7 @@ def _changed_stages() -> list[str]:
     """What DVC holds for changed, a line a stage. Raw trees that are not here do not count: what was built from them is."""
     status = _dvc("status", "--json")
     if status.returncode:
-        raise InputError(f"dvc status: {last_words(status)}")
+        raise InputError(f"dvc status: {last_words(status, '.dvc')}")
     study = load_study(PARAMS)
     raw = set() if study.synthetic else {str(root) for name in study.datasets for root in study.roots(name).values()}
     lines = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
 import shutil
 import subprocess
 import sys
@@ -245,17 +246,24 @@ def test_names_are_known_without_the_compiler() -> None:
     assert ran.stdout.strip() == "[]"
 
 
-def test_loops_run_where_nothing_can_be_kept(tmp_path: Path) -> None:
-    """Without a folder for compiled code each process compiles for itself."""
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "caching.CacheImpl._locator_classes = []",
+        "caching.IndexDataCacheFile.save = lambda *_: os.fsync(9999)",  # an OSError, as a full disk gives one
+    ],
+)
+def test_loops_run_where_nothing_can_be_kept(tmp_path: Path, fault: str) -> None:
+    """Without a folder for compiled code, or with a full one, each process compiles for itself."""
     script = (
-        "import numpy as np;"
-        "from numba.core import caching;"
-        "caching.CacheImpl._locator_classes = [];"
+        "import os, numpy as np;"
+        f"from numba.core import caching; {fault};"
         "from corruptions import corrupt;"
         "image = np.full((40, 40, 3), 100, np.uint8);"
         "assert (corrupt(image, 'brightness', 1) == 126).all()"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
 
 
 IMAGE = np.zeros((64, 64, 3), np.uint8)

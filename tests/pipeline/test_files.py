@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from pipeline.files import digest, sha256_of_listing, whole_file, whole_folder, write_if_changed, write_json
+from pipeline.files import (
+    digest,
+    sha256_of_listing,
+    whole_file,
+    whole_files,
+    whole_folder,
+    write_if_changed,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -70,3 +80,29 @@ def test_a_listing_tells_what_came_went_or_changed(tmp_path: Path) -> None:
     digests.append(sha256_of_listing(tmp_path / "y.ZIP"))
     assert len(set(digests)) == len(digests)
     assert sha256_of_listing(tmp_path / "nowhere") == sha256_of_listing(tmp_path / "nowhere")
+
+
+def test_files_of_one_step_replace_those_of_an_earlier_one_together(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.txt", tmp_path / "deep" / "b.txt"
+    for path in (first, second):
+        write_text(path, "old")
+    with pytest.raises(ValueError, match="unchecked"), whole_files() as beside:
+        beside(first).write_text("new")
+        beside(second).write_text("new")
+        raise ValueError("unchecked")
+    assert first.read_text() == second.read_text() == "old"
+    with whole_files() as beside:
+        beside(first).write_text("new")
+        assert beside(first) == beside(first)
+        beside(second).write_text("new")
+        assert first.read_text() == "old"
+    assert first.read_text() == second.read_text() == "new"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.txt", "b.txt", "deep"]
+
+
+def test_what_cannot_be_written_together_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="full") as caught, whole_files() as beside:
+        beside(tmp_path / "a.txt")
+        beside(tmp_path / "b.txt")
+        raise OSError(errno.ENOSPC, "full")
+    assert caught.value.filename == str(tmp_path / "b.txt")

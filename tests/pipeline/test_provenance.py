@@ -155,6 +155,7 @@ def write(path: Path, text: str = "changed\n") -> None:
                 "endoarss/a/b.py",
                 "profiles/own/config.yaml",
                 "requirements.lock",
+                "requirements.txt",
             )
         ),
     ],

@@ -9,6 +9,7 @@ XML, and a sequence in two editions. `__MACOSX` lies about.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
@@ -161,4 +162,6 @@ def _write_vqla(root: Path, sequence: int, number: int, scene: Scene) -> None:
     picture = cv2.resize(
         scene.image, (scene.image.shape[1] // 2, scene.image.shape[0] // 2), interpolation=cv2.INTER_AREA
     )
-    Image.fromarray(picture).save(root / "left_frames" / f"{stem}.jpg", quality=90)
+    packed = io.BytesIO()  # Pillow does not see that a disk takes half of a JPEG
+    Image.fromarray(picture).save(packed, "JPEG", quality=90)
+    (root / "left_frames" / f"{stem}.jpg").write_bytes(packed.getbuffer())
