@@ -499,7 +499,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(masked(f"endoarss {parsed.command}: {error.filename}: missing. {advice}"), file=sys.stderr)
         return 1
     except OSError as error:
-        advice = "See that the folder can be written to, and that the disk has room."
+        # Without a number it is no fault of the file system: libraries, such as encoders of pictures, call their own faults so.
+        room = "See that the folder can be written to, and that the disk has room."
+        advice = room if error.errno is not None else "The fault lies in the program, not in a file or the disk."
         print(masked(f"endoarss {parsed.command}: {error}. {advice}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:

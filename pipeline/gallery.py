@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -14,8 +15,14 @@ from pipeline.datasets.load import Part
 from pipeline.errors import InputError
 from pipeline.files import whole_file
 
-SIZE = 4
+SIZE = 3
 """The most images of a dataset in the page's gallery."""
+
+
+def shown_severities(severities: Sequence[int]) -> tuple[int, ...]:
+    """Of the severities that a study measures those in the gallery: the lowest, the middle and the highest."""
+    found = sorted(severities)
+    return tuple(dict.fromkeys((found[0], found[len(found) // 2], found[-1])))
 
 
 def representative(part: Part, count: int) -> list[int]:
