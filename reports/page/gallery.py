@@ -81,7 +81,8 @@ class GalleryModel:
 
 @dataclass(frozen=True)
 class GalleryDataset:
-    """The images of a dataset and what models say of them. classes: names and CSS colours, the background left out. severities: those shown."""
+    """The images of a dataset and what models say of them. classes: names and CSS colours, the background left out. severities: those
+    that are shown."""
 
     title: str
     classes: Sequence[tuple[str, str]]
