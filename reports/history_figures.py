@@ -157,7 +157,7 @@ def _draw_panel(axes: Axes, column: _Column, quantity: str, looks: Mapping[str, 
         if values is not None:
             axes.plot(history.rows["epoch"], values, **looks[history.weighting], markevery=max(1, len(values) // 4))
     if not axes.lines:
-        axes.text(0.5, 0.5, "-", transform=axes.transAxes, fontsize=SMALL, ha="center", color="0.3")
+        axes.text(0.5, 0.5, "none", transform=axes.transAxes, fontsize=SMALL, ha="center", color="0.3")
 
 
 def _set_epochs(axes: Axes, column: _Column, width: float) -> None:

@@ -39,6 +39,13 @@ _POINTS, _GAP, _LINE, _PAGE = 5, 7, 13, 512
 # Of the note below a table: about how many characters and points a line takes.
 _NOTE_CHARACTERS, _NOTE_LINE = 115, 9.5
 
+# How wide letters are beside a digit. Names of models and datasets are of capitals, for the most part.
+_WIDTHS = (
+    dict.fromkeys("ABCDEFGHJKLNOPQRSTUVXYZ", 1.45)
+    | dict.fromkeys("MWmw%±", 1.8)
+    | dict.fromkeys("iljtf.,:;'!|()[] ", 0.65)
+)
+
 _DEVIATION, _PAPER, _REFERENCE = "±", "Paper", "Reference"
 _NOT_COMPETING = ("difference", "published", "paper", "to best", "rank")
 # "88.3 [85.7, 90.7]": a value with its interval; "+7.1 [...]" with its sign is a difference.
@@ -177,7 +184,7 @@ def _columns(table: pd.DataFrame, precision: int) -> list[_Column]:
         shown = [line for value in values for line in _broken(_displayed(value, precision), _TEXT_WIDTH)]
         beside = [_displayed(value, precision) for value in table.iloc[:, deviation]] if deviation is not None else []
         # " ± " and a deviation stand behind the number.
-        width = max(map(_length, shown), default=0) + max((len(one) + 3 for one in beside), default=0)
+        width = max(map(_length, shown), default=0) + max((_length(f" ± {one}") for one in beside), default=0)
         columns.append(_Column(key, cells, numeric, _direction(key), width))
     return columns
 
@@ -208,8 +215,14 @@ def _points(table: pd.DataFrame, columns: Sequence[_Column]) -> int:
 
 
 def _length(line: str) -> int:
-    """How many letters a line takes: of what pdflatex cannot set, those of its code point."""
-    return sum(len(shown) if (shown := escape(letter)).startswith("U+") else 1 for letter in line)
+    """About how many digits a line is as wide as: of what pdflatex cannot set, as many as its code point has signs."""
+    return math.ceil(sum(_width(letter) for letter in line))
+
+
+def _width(letter: str) -> float:
+    if letter in _WIDTHS:
+        return _WIDTHS[letter]
+    return float(len(shown)) if (shown := escape(letter)).startswith("U+") else 1.0
 
 
 def _height(table: pd.DataFrame, parts: Sequence[Sequence[_Column]]) -> float:

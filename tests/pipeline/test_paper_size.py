@@ -1,36 +1,60 @@
-"""What the trainings of a study would leave, made up in the formats of the pipeline: rows of a few worsened masks, mixed. Nothing is
-trained. Everything after training runs on it, at any number of models."""
+"""Everything after training, of a study like the paper's: 130 models, two seeds, merging on two datasets, robustness at 224 pixels.
+
+What trainings would leave is made up in the formats of the pipeline: rows of a few worsened masks, mixed. Nothing is trained.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import re
+import shutil
+import subprocess
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
+import yaml
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.corrupted import Conditions
 from pipeline.datasets.load import Part, load_part
 from pipeline.files import sha256_of, write_json
 from pipeline.gallery import SIZE, representative, shown_severities, write_gallery
-from pipeline.layout import generated_trees, history_file, predictions_file, representations_file, rows_file
+from pipeline.layout import (
+    figure_files,
+    generated_trees,
+    history_file,
+    predictions_file,
+    report_file,
+    representations_file,
+    rows_file,
+    table_files,
+)
 from pipeline.measure import measure
 from pipeline.predictions import KeptPredictions, write_predictions
 from pipeline.provenance import RunStart, about_run
 from pipeline.secret_values import masked_settings
 from pipeline.steps.build_dataset import build
+from pipeline.steps.collect_results import collect_results
+from pipeline.steps.draw_datasets import draw_datasets, draw_leakage
 from pipeline.steps.evaluate_references import evaluate_references
 from pipeline.steps.generate_raw import generate_raw
-from pipeline.study import Cell, MergingGroup, Study
+from pipeline.steps.make_figures import make_figures
+from pipeline.steps.make_page import make_page
+from pipeline.steps.make_paper import make_paper
+from pipeline.steps.make_tables import make_tables
+from pipeline.study import Cell, MergingGroup, Study, make_study
 
 # How far the made-up masks are moved, in shares of the image: the first answers are the best.
 _MOVED = (0.01, 0.03, 0.06, 0.12, 0.25)
 _EPOCHS = 40
 _TASKS = ("activity", "segmentation")
-_ROBUST = ("metrics.json", "per_image.parquet", "gallery.npz", "provenance.json")
 
 
 def fabricate(study: Study) -> None:
@@ -214,3 +238,77 @@ def _write_robustness(study: Study, cell: Cell, base: dict[str, Any], answers: _
     about = {"checkpoint_sha256": _checkpoint(cell), "frames": len(answers.part.frame_ids), "latency_ms": latency}
     about["per_image_sha256"] = sha256_of(folder / "per_image.parquet")
     write_json(folder / "provenance.json", base | about)
+
+
+def study_of_paper_size() -> Study:
+    """The paper's study on generated frames: every model on MTLESD, few on MTLEndovis, what is merged on both."""
+    settings = yaml.safe_load((Path(__file__).parents[2] / "studies/paper.yaml").read_text(encoding="utf-8"))
+    sizes = {"height": 84, "width": 112, "endovis2018_frames": 80, "endovis2017_every": 6, "esd_frames": 40}
+    settings |= {"raw": {"generate": {"name": "paper_size", **sizes}}, "seeds": [0, 1]}
+    del settings["datasets"]["mtlendovis_by_sequence"], settings["training"]["schedules"]["mtlendovis_by_sequence"]
+    first, *_, merged, _ = settings["cells"]
+    singles = {"architectures": ["hps", "single_activity", "single_segmentation"], "weightings": ["equal"]}
+    few = {"datasets": ["mtlendovis"], "architectures": ["dselect_k", "mmoe", "tesla"], "weightings": ["db_mtl"]}
+    settings["cells"] = [
+        {**first, "datasets": ["mtlesd"]},
+        {**first, **singles, "datasets": ["mtlesd"], "backbones": ["dinov2"]},
+        {**first, **few, "backbones": ["resnet"]},
+        merged,
+        {**merged, "architectures": ["tesla"], "weightings": ["db_mtl"]},
+    ]
+    settings["merging"]["mergers"] = ["averaging", "ties"]
+    robust = [{key: value for key, value in one.items() if key != "dataset"} for one in settings["robustness"]["cells"]]
+    settings["robustness"]["cells"] = robust
+    return make_study(settings)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+    """The study with its reports, in its folder."""
+    with contextlib.chdir(tmp_path_factory.mktemp("paper_size")):
+        study = study_of_paper_size()
+        fabricate(study)
+        collect_results(study)
+        draw_datasets(study)
+        draw_leakage(study)
+        found = make_tables(study)
+        make_figures(study)
+        make_page(study, found)
+        make_paper(study)
+        yield study
+
+
+@pytest.mark.slow
+def test_everything_after_training_is_there(done: Study) -> None:
+    assert len(done.models()) >= 89 and len(done.settings["seeds"]) > 1
+    assert {group.singles[0].dataset for group in done.merging_groups()} == {"mtlesd", "mtlendovis"}
+    assert all(path.stat().st_size > 0 for path in (*table_files(done), *figure_files(done)))
+    for path in figure_files(done):
+        if path.suffix == ".png":
+            assert np.asarray(Image.open(path).convert("L")).std() > 5, path
+
+
+@pytest.mark.slow
+def test_the_page_is_small_enough_to_send(done: Study) -> None:
+    """224 pixels, all corruptions, robustness on two datasets."""
+    robust = {cell.dataset for cell in done.robustness_cells()}
+    assert robust == {"mtlesd", "mtlendovis"} and done.settings["input_size"] == 224
+    assert report_file(done).stat().st_size < 15_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_the_paper_fits_its_pages(done: Study, tmp_path: Path) -> None:
+    """No box is far too wide or too high, whatever stands in a table; what explains a table stands below it, not in its caption."""
+    sources = [path for path in table_files(done) if path.suffix == ".tex"]
+    paper = done.results / "paper/paper.tex"
+    for path in (*sources, paper):
+        for caption in re.findall(r"\\caption\{(.*)\}", path.read_text(encoding="utf-8")):
+            assert 0 < len(caption) <= 1500, path
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", f"-output-directory={tmp_path}", paper.name]
+    for _ in range(3):  # widths of long tables settle
+        ran = subprocess.run(command, cwd=paper.parent, capture_output=True, text=True, errors="replace", check=False)
+        assert ran.returncode == 0, ran.stdout[-3000:]
+    log = (tmp_path / "paper.log").read_text(encoding="utf-8", errors="replace")
+    assert not re.findall(r"Overfull \\[hv]box \(\d{2,}\.\d+pt[^\n]*", log)
+    assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")
