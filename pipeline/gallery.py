@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,14 @@ from pipeline.errors import InputError
 from pipeline.files import whole_file
 from pipeline.saved_files import read_arrays
 
-SIZE = 4
+SIZE = 3
 """The most images of a dataset in the page's gallery."""
+
+
+def shown_severities(severities: Sequence[int]) -> tuple[int, ...]:
+    """Of the severities that a study measures those in the gallery: the lowest, the middle and the highest."""
+    found = sorted(severities)
+    return tuple(dict.fromkeys((found[0], found[len(found) // 2], found[-1])))
 
 
 def representative(part: Part, count: int) -> list[int]:
@@ -49,11 +56,14 @@ def write_gallery(path: Path, frame_ids: list[str], conditions: pd.DataFrame, ma
         )
 
 
-def read_gallery(path: Path) -> tuple[list[str], dict[tuple[str, int], NDArray[np.uint8]]]:
-    """What `write_gallery` kept: frame ids, and by corruption and severity masks (G, S, S).
+def read_gallery(path: Path, classes: int = 256) -> tuple[list[str], dict[tuple[str, int], NDArray[np.uint8]]]:
+    """Read what `write_gallery` kept: frame ids, and by corruption and severity masks (G, S, S).
+
+    Args:
+        path: gallery.npz. classes: how many the dataset has; masks hold the ids below.
 
     Raises:
-        InputError: naming the file, if it is missing or not whole.
+        InputError: naming the file, if it is missing or not whole, or a mask holds what is no class.
     """
     try:
         stored = read_arrays(path)
@@ -61,6 +71,8 @@ def read_gallery(path: Path) -> tuple[list[str], dict[tuple[str, int], NDArray[n
         frames, masks = stored["frame_id"].tolist(), stored["masks"]
         if masks.dtype != np.uint8 or masks.ndim != 4 or masks.shape[:2] != (len(keys), len(frames)):
             raise ValueError(f"masks are {masks.dtype} of shape {masks.shape}")
+        if masks.max(initial=0) >= classes:
+            raise ValueError(f"a mask holds {masks.max()}; expected 0 to {classes - 1}")
         return frames, dict(zip(keys, masks, strict=True))
     except (InputError, KeyError, TypeError, ValueError) as error:
         raise InputError(

@@ -21,7 +21,7 @@ from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import Part
 from pipeline.files import read_json, whole_file, write_json
 from pipeline.gallery import SIZE as GALLERY_SIZE
-from pipeline.gallery import read_gallery, representative, write_gallery
+from pipeline.gallery import read_gallery, representative, shown_severities, write_gallery
 from pipeline.measure import rows_of_images, scores_of
 from pipeline.parallel import processes
 from pipeline.saved_files import read_table
@@ -140,7 +140,7 @@ class _Begun:
             self.seconds += time.perf_counter() - started
             if activity is not None:
                 self.activities.setdefault(severity, []).append(activity)
-            if masks is not None:
+            if masks is not None and severity in shown_severities(piece.severities):
                 own = {i: masks[i - piece.index.start] for i in self.shown if i in piece.index}
                 self.masks.setdefault(severity, {}).update(own)
             for moved, truth in ((True, np.ascontiguousarray(piece.masks[position])), (False, unmoved)):

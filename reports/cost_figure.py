@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from reports.names import HEADLINE, architecture_label
 from reports.style import (
@@ -30,13 +32,15 @@ from reports.style import (
 COLUMNS = ["dataset", "backbone", "architecture", "parameters", "images_per_second", "device", "accuracy", "miou"]
 _COSTS = {"parameters": "trained parameters (millions)", "images_per_second": "inference (images/s)"}
 _ROW, _AXIS = 1.6, 0.45  # inches: a row of panels, and what the axis of a pair of panels takes
+_SIZE = 4.5  # points: a marker
 # A backbone is told by colour and by which part of the marker is filled.
 Looks = dict[tuple[str, str], dict[str, Any]]
 _FILLS: tuple[Any, ...] = ("full", "none", "left", "top", "right", "bottom")
 
 
 def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
-    """Accuracy and mIoU against trained parameters and against images a second, one row of panels a dataset, one marker a training.
+    """Accuracy and mIoU against trained parameters and against images a second, one row of panels a dataset, one marker a training. Markers
+    that would hide one another stand side by side.
 
     Args:
         costs: `COLUMNS`, one row a training and dataset; scores from 0 to 1, NaN where a model does not give them.
@@ -46,7 +50,8 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
     datasets = list(costs["dataset"].unique())
     metrics = [metric for metric in ("accuracy", "miou") if costs[metric].notna().any()]
     panels = [(metric, cost) for metric in metrics for cost in _COSTS]
-    mark = f"Each marker is one training. Speed: {', '.join(costs['device'].unique())}.\n{mark}"
+    said = "Each marker is one training, moved sideways where another would hide it."
+    mark = f"{said} Speed: {', '.join(costs['device'].unique())}.\n{mark}"
     legends = [_beside(handles) for handles in _handles(costs, looks)]
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
         top = head_height(mark)
@@ -62,8 +67,8 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
                 group, place_in_group = divmod(index, len(_COSTS))
                 left = group * pair + _AXIS + place_in_group * (width + 0.1)
                 axes = place(figure, left, top + row * _ROW + 0.2, width, _ROW - 0.32)
+                _prepare(axes, costs, chosen, metric, cost)
                 _draw_points(axes, chosen, metric, cost, looks)
-                _set_limits(axes, costs, metric, cost)
                 if place_in_group == 0:
                     axes.set_ylabel(HEADLINE[metric], fontsize=7, labelpad=1.5)
                 else:
@@ -109,7 +114,7 @@ def _looks(costs: pd.DataFrame) -> Looks:
             "color": colours[b],
             "fillstyle": _FILLS[b % len(_FILLS)],
             "marker": MARKERS[a % len(MARKERS)],
-            "markersize": 5.5,
+            "markersize": _SIZE,
             "markerfacecoloralt": "white",
             "markeredgewidth": 0.9,
             "linestyle": "",
@@ -120,16 +125,46 @@ def _looks(costs: pd.DataFrame) -> Looks:
 
 
 def _draw_points(axes: Any, costs: pd.DataFrame, metric: str, cost: str, looks: Looks) -> None:
-    scale = 1e-6 if cost == "parameters" else 1.0
-    for one in costs.dropna(subset=[metric, cost]).to_dict("records"):
-        axes.plot(scale * one[cost], 100 * one[metric], **looks[one["backbone"], one["architecture"]])
+    """Draw the markers, best scores first; limits are set."""
+    known = costs.dropna(subset=[metric, cost]).sort_values(metric, ascending=False, kind="stable")
+    exact = axes.transData.transform(np.column_stack([_scale(cost) * known[cost], 100 * known[metric]]))
+    apart, panel = (_SIZE + 1) * axes.figure.dpi / 72, axes.get_window_extent()
+    points = side_by_side(exact, apart, (panel.x0 + apart / 2, panel.x1 - apart / 2))
+    for one, point in zip(known.to_dict("records"), axes.transData.inverted().transform(points), strict=True):
+        axes.plot(*point, **looks[one["backbone"], one["architecture"]])
+
+
+def side_by_side(points: NDArray[np.float64], apart: float, within: tuple[float, float]) -> NDArray[np.float64]:
+    """Points (N, 2), each moved along the first axis by as little as keeps it this far from those before it, and where there is room
+    within these ends."""
+    placed: list[NDArray[np.float64]] = []
+    for x, y in points:
+        near = [other for other in placed if abs(other[1] - y) < apart]
+        # Where it would just touch one of those at its height; one of these places is free.
+        reach = [float(np.sqrt(apart**2 - (other[1] - y) ** 2)) for other in near]
+        edges = [other[0] + side * r for other, r in zip(near, reach, strict=True) for side in (-1, 1)]
+        free = [
+            at
+            for at in (x, *edges)
+            if all(abs(at - other[0]) >= r - 1e-9 for other, r in zip(near, reach, strict=True))
+        ]
+        inside = [at for at in free if within[0] <= at <= within[1]]
+        placed.append(np.array([min(inside or free, key=lambda at: (abs(at - x), at)), y]))
+    return np.array(placed).reshape(-1, 2)
+
+
+def _scale(cost: str) -> float:
+    return 1e-6 if cost == "parameters" else 1.0
+
+
+def _prepare(axes: Any, costs: pd.DataFrame, chosen: pd.DataFrame, metric: str, cost: str) -> None:
+    """Limits and ticks: across the same in all rows, up those of the row, no farther than a score can go."""
+    scores = 100 * chosen[metric].dropna()
+    low, high = (scores.min(), scores.max()) if len(scores) else (0.0, 100.0)
+    room = max(0.12 * (high - low), 1 - (high - low) / 2)
+    bottom, top = low - room, high + room
     axes.grid(alpha=0.25)
-    axes.margins(0.12)
     axes.tick_params(pad=2, length=2.5)
-
-
-def _set_limits(axes: Any, costs: pd.DataFrame, metric: str, cost: str) -> None:
-    """Limits and ticks: across the same in all rows, up no farther than a score can go."""
     values = costs.loc[costs[metric].notna(), cost].dropna()
     if cost == "parameters":
         low, high = 1e-6 * values.min(), 1e-6 * values.max()
@@ -142,9 +177,6 @@ def _set_limits(axes: Any, costs: pd.DataFrame, metric: str, cost: str) -> None:
     else:
         axes.set_xlim(-0.04 * values.max(), 1.12 * values.max())
         axes.xaxis.set_major_locator(MaxNLocator(3))
-    bottom, top = axes.get_ylim()
-    if top - bottom < 2:
-        bottom, top = bottom - 1, top + 1
     axes.set_ylim(max(bottom, -5), min(top, 105))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
     axes.set_yticks([tick for tick in axes.get_yticks() if max(bottom, 0) <= tick <= min(top, 100)])

@@ -36,6 +36,15 @@ _SIZES = ((540, r"\small", 6), (585, r"\footnotesize", 4), (620, r"\scriptsize",
 _SMALLEST = r"\fontsize{6}{7}\selectfont"
 # About how large a character, the gap of two columns, a line and a page's width are, in points.
 _POINTS, _GAP, _LINE, _PAGE = 5, 7, 13, 512
+# Of the note below a table: about how many characters and points a line takes.
+_NOTE_CHARACTERS, _NOTE_LINE = 115, 9.5
+
+# How wide letters are beside a digit. Names of models and datasets are of capitals, for the most part.
+_WIDTHS = (
+    dict.fromkeys("ABCDEFGHJKLNOPQRSTUVXYZ", 1.45)
+    | dict.fromkeys("MWmw%±", 1.8)
+    | dict.fromkeys("iljtf.,:;'!|()[] ", 0.65)
+)
 
 _DEVIATION, _PAPER, _REFERENCE = "±", "Paper", "Reference"
 _NOT_COMPETING = ("difference", "published", "paper", "to best", "rank")
@@ -61,30 +70,33 @@ def to_latex(
     highlight: bool = False,
     groups: Sequence[str] = (),
     precision: int = 2,
+    note: str = "",
 ) -> str:
     """A table as LaTeX.
 
-    A column "± X" beside a column "X" stands in that column's cells. A cell without a value shows "--"; the caption says why.
+    A column "± X" beside a column "X" stands in that column's cells. A cell without a value shows "--"; the note says why.
 
     Args:
         table: with names and heads as readers know them, the heads in one or several levels. caption: names study, data, protocol and
         seeds. label: for references. highlight: whether the best of each column is bold and the second underlined. Columns without a
         direction, of deviations, of differences and of the paper do not compete, nor do rows of references; equal values share a
         mark, and one value alone has none. groups: names of index levels; rows compete with those that agree in all of them.
-        precision: decimals of numbers that are not whole.
+        precision: decimals of numbers that are not whole. note: what a reader must know besides; it stands below the table, and may be
+        long, whereas LaTeX measures a caption as one line.
     """
     columns = _columns(table, precision)
     if highlight:
         for rows in _rivals(table, groups):
             for column in columns:
                 _mark(column, rows)
-    parts = [columns] if table.columns.nlevels == 1 else _parts(table, columns, _WIDE)
+    parts = _parts(table, columns, _WIDE)
     if any(cell.interval for column in columns for cell in column.cells):
         narrow = _parts(table, columns, _WITH_INTERVALS)
         # Where labels alone are too wide, nothing helps but to shrink.
         parts = narrow if max(_points(table, part) for part in narrow) <= _SIZES[-1][0] else parts
-    if len(table) > LONG or _height(table, parts) > _HIGH:
-        return _long(table, _parts(table, columns, _SIZES[-1][0]), caption, label)
+    below = _NOTE_LINE * len(note) / _NOTE_CHARACTERS
+    if len(table) > LONG or _height(table, parts) + below > _HIGH:
+        return _long(table, _parts(table, columns, _SIZES[-1][0]), caption, label, note)
     return "\n".join(
         [
             r"% Needs booktabs and graphicx.",
@@ -94,10 +106,16 @@ def to_latex(
             rf"\label{{{label}}}",
             *([r"\setlength{\tabcolsep}{3.5pt}"] if table.index.nlevels + len(columns) > _CLOSE else []),
             "\n\n\\medskip\n".join("\n".join(_tabular(table, part)) for part in parts),
+            *_note(note),
             r"\end{table}",
             "",
         ]
     )
+
+
+def _note(note: str) -> list[str]:
+    """What stands below a table: a paragraph in small letters; nothing where there is nothing to say."""
+    return ["", r"\smallskip", rf"{{\footnotesize\raggedright\noindent {escape(note)}\par}}"] if note else []
 
 
 def _tabular(table: pd.DataFrame, columns: Sequence[_Column]) -> list[str]:
@@ -164,7 +182,9 @@ def _columns(table: pd.DataFrame, precision: int) -> list[_Column]:
         known = [value for value in values if not _missing(value)]
         numeric = all(_is_number(v) or _NUMBER.fullmatch(str(v)) for v in known) or any(map(_with_interval, known))
         shown = [line for value in values for line in _broken(_displayed(value, precision), _TEXT_WIDTH)]
-        width = max(map(_length, shown), default=0)
+        beside = [_displayed(value, precision) for value in table.iloc[:, deviation]] if deviation is not None else []
+        # " ± " and a deviation stand behind the number.
+        width = max(map(_length, shown), default=0) + max((_length(f" ± {one}") for one in beside), default=0)
         columns.append(_Column(key, cells, numeric, _direction(key), width))
     return columns
 
@@ -195,8 +215,14 @@ def _points(table: pd.DataFrame, columns: Sequence[_Column]) -> int:
 
 
 def _length(line: str) -> int:
-    """How many letters a line takes: of what pdflatex cannot set, those of its code point."""
-    return sum(len(shown) if (shown := escape(letter)).startswith("U+") else 1 for letter in line)
+    """About how many digits a line is as wide as: of what pdflatex cannot set, as many as its code point has signs."""
+    return math.ceil(sum(_width(letter) for letter in line))
+
+
+def _width(letter: str) -> float:
+    if letter in _WIDTHS:
+        return _WIDTHS[letter]
+    return float(len(shown)) if (shown := escape(letter)).startswith("U+") else 1.0
 
 
 def _height(table: pd.DataFrame, parts: Sequence[Sequence[_Column]]) -> float:
@@ -373,7 +399,7 @@ def _lines(body: Sequence[list[str]], levels: int) -> Iterator[str]:
         above = row
 
 
-def _long(table: pd.DataFrame, parts: Sequence[Sequence[_Column]], caption: str, label: str) -> str:
+def _long(table: pd.DataFrame, parts: Sequence[Sequence[_Column]], caption: str, label: str, note: str) -> str:
     """A table that breaks over pages; every row has all its labels."""
     width = max(_points(table, part) for part in parts)
     size, gap = next(((size, gap) for limit, size, gap in _SIZES if width <= limit), _SIZES[-1][1:])
@@ -400,4 +426,4 @@ def _long(table: pd.DataFrame, parts: Sequence[Sequence[_Column]], caption: str,
             *([r"\addtocounter{table}{-1}"] if place else []),  # every longtable counts itself
         ]
     # Intervals are smaller than the rest, whatever its size.
-    return "\n".join([*lines, "}", ""]).replace(r"{\scriptsize {[}", rf"{{{_SMALLEST} {{[}}")
+    return "\n".join([*lines, *_note(note), "}", ""]).replace(r"{\scriptsize {[}", rf"{{{_SMALLEST} {{[}}")

@@ -1,4 +1,4 @@
-"""The page's gallery: test images corrupted once more, as the evaluation did, with the masks that it kept."""
+"""The page's gallery: test images corrupted once more, as the evaluation did, with the masks that it kept of each model's first seed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pipeline.corrupted import CLEAN, Conditions, pieces
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import Part, load_part
 from pipeline.errors import InputError
-from pipeline.gallery import SIZE, read_gallery, representative
+from pipeline.gallery import SIZE, read_gallery, representative, shown_severities
 from pipeline.layout import robustness_files
 from pipeline.measure import read_rows
 from pipeline.missing import missing_robustness
 from pipeline.parallel import processes
+from pipeline.steps.kept_answers import label_of
 from pipeline.study import Cell, Study
 from reports.ignored import IGNORED_COLOUR, IGNORED_NAME
-from reports.names import model_label
 from reports.page import Gallery, GalleryDataset, GalleryImage, GalleryModel, Pictures
 from reports.page.gallery import condition_key, css_colour
 
@@ -59,23 +59,35 @@ def _dataset(study: Study, dataset: str, cells: Sequence[Cell], pictures: Pictur
         )
         for i, frame_id in enumerate(shown.frame_ids)
     ]
-    models = [_model(study, cell, cells, part, shown.frame_ids, labels, pictures) for cell in cells]
+    models = [_model(study, seeds, part, shown.frame_ids, labels, pictures) for seeds in _by_model(cells)]
     colours = list(zip(labels.classes[1:], map(css_colour, labels.palette[1:]), strict=True))
     if (shown.masks == IGNORED).any():
         colours.append((IGNORED_NAME, css_colour(IGNORED_COLOUR)))
-    return GalleryDataset(study.titles()[dataset], colours, images, models)
+    return GalleryDataset(study.titles()[dataset], colours, conditions.severities, images, models)
+
+
+def _by_model(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Group cells that differ by seed alone."""
+    found: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        found.setdefault(cell.model[:-1], []).append(cell)
+    return list(found.values())
 
 
 def _note(study: Study) -> str:
-    if any(map(_conditions(study).moves, _conditions(study).corruptions)):
-        return "Where a corruption moves pixels, the true mask moves along."
-    return "True masks stay where they are."
+    moves = any(map(_conditions(study).moves, _conditions(study).corruptions))
+    masks = (
+        "Where a corruption moves pixels, the true mask moves along." if moves else "True masks stay where they are."
+    )
+    return f"{masks} Of a model with several seeds, the first is shown." if len(study.settings["seeds"]) > 1 else masks
 
 
 def _conditions(study: Study) -> Conditions:
-    """What the evaluation put images through. Its own step says the same, and imports torch."""
+    """What is shown of what the evaluation put images through. Its own step says the same, and imports torch."""
     about = study.robustness_settings()
-    return Conditions(tuple(about["corruptions"]), tuple(about["severities"]), about["seed"], about["profile"])
+    return Conditions(
+        tuple(about["corruptions"]), shown_severities(about["severities"]), about["seed"], about["profile"]
+    )
 
 
 def _chosen(part: Part, index: Sequence[int]) -> Part:
@@ -110,21 +122,22 @@ def _corrupted(
 
 def _model(
     study: Study,
-    cell: Cell,
-    cells: Sequence[Cell],
+    seeds: Sequence[Cell],
     part: Part,
     frame_ids: Sequence[str],
     labels: LabelSet,
     pictures: Pictures,
 ) -> GalleryModel:
+    cell, severities = seeds[0], [0, *_conditions(study).severities]
     _, rows_file, _, masks_file = robustness_files(study, cell)
-    kept_ids, kept = read_gallery(masks_file)
+    kept_ids, kept = read_gallery(masks_file, len(labels.classes))
     masks = {
         condition_key(*condition): [_number(of_images, kept_ids, frame, labels, pictures) for frame in frame_ids]
         for condition, of_images in kept.items()
+        if condition[1] in severities
     }
     rows = read_rows(rows_file, part.frame_ids, labels)
-    rows = rows[rows["frame_id"].isin(list(frame_ids)) & rows["mask_warped"]]
+    rows = rows[rows["frame_id"].isin(list(frame_ids)) & rows["severity"].isin(severities) & rows["mask_warped"]]
     found = {
         (condition_key(row["corruption"], row["severity"]), row["frame_id"]): _answer(row, labels)
         for row in rows.to_dict("records")
@@ -134,9 +147,7 @@ def _model(
         if (key, frame) not in found:
             raise InputError(f"{rows_file}: the image {frame!r} lacks the condition {key}. Evaluate the cell again.")
     answers = {key: [found[key, frame] for frame in frame_ids] for key in keys}
-    label = model_label(study.settings["backbones"][cell.backbone]["label"], cell.architecture, cell.weighting)
-    same = [one for one in cells if one.model[:-1] == cell.model[:-1]]
-    return GalleryModel(label, cell.id, len(same), masks, answers)
+    return GalleryModel(label_of(study, cell), cell.id, len(seeds), masks, answers)
 
 
 def _number(

@@ -31,8 +31,13 @@ class ReportTable:
 
     @property
     def said(self) -> str:
-        """What stands below the table: the note, and the protocol."""
-        return f"{self.note} Protocol {self.protocol}.".strip() if self.protocol else self.note
+        """What stands below the table on a page: the note, and the protocol."""
+        return f"{self.note} {self.of_protocol}".strip()
+
+    @property
+    def of_protocol(self) -> str:
+        """Which protocol its scores have, as a sentence; "" if it has none."""
+        return f"Protocol {self.protocol}." if self.protocol else ""
 
 
 def write_tables(found: Mapping[str, ReportTable], folder: Path, mark: str, marks: Mapping[str, object]) -> None:
@@ -46,6 +51,6 @@ def write_tables(found: Mapping[str, ReportTable], folder: Path, mark: str, mark
         with whole_file(folder / f"{name}.csv") as whole:
             tables.write_csv(table.data, whole, {**marks, **({"protocol": table.protocol} if table.protocol else {})})
         if table.shown is not None:
-            caption = " ".join(f"{table.title}. {table.said} {mark}".split())
-            text = to_latex(table.shown, caption, f"tab:{name}", table.of_scores, table.best_within)
+            caption = " ".join(f"{table.title}. {table.of_protocol} {mark}".split())
+            text = to_latex(table.shown, caption, f"tab:{name}", table.of_scores, table.best_within, note=table.note)
             write_text(folder / f"{name}.tex", text)

@@ -18,16 +18,21 @@
   const dataset = () => data.datasets[Number(controls.dataset.value)];
   const model = () => dataset().models[Number(controls.model.value)];
   const measured = () => scores?.datasets.find(({ title }) => title === dataset().title);
-  const severities = () => measured()?.severities ?? [];
+  const severities = () => dataset().severities; // fewer than were measured
 
   function url(number) {
     pictures ??= Page.read("gallery-pictures");
     return number === null || number === undefined ? "" : pictures[number];
   }
 
-  /** The position of the chosen severity in the lists of scores: 0 is clean. */
+  /** The chosen severity as the slider counts: 0 is clean. */
   function position() {
     return controls.corruption.value === "" ? 0 : Number(controls.severity.value);
+  }
+
+  /** The position of the chosen severity in the lists of scores: 0 is clean. */
+  function positionOfScores() {
+    return position() === 0 ? 0 : 1 + (measured()?.severities ?? []).indexOf(severities()[position() - 1]);
   }
 
   function condition() {
@@ -64,7 +69,7 @@
   /** The score of the whole test part under the chosen condition. */
   function total(metric) {
     const found = measured()?.values[model().label]?.[metric];
-    return (controls.corruption.value === "" ? Object.values(found ?? {})[0] : found?.[controls.corruption.value])?.[position()] ?? null;
+    return (controls.corruption.value === "" ? Object.values(found ?? {})[0] : found?.[controls.corruption.value])?.[positionOfScores()] ?? null;
   }
 
   function drawScores() {

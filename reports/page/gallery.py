@@ -16,8 +16,8 @@ from reports.ignored import IGNORED, IGNORED_COLOUR
 
 SIDE = 224
 """The longest side of a picture on the page; what is larger is shrunk."""
-QUALITY = 95
-"""Of the JPEGs: what colours each pixel on its own, as noise does, is off by about 3 levels of 255 at the worst."""
+QUALITY = 75
+"""Of the JPEGs. Colours are as fine as light, so that the deviation of noise from pixel to pixel stays within a fifth of what it was."""
 
 
 @dataclass
@@ -30,7 +30,8 @@ class Pictures:
     def add_image(self, image: NDArray[np.uint8]) -> int:
         """Keep an RGB image (H, W, 3) as JPEG, its colours as fine as its light, and return its number."""
         picture = _shrunk(Image.fromarray(image), Image.Resampling.BOX)
-        return self._add(picture, "jpeg", {"quality": QUALITY, "subsampling": 0, "optimize": True})
+        # Without `optimize`, for which the encoder needs a buffer of the whole file, which noise overflows.
+        return self._add(picture, "jpeg", {"quality": QUALITY, "subsampling": 0})
 
     def add_mask(self, mask: NDArray[np.uint8], palette: Sequence[Sequence[int]]) -> int:
         """Keep a mask (H, W) as PNG in its classes' colours, the background transparent and ignored pixels grey, and return its
@@ -85,10 +86,12 @@ class GalleryModel:
 
 @dataclass(frozen=True)
 class GalleryDataset:
-    """The images of a dataset and what models say of them. classes: names and CSS colours, the background left out."""
+    """The images of a dataset and what models say of them. classes: names and CSS colours, the background left out. severities: those
+    that are shown."""
 
     title: str
     classes: Sequence[tuple[str, str]]
+    severities: Sequence[int]
     images: Sequence[GalleryImage]
     models: Sequence[GalleryModel]
 

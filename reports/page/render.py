@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
+from PIL import Image
 
 from reports.page.content import Page
 from reports.page.gallery import QUALITY, SIDE
@@ -18,6 +21,7 @@ from reports.page.tables import to_html
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("page.js", "print.js", "tables.js", "curves.js", "gallery.js")
+_MOST_EXACT = 300_000  # bytes of a figure without loss
 _LIBRARY = _HERE / "vendor" / "chart.umd.min.js"
 
 
@@ -49,11 +53,25 @@ def render_page(page: Page) -> str:
 
 
 def picture_url(path: Path) -> str:
-    """A picture (PNG or JPEG) as a data URL, "" where the file is missing."""
+    """A picture as a data URL, "" where the file is missing: a JPEG as it is, a PNG as WebP, without loss unless photographs in it would
+    make that large."""
     if not path.is_file():
         return ""
-    kind = "jpeg" if path.suffix in (".jpg", ".jpeg") else "png"
-    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+    if path.suffix in (".jpg", ".jpeg"):
+        return _data_url("jpeg", path.read_bytes())
+    with Image.open(path) as picture:
+        exact = _webp(picture, {"lossless": True})
+        return _data_url("webp", exact if len(exact) <= _MOST_EXACT else _webp(picture, {"quality": 90}))
+
+
+def _webp(picture: Image.Image, options: Mapping[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "webp", **options)
+    return stream.getvalue()
+
+
+def _data_url(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _gallery(page: Page) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def study(study_file: Path) -> Study:
         {**block, "weightings": ["db_mtl"]},
     ]
     settings["title"] = "Toy <&>"
+    settings["robustness"]["severities"] = [1, 2, 3, 5]
     study_file.write_text(yaml.safe_dump(settings))
     steps = [("build", "--dataset", "mtlesd"), ("references", "--dataset", "mtlesd")]
     steps += [(step, "--cell", cell) for cell in (CELL, ALONE) for step in ("train", "evaluate", "robustness")]
@@ -86,7 +88,7 @@ def test_the_page_of_a_study_with_gaps(study: Study, study_file: Path) -> None:
     page: Page = page_of(study, study_tables(study))
     assert [(gap.cell, gap.lacks) for gap in page.gaps] == [(LACKING, "results")]
     assert {section.anchor for section in page.tables} >= {"table1_datasets", "table2_mtlesd", "table7_robustness"}
-    assert page.scores is not None and page.scores.content["datasets"][0]["severities"] == [1, 5]
+    assert page.scores is not None and page.scores.content["datasets"][0]["severities"] == [1, 2, 3, 5]
     by_name = {section.anchor: section for section in page.tables}
     said = re.search(r"No results of R HPS DB-MTL[^:.]*: not trained yet\.", by_name["table2_mtlesd"].note)
     assert said is not None and said[0] in text, "the note stands on the page"
@@ -145,11 +147,14 @@ def test_the_gallery_shows_what_was_kept(study: Study) -> None:
     (dataset,) = gallery.datasets
     assert dataset.title == "MTLESD" and [name for name, _ in dataset.classes] == list(labels.classes[1:])
     frame_ids = [image.frame_id for image in dataset.images]
-    assert len(frame_ids) == min(4, len(part.frame_ids))
+    assert len(frame_ids) == min(3, len(part.frame_ids))
     model = model_of(gallery, CELL)
     kept_ids, kept = read_gallery(robustness_files(study, study.cell(CELL))[3])
     rows = read_rows(robustness_files(study, study.cell(CELL))[1], part.frame_ids, labels)
-    assert kept_ids == frame_ids and len(kept) == 1 + 2 * 2
+    assert dataset.severities == (1, 3, 5) and set(rows["severity"]) == {0, 1, 2, 3, 5}
+    shown_conditions = {(c, s) for c, s in zip(rows["corruption"], rows["severity"], strict=True) if s != 2}
+    assert kept_ids == frame_ids and set(kept) == shown_conditions, "no more is kept than the page shows"
+    assert set(model.masks) == set(model.answers) == {f"{name}/{severity}" for name, severity in kept}
     for (name, severity), masks in kept.items():
         key = f"{name}/{severity}"
         for i, image in enumerate(dataset.images):
@@ -161,7 +166,7 @@ def test_the_gallery_shows_what_was_kept(study: Study) -> None:
             assert (ids_of(gallery, true_mask) == truth).all() and (
                 ids_of(gallery, model.masks[key][i]) == masks[i]
             ).all()
-            assert np.abs(np.asarray(decoded(gallery, shown), int) - pixels).mean() < 4, "what JPEG loses"
+            assert np.abs(np.asarray(decoded(gallery, shown), int) - pixels).mean() < 10, "what JPEG loses"
             one = rows[(rows["frame_id"] == image.frame_id) & (rows["corruption"] == name) & rows["mask_warped"]]
             one = one[one["severity"] == severity]
             scores = {s["metric"]: s["value"] for s in scores_of(one, labels) if not s["class"]}
@@ -187,3 +192,23 @@ def test_a_study_without_robustness(study: Study, study_file: Path) -> None:
     assert page.scores is None and page.gallery is None
     assert run(study_file, "page") == 0
     assert 'id="gallery"' not in report_file(study).read_text(encoding="utf-8")
+
+
+def test_the_disk_is_not_blamed_for_the_fault_of_a_library(
+    minimal: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Encoders of pictures raise OSError without a number; the file system's have one."""
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(minimal()))
+    for error, blamed in ((OSError("encoder error -2"), False), (OSError(28, "No space left on device"), True)):
+
+        def fail(study: Study, error: OSError = error) -> None:
+            raise error
+
+        monkeypatch.setattr("pipeline.steps.make_page.make_page", fail)
+        assert run(path, "page") == 1
+        said = capsys.readouterr().err
+        assert str(error) in said and ("that the disk has room" in said) == blamed

@@ -109,7 +109,7 @@ def page_gallery() -> page.Gallery:
         page.GalleryModel(MODELS[0], "toy/a", 1, masks, answers),
         page.GalleryModel(MODELS[1], "toy/b", 1, {}, {key: [{"activity": "cutting"}] * 2 for key in keys}),
     ]
-    dataset = page.GalleryDataset("Toy", [("x <&> y", "#ff0000"), ("y", "#0000ff")], images, models)
+    dataset = page.GalleryDataset("Toy", [("x <&> y", "#ff0000"), ("y", "#0000ff")], (1, 5), images, models)
     return page.Gallery([dataset], pictures, [("toy/c", "not trained yet")])
 
 

@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 import reports.page
+from corruptions import corrupt
+from corruptions.catalogue import CATEGORIES
 from reports import page
 from reports.page.tables import to_html
 from reports.robustness import Robustness
@@ -227,18 +230,31 @@ def test_pictures_are_kept_once_and_small() -> None:
     assert small.format == "JPEG" and small.size == (150, 224)
 
 
-def test_a_picture_shows_the_noise_that_the_model_saw() -> None:
-    rng, pictures = np.random.default_rng(0), page.Pictures()
-    grey = rng.normal(128, 0.38 * 255, (84, 84, 3)).clip(0, 255).astype(np.uint8)
-    shown = np.asarray(decode(pictures.urls[pictures.add_image(grey)]), int)
-    assert np.abs(shown - grey).mean() <= 4, "of 255, of noise on every pixel and channel"
+def grain(image: NDArray[np.uint8]) -> float:
+    """How far pixels deviate from the four beside them, channel by channel."""
+    values = image.astype(float)
+    beside = sum(np.roll(values, step, axis) for step in (-1, 1) for axis in (0, 1)) / 4
+    return float((values - beside)[1:-1, 1:-1].std())
+
+
+@pytest.mark.parametrize("size", [84, 224])
+@pytest.mark.parametrize("name", [*CATEGORIES["noise"], "pixelate"])
+def test_a_picture_shows_the_noise_that_the_model_saw(name: str, size: int) -> None:
+    """At every severity, on a smooth image and on a plain one; no buffer is too small for it."""
+    pictures, ramp = page.Pictures(), np.linspace(60, 200, size)[:, None, None]
+    smooth = np.broadcast_to(ramp, (size, size, 3)).astype(np.uint8)
+    for image in (smooth, np.full((size, size, 3), 128, np.uint8)):
+        for severity in (1, 3, 5):
+            seen = corrupt(image, name, severity)
+            shown = np.asarray(decode(pictures.urls[pictures.add_image(seen)]))
+            assert shown.shape == seen.shape and abs(grain(shown) - grain(seen)) <= max(0.2 * grain(seen), 2)
 
 
 def test_the_gallery_says_what_its_pictures_are(page_content: page.Page) -> None:
     text = read(page.render_page(page_content)).text
-    assert "Images are JPEG of quality 95; models saw them without its losses." in text
+    assert "Images are JPEG of quality 75; models saw them without its losses." in text
     large = replace(page_content, facts=replace(page_content.facts, resolution=448))
-    assert "quality 95, shrunk to 224 pixels;" in read(page.render_page(large)).text
+    assert "quality 75, shrunk to 224 pixels;" in read(page.render_page(large)).text
 
 
 def test_the_library_is_what_its_note_says() -> None:
