@@ -80,7 +80,7 @@ def component_code(cell):
         ARCHITECTURES.files()[cell.architecture],
         WEIGHTINGS.files()[cell.weighting],
     ]
-    return own_code(files) + code("endoarss/*/base.py", "endoarss/backbones/vit.py")
+    return own_code(files) + code("endoarss/*/base.py", "endoarss/backbones/timm_model.py", "endoarss/backbones/vit.py")
 
 
 def own_code(files):
@@ -96,7 +96,9 @@ def group_code(wildcards):
         ARCHITECTURES.files()["merged"],
         ARCHITECTURES.files()[cell.architecture],
     ]
-    return own_code(files) + code("endoarss/backbones/base.py", "endoarss/backbones/vit.py")
+    return own_code(files) + code(
+        "endoarss/backbones/base.py", "endoarss/backbones/timm_model.py", "endoarss/backbones/vit.py"
+    )
 
 
 READS_PICTURES = ("pipeline/images.py", "corruptions/pictures.py")
