@@ -9,8 +9,10 @@ from itertools import product
 from typing import Any
 
 from corruptions import SEVERITIES, corruptions_of
+from endoarss.errors import SettingsError
 from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS
 from endoarss.settings import SMA_PATCH
+from endoarss.timm_arguments import RESNET, VISION_TRANSFORMER, check_arguments, check_model_name
 from pipeline.datasets.kinds import BY_SEQUENCE, GENERALISATION, KINDS, PLAIN, PLAIN_RECIPES, WHERE_TO_ASK
 from pipeline.errors import InputError
 from pipeline.study import MERGED, SINGLE_TASKS, Study
@@ -174,6 +176,11 @@ def _check_merging(study: Study) -> None:
 
 def _check_backbone(study: Study, name: str, backbone: Mapping[str, Any]) -> None:
     settings, patch = study.settings, _patch(backbone)
+    try:
+        check_model_name(backbone["model"])
+        check_arguments(RESNET if patch is None else VISION_TRANSFORMER, backbone["arguments"])
+    except SettingsError as error:
+        raise InputError(f"backbones.{name}: {error}") from None
     size = "network_size" if "network_size" in settings else "input_size"
     if patch is not None and settings[size] % patch:
         raise InputError(f"{size}: {settings[size]}; {backbone['model']} asks for a multiple of {patch}.")

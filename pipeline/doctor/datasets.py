@@ -133,14 +133,21 @@ def _of_every_folder(samples: Sequence[Sample], split: Mapping[str, str], header
 
 
 def _doubtful(samples: Sequence[Sample], headers: Headers) -> list[Sample]:
-    """The frames with a file whose header cannot be read, or with files of several sizes; reading them tells what is wrong."""
+    """Return the frames whose files' headers are unreadable, of several sizes, or unusual; reading these frames tells what is wrong."""
     found = []
     for sample in samples:
-        of_sample = [headers[path] for path in sample.files if path in headers]
-        sizes = {(header.width, header.height) for header in of_sample if not isinstance(header, str)}
-        if len(sizes) > 1 or any(isinstance(header, str) for header in of_sample):
+        of_sample = {path: headers[path] for path in sample.files if path in headers}
+        known = {path: header for path, header in of_sample.items() if not isinstance(header, str)}
+        sizes = {(header.width, header.height) for header in known.values()}
+        if len(sizes) > 1 or len(known) < len(of_sample) or any(map(_is_unusual, known, known.values())):
             found.append(sample)
     return found
+
+
+def _is_unusual(path: Path, header: Header) -> bool:
+    """Whether a picture has other than 8 bits per channel, asks to be turned, or is no PNG although its name says so."""
+    misnamed = path.suffix.lower() == ".png" and header.format != "PNG"
+    return misnamed or header.bits != 8 or header.orientation != 1
 
 
 def say_never_seen(report: DatasetReport) -> None:

@@ -114,3 +114,10 @@ def test_one_place_builds_timm_models() -> None:
                 if isinstance(node, ast.Attribute) and node.attr == "create_model":
                     callers.add(str(path.relative_to(ROOT)))
     assert callers == {"endoarss/backbones/timm_model.py"}
+
+
+def test_the_documents_list_is_the_list() -> None:
+    text = (ROOT / "docs/provenance.md").read_text(encoding="utf-8")
+    for kind, allowed in ALLOWED.items():
+        line = next(line for line in text.splitlines() if line.startswith(f"| `{kind}` |"))
+        assert set(line.split("`")[3::2]) == allowed

@@ -69,7 +69,9 @@ def test_without_deep_a_sample_of_every_folder_is_decoded(
 
     decoded: set[Path] = set()
     real = ImageFile.ImageFile.load
-    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: (decoded.add(Path(self.filename)), real(self))[1])
+    monkeypatch.setattr(
+        ImageFile.ImageFile, "load", lambda self: (self.fp and decoded.add(Path(self.fp.name)), real(self))[1]
+    )
     study = make(trees, mtlendovis={}, mtlendovis_gen={})
     assert examine(study, ["mtlendovis", "mtlendovis_gen", "mtlesd"]).usable
     for dataset in ("mtlendovis", "mtlendovis_gen", "mtlesd"):

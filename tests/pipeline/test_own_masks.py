@@ -147,7 +147,7 @@ def test_several_values_may_stand_for_one_class(tmp_path: Path) -> None:
         (NUMBERS, {"values": {"0": "tool", "255": "tool"}}, r"holds 7 \(1,200 pixels\), 9 .*expected 0, 255\."),
         (COLOURS, {"values": {"#000000": "tool"}}, r'holds "#00ff00" \(1,200 pixels\).*expected "#000000"\.'),
         (COLOURS, {}, r"f0\.png: a mask in colours, and the study reads its masks as numbers"),
-        (NUMBERS, {"values": {"#000000": "tool"}}, r"f0\.png: mode L; expected official colour labels"),
+        (NUMBERS, {"values": {"#000000": "tool"}}, r"f0\.png: grey; expected a label in colours"),
         (NUMBERS, {"values": {str(v): "ignore" for v in NUMBERS}}, r"f0\.png: every pixel is ignored"),
     ],
 )

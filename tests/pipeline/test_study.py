@@ -363,3 +363,53 @@ def test_ranks_of_another_model_are_not_set_beside_the_papers(minimal: Callable[
     study = make_study(minimal(backbones={"dinov2": VIT}, cells=[{**cells, "backbones": ["dinov2"], "ranks": [4, 8]}]))
     names = {path.stem for path in table_files(study)}
     assert "table6_rank" in names and "table6_rank_published" not in names
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        ({"model": "hf-hub:timm/resnet26"}, "backbones.resnet: timm model 'hf-hub:timm/resnet26'; expected the name"),
+        (
+            {"arguments": {"cache_dir": "/tmp/x"}},
+            "backbones.resnet: arguments.'cache_dir': not allowed for a resnet; allowed: ",
+        ),
+        ({"arguments": {"pretrained_cfg": {"url": "file:///etc/passwd"}}}, "arguments.'pretrained_cfg': not allowed"),
+        ({"arguments": {"channels": [8]}}, "arguments.channels: .* is not allowed"),
+    ],
+)
+def test_what_may_not_reach_timm_is_refused_when_the_study_is_read(
+    minimal: Callable[..., dict[str, Any]], backbone: dict[str, Any], message: str
+) -> None:
+    given = {"label": "R", "model": "resnet26", "weights": "none", **backbone}
+    with pytest.raises(InputError, match=message):
+        make_study(minimal(backbones={"resnet": given}))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)),
+            "line 5: expands to more than 50,000 values",
+        ),
+        ("a: &a [*a]", r"line 1: \*a refers to what is not defined before it, or to itself"),
+        ("a: " + "[" * 20_000, "line 1: nested more than 40 levels deep"),
+        ("a: " + "9" * 5000, "line 1: 99999999999999999999... is a larger number"),
+        ("study: a\nseeds: [0]\nstudy: b", "line 3: the key 'study' is given twice, here and in line 1"),
+        ("lora:\n  rank: 4\n  alpha: 2\n  rank: 8", "line 4: the key 'rank' is given twice, here and in line 2"),
+        ("__use_yte__: true\na: ?1+1", "__use_yte__ would let Snakemake run"),
+        ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+        ("x" * 300_000, "300,000 bytes; expected a text of at most 262,144"),
+    ],
+)
+def test_a_studys_text_is_bounded_before_it_is_expanded(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_study(path)
+
+
+def test_a_name_with_a_newline_is_no_name(minimal: Callable[..., dict[str, Any]]) -> None:
+    with pytest.raises(InputError, match="study: 'demo.n' is not allowed"):
+        make_study(minimal(study="demo\n"))

@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 import timm
 import yaml
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from pipeline import cli
 from pipeline.cli import main
@@ -475,3 +476,29 @@ def test_verify_survives_and_names_what_it_looks_for(
     assert status == 1 and re.search(words, found), wrong(checks)
     assert set(checks) == {"study", "datasets", "checkpoints", "side files", "rows", "results", "answers"}
     assert checks["datasets"]["checked"] == 44 and not wrong(checks).get("datasets")
+
+
+@pytest.mark.parametrize("digest_fits", [False, True])
+def test_predicting_again_with_a_damaged_checkpoint_replaces_nothing(
+    study: Path, digest_fits: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither one that is another file than its provenance says, nor one whose values are no numbers."""
+    folder = CELLS / RESNET
+    checkpoint = folder / "model.safetensors"
+    tensors = load_file(checkpoint)
+    with safe_open(checkpoint, framework="pt") as stored:
+        metadata = stored.metadata()
+    name = next(name for name, tensor in tensors.items() if name.startswith("heads.") and tensor.ndim > 1)
+    tensors[name][:] = float("nan")
+    save_file(tensors, checkpoint, metadata=metadata)
+    if digest_fits:
+        about = read_json(folder / "provenance.json")
+        write_json(folder / "provenance.json", about | {"checkpoint_sha256": sha256_of(checkpoint)})
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for command in (("evaluate", "--again"), ("robustness", "--workers", "0")):
+        assert run(study, *command, "--cell", RESNET) == 1
+        said = capsys.readouterr().err
+        assert ("values that are no numbers" if digest_fits else "model.safetensors: its sha256 is") in said
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    after.pop(folder / "robustness_failure.json", None)
+    assert after == before
