@@ -102,8 +102,8 @@ COMMANDS = {
     "predict": (("predict", MODEL, IMAGES, "--out", "predicted"), "predicted"),
     "apply": (("apply", IMAGES, "corrupted", "--corruption", "contrast"), "corrupted"),
     "sheet": (("sheet", f"{IMAGES}/esd_test_1_marking_0000.png", "--out", "sheet.png"), "sheet.png"),
-    "pack": (("pack", "--dataset", "mtlesd"), "data/datasets/mtlesd-disk/arrays/"),
     "build": (("build", "--dataset", "mtlesd"), "data/datasets/"),
+    "pack": (("pack", "--dataset", "mtlesd"), "data/datasets/mtlesd-disk/arrays/"),
     "evaluate": (("evaluate", "--cell", HPS), f"results/disk/cells/{HPS}/"),
     "evaluate --again": (("evaluate", "--cell", HPS, "--again"), f"results/disk/cells/{HPS}/"),
     "robustness": (("robustness", "--cell", HPS), f"results/disk/cells/{HPS}/robustness"),
@@ -174,7 +174,7 @@ def disk(
 def test_each_command_names_what_the_disk_refuses_and_goes_on_afterwards(disk: Disk, name: str) -> None:
     place = COMMANDS[name][1]
     if name in DELETED:
-        subprocess.run(["rm", "-r", DELETED[name]], cwd=disk.folder, check=True)
+        subprocess.run(["rm", "-rf", DELETED[name]], cwd=disk.folder, check=True)
     disk.fill()
     status, said = disk.run(name)
     (disk.folder / "filler").unlink()
