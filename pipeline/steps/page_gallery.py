@@ -70,7 +70,9 @@ def _by_model(cells: Sequence[Cell]) -> list[list[Cell]]:
 
 def _note(study: Study) -> str:
     moves = any(map(_conditions(study).moves, _conditions(study).corruptions))
-    masks = "Where a corruption moves pixels, the true mask moves along." if moves else "True masks stay where they are."
+    masks = (
+        "Where a corruption moves pixels, the true mask moves along." if moves else "True masks stay where they are."
+    )
     return f"{masks} Of a model with several seeds, the first is shown." if len(study.settings["seeds"]) > 1 else masks
 
 
