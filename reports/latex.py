@@ -42,7 +42,7 @@ _NOTE_CHARACTERS, _NOTE_LINE = 115, 9.5
 # How wide letters are beside a digit. Names of models and datasets are of capitals, for the most part.
 _WIDTHS = (
     dict.fromkeys("ABCDEFGHJKLNOPQRSTUVXYZ", 1.45)
-    | dict.fromkeys("MWmw%±", 1.8)
+    | dict.fromkeys("MWmw%±&<>~^#×§€«»–", 1.8)
     | dict.fromkeys("iljtf.,:;'!|()[] ", 0.65)
 )
 
@@ -90,6 +90,8 @@ def to_latex(
             for column in columns:
                 _mark(column, rows)
     parts = _parts(table, columns, _WIDE)
+    if table.columns.nlevels == 1 and _height(table, parts) > _HIGH:
+        parts = [columns]  # smaller letters are better than a table that breaks over pages, which cannot shrink
     if any(cell.interval for column in columns for cell in column.cells):
         narrow = _parts(table, columns, _WITH_INTERVALS)
         # Where labels alone are too wide, nothing helps but to shrink.

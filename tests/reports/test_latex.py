@@ -204,3 +204,23 @@ def test_what_latex_cannot_set_takes_the_room_of_its_code_point() -> None:
     plain = {f"{'a' * 6} {place}": [1.0] * (LONG + 1) for place in range(12)}
     parts = [to_latex(scores(table), "c", "l").count(r"\begin{longtable}") for table in (heads, plain)]  # type: ignore[arg-type]
     assert parts[0] > parts[1]
+
+
+@pytest.mark.parametrize("rows", [3, 30, LONG + 5])
+def test_a_note_stands_below_the_table_and_not_in_its_caption(rows: int) -> None:
+    """However long it is: a caption is measured as one line, and TeX can measure no line of 6 metres."""
+    note = "Why & how_much. " * 300
+    text = to_latex(scores({"N": list(range(rows))}), "Title. Data.", "l", note=note)
+    assert r"\caption{Title. Data.}" in text
+    assert text.index(escape(note[:15])) > text.rindex(r"\bottomrule"), "below all parts"
+    assert (r"\begin{longtable}" in text) == (rows > 3), "a page has no room for 30 rows and all of it"
+    short = to_latex(scores({"N": [1]}), "Title.", "l", note="Why.")
+    assert short.index("Why.") < short.index(r"\end{table}") and "Why." not in to_latex(scores({"N": [1]}), "c", "l")
+
+
+def test_a_deviation_takes_room_in_its_column() -> None:
+    heads = [f"Score {place} (%)" for place in range(9)]
+    plain = {head: [50.0] * (LONG + 1) for head in heads}
+    both = plain | {f"± {head}": [8.84] * (LONG + 1) for head in heads}
+    parts = [to_latex(scores(table), "c", "l").count(r"\begin{longtable}") for table in (plain, both)]  # type: ignore[arg-type]
+    assert parts[0] == 1 < parts[1]

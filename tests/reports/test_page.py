@@ -22,6 +22,7 @@ import reports.page
 from corruptions import corrupt
 from corruptions.catalogue import CATEGORIES
 from reports import page
+from reports.page.render import picture_url
 from reports.page.tables import to_html
 from reports.robustness import Robustness
 
@@ -248,6 +249,22 @@ def test_a_picture_shows_the_noise_that_the_model_saw(name: str, size: int) -> N
             seen = corrupt(image, name, severity)
             shown = np.asarray(decode(pictures.urls[pictures.add_image(seen)]))
             assert shown.shape == seen.shape and abs(grain(shown) - grain(seen)) <= max(0.2 * grain(seen), 2)
+
+
+def test_figures_are_kept_exactly_unless_photographs_make_them_large(tmp_path: Path) -> None:
+    chart = np.full((300, 400, 3), 255, np.uint8)
+    chart[::7, :] = (200, 30, 60)
+    photograph = np.random.default_rng(0).integers(0, 256, (600, 600, 3), np.uint8)
+    urls = {}
+    for name, pixels in (("chart", chart), ("photograph", photograph)):
+        Image.fromarray(pixels).save(path := tmp_path / f"{name}.png")
+        urls[name] = picture_url(path)
+        assert urls[name].startswith("data:image/webp;base64,") and urls[name] == picture_url(path)
+    assert (np.asarray(decode(urls["chart"]).convert("RGB")) == chart).all()
+    assert len(urls["photograph"]) < 0.6 * (tmp_path / "photograph.png").stat().st_size
+    Image.fromarray(photograph).save(sheet := tmp_path / "sheet.jpg")
+    assert base64.b64decode(picture_url(sheet).split(",", 1)[1]) == sheet.read_bytes()
+    assert picture_url(tmp_path / "missing.png") == ""
 
 
 def test_the_gallery_says_what_its_pictures_are(page_content: page.Page) -> None:

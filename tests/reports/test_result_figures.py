@@ -340,6 +340,38 @@ def test_each_training_is_one_marker_a_panel(figures: list[Figure], tmp_path: Pa
     assert len(looks) == 5 and "Speed: CPU." in said(figures[0])
 
 
+def test_no_marker_of_the_costs_hides_another(figures: list[Figure], tmp_path: Path) -> None:
+    """Models of one backbone cost the same, and many score the same."""
+    rows = costs(39, 2).assign(parameters=4e6, images_per_second=90.0)
+    rows[["accuracy", "miou"]] = rows[["accuracy", "miou"]].round(1)
+    draw_cost(rows, MARK, tmp_path / "a.png", tmp_path / "a.pdf")
+    figure = figures[0]
+    figure.set_dpi(72)
+    for axes in figure.axes:
+        size = axes.lines[0].get_markersize()
+        places = np.array([axes.transData.transform(line.get_xydata()[0]) for line in axes.lines])
+        apart = np.linalg.norm(places[:, None] - places[None], axis=2) + np.diag([np.inf] * len(places))
+        assert len(places) > 20 and apart.min() >= size, "points of 1/72 inch"
+        panel = axes.get_window_extent()
+        assert places[:, 0].min() >= panel.x0 and places[:, 0].max() <= panel.x1
+
+
+def test_the_trainings_of_a_panel_are_told_by_their_colours(figures: list[Figure], tmp_path: Path) -> None:
+    """Of every architecture under every weighting; single tasks show different quantities."""
+    rows = histories(1)[0].rows
+    kinds, rules = ("mmoe", "dselect_k", "tesla", "hps"), ("equal", "stch", "db_mtl", "moco", "aligned_mtl")
+    shown = [TrainingHistory(f"Net {i}", kind, rule, rows) for i in range(3) for kind in kinds for rule in rules]
+    shown += [TrainingHistory("Net 1", f"single_{task}", "equal", rows[["epoch", f"loss_{task}"]]) for task in "ab"]
+    draw_histories(shown, "Toy", MARK, tmp_path / "a.png", tmp_path / "a.pdf")
+    assert len(figures[0].axes) == 13 * 6
+    for axes in figures[0].axes:
+        colours = [line.get_color() for line in axes.lines if len(line.get_xdata()) > 2]
+        assert len(colours) == len(set(colours)) <= len(rules)
+    assert figures[0].get_figheight() <= PRINTED and {"Net 0", "Net 2", "Single\ntasks"} <= {
+        text.get_text() for text in texts(figures[0])
+    }
+
+
 def test_overlay_leaves_the_background() -> None:
     image, palette = np.full((2, 2, 3), 100, np.uint8), [(0, 0, 0), (255, 0, 0), (0, 0, 255)]
     painted = overlay(image, np.array([[0, 1], [2, 0]], np.uint8), palette)
