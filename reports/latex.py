@@ -42,7 +42,7 @@ _NOTE_CHARACTERS, _NOTE_LINE = 115, 9.5
 # How wide letters are beside a digit. Names of models and datasets are of capitals, for the most part.
 _WIDTHS = (
     dict.fromkeys("ABCDEFGHJKLNOPQRSTUVXYZ", 1.45)
-    | dict.fromkeys("MWmw%±&<>~^#×§€«»–", 1.8)
+    | dict.fromkeys("MWmw%±&<>~^#§€«»\N{MULTIPLICATION SIGN}\N{EN DASH}", 1.8)
     | dict.fromkeys("iljtf.,:;'!|()[] ", 0.65)
 )
 
