@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from endoarss.architectures.merged import MergedModel
-from endoarss.checkpoints import read_header, save_checkpoint
+from endoarss.checkpoints import save_checkpoint
 from endoarss.devices import memory_explained
 from endoarss.errors import SettingsError
 from endoarss.merging.base import Merger
@@ -24,7 +24,7 @@ from endoarss.merging.fit_surgery import SurgerySettings, mean_l1
 from endoarss.merging.merge import check_mergeable, merge, operate
 from endoarss.models import MultiTaskModel
 from endoarss.registry import MERGERS
-from pipeline.checkpoints import load_cell, load_file
+from pipeline.checkpoints import load_cell, load_file, origin_of
 from pipeline.datasets.load import Part, load_part, split_validation
 from pipeline.errors import InputError
 from pipeline.files import sha256_of, whole_file, whole_files
@@ -51,7 +51,7 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
         InputError, SettingsError: if the models cannot be merged, naming both sides.
     """
     run, device = RunStart(), choose_device()
-    headers = {source.name: read_header(source.path)["provenance"] for source in request.sources}
+    headers = {source.name: origin_of(source.path) for source in request.sources}
     dataset = _common_dataset(study, headers)
     named = {source.name: _loaded(study, source) for source in request.sources}
     models = check_mergeable(named)

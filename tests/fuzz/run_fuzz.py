@@ -43,6 +43,7 @@ from endoarss import build_model, load_checkpoint
 from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.checkpoints import read_header, save_checkpoint
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
+from pipeline.checkpoints import origin_of
 from pipeline.datasets.labels import plain_labels
 from pipeline.datasets.load import Part
 from pipeline.datasets.manifest import COLUMNS, manifest_text, read_manifest
@@ -63,6 +64,14 @@ Case = tuple[Callable[[], object], list[Path]]
 VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2}
 LABELS = plain_labels(["background", "a", "b"], ["cut", "hold"])
 FRAMES = ["one", "two", "three"]
+_TRAINED = {
+    "seed": 0,
+    "cell": "x",
+    "select_on": "last",
+    "manifest_sha256": "",
+    "weights": {},
+    "pretrained_on_synthetic": False,
+}
 
 
 def headers(folder: Path, rng: random.Random) -> Iterator[Case]:
@@ -84,13 +93,13 @@ def headers(folder: Path, rng: random.Random) -> Iterator[Case]:
             backbone, architecture, LABELS.classes, LABELS.activities, 56, backbones[backbone], heads=HeadSettings(8, 8)
         )
         path = folder / f"whole{number}.safetensors"
-        save_checkpoint(build_model(settings), path, {"seed": 0, "cell": "x", "select_on": "last"})
+        save_checkpoint(build_model(settings), path, _TRAINED)
         wholes.append((path.read_bytes(), read_header(path)))
     path = folder / "case.safetensors"
     while True:
         whole, header = rng.choice(wholes)
         path.write_bytes(octets(whole, rng) if rng.random() < 0.25 else _with_header(whole, content(header, rng)))
-        yield (lambda: load_checkpoint(path, [vit])), [folder]
+        yield (lambda: (load_checkpoint(path, [vit]), origin_of(path))), [folder]
 
 
 def _with_header(whole: bytes, header: Any) -> bytes:
