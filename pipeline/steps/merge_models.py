@@ -59,8 +59,6 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
     for name, about in headers.items():
         _warn(name, str(about["select_on"]))
     mergers = {name: MERGERS.get(name)(**study.settings["mergers"].get(name, {})) for name, _ in request.wanted}
-    if request.group is not None:
-        representations_file(study, request.group).unlink(missing_ok=True)
     with memory_explained("merging", device, "merging.memory_mib, input_size"):
         work = _Work.begin(study, request, dataset, models, device, headers[request.sources[0].name])
         written: list[Path] = []
