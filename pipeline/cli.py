@@ -37,7 +37,9 @@ class _Parser(argparse.ArgumentParser):
         super().error(masked(message))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(export: bool = False) -> argparse.ArgumentParser:
+    """The parser; export: whether `predict --standalone` is asked for, which goes without inputs. Before Python 3.12 an argument that may
+    be absent takes nothing behind an option, so it is not optional otherwise."""
     parser: argparse.ArgumentParser = _Parser(prog="endoarss", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -102,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_robustness(add)
     _add_verify(add)
-    _add_predict(commands)
+    _add_predict(commands, inputs="*" if export else "+")
     _add_versions(commands)
     return parser
 
@@ -164,13 +166,13 @@ def _add_verify(add: Callable[..., argparse.ArgumentParser]) -> None:
     command.add_argument("--json", type=Path, metavar="PATH", help="write everything that was found as JSON as well")
 
 
-def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser], inputs: str) -> None:
     """The one command that needs no study: a checkpoint says what its model is."""
     text = "predict pictures and videos of your own with a trained model"
     command = commands.add_parser("predict", help=text, description=text)
     command.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="model.safetensors of a trained cell")
     command.add_argument(
-        "inputs", type=Path, nargs="*", metavar="INPUT", help="pictures, videos, and folders to search for them"
+        "inputs", type=Path, nargs=inputs, metavar="INPUT", help="pictures, videos, and folders to search for them"
     )
     command.add_argument("--out", type=Path, metavar="DIR", help="folder for masks, overlays and predictions.csv")
     command.add_argument(
@@ -516,7 +518,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import cv2
 
     cv2.setNumThreads(1)
-    parsed = _parser().parse_args(arguments)
+    parsed = _parser("--standalone" in (sys.argv if arguments is None else arguments)).parse_args(arguments)
     try:
         parsed.run(parsed)
         sys.stdout.flush()

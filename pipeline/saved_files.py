@@ -131,7 +131,7 @@ def read_history(path: Path) -> pd.DataFrame:
     Raises:
         InputError: as `read_numbers`.
     """
-    return read_numbers(path, {"epoch": (1, np.inf), "seconds": (0, np.inf), "images_per_second": (0, np.inf)})
+    return read_numbers(path, {"epoch": (1, np.inf)})
 
 
 def read_representations(path: Path) -> dict[str, Any]:

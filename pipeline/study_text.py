@@ -32,7 +32,11 @@ def read_study_text(path: Path) -> dict[str, Any]:
     text = read_text(path, MAX_BYTES)
     try:
         _check_size(path, text)
-        content = yaml.load(text, Loader=_OneOfEach)
+        loader = _OneOfEach(text)
+        try:
+            content = loader.get_single_data()
+        finally:
+            loader.dispose()
     except InputError:
         raise
     except yaml.MarkedYAMLError as error:

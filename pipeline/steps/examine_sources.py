@@ -78,11 +78,11 @@ def _examine_dataset(
         split = split_of(study, dataset, found.samples)
     except InputError as error:
         report.findings.append(Finding(ERROR, str(error)))
-        return report
     skip_bad = settings["skip_bad"]
     failures = read_failures(report, kind, found.samples, split, headers, deep, skip_bad, workers)
     examine_dataset(report, kind, found, split, failures, skip_bad)
-    report.findings += [Finding(NOTE, text) for text in lacking_of_split(study, dataset, found.samples, split)]
+    lacking = lacking_of_split(study, dataset, found.samples, split) if split else []
+    report.findings += [Finding(NOTE, text) for text in lacking]
     if skip_bad:
         try:
             check_kept(dataset, split, failures)

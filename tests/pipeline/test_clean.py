@@ -235,7 +235,7 @@ def test_a_study_that_cannot_be_read_keeps_all_shared_data(clean: Clean, littere
     put("studies/broken.yaml", text=text)
     put("data/datasets/mtlesd-unused/dataset.json")
     said = clean("--yes", "--shared")
-    assert "studies/broken.yaml: " in said
+    assert "studies/broken.yaml" in said
     assert "While this study cannot be read, nothing that studies share is deleted." in said
     assert Path("data/corrupted/mtlesd-0123456789ab").exists() and Path("data/datasets/mtlesd-unused").exists()
     assert not Path(GONE).exists(), "of its own results it knows all"

@@ -28,7 +28,7 @@ from endoarss.saving import save_tensors
 from endoarss.tensorboard import event_writer
 from pipeline import cli
 from pipeline.errors import InputError
-from pipeline.files import check_room, resumable_folder, whole_file, whole_folder, write_text
+from pipeline.files import check_room, resumable_folder, whole_file, whole_files, whole_folder, write_text
 from pipeline.gallery import write_gallery
 from pipeline.images import write_png
 from pipeline.jobs import last_words
@@ -84,7 +84,8 @@ def keep_state(path: Path) -> None:
 
 
 def keep_predictions(path: Path) -> None:
-    write_predictions(path, KeptPredictions(["a"], None, None, NOISE[None, ..., 0]))
+    with whole_files() as beside:
+        write_predictions(beside(path), KeptPredictions(["a"], None, None, NOISE[None, ..., 0]))
 
 
 def keep_gallery(path: Path) -> None:

@@ -110,7 +110,7 @@ def test_no_rows_and_torn_rows(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"per_image.parquet: missing. Evaluate the cell again"):
         read_rows(path, ["a"], ESD)
     path.write_bytes(b"PAR1 torn")
-    with pytest.raises(InputError, match=r"per_image.parquet: not a table of rows"):
+    with pytest.raises(InputError, match=r"per_image.parquet: not a table"):
         read_rows(path, ["a"], ESD)
 
 

@@ -568,4 +568,5 @@ def test_a_checkpoint_works_from_any_folder_alone(
     assert len(tables) == 1
     assert main(["predict", str(copied), "--standalone", "whole.safetensors"]) == 1
     assert "there already; nothing is replaced" in capsys.readouterr().err
-    assert main(["predict", str(copied)]) == 1
+    with pytest.raises(SystemExit):
+        main(["predict", str(copied)])

@@ -457,7 +457,7 @@ def _spoil_gallery(path: Path) -> None:
         ("predictions/mtlesd.npz", _spoil_confidence, "rows", "confidence of the image .* holds nan"),
         ("robustness/gallery.npz", _spoil_gallery, "side files", "a mask holds 99; expected 0 to 6"),
         ("robustness/gallery.npz", lambda p: p.write_bytes(b"PK\3\4"), "side files", "gallery.npz: no kept masks"),
-        ("history.csv", lambda p: p.write_text("epoch,seconds\n1,2\n"), "side files", "lacks images_per_second"),
+        ("history.csv", lambda p: p.write_text("seconds\n2\n"), "side files", "history.csv: lacks epoch"),
         ("history.csv", lambda p: p.write_bytes(b"\xff\xfe\x00"), "side files", "history.csv"),
         ("provenance.json", lambda p: p.write_text("[" * 100_000), "study", "provenance.json: not JSON"),
         ("provenance.json", lambda p: p.write_text('{"seed": "x"}'), "study", "provenance.json: lacks"),
