@@ -158,6 +158,7 @@ def test_a_picture_that_claims_too_much_is_not_decoded(tmp_path: Path, width: in
         read_header(path)
 
 
+@pytest.mark.slow
 def test_the_largest_picture_that_is_read_stays_below_two_gigabytes(tmp_path: Path) -> None:
     """Measured in a process of its own: the most pixels that are accepted, as image, as colour label and as mask."""
     side = int(MAX_PIXELS**0.5)
