@@ -75,6 +75,7 @@ def read_gallery(path: Path, classes: int = 256) -> tuple[list[str], dict[tuple[
             raise ValueError(f"a mask holds {masks.max()}; expected 0 to {classes - 1}")
         return frames, dict(zip(keys, masks, strict=True))
     except (InputError, KeyError, TypeError, ValueError) as error:
+        said = str(error).removeprefix(f"{path}: ")
         raise InputError(
-            f"{path}: no kept masks ({error}). Evaluate the cell's robustness again, or run snakemake."
+            f"{path}: no kept masks ({said}). Evaluate the cell's robustness again, or run snakemake."
         ) from None

@@ -120,7 +120,7 @@ def read_numbers(path: Path, required: Mapping[str, tuple[float, float]]) -> pd.
         odd = (values.isna() & (table[name].notna() | (name in required))) | (values < low) | (values > high)
         if odd.any():
             row = int(odd.to_numpy().argmax())
-            raise InputError(f"{path}: {name} in row {row + 2} is {table[name].iloc[row]!r}. Train the cell again.")
+            raise InputError(f"{path}: {name} in line {row + 2} is {table[name].iloc[row]!r}. Train the cell again.")
         table[name] = values
     return table
 

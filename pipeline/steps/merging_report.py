@@ -208,7 +208,8 @@ def _kept(study: Study, group: MergingGroup) -> dict[str, Any]:
     try:
         return read_representations(path)
     except InputError as error:
-        raise InputError(f"{path}: no kept representations; {error} Delete it and run snakemake.") from None
+        said = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"{path}: no kept representations; {said} Delete it and run snakemake.") from None
 
 
 def _by_seed(study: Study) -> list[list[MergingGroup]]:
