@@ -31,6 +31,7 @@ Pixels = NDArray[np.uint8]
 # Endoscopes give 2 to 9 million pixels, 8K has 33. The bounds keep a file that claims or holds more from filling the memory.
 MAX_PIXELS = 36_000_000
 MAX_BYTES = 256 << 20
+_MAX_SCANS = 100
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -246,13 +247,38 @@ def _opened(path: Path, formats: Sequence[str]) -> Iterator[tuple[ImageFile, Hea
         raise CorruptionError(f"not a readable picture ({said(error)}). {whole}") from None
 
 
+def _holds_several(picture: ImageFile) -> bool:
+    """Whether a second picture follows the first; a TIFF's are not counted, for each is looked for from the start."""
+    if picture.format != "TIFF":
+        return int(getattr(picture, "n_frames", 1)) != 1
+    try:
+        picture.seek(1)
+    except EOFError:
+        picture.seek(0)
+        return False
+    return True
+
+
+def _check_scans(picture: ImageFile) -> None:
+    """Refuse a progressive JPEG of very many scans: each goes over the whole picture again. Usual are ten."""
+    stream = picture.fp
+    assert stream is not None
+    place = stream.tell()
+    stream.seek(0)
+    scans = stream.read().count(b"\xff\xda")
+    stream.seek(place)
+    if scans > _MAX_SCANS:
+        raise CorruptionError(f"a progressive JPEG of {scans} scans; expected at most {_MAX_SCANS}. Save it again.")
+
+
 def _header(picture: ImageFile, start: bytes) -> Header:
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise CorruptionError(f"claims {width}x{height} pixels; expected at most {MAX_PIXELS:,} in all.")
-    pictures = getattr(picture, "n_frames", 1)
-    if pictures != 1:
-        raise CorruptionError(f"holds {pictures} pictures; expected one. Save them as single files.")
+    if _holds_several(picture):
+        raise CorruptionError("holds several pictures; expected one. Save them as single files.")
+    if picture.format == "JPEG" and picture.info.get("progressive"):
+        _check_scans(picture)
     orientation = _orientation(picture)
     if orientation > 4:
         width, height = height, width

@@ -30,14 +30,14 @@ def find_base_weights(settings: BackboneSettings, checkpoint: Path, places: Sequ
         SettingsError: if the file is in none of these places, with the places and what to do.
     """
     if settings.weights.source == "hub":
-        found = _in_hub_cache(settings.model)
-        named = [place for place in places if place.is_file()]
-        if found is None and not named:
+        cached = _in_hub_cache(settings.model)
+        files = [Path(cached)] if cached is not None else [place for place in places if place.is_file()]
+        if not files:
             raise SettingsError(
                 f"{checkpoint}: its frozen weights are those of {settings.model!r} from the hub, which are not on this machine, and a "
                 "checkpoint downloads nothing. Download them (timm.create_model(..., pretrained=True)), or name the file: --weights FILE."
             )
-        return named[0] if named else Path(str(found))
+        return files[0]
     wanted = settings.weights
     name = Path(wanted.path).name
     others = []

@@ -25,7 +25,8 @@ from endoarss.settings import ModelSettings, WeightsSettings
 
 _KEY = "endoarss"
 _HEADER = {"settings": dict, "frozen_sha256": str, "provenance": dict}
-_MAX_HEADER = 4 << 20  # characters; those of this package have a few thousand
+# Those of this package have some thousand characters and some hundred values, a few levels deep.
+_MAX_HEADER, _MAX_VALUES, _MAX_DEPTH = 256 << 10, 20_000, 40
 
 
 def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any]) -> None:
@@ -91,12 +92,37 @@ def read_header(path: Path) -> dict[str, Any]:
         header = json.loads(text) if len(text) <= _MAX_HEADER else None
     except (ValueError, RecursionError):
         header = None
-    if not isinstance(header, dict) or not all(isinstance(header.get(key), kind) for key, kind in _HEADER.items()):
+    if (
+        not isinstance(header, dict)
+        or not _is_bounded(header)
+        or not all(isinstance(header.get(key), kind) for key, kind in _HEADER.items())
+    ):
         raise SettingsError(
-            f"{path}: its header is not that of a checkpoint; expected JSON of at most {_MAX_HEADER:,} characters with settings, "
+            f"{path}: its header is not that of a checkpoint; expected at most {_MAX_HEADER:,} characters of JSON with settings, "
             "frozen_sha256 and provenance. Get the file again from where it was trained."
         )
-    return header
+    found: dict[str, Any] = header
+    return found
+
+
+def _is_bounded(header: Any) -> bool:
+    """Whether what a header says can be walked through, and written again as UTF-8."""
+    level, count = [header], 0
+    for _ in range(_MAX_DEPTH):
+        texts = [value for value in level if isinstance(value, str)]
+        count += len(level)
+        if count > _MAX_VALUES or any("\ud800" <= letter <= "\udfff" for text in texts for letter in text):
+            return False
+        level = [
+            inner
+            for value in level
+            for inner in (
+                [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+            )
+        ]
+        if not level:
+            return True
+    return False
 
 
 @contextmanager
@@ -134,6 +160,9 @@ def load_checkpoint(path: str | Path, weights: Sequence[Path] = ()) -> MultiTask
         raise SettingsError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     with _opened(path) as stored:
         state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    odd = [name for name, tensor in state.items() if tensor.dtype != expected[name].dtype]
+    if odd:
+        raise SettingsError(f"{path}: {odd[0]} is {state[odd[0]].dtype}; its model has {expected[odd[0]].dtype}.")
     broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
         raise SettingsError(
@@ -190,9 +219,14 @@ def _compare_with_stored(path: Path, expected: dict[str, Tensor], frozen: set[st
 
 def _build(settings: ModelSettings, path: Path, places: Sequence[Path], frozen_values: int) -> MultiTaskModel:
     """The model with its frozen weights; a file of fewer bytes than there are frozen values cannot hold them."""
-    if settings.backbone_settings.weights.source not in ("file", "hub"):
-        return build_model(settings)
     given = settings.backbone_settings
+    if given.weights.source not in ("file", "hub"):
+        return build_model(settings)
+    if not frozen_values:
+        # Such as a ResNet, which is trained in full: the checkpoint holds everything that became of its first weights.
+        model = build_model(without_weights(settings))
+        model.settings = settings
+        return model
     file = find_base_weights(given, path, places)
     if file.stat().st_size < frozen_values:
         raise SettingsError(f"{file}: too small for the {frozen_values:,} frozen weights that {path} needs.")

@@ -51,7 +51,7 @@ class ResumeFolder:
         for path in sorted(filter(Path.is_file, self.folder.glob("epoch-*.safetensors")), reverse=True):
             try:
                 return self._read(path)
-            except (SafetensorError, ValueError, KeyError) as error:
+            except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 print(f"{path}: passed over ({error}).", file=sys.stderr)
                 path.unlink()
         return None

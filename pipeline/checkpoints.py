@@ -38,11 +38,14 @@ def load_file(path: Path, weights: Sequence[Path] = ()) -> MultiTaskModel:
         InputError: if it is another file than the one its provenance is of. SettingsError: if it cannot be loaded.
     """
     about = path.with_name("provenance.json")
-    if path.is_file() and about.is_file():
+    # It is of this name alone: what else lies in a cell's folder, such as a standalone copy, is another file.
+    if path.name == "model.safetensors" and path.is_file() and about.is_file():
         expected = read_json(about).get("checkpoint_sha256")
         if isinstance(expected, str):
             _compare(path, expected)
-    return load_checkpoint(path, [*weights, WEIGHTS])
+    # Of the working directory, and of the project that the checkpoint lies in, from wherever the command is called.
+    projects = [parent / WEIGHTS for parent in path.resolve().parents]
+    return load_checkpoint(path, [*weights, WEIGHTS, *(folder for folder in projects if folder.is_dir())])
 
 
 def write_standalone(checkpoint: Path, out: Path, weights: Sequence[Path] = ()) -> None:

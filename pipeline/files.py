@@ -65,23 +65,25 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    with named(path, partial), path.with_name(f".{path.name}.lock").open("w") as lock:
+    there = path.with_name(f".{path.name}.lock")
+    # A folder that somebody gave may hold a pipe or a link of this name: neither is waited for nor written through.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with named(path, partial), os.fdopen(os.open(there, flags, 0o666), "wb", buffering=0) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            there = Path(lock.name)
             if not there.exists() or not os.path.samestat(there.stat(), os.fstat(lock.fileno())):
                 raise BlockingIOError  # its last holder took it away meanwhile, and another may have come
         except BlockingIOError:
             raise InputError(f"{path}: another process is writing it; wait for it, or stop it.") from None
         mark = partial / ".key"
-        if partial.exists() and not (mark.is_file() and mark.read_text(encoding="utf-8") == key):
+        if partial.exists() and not (mark.is_file() and mark.read_bytes() == key.encode()):
             shutil.rmtree(partial)
         partial.mkdir(exist_ok=True)
         mark.write_text(key, encoding="utf-8")
         yield partial
         _replace(partial, path)
         (path / mark.name).unlink()
-        Path(lock.name).unlink()
+        there.unlink()
 
 
 def _replace(partial: Path, path: Path) -> None:

@@ -22,7 +22,8 @@ _SECRET_WORDS = {
 _SETTINGS = "settings"  # the key of what decides a result
 _SHORTEST = 6  # shorter values stand in many a harmless word
 # Up to the last @ before the path: passwords hold @ too, and a name alone is often a token. One slash is what a path leaves of two.
-_USER = re.compile(r"(\b[a-z][a-z0-9+.-]+:/{1,2})[^\s/?#'\"]*@", re.IGNORECASE)
+# The scheme is bounded: without that, a long text of letters and dots takes time by the square of its length.
+_USER = re.compile(r"(\b[a-z][a-z0-9+.-]{1,30}:/{1,2})[^\s/?#'\"]*@", re.IGNORECASE)
 
 
 def masked(text: str) -> str:

@@ -44,7 +44,7 @@ def read_study_text(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}{_line(error.problem_mark)}: {kind}{error.problem or error}.") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML; {' '.join(str(error).split())}.") from None
-    except (ValueError, TypeError, OverflowError, RecursionError, AttributeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError, AttributeError, LookupError) as error:
         raise InputError(f"{path}: not YAML; a value cannot be read ({error}).") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no keys; expected a study, such as those in studies/.")
@@ -109,6 +109,9 @@ class _OneOfEach(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = str(getattr(key_node, "value", ""))
             line = key_node.start_mark.line + 1
+            if isinstance(key_node, yaml.ScalarNode) and key != "<<":
+                # As text and as YAML reads it: `yes` and `true` are one key.
+                key = next((name for name in (key, repr(self.construct_object(key_node))) if name in seen), key)
             if isinstance(key_node, yaml.ScalarNode) and key in seen and key != "<<":
                 raise _RefusedError(
                     None,
@@ -117,6 +120,8 @@ class _OneOfEach(yaml.SafeLoader):
                     key_node.start_mark,
                 )
             seen[key] = line
+            if isinstance(key_node, yaml.ScalarNode) and key != "<<":
+                seen[repr(self.construct_object(key_node))] = line
         return super().construct_mapping(node, deep)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:

@@ -131,7 +131,7 @@ def exif_jpeg(orientation: int) -> Kind:
 
 
 SIXTEEN = r"of 16 bits a channel; expected"
-TWO = "holds 2 pictures; expected one"
+TWO = "holds several pictures; expected one"
 
 KINDS: dict[str, Kind] = {
     "grey8": Kind(lambda m: png_of(m, 8, GREY), same, repeated),

@@ -12,7 +12,7 @@ from endoarss.backbones.timm_model import create_timm_model
 from endoarss.errors import SettingsError
 from endoarss.lora import StreamBatchNorm2d, StreamConv2d, Streams
 from endoarss.registry import register_backbone
-from endoarss.settings import BackboneSettings
+from endoarss.settings import MAX_BLOCKS, BackboneSettings
 
 
 class ResNetEncoder(nn.Module):
@@ -52,6 +52,9 @@ def build_resnet(settings: BackboneSettings, input_size: int, streams: Streams) 
     encoders = []
     for _ in range(experts):
         resnet = create()
+        blocks = sum(isinstance(module, BasicBlock | Bottleneck) for module in resnet.modules())
+        if blocks * experts > MAX_BLOCKS:
+            raise SettingsError(f"{experts} encoders of {blocks} blocks; expected at most {MAX_BLOCKS} blocks in all.")
         if streams.shared and streams.owned:
             _separate_streams(resnet, settings, streams.count)
         encoders.append(ResNetEncoder(resnet))

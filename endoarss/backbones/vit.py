@@ -11,7 +11,7 @@ from endoarss.backbones.base import Backbone
 from endoarss.backbones.timm_model import create_timm_model
 from endoarss.errors import SettingsError
 from endoarss.lora import Streams, adapt_block
-from endoarss.settings import TOKENS_AS_CHANNELS, BackboneSettings
+from endoarss.settings import MAX_BLOCKS, TOKENS_AS_CHANNELS, BackboneSettings
 
 
 class VitEncoder(nn.Module):
@@ -47,6 +47,11 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
     patch = int(first.patch_embed.patch_size[0])
     if input_size % patch:
         raise SettingsError(f"input size {input_size}: expected a multiple of the patch, {patch} pixels.")
+    whole = streams.count if settings.weights.source == "none" else 1
+    if len(first.blocks) * whole > MAX_BLOCKS:
+        raise SettingsError(
+            f"{whole} encoders of {len(first.blocks)} blocks; expected at most {MAX_BLOCKS} blocks in all."
+        )
     side = input_size // patch
     if settings.weights.source == "none":
         if streams.merged:

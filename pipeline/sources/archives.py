@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import glob
 import os
+import re
 import shutil
 import stat
 import zipfile
@@ -154,9 +155,9 @@ def _directory_bytes(stream: BufferedReader) -> int:
     tail = stream.read()
     sizes = [0]
     for mark, where, length in ((b"PK\x05\x06", 12, 4), (b"PK\x06\x06", 40, 8)):
-        start = tail.rfind(mark)
-        if start >= 0:
-            sizes.append(int.from_bytes(tail[start + where : start + where + length], "little"))
+        # Every place that looks like an end record: which of them a reader takes is its own affair.
+        starts = (found.start() for found in re.finditer(re.escape(mark), tail))
+        sizes += [int.from_bytes(tail[start + where : start + where + length], "little") for start in starts]
     # A zip64 archive writes 0xFFFFFFFF into the old record.
     return max(size for size in sizes if size != 0xFFFFFFFF)
 

@@ -55,6 +55,7 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
     dataset = _common_dataset(study, headers)
     named = {source.name: _loaded(study, source) for source in request.sources}
     models = check_mergeable(named)
+    _check_of_study(study, dataset, request.sources[0].name, models)
     _check_nameable(request)
     for name, about in headers.items():
         _warn(name, str(about["select_on"]))
@@ -284,6 +285,20 @@ def _common_dataset(study: Study, known: Mapping[str, Mapping[str, Any]]) -> str
             f"{sha256_of(manifest)[:12]}. Train the models again, or run snakemake."
         )
     return dataset
+
+
+def _check_of_study(study: Study, dataset: str, name: str, models: Mapping[str, MultiTaskModel]) -> None:
+    """See that models, which are alike, have the labels and the input size of the study's dataset."""
+    settings, labels = next(iter(models.values())).settings, study.labels(dataset)
+    for what, found, expected in (
+        ("classes", settings.classes, tuple(labels.classes)),
+        ("activities", settings.activities, tuple(labels.activities)),
+        ("input_size", settings.input_size, study.settings["input_size"]),
+    ):
+        if found != expected:
+            raise InputError(
+                f"{name}: {what} {found} in its header; study {study.name!r} has {expected} for {dataset}."
+            )
 
 
 def _warn(name: str, select_on: str) -> None:

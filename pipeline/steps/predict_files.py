@@ -202,6 +202,9 @@ def _check_output(out: Path, inputs: Sequence[Path], overwrite: bool) -> None:
             raise InputError(f"--out {out}: its results would lie where the input {given} is. Choose another folder.")
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out}: a file; expected a folder, or nothing there yet.")
+    for name in (_MASKS, _OVERLAYS):
+        if (out / name).is_symlink():
+            raise InputError(f"--out {out}: its {name} is a link, which is not replaced. Choose another folder.")
     there = [name for name in (_TABLE, _MASKS, _OVERLAYS, _LEGEND, _ABOUT) if (out / name).exists()]
     # A folder of masks may be somebody's work of months: only what this step wrote is ever replaced.
     if there and not (out / _ABOUT).is_file():

@@ -40,11 +40,13 @@ def check_settings(study: Study) -> Check:
             with check.survives(robustness_files(study, cell)[2]):
                 _check_robustness(check, study, cell)
     path = results_provenance_file(study)
-    if path.is_file() and read_json(path).get("study_sha256") != study.digest():
-        check.warnings.append(
-            f"{path}: results were collected when the study was another (digest {str(read_json(path).get('study_sha256'))[:12]}, now "
-            f"{study.digest()[:12]}); what decides a result is compared here, all other keys are not."
-        )
+    with check.survives(path):
+        then = read_json(path).get("study_sha256") if path.is_file() else study.digest()
+        if then != study.digest():
+            check.warnings.append(
+                f"{path}: results were collected when the study was another (digest {str(then)[:12]}, now {study.digest()[:12]}); what "
+                "decides a result is compared here, all other keys are not."
+            )
     return check
 
 

@@ -262,7 +262,7 @@ def test_the_rest_is_done_and_what_failed_is_named(
         "b.jpg: not a readable picture",
         "deep.png: grey of 16 bits a channel; expected RGB, grey or a palette of 8",
         "f.tif: not a readable picture",
-        "stack.tiff: holds 2 pictures; expected one",
+        "stack.tiff: holds several pictures; expected one",
         "frames could be decoded, expected 30",
         "junk.mp4: not a readable video",
     ):
