@@ -87,7 +87,8 @@ def _make_tree(root: Path, frames: int) -> None:
         for key, frame in tree.frames.items()
         if key in texts and frame.types == endovis2018.RAW_SETS[0]
     ]
-    numbers = [number for number in endovis2018.SEQUENCES if number != 13]
+    # Nobody annotated seq_13, and the first frames of seq_1 are no part of the dataset.
+    numbers = [number for number in endovis2018.SEQUENCES if number not in (1, 13)]
     for index in range(frames):
         frame, (text, *_) = kept[index % len(kept)]
         sequence = root / "release" / f"seq_{numbers[index % len(numbers)]}"

@@ -139,9 +139,9 @@ def check_mask(header: Header) -> None:
 
 def check_colours(header: Header) -> None:
     """Raise CorruptionError unless a picture with this header can be read as a label in colours."""
-    check_mask(header)
     if header.bits > 8 or header.mode not in ("P", "RGB", "RGBA"):
         raise CorruptionError(f"{header.kind}; expected a label in colours: RGB of 8 bits a channel, or a palette.")
+    check_mask(header)
 
 
 def read_image(path: Path, formats: Sequence[str] = FORMATS) -> Pixels:

@@ -305,6 +305,7 @@ def _serve(requests: BufferedReader, replies: BufferedWriter) -> None:
     solved: set[str] = set()
     try:
         function, files = find_function(wanted["module"], wanted["function"])
+        function_module = wanted["module"]
         reply({"sources": [str(path) for path in files]})
         while line := requests.readline():
             images = np.empty(json.loads(line), np.uint8)
@@ -317,7 +318,8 @@ def _serve(requests: BufferedReader, replies: BufferedWriter) -> None:
                 raise RefusedError(
                     f"it gave {_and(tasks)} for some images and {_and(solved)} for others; expected the same"
                 )
-            reply({"tasks": sorted(tasks)}, activity, masks)
+            files = _sources(sys.modules[function_module])
+            reply({"tasks": sorted(tasks), "sources": [str(path) for path in files]}, activity, masks)
     except RefusedError as error:
         text = str(error)
         reply({"error": text if "\n" in text or text.endswith(".") else f"{text}."})

@@ -91,7 +91,9 @@ class PredictorProcess:
             InputError: if the predictor fails, or returns what cannot be used.
         """
         count = len(images)
-        tasks = self._ask(list(images.shape), f"it predicted {count} images", images)["tasks"]
+        reply = self._ask(list(images.shape), f"it predicted {count} images", images)
+        tasks = reply["tasks"]
+        self.sources = [Path(path) for path in reply["sources"]]  # a predictor may import more when it is called
         activity = masks = None
         if predictor_host.ACTIVITY in tasks:
             activity = np.frombuffer(self._receive(8 * count), np.int64)

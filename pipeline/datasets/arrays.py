@@ -103,12 +103,7 @@ def _pack_frame(arrays: Path, folder: Path, size: int, known: Set[int], item: tu
     unknown = set(np.flatnonzero(np.bincount(mask.ravel())).tolist()) - known
     if unknown:
         raise InputError(f"{folder / row['mask']}: value {max(unknown)}; expected 0 to {max(known - {IGNORED})}.")
-    small = resize_mask(mask, size)
-    if (small == IGNORED).all():
-        raise InputError(
-            f"{folder / row['mask']}: at {size}x{size} pixels every pixel is ignored. Leave the frame out, or take a larger input_size."
-        )
-    for name, pixels in (("images", resize_image(image, size)), ("masks", small)):
+    for name, pixels in (("images", resize_image(image, size)), ("masks", resize_mask(mask, size))):
         with named(arrays / f"{name}.npy"), (arrays / f"{name}.npy").open("r+b") as stream:
             stream.seek(index * pixels.nbytes, os.SEEK_END)
             stream.write(pixels.tobytes())

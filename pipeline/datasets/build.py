@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -115,6 +115,7 @@ def build_dataset(
     card: Mapping[str, Any],
     workers: int = 1,
     skip_bad: bool = False,
+    check_split: Callable[[Sequence[Sample]], None] = lambda kept: None,
 ) -> None:
     """Write a dataset into `folder`, replacing what is there.
 
@@ -123,6 +124,7 @@ def build_dataset(
         collected: its frames. split: the part of each frame id. roots: the raw trees by source.
         card: what dataset.json says besides classes, counts and digests.
         workers: processes. skip_bad: leave unreadable frames out and name them in the card, instead of stopping.
+        check_split: raises InputError if frames that are left do not do for what the study wants of the split.
 
     Raises:
         InputError: if a frame cannot be read or two have the same id; the dataset is not written then.
@@ -136,6 +138,8 @@ def build_dataset(
         frames, failures = _build_frames(partial_folder, samples, labels, workers, skip_bad)
         check_kept(folder.name, split, {failure.frame_id: failure.error for failure in failures})
         kept = [sample for sample in samples if sample.frame_id in frames]
+        if failures:
+            check_split(kept)
         _remove_others(partial_folder, set(frames))
         rows = _rows(kept, frames, split, labels)
         left_out = [*collected.left_out, *(LeftOut(bad.error, (bad.frame_id,), BAD) for bad in failures)]

@@ -272,6 +272,11 @@ def _list_folders(root: Path) -> _Listing:
             folders[:] = []
         elif path.name == "repairs":
             found.repairs += mask_files(path)
+            lossy = [one for one in frame_files(path) if one.suffix.lower() != ".png"]
+            if lossy:
+                raise InputError(
+                    f"{lossy[0]}: a corrected label as JPEG, which changes its values; expected a PNG. Get it again."
+                )
     found.label_lists.sort()
     found.test_lists.sort()
     annotated = {path: _is_annotated(path) for path in sequences}

@@ -45,7 +45,7 @@ def missing_file(path: Path, what: str, remedy: str = "Put it there.") -> str:
     Args:
         path: the file. what: what it would be, e.g. "the mask of images/a.png". remedy: what to do where no such file is.
     """
-    others = sorted(path.parent.glob(f"{glob.escape(path.stem)}.*"))
+    others = sorted(one for one in path.parent.glob(f"{glob.escape(path.stem)}.*") if one.is_file())
     if others:
         remedy = f"There is {others[0].name} instead: save it as {path.name}."
     return f"{path}: missing. Expected {what}. {remedy}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pipeline.datasets.arrays import array_digests
@@ -67,17 +68,31 @@ def _checked_split(study: Study, dataset: str, samples: Sequence[Sample]) -> dic
         test = [name for name in test if name in there] or test
     check_unique(samples)
     split = assign_splits(samples, settings["split"], settings["split_seed"], test)
+    check_frames(study, dataset, samples, split)
+    return split
+
+
+def check_frames(study: Study, dataset: str, samples: Sequence[Sample], split: Mapping[str, str]) -> None:
+    """See that frames do for what the study wants of their split: to train, to choose and to test.
+
+    Args:
+        samples: frames of the dataset, all of them or those that can be read. split: the part of each frame id, and of others.
+
+    Raises:
+        InputError: if a part has too few, with the counts.
+    """
     trainings = _trainings(study, dataset)
     validated = any(cell.select_on == "val" for cell in trainings)
     activities, sequences = ({s.frame_id: getattr(s, name) for s in samples} for name in ("activity", "sequence"))
-    check_split(dataset, split, activities, sequences, settings["split"], bool(trainings), validated)
-    return split
+    parts = {frame_id: split[frame_id] for frame_id in activities}
+    check_split(dataset, parts, activities, sequences, study.split_rule(dataset), bool(trainings), validated)
 
 
 def lacking_of_split(study: Study, dataset: str, samples: Sequence[Sample], split: Mapping[str, str]) -> list[str]:
     """Say which activities the dataset's split leaves without frames to test or to train on; see `lacking_activities`."""
     rule, trained = study.split_rule(dataset), bool(_trainings(study, dataset))
-    return lacking_activities(split, {sample.frame_id: sample.activity for sample in samples}, rule, trained)
+    activities = {sample.frame_id: sample.activity for sample in samples}
+    return lacking_activities({name: split[name] for name in activities}, activities, rule, trained)
 
 
 def _trainings(study: Study, dataset: str) -> list[Cell]:
@@ -113,7 +128,8 @@ def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) 
         "licences": [GENERATED] if study.synthetic else [LICENCES[source] for source in order.roots],
     }
     folder = study.dataset_folder(dataset)
-    build_dataset(folder, kind.labels, collected, split, order.roots, card, workers, order.skip_bad)
+    enough = partial(check_frames, study, dataset, split=split)
+    build_dataset(folder, kind.labels, collected, split, order.roots, card, workers, order.skip_bad, enough)
     about = {
         **about_run(study, run, [dataset], with_model=False),
         "dataset": dataset,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from pipeline.corrupted import CLEAN, Conditions, Piece, picture_of
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import Part, load_part
 from pipeline.errors import InputError
-from pipeline.files import digest, read_json, read_text, resumable_folder, sha256_of
+from pipeline.files import digest, read_json, read_text, resumable_folder, sha256_of, write_json
 from pipeline.images import read_ids
 from pipeline.marks import data_mark
 from pipeline.missing import missing_robustness
@@ -74,9 +75,9 @@ def evaluate_predictor(trial: Trial, predictor: str) -> Path:
             assert piece.images is not None
             return process.answer(piece.images[position])
 
-        sources = {os.path.relpath(path): sha256_of(path) for path in process.sources}
-        about = {"predictor": predictor, "sources_sha256": sources}
-        return _evaluate(trial, trial.label or predictor, answer, conditions_of(trial.study), about)
+        about = {"predictor": predictor, "sources_sha256": _digests(process.sources)}
+        conditions = conditions_of(trial.study)
+        return _evaluate(trial, trial.label or predictor, answer, conditions, about, sources=lambda: process.sources)
 
 
 def evaluate_predictions(trial: Trial, folder: Path) -> Path:
@@ -198,6 +199,7 @@ def _evaluate(
     conditions: Conditions,
     about: dict[str, Any],
     sees_images: bool = True,
+    sources: Callable[[], Sequence[Path]] | None = None,
 ) -> Path:
     run, study, size = RunStart(), trial.study, trial.study.settings["input_size"]
     source = study.dataset_folder(trial.dataset)
@@ -213,10 +215,13 @@ def _evaluate(
     about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}
     key = digest([about, size, str(conditions), corruption_code_sha256(), measuring_code_sha256()])
     with resumable_folder(folder / "robustness", key) as done:
-        subject = Subject(label, answer, done, sees_images)
+        seen = _Sources(done, sources) if sources is not None else None
+        subject = Subject(label, seen.watch(answer) if seen else answer, done, sees_images)
         evaluate([subject], part, labels, conditions, trial.workers)
         more = {"seed": conditions.seed, "frames": len(part.frame_ids)}
         whole = {**about_run(study, run, [trial.dataset]), **about, **more}
+        if seen:
+            whole["sources_sha256"] = seen.finish()
         write_results(subject, conditions, labels, whole, timed=sees_images)
     remove_parts(folder / "robustness")
     rows = read_table(folder / "robustness" / "per_image.parquet")
@@ -230,6 +235,47 @@ def _evaluate(
         {"study": study.name, "synthetic": study.synthetic},
     )
     return folder
+
+
+def _digests(files: Sequence[Path]) -> dict[str, str]:
+    return {os.path.relpath(path): sha256_of(path) for path in files}
+
+
+class _Sources:
+    """The predictor's source files as they come to be imported, kept beside an evaluation that may be interrupted.
+
+    If one of them has changed since, what was evaluated before is thrown away: answers of old and new code are not mixed.
+    """
+
+    def __init__(self, folder: Path, files: Callable[[], Sequence[Path]]) -> None:
+        self._path, self._files = folder / ".sources.json", files
+        self._digests: dict[str, str] = {}
+        if self._path.is_file():
+            then = read_json(self._path)
+            if any(not Path(name).is_file() or sha256_of(Path(name)) != digest for name, digest in then.items()):
+                for path in folder.iterdir():
+                    if path.name != ".key":
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+            else:
+                self._digests = then
+
+    def watch(self, answer: Answerer) -> Answerer:
+        """Return the same answers; note which files have been imported after each."""
+
+        def watched(piece: Piece, position: int) -> Answer:
+            found = answer(piece, position)
+            new = [path for path in self._files() if os.path.relpath(path) not in self._digests]
+            if new:
+                self._digests |= _digests(new)
+                write_json(self._path, self._digests)
+            return found
+
+        return watched
+
+    def finish(self) -> dict[str, str]:
+        """Return the digests of all files, by name, and remove the note of them."""
+        self._path.unlink(missing_ok=True)
+        return dict(sorted(self._digests.items()))
 
 
 def _folder_name(label: str) -> str:

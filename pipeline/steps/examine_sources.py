@@ -15,7 +15,7 @@ from pipeline.doctor.sources import Need, examine_source, read_headers
 from pipeline.errors import InputError
 from pipeline.files import whole_file
 from pipeline.sources.archives import prepare_root
-from pipeline.steps.build_dataset import collect, lacking_of_split, split_of
+from pipeline.steps.build_dataset import check_frames, collect, lacking_of_split, split_of
 from pipeline.study import Study
 
 
@@ -81,11 +81,14 @@ def _examine_dataset(
     skip_bad = settings["skip_bad"]
     failures = read_failures(report, kind, found.samples, split, headers, deep, skip_bad, workers)
     examine_dataset(report, kind, found, split, failures, skip_bad)
-    lacking = lacking_of_split(study, dataset, found.samples, split) if split else []
+    kept = [sample for sample in found.samples if not (skip_bad and sample.frame_id in failures)]
+    lacking = lacking_of_split(study, dataset, kept, split) if split else []
     report.findings += [Finding(NOTE, text) for text in lacking]
     if skip_bad:
         try:
             check_kept(dataset, split, failures)
+            if split and failures:
+                check_frames(study, dataset, kept, split)
         except InputError as error:
             report.findings.append(Finding(ERROR, str(error)))
     say_never_seen(report)

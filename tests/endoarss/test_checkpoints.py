@@ -168,3 +168,59 @@ def test_tensors_that_are_no_numbers_are_named(checkpoint: Path) -> None:
     save_file(tensors, checkpoint, metadata=metadata)
     with pytest.raises(SettingsError, match=f"the tensor '{name}' holds values that are no numbers"):
         load_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        {"x": "a." * 200_000},
+        {"x": "\ud800"},
+        {"\ud800": 1},
+        {"x": [""] * 30_000},
+        json.loads('{"a":' * 300 + "1" + "}" * 300),
+    ],
+)
+def test_a_header_that_cannot_be_walked_through_or_written_again_is_refused(
+    checkpoint: Path, provenance: dict[str, Any]
+) -> None:
+    change(checkpoint, lambda h: h.update(provenance=provenance))
+    for read in (read_header, load_checkpoint):
+        with pytest.raises(SettingsError, match="its header is not that of a checkpoint"):
+            read(checkpoint)
+
+
+def test_a_checkpoint_that_holds_everything_asks_for_no_other_file(make_settings: Make, tmp_path: Path) -> None:
+    """A ResNet is trained in full, from whatever weights it began with."""
+    model = build_model(make_settings("resnet", "hps"))
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(model, path, {})
+    for weights in ({"source": "hub"}, {"source": "file", "path": "/nowhere/r.safetensors", "sha256": "0" * 64}):
+        change(
+            path,
+            lambda h, weights=weights: backbone(h).update(weights={"path": "", "sha256": "", "prefix": ""} | weights),
+        )
+        again = load_checkpoint(path)
+        assert again.settings.backbone_settings.weights.source == weights["source"]
+        for (name, tensor), other in zip(model.state_dict().items(), again.state_dict().values(), strict=True):
+            assert torch.equal(tensor, other), name
+
+
+def test_a_model_of_very_many_blocks_is_refused_at_once(make_settings: Make, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(build_model(make_settings("resnet", "mmoe")), path, {})
+    change(path, lambda h: h["settings"].update(architecture_settings={"experts": 64}))
+    change(path, lambda h: backbone(h)["arguments"].update(layers=[32, 32, 32, 32]))
+    with pytest.raises(SettingsError, match="64 encoders of 128 blocks; expected at most 1024 blocks in all"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.int64])
+def test_tensors_of_another_type_are_refused(checkpoint: Path, dtype: torch.dtype) -> None:
+    tensors = load_file(checkpoint)
+    with safe_open(checkpoint, framework="pt") as stored:
+        metadata = stored.metadata()
+    name = next(name for name, tensor in tensors.items() if name.startswith("heads.") and tensor.ndim > 1)
+    tensors[name] = tensors[name].to(dtype)
+    save_file(tensors, checkpoint, metadata=metadata)
+    with pytest.raises(SettingsError, match=f"{name} is {dtype}; its model has torch.float32"):
+        load_checkpoint(checkpoint)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from pipeline.files import (
     digest,
+    resumable_folder,
     sha256_of_listing,
     whole_file,
     whole_files,
@@ -106,3 +108,16 @@ def test_what_cannot_be_written_together_is_named(tmp_path: Path) -> None:
         beside(tmp_path / "b.txt")
         raise OSError(errno.ENOSPC, "full")
     assert caught.value.filename == str(tmp_path / "b.txt")
+
+
+@pytest.mark.parametrize("kind", ["a link", "a named pipe"])
+def test_the_lock_of_a_folder_is_neither_waited_for_nor_written_through(tmp_path: Path, kind: str) -> None:
+    precious, lock = tmp_path / "precious.txt", tmp_path / ".out.lock"
+    precious.write_text("precious")
+    if kind == "a link":
+        lock.symlink_to(precious)
+    else:
+        os.mkfifo(lock)
+    with suppress(OSError), resumable_folder(tmp_path / "out", "key"):
+        pass
+    assert precious.read_text() == "precious"

@@ -102,7 +102,7 @@ def test_a_built_mask_holds_class_ids_and_255_where_a_pixel_is_ignored(
     assert representative(part, 1) == [0]
 
 
-def test_a_frame_that_is_wholly_ignored_at_the_studys_size_is_named(
+def test_a_frame_that_is_wholly_ignored_at_the_studys_size_counts_nowhere(
     minimal: Minimal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Masks are resized by their nearest pixels, which pass over single ones."""
@@ -115,12 +115,16 @@ def test_a_frame_that_is_wholly_ignored_at_the_studys_size_is_named(
     assert run("build", "--dataset", "mine") == 0
     folder = Path("data/datasets/mine")
     split = next(row["split"] for row in read_manifest(folder) if row["frame_id"] == "mine_f0")
-    with pytest.raises(InputError, match=r"mine_f0\.png: at 56x56 pixels every pixel is ignored\. Leave the frame out"):
-        load_part(folder, split, 56)
+    part, labels = load_part(folder, split, 56), plain_labels(CLASSES, [])
+    place = part.frame_ids.index("mine_f0")
+    assert (part.masks[place] == IGNORED).all()
+    right, wrong = np.where(part.masks == IGNORED, 0, part.masks), np.where(part.masks == IGNORED, 1, part.masks)
+    same = [measure(part, part.masks, labels, None, predicted).scores for predicted in (right, wrong)]
+    assert same[0] == same[1] and not any(np.isnan(one["value"]) for one in same[0] if one["metric"] == "miou")
     assert load_part(folder, split, 80).masks.shape[1:] == (80, 80)
     write_png(folder / "masks/mine_f0.png", np.full((60, 80), 200, np.uint8))
     with pytest.raises(InputError, match=r"mine_f0\.png: value 200; expected 0 to 2"):
-        load_part(folder, split, 56)
+        load_part(folder, split, 64)
 
 
 def _with(mask: np.ndarray, place: tuple[int, ...]) -> np.ndarray:

@@ -24,7 +24,7 @@ from PIL import Image
 
 from pipeline.corrupted import Conditions
 from pipeline.datasets.load import Part, load_part
-from pipeline.files import sha256_of, write_json
+from pipeline.files import sha256_of, whole_files, write_json
 from pipeline.gallery import SIZE, representative, shown_severities, write_gallery
 from pipeline.layout import (
     figure_files,
@@ -153,7 +153,8 @@ def _write_model(study: Study, cell: Cell, base: dict[str, Any], answers: dict[s
         }
         masks = own.masks_of(drawn) if "truth_0" in rows else None
         kept = KeptPredictions(own.part.frame_ids, told.get("predicted"), told.get("confidence"), masks)
-        write_predictions(predictions_file(study, cell, dataset), kept)
+        with whole_files() as beside:
+            write_predictions(beside(predictions_file(study, cell, dataset)), kept)
     # Few sizes, as there are few backbones: costs of many models are the same.
     trained = 1_000_000 * (1 + len(cell.backbone)) * (1 + len(cell.architecture) % 3)
     about = {

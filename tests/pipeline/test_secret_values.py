@@ -195,3 +195,8 @@ def test_tracebacks_of_steps_hold_none(study_file: Path, tmp_path: Path) -> None
     assert "RuntimeError: in a thread: ***" in done.stderr and "https://***@host fails" in done.stderr
     assert "KeyError" in done.stderr
     assert_clean(done.stderr)
+
+
+def test_masking_takes_time_by_the_length_of_a_text_alone() -> None:
+    """A text of letters and dots took minutes; this would not end."""
+    assert masked("a." * 500_000) == "a." * 500_000
