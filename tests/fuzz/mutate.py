@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from typing import Any
 
@@ -42,6 +43,8 @@ NASTY: list[Any] = [
         "\ud800",
     ),
     *([], {}, [[]], [None], {"a": {"b": []}}, [1, 2, 3], [10**9], ["q", "q"], {"": 1}, [0.1] * 300),
+    # What takes time by the square of its length, or ends in a stack of calls.
+    *("a." * 20_000, ["x"] * 15_000, json.loads("[" * 300 + "]" * 300), {"\udfff": 1}),
 ]
 # What timm takes besides what it should, and what might be tried.
 TIMM_KEYS = (

@@ -54,6 +54,7 @@ from pipeline.measure import measure, read_rows
 from pipeline.media import find_sources, read_frames
 from pipeline.predictions import KeptPredictions, read_predictions, write_predictions
 from pipeline.saved_files import read_history, read_representations, read_similarities
+from pipeline.secret_values import masked_content
 from pipeline.sources.archives import prepare_root
 from pipeline.study import load_study
 
@@ -99,7 +100,15 @@ def headers(folder: Path, rng: random.Random) -> Iterator[Case]:
     while True:
         whole, header = rng.choice(wholes)
         path.write_bytes(octets(whole, rng) if rng.random() < 0.25 else _with_header(whole, content(header, rng)))
-        yield (lambda: (load_checkpoint(path, [vit]), origin_of(path))), [folder]
+        yield (
+            (
+                lambda: (
+                    load_checkpoint(path, [vit]),
+                    json.dumps(masked_content(origin_of(path)), ensure_ascii=False).encode(),
+                )
+            ),
+            [folder],
+        )
 
 
 def _with_header(whole: bytes, header: Any) -> bytes:
@@ -220,7 +229,12 @@ def _other_arrays(whole: bytes, rng: random.Random) -> bytes:
         # A header of a few bytes that claims 10^12 values.
         with zipfile.ZipFile(stream, "w") as archive:
             head = io.BytesIO()
-            np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": (10**12,)})
+            np.lib.format.write_array_header_1_0(
+                head, {"descr": "|u1", "fortran_order": False, "shape": rng.choice([(10**12,), (10**20,)])}
+            )
+            if rng.random() < 0.3:
+                head = io.BytesIO()
+                np.lib.format.write_array_header_1_0(head, {"descr": "<U0", "fortran_order": False, "shape": (10**8,)})
             archive.writestr(f"{name}.npy", head.getvalue())
         return stream.getvalue()
     np.savez(stream, **arrays)
@@ -234,6 +248,10 @@ def _other_table(path: Path, rng: random.Random) -> bytes:
     choice = rng.random()
     if choice < 0.2:
         rows = rows.drop(columns=name)
+    elif choice < 0.25:
+        # A few bytes that stand for gigabytes.
+        rows["sequence"] = pd.Series(["x" * 50_000] * len(rows)).astype("category")
+        rows = pd.concat([rows] * 20_000, ignore_index=True)[["frame_id", "sequence"]]
     elif choice < 0.3:
         rows = pd.DataFrame({name: pd.Series(np.zeros(10_000_000, np.int8)) for name in list(rows)[:12]})
     else:

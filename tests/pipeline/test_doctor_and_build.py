@@ -17,7 +17,7 @@ from pipeline.sources import vqla
 from pipeline.steps.build_dataset import build
 from pipeline.steps.examine_sources import examine
 from pipeline.study import Study, make_study
-from tests.pipeline.small_defects import CATALOGUE, DEFAULTS, RELEASE, SOURCES, Defect, nothing
+from tests.pipeline.small_defects import CATALOGUE, DEFAULTS, RELEASE, SOURCES, Defect, cut_off, nothing
 from tests.pipeline.small_trees import IMAGE, few_2018, put, put_text, write_few_2017, write_few_2018, write_few_own
 
 OWN = {"classes": ["background", "knife", "forceps"], "activities": ["cut", "idle"]}
@@ -122,3 +122,20 @@ def test_frames_that_nobody_annotated_are_not_asked_for(
     assert endovis2018.missing[-1] == "release 4: seq_14, seq_15, seq_16"
     assert not any("seq_1:" in missing or "label" in missing for missing in endovis2018.missing)
     assert not [finding for finding in endovis2018.findings if finding.level == "warning"]
+
+
+def test_frames_that_are_left_out_count_for_the_split(
+    minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two frames to train on of which one cannot be read are one: said before training, by both."""
+    monkeypatch.chdir(tmp_path)
+    root = write_few_own(tmp_path / "own")
+    rows = (root / "labels.csv").read_text().splitlines()
+    put_text(root / "labels.csv", "\n".join([rows[0], rows[1], rows[2], rows[3]]) + "\n")
+    study = study_of(minimal(), Defect("own", "", nothing, dataset={"skip_bad": True}), root)
+    assert examine(study, ["mine"]).usable
+    cut_off(root / "masks/case0_00.png")
+    words = "leaves 1 of 2 frames to train on; expected at least 2"
+    assert words in errors(examine(study, ["mine"]))
+    with pytest.raises(InputError, match=words):
+        build(study, "mine")

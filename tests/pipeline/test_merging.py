@@ -606,3 +606,19 @@ def test_merging_is_refused_where_nothing_can_be_merged(
     refused("mergers.ties.coefficients: 'a' is not allowed", mergers={"ties": {"coefficients": ["a"]}})
     refused("merging.surgery.rank: 0 is not allowed", merging={"surgery": {"rank": 0}})
     refused("merging.unlabelled: 'both' is not allowed", merging={"unlabelled": "both"})
+
+
+@pytest.mark.parametrize(("key", "value"), [("classes", ["background", *"abcdef"]), ("activities", ["a", "b", "c"])])
+def test_models_with_other_labels_than_the_study_are_not_merged(
+    copy: Study, tmp_path: Path, key: str, value: list[str], capsys: Any
+) -> None:
+    sent = []
+    for number, cell in enumerate((A, B)):
+        path = copy.results / "cells" / cell / "model.safetensors"
+        with safe_open(path, framework="pt") as stored:
+            header = json.loads(stored.metadata()["endoarss"])
+        header["settings"][key] = value
+        sent.append(tmp_path / f"{number}.safetensors")
+        save_file(load_file(path), sent[-1], metadata={"endoarss": json.dumps(header)})
+    said = failing(capsys, "merge", *map(str, sent), "--method", "ties", "--out", str(tmp_path / "out"))
+    assert f"{key} (" in said and "in its header; study" in said and not (tmp_path / "out/model.safetensors").exists()

@@ -570,3 +570,26 @@ def test_a_checkpoint_works_from_any_folder_alone(
     assert "there already; nothing is replaced" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["predict", str(copied)])
+
+
+def test_weights_of_the_project_are_found_from_any_working_directory(
+    frozen_checkpoint: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint, weights = frozen_checkpoint
+    project, elsewhere, picture = tmp_path / "project", tmp_path / "elsewhere", tmp_path / "a.png"
+    cell = project / "results/toy/cells/x"
+    for folder in (cell, project / "data/weights", elsewhere):
+        folder.mkdir(parents=True)
+    shutil.copy(weights, project / "data/weights/any.safetensors")
+    trained = Path(shutil.copy(checkpoint, cell / "model.safetensors"))
+    (cell / "provenance.json").write_text(json.dumps({"checkpoint_sha256": sha256_of(trained)}))
+    write_png(picture, scene(60, 50, 0))
+    monkeypatch.chdir(elsewhere)
+    assert main(["predict", str(trained), str(picture), "--out", "a"]) == 0
+    # What else lies beside a provenance.json is another file than the one it is of.
+    whole = cell / "whole.safetensors"
+    assert main(["predict", str(trained), "--standalone", str(whole)]) == 0
+    assert main(["predict", str(whole), str(picture), "--out", "b"]) == 0
+    assert Path("a/predictions.csv").read_text() == Path("b/predictions.csv").read_text()
+    trained.write_bytes(whole.read_bytes())
+    assert main(["predict", str(trained), str(picture), "--out", "c"]) == 1

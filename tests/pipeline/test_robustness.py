@@ -509,3 +509,26 @@ def test_the_study_names_a_baseline(minimal: Callable[..., dict[str, Any]]) -> N
     assert make_study(minimal(robustness={"cells": [{}]})).robustness_baseline("mtlesd") is None
     with pytest.raises(InputError, match="baseline"):
         make_study(minimal(robustness={"cells": [{}], "baseline": {"architecture": "tesla"}}))
+
+
+def test_a_helper_that_is_imported_late_counts_when_an_evaluation_goes_on(study_file: Path) -> None:
+    """Answers of the helper as it was are thrown away, and provenance names it."""
+    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    Path("helper.py").write_text("VALUE = 1\n")
+    Path("late.py").write_text(
+        "import pathlib\nimport numpy as np\ndef f(images):\n    import helper\n"
+        "    if pathlib.Path('stop').exists():\n        raise ValueError('stopped')\n"
+        "    pathlib.Path('calls').open('a').write('x')\n"
+        "    if len(pathlib.Path('calls').read_text()) == 2:\n        pathlib.Path('stop').touch()\n"
+        "    return np.full(images.shape[:3], helper.VALUE)\n"
+    )
+    tested = ("robustness", "--dataset", "mtlesd", "--workers", "0", "--out", "out", "--predictor", "late:f")
+    assert run(study_file, *tested) == 1
+    Path("stop").unlink()
+    Path("helper.py").write_text("VALUE = 0\n")
+    assert run(study_file, *tested) == 0
+    rows = pd.read_parquet("out/robustness/per_image.parquet")
+    assert (rows["predicted_1"] == 0).all()
+    about = json.loads(Path("out/robustness/provenance.json").read_text())
+    assert set(about["sources_sha256"]) == {"late.py", "helper.py"}
+    assert not Path("out/robustness/.sources.json").exists()
