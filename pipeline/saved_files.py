@@ -117,6 +117,7 @@ def _longest_texts(stream: Any, names: list[str]) -> dict[str, int]:
     if not names:
         return {}
     table = pq.ParquetFile(stream, read_dictionary=names).read(columns=names)
+    table.validate(full=True)  # texts are UTF-8
     found = {}
     for name in names:
         parts = [chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk for chunk in table[name].chunks]
