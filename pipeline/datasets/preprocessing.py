@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ _RECORDED = (1920, 1080)
 # A pixel is dark if no channel is above this value; the border of EndoVis 2017 has about 15. A line is dark if all but this share is.
 DARK, _LIT = 32, 0.01
 _EXAMINED = 256  # training images whose borders are measured, evenly spread
+_MOST_SIZES = 100
 SIDES = ("left", "top", "right", "bottom")
 
 
@@ -56,7 +57,8 @@ class Preprocessing:
 
     Attributes:
         sources: names of the raw trees that the frames are from.
-        sizes: width and height of the frames after cropping, before resizing: every pair that occurs, sorted.
+        sizes: width and height of the frames after cropping, before resizing: every pair that occurs, sorted; of
+            more than 100 the extreme ones.
         borders: for each of `SIDES`, the smallest and the largest share of the picture's side that is a dark border.
         crop: what recordings with a dark border are cropped to; None for frames that are taken as they are.
     """
@@ -126,6 +128,19 @@ def _crop(given: Mapping[str, Any]) -> Crop:
     return Crop(recorded, columns, rows)
 
 
+def _telling(sizes: Set[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return sizes, sorted; of very many those with the extreme aspect ratios, shorter sides and areas, for a header is bounded."""
+    if len(sizes) > _MOST_SIZES:
+        ordered = sorted(sizes)
+        measures: tuple[Callable[[tuple[int, int]], float], ...] = (
+            lambda size: size[0] / size[1],
+            min,
+            lambda size: size[0] * size[1],
+        )
+        sizes = {choose(ordered, key=measure) for measure in measures for choose in (min, max)}
+    return tuple(sorted(sizes))
+
+
 def preprocessing_of(folder: Path, images: NDArray[np.uint8]) -> Preprocessing:
     """Return how the training part of a built dataset was prepared. The result depends on the dataset and the input size alone.
 
@@ -143,7 +158,7 @@ def preprocessing_of(folder: Path, images: NDArray[np.uint8]) -> Preprocessing:
     shares = np.array(measured or [(0.0,) * len(SIDES)])
     return Preprocessing(
         tuple(sources),
-        tuple(sorted({(int(row["width"]), int(row["height"])) for row in rows})),
+        _telling({(int(row["width"]), int(row["height"])) for row in rows}),
         tuple((round(float(side.min()), 4), round(float(side.max()), 4)) for side in shares.T),
         _official_crop() if _DA_VINCI.intersection(sources) else None,
     )

@@ -22,7 +22,7 @@ from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
 from pipeline.cli import main
 from pipeline.datasets.labels import PARTS
 from pipeline.datasets.load import load_part
-from pipeline.datasets.manifest import read_manifest
+from pipeline.datasets.manifest import COLUMNS, manifest_text, read_manifest
 from pipeline.datasets.preprocessing import RESIZING, SIDES, Crop, Preprocessing, dark_borders, preprocessing_of
 from pipeline.errors import InputError
 from pipeline.frame_kinds import FrameKinds
@@ -326,3 +326,28 @@ def test_resizing_is_named_as_it_is() -> None:
     for width, height, mode in ((100, 80, cv2.INTER_AREA), (100, 30, cv2.INTER_LINEAR), (30, 30, cv2.INTER_LINEAR)):
         pixels = frame(width, height)
         np.testing.assert_array_equal(resize_image(pixels, SIZE), cv2.resize(pixels, (SIZE, SIZE), interpolation=mode))
+
+
+def test_frames_of_very_many_sizes_leave_a_header_that_can_be_read(tmp_path: Path) -> None:
+    """A checkpoint's header is bounded: of many sizes those stay that decide what looks like a training frame."""
+    sizes = [(300 + index, 900 - index // 3) for index in range(500)] + [(1000, 90), (90, 1000)]
+    row = dict.fromkeys(COLUMNS, "") | {"split": "train", "source": "plain"}
+    rows = [
+        row
+        | {
+            "frame_id": f"f{i}",
+            "image": f"images/f{i}.png",
+            "mask": f"masks/f{i}.png",
+            "width": str(w),
+            "height": str(h),
+        }
+        for i, (w, h) in enumerate(sizes)
+    ]
+    (tmp_path / "manifest.csv").write_text(manifest_text(rows))
+    found = preprocessing_of(tmp_path, np.zeros((2, 8, 8, 3), np.uint8)).sizes
+    assert len(found) <= 6 and set(found) <= set(sizes) and list(found) == sorted(found)
+    for measure in (lambda size: size[0] / size[1], min, lambda size: size[0] * size[1]):
+        assert {min(map(measure, found)), max(map(measure, found))} == {
+            min(map(measure, sizes)),
+            max(map(measure, sizes)),
+        }
