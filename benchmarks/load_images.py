@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import torch
 
-from endoarss.data import ImagesOnDevice, LabelledImages, batches, normalise, to_input
+from endoarss.data import Chosen, ImagesOnDevice, LabelledImages, batches, normalise, to_input
 from pipeline.files import write_json
 
 _SIZE, _BATCH, _REPEATS = 224, 16, 3
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept = ImagesOnDevice(LabelledImages(images, masks, None), torch.device("cpu"))
 
         def from_memory(chosen: torch.Tensor) -> None:
-            batch = kept.batch(chosen)
+            batch = kept.batch(Chosen.upload(chosen, torch.device("cpu")))
             normalise(batch.images, "imagenet")
 
         def from_png(chosen: torch.Tensor) -> None:
@@ -93,8 +93,9 @@ def rate(load: Callable[[torch.Tensor], None], frames: int, epochs: int) -> floa
     for _ in range(_REPEATS):
         started = time.perf_counter()
         for _ in range(epochs):
-            for chosen in batches(frames, _BATCH, generator):
-                load(chosen)
+            order = torch.randperm(frames, generator=generator)
+            for part in batches(frames, _BATCH):
+                load(order[part])
         rates.append(frames * epochs / (time.perf_counter() - started))
     return statistics.median(rates)
 

@@ -56,10 +56,10 @@ class Problem:
     masks: Tensor
     activities: Tensor
 
-    def losses_of(self, outputs: dict[str, Tensor]) -> Tensor:
-        """The tasks' losses (T,)."""
+    def losses_of(self, outputs: dict[str, Tensor]) -> list[Tensor]:
+        """The tasks' losses, T scalars."""
         losses = task_losses(outputs, self.masks, self.activities)
-        return torch.stack([losses[task] for task in self.model.tasks])
+        return [losses[task] for task in self.model.tasks]
 
     def one_loss(self, index: int, logits: Tensor) -> Tensor:
         """The loss of one task, from its logits."""
@@ -246,7 +246,7 @@ def flattening(problem: Problem, rule: Weighting) -> Step:
             for part, parameter in zip(vectors[index].split(sizes), everything, strict=True):
                 if parameter.grad is not None:
                     part.copy_(parameter.grad.flatten())
-        update = combined(rule, vectors, losses.detach())
+        update = combined(rule, vectors, torch.stack(losses).detach())
         for part, parameter in zip(update.split(sizes), everything, strict=True):
             if parameter.grad is not None:
                 parameter.grad = part.view_as(parameter)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from endoarss.data import Batch
+from endoarss.data import Batch, upload
 from endoarss.errors import SettingsError
 
 
@@ -49,7 +49,7 @@ def augment(batch: Batch, settings: AugmentationSettings, generator: torch.Gener
     if not settings.anything:
         return batch
     count, device = len(batch.images), batch.images.device
-    draws = torch.rand(6, count, generator=generator).to(device)
+    draws = upload(torch.rand(6, count, generator=generator), device)
 
     def around_one(row: Tensor, width: float) -> Tensor:
         return 1 + width * (2 * row - 1)

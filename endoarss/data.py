@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -46,28 +47,77 @@ class Batch:
     activities: Tensor | None
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Numbers of rows, int64 (B,): in the host's memory, and on a device."""
+
+    host: Tensor
+    device: Tensor
+
+    @classmethod
+    def upload(cls, numbers: Tensor, device: torch.device) -> Chosen:
+        """Copy numbers, which lie in the host's memory, to a device."""
+        return cls(numbers, upload(numbers, device))
+
+    def __len__(self) -> int:
+        return len(self.host)
+
+    def __getitem__(self, part: slice) -> Chosen:
+        return Chosen(self.host[part], self.device[part])
+
+
+class Rows:
+    """Tensors of equal length whose rows are taken by number: on the device where all of them fit, else in the host's memory.
+
+    Args:
+        device: where rows are needed. tensors: in the host's memory.
+    """
+
+    def __init__(self, device: torch.device, *tensors: Tensor) -> None:
+        self.device, self.tensors = device, tensors
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if sum(tensor.nbytes for tensor in tensors) >= _LARGEST_SHARE * free:
+                return
+        self.tensors = tuple(upload(tensor, device) for tensor in tensors)
+
+    def take(self, chosen: Chosen) -> tuple[Tensor, ...]:
+        """Return the chosen rows of each tensor, on the device. Where the tensors lie there, nothing waits for the device."""
+        if self.tensors[0].device.type == self.device.type:
+            return tuple(tensor[chosen.device] for tensor in self.tensors)
+        return tuple(upload(tensor[chosen.host], self.device) for tensor in self.tensors)
+
+
 class ImagesOnDevice:
     """A labelled set as uint8 tensors: on the device where it fits, else in the host's memory."""
 
     def __init__(self, data: LabelledImages, device: torch.device) -> None:
-        self.device = device
-        self.images, self.masks = _tensor(data.images), _tensor(data.masks)
-        self.activities = None if data.activities is None else torch.from_numpy(data.activities).to(device)
-        if device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(device)
-            if self.images.nbytes + self.masks.nbytes < _LARGEST_SHARE * free:
-                self.images, self.masks = self.images.to(device), self.masks.to(device)
+        self.device, self.count = device, len(data)
+        tensors = [_tensor(data.images), _tensor(data.masks)]
+        if data.activities is not None:
+            tensors.append(torch.from_numpy(data.activities))
+        self.rows = Rows(device, *tensors)
 
-    def batch(self, chosen: Tensor) -> Batch:
-        """The images with these numbers, int64 (B,)."""
-        images, masks = (self._taken(tensor, chosen) for tensor in (self.images, self.masks))
-        activities = None if self.activities is None else self.activities[chosen.to(self.device)]
-        return Batch(images.permute(0, 3, 1, 2).float(), masks.long(), activities)
+    def batch(self, chosen: Chosen) -> Batch:
+        """Return the images with these numbers."""
+        images, masks, *activities = self.rows.take(chosen)
+        return Batch(images.permute(0, 3, 1, 2).float(), masks.long(), activities[0] if activities else None)
 
-    def _taken(self, kept: Tensor, chosen: Tensor) -> Tensor:
-        if kept.device.type == self.device.type:
-            return kept[chosen.to(self.device)]
-        return kept[chosen].pin_memory().to(self.device, non_blocking=True)
+    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Return all images once, in an order that is drawn and sent to the device at the epoch's begin: see `batches`."""
+        order = Chosen.upload(torch.randperm(self.count, generator=generator), self.device)
+        for part in batches(self.count, batch_size):
+            yield self.batch(order[part])
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor from the host's memory to a device without waiting for the device.
+
+    A copy from memory that may be paged out waits for all work before it; one from pinned memory takes its turn.
+    """
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _tensor(array: NDArray[np.uint8]) -> Tensor:
@@ -75,29 +125,34 @@ def _tensor(array: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.array(array))
 
 
+@cache
+def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
+    """ImageNet's mean and deviation, float32 (3, 1, 1): made once per device, because making them there waits for it."""
+    with torch.inference_mode(False):
+        mean, deviation = (torch.tensor(values, device=device).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return mean, deviation
+
+
 def normalise(pixels: Tensor, normalisation: str) -> Tensor:
     """Pixels 0 to 255, float32 (B, 3, H, W), as a model sees them: by ImageNet's mean and deviation, or ("none") 0 to 1."""
     pixels = pixels / 255
     if normalisation == "none":
         return pixels
-    mean = torch.tensor(IMAGENET_MEAN, device=pixels.device).view(3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=pixels.device).view(3, 1, 1)
-    return pixels.sub_(mean).div_(std)
+    mean, deviation = _imagenet(pixels.device)
+    return pixels.sub_(mean).div_(deviation)
 
 
 def to_input(images: NDArray[np.uint8], device: torch.device, normalisation: str = "imagenet") -> Tensor:
     """uint8 RGB (B, H, W, 3) -> float32 (B, 3, H, W), normalised."""
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float()
+    pixels = upload(torch.from_numpy(np.ascontiguousarray(images)), device).permute(0, 3, 1, 2).float()
     return normalise(pixels, normalisation)
 
 
-def batches(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Shuffled indices of one epoch, int64. A last batch of one image joins the batch before it: batch normalisation over a
-    pooled map needs two."""
-    order = torch.randperm(count, generator=generator)
+def batches(count: int, batch_size: int) -> Iterator[slice]:
+    """Return which images of a shuffled epoch each batch holds. A last batch of one image joins the batch before it: batch
+    normalisation over a pooled map needs two."""
     starts = list(range(0, count, batch_size))
     if len(starts) > 1 and count - starts[-1] == 1:
         starts.pop()
-    for index, start in enumerate(starts):
-        stop = starts[index + 1] if index + 1 < len(starts) else count
-        yield order[start:stop]
+    for start, stop in zip(starts, [*starts[1:], count], strict=True):
+        yield slice(start, stop)

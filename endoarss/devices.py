@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import sys
@@ -24,7 +25,21 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return nullcontext()
 
 
-def compile_model(model: nn.Module, *parts: nn.Module) -> None:
+def choose_kernels(deterministic: bool) -> None:
+    """Choose between kernels that give the same bits in each run and those that are fast. On a CPU with one thread all do.
+
+    Args:
+        deterministic: use torch's deterministic algorithms; an operation that has none warns and names itself. Else cuDNN tries which of
+            its kernels is fastest, and sums may be added in another order.
+    """
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first matrix product begins
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # to ask for what is there imports the compiler, which takes a second
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = not deterministic
+
+
+def compile_model(model: nn.Module, *parts: nn.Module, backend: str = "inductor") -> None:
     """torch.compile a model in place, and parts of it that are called by themselves too.
 
     Every batch size gets a graph of its own (an epoch has two), and graphs keep what a second backward pass through them needs.
@@ -35,7 +50,32 @@ def compile_model(model: nn.Module, *parts: nn.Module) -> None:
     torch._functorch.config.donated_buffer = False
     torch._dynamo.config.recompile_limit = 64
     for module in (model, *parts):
-        module.compile(dynamic=False)
+        module.compile(dynamic=False, backend=backend)
+
+
+class CompiledSteps:
+    """A context in which a model runs compiled; outside of it the model runs as it is written.
+
+    A training is compiled, for its steps repeat. Validation, prediction and robustness are not: they have other graphs, whose compilation
+    takes longer than their images, and results of compiled and of plain kernels differ in their last bits.
+    """
+
+    def __init__(self, *modules: nn.Module) -> None:
+        compile_model(*modules)
+        self._compiled = [(module, module._compiled_call_impl) for module in modules]
+        self._set(active=False)
+
+    def _set(self, active: bool) -> None:
+        for module, call in self._compiled:
+            module._compiled_call_impl = call if active else None  # type: ignore[assignment]
+
+    def __enter__(self) -> None:
+        """Run compiled from here on."""
+        self._set(active=True)
+
+    def __exit__(self, *error: object) -> None:
+        """Run as written again."""
+        self._set(active=False)
 
 
 def reset_peak_memory(device: torch.device) -> None:
@@ -73,10 +113,22 @@ def memory_explained(label: str, device: torch.device, takes_less: str) -> Itera
     try:
         yield where
     except RuntimeError as error:
-        if not (isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)):
+        if not is_out_of_memory(error):
             raise
         needed = what_was_needed(error, device)
         raise TrainingError(f"{label}: out of memory in {where[0]}: {needed}. These take less: {takes_less}.") from None
+
+
+# Libraries beside torch allocate too, and say so in words of their own; "CUDA error" is what the driver says.
+_OUT_OF_MEMORY = re.compile(
+    r"can't allocate memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUBLAS_STATUS_NOT_INITIALIZED"
+    r"|CUDNN_STATUS_\w*ALLOC\w*|CUSOLVER_STATUS_ALLOC_FAILED"
+)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether an error of torch says that memory ran out, on a GPU or a CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def what_was_needed(error: RuntimeError, device: torch.device) -> str:

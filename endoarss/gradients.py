@@ -20,8 +20,9 @@ from torch.func import functional_call
 from endoarss.models import MultiTaskModel
 from endoarss.weightings.base import GradientWeighting, LossWeighting, Weighting
 
-# From a model's outputs to its tasks' losses (T,).
-Losses = Callable[[dict[str, Tensor]], Tensor]
+# From a model's outputs to its tasks' losses, T scalars. They are kept apart: the gradient of one entry of a stacked tensor would send
+# zeros backward through the other tasks' heads.
+Losses = Callable[[dict[str, Tensor]], Sequence[Tensor]]
 
 
 class Trained:
@@ -97,9 +98,10 @@ def backward(
         found_by = [torch.autograd.grad(loss, trained.shared, retain_graph=True, allow_unused=True) for loss in losses]
         rows = torch.stack([_flat(gradients, trained.shared) for gradients in found_by])
         gram = rows @ rows.T
-    loss, weights = weighting.combine(losses)
+    stacked = torch.stack(list(losses))
+    loss, weights = weighting.combine(stacked)
     loss.backward()
-    return Step(losses.detach(), weights.detach(), gram)
+    return Step(stacked.detach(), weights.detach(), gram)
 
 
 def gradients_by_task(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of: Losses) -> TaskGradients:
@@ -120,7 +122,7 @@ def a_pass_a_task(model: MultiTaskModel, trained: Trained, images: Tensor, losse
         gradients = torch.autograd.grad(losses[index], wanted, retain_graph=keep, allow_unused=True)
         _set(owned, gradients[len(trained.shared) :])
         rows.append(_flat(gradients[: len(trained.shared)], trained.shared))
-    return TaskGradients(losses.detach(), torch.stack(rows))
+    return TaskGradients(torch.stack(list(losses)).detach(), torch.stack(rows))
 
 
 def one_pass(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of: Losses) -> TaskGradients:
@@ -132,7 +134,7 @@ def one_pass(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of:
     stacked = model.stack(seen.detach()).requires_grad_(bool(front))
     losses = losses_of(functional_call(model, copies, (images, stacked)))
     wanted = [*copies.values(), *owned, *([stacked] if front else [])]
-    gradients = torch.autograd.grad(losses.sum(), wanted, allow_unused=True)
+    gradients = torch.autograd.grad(torch.stack(list(losses)).sum(), wanted, allow_unused=True)
     _set(owned, gradients[len(copies) : len(copies) + len(owned)])
 
     rows: dict[int, Tensor] = {}
@@ -145,7 +147,7 @@ def one_pass(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of:
         ]
         for parameter, parts in zip(front, zip(*by_task, strict=True), strict=True):
             rows[id(parameter)] = torch.stack(parts).flatten(1)
-    return TaskGradients(losses.detach(), torch.cat([rows[id(p)] for p in trained.shared], dim=1))
+    return TaskGradients(torch.stack(list(losses)).detach(), torch.cat([rows[id(p)] for p in trained.shared], dim=1))
 
 
 def norms_and_cosines(gram: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from itertools import combinations
 
 import torch
@@ -12,9 +13,6 @@ from torch import Tensor
 from endoarss.devices import peak_memory_mib
 from endoarss.errors import TrainingError
 from endoarss.gradients import Step, norms_and_cosines
-
-_STEPS_BETWEEN_LOOKS = 16
-
 
 class Epoch:
     """Collects the steps of one epoch; values stay on the device, so that no step waits for the one before it.
@@ -28,36 +26,47 @@ class Epoch:
         self.steps: list[Step] = []
         self.images = 0
         self.started = time.perf_counter()
-        self._checked = 0
 
     def add(self, step: Step, images: int) -> None:
         """Take note of a step.
 
         Raises:
-            TrainingError: if a loss was not finite. Looked at every few steps: a look waits for the device.
+            TrainingError: if a loss is not finite. On a GPU that is looked at when the epoch ends, because a look waits for the device.
         """
         self.steps.append(step)
         self.images += images
-        if len(self.steps) - self._checked >= _STEPS_BETWEEN_LOOKS:
-            self.check()
+        if step.losses.device.type == "cpu":
+            self._check(step.losses.tolist(), len(self.steps))
 
-    def check(self) -> None:
-        """Raise TrainingError if a loss of a step so far is not finite: with epoch, step and task."""
-        if self._checked == len(self.steps):
-            return
-        looked_at = torch.stack([step.losses for step in self.steps[self._checked :]]).tolist()
-        for index, losses in enumerate(looked_at, start=self._checked):
-            for task, value in zip(self.tasks, losses, strict=True):
-                if not math.isfinite(value):
-                    raise TrainingError(
-                        f"{self.label}: the {task} loss is {value} in epoch {self.number + 1}, step {index + 1}. "
-                        "A lower learning rate may help."
-                    )
-        self._checked = len(self.steps)
+    def _check(self, losses: Sequence[float], step: int) -> None:
+        for task, value in zip(self.tasks, losses, strict=True):
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"{self.label}: the {task} loss is {value} in epoch {self.number + 1}, step {step}. A lower learning rate may help."
+                )
+
+    def summary(self) -> Tensor:
+        """Return all that `row` reads, on the device, float64 (steps + 2 or 4, T), and T more rows with several tasks: the losses of each
+        step, then the means of losses and weights, of the gradients' norms, and of the cosines between them."""
+        losses = torch.stack([step.losses for step in self.steps]).double()
+        weights = torch.stack([step.weights for step in self.steps]).double()
+        parts = [losses, losses.mean(dim=0, keepdim=True), weights.mean(dim=0, keepdim=True)]
+        grams = [step.gram for step in self.steps if step.gram is not None]
+        if grams and len(self.tasks) > 1:
+            measured = [norms_and_cosines(gram) for gram in grams]
+            parts.append(torch.stack([norms for norms, _ in measured]).double().mean(dim=0, keepdim=True))
+            parts.append(torch.stack([cosines for _, cosines in measured]).double().mean(dim=0))
+        return torch.cat(parts)
 
     def row(self, learning_rate: float, device: torch.device) -> dict[str, float]:
-        """The epoch's means. Raises TrainingError as `check` does."""
-        self.check()
+        """Return the epoch's means.
+
+        Raises:
+            TrainingError: if a loss was not finite.
+        """
+        values = self.summary().tolist()  # the one read of the epoch
+        for step in range(len(self.steps)):
+            self._check(values[step], step + 1)
         seconds = time.perf_counter() - self.started
         row = {
             "epoch": self.number + 1,
@@ -66,16 +75,14 @@ class Epoch:
             "memory_mib": peak_memory_mib(device),
             "learning_rate": learning_rate,
         }
-        row |= self._named("loss", torch.stack([step.losses for step in self.steps]))
-        row |= self._named("weight", torch.stack([step.weights for step in self.steps]))
-        measured = [norms_and_cosines(step.gram) for step in self.steps if step.gram is not None]
-        if measured and len(self.tasks) > 1:
-            row |= self._named("gradient_norm", torch.stack([norms for norms, _ in measured]))
-            cosines = torch.stack([cosine for _, cosine in measured]).double().mean(dim=0)
+        losses, weights, *measured = values[len(self.steps) :]
+        row |= self._named("loss", losses) | self._named("weight", weights)
+        if measured:
+            norms, *cosines = measured
+            row |= self._named("gradient_norm", norms)
             for (i, one), (j, other) in combinations(enumerate(self.tasks), 2):
-                row[f"cosine_{one}_{other}"] = float(cosines[i, j])
+                row[f"cosine_{one}_{other}"] = cosines[i][j]
         return row
 
-    def _named(self, kind: str, values: Tensor) -> dict[str, float]:
-        means = values.double().mean(dim=0).tolist()
-        return {f"{kind}_{task}": mean for task, mean in zip(self.tasks, means, strict=True)}
+    def _named(self, kind: str, values: Sequence[float]) -> dict[str, float]:
+        return {f"{kind}_{task}": value for task, value in zip(self.tasks, values, strict=True)}

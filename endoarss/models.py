@@ -94,7 +94,7 @@ class MultiTaskModel(nn.Module, ABC):
 
     def stack(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) -> (S * B, 3, h, w), one copy a stream."""
-        return images.repeat(self.backbone.streams, 1, 1, 1)
+        return self.backbone.stack(images)
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
         """Trained parameters that belong to one task alone: its head, and what its architecture adds."""

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from endoarss.augmentation import AugmentationSettings, augment
-from endoarss.data import ImagesOnDevice, LabelledImages, batches, normalise
-from endoarss.devices import compile_model, memory_explained
+from endoarss.data import Batch, ImagesOnDevice, LabelledImages, normalise
+from endoarss.devices import CompiledSteps, choose_kernels, memory_explained
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.gradients import Trained, backward
 from endoarss.history import Epoch
@@ -35,7 +35,7 @@ class TrainingSettings:
 
     decay_every, decay_factor: every so many epochs the rate is multiplied by the factor; 0 means never.
     precision: "float32", "bf16" (autocast), or "auto": bf16 on a GPU. compile: torch.compile; None means on a GPU.
-    checkpoint_every, validate_every: in epochs.
+    checkpoint_every, validate_every: in epochs. deterministic: on a GPU, the same bits in each run, see `seed_everything`.
     """
 
     epochs: int
@@ -51,6 +51,7 @@ class TrainingSettings:
     compile: bool | None = None
     checkpoint_every: int = 1
     validate_every: int = 1
+    deterministic: bool = False
 
     def rate(self, epoch: int) -> float:
         """The learning rate of an epoch, counted from 0."""
@@ -59,10 +60,8 @@ class TrainingSettings:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed torch's global generator (initial weights, dropout) and forbid nondeterministic kernels where that is free."""
+    """Seed torch's global generator, which draws initial weights and dropout."""
     torch.manual_seed(seed)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
 
 
 def make_weighting(settings: TrainingSettings, tasks: tuple[str, ...]) -> Weighting:
@@ -182,8 +181,9 @@ class _Run:
         self.weighting = make_weighting(settings, model.tasks)
         model.to(device).train()
         model.precision = settings.precision
-        if settings.compile or (settings.compile is None and device.type == "cuda"):
-            compile_model(model, model.backbone.front)
+        choose_kernels(settings.deterministic)
+        compiles = settings.compile or (settings.compile is None and device.type == "cuda")
+        self.compiled = CompiledSteps(model, model.backbone.front) if compiles else nullcontext()
         self.data, self.ignores = ImagesOnDevice(data, device), data.ignores
         self.trained = Trained(model)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
@@ -197,35 +197,44 @@ class _Run:
         Raises:
             TrainingError: if a loss or, at the end, a parameter is not finite.
         """
-        self.model.train()
-        self.weighting.start_epoch(number)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.rate(number)
-        epoch = Epoch(number, self.model.tasks, self.label)
-        for index, chosen in enumerate(batches(len(self.data.images), self.settings.batch_size, self.order)):
-            where[0] = f"epoch {number + 1}, step {index + 1}"
-            self._step(epoch, chosen, first=index == 0)
+        epoch = self.steps(number, where)
         row = epoch.row(self.settings.rate(number), self.device)
-        lengths = torch.stack(torch._foreach_norm([p.detach() for p in self.parameters]))
-        if not math.isfinite(float(lengths.sum())):
+        if not math.isfinite(float(self.length())):
             raise TrainingError(
                 f"{self.label}: trained parameters are not finite after epoch {number + 1}, though its losses were. A lower learning "
                 "rate may help."
             )
         return row
 
-    def _step(self, epoch: Epoch, chosen: Tensor, first: bool) -> None:
-        batch = augment(self.data.batch(chosen), self.settings.augmentation, self.changes)
+    def steps(self, number: int, where: list[str]) -> Epoch:
+        """Take the steps of one epoch. On a GPU nothing in them waits for the device, which a wait in each step would leave idle."""
+        self.model.train()
+        self.weighting.start_epoch(number)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.rate(number)
+        epoch = Epoch(number, self.model.tasks, self.label)
+        with self.compiled:
+            for index, batch in enumerate(self.data.epoch(self.settings.batch_size, self.order)):
+                where[0] = f"epoch {number + 1}, step {index + 1}"
+                self._step(epoch, batch, first=index == 0)
+        return epoch
+
+    def length(self) -> Tensor:
+        """Return the sum of the trained parameters' lengths, a scalar: finite if all of them are."""
+        return torch.stack(torch._foreach_norm([p.detach() for p in self.parameters])).sum()
+
+    def _step(self, epoch: Epoch, taken: Batch, first: bool) -> None:
+        batch = augment(taken, self.settings.augmentation, self.changes)
         images = normalise(batch.images, self.model.settings.normalisation)
 
-        def losses_of(outputs: dict[str, Tensor]) -> Tensor:
+        def losses_of(outputs: dict[str, Tensor]) -> list[Tensor]:
             losses = task_losses(outputs, batch.masks, batch.activities, self.ignores)
             penalties = self.model.penalties()
-            return torch.stack([losses[t] + penalties[t] if t in penalties else losses[t] for t in self.model.tasks])
+            return [losses[t] + penalties[t] if t in penalties else losses[t] for t in self.model.tasks]
 
         self.optimizer.zero_grad(set_to_none=True)
         step = backward(self.model, self.trained, self.weighting, images, losses_of, measure=first)
-        epoch.add(step, len(chosen))
+        epoch.add(step, len(images))
         self.optimizer.step()
 
     def state(self) -> TrainingState:

@@ -11,7 +11,7 @@ from typing import Any
 from endoarss.registry import list_mergers
 from pipeline.study import Study
 
-_OF_TRAINING = ("batch_size", "augmentation", "precision", "compile", "select_on", "score_every")
+_OF_TRAINING = ("batch_size", "augmentation", "precision", "compile", "deterministic", "select_on", "score_every")
 
 # Tables and figures show the rank of most cells, and the first seed.
 _CHOSEN = ("lora.rank", "seeds")

@@ -498,6 +498,7 @@ class Study:
             "augmentation": training["augmentation"],
             "precision": training["precision"],
             "compile": training["compile"],
+            "deterministic": training["deterministic"],
             "select_on": cell.select_on,
             "score_every": training.get("score_every", None if cell.select_on == "last" else 1),
             "schedule": self.schedule(cell),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from endoarss.lora import owned_parameters
@@ -34,7 +35,11 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) -> one (B, C, h, w) a stream."""
-        return self.encode(self.front(images).repeat(self.streams, 1, 1, 1))
+        return self.encode(self.stack(self.front(images)))
+
+    def stack(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (S * B, 3, H, W), one copy per stream, in the same memory format."""
+        return images if self.streams == 1 else torch.cat([images] * self.streams)
 
     def encode(self, stacked: Tensor) -> list[Tensor]:
         """What the front gave, once a stream (S * B, 3, H, W) -> one (B, C, h, w) a stream of each encoder."""

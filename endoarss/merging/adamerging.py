@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 
@@ -40,29 +41,34 @@ class AdaMerging(Merger):
 
     def merge_checked(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
         """The weighted sum after the last step."""
-        names = list(vectors[0])
-        stacked = {name: torch.stack([vector[name] for vector in vectors]) for name in names}
-        like = stacked[names[0]]
-        free = like.new_full(self.shape(vectors), self.start).requires_grad_()
+        coefficients, losses = self.learn(vectors, feedback)
+        entropy = losses.tolist()
+        return Merged(
+            _weighted_sum(coefficients, vectors),
+            {"coefficients": coefficients.tolist(), "entropy": {"first": entropy[0], "last": entropy[-1]}},
+        )
 
-        def merged() -> TaskVector:
-            held = free.clamp(0, 1).expand(-1, len(names))
-            return {name: torch.tensordot(held[:, i], stacked[name], dims=1) for i, name in enumerate(names)}
-
+    def learn(self, vectors: Sequence[TaskVector], feedback: Feedback) -> tuple[Tensor, Tensor]:
+        """Return the coefficients after the last step and the entropy before each step, on the device; no step waits for it."""
+        free = next(iter(vectors[0].values())).new_full(self.shape(vectors), self.start).requires_grad_()
         optimizer = torch.optim.Adam([free], lr=self.learning_rate)
         losses: list[Tensor] = []
         for step in tqdm(range(self.iterations), desc="entropy", unit="step", mininterval=1.0, leave=False):
-            loss = feedback.entropy(merged(), step)
+            loss = feedback.entropy(_weighted_sum(free.clamp(0, 1), vectors), step)
             # Of the coefficients alone: what else of the model could be trained is left as it is.
             (free.grad,) = torch.autograd.grad(loss, free)
             optimizer.step()
             losses.append(loss.detach())
-        found = torch.stack(losses).tolist()
-        with torch.no_grad():
-            return Merged(
-                merged(),
-                {"coefficients": free.clamp(0, 1).tolist(), "entropy": {"first": found[0], "last": found[-1]}},
-            )
+        return free.detach().clamp(0, 1), torch.stack(losses)
+
+
+def _weighted_sum(coefficients: Tensor, vectors: Sequence[TaskVector]) -> TaskVector:
+    """Return sum_t c_t v_t, tensor by tensor, with coefficients (T, 1) or (T, L)."""
+    of_tensors = coefficients.expand(-1, len(vectors[0])).unbind(1)
+    return {
+        name: torch.tensordot(c, torch.stack([vector[name] for vector in vectors]), dims=1)
+        for c, name in zip(of_tensors, vectors[0], strict=True)
+    }
 
 
 @register_merger("adamerging_task")
@@ -93,4 +99,4 @@ def mean_entropy(logits: Tensor) -> Tensor:
     """The mean entropy of softmax over dimension 1, divided by log K: 0 is decided, 1 is uniform. Of images (B, K) and of pixels
     (B, K, H, W) alike, so that neither task outweighs the other."""
     logs = logits.log_softmax(dim=1)
-    return -(logs.exp() * logs).sum(1).mean() / torch.log(torch.tensor(float(logits.shape[1])))
+    return -(logs.exp() * logs).sum(1).mean() / math.log(logits.shape[1])

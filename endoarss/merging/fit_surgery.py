@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from endoarss.data import Chosen, Rows
 from endoarss.errors import SettingsError
 from endoarss.merging.batches import Batches
 from endoarss.merging.surgery import Surgery
@@ -47,9 +48,9 @@ def fit_surgery(surgery: Surgery, merged: Tensor, individual: Tensor, settings: 
     device = surgery.down.device
     optimizer = torch.optim.Adam(surgery.parameters(), lr=settings.learning_rate, fused=True)
     order = Batches(len(merged), settings.batches * settings.batch_size, settings.seed)
+    rows = Rows(device, merged, individual)
     for step in range(settings.iterations):
-        chosen = order[step]
-        z, target = (kept[chosen].to(device, non_blocking=True).reshape(-1, channels) for kept in (merged, individual))
+        z, target = (taken.reshape(-1, channels) for taken in rows.take(Chosen.upload(order[step], device)))
         optimizer.zero_grad(set_to_none=True)
         F.l1_loss(surgery(z), target).backward()
         optimizer.step()

@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from endoarss.architectures.merged import MergedModel
 from endoarss.checkpoints import frozen_names, frozen_sha256, without_weights
-from endoarss.data import to_input
+from endoarss.data import Chosen, Rows, normalise
 from endoarss.errors import SettingsError
 from endoarss.merging.adamerging import mean_entropy
 from endoarss.merging.base import Feedback, Merger
@@ -124,20 +124,35 @@ def merge(
     """
     model = merged_model(models).to(device)
     vectors = [{name: t.to(device) for name, t in lora_task_vector(one).items()} for one in models.values()]
-    order = Batches(len(unlabelled), batch_size, seed)
 
     def score_of(vector: TaskVector) -> float:
         put_vector(model, vector)
         return score(model)
 
-    def entropy_of(vector: TaskVector, step: int) -> Tensor:
-        images = to_input(unlabelled[order[step].numpy()], device, model.settings.normalisation)
-        outputs = functional_call(model, vector, (images,))
-        return torch.stack([mean_entropy(logits) for logits in outputs.values()]).sum()
-
-    found = merger.merge(vectors, Feedback(score_of, entropy_of))
+    feedback = Feedback(score_of, entropy_of_model(model, unlabelled, device, seed, batch_size))
+    found = merger.merge(vectors, feedback)
     put_vector(model, found.vector)
     return model, found.about
+
+
+def entropy_of_model(
+    model: MergedModel, unlabelled: NDArray[np.uint8], device: torch.device, seed: int, batch_size: int
+) -> Callable[[TaskVector, int], Tensor]:
+    """Return the function that says how undecided a merged model is with a vector, on the images of a step; see `Feedback`.
+
+    Args:
+        model: on the device. unlabelled: uint8 RGB (N, S, S, 3). seed: draws the order of the images. batch_size: images of a step.
+    """
+    order = Batches(len(unlabelled), batch_size, seed)
+    images = Rows(device, torch.from_numpy(np.array(unlabelled)))
+
+    def entropy_of(vector: TaskVector, step: int) -> Tensor:
+        (pixels,) = images.take(Chosen.upload(order[step], device))
+        inputs = normalise(pixels.permute(0, 3, 1, 2).float(), model.settings.normalisation)
+        outputs = functional_call(model, vector, (inputs,))
+        return torch.stack([mean_entropy(logits) for logits in outputs.values()]).sum()
+
+    return entropy_of
 
 
 def operate(

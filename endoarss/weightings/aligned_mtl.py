@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -10,9 +12,9 @@ from endoarss.weightings.base import GradientWeighting
 
 
 def alignment(gram: Tensor) -> Tensor:
-    """The weights alpha = B 1 that make the gradients' principal components equally long.
+    """Return the weights alpha = B 1 that make the gradients' principal components equally long.
 
-    M = G G^T = V L V^T; eigenvalues l <= max * T * eps are dropped; B = sqrt(l_min) V L^-1/2 V^T.
+    M = G G^T = V L V^T; eigenvalues l <= max * T * eps are dropped; B = sqrt(l_min) V L^-1/2 V^T. Nothing here waits for the device.
 
     Args:
         gram: M (T, T), float32.
@@ -20,14 +22,39 @@ def alignment(gram: Tensor) -> Tensor:
     Returns:
         (T,); zeros where all gradients are zero, NaN where the Gram matrix is not finite.
     """
-    if not gram.isfinite().all():
-        return torch.full_like(gram[0], float("nan"))
+    negligible = len(gram) * torch.finfo(gram.dtype).eps
+    finite = gram.isfinite().all()
+    given = torch.where(finite, gram, torch.zeros_like(gram)).double()
+    weights = _of_two(given, negligible) if len(gram) == 2 else _of_several(given, negligible)
+    return torch.where(finite, weights, math.nan).to(gram.dtype)
+
+
+def _of_two(gram: Tensor, negligible: float) -> Tensor:
+    """Return the weights of two tasks, in closed form.
+
+    Of M = [[a, b], [b, c]] with eigenvalues l1 >= l2: sqrt(M) = (M + s I) / t with s = sqrt(l1 l2) and t = sqrt(l1) + sqrt(l2), so that
+    alpha = (c + s - b, a + s - b) / (sqrt(l1) t). Of rank one the component that is there keeps its length: alpha = (M - l2 I) 1 / (l1 - l2).
+    """
+    a, b, c = gram[0, 0], gram[0, 1], gram[1, 1]
+    largest = (a + c) / 2 + torch.hypot((a - c) / 2, b)
+    some = largest > 0
+    divisor = torch.where(some, largest, 1)
+    smallest = ((a * c - b * b) / divisor).clamp_min(0)
+    s, t = (largest * smallest).sqrt(), largest.sqrt() + smallest.sqrt()
+    both = torch.stack([c + s - b, a + s - b]) / torch.where(some, largest.sqrt() * t, 1)
+    difference = torch.where(largest > smallest, largest - smallest, 1)
+    one = torch.stack([a + b - smallest, b + c - smallest]) / difference
+    return torch.where(some, torch.where(smallest > negligible * largest, both, one), 0)
+
+
+def _of_several(gram: Tensor, negligible: float) -> Tensor:
+    """Return the weights of any number of tasks, from the eigenvectors."""
     values, vectors = torch.linalg.eigh(gram)
-    kept = values > values.max() * len(gram) * torch.finfo(gram.dtype).eps
-    if not kept.any():
-        return torch.zeros_like(gram[0])
-    values, vectors = values[kept], vectors[:, kept]
-    return values.min().sqrt() * (vectors / values.sqrt()) @ vectors.sum(dim=0)
+    used = values > values.max() * negligible
+    lengths = torch.where(used, values, 1).sqrt()
+    smallest = torch.where(used, values, math.inf).min().sqrt()
+    weights = (vectors * torch.where(used, smallest / lengths, 0)) @ vectors.sum(dim=0)
+    return torch.where(used.any(), weights, 0)
 
 
 @register_weighting("aligned_mtl")
@@ -36,6 +63,5 @@ class AlignedMTL(GradientWeighting):
 
     def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
         """The aligned gradients, summed."""
-        # A matrix of T x T: on the CPU, for an accelerator's solver waits for the host all the same.
-        weights = alignment((gradients @ gradients.T).cpu()).to(gradients)
+        weights = alignment(gradients @ gradients.T)
         return weights @ gradients, weights

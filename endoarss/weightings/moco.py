@@ -47,27 +47,30 @@ class GradientCorrection(GradientWeighting):
         self.rho = rho
         self.step = 0
         self.tracked: Tensor | None = None
-        self.weights = torch.full((len(self.tasks),), 1 / len(self.tasks))
+        self.weights: Tensor | None = None
 
     def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
         """The tracked gradients, weighted."""
         self.step += 1
         scales = losses.to(gradients) / (gradients.norm(dim=1) + _EPSILON)
-        if self.tracked is None:
+        if self.tracked is None or self.weights is None:
             self.tracked = torch.zeros_like(gradients)
+            self.weights = gradients.new_full((len(gradients),), 1 / len(gradients))
         self.tracked = self.tracked.lerp(scales.unsqueeze(1) * gradients, self.beta / self.step**self.beta_sigma)
-        weights = self.weights.to(gradients)
         gram = self.tracked @ self.tracked.T
-        slope = gram @ weights + self.rho * weights
-        self.weights = (weights - self.gamma / self.step**self.gamma_sigma * slope).softmax(dim=0)
+        slope = gram @ self.weights + self.rho * self.weights
+        self.weights = (self.weights - self.gamma / self.step**self.gamma_sigma * slope).softmax(dim=0)
         return self.weights @ self.tracked, self.weights
 
     def state_dict(self) -> dict[str, Tensor]:
         """Step count, tracked gradients and lambda."""
-        state = {"step": torch.tensor(self.step), "weights": self.weights}
-        return state if self.tracked is None else {**state, "tracked": self.tracked}
+        state = {"step": torch.tensor(self.step)}
+        if self.tracked is not None and self.weights is not None:
+            state |= {"tracked": self.tracked, "weights": self.weights}
+        return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on with the same tracked gradients and lambda."""
-        self.step, self.weights = int(state["step"]), state["weights"].clone()
-        self.tracked = state["tracked"].clone() if "tracked" in state else None
+        self.step = int(state["step"])
+        if "tracked" in state:
+            self.tracked, self.weights = state["tracked"].clone(), state["weights"].clone()

@@ -37,7 +37,7 @@ class SmoothTchebycheff(LossWeighting):
         self.mu = mu
         self.warmup_epochs = warmup_epochs
         self.epoch = 0
-        self.loss_sum = torch.zeros(len(self.tasks), dtype=torch.float64)
+        self.loss_sum: Tensor | None = None
         self.steps = 0
 
     def start_epoch(self, epoch: int) -> None:
@@ -49,9 +49,11 @@ class SmoothTchebycheff(LossWeighting):
         losses = losses.clamp_min(torch.finfo(losses.dtype).tiny)  # a loss of 0 has no logarithm
         if self.epoch <= self.warmup_epochs:
             if self.epoch == self.warmup_epochs:
-                self.loss_sum = self.loss_sum.to(losses.device) + losses.detach()
+                before = 0 if self.loss_sum is None else self.loss_sum
+                self.loss_sum = before + losses.detach().double()
                 self.steps += 1
             return losses.log().sum(), torch.ones_like(losses)
+        assert self.loss_sum is not None, "the epoch before these records the nadir"
         nadir = (self.loss_sum / self.steps).to(losses)
         ratios = (losses / nadir).log()
         scaled = (ratios - ratios.detach().max()) / self.mu
@@ -60,9 +62,10 @@ class SmoothTchebycheff(LossWeighting):
 
     def state_dict(self) -> dict[str, Tensor]:
         """Phase and the sums behind the nadir."""
-        return {"epoch": torch.tensor(self.epoch), "loss_sum": self.loss_sum, "steps": torch.tensor(self.steps)}
+        state = {"epoch": torch.tensor(self.epoch), "steps": torch.tensor(self.steps)}
+        return state if self.loss_sum is None else {**state, "loss_sum": self.loss_sum}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on in the same phase with the same nadir."""
         self.epoch, self.steps = int(state["epoch"]), int(state["steps"])
-        self.loss_sum = state["loss_sum"].clone()
+        self.loss_sum = state["loss_sum"].clone() if "loss_sum" in state else None

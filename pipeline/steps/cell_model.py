@@ -73,6 +73,7 @@ def training_settings(study: Study, cell: Cell) -> TrainingSettings:
         compile={"auto": None, "yes": True, "no": False}[training["compile"]],
         checkpoint_every=training["checkpoint_every"],
         validate_every=training.get("score_every", 1),
+        deterministic=training["deterministic"],
     )
 
 

@@ -67,15 +67,18 @@ def answers_of(model: MultiTaskModel, part: Part) -> KeptPredictions:
 
 
 def cost_of_inference(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, float]:
-    """Images a second and peak memory (MiB) of predictions on test images, in the study's precision; the first batch, in which
-    kernels are chosen, is not timed."""
+    """Return images per second and peak memory (MiB) of predictions on test images, in the study's precision.
+
+    Not compiled, as all predictions here. What is not timed first: every batch size, since kernels are chosen for each.
+    """
     device, batch = choose_device(), study.settings["training"]["batch_size"]
     model.precision = study.settings["training"]["precision"]
     part = load_part(study.dataset_folder(cell.dataset), "test", study.settings["input_size"])
     images = np.array(part.images[:_TIMED_IMAGES])
     model.zero_grad(set_to_none=True)
     reset_peak_memory(device)
-    predict(model, images[:batch], device, batch)
+    for count in {min(batch, len(images)), len(images) % batch} - {0}:
+        predict(model, images[:count], device, batch)
     started = time.perf_counter()
     predict(model, images, device, batch)
     seconds = time.perf_counter() - started

@@ -10,7 +10,7 @@ import torch
 
 from endoarss import build_model, gradients
 from endoarss.augmentation import AugmentationSettings, augment
-from endoarss.data import Batch, ImagesOnDevice, LabelledImages, batches, normalise, to_input
+from endoarss.data import Chosen, Batch, ImagesOnDevice, LabelledImages, batches, normalise, to_input
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.prediction import predict
 from endoarss.settings import ModelSettings
@@ -23,9 +23,22 @@ CPU = torch.device("cpu")
     ("count", "sizes"), [(17, [17]), (16, [16]), (18, [16, 2]), (33, [16, 17]), (1, [1]), (5, [5])]
 )
 def test_a_last_image_joins_the_batch_before(count: int, sizes: list[int]) -> None:
-    chosen = list(batches(count, 16, torch.Generator().manual_seed(0)))
-    assert [len(part) for part in chosen] == sizes
-    assert sorted(torch.cat(chosen).tolist()) == list(range(count))
+    parts = list(batches(count, 16))
+    assert [part.stop - part.start for part in parts] == sizes
+    assert [index for part in parts for index in range(count)[part]] == list(range(count))
+
+
+def test_an_epoch_shows_every_image_once_in_a_drawn_order(data: LabelledImages) -> None:
+    def shown(seed: int) -> list[torch.Tensor]:
+        batches_of_epoch = ImagesOnDevice(data, CPU).epoch(8, torch.Generator().manual_seed(seed))
+        return [image for batch in batches_of_epoch for image in batch.images]
+
+    given = [torch.from_numpy(image).permute(2, 0, 1).float() for image in data.images]
+    found = shown(0)
+    places = [next(i for i, image in enumerate(given) if torch.equal(image, one)) for one in found]
+    assert sorted(places) == list(range(len(data))) and places != sorted(places)
+    assert all(torch.equal(one, other) for one, other in zip(found, shown(0), strict=True))
+    assert not all(torch.equal(one, other) for one, other in zip(found, shown(1), strict=True))
 
 
 def test_a_seed_decides_everything(make_settings: Callable[..., ModelSettings], data: LabelledImages) -> None:
@@ -196,7 +209,7 @@ def test_other_errors_are_not_taken_for_memory(
 
 
 def test_images_in_memory_are_what_decoding_gives(data: LabelledImages) -> None:
-    batch = ImagesOnDevice(data, CPU).batch(torch.tensor([3, 0]))
+    batch = ImagesOnDevice(data, CPU).batch(Chosen.upload(torch.tensor([3, 0]), CPU))
     torch.testing.assert_close(normalise(batch.images, "imagenet"), to_input(data.images[[3, 0]], CPU))
     assert torch.equal(batch.masks, torch.from_numpy(data.masks[[3, 0]]).long())
     assert batch.activities.tolist() == data.activities[[3, 0]].tolist()

@@ -1,0 +1,140 @@
+"""Everything of an epoch on torch's meta device, which has no numbers: whatever waits for the device, or mixes devices, raises there.
+
+That is what can be known of a training on a GPU without one. A copy from the host's memory to the device waits as well unless it is made
+by `endoarss.data.upload`; a dispatch mode counts those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from endoarss import augmentation, build_model, data, list_architectures, list_backbones, list_weightings
+from endoarss.augmentation import AugmentationSettings
+from endoarss.data import LabelledImages
+from endoarss.merging.base import Feedback
+from endoarss.merging.fit_surgery import SurgerySettings, fit_surgery
+from endoarss.merging.merge import entropy_of_model
+from endoarss.merging.surgery import Surgery
+from endoarss.models import MultiTaskModel
+from endoarss.registry import ARCHITECTURES, MERGERS, list_mergers
+from endoarss.settings import IGNORED, BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
+from endoarss.training import TrainingSettings, _Run
+
+META = torch.device("meta")
+SIZE = 56
+VIT = BackboneSettings(
+    "vit_small_patch14_dinov2",
+    {"embed_dim": 24, "depth": 2, "num_heads": 2},
+    WeightsSettings("checkpoint"),
+    sma=SMASettings(width=2),
+)
+RESNET = BackboneSettings("resnet26", {"layers": (1, 1, 1, 1), "channels": (8, 8, 12, 16)})
+TRAINED = [name for name in list_architectures() if ARCHITECTURES.get(name).trained]
+PAIRS = list(product(list_backbones(), TRAINED))
+EVERYTHING = AugmentationSettings(0.5, 0.5, 10.0, 0.1, 0.1, 0.1)
+
+
+class Copies(TorchDispatchMode):
+    """Counts copies from the host's memory to another device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        given = [value for value in torch.utils._pytree.tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
+        moved = isinstance(result, Tensor) and result.device == META
+        if moved and any(value.device.type == "cpu" and value.ndim for value in given):
+            self.found.append(str(function))
+        return result
+
+
+@pytest.fixture(autouse=True)
+def fused_adam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the fused optimiser of GPUs run here: torch lists the devices that have it."""
+    adam = import_module("torch.optim.optimizer")
+    devices = adam._get_fused_kernels_supported_devices()
+    monkeypatch.setattr(adam, "_get_fused_kernels_supported_devices", lambda: [*devices, "meta"])
+
+
+@contextmanager
+def uploads_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tensor]]:
+    """Fail if the block copies anything to the device, uploads apart; yields what was uploaded."""
+    copies, uploaded = Copies(), list[Tensor]()
+
+    def upload(tensor: Tensor, device: torch.device) -> Tensor:
+        uploaded.append(tensor)
+        return torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
+
+    for module in (data, augmentation):
+        monkeypatch.setattr(module, "upload", upload)
+    with copies:
+        yield uploaded
+    assert not copies.found
+
+
+def on_meta(backbone: str, architecture: str) -> MultiTaskModel:
+    given = RESNET if backbone == "resnet" else VIT
+    settings = ModelSettings(backbone, architecture, ("0", "1", "2"), ("a", "b"), SIZE, given, heads=HeadSettings(16, 16))
+    with META:
+        return build_model(settings)
+
+
+def images(count: int) -> LabelledImages:
+    pixels, masks = np.zeros((count, SIZE, SIZE, 3), np.uint8), np.zeros((count, SIZE, SIZE), np.uint8)
+    masks[:, :2] = IGNORED
+    return LabelledImages(pixels, masks, np.zeros(count, np.int64))
+
+
+@pytest.mark.parametrize(("backbone", "architecture"), PAIRS)
+def test_no_step_of_an_epoch_waits(backbone: str, architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every weighting: taking batches, the last one smaller, augmentation, forward, losses, weighting, optimiser, history."""
+    model = on_meta(backbone, architecture)
+    for name in list_weightings():
+        given, epochs = ({"warmup_epochs": 0}, 2) if name == "stch" else ({}, 1)  # STCH has two phases, all have a first step
+        settings = TrainingSettings(3, 1e-3, 2, name, given, augmentation=EVERYTHING, compile=False)
+        run = _Run(model, images(5 if epochs == 1 else 2), settings, META, name)
+        with monkeypatch.context() as patch, uploads_alone(patch) as uploaded:
+            found = [run.steps(number, [""]) for number in range(epochs)]
+            summary, length = found[-1].summary(), run.length()
+        steps = sum(len(epoch.steps) for epoch in found)
+        assert steps == 2 and len(uploaded) == epochs + steps, "the order of an epoch, and what a step draws for its augmentation"
+        assert summary.device == length.device == META and len(summary) > len(found[-1].steps)
+
+
+@pytest.mark.parametrize(("backbone", "architecture"), PAIRS)
+def test_evaluation_mode_does_not_wait(backbone: str, architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validation, prediction and robustness: everything before predictions are read."""
+    model = on_meta(backbone, architecture).eval()
+    with torch.inference_mode(), uploads_alone(monkeypatch) as uploaded:
+        outputs = model(data.to_input(images(3).images, META))
+    assert set(outputs) == set(model.tasks) and len(uploaded) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in list_mergers() if MERGERS.get(name).adapts])
+def test_no_step_of_adamerging_waits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = on_meta("dinov2", "merged").eval()
+    vector = {name: delta for name, delta in model.named_buffers() if name.endswith("delta")}
+    with uploads_alone(monkeypatch) as uploaded:
+        entropy = entropy_of_model(model, images(5).images, META, 0, 2)
+        coefficients, losses = MERGERS.get(name)(iterations=3).learn([vector, vector], Feedback(lambda _: 0.0, entropy))
+    assert len(vector) == 2 and len(uploaded) == 1 + 3, "the images, and the numbers of those that each step sees"
+    assert coefficients.device == losses.device == META and len(losses) == 3
+
+
+def test_no_step_of_surgery_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    surgery, z = Surgery(8, 4).to(META), torch.zeros(5, 2, 2, 8)
+    with uploads_alone(monkeypatch) as uploaded:
+        fit_surgery(surgery, z, z, SurgerySettings(iterations=3, batch_size=1))
+    assert len(uploaded) == 2 + 3
