@@ -181,3 +181,31 @@ def test_norms_and_cosines() -> None:
     norms, cosines = norms_and_cosines(gradients @ gradients.T)
     torch.testing.assert_close(norms, torch.tensor([5.0, 2.0, 0.0]))
     torch.testing.assert_close(cosines[0], torch.tensor([1.0, -0.8, 0.0]))
+
+
+@pytest.mark.parametrize("architecture", [name for name in MULTI if name != "tesla"])
+def test_a_task_goes_backward_through_no_head_but_its_own(
+    architecture: str, make_settings: Make, data: LabelledImages
+) -> None:
+    """The zeros that would go through the other head change no gradient, and cost as much as any."""
+    model = make(make_settings("resnet", architecture))
+    images, losses_of = problem(model, data)
+    passes: dict[str, int] = dict.fromkeys(model.tasks, 0)
+    for task, head in model.heads.items():
+
+        def count(module: nn.Module, given: object, found: object, task: str = task) -> None:
+            passes[task] += 1
+
+        head[0].register_full_backward_hook(count)
+    a_pass_a_task(model, Trained(model), images, losses_of)
+    assert passes == dict.fromkeys(model.tasks, 1)
+
+
+@pytest.mark.parametrize("backbone", list_backbones())
+def test_copies_per_stream_keep_the_memory_format(backbone: str, make_settings: Make) -> None:
+    model = build_model(make_settings(backbone, "tesla"))
+    images = torch.rand(2, 3, 56, 56)
+    last = images.contiguous(memory_format=torch.channels_last)
+    assert model.stack(last).is_contiguous(memory_format=torch.channels_last) and model.stack(images).is_contiguous()
+    torch.testing.assert_close(model.stack(last), images.repeat(2, 1, 1, 1))
+    assert build_model(make_settings(backbone, "hps")).stack(last) is last

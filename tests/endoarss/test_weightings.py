@@ -114,9 +114,28 @@ def test_alignment_of_parallel_gradients() -> None:
     np.testing.assert_allclose(direction.numpy(), given["direction"], rtol=1e-5)
 
 
+@pytest.mark.parametrize("tasks", [2, 3, 5])
+@pytest.mark.parametrize("rank", [1, 2, 5])
+def test_alignment_against_its_definition(tasks: int, rank: int) -> None:
+    """B 1 with B = sqrt(l_min) V L^-1/2 V^T of the eigenvalues that are not negligible, by numpy in float64."""
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        rows = rng.normal(size=(tasks, min(rank, tasks))) @ rng.normal(size=(min(rank, tasks), 40))
+        scaled = rows * 10.0 ** rng.uniform(-1, 1, (tasks, 1))
+        gram = scaled @ scaled.T
+        values, vectors = np.linalg.eigh(gram)
+        used = values > values.max() * tasks * np.finfo(np.float64).eps
+        values, vectors = values[used], vectors[:, used]
+        expected = np.sqrt(values.min()) * (vectors / np.sqrt(values)) @ vectors.sum(axis=0)
+        np.testing.assert_allclose(alignment(torch.from_numpy(gram)).numpy(), expected, rtol=1e-6, atol=1e-7)
+
+
 def test_alignment_without_any_gradient() -> None:
-    assert torch.equal(alignment(torch.zeros(2, 2)), torch.zeros(2))
-    assert alignment(torch.full((2, 2), float("nan"))).isnan().all()
+    for tasks in (2, 3):
+        assert torch.equal(alignment(torch.zeros(tasks, tasks)), torch.zeros(tasks))
+        assert alignment(torch.full((tasks, tasks), float("nan"))).isnan().all()
+    one = torch.diag(torch.tensor([4.0, 0.0]))
+    assert torch.equal(alignment(one), torch.tensor([1.0, 0.0])), "the task that has a gradient keeps it"
 
 
 @pytest.mark.parametrize("tasks", [2, 3])
