@@ -31,6 +31,5 @@ class Setup:
             torch.backends.cuda.matmul.allow_tf32 = False
         else:
             torch.set_num_threads(1)
-        if self.tiny:
             # The dry run traces all graphs but generates no code for them, which takes a CPU minutes.
             torch.compile = partial(torch.compile, backend="aot_eager")

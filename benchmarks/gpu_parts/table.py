@@ -56,7 +56,7 @@ def table(parts: Mapping[str, Saved | str], tiny: bool) -> str:
         if isinstance(part, str):
             lines += ["", f"{name}: {part}"]
             continue
-        lines += ["", f"{name}: {part['ended']} after {part['seconds']:.0f} s"]
+        lines += ["", f"{name} ({part['seconds']:.0f} s): {part['ended']}"]
         lines += [f"  {line(row)}" for row in part["rows"] if row.get("outcome") not in ("passed", "skipped")]
         if part["not_measured"]:
             lines.append(f"  not measured, for lack of time: {'; '.join(part['not_measured'])}")
