@@ -75,8 +75,8 @@ class Part:
     def add(self, row: Figures) -> None:
         """Save and print a measurement."""
         self.rows.append(row)
-        print(f"  {line(row)}", file=self._output, flush=True)
         self.save("under way")
+        print(f"  {line(row)}", file=self._output, flush=True)
 
     def save(self, ended: str) -> None:
         """Write the part's file whole. ended: "under way", or how the part ended."""

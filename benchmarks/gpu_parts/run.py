@@ -39,7 +39,12 @@ def run_parts(parts: Sequence[str], seconds: float, device: str, tiny: bool, out
         raise SystemExit(
             "benchmarks.gpu: torch finds no GPU here; expected one. For a dry run without one: --device cpu --tiny."
         )
-    check_room(out)
+    try:
+        check_room(out)
+    except OSError as error:
+        raise SystemExit(
+            f"benchmarks.gpu: {out} takes no files ({error.strerror}); name another folder with --out."
+        ) from None
     ended: dict[str, Saved | str] = {}
     failed = False
     for number, name in enumerate(parts):
@@ -52,12 +57,16 @@ def run_parts(parts: Sequence[str], seconds: float, device: str, tiny: bool, out
             print(f"{name}: up to {share:.0f} s", flush=True)
             started = time.time()
             until = started + share
-            status = _run_part(
-                name, device, tiny, out, until, min(until + _GRACE * seconds, end + _LAST_GRACE * seconds)
-            )
-            failed |= status != 0
-            ended[name] = _saved(name, out, status, started)
-        write_text(out / "gpu.txt", table(ended, tiny))
+            status: int | None = None
+            try:
+                status = _run_part(
+                    name, device, tiny, out, until, min(until + _GRACE * seconds, end + _LAST_GRACE * seconds)
+                )
+            finally:  # what was measured stands in the text also if this process is asked to end
+                failed |= status != 0
+                ended[name] = _saved(name, out, status, started)
+                write_text(out / "gpu.txt", table(ended, tiny))
+    write_text(out / "gpu.txt", table(ended, tiny))
     print(f"\n{table(ended, tiny)}\nSaved in {out}", flush=True)
     return int(failed)
 
@@ -107,7 +116,11 @@ def _saved(name: str, out: Path, status: int | None, started: float) -> Saved | 
     except (FileNotFoundError, InputError):
         return f"FAILED: its process ended with status {status} before it saved anything; see {name}.stderr.txt"
     if saved["ended"] == "under way":
-        why = "stopped: its time was over" if status is None else f"FAILED (its process ended with status {status})"
+        why = (
+            "stopped before its end, for its time was over or it was asked to"
+            if status is None
+            else f"FAILED (its process ended with status {status})"
+        )
         saved["seconds"] = time.time() - started
         saved["ended"] = f"{why}; what it had measured is saved, its messages are in {name}.stderr.txt"
         write_json(file, saved)

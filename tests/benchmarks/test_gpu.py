@@ -183,7 +183,7 @@ def test_a_part_that_hangs_or_dies_keeps_its_figures(tmp_path: Path, monkeypatch
         assert run.run_parts([name], 2.0 if name == "tests" else seconds, "cpu", True, tmp_path / "out") == 1
     assert time.time() - started < 30
     hung = json.loads((tmp_path / "out/tests.json").read_text())
-    assert hung["ended"].startswith("stopped: its time was over") and hung["rows"] == [{"name": "kept"}]
+    assert hung["ended"].startswith("stopped before its end") and hung["rows"] == [{"name": "kept"}]
     alive = tmp_path / "out/tests.json.alive"
     alive.unlink()
     time.sleep(0.5)
@@ -192,6 +192,28 @@ def test_a_part_that_hangs_or_dies_keeps_its_figures(tmp_path: Path, monkeypatch
     assert died["ended"].startswith("FAILED (its process ended with status -9)")
     assert "FAILED: its process ended with status -9" in run._saved("training", tmp_path / "out", -9, started)
     assert (tmp_path / "out/authors.stderr.txt").read_text() == "a traceback\n"
+
+
+@pytest.mark.slow
+def test_what_was_measured_stands_in_the_text_after_an_interruption(tmp_path: Path) -> None:
+    """The command is asked to end in its first part, as `timeout` and schedulers do."""
+    command = [sys.executable, "-m", "benchmarks.gpu", *DRY_RUN, "--parts", "repeats", "--out", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        shown = ""
+        while "  two runs, " not in shown:
+            shown = process.stdout.readline()
+            assert shown, process.stderr.read() if process.stderr else ""
+        process.terminate()
+        assert process.wait(60) == 128 + 15
+    text = (tmp_path / "gpu.txt").read_text()
+    assert "repeats" in text and "stopped before its end" in text and "two runs, bf16, compiled" in text
+
+
+def test_a_folder_that_takes_no_files_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match="takes no files .*name another folder with --out"):
+        gpu.main([*DRY_RUN, "--out", str(tmp_path / "file")])
 
 
 def test_a_part_without_time_is_not_started(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
