@@ -42,7 +42,8 @@ def run(part: Part) -> None:
             )
     finally:
         for process, connection in cells:
-            connection.close()
+            connection.close()  # a cell that waits for more ends by itself
+            process.join(5)
             process.terminate()
             process.join()
 
