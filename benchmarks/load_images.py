@@ -75,11 +75,11 @@ def write_frames(folder: Path, count: int) -> None:
         cv2.imwrite(str(folder / f"{index}_mask.png"), mask)
 
 
-def decode(folder: Path, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """One frame and its mask from PNG, at the size of training."""
+def decode(folder: Path, index: int, side: int = _SIZE) -> tuple[np.ndarray, np.ndarray]:
+    """Return one frame (S, S, 3) and its mask (S, S) from PNG, at the size of training."""
     image = cv2.cvtColor(cv2.imread(str(folder / f"{index}.png")), cv2.COLOR_BGR2RGB)
     mask = cv2.imread(str(folder / f"{index}_mask.png"), cv2.IMREAD_GRAYSCALE)
-    size = (_SIZE, _SIZE)
+    size = (side, side)
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.resize(
         mask, size, interpolation=cv2.INTER_NEAREST
     )

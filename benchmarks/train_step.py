@@ -1,7 +1,8 @@
 """A training step beside plain ways to write it: same model, same batch, one process; ratios.
 
-    python -m benchmarks.train_step                     small models on a CPU: every architecture x weighting
-    python -m benchmarks.train_step --device cuda       the paper's models at batch 16: float32, bf16, compiled; memory, inference
+    python -m benchmarks.train_step        small models on a CPU: every architecture x weighting
+
+A GPU is measured by `python -m benchmarks.gpu`, with the same peers.
 
 The peers compute the same update:
     flattening      a backward pass a task, then vectors over all parameters of the backbone, frozen ones too (as LibMTL does)
@@ -30,7 +31,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from endoarss.architectures.hps import HardParameterSharing
-from endoarss.devices import compile_model, peak_memory_mib, reset_peak_memory
 from endoarss.gradients import Trained, a_pass_a_task, backward
 from endoarss.lora import Streams
 from endoarss.models import MultiTaskModel, build_model
@@ -68,26 +68,23 @@ class Problem:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables, and keep them as results/benchmarks/train_step_<device>.json."""
+    """Print the tables, and keep them as results/benchmarks/train_step_cpu.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--steps", type=int, default=5, help="timed steps of each kind")
     given = parser.parse_args(arguments)
-    if given.device == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("benchmarks.train_step --device cuda: torch finds no GPU here.")
     torch.set_num_threads(1)
-    device = torch.device(given.device)
+    device = torch.device("cpu")
     about = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name() if given.device == "cuda" else f"CPU ({platform.machine()}), 1 thread",
+        "device": f"CPU ({platform.machine()}), 1 thread",
     }
     print(
         f"\nOne training step, random weights and pictures; {about['device']}, torch {about['torch']}, {about['date']}"
     )
     with tempfile.TemporaryDirectory() as folder:
-        rows = (on_cpu if given.device == "cpu" else on_gpu)(device, given.steps, Path(folder))
-    write_json(Path(f"results/benchmarks/train_step_{given.device}.json"), {**about, "rows": rows})
+        rows = on_cpu(device, given.steps, Path(folder))
+    write_json(Path("results/benchmarks/train_step_cpu.json"), {**about, "rows": rows})
 
 
 def on_cpu(device: torch.device, steps: int, folder: Path) -> list[dict[str, Any]]:
@@ -121,44 +118,6 @@ def on_cpu(device: torch.device, steps: int, folder: Path) -> list[dict[str, Any
             )
             about = {"backbone": backbone, "architecture": architecture, "weighting": name}
             rows.append({**about, "seconds": times, "ratios": ratios})
-    return rows
-
-
-def on_gpu(device: torch.device, steps: int, folder: Path) -> list[dict[str, Any]]:
-    """The paper's backbones with every architecture under DB-MTL: training and inference, in three ways to compute."""
-    vit = with_random_weights(BackboneSettings("vit_base_patch14_dinov2"), 224, folder)
-    backbones = {"resnet": BackboneSettings("resnet101"), "dinov2": vit, "endoarss": vit}
-    print(
-        f"{'batch 16, 224 pixels, DB-MTL':46}{'ms':>8}{'images/s':>10}{'MiB':>9}{'infers/s':>10}{'MiB':>8}{'flattening ms':>15}"
-    )
-    rows = []
-    for backbone, architecture in itertools.product(backbones, ARCHITECTURE_NAMES):
-        for precision, compiled in (("float32", False), ("bf16", False), ("bf16", True)):
-            problem = make_problem(backbone, architecture, backbones[backbone], 224, 16, device)
-            problem.model.precision = precision
-            plain = 0.0
-            if not compiled:
-                plain = timed(flattening(problem, weighting(problem, "db_mtl")), steps, device)
-            else:
-                compile_model(problem.model, problem.model.backbone.front)
-            reset_peak_memory(device)
-            seconds = timed(ours(problem, weighting(problem, "db_mtl")), steps, device)
-            memory = peak_memory_mib(device)
-            inferred, inference_memory = inference(problem, device)
-            how = f"{precision}{', compiled' if compiled else ''}"
-            print(
-                f"{backbone:9}{architecture:11}{how:26}{1000 * seconds:8.1f}{16 / seconds:10.0f}{memory:9,.0f}{inferred:10.0f}"
-                f"{inference_memory:8,.0f}{f'{1000 * plain:.1f}' if plain else '-':>15}",
-                flush=True,
-            )
-            about = {"backbone": backbone, "architecture": architecture, "precision": precision, "compiled": compiled}
-            figures = {"seconds": seconds, "memory_mib": memory, "flattening_seconds": plain}
-            rows.append(
-                {**about, **figures, "inference": {"images_a_second": inferred, "memory_mib": inference_memory}}
-            )
-            del problem
-            torch.cuda.empty_cache()
-            torch.compiler.reset()
     return rows
 
 
@@ -316,13 +275,6 @@ def side_by_side(kinds: dict[str, Step], steps: int, device: torch.device) -> di
     return {kind: statistics.median(values) for kind, values in times.items()}
 
 
-def timed(step: Step, steps: int, device: torch.device) -> float:
-    """Median seconds of a step after three that are not timed."""
-    for _ in range(3):
-        step()
-    return statistics.median(once(step, device) for _ in range(max(steps, 20)))
-
-
 def once(step: Step, device: torch.device) -> float:
     """Seconds of one step, the device's work included."""
     if device.type == "cuda":
@@ -332,16 +284,6 @@ def once(step: Step, device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started
-
-
-@torch.inference_mode()
-def inference(problem: Problem, device: torch.device) -> tuple[float, float]:
-    """Images a second and peak MiB in evaluation mode."""
-    problem.model.eval()
-    problem.model.zero_grad(set_to_none=True)
-    reset_peak_memory(device)
-    seconds = timed(lambda: void(problem.model(problem.images)), 20, device)
-    return len(problem.images) / seconds, peak_memory_mib(device)
 
 
 if __name__ == "__main__":

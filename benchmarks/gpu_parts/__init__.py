@@ -1,0 +1,1 @@
+"""The parts of `python -m benchmarks.gpu`; each runs in a process of its own (`python -m benchmarks.gpu_parts`)."""

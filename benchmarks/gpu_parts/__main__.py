@@ -1,0 +1,78 @@
+"""Run one part of the GPU benchmark in this process; `python -m benchmarks.gpu` calls it."""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import importlib
+import platform
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from benchmarks.gpu_parts.part import Figures, Part, in_one_line
+from benchmarks.gpu_parts.setup import Setup
+
+
+def main() -> int:
+    """Run the part; return 1 if it failed or something in it did."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part")
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--until", type=float, required=True, help="seconds since the epoch")
+    parser.add_argument("--stop", type=float, required=True, help="when this process will be ended from outside")
+    parser.add_argument("--file", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    given = parser.parse_args()
+    # If it hangs, its messages say where.
+    faulthandler.dump_traceback_later(max(1.0, given.stop - time.time() - 3))
+    setup = Setup(given.tiny, torch.device(given.device), given.folder)
+    setup.prepare()
+    part = Part(given.part, given.file, machine(setup.device), setup, given.until)
+    part.save("under way")
+    try:
+        importlib.import_module(f"benchmarks.gpu_parts.{given.part}").run(part)
+    except Exception as error:  # it is reported, and the parts after this one are worth having
+        traceback.print_exc()
+        part.save(f"FAILED ({in_one_line(error)})")
+        return 1
+    part.save("out of time" if part.not_measured else "done")
+    return int(any("failed" in row for row in part.rows))
+
+
+def machine(device: torch.device) -> Figures:
+    """Describe the machine: card, driver, versions, date."""
+    on_gpu = device.type == "cuda"
+    return {
+        "card": torch.cuda.get_device_name(device) if on_gpu else f"none; CPU ({platform.machine()})",
+        "memory": f"{torch.cuda.get_device_properties(device).total_memory / 2**20:,.0f} MiB" if on_gpu else "-",
+        "driver": driver() if on_gpu else "-",
+        "torch": torch.__version__,
+        "CUDA": torch.version.cuda or "-",
+        "Python": platform.python_version(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def driver() -> str:
+    """Return the version of NVIDIA's driver, or "unknown" where nvidia-smi does not say."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return "unknown"
+    command = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return found[0] if found else "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

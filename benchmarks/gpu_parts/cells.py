@@ -1,0 +1,117 @@
+"""One, two, three trainings at once on one card: images per second of all together."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+import traceback
+from collections.abc import Sequence
+from functools import partial
+from multiprocessing.connection import Connection
+
+from benchmarks.gpu_parts import problems
+from benchmarks.gpu_parts.part import Figures, Part, in_one_line
+from benchmarks.gpu_parts.setup import Setup
+from benchmarks.gpu_parts.timing import memory, window
+from benchmarks.train_step import Step, once, ours, weighting
+from endoarss.devices import compile_model, reset_peak_memory
+
+_SECONDS = 3.0
+_STEPS = 5  # the device is waited for after so many
+# A cell that is silent for so long after the part's time is over is given up.
+_GRACE_S = 60.0
+
+
+def run(part: Part) -> None:
+    """Start the cells, let each compile, and then train with one, with two, and so on."""
+    problems.backbone_settings(part.setup, "endoarss")  # writes the file of weights once, before the cells read it
+    context = multiprocessing.get_context("spawn")
+    cells = []
+    try:
+        for _ in range(part.setup.sizes.cells):
+            ours_end, theirs = context.Pipe()
+            process = context.Process(target=cell, args=(theirs, part.setup))
+            process.start()
+            theirs.close()  # so that the pipe ends with the cell
+            cells.append((process, ours_end))
+        connections = [connection for _, connection in cells]
+        part.measure("cells start and compile", lambda: started(part, connections))
+        for count in range(1, len(cells) + 1):
+            part.measure(
+                f"{count} at once, training step, bf16, compiled", partial(together, part, connections[:count])
+            )
+    finally:
+        for process, connection in cells:
+            connection.close()  # a cell that waits for more ends by itself
+            process.join(5)
+            process.terminate()
+            process.join()
+
+
+def cell(connection: Connection, setup: Setup) -> None:
+    """Train in a process of its own for as many seconds as it is told, again and again."""
+    try:
+        setup.prepare()
+        problem = problems.build(setup, "endoarss", "tesla", "bf16")
+        compile_model(problem.model, problem.model.backbone.front)
+        step = ours(problem, weighting(problem, "db_mtl"))
+        first = once(step, setup.device)
+        connection.send({"compile_s": first - window(step, _STEPS, setup.device)})
+        while True:
+            connection.send(train_for(connection.recv(), step, setup))
+    except EOFError:
+        return  # nobody asks for more
+    except Exception as error:
+        traceback.print_exc()
+        connection.send({"failed": in_one_line(error)})
+
+
+def train_for(seconds: float, step: Step, setup: Setup) -> Figures:
+    """Train for some seconds; return images per second and memory."""
+    reset_peak_memory(setup.device)
+    started, steps = time.perf_counter(), 0
+    while (taken := time.perf_counter() - started) < seconds:
+        window(step, _STEPS, setup.device)
+        steps += _STEPS
+    return {"images_per_second": steps * setup.sizes.batch / taken, **memory(setup.device)}
+
+
+def started(part: Part, connections: Sequence[Connection]) -> Figures:
+    """Wait until every cell has compiled."""
+    answers = received(part, connections)
+    return {"compile_s": max(answer["compile_s"] for answer in answers)}
+
+
+def together(part: Part, connections: Sequence[Connection]) -> Figures:
+    """Let some cells train at the same time; speeds are added."""
+    for connection in connections:
+        connection.send(_SECONDS if not part.setup.tiny else 0.01)
+    answers = received(part, connections)
+    speeds = [answer["images_per_second"] for answer in answers]
+    return {
+        "images_per_second": sum(speeds),
+        "memory_mib": sum(answer["memory_mib"] for answer in answers),
+        "slowest": min(speeds),
+        "fastest": max(speeds),
+    }
+
+
+def received(part: Part, connections: Sequence[Connection]) -> list[Figures]:
+    """Return the answer of each cell.
+
+    Raises:
+        RuntimeError: if a cell failed, has ended, or is silent.
+    """
+    answers: list[Figures] = []
+    for connection in connections:
+        if not connection.poll(max(0.0, part.until - time.time()) + _GRACE_S):
+            answers.append({"failed": "no answer in time"})
+            continue
+        try:
+            answers.append(connection.recv())
+        except EOFError:
+            answers.append({"failed": "its process has ended"})
+    for number, answer in enumerate(answers, start=1):
+        if "failed" in answer:
+            raise RuntimeError(f"cell {number} of {len(answers)}: {answer['failed']}")
+    return answers

@@ -1,0 +1,97 @@
+"""What one part of the GPU benchmark has measured so far, on disk after every measurement."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.gpu_parts.setup import Setup
+from benchmarks.gpu_parts.table import line
+from pipeline.files import write_json
+
+Figures = dict[str, Any]
+
+
+class Part:
+    """A part under way: runs measurements until its time is over and saves each as it comes.
+
+    Args:
+        name: of the part. file: where its measurements are saved, as JSON.
+        machine: the machine's description. setup: what to measure, and where.
+        until: when no further measurement starts, in seconds since the epoch.
+    """
+
+    def __init__(self, name: str, file: Path, machine: Figures, setup: Setup, until: float) -> None:
+        self.name, self.file, self.machine, self.setup, self.until = name, file, machine, setup, until
+        self.rows: list[Figures] = []
+        self.not_measured: list[str] = []
+        self._started = time.time()
+        self._output = sys.stdout
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether no further measurement may start."""
+        return time.time() >= self.until
+
+    def measure(self, name: str, figures_of: Callable[[], Figures]) -> Figures | None:
+        """Run one measurement; save and print its figures, or why it failed.
+
+        Args:
+            name: of the measurement. figures_of: builds all it needs and returns its figures by name.
+
+        Returns:
+            The figures, or None if there are none: the time is over, memory ran out, or the measurement failed.
+
+        Raises:
+            RuntimeError: if the device no longer answers after a failure; the part cannot go on.
+        """
+        if self.out_of_time:
+            self.not_measured.append(name)
+            return None
+        row: Figures = {"name": name}
+        started = time.perf_counter()
+        try:
+            row |= figures_of()
+        except torch.OutOfMemoryError as error:
+            row["out_of_memory"] = in_one_line(error)
+        except Exception as error:  # whatever it is, the measurements after it are worth having
+            traceback.print_exc()
+            row["failed"] = in_one_line(error)
+        row["took_s"] = time.perf_counter() - started
+        self.add(row)
+        gc.collect()
+        if self.setup.device.type == "cuda":
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()
+        return None if "failed" in row or "out_of_memory" in row else row
+
+    def add(self, row: Figures) -> None:
+        """Save and print a measurement."""
+        self.rows.append(row)
+        self.save("under way")
+        print(f"  {line(row)}", file=self._output, flush=True)
+
+    def save(self, ended: str) -> None:
+        """Write the part's file whole. ended: "under way", or how the part ended."""
+        content = {
+            "part": self.name,
+            "machine": self.machine,
+            "ended": ended,
+            "seconds": time.time() - self._started,
+            "not_measured": self.not_measured,
+            "rows": self.rows,
+        }
+        write_json(self.file, content)
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return the kind of an error and the first line of its message, at most 200 characters."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"[:200]

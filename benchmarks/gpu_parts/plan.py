@@ -1,0 +1,30 @@
+"""The parts of the GPU benchmark in order of worth, and how the time is divided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """share: of the time, compared with the shares of the parts after it. least_s: with fewer seconds it does not start."""
+
+    share: float
+    least_s: float
+
+
+PARTS = {
+    "tests": Plan(0.24, 20),
+    "training": Plan(0.36, 30),
+    "authors": Plan(0.10, 25),
+    "cells": Plan(0.10, 40),
+    "models": Plan(0.10, 25),
+    "study": Plan(0.06, 30),
+    "repeats": Plan(0.04, 30),
+}
+
+
+def budget(left_s: float, parts: Sequence[str]) -> float:
+    """Return the seconds of the first of some parts: its share of the time left, so that what one leaves over goes to the others."""
+    return left_s * PARTS[parts[0]].share / sum(PARTS[part].share for part in parts)

@@ -1,0 +1,63 @@
+"""How far two trainings with the same seed differ on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from benchmarks.gpu_parts import problems
+from benchmarks.gpu_parts.part import Figures, Part
+from benchmarks.gpu_parts.setup import Setup
+from benchmarks.gpu_parts.training import random_images
+from endoarss.training import TrainingSettings, changing, train
+
+_BATCHES, _EPOCHS = 6, 2
+
+
+def run(part: Part) -> None:
+    """Train twice in each way."""
+    for precision, compiled in (("bf16", True), ("float32", False), ("bf16", False)):
+        name = f"two runs, {precision}{', compiled' if compiled else ''}"
+        part.measure(name, partial(two_runs, part.setup, precision, compiled))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """losses: of each epoch and task. tensors: all that the training changed, on the CPU."""
+
+    losses: Tensor
+    tensors: dict[str, Tensor]
+
+
+def two_runs(setup: Setup, precision: str, compiled: bool) -> Figures:
+    """Return the largest difference of losses, and of tensors relative to the tensor's largest value; 0 means the same bits."""
+    one, other = (trained(setup, precision, compiled) for _ in range(2))
+    differing = [name for name in one.tensors if not torch.equal(one.tensors[name], other.tensors[name])]
+    return {
+        "largest loss difference": float((one.losses - other.losses).abs().max()),
+        "largest relative difference": max(
+            (relative(one.tensors[name], other.tensors[name]) for name in differing), default=0.0
+        ),
+        "tensors that differ": f"{len(differing)} of {len(one.tensors)}",
+    }
+
+
+def trained(setup: Setup, precision: str, compiled: bool) -> Trained:
+    """Train EndoARSS with TESLA under DB-MTL from the seed on."""
+    model = problems.build(setup, "endoarss", "tesla", precision).model
+    batch = setup.sizes.batch
+    settings = TrainingSettings(_EPOCHS, 1e-3, batch, "db_mtl", precision=precision, compile=compiled)
+    try:
+        history = train(model, random_images(_BATCHES * batch, setup.sizes.side), settings, setup.device)
+    finally:
+        torch.compiler.reset()
+    losses = [[row[f"loss_{task}"] for task in model.tasks] for row in history]
+    return Trained(torch.tensor(losses), {name: tensor.cpu().double() for name, tensor in changing(model).items()})
+
+
+def relative(one: Tensor, other: Tensor) -> float:
+    """Return the largest difference between two tensors, relative to the largest value of the first."""
+    return float((one - other).abs().max() / one.abs().max().clamp_min(torch.finfo(one.dtype).tiny))

@@ -1,0 +1,127 @@
+"""Runs the parts of the GPU benchmark one after the other, each in a process of its own, within the time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+
+from benchmarks.gpu_parts.plan import PARTS, budget
+from benchmarks.gpu_parts.table import Saved, table
+from pipeline.errors import InputError
+from pipeline.files import check_room, read_json, write_json, write_text
+
+_ROOT = Path(__file__).parents[2]
+# A measurement that began in time may take so much longer, as a share of all the time, before its part is stopped; at the end less.
+_GRACE, _LAST_GRACE = 0.2, 0.1
+
+
+def run_parts(parts: Sequence[str], seconds: float, device: str, tiny: bool, out: Path) -> int:
+    """Run some parts and write the text of all of them after each.
+
+    Args:
+        parts: names, in order. seconds: for all of them. device: "cuda" or "cpu". tiny: whether sizes are those of the dry run.
+        out: the folder for results.
+
+    Returns:
+        1 if a part, or something in one, failed; else 0.
+    """
+    end = time.time() + seconds
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit(
+            "benchmarks.gpu: torch finds no GPU here; expected one. For a dry run without one: --device cpu --tiny."
+        )
+    try:
+        check_room(out)
+    except OSError as error:
+        raise SystemExit(
+            f"benchmarks.gpu: {out} takes no files ({error.strerror}); name another folder with --out."
+        ) from None
+    ended: dict[str, Saved | str] = {}
+    failed = False
+    for number, name in enumerate(parts):
+        left = end - time.time()
+        if left < PARTS[name].least_s:
+            ended[name] = f"not started: {max(0.0, left):.0f} s were left, and it needs {PARTS[name].least_s:.0f} s"
+            print(f"{name}: {ended[name]}", flush=True)
+        else:
+            share = budget(left, parts[number:])
+            print(f"{name}: up to {share:.0f} s", flush=True)
+            started = time.time()
+            until = started + share
+            status: int | None = None
+            try:
+                status = _run_part(
+                    name, device, tiny, out, until, min(until + _GRACE * seconds, end + _LAST_GRACE * seconds)
+                )
+            finally:  # what was measured stands in the text also if this process is asked to end
+                failed |= status != 0
+                ended[name] = _saved(name, out, status, started)
+                write_text(out / "gpu.txt", table(ended, tiny))
+    write_text(out / "gpu.txt", table(ended, tiny))
+    print(f"\n{table(ended, tiny)}\nSaved in {out}", flush=True)
+    return int(failed)
+
+
+def _run_part(name: str, device: str, tiny: bool, out: Path, until: float, stop: float) -> int | None:
+    """Run a part in a process group of its own; return its exit status, or None if it had to be stopped."""
+    file, errors = out / f"{name}.json", out / f"{name}.stderr.txt"
+    file.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="endoarss-gpu-") as folder, errors.open("wb") as stderr:
+        command = [sys.executable, "-m", "benchmarks.gpu_parts", name, "--device", device, "--until", str(until)]
+        command += ["--stop", str(stop)]
+        command += ["--file", str(file), "--folder", folder, *(["--tiny"] if tiny else [])]
+        quiet = {**os.environ, "TQDM_DISABLE": "1"}  # standard error is for what went wrong
+        process = subprocess.Popen(command, cwd=_ROOT, env=quiet, stderr=stderr, start_new_session=True)
+        with _ended_with_all_it_started(process):
+            try:
+                status: int | None = process.wait(timeout=max(1.0, stop - time.time()))
+            except subprocess.TimeoutExpired:
+                status = None
+    if not errors.stat().st_size:
+        errors.unlink()
+    return status
+
+
+@contextmanager
+def _ended_with_all_it_started(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End a part with the processes that it started, also if this process is asked to end."""
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _saved(name: str, out: Path, status: int | None, started: float) -> Saved | str:
+    """Return what a part saved; if it could not say itself how it ended, that is added."""
+    file = out / f"{name}.json"
+    try:
+        saved = read_json(file)
+    except (FileNotFoundError, InputError):
+        return f"FAILED: its process ended with status {status} before it saved anything; see {name}.stderr.txt"
+    if saved["ended"] == "under way":
+        why = (
+            "stopped before its end, for its time was over or it was asked to"
+            if status is None
+            else f"FAILED (its process ended with status {status})"
+        )
+        saved["seconds"] = time.time() - started
+        saved["ended"] = f"{why}; what it had measured is saved, its messages are in {name}.stderr.txt"
+        write_json(file, saved)
+    return saved
