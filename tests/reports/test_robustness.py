@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from endoarss.metrics import evaluate_classification, scores_from_counts
+from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.steps.report_robustness import write_robustness_report
 from reports import robustness_tables, tables
 from reports.condition_scores import grid_of, images_of, score_model
@@ -131,7 +132,7 @@ def test_replicates_are_scores_of_the_images_that_were_drawn(sequences: int) -> 
     one = model("A", rows)
     grid, images = grid_of([one], []), images_of([one])
     weights = draw_weights(len(images.starts), 20, 0)
-    scores = score_model(one, grid, images, weights)
+    scores = score_model(one, grid, images, weights, shown_metrics(Shown.CONDITIONS))
     assert len(images.starts) == (sequences or 12) and (weights.sum(axis=1) == weights.shape[1]).all()
     units = np.split(np.array(images.frame_ids), images.starts[1:])
     for metric, replicates in scores.items():
