@@ -207,7 +207,7 @@ def score_model(
         NaN where they were not moved, and so is every score without a class to measure.
 
     Raises:
-        ResultsError: if an image is missing under a condition, or there twice.
+        ResultsError: if an image is missing under a condition, or there twice, or a label or a count is no whole number from 0 on.
     """
     runs = [_score_run(model, run, grid, images, weights, metrics) for run in model.runs]
     return {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0] if all(name in run for run in runs)}
@@ -223,7 +223,10 @@ def _score_run(
     columns = {name: rows[name].to_numpy().reshape(-1, len(images.frame_ids)) for name in names}
     classes = sum(1 for name in names if name.startswith("truth_"))
     activities = 1 + max((int(columns[name].max()) for name in _ACTIVITIES if name in columns), default=0)
-    of_images = counts_of_rows(columns, classes, activities, {metric.needs for metric in metrics.values()})
+    try:
+        of_images = counts_of_rows(columns, classes, activities, {metric.needs for metric in metrics.values()})
+    except ValueError as error:
+        raise ResultsError(f"{model.label} on {model.dataset}: {error} Evaluate it again.") from None
     moved, whole = len(grid.moved_conditions()), len(grid.conditions())
     scores: dict[str, Array] = {}
     for needs, values in of_images.items():

@@ -30,6 +30,7 @@ ACCURACY_SPREAD, MIOU_SPREAD = "accuracy_spread", "miou_spread"
 MAIN = (ACCURACY, MIOU)
 """The metric of each task that stands for it: their mean chooses epochs, coefficients and the cells that figures show."""
 
+Function = Callable[[NDArray[Any]], counts.Array]
 PERCENT, PIXEL, NUMBER = "%", "px", ""
 
 
@@ -79,9 +80,9 @@ class Metric:
     name: str
     title: str
     needs: str
-    whole: Callable[[NDArray[Any]], counts.Array] | None = None
-    of_labels: Callable[[NDArray[Any]], counts.Array] | None = None
-    of_image: Callable[[NDArray[Any]], counts.Array] | None = None
+    whole: Function | None = None
+    of_labels: Function | None = None
+    of_image: Function | None = None
     unit: str = PERCENT
     higher_is_better: bool = True
     in_text: str = ""
@@ -154,6 +155,12 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement((SSIM,), _similarity, lowest=-1.0, always=False),
 )
 
+
+def _mean_of(of_labels: Function) -> Function:
+    """The mean over all labels; what is of whole images has one."""
+    return lambda found: np.asarray(of_labels(found).mean(axis=-1))
+
+
 # A mean over images, then over the foreground classes with truth.
 _OfImages = partial(Metric, whole=counts.mean_of_labels, of_labels=counts.mean_of_images)
 _Distance = partial(_OfImages, unit=PIXEL, higher_is_better=False)
@@ -170,7 +177,13 @@ _STANDARD: tuple[Metric, ...] = (
     Metric(ACCURACY, "Accuracy", ACTIVITIES, counts.accuracy, in_text="accuracy", shown=_ACTIVITY),
     Metric(MACRO_F1, "Macro F1", ACTIVITIES, counts.mean_dice, in_text="macro F1", shown=_ACTIVITY & ~Shown.SUMMARY),
     Metric("ece", "ECE", CALIBRATION, calibration_error, higher_is_better=False, shown=Shown.TABLES),
-    Metric("modal_share", "Share of the most frequent answer", MODAL, counts.mean_of_values, shown=Shown.CONDITIONS),
+    Metric(
+        "modal_share",
+        "Share of the most frequent answer",
+        MODAL,
+        _mean_of(counts.mean_of_images),
+        shown=Shown.CONDITIONS,
+    ),
     Metric("precision", "Precision", ACTIVITIES, of_labels=counts.precision),
     Metric("recall", "Recall", ACTIVITIES, of_labels=counts.recall),
     Metric(F1, "F1", ACTIVITIES, of_labels=counts.dice),
@@ -179,30 +192,36 @@ _STANDARD: tuple[Metric, ...] = (
     Metric(DICE, "Dice", PIXELS, counts.mean_dice, counts.dice, _image_dice, shown=_DICE),
     Metric("pixel_precision", "Pixel precision", PIXELS, of_labels=counts.precision),
     Metric("pixel_recall", "Pixel recall", PIXELS, of_labels=counts.recall),
-    Metric("miou_foreground", "mIoU fg", PIXELS, counts.foreground_iou, shown=_FOREGROUND),
-    Metric("dice_foreground", "Dice fg", PIXELS, counts.foreground_dice, shown=Shown.TABLES),
+    Metric("miou_foreground", "mIoU fg", PIXELS, lambda pixels: counts.mean_iou(pixels[..., 1:]), shown=_FOREGROUND),
+    Metric("dice_foreground", "Dice fg", PIXELS, lambda pixels: counts.mean_dice(pixels[..., 1:]), shown=Shown.TABLES),
     _Distance(HD, "HD", HD, shown=_STATISTICS),
     _Distance(HD95, "HD95", HD95, shown=_DICE | Shown.PRINTED),
     _Distance(ASSD, "ASSD", ASSD, shown=_STATISTICS | Shown.CONDITIONS),
     _OfImages(SSIM, "SSIM", SSIM, shown=_STATISTICS | Shown.MERGING),
     _Number("predictions_without_support", "Answers without truth", ACTIVITIES, counts.without_truth),
-    _Number("surface_missing", "Missing surfaces", MISSING, counts.total, counts.total_of_labels),
+    _Number(
+        "surface_missing",
+        "Missing surfaces",
+        MISSING,
+        lambda found: found[..., 0, :].sum(axis=-1),
+        lambda found: found[..., 0, :],
+    ),
 )
 
 _PUBLISHED: tuple[Metric, ...] = (
-    Metric(ACCURACY, "AC", ACTIVITIES, published.mean_precision_eps, shown=Shown.TABLES),
-    Metric(MACRO_F1, "F", ACTIVITIES, published.mean_f_eps, shown=Shown.TABLES),
+    Metric(ACCURACY, "AC", ACTIVITIES, _mean_of(published.precision_eps), shown=Shown.TABLES),
+    Metric(MACRO_F1, "F", ACTIVITIES, _mean_of(published.f_eps), shown=Shown.TABLES),
     Metric(ACCURACY_SPREAD, "± AC", ACTIVITIES, published.spread_of_accuracy, shown=_NOT),
     Metric("precision", "Precision", ACTIVITIES, of_labels=published.precision_eps),
     Metric("recall", "Recall", ACTIVITIES, of_labels=published.recall_eps),
     Metric(F1, "F1", ACTIVITIES, of_labels=published.f_eps),
-    Metric(MIOU, "mIoU", PIXELS, published.mean_iou_absent_zero, shown=Shown.TABLES),
+    Metric(MIOU, "mIoU", PIXELS, _mean_of(published.iou_absent_zero), shown=Shown.TABLES),
     Metric(IOU, "IoU", PIXELS, of_labels=published.iou_absent_zero),
-    Metric(DICE, "DS", PIXELS, published.mean_dice_absent_zero, published.dice_absent_zero, shown=Shown.TABLES),
+    Metric(DICE, "DS", PIXELS, _mean_of(published.dice_absent_zero), published.dice_absent_zero, shown=Shown.TABLES),
     Metric("pixel_precision", "Pixel precision", PIXELS, of_labels=counts.precision),
     Metric("pixel_recall", "Pixel recall", PIXELS, of_labels=counts.recall),
-    _Number(HD, "HD", counts.ROW_HD, counts.mean_of_values, shown=Shown.TABLES),
-    Metric(SSIM, "SSIM", counts.LABEL_MAP_SSIM, counts.mean_of_values, shown=Shown.TABLES),
+    _Number(HD, "HD", counts.ROW_HD, _mean_of(counts.mean_of_images), shown=Shown.TABLES),
+    Metric(SSIM, "SSIM", counts.LABEL_MAP_SSIM, _mean_of(counts.mean_of_images), shown=Shown.TABLES),
     Metric(MIOU_SPREAD, "± mIoU", counts.IOU_BY_ACTIVITY, published.spread_of_iou, shown=_NOT),
 )
 

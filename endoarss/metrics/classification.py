@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from endoarss.metrics import counts
 from endoarss.metrics.counts import counts_of_confusion
 from endoarss.metrics.protocol import PUBLISHED, STANDARD, check_protocol
-from endoarss.metrics.published import f_eps, mean_f_eps, mean_precision_eps, precision_eps, recall_eps
+from endoarss.metrics.published import f_eps, precision_eps, recall_eps
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def evaluate_classification(
     found = counts_of_confusion(confusion)
     if protocol == PUBLISHED:
         precision, recall, f1 = precision_eps(found), recall_eps(found), f_eps(found)
-        accuracy, macro_f1 = mean_precision_eps(found), mean_f_eps(found)
+        accuracy, macro_f1 = precision.mean(), f1.mean()
     else:
         precision, recall, f1 = counts.precision(found), counts.recall(found), counts.dice(found)
         accuracy, macro_f1 = counts.accuracy(found), counts.mean_dice(found)

@@ -112,16 +112,6 @@ def without_truth(counts: Counts) -> Array:
     return np.asarray(np.where(in_truth(counts), 0, counts[..., 2, :]).sum(axis=-1), np.float64)
 
 
-def foreground_iou(counts: Counts) -> Array:
-    """Return the mean IoU over the labels with truth but the first one, the background: (..., 3, K) to (...)."""
-    return mean_iou(counts[..., 1:])
-
-
-def foreground_dice(counts: Counts) -> Array:
-    """Return the mean Dice coefficient over the labels with truth but the first one: (..., 3, K) to (...)."""
-    return mean_dice(counts[..., 1:])
-
-
 def mean_of_images(values: Array) -> Array:
     """Return of each label the mean of a value over the images that have one: (..., 3, K) to (..., K)."""
     return share(values[..., 0, :], values[..., 1, :])
@@ -130,18 +120,3 @@ def mean_of_images(values: Array) -> Array:
 def mean_of_labels(values: Array) -> Array:
     """Return the mean of `mean_of_images` over the labels with truth: (..., 3, K) to (...)."""
     return mean_of_known(np.where(values[..., 2, :] > 0, mean_of_images(values), np.nan))
-
-
-def mean_of_values(values: Array) -> Array:
-    """Return the mean of a value of whole images over those that have one: (..., 2, 1) to (...)."""
-    return mean_of_images(values)[..., 0]
-
-
-def total_of_labels(values: Array) -> Array:
-    """Return of each label the sum of a value over images: (..., 2, K) to (..., K)."""
-    return values[..., 0, :]
-
-
-def total(values: Array) -> Array:
-    """Return the sum of a value over images and labels: (..., 2, K) to (...)."""
-    return np.asarray(values[..., 0, :].sum(axis=-1), np.float64)
