@@ -222,11 +222,14 @@ def _score_run(
     names = [str(name) for name in rows if not str(name).startswith(left_out)]
     columns = {name: rows[name].to_numpy().reshape(-1, len(images.frame_ids)) for name in names}
     classes = sum(1 for name in names if name.startswith("truth_"))
-    activities = 1 + max((int(columns[name].max()) for name in _ACTIVITIES if name in columns), default=0)
+    activities = 1 + max(
+        (int(np.nan_to_num(columns[name]).max()) for name in _ACTIVITIES if name in columns), default=0
+    )
     try:
         of_images = counts_of_rows(columns, classes, activities, {metric.needs for metric in metrics.values()})
     except ValueError as error:
-        raise ResultsError(f"{model.label} on {model.dataset}: {error} Evaluate it again.") from None
+        where = f"{model.label} on {model.dataset}, its rows sorted by condition and image"
+        raise ResultsError(f"{where}: {error} Evaluate it again.") from None
     moved, whole = len(grid.moved_conditions()), len(grid.conditions())
     scores: dict[str, Array] = {}
     for needs, values in of_images.items():

@@ -419,13 +419,22 @@ def spoilt(kind: str) -> tuple[list[EvaluatedModel], str | None, str]:
         return [model("A", rows), model("A", other)], None, "two models are called 'A'"
     if kind == "baseline":
         return [model("A", rows)], "C", "the baseline 'C' is not among the models: A"
+    if kind == "count":
+        return (
+            [model("A", rows.assign(both_1=rows["both_1"] + 0.5))],
+            None,
+            "A on Toy, .*: both_1 of row 0 is .*whole number",
+        )
+    if kind == "activity":
+        predicted = rows["activity_predicted"].where(rows["frame_id"] != "frame_000")
+        return [model("A", rows.assign(activity_predicted=predicted))], None, "activity_predicted of row 0 is nan"
     return [], None, "no model"
 
 
 SPOILT = ("images", "condition", "clean", "unmoved", "image", "twice", "stranger", "sequences", "column", "nothing")
 
 
-@pytest.mark.parametrize("kind", [*SPOILT, "uncorrupted", "label", "baseline", "none"])
+@pytest.mark.parametrize("kind", [*SPOILT, "uncorrupted", "label", "baseline", "count", "activity", "none"])
 def test_what_cannot_be_compared_is_named(kind: str) -> None:
     models, baseline, said = spoilt(kind)
     with pytest.raises(ResultsError, match=said):
