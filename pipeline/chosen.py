@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from endoarss.metrics.rows import counts_of_rows
+from endoarss.metrics import scores_of_images
+from endoarss.metrics.catalogue import MAIN, MIOU, Shown, shown_metrics
 from pipeline.missing import missing_cells
 from pipeline.study import Cell, Study
 from reports.results import clean_scores
@@ -18,13 +19,13 @@ _CELL = ["dataset", "backbone", "architecture", "weighting", "variant"]
 
 
 def scored_cells(study: Study, results: pd.DataFrame, dataset: str) -> dict[Cell, Scores]:
-    """The cells with results on a dataset, in the order of the study, each with its accuracy and mIoU as far as it has them.
+    """The cells with results on a dataset, in the order of the study, each with its accuracy, mIoU and the like as far as it has them.
 
     Args:
         results: the long result table. dataset: that is tested on.
     """
     scores = clean_scores(results, dataset)
-    scores = scores[scores["metric"].isin(["accuracy", "miou"]) & scores["value"].notna()]
+    scores = scores[scores["metric"].isin(list(shown_metrics(Shown.SUMMARY))) & scores["value"].notna()]
     by_cell = {key: dict(zip(rows["metric"], rows["value"], strict=True)) for key, rows in scores.groupby(_CELL)}
     lacking = missing_cells(study)
     found: dict[Cell, Scores] = {}
@@ -39,19 +40,19 @@ def best_by_backbone(study: Study, scores: Mapping[Cell, Scores]) -> list[Cell]:
     """The cell with the highest mIoU of each backbone, in the study's order of backbones; of its rank, and of equal ones the first."""
     best: dict[str, Cell] = {}
     for cell, of_cell in scores.items():
-        if cell.rank == study.rank and "miou" in of_cell:
+        if cell.rank == study.rank and MIOU in of_cell:
             other = best.setdefault(cell.backbone, cell)
-            best[cell.backbone] = cell if of_cell["miou"] > scores[other]["miou"] else other
+            best[cell.backbone] = cell if of_cell[MIOU] > scores[other][MIOU] else other
     return [best[name] for name in study.settings["backbones"] if name in best]
 
 
 def best_of_both(study: Study, scores: Mapping[Cell, Scores]) -> dict[str, Cell]:
     """By metric the cell to look at: the one with the highest mean of accuracy and mIoU, or the best of each where none has both."""
-    cells, metrics = [cell for cell in scores if cell.rank == study.rank], ("accuracy", "miou")
-    with_both = [cell for cell in cells if len(scores[cell]) == len(metrics)]
+    cells = [cell for cell in scores if cell.rank == study.rank]
+    with_both = [cell for cell in cells if all(metric in scores[cell] for metric in MAIN)]
     if with_both:
-        return dict.fromkeys(metrics, max(with_both, key=lambda cell: sum(scores[cell].values())))
-    having = {metric: [cell for cell in cells if metric in scores[cell]] for metric in metrics}
+        return dict.fromkeys(MAIN, max(with_both, key=lambda cell: sum(scores[cell][metric] for metric in MAIN)))
+    having = {metric: [cell for cell in cells if metric in scores[cell]] for metric in MAIN}
     return {metric: max(found, key=lambda cell: scores[cell][metric]) for metric, found in having.items() if found}
 
 
@@ -63,24 +64,20 @@ def single_and_multi(study: Study, scores: Mapping[str, Mapping[Cell, Scores]]) 
     """
     for single, others in study.task_pairs():
         of_dataset = scores[single.dataset]
-        having = [cell for cell in others if "miou" in of_dataset.get(cell, {})]
-        if "miou" in of_dataset.get(single, {}) and having:
+        having = [cell for cell in others if MIOU in of_dataset.get(cell, {})]
+        if MIOU in of_dataset.get(single, {}) and having:
             named = [cell for cell in having if (cell.architecture, cell.weighting) == ("mmoe", "stch")]
-            return single, max(named or having, key=lambda cell: of_dataset[cell]["miou"])
+            return single, max(named or having, key=lambda cell: of_dataset[cell][MIOU])
     return None
 
 
 def image_ious(rows: pd.DataFrame, classes: int) -> NDArray[np.float64]:
-    """The mean IoU of each image (N,), over the classes that its truth or its prediction has.
+    """Return the mean IoU of each image (N,), as `endoarss.metrics.scores_of_images` defines it.
 
     Args:
         rows: kept rows with masks. classes: of the dataset, the background included.
     """
-    counts = counts_of_rows({name: rows[name].to_numpy() for name in rows}, classes)
-    both, truth, predicted = counts[:, 0], counts[:, 1], counts[:, 2]
-    union = truth + predicted - both
-    iou = np.divide(both, union, out=np.zeros(union.shape), where=union > 0)
-    return np.asarray(iou.sum(axis=1) / (union > 0).sum(axis=1), np.float64)
+    return scores_of_images({name: rows[name].to_numpy() for name in rows}, classes)[MIOU]
 
 
 def high_middle_low(values: NDArray[np.float64], names: Sequence[str]) -> list[int]:

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from endoarss.metrics import STANDARD, confuse_mask, measure_mask, scores_of_rows
-from endoarss.metrics.rows import COUNTS, OF_CLASSES
+from endoarss.metrics.catalogue import MEASUREMENTS
+from endoarss.metrics.counts import COUNTED
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import Part
 from pipeline.errors import InputError
@@ -85,6 +86,8 @@ def scores_of(rows: pd.DataFrame, labels: LabelSet, protocol: str = STANDARD) ->
 
 
 CONDITION = ["corruption", "severity", "mask_warped"]
+# How the columns of values of classes begin.
+_VALUES = [(one, f"{name}_") for one in MEASUREMENTS for name in one.names]
 _AGAIN = "Evaluate the cell again, or run snakemake."
 
 
@@ -132,9 +135,12 @@ def _lacking_columns(rows: pd.DataFrame, labels: LabelSet) -> list[str]:
         expected += ["activity_true", "activity_predicted"]
     if any(name in rows for name in CONDITION):
         expected += CONDITION
-    if any(str(name).startswith((*(f"{kind}_" for kind in COUNTS), "hd_", "row_hd")) for name in rows):
-        expected += [f"{kind}_{i}" for kind in COUNTS for i in classes]
-        expected += [f"{kind}_{i}" for kind in OF_CLASSES for i in classes[1:]]
+    if any(
+        str(name).startswith((*(f"{kind}_" for kind in COUNTED), *(kind for _, kind in _VALUES), "row_hd"))
+        for name in rows
+    ):
+        expected += [f"{kind}_{i}" for kind in COUNTED for i in classes]
+        expected += [f"{kind}{i}" for _, kind in _VALUES for i in classes[1:]]
         expected += ["row_hd", "label_map_ssim"]
         if CONDITION[0] not in rows:
             expected += [f"pixels_{i}_{j}" for i in classes for j in classes]
@@ -154,7 +160,7 @@ def _check_types(path: Path, rows: pd.DataFrame) -> None:
 
 def _check_numbers(path: Path, rows: pd.DataFrame, labels: LabelSet) -> None:
     limits = {"activity_true": len(labels.activities), "activity_predicted": len(labels.activities)}
-    counts = [name for name in rows if str(name).startswith((*(f"{kind}_" for kind in COUNTS), "pixels_"))]
+    counts = [name for name in rows if str(name).startswith((*(f"{kind}_" for kind in COUNTED), "pixels_"))]
     for name in [*(name for name in limits if name in rows), *counts]:
         values = rows[name].to_numpy(np.float64)
         fine = (
@@ -169,13 +175,12 @@ def _check_numbers(path: Path, rows: pd.DataFrame, labels: LabelSet) -> None:
             values = rows[name].to_numpy(np.float64)
             _check_all(path, rows, name, np.isfinite(values) & (values >= 0) & (values <= highest))
     for i in range(len(labels.classes)) if "truth_0" in rows else ():
-        both, truth, predicted = (rows[f"{kind}_{i}"].to_numpy(np.float64) for kind in COUNTS)
+        both, truth, predicted = (rows[f"{kind}_{i}"].to_numpy(np.float64) for kind in COUNTED)
         _check_all(path, rows, f"both_{i}", both <= np.minimum(truth, predicted))
-        for kind in OF_CLASSES if i else ():
-            values, there = rows[f"{kind}_{i}"].to_numpy(np.float64), truth + predicted > 0
-            small = np.isnan(values) if kind == "ssim" else np.zeros_like(there)  # masks smaller than SSIM's window
-            known = np.isfinite(values) & ((values >= 0) | (kind == "ssim"))
-            _check_all(path, rows, f"{kind}_{i}", np.where(there, known | small, np.isnan(values)))
+        for one, kind in _VALUES if i else ():
+            values, there = rows[f"{kind}{i}"].to_numpy(np.float64), truth + predicted > 0
+            known = np.isfinite(values) & (values >= one.lowest) | (np.isnan(values) & (not one.always))
+            _check_all(path, rows, f"{kind}{i}", np.where(there, known, np.isnan(values)))
 
 
 def _check_all(path: Path, rows: pd.DataFrame, name: str, fine: NDArray[np.bool_]) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from endoarss.metrics import STANDARD, measure_mask
+from endoarss.metrics.catalogue import metrics_by_name
 from pipeline.corrupted import CLEAN, Conditions, Piece, pieces
 from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.load import Part
@@ -27,17 +28,6 @@ from pipeline.parallel import processes
 from pipeline.saved_files import read_table
 
 _PARTS = ".parts"
-# Scores of masks; the others do not change with them.
-_OF_ACTIVITIES = (
-    "accuracy",
-    "accuracy_spread",
-    "macro_f1",
-    "modal_share",
-    "predictions_without_support",
-    "precision",
-    "recall",
-    "f1",
-)
 
 Answer = tuple[NDArray[np.int64] | None, NDArray[np.uint8] | None]
 
@@ -196,11 +186,12 @@ def scores_by_condition(rows: pd.DataFrame, labels: LabelSet, protocol: str = ST
     """The scores of each condition of a model's rows: dicts of corruption, severity, mask_warped, and what `scores_of` gives; against
     masks that did not move, those of masks alone."""
     keys = ["corruption", "severity", "mask_warped"]
+    metrics = metrics_by_name(protocol)
     scores: list[dict[str, Any]] = []
     for (name, severity, moved), group in rows.groupby(keys, sort=False):
         condition = {"corruption": name, "severity": int(severity), "mask_warped": bool(moved)}
         found = scores_of(group, labels, protocol)
-        scores += [condition | score for score in found if moved or score["metric"] not in _OF_ACTIVITIES]
+        scores += [condition | score for score in found if moved or not metrics[score["metric"]].of_activities]
     return scores
 
 

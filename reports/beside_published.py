@@ -10,8 +10,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from endoarss.metrics.catalogue import ACCURACY_SPREAD, MAIN, MIOU_SPREAD, Shown, metrics_by_name, shown_metrics
+from endoarss.metrics.protocol import PUBLISHED
 from reports.names import (
-    PUBLISHED_MEASURES,
     PUBLISHED_ROBUST_MODELS,
     PUBLISHED_ROBUSTNESS,
     architecture_label,
@@ -27,9 +28,10 @@ from reports.published import (
 )
 from reports.results import clean_scores, of_rank
 
-HEADS = {metric: measure.head for metric, measure in PUBLISHED_MEASURES.items()}
-SPREADS = {"accuracy_spread": "± AC", "miou_spread": "± mIoU"}
-_SCALE = {metric: measure.scale for metric, measure in PUBLISHED_MEASURES.items()} | dict.fromkeys(SPREADS, 100.0)
+_MEASURES = metrics_by_name(PUBLISHED)
+HEADS = {name: metric.head for name, metric in shown_metrics(Shown.TABLES, PUBLISHED).items()}
+SPREADS = {name: _MEASURES[name].title for name in (ACCURACY_SPREAD, MIOU_SPREAD)}
+_SCALE = {name: _MEASURES[name].scale for name in (*HEADS, *SPREADS)}
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def robustness_beside(results: pd.DataFrame, rank: int, labels: Mapping[str, str
     mean = published.loc["mean"] if len(applied) == len(whole) else published.loc[applied].mean()
     columns: dict[tuple[str, str], pd.Series] = {}
     heads = {}
-    for metric, model in product(("accuracy", "miou"), PUBLISHED_ROBUST_MODELS):
+    for metric, model in product(MAIN, PUBLISHED_ROBUST_MODELS):
         backbone, architecture, _ = model
         name = f"{metric}_{backbone}_{architecture}"
         heads[name] = f"{HEADS[metric]}, {labels.get(backbone, backbone)} {architecture_label(architecture)}"

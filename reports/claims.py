@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from reports.names import MEASURES, PUBLISHED_ROBUST_MODELS, PUBLISHED_ROBUSTNESS, architecture_label, weighting_label
+from endoarss.metrics.catalogue import MAIN, MIOU, metrics_by_name
+from reports.names import PUBLISHED_ROBUST_MODELS, PUBLISHED_ROBUSTNESS, architecture_label, weighting_label
 from reports.published import published_ranks, published_robustness, published_scores
 from reports.resampling import Array, with_interval
 
@@ -38,7 +39,6 @@ COLUMNS = [
     "over",
 ]
 BEST_RANK = 4
-_METRICS = ("accuracy", "miou")
 
 
 @dataclass(frozen=True, order=True)
@@ -171,7 +171,7 @@ def _matched(
     """The mean difference over all pairs that differ in one thing alone."""
 
     def find(scores: Scores) -> Iterator[Evidence]:
-        for metric in _METRICS:
+        for metric in MAIN:
             pairs = [p for p in _pairs(scores, better, worse) if all(metric in scores[model] for model in p)]
             if pairs:
                 gaps = [scores[one][metric] - scores[other][metric] for one, other in pairs]
@@ -182,7 +182,7 @@ def _matched(
 
 def _best_of_all(scores: Scores) -> Iterator[Evidence]:
     """EndoARSS with TESLA against the best model that is not."""
-    for metric in _METRICS:
+    for metric in MAIN:
         ours: list[Model] = []
         others: list[Model] = []
         for model, found in scores.items():
@@ -197,11 +197,11 @@ def _best_of_all(scores: Scores) -> Iterator[Evidence]:
 def _multi_task(scores: Scores) -> Iterator[Evidence]:
     """The multi-task models of a backbone against the one of the same backbone that only segments."""
     singles = [m for m in scores if m.architecture == "single_segmentation" and m.backbone == "dinov2"]
-    several = [m for m in scores if m.multi_task and m.backbone == "dinov2" and "miou" in scores[m]]
+    several = [m for m in scores if m.multi_task and m.backbone == "dinov2" and MIOU in scores[m]]
     if singles and several:
-        single = np.mean([scores[m]["miou"] for m in singles], axis=0)
-        gap = np.mean([scores[m]["miou"] for m in several], axis=0) - single
-        yield Evidence("miou", "DINOv2, mean of multi-task - segmentation only", gap, len(several))
+        single = np.mean([scores[m][MIOU] for m in singles], axis=0)
+        gap = np.mean([scores[m][MIOU] for m in several], axis=0) - single
+        yield Evidence(MIOU, "DINOv2, mean of multi-task - segmentation only", gap, len(several))
 
 
 def _gradients(scores: Scores) -> Iterator[Evidence]:
@@ -220,7 +220,7 @@ def _gradients(scores: Scores) -> Iterator[Evidence]:
 
 def _best_rank(scores: Scores) -> Iterator[Evidence]:
     """Rank 4 against the best of the other ranks of the same model."""
-    for metric in _METRICS:
+    for metric in MAIN:
         for model in sorted(scores):
             others = [m for m in scores if replace(m, rank=BEST_RANK) == model and m != model and metric in scores[m]]
             if model.rank == BEST_RANK and others and metric in scores[model]:
@@ -232,7 +232,7 @@ def _best_rank(scores: Scores) -> Iterator[Evidence]:
 
 def _robust(scores: Scores) -> Iterator[Evidence]:
     """EndoARSS with TESLA against the best other model, by the mean over corruptions and severities."""
-    for metric in _METRICS:
+    for metric in MAIN:
         for one in _best_of_all({m: {metric: s[f"mPC {metric}"]} for m, s in scores.items() if f"mPC {metric}" in s}):
             yield replace(one, metric=f"mPC {metric}")
 
@@ -266,16 +266,18 @@ def _published(dataset: str) -> Scores:
     if table is not None:
         for (backbone, architecture, weighting), row in table.iterrows():
             scores = {
-                metric: np.array([row[metric] / MEASURES[metric].scale]) for metric in _METRICS if pd.notna(row[metric])
+                metric: np.array([row[metric] / metrics_by_name()[metric].scale])
+                for metric in MAIN
+                if pd.notna(row[metric])
             }
             found[Model(backbone, architecture, weighting, BEST_RANK)] = scores
     for (of, rank, weighting), row in published_ranks().iterrows():
         if of == dataset:
             model = Model("endoarss", "tesla", weighting, int(rank))
-            found.setdefault(model, {metric: np.array([row[metric] / 100]) for metric in _METRICS})
+            found.setdefault(model, {metric: np.array([row[metric] / 100]) for metric in MAIN})
     if dataset == PUBLISHED_ROBUSTNESS:
         means = published_robustness().loc["mean"]
         for name in PUBLISHED_ROBUST_MODELS:
-            for metric in _METRICS:
+            for metric in MAIN:
                 found[Model(*name, BEST_RANK)][f"mPC {metric}"] = np.array([means[metric, *name] / 100])
     return found

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.condition_scores import PER_IMAGE, EvaluatedModel, Grid, grid_of, images_of, score_model
+from endoarss.metrics.catalogue import MAIN, Shown, metrics_by_name, shown_metrics
+from reports.condition_scores import EvaluatedModel, Grid, grid_of, images_of, score_model
 from reports.errors import ResultsError
-from reports.names import MEASURES
 from reports.resampling import REPLICATES, Array, draw_weights, note_of_intervals, with_interval
 
-COMPARED = ("accuracy", "macro_f1", "miou", "dice", "hd", "hd95", "assd", "ssim")
 AS_THEY_ARE = Grid((), (), ())
 
 SCORE_COLUMNS = ["dataset", "metric", "model", "value", "low", "high", "rank", "rank_low", "rank_high"]
@@ -76,8 +75,8 @@ def replicate_scores(models: Sequence[EvaluatedModel], replicates: int = REPLICA
     weights = draw_weights(len(images.starts), replicates, seed)
     scores = {}
     for model in models:
-        found = score_model(model, AS_THEY_ARE, images, weights, PER_IMAGE)
-        scores[model.label] = {metric: values[:, 0] for metric, values in found.items() if metric in COMPARED}
+        found = score_model(model, AS_THEY_ARE, images, weights, shown_metrics(Shown.COMPARED))
+        scores[model.label] = {metric: values[:, 0] for metric, values in found.items()}
     return Replicates(scores, images.units())
 
 
@@ -88,11 +87,11 @@ def replicate_mpc(models: Sequence[EvaluatedModel], replicates: int = REPLICATES
     """
     grid, images = grid_of(models, ()), images_of(models)
     weights = draw_weights(len(images.starts), replicates, seed)
+    metrics = {name: metric for name, metric in metrics_by_name().items() if name in MAIN}
     scores = {}
     for model in models:
-        found = score_model(model, grid, images, weights, ())
-        shares = {metric: values for metric, values in found.items() if metric in ("accuracy", "miou")}
-        scores[model.label] = {metric: grid.parts(values)[1].mean(axis=(1, 2)) for metric, values in shares.items()}
+        found = score_model(model, grid, images, weights, metrics)
+        scores[model.label] = {metric: grid.parts(values)[1].mean(axis=(1, 2)) for metric, values in found.items()}
     return Replicates(scores, images.units())
 
 
@@ -111,7 +110,7 @@ def compare(models: Sequence[EvaluatedModel], replicates: int = REPLICATES, seed
     for dataset in dict.fromkeys(model.dataset for model in models):
         found = replicate_scores([model for model in models if model.dataset == dataset], replicates, seed)
         intervals.append(note_of_intervals(dataset, found.units, found.count))
-        for metric in COMPARED:
+        for metric in shown_metrics(Shown.COMPARED):
             of_metric = {label: by_metric[metric] for label, by_metric in found.scores.items() if metric in by_metric}
             known = {label: values for label, values in of_metric.items() if not np.isnan(values[0])}
             if known:
@@ -156,5 +155,5 @@ def _pair_rows(dataset: str, metric: str, scores: Mapping[str, Array]) -> list[t
 
 def _towards_better(metric: str, scores: Mapping[str, Array]) -> Array:
     """Scores as (R, models), the higher the better; rounded, so that sums in another order do not decide between equal ones."""
-    sign = 1 if MEASURES[metric].higher_is_better else -1
+    sign = 1 if metrics_by_name()[metric].higher_is_better else -1
     return np.round(sign * np.stack(list(scores.values()), axis=1), 12)

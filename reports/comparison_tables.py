@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.names import MEASURES
+from endoarss.metrics.catalogue import Shown, metrics_by_name, shown_metrics
 from reports.resampling import with_brackets
 
-_SHOWN = ("accuracy", "macro_f1", "miou", "hd95")
 _NUMBERS = ("value", "low", "high", "to_best", "to_best_low", "to_best_high", "difference")
 
 
@@ -25,11 +24,12 @@ def table_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def _scaled(table: pd.DataFrame) -> pd.DataFrame:
     table = table.copy()
-    scale = table["metric"].map({metric: measure.scale for metric, measure in MEASURES.items()})
+    metrics = metrics_by_name()
+    scale = table["metric"].map({name: metric.scale for name, metric in metrics.items()})
     for column in _NUMBERS:
         if column in table:
             table[column] = table[column] * scale
-    table["unit"] = table["metric"].map({metric: measure.unit for metric, measure in MEASURES.items()})
+    table["unit"] = table["metric"].map({name: metric.unit for name, metric in metrics.items()})
     return table
 
 
@@ -40,10 +40,10 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
         scores: of a `Comparison`. gaps: dataset and model of those without results; they have a row of dashes.
     """
     rows: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
-    table = _scaled(scores)
-    for row in table[table["metric"].isin(_SHOWN)].to_dict("records"):
+    table, metrics = _scaled(scores), shown_metrics(Shown.PRINTED)
+    for row in table[table["metric"].isin(list(metrics))].to_dict("records"):
         cells = rows.setdefault((row["dataset"], row["model"]), {})
-        head = MEASURES[row["metric"]].head
+        head = metrics[row["metric"]].head
         cells[head, "score"] = with_brackets(row["value"], row["low"], row["high"])
         best = row["model"] == row["best"]
         cells[head, "to best"] = (
@@ -56,7 +56,7 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
     rows = dict(sorted(rows.items(), key=lambda row: datasets.index(row[0][0])))
     index = pd.MultiIndex.from_tuples(list(rows), names=["Dataset", "Model"])
     columns = pd.MultiIndex.from_tuples(
-        [(MEASURES[metric].head, part) for metric in _SHOWN for part in ("score", "to best", "rank")]
+        [(metric.head, part) for metric in metrics.values() for part in ("score", "to best", "rank")]
     )
     return pd.DataFrame(list(rows.values()), index=index).reindex(columns=columns).dropna(axis=1, how="all").fillna("-")
 
@@ -104,9 +104,10 @@ def _metric_of_claim(metric: object) -> str:
     if pd.isna(metric):
         return "-"
     name = str(metric).removeprefix("mPC ")
-    if name not in MEASURES:
+    metrics = metrics_by_name()
+    if name not in metrics:
         return str(metric)
-    return f"mPC of {MEASURES[name].name}" if str(metric).startswith("mPC ") else MEASURES[name].name
+    return f"mPC of {metrics[name].title}" if str(metric).startswith("mPC ") else metrics[name].title
 
 
 def claims_text(shown: pd.DataFrame, mark: str, note: str) -> str:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from endoarss.metrics.catalogue import Metric
+from endoarss.metrics.row_counts import counts_of_rows
 from reports.errors import ResultsError
 from reports.resampling import Array
 
 Condition = tuple[str, int, bool]  # corruption, severity, whether the masks were moved along
 CLEAN: Condition = ("", 0, True)
 KEYS = ["corruption", "severity", "mask_warped"]
-DISTANCES = ("hd95", "assd")
-# Of each foreground class in each image, as far as rows have them: what `score_model` averages unless it is told to take fewer.
-PER_IMAGE = ("hd", "hd95", "assd", "ssim")
+_ACTIVITIES = ("activity_true", "activity_predicted")
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class EvaluatedModel:
       mask_warped (False where pixels moved but the true mask did not),
       activity_true, activity_predicted (where it tells activities),
       both_<i>, truth_<i>, predicted_<i>: pixels of class i, 0 the background (where it gives masks),
-      hd_<i>, hd95_<i>, assd_<i>, ssim_<i>: distances in pixels and similarity of foreground class i, NaN where there is none to
-      measure (optional).
+      <name>_<i>: of the names of `MEASUREMENTS` in endoarss.metrics, the value of foreground class i, NaN where there is none to measure
+      (optional).
     """
 
     label: str
@@ -41,7 +41,7 @@ class EvaluatedModel:
     @property
     def tells_activities(self) -> bool:
         """Whether its answers have activities."""
-        return all({"activity_true", "activity_predicted"} <= set(run) for run in self.runs)
+        return all(set(_ACTIVITIES) <= set(run) for run in self.runs)
 
     @property
     def gives_masks(self) -> bool:
@@ -193,29 +193,61 @@ def _clean(run: pd.DataFrame) -> pd.DataFrame:
 
 
 def score_model(
-    model: EvaluatedModel, grid: Grid, images: Images, weights: Array, per_image: Sequence[str] = DISTANCES
+    model: EvaluatedModel, grid: Grid, images: Images, weights: Array, metrics: Mapping[str, Metric]
 ) -> dict[str, Array]:
-    """Every score of a model under each condition, mean over its runs.
+    """Return scores of a model under each condition, mean over its runs.
 
     Args:
-        model: one of those that `grid` and `images` are of. weights: (R, U), as `draw_weights` gives them. per_image: which of
-        `PER_IMAGE` are wanted.
+        model: one of those that `grid` and `images` are of.
+        weights: (R, U), as `draw_weights` gives them.
+        metrics: by name those that are wanted.
 
     Returns:
-        By metric (R, conditions) in the order of `Grid.conditions`: accuracy, macro_f1 (over the activities with support), modal_share
-        (the share of images that get the answer most frequent under that condition), miou, dice, and what `per_image` names, as far
-        as the rows have them. What does not depend on masks is NaN where they were not moved, and so is every score without a
-        class to measure.
+        By metric (R, conditions) in the order of `Grid.conditions`, as far as the rows have what it needs. What does not depend on masks is
+        NaN where they were not moved, and so is every score without a class to measure.
 
     Raises:
-        ResultsError: if an image is missing under a condition, or there twice.
+        ResultsError: if an image is missing under a condition, or there twice, or a label or a count is no whole number from 0 on.
     """
-    runs = []
-    for run in model.runs:
-        rows = _Rows(_ordered(model, run, grid, images), grid, images, weights)
-        scores = _activity_scores(rows) if model.tells_activities else {}
-        runs.append(scores | (_mask_scores(rows, per_image) if model.gives_masks else {}))
+    runs = [_score_run(model, run, grid, images, weights, metrics) for run in model.runs]
     return {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0] if all(name in run for run in runs)}
+
+
+def _score_run(
+    model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images, weights: Array, metrics: Mapping[str, Metric]
+) -> dict[str, Array]:
+    rows = _ordered(model, run, grid, images)
+    # What only some runs of a model have is not scored.
+    left_out = ("activity_",) * (not model.tells_activities) + ("truth_",) * (not model.gives_masks)
+    names = [str(name) for name in rows if not str(name).startswith(left_out)]
+    columns = {name: rows[name].to_numpy().reshape(-1, len(images.frame_ids)) for name in names}
+    classes = sum(1 for name in names if name.startswith("truth_"))
+    activities = 1 + max(
+        (int(np.nan_to_num(columns[name]).max()) for name in _ACTIVITIES if name in columns), default=0
+    )
+    try:
+        of_images = counts_of_rows(columns, classes, activities, {metric.needs for metric in metrics.values()})
+    except ValueError as error:
+        where = f"{model.label} on {model.dataset}, its rows sorted by condition and image"
+        raise ResultsError(f"{where}: {error} Evaluate it again.") from None
+    moved, whole = len(grid.moved_conditions()), len(grid.conditions())
+    scores: dict[str, Array] = {}
+    for needs, values in of_images.items():
+        counts = _sums(values, images, weights)
+        for name, metric in metrics.items():
+            if metric.needs == needs and metric.whole is not None:
+                scores[name] = metric.whole(counts)
+                if metric.of_activities:
+                    own = scores[name][:, :moved]
+                    scores[name] = np.pad(own, ((0, 0), (0, whole - moved)), constant_values=np.nan)
+    return {name: scores[name] for name in metrics if name in scores}
+
+
+def _sums(values: Array, images: Images, weights: Array) -> Array:
+    """Counts of images summed in each replicate: (conditions, images, k, L) to (R, conditions, k, L)."""
+    of_units = np.add.reduceat(values, images.starts, axis=1)
+    flat = np.moveaxis(of_units, 1, 0).reshape(len(images.starts), -1)
+    return (weights @ flat).reshape(-1, len(values), *values.shape[2:])
 
 
 def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images) -> pd.DataFrame:
@@ -238,72 +270,3 @@ def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Image
             f"{_say(conditions[condition])}; expected once."
         )
     return run.iloc[np.argsort(places)]
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Ordered rows of one run, and how they are summed."""
-
-    rows: pd.DataFrame
-    grid: Grid
-    images: Images
-    weights: Array
-
-    def values(self, columns: Iterable[str]) -> Array:
-        """Columns as (conditions, images, columns)."""
-        names = list(columns)
-        return self.rows[names].to_numpy(np.float64).reshape(-1, len(self.images.frame_ids), len(names))
-
-    def sums(self, values: Array) -> Array:
-        """Sums over images in each replicate: (conditions, images, K) to (R, conditions, K)."""
-        conditions, _, size = values.shape
-        of_units = np.add.reduceat(values, self.images.starts, axis=1)
-        flat = of_units.transpose(1, 0, 2).reshape(len(self.images.starts), -1)
-        return (self.weights @ flat).reshape(-1, conditions, size)
-
-
-def _activity_scores(rows: _Rows) -> dict[str, Array]:
-    count = len(rows.grid.moved_conditions())
-    true, predicted = rows.values(["activity_true", "activity_predicted"])[:count].transpose(2, 0, 1).astype(np.int64)
-    modal = np.array([np.bincount(answers).argmax() for answers in predicted])
-    hits = np.stack([true == predicted, predicted == modal[:, None], np.ones_like(true)], axis=2).astype(np.float64)
-    right, most, images = np.moveaxis(rows.sums(hits), 2, 0)
-    kinds = np.arange(max(true.max(), predicted.max()) + 1)
-    in_truth, in_answers = true[..., None] == kinds, predicted[..., None] == kinds
-    support, given, found = (rows.sums(x.astype(np.float64)) for x in (in_truth, in_answers, in_truth & in_answers))
-    f1 = np.divide(2 * found, support + given, out=np.zeros_like(found), where=support > 0)
-    fill = ((0, 0), (0, len(rows.grid.conditions()) - count))
-    shares: Mapping[str, Array] = {
-        "accuracy": right / images,
-        "macro_f1": _mean(f1, support > 0),
-        "modal_share": most / images,
-    }
-    return {name: np.pad(share, fill, constant_values=np.nan) for name, share in shares.items()}
-
-
-def _mask_scores(rows: _Rows, per_image: Sequence[str]) -> dict[str, Array]:
-    classes = sum(1 for name in rows.rows if str(name).startswith("truth_"))
-    both, truth, predicted = (
-        rows.sums(rows.values(f"{kind}_{index}" for index in range(classes))) for kind in ("both", "truth", "predicted")
-    )
-    present = truth > 0
-    iou = np.divide(both, truth + predicted - both, out=np.zeros_like(both), where=present)
-    dice = np.divide(2 * both, truth + predicted, out=np.zeros_like(both), where=present)
-    scores = {"miou": _mean(iou, present), "dice": _mean(dice, present)}
-    for kind in per_image:
-        measured = [index for index in range(1, classes) if f"{kind}_{index}" in rows.rows]
-        if measured:
-            values = rows.values(f"{kind}_{index}" for index in measured)
-            known = np.isfinite(values)
-            images = rows.sums(known.astype(np.float64))
-            total = rows.sums(np.where(known, values, 0.0))
-            usable = present[:, :, measured] & (images > 0)
-            of_class = np.divide(total, images, out=np.zeros_like(total), where=usable)
-            scores[kind] = _mean(of_class, usable)
-    return scores
-
-
-def _mean(values: Array, usable: NDArray[np.bool_]) -> Array:
-    """Mean over the last axis where usable, NaN where nothing is. Values elsewhere are zero."""
-    count = usable.sum(axis=-1)
-    return np.divide(values.sum(axis=-1), count, out=np.full(count.shape, np.nan), where=count > 0)

@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from reports.names import HEADLINE, architecture_label
+from endoarss.metrics.catalogue import Shown, shown_metrics
+from reports.names import architecture_label
 from reports.style import (
     MARKERS,
     PAGE,
@@ -29,7 +30,8 @@ from reports.style import (
     write_head,
 )
 
-COLUMNS = ["dataset", "backbone", "architecture", "parameters", "images_per_second", "device", "accuracy", "miou"]
+COLUMNS = ["dataset", "backbone", "architecture", "parameters", "images_per_second", "device"]
+COLUMNS += shown_metrics(Shown.SUMMARY)
 _COSTS = {"parameters": "trained parameters (millions)", "images_per_second": "inference (images/s)"}
 _ROW, _AXIS = 1.6, 0.45  # inches: a row of panels, and what the axis of a pair of panels takes
 _SIZE = 4.5  # points: a marker
@@ -39,8 +41,8 @@ _FILLS: tuple[Any, ...] = ("full", "none", "left", "top", "right", "bottom")
 
 
 def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
-    """Accuracy and mIoU against trained parameters and against images a second, one row of panels a dataset, one marker a training. Markers
-    that would hide one another stand side by side.
+    """Draw accuracy and mIoU against trained parameters and against images per second, one row of panels per dataset, one marker per
+    training. Markers that would hide one another stand side by side.
 
     Args:
         costs: `COLUMNS`, one row a training and dataset; scores from 0 to 1, NaN where a model does not give them.
@@ -48,7 +50,8 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
     """
     looks = _looks(costs)
     datasets = list(costs["dataset"].unique())
-    metrics = [metric for metric in ("accuracy", "miou") if costs[metric].notna().any()]
+    heads = {name: metric.head for name, metric in shown_metrics(Shown.SUMMARY).items()}
+    metrics = [name for name in heads if costs[name].notna().any()]
     panels = [(metric, cost) for metric in metrics for cost in _COSTS]
     said = "Each marker is one training, moved sideways where another would hide it."
     mark = f"{said} Speed: {', '.join(costs['device'].unique())}.\n{mark}"
@@ -70,7 +73,7 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
                 _prepare(axes, costs, chosen, metric, cost)
                 _draw_points(axes, chosen, metric, cost, looks)
                 if place_in_group == 0:
-                    axes.set_ylabel(HEADLINE[metric], fontsize=7, labelpad=1.5)
+                    axes.set_ylabel(heads[metric], fontsize=7, labelpad=1.5)
                 else:
                     axes.tick_params(labelleft=False)
                 if index == 0:

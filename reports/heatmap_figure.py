@@ -12,7 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.names import METRICS
+from endoarss.metrics.catalogue import metrics_by_name
 from reports.style import (
     LINE,
     PAGE,
@@ -67,7 +67,7 @@ def _panels(summary: pd.DataFrame, categories: Groups) -> Panels:
     panels: dict[str, dict[str, pd.DataFrame]] = {}
     for metric in summary["metric"].unique():
         rows = summary[summary["metric"] == metric]
-        title = f"{rows['dataset'].iloc[0]}, {METRICS[metric]}"
+        title = f"{rows['dataset'].iloc[0]}, {metrics_by_name()[metric].text}"
         models = list(rows["model"].unique())
         ends = {name: pd.DataFrame([_values(rows, quantity, "", models)], [name]) for name, quantity in wanted.items()}
         groups = {"": ends[CLEAN]}

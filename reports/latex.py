@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from reports.latex_text import escape
-from reports.names import HIGHER_IS_BETTER
+from reports.measures import HIGHER_IS_BETTER
 
 # Tables with more rows than this, or higher than this many points, break over pages.
 LONG, _HIGH = 40, 600

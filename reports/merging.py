@@ -11,16 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from endoarss.metrics.catalogue import MAIN, Shown, metrics_by_name, shown_metrics
 from reports.comparison import replicate_mpc, replicate_scores
 from reports.condition_scores import EvaluatedModel
-from reports.names import MEASURES, merged_label
+from reports.names import merged_label
 from reports.resampling import Array, note_of_intervals, with_brackets, with_interval
 
 INDIVIDUAL, JOINT = "Individual models", "Jointly trained"
 INDEX = ["Dataset", "Backbone", "Model"]
-# Of all metrics, which the CSV has, those that are printed.
-PRINTED = ("accuracy", "macro_f1", "miou", "dice", "hd95", "ssim")
-_SUMMED = ("accuracy", "miou")
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def measure_merging(cases: Sequence[MergingCase]) -> Merging:
         robust = [subject.robust for subject in case.subjects if subject.robust is not None]
         if robust:
             mpc = replicate_mpc(robust).scores
-            for metric in _SUMMED:
+            for metric in MAIN:
                 values = {label: 100 * scores[metric][0] for label, scores in mpc.items() if metric in scores}
                 frame[f"mpc_{metric}"] = frame["Model"].map(values)
         frames.append(frame)
@@ -98,7 +96,7 @@ def measure_merging(cases: Sequence[MergingCase]) -> Merging:
 
 def _mean(scores: Mapping[str, Array]) -> Array:
     """The mean of accuracy and mIoU in every replicate."""
-    return np.mean([scores[metric] for metric in _SUMMED], axis=0)
+    return np.mean([scores[metric] for metric in MAIN], axis=0)
 
 
 def _row(case: MergingCase, subject: MergingSubject, means: Mapping[str, Array]) -> dict[str, float | str | int]:
@@ -109,7 +107,7 @@ def _row(case: MergingCase, subject: MergingSubject, means: Mapping[str, Array])
         "merger": subject.merger,
         "rank": subject.rank,
     }
-    for metric, measure in MEASURES.items():
+    for metric, measure in shown_metrics(Shown.TABLES).items():
         values = measure.scale * np.asarray(subject.scores.get(metric, [np.nan]), np.float64)
         row[metric] = float(values.mean())
         if len(values) > 1:
@@ -185,13 +183,13 @@ def _sure(rows: pd.DataFrame, name: str) -> str:
 def _under_corruption(frame: pd.DataFrame, operated: pd.DataFrame) -> list[str]:
     """What Surgery changes of the means over corruptions."""
     changes = []
-    for metric in _SUMMED:
+    for metric in MAIN:
         name = f"mpc_{metric}"
         if name in frame and operated[name].notna().any():
             without = frame[(frame["rank"] == 0) & (frame["merger"] != "")].set_index("merger")[name]
             gains = pd.Series(operated[name].to_numpy() - without.reindex(operated["merger"]).to_numpy()).dropna()
             if len(gains):
-                changes.append(f"mPC of {MEASURES[metric].name} by {_range(gains, '+.2f')} points")
+                changes.append(f"mPC of {metrics_by_name()[metric].title} by {_range(gains, '+.2f')} points")
     return [f"it changes {' and '.join(changes)}."] if changes else []
 
 
@@ -230,21 +228,20 @@ def readable_merging(found: Merging, rank: int) -> pd.DataFrame:
     table = rows.assign(**{"Data": _trained_on(rows), "Model": names, "Surgery": surgery})
     table = table.set_index(["Data", "Model", "Surgery"])
     shown = pd.DataFrame(index=table.index)
-    for metric in PRINTED:
-        if metric in table and table[metric].notna().any():
-            head = MEASURES[metric].head
-            shown[head] = table[metric]
-            if f"{metric}_std" in table:
-                shown[f"± {head}"] = table[f"{metric}_std"]
+    for name, metric in shown_metrics(Shown.MERGING).items():
+        if name in table and table[name].notna().any():
+            shown[metric.head] = table[name]
+            if f"{name}_std" in table:
+                shown[f"± {metric.head}"] = table[f"{name}_std"]
     shown["Mean (%)"] = _bracketed(table, "mean")
     shown["Change by Surgery"] = _bracketed(table, "surgery_gain", "+", 2)
     shown["To joint"] = _bracketed(table, "to_joint", "+", 2)
     shown["Bias (L1)"] = [_number(value, "{:.4f}") for value in table.get("bias", pd.Series(np.nan, table.index))]
     if "bias_change" in table:
         shown["Change of bias"] = [_number(value, "{:+.0f} %") for value in table["bias_change"]]
-    for metric in _SUMMED:
-        if f"mpc_{metric}" in table:
-            shown[f"mPC {MEASURES[metric].name} (%)"] = table[f"mpc_{metric}"]
+    for name in MAIN:
+        if f"mpc_{name}" in table:
+            shown[f"mPC {metrics_by_name()[name].title} (%)"] = table[f"mpc_{name}"]
     shown["Coefficient"] = [value or "-" for value in table["coefficient"]]
     return shown
 
@@ -256,7 +253,7 @@ def _trained_on(rows: pd.DataFrame) -> list[str]:
 def table_surgery_ranks(found: Merging) -> pd.DataFrame:
     """The ablation as data: every merger without Surgery and with each rank, from the lowest."""
     rows = found.rows[found.rows["merger"] != ""]
-    columns = ["merger", "rank", "surgery_parameters", "accuracy", "miou", "mean", "mean_low", "mean_high"]
+    columns = ["merger", "rank", "surgery_parameters", *MAIN, "mean", "mean_low", "mean_high"]
     columns += ["surgery_gain", "surgery_gain_low", "surgery_gain_high", "bias_activity", "bias_segmentation", "bias"]
     chosen = _by_rank(rows).set_index(INDEX)[[name for name in (*columns, "bias_change") if name in rows]]
     return chosen.rename(columns={"rank": "surgery_rank"})
@@ -271,7 +268,7 @@ def readable_surgery_ranks(found: Merging) -> pd.DataFrame:
             "Merger": [merged_label(merger) for merger in rows["merger"]],
             "Surgery": ["without" if rank == 0 else f"rank {rank}" for rank in rows["rank"]],
             "Added parameters": rows["surgery_parameters"],
-            **{MEASURES[metric].head: rows[metric] for metric in _SUMMED if metric in rows},
+            **{metrics_by_name()[metric].head: rows[metric] for metric in MAIN if metric in rows},
             "Mean (%)": rows["mean"],
             "Change by Surgery": _bracketed(rows, "surgery_gain", "+", 2),
             "Bias, activity": [_number(value, "{:.4f}") for value in rows["bias_activity"]],

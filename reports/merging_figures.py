@@ -16,17 +16,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from endoarss.metrics.catalogue import ACCURACY, MAIN, MIOU, metrics_by_name
 from reports.merging import INDIVIDUAL, JOINT
 from reports.names import merged_label
 from reports.style import MARKERS, PAGE, SMALL, STYLE, head_height, place, save_figure, text_width, wrapped, write_head
 
 # Bias on the horizontal axis, score on the vertical one.
 _PANELS = (
-    ("bias_activity", "accuracy", "activity"),
-    ("bias_segmentation", "miou", "segmentation"),
+    ("bias_activity", ACCURACY, "activity"),
+    ("bias_segmentation", MIOU, "segmentation"),
     ("bias", "mean", "both tasks"),
 )
-_SCORES = {"accuracy": "Accuracy (%)", "miou": "mIoU (%)", "mean": "Mean of both (%)"}
+_SCORES = {name: metrics_by_name()[name].head for name in MAIN} | {"mean": "Mean of both (%)"}
 _TASKS = ("activity", "segmentation")
 _ROW, _LEFT, _GAP = 2.15, 0.5, 0.55  # inches
 _MOST_POINTS = 150

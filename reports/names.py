@@ -1,10 +1,9 @@
-"""Names of tables, columns and metrics as readers see them."""
+"""Names of tables, figures and models as readers see them; those of metrics stand in `endoarss.metrics.catalogue`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 TABLE_DATASETS = "table1_datasets"
 TABLE_ABLATION = "table5_ablation"
@@ -38,39 +37,6 @@ _TABLE_OF_DATASET = {
 }
 
 
-@dataclass(frozen=True)
-class Metric:
-    """How readers see a metric of the long result table.
-
-    name: in running text. unit: "%", "px" or "". scale: of the stored value to that unit. higher_is_better: which of two wins.
-    """
-
-    name: str
-    unit: str = "%"
-    scale: float = 100.0
-    higher_is_better: bool = True
-
-    @property
-    def head(self) -> str:
-        """The head of a column or an axis."""
-        return f"{self.name} ({self.unit})" if self.unit else self.name
-
-
-# Columns of the tables of one dataset, by metric of the long result table, in their order.
-MEASURES = {
-    "accuracy": Metric("Accuracy"),
-    "macro_f1": Metric("Macro F1"),
-    "ece": Metric("ECE", higher_is_better=False),
-    "miou": Metric("mIoU"),
-    "dice": Metric("Dice"),
-    "miou_foreground": Metric("mIoU fg"),
-    "dice_foreground": Metric("Dice fg"),
-    "hd": Metric("HD", "px", 1.0, higher_is_better=False),
-    "hd95": Metric("HD95", "px", 1.0, higher_is_better=False),
-    "assd": Metric("ASSD", "px", 1.0, higher_is_better=False),
-    "ssim": Metric("SSIM"),
-}
-HEADLINE = {metric: measure.head for metric, measure in MEASURES.items()}
 # The paper's own numbers for its tables.
 PAPER_TABLES = {
     "table2_mtlesd": "II",
@@ -88,33 +54,6 @@ PUBLISHED_ROBUST_MODELS = (
     ("resnet", "mmoe", "db_mtl"),
     ("endoarss", "tesla", "db_mtl"),
 )
-# The paper's heads, for what its released code computes under them (protocol "published"); its HD has no unit.
-PUBLISHED_MEASURES = {
-    "accuracy": Metric("AC"),
-    "macro_f1": Metric("F"),
-    "miou": Metric("mIoU"),
-    "dice": Metric("DS"),
-    "hd": Metric("HD", "", 1.0, higher_is_better=False),
-    "ssim": Metric("SSIM"),
-}
-# Whether the higher value is the better one, by the head of a column in any table; other columns have no better.
-HIGHER_IS_BETTER = {
-    measure.head: measure.higher_is_better for measure in (*MEASURES.values(), *PUBLISHED_MEASURES.values())
-} | {
-    "Clean": True,
-    "mPC": True,
-    "rPC": True,
-    "Retention area": True,
-    "mCE": False,
-    "Relative mCE": False,
-    "Training (images/s)": True,
-    "Training (MiB)": False,
-    "Inference (images/s)": True,
-    "Inference (MiB)": False,
-    "Under corruption (ms/image)": False,
-}
-# Metrics in running text and at axes.
-METRICS = {"accuracy": "accuracy", "miou": "mIoU", "hd95": "HD95", "assd": "ASSD"}
 ARCHITECTURES = {
     "hps": "HPS",
     "mmoe": "MMoE",
@@ -137,11 +76,6 @@ REFERENCES = {
     "activity_from_instruments": "Activity from true instruments",
 }
 REFERENCE_BACKBONE = "reference"
-
-
-def measures_of(protocol: str) -> dict[str, Metric]:
-    """The columns of the tables of one dataset under a protocol."""
-    return PUBLISHED_MEASURES if protocol == "published" else MEASURES
 
 
 def beside_published(name: str) -> str:

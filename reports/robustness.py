@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from endoarss.metrics.catalogue import Shown, metrics_by_name, shown_metrics
 from reports.condition_scores import EvaluatedModel, Grid, grid_of, images_of, score_model
 from reports.errors import ResultsError
-from reports.names import METRICS
 from reports.resampling import (
     REPLICATES,
     Array,
@@ -28,8 +28,6 @@ from reports.resampling import (
 
 __all__ = ["NOT_MOVED", "OTHER", "EvaluatedModel", "Robustness", "categories_of", "measure_robustness"]
 
-# Shares from 0 to 1, the higher the better: what can be set against its clean value. Distances and the like cannot.
-SUMMARISED = ("accuracy", "miou")
 NOT_MOVED = ", masks not moved"
 OTHER = "other"
 
@@ -83,11 +81,12 @@ def measure_robustness(
     intervals: list[str] = []
     notes: list[str] = []
     names: list[str] = []
+    metrics = shown_metrics(Shown.CONDITIONS | Shown.SUMMARY)
     for dataset, group in by_dataset.items():
         grid = grid_of(group, [name for members in categories.values() for name in members])
         images = images_of(group)
         weights = draw_weights(len(images.starts), replicates, seed)
-        scores = {model.label: score_model(model, grid, images, weights) for model in group}
+        scores = {model.label: score_model(model, grid, images, weights, metrics) for model in group}
         conditions += [_condition_rows(dataset, label, grid, found) for label, found in scores.items()]
         chosen = categories_of(grid.corruptions, categories)
         rows, said = _summarise(_Panel(dataset, grid, chosen, (baselines or {}).get(dataset), images.units()), scores)
@@ -161,7 +160,7 @@ def _summarise(panel: _Panel, scores: Mapping[str, Mapping[str, Array]]) -> tupl
     rows: list[tuple[Any, ...]] = []
     notes: list[str] = []
     compared: dict[str, list[str]] = {}
-    for metric in SUMMARISED:
+    for metric, about in shown_metrics(Shown.SUMMARY).items():
         having = [label for label, of_model in scores.items() if metric in of_model]
         if not having:
             continue
@@ -169,13 +168,13 @@ def _summarise(panel: _Panel, scores: Mapping[str, Mapping[str, Array]]) -> tupl
         found = {label: _quantities(scores[label][metric], baseline, panel) for label in having}
         against = panel.baseline or having[0]
         if len(having) > 1 and against in found:
-            compared.setdefault(against, []).append(METRICS[metric])
+            compared.setdefault(against, []).append(about.text)
         for label, quantities in found.items():
             for one, other in zip(quantities, found.get(against, quantities), strict=True):
                 difference = one.replicates - other.replicates
                 compares = (*with_interval(difference), against) if against in found else (*[np.nan] * 3, "")
-                about = (panel.dataset, label, metric, one.name, one.of)
-                rows.append((*about, *with_interval(one.replicates), *compares, panel.units))
+                key = (panel.dataset, label, metric, one.name, one.of)
+                rows.append((*key, *with_interval(one.replicates), *compares, panel.units))
         notes += _notes(found, metric, panel, baseline is not None)
     said = [f"{panel.dataset}: differences of {' and '.join(of)} are to {against}." for against, of in compared.items()]
     return rows, said + notes
@@ -230,7 +229,7 @@ def _corruption_errors(
 
 def _notes(found: Mapping[str, Sequence[_Quantity]], metric: str, panel: _Panel, has_errors: bool) -> list[str]:
     """What is undefined, and why."""
-    where, notes = f"{panel.dataset}, {METRICS[metric]}", []
+    where, notes = f"{panel.dataset}, {metrics_by_name()[metric].text}", []
     for label, quantities in found.items():
         if any(one.name == "rPC" and np.isnan(one.replicates[0]) for one in quantities):
             notes.append(f"{where}: no rPC and no retention for {label}, whose clean score is 0.")

@@ -15,7 +15,7 @@ from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from reports.names import HEADLINE, METRICS
+from endoarss.metrics.catalogue import metrics_by_name
 from reports.resampling import COVERAGE, Array
 from reports.robustness import NOT_MOVED
 from reports.style import HATCHES, LINES, MARKERS, STYLE, save_figure, wrapped
@@ -50,7 +50,7 @@ def draw_severity(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> Non
                     axes.set_axis_off()
                     continue
                 _draw_lines(axes, rows[rows["quantity"].isin(["clean", "severity_mean"])], styles)
-                axes.set(ylabel=HEADLINE[metric], ylim=(0, 102))
+                axes.set(ylabel=metrics_by_name()[metric].head, ylim=(0, 102))
                 axes.set_title(dataset, fontsize=8, loc="left")
         _finish(figure, _line_handles(styles), head, png, pdf)
 
@@ -71,11 +71,12 @@ def draw_retention(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> No
         panels = figure.subplots(len(pairs), 2, squeeze=False, sharey="row")
         for (left, right), (dataset, metric) in zip(panels, pairs, strict=True):
             rows = summary[(summary["dataset"] == dataset) & (summary["metric"] == metric)]
+            name = metrics_by_name()[metric].text
             _draw_lines(left, rows[rows["quantity"] == "retention"], styles)
             _draw_columns(right, rows[rows["quantity"] == "category_rPC"], styles)
-            left.set_ylabel(f"{METRICS[metric]} / clean {METRICS[metric]} (%)")
-            left.set_title(f"{dataset}, {METRICS[metric]}: by severity", fontsize=8, loc="left")
-            right.set_title(f"{dataset}, {METRICS[metric]}: by category (rPC)", fontsize=8, loc="left")
+            left.set_ylabel(f"{name} / clean {name} (%)")
+            left.set_title(f"{dataset}, {name}: by severity", fontsize=8, loc="left")
+            right.set_title(f"{dataset}, {name}: by category (rPC)", fontsize=8, loc="left")
             shares = rows.loc[rows["quantity"].isin(["retention", "category_rPC"]), ["value", "high"]]
             left.set_ylim(0, np.nanmax([105, *(102 * shares.to_numpy().ravel())]))
         handles = dict(

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from reports.condition_scores import DISTANCES
-from reports.names import HEADLINE, METRICS
+from endoarss.metrics.catalogue import metrics_by_name
 from reports.resampling import with_brackets
 from reports.robustness import NOT_MOVED
 
@@ -48,7 +47,7 @@ def table_robustness(summary: pd.DataFrame, categories: Mapping[str, Sequence[st
 def _wide(rows: pd.DataFrame) -> pd.DataFrame:
     """Indexed by `of`; columns metric, dataset, model, and value, low, high of each, in percent."""
     keys = list(rows[["metric", "dataset", "model"]].drop_duplicates().itertuples(index=False, name=None))
-    keys.sort(key=lambda key: list(HEADLINE).index(key[0]))
+    keys.sort(key=lambda key: list(metrics_by_name()).index(key[0]))
     wide = rows.set_index(["metric", "dataset", "model", "of"])[_ENDS].unstack(["metric", "dataset", "model"]) * 100
     wide = wide.reorder_levels([1, 2, 3, 0], axis=1)
     wide = wide[[(*key, end) for key in keys for end in _ENDS]]
@@ -68,17 +67,19 @@ def readable_robustness(table: pd.DataFrame, gaps: Sequence[tuple[str, str]] = (
         columns=[c for m in metrics for c in [*(c for c in shown if c[0] == m), *((m, *gap) for gap in gaps)]]
     )
     shown.columns = pd.MultiIndex.from_tuples(
-        [(HEADLINE[metric], dataset, model) for metric, dataset, model in shown.columns], names=["", "", ""]
+        [(metrics_by_name()[metric].head, dataset, model) for metric, dataset, model in shown.columns],
+        names=["", "", ""],
     )
     return shown
 
 
 def table_robustness_conditions(conditions: pd.DataFrame) -> pd.DataFrame:
     """Every score of every model under every condition; the column `unit` says %, or px of distances."""
-    table, distance = conditions.copy(), conditions["metric"].isin(DISTANCES)
+    table, metrics = conditions.copy(), metrics_by_name()
+    scale = table["metric"].map({name: metric.scale for name, metric in metrics.items()})
     for end in _ENDS:
-        table[end] = table[end].where(distance, 100 * table[end])
-    table["unit"] = distance.map({True: "px", False: "%"})
+        table[end] = scale * table[end]
+    table["unit"] = table["metric"].map({name: metric.unit for name, metric in metrics.items()})
     return table.set_index(["dataset", "model", "metric", "corruption", "severity", "mask_warped"])
 
 
@@ -98,7 +99,7 @@ def readable_robustness_summary(summary: pd.DataFrame, gaps: Sequence[tuple[str,
     """
     heads: dict[tuple[str, str, str], dict[str, str]] = {}
     for row in summary[summary["quantity"].isin(_SHOWN)].to_dict("records"):
-        cells = heads.setdefault((row["dataset"], METRICS[row["metric"]], row["model"]), {})
+        cells = heads.setdefault((row["dataset"], metrics_by_name()[row["metric"]].text, row["model"]), {})
         name = f"{row['of']} " if row["quantity"] == "worst_corruption" else ""
         cells[_SHOWN[row["quantity"]]] = name + with_brackets(*(100 * row[end] for end in _ENDS))
         if row["quantity"] == "mPC" and row["against"] not in ("", row["model"]):

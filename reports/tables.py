@@ -9,13 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from endoarss.metrics.catalogue import Shown, label_metrics, shown_metrics
 from reports.names import (
-    HEADLINE,
-    MEASURES,
     REFERENCE_BACKBONE,
-    Metric,
     architecture_label,
-    measures_of,
     weighting_label,
 )
 from reports.results import CELL, clean_scores, of_rank
@@ -115,11 +112,11 @@ def table_leakage(
     common = tables["published"].index.intersection(tables["by sequence"].index, sort=False)
     common = common[common.get_level_values(0) != REFERENCE_BACKBONE]
     columns: dict[tuple[str, str], pd.Series] = {}
-    for metric in ("accuracy", "macro_f1", "miou", "miou_foreground"):
+    for metric, about in shown_metrics(Shown.LEAKAGE).items():
         if all(metric in table for table in tables.values()):
             for name, table in tables.items():
-                columns[HEADLINE[metric], name] = table.loc[common, metric]
-            columns[HEADLINE[metric], "difference"] = (
+                columns[about.head, name] = table.loc[common, metric]
+            columns[about.head, "difference"] = (
                 tables["published"].loc[common, metric] - tables["by sequence"].loc[common, metric]
             )
     return pd.DataFrame(columns)
@@ -132,11 +129,6 @@ def readable_leakage(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-# What a reader must know of scores, counted: answers that name an activity without truth, and how often a class is in one of
-# truth and prediction only. Means over seeds, too.
-COUNTED = ("predictions_without_support", "surface_missing")
-
-
 def table_of_scores(
     results: pd.DataFrame, eval_dataset: str, order: Sequence[str], gaps: Sequence[tuple[str, str, str]] = ()
 ) -> pd.DataFrame:
@@ -147,10 +139,11 @@ def table_of_scores(
         gaps: backbone label, architecture, weighting of cells without results; they have a row of their own.
 
     Returns:
-        Indexed by backbone, architecture, weighting; columns of the protocol's metrics that were measured, then of `COUNTED`; references
+        Indexed by backbone, architecture, weighting; columns of the protocol's metrics that were measured, then what is counted; references
         come last.
     """
-    measures = measures_of(str(results["protocol"].iloc[0])) | dict.fromkeys(COUNTED, Metric("", "", 1.0))
+    protocol = str(results["protocol"].iloc[0])
+    measures = shown_metrics(Shown.TABLES, protocol) | shown_metrics(Shown.COUNTS, protocol)
     chosen = clean_scores(results, eval_dataset)
     chosen = chosen[chosen["metric"].isin(list(measures))]
     seeds = chosen.groupby([*CELL, "metric"], sort=False)["value"].agg(["mean", "std", "count"])
@@ -187,9 +180,9 @@ def table_of_rows(results: pd.DataFrame, rows: Sequence[Row], names: Sequence[st
         results: the long table. rows: in order. names: of the labels.
 
     Returns:
-        Indexed by the rows' labels; columns of `HEADLINE` that were measured, then their deviations where there are several seeds.
+        Indexed by the rows' labels; columns of the metrics that were measured, then their deviations where there are several seeds.
     """
-    measures = measures_of(str(results["protocol"].iloc[0]))
+    measures = shown_metrics(Shown.TABLES, str(results["protocol"].iloc[0]))
     found: list[dict[str, float]] = []
     for row in rows:
         scores = clean_scores(of_rank(results, row.rank), row.dataset)
@@ -209,7 +202,7 @@ def readable_rows(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
 
 
 def _heads(protocol: str) -> dict[str, str]:
-    heads = {metric: measure.head for metric, measure in measures_of(protocol).items()}
+    heads = {metric: measure.head for metric, measure in shown_metrics(Shown.TABLES, protocol).items()}
     return heads | {f"{metric}_std": f"± {head}" for metric, head in heads.items()}
 
 
@@ -271,27 +264,29 @@ def readable_index(table: pd.DataFrame) -> pd.DataFrame:
 
 def readable_scores(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
     """A table of scores with names, and heads as readers know them under the protocol, without what is counted."""
-    table = table.drop(columns=[column for column in table if str(column).startswith(COUNTED)])
+    counted = tuple(shown_metrics(Shown.COUNTS, protocol))
+    table = table.drop(columns=[column for column in table if str(column).startswith(counted)])
     return readable_index(table).rename(columns=_heads(protocol)).rename_axis(columns=None)
 
 
-def table_of_labels(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Scores of every class, or of every activity, in percent or pixels: one row an evaluated dataset, model, seed and label.
+def table_of_labels(results: pd.DataFrame, of_activities: bool) -> pd.DataFrame:
+    """Return the scores of every class, or of every activity, in percent or pixels: one row an evaluated dataset, model, seed and label.
 
     Args:
-        results: the long table. metrics: those with a value for each label.
+        results: the long table, of one protocol.
+        of_activities: whether activities are scored, or else classes.
 
     Returns:
         Columns metrics and n, the images that have the label in the truth.
     """
+    metrics = label_metrics(of_activities, str(results["protocol"].iloc[0]))
     rows = results[(results["corruption"] == "") & (results["class"] != "") & results["metric"].isin(list(metrics))]
     keys = ["eval_dataset", "backbone_label", "architecture", "weighting", "variant", "class"]
     wide = rows.set_index([*keys, "metric"])["value"].unstack("metric", sort=False)
     wide = wide.reindex(columns=[metric for metric in metrics if metric in wide]).dropna(how="all")
     for metric in wide:
-        if metric != "surface_missing":  # the one count
-            wide[metric] *= MEASURES[metric].scale if metric in MEASURES else 100
-    images = rows[rows["metric"] == metrics[0]].set_index(keys)["n"]
+        wide[metric] *= metrics[str(metric)].scale
+    images = rows[rows["metric"] == next(iter(metrics))].set_index(keys)["n"]
     wide["n"] = images.reindex(wide.index)
     return wide
 

@@ -9,7 +9,7 @@ from endoarss.metrics.calibration import expected_calibration_error
 from endoarss.metrics.classification import ClassificationScores, confusion_matrix, evaluate_classification
 from endoarss.metrics.evaluator import Evaluator
 from endoarss.metrics.protocol import PROTOCOLS, PUBLISHED, STANDARD
-from endoarss.metrics.rows import confuse_mask, count_mask, measure_mask, scores_of_rows
+from endoarss.metrics.rows import confuse_mask, count_mask, measure_mask, scores_of_images, scores_of_rows
 from endoarss.metrics.segmentation import (
     SegmentationScores,
     confusion_of_pixels,
@@ -41,6 +41,7 @@ __all__ = [
     "measure_mask",
     "pixel_counts",
     "scores_from_counts",
+    "scores_of_images",
     "scores_of_rows",
     "surface_distances",
 ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+from endoarss.metrics.counts import Array, share
 
 BINS = 15
 
@@ -25,8 +27,22 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: 
         raise ValueError(
             f"confidences of shape {given.shape}, answers of {right.shape}; expected two equal, non-empty (N,)."
         )
-    if not (given.min() >= 0 and given.max() <= 1):
+    return float(calibration_error(calibration_gaps(given, right, bins).sum(axis=0)))
+
+
+def calibration_gaps(confidence: NDArray[np.float64], correct: NDArray[np.float64], bins: int = BINS) -> Array:
+    """Return of each image confidence minus correctness, and the number 1, in the bin of its confidence: (..., N) to (..., N, 2, M).
+
+    Raises:
+        ValueError: if a confidence lies outside 0 to 1.
+    """
+    if not ((confidence >= 0) & (confidence <= 1)).all():
         raise ValueError("confidences outside 0..1.")
-    places = np.clip(np.ceil(given * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(places, given - right, bins)
-    return float(np.abs(gaps).sum() / given.size)
+    places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    within = (places[..., None] == np.arange(bins)).astype(np.float64)
+    return np.stack([within * (confidence - correct)[..., None], within], axis=-2)
+
+
+def calibration_error(gaps: Array) -> Array:
+    """Return the ECE of summed `calibration_gaps`: (..., 2, M) to (...)."""
+    return share(np.abs(gaps[..., 0, :]).sum(axis=-1), gaps[..., 1, :].sum(axis=-1))

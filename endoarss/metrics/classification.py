@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from endoarss.metrics import counts
+from endoarss.metrics.counts import counts_of_confusion
 from endoarss.metrics.protocol import PUBLISHED, STANDARD, check_protocol
 from endoarss.metrics.published import f_eps, precision_eps, recall_eps
 
@@ -71,23 +73,20 @@ def evaluate_classification(
     """
     check_protocol(protocol)
     confusion = confusion_matrix(truth, prediction, classes)
-    hits = np.diag(confusion)
-    support, answers = confusion.sum(axis=1), confusion.sum(axis=0)
+    found = counts_of_confusion(confusion)
     if protocol == PUBLISHED:
-        precision, recall, f1 = precision_eps(confusion), recall_eps(confusion), f_eps(confusion)
+        precision, recall, f1 = precision_eps(found), recall_eps(found), f_eps(found)
         accuracy, macro_f1 = precision.mean(), f1.mean()
     else:
-        precision = np.where((support > 0) & (answers > 0), hits / np.maximum(answers, 1), np.nan)
-        recall = np.where(support > 0, hits / np.maximum(support, 1), np.nan)
-        f1 = np.where(support > 0, 2 * hits / np.maximum(support + answers, 1), np.nan)
-        accuracy, macro_f1 = hits.sum() / confusion.sum(), np.nanmean(f1)
+        precision, recall, f1 = counts.precision(found), counts.recall(found), counts.dice(found)
+        accuracy, macro_f1 = counts.accuracy(found), counts.mean_dice(found)
     return ClassificationScores(
         accuracy=float(accuracy),
         macro_f1=float(macro_f1),
         precision=precision,
         recall=recall,
         f1=f1,
-        support=support,
-        predictions_without_support=int(answers[support == 0].sum()),
+        support=found[1],
+        predictions_without_support=int(counts.without_truth(found)),
         confusion=confusion,
     )

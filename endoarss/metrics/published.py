@@ -9,45 +9,42 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from endoarss.metrics.counts import Array, Counts, mean_of_images, recall, share
 from endoarss.metrics.ignored import leave_out_ignored
 from endoarss.metrics.structural import mean_structural_similarity
 
 EPSILON = 1e-3
 
-Floats = NDArray[np.float64]
+
+def precision_eps(counts: Counts) -> Array:
+    """Return the precision of each label, (..., 3, K) to (..., K). Its mean over all activities is the "accuracy" of the paper's tables:
+    99.99 for answers without an error."""
+    return counts[..., 0, :] / (counts[..., 2, :] + EPSILON)
 
 
-def precision_eps(confusion: NDArray[np.int64]) -> Floats:
-    """Precision of each class, (K, K) to (K,). Its mean over all classes is the "accuracy" of the paper's tables: 99.99 for
-    answers without an error."""
-    hits, _, answers = _hits_truth_answers(confusion)
-    return hits / (answers + EPSILON)
+def recall_eps(counts: Counts) -> Array:
+    """Return the recall of each label, (..., 3, K) to (..., K)."""
+    return counts[..., 0, :] / (counts[..., 1, :] + EPSILON)
 
 
-def recall_eps(confusion: NDArray[np.int64]) -> Floats:
-    """Recall of each class, (K, K) to (K,)."""
-    hits, truth, _ = _hits_truth_answers(confusion)
-    return hits / (truth + EPSILON)
-
-
-def f_eps(confusion: NDArray[np.int64]) -> Floats:
-    """F-score of each class, (K, K) to (K,). The epsilon enters thrice: in precision, in recall, and in what divides them. Its mean
-    over all classes is the "F-score" of the paper's tables: 99.95 for answers without an error."""
-    precision, recall = precision_eps(confusion), recall_eps(confusion)
+def f_eps(counts: Counts) -> Array:
+    """Return the F-score of each label, (..., 3, K) to (..., K). The epsilon enters thrice: in precision, in recall, and in what divides
+    them. Its mean over all activities is the "F-score" of the paper's tables: 99.95 for answers without an error."""
+    precision, recall = precision_eps(counts), recall_eps(counts)
     return 2 * precision * recall / (precision + recall + EPSILON)
 
 
-def iou_absent_zero(counts: NDArray[np.int64]) -> Floats:
-    """IoU of each class from counts (3, C) as `pixel_counts` gives them; 0 for a class without truth. The paper's "mIoU" is its
-    mean over all C classes, background included."""
-    both, truth, prediction = counts.astype(np.float64)
-    return both / (truth + prediction - both + EPSILON)
+def iou_absent_zero(counts: Counts) -> Array:
+    """Return the IoU of each class, (..., 3, C) to (..., C); 0 for a class without truth. The paper's "mIoU" is its mean over all C
+    classes, background included."""
+    both, truth, predicted = (counts[..., k, :] for k in range(3))
+    return both / (truth + predicted - both + EPSILON)
 
 
-def dice_absent_zero(counts: NDArray[np.int64]) -> Floats:
-    """Dice of each class from counts (3, C); 0 for a class without truth. The paper's "Dice" is its mean over all C classes."""
-    both, truth, prediction = counts.astype(np.float64)
-    return 2 * both / (truth + prediction + EPSILON)
+def dice_absent_zero(counts: Counts) -> Array:
+    """Return the Dice coefficient of each class, (..., 3, C) to (..., C); 0 for a class without truth. The paper's "Dice" is its mean over
+    all C classes."""
+    return 2 * counts[..., 0, :] / (counts[..., 1, :] + counts[..., 2, :] + EPSILON)
 
 
 def row_hd(truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> float:
@@ -72,27 +69,25 @@ def label_map_ssim(truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> f
     return mean_structural_similarity(truth, prediction, span, ignored) if span else float("nan")
 
 
-def spread_of_accuracy(confusion: NDArray[np.int64]) -> float:
-    """The "±" of accuracy in the paper's Table V: standard deviation, over all activities, of the share of each that is found."""
-    hits, truth, _ = _hits_truth_answers(confusion)
-    return float(np.std(np.divide(hits, truth, out=np.zeros_like(hits), where=truth > 0)))
+def spread_of_accuracy(counts: Counts) -> Array:
+    """Return the "±" of accuracy in the paper's Table V: standard deviation, over all activities, of the share of each that is found;
+    (..., 3, K) to (...). An activity without images counts 0."""
+    return np.std(np.nan_to_num(recall(counts)), axis=-1)
 
 
-def spread_of_iou(backgrounds: NDArray[np.int64], activities: NDArray[np.int64], kinds: int) -> float:
-    """The "±" of mIoU in the paper's Table V: standard deviation, over all activities, of the mean IoU of everything that is not
-    background in the images of each.
+def image_iou(pixels: Counts) -> Array:
+    """Return the IoU of everything that is not background, (..., 3, C) to (...); 1 without foreground."""
+    both, truth, predicted = (pixels[..., k, 0] for k in range(3))
+    whole = pixels[..., 1, :].sum(axis=-1)
+    found = share(whole - truth - predicted + both, whole - both)
+    return np.where(np.isnan(found), 1.0, found)
+
+
+def spread_of_iou(values: Array) -> Array:
+    """Return the "±" of mIoU in the paper's Table V: standard deviation, over all activities, of the mean `image_iou` of the images
+    of each.
 
     Args:
-        backgrounds: (N, 4), of each image the background pixels in both masks, in truth, in prediction, and all pixels.
-        activities: (N,), true ones. kinds: K. One without images counts 0, an image without foreground 1.
+        values: (..., 2, K), its sum over the images of each activity, and their number. An activity without images counts 0.
     """
-    both, truth, prediction, pixels = backgrounds.astype(np.float64).T
-    overlap, union = pixels - truth - prediction + both, pixels - both
-    iou = np.divide(overlap, union, out=np.ones_like(union), where=union > 0)
-    totals, counts = np.bincount(activities, iou, kinds), np.bincount(activities, minlength=kinds)
-    return float(np.std(totals / np.maximum(counts, 1)))
-
-
-def _hits_truth_answers(confusion: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
-    matrix = confusion.astype(np.float64)
-    return np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    return np.std(np.nan_to_num(mean_of_images(values)), axis=-1)

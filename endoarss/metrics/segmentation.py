@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from endoarss.metrics import counts
 from endoarss.metrics.ignored import leave_out_ignored
 from endoarss.metrics.protocol import PUBLISHED, STANDARD, check_protocol
 from endoarss.metrics.published import dice_absent_zero, iou_absent_zero
@@ -66,9 +67,9 @@ def pixel_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classe
     both = np.bincount(truth[truth == prediction].ravel(), minlength=classes)
     in_truth = np.bincount(truth.ravel(), minlength=classes)
     in_prediction = np.bincount(prediction.ravel(), minlength=classes)
-    counts = np.stack([both, in_truth, in_prediction]).astype(np.int64)
-    counts[:, 0] -= _count(ignored)
-    return counts
+    found = np.stack([both, in_truth, in_prediction]).astype(np.int64)
+    found[:, 0] -= _count(ignored)
+    return found
 
 
 def _count(ignored: NDArray[np.bool_] | None) -> int:
@@ -87,41 +88,33 @@ def _check(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int
             raise ValueError(f"mask values outside 0..{classes - 1}.")
 
 
-def scores_from_counts(counts: NDArray[np.int64], protocol: str = STANDARD) -> SegmentationScores:
-    """Scores of counts (3, C) as `pixel_counts` gives them, summed over images as wanted.
+def scores_from_counts(pixels: NDArray[np.int64], protocol: str = STANDARD) -> SegmentationScores:
+    """Return the scores of counts (3, C) as `pixel_counts` gives them, summed over images as wanted.
 
     Raises:
         ValueError: if no pixel was counted, or a count is not a whole number of at least 0.
         UnknownNameError: if the protocol is not known.
     """
     check_protocol(protocol)
-    both, truth, prediction = found = np.asarray(counts, np.float64)
+    found = np.asarray(pixels, np.float64)
     if not (np.isfinite(found) & (found >= 0) & (found == np.floor(found))).all():
         raise ValueError("counts that are no whole numbers from 0 on.")
-    if truth.sum() == 0:
+    if found[1].sum() == 0:
         raise ValueError("no pixel was counted.")
-    present = truth > 0
     if protocol == PUBLISHED:
-        iou, dice, counted = iou_absent_zero(counts), dice_absent_zero(counts), np.ones_like(present)
+        iou, dice = iou_absent_zero(found), dice_absent_zero(found)
     else:
-        iou = _share(both, truth + prediction - both, present)
-        dice, counted = _share(2 * both, truth + prediction, present), present
-    foreground = counted.copy()
-    foreground[0] = False
+        iou, dice = counts.iou(found), counts.dice(found)
     return SegmentationScores(
-        miou=float(iou[counted].mean()),
-        dice=float(dice[counted].mean()),
-        miou_foreground=float(iou[foreground].mean()) if foreground.any() else float("nan"),
-        dice_foreground=float(dice[foreground].mean()) if foreground.any() else float("nan"),
+        miou=float(counts.mean_of_known(iou)),
+        dice=float(counts.mean_of_known(dice)),
+        miou_foreground=float(counts.mean_of_known(iou[1:])),
+        dice_foreground=float(counts.mean_of_known(dice[1:])),
         iou=iou,
         dice_per_class=dice,
-        precision=_share(both, prediction, present & (prediction > 0)),
-        recall=_share(both, truth, present),
+        precision=counts.precision(found),
+        recall=counts.recall(found),
     )
-
-
-def _share(part: NDArray[np.float64], whole: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=where)
 
 
 def evaluate_segmentation(

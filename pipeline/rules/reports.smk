@@ -192,7 +192,8 @@ rule draw_figures:
         predictions=[study.cell_folder(cell) / "predictions" for cell in study.trainings()],
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
         data=data_of_study,
-        code=code(
+        code=METRICS_CODE
+        + code(
             "reports/*.py",
             "pipeline/chosen.py",
             "pipeline/predictions.py",
@@ -209,7 +210,6 @@ rule draw_figures:
             "pipeline/steps/score_tables.py",
             "pipeline/steps/report_*.py",
             "corruptions/catalogue.py",
-            "endoarss/metrics/rows.py",
         ),
     output:
         [path for paths in layout.result_figures(study).values() for path in paths],
@@ -241,7 +241,8 @@ rule make_page:
         tables=layout.table_files(study),
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
         data=data_of_study,
-        code=code(
+        code=METRICS_CODE
+        + code(
             "reports/*.py",
             "reports/published/*",
             "reports/page/*",
@@ -289,8 +290,10 @@ rule write_paper:
         figures=layout.figure_files(study),
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
         data=data_of_study,
-        code=code(
+        code=METRICS_CODE
+        + code(
             "reports/latex*.py",
+            "reports/measures.py",
             "reports/names.py",
             "reports/paper/*",
             "pipeline/missing.py",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from endoarss.metrics.catalogue import ACCURACY, MIOU
 from pipeline.kept import clean_rows, frames_tested, robust_rows
 from pipeline.layout import history_file
 from pipeline.missing import missing_cells, missing_robustness
@@ -99,8 +100,8 @@ def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Array]
         scores = found.setdefault(model_of(cell), {})
         tells, segments = cell.architecture != "single_segmentation", cell.architecture != "single_activity"
         own = (
-            (["accuracy"] if tells and study.labels(dataset).activities else [])
-            + (["miou"] if segments else [])
+            ([ACCURACY] if tells and study.labels(dataset).activities else [])
+            + ([MIOU] if segments else [])
             + (["cosine"] if tells and segments and cell.dataset == dataset else [])
         )
         scores |= dict.fromkeys(own, nothing)

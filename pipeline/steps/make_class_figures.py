@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from endoarss.metrics.catalogue import ACCURACY, F1, IOU, MIOU
 from pipeline.chosen import best_by_backbone, best_of_both
 from pipeline.errors import InputError
 from pipeline.steps.figure_inputs import Kept, NothingToShow
@@ -49,12 +50,12 @@ def draw_classes(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) -> N
     """
     scores = kept.scores[dataset]
     cells = best_by_backbone(kept.study, scores) or list(dict.fromkeys(best_of_both(kept.study, scores).values()))
-    cells = sorted(cells, key=lambda cell: -scores[cell].get("miou", 0.0))[:_MODELS]
+    cells = sorted(cells, key=lambda cell: -scores[cell].get(MIOU, 0.0))[:_MODELS]
     labels = kept.study.labels(dataset)
     panels = []
     for metric, title, names in (
-        ("iou", "IoU of classes, n: images with the class", labels.classes),
-        ("f1", "F1 of activities, n: images", labels.activities),
+        (IOU, "IoU of classes, n: images with the class", labels.classes),
+        (F1, "F1 of activities, n: images", labels.activities),
     ):
         panel = _panel(kept, cells, dataset, metric, title, names)
         panels += [panel] if panel is not None else []
@@ -93,13 +94,13 @@ def draw_confusion(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) ->
         NothingToShow: if no cell has results on the dataset.
     """
     chosen, labels, panels = best_of_both(kept.study, kept.scores[dataset]), kept.study.labels(dataset), []
-    if "accuracy" in chosen:
-        matrix = activity_confusion(kept.rows(chosen["accuracy"], dataset), len(labels.activities))
-        title = f"Activities (images)\n{kept.label(chosen['accuracy'])}"
+    if ACCURACY in chosen:
+        matrix = activity_confusion(kept.rows(chosen[ACCURACY], dataset), len(labels.activities))
+        title = f"Activities (images)\n{kept.label(chosen[ACCURACY])}"
         panels.append(Confusion(title, labels.activities, matrix, counts=True))
-    if "miou" in chosen:
-        matrix = _pixels(kept, chosen["miou"], dataset, len(labels.classes))
-        title = f"Pixels (% of the row)\n{kept.label(chosen['miou'])}"
+    if MIOU in chosen:
+        matrix = _pixels(kept, chosen[MIOU], dataset, len(labels.classes))
+        title = f"Pixels (% of the row)\n{kept.label(chosen[MIOU])}"
         panels.append(Confusion(title, labels.classes, matrix, counts=False))
     if not panels:
         raise NothingToShow("No cell has results on this dataset.")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.errors import InputError
 from pipeline.files import whole_file
 from pipeline.layout import (
@@ -229,7 +230,7 @@ def draw_costs(kept: Kept, head: str, png: Path, pdf: Path) -> None:
                     "parameters": about["parameters"]["trained"],
                     "images_per_second": about["cost"]["inference"]["images_per_second"],
                     "device": about["device"],
-                    **{metric: of_cell.get(metric, np.nan) for metric in ("accuracy", "miou")},
+                    **{metric: of_cell.get(metric, np.nan) for metric in shown_metrics(Shown.SUMMARY)},
                 }
             )
     if not rows:

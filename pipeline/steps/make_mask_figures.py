@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from endoarss.metrics.catalogue import MIOU
 from endoarss.settings import IGNORED
 from pipeline.chosen import best_by_backbone, high_middle_low, image_ious, single_and_multi
 from pipeline.datasets.load import Part, load_part
@@ -73,7 +74,7 @@ def draw_best(kept: Kept, head: str, png: Path, pdf: Path) -> None:
         cells = best_by_backbone(kept.study, scores)
         if not cells:
             continue
-        best = max(cells, key=lambda cell: scores[cell]["miou"])
+        best = max(cells, key=lambda cell: scores[cell][MIOU])
         ious = _ious(kept, best, dataset)
         part = load_part(kept.study.dataset_folder(dataset), "test", kept.study.settings["input_size"])
         picked = high_middle_low(ious, part.frame_ids)
@@ -110,7 +111,7 @@ def _gallery(
     truth = part.masks[picked]
     masks = {"truth": truth}
     for cell in cells:
-        miou = kept.scores[dataset][cell]["miou"]
+        miou = kept.scores[dataset][cell][MIOU]
         name = f"{kept.backbone(cell)}\n{kept.model(cell)}\nmIoU {100 * miou:.1f}"
         predicted = _kept_masks(kept, cell, dataset, [part.frame_ids[i] for i in picked])
         # Shown as it is scored: nobody is to wonder what is predicted where no truth is.

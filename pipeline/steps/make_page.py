@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.datasets.card import read_card
 from pipeline.files import read_json, write_text
 from pipeline.layout import contact_sheet, figure_files, report_file, robustness_files
@@ -20,7 +21,6 @@ from pipeline.steps.report_table import ReportTable
 from pipeline.study import Study
 from reports.names import (
     FIGURES,
-    MEASURES,
     PAPER_TABLES,
     REFERENCES,
     TABLE_CLAIMS,
@@ -132,16 +132,16 @@ def _facts(study: Study) -> Facts:
 
 
 def _glance(comparison: pd.DataFrame) -> pd.DataFrame:
-    """The best model of each dataset in accuracy and in mIoU, with its score."""
+    """The best model of each dataset in accuracy, in mIoU and the like, with its score."""
     best = comparison[comparison["rank"] == 1].reset_index()
     rows: dict[str, dict[str, str]] = {}
-    for metric in ("accuracy", "miou"):
+    for metric, about in shown_metrics(Shown.SUMMARY).items():
         of_metric = best[best["metric"] == metric]
         for dataset, group in of_metric.groupby("dataset", sort=False):
             first = group.iloc[0]
             name = first["model"] if len(group) == 1 else f"{len(group)} models"
             score = with_brackets(first["value"], first["low"], first["high"])
-            rows.setdefault(str(dataset), {})[f"Best {MEASURES[metric].head}"] = f"{score}, {name}"
+            rows.setdefault(str(dataset), {})[f"Best {about.head}"] = f"{score}, {name}"
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Dataset").fillna("-")
 
 

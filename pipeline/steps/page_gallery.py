@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from endoarss.metrics import scores_of_images
+from endoarss.metrics.catalogue import metrics_by_name
 from endoarss.settings import IGNORED
 from pipeline.corrupted import CLEAN, Conditions, pieces
 from pipeline.datasets.labels import LabelSet
@@ -138,9 +140,10 @@ def _model(
     }
     rows = read_rows(rows_file, part.frame_ids, labels)
     rows = rows[rows["frame_id"].isin(list(frame_ids)) & rows["severity"].isin(severities) & rows["mask_warped"]]
+    scores = _scores_of_images(rows, len(labels.classes))
     found = {
-        (condition_key(row["corruption"], row["severity"]), row["frame_id"]): _answer(row, labels)
-        for row in rows.to_dict("records")
+        (condition_key(row["corruption"], row["severity"]), row["frame_id"]): _answer(row, labels) | own
+        for row, own in zip(rows.to_dict("records"), scores, strict=True)
     }
     keys = dict.fromkeys(key for key, _ in found)
     for key, frame in ((key, frame) for key in keys for frame in frame_ids):
@@ -159,23 +162,21 @@ def _number(
 
 
 def _answer(row: Mapping[str, Any], labels: LabelSet) -> dict[str, Any]:
-    """The activity a model tells of an image, and what its counts give: means over the classes of the true mask."""
-    found: dict[str, Any] = {}
-    if "activity_predicted" in row:
-        found["activity"] = labels.activities[int(row["activity_predicted"])]
-    if "truth_0" not in row:
-        return found
-    index = [i for i in range(len(labels.classes)) if row[f"truth_{i}"] > 0]
-    both, total = (
-        np.array([row[f"both_{i}"] for i in index], float),
-        np.array([row[f"truth_{i}"] + row[f"predicted_{i}"] for i in index], float),
-    )
-    if not index:
-        return found  # every pixel is ignored
-    found["miou"] = round(float((both / (total - both)).mean()), 6)
-    found["dice"] = round(float((2 * both / total).mean()), 6)
-    distances = [row.get(f"hd95_{i}", np.nan) for i in index if i > 0]
-    known = [distance for distance in distances if not pd.isna(distance)]
-    if known:
-        found["hd95"] = round(float(np.mean(known)), 4)
-    return found
+    """The activity that a model tells of an image, if it tells one."""
+    return {"activity": labels.activities[int(row["activity_predicted"])]} if "activity_predicted" in row else {}
+
+
+def _scores_of_images(rows: pd.DataFrame, classes: int) -> list[dict[str, float]]:
+    """The scores of each row by metric, without those that are not defined."""
+    if "truth_0" not in rows or rows.empty:
+        return [{} for _ in range(len(rows))]
+    found = scores_of_images({str(name): rows[name].to_numpy() for name in rows}, classes)
+    digits = {name: 6 if metric.scale > 1 else 4 for name, metric in metrics_by_name().items()}
+    return [
+        {
+            name: round(float(of_images[i]), digits[name])
+            for name, of_images in found.items()
+            if np.isfinite(of_images[i])
+        }
+        for i in range(len(rows))
+    ]

@@ -28,9 +28,6 @@ from reports.names import (
 )
 from reports.results import of_rank
 
-OF_CLASSES = ("iou", "dice", "pixel_precision", "pixel_recall", "hd", "hd95", "assd", "ssim", "surface_missing")
-OF_ACTIVITIES = ("precision", "recall", "f1")
-
 
 def score_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
     """Tables II to IV, and one for every other dataset that cells are tested on."""
@@ -103,11 +100,11 @@ def comparison_tables(study: Study) -> dict[str, ReportTable]:
 def label_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
     """Scores of every class and every activity, and what is taken for what: as data alone."""
     found = {}
-    wanted: list[tuple[str, str, tuple[str, ...]]] = [(TABLE_CLASSES, "Scores of every class", OF_CLASSES)]
+    wanted = [(TABLE_CLASSES, "Scores of every class", False)]
     if datasets_with_activities(study):
-        wanted.append((TABLE_ACTIVITIES, "Scores of every activity", OF_ACTIVITIES))
-    for name, title, metrics in wanted:
-        found[name] = ReportTable(title, tables.table_of_labels(results, metrics), None, protocol=study.protocol)
+        wanted.append((TABLE_ACTIVITIES, "Scores of every activity", True))
+    for name, title, of_activities in wanted:
+        found[name] = ReportTable(title, tables.table_of_labels(results, of_activities), None, protocol=study.protocol)
     confused = [
         table_confusion(model, study.labels(dataset).classes, study.labels(dataset).activities)
         for dataset in evaluated_datasets(study)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from endoarss.metrics import count_mask
+from endoarss.metrics.catalogue import MAIN
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
 from pipeline.datasets.load import Part
@@ -22,5 +23,5 @@ def validation_score(study: Study, dataset: str, part: Part, model: MultiTaskMod
         pairs = zip(part.masks, predictions.masks, strict=True)
         masks = [count_mask(true, predicted, len(labels.classes)) for true, predicted in pairs]
     rows = rows_of_images(part, activity, masks)
-    scores = [s["value"] for s in scores_of(rows, labels) if s["metric"] in ("accuracy", "miou") and not s["class"]]
+    scores = [s["value"] for s in scores_of(rows, labels) if s["metric"] in MAIN and not s["class"]]
     return float(np.mean(scores))

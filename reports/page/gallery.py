@@ -73,8 +73,8 @@ class GalleryImage:
 class GalleryModel:
     """A cell's answers. label: as the scores call its model. cell: its id. seeds: how many the scores are means over.
 
-    masks: by condition one number an image, None where it gives no mask. answers: by condition one dict an image, of `activity` (its name),
-    `miou`, `dice` (shares) and `hd95` (pixels), as far as they are known.
+    masks: by condition one number an image, None where it gives no mask. answers: by condition one dict an image, of `activity`
+    (its name) and of the metrics that are shown below an image, as they are stored, as far as they are known.
     """
 
     label: str

@@ -8,13 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from reports.names import MEASURES, Metric
+from endoarss.metrics.catalogue import metrics_by_name
 from reports.robustness import Robustness
 
 MEAN = "mean"
 _UNMOVED = "unmoved"
-# Of conditions alone: no table has it.
-_OTHERS = {"modal_share": Metric("Share of the most frequent answer")}
 
 Point = list[float] | None  # value, or value, low and high
 
@@ -33,11 +31,10 @@ def scores_of(found: Robustness) -> Scores:
     A point is [value, low, high], [value] where there is no interval, None where there is no score. A mean over corruptions is None where
     one of them has no score.
     """
-    metrics = list(dict.fromkeys(found.conditions["metric"]))
-    measures = {name: MEASURES.get(name) or _OTHERS.get(name) or Metric(name, "", 1.0) for name in metrics}
+    metrics = {name: metrics_by_name()[name] for name in dict.fromkeys(found.conditions["metric"])}
     about = {
-        name: {"name": m.name, "unit": m.unit, "scale": m.scale, "higher": m.higher_is_better}
-        for name, m in measures.items()
+        name: {"name": m.title, "unit": m.unit, "scale": m.scale, "higher": m.higher_is_better}
+        for name, m in metrics.items()
     }
     datasets = [_dataset(found, str(title)) for title in dict.fromkeys(found.conditions["dataset"])]
     return Scores({"metrics": about, "datasets": datasets}, found.intervals)

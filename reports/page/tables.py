@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup, escape
 
-from reports.names import HIGHER_IS_BETTER
+from reports.measures import HIGHER_IS_BETTER
 
 DASH = "\N{EN DASH}"
 _DASHES = ("", "-", DASH, "\N{EM DASH}")

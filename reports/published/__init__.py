@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from endoarss.metrics.catalogue import ACCURACY_SPREAD, MACRO_F1, MAIN, MIOU_SPREAD
 from reports.names import PUBLISHED_ROBUST_MODELS, table_of_dataset
 
 _FOLDER = Path(__file__).parent
@@ -16,6 +17,8 @@ _WEIGHTINGS = {"MoCo": "moco", "Aligned-MTL": "aligned_mtl", "STCH": "stch", "DB
 # Datasets as Tables V and VI call them.
 DATASETS = {"mtlesd": "MTLESD", "mtlendovis": "MTLEndovis"}
 _ROBUST_COLUMNS = dict(zip(PUBLISHED_ROBUST_MODELS, ("resnet101_dselect_k", "resnet101_mmoe", "endoarss"), strict=True))
+# Columns of the paper's tables that we call otherwise.
+_OURS = {"f_score": MACRO_F1, "accuracy_std": ACCURACY_SPREAD, "miou_std": MIOU_SPREAD}
 KEY = ["backbone", "architecture", "weighting"]
 
 
@@ -30,7 +33,7 @@ def published_scores(dataset: str) -> pd.DataFrame | None:
     path = _FOLDER / f"{table_of_dataset(dataset)}.csv"
     if not path.is_file():
         return None
-    table = pd.read_csv(path).rename(columns={"f_score": "macro_f1"})
+    table = pd.read_csv(path).rename(columns=_OURS)
     single = table["architecture"] == "single_task"
     table["architecture"] = table["weighting"].where(single, table["architecture"]).replace(_SINGLE | _ARCHITECTURES)
     table["weighting"] = table["weighting"].mask(single, "equal").replace(_WEIGHTINGS)
@@ -44,7 +47,7 @@ def published_ablation() -> pd.DataFrame:
     Its caption says DB-MTL of all; on MTLEndovis the rows with SMA are those of Table III under STCH.
     """
     table = pd.read_csv(_FOLDER / "table5_ablation.csv")
-    table = table.rename(columns={"f_score": "macro_f1", "accuracy_std": "accuracy_spread", "miou_std": "miou_spread"})
+    table = table.rename(columns=_OURS)
     table["dataset"] = table["dataset"].replace({title: name for name, title in DATASETS.items()})
     table["backbone"] = table["dinov2"].map({0: "resnet", 1: "dinov2"}).mask(table["sma"] == 1, "endoarss")
     table["architecture"] = table["tesla"].map({0: "mmoe", 1: "tesla"})
@@ -56,7 +59,7 @@ def published_ablation() -> pd.DataFrame:
 def published_ranks() -> pd.DataFrame:
     """Table VI: scores of EndoARSS with TESLA by dataset, rank and weighting, which its rows of rank 4 tell: they are those of Table II
     under DB-MTL and of Table III under STCH."""
-    table = pd.read_csv(_FOLDER / "table6_rank.csv").rename(columns={"f_score": "macro_f1"})
+    table = pd.read_csv(_FOLDER / "table6_rank.csv").rename(columns=_OURS)
     table["dataset"] = table["dataset"].replace({title: name for name, title in DATASETS.items()})
     table["weighting"] = table["dataset"].map({"mtlesd": "db_mtl", "mtlendovis": "stch"})
     return table.set_index(["dataset", "rank", "weighting"])
@@ -65,9 +68,5 @@ def published_ranks() -> pd.DataFrame:
 def published_robustness() -> pd.DataFrame:
     """Table VII: indexed by corruption ("mean" is the last row), columns (metric, backbone, architecture, weighting)."""
     table = pd.read_csv(_FOLDER / "table7_robustness.csv").set_index("corruption")
-    found = {
-        (metric, *model): table[f"{metric}_{name}"]
-        for metric in ("accuracy", "miou")
-        for model, name in _ROBUST_COLUMNS.items()
-    }
+    found = {(metric, *model): table[f"{metric}_{name}"] for metric in MAIN for model, name in _ROBUST_COLUMNS.items()}
     return pd.DataFrame(found)

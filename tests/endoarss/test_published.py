@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import directed_hausdorff
 from sklearn.metrics import confusion_matrix as confusion_of_scikit_learn
 
-from endoarss.metrics import PUBLISHED, confusion_matrix, evaluate_classification, evaluate_segmentation
+from endoarss.metrics import PUBLISHED, confusion_matrix, evaluate_classification, evaluate_segmentation, pixel_counts
+from endoarss.metrics.counts import counts_of_confusion
 from endoarss.metrics.published import (
     EPSILON,
     dice_absent_zero,
     f_eps,
+    image_iou,
     iou_absent_zero,
     precision_eps,
     recall_eps,
@@ -42,13 +44,14 @@ def test_ratios_with_epsilon_against_a_loop(count: int, classes: int, seed: int)
     truth, prediction = np.random.default_rng(seed).integers(0, classes, (2, count))
     confusion = confusion_matrix(truth, prediction, classes)
     np.testing.assert_array_equal(confusion, confusion_of_scikit_learn(truth, prediction, labels=range(classes)))
+    counts = counts_of_confusion(confusion)
     for index in range(classes):
         hits = ((truth == index) & (prediction == index)).sum()
         precision = hits / ((prediction == index).sum() + EPSILON)
         recall = hits / ((truth == index).sum() + EPSILON)
-        assert precision_eps(confusion)[index] == pytest.approx(precision)
-        assert recall_eps(confusion)[index] == pytest.approx(recall)
-        assert f_eps(confusion)[index] == pytest.approx(2 * precision * recall / (precision + recall + EPSILON))
+        assert precision_eps(counts)[index] == pytest.approx(precision)
+        assert recall_eps(counts)[index] == pytest.approx(recall)
+        assert f_eps(counts)[index] == pytest.approx(2 * precision * recall / (precision + recall + EPSILON))
 
 
 def test_an_activity_that_never_occurs_counts_zero() -> None:
@@ -104,7 +107,8 @@ def test_spread_of_accuracy_against_a_loop(count: int, classes: int, seed: int) 
     for index in range(classes):
         of_class = prediction[truth == index]
         shares.append((of_class == index).mean() if len(of_class) else 0)
-    assert spread_of_accuracy(confusion_matrix(truth, prediction, classes)) == pytest.approx(np.std(shares))
+    counts = counts_of_confusion(confusion_matrix(truth, prediction, classes))
+    assert spread_of_accuracy(counts) == pytest.approx(np.std(shares))
 
 
 @settings(max_examples=60, deadline=None)
@@ -119,8 +123,6 @@ def test_spread_of_iou_against_a_loop(count: int, kinds: int, seed: int, empty: 
     for one, other, activity in zip(truth > 0, prediction > 0, activities, strict=True):
         of_activity[activity].append((one & other).sum() / (one | other).sum() if (one | other).any() else 1)
     expected = np.std([np.mean(values) if values else 0 for values in of_activity])
-    backgrounds = [
-        [((t == 0) & (p == 0)).sum(), (t == 0).sum(), (p == 0).sum(), t.size]
-        for t, p in zip(truth, prediction, strict=True)
-    ]
-    assert spread_of_iou(np.array(backgrounds), activities, kinds) == pytest.approx(expected)
+    ious = [image_iou(pixel_counts(one, other, 3)) for one, other in zip(truth, prediction, strict=True)]
+    values = np.stack([np.bincount(activities, ious, kinds), np.bincount(activities, minlength=kinds)])
+    assert spread_of_iou(values) == pytest.approx(expected)

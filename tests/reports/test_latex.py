@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reports.latex import LONG, to_latex
 from reports.latex_text import escape
-from reports.names import HIGHER_IS_BETTER
+from reports.measures import HIGHER_IS_BETTER
 
 NAMES = ["Backbone", "Architecture", "Weighting"]
 

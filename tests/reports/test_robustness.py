@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from endoarss.metrics import evaluate_classification, scores_from_counts
+from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.steps.report_robustness import write_robustness_report
 from reports import robustness_tables, tables
 from reports.condition_scores import grid_of, images_of, score_model
@@ -131,7 +132,7 @@ def test_replicates_are_scores_of_the_images_that_were_drawn(sequences: int) -> 
     one = model("A", rows)
     grid, images = grid_of([one], []), images_of([one])
     weights = draw_weights(len(images.starts), 20, 0)
-    scores = score_model(one, grid, images, weights)
+    scores = score_model(one, grid, images, weights, shown_metrics(Shown.CONDITIONS))
     assert len(images.starts) == (sequences or 12) and (weights.sum(axis=1) == weights.shape[1]).all()
     units = np.split(np.array(images.frame_ids), images.starts[1:])
     for metric, replicates in scores.items():
@@ -418,13 +419,22 @@ def spoilt(kind: str) -> tuple[list[EvaluatedModel], str | None, str]:
         return [model("A", rows), model("A", other)], None, "two models are called 'A'"
     if kind == "baseline":
         return [model("A", rows)], "C", "the baseline 'C' is not among the models: A"
+    if kind == "count":
+        return (
+            [model("A", rows.assign(both_1=rows["both_1"] + 0.5))],
+            None,
+            "A on Toy, .*: both_1 of row 0 is .*whole number",
+        )
+    if kind == "activity":
+        predicted = rows["activity_predicted"].where(rows["frame_id"] != "frame_000")
+        return [model("A", rows.assign(activity_predicted=predicted))], None, "activity_predicted of row 0 is nan"
     return [], None, "no model"
 
 
 SPOILT = ("images", "condition", "clean", "unmoved", "image", "twice", "stranger", "sequences", "column", "nothing")
 
 
-@pytest.mark.parametrize("kind", [*SPOILT, "uncorrupted", "label", "baseline", "none"])
+@pytest.mark.parametrize("kind", [*SPOILT, "uncorrupted", "label", "baseline", "count", "activity", "none"])
 def test_what_cannot_be_compared_is_named(kind: str) -> None:
     models, baseline, said = spoilt(kind)
     with pytest.raises(ResultsError, match=said):

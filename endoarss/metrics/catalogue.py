@@ -1,0 +1,244 @@
+"""The one table of metrics: what each is called, how it is computed, and where it is shown.
+
+Every list of metrics in results, tables, comparisons, figures and pages is taken from here. A new metric is a function, in any file of this
+folder, and an entry below; unless the entry says otherwise it is shown everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Flag, auto
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoarss.metrics import counts, published
+from endoarss.metrics.calibration import calibration_error
+from endoarss.metrics.counts import ACTIVITIES, CALIBRATION, MISSING, MODAL, PIXELS
+from endoarss.metrics.protocol import PUBLISHED, STANDARD
+from endoarss.metrics.structural import class_structural_similarity
+from endoarss.metrics.surface import surface_distances
+
+ACCURACY, MACRO_F1, F1 = "accuracy", "macro_f1", "f1"
+MIOU, IOU, DICE = "miou", "iou", "dice"
+HD, HD95, ASSD, SSIM = "hd", "hd95", "assd", "ssim"
+ACCURACY_SPREAD, MIOU_SPREAD = "accuracy_spread", "miou_spread"
+
+MAIN = (ACCURACY, MIOU)
+"""The metric of each task that stands for it: their mean chooses epochs, coefficients and the cells that figures show."""
+
+Function = Callable[[NDArray[Any]], counts.Array]
+PERCENT, PIXEL, NUMBER = "%", "px", ""
+
+
+class Shown(Flag):
+    """Where the score of a whole test set is shown, under the standard protocol; of the other protocol only TABLES counts."""
+
+    TABLES = auto()
+    """Tables of datasets, of the ablation and of ranks; the data of merging."""
+    COUNTS = auto()
+    """The data of a dataset's table alone, after its scores."""
+    COMPARED = auto()
+    """Statistics: intervals, differences of every two models, ranks."""
+    PRINTED = auto()
+    """The printed table of these; the others are in the CSV."""
+    CONDITIONS = auto()
+    """Every condition of robustness: the CSV, and the page's curves."""
+    SUMMARY = auto()
+    """What sums up robustness: table 7, figure 6, retention, heat map. Also the figure of cost, and the best models on the page."""
+    MERGING = auto()
+    """The printed table of merging."""
+    LEAKAGE = auto()
+    """The table of leakage."""
+    IMAGE = auto()
+    """Below each image of the page's gallery."""
+    OF_ACTIVITIES = TABLES | COMPARED | PRINTED | CONDITIONS | SUMMARY | MERGING | LEAKAGE
+    EVERYWHERE = OF_ACTIVITIES | IMAGE
+    NOWHERE = 0
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is called, computed and shown.
+
+    Attributes:
+        name: In results.
+        title: In heads.
+        needs: Name of the counts that its functions take (`metrics.counts`); where rows do not have them there is no such score.
+        whole: From counts (..., k, K) to the score of all (...); None if labels alone have one.
+        of_labels: From counts to the scores of the last L labels (..., L); None if they have none.
+        of_image: As `whole`, if one image by itself is scored otherwise.
+        unit: "%" (of a stored share), "px" or "".
+        higher_is_better: Which of two values wins.
+        in_text: Its title within a sentence, if it differs.
+        shown: Where `whole` is shown.
+    """
+
+    name: str
+    title: str
+    needs: str
+    whole: Function | None = None
+    of_labels: Function | None = None
+    of_image: Function | None = None
+    unit: str = PERCENT
+    higher_is_better: bool = True
+    in_text: str = ""
+    shown: Shown = Shown.EVERYWHERE
+
+    def __post_init__(self) -> None:
+        if self.whole is None:
+            return
+        if Shown.SUMMARY in self.shown and not (self.unit == PERCENT and self.higher_is_better):
+            raise ValueError(
+                f"metric {self.name}: shown in SUMMARY, where scores are divided by the clean score; expected a share of which the higher "
+                "is better. Leave SUMMARY out of `shown`."
+            )
+        if Shown.IMAGE in self.shown and self.of_activities:
+            raise ValueError(
+                f"metric {self.name}: shown below each IMAGE, of which there is one answer; expected a metric of masks. Leave IMAGE out "
+                "of `shown`: Shown.OF_ACTIVITIES."
+            )
+
+    @property
+    def scale(self) -> float:
+        """What a stored value is multiplied by to be in the unit."""
+        return 100.0 if self.unit == PERCENT else 1.0
+
+    @property
+    def head(self) -> str:
+        """The head of a column or an axis."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    @property
+    def text(self) -> str:
+        """Its title within a sentence."""
+        return self.in_text or self.title
+
+    @property
+    def of_activities(self) -> bool:
+        """Whether it scores activities, so that masks do not matter to it."""
+        return self.needs in (ACTIVITIES, MODAL, CALIBRATION)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Values of each foreground class in one image: the columns <name>_<i> of saved rows.
+
+    Attributes:
+        names: Of the values.
+        measure: From truth and prediction, uint8 (H, W), and the number of classes C to one array (C,) per name, NaN for a class in
+            neither mask.
+        lowest: The least that a value can be.
+        always: Whether a class in either mask has a value whatever the size of the image.
+    """
+
+    names: Sequence[str]
+    measure: Callable[[NDArray[np.uint8], NDArray[np.uint8], int], Sequence[counts.Array]]
+    lowest: float = 0.0
+    always: bool = True
+
+
+def _distances(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> Sequence[counts.Array]:
+    found = surface_distances(truth, prediction, classes)
+    return found.hd, found.hd95, found.assd
+
+
+def _similarity(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> Sequence[counts.Array]:
+    return (class_structural_similarity(truth, prediction, classes),)
+
+
+MEASUREMENTS: tuple[Measurement, ...] = (
+    Measurement((HD, HD95, ASSD), _distances),
+    Measurement((SSIM,), _similarity, lowest=-1.0, always=False),
+)
+
+
+def _mean_of(of_labels: Function) -> Function:
+    """The mean over all labels; what is of whole images has one."""
+    return lambda found: np.asarray(of_labels(found).mean(axis=-1))
+
+
+# A mean over images, then over the foreground classes with truth.
+_OfImages = partial(Metric, whole=counts.mean_of_labels, of_labels=counts.mean_of_images)
+_Distance = partial(_OfImages, unit=PIXEL, higher_is_better=False)
+# A number that readers must know of, no score.
+_Number = partial(Metric, unit=NUMBER, higher_is_better=False, shown=Shown.COUNTS)
+# Overlaps of one image are means over the classes in its truth or its prediction: a class that is predicted without truth counts 0.
+_image_iou = partial(counts.mean_iou, chosen=counts.in_either)
+_image_dice = partial(counts.mean_dice, chosen=counts.in_either)
+_ACTIVITY, _STATISTICS, _NOT = Shown.OF_ACTIVITIES, Shown.TABLES | Shown.COMPARED, Shown.NOWHERE
+_DICE = _STATISTICS | Shown.CONDITIONS | Shown.MERGING | Shown.IMAGE
+_FOREGROUND = Shown.TABLES | Shown.LEAKAGE
+
+_STANDARD: tuple[Metric, ...] = (
+    Metric(ACCURACY, "Accuracy", ACTIVITIES, counts.accuracy, in_text="accuracy", shown=_ACTIVITY),
+    Metric(MACRO_F1, "Macro F1", ACTIVITIES, counts.mean_dice, in_text="macro F1", shown=_ACTIVITY & ~Shown.SUMMARY),
+    Metric("ece", "ECE", CALIBRATION, calibration_error, higher_is_better=False, shown=Shown.TABLES),
+    Metric(
+        "modal_share",
+        "Share of the most frequent answer",
+        MODAL,
+        _mean_of(counts.mean_of_images),
+        shown=Shown.CONDITIONS,
+    ),
+    Metric("precision", "Precision", ACTIVITIES, of_labels=counts.precision),
+    Metric("recall", "Recall", ACTIVITIES, of_labels=counts.recall),
+    Metric(F1, "F1", ACTIVITIES, of_labels=counts.dice),
+    Metric(MIOU, "mIoU", PIXELS, counts.mean_iou, of_image=_image_iou),
+    Metric(IOU, "IoU", PIXELS, of_labels=counts.iou),
+    Metric(DICE, "Dice", PIXELS, counts.mean_dice, counts.dice, _image_dice, shown=_DICE),
+    Metric("pixel_precision", "Pixel precision", PIXELS, of_labels=counts.precision),
+    Metric("pixel_recall", "Pixel recall", PIXELS, of_labels=counts.recall),
+    Metric("miou_foreground", "mIoU fg", PIXELS, lambda pixels: counts.mean_iou(pixels[..., 1:]), shown=_FOREGROUND),
+    Metric("dice_foreground", "Dice fg", PIXELS, lambda pixels: counts.mean_dice(pixels[..., 1:]), shown=Shown.TABLES),
+    _Distance(HD, "HD", HD, shown=_STATISTICS),
+    _Distance(HD95, "HD95", HD95, shown=_DICE | Shown.PRINTED),
+    _Distance(ASSD, "ASSD", ASSD, shown=_STATISTICS | Shown.CONDITIONS),
+    _OfImages(SSIM, "SSIM", SSIM, shown=_STATISTICS | Shown.MERGING),
+    _Number("predictions_without_support", "Answers without truth", ACTIVITIES, counts.without_truth),
+    _Number(
+        "surface_missing",
+        "Missing surfaces",
+        MISSING,
+        lambda found: found[..., 0, :].sum(axis=-1),
+        lambda found: found[..., 0, :],
+    ),
+)
+
+_PUBLISHED: tuple[Metric, ...] = (
+    Metric(ACCURACY, "AC", ACTIVITIES, _mean_of(published.precision_eps), shown=Shown.TABLES),
+    Metric(MACRO_F1, "F", ACTIVITIES, _mean_of(published.f_eps), shown=Shown.TABLES),
+    Metric(ACCURACY_SPREAD, "± AC", ACTIVITIES, published.spread_of_accuracy, shown=_NOT),
+    Metric("precision", "Precision", ACTIVITIES, of_labels=published.precision_eps),
+    Metric("recall", "Recall", ACTIVITIES, of_labels=published.recall_eps),
+    Metric(F1, "F1", ACTIVITIES, of_labels=published.f_eps),
+    Metric(MIOU, "mIoU", PIXELS, _mean_of(published.iou_absent_zero), shown=Shown.TABLES),
+    Metric(IOU, "IoU", PIXELS, of_labels=published.iou_absent_zero),
+    Metric(DICE, "DS", PIXELS, _mean_of(published.dice_absent_zero), published.dice_absent_zero, shown=Shown.TABLES),
+    Metric("pixel_precision", "Pixel precision", PIXELS, of_labels=counts.precision),
+    Metric("pixel_recall", "Pixel recall", PIXELS, of_labels=counts.recall),
+    _Number(HD, "HD", counts.ROW_HD, _mean_of(counts.mean_of_images), shown=Shown.TABLES),
+    Metric(SSIM, "SSIM", counts.LABEL_MAP_SSIM, _mean_of(counts.mean_of_images), shown=Shown.TABLES),
+    Metric(MIOU_SPREAD, "± mIoU", counts.IOU_BY_ACTIVITY, published.spread_of_iou, shown=_NOT),
+)
+
+METRICS: Mapping[str, tuple[Metric, ...]] = {STANDARD: _STANDARD, PUBLISHED: _PUBLISHED}
+"""By protocol its metrics, in the order of columns."""
+
+
+def metrics_by_name(protocol: str = STANDARD) -> dict[str, Metric]:
+    """Return the metrics of a protocol by name, in their order."""
+    return {metric.name: metric for metric in METRICS[protocol]}
+
+
+def shown_metrics(where: Shown, protocol: str = STANDARD) -> dict[str, Metric]:
+    """Return by name the metrics of whole test sets that are shown in any of these places, in their order."""
+    return {m.name: m for m in METRICS[protocol] if m.whole is not None and m.shown & where}
+
+
+def label_metrics(of_activities: bool, protocol: str = STANDARD) -> dict[str, Metric]:
+    """Return by name the metrics of each activity, or of each class, in their order."""
+    return {m.name: m for m in METRICS[protocol] if m.of_labels is not None and m.of_activities == of_activities}

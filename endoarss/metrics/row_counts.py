@@ -1,0 +1,125 @@
+"""From saved rows to the counts that metrics take, image by image; whoever scores them sums them up as wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoarss.metrics import counts
+from endoarss.metrics.calibration import calibration_gaps
+from endoarss.metrics.catalogue import MEASUREMENTS
+from endoarss.metrics.counts import COUNTED, Array
+from endoarss.metrics.published import image_iou
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+def counts_of_rows(
+    rows: Columns, classes: int, activities: int, wanted: Collection[str] | None = None
+) -> dict[str, Array]:
+    """Return the counts of each image, those that the rows have the columns of.
+
+    Args:
+        rows: columns (..., N), N images under one condition, with whatever axes before.
+        classes: C, the background included.
+        activities: K.
+        wanted: names of counts, see `metrics.counts`; None for all.
+
+    Returns:
+        By name (..., N, k, L). Summed over images they are what the functions of `metrics.catalogue` take.
+
+    Raises:
+        ValueError: if a label or a count is no whole number of at least 0, or a label is not one of the activities.
+    """
+    found: dict[str, Array] = {}
+
+    def add(name: str, make: Callable[..., Array], *args: Any) -> None:
+        if wanted is None or name in wanted:
+            found[name] = make(*args)
+
+    if "activity_true" in rows:
+        true, told = (_labels(rows, name, activities) for name in ("activity_true", "activity_predicted"))
+        add(counts.ACTIVITIES, _answers, true, told, activities)
+        add(counts.MODAL, _modal, told, activities)
+        if "activity_confidence" in rows:
+            add(counts.CALIBRATION, calibration_gaps, np.asarray(rows["activity_confidence"], np.float64), true == told)
+    if "truth_0" not in rows:
+        return found
+    pixels = _pixels(rows, classes)
+    add(counts.PIXELS, lambda: pixels)
+    for name in (name for one in MEASUREMENTS for name in one.names):
+        columns = [f"{name}_{i}" for i in range(1, classes)]
+        if columns and all(column in rows for column in columns):
+            add(name, _values, rows, columns, pixels)
+    if "row_hd" in rows:
+        add(counts.MISSING, _missing, pixels)
+        # Of an image of ignored pixels alone there is no distance.
+        seen = pixels[..., 1, :].any(axis=-1)
+        add(counts.ROW_HD, lambda: _of_known(np.where(seen, rows["row_hd"], np.nan)))
+        add(counts.LABEL_MAP_SSIM, lambda: _of_known(np.asarray(rows["label_map_ssim"], np.float64)))
+    if "activity_true" in rows:
+        add(counts.IOU_BY_ACTIVITY, _iou_by_activity, pixels, true, activities)
+    return found
+
+
+def _whole(rows: Columns, column: str) -> NDArray[np.int64]:
+    values = np.asarray(rows[column], np.float64)
+    wrong = ~(np.isfinite(values) & (values >= 0) & (values == np.floor(values)))
+    if wrong.any():
+        raise ValueError(
+            f"{column} of row {int(wrong.argmax())} is {values[wrong][0]}; expected a whole number from 0 on."
+        )
+    return values.astype(np.int64)
+
+
+def _labels(rows: Columns, column: str, activities: int) -> NDArray[np.int64]:
+    values = _whole(rows, column)
+    if values.max(initial=0) >= activities:
+        raise ValueError(
+            f"{column} of row {int(values.argmax())} is {values.max()}; labels outside 0..{activities - 1}."
+        )
+    return values
+
+
+def _answers(true: NDArray[np.int64], told: NDArray[np.int64], activities: int) -> Array:
+    in_truth, answered = (labels[..., None] == np.arange(activities) for labels in (true, told))
+    return np.stack([in_truth & answered, in_truth, answered], axis=-2).astype(np.float64)
+
+
+def _modal(told: NDArray[np.int64], activities: int) -> Array:
+    """Whether an image gets the answer that is the most frequent one of all N images."""
+    times = (told[..., None] == np.arange(activities)).sum(axis=-2)
+    return _of_known((told == times.argmax(axis=-1)[..., None]).astype(np.float64))
+
+
+def _pixels(rows: Columns, classes: int) -> Array:
+    columns = [_whole(rows, f"{kind}_{i}") for kind in COUNTED for i in range(classes)]
+    stacked = np.stack(columns, axis=-1).astype(np.float64)
+    return stacked.reshape(*stacked.shape[:-1], len(COUNTED), classes)
+
+
+def _values(rows: Columns, columns: list[str], pixels: Array) -> Array:
+    values = np.stack([np.asarray(rows[column], np.float64) for column in columns], axis=-1)
+    known = np.isfinite(values)
+    return np.stack([np.where(known, values, 0.0), known, counts.in_truth(pixels)[..., 1:]], axis=-2)
+
+
+def _of_known(values: Array) -> Array:
+    """The values of whole images, and whether they are known: (..., N) to (..., N, 2, 1)."""
+    known = np.isfinite(values)
+    return np.stack([np.where(known, values, 0.0), known], axis=-1)[..., None]
+
+
+def _missing(pixels: Array) -> Array:
+    """Whether truth or prediction alone has a foreground class; every image counts."""
+    there = pixels[..., 1:, 1:] > 0
+    alone = there[..., 0, :] != there[..., 1, :]
+    return np.stack([alone, np.ones_like(alone)], axis=-2).astype(np.float64)
+
+
+def _iou_by_activity(pixels: Array, true: NDArray[np.int64], activities: int) -> Array:
+    of_activity = (true[..., None] == np.arange(activities)).astype(np.float64)
+    return np.stack([of_activity * image_iou(pixels)[..., None], of_activity], axis=-2)
