@@ -19,9 +19,10 @@ _BATCHES, _EPOCHS = 6, 2
 
 def run(part: Part) -> None:
     """Train twice in each way."""
-    for precision, compiled in (("bf16", True), ("float32", False), ("bf16", False)):
-        name = f"two runs, {precision}{', compiled' if compiled else ''}"
-        part.measure(name, partial(two_runs, part.setup, precision, compiled))
+    ways = (("bf16", True, False), ("float32", False, True), ("bf16", True, True), ("float32", False, False))
+    for precision, compiled, deterministic in ways:
+        name = f"two runs, {precision}{', compiled' * compiled}{', deterministic' * deterministic}"
+        part.measure(name, partial(two_runs, part.setup, precision, compiled, deterministic))
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Trained:
     tensors: dict[str, Tensor]
 
 
-def two_runs(setup: Setup, precision: str, compiled: bool) -> Figures:
+def two_runs(setup: Setup, precision: str, compiled: bool, deterministic: bool) -> Figures:
     """Return the largest difference of losses, and of tensors relative to the tensor's largest value; 0 means the same bits."""
-    one, other = (trained(setup, precision, compiled) for _ in range(2))
+    one, other = (trained(setup, precision, compiled, deterministic) for _ in range(2))
     differing = [name for name in one.tensors if not torch.equal(one.tensors[name], other.tensors[name])]
     return {
         "largest loss difference": float((one.losses - other.losses).abs().max()),
@@ -45,11 +46,13 @@ def two_runs(setup: Setup, precision: str, compiled: bool) -> Figures:
     }
 
 
-def trained(setup: Setup, precision: str, compiled: bool) -> Trained:
+def trained(setup: Setup, precision: str, compiled: bool, deterministic: bool) -> Trained:
     """Train EndoARSS with TESLA under DB-MTL from the seed on."""
     model = problems.build(setup, "endoarss", "tesla", precision).model
     batch = setup.sizes.batch
-    settings = TrainingSettings(_EPOCHS, 1e-3, batch, "db_mtl", precision=precision, compile=compiled)
+    settings = TrainingSettings(
+        _EPOCHS, 1e-3, batch, "db_mtl", precision=precision, compile=compiled, deterministic=deterministic
+    )
     try:
         history = train(model, random_images(_BATCHES * batch, setup.sizes.side), settings, setup.device)
     finally:
