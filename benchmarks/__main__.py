@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import build_dataset, corruptions, load_images, metrics, train_step, workflow
+from benchmarks import build_dataset, corruptions, load_images, metrics, predict, train_step, workflow
 
 if __name__ == "__main__":
     train_step.main([])
@@ -10,4 +10,5 @@ if __name__ == "__main__":
     build_dataset.main([])
     corruptions.main([])
     metrics.main([])
+    predict.main([])
     workflow.main([])

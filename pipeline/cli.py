@@ -192,6 +192,11 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     )
     command.add_argument("--batch-size", type=int, default=16, metavar="N", help="images at a time (default: 16)")
     command.add_argument("--every", type=int, default=1, metavar="N", help="of a video, each Nth frame (default: 1)")
+    command.add_argument(
+        "--half",
+        action="store_true",
+        help="run the model in bfloat16, for GPUs alone: faster, less exact (default: float32)",
+    )
     command.add_argument("--no-overlays", action="store_true", help="write masks and predictions.csv alone")
     command.add_argument("--overwrite", action="store_true", help="replace what an earlier run wrote to DIR")
     command.set_defaults(run=_predict)
@@ -503,6 +508,7 @@ def _predict(arguments: argparse.Namespace) -> None:
         not arguments.no_overlays,
         arguments.overwrite,
         arguments.weights,
+        arguments.half,
     )
 
 

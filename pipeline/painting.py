@@ -94,15 +94,14 @@ class Painter:
         return np.concatenate([picture, strip])
 
     def _colour(self, pixels: Pixels, mask: Pixels) -> Pixels:
-        table = np.zeros((1, 256, 3), np.uint8)
-        table[0, : len(self.palette)] = self.palette
-        colours = cv2.LUT(cv2.merge([mask, mask, mask]), table)
+        table = np.zeros((256, 1, 3), np.uint8)
+        table[: len(self.palette), 0] = self.palette
+        colours = cv2.applyColorMap(mask, table)
         painted = cv2.addWeighted(pixels, 1 - _COVER, colours, _COVER, 0)
         # A line inside each region in its colour, and a dark one around it, are seen on any ground.
         reach = 2 * max(1, min(mask.shape) // 340) + 1
-        kernel = np.ones((reach, reach), np.uint8)
-        highest, lowest = cv2.dilate(mask, kernel), cv2.erode(mask, kernel)
-        background, edge = cv2.compare(mask, 0, cv2.CMP_EQ), cv2.compare(highest, lowest, cv2.CMP_NE)
+        background = cv2.compare(mask, 0, cv2.CMP_EQ)
+        edge = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((reach, reach), np.uint8))
         cv2.copyTo(pixels, background, painted)
         cv2.copyTo(cv2.convertScaleAbs(pixels, alpha=0.3), background & edge, painted)
         cv2.copyTo(colours, cv2.bitwise_not(background) & edge, painted)

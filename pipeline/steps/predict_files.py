@@ -7,12 +7,11 @@ import io
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from endoarss.checkpoints import read_header
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import Predictions, predict
 from endoarss.settings import ACTIVITY, SEGMENTATION
+from pipeline.batch_pipeline import run_batches
 from pipeline.checkpoints import load_file
 from pipeline.code_version import code_version
 from pipeline.datasets.kinds import KINDS
@@ -48,7 +48,7 @@ _MASKS, _OVERLAYS = "masks", "overlays"
 _LOCK = ".predict.lock"
 _MAKING = ".predict.partial"  # where results are until all of them are there
 _JPEG_SIDE = 65_500  # a JPEG cannot be longer
-_WRITERS = 8  # threads at most: to paint and pack a frame of 1280x1024 keeps one busy for 30 ms
+_WRITERS = 8  # threads at most: to paint and pack a frame of 1280x1024 keeps one busy for 20 ms
 
 
 @dataclass(frozen=True)
@@ -77,22 +77,24 @@ def predict_files(
     overlays: bool = True,
     overwrite: bool = False,
     weights: Sequence[Path] = (),
+    half: bool = False,
 ) -> None:
     """Write masks/<name>.png, overlays/<name>.jpg, legend.csv, predictions.csv, and what they came from as predictions.json.
 
     Frames are prepared as the checkpoint says that training frames were, see `pipeline.frame_kinds`; which frames do not look like these
-    is said on standard error, once for each kind. Frames stream: two batches are in memory, one that is predicted and written and one
-    that is read meanwhile.
+    is said on standard error, once for each kind. Frames stream: a batch is read, one is predicted and one is written at the same time,
+    and no more than these three are in memory.
 
     Args:
         checkpoint: of `train`. inputs: pictures, videos, and folders that are searched. out: a new folder, or one without results.
         batch_size: frames that go through the model at once. every: N takes each Nth frame of a video.
         overlays: whether frames are painted. overwrite: replace what an earlier run wrote to `out`, once all frames are done.
         weights: files or folders where the frozen weights are looked for first.
+        half: run the model in bfloat16, on a GPU alone; else in float32.
 
     Raises:
-        InputError: if inputs or `out` are not usable, or another process predicts into `out`; and at the end, by name, if some input
-            could not be read whole.
+        InputError: if inputs or `out` are not usable, if `half` is asked for without a GPU, or if another process predicts into `out`;
+            and at the end, by name, if some input could not be read whole.
         SettingsError: if the checkpoint is not usable.
     """
     for option, value in (("--batch-size", batch_size), ("--every", every)):
@@ -102,47 +104,51 @@ def predict_files(
         raise InputError(f"{checkpoint}: a folder; expected a checkpoint, such as {checkpoint / 'model.safetensors'}.")
     sources = find_sources(inputs)
     _check_output(out, inputs, overwrite)
-    header, model, device = read_header(checkpoint), load_file(checkpoint, weights), choose_device()
+    device = choose_device()
+    precision = _precision(half, device)
+    header, model = read_header(checkpoint), load_file(checkpoint, weights)
+    model.precision = precision
     kinds = FrameKinds(_preprocessing(checkpoint, header), model.settings.input_size)
-    with _alone(out, checkpoint):
-        _check_output(out, inputs, overwrite)  # again, because another run may have ended meanwhile
-        made = out / _MAKING
-        shutil.rmtree(made, ignore_errors=True)  # of a run that was killed
-        made.mkdir()
+    failures, count, in_model = list[str](), 0, 0.0
+    with _alone(out, checkpoint), _partial_results(out, inputs, overwrite) as made:
         about = {
             "checkpoint": str(checkpoint),
             "checkpoint_sha256": sha256_of(checkpoint),
             "trained": header.get("provenance", {}),
             "tasks": list(model.tasks),
             "every": every,
+            "precision": precision,
             "code": code_version(),
             **software(),
         }
-        writer, failures = _Writer(model, made, overlays), list[str]()
-        count, in_model = 0, 0.0
-        started = time.perf_counter()
+        writer, one_at_a_time = _Writer(model, made, overlays), threading.Lock()
         with (
             (made / _TABLE).open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
-            ThreadPoolExecutor(1) as reader,
-            ThreadPoolExecutor(min(_WRITERS, os.cpu_count() or 1)) as writers,
             tqdm(total=count_frames(sources, every), desc="predict", unit=" images", mininterval=0.5) as progress,
         ):
             table = csv.writer(stream, lineterminator="\n")
             table.writerow(writer.columns)
-            frames = _read(sources, every, kinds, overlays, failures)
-            waiting = reader.submit(_take, frames, batch_size)
-            while batch := waiting.result():
-                waiting = reader.submit(_take, frames, batch_size)
+
+            def compute(batch: Sequence[_Ready]) -> Predictions:
+                nonlocal count, in_model
                 before = time.perf_counter()
                 predictions = _predict(model, batch, device)
-                in_model += time.perf_counter() - before
-                for row in writers.map(partial(writer.write, predictions), range(len(batch)), batch):
-                    table.writerow(row)
+                count, in_model = count + len(batch), in_model + time.perf_counter() - before
+                return predictions
+
+            def write(predictions: Predictions, position: int, ready: _Ready) -> list[str]:
+                row = writer.write(predictions, position, ready)
+                with one_at_a_time:
                     progress.update()
-                count += len(batch)
+                return row
+
+            # One core is left to the model, or to this thread's share of the writing.
+            writers = max(1, min(_WRITERS, (os.cpu_count() or 1) - 1))
+            started = time.perf_counter()
+            batches = _batches(_read(sources, every, kinds, overlays, failures), batch_size)
+            run_batches(batches, compute, write, table.writerow, writers)
             overall = time.perf_counter() - started
             if not count:
-                shutil.rmtree(made)
                 raise InputError("\n  ".join(("nothing could be read:", *failures)))
             for note in kinds.finish():
                 tqdm.write(note, file=sys.stderr)
@@ -150,11 +156,17 @@ def predict_files(
         _replace(out, made)
     synthetic = " The model was trained on synthetic data." if about["trained"].get("synthetic") else ""
     print(
-        f"{out}: {count} images; {count / in_model:.1f} images a second in the model, {count / overall:.1f} overall.{synthetic}"
+        f"{out}: {count} images; {count / in_model:.2f} images per second in the model, {count / overall:.2f} overall.{synthetic}"
     )
     if failures:
         lines = (f"{len(failures)} of {len(sources)} inputs could not be read whole; the rest is done:", *failures)
         raise InputError("\n  ".join(lines))
+
+
+def _precision(half: bool, device: torch.device) -> str:
+    if half and device.type != "cuda":
+        raise InputError("--half: is for GPUs, and torch finds none here. Leave it out; a CPU computes in float32.")
+    return "bf16" if half else "float32"
 
 
 def _preprocessing(checkpoint: Path, header: dict[str, Any]) -> Preprocessing | None:
@@ -192,6 +204,19 @@ def _alone(out: Path, checkpoint: Path) -> Iterator[None]:
             release(descriptor)
 
 
+@contextmanager
+def _partial_results(out: Path, inputs: Sequence[Path], overwrite: bool) -> Iterator[Path]:
+    """Give an empty folder in `out` for results until all of them are there; nothing of it stays, whatever happens."""
+    _check_output(out, inputs, overwrite)  # again, because another run may have ended meanwhile
+    made = out / _MAKING
+    shutil.rmtree(made, ignore_errors=True)  # of a run that was killed
+    made.mkdir()
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
 def _check_output(out: Path, inputs: Sequence[Path], overwrite: bool) -> None:
     place = out.resolve()
     for given in inputs:
@@ -227,7 +252,6 @@ def _replace(out: Path, made: Path) -> None:
     for name in (_ABOUT, _LEGEND, _MASKS, _OVERLAYS, _TABLE):
         if (made / name).exists():
             (made / name).replace(out / name)
-    shutil.rmtree(made)
 
 
 def _read(
@@ -247,8 +271,9 @@ def _read(
             failures.append(str(error))
 
 
-def _take(frames: Iterator[_Ready], count: int) -> list[_Ready]:
-    return list(islice(frames, count))
+def _batches(frames: Iterator[_Ready], size: int) -> Iterator[list[_Ready]]:
+    while batch := list(islice(frames, size)):
+        yield batch
 
 
 def _predict(model: MultiTaskModel, batch: Sequence[_Ready], device: torch.device) -> Predictions:
@@ -316,12 +341,13 @@ class _Writer:
 
     def _write_overlay(self, name: str, painted: Pixels) -> None:
         suffix = "jpg" if max(painted.shape) <= _JPEG_SIDE else "png"
-        # Colour at full size: thin lines keep theirs. Packed in memory: Pillow does not see that a disk takes half of a JPEG.
-        options = {"quality": 90, "subsampling": 0} if suffix == "jpg" else {}
-        packed = io.BytesIO()
-        Image.fromarray(painted).save(packed, "JPEG" if suffix == "jpg" else "PNG", **options)
+        # Colour at full size: thin lines keep theirs. OpenCV encodes while other threads run, which Pillow does not let them.
+        options = [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+        _, encoded = cv2.imencode(
+            f".{suffix}", cv2.cvtColor(painted, cv2.COLOR_RGB2BGR), options if suffix == "jpg" else []
+        )
         with whole_file(self.out / _OVERLAYS / f"{name}.{suffix}") as unfinished:
-            unfinished.write_bytes(packed.getbuffer())
+            unfinished.write_bytes(encoded.data)
 
 
 def enlarge_mask(mask: Pixels, width: int, height: int, window: Window | None = None) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -221,7 +222,7 @@ def test_a_video_gives_its_frames(checkpoint: Path, tmp_path: Path, name: str, c
 
 
 def test_frames_stream(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Never more frames were read than written, but for two batches."""
+    """Never more frames were read than written, but for three batches."""
     from pipeline.steps import predict_files as step
 
     read = 0
@@ -240,7 +241,7 @@ def test_frames_stream(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(step, "read_frames", counted)
     monkeypatch.setattr(Painter, "paint", painted)
     assert run(checkpoint, write_video(tmp_path / "v.avi", 40), "--out", tmp_path / "out", "--batch-size", 4) == 0
-    assert len(ahead) == 40 and max(ahead) <= 8
+    assert len(ahead) == 40 and max(ahead) <= 12
 
 
 def test_the_rest_is_done_and_what_failed_is_named(
@@ -481,7 +482,69 @@ def test_an_interrupted_run_leaves_no_table(
 
     monkeypatch.setattr(Painter, "paint", interrupted)
     assert run(checkpoint, frames, "--out", tmp_path / "out", "--batch-size", 2) == 130
-    assert not [path.name for path in (tmp_path / "out").iterdir() if "predictions.csv" in path.name]
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_full_disk_is_told_and_keeps_what_an_earlier_run_wrote(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video, out = write_video(tmp_path / "v.avi", 12), tmp_path / "out"
+    assert run(checkpoint, video, "--out", out) == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if "000005" in path.name:
+            write(path, content[:9])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    capsys.readouterr()
+    assert run(checkpoint, video, "--out", out, "--batch-size", 4, "--overwrite") == 1
+    said = capsys.readouterr().err
+    assert "000005.jpg: " in said and "No space left on device" in said and ".partial: " not in said
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("legend.csv", "masks", "overlays", "predictions.csv", "predictions.json")
+    ]
+
+
+def test_half_precision_is_for_gpus(
+    checkpoint: Path,
+    frames: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert run(checkpoint, frames, "--out", tmp_path / "out", "--half") == 1
+    assert "--half: is for GPUs, and torch finds none here. Leave it out" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert run(checkpoint, frames, "--out", tmp_path / "out") == 0
+    assert json.loads((tmp_path / "out/predictions.json").read_text())["precision"] == "float32"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_half_precision_predicts_on_a_gpu(checkpoint: Path, frames: Path, tmp_path: Path) -> None:
+    shares = {}
+    for name, options in (("float32", ()), ("bf16", ("--half",))):
+        assert run(checkpoint, frames, "--out", tmp_path / name, *options) == 0
+        assert json.loads((tmp_path / name / "predictions.json").read_text())["precision"] == name
+        shares[name] = table(tmp_path / name)[[f"p_{activity}" for activity in ESD.activities]].to_numpy()
+    np.testing.assert_allclose(shares["bf16"], shares["float32"], atol=0.05)
+    assert (shares["bf16"] != shares["float32"]).any()
+
+
+def test_a_model_in_half_precision_gives_float32_probabilities_and_ids(checkpoint: Path) -> None:
+    model, images = load_checkpoint(checkpoint), np.stack([scene(SIZE, SIZE, seed) for seed in range(3)])
+    whole = predict(model, images, torch.device("cpu"))
+    model.precision = "bf16"
+    half = predict(model, images, torch.device("cpu"), 2)
+    assert half.activity is not None and whole.activity is not None and half.masks is not None
+    assert half.activity.dtype == np.float32 and half.masks.dtype == np.uint8
+    np.testing.assert_allclose(half.activity, whole.activity, atol=0.05)
+    assert (half.activity != whole.activity).any()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (5, 7), (320, 256), (300, 9), (9, 700), (1280, 1024)])
