@@ -23,6 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from endoarss.checkpoints import read_header
+from endoarss.devices import is_out_of_memory
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import Predictions, predict
 from endoarss.settings import ACTIVITY, SEGMENTATION
@@ -279,7 +280,9 @@ def _batches(frames: Iterator[_Ready], size: int) -> Iterator[list[_Ready]]:
 def _predict(model: MultiTaskModel, batch: Sequence[_Ready], device: torch.device) -> Predictions:
     try:
         found = predict(model, np.stack([ready.small for ready in batch]), device, len(batch))
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
         raise InputError(
             f"--batch-size {len(batch)}: too many images at once for the memory of {device}. Try fewer."
         ) from None
