@@ -15,7 +15,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from pipeline.errors import InputError
-from pipeline.study_text import read_study_text
+from pipeline.study.text import read_study_text
 
 try:
     for path in workflow.overwrite_configfiles or ["params.yaml"]:
@@ -42,20 +42,20 @@ localrules:
 rule all:
     default_target: True
     input:
-        layout.report_file(study),
-        layout.paper_file(study),
-        layout.table_files(study),
-        layout.figure_files(study),
-        layout.results_file(study),
+        paths.report_file(study),
+        paths.paper_file(study),
+        paths.table_files(study),
+        paths.figure_files(study),
+        paths.results_file(study),
         # Named for themselves, for reports are there with gaps too: what is missing is made.
         [
             study.cell_folder(cell) / name
             for cell in study.models()
             for name in ("model.safetensors", "provenance.json", "predictions", "metrics.json", "eval")
         ],
-        [layout.history_file(study, cell) for cell in study.trainings()],
-        [layout.representations_file(study, group) for group in study.merging_groups()],
-        [path for cell in study.robust_models() for path in layout.robustness_files(study, cell)],
+        [paths.history_file(study, cell) for cell in study.trainings()],
+        [paths.representations_file(study, group) for group in study.merging_groups()],
+        [path for cell in study.robust_models() for path in paths.robustness_files(study, cell)],
 
 
 # What is there is reported, gaps with their reasons; the next run does what failed again, and the report with it.

@@ -32,7 +32,7 @@ from PIL import Image
 from pipeline.datasets.build import assign_splits, build_dataset
 from pipeline.datasets.kinds import KINDS
 from pipeline.datasets.sample import Collected, Order
-from pipeline.files import write_json
+from pipeline.io.files import write_json
 from pipeline.sources import endovis2018, vqla
 from pipeline.sources.archives import prepare_root
 from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018

@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions import CORRUPTIONS, SEVERITIES, corrupt, sweep
-from pipeline.files import write_json
+from pipeline.io.files import write_json
 from pipeline.sources.synthetic.casts import cast_frame
 from pipeline.sources.synthetic.scenes import render_scene
 from pipeline.sources.synthetic.tissue import sample_style

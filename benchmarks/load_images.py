@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from endoarss.data import Chosen, ImagesOnDevice, LabelledImages, batches, normalise, to_input
-from pipeline.files import write_json
+from pipeline.io.files import write_json
 
 _SIZE, _BATCH, _REPEATS = 224, 16, 3
 

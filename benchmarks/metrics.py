@@ -33,7 +33,7 @@ from monai.metrics.surface_distance import compute_average_surface_distance
 from numpy.typing import NDArray
 
 from endoarss.metrics import PROTOCOLS, Evaluator, surface_distances
-from pipeline.files import write_json
+from pipeline.io.files import write_json
 
 Mask = NDArray[np.uint8]
 Pair = tuple[Mask, Mask]

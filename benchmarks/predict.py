@@ -24,14 +24,14 @@ import numpy as np
 
 from benchmarks.train_step import ACTIVITIES, CLASSES, with_random_weights
 from endoarss.checkpoints import save_checkpoint
+from endoarss.devices import choose_device
 from endoarss.models import build_model
 from endoarss.prediction import predict
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
-from pipeline.checkpoints import load_file
-from pipeline.images import resize_image
-from pipeline.media import find_sources, read_frames
-from pipeline.provenance import choose_device
-from pipeline.steps.predict_files import predict_files
+from pipeline.inference.media import find_sources, read_frames
+from pipeline.inference.predict_files import predict_files
+from pipeline.io.images import resize_image
+from pipeline.results.checkpoints import load_file
 
 _BATCH = 16
 # Frames of the video, side of the model's input, ViT: the paper's, and one with which reading and writing are as much work as the model.

@@ -39,7 +39,7 @@ from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, Wei
 from endoarss.training import seed_everything, task_losses
 from endoarss.weightings.base import GradientWeighting, LossWeighting, Weighting
 from endoarss.weightings.stch import SmoothTchebycheff
-from pipeline.files import write_json
+from pipeline.io.files import write_json
 
 CLASSES, ACTIVITIES = tuple(f"class {i}" for i in range(10)), tuple(f"activity {i}" for i in range(12))
 ARCHITECTURE_NAMES = ("hps", "mmoe", "dselect_k", "tesla")
@@ -197,7 +197,7 @@ def flattening(problem: Problem, rule: Weighting) -> Step:
 
     def gradients() -> None:
         losses = problem.losses_of(problem.model(problem.images))
-        vectors = torch.zeros(len(losses), sum(sizes), device=losses.device)
+        vectors = torch.zeros(len(losses), sum(sizes), device=problem.images.device)
         for index, loss in enumerate(losses):
             for parameter in everything:
                 parameter.grad = None

@@ -24,8 +24,8 @@ from pathlib import Path
 import psutil
 
 from pipeline.errors import InputError
-from pipeline.files import write_json
-from pipeline.study import load_study
+from pipeline.io.files import write_json
+from pipeline.study.loading import load_study
 
 _PLANNED = Path("studies/paper.yaml")
 _RUNS = 3

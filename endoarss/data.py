@@ -129,7 +129,9 @@ def _tensor(array: NDArray[np.uint8]) -> Tensor:
 def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
     """ImageNet's mean and deviation, float32 (3, 1, 1): made once per device, because making them there waits for it."""
     with torch.inference_mode(False):
-        mean, deviation = (torch.tensor(values, device=device).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        mean, deviation = (
+            torch.tensor(values, device=device).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD)
+        )
     return mean, deviation
 
 

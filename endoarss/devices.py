@@ -18,6 +18,19 @@ from endoarss.errors import TrainingError
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
+def choose_device() -> torch.device:
+    """Return the GPU where there is one, else the CPU with one thread: one and two threads give different bits.
+
+    float32 is float32 on a GPU too: TF32 is switched off.
+    """
+    if torch.cuda.is_available():
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+        return torch.device("cuda")
+    torch.set_num_threads(1)
+    return torch.device("cpu")
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Where a model runs forward: "bf16" autocasts, "float32" does not, "auto" does on a GPU."""
     if precision == "bf16" or (precision == "auto" and device.type == "cuda"):
@@ -34,7 +47,9 @@ def choose_kernels(deterministic: bool) -> None:
     """
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first matrix product begins
-    if deterministic != torch.are_deterministic_algorithms_enabled():  # to ask for what is there imports the compiler, which takes a second
+    if (
+        deterministic != torch.are_deterministic_algorithms_enabled()
+    ):  # to ask for what is there imports the compiler, which takes a second
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = not deterministic
 
@@ -67,7 +82,7 @@ class CompiledSteps:
 
     def _set(self, active: bool) -> None:
         for module, call in self._compiled:
-            module._compiled_call_impl = call if active else None  # type: ignore[assignment]
+            module._compiled_call_impl = call if active else None
 
     def __enter__(self) -> None:
         """Run compiled from here on."""

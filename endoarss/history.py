@@ -14,6 +14,7 @@ from endoarss.devices import peak_memory_mib
 from endoarss.errors import TrainingError
 from endoarss.gradients import Step, norms_and_cosines
 
+
 class Epoch:
     """Collects the steps of one epoch; values stay on the device, so that no step waits for the one before it.
 

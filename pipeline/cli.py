@@ -18,12 +18,14 @@ from corruptions.errors import CorruptionError
 from corruptions.system_errors import READER_GONE, explained, reader_is_gone
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.registry import list_architectures, list_backbones, list_mergers, list_weightings
-from pipeline.command_locks import at_work
 from pipeline.errors import InputError
-from pipeline.merge_request import STUDYS_RANK, check_made, rank_of_surgery, read_request
-from pipeline.provenance import note_command
-from pipeline.secret_values import mask_tracebacks, masked
-from pipeline.study import MERGED, Study, load_study
+from pipeline.locking.command_locks import at_work
+from pipeline.redaction import mask_tracebacks, masked
+from pipeline.results.provenance import note_command
+from pipeline.study.cell import MERGED
+from pipeline.study.loading import load_study
+from pipeline.study.study import Study
+from pipeline.training.merge_request import STUDYS_RANK, check_made, rank_of_surgery, read_request
 from reports.errors import ResultsError
 
 Run = Callable[[Study, argparse.Namespace], None]
@@ -218,7 +220,7 @@ def _add_versions(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _use(arguments: argparse.Namespace) -> None:
-    from pipeline.steps.use_study import check_stages, use_study
+    from pipeline.workflow.use_study import check_stages, use_study
 
     if arguments.check:
         check_stages()
@@ -228,24 +230,24 @@ def _use(arguments: argparse.Namespace) -> None:
 
 
 def _record(arguments: argparse.Namespace) -> None:
-    from pipeline.steps.version_results import record
+    from pipeline.workflow.record_restore import record
 
     print(f"{record()} stages recorded in dvc.lock. Commit it with results/*/cells/**/metrics.json, then `dvc push`.")
 
 
 def _restore(arguments: argparse.Namespace) -> None:
-    from pipeline.steps.version_results import restore
+    from pipeline.workflow.record_restore import restore
 
     restore()
     print("Everything is there: neither `snakemake` nor `dvc repro` has anything to do.")
 
 
 def _merge(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.missing import failure_recorded
+    from pipeline.results.cell_state import failure_recorded
 
     request = read_request(study, arguments)
     with failure_recorded(study, *request.cells()):
-        from pipeline.steps.merge_models import merge_models
+        from pipeline.training.merge_models import merge_models
 
         for path in merge_models(study, request):
             print(path)
@@ -274,10 +276,10 @@ def _known_dataset(study: Study, name: str) -> str:
 
 
 def _doctor(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.doctor.show import show
-    from pipeline.files import write_json
-    from pipeline.secret_values import masked_content
-    from pipeline.steps.examine_sources import examine, export_split
+    from pipeline.io.files import write_json
+    from pipeline.preparation.doctor.show import show
+    from pipeline.preparation.examine_sources import examine, export_split
+    from pipeline.redaction import masked_content
 
     datasets = [_known_dataset(study, name) for name in arguments.dataset] or list(study.datasets)
     report = examine(study, datasets, arguments.deep, arguments.workers)
@@ -292,7 +294,7 @@ def _doctor(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _status(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.show_status import show_estimate, show_status, status_of
+    from pipeline.status.show_status import show_estimate, show_status, status_of
 
     if arguments.json:
         print(json.dumps(status_of(study).as_dict(), indent=2))
@@ -303,7 +305,7 @@ def _status(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _clean(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.clean_study import clean_study
+    from pipeline.cleaning.clean_study import clean_study
 
     print(clean_study(study, arguments.yes, arguments.shared, arguments.results))
 
@@ -325,49 +327,49 @@ def _list(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _generate(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.generate_raw import generate_raw
+    from pipeline.preparation.generate_raw import generate_raw
 
     generate_raw(study, arguments.tree)
 
 
 def _build(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.build_dataset import build
+    from pipeline.preparation.build_dataset import build
 
     build(study, _dataset(study, arguments), arguments.workers, arguments.skip_bad)
 
 
 def _pack(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.build_dataset import pack
+    from pipeline.preparation.build_dataset import pack
 
     pack(study, _dataset(study, arguments), arguments.workers)
 
 
 def _pretrain(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.pretrain_backbone import pretrain_backbone
+    from pipeline.training.pretrain_backbone import pretrain_backbone
 
     pretrain_backbone(study)
 
 
 def _train(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.missing import failure_recorded
+    from pipeline.results.cell_state import failure_recorded
 
     cell = study.cell(arguments.cell)
     if cell.merger:
         raise InputError(f"{cell.id} is merged, not trained: endoarss merge.")
     with failure_recorded(study, cell):
-        from pipeline.steps.train_cell import train_cell
+        from pipeline.training.train_cell import train_cell
 
         train_cell(study, cell)
 
 
 def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.evaluate_cell import evaluate_cell
+    from pipeline.evaluation.evaluate_cell import evaluate_cell
 
     for cell in [study.cell(cell) for cell in dict.fromkeys(arguments.cell)]:
         check_made(study, cell)
         if arguments.again:
-            from pipeline.checkpoints import load_cell
-            from pipeline.steps.predict_cell import predict_cell
+            from pipeline.evaluation.predict_cell import predict_cell
+            from pipeline.results.checkpoints import load_cell
 
             evaluate_cell(study, cell, predict_cell(study, cell, load_cell(study, cell)))
         else:
@@ -379,7 +381,7 @@ def _robustness(study: Study, arguments: argparse.Namespace) -> None:
     if "robustness" not in study.settings:
         raise InputError(f"study {study.name!r} has no key robustness; it says which corruptions and severities.")
     if arguments.cell:
-        from pipeline.missing import robustness_failure_recorded
+        from pipeline.results.cell_state import robustness_failure_recorded
 
         for key in ("dataset", "label", "out", "beside"):
             if getattr(arguments, key):
@@ -388,16 +390,19 @@ def _robustness(study: Study, arguments: argparse.Namespace) -> None:
         for cell in cells:
             check_made(study, cell)
         with robustness_failure_recorded(study, cells):
-            from pipeline.steps.evaluate_robustness import evaluate_robustness
+            from pipeline.evaluation.evaluate_robustness import evaluate_robustness
 
             evaluate_robustness(study, cells, arguments.workers)
         return
-    from pipeline.steps.evaluate_predictor import Trial, evaluate_predictions, evaluate_predictor
+    from pipeline.evaluation.external_model import ExternalModelRun, evaluate_predictions, evaluate_predictor
+    from pipeline.reporting.external_model import compared_models, report_external_model
 
     dataset = _known_dataset(study, arguments.dataset or study.datasets[0])
-    trial = Trial(study, dataset, arguments.label, arguments.out, arguments.workers, arguments.beside)
+    asked = ExternalModelRun(study, dataset, arguments.label, arguments.out, arguments.workers, arguments.beside)
     given = arguments.predictor
-    folder = evaluate_predictor(trial, given) if given else evaluate_predictions(trial, arguments.predictions)
+    compared = compared_models(asked)
+    folder = evaluate_predictor(asked, given) if given else evaluate_predictions(asked, arguments.predictions)
+    report_external_model(asked, folder, compared)
     print(f"{folder}: scores, tables and figures")
 
 
@@ -407,57 +412,57 @@ def _check_workers(arguments: argparse.Namespace) -> None:
 
 
 def _corrupt(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.keep_corrupted import keep_corrupted
+    from pipeline.evaluation.cache_corrupted import keep_corrupted
 
     _check_workers(arguments)
     keep_corrupted(study, _dataset(study, arguments), arguments.workers)
 
 
 def _references(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.evaluate_references import evaluate_references
+    from pipeline.evaluation.evaluate_references import evaluate_references
 
     evaluate_references(study, _dataset(study, arguments))
 
 
 def _collect(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.collect_results import collect_results
+    from pipeline.evaluation.collect_results import collect_results
 
     collect_results(study)
 
 
 def _draw_datasets(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.draw_datasets import draw_datasets
+    from pipeline.reporting.figures.draw_datasets import draw_datasets
 
     draw_datasets(study)
 
 
 def _draw_leakage(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.draw_datasets import draw_leakage
+    from pipeline.reporting.figures.draw_datasets import draw_leakage
 
     draw_leakage(study)
 
 
 def _tables(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_tables import make_tables
+    from pipeline.reporting.tables.make_tables import make_tables
 
     make_tables(study)
 
 
 def _figures(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_figures import make_figures
+    from pipeline.reporting.figures.make_figures import make_figures
 
     for path in make_figures(study, arguments.only):
         print(path)
 
 
 def _page(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_page import make_page
+    from pipeline.reporting.page import make_page
 
     make_page(study)
 
 
 def _paper(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_paper import compile_paper, make_paper
+    from pipeline.reporting.paper import compile_paper, make_paper
 
     print(make_paper(study))
     if arguments.pdf:
@@ -465,16 +470,16 @@ def _paper(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _report(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.steps.make_report import has_gaps, make_report
+    from pipeline.reporting.make_report import has_gaps, make_report
 
     if not arguments.if_gaps or has_gaps(study):
         make_report(study)
 
 
 def _verify(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.files import write_json
-    from pipeline.secret_values import masked_content
-    from pipeline.steps.verify_study import verify
+    from pipeline.io.files import write_json
+    from pipeline.redaction import masked_content
+    from pipeline.verify.verify_study import verify
 
     _check_workers(arguments)
     if arguments.cells < 0:
@@ -489,7 +494,7 @@ def _verify(study: Study, arguments: argparse.Namespace) -> None:
 
 def _predict(arguments: argparse.Namespace) -> None:
     if arguments.standalone:
-        from pipeline.checkpoints import write_standalone
+        from pipeline.results.checkpoints import write_standalone
 
         write_standalone(arguments.checkpoint, arguments.standalone, arguments.weights)
         print(f"{arguments.standalone}: the checkpoint with its frozen weights; it needs no other file.")
@@ -497,7 +502,7 @@ def _predict(arguments: argparse.Namespace) -> None:
             return
     if not arguments.inputs or not arguments.out:
         raise InputError("predict needs at least one INPUT and --out DIR, or --standalone FILE alone.")
-    from pipeline.steps.predict_files import predict_files
+    from pipeline.inference.predict_files import predict_files
 
     predict_files(
         arguments.checkpoint,

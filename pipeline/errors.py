@@ -1,6 +1,6 @@
 """The one exception of the pipeline that people read: it says what, where, what was expected and what to do."""
 
-from pipeline.secret_values import masked
+from pipeline.redaction import masked
 
 
 class InputError(ValueError):

@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.gpu_parts.setup import Setup
 from benchmarks.gpu_parts.table import line
-from pipeline.files import write_json
+from pipeline.io.files import write_json
 
 Figures = dict[str, Any]
 

@@ -17,7 +17,7 @@ import torch
 from benchmarks.gpu_parts.plan import PARTS, budget
 from benchmarks.gpu_parts.table import Saved, table
 from pipeline.errors import InputError
-from pipeline.files import check_room, read_json, write_json, write_text
+from pipeline.io.files import check_room, read_json, write_json, write_text
 
 _ROOT = Path(__file__).parents[2]
 # A measurement that began in time may take so much longer, as a share of all the time, before its part is stopped; at the end less.

@@ -33,7 +33,8 @@ def _of_two(gram: Tensor, negligible: float) -> Tensor:
     """Return the weights of two tasks, in closed form.
 
     Of M = [[a, b], [b, c]] with eigenvalues l1 >= l2: sqrt(M) = (M + s I) / t with s = sqrt(l1 l2) and t = sqrt(l1) + sqrt(l2), so that
-    alpha = (c + s - b, a + s - b) / (sqrt(l1) t). Of rank one the component that is there keeps its length: alpha = (M - l2 I) 1 / (l1 - l2).
+    alpha = (c + s - b, a + s - b) / (sqrt(l1) t). Of rank one the component that is there keeps its length:
+    alpha = (M - l2 I) 1 / (l1 - l2).
     """
     a, b, c = gram[0, 0], gram[0, 1], gram[1, 1]
     largest = (a + c) / 2 + torch.hypot((a - c) / 2, b)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.datasets.activities import frame_activity
 from pipeline.datasets.sample import ABSENT, BAD, UNUSED, Collected, LeftOut, Order, Sample
 from pipeline.errors import InputError
+from pipeline.labels.activities import frame_activity
 from pipeline.sources.vqla import State, read_agreeing
 
 Key = tuple[int, int]

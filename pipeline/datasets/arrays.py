@@ -20,18 +20,18 @@ from corruptions.system_errors import named
 from endoarss.settings import IGNORED
 from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
-from pipeline.files import digest, sha256_of, whole_folder
-from pipeline.images import (
+from pipeline.io.files import digest, sha256_of, whole_folder
+from pipeline.io.images import (
     check_same_size,
     read_ids,
     read_rgb,
     resize_image,
     resize_mask,
 )
-from pipeline.parallel import ordered_map
+from pipeline.io.processes import ordered_map
 
 Row = dict[str, str]
-_CODE = (Path(__file__), Path(__file__).parents[1] / "images.py", Path(pictures.__file__))
+_CODE = (Path(__file__), Path(__file__).parents[1] / "io/images.py", Path(pictures.__file__))
 
 
 def packed(folder: Path, rows: Sequence[Row], split: str, size: int, workers: int = 1) -> tuple[NDArray, NDArray]:

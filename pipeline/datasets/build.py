@@ -19,14 +19,15 @@ import numpy as np
 from corruptions import pictures
 from endoarss.settings import IGNORED
 from pipeline.datasets.card import Built, make_card
-from pipeline.datasets.labels import LabelSet, class_of_instrument
 from pipeline.datasets.manifest import manifest_text
 from pipeline.datasets.sample import BAD, Collected, LeftOut, Sample
-from pipeline.datasets.splits import TRAIN, published_split, split_by_groups, validation_part
+from pipeline.datasets.splits import published_split, split_by_groups, validation_part
 from pipeline.errors import InputError
-from pipeline.files import digest, resumable_folder, sha256_of, sha256_of_bytes, write_json, write_text
-from pipeline.images import Pixels, plain_png, write_png
-from pipeline.parallel import ordered_map
+from pipeline.io.files import digest, resumable_folder, sha256_of, sha256_of_bytes, write_json, write_text
+from pipeline.io.images import Pixels, plain_png, write_png
+from pipeline.io.processes import ordered_map
+from pipeline.labels.classes import LabelSet, class_of_instrument
+from pipeline.labels.splits import TRAIN
 
 _JOURNAL = "journal.jsonl"
 _PACKAGE = Path(__file__).parents[1]
@@ -241,9 +242,8 @@ def _remove_others(folder: Path, frame_ids: set[str]) -> None:
 def _code_digest() -> str:
     """What the readers and builders are: another version of them does not go on where this one stopped."""
     paths = [
-        *_PACKAGE.glob("datasets/*.py"),
-        *_PACKAGE.glob("sources/*.py"),
-        _PACKAGE / "images.py",
+        *(path for room in ("datasets", "labels", "sources") for path in _PACKAGE.glob(f"{room}/*.py")),
+        _PACKAGE / "io/images.py",
         Path(pictures.__file__),
     ]
     return digest({path.name: sha256_of(path) for path in paths})

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.datasets.labels import LabelSet
 from pipeline.datasets.manifest import FLAGS
 from pipeline.datasets.sample import LeftOut
 from pipeline.errors import InputError
-from pipeline.files import digest, read_text
+from pipeline.io.files import digest, read_text
+from pipeline.labels.classes import LabelSet
 
 # What changes when a frame's activity or a split comes out otherwise from the same annotations.
 RULE = "a frame's activity is the rarest action of its instruments; published test part: floor(n/5) an activity by hash rank"

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.datasets.sample import Collected, LeftOut, Order, Sample
 from pipeline.errors import InputError
-from pipeline.images import Pixels, check_same_size, read_rgb
+from pipeline.io.images import Pixels, check_same_size, read_rgb
 from pipeline.sources import endovis2017
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
-from pipeline.datasets.activities import ENDOVIS_COUNTS, GEN_COUNTS
-from pipeline.datasets.labels import ENDOVIS, ESD, PARTS, LabelSet
 from pipeline.datasets.sample import Collected, Order
+from pipeline.labels.activities import ENDOVIS_COUNTS, GEN_COUNTS
+from pipeline.labels.classes import ENDOVIS, ESD, PARTS, LabelSet
 from pipeline.sources import endovis2017, endovis2018, released, vqla
 
 RELEASED, PUBLISHED, BY_SEQUENCE = "released", "published", "by_sequence"

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.splits import TEST, published_split, split_by_groups
+from pipeline.datasets.splits import published_split, split_by_groups
+from pipeline.labels.splits import TEST
 
 THUMBNAIL = 32
 

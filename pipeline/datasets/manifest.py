@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.datasets.splits import TEST, TRAIN
 from pipeline.errors import InputError
-from pipeline.files import read_text
+from pipeline.io.files import read_text
+from pipeline.labels.splits import TEST, TRAIN
 
 COLUMNS = (
     "frame_id",

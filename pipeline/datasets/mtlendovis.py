@@ -6,7 +6,7 @@ from functools import partial
 
 from pipeline.datasets.annotated import join_annotations
 from pipeline.datasets.sample import Collected, LeftOut, Order, Sample
-from pipeline.images import Pixels, check_same_size, read_rgb
+from pipeline.io.images import Pixels, check_same_size, read_rgb
 from pipeline.sources import endovis2018, vqla
 
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from pipeline.datasets.annotated import join_annotations
 from pipeline.datasets.sample import Collected, Order, Sample
-from pipeline.datasets.splits import TEST
 from pipeline.errors import InputError
-from pipeline.images import Pixels, check_same_size, read_rgb
+from pipeline.io.images import Pixels, check_same_size, read_rgb
+from pipeline.labels.splits import TEST
 from pipeline.sources import endovis2017, vqla
 
 # Type ids of 2017 -> classes of `labels.ENDOVIS`. "Other" (7) is the ultrasound probe, in sequences 1 and 2 alone.

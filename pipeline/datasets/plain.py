@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoarss.settings import IGNORED
-from pipeline.datasets.labels import StoredValues
 from pipeline.datasets.sample import ABSENT, BAD, Collected, LeftOut, Order, Sample
 from pipeline.errors import InputError
-from pipeline.images import Pixels, check_same_size, read_channels, read_colours, read_rgb
+from pipeline.io.images import Pixels, check_same_size, read_channels, read_colours, read_rgb
+from pipeline.labels.classes import StoredValues
 from pipeline.sources import plain
 from pipeline.sources.frame_files import missing_file
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.manifest import read_manifest
-from pipeline.datasets.splits import TRAIN
 from pipeline.errors import InputError
-from pipeline.images import Pixels
+from pipeline.io.images import Pixels
+from pipeline.labels.splits import TRAIN
 from pipeline.sources.endovis2017 import crop_window
 
 # What `images.resize_image` does. A checkpoint that names another rule needs another version of this code.

@@ -6,7 +6,7 @@ from functools import partial
 
 from pipeline.datasets.sample import BAD, Collected, LeftOut, Order, Sample
 from pipeline.errors import InputError
-from pipeline.images import Pixels, check_same_size, read_rgb
+from pipeline.io.images import Pixels, check_same_size, read_rgb
 from pipeline.sources import released
 from pipeline.sources.frame_files import jpeg_note
 

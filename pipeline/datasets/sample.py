@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.datasets.labels import LabelSet
-from pipeline.images import Pixels
+from pipeline.io.images import Pixels
+from pipeline.labels.classes import LabelSet
 
 
 @dataclass(frozen=True)

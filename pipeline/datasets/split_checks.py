@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from pipeline.datasets.splits import TEST, TRAIN, VALIDATION_SHARE, validation_part
+from pipeline.datasets.splits import VALIDATION_SHARE, validation_part
 from pipeline.errors import InputError
+from pipeline.labels.splits import TEST, TRAIN
 
 _LEAST_TRAINING = 2  # batch normalisation needs two images
 _HOW_TO_FILL = {

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.errors import InputError
+from pipeline.labels.splits import TEST, TRAIN
 
-TRAIN, TEST = "train", "test"
 VALIDATION_SHARE = 5  # one part in five of the training part, as the test part is one in five of all
 
 

@@ -9,12 +9,12 @@ from snakemake.exceptions import WorkflowError
 
 from corruptions.system_errors import explained
 from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS
-from pipeline import layout
+from pipeline.results import paths
 from pipeline.datasets.kinds import GENERALISATION, READERS
 from pipeline.errors import InputError
-from pipeline.files import check_room, sha256_of_listing, write_if_changed
-from pipeline.gpus import slots
-from pipeline.study import make_study
+from pipeline.io.files import check_room, sha256_of_listing, write_if_changed
+from pipeline.locking.gpu_slots import slots
+from pipeline.study.loading import make_study
 
 try:
     study = make_study(config)
@@ -27,12 +27,12 @@ except InputError as error:
 # Steps read the study from here. It is no rule's input and no param: a rule reruns when the part of the study in its params
 # changes. Jobs get its name as a resource, the one thing that Snakemake passes on and does not compare.
 try:
-    write_if_changed(layout.study_file(study), json.dumps(study.settings, indent=2) + "\n")
+    write_if_changed(paths.study_file(study), json.dumps(study.settings, indent=2) + "\n")
     check_room(Path(".snakemake"))  # where it has none, Snakemake itself ends with a traceback
 except OSError as error:
     logging.raiseExceptions = False  # Snakemake's log lies there too, and tells of itself with a traceback
     raise WorkflowError(explained(error))
-STUDY = str(layout.study_file(study))
+STUDY = str(paths.study_file(study))
 
 LOGS = study.results / "logs"
 BENCHMARKS = study.results / "benchmarks"
@@ -42,12 +42,12 @@ CELLS = {cell.id: cell for cell in study.trainings()}
 GROUPS = {group.id: group for group in study.merging_groups()}
 SINGLES = [group.singles[0] for group in GROUPS.values()]
 # A model's job takes one slot of this machine's GPUs, where there are any; each GPU has training.cells_per_gpu of them, and
-# the job is told its device when it starts (pipeline/gpus.py). `--resources gpu=2` allows another number at once.
+# the job is told its device when it starts (pipeline/locking/gpu_slots.py). `--resources gpu=2` allows another number at once.
 SLOTS = slots(study)
 GPU = 1 if SLOTS else 0
 if SLOTS and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", SLOTS)
-REPORTED = layout.evaluated_datasets(study)
+REPORTED = paths.evaluated_datasets(study)
 
 
 def growing(megabytes):
@@ -101,19 +101,17 @@ def group_code(wildcards):
     )
 
 
-READS_PICTURES = ("pipeline/images.py", "corruptions/pictures.py")
+READS_PICTURES = ("pipeline/io/images.py", "corruptions/pictures.py")
 
 
 def reading_code(wildcards):
     """The source files that a dataset's content depends on: its own builder and readers, and what all share."""
     recipe = study.recipe(wildcards.dataset)
     shared = (
-        "activities",
         "annotated",
         "build",
         "card",
         "kinds",
-        "labels",
         "manifest",
         "sample",
         "splits",
@@ -122,11 +120,12 @@ def reading_code(wildcards):
         f"pipeline/datasets/{recipe.collector}.py",
         *(f"pipeline/datasets/{name}.py" for name in shared),
         *(f"pipeline/sources/{READERS[source]}.py" for source in recipe.sources),
+        "pipeline/labels/*.py",
         "pipeline/sources/archives.py",
         "pipeline/sources/frame_files.py",
-        "pipeline/files.py",
+        "pipeline/io/files.py",
         *READS_PICTURES,
-        "pipeline/steps/build_dataset.py",
+        "pipeline/preparation/build_dataset.py",
     )
 
 
@@ -135,22 +134,22 @@ SCENES_CODE = code(
     "pipeline/sources/synthetic/*.csv",
     "pipeline/sources/endovis2017.py",
     "pipeline/sources/endovis2018.py",
-    "pipeline/images.py",
-    "pipeline/datasets/activities.py",
-    "pipeline/datasets/labels.py",
+    "pipeline/io/images.py",
+    "pipeline/labels/activities.py",
+    "pipeline/labels/classes.py",
 )
 # What rows are measured with and scores summed up by; the evaluator is for others than the steps.
 METRICS_CODE = [path for path in code("endoarss/metrics/*.py") if Path(path).stem != "evaluator"]
 LOADING_CODE = code(
     "pipeline/datasets/arrays.py",
     "pipeline/datasets/load.py",
-    "pipeline/datasets/labels.py",
+    "pipeline/labels/classes.py",
     *READS_PICTURES,
 )
 # What a model's answers depend on. Metrics are not among it: a change of one trains nothing.
 LEARNING_CODE = LOADING_CODE + code("endoarss/*.py")
 # But where scores choose the epoch, or stand in the history.
-SCORING_CODE = METRICS_CODE + code("pipeline/measure.py", "pipeline/steps/validation_score.py")
+SCORING_CODE = METRICS_CODE + code("pipeline/evaluation/measure.py", "pipeline/training/validation_score.py")
 
 
 def scoring_code(cell):
@@ -161,8 +160,8 @@ def scoring_code(cell):
 CORRUPTION_CODE = code(
     "corruptions/*.py",
     "corruptions/operators/*.py",
-    "pipeline/corrupted.py",
-    "pipeline/images.py",
+    "pipeline/evaluation/corrupted_batches.py",
+    "pipeline/io/images.py",
     "pipeline/datasets/load.py",
     "pipeline/datasets/arrays.py",
 )
@@ -180,7 +179,7 @@ def kept_images(wildcards):
 
 
 def kept_images_of(dataset):
-    return [layout.corrupted_mark(study, dataset)] if study.keeps_corrupted else []
+    return [paths.corrupted_mark(study, dataset)] if study.keeps_corrupted else []
 
 
 def group_of(wildcards):
@@ -217,7 +216,7 @@ def of_group(cells, *names):
 def dataset_source_marks(wildcards):
     if study.generated is None:
         return []
-    return sorted({layout.generated_mark(root) for root in study.roots(wildcards.dataset).values()})
+    return sorted({paths.generated_mark(root) for root in study.roots(wildcards.dataset).values()})
 
 
 def raw_listing(wildcards):
@@ -239,7 +238,7 @@ def cell_data(wildcards):
 
 def loaded_files(dataset):
     """What stands for a dataset whose images are loaded: the dataset, and the arrays they are kept in."""
-    return [*layout.dataset_files(study, dataset), layout.arrays_file(study, dataset)]
+    return [*paths.dataset_files(study, dataset), paths.arrays_file(study, dataset)]
 
 
 def cell_weights(wildcards):
@@ -249,4 +248,4 @@ def cell_weights(wildcards):
 
 
 def data_of_study(wildcards):
-    return [path for dataset in study.datasets for path in layout.dataset_files(study, dataset)]
+    return [path for dataset in study.datasets for path in paths.dataset_files(study, dataset)]

@@ -5,9 +5,9 @@ if study.generated is not None:
 
     rule generate_raw:
         input:
-            code=SCENES_CODE + code("pipeline/steps/generate_raw.py"),
+            code=SCENES_CODE + code("pipeline/preparation/generate_raw.py"),
         output:
-            layout.generated_mark(study.raw_roots()["esd"].parent / "{tree}"),
+            paths.generated_mark(study.raw_roots()["esd"].parent / "{tree}"),
         log:
             LOGS / "generate_raw/{tree}.log",
         benchmark:
@@ -30,7 +30,7 @@ rule check_sources:
         # Not the doctor's own code, which changes no dataset: an examination that runs builds the dataset again.
         code=reading_code,
     output:
-        layout.examination_file(study, "{dataset}"),
+        paths.examination_file(study, "{dataset}"),
     log:
         LOGS / "check_sources/{dataset}.log",
     benchmark:
@@ -54,14 +54,14 @@ rule build_dataset:
     input:
         sources=dataset_source_marks,
         # Not ancient(): Snakemake (9.27) then overlooks this rule's own reasons whenever the examination runs.
-        examination=layout.examination_file(study, "{dataset}"),
+        examination=paths.examination_file(study, "{dataset}"),
         code=reading_code,
     output:
         study.dataset_folder("{dataset}") / "manifest.csv",
         study.dataset_folder("{dataset}") / "dataset.json",
         directory(study.dataset_folder("{dataset}") / "images"),
         directory(study.dataset_folder("{dataset}") / "masks"),
-        layout.dataset_provenance_file(study, "{dataset}"),
+        paths.dataset_provenance_file(study, "{dataset}"),
     log:
         LOGS / "build_dataset/{dataset}.log",
     benchmark:
@@ -88,7 +88,7 @@ rule pack_dataset:
         study.dataset_folder("{dataset}") / "dataset.json",
         code=code("pipeline/datasets/arrays.py", *READS_PICTURES),
     output:
-        layout.arrays_file(study, "{dataset}"),
+        paths.arrays_file(study, "{dataset}"),
     log:
         LOGS / "pack_dataset/{dataset}.log",
     benchmark:
@@ -116,7 +116,7 @@ if study.pretrained_file() is not None:
                 "endoarss/architectures/hps.py",
             )
             + code("endoarss/weightings/base.py", "endoarss/weightings/equal.py")
-            + code("pipeline/steps/pretrain_backbone.py"),
+            + code("pipeline/training/pretrain_backbone.py"),
         output:
             study.pretrained_file(),
             study.pretrained_file().with_suffix(".json"),

@@ -12,10 +12,10 @@ rule train:
         + scoring_code(CELLS[wildcards.cell])
         + code(
             "pipeline/datasets/preprocessing.py",
-            "pipeline/predictions.py",
-            "pipeline/steps/cell_model.py",
-            "pipeline/steps/predict_cell.py",
-            "pipeline/steps/train_cell.py",
+            "pipeline/results/predictions.py",
+            "pipeline/training/model_settings.py",
+            "pipeline/evaluation/predict_cell.py",
+            "pipeline/training/train_cell.py",
         ),
     output:
         CELL / "model.safetensors",
@@ -45,7 +45,9 @@ rule evaluate:
         data=cell_data,
         code=METRICS_CODE
         + LOADING_CODE
-        + code("pipeline/measure.py", "pipeline/predictions.py", "pipeline/steps/evaluate_cell.py"),
+        + code(
+            "pipeline/evaluation/measure.py", "pipeline/results/predictions.py", "pipeline/evaluation/evaluate_cell.py"
+        ),
     output:
         CELL / "metrics.json",
         directory(CELL / "eval"),
@@ -68,9 +70,9 @@ if study.keeps_corrupted:
     rule corrupt_images:
         input:
             data=lambda wildcards: loaded_files(wildcards.dataset),
-            code=CORRUPTION_CODE + code("pipeline/steps/keep_corrupted.py"),
+            code=CORRUPTION_CODE + code("pipeline/evaluation/cache_corrupted.py"),
         output:
-            layout.corrupted_mark(study, "{dataset}"),
+            paths.corrupted_mark(study, "{dataset}"),
         log:
             LOGS / "corrupt_images/{dataset}.log",
         benchmark:
@@ -107,10 +109,10 @@ if GROUPS:
             + own_code(path for path in MERGERS.files().values() if not path.is_relative_to(BASE / "endoarss"))
             + code(
                 "endoarss/merging/*.py",
-                "pipeline/merge_request.py",
-                "pipeline/predictions.py",
-                "pipeline/steps/merge_models.py",
-                "pipeline/steps/predict_cell.py",
+                "pipeline/training/merge_request.py",
+                "pipeline/results/predictions.py",
+                "pipeline/training/merge_models.py",
+                "pipeline/evaluation/predict_cell.py",
             ),
         output:
             of_group(lambda group: group.merged, "model.safetensors", "provenance.json"),
@@ -142,7 +144,11 @@ if GROUPS:
             data=group_data,
             code=METRICS_CODE
             + LOADING_CODE
-            + code("pipeline/measure.py", "pipeline/predictions.py", "pipeline/steps/evaluate_cell.py"),
+            + code(
+                "pipeline/evaluation/measure.py",
+                "pipeline/results/predictions.py",
+                "pipeline/evaluation/evaluate_cell.py",
+            ),
         output:
             of_group(lambda group: group.merged, "metrics.json"),
             [directory(path) for path in of_group(lambda group: group.merged, "eval")],
@@ -166,11 +172,11 @@ ROBUSTNESS_CODE = (
     METRICS_CODE
     + CORRUPTION_CODE
     + code(
-        "pipeline/gallery.py",
-        "pipeline/measure.py",
-        "pipeline/robustness.py",
-        "pipeline/parallel.py",
-        "pipeline/steps/evaluate_robustness.py",
+        "pipeline/results/gallery.py",
+        "pipeline/evaluation/measure.py",
+        "pipeline/evaluation/robustness.py",
+        "pipeline/io/processes.py",
+        "pipeline/evaluation/evaluate_robustness.py",
     )
 )
 TOGETHER = [cell for group in GROUPS.values() for cell in study.robust_together(group)]
@@ -188,7 +194,7 @@ if TOGETHER:
             + group_code(wildcards)
             + code("endoarss/merging/surgery.py"),
         output:
-            of_group(study.robust_together, *(f"robustness/{name}" for name in layout.ROBUSTNESS_NAMES)),
+            of_group(study.robust_together, *(f"robustness/{name}" for name in paths.ROBUSTNESS_NAMES)),
         log:
             LOGS / "robustness_merged/{pair}/{trained}.log",
         benchmark:

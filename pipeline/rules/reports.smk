@@ -10,14 +10,14 @@ rule score_references:
         ],
         code=METRICS_CODE
         + code(
-            "pipeline/measure.py",
+            "pipeline/evaluation/measure.py",
             *READS_PICTURES,
             "pipeline/datasets/arrays.py",
             "pipeline/datasets/load.py",
-            "pipeline/steps/evaluate_references.py",
+            "pipeline/evaluation/evaluate_references.py",
         ),
     output:
-        directory(layout.reference_folder(study, "{dataset}")),
+        directory(paths.reference_folder(study, "{dataset}")),
     log:
         LOGS / "score_references/{dataset}.log",
     benchmark:
@@ -38,22 +38,22 @@ rule collect_results:
     input:
         cells=[study.cell_folder(cell) / "eval" for cell in study.models()],
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
-        robustness=[layout.robustness_files(study, cell)[1] for cell in study.robust_models()],
-        references=[layout.reference_folder(study, dataset) for dataset in REPORTED],
+        robustness=[paths.robustness_files(study, cell)[1] for cell in study.robust_models()],
+        references=[paths.reference_folder(study, dataset) for dataset in REPORTED],
         data=data_of_study,
         code=METRICS_CODE
         + code(
             "reports/results.py",
             "reports/names.py",
-            "pipeline/kept.py",
-            "pipeline/measure.py",
-            "pipeline/missing.py",
-            "pipeline/robustness.py",
-            "pipeline/steps/collect_results.py",
+            "pipeline/results/row*.py",
+            "pipeline/evaluation/measure.py",
+            "pipeline/results/cell_state.py",
+            "pipeline/evaluation/robustness.py",
+            "pipeline/evaluation/collect_results.py",
         ),
     output:
-        layout.results_file(study),
-        layout.results_provenance_file(study),
+        paths.results_file(study),
+        paths.results_provenance_file(study),
     log:
         LOGS / "collect_results.log",
     benchmark:
@@ -75,14 +75,14 @@ rule draw_datasets:
     input:
         data=data_of_study,
         code=code(
-            "reports/style.py",
-            "reports/dataset_figures.py",
-            "pipeline/marks.py",
+            "reports/figures/style.py",
+            "reports/figures/datasets.py",
+            "pipeline/reporting/captions.py",
             *READS_PICTURES,
-            "pipeline/steps/draw_datasets.py",
+            "pipeline/reporting/figures/draw_datasets.py",
         ),
     output:
-        layout.dataset_figures(study),
+        paths.dataset_figures(study),
     log:
         LOGS / "draw_datasets.log",
     benchmark:
@@ -103,16 +103,16 @@ if study.leakage_datasets():
         input:
             data=[path for dataset in study.leakage_datasets() for path in loaded_files(dataset)],
             code=code(
-                "reports/style.py",
-                "reports/dataset_figures.py",
-                "pipeline/marks.py",
+                "reports/figures/style.py",
+                "reports/figures/datasets.py",
+                "pipeline/reporting/captions.py",
                 "pipeline/datasets/leakage.py",
                 "pipeline/datasets/load.py",
-                "pipeline/steps/draw_datasets.py",
+                "pipeline/reporting/figures/draw_datasets.py",
             ),
         output:
-            layout.similarity_file(study),
-            layout.leakage_figures(study),
+            paths.similarity_file(study),
+            paths.leakage_figures(study),
         log:
             LOGS / "draw_leakage.log",
         benchmark:
@@ -130,39 +130,43 @@ if study.leakage_datasets():
 
 
 # What robustness is reported from: one row an image and condition of every evaluated cell.
-ROBUSTNESS = [path for cell in study.robust_models() for path in layout.robustness_files(study, cell)[1:]]
+ROBUSTNESS = [path for cell in study.robust_models() for path in paths.robustness_files(study, cell)[1:]]
 
 
 rule make_tables:
     input:
-        layout.results_file(study),
+        paths.results_file(study),
         evaluations=[study.cell_folder(cell) / "eval" for cell in study.models()],
-        histories=[layout.history_file(study, cell) for cell in study.trainings()],
-        references=[layout.reference_folder(study, dataset) for dataset in REPORTED],
+        histories=[paths.history_file(study, cell) for cell in study.trainings()],
+        references=[paths.reference_folder(study, dataset) for dataset in REPORTED],
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
-        similarity=[layout.similarity_file(study)] if study.leakage_datasets() else [],
+        similarity=[paths.similarity_file(study)] if study.leakage_datasets() else [],
         robustness=ROBUSTNESS,
         data=data_of_study,
         code=METRICS_CODE
         + code(
             "reports/*.py",
+            "reports/statistics/*.py",
+            "reports/tables/*.py",
+            "reports/figures/*.py",
             "reports/published/*",
             "corruptions/catalogue.py",
-            "pipeline/marks.py",
-            "pipeline/kept.py",
-            "pipeline/measure.py",
-            "pipeline/missing.py",
-            "pipeline/robustness.py",
-            "pipeline/steps/*_table*.py",
-            "pipeline/steps/collect_results.py",
-            "pipeline/steps/kept_answers.py",
-            "pipeline/steps/merging_report.py",
-            "pipeline/steps/make_tables.py",
-            "pipeline/steps/report_robustness.py",
+            "pipeline/reporting/captions.py",
+            "pipeline/results/row*.py",
+            "pipeline/evaluation/measure.py",
+            "pipeline/results/cell_state.py",
+            "pipeline/evaluation/robustness.py",
+            "pipeline/reporting/tables/*.py",
+            "pipeline/reporting/report_table.py",
+            "pipeline/evaluation/collect_results.py",
+            "pipeline/reporting/models.py",
+            "pipeline/reporting/merging.py",
+            "pipeline/reporting/tables/make_tables.py",
+            "pipeline/reporting/robustness.py",
         ),
     output:
-        layout.table_files(study),
-        layout.note_file(study),
+        paths.table_files(study),
+        paths.note_file(study),
     log:
         LOGS / "make_tables.log",
     benchmark:
@@ -183,36 +187,40 @@ rule make_tables:
 
 rule draw_figures:
     input:
-        layout.results_file(study),
+        paths.results_file(study),
         evaluations=[study.cell_folder(cell) / "eval" for cell in study.models()],
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
-        histories=[layout.history_file(study, cell) for cell in study.trainings()],
+        histories=[paths.history_file(study, cell) for cell in study.trainings()],
         robustness=ROBUSTNESS,
-        representations=[layout.representations_file(study, group) for group in study.merging_groups()],
+        representations=[paths.representations_file(study, group) for group in study.merging_groups()],
         predictions=[study.cell_folder(cell) / "predictions" for cell in study.trainings()],
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
         data=data_of_study,
         code=METRICS_CODE
         + code(
             "reports/*.py",
-            "pipeline/chosen.py",
-            "pipeline/predictions.py",
-            "pipeline/marks.py",
-            "pipeline/kept.py",
-            "pipeline/measure.py",
-            "pipeline/missing.py",
-            "pipeline/datasets/labels.py",
+            "reports/statistics/*.py",
+            "reports/tables/*.py",
+            "reports/figures/*.py",
+            "pipeline/reporting/shown_cells.py",
+            "pipeline/results/predictions.py",
+            "pipeline/reporting/captions.py",
+            "pipeline/results/row*.py",
+            "pipeline/evaluation/measure.py",
+            "pipeline/results/cell_state.py",
+            "pipeline/labels/classes.py",
             "pipeline/datasets/load.py",
-            "pipeline/steps/figure_inputs.py",
-            "pipeline/steps/kept_answers.py",
-            "pipeline/steps/merging_report.py",
-            "pipeline/steps/make_*figures.py",
-            "pipeline/steps/score_tables.py",
-            "pipeline/steps/report_*.py",
+            "pipeline/reporting/figures/figure_inputs.py",
+            "pipeline/reporting/models.py",
+            "pipeline/reporting/merging.py",
+            "pipeline/reporting/figures/*figures.py",
+            "pipeline/reporting/tables/score_tables.py",
+            "pipeline/reporting/report_table.py",
+            "pipeline/reporting/robustness.py",
             "corruptions/catalogue.py",
         ),
     output:
-        [path for paths in layout.result_figures(study).values() for path in paths],
+        [path for files in paths.result_figures(study).values() for path in files],
     log:
         LOGS / "draw_figures.log",
     benchmark:
@@ -233,37 +241,41 @@ rule draw_figures:
 
 rule make_page:
     input:
-        layout.results_file(study),
-        layout.figure_files(study),
+        paths.results_file(study),
+        paths.figure_files(study),
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
-        histories=[layout.history_file(study, cell) for cell in study.trainings()],
+        histories=[paths.history_file(study, cell) for cell in study.trainings()],
         robustness=ROBUSTNESS,
-        tables=layout.table_files(study),
+        tables=paths.table_files(study),
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
         data=data_of_study,
         code=METRICS_CODE
         + code(
             "reports/*.py",
+            "reports/statistics/*.py",
+            "reports/tables/*.py",
+            "reports/figures/*.py",
             "reports/published/*",
             "reports/page/*",
             "reports/page/vendor/*.js",
-            "pipeline/marks.py",
-            "pipeline/missing.py",
-            "pipeline/gallery.py",
-            "pipeline/kept.py",
-            "pipeline/measure.py",
-            "pipeline/steps/*_table*.py",
-            "pipeline/steps/kept_answers.py",
-            "pipeline/steps/merging_report.py",
-            "pipeline/steps/make_page.py",
-            "pipeline/steps/make_tables.py",
-            "pipeline/steps/page_*.py",
-            "pipeline/steps/report_*.py",
+            "pipeline/reporting/captions.py",
+            "pipeline/results/cell_state.py",
+            "pipeline/results/gallery.py",
+            "pipeline/results/row*.py",
+            "pipeline/evaluation/measure.py",
+            "pipeline/reporting/tables/*.py",
+            "pipeline/reporting/report_table.py",
+            "pipeline/reporting/models.py",
+            "pipeline/reporting/merging.py",
+            "pipeline/reporting/page.py",
+            "pipeline/reporting/tables/make_tables.py",
+            "pipeline/reporting/page_gallery.py",
+            "pipeline/reporting/robustness.py",
         )
         + CORRUPTION_CODE,
-        similarity=[layout.similarity_file(study)] if study.leakage_datasets() else [],
+        similarity=[paths.similarity_file(study)] if study.leakage_datasets() else [],
     output:
-        layout.report_file(study),
+        paths.report_file(study),
     log:
         LOGS / "make_page.log",
     benchmark:
@@ -285,23 +297,23 @@ rule make_page:
 
 rule write_paper:
     input:
-        layout.results_file(study),
-        tables=layout.table_files(study),
-        figures=layout.figure_files(study),
+        paths.results_file(study),
+        tables=paths.table_files(study),
+        figures=paths.figure_files(study),
         provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
         data=data_of_study,
         code=METRICS_CODE
         + code(
-            "reports/latex*.py",
+            "reports/tables/latex*.py",
             "reports/measures.py",
             "reports/names.py",
             "reports/paper/*",
-            "pipeline/missing.py",
-            "pipeline/marks.py",
-            "pipeline/steps/make_paper.py",
+            "pipeline/results/cell_state.py",
+            "pipeline/reporting/captions.py",
+            "pipeline/reporting/paper.py",
         ),
     output:
-        layout.paper_file(study),
+        paths.paper_file(study),
     log:
         LOGS / "write_paper.log",
     benchmark:
@@ -322,11 +334,11 @@ rule write_paper:
 # Not part of `all`, for it needs pdflatex: snakemake compile_paper.
 rule compile_paper:
     input:
-        layout.paper_file(study),
-        tables=layout.table_files(study),
-        figures=layout.figure_files(study),
+        paths.paper_file(study),
+        tables=paths.table_files(study),
+        figures=paths.figure_files(study),
     output:
-        layout.paper_pdf(study),
+        paths.paper_pdf(study),
     log:
         LOGS / "compile_paper.log",
     benchmark:

@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.datasets.splits import TEST, TRAIN
 from pipeline.errors import InputError
-from pipeline.files import find_holder, read_text
+from pipeline.io.files import find_holder, read_text
+from pipeline.labels.splits import TEST, TRAIN
 
 # Pictures: those that cannot be used are named.
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")

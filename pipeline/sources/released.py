@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.activities import ENDOVIS_COUNTS
-from pipeline.datasets.labels import ESD
 from pipeline.errors import InputError
-from pipeline.files import find_holder
-from pipeline.images import read_ids
+from pipeline.io.files import find_holder
+from pipeline.io.images import read_ids
+from pipeline.labels.activities import ENDOVIS_COUNTS
+from pipeline.labels.classes import ESD
 from pipeline.sources.frame_files import frame_files, missing_file
 
 WHERE_TO_ASK = "the authors of EndoARSS, https://github.com/gkw0010/EndoARSS"

@@ -13,19 +13,20 @@ import numpy as np
 from tqdm import tqdm
 
 from endoarss.models import MultiTaskModel
-from pipeline.checkpoints import load_cell
-from pipeline.code_version import code_version
-from pipeline.corrupted import CLEAN
 from pipeline.datasets.load import load_part
-from pipeline.files import read_json
-from pipeline.layout import predictions_file, robustness_files
-from pipeline.predictions import KeptPredictions, read_predictions
-from pipeline.provenance import processor_name, read_provenance, software
-from pipeline.robustness import Subject, evaluate, gather
-from pipeline.saved_files import read_table
-from pipeline.steps.evaluate_robustness import ModelAnswers, conditions_of
-from pipeline.steps.predict_cell import answers_of
-from pipeline.study import Cell, Study
+from pipeline.evaluation.corrupted_batches import CLEAN
+from pipeline.evaluation.evaluate_robustness import ModelAnswers, conditions_of
+from pipeline.evaluation.predict_cell import answers_of
+from pipeline.evaluation.robustness import Subject, evaluate, gather
+from pipeline.io.files import read_json
+from pipeline.io.saved_files import read_table
+from pipeline.results.checkpoints import load_cell
+from pipeline.results.code_version import code_version
+from pipeline.results.paths import predictions_file, robustness_files
+from pipeline.results.predictions import KeptPredictions, read_predictions
+from pipeline.results.provenance import processor_name, read_provenance, software
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
 from pipeline.verify.compare import as_stored, difference
 from pipeline.verify.findings import Check
 from pipeline.verify.rows import is_packed

@@ -11,12 +11,13 @@ from tqdm import tqdm
 
 from corruptions.regular import open_regular
 from pipeline.errors import InputError
-from pipeline.files import MAX_TEXT_BYTES, read_json, sha256_of
-from pipeline.layout import robustness_files
-from pipeline.missing import missing_robust_models
-from pipeline.provenance import read_provenance
-from pipeline.secret_values import masked_settings
-from pipeline.study import Cell, Study
+from pipeline.io.files import MAX_TEXT_BYTES, read_json, sha256_of
+from pipeline.redaction import masked_settings
+from pipeline.results.cell_state import missing_robust_models
+from pipeline.results.paths import robustness_files
+from pipeline.results.provenance import read_provenance
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
 from pipeline.verify.findings import Check
 
 _DECIDES = ("cell", "settings", "manifest_sha256", "weights", "preprocessing", "seed")

@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from pipeline.datasets.arrays import array_key
 from pipeline.datasets.manifest import read_manifest
-from pipeline.files import read_json, sha256_of
-from pipeline.layout import arrays_file, dataset_files, dataset_provenance_file
-from pipeline.study import Study
+from pipeline.io.files import read_json, sha256_of
+from pipeline.results.paths import arrays_file, dataset_files, dataset_provenance_file
+from pipeline.study.study import Study
 from pipeline.verify.findings import Check
 from pipeline.verify.settings import compare_settings
 

@@ -12,8 +12,16 @@ import pandas as pd
 
 from endoarss.metrics import STANDARD
 from pipeline.datasets.arrays import array_key
-from pipeline.files import read_json, sha256_of
-from pipeline.layout import (
+from pipeline.evaluation.collect_results import gather_results
+from pipeline.evaluation.evaluate_cell import measure_kept, scores_of_whole
+from pipeline.evaluation.evaluate_references import rows_of_references
+from pipeline.evaluation.measure import scores_of
+from pipeline.evaluation.robustness import scores_by_condition
+from pipeline.io.files import read_json, sha256_of
+from pipeline.io.processes import ordered_map
+from pipeline.io.saved_files import read_table
+from pipeline.results.cell_state import missing_robust_models
+from pipeline.results.paths import (
     evaluated_datasets,
     metrics_file,
     predictions_file,
@@ -23,15 +31,8 @@ from pipeline.layout import (
     robustness_files,
     rows_file,
 )
-from pipeline.measure import scores_of
-from pipeline.missing import missing_robust_models
-from pipeline.parallel import ordered_map
-from pipeline.robustness import scores_by_condition
-from pipeline.saved_files import read_table
-from pipeline.steps.collect_results import gather_results
-from pipeline.steps.evaluate_cell import measure_kept, scores_of_whole
-from pipeline.steps.evaluate_references import rows_of_references
-from pipeline.study import Cell, Study
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
 from pipeline.verify.compare import as_stored, difference
 from pipeline.verify.findings import Check
 

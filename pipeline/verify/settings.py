@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipeline.files import read_json
-from pipeline.layout import results_provenance_file, robustness_files
-from pipeline.missing import missing_models, missing_robust_models
-from pipeline.provenance import dataset_digests, read_provenance
-from pipeline.secret_values import masked_settings
-from pipeline.study import Cell, Study
+from pipeline.io.files import read_json
+from pipeline.redaction import masked_settings
+from pipeline.results.cell_state import missing_models, missing_robust_models
+from pipeline.results.paths import results_provenance_file, robustness_files
+from pipeline.results.provenance import dataset_digests, read_provenance
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
 from pipeline.verify.findings import Check
 
 _AGAIN = "Run snakemake, or verify with the study it was made with."

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from corruptions import CORRUPTIONS
 from pipeline.datasets.manifest import read_manifest
-from pipeline.gallery import read_gallery
-from pipeline.layout import (
+from pipeline.io.saved_files import read_history, read_representations, read_similarities
+from pipeline.results.cell_state import missing_models, missing_robust_models
+from pipeline.results.gallery import read_gallery
+from pipeline.results.paths import (
     figure_files,
     history_file,
     paper_file,
@@ -17,9 +19,8 @@ from pipeline.layout import (
     similarity_file,
     table_files,
 )
-from pipeline.missing import missing_models, missing_robust_models
-from pipeline.saved_files import read_history, read_representations, read_similarities
-from pipeline.study import Cell, Study
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
 from pipeline.verify.findings import Check
 
 _TRAIN = "Train the cell again, or run snakemake."

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reports.ignored import IGNORED, IGNORED_COLOUR
+from reports.statistics.ignored import IGNORED, IGNORED_COLOUR
 
 SIDE = 224
 """The longest side of a picture on the page; what is larger is shrunk."""

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from endoarss.metrics.catalogue import metrics_by_name
-from reports.robustness import Robustness
+from reports.statistics.robustness import Robustness
 
 MEAN = "mean"
 _UNMOVED = "unmoved"

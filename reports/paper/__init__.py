@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from reports.latex_text import escape
+from reports.tables.latex_text import escape
 
 # Where tables and figures stand, by how their names begin; the first that fits, in this order. What fits none goes to `OTHERS`.
 SECTIONS: dict[str, tuple[str, ...]] = {

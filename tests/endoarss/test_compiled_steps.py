@@ -29,7 +29,10 @@ CPU = torch.device("cpu")
 Make = Callable[..., ModelSettings]
 TRAINED = [name for name in list_architectures() if ARCHITECTURES.get(name).trained]
 # A weighting decides the graphs only by whether each task has a gradient of its own.
-RUNS = [*((*pair, "db_mtl") for pair in product(list_backbones(), TRAINED)), *((b, "tesla", "equal") for b in list_backbones())]
+RUNS = [
+    *((*pair, "db_mtl") for pair in product(list_backbones(), TRAINED)),
+    *((b, "tesla", "equal") for b in list_backbones()),
+]
 ALL = [pytest.param(*run, marks=() if run == ("endoarss", "tesla", "db_mtl") else pytest.mark.slow) for run in RUNS]
 
 

@@ -51,9 +51,7 @@ def problem(model: MultiTaskModel, data: LabelledImages) -> tuple[Tensor, Losses
     return images, losses_of
 
 
-def separate_passes(
-    model: MultiTaskModel, images: Tensor, losses_of: Losses
-) -> tuple[Tensor, list[list[Tensor]]]:
+def separate_passes(model: MultiTaskModel, images: Tensor, losses_of: Losses) -> tuple[Tensor, list[list[Tensor]]]:
     """The plain way: a forward and a backward pass for each task, over all its parameters."""
     rows, owned = [], []
     for index, task in enumerate(model.tasks):

@@ -86,7 +86,9 @@ def uploads_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tensor]]:
 
 def on_meta(backbone: str, architecture: str) -> MultiTaskModel:
     given = RESNET if backbone == "resnet" else VIT
-    settings = ModelSettings(backbone, architecture, ("0", "1", "2"), ("a", "b"), SIZE, given, heads=HeadSettings(16, 16))
+    settings = ModelSettings(
+        backbone, architecture, ("0", "1", "2"), ("a", "b"), SIZE, given, heads=HeadSettings(16, 16)
+    )
     with META:
         return build_model(settings)
 
@@ -102,14 +104,18 @@ def test_no_step_of_an_epoch_waits(backbone: str, architecture: str, monkeypatch
     """Every weighting: taking batches, the last one smaller, augmentation, forward, losses, weighting, optimiser, history."""
     model = on_meta(backbone, architecture)
     for name in list_weightings():
-        given, epochs = ({"warmup_epochs": 0}, 2) if name == "stch" else ({}, 1)  # STCH has two phases, all have a first step
+        given, epochs = (
+            ({"warmup_epochs": 0}, 2) if name == "stch" else ({}, 1)
+        )  # STCH has two phases, all have a first step
         settings = TrainingSettings(3, 1e-3, 2, name, given, augmentation=EVERYTHING, compile=False)
         run = _Run(model, images(5 if epochs == 1 else 2), settings, META, name)
         with monkeypatch.context() as patch, uploads_alone(patch) as uploaded:
             found = [run.steps(number, [""]) for number in range(epochs)]
             summary, length = found[-1].summary(), run.length()
         steps = sum(len(epoch.steps) for epoch in found)
-        assert steps == 2 and len(uploaded) == epochs + steps, "the order of an epoch, and what a step draws for its augmentation"
+        assert steps == 2 and len(uploaded) == epochs + steps, (
+            "the order of an epoch, and what a step draws for its augmentation"
+        )
         assert summary.device == length.device == META and len(summary) > len(found[-1].steps)
 
 

@@ -19,7 +19,8 @@ def test_the_names_of_the_issue_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["endoarss", "pipeline.study", "pipeline.layout", "pipeline.cli", "corruptions", "endoarss.metrics"]
+    "module",
+    ["endoarss", "pipeline.study.study", "pipeline.results.paths", "pipeline.cli", "corruptions", "endoarss.metrics"],
 )
 def test_planning_and_listing_import_no_torch(module: str) -> None:
     code = (

@@ -10,7 +10,7 @@ import torch
 
 from endoarss import build_model, gradients
 from endoarss.augmentation import AugmentationSettings, augment
-from endoarss.data import Chosen, Batch, ImagesOnDevice, LabelledImages, batches, normalise, to_input
+from endoarss.data import Batch, Chosen, ImagesOnDevice, LabelledImages, batches, normalise, to_input
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.prediction import predict
 from endoarss.settings import ModelSettings

@@ -43,20 +43,21 @@ from endoarss import build_model, load_checkpoint
 from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.checkpoints import read_header, save_checkpoint
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
-from pipeline.checkpoints import origin_of
-from pipeline.datasets.labels import plain_labels
 from pipeline.datasets.load import Part
 from pipeline.datasets.manifest import COLUMNS, manifest_text, read_manifest
-from pipeline.files import read_json
-from pipeline.gallery import read_gallery, write_gallery
-from pipeline.images import read_ids, read_rgb
-from pipeline.measure import measure, read_rows
-from pipeline.media import find_sources, read_frames
-from pipeline.predictions import KeptPredictions, read_predictions, write_predictions
-from pipeline.saved_files import read_history, read_representations, read_similarities
-from pipeline.secret_values import masked_content
+from pipeline.evaluation.measure import measure
+from pipeline.inference.media import find_sources, read_frames
+from pipeline.io.files import read_json
+from pipeline.io.images import read_ids, read_rgb
+from pipeline.io.saved_files import read_history, read_representations, read_similarities
+from pipeline.labels.classes import plain_labels
+from pipeline.redaction import masked_content
+from pipeline.results.checkpoints import origin_of
+from pipeline.results.gallery import read_gallery, write_gallery
+from pipeline.results.predictions import KeptPredictions, read_predictions, write_predictions
+from pipeline.results.row_files import read_rows
 from pipeline.sources.archives import prepare_root
-from pipeline.study import load_study
+from pipeline.study.loading import load_study
 
 warnings.simplefilter("ignore")  # of zipfile about names given twice, which is what is wanted
 torch.set_num_threads(1)

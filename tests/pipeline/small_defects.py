@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.images import Pixels
+from pipeline.io.images import Pixels
 from tests.pipeline.small_trees import (
     HEIGHT,
     IMAGE,

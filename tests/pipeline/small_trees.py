@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.images import Pixels
+from pipeline.io.images import Pixels
 from pipeline.sources.endovis2017 import ANNOTATED_FRAMES
 from pipeline.sources.endovis2018 import BUILT_SET, COMPATIBLE_2017, NATIVE, RAW_SETS, SEQUENCES, STAPLER
 from pipeline.sources.synthetic.casts import Cast, Doing, read_casts

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.datasets.activities import (
+from pipeline.datasets.splits import published_split, split_by_groups, validation_part
+from pipeline.errors import InputError
+from pipeline.labels.activities import (
     ACTIVITY_OF_ACTION,
     ENDOVIS_COUNTS,
     GEN_COUNTS,
@@ -19,8 +21,6 @@ from pipeline.datasets.activities import (
     frame_activity,
     normalise,
 )
-from pipeline.datasets.splits import published_split, split_by_groups, validation_part
-from pipeline.errors import InputError
 from pipeline.sources.synthetic import casts
 
 

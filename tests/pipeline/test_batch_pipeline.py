@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from pipeline.batch_pipeline import run_batches
+from pipeline.inference.batch_pipeline import run_batches
 
 PATIENCE = 30  # seconds until a stage that waits in vain gives up, so that a failed test ends
 

@@ -20,8 +20,8 @@ from pipeline.datasets.load import load_part, validation_rows
 from pipeline.datasets.manifest import COLUMNS, read_manifest
 from pipeline.datasets.sample import Order
 from pipeline.errors import InputError
-from pipeline.files import resumable_folder, sha256_of
-from pipeline.images import read_ids, read_rgb, resize_image, resize_mask, write_png
+from pipeline.io.files import resumable_folder, sha256_of
+from pipeline.io.images import read_ids, read_rgb, resize_image, resize_mask, write_png
 from pipeline.sources import released
 
 RULES = {

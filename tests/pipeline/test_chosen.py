@@ -11,7 +11,11 @@ import pandas as pd
 import pytest
 
 from endoarss.metrics import confuse_mask, measure_mask
-from pipeline.chosen import (
+from pipeline.errors import InputError
+from pipeline.io.files import write_json
+from pipeline.reporting.figures import figure_inputs, make_figures
+from pipeline.reporting.figures.mask_figures import _note_of_gain
+from pipeline.reporting.shown_cells import (
     best_by_backbone,
     best_of_both,
     high_middle_low,
@@ -19,13 +23,11 @@ from pipeline.chosen import (
     scored_cells,
     single_and_multi,
 )
-from pipeline.errors import InputError
-from pipeline.files import write_json
-from pipeline.layout import figure_files, history_file, result_figures, results_file, rows_file
-from pipeline.steps import figure_inputs, make_figures
-from pipeline.steps.make_mask_figures import _note_of_gain
-from pipeline.steps.score_tables import gap_note
-from pipeline.study import Cell, Study, make_study
+from pipeline.reporting.tables.score_tables import gap_note
+from pipeline.results.paths import figure_files, history_file, result_figures, results_file, rows_file
+from pipeline.study.cell import Cell
+from pipeline.study.loading import make_study
+from pipeline.study.study import Study
 from reports.results import COLUMNS
 
 SCORES = {"accuracy": 0.5, "miou": 0.4}

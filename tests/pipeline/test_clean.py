@@ -16,10 +16,11 @@ import pytest
 import yaml
 
 from pipeline.cli import main
-from pipeline.command_locks import at_work, data_lock
-from pipeline.layout import corrupted_folder, figure_files, study_file, table_files
-from pipeline.locks import Holder, Lock, held
-from pipeline.study import Study, load_study
+from pipeline.locking.command_locks import at_work, data_lock
+from pipeline.locking.locks import Holder, Lock, held
+from pipeline.results.paths import corrupted_folder, figure_files, study_file, table_files
+from pipeline.study.loading import load_study
+from pipeline.study.study import Study
 
 CELL = "results/toy/cells/mtlesd/resnet/hps/equal/r4-s0"
 GONE = "results/toy/cells/mtlesd/resnet/hps/db_mtl/r4-s0"

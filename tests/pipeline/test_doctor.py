@@ -13,12 +13,13 @@ import pytest
 import yaml
 
 from pipeline.cli import main
-from pipeline.doctor.findings import Report
-from pipeline.images import write_png
+from pipeline.io.images import write_png
+from pipeline.preparation.build_dataset import collect
+from pipeline.preparation.doctor.findings import Report
+from pipeline.preparation.examine_sources import examine
 from pipeline.sources import endovis2018
-from pipeline.steps.build_dataset import collect
-from pipeline.steps.examine_sources import examine
-from pipeline.study import Study, make_study
+from pipeline.study.loading import make_study
+from pipeline.study.study import Study
 
 RAW = {
     "endovis2018": "endovis2018",
@@ -93,7 +94,7 @@ def test_a_partial_tree_says_what_is_missing_and_where_to_ask(
     assert "release 2: seq_5, seq_6, seq_7" in missing and "release 1: seq_2" in missing
     (left_out,) = [text for text in texts(report, "warning") if "no picture of it" in text]
     assert left_out.startswith("16 left out: annotated, but there is no picture of it")
-    from pipeline.doctor.show import show
+    from pipeline.preparation.doctor.show import show
 
     said = show(report)
     assert "grand-challenge.org (register, then Downloads)" in said and "Can be built, partial: mtlendovis" in said

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.doctor.findings import Report
 from pipeline.errors import InputError
+from pipeline.preparation.build_dataset import build
+from pipeline.preparation.doctor.findings import Report
+from pipeline.preparation.examine_sources import examine
 from pipeline.sources import vqla
-from pipeline.steps.build_dataset import build
-from pipeline.steps.examine_sources import examine
-from pipeline.study import Study, make_study
+from pipeline.study.loading import make_study
+from pipeline.study.study import Study
 from tests.pipeline.small_defects import CATALOGUE, DEFAULTS, RELEASE, SOURCES, Defect, cut_off, nothing
 from tests.pipeline.small_trees import IMAGE, few_2018, put, put_text, write_few_2017, write_few_2018, write_few_own
 

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.datasets.activities import ENDOVIS_COUNTS
 from pipeline.datasets.manifest import read_manifest
 from pipeline.datasets.sample import Collected
-from pipeline.images import read_ids
+from pipeline.io.images import read_ids
+from pipeline.labels.activities import ENDOVIS_COUNTS
+from pipeline.preparation.build_dataset import build, collect, split_of
+from pipeline.preparation.examine_sources import examine
 from pipeline.sources.endovis2018 import SEQUENCES
 from pipeline.sources.synthetic.casts import Cast
-from pipeline.steps.build_dataset import build, collect, split_of
-from pipeline.steps.examine_sources import examine
-from pipeline.study import Study, make_study
+from pipeline.study.loading import make_study
+from pipeline.study.study import Study
 from tests.pipeline.small_trees import (
     REPAIRED,
     TEST_LAYOUTS,

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from pipeline.cli import main
-from pipeline.layout import result_figures, robustness_files, study_file
-from pipeline.study import load_study
+from pipeline.results.paths import result_figures, robustness_files, study_file
+from pipeline.study.loading import load_study
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 OTHER = "mtlesd/resnet/hps/db_mtl/r4-s0"
@@ -99,4 +99,4 @@ def test_the_same_settings_as_snakemake_writes() -> None:
     """Byte by byte."""
     rules = (Path(__file__).parents[2] / "pipeline/rules/common.smk").read_text()
     line = 'json.dumps(study.settings, indent=2) + "\\n"'
-    assert line in rules and line in (Path(__file__).parents[2] / "pipeline/steps/make_paper.py").read_text()
+    assert line in rules and line in (Path(__file__).parents[2] / "pipeline/reporting/paper.py").read_text()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import (
+from pipeline.io.files import (
     digest,
     resumable_folder,
     sha256_of_listing,

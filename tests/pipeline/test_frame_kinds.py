@@ -20,15 +20,15 @@ from endoarss.models import build_model
 from endoarss.prediction import predict
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
 from pipeline.cli import main
-from pipeline.datasets.labels import PARTS
 from pipeline.datasets.load import load_part
 from pipeline.datasets.manifest import COLUMNS, manifest_text, read_manifest
 from pipeline.datasets.preprocessing import RESIZING, SIDES, Crop, Preprocessing, dark_borders, preprocessing_of
 from pipeline.errors import InputError
-from pipeline.frame_kinds import FrameKinds
-from pipeline.images import Pixels, read_rgb, resize_image
+from pipeline.inference.frame_kinds import FrameKinds
+from pipeline.inference.predict_files import enlarge_mask
+from pipeline.io.images import Pixels, read_rgb, resize_image
+from pipeline.labels.classes import PARTS
 from pipeline.sources.endovis2017 import crop, crop_window
-from pipeline.steps.predict_files import enlarge_mask
 
 SIZE = 42
 OFFICIAL = Crop((1920, 1080), (320, 1600), (28, 1052))

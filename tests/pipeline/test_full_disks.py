@@ -28,17 +28,17 @@ from endoarss.saving import save_tensors
 from endoarss.tensorboard import event_writer
 from pipeline import cli
 from pipeline.errors import InputError
-from pipeline.files import check_room, resumable_folder, whole_file, whole_files, whole_folder, write_text
-from pipeline.gallery import write_gallery
-from pipeline.images import write_png
-from pipeline.jobs import last_words
-from pipeline.layout import failure_file
-from pipeline.missing import failure_recorded
-from pipeline.predictions import KeptPredictions, write_predictions
+from pipeline.inference.predict_files import _Writer
+from pipeline.io.files import check_room, resumable_folder, whole_file, whole_files, whole_folder, write_text
+from pipeline.io.images import write_png
+from pipeline.results.cell_state import failure_recorded
+from pipeline.results.gallery import write_gallery
+from pipeline.results.paths import failure_file
+from pipeline.results.predictions import KeptPredictions, write_predictions
 from pipeline.sources.archives import extract
-from pipeline.steps.predict_files import _Writer
-from pipeline.study import load_study
-from reports.dataset_figures import Example, draw_contact_sheet
+from pipeline.study.loading import load_study
+from pipeline.workflow.snakemake_jobs import last_words
+from reports.figures.datasets import Example, draw_contact_sheet
 
 LIMIT = 20_000  # bytes; all that is written below is larger
 NOISE = np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)

@@ -12,16 +12,17 @@ from typing import Any
 
 import pytest
 
-from pipeline import gpus
-from pipeline.gpus import claim_device, devices, slots
-from pipeline.study import Study, make_study
+from pipeline.locking import gpu_slots as gpus
+from pipeline.locking.gpu_slots import claim_device, devices, slots
+from pipeline.study.loading import make_study
+from pipeline.study.study import Study
 
 TWO = "0, GPU-aaaa-1\n1, GPU-bbbb-2\n"
 Start = Callable[[int], subprocess.Popen[str]]
 
 _CLAIM = """
 import os, sys, time
-from pipeline.gpus import claim_device
+from pipeline.locking.gpu_slots import claim_device
 claim_device(int(sys.argv[1]))
 assert "torch" not in sys.modules
 print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)

@@ -21,8 +21,8 @@ from PIL import Image
 from pipeline.datasets.card import read_card
 from pipeline.datasets.manifest import COLUMNS, manifest_text, read_manifest
 from pipeline.errors import InputError
-from pipeline.files import read_text
-from pipeline.images import MAX_PIXELS, read_channels, read_colours, read_header, read_ids, read_rgb
+from pipeline.io.files import read_text
+from pipeline.io.images import MAX_PIXELS, read_channels, read_colours, read_header, read_ids, read_rgb
 from pipeline.sources import endovis2018, vqla
 
 JSON = st.recursive(
@@ -164,7 +164,7 @@ def test_the_largest_picture_that_is_read_stays_below_two_gigabytes(tmp_path: Pa
     side = int(MAX_PIXELS**0.5)
     Image.new("RGBA", (side, side)).save(tmp_path / "large.png", compress_level=1)
     script = (
-        "import resource, sys; from pathlib import Path; from pipeline.images import read_rgb\n"
+        "import resource, sys; from pathlib import Path; from pipeline.io.images import read_rgb\n"
         "from pipeline.sources import endovis2017 as e17, endovis2018 as e18\n"
         "path = Path(sys.argv[1]); image = read_rgb(path)\n"
         "frame = e18.Frame2018(1, 0, path, path, 'annotations', ((1, path),) * 9)\n"

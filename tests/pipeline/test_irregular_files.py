@@ -19,20 +19,20 @@ from endoarss.checkpoints import load_checkpoint, read_header, save_checkpoint
 from endoarss.models import build_model
 from endoarss.resume import ResumeFolder
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SettingsError
-from pipeline import images
 from pipeline.cli import main
 from pipeline.datasets.card import read_card
-from pipeline.datasets.labels import plain_labels
 from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError
-from pipeline.files import read_json, read_text, sha256_of
-from pipeline.gallery import read_gallery
-from pipeline.media import Source, read_frames
-from pipeline.predictions import read_predictions
-from pipeline.saved_files import read_history, read_table
+from pipeline.inference.media import Source, read_frames
+from pipeline.io import images
+from pipeline.io.files import read_json, read_text, sha256_of
+from pipeline.io.saved_files import read_history, read_table
+from pipeline.labels.classes import plain_labels
+from pipeline.results.gallery import read_gallery
+from pipeline.results.predictions import read_predictions
 from pipeline.sources import endovis2018, plain, vqla
 from pipeline.sources.archives import find_archives, prepare_root
-from pipeline.study import load_study
+from pipeline.study.loading import load_study
 
 KINDS = ("a named pipe", "a folder", "a device", "a socket")
 

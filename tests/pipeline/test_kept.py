@@ -10,9 +10,11 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.errors import InputError
-from pipeline.kept import clean_rows, frames_tested, reference_rows, robust_rows
-from pipeline.layout import robustness_files, rows_file
-from pipeline.study import Cell, Study, load_study
+from pipeline.results.paths import robustness_files, rows_file
+from pipeline.results.rows import clean_rows, frames_tested, reference_rows, robust_rows
+from pipeline.study.cell import Cell
+from pipeline.study.loading import load_study
+from pipeline.study.study import Study
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 

@@ -17,10 +17,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import cli, command_locks, locks
-from pipeline.command_locks import WRITING, at_work, cell_lock, data_lock, study_lock
-from pipeline.locks import HeldError, Holder, Lock, held, holder, holders_below, take
-from pipeline.study import Study, load_study
+from pipeline import cli
+from pipeline.locking import command_locks, locks
+from pipeline.locking.command_locks import WRITING, at_work, cell_lock, data_lock, study_lock
+from pipeline.locking.locks import HeldError, Holder, Lock, held, holder, holders_below, take
+from pipeline.study.loading import load_study
+from pipeline.study.study import Study
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 Start = Callable[..., subprocess.Popen[str]]
@@ -29,8 +31,8 @@ Start = Callable[..., subprocess.Popen[str]]
 _HOLD = """
 import argparse, sys, time
 from pathlib import Path
-from pipeline.command_locks import at_work
-from pipeline.study import load_study
+from pipeline.locking.command_locks import at_work
+from pipeline.study.loading import load_study
 with at_work(load_study(Path("study.yaml")), argparse.Namespace(**eval(sys.argv[1]))):
     print("has it", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -208,7 +210,7 @@ def test_a_forked_process_does_not_keep_a_lock(tmp_path: Path) -> None:
     script = """
 import os, sys, time
 from pathlib import Path
-from pipeline.locks import Holder, Lock, take
+from pipeline.locking.locks import Holder, Lock, take
 take(Lock(Path(sys.argv[1])), Holder.here("train", "trains"))
 if os.fork() == 0:
     print(os.getpid(), flush=True)

@@ -17,12 +17,12 @@ import yaml
 
 from endoarss.resume import ResumeFolder
 from pipeline.cli import main
-from pipeline.datasets.labels import plain_labels
 from pipeline.errors import InputError
-from pipeline.gallery import read_gallery
-from pipeline.images import read_ids
-from pipeline.predictions import read_predictions
-from pipeline.provenance import TYPES
+from pipeline.io.images import read_ids
+from pipeline.labels.classes import plain_labels
+from pipeline.results.gallery import read_gallery
+from pipeline.results.predictions import read_predictions
+from pipeline.results.provenance import TYPES
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 FOLDER = Path("results/toy/cells") / CELL

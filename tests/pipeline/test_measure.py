@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from endoarss.metrics import Evaluator
-from pipeline.datasets.labels import ESD
 from pipeline.datasets.load import Part
 from pipeline.errors import InputError
-from pipeline.gallery import read_gallery, representative, write_gallery
-from pipeline.measure import measure, read_rows, scores_of
+from pipeline.evaluation.measure import measure, scores_of
+from pipeline.labels.classes import ESD
+from pipeline.results.gallery import read_gallery, representative, write_gallery
+from pipeline.results.row_files import read_rows
 
 CLASSES = len(ESD.classes)
 

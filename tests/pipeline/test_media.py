@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline import media
 from pipeline.errors import InputError
-from pipeline.media import Source, count_frames, find_sources, read_frames
+from pipeline.inference import media
+from pipeline.inference.media import Source, count_frames, find_sources, read_frames
 
 OWN, OTHER = (200, 0, 0), (0, 200, 0)  # RGB
 OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"

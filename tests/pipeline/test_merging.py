@@ -21,19 +21,21 @@ from safetensors.torch import load_file, save_file
 from endoarss.checkpoints import read_header
 from endoarss.errors import SettingsError
 from endoarss.registry import list_mergers
+from pipeline.cleaning.prunable_files import find_leftovers
+from pipeline.cleaning.studies_in_use import KeptStudies
 from pipeline.cli import main
 from pipeline.errors import InputError
-from pipeline.kept_studies import KeptStudies
-from pipeline.layout import table_files
-from pipeline.leftovers import find_leftovers
-from pipeline.missing import MERGED_OTHERWISE, OTHER_SOURCES, missing_models
-from pipeline.progress import DONE, PENDING, progress_of_cells, progress_of_robustness
-from pipeline.steps import make_report, merge_models
-from pipeline.steps.collect_results import collect_results
-from pipeline.steps.make_tables import make_tables
-from pipeline.steps.merge_models import _common_dataset
-from pipeline.steps.merging_report import _with_results, merging_gaps, representations_of
-from pipeline.study import Study, load_study, make_study
+from pipeline.evaluation.collect_results import collect_results
+from pipeline.reporting import make_report
+from pipeline.reporting.merging import _with_results, merging_gaps, representations_of
+from pipeline.reporting.tables.make_tables import make_tables
+from pipeline.results.cell_state import MERGED_OTHERWISE, OTHER_SOURCES, missing_models
+from pipeline.results.paths import table_files
+from pipeline.status.progress import DONE, PENDING, progress_of_cells, progress_of_robustness
+from pipeline.study.loading import load_study, make_study
+from pipeline.study.study import Study
+from pipeline.training import merge_models
+from pipeline.training.merge_models import _common_dataset
 
 VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1.0}
 A = "mtlesd/dinov2/single_activity/equal/r4-s0-val"

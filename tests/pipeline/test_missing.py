@@ -10,10 +10,11 @@ import yaml
 
 from endoarss.errors import TrainingError
 from pipeline.cli import main
-from pipeline.layout import failure_file
-from pipeline.missing import missing_cells, missing_robustness, present_cells
-from pipeline.steps import train_cell
-from pipeline.study import Study, load_study
+from pipeline.results.cell_state import missing_cells, missing_robustness, present_cells
+from pipeline.results.paths import failure_file
+from pipeline.study.loading import load_study
+from pipeline.study.study import Study
+from pipeline.training import train_cell
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 OTHER = "mtlesd/resnet/hps/db_mtl/r4-s0"
@@ -79,7 +80,7 @@ def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypat
 
 
 def test_a_robustness_evaluation_that_failed_says_why(two_cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.steps import evaluate_robustness
+    from pipeline.evaluation import evaluate_robustness
 
     study = study_of(two_cells)
     cell, other = study.cell(CELL), study.cell(OTHER)

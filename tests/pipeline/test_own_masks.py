@@ -19,19 +19,19 @@ from PIL import Image
 from corruptions import SEVERITIES, corrupt_pair
 from endoarss.settings import IGNORED
 from pipeline.cli import main
-from pipeline.corrupted import Conditions, Piece
-from pipeline.datasets.labels import ESD, plain_labels, stored_values
 from pipeline.datasets.load import Part, load_part
 from pipeline.datasets.manifest import read_manifest
 from pipeline.datasets.plain import read_classes
 from pipeline.errors import InputError
-from pipeline.gallery import representative
-from pipeline.images import read_ids, resize_mask, write_png
-from pipeline.measure import measure
-from pipeline.robustness import Answer, Subject, evaluate, gather, scores_by_condition
+from pipeline.evaluation.corrupted_batches import Conditions, Piece
+from pipeline.evaluation.measure import measure
+from pipeline.evaluation.robustness import Answer, Subject, evaluate, gather, scores_by_condition
+from pipeline.io.images import read_ids, resize_mask, write_png
+from pipeline.labels.classes import ESD, plain_labels, stored_values
+from pipeline.preparation.build_dataset import collect, split_of
+from pipeline.results.gallery import representative
 from pipeline.sources import plain
-from pipeline.steps.build_dataset import collect, split_of
-from pipeline.study import load_study, make_study
+from pipeline.study.loading import load_study, make_study
 
 CLASSES = ["background", "tool", "tissue"]
 Minimal = Callable[..., dict[str, Any]]

@@ -17,16 +17,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from corruptions import corrupt_pair
-from pipeline.chosen import image_ious
 from pipeline.cli import main
 from pipeline.datasets.load import Part, load_part
-from pipeline.gallery import read_gallery
-from pipeline.layout import report_file, robustness_files
-from pipeline.measure import read_rows, scores_of
-from pipeline.steps.make_page import page_of, published_columns, rows_apart
-from pipeline.steps.make_tables import study_tables
-from pipeline.steps.page_gallery import gallery_of
-from pipeline.study import Study, load_study
+from pipeline.evaluation.measure import scores_of
+from pipeline.reporting.page import page_of, published_columns, rows_apart
+from pipeline.reporting.page_gallery import gallery_of
+from pipeline.reporting.shown_cells import image_ious
+from pipeline.reporting.tables.make_tables import study_tables
+from pipeline.results.gallery import read_gallery
+from pipeline.results.paths import report_file, robustness_files
+from pipeline.results.row_files import read_rows
+from pipeline.study.loading import load_study
+from pipeline.study.study import Study
 from reports.names import REFERENCES
 from reports.page import Gallery, GalleryModel, Page
 
@@ -215,7 +217,7 @@ def test_the_disk_is_not_blamed_for_the_fault_of_a_library(
         def fail(study: Study, error: OSError = error) -> None:
             raise error
 
-        monkeypatch.setattr("pipeline.steps.make_page.make_page", fail)
+        monkeypatch.setattr("pipeline.reporting.page.make_page", fail)
         assert run(path, "page") == 1
         said = capsys.readouterr().err
         assert (error.strerror or str(error)) in said and ("Make room" in said) == blamed

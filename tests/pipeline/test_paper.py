@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.layout import figure_files
-from pipeline.steps import make_paper
-from pipeline.steps.make_paper import compile_latex
-from pipeline.study import load_study
-from reports.latex import to_latex
+from pipeline.reporting import paper as make_paper
+from pipeline.reporting.paper import compile_latex
+from pipeline.results.paths import figure_files
+from pipeline.study.loading import load_study
+from reports.figures.style import PAGE
 from reports.paper import OTHERS, SECTIONS, Item, render_paper, sections
-from reports.style import PAGE
+from reports.tables.latex import to_latex
 
 needs_latex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 # The worst a name can be: LaTeX's own signs, accents, ligatures, other scripts, and a length that fits nowhere.

@@ -22,11 +22,22 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.corrupted import Conditions
 from pipeline.datasets.load import Part, load_part
-from pipeline.files import sha256_of, whole_files, write_json
-from pipeline.gallery import SIZE, representative, shown_severities, write_gallery
-from pipeline.layout import (
+from pipeline.evaluation.collect_results import collect_results
+from pipeline.evaluation.corrupted_batches import Conditions
+from pipeline.evaluation.evaluate_references import evaluate_references
+from pipeline.evaluation.measure import measure
+from pipeline.io.files import sha256_of, whole_files, write_json
+from pipeline.preparation.build_dataset import build
+from pipeline.preparation.generate_raw import generate_raw
+from pipeline.redaction import masked_settings
+from pipeline.reporting.figures.draw_datasets import draw_datasets, draw_leakage
+from pipeline.reporting.figures.make_figures import make_figures
+from pipeline.reporting.page import make_page
+from pipeline.reporting.paper import make_paper
+from pipeline.reporting.tables.make_tables import make_tables
+from pipeline.results.gallery import SIZE, representative, shown_severities, write_gallery
+from pipeline.results.paths import (
     figure_files,
     generated_trees,
     history_file,
@@ -36,20 +47,11 @@ from pipeline.layout import (
     rows_file,
     table_files,
 )
-from pipeline.measure import measure
-from pipeline.predictions import KeptPredictions, write_predictions
-from pipeline.provenance import RunStart, about_run
-from pipeline.secret_values import masked_settings
-from pipeline.steps.build_dataset import build
-from pipeline.steps.collect_results import collect_results
-from pipeline.steps.draw_datasets import draw_datasets, draw_leakage
-from pipeline.steps.evaluate_references import evaluate_references
-from pipeline.steps.generate_raw import generate_raw
-from pipeline.steps.make_figures import make_figures
-from pipeline.steps.make_page import make_page
-from pipeline.steps.make_paper import make_paper
-from pipeline.steps.make_tables import make_tables
-from pipeline.study import Cell, MergingGroup, Study, make_study
+from pipeline.results.predictions import KeptPredictions, write_predictions
+from pipeline.results.provenance import RunStart, about_run
+from pipeline.study.cell import Cell, MergingGroup
+from pipeline.study.loading import make_study
+from pipeline.study.study import Study
 
 # How far the made-up masks are moved, in shares of the image: the first answers are the best.
 _MOVED = (0.01, 0.03, 0.06, 0.12, 0.25)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.parallel import ordered_map
+from pipeline.io.processes import ordered_map
 
 
 def square(value: int) -> int:
@@ -43,7 +43,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     """Killed, as a scheduler kills: nothing stays behind and holds memory."""
     script = (
         "import os, time\n"
-        "from pipeline.parallel import processes\n"
+        "from pipeline.io.processes import processes\n"
         "if __name__ == '__main__':\n"
         "    with processes(2) as pool:\n"
         "        pool.submit(os.getpid).result()\n"

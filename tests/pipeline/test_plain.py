@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from pipeline.cli import main
 from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError
-from pipeline.images import write_png
+from pipeline.io.images import write_png
 from pipeline.sources import plain
-from pipeline.study import make_study
+from pipeline.study.loading import make_study
 
 OWN = {"classes": ["background", "knife", "forceps"], "activities": ["cut", "idle"]}
 

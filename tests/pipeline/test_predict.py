@@ -25,15 +25,15 @@ from endoarss.checkpoints import load_checkpoint, save_checkpoint
 from endoarss.models import MultiTaskModel, build_model
 from endoarss.prediction import Predictions, predict
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, WeightsSettings
-from pipeline import media
 from pipeline.cli import main
-from pipeline.datasets.labels import ESD
 from pipeline.errors import InputError
-from pipeline.files import sha256_of
-from pipeline.images import read_rgb, resize_image, write_png
-from pipeline.media import Source, count_frames, find_sources, read_frames
-from pipeline.painting import Painter, distinct_palette
-from pipeline.steps.predict_files import palette_of, predict_files
+from pipeline.inference import media
+from pipeline.inference.media import Source, count_frames, find_sources, read_frames
+from pipeline.inference.overlay import Painter, distinct_palette
+from pipeline.inference.predict_files import palette_of, predict_files
+from pipeline.io.files import sha256_of
+from pipeline.io.images import read_rgb, resize_image, write_png
+from pipeline.labels.classes import ESD
 
 SIZE = 56
 
@@ -223,7 +223,7 @@ def test_a_video_gives_its_frames(checkpoint: Path, tmp_path: Path, name: str, c
 
 def test_frames_stream(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never more frames were read than written, but for three batches."""
-    from pipeline.steps import predict_files as step
+    from pipeline.inference import predict_files as step
 
     read = 0
     ahead: list[int] = []

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets.labels import plain_labels
 from pipeline.errors import InputError
-from pipeline.predictions import KeptPredictions, read_predictions, write_predictions
+from pipeline.labels.classes import plain_labels
+from pipeline.results.predictions import KeptPredictions, read_predictions, write_predictions
 
 FRAMES = ["b", "a", "c"]
 LABELS = plain_labels([f"class{i}" for i in range(12)], ["cut", "hold", "tie"])

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.predictor_host import Expected, RefusedError, answer, labels_of
+from pipeline.evaluation.predictor_host import Expected, RefusedError, answer, labels_of
 
 N, C, K, S = 3, 4, 5, 8
 EXPECTED = Expected(N, C, K, S)

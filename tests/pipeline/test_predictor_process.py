@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets.labels import LabelSet
 from pipeline.errors import InputError
-from pipeline.predictor_host import RefusedError, find_function
-from pipeline.predictor_process import PredictorProcess
+from pipeline.evaluation.predictor_host import RefusedError, find_function
+from pipeline.evaluation.predictor_process import PredictorProcess
+from pipeline.labels.classes import LabelSet
 
 LABELS = LabelSet(("background", "one", "two"), ((0, 0, 0),) * 3, ("rest", "work"))
 S = 8

@@ -14,12 +14,12 @@ import pytest
 import yaml
 
 from endoarss.checkpoints import load_checkpoint, read_header
-from pipeline import code_version as code_version_module
 from pipeline.cli import main
-from pipeline.code_version import code_version
-from pipeline.files import sha256_of
-from pipeline.provenance import RunStart, about_run
-from pipeline.study import load_study
+from pipeline.io.files import sha256_of
+from pipeline.results import code_version as code_version_module
+from pipeline.results.code_version import code_version
+from pipeline.results.provenance import RunStart, about_run
+from pipeline.study.loading import load_study
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 FOLDER = Path("results/toy/cells") / CELL

@@ -13,10 +13,10 @@ import yaml
 
 from endoarss.settings import IGNORED
 from pipeline.cli import main
-from pipeline.datasets.activities import ENDOVIS_COUNTS, GEN_COUNTS
 from pipeline.datasets.kinds import KINDS, WHERE_TO_ASK
 from pipeline.datasets.manifest import read_manifest
-from pipeline.study import load_study, make_study
+from pipeline.labels.activities import ENDOVIS_COUNTS, GEN_COUNTS
+from pipeline.study.loading import load_study, make_study
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/real-data.md").read_text(encoding="utf-8")

@@ -17,18 +17,19 @@ import yaml
 
 from corruptions import corrupt_pair
 from corruptions.command.cli import main as corruptions_command
-from pipeline import corrupted, files
 from pipeline.cli import main
-from pipeline.corrupted import CLEAN, Conditions, Piece
-from pipeline.datasets.labels import ESD, LabelSet
 from pipeline.datasets.load import Part, load_part
 from pipeline.errors import InputError
-from pipeline.images import read_ids, read_rgb, write_png
-from pipeline.layout import corrupted_folder
-from pipeline.measure import measure, measure_mask
-from pipeline.robustness import Answer, Subject, evaluate, gather, scores_by_condition
-from pipeline.steps import evaluate_robustness
-from pipeline.study import load_study, make_study
+from pipeline.evaluation import corrupted_batches as corrupted
+from pipeline.evaluation import evaluate_robustness
+from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, Piece
+from pipeline.evaluation.measure import measure, measure_mask
+from pipeline.evaluation.robustness import Answer, Subject, evaluate, gather, scores_by_condition
+from pipeline.io import files
+from pipeline.io.images import read_ids, read_rgb, write_png
+from pipeline.labels.classes import ESD, LabelSet
+from pipeline.results.paths import corrupted_folder
+from pipeline.study.loading import load_study, make_study
 
 CONDITIONS = Conditions(("smoke", "elastic_transform", "gaussian_noise"), (2, 5), seed=3)
 CELL = "mtlesd/resnet/hps/equal/r4-s0"

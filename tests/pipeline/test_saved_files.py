@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.saved_files import read_arrays, read_history, read_table
+from pipeline.io.saved_files import read_arrays, read_history, read_table
 
 
 def npz(path: Path, header: bytes) -> None:

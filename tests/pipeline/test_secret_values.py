@@ -15,8 +15,8 @@ import yaml
 from pipeline import cli
 from pipeline.cli import main
 from pipeline.errors import InputError
-from pipeline.secret_values import masked, masked_content
-from pipeline.steps import train_cell
+from pipeline.redaction import masked, masked_content
+from pipeline.training import train_cell
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 SECRET = "hf_Zq8Wn4Lp'x/\"Kw 7é"

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.datasets.activities import ENDOVIS_COUNTS, frame_activity
 from pipeline.errors import InputError
-from pipeline.images import read_rgb, write_png
+from pipeline.io.images import read_rgb, write_png
+from pipeline.labels.activities import ENDOVIS_COUNTS, frame_activity
 from pipeline.sources import endovis2017, endovis2018, released, vqla
 from pipeline.sources.synthetic.casts import Doing
 from tests.pipeline.small_trees import expected_mask, few_2018, write_2018

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.jobs import Job, read_plan
-from pipeline.param_keys import param_keys
-from pipeline.stages import dvc_stages
-from pipeline.steps import version_results
-from pipeline.study import make_study
+from pipeline.study.loading import make_study
+from pipeline.workflow import record_restore as version_results
+from pipeline.workflow.dvc_params import param_keys
+from pipeline.workflow.dvc_stages import dvc_stages
+from pipeline.workflow.snakemake_jobs import Job, read_plan
 
 PLAN = """\
 Building DAG of jobs...

@@ -13,13 +13,15 @@ import pytest
 import yaml
 
 from pipeline.cli import main
-from pipeline.command_locks import ROBUSTNESS, SCORING, TRAINING, cell_lock
-from pipeline.durations import seconds_of_benchmark
-from pipeline.layout import failure_file, robustness_failure_file, robustness_files, rows_file
-from pipeline.locks import Holder, Lock, held
-from pipeline.progress import progress_of_cells, progress_of_robustness
-from pipeline.steps.show_status import Status, duration, show_status, status_of
-from pipeline.study import Cell, Study, load_study, make_study
+from pipeline.locking.command_locks import ROBUSTNESS, SCORING, TRAINING, cell_lock
+from pipeline.locking.locks import Holder, Lock, held
+from pipeline.results.paths import failure_file, robustness_failure_file, robustness_files, rows_file
+from pipeline.status.progress import progress_of_cells, progress_of_robustness
+from pipeline.status.show_status import Status, duration, show_status, status_of
+from pipeline.status.timing import seconds_of_benchmark
+from pipeline.study.cell import Cell
+from pipeline.study.loading import load_study, make_study
+from pipeline.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 Fill = Callable[..., None]

@@ -15,12 +15,14 @@ import yaml
 
 from endoarss.checkpoints import read_header
 from pipeline.cli import main
-from pipeline.datasets.labels import ESD
 from pipeline.datasets.load import load_part
-from pipeline.measure import measure, read_rows, scores_of
-from pipeline.steps.build_dataset import build
-from pipeline.steps.estimate import cost_of_cells, disk_of, frames_of
-from pipeline.study import Study, load_study, make_study
+from pipeline.evaluation.measure import measure, scores_of
+from pipeline.labels.classes import ESD
+from pipeline.preparation.build_dataset import build
+from pipeline.results.row_files import read_rows
+from pipeline.status.estimate import cost_of_cells, disk_of, frames_of
+from pipeline.study.loading import load_study, make_study
+from pipeline.study.study import Study
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 
@@ -193,7 +195,7 @@ def test_a_stopped_cell_goes_on_and_ends_the_same(study_file: Path, monkeypatch:
     from safetensors.torch import load_file
 
     from endoarss.checkpoints import tensors_sha256
-    from pipeline.steps import train_cell
+    from pipeline.training import train_cell
 
     def digest() -> str:
         return tensors_sha256(load_file(folder / "model.safetensors").items())

@@ -21,7 +21,7 @@ from endoarss.checkpoints import save_checkpoint
 from endoarss.models import build_model
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
 from pipeline.cli import main
-from pipeline.media import Source, read_frames
+from pipeline.inference.media import Source, read_frames
 from tests.stored_pictures import KINDS, LOSSY, MORE, TOLERANCE, Array, Kind, ids_of, png_of, saved, shades
 
 CLASSES = ["background", "knife", "forceps"]

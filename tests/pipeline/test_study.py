@@ -13,9 +13,9 @@ import yaml
 
 from endoarss import list_weightings
 from pipeline.errors import InputError
-from pipeline.layout import table_files
-from pipeline.param_keys import param_keys
-from pipeline.study import load_study, make_study
+from pipeline.results.paths import table_files
+from pipeline.study.loading import load_study, make_study
+from pipeline.workflow.dvc_params import param_keys
 
 ROOT = Path(__file__).parents[2]
 RESNET = {"resnet": {"label": "R", "model": "resnet26", "weights": "none"}}

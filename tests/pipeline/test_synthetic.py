@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.datasets.activities import ENDOVIS_COUNTS, RAREST_FIRST, frame_activity
 from pipeline.errors import InputError
+from pipeline.labels.activities import ENDOVIS_COUNTS, RAREST_FIRST, frame_activity
 from pipeline.sources.synthetic.casts import cast_frame
 from pipeline.sources.synthetic.esd_scenes import ACTIVITIES, render_esd_scene
 from pipeline.sources.synthetic.instruments import KINDS, Pose, draw_instrument

@@ -21,12 +21,12 @@ from safetensors.torch import load_file, save_file
 
 from pipeline import cli
 from pipeline.cli import main
-from pipeline.files import read_json, sha256_of, write_json
-from pipeline.images import read_ids, write_png
-from pipeline.predictions import KeptPredictions, write_predictions
-from pipeline.robustness import scores_by_condition
+from pipeline.evaluation.robustness import scores_by_condition
+from pipeline.io.files import read_json, sha256_of, write_json
+from pipeline.io.images import read_ids, write_png
+from pipeline.results.predictions import KeptPredictions, write_predictions
 from pipeline.sources.synthetic.released_trees import generate_esd
-from pipeline.study import load_study
+from pipeline.study.loading import load_study
 from pipeline.verify.compare import as_stored, difference
 
 RESNET, VIT = "mtlesd/resnet/hps/equal/r4-s0", "mtlesd/dinov2/hps/equal/r4-s0"

@@ -13,7 +13,7 @@ import pytest
 from reports import page
 from reports.page.gallery import condition_key
 from reports.results import COLUMNS
-from reports.robustness import CONDITION_COLUMNS, SUMMARY_COLUMNS, Robustness
+from reports.statistics.robustness import CONDITION_COLUMNS, SUMMARY_COLUMNS, Robustness
 
 CELLS = [("A-net", "hps", "equal"), ("B_net", "mmoe", "db_mtl"), ("B_net", "single_segmentation", "equal")]
 

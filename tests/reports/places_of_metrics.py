@@ -13,18 +13,29 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from endoarss.metrics import Evaluator
-from pipeline.steps.make_page import _glance
-from pipeline.steps.page_gallery import _scores_of_images
-from reports import cost_figure, heatmap_figure, robustness_figures, robustness_tables, tables
-from reports.comparison import compare
-from reports.comparison_tables import readable_comparison, table_comparison, table_pairs
-from reports.condition_scores import EvaluatedModel
-from reports.latex import to_latex
-from reports.merging import INDIVIDUAL, MergingCase, MergingSubject, measure_merging, readable_merging, table_merging
+from pipeline.reporting.page import _glance
+from pipeline.reporting.page_gallery import _scores_of_images
+from reports.figures import cost as cost_figure
+from reports.figures import heatmap as heatmap_figure
+from reports.figures import robustness as robustness_figures
 from reports.page import scores_of
 from reports.page.tables import to_html
 from reports.results import COLUMNS
-from reports.robustness import measure_robustness
+from reports.statistics.comparison import compare
+from reports.statistics.condition_scores import EvaluatedModel
+from reports.statistics.merging import (
+    INDIVIDUAL,
+    MergingCase,
+    MergingSubject,
+    measure_merging,
+    readable_merging,
+    table_merging,
+)
+from reports.statistics.robustness import measure_robustness
+from reports.tables import robustness as robustness_tables
+from reports.tables import scores as tables
+from reports.tables.comparison import readable_comparison, table_comparison, table_pairs
+from reports.tables.latex import to_latex
 
 CLASSES, ACTIVITIES = ("background", "shaft", "jaw"), ("cut", "idle")
 CONDITIONS = {("", 0): 0.9, ("smoke", 1): 0.8, ("smoke", 5): 0.5}

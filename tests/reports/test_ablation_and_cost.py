@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from reports import tables
-from reports.history_figures import TrainingHistory, draw_histories
+from reports.figures.history import TrainingHistory, draw_histories
 from reports.results import COLUMNS, of_rank
+from reports.tables import scores as tables
 from tests.reports.conftest import row
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.beside_published import ablation_beside, ranks_beside, robustness_beside, scores_beside
 from reports.published import published_ablation, published_ranks, published_robustness, published_scores
 from reports.results import COLUMNS
+from reports.tables.against_paper import ablation_beside, ranks_beside, robustness_beside, scores_beside
 
 LABELS = {"resnet": "R", "dinov2": "D", "endoarss": "E"}
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.claims import (
+from reports.statistics.claims import (
     AGAINST,
     CLAIMS,
     CONTRADICTED,
@@ -22,7 +22,7 @@ from reports.claims import (
     verdict,
     weigh_claims,
 )
-from reports.comparison_tables import claims_text, readable_claims
+from reports.tables.comparison import claims_text, readable_claims
 
 NOISE = np.random.default_rng(0).normal(0, 0.01, 1001)
 NOISE[0] = 0

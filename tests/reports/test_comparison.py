@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from endoarss.metrics import evaluate_classification, scores_from_counts
-from reports.comparison import compare, replicate_scores
-from reports.comparison_tables import readable_comparison, table_comparison, table_pairs
-from reports.condition_scores import EvaluatedModel, images_of
 from reports.errors import ResultsError
-from reports.resampling import draw_weights, with_brackets
+from reports.statistics.bootstrap import draw_weights, with_brackets
+from reports.statistics.comparison import compare, replicate_scores
+from reports.statistics.condition_scores import EvaluatedModel, images_of
+from reports.tables.comparison import readable_comparison, table_comparison, table_pairs
 
 CLASSES, ACTIVITIES = 4, 3
 

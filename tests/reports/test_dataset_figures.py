@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reports import dataset_figures
-from reports.dataset_figures import Example
+from reports.figures import datasets as dataset_figures
+from reports.figures.datasets import Example
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from endoarss import metrics
-from reports.ignored import IGNORED, IGNORED_COLOUR
+from reports.figures.segmentation import Gallery, draw_segmentation
+from reports.figures.style import overlay
 from reports.page import Pictures
-from reports.segmentation_figures import Gallery, draw_segmentation
-from reports.style import overlay
+from reports.statistics.ignored import IGNORED, IGNORED_COLOUR
 
 PALETTE = ((0, 0, 0), (255, 0, 0))
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.latex import LONG, to_latex
-from reports.latex_text import escape
 from reports.measures import HIGHER_IS_BETTER
+from reports.tables.latex import LONG, to_latex
+from reports.tables.latex_text import escape
 
 NAMES = ["Backbone", "Architecture", "Weighting"]
 

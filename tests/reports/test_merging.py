@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.condition_scores import EvaluatedModel
-from reports.merging import (
+from reports.statistics.condition_scores import EvaluatedModel
+from reports.statistics.merging import (
     INDIVIDUAL,
     JOINT,
     Merging,

@@ -24,7 +24,7 @@ from corruptions.catalogue import CATEGORIES
 from reports import page
 from reports.page.render import picture_url
 from reports.page.tables import to_html
-from reports.robustness import Robustness
+from reports.statistics.robustness import Robustness
 
 VENDOR = Path(reports.page.__file__).parent / "vendor"
 

@@ -15,16 +15,16 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from reports import style
-from reports.class_figures import NO_TRUTH, ClassScores, draw_class_scores
-from reports.confusion_figure import Confusion, draw_confusions
-from reports.cost_figure import COLUMNS, draw_cost
-from reports.heatmap_figure import draw_heatmap
-from reports.history_figures import TrainingHistory, draw_histories
-from reports.merging_figures import Representations, draw_bias, draw_representations
-from reports.robustness_figures import draw_retention, draw_severity
-from reports.segmentation_figures import Gallery, draw_segmentation
-from reports.style import (
+from reports.figures import style
+from reports.figures.classes import NO_TRUTH, ClassScores, draw_class_scores
+from reports.figures.confusion import Confusion, draw_confusions
+from reports.figures.cost import COLUMNS, draw_cost
+from reports.figures.heatmap import draw_heatmap
+from reports.figures.history import TrainingHistory, draw_histories
+from reports.figures.merging import Representations, draw_bias, draw_representations
+from reports.figures.robustness import draw_retention, draw_severity
+from reports.figures.segmentation import Gallery, draw_segmentation
+from reports.figures.style import (
     PAGE,
     SMALL,
     black_or_white,

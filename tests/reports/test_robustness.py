@@ -12,14 +12,15 @@ from PIL import Image
 
 from endoarss.metrics import evaluate_classification, scores_from_counts
 from endoarss.metrics.catalogue import Shown, shown_metrics
-from pipeline.steps.report_robustness import write_robustness_report
-from reports import robustness_tables, tables
-from reports.condition_scores import grid_of, images_of, score_model
+from pipeline.reporting.robustness import write_robustness_report
 from reports.errors import ResultsError
-from reports.latex import to_latex
-from reports.resampling import draw_weights, interval, ratio
-from reports.robustness import EvaluatedModel, Robustness, measure_robustness
-from reports.robustness_figures import draw_retention, draw_severity
+from reports.figures.robustness import draw_retention, draw_severity
+from reports.statistics.bootstrap import draw_weights, interval, ratio
+from reports.statistics.condition_scores import grid_of, images_of, score_model
+from reports.statistics.robustness import EvaluatedModel, Robustness, measure_robustness
+from reports.tables import robustness as robustness_tables
+from reports.tables import scores as tables
+from reports.tables.latex import to_latex
 
 CATEGORIES = {"occlusion": ("smoke", "spatter"), "digital": ("contrast", "elastic_transform")}
 NAMES = ("contrast", "elastic_transform", "smoke")

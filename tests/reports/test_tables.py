@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import tables
-from reports.latex import to_latex
 from reports.published import published_datasets
 from reports.results import ResultsError, read_results, weights_note
+from reports.tables import scores as tables
+from reports.tables.latex import to_latex
 
 
 def test_scores_in_percent_in_the_order_of_the_study_references_last(results: pd.DataFrame) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipeline.gallery import read_gallery
+from pipeline.results.gallery import read_gallery
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
@@ -161,7 +161,7 @@ def test_what_changed_is_what_reruns(done: Path, snakemake: Run) -> None:
     assert out.count("rule build_dataset:") == 1 and "cell=mtlendovis" not in out
     reader.write_text(text)
 
-    tables = done / "reports/tables.py"
+    tables = done / "reports/tables/scores.py"
     text = tables.read_text()
     tables.write_text(text + "\n# changed\n")
     out = (plan := snakemake(done, "-n", study="mini.yaml")).stdout + plan.stderr

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from pipeline.errors import InputError
-from pipeline.jobs import planned_jobs
-from pipeline.stages import CHECK, stages_text
-from pipeline.steps import use_study
-from pipeline.study import load_study
+from pipeline.study.loading import load_study
+from pipeline.workflow import use_study
+from pipeline.workflow.dvc_stages import CHECK, stages_text
+from pipeline.workflow.snakemake_jobs import planned_jobs
 
 ROOT = Path(__file__).parents[2]
 

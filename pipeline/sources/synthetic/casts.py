@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.activities import RAREST_FIRST, activity_of_action
+from pipeline.labels.activities import RAREST_FIRST, activity_of_action
 
 TABLE = Path(__file__).with_name("casts.csv")
 

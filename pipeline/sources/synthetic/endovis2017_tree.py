@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from pipeline.datasets.activities import GEN_COUNTS
-from pipeline.images import write_png
+from pipeline.io.images import write_png
+from pipeline.labels.activities import GEN_COUNTS
 from pipeline.sources.endovis2017 import ANNOTATED_FRAMES, crop_window
 from pipeline.sources.synthetic.archive import zip_away
 from pipeline.sources.synthetic.casts import Doing, cast_frame

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from pipeline.datasets.activities import ENDOVIS_COUNTS
-from pipeline.images import write_png
+from pipeline.io.images import write_png
+from pipeline.labels.activities import ENDOVIS_COUNTS
 from pipeline.sources.endovis2018 import BUILT_SET, COMPATIBLE_2017, NATIVE, RAW_SETS, STAPLER
 from pipeline.sources.synthetic.archive import zip_away
 from pipeline.sources.synthetic.casts import cast_frame

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.datasets.labels import ENDOVIS, ESD
-from pipeline.images import resize_image, resize_mask
+from pipeline.io.images import resize_image, resize_mask
+from pipeline.labels.classes import ENDOVIS, ESD
 from pipeline.sources.synthetic import esd_scenes
 from pipeline.sources.synthetic.casts import cast_frame
 from pipeline.sources.synthetic.instruments import KINDS

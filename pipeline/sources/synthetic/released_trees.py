@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.datasets.activities import ENDOVIS_COUNTS
-from pipeline.images import Pixels, write_png
+from pipeline.io.images import Pixels, write_png
+from pipeline.labels.activities import ENDOVIS_COUNTS
 from pipeline.sources.endovis2018 import COMPATIBLE_2017
 from pipeline.sources.synthetic.archive import zip_away
 from pipeline.sources.synthetic.casts import cast_frame

@@ -1,0 +1,136 @@
+"""Delete what nobody needs any more of a study's results and of the shared data; first only say it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from pipeline.cleaning.prunable_files import Leftover, Leftovers, find_leftovers
+from pipeline.cleaning.studies_in_use import kept_studies
+from pipeline.errors import InputError
+from pipeline.io.disk import size
+from pipeline.locking.command_locks import DATA_LOCKS, data_lock, study_lock, study_locks
+from pipeline.locking.locks import HeldError, Holder, Lock, holders_below, release, take
+from pipeline.study.study import Study
+
+_LISTED = 40
+
+
+def clean_study(study: Study, yes: bool = False, shared: bool = False, results: bool = False) -> str:
+    """Say what would be deleted and why; with `yes`, delete it.
+
+    Args:
+        study: whose results are looked at. yes: delete. shared: built datasets and generated raw trees that no kept study uses too.
+        results: all results of the study.
+
+    Returns:
+        What was found, in words.
+
+    Raises:
+        InputError: if somebody works on what would be deleted, naming the process, or something cannot be deleted.
+    """
+    kept = kept_studies(study)
+    found = find_leftovers(study, kept, shared, results)
+    if not yes or not found.delete:
+        return show(study, found, deleted=False)
+    with ExitStack() as stack:
+        _alone(study, found.delete, stack)
+        found = find_leftovers(study, kept, shared, results)  # what is so now that nobody works here
+        _delete(study, found.delete, results)
+    return show(study, found, deleted=True)
+
+
+def show(study: Study, found: Leftovers, deleted: bool) -> str:
+    """What was found, in words; deleted: whether it is gone by now."""
+    total = size(sum(one.bytes for one in found.delete))
+    lines = [*found.notes]
+    if not found.delete:
+        lines.append(f"Study {study.name}: nothing to delete.")
+    else:
+        verb = "Deleted" if deleted else "Would delete"
+        lines.append(f"Study {study.name}. {verb} {total} in {_places(len(found.delete))}:")
+        lines += [f"  {size(one.bytes):>8}  {one.path}: {one.why}" for one in found.delete[:_LISTED]]
+        lines += _more(len(found.delete))
+    if found.kept:
+        lines.append("Stays:")
+        lines += [f"  {path}: {why}" for path, why in sorted(found.kept.items())[:_LISTED]]
+        lines += _more(len(found.kept))
+    if found.delete and not deleted:
+        lines.append("Nothing was deleted. The same command with --yes deletes it.")
+    return "\n".join(lines)
+
+
+def _places(count: int) -> str:
+    return "one file or folder" if count == 1 else f"{count} files and folders"
+
+
+def _more(count: int) -> list[str]:
+    return [f"  and {count - _LISTED} more"] if count > _LISTED else []
+
+
+def _alone(study: Study, delete: Sequence[Leftover], stack: ExitStack) -> None:
+    """See that nobody works on what goes, and let nobody begin to.
+
+    Raises:
+        InputError: if somebody does.
+    """
+    if any(Path(".snakemake/locks").glob("*.lock")):
+        raise InputError(
+            ".snakemake/locks: Snakemake works here, or was killed. Nothing was deleted; wait for it, or, if none runs: "
+            "snakemake --unlock --cores 1."
+        )
+    me = Holder.here("clean", f"cleans {study.name}", study.name)
+    wanted = [data_lock()] if any(one.shared for one in delete) else []
+    wanted += [] if all(one.shared for one in delete) else [study_lock(study)]
+    for path in wanted:
+        try:
+            descriptor = take(Lock(path), me, wait=False)
+        except HeldError:
+            everybody = [*holders_below(DATA_LOCKS), *holders_below(Path("results"))]
+            # What studies share is anybody's; results are of those who work on the study.
+            named = {str(one): None for one in everybody if path == data_lock() or one.study == study.name}
+            who = ", and ".join(named) or str(Holder())
+            raise InputError(
+                f"{path.parent.parent}: in use by {who}. Nothing was deleted; wait, or stop it, and clean then."
+            ) from None
+        if descriptor is not None:
+            stack.callback(release, descriptor)
+
+
+def _delete(study: Study, delete: Sequence[Leftover], results: bool) -> None:
+    failed = []
+    for one in delete:
+        try:
+            _remove(one.path)
+        except OSError as error:
+            failed.append(f"{one.path} ({error.strerror})")
+    if results and not failed:
+        shutil.rmtree(study_locks(study), ignore_errors=True)
+    for one in delete:
+        _remove_empty(one.path.parent)
+    if failed:
+        raise InputError(f"could not be deleted: {'; '.join(failed[:5])}. The rest is gone; see who owns these.")
+
+
+def _remove(path: Path) -> None:
+    """Delete a file, a link (not what it leads to) or a folder."""
+    if any(parent.is_symlink() for parent in list(path.parents)[:-2]):
+        raise OSError(0, "lies behind a link")
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Delete a folder that what was deleted left empty, and those above it; data/ and results/ stay."""
+    while len(folder.parts) > 1:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass  # with another of its files
+        except OSError:
+            return
+        folder = folder.parent

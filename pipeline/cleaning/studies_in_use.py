@@ -1,0 +1,65 @@
+"""The studies that somebody keeps: what they use of the shared data stays."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.io.disk import entries_of
+from pipeline.results.paths import study_file
+from pipeline.study.loading import load_study
+from pipeline.study.study import Study
+
+VERSION = re.compile(r"[0-9a-f]{12}\.json")  # as `study_file` names it; what else lies there is somebody's own
+
+
+@dataclass(frozen=True)
+class KeptStudies:
+    """studies: all that can be read. unreadable: what is wrong with the others."""
+
+    studies: tuple[Study, ...]
+    unreadable: tuple[str, ...]
+
+
+def kept_studies(study: Study) -> KeptStudies:
+    """This study, params.yaml, studies/*.yaml, and of every study that has results here the version that ran last: a file of the same
+    name may have been changed since."""
+    files = [Path("params.yaml"), *sorted(Path("studies").glob("*.y*ml"))]
+    found: list[Study] = [study]
+    unreadable: list[str] = []
+    for path in files:
+        if path.exists():
+            _read(path, found, unreadable)
+    for entry in entries_of(Path("results")):
+        if versions := _versions(Path(entry.path)):
+            _read(versions[-1], found, unreadable)
+    return KeptStudies(tuple(found), tuple(unreadable))
+
+
+def earlier_studies(study: Study, notes: list[str]) -> list[Study]:
+    """What the study was in earlier runs, as far as it was kept and can be read; what cannot is added to the notes."""
+    found: list[Study] = []
+    unreadable: list[str] = []
+    for path in _versions(study.results):
+        if path.name != study_file(study).name:
+            _read(path, found, unreadable)
+    if unreadable:
+        count = "an earlier version" if len(unreadable) == 1 else f"{len(unreadable)} earlier versions"
+        notes.append(f"{count} of the study cannot be read; figures and tables that it alone had stay. {unreadable[0]}")
+    return found
+
+
+def _versions(results: Path) -> list[Path]:
+    """The versions of a study that ran, the last one last."""
+    files = (path for path in (results / "studies").glob("*.json") if VERSION.fullmatch(path.name))
+    return sorted(files, key=lambda path: path.stat().st_mtime)
+
+
+def _read(path: Path, found: list[Study], unreadable: list[str]) -> None:
+    try:
+        found.append(load_study(path))
+    except (InputError, OSError, ValueError) as error:
+        text = str(error)
+        unreadable.append(text if str(path) in text else f"{path}: {text}")

@@ -1,0 +1,141 @@
+"""The test images of a dataset under every corruption, made piece by piece in other processes, or read where they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corruptions import backend_of, moves_pixels, sweep, sweep_pair
+from corruptions.workers import in_order
+from pipeline.datasets.load import Part
+from pipeline.io.images import read_ids, read_rgb
+
+CLEAN = ""
+_BYTES = 1 << 25  # of images in one piece, all severities
+_AHEAD = 3  # pieces a process has waiting
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What images go through: the corruptions by name, their severities, the seed and the profile (see `corruptions`)."""
+
+    corruptions: tuple[str, ...]
+    severities: tuple[int, ...]
+    seed: int = 0
+    profile: str = "standard"
+
+    @property
+    def backends(self) -> dict[str, str]:
+        """Which backend runs each corruption."""
+        return {name: backend_of(name, profile=self.profile) for name in self.corruptions}
+
+    def moves(self, name: str) -> bool:
+        """Whether masks move along. Under the published profile they stay."""
+        return name != CLEAN and self.profile == "standard" and moves_pixels(name)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some images under one corruption.
+
+    name: of the corruption, "" for none. severities: (V,), (0,) for none. index: which images of the part (N,).
+    images: uint8 (V, N, S, S, 3), or None where nobody looks at them. masks: uint8 (V, N, S, S), moved along.
+    """
+
+    name: str
+    severities: tuple[int, ...]
+    index: range
+    images: NDArray[np.uint8] | None
+    masks: NDArray[np.uint8]
+
+
+def pieces(
+    part: Part,
+    conditions: Conditions,
+    names: Sequence[str],
+    pool: Executor,
+    workers: int,
+    seen: bool = True,
+    kept: Path | None = None,
+) -> Iterator[Piece]:
+    """Yield all images of a part, corruption by corruption.
+
+    Args:
+        part: the images. conditions: seed, severities and profile. names: which corruptions, in this order; "" is no corruption.
+        pool: who corrupts. workers: its processes. seen: whether anybody looks at the images; if not, only masks are moved.
+        kept: the folder that `keep_corrupted` filled, to read from instead.
+
+    Raises:
+        InputError: if a kept picture cannot be read. CorruptionError: if images are too small.
+    """
+    count = max(1, min(16, _BYTES // (len(conditions.severities) * part.images[0].nbytes)))
+    work = partial(_corrupt, conditions, seen, kept)
+    starts = [(name, start) for name in names for start in range(0, len(part.frame_ids), count)]
+
+    def items() -> Iterator[_Item]:
+        for name, start in starts:
+            index = range(start, min(start + count, len(part.frame_ids)))
+            # Copied: what is mapped into memory would be sent to the other process as a whole.
+            images, masks = (
+                np.array(part.images[index.start : index.stop]),
+                np.array(part.masks[index.start : index.stop]),
+            )
+            yield _Item(name, index, images, masks, part.frame_ids[index.start : index.stop])
+
+    return in_order(pool, work, items(), workers * _AHEAD)
+
+
+@dataclass(frozen=True)
+class _Item:
+    name: str
+    index: range
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    frame_ids: list[str]
+
+
+def _corrupt(conditions: Conditions, seen: bool, kept: Path | None, item: _Item) -> Piece:
+    if item.name == CLEAN:
+        return Piece(CLEAN, (0,), item.index, item.images[None], item.masks[None])
+    severities, moves = conditions.severities, conditions.moves(item.name)
+    unmoved = np.broadcast_to(item.masks, (len(severities), *item.masks.shape))
+    if not seen and not moves:
+        return Piece(item.name, severities, item.index, None, unmoved)
+    if kept is not None:
+        images, masks = _read(kept, item, severities, moves)
+        return Piece(item.name, severities, item.index, images, masks if masks is not None else unmoved)
+    about: dict[str, Any] = {"seed": conditions.seed, "profile": conditions.profile}
+    made = []
+    for image, mask, frame_id in zip(item.images, item.masks, item.frame_ids, strict=True):
+        if moves:
+            made.append(sweep_pair(image, mask, item.name, severities, image_id=frame_id, **about))
+        else:
+            made.append([(one, mask) for one in sweep(image, item.name, severities, image_id=frame_id, **about)])
+    by_severity = list(zip(*made, strict=True))
+    images = np.stack([np.stack([image for image, _ in pairs]) for pairs in by_severity])
+    masks = np.stack([np.stack([mask for _, mask in pairs]) for pairs in by_severity]) if moves else unmoved
+    return Piece(item.name, severities, item.index, images, masks)
+
+
+def picture_of(folder: Path, name: str, severity: int, kind: str, frame_id: str) -> Path:
+    """Where a corrupted picture is kept; kind is "images" or "masks". As `corruptions apply` has it."""
+    return folder / name / str(severity) / kind / f"{frame_id}.png"
+
+
+def _read(
+    kept: Path, item: _Item, severities: Sequence[int], moves: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    def stacked(kind: str) -> NDArray[np.uint8]:
+        read = read_rgb if kind == "images" else read_ids
+        return np.stack(
+            [np.stack([read(picture_of(kept, item.name, s, kind, f)) for f in item.frame_ids]) for s in severities]
+        )
+
+    return stacked("images"), stacked("masks") if moves else None

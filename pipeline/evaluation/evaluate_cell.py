@@ -1,0 +1,67 @@
+"""Score a trained cell on its datasets, from its kept predictions. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from endoarss.metrics import STANDARD
+from pipeline.datasets.load import load_part
+from pipeline.evaluation.measure import Measured, measure
+from pipeline.io.files import read_json, sha256_of, whole_files, write_json
+from pipeline.results.paths import metrics_file, predictions_file, rows_file
+from pipeline.results.predictions import KeptPredictions, read_predictions, write_predictions
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
+
+
+def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, KeptPredictions] | None = None) -> None:
+    """Write eval/<dataset>/{metrics.json,per_image.parquet} of a trained cell, and metrics.json of all its datasets.
+
+    Args:
+        again: predictions that were just made, by dataset; they replace the kept ones and their digests in provenance.json, together
+            with what is measured of them. None scores those that are kept.
+
+    Raises:
+        InputError: if a dataset is not built, or predictions are missing or damaged; then nothing is replaced.
+    """
+    whole = {}
+    with whole_files() as beside:
+        digests = {}
+        for dataset in study.evaluated_on(cell.dataset):
+            source = predictions_file(study, cell, dataset)
+            if again is not None:
+                source = beside(source)
+                write_predictions(source, again[dataset])
+            digests[dataset] = sha256_of(source)
+            measured = measure_kept(study, cell, dataset, source)
+            path = rows_file(study, cell, dataset)
+            measured.per_image.to_parquet(beside(path), index=False)
+            scored = {"predictions_sha256": digests[dataset], "protocol": STANDARD}
+            write_json(beside(path.with_name("metrics.json")), {**scored, "scores": measured.scores})
+            whole[dataset] = scores_of_whole(measured.scores)
+        write_json(beside(metrics_file(study, cell)), whole)
+        if again is not None:
+            about = study.cell_folder(cell) / "provenance.json"
+            write_json(beside(about), read_json(about) | {"predictions_sha256": digests})
+
+
+def measure_kept(study: Study, cell: Cell, dataset: str, source: Path | None = None) -> Measured:
+    """Measure a trained cell's kept predictions on a dataset's test part.
+
+    Args:
+        source: the file with the predictions, if it is not the cell's own.
+
+    Raises:
+        InputError: as `evaluate_cell`.
+    """
+    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
+    labels = study.labels(dataset)
+    kept = read_predictions(source or predictions_file(study, cell, dataset), part.frame_ids, labels)
+    return measure(part, part.masks, labels, kept.activity, kept.masks, kept.confidence)
+
+
+def scores_of_whole(scores: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Those of all classes together, by metric."""
+    return {score["metric"]: score["value"] for score in scores if not score["class"]}

@@ -1,0 +1,53 @@
+"""Answers that need no model: the majority activity, the all-background mask, the activity told from the truth."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import numpy as np
+import pandas as pd
+
+from pipeline.datasets.kinds import GENERALISATION
+from pipeline.datasets.load import load_part
+from pipeline.datasets.manifest import read_manifest
+from pipeline.evaluation.measure import measure
+from pipeline.io.files import whole_file
+from pipeline.results.paths import reference_files
+from pipeline.study.study import Study
+
+
+def evaluate_references(study: Study, dataset: str) -> None:
+    """Write references/<dataset>/<reference>.parquet: what is kept of each reference's answers on the dataset's test part."""
+    rows = rows_of_references(study, dataset)
+    for name, path in reference_files(study, dataset).items():
+        with whole_file(path) as partial:
+            rows[name].to_parquet(partial, index=False)
+
+
+def rows_of_references(study: Study, dataset: str) -> dict[str, pd.DataFrame]:
+    """One row an image of each reference, by its name.
+
+    Majorities are those of the training part; a dataset without one takes that of the dataset its cells train on.
+    """
+    labels = study.labels(dataset)
+    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
+    answers: dict[str, tuple[np.ndarray | None, np.ndarray | None]] = {
+        "all_background": (None, np.zeros_like(part.masks))
+    }
+    if labels.activities:
+        base = read_manifest(study.dataset_folder(GENERALISATION.get(dataset, dataset)))
+        training = [row for row in base if row["split"] == "train"]
+        by_instruments: dict[frozenset[str], Counter[str]] = defaultdict(Counter)
+        for row in training:
+            by_instruments[_instruments(row)][row["activity"]] += 1
+        majority = Counter(row["activity"] for row in training).most_common(1)[0][0]
+        tests = [row for row in read_manifest(study.dataset_folder(dataset)) if row["split"] == "test"]
+        told = [by_instruments[_instruments(row)].most_common(1) or [(majority, 0)] for row in tests]
+        index = {name: position for position, name in enumerate(labels.activities)}
+        answers["majority_activity"] = (np.full(len(tests), index[majority]), None)
+        answers["activity_from_instruments"] = (np.array([index[best[0][0]] for best in told]), None)
+    return {name: measure(part, part.masks, labels, *given).per_image for name, given in answers.items()}
+
+
+def _instruments(row: dict[str, str]) -> frozenset[str]:
+    return frozenset(filter(None, row["instruments"].split(";")))

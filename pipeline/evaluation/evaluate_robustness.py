@@ -1,0 +1,165 @@
+"""Evaluate trained cells, clean and under every corruption and severity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from endoarss.devices import choose_device
+from endoarss.metrics import STANDARD
+from endoarss.models import MultiTaskModel
+from endoarss.prediction import predict
+from pipeline.datasets.load import load_part
+from pipeline.errors import InputError
+from pipeline.evaluation.corrupted_batches import Conditions, Piece
+from pipeline.evaluation.robustness import (
+    Answer,
+    Subject,
+    evaluate,
+    gather,
+    gather_gallery,
+    remove_parts,
+    scores_by_condition,
+)
+from pipeline.io.files import digest, read_json, resumable_folder, sha256_of, whole_file, write_json
+from pipeline.labels.classes import LabelSet
+from pipeline.results.checkpoints import load_cell
+from pipeline.results.paths import corrupted_folder, corrupted_mark
+from pipeline.results.provenance import (
+    RunStart,
+    about_run,
+    corruption_code_sha256,
+    measuring_code_sha256,
+    software,
+    training_code_sha256,
+    write_provenance,
+)
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
+
+
+def conditions_of(study: Study) -> Conditions:
+    """What a study puts images through."""
+    settings = study.robustness_settings()
+    return Conditions(
+        tuple(settings["corruptions"]), tuple(settings["severities"]), settings["seed"], settings["profile"]
+    )
+
+
+def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> None:
+    """Write robustness/{metrics.json,per_image.parquet,gallery.npz,provenance.json} of trained cells of one dataset.
+
+    The images are resized to the model's input, then corrupted, once for all the cells. Where a corruption moves pixels the masks
+    move along; the scores against the unmoved masks are kept beside them, told apart by `mask_warped`. An interrupted evaluation
+    goes on at the corruption that it had begun.
+
+    Args:
+        study: it says what is applied. cells: models of one dataset. workers: processes beside this one.
+
+    Raises:
+        InputError: if the dataset is not built, or the cells are of several. SettingsError: if a checkpoint cannot be loaded.
+    """
+    run, datasets = RunStart(), {cell.dataset for cell in cells}
+    if len(datasets) != 1:
+        raise InputError(f"cells of the datasets {', '.join(sorted(datasets))}; expected those of one at a time.")
+    dataset = datasets.pop()
+    conditions, labels = conditions_of(study), study.labels(dataset)
+    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
+    kept = kept_images(study, dataset) if study.keeps_corrupted else None
+    with ExitStack() as stack:
+        subjects = []
+        for cell in cells:
+            checkpoint = study.cell_folder(cell) / "model.safetensors"
+            model = load_cell(study, cell)
+            model.precision = "float32"
+            folder = study.cell_folder(cell) / "robustness"
+            done = stack.enter_context(resumable_folder(folder, _key(study, dataset, checkpoint)))
+            subjects.append(Subject(cell.id, ModelAnswers(model), done))
+        evaluate(subjects, part, labels, conditions, workers, kept)
+        for cell, subject in zip(cells, subjects, strict=True):
+            checkpoint = study.cell_folder(cell) / "model.safetensors"
+            about = {
+                **about_run(study, run, [dataset]),
+                "cell": cell.id,
+                "seed": conditions.seed,
+                "checkpoint_sha256": sha256_of(checkpoint),
+                "frames": len(part.frame_ids),
+                # Those that saw the same corrupted images: seconds are of all of them together.
+                "models_together": len(cells),
+            }
+            write_results(subject, conditions, labels, about)
+    for cell in cells:
+        remove_parts(study.cell_folder(cell) / "robustness")
+
+
+def kept_images(study: Study, dataset: str) -> Path:
+    """The folder with a dataset's corrupted images.
+
+    Raises:
+        InputError: if they are not there, or of other images or settings.
+    """
+    folder = corrupted_folder(study, dataset)
+    mark = corrupted_mark(study, dataset)
+    made = f"Make them: endoarss corrupt --dataset {dataset}."
+    if not mark.is_file():
+        raise InputError(f"{mark}: missing; robustness.keep_corrupted asks for kept images. {made}")
+    about, there = about_kept(study, dataset), read_json(mark)
+    other = [key for key in about if there.get(key) != about[key]]
+    if other:
+        raise InputError(f"{mark}: made with another {', '.join(other)}. {made}")
+    return folder
+
+
+def about_kept(study: Study, dataset: str) -> dict[str, Any]:
+    """What corrupted images depend on, as corruptions.json says it."""
+    return {
+        "dataset": study.dataset_folder(dataset).name,
+        "manifest_sha256": sha256_of(study.dataset_folder(dataset) / "manifest.csv"),
+        "size": study.settings["input_size"],
+        "synthetic": study.synthetic,
+        "code_sha256": corruption_code_sha256(),
+        **study.robustness_settings(),
+    }
+
+
+def _key(study: Study, dataset: str, checkpoint: Path) -> str:
+    """Other for other conditions, images, weights or code: what was measured then is not mixed with what is measured now."""
+    code = [training_code_sha256(), measuring_code_sha256()]
+    return digest([about_kept(study, dataset), sha256_of(checkpoint), code, software()["packages"]])
+
+
+def write_results(
+    subject: Subject, conditions: Conditions, labels: LabelSet, about: dict[str, Any], timed: bool = True
+) -> None:
+    """Write metrics.json, per_image.parquet, gallery.npz and provenance.json into a subject's folder, from its parts, which stay.
+
+    Args:
+        about: what provenance.json says besides conditions and latency. timed: whether the answers were computed just now.
+    """
+    rows, latency = gather(subject, conditions)
+    gather_gallery(subject, conditions)
+    scores = scores_by_condition(rows, labels)
+    with whole_file(subject.done / "per_image.parquet") as partial:
+        rows.to_parquet(partial, index=False)
+    write_json(subject.done / "metrics.json", {"protocol": STANDARD, "backends": conditions.backends, "scores": scores})
+    about |= {"per_image_sha256": sha256_of(subject.done / "per_image.parquet")}
+    tested = {"seed": conditions.seed, "profile": conditions.profile, "severities": conditions.severities}
+    write_provenance(
+        subject.done / "provenance.json",
+        {**about, "conditions": tested, **({"latency_ms": latency} if timed else {})},
+    )
+
+
+class ModelAnswers:
+    """A trained model that answers."""
+
+    def __init__(self, model: MultiTaskModel) -> None:
+        self.model, self.device = model, choose_device()
+
+    def __call__(self, piece: Piece, position: int) -> Answer:
+        assert piece.images is not None
+        predictions = predict(self.model, piece.images[position], self.device)
+        activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)
+        return activity, predictions.masks

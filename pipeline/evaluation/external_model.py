@@ -1,0 +1,271 @@
+"""Models that are no cells of a study, under its corruptions: a function of somebody's, or masks that somebody predicted."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corruptions import CORRUPTIONS
+from pipeline.datasets.load import Part, load_part
+from pipeline.errors import InputError
+from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, Piece, picture_of
+from pipeline.evaluation.evaluate_robustness import conditions_of, write_results
+from pipeline.evaluation.predictor_process import PredictorProcess
+from pipeline.evaluation.robustness import Answer, Answerer, Subject, evaluate, remove_parts
+from pipeline.io.files import digest, read_json, read_text, resumable_folder, sha256_of, write_json
+from pipeline.io.images import read_ids
+from pipeline.labels.classes import LabelSet
+from pipeline.results.provenance import RunStart, about_run, corruption_code_sha256, measuring_code_sha256
+from pipeline.study.study import Study
+
+ACTIVITIES = "activity.csv"
+
+
+@dataclass(frozen=True)
+class ExternalModelRun:
+    """What an external model is tested on, and where its results go.
+
+    study: it says what is applied. dataset: whose test part is corrupted. label: what tables call the model (default: its own name).
+    out: folder to write (default: results/<study>/predictors/<label>/<dataset>). workers: processes beside this one.
+    beside: whether the study's evaluated cells stand beside it in tables and figures.
+    """
+
+    study: Study
+    dataset: str
+    label: str | None = None
+    out: Path | None = None
+    workers: int = 0
+    beside: bool = False
+
+
+def evaluate_predictor(asked: ExternalModelRun, predictor: str) -> Path:
+    """Test a function, and write its scores and rows.
+
+    Args:
+        asked: on what, and where to write.
+        predictor: "module:function". The function runs in a process of its own, whose working directory is importable. It gets uint8
+            RGB images (N, S, S, 3) and returns float scores of classes (N, C, S, S) or class ids (N, S, S), float scores of activities
+            (N, K) or their ids (N,), or both as a tuple or a mapping of "segmentation" and "activity".
+
+    Returns:
+        The folder that was written.
+
+    Raises:
+        InputError: if the function is not found, fails, or returns something else.
+    """
+    labels, size = asked.study.labels(asked.dataset), asked.study.settings["input_size"]
+    with PredictorProcess(predictor, labels, size) as process:
+
+        def answer(piece: Piece, position: int) -> Answer:
+            assert piece.images is not None
+            return process.answer(piece.images[position])
+
+        about = {"predictor": predictor, "sources_sha256": _digests(process.sources)}
+        conditions = conditions_of(asked.study)
+        return _evaluate(asked, asked.label or predictor, answer, conditions, about, sources=lambda: process.sources)
+
+
+def evaluate_predictions(asked: ExternalModelRun, folder: Path) -> Path:
+    """Test masks that somebody predicted on a copy by `corruptions apply --size <input size>`, and write as `evaluate_predictor`.
+
+    <folder>/<corruption>/<severity>/[masks/]<frame>.png holds class ids, clean/0 those of the images as they are. Corruptions without
+    a folder are left out. activity.csv, if it is there, says the activities: corruption, severity, frame_id, activity.
+
+    Raises:
+        InputError: if masks are missing or do not fit.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder. Expected <corruption>/<severity>/<frame>.png in it, and clean/0.")
+    study, conditions = asked.study, conditions_of(asked.study)
+    there = tuple(name for name in conditions.corruptions if (folder / name).is_dir())
+    if not there:
+        raise InputError(
+            f"{folder}: holds no folder of a corruption; expected some of {', '.join(conditions.corruptions)}."
+        )
+    strange = sorted({path.name for path in folder.iterdir() if path.is_dir()} - {"clean", *CORRUPTIONS})
+    if strange:
+        raise InputError(f"{folder / strange[0]}: no corruption has this name; known: {', '.join(CORRUPTIONS)}.")
+    left_out = [name for name in conditions.corruptions if name not in there]
+    if left_out:
+        print(f"{folder}: no folder of {', '.join(left_out)}; tables are without them.", file=sys.stderr)
+    _check_copy(folder / "corruptions.json", conditions, study.settings["input_size"])
+    conditions = replace(conditions, corruptions=there)
+    part = load_part(study.dataset_folder(asked.dataset), "test", study.settings["input_size"])
+    answer = _Stored(folder, part, study.labels(asked.dataset), conditions)
+    about = {"predictions": digest(answer.listing())}
+    return _evaluate(asked, asked.label or folder.resolve().name, answer, conditions, about, sees_images=False)
+
+
+def _check_copy(path: Path, conditions: Conditions, size: int) -> None:
+    """Where the copy's own corruptions.json lies beside the masks, see that it was made as the study is."""
+    if not path.is_file():
+        return
+    made = read_json(path)
+    for key, wanted in (("seed", conditions.seed), ("profile", conditions.profile), ("size", size)):
+        if made.get(key, wanted) != wanted:
+            raise InputError(f"{path}: the copy was made with {key} {made[key]!r}; the study has {wanted!r}.")
+
+
+class _Stored:
+    """Masks and activities from files; all are looked for before the first is read."""
+
+    def __init__(self, folder: Path, part: Part, labels: LabelSet, conditions: Conditions) -> None:
+        self.part, self.labels = part, labels
+        wanted = [(CLEAN, 0), *((name, s) for name in conditions.corruptions for s in conditions.severities)]
+        self.masks = {
+            (name, severity, frame): self._find(folder, name, severity, frame)
+            for name, severity in wanted
+            for frame in part.frame_ids
+        }
+        lost = [path for path in self.masks.values() if not path.exists()]
+        if lost:
+            raise InputError(
+                f"{lost[0]}: this mask is missing, and {len(lost) - 1:,} others of {len(self.masks):,}. Expected one for each "
+                f"test frame (they are named in the dataset's manifest.csv) under each condition, and under clean/0."
+            )
+        self.activities = self._read_activities(folder / ACTIVITIES, wanted)
+
+    def _find(self, folder: Path, name: str, severity: int, frame: str) -> Path:
+        below = picture_of(folder, name or "clean", severity, "masks", frame)
+        beside = below.parent.parent / below.name
+        return below if below.parent.is_dir() else beside
+
+    def _read_activities(self, path: Path, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int, str], int] | None:
+        if not path.is_file():
+            return None
+        rows = csv.DictReader(read_text(path).splitlines())
+        columns = ["corruption", "severity", "frame_id", "activity"]
+        if rows.fieldnames is None or not set(columns) <= set(rows.fieldnames):
+            raise InputError(f"{path}: columns {rows.fieldnames}; expected {', '.join(columns)}.")
+        found = {}
+        for line, row in enumerate(rows, start=2):
+            name = "" if row["corruption"] in ("", "clean") else row["corruption"]
+            if row["activity"] not in self.labels.activities or not re.fullmatch(r"\d+", row["severity"] or ""):
+                raise InputError(
+                    f"{path}, line {line}: {dict(row)}; expected a severity, and one of the activities "
+                    f"{', '.join(self.labels.activities) or '(the dataset has none)'}."
+                )
+            found[name, int(row["severity"]), row["frame_id"]] = self.labels.activities.index(row["activity"])
+        for name, severity in wanted:
+            for frame in self.part.frame_ids:
+                if (name, severity, frame) not in found:
+                    raise InputError(f"{path}: no activity of {frame} under {name or 'clean'}, severity {severity}.")
+        return found
+
+    def listing(self) -> list[list[Any]]:
+        """What is other when masks change."""
+        stats = [(path, path.stat()) for path in self.masks.values()]
+        return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+
+    def __call__(self, piece: Piece, position: int) -> Answer:
+        severity = piece.severities[position]
+        frames = [self.part.frame_ids[i] for i in piece.index]
+        masks = np.stack([self._read(self.masks[piece.name, severity, frame]) for frame in frames])
+        if self.activities is None:
+            return None, masks
+        return np.array([self.activities[piece.name, severity, frame] for frame in frames]), masks
+
+    def _read(self, path: Path) -> NDArray[np.uint8]:
+        mask, size = read_ids(path, strictly=True), self.part.masks.shape[1]
+        if mask.shape != (size, size):
+            raise InputError(
+                f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels; expected {size}x{size}. Make the copy with "
+                f"`corruptions apply --size {size}`, as this benchmark sees its images."
+            )
+        if mask.max() >= len(self.labels.classes):
+            raise InputError(f"{path}: value {mask.max()}; expected class ids 0 to {len(self.labels.classes) - 1}.")
+        return mask
+
+
+def _evaluate(
+    asked: ExternalModelRun,
+    label: str,
+    answer: Answerer,
+    conditions: Conditions,
+    about: dict[str, Any],
+    sees_images: bool = True,
+    sources: Callable[[], Sequence[Path]] | None = None,
+) -> Path:
+    run, study, size = RunStart(), asked.study, asked.study.settings["input_size"]
+    source = study.dataset_folder(asked.dataset)
+    folder = asked.out or study.results / "predictors" / _folder_name(label) / asked.dataset
+    _check_free(folder / "robustness" / "provenance.json", label)
+    part, labels = load_part(source, "test", size), study.labels(asked.dataset)
+    about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}
+    key = digest([about, size, str(conditions), corruption_code_sha256(), measuring_code_sha256()])
+    with resumable_folder(folder / "robustness", key) as done:
+        seen = _Sources(done, sources) if sources is not None else None
+        subject = Subject(label, seen.watch(answer) if seen else answer, done, sees_images)
+        evaluate([subject], part, labels, conditions, asked.workers)
+        more = {"seed": conditions.seed, "frames": len(part.frame_ids)}
+        whole = {**about_run(study, run, [asked.dataset]), **about, **more}
+        if seen:
+            whole["sources_sha256"] = seen.finish()
+        write_results(subject, conditions, labels, whole, timed=sees_images)
+    remove_parts(folder / "robustness")
+    return folder
+
+
+def _digests(files: Sequence[Path]) -> dict[str, str]:
+    return {os.path.relpath(path): sha256_of(path) for path in files}
+
+
+class _Sources:
+    """The predictor's source files as they come to be imported, kept beside an evaluation that may be interrupted.
+
+    If one of them has changed since, what was evaluated before is thrown away: answers of old and new code are not mixed.
+    """
+
+    def __init__(self, folder: Path, files: Callable[[], Sequence[Path]]) -> None:
+        self._path, self._files = folder / ".sources.json", files
+        self._digests: dict[str, str] = {}
+        if self._path.is_file():
+            then = read_json(self._path)
+            if any(not Path(name).is_file() or sha256_of(Path(name)) != digest for name, digest in then.items()):
+                for path in folder.iterdir():
+                    if path.name != ".key":
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+            else:
+                self._digests = then
+
+    def watch(self, answer: Answerer) -> Answerer:
+        """Return the same answers; note which files have been imported after each."""
+
+        def watched(piece: Piece, position: int) -> Answer:
+            found = answer(piece, position)
+            new = [path for path in self._files() if os.path.relpath(path) not in self._digests]
+            if new:
+                self._digests |= _digests(new)
+                write_json(self._path, self._digests)
+            return found
+
+        return watched
+
+    def finish(self) -> dict[str, str]:
+        """Return the digests of all files, by name, and remove the note of them."""
+        self._path.unlink(missing_ok=True)
+        return dict(sorted(self._digests.items()))
+
+
+def _folder_name(label: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip("._")
+    if not name:
+        raise InputError(f"--label {label!r}: expected a name with letters or digits.")
+    return name
+
+
+def _check_free(path: Path, label: str) -> None:
+    """Raise InputError if another model's results lie there."""
+    there = read_json(path).get("label") if path.is_file() else label
+    if there != label:
+        raise InputError(f"{path.parent}: holds the results of {there!r}. Choose another --label or --out.")

@@ -1,0 +1,142 @@
+"""A predictor of somebody's, running in a process of its own (see `pipeline.evaluation.predictor_host`), as the evaluation sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.evaluation import predictor_host
+from pipeline.evaluation.robustness import Answer
+from pipeline.labels.classes import LabelSet
+
+_PATIENCE = 5  # seconds for a predictor to end by itself
+
+
+class PredictorProcess:
+    """Starts a predictor for the time of a `with` block, and answers with it.
+
+    Attributes:
+        sources: the files that the predictor was imported from, Python's libraries apart.
+    """
+
+    def __init__(self, predictor: str, labels: LabelSet, size: int) -> None:
+        """Check the name of a predictor.
+
+        Args:
+            predictor: "module:function", importable from the working directory.
+            labels: of the dataset.
+            size: width and height of images and masks, in pixels.
+
+        Raises:
+            InputError: if the name is malformed.
+        """
+        module, _, function = predictor.partition(":")
+        if not re.fullmatch(r"\w+(\.\w+)*", module) or not function.isidentifier():
+            raise InputError(f"--predictor {predictor!r}: expected MODULE:FUNCTION, such as my_model:predict.")
+        if module.endswith(".py"):
+            raise InputError(f"--predictor {predictor!r}: expected {module[:-3]}:{function}, without .py.")
+        self._predictor, self._size, self.sources = predictor, size, list[Path]()
+        self._request = {
+            "module": module,
+            "function": function,
+            "classes": len(labels.classes),
+            "activities": len(labels.activities),
+            "size": size,
+        }
+
+    def __enter__(self) -> PredictorProcess:
+        """Start the process and import the predictor in it.
+
+        Raises:
+            InputError: if the predictor cannot be imported.
+        """
+        theirs_in, ours_out = os.pipe()
+        ours_in, theirs_out = os.pipe()
+        self._requests, self._replies = os.fdopen(ours_out, "wb"), os.fdopen(ours_in, "rb")
+        # -P: the folder of this package is no place to import from.
+        command = [sys.executable, "-P", predictor_host.__file__, str(theirs_in), str(theirs_out)]
+        self._process = subprocess.Popen(command, pass_fds=(theirs_in, theirs_out))
+        os.close(theirs_in)
+        os.close(theirs_out)
+        try:
+            reply = self._ask(self._request, "it was imported")
+            self.sources = [Path(path) for path in reply["sources"]]
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the process."""
+        self._stop()
+
+    def answer(self, images: NDArray[np.uint8]) -> Answer:
+        """Return activities (N,) and masks (N, S, S) of uint8 RGB images (N, S, S, 3); None for a task that is not solved.
+
+        Raises:
+            InputError: if the predictor fails, or returns what cannot be used.
+        """
+        count = len(images)
+        reply = self._ask(list(images.shape), f"it predicted {count} images", images)
+        tasks = reply["tasks"]
+        self.sources = [Path(path) for path in reply["sources"]]  # a predictor may import more when it is called
+        activity = masks = None
+        if predictor_host.ACTIVITY in tasks:
+            activity = np.frombuffer(self._receive(8 * count), np.int64)
+        if predictor_host.SEGMENTATION in tasks:
+            shape = (count, self._size, self._size)
+            masks = np.frombuffer(self._receive(count * self._size**2), np.uint8).reshape(shape)
+        return activity, masks
+
+    def _ask(self, content: Any, when: str, images: NDArray[np.uint8] | None = None) -> dict[str, Any]:
+        try:
+            self._requests.write(json.dumps(content).encode() + b"\n")
+            if images is not None:
+                self._requests.write(np.ascontiguousarray(images).data)
+            self._requests.flush()
+            line = self._replies.readline()
+        except BrokenPipeError:
+            line = b""
+        if not line:
+            raise InputError(f"--predictor {self._predictor!r}: its process ended {self._end()} while {when}.")
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise InputError(f"--predictor {self._predictor!r}: {reply['error']}")
+        return reply
+
+    def _receive(self, count: int) -> bytes:
+        content = self._replies.read(count)
+        if len(content) != count:
+            raise InputError(f"--predictor {self._predictor!r}: its process ended {self._end()} while it answered.")
+        return content
+
+    def _end(self) -> str:
+        code = self._process.wait()
+        if code >= 0:
+            return f"with status {code}"
+        name = signal.Signals(-code).name
+        return f"by {name}" + (" (often for want of memory)" if -code == signal.SIGKILL else "")
+
+    def _stop(self) -> None:
+        for stream in (self._requests, self._replies):
+            with suppress(BrokenPipeError):  # it may have ended before it read everything
+                stream.close()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,3 @@
+"""The names of the splits in sources and manifests."""
+
+TRAIN, TEST = "train", "test"

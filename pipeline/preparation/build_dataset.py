@@ -1,0 +1,151 @@
+"""Build one dataset of a study from its raw trees, and keep its images at the study's size."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from pipeline.datasets.arrays import array_digests
+from pipeline.datasets.build import assign_splits, build_dataset, check_unique
+from pipeline.datasets.card import GENERATED, LICENCES, read_card
+from pipeline.datasets.load import load_part
+from pipeline.datasets.manifest import read_manifest
+from pipeline.datasets.sample import Collected, Order, Sample
+from pipeline.datasets.split_checks import check_split, lacking_activities
+from pipeline.errors import InputError
+from pipeline.io.files import sha256_of, write_json
+from pipeline.preparation.generate_raw import bring_back_generated
+from pipeline.results.paths import arrays_file, dataset_files, dataset_provenance_file
+from pipeline.results.provenance import RunStart, about_run, write_provenance
+from pipeline.sources.archives import prepare_root
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
+
+
+def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collected, Order]:
+    """The frames of one dataset of a study, archives extracted first.
+
+    Args:
+        study: the study. dataset: a name of its. skip_bad: as the dataset's own setting, which it adds to.
+
+    Raises:
+        InputError: if a raw tree is missing, incomplete or not in its layout.
+    """
+    bring_back_generated(study, dataset)
+    settings = study.dataset_settings(dataset)
+    order = Order(
+        dataset,
+        study.labels(dataset),
+        {source: prepare_root(root) for source, root in study.roots(dataset).items()},
+        settings["scheme"],
+        settings["skip_bad"] or skip_bad,
+    )
+    return study.recipe(dataset).collect(order), order
+
+
+def split_of(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str, str]:
+    """Return the part of each frame under the dataset's split rule, by frame id.
+
+    Test sequences that the study names must be there; of the default ones those count that are, for a download may be partial.
+
+    Raises:
+        InputError: if two frames have the same id, the rule does not fit the frames, or it leaves too few to train, to test or to
+            choose the epoch on.
+    """
+    try:
+        return _checked_split(study, dataset, samples)
+    except InputError as error:
+        roots = ", ".join(str(root) for root in dict.fromkeys(study.roots(dataset).values()))
+        raise InputError(f"{dataset} of {roots}: {error}") from None
+
+
+def _checked_split(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str, str]:
+    settings = study.dataset_settings(dataset)
+    test = settings.get("test", [])
+    if "test" not in study.settings["datasets"][dataset]:
+        there = {sample.sequence for sample in samples}
+        test = [name for name in test if name in there] or test
+    check_unique(samples)
+    split = assign_splits(samples, settings["split"], settings["split_seed"], test)
+    check_frames(study, dataset, samples, split)
+    return split
+
+
+def check_frames(study: Study, dataset: str, samples: Sequence[Sample], split: Mapping[str, str]) -> None:
+    """See that frames do for what the study wants of their split: to train, to choose and to test.
+
+    Args:
+        samples: frames of the dataset, all of them or those that can be read. split: the part of each frame id, and of others.
+
+    Raises:
+        InputError: if a part has too few, with the counts.
+    """
+    trainings = _trainings(study, dataset)
+    validated = any(cell.select_on == "val" for cell in trainings)
+    activities, sequences = ({s.frame_id: getattr(s, name) for s in samples} for name in ("activity", "sequence"))
+    parts = {frame_id: split[frame_id] for frame_id in activities}
+    check_split(dataset, parts, activities, sequences, study.split_rule(dataset), bool(trainings), validated)
+
+
+def lacking_of_split(study: Study, dataset: str, samples: Sequence[Sample], split: Mapping[str, str]) -> list[str]:
+    """Say which activities the dataset's split leaves without frames to test or to train on; see `lacking_activities`."""
+    rule, trained = study.split_rule(dataset), bool(_trainings(study, dataset))
+    activities = {sample.frame_id: sample.activity for sample in samples}
+    return lacking_activities({name: split[name] for name in activities}, activities, rule, trained)
+
+
+def _trainings(study: Study, dataset: str) -> list[Cell]:
+    return [cell for cell in study.trainings() if cell.dataset == dataset]
+
+
+def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) -> None:
+    """Write data/datasets/<name>, and beside it <name>.provenance.json: when and by what it was built. What is inside changes with
+    what it is built from alone, for what is trained from it hangs on that.
+
+    Args:
+        study: the study. dataset: a name of its. workers: processes. skip_bad: see `collect`.
+
+    Raises:
+        InputError: if a raw tree is missing, incomplete or not in its layout, or a frame cannot be read.
+    """
+    run, settings, kind = RunStart(), study.dataset_settings(dataset), study.kind(dataset)
+    collected, order = collect(study, dataset, skip_bad)
+    for name, note in collected.notes.items():
+        print(f"{dataset}: {name}: {note}", file=sys.stderr)
+    split = split_of(study, dataset, collected.samples)
+    for note in lacking_of_split(study, dataset, collected.samples, split):
+        print(f"{dataset}: {note}", file=sys.stderr)
+    card: dict[str, Any] = {
+        "name": dataset,
+        "kind": study.kind_name(dataset),
+        "title": kind.title,
+        "synthetic": study.synthetic,
+        "expected_frames": None if study.synthetic else kind.frames,
+        "split_rule": settings["split"],
+        "split_seed": settings["split_seed"] if settings["split"] == "published" else None,
+        "test_names": settings.get("test", []),
+        "licences": [GENERATED] if study.synthetic else [LICENCES[source] for source in order.roots],
+    }
+    folder = study.dataset_folder(dataset)
+    enough = partial(check_frames, study, dataset, split=split)
+    build_dataset(folder, kind.labels, collected, split, order.roots, card, workers, order.skip_bad, enough)
+    about = {
+        **about_run(study, run, [dataset], with_model=False),
+        "dataset": dataset,
+        "settings": settings,
+        "seed": settings["split_seed"],
+        "sha256": {path.name: sha256_of(path) for path in dataset_files(study, dataset)},
+        "sources": read_card(folder)["sources"],
+    }
+    write_provenance(dataset_provenance_file(study, dataset), about)
+
+
+def pack(study: Study, dataset: str, workers: int = 1) -> None:
+    """Decode a built dataset once to the study's size, and list the kept arrays with their digests."""
+    folder, size = study.dataset_folder(dataset), study.settings["input_size"]
+    splits = sorted({row["split"] for row in read_manifest(folder)})
+    shapes = {split: list(load_part(folder, split, size, workers).images.shape) for split in splits}
+    sha256 = {split: array_digests(folder, split, size) for split in splits}
+    write_json(arrays_file(study, dataset), {"size": size, "images": shapes, "sha256": sha256})

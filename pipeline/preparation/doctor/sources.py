@@ -1,0 +1,270 @@
+"""Examines raw trees, one function a source: what they hold and lack of what the datasets need. No picture is decoded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pipeline.errors import InputError
+from pipeline.io.images import Header, read_header
+from pipeline.labels.activities import ACTIVITY_OF_ACTION
+from pipeline.labels.classes import ENDOVIS, class_of_instrument
+from pipeline.preparation.doctor.datasets import Headers
+from pipeline.preparation.doctor.findings import ERROR, NOTE, WARNING, SourceReport
+from pipeline.sources import endovis2017, endovis2018, plain, released, vqla
+
+_RELEASES_2018 = {1: range(1, 5), 2: range(5, 8), 3: range(9, 13), 4: range(13, 17)}
+_WITHOUT_ANNOTATION = 13  # nobody annotated this sequence
+# Frames of the released datasets by part (Table I of the paper).
+_RELEASED_FRAMES = {"esd": {"train": 1618, "test": 402}, "released_mtlendovis": {"train": 1601, "test": 395}}
+
+
+@dataclass(frozen=True)
+class Need:
+    """What the examined datasets need of one raw tree.
+
+    whole: whether the real downloads are expected, so that what they have more is missing. kinds: of the datasets.
+    annotations: the raw tree with the annotations of EndoVis 2018 frames. scheme: id scheme of the EndoVis 2018 types.
+    activities: of a dataset of one's own. headers: of the pictures that the datasets' frames are read from.
+    """
+
+    whole: bool
+    kinds: Collection[str]
+    annotations: Path | None = None
+    scheme: str = "detect"
+    activities: tuple[str, ...] = ()
+    headers: Headers = field(default_factory=dict, repr=False)
+
+
+def examine_source(report: SourceReport, root: Path, need: Need) -> None:
+    """Fill in the report of one source.
+
+    Args:
+        report: says which source. root: the raw tree, archives extracted. need: what is asked for.
+    """
+    try:
+        if report.source == "endovis2018":
+            _endovis2018(report, root, need)
+        elif report.source == "endovis2017":
+            _endovis2017(report, root, need)
+        elif report.source.startswith("vqla"):
+            _vqla(report, root, need.whole)
+        elif report.source == "plain":
+            _plain(report, root, need)
+        else:
+            _released(report, root, need)
+    except InputError as error:
+        report.say(ERROR, str(error))
+
+
+def _endovis2018(report: SourceReport, root: Path, need: Need) -> None:
+    tree = endovis2018.read_tree(root, need.scheme)
+    frames = list(tree.frames.values())
+    by_sequence = Counter(frame.sequence for frame in frames)
+    report.found["sequences"] = str(len(by_sequence))
+    report.found["frames"] = str(len(frames))
+    report.found["colour labels"] = str(sum(frame.label is not None for frame in frames))
+    for name, settled in tree.schemes.items():
+        typed = sum(frame.types == name for frame in frames)
+        report.found[f"types ({name})"] = f"{typed} frames, {settled.name}"
+        report.say(NOTE, f"id scheme {settled.name}. {settled.reason}.")
+    _say_notes(report, tree.notes)
+    wanted = _annotated_2018(need.annotations)
+    if need.whole:
+        for release, sequences in _RELEASES_2018.items():
+            absent = [number for number in sequences if number not in {*by_sequence, _WITHOUT_ANNOTATION}]
+            if absent:
+                report.missing.append(f"release {release}: {', '.join(f'seq_{number}' for number in absent)}")
+        needed = Counter(sequence for sequence, _ in wanted)
+        short = Counter(sequence for sequence, _ in wanted - set(tree.frames) if sequence in by_sequence)
+        report.missing += [f"seq_{number}: {short[number]} of {needed[number]} frames" for number in sorted(short)]
+    used = [frame for key, frame in tree.frames.items() if key in wanted]
+    bare = [str(frame.image) for frame in used if frame.label is None and frame.annotation is None]
+    if bare:
+        report.missing.append(f"{len(bare)} colour labels")
+        report.say(WARNING, f"{len(bare)} frames without official label, e.g. {bare[0]}", tuple(bare))
+    untyped = [str(frame.image) for frame in used if frame.types is None]
+    if untyped:
+        report.missing.append(f"instrument types of {len(untyped)} frames (ask at {endovis2018.TYPES_FROM})")
+        report.say(
+            WARNING, f"{len(untyped)} frames in sequences without instrument types, e.g. {untyped[0]}", tuple(untyped)
+        )
+    _say_loose(report, tree.loose)
+    _say_headers(report, need, "frames", [frame.image for frame in frames], of_frames=True)
+    _say_headers(report, need, "colour labels", [frame.label for frame in frames if frame.label])
+    masks = [path for frame in frames for path in frame.files if path not in (frame.image, frame.label)]
+    _say_headers(report, need, "type masks", masks)
+
+
+def _annotated_2018(root: Path | None) -> set[vqla.Key]:
+    """The frames that a dataset can be built of: those that the annotations name, if all of these are there, else any of them."""
+    try:
+        annotated = set(vqla.find_2018(root)) - vqla.SURPLUS_2018 if root is not None else set()
+    except InputError:  # said of the annotations themselves
+        annotated = set()
+    if len(annotated) == vqla.FRAMES_2018:
+        return annotated
+    sequences = {*endovis2018.SEQUENCES} - {_WITHOUT_ANNOTATION}
+    return set(product(sequences, range(endovis2018.FRAMES_A_SEQUENCE))) - vqla.SURPLUS_2018
+
+
+def _endovis2017(report: SourceReport, root: Path, need: Need) -> None:
+    tree = endovis2017.read_tree(root)
+    frames = list(tree.frames.values())
+    report.found["sequences"] = str(len({frame.sequence for frame in frames}))
+    report.found["frames"] = str(len(frames))
+    if "mtlendovis_gen" in need.kinds:
+        there = {(frame.sequence, frame.number) for frame in frames if frame.type_files}
+        report.found["with type masks"] = str(len(there))
+        for number, wanted in endovis2017.ANNOTATED_FRAMES.items() if need.whole else ():
+            absent = [frame for frame in wanted if (f"instrument_dataset_{number}", frame) not in there]
+            if absent:
+                report.missing.append(
+                    f"instrument_dataset_{number}: {len(absent)} of its {len(wanted)} annotated frames, or their type masks"
+                )
+    if "endovis2017_parts" in need.kinds:
+        report.found["with parts masks"] = str(sum(bool(frame.part_files) for frame in frames))
+    _say_notes(report, tree.notes)
+    _say_loose(report, tree.loose)
+    _say_headers(report, need, "frames", [frame.image for frame in frames], of_frames=True)
+    _say_headers(report, need, "masks", [path for f in frames for path in (*f.type_files, *f.part_files)])
+
+
+def _vqla(report: SourceReport, root: Path, whole: bool) -> None:
+    is_2018 = report.source == "vqla2018"
+    found = vqla.find_2018(root) if is_2018 else vqla.find_2017(root)
+    texts = {key: paths for key, paths in found.items() if not (is_2018 and key in vqla.SURPLUS_2018)}
+    actions: Counter[str] = Counter()
+    instruments: Counter[str] = Counter()
+    silent, read = [], 0
+    for paths in tqdm(texts.values(), desc=f"read {report.source}", unit="text", mininterval=1.0):
+        try:
+            states = vqla.read_agreeing(paths)
+        except InputError as error:
+            # Whether that stops a build is for the dataset to say.
+            report.say(WARNING, str(error), tuple(map(str, paths)))
+            continue
+        read += 1
+        actions.update(state.action for state in states)
+        instruments.update(state.instrument for state in states)
+        if not states:
+            silent.append(str(paths[0]))
+    report.found["annotated frames"] = str(len(texts))
+    report.found["read"] = str(read)
+    report.found["sequences"] = ", ".join(str(number) for number in sorted({sequence for sequence, _ in texts}))
+    for edition in vqla.editions_2018(root, found) if is_2018 else ():
+        report.say(NOTE, f"{edition}.")
+    twice = sum(len(paths) > 1 for paths in texts.values())
+    if twice:
+        report.say(NOTE, f"{twice} frames are annotated by two editions, which agree.")
+    if silent:
+        report.say(NOTE, f"{len(silent)} annotations name no instrument's state, e.g. {silent[0]}", tuple(silent))
+    strange = [n for n in instruments if class_of_instrument(ENDOVIS, n) is None]
+    if strange:
+        named = ", ".join(f"{name} ({instruments[name]})" for name in sorted(strange))
+        report.say(NOTE, f"instruments that are no class of the benchmark: {named}.")
+    unseen = sorted(set(ACTIVITY_OF_ACTION) - set(actions))
+    if unseen and is_2018:
+        report.say(WARNING if whole else NOTE, f"actions that never occur: {', '.join(unseen)}.")
+    expected = vqla.FRAMES_2018 if is_2018 else vqla.FRAMES_2017
+    if whole and len(texts) < expected:
+        if is_2018:
+            wanted = {*endovis2018.SEQUENCES} - {_WITHOUT_ANNOTATION}
+            absent = sorted(wanted - {sequence for sequence, _ in texts})
+            shown = f" (none of {', '.join(f'seq_{number}' for number in absent)})" if absent else ""
+        else:
+            shown = ""
+        report.missing.append(f"{expected - len(texts)} of {expected} annotations{shown}")
+
+
+def _released(report: SourceReport, root: Path, need: Need) -> None:
+    frames = released.read_tree(root, report.source)
+    by_split = Counter(frame.split for frame in frames)
+    report.found["pictures"] = str(len(frames))
+    for split, count in by_split.items():
+        report.found[split] = str(count)
+    if need.whole:
+        for split, expected in _RELEASED_FRAMES[report.source].items():
+            if by_split[split] < expected:
+                report.missing.append(f"{expected - by_split[split]} of {expected} pictures of {split}")
+    bare = tuple(str(frame.image) for frame in frames if frame.mask is None)
+    if bare:
+        report.say(WARNING, f"{len(bare)} pictures without mask, e.g. {bare[0]}", bare)
+    if report.source == "released_mtlendovis" and len(frames) != sum(_RELEASED_FRAMES[report.source].values()):
+        report.say(
+            NOTE, "which activity a folder is was taken from the paper's list; counts would tell in a complete tree."
+        )
+    _say_headers(report, need, "pictures", [frame.image for frame in frames], of_frames=True)
+    _say_headers(report, need, "masks", [frame.mask for frame in frames if frame.mask])
+
+
+def _plain(report: SourceReport, root: Path, need: Need) -> None:
+    frames = plain.read_tree(root, need.activities)
+    report.found["frames"] = str(len(frames))
+    absent = tuple(str(path) for frame in frames for path in (frame.image, frame.mask) if not path.is_file())
+    if absent:
+        report.missing.append(f"{len(absent)} images or masks, e.g. {absent[0]}")
+    listed = {path for frame in frames for path in (frame.image, frame.mask)}
+    folders = sorted({path.parent for path in listed})
+    listed |= set(plain.images_without_mask(root))  # said of the dataset
+    loose = tuple(str(path) for folder in folders for path in sorted(folder.glob("[!.]*")) if path not in listed)
+    if loose:
+        report.say(WARNING, f"{len(loose)} files belong to no frame, e.g. {loose[0]}", loose)
+    _say_headers(report, need, "images", [frame.image for frame in frames], of_frames=True)
+    _say_headers(report, need, "masks", [frame.mask for frame in frames])
+
+
+def _say_notes(report: SourceReport, notes: Mapping[str, str]) -> None:
+    for name, note in notes.items():
+        report.say(WARNING if name == "jpeg_frames" else NOTE, f"{note}.")
+
+
+def _say_loose(report: SourceReport, loose: Iterable[Path]) -> None:
+    files = tuple(map(str, sorted(loose)))
+    if files:
+        report.say(WARNING, f"{len(files)} annotations without a frame, e.g. {files[0]}", files)
+
+
+def read_headers(paths: Iterable[Path], label: str) -> dict[Path, Header | str]:
+    """Read the header of each picture, or why it has none. Files that are no pictures, such as annotations, are left out.
+
+    Args:
+        paths: files of frames. label: of the progress bar.
+    """
+    pictures = sorted({path for path in paths if path.suffix.lower() in (".png", ".jpg", ".jpeg")})
+    found: dict[Path, Header | str] = {}
+    for path in tqdm(pictures, desc=label, unit="file", mininterval=1.0):
+        try:
+            found[path] = read_header(path)
+        except InputError as error:
+            found[path] = str(error)
+    return found
+
+
+def _say_headers(report: SourceReport, need: Need, what: str, paths: Collection[Path], of_frames: bool = False) -> None:
+    """Say which sizes and modes occur among the files that are needed; of frames name those of the rarer ones."""
+    headers = {path: need.headers[path] for path in sorted(set(paths)) if path in need.headers}
+    seen = {path: header for path, header in headers.items() if isinstance(header, Header)}
+    if not seen:
+        return
+    report.found[f"{what} as"] = _counted(f"{header.mode} {header.format}" for header in seen.values())
+    report.found[f"size of {what}"] = _counted(f"{header.width}x{header.height}" for header in seen.values())
+    kinds = (("size", lambda h: f"{h.width}x{h.height}"), ("mode", lambda h: h.mode), ("format", lambda h: h.format))
+    for kind, of in kinds if of_frames else ():
+        usual, _ = Counter(of(header) for header in seen.values()).most_common(1)[0]
+        others = tuple(str(path) for path, header in seen.items() if of(header) != usual)
+        if others:
+            example = f"{seen[Path(others[0])]}: {others[0]}"
+            report.say(
+                WARNING, f"{len(others)} of {len(seen)} {what} have another {kind} than {usual}, e.g. {example}", others
+            )
+
+
+def _counted(names: Iterable[str]) -> str:
+    counts: Mapping[str, int] = Counter(names)
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))

@@ -1,0 +1,117 @@
+"""The doctor: examine the raw trees of a study's datasets, and export their splits."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.datasets.build import check_kept
+from pipeline.datasets.kinds import PLAIN, WHERE_TO_ASK
+from pipeline.datasets.sample import Collected
+from pipeline.errors import InputError
+from pipeline.io.files import whole_file
+from pipeline.preparation.build_dataset import check_frames, collect, lacking_of_split, split_of
+from pipeline.preparation.doctor.datasets import Headers, examine_dataset, read_failures, say_never_seen
+from pipeline.preparation.doctor.findings import ERROR, NOTE, DatasetReport, Finding, Report, SourceReport
+from pipeline.preparation.doctor.sources import Need, examine_source, read_headers
+from pipeline.sources.archives import prepare_root
+from pipeline.study.study import Study
+
+
+def examine(study: Study, datasets: Sequence[str], deep: bool = False, workers: int = 1) -> Report:
+    """Examine what the datasets are built from, with the functions that build them; archives are extracted first.
+
+    Args:
+        study: the study. datasets: names of its. deep: decode every picture and mask. workers: processes for that.
+    """
+    found: dict[str, Collected | InputError] = {}
+    for dataset in datasets:
+        try:
+            # Faults are listed, all of them, instead of stopping at the first.
+            found[dataset], _ = collect(study, dataset, skip_bad=True)
+        except InputError as error:
+            found[dataset] = error
+    files = [path for one in found.values() if isinstance(one, Collected) for s in one.samples for path in s.files]
+    headers = read_headers(files, "headers")
+    sources: dict[tuple[str, Path, str], SourceReport] = {}
+    for dataset in datasets:
+        for source, root in study.roots(dataset).items():
+            own = dataset if source == PLAIN else ""
+            if (source, root, own) not in sources:
+                users = [own] if own else [name for name in datasets if study.roots(name).get(source) == root]
+                sources[source, root, own] = _examine_source(study, users, source, root, headers)
+    reports = [_examine_dataset(study, dataset, found[dataset], headers, deep, workers) for dataset in datasets]
+    return Report(study.name, study.synthetic, deep, list(sources.values()), reports)
+
+
+def _examine_source(study: Study, users: Sequence[str], source: str, root: Path, headers: Headers) -> SourceReport:
+    report = SourceReport(source, str(root), WHERE_TO_ASK.get(source, "the owner"))
+    try:
+        prepared = prepare_root(root)
+        annotations = study.roots(users[0]).get("vqla2018")
+        need = Need(
+            not study.synthetic,
+            {study.kind_name(dataset) for dataset in users},
+            prepare_root(annotations) if annotations else None,
+            study.dataset_settings(users[0])["scheme"],
+            study.labels(users[0]).activities,
+            headers,
+        )
+    except InputError as error:
+        report.say(ERROR, str(error))
+        return report
+    examine_source(report, prepared, need)
+    return report
+
+
+def _examine_dataset(
+    study: Study, dataset: str, found: Collected | InputError, headers: Headers, deep: bool, workers: int
+) -> DatasetReport:
+    settings, kind = study.dataset_settings(dataset), study.kind(dataset)
+    report = DatasetReport(dataset, settings["split"], expected=None if study.synthetic else kind.frames)
+    if isinstance(found, InputError):
+        report.findings.append(Finding(ERROR, str(found)))
+        return report
+    split: dict[str, str] = {}
+    try:
+        split = split_of(study, dataset, found.samples)
+    except InputError as error:
+        report.findings.append(Finding(ERROR, str(error)))
+    skip_bad = settings["skip_bad"]
+    failures = read_failures(report, kind, found.samples, split, headers, deep, skip_bad, workers)
+    examine_dataset(report, kind, found, split, failures, skip_bad)
+    kept = [sample for sample in found.samples if not (skip_bad and sample.frame_id in failures)]
+    lacking = lacking_of_split(study, dataset, kept, split) if split else []
+    report.findings += [Finding(NOTE, text) for text in lacking]
+    if skip_bad:
+        try:
+            check_kept(dataset, split, failures)
+            if split and failures:
+                check_frames(study, dataset, kept, split)
+        except InputError as error:
+            report.findings.append(Finding(ERROR, str(error)))
+    say_never_seen(report)
+    return report
+
+
+def export_split(study: Study, path: Path) -> int:
+    """Write the split of every dataset of a study as CSV: dataset, frame_id, sequence, activity, split.
+
+    Returns:
+        How many frames were written.
+
+    Raises:
+        InputError: if a dataset's raw trees cannot be used.
+    """
+    count = 0
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("dataset", "frame_id", "sequence", "activity", "split"))
+        for dataset in study.datasets:
+            samples = sorted(collect(study, dataset)[0].samples, key=lambda sample: sample.frame_id)
+            split = split_of(study, dataset, samples)
+            rows = [(dataset, s.frame_id, s.sequence, s.activity, split[s.frame_id]) for s in samples]
+            writer.writerows(rows)
+            count += len(rows)
+    return count

@@ -1,0 +1,62 @@
+"""Generate one raw tree of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.io.files import sha256_of_tree, whole_folder, write_json
+from pipeline.locking.command_locks import tree_lock
+from pipeline.locking.locks import Holder, Lock, held
+from pipeline.results.paths import generated_mark, generated_trees
+from pipeline.sources.synthetic.endovis2017_tree import generate_endovis2017
+from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
+from pipeline.sources.synthetic.released_trees import generate_esd, generate_released_mtlendovis
+from pipeline.study.study import Study
+
+
+def generate_raw(study: Study, tree: str) -> None:
+    """Generate the raw tree `tree` (endovis2018, endovis2017, esd or released_mtlendovis) whole, in place of what is there.
+
+    Raises:
+        InputError: if the study generates no such tree.
+    """
+    roots = generated_trees(study)
+    if study.generated is None or tree not in roots:
+        raise InputError(f"study {study.name!r} generates no tree {tree!r}; its trees: {', '.join(roots) or 'none'}.")
+    settings = study.generated
+    height, width, seed = settings["height"], settings["width"], settings["seed"]
+    with whole_folder(roots[tree]) as partial:
+        if tree == "endovis2018":
+            generate_endovis2018(
+                partial, settings["endovis2018_frames"], height, width, seed, settings["activity_floor"]
+            )
+        elif tree == "endovis2017":
+            # Raw frames of 2017 are 16:9, border included.
+            generate_endovis2017(partial, round(width * 9 / 16), width, seed + 1, settings["endovis2017_every"])
+        elif tree == "released_mtlendovis":
+            generate_released_mtlendovis(
+                partial, settings["endovis2018_frames"], height, width, seed + 3, settings["activity_floor"]
+            )
+        else:
+            generate_esd(partial, settings["esd_frames"], height, width, seed + 2)
+        # The digest makes another content another mark, so that what was built from it is built again.
+        mark = {"tree": tree, "synthetic": True, "sha256": sha256_of_tree(partial), **settings}
+        write_json(generated_mark(partial), mark)
+
+
+def bring_back_generated(study: Study, dataset: str) -> None:
+    """Generate the raw trees of a dataset again of which the mark alone is there: DVC keeps the mark, for the tree follows from it."""
+    for root in study.roots(dataset).values() if study.generated is not None else ():
+        if not _is_mark_alone(root):
+            continue
+        # Datasets that are built side by side may share a tree.
+        with held([Lock(tree_lock(root))], Holder.here("generate", f"generates {root}", study.name)):
+            if _is_mark_alone(root):
+                print(f"{root}: only its mark is here; the tree is generated again.", flush=True)
+                generate_raw(study, root.name)
+
+
+def _is_mark_alone(root: Path) -> bool:
+    mark = generated_mark(root)
+    return mark.is_file() and list(root.iterdir()) == [mark]

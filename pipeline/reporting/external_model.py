@@ -1,0 +1,50 @@
+"""Tables and figures of a model that is no cell of a study, with the study's own models or alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from corruptions import CATEGORIES
+from pipeline.errors import InputError
+from pipeline.evaluation.external_model import ExternalModelRun
+from pipeline.io.files import read_json
+from pipeline.io.saved_files import read_table
+from pipeline.reporting.captions import data_mark
+from pipeline.reporting.robustness import baselines_of, evaluated_models, write_robustness_report
+from pipeline.results.cell_state import missing_robustness
+from reports.statistics.robustness import EvaluatedModel
+
+
+def compared_models(run: ExternalModelRun) -> list[EvaluatedModel]:
+    """Return the study's models that the external one is compared with; none unless `beside` asks for them.
+
+    Raises:
+        InputError: if they are asked for and none is evaluated.
+    """
+    found = evaluated_models(run.study, [run.dataset]) if run.beside else []
+    if run.beside and not found:
+        lacking = [cell.id for cell in missing_robustness(run.study) if cell.dataset == run.dataset]
+        raise InputError(
+            f"--beside: no cell of {run.dataset} has its robustness evaluated; missing: {', '.join(lacking) or 'none asked'}."
+        )
+    return found
+
+
+def report_external_model(run: ExternalModelRun, folder: Path, compared: Sequence[EvaluatedModel]) -> None:
+    """Write tables and figures of an evaluation.
+
+    Args:
+        run: what was evaluated. folder: what `evaluate_predictor` or `evaluate_predictions` returned. compared: of `compared_models`.
+    """
+    rows = read_table(folder / "robustness" / "per_image.parquet")
+    label, there = read_json(folder / "robustness" / "provenance.json")["label"], set(rows["corruption"])
+    shown = {group: [name for name in names if name in there] for group, names in CATEGORIES.items()}
+    write_robustness_report(
+        [*compared, EvaluatedModel(label, run.study.titles()[run.dataset], [rows])],
+        {group: names for group, names in shown.items() if names},
+        folder,
+        baselines_of(run.study) if compared else {},
+        data_mark(run.study),
+        {"study": run.study.name, "synthetic": run.study.synthetic},
+    )

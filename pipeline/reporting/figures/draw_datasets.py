@@ -1,0 +1,98 @@
+"""Figures of a study's datasets, from what was built: contact sheets, balance, classes by activity, leakage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.datasets.card import read_card
+from pipeline.datasets.kinds import TEST_SEQUENCES
+from pipeline.datasets.leakage import similarity_by_split
+from pipeline.datasets.load import load_part
+from pipeline.datasets.manifest import read_manifest
+from pipeline.datasets.splits import hash_rank
+from pipeline.io.files import whole_file, write_json
+from pipeline.io.images import Pixels, read_ids, read_rgb
+from pipeline.reporting.captions import data_mark
+from pipeline.results.paths import (
+    FIGURE_BALANCE,
+    FIGURE_CLASSES,
+    FIGURE_LEAKAGE,
+    contact_sheet,
+    datasets_with_activities,
+    similarity_file,
+)
+from pipeline.study.study import Study
+from reports.figures import datasets as dataset_figures
+
+_EXAMPLES = 6
+_SHOWN = (240, 192)  # width and height of a picture in a contact sheet
+
+
+def draw_datasets(study: Study) -> None:
+    """Write the contact sheet of each dataset, the balance of all, and figure 1 (a)."""
+    mark, folder = data_mark(study), study.results / "figures"
+    cards = {dataset: read_card(study.dataset_folder(dataset)) for dataset in study.datasets}
+    for dataset, card in cards.items():
+        with whole_file(folder / contact_sheet(dataset)) as jpeg:
+            rows = read_manifest(study.dataset_folder(dataset))
+            examples = {c: _examples(study.dataset_folder(dataset), rows, c) for c in card["classes"][1:]}
+            dataset_figures.draw_contact_sheet(card, examples, mark, jpeg)
+    with whole_file(folder / f"{FIGURE_BALANCE}.png") as png, whole_file(folder / f"{FIGURE_BALANCE}.pdf") as pdf:
+        dataset_figures.draw_balance(list(cards.values()), mark, png, pdf)
+    named = datasets_with_activities(study)
+    if named:
+        with whole_file(folder / f"{FIGURE_CLASSES}.png") as png, whole_file(folder / f"{FIGURE_CLASSES}.pdf") as pdf:
+            dataset_figures.draw_classes_by_activity([cards[dataset] for dataset in named], mark, png, pdf)
+
+
+def _examples(folder: Path, manifest: list[dict[str, str]], label: str) -> list[dataset_figures.Example]:
+    """Frames that show a class: no two of one activity or sequence as long as there are others, then by hash rank."""
+    rows = [row for row in manifest if label in row["instruments"].split(";")]
+    rows.sort(key=lambda row: hash_rank(0, row["frame_id"]))
+    seen: dict[tuple[str, str], int] = {}
+    ranked: list[tuple[int, int, dict[str, str]]] = []
+    for row in rows:
+        turn = max(seen.get(("activity", row["activity"]), 0), seen.get(("sequence", row["sequence"]), 0))
+        for kind in ("activity", "sequence"):
+            seen[kind, row[kind]] = turn + 1
+        ranked.append((turn, len(ranked), row))
+    chosen = [row for _, _, row in sorted(ranked, key=lambda item: item[:2])[:_EXAMPLES]]
+    return [
+        dataset_figures.Example(
+            _small(read_rgb(folder / row["image"])),
+            _small(read_ids(folder / row["mask"])),
+            " ".join(filter(None, (row["activity"], row["sequence"], f"({row['split']})"))),
+        )
+        for row in chosen
+    ]
+
+
+def _small(pixels: Pixels) -> Pixels:
+    """A picture or mask at the sheet's size; frames of another shape are squeezed into it."""
+    return cv2.resize(pixels, _SHOWN, interpolation=cv2.INTER_AREA if pixels.ndim == 3 else cv2.INTER_NEAREST)
+
+
+def draw_leakage(study: Study) -> None:
+    """Write figure and figures of how alike test and training frames are, for each dataset split both ways."""
+    found = {}
+    for dataset in study.leakage_datasets():
+        folder = study.dataset_folder(dataset)
+        rows = {row["frame_id"]: row for row in read_manifest(folder)}
+        parts = [load_part(folder, split, study.settings["input_size"]) for split in ("train", "test")]
+        found[dataset] = similarity_by_split(
+            np.concatenate([part.images for part in parts]),
+            [frame_id for part in parts for frame_id in part.frame_ids],
+            {frame_id: row["activity"] for frame_id, row in rows.items()},
+            {frame_id: row["sequence"] for frame_id, row in rows.items()},
+            TEST_SEQUENCES[study.kind_name(dataset)],
+            study.dataset_settings(dataset)["split_seed"],
+        )
+    kept = {d: {split: [round(float(v), 6) for v in values] for split, values in s.items()} for d, s in found.items()}
+    write_json(similarity_file(study), kept)
+    shown = {study.titles()[dataset]: splits for dataset, splits in found.items()}
+    folder = study.results / "figures"
+    with whole_file(folder / f"{FIGURE_LEAKAGE}.png") as png, whole_file(folder / f"{FIGURE_LEAKAGE}.pdf") as pdf:
+        dataset_figures.draw_leakage(shown, data_mark(study, study.leakage_datasets()), png, pdf)

@@ -1,0 +1,295 @@
+"""The page of a study, from its kept results: no model runs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pandas as pd
+
+from endoarss.metrics.catalogue import Shown, shown_metrics
+from pipeline.datasets.card import read_card
+from pipeline.io.files import read_json, write_text
+from pipeline.reporting.captions import partial_note, study_mark
+from pipeline.reporting.page_gallery import gallery_of
+from pipeline.reporting.report_table import ReportTable
+from pipeline.reporting.robustness import measure_study
+from pipeline.reporting.tables.make_tables import study_tables
+from pipeline.results.cell_state import missing_models, missing_robust_models
+from pipeline.results.paths import contact_sheet, figure_files, report_file, robustness_files
+from pipeline.results.provenance import read_provenance
+from pipeline.study.study import Study
+from reports.names import (
+    FIGURES,
+    PAPER_TABLES,
+    REFERENCES,
+    TABLE_CLAIMS,
+    TABLE_COMPARISON,
+    TABLE_DATASETS,
+    TABLE_ROBUSTNESS,
+    beside_published,
+    figure_title,
+    table_of_dataset,
+    table_title,
+)
+from reports.page import DatasetCard, Facts, FigureSection, Gap, Page, TableSection, render_page, scores_of
+from reports.page.gallery import css_colour
+from reports.statistics.bootstrap import with_brackets
+
+
+def make_page(study: Study, tables: Mapping[str, ReportTable] | None = None) -> None:
+    """Write report/index.html from the kept results, tables and figures.
+
+    Args:
+        tables: of `study_tables`, if they are at hand.
+
+    Raises:
+        InputError, ResultsError: if something kept is missing or cannot be read; cells without results are named on the page instead.
+    """
+    write_text(report_file(study), render_page(page_of(study, tables or study_tables(study))))
+
+
+def page_of(study: Study, found: Mapping[str, ReportTable]) -> Page:
+    """What stands on the page. found: the study's tables."""
+    robustness = measure_study(study) if study.robustness_cells() else None
+    categories = robustness.categories if robustness is not None else ()
+    tables = [
+        TableSection(
+            name,
+            *_titles(study, name, table.title),
+            table.said,
+            table.shown,
+            table.of_scores,
+            table.best_within,
+            rows_apart(name, table.shown, table.of_scores, categories),
+            published_columns(name, table.shown),
+        )
+        for name, table in found.items()
+        if table.shown is not None
+    ]
+    return Page(
+        facts=_facts(study),
+        glance=_glance(found[TABLE_COMPARISON].data),
+        claims=_claims(found[TABLE_CLAIMS].data),
+        gaps=_gaps(study),
+        tables=tables,
+        scores=scores_of(robustness) if robustness is not None else None,
+        gallery=gallery_of(study) if robustness is not None else None,
+        figures=_figures(study),
+        datasets=[_card(study, dataset) for dataset in study.datasets],
+        provenance=_provenance(study),
+    )
+
+
+def _titles(study: Study, name: str, title: str) -> tuple[str, str]:
+    """A table in the contents, and above it; one outside the paper has no number to begin with."""
+    if name in map(beside_published, PAPER_TABLES):
+        return table_title(name), title  # which says what it is beside, by the paper's number
+    of_dataset = {table_of_dataset(dataset): called for dataset, called in study.titles().items()}
+    called = table_title(name)
+    if name in of_dataset and called.startswith("Table, "):
+        return of_dataset[name], title
+    if called.startswith("Table, "):
+        short = called.removeprefix("Table, ")
+        return short[:1].upper() + short[1:], title
+    begins = title.replace(",", "").startswith(called.replace(",", ""))
+    return called, title if begins else f"{called}. {title}"
+
+
+def rows_apart(name: str, shown: pd.DataFrame, of_scores: bool, categories: Collection[str]) -> list[int]:
+    """Rows that sum others up or are of no model: which table it is says where they are, for a study's names may be any."""
+    keys = [key if isinstance(key, tuple) else (key,) for key in shown.index]
+    if name == TABLE_ROBUSTNESS:
+        return [i for i, (category, _) in enumerate(keys) if category not in categories]
+    if name == beside_published(TABLE_ROBUSTNESS):
+        return [i for i, key in enumerate(keys) if key == ("mean",)]
+    references = set(REFERENCES.values())
+    return [i for i, key in enumerate(keys) if of_scores and key[0] == "Reference" and key[1] in references]
+
+
+def published_columns(name: str, shown: pd.DataFrame) -> list[int]:
+    """Columns that hold the paper's figures."""
+    if name in map(beside_published, PAPER_TABLES):
+        return [i for i, (_, whose) in enumerate(shown.columns) if whose == "paper"]
+    if name == TABLE_DATASETS:
+        return [i for i, head in enumerate(shown.columns) if head.startswith("Paper: ")]
+    return [i for i, head in enumerate(shown.columns) if name == TABLE_CLAIMS and head == "In the paper"]
+
+
+def _facts(study: Study) -> Facts:
+    settings = study.settings
+    return Facts(
+        title=str(settings["title"]),
+        study=study.name,
+        protocol=study.protocol,
+        seeds=list(settings["seeds"]),
+        cells=len(study.trainings()),
+        resolution=int(settings["input_size"]),
+        synthetic=study.synthetic,
+        mark=study_mark(study),
+        partial=partial_note(study),
+    )
+
+
+def _glance(comparison: pd.DataFrame) -> pd.DataFrame:
+    """The best model of each dataset in accuracy, in mIoU and the like, with its score."""
+    best = comparison[comparison["rank"] == 1].reset_index()
+    rows: dict[str, dict[str, str]] = {}
+    for metric, about in shown_metrics(Shown.SUMMARY).items():
+        of_metric = best[best["metric"] == metric]
+        for dataset, group in of_metric.groupby("dataset", sort=False):
+            first = group.iloc[0]
+            name = first["model"] if len(group) == 1 else f"{len(group)} models"
+            score = with_brackets(first["value"], first["low"], first["high"])
+            rows.setdefault(str(dataset), {})[f"Best {about.head}"] = f"{score}, {name}"
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Dataset").fillna("-")
+
+
+def _claims(claims: pd.DataFrame) -> str:
+    counts = claims["verdict"].str.split(",").str[0].value_counts()
+    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return f"The paper's claims, claim by claim, dataset and metric: {said}. The table of reproduction says which, and by how much."
+
+
+def _gaps(study: Study) -> list[Gap]:
+    lacking = missing_models(study)
+    gaps = [Gap(cell.id, "results", reason) for cell, reason in lacking.items()]
+    return gaps + [
+        Gap(cell.id, "robustness", reason)
+        for cell, reason in missing_robust_models(study).items()
+        if cell not in lacking
+    ]
+
+
+def _figures(study: Study) -> list[FigureSection]:
+    """All figures of the study but the contact sheets, which stand with their datasets."""
+    sheets = {contact_sheet(dataset) for dataset in study.datasets}
+    pictures = [path for path in figure_files(study) if path.suffix == ".png" and path.name not in sheets]
+    found = []
+    for path in pictures:
+        short, title = figure_title(path.stem, study.titles())
+        # That of a dataset names it in its title.
+        found.append(FigureSection(path.stem, short, f"{short}. {title}" if path.stem in FIGURES else title, path))
+    return found
+
+
+def _card(study: Study, dataset: str) -> DatasetCard:
+    card, labels = read_card(study.dataset_folder(dataset)), study.labels(dataset)
+    sheet = study.results / "figures" / contact_sheet(dataset)
+    colours = list(zip(labels.classes[1:], map(css_colour, labels.palette[1:]), strict=True))
+    anchor = f"dataset_{dataset}"
+    return DatasetCard(
+        anchor,
+        card["title"],
+        _card_facts(card),
+        colours,
+        _card_tables(card),
+        FigureSection(f"{anchor}_sheet", card["title"], f"Contact sheet of {card['title']}", sheet),
+    )
+
+
+def _card_facts(card: dict[str, Any]) -> list[tuple[str, str]]:
+    splits = ", ".join(f"{part} {count:,}" for part, count in card["frames_by_split"].items())
+    expected = card["expected_frames"]
+    frames = f"{card['frames']:,}" if expected is None else f"{card['frames']:,} of {expected:,} expected"
+    facts = [("Name", card["name"]), ("Frames", frames), ("Splits", splits)]
+    if card.get("validation_frames"):
+        facts.append(("Validation frames, of training", f"{card['validation_frames']:,}"))
+    if card.get("split_rule"):
+        facts.append(("Split rule", str(card["split_rule"]).replace("_", " ")))
+    if "synthetic" in card:
+        facts.append(("Data", "synthetic" if card["synthetic"] else "real"))
+    if card.get("licences"):
+        facts.append(("Licence", "; ".join(card["licences"])))
+    for source, about in card.get("sources", {}).items():
+        facts.append((f"Source {source}", f"{about['files']:,} files, sha256 {about['sha256'][:12]}"))
+    if card.get("ignored_pixels"):
+        share = card["ignored_pixels"] / (card["ignored_pixels"] + sum(card["pixels_of_class"].values()))
+        facts.append(("Ignored pixels", f"{card['ignored_pixels']:,} ({100 * share:.1f} %)"))
+    facts += [(f"Flag {name}", f"{flag['frames']:,} frames: {flag['meaning']}") for name, flag in card["flags"].items()]
+    facts += [("Left out", f"{group['count']:,}: {group['reason']}") for group in card.get("left_out", [])]
+    return facts
+
+
+def _card_tables(card: dict[str, Any]) -> list[tuple[str, pd.DataFrame]]:
+    tables = []
+    pixels = card.get("pixels_of_class", {})
+    for caption, key, name in (
+        ("Frames with each class", "frames_with_class", "Class"),
+        ("Frames of each activity", "frames_by_activity", "Activity"),
+    ):
+        if card[key]:
+            frame = pd.DataFrame(
+                {part.capitalize(): counts for part, counts in sorted(card[key].items(), reverse=True)}
+            )
+            if key == "frames_with_class" and sum(pixels.values()):
+                frame["Pixels (%)"] = [100 * pixels[label] / sum(pixels.values()) for label in frame.index]
+            tables.append((caption, frame.rename_axis(name)))
+    return tables
+
+
+def _provenance(study: Study) -> list[TableSection]:
+    """What every number comes from: trainings, evaluations of robustness, and the software they ran with."""
+    trained = {
+        c.id: read_provenance(study, c) for c in study.models() if (study.cell_folder(c) / "provenance.json").is_file()
+    }
+    lacking = missing_robust_models(study)
+    evaluated = {
+        cell.id: read_json(robustness_files(study, cell)[2]) for cell in study.robust_models() if cell not in lacking
+    }
+    software: dict[str, tuple[str, dict[str, str]]] = {}
+    for about in (*trained.values(), *evaluated.values()):
+        versions = {"python": str(about["python"]), **about["packages"]}
+        software.setdefault(str(sorted(versions.items())), (f"S{len(software) + 1}", versions))
+
+    def used(about: dict[str, Any]) -> str:
+        return software[str(sorted({"python": str(about["python"]), **about["packages"]}.items()))][0]
+
+    def ran(about: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "Checkpoint sha256": about["checkpoint_sha256"][:12],
+            "Code": _commit(about["code"]),
+            "Software": used(about),
+            "Device": about["device"],
+        }
+
+    found = []
+    if trained:
+        rows = [{"Cell": cell, **ran(about), **_training(about)} for cell, about in trained.items()]
+        title = "Trainings and merged models" if study.merging_groups() else "Trainings"
+        found.append(
+            TableSection("provenance_trainings", title, title, _TRAININGS, pd.DataFrame(rows).set_index("Cell"))
+        )
+    if evaluated:
+        rows = [{"Cell": cell, **ran(about), "Frames": about["frames"]} for cell, about in evaluated.items()]
+        title = "Evaluations of robustness"
+        found.append(TableSection("provenance_robustness", title, title, "", pd.DataFrame(rows).set_index("Cell")))
+    if software:
+        versions_by_set = pd.DataFrame(dict(software.values())).rename_axis("Package")
+        found.append(TableSection("provenance_software", "Software", "Software", _SOFTWARE, versions_by_set))
+    return found
+
+
+_TRAININGS = (
+    "Digests are the first 12 digits of SHA-256; Data is that of the manifest, which holds the digest of every picture."
+)
+_SOFTWARE = "The versions that the names in the columns Software stand for."
+
+
+def _training(about: dict[str, Any]) -> dict[str, Any]:
+    synthetic = " (synthetic)" if about.get("pretrained_on_synthetic") else ""
+    return {
+        "Seed": about["seed"],
+        "Seconds": about["training_seconds"],
+        "Images": about["training_images"],
+        "Trained parameters": about["parameters"]["trained"],
+        "All parameters": about["parameters"]["total"],
+        "Weights": about["weights"]["source"] + synthetic,
+        "Weights sha256": str(about["weights"].get("sha256") or "-")[:12],
+        "Data": str(about.get("manifest_sha256") or "-")[:12],
+    }
+
+
+def _commit(code: dict[str, Any]) -> str:
+    commit = str(code["commit"])[:10]
+    return f"{commit} and changes" if code["dirty"] else commit

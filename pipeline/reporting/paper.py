@@ -1,0 +1,307 @@
+"""One LaTeX document of all tables and figures of a study, and its PDF."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.datasets.card import read_card
+from pipeline.errors import InputError
+from pipeline.io.files import whole_file, write_if_changed
+from pipeline.reporting.captions import data_mark, study_mark
+from pipeline.results.cell_state import (
+    missing_cells,
+    missing_models,
+    missing_robust_models,
+    missing_robustness,
+    present_models,
+)
+from pipeline.results.paths import (
+    contact_sheet,
+    evaluated_datasets,
+    figure_files,
+    paper_file,
+    paper_pdf,
+    result_figures,
+    study_file,
+    table_files,
+)
+from pipeline.results.provenance import read_provenance
+from pipeline.study.study import Study
+from reports.names import (
+    FIGURE_MERGING,
+    FIGURE_REPRESENTATIONS,
+    TABLE_ROBUSTNESS,
+    TABLE_ROBUSTNESS_CONDITIONS,
+    TABLE_ROBUSTNESS_SUMMARY,
+    architecture_label,
+    beside_published,
+    figure_title,
+    weighting_label,
+)
+from reports.paper import Item, render_paper
+from reports.tables.latex import to_latex
+
+# Debian and Ubuntu; whatever the document and the tables load is in them.
+_PACKAGES = "texlive-latex-base texlive-latex-recommended lmodern"
+# References are settled after two or three runs, widths of long tables after some more.
+_RUNS = 6
+_AGAIN = ("Rerun to get", "Rerun LaTeX", "Table widths have changed", "has changed")
+_SHOWN_ERRORS = 8
+
+
+def make_paper(study: Study) -> Path:
+    """Write paper/paper.tex, which takes the study's tables and figures in where they lie, and the settings that it points to.
+
+    Returns:
+        Its path.
+
+    Raises:
+        InputError: if a table or figure is missing, or no cell has results.
+    """
+    tables, figures = _tables(study), figure_files(study)
+    missing = [path for path in (*tables, *figures) if not path.is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(f"{missing[0]}{more}: missing. Run the steps before this one, or snakemake.")
+    facts = {
+        "title": study.settings["title"],
+        "study": study.name,
+        "synthetic": study.synthetic,
+        "abstract": _abstract(study),
+        "datasets": _datasets(study),
+        "models": f"{study_mark(study)} Scores are in percent where their heads say so, distances in pixels.",
+        "reproduction": _reproduction(study),
+        "provenance": _software(study),
+    }
+    path = paper_file(study)
+    # The document says that it is there; without Snakemake nobody else writes it.
+    write_if_changed(study_file(study), json.dumps(study.settings, indent=2) + "\n")
+    write_if_changed(path, render_paper(_items(study, tables, figures), _provenance(study), facts))
+    return path
+
+
+def _tables(study: Study) -> list[Path]:
+    """The tables; where no cell's robustness is evaluated, those of robustness are not made, and not expected."""
+    if set(missing_robustness(study)) != set(study.robustness_cells()):
+        return table_files(study)
+    names = (
+        TABLE_ROBUSTNESS,
+        beside_published(TABLE_ROBUSTNESS),
+        TABLE_ROBUSTNESS_SUMMARY,
+        TABLE_ROBUSTNESS_CONDITIONS,
+    )
+    return [path for path in table_files(study) if path.stem not in names]
+
+
+def _items(study: Study, tables: Sequence[Path], figures: Sequence[Path]) -> list[Item]:
+    """What the document holds: tables that are printed, those that are not, and figures as PDF or photograph."""
+    printed = {path.stem for path in tables if path.suffix == ".tex"}
+    titles, mark, of_results = study.titles(), data_mark(study), result_figures(study)
+    sheets = {contact_sheet(dataset): dataset for dataset in study.datasets}
+    found = [Item("table", f"../tables/{path.name}") for path in tables if path.suffix == ".tex"]
+    found += [
+        Item("data", f"../tables/{path.name}") for path in tables if path.suffix == ".csv" and path.stem not in printed
+    ]
+    for path in figures:
+        if path.suffix in (".pdf", ".jpg"):
+            sheet = sheets.get(path.name)
+            called = f"Contact sheet of {titles[sheet]}" if sheet else _called(path.stem, titles)
+            own = study_mark(study, select_on="val" if path.stem in (FIGURE_MERGING, FIGURE_REPRESENTATIONS) else "")
+            said = f"{_splits(study, path.stem)} {own}" if path.stem in of_results else mark
+            caption = f"{called}. {said}"
+            found.append(Item("figure", f"../figures/{path.name}", caption))
+    return found
+
+
+def _splits(study: Study, name: str) -> str:
+    """By which rule the data of a figure is split: of the dataset that its name ends with, or of all that are tested on."""
+    datasets = evaluated_datasets(study)
+    # Of two names that fit, one ends with the other.
+    of_figure = max((dataset for dataset in datasets if name.endswith(f"_{dataset}")), key=len, default="")
+    rules = [f"{study.titles()[d]} {study.split_rule(d)}" for d in ([of_figure] if of_figure else datasets)]
+    return f"Split: {', '.join(rules)}."
+
+
+def _called(name: str, titles: Mapping[str, str]) -> str:
+    """What a figure shows; of those of the paper also which one it is."""
+    short, title = figure_title(name, titles)
+    return f"{short} of the paper: {title[:1].lower()}{title[1:]}" if short.startswith("Figure ") else title
+
+
+def _abstract(study: Study) -> list[str]:
+    cells, titles, seeds = study.cells(), study.titles(), ", ".join(map(str, study.settings["seeds"]))
+    backbones = [study.settings["backbones"][name]["label"] for name in dict.fromkeys(c.backbone for c in cells)]
+    architectures = [architecture_label(name) for name in dict.fromkeys(cell.architecture for cell in cells)]
+    weightings = [weighting_label(name) for name in dict.fromkeys(cell.weighting for cell in cells)]
+    size, robust, lacking = study.settings["input_size"], study.robustness_cells(), missing_cells(study)
+    not_robust = missing_robustness(study)
+    sentences = [
+        f"{len(cells)} trainings on {_joined([titles[d] for d in study.datasets if any(c.dataset == d for c in cells)])},",
+        f"of the backbones {_joined(backbones)}, the architectures {_joined(architectures)} and the weightings {_joined(weightings)},",
+        f"at {size} by {size} pixels.",
+        f"Protocol of the metrics: {study.protocol}. Seed{'s' if len(study.settings['seeds']) > 1 else ''}: {seeds}.",
+    ]
+    if robust:
+        severities = study.robustness_settings()["severities"]
+        count = len(robust) - len(not_robust)
+        asked = f" of the {len(robust)} that the study asks for" if not_robust else " of them"
+        verb = "is" if count == 1 else "are"
+        sentences.append(f"{count}{asked} {verb} evaluated under corruptions at {len(severities)} severities as well.")
+    merged = study.merged_cells()
+    beside = len(study.trainings()) - len(cells)
+    if merged and beside:
+        sentences.append(
+            f"{beside} further trainings, with epochs chosen on validation frames, are what {len(merged)} models are merged from or stand "
+            "beside."
+        )
+    elif merged:
+        sentences.append(f"{len(merged)} models are merged from those of single tasks.")
+    if lacking:
+        sentences.append(f"{len(lacking)} of the trainings {'has' if len(lacking) == 1 else 'have'} no results.")
+    if lacking or not_robust or set(missing_models(study)):
+        sentences.append("The last section names what is missing, and why.")
+    return sentences
+
+
+def _datasets(study: Study) -> list[str]:
+    lines = []
+    for dataset in study.datasets:
+        card = read_card(study.dataset_folder(dataset))
+        parts = ", ".join(f"{count:,} {part}" for part, count in sorted(card["frames_by_split"].items(), reverse=True))
+        kind = "synthetic" if card["synthetic"] else "real"
+        lines.append(
+            f"{card['title']}: {card['frames']:,} {kind} frames ({parts}), split: {study.split_rule(dataset)}."
+        )
+    return lines
+
+
+def _reproduction(study: Study) -> list[str]:
+    return [
+        f"Everything here comes from study {study.name} (SHA-256 of its settings: {study.digest()[:12]});",
+        f"the settings, with every default, lie beside the results in studies/{study.digest()[:12]}.json.",
+        f"Snakemake, given the study's file, makes it from the raw trees: every number of a table stands in {study.results}/tables as CSV,",
+        "every measurement in results.parquet. On a CPU the same code and packages give the same bits;",
+        "on a GPU the last bits of sums differ, and through them what comes after.",
+    ]
+
+
+def _software(study: Study) -> list[str]:
+    """The versions that trained: of all cells with results, each once; and what is missing, with the reasons."""
+    known = [read_provenance(study, cell) for cell in present_models(study)]
+    lacking = missing_models(study)
+    not_robust = {cell: reason for cell, reason in missing_robust_models(study).items() if cell not in lacking}
+    packages = dict.fromkeys((name, version) for about in known for name, version in about["packages"].items())
+    return [
+        f"Code: {_joined(dict.fromkeys(_commit(about['code']) for about in known))}.",
+        f"Python {_joined(dict.fromkeys(about['python'] for about in known))};",
+        f"{', '.join(f'{name} {version}' for name, version in packages)}.",
+        f"Device: {_joined(dict.fromkeys(about['device'] for about in known))}.",
+        *(f"{cell.id} has no results: {reason}." for cell, reason in lacking.items()),
+        *(f"{cell.id} has no results under corruptions: {reason}." for cell, reason in not_robust.items()),
+    ]
+
+
+def _commit(code: dict[str, object]) -> str:
+    return f"commit {str(code['commit'])[:12]}" + (" with changes" if code["dirty"] else "")
+
+
+def _provenance(study: Study) -> str:
+    rows = []
+    for cell in present_models(study):
+        about = read_provenance(study, cell)
+        source = about["weights"]["source"] + (" (synthetic)" if about["pretrained_on_synthetic"] else "")
+        rows.append(
+            {
+                "Cell": cell.id,
+                "Weights": source,
+                "Images": about["training_images"],
+                "Seconds": round(about["training_seconds"]),
+                "Study (SHA-256)": about["study_sha256"][:12],
+                "Checkpoint (SHA-256)": about["checkpoint_sha256"][:12],
+            }
+        )
+    caption = f"What each cell was trained or merged from: initial weights, images, and digests. {data_mark(study)}"
+    return to_latex(pd.DataFrame(rows).set_index("Cell"), caption, "tab:provenance")
+
+
+def _joined(names: Sequence[str] | dict[str, None]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def compile_paper(study: Study) -> Path:
+    """Compile paper/paper.tex to paper/paper.pdf, see `compile_latex`; gives the PDF's path."""
+    compile_latex(paper_file(study), paper_pdf(study))
+    return paper_pdf(study)
+
+
+def compile_latex(source: Path, pdf: Path) -> None:
+    """Compile a document in its folder to a PDF that appears whole or not at all; the same bytes from the same files.
+
+    Raises:
+        InputError: if pdflatex is not installed, or fails: with its errors, and where its log is.
+    """
+    if shutil.which("pdflatex") is None:
+        raise InputError(
+            f"pdflatex is not installed, so there is no {pdf}. On Debian and Ubuntu: apt install {_PACKAGES}. "
+            f"{source} is written; it can be compiled elsewhere, with tables/ and figures/ beside its folder."
+        )
+    with tempfile.TemporaryDirectory(prefix="endoarss-paper-") as name:
+        folder = Path(name)
+        for _ in range(_RUNS):
+            if not _pdflatex(source, folder):
+                raise InputError(_failure(source, folder))
+            if not any(words in _log(folder, source) for words in _AGAIN):
+                break
+        with whole_file(pdf) as partial:
+            shutil.copyfile(folder / f"{source.stem}.pdf", partial)
+    _log_file(source).unlink(missing_ok=True)  # of an earlier failure
+
+
+def _pdflatex(source: Path, folder: Path) -> bool:
+    """One run, in the folder of the document, whose paths are relative; what it writes goes into another."""
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", "-file-line-error"]
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
+    done = subprocess.run(
+        [*command, f"-output-directory={folder}", source.name],
+        cwd=source.parent,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 0
+
+
+def _log(folder: Path, source: Path) -> str:
+    path = folder / f"{source.stem}.log"
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _log_file(source: Path) -> Path:
+    return source.with_suffix(".log")
+
+
+def _failure(source: Path, folder: Path) -> str:
+    """What pdflatex stopped at, with the log kept beside the document."""
+    log = _log(folder, source)
+    with whole_file(_log_file(source)) as partial:
+        partial.write_text(log, encoding="utf-8")
+    lines = log.splitlines()
+    starts = [place for place, line in enumerate(lines) if line.startswith("!") or ".tex:" in line[:200]]
+    shown = [line for place in starts for line in lines[place : place + 3] if line.strip()][:_SHOWN_ERRORS]
+    return "\n".join(
+        [
+            f"{source}: pdflatex failed. The whole log: {_log_file(source)}",
+            *(f"  {line}" for line in shown or lines[-_SHOWN_ERRORS:]),
+            f"Where a file of LaTeX is missing, on Debian and Ubuntu: apt install {_PACKAGES}.",
+        ]
+    )

@@ -1,0 +1,152 @@
+"""Tables and figures of robustness, for any models: those of a study, or any predictor's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from corruptions.catalogue import CATEGORIES
+from pipeline.io.files import whole_file
+from pipeline.reporting.models import label_of, robust_models
+from pipeline.reporting.report_table import ReportTable, write_tables
+from pipeline.results.cell_state import missing_robustness
+from pipeline.study.study import Study
+from reports.figures.heatmap import draw_heatmap
+from reports.figures.robustness import draw_retention, draw_severity
+from reports.names import (
+    FIGURE_HEATMAP,
+    FIGURE_RETENTION,
+    FIGURE_SEVERITY,
+    TABLE_ROBUSTNESS,
+    TABLE_ROBUSTNESS_CONDITIONS,
+    TABLE_ROBUSTNESS_SUMMARY,
+)
+from reports.statistics.bootstrap import REPLICATES
+from reports.statistics.robustness import EvaluatedModel, Robustness, measure_robustness
+from reports.tables.robustness import (
+    readable_robustness,
+    readable_robustness_summary,
+    table_robustness,
+    table_robustness_conditions,
+    table_robustness_summary,
+)
+
+
+def write_robustness_report(
+    models: Sequence[EvaluatedModel],
+    categories: Mapping[str, Sequence[str]],
+    folder: Path,
+    baselines: Mapping[str, str],
+    mark: str,
+    marks: Mapping[str, object],
+    replicates: int = REPLICATES,
+) -> Robustness:
+    """Write the tables and figures of models into tables/ and figures/ of a folder.
+
+    Args:
+        models, categories, baselines, replicates: as `measure_robustness` takes them. folder: to write into. mark: what every figure
+        and caption says of the numbers. marks: last columns of every CSV.
+
+    Raises:
+        ResultsError: as `measure_robustness`.
+    """
+    found = measure_robustness(models, categories, baselines, replicates)
+    write_tables(robustness_tables(found), folder / "tables", mark, marks)
+    write_robustness_figures(found, folder / "figures", mark)
+    return found
+
+
+def robustness_tables(
+    found: Robustness, gaps: str = "", lacking: Sequence[tuple[str, str]] = ()
+) -> dict[str, ReportTable]:
+    """The tables by name. gaps: what is said of models without results. lacking: dataset and model of these."""
+    intervals, notes = " ".join(found.intervals), " ".join(found.notes)
+    means, summary = table_robustness(found.summary, found.categories), table_robustness_summary(found.summary)
+    return {
+        TABLE_ROBUSTNESS: ReportTable(
+            "Robustness: mean over severities of each corruption",
+            means,
+            readable_robustness(means, lacking),
+            note=f"{_MEANS} {intervals} {gaps}".strip(),
+            protocol="standard",
+        ),
+        TABLE_ROBUSTNESS_SUMMARY: ReportTable(
+            "Robustness, summed up (%)",
+            summary,
+            readable_robustness_summary(found.summary, lacking),
+            note=f"{_SUMMARY} {intervals} {notes} {gaps}".strip(),
+            protocol="standard",
+        ),
+        TABLE_ROBUSTNESS_CONDITIONS: ReportTable(
+            "Every score under every condition",
+            table_robustness_conditions(found.conditions),
+            None,
+            protocol="standard",
+        ),
+    }
+
+
+_MEANS = (
+    "Masks move along where a corruption moves pixels; the last rows say what comes of masks left where they were, which accuracy does not "
+    "depend on. Intervals are in the CSV."
+)
+_SUMMARY = (
+    "mPC: mean over corruptions and severities. rPC: mPC / clean. Retention area: below score / clean against severity. mCE, "
+    "relative mCE: errors as a share of the baseline's, the lower the better. Worst corruption: mean over severities."
+)
+
+
+def write_robustness_figures(found: Robustness, folder: Path, mark: str) -> None:
+    """Write figure 6, the figure of retention and the heatmap."""
+    for name, draw in robustness_drawers(found, mark).items():
+        with whole_file(folder / f"{name}.png") as png, whole_file(folder / f"{name}.pdf") as pdf:
+            draw(png, pdf)
+
+
+def robustness_drawers(found: Robustness, mark: str) -> dict[str, Callable[[Path, Path], None]]:
+    """What draws each figure of robustness, by name."""
+    return {
+        FIGURE_SEVERITY: partial(draw_severity, found.summary, mark),
+        FIGURE_RETENTION: partial(draw_retention, found.summary, mark),
+        FIGURE_HEATMAP: partial(draw_heatmap, found.summary, found.categories, mark),
+    }
+
+
+def measure_study(study: Study) -> Robustness | None:
+    """What the robustness evaluations of a study's cells give; None while none has results.
+
+    Raises:
+        InputError, ResultsError: as `evaluated_models` and `measure_robustness`.
+    """
+    models = evaluated_models(study, study.datasets)
+    return measure_robustness(models, CATEGORIES, baselines_of(study)) if models else None
+
+
+def evaluated_models(study: Study, datasets: Sequence[str]) -> list[EvaluatedModel]:
+    """The evaluated cells of some datasets as models, without those that have no results.
+
+    Raises:
+        InputError: naming a file whose rows are not what an evaluation leaves.
+    """
+    return [model for dataset in datasets for model in robust_models(study, dataset).values()]
+
+
+def missing_baselines(study: Study) -> str:
+    """What is said of datasets whose baseline has no results; "" if none is so."""
+    lacking = missing_robustness(study)
+    chosen = {dataset: study.robustness_baseline(dataset) for dataset in study.datasets}
+    return " ".join(
+        f"{study.titles()[dataset]}: without the baseline {label_of(study, cell)} there are no corruption errors, and differences are to "
+        "the first model."
+        for dataset, cell in chosen.items()
+        if cell in lacking and cell is not None
+    )
+
+
+def baselines_of(study: Study) -> dict[str, str]:
+    """What corruption errors are relative to: the label of a model by the title of its dataset."""
+    chosen = {dataset: study.robustness_baseline(dataset) for dataset in study.datasets}
+    lacking = missing_robustness(study)
+    there = {d: cell for d, cell in chosen.items() if cell is not None and cell not in lacking}
+    return {study.titles()[d]: label_of(study, cell) for d, cell in there.items()}

@@ -1,0 +1,91 @@
+"""Which cells and which test images figures show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from endoarss.metrics import scores_of_images
+from endoarss.metrics.catalogue import MAIN, MIOU, Shown, shown_metrics
+from pipeline.results.cell_state import missing_cells
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
+from reports.results import clean_scores
+
+Scores = Mapping[str, float]
+_CELL = ["dataset", "backbone", "architecture", "weighting", "variant"]
+
+
+def scored_cells(study: Study, results: pd.DataFrame, dataset: str) -> dict[Cell, Scores]:
+    """The cells with results on a dataset, in the order of the study, each with its accuracy, mIoU and the like as far as it has them.
+
+    Args:
+        results: the long result table. dataset: that is tested on.
+    """
+    scores = clean_scores(results, dataset)
+    scores = scores[scores["metric"].isin(list(shown_metrics(Shown.SUMMARY))) & scores["value"].notna()]
+    by_cell = {key: dict(zip(rows["metric"], rows["value"], strict=True)) for key, rows in scores.groupby(_CELL)}
+    lacking = missing_cells(study)
+    found: dict[Cell, Scores] = {}
+    for cell in study.cells():
+        key = (cell.dataset, cell.backbone, cell.architecture, cell.weighting, cell.variant)
+        if dataset in study.evaluated_on(cell.dataset) and cell not in lacking and key in by_cell:
+            found[cell] = by_cell[key]
+    return found
+
+
+def best_by_backbone(study: Study, scores: Mapping[Cell, Scores]) -> list[Cell]:
+    """The cell with the highest mIoU of each backbone, in the study's order of backbones; of its rank, and of equal ones the first."""
+    best: dict[str, Cell] = {}
+    for cell, of_cell in scores.items():
+        if cell.rank == study.rank and MIOU in of_cell:
+            other = best.setdefault(cell.backbone, cell)
+            best[cell.backbone] = cell if of_cell[MIOU] > scores[other][MIOU] else other
+    return [best[name] for name in study.settings["backbones"] if name in best]
+
+
+def best_of_both(study: Study, scores: Mapping[Cell, Scores]) -> dict[str, Cell]:
+    """By metric the cell to look at: the one with the highest mean of accuracy and mIoU, or the best of each where none has both."""
+    cells = [cell for cell in scores if cell.rank == study.rank]
+    with_both = [cell for cell in cells if all(metric in scores[cell] for metric in MAIN)]
+    if with_both:
+        return dict.fromkeys(MAIN, max(with_both, key=lambda cell: sum(scores[cell][metric] for metric in MAIN)))
+    having = {metric: [cell for cell in cells if metric in scores[cell]] for metric in MAIN}
+    return {metric: max(found, key=lambda cell: scores[cell][metric]) for metric, found in having.items() if found}
+
+
+def single_and_multi(study: Study, scores: Mapping[str, Mapping[Cell, Scores]]) -> tuple[Cell, Cell] | None:
+    """The pair that figure 2 shows: of `Study.task_pairs` the first with results, and of its multi-task cells the paper's or the best.
+
+    Args:
+        scores: `scored_cells` by dataset.
+    """
+    for single, others in study.task_pairs():
+        of_dataset = scores[single.dataset]
+        having = [cell for cell in others if MIOU in of_dataset.get(cell, {})]
+        if MIOU in of_dataset.get(single, {}) and having:
+            named = [cell for cell in having if (cell.architecture, cell.weighting) == ("mmoe", "stch")]
+            return single, max(named or having, key=lambda cell: of_dataset[cell][MIOU])
+    return None
+
+
+def image_ious(rows: pd.DataFrame, classes: int) -> NDArray[np.float64]:
+    """Return the mean IoU of each image (N,), as `endoarss.metrics.scores_of_images` defines it.
+
+    Args:
+        rows: kept rows with masks. classes: of the dataset, the background included.
+    """
+    return scores_of_images({name: rows[name].to_numpy() for name in rows}, classes)[MIOU]
+
+
+def high_middle_low(values: NDArray[np.float64], names: Sequence[str]) -> list[int]:
+    """The indices of the highest value, the median one and the lowest; fewer where there are fewer. Ties go by name.
+
+    Args:
+        values: (N,). names: of the images, N.
+    """
+    order = sorted(range(len(names)), key=lambda i: (-values[i], names[i]))
+    return [order[i] for i in sorted({0, len(order) // 2, len(order) - 1})]

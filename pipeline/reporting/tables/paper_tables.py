@@ -1,0 +1,142 @@
+"""Tables that set a study beside the paper: its scores, and its claims."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from pipeline.evaluation.collect_results import gather_results
+from pipeline.reporting.models import asked_for_claims, scores_for_claims
+from pipeline.reporting.report_table import ReportTable
+from pipeline.reporting.tables.score_tables import gap_note
+from pipeline.results.cell_state import missing_cells, missing_robustness
+from pipeline.results.paths import evaluated_datasets, tables_beside_published
+from pipeline.study.study import Study
+from reports.names import (
+    PAPER_TABLES,
+    PUBLISHED_ROBUSTNESS,
+    TABLE_ABLATION,
+    TABLE_CLAIMS,
+    TABLE_RANK,
+    TABLE_ROBUSTNESS,
+    beside_published,
+    table_of_dataset,
+)
+from reports.published import DATASETS, published_ablation, published_ranks
+from reports.results import set_beside
+from reports.statistics.bootstrap import note_of_intervals
+from reports.statistics.claims import weigh_claims
+from reports.tables.against_paper import Beside, ablation_beside, ranks_beside, robustness_beside, scores_beside
+from reports.tables.comparison import readable_claims, table_claims
+
+
+def published_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
+    """Tables II to VII as "ours, paper, difference", and the claims.
+
+    Args:
+        results: the long table in the study's protocol, of what tables set beside each other.
+    """
+    wanted = set(tables_beside_published(study))
+    if study.protocol != "published":
+        results = set_beside(gather_results(study, "published"), study.select_on) if wanted else results
+    labels = {name: str(backbone["label"]) for name, backbone in study.settings["backbones"].items()}
+    found: dict[str, Beside] = {
+        table_of_dataset(dataset): scores_beside(results, dataset, study.rank, labels, _asked(study, dataset))
+        for dataset in evaluated_datasets(study)
+        if beside_published(table_of_dataset(dataset)) in wanted
+    }
+    if beside_published(TABLE_ABLATION) in wanted:
+        asked = {(c.dataset, c.backbone, c.architecture, c.weighting) for c in study.cells() if c.rank == study.rank}
+        found[TABLE_ABLATION] = ablation_beside(results, study.rank, labels, asked)
+    if beside_published(TABLE_RANK) in wanted:
+        of_paper = (c for c in study.cells() if (c.backbone, c.architecture) == ("endoarss", "tesla"))
+        found[TABLE_RANK] = ranks_beside(results, {(c.dataset, c.rank, c.weighting) for c in of_paper})
+    if beside_published(TABLE_ROBUSTNESS) in wanted:
+        found[TABLE_ROBUSTNESS] = robustness_beside(results, study.rank, labels)
+    about = {table_of_dataset(d): f"Results on {study.titles()[d]}" for d in evaluated_datasets(study)} | _ABOUT
+    shown = {
+        beside_published(name): ReportTable(
+            f"{about[name]} beside the paper's Table {PAPER_TABLES[name]}",
+            table.data,
+            table.shown,
+            note=" ".join(f"{_note(study, name)} {table.note} {_gaps(study, name)}".split()),
+            protocol="published",
+        )
+        for name, table in found.items()
+    }
+    claims, intervals = _reproduction(study)
+    return shown | {
+        TABLE_CLAIMS: ReportTable(
+            "The paper's claims, and what these results say of them",
+            table_claims(claims),
+            readable_claims(claims),
+            note=f"{_CLAIMS} {intervals} {_gaps_of_claims(study)}".strip(),
+            protocol="standard",
+        )
+    }
+
+
+def _reproduction(study: Study) -> tuple[pd.DataFrame, str]:
+    """The paper's claims on every dataset, as `weigh_claims` gives them, and what the intervals are over."""
+    found = {dataset: scores_for_claims(study, dataset) for dataset in evaluated_datasets(study)}
+    known = {dataset: one for dataset, one in found.items() if one[0]}
+    titles = study.titles()
+    claims = weigh_claims(
+        {dataset: scores for dataset, (scores, _, _) in known.items()},
+        {dataset: asked_for_claims(study, dataset) for dataset in evaluated_datasets(study)},
+        study.rank,
+        titles,
+        {dataset: units for dataset, (_, units, _) in known.items()},
+    )
+    return claims, " ".join(note_of_intervals(titles[d], units, count) for d, (_, units, count) in known.items())
+
+
+def _gaps_of_claims(study: Study) -> str:
+    """Which cells the claims lack, and why."""
+    return gap_note(study, missing_robustness(study) | missing_cells(study))
+
+
+def _asked(study: Study, dataset: str) -> set[tuple[str, str, str]]:
+    cells = (c for c in study.cells() if dataset in study.evaluated_on(c.dataset) and c.rank == study.rank)
+    return {(cell.backbone, cell.architecture, cell.weighting) for cell in cells}
+
+
+def _gaps(study: Study, name: str) -> str:
+    """Which cells of the paper's a table lacks, and why."""
+    if name == TABLE_ROBUSTNESS:
+        return gap_note(
+            study, {c: why for c, why in missing_robustness(study).items() if c.dataset == PUBLISHED_ROBUSTNESS}
+        )
+    if name == TABLE_ABLATION:
+        printed = set(published_ablation().index)
+        cells = {c for c in study.cells() if (c.dataset, c.backbone, c.architecture, c.weighting) in printed}
+    elif name == TABLE_RANK:
+        printed = {(of, int(rank), weighting) for of, rank, weighting in published_ranks().index}
+        tesla = (c for c in study.cells() if (c.backbone, c.architecture) == ("endoarss", "tesla"))
+        cells = {cell for cell in tesla if (cell.dataset, cell.rank, cell.weighting) in printed}
+    else:
+        cells = {c for c in study.cells() if any(name == table_of_dataset(d) for d in study.evaluated_on(c.dataset))}
+    return gap_note(study, {cell: why for cell, why in missing_cells(study).items() if cell in cells})
+
+
+def _note(study: Study, name: str) -> str:
+    ours = (
+        "Ours are of SYNTHETIC data and say nothing of the paper's." if study.synthetic else "Ours are of this study."
+    )
+    spread = " ±: over classes, as there." if name == TABLE_ABLATION else ""
+    of_table = {TABLE_ABLATION: set(DATASETS), TABLE_RANK: set(DATASETS), TABLE_ROBUSTNESS: {PUBLISHED_ROBUSTNESS}}
+    datasets = [d for d in evaluated_datasets(study) if name == table_of_dataset(d) or d in of_table.get(name, ())]
+    rules = dict.fromkeys(map(study.split_rule, datasets))
+    return f"{ours} Both are what the released code computes. Split of ours: {', '.join(rules)}.{spread}"
+
+
+_ABOUT = {
+    TABLE_ABLATION: "Ablation of backbone, TESLA and SMA",
+    TABLE_RANK: "Rank of the adapters",
+    TABLE_ROBUSTNESS: "Robustness, mean over severities of each corruption,",
+}
+_CLAIMS = (
+    "Differences in percentage points, cosines as they are, of models that are alike in all but what the claim is about, mean over all "
+    "such pairs. Supported: the interval lies above zero; contradicted: below; else not decided. The best other model is chosen on the "
+    "same images, which favours it. Intervals say how scores vary with the test images, not with the training. In the paper: the same "
+    "difference in its tables, whose AC is mean precision (protocol published)."
+)

@@ -1,0 +1,180 @@
+"""Tables of scores on test parts as they are: all cells, chosen cells, models beside each other, and every class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from pipeline.reporting.models import clean_models, label_of
+from pipeline.reporting.report_table import ReportTable
+from pipeline.results.cell_state import missing_cells
+from pipeline.results.paths import datasets_with_activities, evaluated_datasets
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
+from reports.names import (
+    TABLE_ABLATION,
+    TABLE_ACTIVITIES,
+    TABLE_CLASSES,
+    TABLE_COMPARISON,
+    TABLE_CONFUSION,
+    TABLE_PAIRS,
+    TABLE_RANK,
+    model_label,
+    table_of_dataset,
+)
+from reports.results import of_rank
+from reports.statistics.comparison import compare
+from reports.statistics.confusion import table_confusion
+from reports.tables import scores as tables
+from reports.tables.comparison import readable_comparison, table_comparison, table_pairs
+
+
+def score_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
+    """Tables II to IV, and one for every other dataset that cells are tested on."""
+    order = [backbone["label"] for backbone in study.settings["backbones"].values()]
+    lacking = missing_cells(study)
+    found = {}
+    for dataset in evaluated_datasets(study):
+        cells = [
+            cell for cell in study.cells() if dataset in study.evaluated_on(cell.dataset) and cell.rank == study.rank
+        ]
+        gaps = {cell: lacking[cell] for cell in cells if cell in lacking}
+        keys = [(_backbone(study, cell), cell.architecture, cell.weighting) for cell in gaps]
+        scores = tables.table_of_scores(of_rank(results, study.rank), dataset, order, list(dict.fromkeys(keys)))
+        title = f"Results on {study.titles()[dataset]} (test part, split: {study.split_rule(dataset)})"
+        note = " ".join(f"{_note(study)} {_unsupported(scores)} {gap_note(study, gaps)}".split())
+        shown = tables.readable_scores(scores, study.protocol)
+        found[table_of_dataset(dataset)] = ReportTable(title, scores, shown, True, note, protocol=study.protocol)
+    return found
+
+
+def chosen_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
+    """Tables V and VI, as far as the study has their cells."""
+    lacking = missing_cells(study)
+    found = {}
+    for name, title, names, rows, note in (
+        (
+            TABLE_ABLATION,
+            "Ablation of backbone, TESLA and SMA",
+            ["DINOv2", "TESLA", "SMA"],
+            _ablation_rows(study),
+            _ABLATION,
+        ),
+        (TABLE_RANK, "Rank of the adapters", ["Model", "Rank"], _rank_rows(study), ""),
+    ):
+        if rows:
+            chosen = tables.table_of_rows(results, rows, ["Dataset", *names])
+            gaps = {
+                cell: reason
+                for cell, reason in lacking.items()
+                if any((r.dataset, r.backbone, r.architecture, r.weighting, r.rank) == _key(cell) for r in rows)
+            }
+            shown = tables.readable_rows(chosen, study.protocol)
+            said = f"{note} {gap_note(study, gaps)}".strip()
+            found[name] = ReportTable(title, chosen, shown, True, said, ("Dataset",), study.protocol)
+    return found
+
+
+def comparison_tables(study: Study) -> dict[str, ReportTable]:
+    """Every score with its interval, differences and ranks, in the standard protocol."""
+    models = [model for dataset in evaluated_datasets(study) for model in clean_models(study, dataset).values()]
+    found, lacking = compare(models), missing_cells(study)
+    there = {(model.dataset, model.label) for model in models}
+    gaps = [
+        (study.titles()[dataset], label_of(study, cell))
+        for dataset in evaluated_datasets(study)
+        for cell in lacking
+        if dataset in study.evaluated_on(cell.dataset)
+    ]
+    gaps = [gap for gap in dict.fromkeys(gaps) if gap not in there]
+    note = f"{_COMPARISON} {' '.join(found.intervals)} {gap_note(study, lacking)}".strip()
+    scores, pairs = table_comparison(found.scores), table_pairs(found.pairs)
+    return {
+        TABLE_COMPARISON: ReportTable(
+            "Models beside each other", scores, readable_comparison(found.scores, gaps), note=note, protocol="standard"
+        ),
+        TABLE_PAIRS: ReportTable("The difference of every two models", pairs, None, note=note, protocol="standard"),
+    }
+
+
+def label_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
+    """Scores of every class and every activity, and what is taken for what: as data alone."""
+    found = {}
+    wanted = [(TABLE_CLASSES, "Scores of every class", False)]
+    if datasets_with_activities(study):
+        wanted.append((TABLE_ACTIVITIES, "Scores of every activity", True))
+    for name, title, of_activities in wanted:
+        found[name] = ReportTable(title, tables.table_of_labels(results, of_activities), None, protocol=study.protocol)
+    confused = [
+        table_confusion(model, study.labels(dataset).classes, study.labels(dataset).activities)
+        for dataset in evaluated_datasets(study)
+        for model in clean_models(study, dataset).values()
+    ]
+    found[TABLE_CONFUSION] = ReportTable("What is taken for what", pd.concat(confused), None)
+    return found
+
+
+def gap_note(study: Study, gaps: Mapping[Cell, str]) -> str:
+    """Which cells are missing, and why, in a sentence a reason; "" if none is."""
+    by_reason: dict[str, list[str]] = {}
+    for cell, reason in gaps.items():
+        seed = f" (seed {cell.seed})" if len(study.settings["seeds"]) > 1 else ""
+        by_reason.setdefault(reason, []).append(f"{label_of(study, cell)} on {study.titles()[cell.dataset]}{seed}")
+    return " ".join(f"No results of {_and(names)}: {reason}." for reason, names in by_reason.items())
+
+
+def _and(names: Iterable[str]) -> str:
+    *most, last = dict.fromkeys(names)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _unsupported(scores: pd.DataFrame) -> str:
+    """Which models name activities that the test part does not have, and how often."""
+    if "predictions_without_support" not in scores:
+        return ""
+    counts = scores["predictions_without_support"]
+    named = [f"{model_label(*key)} {count:g}" for key, count in counts[counts > 0].items()]
+    return f"Answers that name an activity without truth: {', '.join(named)}." if named else ""
+
+
+def _note(study: Study) -> str:
+    size = study.settings["input_size"]
+    if study.protocol == "published":
+        return "As the paper's released code computes them: AC is mean precision, HD and SSIM are of class ids; absent classes count 0."
+    return (
+        "Means over classes with truth in the test part; fg: without background; distances in pixels of "
+        f"{size}x{size} images. References need no model. A dash: no such task, or nothing to measure."
+    )
+
+
+_ABLATION = "DINOv2: instead of ResNet. TESLA: instead of MMoE. SMA: before DINOv2. All under DB-MTL."
+_COMPARISON = "To best: the score minus that of the best model of the dataset, paired. Rank 1 is the best."
+
+
+def _backbone(study: Study, cell: Cell) -> str:
+    return str(study.settings["backbones"][cell.backbone]["label"])
+
+
+def _key(cell: Cell) -> tuple[str, str, str, str, int]:
+    return cell.dataset, cell.backbone, cell.architecture, cell.weighting, cell.rank
+
+
+def _ablation_rows(study: Study) -> list[tables.Row]:
+    """Table V: what stands in place of ResNet, MMoE and nothing before the backbone."""
+    rows = []
+    for dataset in study.datasets:
+        for cell in study.ablation_cells(dataset).values():
+            parts = (cell.backbone != "resnet", cell.architecture == "tesla", cell.backbone == "endoarss")
+            labels = (study.titles()[dataset], *("yes" if part else "no" for part in parts))
+            rows.append(tables.Row(labels, *_key(cell)))
+    return rows
+
+
+def _rank_rows(study: Study) -> list[tables.Row]:
+    rows = []
+    for dataset in study.datasets:
+        for rank, cell in study.cells_by_rank(dataset).items():
+            model = model_label(_backbone(study, cell), cell.architecture, cell.weighting)
+            rows.append(tables.Row((study.titles()[dataset], model, str(rank)), *_key(cell)))
+    return rows

@@ -1,0 +1,192 @@
+"""Which cells have no results, and why: reports show the gap with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from corruptions.system_errors import explained
+from pipeline.errors import InputError
+from pipeline.io.files import read_json, write_json
+from pipeline.redaction import masked, masked_settings
+from pipeline.results.paths import failure_file, robustness_failure_file, robustness_files, rows_file
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
+
+NOT_TRAINED = "not trained yet"
+NOT_MERGED = "not merged yet"
+NOT_EVALUATED = "trained, but not evaluated"
+OTHER_SETTINGS = "trained with other settings; not trained again yet"
+OTHER_PREDICTIONS = "trained again, but not evaluated since"
+MERGED_NOT_EVALUATED = "merged, but not evaluated"
+MERGED_OTHERWISE = "merged with other settings; not merged again yet"
+MERGED_AGAIN = "merged again, but not evaluated since"
+OTHER_SOURCES = "merged from models that were trained again; not merged again yet"
+OTHER_CHECKPOINT = "trained again; its robustness is not evaluated since"
+MERGED_CHECKPOINT = "merged again; its robustness is not evaluated since"
+NO_ROBUSTNESS = "its robustness is not evaluated yet"
+
+
+@contextmanager
+def failure_recorded(study: Study, *cells: Cell) -> Iterator[None]:
+    """Keep why a training, or a merging, fails, for reports and status. What an earlier try left is forgotten as this one begins."""
+    with _recorded({failure_file(study, cell): cell for cell in cells}):
+        yield
+
+
+@contextmanager
+def robustness_failure_recorded(study: Study, cells: Sequence[Cell]) -> Iterator[None]:
+    """The same of a robustness evaluation, for each of its cells."""
+    with _recorded({robustness_failure_file(study, cell): cell for cell in cells}):
+        yield
+
+
+@contextmanager
+def _recorded(files: Mapping[Path, Cell]) -> Iterator[None]:
+    for path in files:
+        path.unlink(missing_ok=True)
+    try:
+        yield
+    except Exception as error:
+        said = explained(error) if isinstance(error, OSError) else str(error)
+        words = " ".join(masked(said).split()) or type(error).__name__
+        for path, cell in files.items():
+            with suppress(OSError):  # a full disk is no reason to hide what happened
+                write_json(path, {"cell": cell.id, "error": type(error).__name__, "message": words[:500]})
+        raise
+
+
+def missing_cells(study: Study) -> dict[Cell, str]:
+    """The cells without results, each with the reason."""
+    return _missing(study, study.cells())
+
+
+def missing_models(study: Study) -> dict[Cell, str]:
+    """The same of everything that is trained or merged."""
+    return _missing(study, study.models())
+
+
+def _missing(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
+    found = {}
+    for cell in cells:
+        if not (study.cell_folder(cell) / "provenance.json").is_file():
+            found[cell] = training_failure(study, cell) or (NOT_MERGED if cell.merger else NOT_TRAINED)
+        elif not all(rows_file(study, cell, dataset).is_file() for dataset in study.evaluated_on(cell.dataset)):
+            found[cell] = MERGED_NOT_EVALUATED if cell.merger else NOT_EVALUATED
+        elif reason := outdated(study, cell):
+            found[cell] = reason
+    return found
+
+
+def present_models(study: Study) -> tuple[Cell, ...]:
+    """All that is trained or merged and has results, in the order of the study.
+
+    Raises:
+        InputError: as `present_cells`.
+    """
+    present_cells(study)
+    lacking = missing_models(study)
+    return tuple(cell for cell in study.models() if cell not in lacking)
+
+
+def present_cells(study: Study) -> tuple[Cell, ...]:
+    """The cells with results, in the order of the study.
+
+    Raises:
+        InputError: if there is none.
+    """
+    lacking = missing_cells(study)
+    present = tuple(cell for cell in study.cells() if cell not in lacking)
+    if not present:
+        cell, reason = next(iter(lacking.items()))
+        raise InputError(f"study {study.name!r}: none of its {len(lacking)} cells has results; {cell.id}: {reason}.")
+    return present
+
+
+def missing_robustness(study: Study) -> dict[Cell, str]:
+    """The cells whose robustness the study asks for and that have none, each with the reason."""
+    return _missing_robustness(study, study.robustness_cells())
+
+
+def missing_robust_models(study: Study) -> dict[Cell, str]:
+    """The same of all models, merged ones and what they are set beside among them."""
+    return _missing_robustness(study, study.robust_models())
+
+
+def _missing_robustness(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
+    lacking = _missing(study, cells)
+    found = {}
+    for cell in cells:
+        if cell in lacking:
+            found[cell] = lacking[cell]
+        elif not all(path.is_file() for path in robustness_files(study, cell)):
+            found[cell] = robustness_failure(study, cell) or NO_ROBUSTNESS
+        elif reason := robustness_outdated(study, cell):
+            found[cell] = reason
+    return found
+
+
+def robustness_outdated(study: Study, cell: Cell) -> str:
+    """Why what lies there of a model's robustness is not of its present checkpoint, empty if it is."""
+    tested = _told(robustness_files(study, cell)[2], "checkpoint_sha256")
+    if tested in (None, _of_training(study, cell, "checkpoint_sha256")):
+        return ""
+    return MERGED_CHECKPOINT if cell.merger else OTHER_CHECKPOINT
+
+
+def outdated(study: Study, cell: Cell) -> str:
+    """Why what lies there of a trained cell is not what the study now asks for, empty if it is: a run that was stopped leaves old and
+    new side by side."""
+    settings = _of_training(study, cell, "settings")
+    if settings is not None and settings != masked_settings(study.cell_settings(cell)):
+        return MERGED_OTHERWISE if cell.merger else OTHER_SETTINGS
+    if cell.merger and _other_sources(study, _of_training(study, cell, "merged_from") or {}):
+        return OTHER_SOURCES
+    answered = _of_training(study, cell, "predictions_sha256") or {}
+    for dataset, digest in answered.items():
+        scored = _told(rows_file(study, cell, dataset).with_name("metrics.json"), "predictions_sha256")
+        if scored not in (None, digest):
+            return MERGED_AGAIN if cell.merger else OTHER_PREDICTIONS
+    return ""
+
+
+def _other_sources(study: Study, merged_from: Mapping[str, str]) -> bool:
+    """Whether a model that another was merged from is another now, or is not what the study asks for."""
+    trainings = {cell.id: cell for cell in study.trainings() if cell.id in merged_from}
+    return any(
+        _of_training(study, cell, "checkpoint_sha256") not in (None, merged_from[name]) or bool(outdated(study, cell))
+        for name, cell in trainings.items()
+    )
+
+
+def _of_training(study: Study, cell: Cell, key: str) -> Any:
+    return _told(study.cell_folder(cell) / "provenance.json", key)
+
+
+def _told(path: Path, key: str) -> Any:
+    """What a file says under a key; None where it says nothing, or cannot be read, which whoever needs it will say."""
+    try:
+        return read_json(path).get(key)
+    except (InputError, OSError):
+        return None
+
+
+def training_failure(study: Study, cell: Cell) -> str:
+    """Why the last training of a cell failed; empty if it did not, or goes on."""
+    return _failure(failure_file(study, cell), "merging failed" if cell.merger else "training failed")
+
+
+def robustness_failure(study: Study, cell: Cell) -> str:
+    """Why the last robustness evaluation of a cell failed; empty if it did not, or goes on."""
+    return _failure(robustness_failure_file(study, cell), "its robustness evaluation failed")
+
+
+def _failure(path: Path, what: str) -> str:
+    try:
+        return f"{what}: {read_json(path).get('message') or 'no message'}"
+    except FileNotFoundError:
+        return ""
+    except (InputError, OSError, RecursionError):
+        return f"{what}; {path} says why, but cannot be read"

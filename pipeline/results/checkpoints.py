@@ -1,0 +1,103 @@
+"""Load checkpoints of a project: compared with their provenance first, base weights found in the project's own places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from endoarss.checkpoints import load_checkpoint, read_header, save_checkpoint, standalone
+from endoarss.models import MultiTaskModel
+from pipeline.errors import InputError
+from pipeline.io.files import read_json, sha256_of, whole_file
+from pipeline.results.provenance import read_provenance
+from pipeline.study.cell import Cell
+from pipeline.study.study import WEIGHTS, Study
+
+
+def load_cell(study: Study, cell: Cell) -> MultiTaskModel:
+    """Load the model of a trained or merged cell.
+
+    Raises:
+        FileNotFoundError: if the cell has no provenance: it is not trained. InputError: if the checkpoint is another file than
+            the one that was trained. SettingsError: if it cannot be loaded.
+    """
+    path = study.cell_folder(cell) / "model.safetensors"
+    _compare(path, read_provenance(study, cell)["checkpoint_sha256"])
+    weights = study.weights_file(cell.backbone)
+    return load_checkpoint(path, [weights] if weights is not None else [])
+
+
+def load_file(path: Path, weights: Sequence[Path] = ()) -> MultiTaskModel:
+    """Load a checkpoint that somebody names, from this project or from elsewhere.
+
+    Args:
+        path: of the checkpoint; a provenance.json beside it must be that of this file.
+        weights: files or folders where its frozen weights are looked for first; then come its own folder and data/weights.
+
+    Raises:
+        InputError: if it is another file than the one its provenance is of. SettingsError: if it cannot be loaded.
+    """
+    about = path.with_name("provenance.json")
+    # It is of this name alone: what else lies in a cell's folder, such as a standalone copy, is another file.
+    if path.name == "model.safetensors" and path.is_file() and about.is_file():
+        expected = read_json(about).get("checkpoint_sha256")
+        if isinstance(expected, str):
+            _compare(path, expected)
+    # Of the working directory, and of the project that the checkpoint lies in, from wherever the command is called.
+    projects = [parent / WEIGHTS for parent in path.resolve().parents]
+    return load_checkpoint(path, [*weights, WEIGHTS, *(folder for folder in projects if folder.is_dir())])
+
+
+def write_standalone(checkpoint: Path, out: Path, weights: Sequence[Path] = ()) -> None:
+    """Write a checkpoint that holds its frozen weights too, so that it can be sent as one file.
+
+    Args:
+        checkpoint: of any model. out: the new file. weights: as `load_file` takes them.
+
+    Raises:
+        InputError: if `out` is there already. SettingsError: if the checkpoint cannot be loaded.
+    """
+    if out.exists():
+        raise InputError(f"--standalone {out}: there already; nothing is replaced. Choose another name.")
+    model, header = load_file(checkpoint, weights), read_header(checkpoint)
+    with whole_file(out) as partial:
+        save_checkpoint(standalone(model), partial, header["provenance"])
+
+
+_ORIGIN = {
+    "cell": str,
+    "manifest_sha256": str,
+    "weights": dict,
+    "pretrained_on_synthetic": bool,
+    "seed": int,
+    "select_on": str,
+}
+
+
+def origin_of(checkpoint: Path) -> dict[str, Any]:
+    """Return what a checkpoint says of its training, as far as merging needs it.
+
+    Raises:
+        InputError: if it does not say it, or says it in another way than a training does. SettingsError: if it is no checkpoint.
+    """
+    about: dict[str, Any] = read_header(checkpoint)["provenance"]
+    for key, kind in _ORIGIN.items():
+        value = about.get(key)
+        if not isinstance(value, kind) or (key == "seed" and not 0 <= about[key] < 2**32):
+            raise InputError(
+                f"{checkpoint}: its header says {key} {str(value)[:40]!r}; expected what a training writes there. Merge checkpoints of "
+                "trainings."
+            )
+    return about
+
+
+def _compare(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint. Train the cell again, or run snakemake.")
+    found = sha256_of(path)
+    if found != expected:
+        raise InputError(
+            f"{path}: its sha256 is {found[:12]}, provenance.json beside it says {expected[:12]}: the file is damaged, or another one. "
+            "Get it back, or train the cell again; nothing was replaced."
+        )

@@ -1,0 +1,302 @@
+"""Where a study keeps its files, and which of them each step writes. Rules and command line both ask here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.io.files import digest
+from pipeline.study.cell import Cell, MergingGroup
+from pipeline.study.study import Study
+from reports.names import (
+    FIGURE_COST,
+    FIGURE_HEATMAP,
+    FIGURE_MERGING,
+    FIGURE_REPRESENTATIONS,
+    FIGURE_RETENTION,
+    FIGURE_SEGMENTATION,
+    FIGURE_SEVERITY,
+    FIGURE_TASKS,
+    PUBLISHED_ROBUST_MODELS,
+    PUBLISHED_ROBUSTNESS,
+    REFERENCES,
+    TABLE_ABLATION,
+    TABLE_ACTIVITIES,
+    TABLE_CLAIMS,
+    TABLE_CLASSES,
+    TABLE_COMPARISON,
+    TABLE_CONFUSION,
+    TABLE_COST,
+    TABLE_DATASETS,
+    TABLE_LEAKAGE,
+    TABLE_MERGING,
+    TABLE_PAIRS,
+    TABLE_RANK,
+    TABLE_ROBUSTNESS,
+    TABLE_ROBUSTNESS_CONDITIONS,
+    TABLE_ROBUSTNESS_SUMMARY,
+    TABLE_SIMILARITY,
+    TABLE_SURGERY_RANKS,
+    beside_published,
+    figure_of_classes,
+    figure_of_confusion,
+    figure_of_history,
+    has_published,
+    table_of_dataset,
+)
+
+FIGURE_BALANCE = "class_balance"
+FIGURE_CLASSES = "fig1_classes_by_activity"
+FIGURE_LEAKAGE = "leakage"
+ROBUSTNESS_NAMES = ("metrics.json", "per_image.parquet", "provenance.json", "gallery.npz")
+
+
+def study_file(study: Study) -> Path:
+    """The validated study with its defaults, as the steps read it. Its name holds its digest: a job keeps its study."""
+    return study.results / "studies" / f"{study.digest()[:12]}.json"
+
+
+def dataset_files(study: Study, dataset: str) -> list[Path]:
+    """The files that stand for a built dataset; manifest.csv holds the digest of every picture."""
+    folder = study.dataset_folder(dataset)
+    return [folder / "manifest.csv", folder / "dataset.json"]
+
+
+def dataset_provenance_file(study: Study, dataset: str) -> Path:
+    """Who built a dataset, when and how. It stands beside: what is in the folder is the same whoever builds it again."""
+    folder = study.dataset_folder(dataset)
+    return folder.with_name(f"{folder.name}.provenance.json")
+
+
+def examination_file(study: Study, dataset: str) -> Path:
+    """What the doctor says of the raw trees of a dataset. It stands beside the dataset, for studies share both."""
+    folder = study.dataset_folder(dataset)
+    return folder.with_name(f"{folder.name}.doctor.json")
+
+
+def arrays_file(study: Study, dataset: str) -> Path:
+    """What says that a dataset's images are kept at the study's size."""
+    return study.dataset_folder(dataset) / "arrays" / f"{study.settings['input_size']}.json"
+
+
+def generated_trees(study: Study) -> dict[str, Path]:
+    """The generated raw trees the study's datasets ask for, by name."""
+    if study.generated is None:
+        return {}
+    roots = study.raw_roots()
+    trees = {roots[source] for dataset in study.datasets for source in study.recipe(dataset).sources}
+    return {root.name: root for root in sorted(trees)}
+
+
+def generated_mark(root: Path) -> Path:
+    """The file that says that a generated tree is whole, and from which settings."""
+    return root / "generated.json"
+
+
+def resume_folder(study: Study, cell: Cell) -> Path:
+    """Where a training keeps the states it can go on from; gone once it is done."""
+    return study.cell_folder(cell) / ".training"
+
+
+def history_file(study: Study, cell: Cell) -> Path:
+    """What a training said of each epoch."""
+    return study.cell_folder(cell) / "history.csv"
+
+
+def robustness_files(study: Study, cell: Cell) -> list[Path]:
+    """What a robustness evaluation writes."""
+    folder = study.cell_folder(cell) / "robustness"
+    return [folder / name for name in ROBUSTNESS_NAMES]
+
+
+def corrupted_folder(study: Study, dataset: str) -> Path:
+    """Where corrupted test images are kept; other for other settings. Studies share them."""
+    about = study.robustness_settings() | {"size": study.settings["input_size"]}
+    return Path("data/corrupted") / f"{study.dataset_folder(dataset).name}-{digest(about)[:12]}"
+
+
+def corrupted_mark(study: Study, dataset: str) -> Path:
+    """The file that says that all of them are there, and from which settings."""
+    return corrupted_folder(study, dataset) / "corruptions.json"
+
+
+def predictions_file(study: Study, cell: Cell, dataset: str) -> Path:
+    """A cell's answers on a dataset's test part, as the model gave them."""
+    return study.cell_folder(cell) / "predictions" / f"{dataset}.npz"
+
+
+def rows_file(study: Study, cell: Cell, dataset: str) -> Path:
+    """What is kept of a cell's answers on a dataset, one row an image."""
+    return study.cell_folder(cell) / "eval" / dataset / "per_image.parquet"
+
+
+def metrics_file(study: Study, cell: Cell) -> Path:
+    """A cell's scores of whole test sets, by dataset and metric: small, for people and for `dvc metrics`."""
+    return study.cell_folder(cell) / "metrics.json"
+
+
+def representations_file(study: Study, group: MergingGroup) -> Path:
+    """What single and merged models make of each test image: a mean over its tokens, for the figure."""
+    on_test = "-on_test" if group.merged[0].on_test else ""
+    return study.results / "merging" / f"{group.id}{on_test}" / "representations.npz"
+
+
+def failure_file(study: Study, cell: Cell) -> Path:
+    """Why the last training of a cell failed; gone once another begins."""
+    return study.cell_folder(cell) / "failure.json"
+
+
+def robustness_failure_file(study: Study, cell: Cell) -> Path:
+    """Why the last robustness evaluation of a cell failed; gone once another begins."""
+    return study.cell_folder(cell) / "robustness_failure.json"
+
+
+def reference_folder(study: Study, dataset: str) -> Path:
+    """What is kept of the answers that need no model."""
+    return study.results / "references" / dataset
+
+
+def reference_files(study: Study, dataset: str) -> dict[str, Path]:
+    """What is kept of each reference's answers on a dataset, one row an image; those of activities where it has any."""
+    names = [name for name in REFERENCES if name == "all_background" or study.labels(dataset).activities]
+    return {name: reference_folder(study, dataset) / f"{name}.parquet" for name in names}
+
+
+def results_file(study: Study) -> Path:
+    """The long table of all measurements."""
+    return study.results / "results.parquet"
+
+
+def results_provenance_file(study: Study) -> Path:
+    """What the long table came from: data, checkpoints, code, and when it was collected."""
+    return study.results / "provenance.json"
+
+
+def table_files(study: Study) -> list[Path]:
+    """All tables, CSV and LaTeX; what is too long for print as CSV alone."""
+    long = [TABLE_PAIRS, TABLE_CLASSES, TABLE_CONFUSION]
+    long += [TABLE_ACTIVITIES] if datasets_with_activities(study) else []
+    names = [TABLE_DATASETS, *(table_of_dataset(dataset) for dataset in evaluated_datasets(study))]
+    names += _chosen_tables(study)
+    names.append(TABLE_COMPARISON)
+    if study.robustness_cells():
+        names += [TABLE_ROBUSTNESS, TABLE_ROBUSTNESS_SUMMARY]
+        long.append(TABLE_ROBUSTNESS_CONDITIONS)
+    names += [TABLE_MERGING, TABLE_SURGERY_RANKS] if study.merging_groups() else []
+    names += [*tables_beside_published(study), TABLE_CLAIMS, TABLE_COST]
+    if study.leakage_datasets():
+        names.append(TABLE_SIMILARITY)
+    if study.leakage_pairs():
+        names.append(TABLE_LEAKAGE)
+    pairs = [f"{name}.{kind}" for name in names for kind in ("csv", "tex")]
+    return [study.results / "tables" / name for name in (*pairs, *(f"{name}.csv" for name in long))]
+
+
+def tables_beside_published(study: Study) -> list[str]:
+    """The tables that set a study's scores beside the paper's, of those datasets and tables that the paper has."""
+    names = [table_of_dataset(dataset) for dataset in evaluated_datasets(study) if has_published(dataset)]
+    ranks = any(
+        c.backbone == "endoarss" and c.architecture == "tesla"
+        for d in study.datasets
+        for c in study.cells_by_rank(d).values()
+    )
+    names += [name for name in _chosen_tables(study) if ranks or name != TABLE_RANK]  # the paper has those of one model
+    of_paper = [(PUBLISHED_ROBUSTNESS, *model) for model in PUBLISHED_ROBUST_MODELS]
+    if any((c.dataset, c.backbone, c.architecture, c.weighting) in of_paper for c in study.robustness_cells()):
+        names.append(TABLE_ROBUSTNESS)
+    return [beside_published(name) for name in names]
+
+
+def _chosen_tables(study: Study) -> list[str]:
+    """Tables V and VI, as far as the study has their cells."""
+    names = [TABLE_ABLATION] if any(study.ablation_cells(dataset) for dataset in study.datasets) else []
+    return [*names, TABLE_RANK] if any(study.cells_by_rank(dataset) for dataset in study.datasets) else names
+
+
+def note_file(study: Study) -> Path:
+    """What the results say of the paper's claims."""
+    return study.results / "report" / "reproduction.md"
+
+
+def dataset_figures(study: Study) -> list[Path]:
+    """The figures of the datasets themselves: contact sheets as JPEG, others as PNG and PDF."""
+    sheets = [study.results / "figures" / contact_sheet(dataset) for dataset in study.datasets]
+    names = [FIGURE_BALANCE, FIGURE_CLASSES] if datasets_with_activities(study) else [FIGURE_BALANCE]
+    return [*sheets, *_both(study, names)]
+
+
+def leakage_figures(study: Study) -> list[Path]:
+    """The figure of how alike test and training frames are, PNG and PDF."""
+    return _both(study, [FIGURE_LEAKAGE]) if study.leakage_datasets() else []
+
+
+def contact_sheet(dataset: str) -> str:
+    """The file name of a dataset's contact sheet."""
+    return f"contact_{dataset}.jpg"
+
+
+def datasets_with_activities(study: Study) -> list[str]:
+    """The study's datasets that have activities; of the same frames under several splits the first."""
+    first: dict[tuple[object, ...], str] = {}
+    for dataset in study.datasets:
+        if study.labels(dataset).activities:
+            first.setdefault((study.kind_name(dataset), *study.roots(dataset).values()), dataset)
+    return list(first.values())
+
+
+def similarity_file(study: Study) -> Path:
+    """How alike each test frame and its nearest training frame are, by dataset and split."""
+    return study.results / "similarity.json"
+
+
+def _both(study: Study, names: list[str]) -> list[Path]:
+    return [study.results / "figures" / f"{name}.{kind}" for name in names for kind in ("png", "pdf")]
+
+
+def history_figures(study: Study) -> dict[str, list[Path]]:
+    """The figures of how trainings went, PNG and PDF, by the dataset that was trained on."""
+    trained = dict.fromkeys(cell.dataset for cell in study.cells())
+    return {dataset: _both(study, [figure_of_history(dataset)]) for dataset in trained}
+
+
+def result_figures(study: Study) -> dict[str, list[Path]]:
+    """The figures that are drawn from results, PNG and PDF, by name; what a study can never show is not among them."""
+    datasets = evaluated_datasets(study)
+    names = [FIGURE_TASKS] if study.task_pairs() else []
+    names += [FIGURE_SEGMENTATION] if study.segments() else []
+    names += [FIGURE_SEVERITY, FIGURE_RETENTION, FIGURE_HEATMAP] if study.robustness_cells() else []
+    names += [FIGURE_MERGING, FIGURE_REPRESENTATIONS] if study.merging_groups() else []
+    names.append(FIGURE_COST)
+    names += [figure_of_classes(dataset) for dataset in datasets]
+    names += [figure_of_confusion(dataset) for dataset in datasets]
+    names += [figure_of_history(dataset) for dataset in history_figures(study)]
+    return {name: _both(study, [name]) for name in names}
+
+
+def figure_files(study: Study) -> list[Path]:
+    """All figures, PNG and PDF."""
+    drawn = [path for paths in result_figures(study).values() for path in paths]
+    return [*drawn, *dataset_figures(study), *leakage_figures(study)]
+
+
+def report_file(study: Study) -> Path:
+    """The page that shows everything."""
+    return study.results / "report" / "index.html"
+
+
+def paper_file(study: Study) -> Path:
+    """The LaTeX document of all tables and figures."""
+    return study.results / "paper" / "paper.tex"
+
+
+def paper_pdf(study: Study) -> Path:
+    """The same, compiled."""
+    return paper_file(study).with_suffix(".pdf")
+
+
+def evaluated_datasets(study: Study) -> list[str]:
+    """The datasets that some cell is tested on, in the study's order."""
+    return [dataset for dataset in study.datasets if _is_evaluated(study, dataset)]
+
+
+def _is_evaluated(study: Study, dataset: str) -> bool:
+    return any(dataset in study.evaluated_on(cell.dataset) for cell in study.trainings())

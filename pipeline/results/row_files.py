@@ -1,0 +1,119 @@
+"""One file of saved rows: read, and refused if a row holds what no measurement gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from endoarss.metrics.catalogue import MEASUREMENTS
+from endoarss.metrics.counts import COUNTED
+from pipeline.errors import InputError
+from pipeline.io.saved_files import read_table
+from pipeline.labels.classes import LabelSet
+
+CONDITION = ["corruption", "severity", "mask_warped"]
+# How the columns of values of classes begin.
+_VALUES = [(one, f"{name}_") for one in MEASUREMENTS for name in one.names]
+_AGAIN = "Evaluate the cell again, or run snakemake."
+
+
+def read_rows(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> pd.DataFrame:
+    """Read kept rows of a test part, of one condition or of all conditions of a robustness evaluation.
+
+    Args:
+        path: per_image.parquet. frame_ids: of the part's images. labels: of the dataset.
+
+    Raises:
+        InputError: naming the file, if it is missing or no table, lacks a column, holds other images than the part, an image twice, or
+        what no measurement gives: a label the dataset does not have, more pixels in both masks than in one, a distance that is none.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: missing. {_AGAIN}")
+    try:
+        rows = read_table(path)
+    except InputError as error:
+        raise InputError(f"{error} {_AGAIN}") from None
+    lacks = _lacking_columns(rows, labels)
+    if lacks:
+        more = f" and {len(lacks) - 5} others" if len(lacks) > 5 else ""
+        raise InputError(
+            f"{path}: lacks the column(s) {', '.join(lacks[:5])}{more}; another version wrote it. {_AGAIN}"
+        )
+    _check_types(path, rows)
+    odd = set(rows["frame_id"]) ^ set(frame_ids)
+    if odd:
+        whose = "of another dataset, or of another build of it" if odd - set(frame_ids) else "lacking"
+        raise InputError(
+            f"{path}: the image {min(odd)!r} is {whose}; {len(frame_ids):,} test images were expected. {_AGAIN}"
+        )
+    twice = rows.duplicated(["frame_id", *(CONDITION if CONDITION[0] in rows else [])])
+    if twice.any():
+        raise InputError(f"{path}: the image {rows.loc[twice, 'frame_id'].iloc[0]!r} is there twice. {_AGAIN}")
+    _check_numbers(path, rows, labels)
+    return rows
+
+
+def _lacking_columns(rows: pd.DataFrame, labels: LabelSet) -> list[str]:
+    """What rows need and lack. Activities and masks are there as a whole or not at all; conditions likewise; which pixels are taken
+    for which is kept of images as they are alone."""
+    classes, expected = range(len(labels.classes)), ["frame_id", "sequence"]
+    if any(str(name).startswith("activity_") for name in rows):
+        expected += ["activity_true", "activity_predicted"]
+    if any(name in rows for name in CONDITION):
+        expected += CONDITION
+    if any(
+        str(name).startswith((*(f"{kind}_" for kind in COUNTED), *(kind for _, kind in _VALUES), "row_hd"))
+        for name in rows
+    ):
+        expected += [f"{kind}_{i}" for kind in COUNTED for i in classes]
+        expected += [f"{kind}{i}" for _, kind in _VALUES for i in classes[1:]]
+        expected += ["row_hd", "label_map_ssim"]
+        if CONDITION[0] not in rows:
+            expected += [f"pixels_{i}_{j}" for i in classes for j in classes]
+    return [name for name in expected if name not in rows]
+
+
+def _check_types(path: Path, rows: pd.DataFrame) -> None:
+    """See that names are texts and everything else is numbers."""
+    for name in rows:
+        text = name in ("frame_id", "sequence", "corruption")
+        fine = pd.api.types.is_string_dtype(rows[name]) if text else pd.api.types.is_numeric_dtype(rows[name])
+        if not fine or (text and not rows[name].map(lambda value: isinstance(value, str)).all()):
+            raise InputError(
+                f"{path}: the column {name} is of {rows[name].dtype}; expected {'text' if text else 'numbers'}. {_AGAIN}"
+            )
+
+
+def _check_numbers(path: Path, rows: pd.DataFrame, labels: LabelSet) -> None:
+    limits = {"activity_true": len(labels.activities), "activity_predicted": len(labels.activities)}
+    counts = [name for name in rows if str(name).startswith((*(f"{kind}_" for kind in COUNTED), "pixels_"))]
+    for name in [*(name for name in limits if name in rows), *counts]:
+        values = rows[name].to_numpy(np.float64)
+        fine = (
+            np.isfinite(values)
+            & (values >= 0)
+            & (values < limits.get(str(name), np.inf))
+            & (values == np.floor(values))
+        )
+        _check_all(path, rows, str(name), fine)
+    for name, highest in (("activity_confidence", 1), ("row_hd", np.inf)):
+        if name in rows:
+            values = rows[name].to_numpy(np.float64)
+            _check_all(path, rows, name, np.isfinite(values) & (values >= 0) & (values <= highest))
+    for i in range(len(labels.classes)) if "truth_0" in rows else ():
+        both, truth, predicted = (rows[f"{kind}_{i}"].to_numpy(np.float64) for kind in COUNTED)
+        _check_all(path, rows, f"both_{i}", both <= np.minimum(truth, predicted))
+        for one, kind in _VALUES if i else ():
+            values, there = rows[f"{kind}{i}"].to_numpy(np.float64), truth + predicted > 0
+            known = np.isfinite(values) & (values >= one.lowest) | (np.isnan(values) & (not one.always))
+            _check_all(path, rows, f"{kind}{i}", np.where(there, known, np.isnan(values)))
+
+
+def _check_all(path: Path, rows: pd.DataFrame, name: str, fine: NDArray[np.bool_]) -> None:
+    if not fine.all():
+        row = rows.iloc[int(fine.argmin())]
+        raise InputError(f"{path}: {name} of the image {row['frame_id']!r} is {row[name]}. {_AGAIN}")

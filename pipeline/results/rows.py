@@ -1,0 +1,99 @@
+"""Kept rows of a study: read only if they are of this study's test parts, conditions and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from corruptions import moves_pixels
+from pipeline.datasets.manifest import read_manifest
+from pipeline.errors import InputError
+from pipeline.results.paths import reference_files, robustness_files, rows_file
+from pipeline.results.row_files import CONDITION, read_rows
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
+
+
+def frames_tested(study: Study, dataset: str) -> dict[str, str]:
+    """The activity ("" where there is none) of each frame of a dataset's test part, by frame id."""
+    rows = read_manifest(study.dataset_folder(dataset))
+    return {row["frame_id"]: row["activity"] for row in rows if row["split"] == "test"}
+
+
+def clean_rows(study: Study, cell: Cell, dataset: str, frames: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """What a cell's evaluation on a dataset left, in the order of the test part.
+
+    Args:
+        frames: of `frames_tested`, if they are at hand.
+
+    Raises:
+        InputError: naming the file, as `read_rows`, or if the true activities are not the dataset's, or a task of the cell is lacking.
+    """
+    path, frames = rows_file(study, cell, dataset), frames or frames_tested(study, dataset)
+    rows = read_rows(path, list(frames), study.labels(dataset))
+    _check_tasks(study, cell, dataset, path, rows)
+    _check_activities(study, dataset, path, rows, frames)
+    return rows.set_index("frame_id").loc[list(frames)].reset_index()
+
+
+def robust_rows(study: Study, cell: Cell, frames: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """What the evaluation of a cell's robustness left, of all conditions of the study.
+
+    Raises:
+        InputError: as `clean_rows`, or if a condition is lacking.
+    """
+    path, frames = robustness_files(study, cell)[1], frames or frames_tested(study, cell.dataset)
+    rows = read_rows(path, list(frames), study.labels(cell.dataset))
+    if CONDITION[0] not in rows:
+        raise InputError(f"{path}: lacks the column(s) {', '.join(CONDITION)}. Evaluate the cell's robustness again.")
+    _check_tasks(study, cell, cell.dataset, path, rows)
+    _check_activities(study, cell.dataset, path, rows, frames)
+    found = rows.groupby(CONDITION).size()
+    for condition in _conditions(study, "truth_0" in rows):
+        if found.get(condition, 0) != len(frames):
+            name, severity, _ = condition
+            raise InputError(
+                f"{path}: {found.get(condition, 0)} of {len(frames)} images under {name or 'clean'}, severity {severity}. Evaluate the "
+                "cell's robustness again, or run snakemake."
+            )
+    return rows
+
+
+def reference_rows(study: Study, dataset: str, frames: Mapping[str, str] | None = None) -> dict[str, pd.DataFrame]:
+    """What is kept of each answer that needs no model.
+
+    Raises:
+        InputError: naming the file, as `read_rows`.
+    """
+    ids = list(frames or frames_tested(study, dataset))
+    return {name: read_rows(path, ids, study.labels(dataset)) for name, path in reference_files(study, dataset).items()}
+
+
+def _conditions(study: Study, masks: bool) -> list[tuple[str, int, bool]]:
+    settings = study.robustness_settings()
+    under = [(name, severity) for name in settings["corruptions"] for severity in settings["severities"]]
+    unmoved = [(name, severity, False) for name, severity in under if masks and moves_pixels(name)]
+    return [("", 0, True), *((name, severity, True) for name, severity in under), *unmoved]
+
+
+def _check_tasks(study: Study, cell: Cell, dataset: str, path: Path, rows: pd.DataFrame) -> None:
+    tells = cell.architecture != "single_segmentation" and bool(study.labels(dataset).activities)
+    for wanted, column in ((tells, "activity_true"), (cell.architecture != "single_activity", "truth_0")):
+        if wanted and column not in rows:
+            raise InputError(
+                f"{path}: lacks the column(s) {column}, of a task that {cell.id} solves. Evaluate the cell again."
+            )
+
+
+def _check_activities(study: Study, dataset: str, path: Path, rows: pd.DataFrame, frames: Mapping[str, str]) -> None:
+    if "activity_true" not in rows:
+        return
+    names = study.labels(dataset).activities
+    for frame, index in zip(rows["frame_id"], rows["activity_true"].astype(int), strict=True):
+        if names[index] != frames[frame]:
+            raise InputError(
+                f"{path}: the image {frame!r} has the true activity {names[index]!r}; the dataset's manifest.csv says {frames[frame]!r}. "
+                "Evaluate the cell again, or run snakemake."
+            )

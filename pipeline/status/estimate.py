@@ -1,0 +1,149 @@
+"""What a study will cost: disk for each dataset, and hours of each cell, timed on the machine that asks."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from endoarss.backbones.timm_model import bare_timm_model
+from endoarss.checkpoints import save_checkpoint
+from endoarss.data import LabelledImages
+from endoarss.devices import choose_device
+from endoarss.models import build_model
+from endoarss.prediction import predict
+from endoarss.registry import WEIGHTINGS
+from endoarss.saving import save_tensors
+from endoarss.training import seed_everything, train
+from pipeline.datasets.card import read_card
+from pipeline.labels.splits import TEST, TRAIN
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
+from pipeline.training.model_settings import model_settings, training_settings
+
+# Bytes of a built frame a pixel, mask included: five real EndoVis 2017 frames, cropped to 1280x1024, take 1.29 to 1.40 MB.
+_BYTES_A_PIXEL = 1.07
+_FULL_FRAME = 1280 * 1024
+_TIMED_STEPS = 3
+_CPU_BATCH = 2  # on a CPU an image costs about the same in any batch
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one cell will take: hours of training and of robustness, bytes of its checkpoint."""
+
+    cell: Cell
+    training_hours: float
+    robustness_hours: float
+    checkpoint_bytes: int
+
+
+@dataclass(frozen=True)
+class _Speed:
+    """Seconds an image in training and in prediction, and bytes of the checkpoint."""
+
+    training: float
+    prediction: float
+    checkpoint_bytes: int
+
+
+def frames_of(study: Study, dataset: str) -> dict[str, int]:
+    """Frames by part: of the built dataset where there is one, else what complete downloads give (4:1)."""
+    folder = study.dataset_folder(dataset)
+    if (folder / "dataset.json").is_file():
+        counts: dict[str, int] = read_card(folder)["frames_by_split"]
+        return counts
+    frames = study.kind(dataset).frames or 0
+    if study.generated is not None:
+        frames = _generated_frames(study, dataset)
+    if study.kind_name(dataset) == "mtlendovis_gen":
+        return {TEST: frames}
+    return {TRAIN: frames - frames // 5, TEST: frames // 5}
+
+
+def _generated_frames(study: Study, dataset: str) -> int:
+    assert study.generated is not None
+    kind = study.kind_name(dataset)
+    if kind == "mtlendovis_gen":
+        return (study.kind(dataset).frames or 0) // int(study.generated["endovis2017_every"])
+    return int(study.generated["esd_frames" if kind == "mtlesd" else "endovis2018_frames"])
+
+
+def disk_of(study: Study, dataset: str) -> tuple[int, int]:
+    """Bytes of a built dataset's pictures and masks, and of its arrays at the study's size."""
+    frames = sum(frames_of(study, dataset).values())
+    folder, size = study.dataset_folder(dataset), study.settings["input_size"]
+    pixels = _FULL_FRAME if study.generated is None else study.generated["height"] * study.generated["width"]
+    pictures = [path for name in ("images", "masks") for path in (folder / name).glob("*.png")]
+    built = sum(path.stat().st_size for path in pictures) if pictures else round(frames * pixels * _BYTES_A_PIXEL)
+    return built, frames * size * size * 4
+
+
+def cost_of_cells(study: Study) -> Iterator[Cost]:
+    """The cost of each cell. Each backbone with each architecture and weighting is timed once, on this machine's device, with
+    random weights and pictures, for some steps; hours follow from frames, epochs and conditions."""
+    speeds: dict[tuple[str, str, str], _Speed] = {}
+    robust = set(study.robust_models())
+    conditions = study.robustness_settings()
+    passes = len(conditions["corruptions"]) * len(conditions["severities"])
+    for cell in study.trainings():
+        key = cell.backbone, cell.architecture, cell.weighting
+        if key not in speeds:
+            speeds[key] = _time_model(study, cell)
+        frames, epochs = frames_of(study, cell.dataset), study.schedule(cell)["epochs"]
+        trained, predicted = frames.get(TRAIN, 0) * epochs, frames.get(TEST, 0) * passes * (cell in robust)
+        speed = speeds[key]
+        yield Cost(cell, trained * speed.training / 3600, predicted * speed.prediction / 3600, speed.checkpoint_bytes)
+
+
+def _with_random_weights(study: Study, cell: Cell, folder: Path) -> Study:
+    """The study with random weights in a file: what trains is then what trains with real ones, and no hub is asked."""
+    given = study.settings["backbones"][cell.backbone]
+    if given["weights"] == "none":
+        return study
+    path = folder / "random.safetensors"
+    size = study.settings.get("network_size", study.settings["input_size"])
+    arguments = {"img_size": size} if "vit" in given["model"] else {}
+    plain = bare_timm_model(given["model"].split(".")[0], given["arguments"], **arguments)
+    save_tensors({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, path)
+    return Study({**study.settings, "backbones": {cell.backbone: {**given, "weights": {"file": str(path)}}}})
+
+
+def _time_model(study: Study, cell: Cell) -> _Speed:
+    device, size = choose_device(), study.settings["input_size"]
+    labels = study.labels(cell.dataset)
+    seed_everything(0)
+    with tempfile.TemporaryDirectory() as folder:
+        model = build_model(model_settings(_with_random_weights(study, cell, Path(folder)), cell))
+    batch = study.settings["training"]["batch_size"] if device.type == "cuda" else _CPU_BATCH
+    random = np.random.default_rng(0)
+    data = LabelledImages(
+        random.integers(0, 256, (batch, size, size, 3), np.uint8),
+        random.integers(0, len(labels.classes), (batch, size, size), np.uint8),
+        random.integers(0, max(1, len(labels.activities)), batch) if labels.activities else None,
+    )
+    given = training_settings(study, cell)
+    settings = dict(given.weighting_settings)
+    if "warmup_epochs" in WEIGHTINGS.settings(cell.weighting):
+        settings["warmup_epochs"] = 0
+    # The first step is slower than all others: memory is claimed, kernels are chosen.
+    schedule = replace(
+        given, epochs=1 + _TIMED_STEPS, learning_rate=1e-6, batch_size=batch, weighting_settings=settings
+    )
+    history = train(model, data, schedule, device, f"time {cell.backbone} {cell.architecture} {cell.weighting}")
+    model.precision = "float32"  # that of robustness
+    predict(model, data.images, device)
+    started = time.perf_counter()
+    predict(model, data.images, device)
+    prediction = (time.perf_counter() - started) / batch
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        save_checkpoint(model, path, {})
+        checkpoint_bytes = path.stat().st_size
+    training = statistics.median(row["seconds"] for row in history[1:]) / batch
+    return _Speed(training, prediction, checkpoint_bytes)

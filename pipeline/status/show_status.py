@@ -1,0 +1,199 @@
+"""What of a study is done, runs, failed or is left; the time and the disk it took, and what is left of both. Imports no torch."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.datasets.card import read_card
+from pipeline.errors import InputError
+from pipeline.io.disk import bytes_below, size
+from pipeline.results.paths import results_file
+from pipeline.status.progress import (
+    DONE,
+    FAILED,
+    PENDING,
+    RUNNING,
+    STATES,
+    STOPPED,
+    Progress,
+    progress_of_cells,
+    progress_of_robustness,
+)
+from pipeline.status.timing import Durations, durations_of
+from pipeline.study.study import Study
+
+_LISTED = 20  # failed or stopped cells that get a line each, unless all are asked for
+_CHECKPOINT = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Status:
+    """All that `endoarss status` tells. datasets: what is said of each. disk: bytes, by what takes them."""
+
+    study: str
+    title: str
+    datasets: Mapping[str, str]
+    cells: Sequence[Progress]
+    robustness: Sequence[Progress]
+    durations: Durations
+    disk: Mapping[str, int]
+    collected: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON tells it; times in seconds, disk in bytes."""
+        return {
+            "study": self.study,
+            "title": self.title,
+            "datasets": dict(self.datasets),
+            "counts": {name: _counts(which) for name, which in self._groups()},
+            **{name: [one.as_dict() for one in which] for name, which in self._groups()},
+            "seconds": self.durations.as_dict(),
+            "bytes": dict(self.disk),
+            "collected": self.collected,
+        }
+
+    def _groups(self) -> tuple[tuple[str, Sequence[Progress]], ...]:
+        return ("cells", self.cells), ("robustness", self.robustness)
+
+
+def status_of(study: Study) -> Status:
+    """Look at a study. What is missing or torn is told, never an error."""
+    cells = progress_of_cells(study)
+    robustness = progress_of_robustness(study, cells)
+    checkpoints, others = bytes_below(study.results, _CHECKPOINT)
+    datasets = sum(sum(bytes_below(study.dataset_folder(dataset))) for dataset in study.datasets)
+    return Status(
+        study.name,
+        str(study.settings["title"]),
+        {dataset: _about_dataset(study, dataset) for dataset in study.datasets},
+        list(cells.values()),
+        list(robustness.values()),
+        durations_of(study, cells, robustness),
+        {
+            "datasets": datasets,
+            "checkpoints": checkpoints,
+            "other results": others,
+            "free": shutil.disk_usage(Path()).free,
+        },
+        results_file(study).is_file(),
+    )
+
+
+def show_status(status: Status, every: bool = False) -> str:
+    """The status in words: counts, a line for each cell that runs or failed, the rest in groups.
+
+    Args:
+        status: what `status_of` gave. every: a line for each cell.
+    """
+    lines = [f"Study {status.study}: {status.title}", "", "Datasets:"]
+    lines += [f"  {dataset}: {said}" for dataset, said in status.datasets.items()]
+    lines += ["", *_section("Cells", status.cells, "epoch", every)]
+    if status.robustness:
+        lines += ["", *_section("Robustness", status.robustness, "corruption", every)]
+    lines += ["", *_times(status.durations), "", "Disk:"]
+    lines += [f"  {name}: {size(count)}" for name, count in status.disk.items()]
+    return "\n".join([*lines, f"Results: {'collected' if status.collected else 'not collected yet'}"])
+
+
+def _section(title: str, which: Sequence[Progress], unit: str, every: bool) -> Iterator[str]:
+    counts = _counts(which)
+    said = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    yield f"{title}: {len(which)}: {said}"
+    for state in (RUNNING, FAILED, STOPPED):
+        found = [one for one in which if one.state == state]
+        shown = found if every or state == RUNNING else found[:_LISTED]
+        yield from (f"  {_line(one, unit)}" for one in shown)
+        if len(shown) < len(found):
+            yield f"  {state}: {len(found) - len(shown)} more (--all)"
+    if every:
+        yield from (f"  {_line(one, unit)}" for one in which if one.state in (PENDING, DONE))
+        return
+    yield from (f"  {_line(one, unit)}" for one in which if one.state == DONE and one.reason)
+    groups = Counter((f"{one.cell.dataset} {one.cell.backbone}", one.reason) for one in which if one.state == PENDING)
+    for (name, reason), count in groups.items():
+        yield f"  pending: {count} of {name}{f' ({reason})' if reason else ''}"
+
+
+def _line(one: Progress, unit: str) -> str:
+    far = f"{unit} {one.done} of {one.total}"
+    if one.state == RUNNING:
+        assert one.holder is not None
+        since = f" (since {one.holder.since})" if one.holder.since else ""
+        return f"running: {one.cell.id}: {one.holder.process} {one.reason} it{since}, {far} done"
+    if one.state == STOPPED:
+        return f"stopped: {one.cell.id} after {far}; the next run goes on from there"
+    if one.state == FAILED:
+        return f"failed: {one.cell.id}: {one.reason}" + (f" (after {far})" if one.done else "")
+    if one.state == DONE and one.reason:
+        return f"done: {one.cell.id}, but a later try: {one.reason}"
+    return f"{one.state}: {one.cell.id}" + (f" ({one.reason})" if one.reason else "")
+
+
+def _counts(which: Sequence[Progress]) -> dict[str, int]:
+    found = Counter(one.state for one in which)
+    return {state: found[state] for state in STATES}
+
+
+def _times(durations: Durations) -> Iterator[str]:
+    spent = ", ".join(f"{name} {duration(seconds)}" for name, seconds in durations.spent.items() if seconds)
+    yield f"Time spent: {spent or 'nothing is done yet'}"
+    if not durations.left and not durations.unknown:
+        yield "Time left: no training or evaluation is left"
+        return
+    known = f"about {duration(durations.left)}, one job at a time" if durations.left else "unknown"
+    yield f"Time left: {known}"
+    for until, count in durations.unknown.items():
+        yield f"  unknown for {count} until {until}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def _about_dataset(study: Study, dataset: str) -> str:
+    folder = study.dataset_folder(dataset)
+    if not (folder / "dataset.json").is_file():
+        return "not built"
+    try:
+        card = read_card(folder)
+    except (InputError, OSError) as error:
+        return f"built, but {error}"
+    expected = "" if card["expected_frames"] is None else f" of {card['expected_frames']}"
+    return f"{card['frames']}{expected} frames, {size(sum(bytes_below(folder)))}"
+
+
+def show_estimate(study: Study) -> str:
+    """Disk and hours that the study asks for, timed on this machine."""
+    # Imports torch, which a plain status does without.
+    from pipeline.results.provenance import software
+    from pipeline.status.estimate import cost_of_cells, disk_of
+
+    lines, total = ["Disk:"], 0
+    for dataset in study.datasets:
+        built, arrays = disk_of(study, dataset)
+        if not built:
+            lines.append(f"  {dataset}: unknown until it is built, as are the hours of its cells")
+            continue
+        total += built + arrays
+        lines.append(
+            f"  {dataset}: {size(built)} built, {size(arrays)} as arrays of {study.settings['input_size']} pixels"
+        )
+    costs = list(cost_of_cells(study))
+    checkpoints = sum(cost.checkpoint_bytes for cost in costs)
+    lines += [f"  checkpoints of {len(costs)} cells: {size(checkpoints)}", f"  in all {size(total + checkpoints)}", ""]
+    lines.append(f"Hours on this device ({software()['device']}), one cell at a time, from steps timed just now:")
+    for cost in costs:
+        robustness = f" + {cost.robustness_hours:.2f} robustness" if cost.robustness_hours else ""
+        lines.append(f"  {cost.training_hours:8.2f} {cost.cell.id}{robustness}")
+    hours = sum(cost.training_hours + cost.robustness_hours for cost in costs)
+    return "\n".join([*lines, f"  {hours:8.2f} in all (without corrupting images, loading and reports)"])

@@ -1,0 +1,143 @@
+"""What a study took so far, and what the rest takes, told from the cells that are done."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.datasets.card import read_card
+from pipeline.errors import InputError
+from pipeline.io.files import read_json
+from pipeline.status.progress import DONE, Progress
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
+
+
+@dataclass(frozen=True)
+class Durations:
+    """Seconds. spent: by kind of step. left: of what can be told, one job at a time. unknown: the number of cells of which
+    it cannot be told, by what has to come first."""
+
+    spent: Mapping[str, float]
+    left: float
+    unknown: Mapping[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON tells it."""
+        spent = {name: round(seconds, 1) for name, seconds in self.spent.items()}
+        return {"spent": spent, "left": round(self.left, 1), "unknown": dict(self.unknown)}
+
+
+def durations_of(study: Study, cells: Mapping[Cell, Progress], robustness: Mapping[Cell, Progress]) -> Durations:
+    """Time spent and time left.
+
+    A training takes as long as the done ones of its backbone and architecture, with the same weighting where there is one, for each
+    epoch and training image; a robustness evaluation as theirs for each test image.
+    """
+    frames = {dataset: _frames(study, dataset) for dataset in study.datasets}
+    trained = {cell: _seconds_of_training(study, cell) for cell, one in cells.items() if one.state == DONE}
+    tested = {cell: _seconds_of_robustness(study, cell) for cell, one in robustness.items() if one.state == DONE}
+    unknown: Counter[str] = Counter()
+    left = 0.0
+    for part, progress, took, until in (
+        ("train", cells, trained, "a cell of {} {} is done"),
+        ("test", robustness, tested, "the robustness of a cell of {} {} is evaluated"),
+    ):
+        rates = _Rates()
+        for cell, seconds in took.items():
+            size = progress[cell].total * frames[cell.dataset].get(part, 0)
+            if seconds and size:
+                rates.add(cell, seconds / size)
+        for cell, one in progress.items():
+            size, rate = (one.total - one.done) * frames[cell.dataset].get(part, 0), rates.of(cell)
+            if one.state == DONE or one.done == one.total:
+                continue
+            if not size:
+                unknown[f"{cell.dataset} is built"] += 1
+            elif rate is None:
+                unknown[until.format(cell.backbone, cell.architecture)] += 1
+            else:
+                left += size * rate
+    spent = {"training": _sum(trained), "robustness": _sum(tested), "other steps": _other_steps(study)}
+    return Durations(spent, left, unknown)
+
+
+class _Rates:
+    """Seconds an epoch and image of done cells."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, ...], list[float]] = defaultdict(list)
+
+    def add(self, cell: Cell, rate: float) -> None:
+        for key in self._keys(cell):
+            self._found[key].append(rate)
+
+    def of(self, cell: Cell) -> float | None:
+        return next((statistics.median(self._found[key]) for key in self._keys(cell) if key in self._found), None)
+
+    @staticmethod
+    def _keys(cell: Cell) -> tuple[tuple[str, ...], ...]:
+        model = (cell.backbone, cell.architecture)
+        return (*model, cell.weighting), model
+
+
+def seconds_of_benchmark(path: Path) -> float:
+    """The seconds of a benchmark file of Snakemake's; 0 where there is none or it says nothing."""
+    try:
+        head, row, *_ = path.read_text(encoding="utf-8").splitlines()
+        seconds = float(dict(zip(head.split("\t"), row.split("\t"), strict=False))["s"])
+    except (OSError, ValueError, LookupError):
+        return 0.0
+    return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
+
+
+def _benchmark(study: Study, rule: str, cell: Cell) -> float:
+    return seconds_of_benchmark(study.results / "benchmarks" / rule / f"{cell.id}.tsv")
+
+
+def _told(path: Path, key: str = "seconds") -> float:
+    """The seconds that a provenance tells, of one of the models that they are of; 0 where it tells none."""
+    try:
+        about = read_json(path)
+        seconds = float(about.get(key, 0)) / max(1, int(about.get("models_together", 1)))
+    except (OSError, ValueError, TypeError, InputError, RecursionError):
+        return 0.0
+    return seconds if math.isfinite(seconds) else 0.0
+
+
+def _seconds_of_training(study: Study, cell: Cell) -> float:
+    """Of the whole job, where Snakemake ran it, or as the step tells it. One that went on from a state tells its own part only."""
+    path = study.cell_folder(cell) / "provenance.json"
+    if cell.merger:  # one job merges many: each tells its own part
+        return _told(path, "training_seconds")
+    return max(_told(path), _benchmark(study, "train", cell))
+
+
+def _seconds_of_robustness(study: Study, cell: Cell) -> float:
+    """As Snakemake measured it, of one cell; a step by hand may have had several at once."""
+    told = _told(study.cell_folder(cell) / "robustness" / "provenance.json")
+    return _benchmark(study, "robustness", cell) or told
+
+
+def _other_steps(study: Study) -> float:
+    folder = study.results / "benchmarks"
+    own = [folder / name for name in ("train", "robustness", "merge", "robustness_merged")]
+    files = [path for path in folder.rglob("*.tsv") if not any(path.is_relative_to(rule) for rule in own)]
+    return sum(seconds_of_benchmark(path) for path in files)
+
+
+def _frames(study: Study, dataset: str) -> dict[str, int]:
+    try:
+        found = read_card(study.dataset_folder(dataset))["frames_by_split"]
+        return {str(part): int(count) for part, count in found.items()}
+    except (InputError, OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _sum(found: Mapping[Cell, float]) -> float:
+    return float(sum(found.values()))

@@ -1,0 +1,100 @@
+"""A cell: one trained or merged model of a study, and its id."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Where a cell's architecture stands, of models that are merged from trained ones; their merger stands where the weighting does.
+MERGED = "merged"
+SINGLE_TASKS = ("single_activity", "single_segmentation")
+_VARIANT = (
+    r"r(?P<rank>0|[1-9]\d*)-s(?P<seed>0|[1-9]\d*)(?:-(?P<select_on>val|test))?"
+    r"(?:-surgery(?P<surgery>[1-9]\d*))?(?P<on_test>-on_test)?"
+)
+_ID = re.compile(rf"(?P<dataset>[^/]+)/(?P<backbone>[^/]+)/(?P<architecture>[^/]+)/(?P<weighting>[^/]+)/{_VARIANT}")
+
+
+def is_variant(name: str) -> bool:
+    """Return whether a name can be the last part of the id of a cell or of a merging group."""
+    return re.fullmatch(_VARIANT, name) is not None
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One training: a dataset, a model, a weighting, and the variant (rank, seed, and how the epoch is chosen).
+
+    Or one merged model (`MERGED`): the merger in place of the weighting; the variant is that of the trainings before it, with the rank of
+    its Surgery (0: without), and whether test images were what merger and Surgery saw.
+    """
+
+    dataset: str
+    backbone: str
+    architecture: str
+    weighting: str
+    rank: int
+    seed: int
+    select_on: str = "last"
+    surgery: int = 0
+    on_test: bool = False
+
+    @property
+    def variant(self) -> str:
+        """Rank, seed, and what chose the epoch where that is not the last one, e.g. r4-s0 or r4-s0-val; of a merged model with Surgery
+        its rank too, e.g. r4-s0-val-surgery16."""
+        chosen = "" if self.select_on == "last" else f"-{self.select_on}"
+        surgery = f"-surgery{self.surgery}" if self.surgery else ""
+        return f"r{self.rank}-s{self.seed}{chosen}{surgery}{'-on_test' if self.on_test else ''}"
+
+    @property
+    def merger(self) -> str:
+        """What merged it; "" of a training."""
+        return self.weighting if self.architecture == MERGED else ""
+
+    @property
+    def model(self) -> tuple[str, str, str, int, int]:
+        """What is trained, whatever the dataset."""
+        return self.backbone, self.architecture, self.weighting, self.rank, self.seed
+
+    @property
+    def id(self) -> str:
+        """<dataset>/<backbone>/<architecture>/<weighting>/<variant>: stable, and the cell's folder below cells/."""
+        return f"{self.dataset}/{self.backbone}/{self.architecture}/{self.weighting}/{self.variant}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cell | None:
+        """Return the cell with this id, or None if no cell has it. The inverse of `id`, and the only reader of ids."""
+        found = _ID.fullmatch(text)
+        if found is None:
+            return None
+        cell = cls(
+            found["dataset"],
+            found["backbone"],
+            found["architecture"],
+            found["weighting"],
+            int(found["rank"]),
+            int(found["seed"]),
+            found["select_on"] or "last",
+            int(found["surgery"] or 0),
+            found["on_test"] is not None,
+        )
+        return cell if cell.architecture == MERGED or not (cell.surgery or cell.on_test) else None
+
+
+@dataclass(frozen=True)
+class MergingGroup:
+    """Single-task trainings that are merged, what comes of them, and what that is set beside.
+
+    singles: one training a task. merged: every merger, without Surgery and with each of its ranks. joint: the multi-task trainings of the
+    same dataset, backbone, rank and seed whose epoch is chosen alike.
+    """
+
+    singles: tuple[Cell, ...]
+    merged: tuple[Cell, ...]
+    joint: tuple[Cell, ...]
+
+    @property
+    def id(self) -> str:
+        """<dataset>/<backbone>/<variant>: stable, and its folder below merging/."""
+        first = self.singles[0]
+        return f"{first.dataset}/{first.backbone}/{first.variant}"

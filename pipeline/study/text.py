@@ -1,0 +1,140 @@
+"""Read the text of a study: bounded before anything is expanded, and with each key once. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.errors import InputError
+from pipeline.io.files import read_text
+
+MAX_BYTES = 256 << 10  # the largest stored study has 5 kB
+MAX_NODES = 50_000  # with aliases filled in
+MAX_DEPTH = 40
+_LARGEST = 2**63  # what JSON readers and file formats hold
+
+
+def read_study_text(path: Path) -> dict[str, Any]:
+    """Read a study's YAML or JSON text as plain data.
+
+    Args:
+        path: the file; it may come from anybody.
+
+    Returns:
+        Its keys and values, not checked further.
+
+    Raises:
+        InputError: if the file is missing, too large, not UTF-8 or not YAML; if it nests or repeats itself beyond the bounds above,
+            gives a key twice, or holds a number that nothing can hold: with the line.
+    """
+    text = read_text(path, MAX_BYTES)
+    try:
+        _check_size(path, text)
+        loader = _OneOfEach(text)
+        try:
+            content = loader.get_single_data()
+        finally:
+            loader.dispose()
+    except InputError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        kind = "" if isinstance(error, _RefusedError) else "not YAML; "
+        raise InputError(f"{path}{_line(error.problem_mark)}: {kind}{error.problem or error}.") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML; {' '.join(str(error).split())}.") from None
+    except (ValueError, TypeError, OverflowError, RecursionError, AttributeError, LookupError) as error:
+        raise InputError(f"{path}: not YAML; a value cannot be read ({error}).") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no keys; expected a study, such as those in studies/.")
+    if "__use_yte__" in content:
+        raise InputError(
+            f"{path}: __use_yte__ would let Snakemake run what the file says; a study is plain data. Remove the key."
+        )
+    return content
+
+
+def _line(mark: Any) -> str:
+    return f", line {mark.line + 1}" if mark is not None else ""
+
+
+def _check_size(path: Path, text: str) -> None:
+    """Count what the text would expand to, from its events alone."""
+    sizes: dict[str, tuple[int, int]] = {}  # of each anchor: nodes and depth below it
+    open_nodes: list[tuple[str | None, int, int]] = []  # anchor, nodes and depth so far
+    total = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        nodes, depth = 1, 1
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise InputError(
+                    f"{path}{_line(event.start_mark)}: *{event.anchor} refers to what is not defined before it, or to itself."
+                )
+            nodes, depth = sizes[event.anchor]
+        elif isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
+            open_nodes.append((event.anchor, 1, 1))
+            if len(open_nodes) > MAX_DEPTH:
+                raise InputError(f"{path}{_line(event.start_mark)}: nested more than {MAX_DEPTH} levels deep.")
+            continue
+        elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
+            anchor, nodes, depth = open_nodes.pop()
+            if anchor is not None:
+                sizes[anchor] = nodes, depth
+        elif isinstance(event, yaml.ScalarEvent):
+            if event.anchor is not None:
+                sizes[event.anchor] = 1, 1
+        else:
+            continue
+        if open_nodes:
+            anchor, before, deepest = open_nodes.pop()
+            open_nodes.append((anchor, before + nodes, max(deepest, depth + 1)))
+            total = before + nodes
+        if total > MAX_NODES or nodes > MAX_NODES:
+            raise InputError(f"{path}{_line(event.start_mark)}: expands to more than {MAX_NODES:,} values.")
+        if depth + len(open_nodes) > MAX_DEPTH:
+            raise InputError(f"{path}{_line(event.start_mark)}: nested more than {MAX_DEPTH} levels deep.")
+
+
+class _RefusedError(yaml.constructor.ConstructorError):
+    """What YAML allows and a study does not."""
+
+
+class _OneOfEach(yaml.SafeLoader):
+    """A SafeLoader that refuses a key given twice, and numbers that nothing can hold."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Construct a mapping whose keys, as texts, are all different."""
+        seen: dict[str, int] = {}
+        for key_node, _ in node.value:
+            key = str(getattr(key_node, "value", ""))
+            line = key_node.start_mark.line + 1
+            if isinstance(key_node, yaml.ScalarNode) and key != "<<":
+                # As text and as YAML reads it: `yes` and `true` are one key.
+                key = next((name for name in (key, repr(self.construct_object(key_node))) if name in seen), key)
+            if isinstance(key_node, yaml.ScalarNode) and key in seen and key != "<<":
+                raise _RefusedError(
+                    None,
+                    None,
+                    f"the key {key!r} is given twice, here and in line {seen[key]}; remove one",
+                    key_node.start_mark,
+                )
+            seen[key] = line
+            if isinstance(key_node, yaml.ScalarNode) and key != "<<":
+                seen[repr(self.construct_object(key_node))] = line
+        return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Construct a whole number of at most 64 bits."""
+        try:
+            value = super().construct_yaml_int(node) if len(node.value) <= 100 else _LARGEST
+        except ValueError:
+            value = _LARGEST
+        if abs(value) >= _LARGEST:
+            raise _RefusedError(
+                None, None, f"{node.value[:20]}... is a larger number than anything here can be", node.start_mark
+            )
+        return value
+
+
+_OneOfEach.add_constructor("tag:yaml.org,2002:int", _OneOfEach.construct_yaml_int)

@@ -1,0 +1,150 @@
+"""Train one cell, let it answer on its test parts, and write everything: one process, for imports cost seconds."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from endoarss.checkpoints import save_checkpoint, tensors_sha256
+from endoarss.data import LabelledImages
+from endoarss.devices import choose_device, memory_explained, reset_peak_memory
+from endoarss.models import MultiTaskModel, build_model
+from endoarss.resume import ResumeFolder
+from endoarss.training import History, seed_everything, train
+from pipeline.datasets.load import Part, load_part, split_validation
+from pipeline.datasets.preprocessing import preprocessing_of
+from pipeline.evaluation.predict_cell import cost_of_inference, keep_predictions, predict_cell
+from pipeline.io.files import digest, sha256_of, whole_files
+from pipeline.redaction import masked_settings
+from pipeline.results.paths import history_file, resume_folder
+from pipeline.results.provenance import RunStart, about_run, software, training_code_sha256, write_provenance
+from pipeline.study.cell import Cell
+from pipeline.study.study import Study
+from pipeline.training.model_settings import describe, model_settings, training_settings
+from pipeline.training.validation_score import validation_score
+
+
+def train_cell(study: Study, cell: Cell) -> None:
+    """Write the cell's checkpoint, history, provenance and predictions. A training that was stopped goes on from its last epoch.
+
+    Raises:
+        InputError: if a dataset is not built. SettingsError: if the model cannot be built.
+        TrainingError: if a loss is not finite, or memory runs out.
+    """
+    run, device, folder = RunStart(), choose_device(), study.cell_folder(cell)
+    weights = study.weights_file(cell.backbone)
+    weights_sha256 = sha256_of(weights) if weights is not None and weights.is_file() else ""
+    dataset = study.dataset_folder(cell.dataset)
+    part = load_part(dataset, "train", study.settings["input_size"])
+    seed_everything(cell.seed)
+    model = build_model(model_settings(study, cell, weights_sha256))
+    print(f"{cell.id}: {describe(model)}", flush=True)
+    source = model.settings.backbone_settings.weights.source
+    if source == "hub":
+        weights_sha256 = initial_sha256(model)
+    about_software = software()
+    decides = {
+        "settings": study.cell_settings(cell),
+        "manifest_sha256": sha256_of(dataset / "manifest.csv"),
+        "weights": {"source": source, "sha256": weights_sha256},
+    }
+    key = digest(
+        {**decides, "code": training_code_sha256(), "torch": torch.__version__, "device": about_software["device"]}
+    )
+    resume = ResumeFolder(resume_folder(study, cell), key)
+    fitted, validate = _parts(study, cell, part)
+    if not resume.folder.exists():
+        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+    # Not done any more, whatever was here: who looks meanwhile must not take the old training for this one.
+    (folder / "provenance.json").unlink(missing_ok=True)
+    data = LabelledImages(fitted.images, fitted.masks, fitted.activities)
+    observe = _tensorboard(study, cell)
+    started = time.perf_counter()
+    reset_peak_memory(device)
+    choose = cell.select_on != "last"
+    history = train(model, data, training_settings(study, cell), device, cell.id, validate, choose, resume, observe)
+    seconds = round(time.perf_counter() - started, 1)
+    trained, total = model.count_parameters()
+    # All of this decides the checkpoint and goes into it. Time, commit and study do not: equal trainings give equal files.
+    origin = {
+        "cell": cell.id,
+        **decides,
+        "preprocessing": preprocessing_of(dataset, part.images).to_dict(),
+        "synthetic": study.synthetic,
+        "pretrained_on_synthetic": weights is not None and weights == study.pretrained_file(),
+        "parameters": {"trained": trained, "total": total},
+        "training_images": len(fitted.frame_ids),
+        "validation_images": len(part.frame_ids) - len(fitted.frame_ids),
+        "seed": cell.seed,
+        "select_on": cell.select_on,
+        **about_software,
+    }
+    with memory_explained(cell.id, device, "input_size, sma_width of the backbone, training.cells_per_gpu") as where:
+        where[0] = "its predictions"
+        predictions = predict_cell(study, cell, model)
+        cost = {"training": _cost_of_training(history), "inference": cost_of_inference(study, cell, model)}
+    with whole_files() as beside:
+        checkpoint = beside(folder / "model.safetensors")
+        save_checkpoint(model, checkpoint, masked_settings(origin))
+        beside(history_file(study, cell)).write_text(_as_csv(history), encoding="utf-8", newline="\n")
+        about = {
+            **about_run(study, run, study.evaluated_on(cell.dataset)),
+            **origin,
+            "training_seconds": seconds,
+            "cost": cost,
+            "checkpoint_sha256": sha256_of(checkpoint),
+            "predictions_sha256": keep_predictions(study, cell, predictions, beside),
+        }
+        write_provenance(beside(folder / "provenance.json"), about)
+    resume.remove()
+
+
+def _parts(study: Study, cell: Cell, part: Part) -> tuple[Part, Callable[[MultiTaskModel], float] | None]:
+    """The frames to train on, and what scores an epoch, where one is chosen or the study wants to see scores on the way."""
+    dataset = study.dataset_folder(cell.dataset)
+    if cell.select_on == "last" and "score_every" not in study.settings["training"]:
+        return part, None
+    if cell.select_on in ("last", "test"):
+        chosen_on = load_part(dataset, "test", study.settings["input_size"])
+        return part, functools.partial(validation_score, study, cell.dataset, chosen_on)
+    fitted, held_out = split_validation(dataset, part)
+    return fitted, functools.partial(validation_score, study, cell.dataset, held_out)
+
+
+def _tensorboard(study: Study, cell: Cell) -> Callable[[dict[str, float]], None] | None:
+    if not study.settings["training"]["tensorboard"]:
+        return None
+    from endoarss.tensorboard import event_writer
+
+    return event_writer(study.cell_folder(cell) / "tensorboard")
+
+
+def _cost_of_training(history: History) -> dict[str, float]:
+    """Images a second of the median epoch, the first left out where there are others (kernels are chosen in it); peak memory."""
+    timed = history[1:] or history
+    return {
+        "images_per_second": statistics.median(row["images_per_second"] for row in timed),
+        "memory_mib": max(row["memory_mib"] for row in history),
+    }
+
+
+def initial_sha256(model: MultiTaskModel) -> str:
+    """Hex SHA-256 of a backbone's values before training, adapters and front left out: what came from the hub."""
+    added = ("shared_", "owned_")
+    state = model.backbone.encoders.state_dict().items()
+    return tensors_sha256((name, tensor) for name, tensor in state if not any(part in name for part in added))
+
+
+def _as_csv(history: History) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(history[-1]), lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in history)
+    return text.getvalue()

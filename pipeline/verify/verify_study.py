@@ -1,0 +1,50 @@
+"""Verify a study: compute digests again, score kept predictions again, and let a sample of models answer again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pipeline.study.study import Study
+from pipeline.training.merge_request import check_made
+from pipeline.verify.checkpoints import check_checkpoints
+from pipeline.verify.datasets import check_datasets
+from pipeline.verify.findings import Check, Report
+from pipeline.verify.rows import check_results, check_rows
+from pipeline.verify.settings import check_settings
+from pipeline.verify.side_files import check_side_files
+
+
+def verify(study: Study, count: int = 3, chosen: Sequence[str] = (), seed: int = 0, workers: int = 1) -> Report:
+    """All checks of a study, from the quickest to the slowest. Nothing of it is written.
+
+    Args:
+        count: cells whose checkpoints are loaded; with 0 torch is not imported. chosen: ids of these cells instead of a sample.
+        seed: draws the sample. workers: processes that measure.
+
+    Raises:
+        InputError: if the study has no such cell, or a merged model that is named is not there.
+    """
+    cells = [study.cell(cell) for cell in chosen]
+    for cell in cells:
+        check_made(study, cell)
+    checks = [
+        _guarded("study", lambda: check_settings(study)),
+        _guarded("datasets", lambda: check_datasets(study)),
+        _guarded("checkpoints", lambda: check_checkpoints(study)),
+        _guarded("side files", lambda: check_side_files(study)),
+        _guarded("rows", lambda: check_rows(study, workers)),
+        _guarded("results", lambda: check_results(study)),
+    ]
+    if cells or count:
+        from pipeline.verify.answers import check_answers, sample
+
+        checks.append(_guarded("answers", lambda: check_answers(study, cells or sample(study, count, seed), seed)))
+    return Report(study.name, study.digest(), checks)
+
+
+def _guarded(name: str, check: Callable[[], Check]) -> Check:
+    """A check, or what it could not get over: the others are made all the same."""
+    stopped = Check(name, "things")
+    with stopped.survives(f"the check of {name}"):
+        return check()
+    return stopped

@@ -1,0 +1,215 @@
+"""How trainings went: losses, task weights and the angle between the tasks' gradients, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, product
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from reports.figures.style import (
+    LINE,
+    MARKERS,
+    PAGE,
+    SMALL,
+    STYLE,
+    head_height,
+    log_ticks,
+    place,
+    save_figure,
+    text_width,
+    wrapped,
+    write_head,
+)
+from reports.names import architecture_label, weighting_label
+
+_LOGARITHMIC = ("loss_", "gradient_norm_")
+_ROW, _LEFT, _BETWEEN = 1.15, 0.7, 0.05  # inches: a row of panels, what its axis takes, and what is between two columns
+_ACROSS = 14  # columns beside each other, at most
+_NARROW = 1.0  # inches of a column
+
+
+@dataclass(frozen=True)
+class TrainingHistory:
+    """One training: how readers call its backbone, its architecture and weighting, and its rows by epoch."""
+
+    backbone: str
+    architecture: str
+    weighting: str
+    rows: pd.DataFrame
+
+
+def draw_histories(histories: Sequence[TrainingHistory], title: str, mark: str, png: Path, pdf: Path) -> None:
+    """One column an architecture of each backbone, single tasks in one; a weighting is told by colour and marker. Rows: the tasks' losses,
+    the first task's share of the weights, the lengths of the gradients of shared parameters, the cosine between them.
+
+    Args:
+        histories: of one dataset. title: names it. mark: what every figure says of its data. png, pdf: files to write.
+    """
+    columns = _columns(histories)
+    weightings = list(dict.fromkeys(history.weighting for history in histories))
+    colours = sns.color_palette("colorblind", len(weightings))
+    looks = {
+        name: {"color": colour, "marker": MARKERS[i % len(MARKERS)], "markersize": 3, "linewidth": 1.0}
+        for i, (name, colour) in enumerate(zip(weightings, colours, strict=True))
+    }
+    quantities = _quantities(histories)
+    shown = {name: [values for h in histories if (values := _values(h.rows, name)) is not None] for name in quantities}
+    limits = {name: _limits(name, values) for name, values in shown.items()}
+    handles = [Line2D([], [], **look, label=weighting_label(name)) for name, look in looks.items()]
+    across = max(1, min(len(handles), int(PAGE / (text_width([str(h.get_label()) for h in handles], 7) + 0.6))))
+    blocks = [columns[at : at + _ACROSS] for at in range(0, len(columns), _ACROSS)]
+    width = (PAGE - _LEFT - 0.1) / len(blocks[0])
+    names = {column: wrapped(column.name, width - 0.04, SMALL) for column in columns}
+    over = 0.22 + LINE * max(1 + name.count("\n") for name in names.values())
+    mark = f"{title}: trainings\n{mark}"
+    with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
+        top, foot = head_height(mark), 0.1 + 0.15 * -(-len(handles) // across)
+        high = over + _ROW * len(quantities) + 0.35  # of a block of columns
+        figure = Figure(figsize=(PAGE, top + high * len(blocks) + foot))
+        write_head(figure, mark)
+        for place_of_block, block in enumerate(blocks):
+            down = top + place_of_block * high
+            _name_backbones(figure, block, width, down)
+            for (row, quantity), (index, column) in product(enumerate(quantities), enumerate(block)):
+                axes = place(figure, _LEFT + index * width, down + over + row * _ROW, width - _BETWEEN, _ROW - 0.12)
+                _draw_panel(axes, column, quantity, looks)
+                _finish(axes, quantity, limits[quantity])
+                _set_epochs(axes, column, width)
+                axes.tick_params(labelleft=index == 0, labelbottom=row == len(quantities) - 1, length=2.5, pad=2)
+                if row == 0:
+                    axes.set_title(names[column], fontsize=SMALL, pad=2)
+                if index == 0:
+                    axes.set_ylabel(_label(quantity), fontsize=7)
+                if row == len(quantities) - 1:
+                    axes.set_xlabel("epoch", fontsize=SMALL, labelpad=1)
+        figure.legend(
+            handles=handles,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 0.04 / figure.get_figheight()),
+            ncols=across,
+            fontsize=7,
+            frameon=False,
+            borderaxespad=0,
+            borderpad=0,
+            handlelength=2.5,
+        )
+        save_figure(figure, png, pdf)
+
+
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """The trainings that one column of panels shows. name: of their architecture."""
+
+    backbone: str
+    name: str
+    histories: Sequence[TrainingHistory]
+
+
+def _columns(histories: Sequence[TrainingHistory]) -> list[_Column]:
+    """Backbones in their order, of each its architectures; single tasks share a column, for they share no quantity."""
+    found: dict[str, dict[str, list[TrainingHistory]]] = {}
+    for history in histories:
+        single = history.architecture.startswith("single_")
+        name = "Single tasks" if single else architecture_label(history.architecture)
+        found.setdefault(history.backbone, {}).setdefault(name, []).append(history)
+    return [_Column(backbone, name, those) for backbone, of in found.items() for name, those in of.items()]
+
+
+def _quantities(histories: Sequence[TrainingHistory]) -> list[str]:
+    """What the rows show: columns of the histories."""
+    there = sorted({str(column) for history in histories for column in history.rows})
+    losses, norms, cosines = (
+        [column for column in there if column.startswith(kind)] for kind in ("loss_", "gradient_norm_", "cosine_")
+    )
+    share = [f"weight_{losses[0].removeprefix('loss_')}"] if len(losses) > 1 else []
+    return [*losses, *share, *norms, *cosines]
+
+
+def _name_backbones(figure: Figure, columns: Sequence[_Column], width: float, down: float) -> None:
+    """Write each backbone above its columns, under a line that spans them."""
+    across, high = figure.get_figwidth(), figure.get_figheight()
+    place_of_first = 0
+    for backbone, group in groupby(columns, key=lambda column: column.backbone):
+        count = len(list(group))
+        left, right = _LEFT + place_of_first * width, _LEFT + (place_of_first + count) * width - _BETWEEN
+        shown = wrapped(backbone, max(right - left, 0.3), 7).split("\n")
+        text = shown[0] if len(shown) == 1 else f"{shown[0][:-1]}\N{HORIZONTAL ELLIPSIS}"
+        figure.text((left + right) / 2 / across, 1 - (down + 0.04) / high, text, fontsize=7, ha="center", va="top")
+        line = Line2D([left / across, right / across], [1 - (down + 0.17) / high] * 2, color="0.5", linewidth=0.6)
+        figure.add_artist(line)
+        place_of_first += count
+
+
+def _draw_panel(axes: Axes, column: _Column, quantity: str, looks: Mapping[str, dict[str, Any]]) -> None:
+    for history in column.histories:
+        values = _values(history.rows, quantity)
+        if values is not None:
+            axes.plot(history.rows["epoch"], values, **looks[history.weighting], markevery=max(1, len(values) // 4))
+    if not axes.lines:
+        axes.text(0.5, 0.5, "none", transform=axes.transAxes, fontsize=SMALL, ha="center", color="0.3")
+
+
+def _set_epochs(axes: Axes, column: _Column, width: float) -> None:
+    """The horizontal axis: where there is little room the last epoch alone is named."""
+    last = max(int(history.rows["epoch"].max()) for history in column.histories)
+    axes.set_xlim(1 - 0.04 * last, 1.04 * last)
+    if width < _NARROW:
+        axes.set_xticks([last], [str(last)], ha="right")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def _limits(quantity: str, shown: Sequence[pd.Series]) -> tuple[float, float]:
+    """The lowest and the highest value of a row of panels, and a little room."""
+    values = np.concatenate([series.to_numpy(float) for series in shown])
+    values = values[np.isfinite(values) & ((values > 0) | (not quantity.startswith(_LOGARITHMIC)))]
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.1, 1.0)
+    if quantity.startswith(_LOGARITHMIC):
+        room = max((high / low) ** 0.06, 1.05)
+        return low / room, high * room
+    room = max(0.06 * (high - low), 0.02)
+    return low - room, high + room
+
+
+def _finish(axes: Axes, quantity: str, limits: tuple[float, float]) -> None:
+    axes.grid(alpha=0.25)
+    axes.set_ylim(limits)
+    if quantity.startswith(_LOGARITHMIC):
+        axes.set_yscale("log")
+        axes.set_ylim(limits)
+        ticks = log_ticks(*limits)
+        axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+    if quantity.startswith("cosine_"):
+        axes.axhline(0, color="0.5", linewidth=0.8)
+
+
+def _values(rows: pd.DataFrame, quantity: str) -> pd.Series | None:
+    if quantity not in rows:
+        return None
+    if not quantity.startswith("weight_"):
+        return rows[quantity]
+    weights = rows[[column for column in rows if column.startswith("weight_")]]
+    return rows[quantity] / weights.sum(axis=1) if weights.shape[1] > 1 else None
+
+
+def _label(quantity: str) -> str:
+    if quantity.startswith("cosine_"):
+        return "cosine of the\ntasks' gradients"
+    kind, _, task = quantity.rpartition("_")
+    return {
+        "loss": f"{task} loss",
+        "weight": f"weight of {task},\nshare of all",
+        "gradient_norm": f"gradient of\n{task}, length",
+    }[kind]

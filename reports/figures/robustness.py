@@ -1,0 +1,190 @@
+"""Figure 6 and the figure of retention: scores against severity, what remains of the clean score, and of which category."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from endoarss.metrics.catalogue import metrics_by_name
+from reports.figures.style import HATCHES, LINES, MARKERS, STYLE, save_figure, wrapped
+from reports.statistics.bootstrap import COVERAGE, Array
+from reports.statistics.robustness import NOT_MOVED
+
+# Beyond so many models bands hide each other: whiskers, side by side, then.
+_BANDS = 4
+_WIDE = 8.8  # inches: printed on a page, letters of 8 points are larger than 6 still
+
+Styles = Mapping[str, Mapping[str, Any]]
+
+
+def draw_severity(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
+    """Figure 6: accuracy and mIoU against severity, mean over the corruptions, one line a model; severity 0 is clean.
+
+    One row of panels a dataset; bands (of more than four models, whiskers) are intervals.
+
+    Args:
+        summary: of a `Robustness`. mark: what every figure says of its data. png, pdf: files to write.
+    """
+    datasets, metrics = _names(summary, "dataset"), _names(summary, "metric")
+    styles = _styles(_names(summary, "model"))
+    with mpl.rc_context(STYLE):
+        width = 4.2 * len(metrics) + 0.4
+        head, room = _head(summary, mark, width)
+        size = (width, 3.1 * len(datasets) + 0.1 + room + 0.17 * len(styles))
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(len(datasets), len(metrics), squeeze=False)
+        for row, dataset in enumerate(datasets):
+            for axes, metric in zip(panels[row], metrics, strict=True):
+                rows = summary[(summary["dataset"] == dataset) & (summary["metric"] == metric)]
+                if rows.empty:
+                    axes.set_axis_off()
+                    continue
+                _draw_lines(axes, rows[rows["quantity"].isin(["clean", "severity_mean"])], styles)
+                axes.set(ylabel=metrics_by_name()[metric].head, ylim=(0, 102))
+                axes.set_title(dataset, fontsize=8, loc="left")
+        _finish(figure, _line_handles(styles), head, png, pdf)
+
+
+def draw_retention(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
+    """What remains of the clean score: against severity, and beside it, mean over severities, by category of corruption.
+
+    One row of panels a dataset and metric; bands and whiskers are intervals.
+
+    Args:
+        summary: of a `Robustness`. mark: what every figure says of its data. png, pdf: files to write.
+    """
+    pairs = list(summary[["dataset", "metric"]].drop_duplicates().itertuples(index=False, name=None))
+    styles = _styles(_names(summary, "model"))
+    with mpl.rc_context(STYLE | {"hatch.linewidth": 0.6}):
+        head, room = _head(summary, mark, _WIDE)
+        figure = Figure(figsize=(_WIDE, 2.7 * len(pairs) + 0.1 + room + 0.17 * len(styles)), layout="constrained")
+        panels = figure.subplots(len(pairs), 2, squeeze=False, sharey="row")
+        for (left, right), (dataset, metric) in zip(panels, pairs, strict=True):
+            rows = summary[(summary["dataset"] == dataset) & (summary["metric"] == metric)]
+            name = metrics_by_name()[metric].text
+            _draw_lines(left, rows[rows["quantity"] == "retention"], styles)
+            _draw_columns(right, rows[rows["quantity"] == "category_rPC"], styles)
+            left.set_ylabel(f"{name} / clean {name} (%)")
+            left.set_title(f"{dataset}, {name}: by severity", fontsize=8, loc="left")
+            right.set_title(f"{dataset}, {name}: by category (rPC)", fontsize=8, loc="left")
+            shares = rows.loc[rows["quantity"].isin(["retention", "category_rPC"]), ["value", "high"]]
+            left.set_ylim(0, np.nanmax([105, *(102 * shares.to_numpy().ravel())]))
+        handles = dict(
+            zip(styles, zip(_line_handles(styles).values(), _column_handles(styles), strict=True), strict=True)
+        )
+        _finish(figure, handles, head, png, pdf)
+
+
+def _names(summary: pd.DataFrame, column: str) -> list[str]:
+    return list(summary[column].unique())
+
+
+def _styles(models: Sequence[str]) -> Styles:
+    """Colour, marker, line and hatch of each model, the same in all panels."""
+    colours = sns.color_palette("colorblind", len(models))
+    return {
+        model: {
+            "color": colours[i],
+            "marker": MARKERS[i % len(MARKERS)],
+            "linestyle": LINES[i % len(LINES)],
+            "hatch": HATCHES[i % len(HATCHES)],
+        }
+        for i, model in enumerate(models)
+    }
+
+
+def _draw_lines(axes: Any, rows: pd.DataFrame, styles: Styles) -> None:
+    """One line a model against severity; an empty `of` is severity 0."""
+    rows = rows.assign(severity=rows["of"].replace("", "0").astype(int)).sort_values("severity")
+    shown = [model for model in styles if model in set(rows["model"])]
+    for index, model in enumerate(shown):
+        line, style = rows[rows["model"] == model], styles[model]
+        places, value, low, high = (line[name].to_numpy(float) for name in ("severity", "value", "low", "high"))
+        if len(shown) <= _BANDS:
+            _draw_band(axes, places, 100 * low, 100 * high, style)
+        else:
+            places = places + 0.06 * (index - (len(shown) - 1) / 2)
+            ends = 100 * np.abs(np.stack([low, high]) - value)
+            axes.errorbar(
+                places, 100 * value, yerr=ends, fmt="none", ecolor=style["color"], elinewidth=0.9, capsize=1.5
+            )
+        axes.plot(places, 100 * value, **_line_look(style), zorder=3)
+    axes.set_xlabel("severity (0: clean)")
+    axes.set_xticks(sorted(rows["severity"].unique()))
+    axes.grid(alpha=0.25)
+
+
+def _draw_band(axes: Any, places: Array, low: Array, high: Array, style: Mapping[str, Any]) -> None:
+    axes.fill_between(places, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    # A thin edge keeps bands apart where they overlap, and in grey.
+    for end in (low, high):
+        axes.plot(places, end, color=style["color"], linestyle=style["linestyle"], linewidth=0.5, alpha=0.7)
+
+
+def _line_look(style: Mapping[str, Any]) -> dict[str, Any]:
+    shared = {"markersize": 5, "linewidth": 1.6, "markeredgecolor": "white", "markeredgewidth": 0.6}
+    return {key: style[key] for key in ("color", "marker", "linestyle")} | shared
+
+
+def _column_look(style: Mapping[str, Any]) -> dict[str, Any]:
+    return {"facecolor": style["color"], "hatch": style["hatch"], "edgecolor": "white", "linewidth": 0.6}
+
+
+def _draw_columns(axes: Any, rows: pd.DataFrame, styles: Styles) -> None:
+    """One group of columns a category, one column a model."""
+    shown = [model for model in styles if model in set(rows["model"])]
+    categories, width = list(rows["of"].unique()), 0.8 / len(shown)
+    for index, model in enumerate(shown):
+        of_model = rows[rows["model"] == model].set_index("of").reindex(categories)
+        places = np.arange(len(categories)) + (index - (len(shown) - 1) / 2) * width
+        value = 100 * of_model["value"].to_numpy()
+        axes.bar(places, value, width, **_column_look(styles[model]))
+        ends = np.abs(100 * of_model[["low", "high"]].to_numpy().T - value)
+        axes.errorbar(places, value, yerr=ends, fmt="none", ecolor="0.1", elinewidth=0.9, capsize=2)
+    axes.set_xticks(range(len(categories)), categories)
+    axes.grid(alpha=0.25, axis="y")
+    axes.set_axisbelow(True)
+
+
+def _line_handles(styles: Styles) -> dict[str, Any]:
+    return {name: Line2D([], [], **_line_look(style)) for name, style in styles.items()}
+
+
+def _column_handles(styles: Styles) -> list[Any]:
+    return [Patch(**_column_look(style)) for style in styles.values()]
+
+
+def _head(summary: pd.DataFrame, mark: str, width: float) -> tuple[str, float]:
+    """What stands above a figure of some width, and how many inches it takes."""
+    means = summary[(summary["quantity"] == "corruption_mean") & ~summary["of"].str.endswith(NOT_MOVED)]
+    over = summary.loc[summary["low"].notna(), ["dataset", "interval_over"]].drop_duplicates()
+    said = "; ".join(f"{dataset}: {units}" for dataset, units in over.itertuples(index=False))
+    said = f"; {100 * COVERAGE:.0f} % intervals by bootstrap ({said})" if said else ""
+    text = wrapped(f"Mean over {means['of'].nunique()} corruptions{said}\n{mark}", width - 0.2, 8)
+    return text, 0.135 * (1 + text.count("\n"))
+
+
+def _finish(figure: Figure, handles: Mapping[str, Any], head: str, png: Path, pdf: Path) -> None:
+    """Legend, head and files."""
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside lower center",
+        ncols=2,
+        fontsize=8,
+        frameon=False,
+        handlelength=8 if isinstance(next(iter(handles.values())), tuple) else 3.5,
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0.4)},
+    )
+    figure.suptitle(head, fontsize=8, color="0.3")
+    save_figure(figure, png, pdf)

@@ -1,0 +1,190 @@
+"""Figures 2 and 5: predicted masks beside the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from reports.figures.style import (
+    LINE,
+    PAGE,
+    SMALL,
+    STYLE,
+    head_height,
+    overlay,
+    place,
+    save_figure,
+    text_width,
+    wrapped,
+    write_head,
+)
+from reports.statistics.ignored import IGNORED, IGNORED_COLOUR, IGNORED_NAME
+
+# Inches: what is left of the pictures, and what parts them; a picture's width at most and at least; a figure's height, so that with its
+# caption it fits a printed page as large as it is drawn.
+_NAMES, _GAP = 0.84, 0.05
+_WIDEST, _NARROWEST = 1.3, 0.5
+_HIGH = 8.9
+_LEGEND_LINE = 1.35 * LINE
+# A number stands on a class that is at least so many points deep.
+_DEEP = 3.0
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Some images of a dataset under several models.
+
+    title: said above. classes, palette: of the dataset. images: uint8 (N, S, S, 3). masks: what its row is called -> uint8 (N, S, S), the
+    truth first. notes: what is said above each image. aspect: height of a picture by its width.
+    """
+
+    title: str
+    classes: Sequence[str]
+    palette: Sequence[Sequence[int]]
+    images: NDArray[np.uint8]
+    masks: dict[str, NDArray[np.uint8]]
+    notes: Sequence[str]
+    aspect: float = 1.0
+
+    @property
+    def shown(self) -> list[int]:
+        """The classes but the background that some mask has, and last `IGNORED` if one has such pixels."""
+        return sorted({int(i) for mask in self.masks.values() for i in np.unique(mask)} - {0})
+
+    def name_of(self, value: int) -> str:
+        """What the legend calls a value of the masks."""
+        return IGNORED_NAME if value == IGNORED else self.classes[value]
+
+    def colour_of(self, value: int) -> Sequence[int]:
+        """What colour the legend gives a value of the masks."""
+        return IGNORED_COLOUR if value == IGNORED else self.palette[value]
+
+
+def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: Path) -> None:
+    """Image, truth and predictions below each other, one block of columns a dataset, two blocks side by side. A class is told by its
+    colour and by the number on it.
+
+    Args:
+        galleries: one a block. mark: what every figure says of its data. png, pdf: files to write.
+    """
+    across = min(2, len(galleries))
+    columns = max(len(gallery.images) for gallery in galleries)
+    pitch = min(_WIDEST, (PAGE / across - _NAMES - 0.15) / columns)
+    while pitch > _NARROWEST and _whole_height(galleries, across, pitch, mark) > _HIGH:
+        pitch -= 0.01
+    room = _room(galleries, across, pitch)
+    with mpl.rc_context(STYLE):
+        top = head_height(mark, across * room)
+        figure = Figure(figsize=(across * room, _whole_height(galleries, across, pitch, mark)))
+        write_head(figure, mark)
+        for beside in _lines(galleries, across):
+            sizes = [_Size(gallery, pitch, room) for gallery in beside]
+            # Blocks side by side begin their pictures at one height.
+            head = max(size.head for size in sizes)
+            for place_in_line, (gallery, size) in enumerate(zip(beside, sizes, strict=True)):
+                _draw_gallery(figure, gallery, size, place_in_line * room, top, head)
+            top += _line_height(sizes)
+        save_figure(figure, png, pdf)
+
+
+def _lines(galleries: Sequence[Gallery], across: int) -> list[Sequence[Gallery]]:
+    return [galleries[at : at + across] for at in range(0, len(galleries), across)]
+
+
+def _room(galleries: Sequence[Gallery], across: int, pitch: float) -> float:
+    """The width of a block: half a page, or of one alone what its pictures take, with room for a legend."""
+    columns = max(len(gallery.images) for gallery in galleries)
+    return PAGE / across if across > 1 else max(_NAMES + columns * pitch + 0.15, 0.6 * PAGE)
+
+
+def _whole_height(galleries: Sequence[Gallery], across: int, pitch: float, mark: str) -> float:
+    room = _room(galleries, across, pitch)
+    lines = [[_Size(gallery, pitch, room) for gallery in beside] for beside in _lines(galleries, across)]
+    return head_height(mark, across * room) + sum(map(_line_height, lines))
+
+
+def _line_height(sizes: Sequence[_Size]) -> float:
+    return max(size.head for size in sizes) + max(size.rows + size.legend for size in sizes) + 0.12
+
+
+class _Size:
+    """Inches of a block, and how its texts are written."""
+
+    def __init__(self, gallery: Gallery, pitch: float, room: float) -> None:
+        self.pitch = pitch
+        self.title = wrapped(gallery.title, room - 0.15, 7.5, bold=True)
+        self.notes = [wrapped(note, pitch - 0.01) for note in gallery.notes]
+        self.names = [wrapped(name, _NAMES - 0.12) for name in ("image", *gallery.masks)]
+        notes = 1 + max(note.count("\n") for note in self.notes)
+        self.head = 0.125 * (1 + self.title.count("\n")) + LINE * notes + 0.08
+        self.picture = (pitch - _GAP) * gallery.aspect
+        lines = 1 + max(name.count("\n") for name in self.names)
+        self.row = max(self.picture + _GAP, LINE * lines + 0.03)
+        self.rows = self.row * len(self.names)
+        self.classes = {
+            i: f"{'' if i == IGNORED else f'{i}  '}{wrapped(gallery.name_of(i), room - 0.6)}" for i in gallery.shown
+        }
+        named = list(self.classes.values())
+        self.across = max(1, min(len(named), int((room - 0.1) / (text_width(named) + 0.27))))
+        high = 1 + max((name.count("\n") for name in named), default=0)
+        self.legend = -(-len(named) // self.across) * (_LEGEND_LINE + LINE * (high - 1)) + 0.06
+
+
+def _draw_gallery(figure: Figure, gallery: Gallery, size: _Size, left: float, top: float, head: float) -> None:
+    across, down = figure.get_figwidth(), figure.get_figheight()
+    figure.text((left + 0.05) / across, 1 - top / down, size.title, fontsize=7.5, fontweight="bold", va="top")
+    for row, (name, masks) in enumerate(zip(size.names, (None, *gallery.masks.values()), strict=True)):
+        upper = top + head + row * size.row
+        middle = 1 - (upper + size.picture / 2) / down
+        figure.text(
+            (left + _NAMES - 0.05) / across, middle, name, fontsize=SMALL, ha="right", va="center", linespacing=1.1
+        )
+        for column, (image, note) in enumerate(zip(gallery.images, size.notes, strict=True)):
+            start = left + _NAMES + column * size.pitch
+            axes = place(figure, start, upper, size.pitch - _GAP, size.picture)
+            _draw_picture(axes, image, None if masks is None else masks[column], gallery.palette)
+            if row == 0:
+                axes.set_title(note, fontsize=SMALL, pad=2.5, linespacing=1.1)
+    figure.legend(
+        handles=[
+            Patch(color="#{:02x}{:02x}{:02x}".format(*gallery.colour_of(i)), label=n) for i, n in size.classes.items()
+        ],
+        loc="upper left",
+        bbox_to_anchor=((left + 0.05) / across, 1 - (top + head + size.rows + 0.02) / down),
+        ncols=size.across,
+        borderaxespad=0,
+        fontsize=SMALL,
+        frameon=False,
+        handlelength=1.2,
+        borderpad=0,
+        handletextpad=0.5,
+        columnspacing=1.0,
+    )
+
+
+def _draw_picture(
+    axes: Any, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None, palette: Sequence[Sequence[int]]
+) -> None:
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.imshow(image if mask is None else overlay(image, mask, palette), interpolation="nearest", aspect="auto")
+    if mask is None:
+        return
+    points = 72 * axes.figure.get_figwidth() * axes.get_position().width / mask.shape[1]
+    for index in sorted({int(i) for i in np.unique(mask)} - {0, IGNORED}):
+        # Where the class is deepest; the frame of zeros keeps the number off the picture's edge.
+        depth = distance_transform_edt(np.pad(mask == index, 1))[1:-1, 1:-1]
+        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        if depth[y, x] * points >= _DEEP:
+            number = axes.text(x, y, str(index), fontsize=SMALL, ha="center", va="center", color="black")
+            number.set_path_effects([withStroke(linewidth=1.4, foreground="white")])

@@ -1,0 +1,209 @@
+"""What all figures share. They come as PNG and PDF, byte-identical from the same content, and are drawn at the size they are printed at."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
+from numpy.typing import NDArray
+
+from reports.statistics.ignored import IGNORED, IGNORED_COLOUR
+
+STYLE: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "pdf.fonttype": 42,
+}
+PAGE = 7.1
+"""Inches: the width of a printed page of two columns."""
+SMALL = 6.5
+"""Points: the smallest text."""
+LINE = 0.115
+"""Inches: a line of small text."""
+
+# Colour, marker, line and hatch differ together: what they stand for is told apart in grey, and by readers blind to some colours.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+HATCHES = ("", "////", "...", "xxx", "\\\\\\\\", "+++", "oo", "---")
+
+
+def save_figure(figure: Figure, png: Path, pdf: Path) -> None:
+    """Write a figure as PNG and PDF; a label with letters that the font lacks is named in a warning, once."""
+    figure.set_dpi(150)
+    _name_unknown_letters(figure)
+    with _without_glyph_warnings():
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            # Once for both files: arranging panels takes as long as drawing them.
+            engine.execute(figure)
+            figure.set_layout_engine("none")
+        # Without a time stamp, the same results give the same bytes.
+        figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
+        figure.savefig(pdf, format="pdf", dpi=150, metadata={"CreationDate": None})
+
+
+@contextmanager
+def _without_glyph_warnings() -> Iterator[None]:
+    """matplotlib warns of each letter at every drawing, and never says of which label: `_name_unknown_letters` does."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph ")
+        yield
+
+
+def _name_unknown_letters(figure: Figure) -> None:
+    for text in figure.findobj(Text):
+        label = " ".join(text.get_text().split())
+        unknown = "".join(dict.fromkeys(c for c in label if not _has_letter(c)))
+        if unknown and not _warned.issuperset(unknown):
+            _warned.update(unknown)
+            points = ", ".join(f"{letter} (U+{ord(letter):04X})" for letter in unknown)
+            warnings.warn(
+                f"{label!r}: the font of the figures, {_font_name()}, lacks {points}, and shows boxes instead. "
+                "Give it a label of letters that the font has.",
+                stacklevel=3,
+            )
+
+
+# What was warned of already: a label stands in many figures.
+_warned: set[str] = set()
+
+
+@cache
+def _has_letter(letter: str) -> bool:
+    return letter.isspace() or bool(get_font(findfont(FontProperties())).get_char_index(ord(letter)))
+
+
+@cache
+def _font_name() -> str:
+    return str(get_font(findfont(FontProperties())).family_name)
+
+
+def black_or_white(colour: Sequence[float]) -> str:
+    """The one that is read better on a colour: with the larger contrast ratio of WCAG 2.2, which then is at least 4.58.
+
+    Args:
+        colour: red, green and blue from 0 to 1, and whatever follows.
+    """
+    light = luminance(colour)
+    return "white" if 1.05 / (light + 0.05) > (light + 0.05) / 0.05 else "black"
+
+
+def luminance(colour: Sequence[float]) -> float:
+    """Relative luminance as WCAG 2.2 defines it, of red, green and blue from 0 to 1."""
+    values = np.asarray(colour[:3], float)
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def annotate(axes: Axes, texts: NDArray[np.object_], points: float = SMALL) -> None:
+    """Write into each cell of a heatmap of `axes`, black or white, whichever is read better there.
+
+    Args:
+        texts: (rows, columns), "" where nothing is to stand. points: their size.
+    """
+    mesh = axes.collections[0]
+    mesh.update_scalarmappable()
+    colours = np.asarray(mesh.get_facecolor()).reshape(*texts.shape, 4)
+    for (row, column), text in np.ndenumerate(texts):
+        if text:
+            colour = black_or_white(colours[row, column].tolist())
+            axes.text(column + 0.5, row + 0.5, text, fontsize=points, ha="center", va="center", color=colour)
+
+
+def draw_message(title: str, message: str, mark: str, png: Path, pdf: Path) -> None:
+    """A figure that says in words why there is nothing to show.
+
+    Args:
+        title: of what should be here. message: why it is not. mark: what every figure says of its data. png, pdf: files to write.
+    """
+    text = wrapped(message, PAGE - 1, 8)
+    with mpl.rc_context(STYLE):
+        top = head_height(mark) + 0.2
+        height = top + 0.35 + 0.15 * (1 + text.count("\n")) + 0.2
+        figure = Figure(figsize=(PAGE, height))
+        write_head(figure, mark)
+        figure.text(0.5, 1 - top / height, title, ha="center", va="top", fontsize=9, fontweight="bold")
+        figure.text(0.5, 1 - (top + 0.3) / height, text, ha="center", va="top", fontsize=8)
+        save_figure(figure, png, pdf)
+
+
+def write_head(figure: Figure, mark: str) -> None:
+    """Write what a figure says of its data across its top."""
+    height = float(figure.get_figheight())
+    text = wrapped(mark, figure.get_figwidth() - 0.2)
+    figure.text(0.5, 1 - 0.06 / height, text, ha="center", va="top", fontsize=SMALL, color="0.3")
+
+
+def head_height(mark: str, width: float = PAGE) -> float:
+    """Inches that `write_head` takes on a figure of some width."""
+    return 0.16 + LINE * (1 + wrapped(mark, width - 0.2).count("\n"))
+
+
+def wrapped(text: str, inches: float, points: float = SMALL, bold: bool = False) -> str:
+    """Text in lines that are not wider than some inches at some size; a word is broken only where it alone is too wide."""
+    lines: list[str] = []
+    for part in text.split("\n"):
+        line = ""
+        for word in part.split(" "):
+            longer = f"{line} {word}" if line else word
+            if line and text_width([longer], points, bold) > inches:
+                lines.append(line)
+                longer = word
+            line = longer
+            while len(line) > 3 and text_width([line], points, bold) > inches:
+                fits = max(3, sum(text_width([line[:end]], points, bold) <= inches for end in range(1, len(line))))
+                lines.append(line[:fits])
+                line = line[fits:]
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def text_width(texts: Sequence[str], points: float = SMALL, bold: bool = False) -> float:
+    """How many inches the widest line of some texts takes."""
+    lines = {line for text in texts for line in text.split("\n")}
+    return max((_width(line, points, bold) for line in lines), default=0.0)
+
+
+@cache
+def _width(line: str, points: float, bold: bool) -> float:
+    font = FontProperties(size=points, weight="bold" if bold else "normal")
+    with _without_glyph_warnings():
+        return float(text_to_path.get_text_width_height_descent(line, font, ismath=False)[0]) / 72
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """A few round numbers between two positive ones, for a logarithmic axis; none where the two are too close for round ones."""
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1,)):
+        ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) <= 5:
+            return ticks
+    return ticks[:: -(-len(ticks) // 5)]
+
+
+def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place of a figure, all in inches, measured from its upper left corner."""
+    across, down = figure.get_figwidth(), figure.get_figheight()
+    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+
+
+def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: Sequence[Sequence[int]]) -> NDArray[np.uint8]:
+    """Paint a mask half transparent over an image, the background left as it is, ignored pixels grey: uint8 (H, W, 3)."""
+    table = np.zeros((256, 3), np.float32)
+    table[: len(palette)], table[IGNORED] = palette, IGNORED_COLOUR
+    colours = table[mask]
+    mixed = np.where(mask[..., None] > 0, 0.45 * image + 0.55 * colours, image)
+    return np.rint(mixed).astype(np.uint8)

@@ -1,0 +1,272 @@
+"""From one row an (image, condition) to scores of each condition, once for the images as they are and once a bootstrap replicate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from endoarss.metrics.catalogue import Metric
+from endoarss.metrics.row_counts import counts_of_rows
+from reports.errors import ResultsError
+from reports.statistics.bootstrap import Array
+
+Condition = tuple[str, int, bool]  # corruption, severity, whether the masks were moved along
+CLEAN: Condition = ("", 0, True)
+KEYS = ["corruption", "severity", "mask_warped"]
+_ACTIVITIES = ("activity_true", "activity_predicted")
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """The answers of a model, clean and perhaps under corruption; any predictor's, whether a study trained it or not.
+
+    label: what readers call it, one of its own in a dataset. dataset: title of the test images. runs: a frame for each seed, one
+    row an (image, condition) with the columns
+      frame_id, sequence ("" where not known), corruption ("" is clean), severity (0 is clean),
+      mask_warped (False where pixels moved but the true mask did not),
+      activity_true, activity_predicted (where it tells activities),
+      both_<i>, truth_<i>, predicted_<i>: pixels of class i, 0 the background (where it gives masks),
+      <name>_<i>: of the names of `MEASUREMENTS` in endoarss.metrics, the value of foreground class i, NaN where there is none to measure
+      (optional).
+    """
+
+    label: str
+    dataset: str
+    runs: Sequence[pd.DataFrame]
+
+    @property
+    def tells_activities(self) -> bool:
+        """Whether its answers have activities."""
+        return all(set(_ACTIVITIES) <= set(run) for run in self.runs)
+
+    @property
+    def gives_masks(self) -> bool:
+        """Whether its answers have masks."""
+        return all("truth_0" in run for run in self.runs)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What all models of a dataset were evaluated under: clean, every corruption at every severity, and those that move pixels
+    once more with the masks left where they were."""
+
+    corruptions: tuple[str, ...]
+    severities: tuple[int, ...]
+    unmoved: tuple[str, ...]
+
+    def moved_conditions(self) -> list[Condition]:
+        """Clean, then corruption by corruption."""
+        return [CLEAN, *((name, s, True) for name in self.corruptions for s in self.severities)]
+
+    def conditions(self) -> list[Condition]:
+        """Those with moved masks, then those without: the order of all arrays of scores."""
+        return [*self.moved_conditions(), *((name, s, False) for name in self.unmoved for s in self.severities)]
+
+    def parts(self, scores: Array) -> tuple[Array, Array, Array]:
+        """Scores (R, conditions) as clean (R,), corrupted (R, corruptions, severities), masks not moved (R, unmoved, severities)."""
+        count, levels = len(self.moved_conditions()), len(self.severities)
+        shape = (len(scores), -1, levels)
+        return scores[:, 0], scores[:, 1:count].reshape(shape), scores[:, count:].reshape(shape)
+
+
+@dataclass(frozen=True)
+class Images:
+    """The test images, those of one unit of the bootstrap side by side. starts: (U,), where each unit begins."""
+
+    frame_ids: tuple[str, ...]
+    starts: NDArray[np.int64]
+    sequences: int
+
+    def units(self) -> str:
+        """What is drawn in a replicate, in words."""
+        alone = len(self.starts) - self.sequences
+        names = [f"{n} {what}{'s' * (n > 1)}" for n, what in ((self.sequences, "sequence"), (alone, "image")) if n]
+        return " and ".join(names)
+
+
+def grid_of(models: Sequence[EvaluatedModel], order: Sequence[str]) -> Grid:
+    """The conditions of the models of one dataset.
+
+    Args:
+        models: of one dataset. order: of the corruptions; those it lacks come last.
+
+    Raises:
+        ResultsError: naming the model that lacks a column or a condition of the others.
+    """
+    found: dict[tuple[int, int], set[Condition]] = {}
+    for i, model in enumerate(models):
+        for j, run in enumerate(model.runs):
+            _check_columns(model, run)
+            rows = run[KEYS].drop_duplicates().itertuples(index=False)
+            found[i, j] = {(str(row[0]), int(row[1]), bool(row[2])) for row in rows}
+    everything = set().union(*found.values()) - {CLEAN}
+    names = {name for name, _, _ in everything}
+    grid = Grid(
+        tuple(sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))),
+        tuple(sorted({severity for _, severity, _ in everything})),
+        tuple(sorted({name for name, _, moved in everything if not moved})),
+    )
+    if not everything:
+        raise ResultsError(f"{models[0].label} on {models[0].dataset}: no row is corrupted.")
+    for (i, _), conditions in found.items():
+        expected = grid.conditions() if models[i].gives_masks else grid.moved_conditions()
+        for condition in expected:
+            if condition not in conditions:
+                raise ResultsError(
+                    f"{models[i].label} on {models[i].dataset}: lacks {_say(condition)}; every model of a dataset needs each "
+                    "corruption at each severity, and the clean images. Evaluate its robustness again."
+                )
+    return grid
+
+
+def _check_columns(model: EvaluatedModel, run: pd.DataFrame) -> None:
+    where = f"{model.label} on {model.dataset}"
+    missing = [name for name in ("frame_id", "sequence", *KEYS) if name not in run]
+    if missing:
+        raise ResultsError(f"{where}: its rows lack the column(s) {', '.join(missing)}.")
+    if not (model.tells_activities or model.gives_masks):
+        raise ResultsError(f"{where}: its rows have neither activities nor masks.")
+
+
+def _say(condition: Condition) -> str:
+    name, severity, moved = condition
+    return (
+        "the clean images"
+        if condition == CLEAN
+        else f"{name} at severity {severity}{', masks not moved' * (not moved)}"
+    )
+
+
+def images_of(models: Sequence[EvaluatedModel]) -> Images:
+    """The images that all models of a dataset were evaluated on, and which of them are drawn together.
+
+    An image is drawn with its sequence where one is known, else alone.
+
+    Raises:
+        ResultsError: naming two models whose images or truth differ, or an image that is in two sequences.
+    """
+    clean = [(model, _clean(run)) for model in models for run in model.runs]
+    first, expected = clean[0][0], set(clean[0][1]["frame_id"])
+    for model, rows in clean:
+        if set(rows["frame_id"]) != expected:
+            odd = min(set(rows["frame_id"]) ^ expected)
+            raise ResultsError(
+                f"{first.label} and {model.label} on {first.dataset}: evaluated on different images, {odd!r} for one; a paired "
+                "comparison needs the same."
+            )
+    _check_truth(models)
+    known = pd.concat([rows for _, rows in clean]).drop_duplicates()
+    known = known[known["sequence"] != ""]
+    twice = known[known["frame_id"].duplicated()]
+    if not twice.empty:
+        raise ResultsError(f"{first.dataset}: the image {twice['frame_id'].iloc[0]!r} is in two sequences.")
+    sequence = dict(zip(known["frame_id"], known["sequence"], strict=True))
+    # Sorted, so that neither the order of rows nor that of models decides what a replicate holds.
+    units = sorted((sequence.get(frame) is None, sequence.get(frame, frame), frame) for frame in expected)
+    new = [i for i, unit in enumerate(units) if i == 0 or unit[:2] != units[i - 1][:2]]
+    return Images(tuple(unit[2] for unit in units), np.array(new), known["sequence"].nunique())
+
+
+def _check_truth(models: Sequence[EvaluatedModel]) -> None:
+    """Scores are paired by image: the truth of an image must be the same for all."""
+    first: dict[str, tuple[EvaluatedModel, pd.Series]] = {}
+    for model in models:
+        for run in model.runs:
+            rows = run[run["corruption"] == ""].set_index("frame_id")
+            for name in (str(n) for n in rows if str(n).startswith("truth_") or n == "activity_true"):
+                one, truth = first.setdefault(name, (model, rows[name]))
+                odd = truth.index[truth.ne(rows[name].reindex(truth.index)) & truth.index.isin(rows.index)]
+                if len(odd):
+                    raise ResultsError(
+                        f"{one.label} and {model.label} on {model.dataset}: {name} of the image {odd[0]!r} differs; they were measured "
+                        "against other truths. Evaluate both again."
+                    )
+
+
+def _clean(run: pd.DataFrame) -> pd.DataFrame:
+    rows = run.loc[run["corruption"] == "", ["frame_id", "sequence"]]
+    return rows.fillna({"sequence": ""}).astype(str).reset_index(drop=True)
+
+
+def score_model(
+    model: EvaluatedModel, grid: Grid, images: Images, weights: Array, metrics: Mapping[str, Metric]
+) -> dict[str, Array]:
+    """Return scores of a model under each condition, mean over its runs.
+
+    Args:
+        model: one of those that `grid` and `images` are of.
+        weights: (R, U), as `draw_weights` gives them.
+        metrics: by name those that are wanted.
+
+    Returns:
+        By metric (R, conditions) in the order of `Grid.conditions`, as far as the rows have what it needs. What does not depend on masks is
+        NaN where they were not moved, and so is every score without a class to measure.
+
+    Raises:
+        ResultsError: if an image is missing under a condition, or there twice, or a label or a count is no whole number from 0 on.
+    """
+    runs = [_score_run(model, run, grid, images, weights, metrics) for run in model.runs]
+    return {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0] if all(name in run for run in runs)}
+
+
+def _score_run(
+    model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images, weights: Array, metrics: Mapping[str, Metric]
+) -> dict[str, Array]:
+    rows = _ordered(model, run, grid, images)
+    # What only some runs of a model have is not scored.
+    left_out = ("activity_",) * (not model.tells_activities) + ("truth_",) * (not model.gives_masks)
+    names = [str(name) for name in rows if not str(name).startswith(left_out)]
+    columns = {name: rows[name].to_numpy().reshape(-1, len(images.frame_ids)) for name in names}
+    classes = sum(1 for name in names if name.startswith("truth_"))
+    activities = 1 + max(
+        (int(np.nan_to_num(columns[name]).max()) for name in _ACTIVITIES if name in columns), default=0
+    )
+    try:
+        of_images = counts_of_rows(columns, classes, activities, {metric.needs for metric in metrics.values()})
+    except ValueError as error:
+        where = f"{model.label} on {model.dataset}, its rows sorted by condition and image"
+        raise ResultsError(f"{where}: {error} Evaluate it again.") from None
+    moved, whole = len(grid.moved_conditions()), len(grid.conditions())
+    scores: dict[str, Array] = {}
+    for needs, values in of_images.items():
+        counts = _sums(values, images, weights)
+        for name, metric in metrics.items():
+            if metric.needs == needs and metric.whole is not None:
+                scores[name] = metric.whole(counts)
+                if metric.of_activities:
+                    own = scores[name][:, :moved]
+                    scores[name] = np.pad(own, ((0, 0), (0, whole - moved)), constant_values=np.nan)
+    return {name: scores[name] for name in metrics if name in scores}
+
+
+def _sums(values: Array, images: Images, weights: Array) -> Array:
+    """Counts of images summed in each replicate: (conditions, images, k, L) to (R, conditions, k, L)."""
+    of_units = np.add.reduceat(values, images.starts, axis=1)
+    flat = np.moveaxis(of_units, 1, 0).reshape(len(images.starts), -1)
+    return (weights @ flat).reshape(-1, len(values), *values.shape[2:])
+
+
+def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images) -> pd.DataFrame:
+    """The rows condition by condition, images in their order. Without masks it does not matter whether these moved."""
+    conditions = grid.conditions() if model.gives_masks else grid.moved_conditions()
+    codes = pd.MultiIndex.from_tuples(conditions).get_indexer(pd.MultiIndex.from_frame(run[KEYS]))
+    run, codes = run[codes >= 0], codes[codes >= 0]
+    frames = pd.Index(images.frame_ids).get_indexer(run["frame_id"].astype(str))
+    for row in np.flatnonzero(frames < 0)[:1]:
+        raise ResultsError(
+            f"{model.label} on {model.dataset}: the image {run['frame_id'].iloc[row]!r} is there under "
+            f"{_say(conditions[codes[row]])}, but not clean."
+        )
+    places = codes * len(images.frame_ids) + frames
+    times = np.bincount(places, minlength=len(conditions) * len(images.frame_ids))
+    for index in np.flatnonzero(times != 1)[:1]:
+        condition, image = divmod(int(index), len(images.frame_ids))
+        raise ResultsError(
+            f"{model.label} on {model.dataset}: the image {images.frame_ids[image]!r} is there {times[index]} times under "
+            f"{_say(conditions[condition])}; expected once."
+        )
+    return run.iloc[np.argsort(places)]

@@ -1,0 +1,45 @@
+"""What models take for what: activities counted in images, classes in pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reports.statistics.condition_scores import EvaluatedModel
+
+COLUMNS = ["dataset", "model", "task", "true", "predicted", "count"]
+
+
+def activity_confusion(rows: pd.DataFrame, activities: int) -> NDArray[np.int64]:
+    """Images by true and predicted activity, (K, K), from rows with activity_true and activity_predicted."""
+    pairs = rows["activity_true"].to_numpy(np.int64) * activities + rows["activity_predicted"].to_numpy(np.int64)
+    return np.bincount(pairs, minlength=activities**2).reshape(activities, activities)
+
+
+def pixel_confusion(rows: pd.DataFrame, classes: int) -> NDArray[np.int64]:
+    """Pixels by true and predicted class, (C, C), from rows with pixels_<i>_<j>."""
+    names = [f"pixels_{i}_{j}" for i in range(classes) for j in range(classes)]
+    return rows[names].to_numpy(np.int64).sum(axis=0).reshape(classes, classes)
+
+
+def table_confusion(model: EvaluatedModel, classes: Sequence[str], activities: Sequence[str]) -> pd.DataFrame:
+    """The confusion matrices of a model, seeds summed up, as long rows without zeros.
+
+    Args:
+        model: whose rows are of images as they are. classes, activities: names.
+    """
+    rows = pd.concat(model.runs, ignore_index=True)
+    found = []
+    if model.tells_activities:
+        found.append(("activities (images)", activities, activity_confusion(rows, len(activities))))
+    if "pixels_0_0" in rows:
+        found.append(("classes (pixels)", classes, pixel_confusion(rows, len(classes))))
+    long = [
+        (model.dataset, model.label, task, names[i], names[j], int(counts[i, j]))
+        for task, names, counts in found
+        for i, j in zip(*np.nonzero(counts), strict=True)
+    ]
+    return pd.DataFrame(long, columns=COLUMNS).set_index(COLUMNS[:-1])

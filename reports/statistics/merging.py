@@ -1,0 +1,298 @@
+"""Merged models beside the individual ones before them and the jointly trained ones: scores, bias, and what Surgery changes.
+
+Yang et al. 2024, Representation Surgery for Multi-Task Model Merging, arXiv:2402.02705. docs/merging.md defines every column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from endoarss.metrics.catalogue import MAIN, Shown, metrics_by_name, shown_metrics
+from reports.names import merged_label
+from reports.statistics.bootstrap import Array, note_of_intervals, with_brackets, with_interval
+from reports.statistics.comparison import replicate_mpc, replicate_scores
+from reports.statistics.condition_scores import EvaluatedModel
+
+INDIVIDUAL, JOINT = "Individual models", "Jointly trained"
+INDEX = ["Dataset", "Backbone", "Model"]
+
+
+@dataclass(frozen=True)
+class MergingSubject:
+    """One row of the tables.
+
+    label: what readers call it. merger: "" of individual and jointly trained models. rank: of Surgery, 0 without. clean: its answers, one
+    run a seed. robust: the same under corruption, None where that was not evaluated. scores: by metric, one value a seed, as stored.
+    bias: mean L1 to each individual model's representations, by task, one value a seed. coefficient: what the merger chose, in words.
+    parameters: what Surgery adds.
+    """
+
+    label: str
+    merger: str
+    rank: int
+    clean: EvaluatedModel
+    robust: EvaluatedModel | None
+    scores: Mapping[str, Sequence[float]]
+    bias: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    coefficient: str = ""
+    parameters: int = 0
+
+
+@dataclass(frozen=True)
+class MergingCase:
+    """What is merged, tested on one dataset.
+
+    subjects: the individual models first, then merged ones, at last the jointly trained; of the same seeds, so that differences are paired.
+    """
+
+    dataset: str
+    backbone: str
+    subjects: Sequence[MergingSubject]
+
+
+@dataclass(frozen=True)
+class Merging:
+    """rows: one a subject, indexed by `INDEX` and merger and rank; scores in percent or pixels, bias as it is, `<x>_low` and `<x>_high` the
+    ends of intervals. said: sentences, what Surgery of a rank does, with that rank. intervals: sentences, what they are over."""
+
+    rows: pd.DataFrame
+    said: tuple[tuple[int, str], ...]
+    intervals: tuple[str, ...]
+
+    def words(self, rank: int) -> str:
+        """What is said of Surgery of a rank."""
+        return " ".join(sentence for of, sentence in self.said if of == rank)
+
+
+def measure_merging(cases: Sequence[MergingCase]) -> Merging:
+    """Everything that tables and figures show of merging.
+
+    Args:
+        cases: with results, their scores under the standard protocol.
+
+    Raises:
+        ResultsError: as `replicate_scores` and `replicate_mpc`.
+    """
+    frames, said, intervals = [], [], []
+    for case in cases:
+        found = replicate_scores([subject.clean for subject in case.subjects])
+        means = {label: _mean(scores) for label, scores in found.scores.items()}
+        frame = pd.DataFrame([_row(case, subject, means) for subject in case.subjects])
+        robust = [subject.robust for subject in case.subjects if subject.robust is not None]
+        if robust:
+            mpc = replicate_mpc(robust).scores
+            for metric in MAIN:
+                values = {label: 100 * scores[metric][0] for label, scores in mpc.items() if metric in scores}
+                frame[f"mpc_{metric}"] = frame["Model"].map(values)
+        frames.append(frame)
+        said += _sentences(case, frame)
+        intervals.append(note_of_intervals(case.dataset, found.units, found.count))
+    return Merging(pd.concat(frames, ignore_index=True), tuple(said), tuple(dict.fromkeys(intervals)))
+
+
+def _mean(scores: Mapping[str, Array]) -> Array:
+    """The mean of accuracy and mIoU in every replicate."""
+    return np.mean([scores[metric] for metric in MAIN], axis=0)
+
+
+def _row(case: MergingCase, subject: MergingSubject, means: Mapping[str, Array]) -> dict[str, float | str | int]:
+    row: dict[str, float | str | int] = {
+        "Dataset": case.dataset,
+        "Backbone": case.backbone,
+        "Model": subject.label,
+        "merger": subject.merger,
+        "rank": subject.rank,
+    }
+    for metric, measure in shown_metrics(Shown.TABLES).items():
+        values = measure.scale * np.asarray(subject.scores.get(metric, [np.nan]), np.float64)
+        row[metric] = float(values.mean())
+        if len(values) > 1:
+            row[f"{metric}_std"] = float(values.std(ddof=1))
+    own = means[subject.label]
+    row |= _with_ends("mean", own)
+    without = _beside(case, subject.merger, 0)
+    if subject.rank and without is not None:
+        row |= _with_ends("surgery_gain", own - means[without.label])
+    joint = _beside(case, "", 0, JOINT)
+    if subject.merger and joint is not None:
+        row |= _with_ends("to_joint", own - means[joint.label])
+    individual = _beside(case, "", 0, INDIVIDUAL)
+    if subject.merger and individual is not None:
+        row |= _with_ends("to_individual", own - means[individual.label])
+    row |= {f"bias_{task}": float(np.mean(of_seeds)) for task, of_seeds in subject.bias.items()}
+    if subject.bias:
+        bias = float(np.mean(list(subject.bias.values())))
+        row["bias"] = bias
+        if subject.rank and without is not None:
+            row["bias_change"] = 100 * (bias / float(np.mean(list(without.bias.values()))) - 1)
+    row["coefficient"] = subject.coefficient
+    row["surgery_parameters"] = subject.parameters
+    return row
+
+
+def _with_ends(name: str, replicates: Array) -> dict[str, float]:
+    value, low, high = with_interval(100 * replicates)
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
+def _beside(case: MergingCase, merger: str, rank: int, label: str = "") -> MergingSubject | None:
+    return next(
+        (s for s in case.subjects if (s.merger, s.rank) == (merger, rank) and s.label.startswith(label)),
+        None,
+    )
+
+
+def _sentences(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, str]]:
+    """What Surgery of each rank does to bias and scores, plainly, also where it harms; and how near merging comes to joint training."""
+    where = f"{case.dataset}, {case.backbone}: "
+    said = []
+    for rank, operated in frame[frame["rank"] > 0].groupby("rank", sort=False):
+        if "surgery_gain" not in operated or operated["surgery_gain"].isna().all():
+            continue  # no merger without it to compare with
+        gains = operated["surgery_gain"]
+        worse = operated[gains < -1e-9]
+        measured = "bias_change" in operated and operated["bias_change"].notna().any()
+        does = f"{where}Surgery of rank {rank}"
+        if measured:
+            of = "every merger" if len(operated) > 1 else str(operated["Model"].iloc[0])
+            does += f" cuts the bias of {of} by {_range(-operated['bias_change'], '.0f')} %"
+        if worse.empty:
+            does += f"{' and' if measured else ''} lowers the mean of accuracy and mIoU of none"
+            does += f" ({_range(gains, '+.2f')} points; {_sure(operated, 'surgery_gain')})."
+        else:
+            does += f"{', BUT' if measured else ''} LOWERS the mean of accuracy and mIoU of {_listed(frame, worse)}."
+        sentences = [does]
+        if "to_joint" in operated and operated["to_joint"].notna().any():
+            far, sure = _range(operated["to_joint"], "+.2f"), _sure(operated, "to_joint")
+            sentences.append(f"{where}with it, merged models are {far} points from the jointly trained one ({sure}).")
+        sentences += [f"{where}{sentence}" for sentence in _under_corruption(frame, operated)]
+        said += [(int(str(rank)), sentence) for sentence in sentences]
+    return said
+
+
+def _sure(rows: pd.DataFrame, name: str) -> str:
+    """How many intervals leave 0 out, in words."""
+    out = int(((rows[f"{name}_low"] > 0) | (rows[f"{name}_high"] < 0)).sum())
+    return f"{out} of {len(rows)} intervals exclude 0"
+
+
+def _under_corruption(frame: pd.DataFrame, operated: pd.DataFrame) -> list[str]:
+    """What Surgery changes of the means over corruptions."""
+    changes = []
+    for metric in MAIN:
+        name = f"mpc_{metric}"
+        if name in frame and operated[name].notna().any():
+            without = frame[(frame["rank"] == 0) & (frame["merger"] != "")].set_index("merger")[name]
+            gains = pd.Series(operated[name].to_numpy() - without.reindex(operated["merger"]).to_numpy()).dropna()
+            if len(gains):
+                changes.append(f"mPC of {metrics_by_name()[metric].title} by {_range(gains, '+.2f')} points")
+    return [f"it changes {' and '.join(changes)}."] if changes else []
+
+
+def _range(values: pd.Series, form: str) -> str:
+    low, high = format(values.min(), form), format(values.max(), form)
+    return low if low == high else f"{low} to {high}"
+
+
+def _listed(frame: pd.DataFrame, worse: pd.DataFrame) -> str:
+    """Each model that Surgery harms, by how much; and whether it was as good as what Surgery pulls it towards."""
+    words = []
+    for row in worse.to_dict("records"):
+        gap = with_brackets(row["surgery_gain"], row["surgery_gain_low"], row["surgery_gain_high"], sign="+", digits=2)
+        without = frame[(frame["merger"] == row["merger"]) & (frame["rank"] == 0)].iloc[0]
+        above = float(without.get("to_individual", np.nan))
+        because = (
+            f", which without it was {above:+.2f} points from the individual models that Surgery pulls towards"
+            if above >= 0
+            else ""
+        )
+        words.append(f"{merged_label(str(row['merger']))} ({gap} points{because})")
+    return ", ".join(words)
+
+
+def table_merging(found: Merging, rank: int) -> pd.DataFrame:
+    """The table `merging` as data: individual models, each merger without Surgery and with that of one rank, and the jointly trained."""
+    rows = found.rows[found.rows["rank"].isin([0, rank])]
+    return rows.set_index(INDEX).rename(columns={"rank": "surgery_rank"}).dropna(axis=1, how="all")
+
+
+def readable_merging(found: Merging, rank: int) -> pd.DataFrame:
+    """The table `merging` as readers see it."""
+    rows = found.rows[found.rows["rank"].isin([0, rank])]
+    names = [merged_label(m) if m else label for m, label in zip(rows["merger"], rows["Model"], strict=True)]
+    surgery = [f"rank {r}" if r else "without" if m else "-" for m, r in zip(rows["merger"], rows["rank"], strict=True)]
+    table = rows.assign(**{"Data": _trained_on(rows), "Model": names, "Surgery": surgery})
+    table = table.set_index(["Data", "Model", "Surgery"])
+    shown = pd.DataFrame(index=table.index)
+    for name, metric in shown_metrics(Shown.MERGING).items():
+        if name in table and table[name].notna().any():
+            shown[metric.head] = table[name]
+            if f"{name}_std" in table:
+                shown[f"± {metric.head}"] = table[f"{name}_std"]
+    shown["Mean (%)"] = _bracketed(table, "mean")
+    shown["Change by Surgery"] = _bracketed(table, "surgery_gain", "+", 2)
+    shown["To joint"] = _bracketed(table, "to_joint", "+", 2)
+    shown["Bias (L1)"] = [_number(value, "{:.4f}") for value in table.get("bias", pd.Series(np.nan, table.index))]
+    if "bias_change" in table:
+        shown["Change of bias"] = [_number(value, "{:+.0f} %") for value in table["bias_change"]]
+    for name in MAIN:
+        if f"mpc_{name}" in table:
+            shown[f"mPC {metrics_by_name()[name].title} (%)"] = table[f"mpc_{name}"]
+    shown["Coefficient"] = [value or "-" for value in table["coefficient"]]
+    return shown
+
+
+def _trained_on(rows: pd.DataFrame) -> list[str]:
+    return [f"{dataset}, {backbone}" for dataset, backbone in zip(rows["Dataset"], rows["Backbone"], strict=True)]
+
+
+def table_surgery_ranks(found: Merging) -> pd.DataFrame:
+    """The ablation as data: every merger without Surgery and with each rank, from the lowest."""
+    rows = found.rows[found.rows["merger"] != ""]
+    columns = ["merger", "rank", "surgery_parameters", *MAIN, "mean", "mean_low", "mean_high"]
+    columns += ["surgery_gain", "surgery_gain_low", "surgery_gain_high", "bias_activity", "bias_segmentation", "bias"]
+    chosen = _by_rank(rows).set_index(INDEX)[[name for name in (*columns, "bias_change") if name in rows]]
+    return chosen.rename(columns={"rank": "surgery_rank"})
+
+
+def readable_surgery_ranks(found: Merging) -> pd.DataFrame:
+    """The ablation as readers see it: one row a merger and rank."""
+    rows = _by_rank(found.rows[found.rows["merger"] != ""])
+    shown = pd.DataFrame(
+        {
+            "Data": _trained_on(rows),
+            "Merger": [merged_label(merger) for merger in rows["merger"]],
+            "Surgery": ["without" if rank == 0 else f"rank {rank}" for rank in rows["rank"]],
+            "Added parameters": rows["surgery_parameters"],
+            **{metrics_by_name()[metric].head: rows[metric] for metric in MAIN if metric in rows},
+            "Mean (%)": rows["mean"],
+            "Change by Surgery": _bracketed(rows, "surgery_gain", "+", 2),
+            "Bias, activity": [_number(value, "{:.4f}") for value in rows["bias_activity"]],
+            "Bias, segmentation": [_number(value, "{:.4f}") for value in rows["bias_segmentation"]],
+        }
+    )
+    if "bias_change" in rows:
+        shown["Change of bias"] = [_number(value, "{:+.0f} %") for value in rows["bias_change"]]
+    return shown.set_index(["Data", "Merger", "Surgery"])
+
+
+def _by_rank(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order of mergers as they come, of each from the lowest rank."""
+    keys = list(dict.fromkeys(rows[["Dataset", "Backbone", "merger"]].itertuples(index=False, name=None)))
+    place = [keys.index(key) for key in rows[["Dataset", "Backbone", "merger"]].itertuples(index=False, name=None)]
+    return rows.assign(place=place).sort_values(["place", "rank"], kind="stable").drop(columns="place")
+
+
+def _bracketed(table: pd.DataFrame, name: str, sign: str = "", digits: int = 1) -> list[str]:
+    if name not in table:
+        return ["-"] * len(table)
+    values = table[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False, name=None)
+    return [with_brackets(value, low, high, sign, digits) for value, low, high in values]
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if np.isnan(value) else form.format(value)

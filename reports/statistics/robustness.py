@@ -1,0 +1,246 @@
+"""How models hold up under corruption: scores by condition, and what sums them up, with paired intervals.
+
+Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and Perturbations, ICLR 2019 (CE,
+relative CE); Michaelis et al., Benchmarking Robustness in Object Detection, 2019 (mPC, rPC). docs/protocols.md defines the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from endoarss.metrics.catalogue import Shown, metrics_by_name, shown_metrics
+from reports.errors import ResultsError
+from reports.statistics.bootstrap import (
+    REPLICATES,
+    Array,
+    draw_weights,
+    interval,
+    note_of_intervals,
+    ratio,
+    with_interval,
+)
+from reports.statistics.condition_scores import EvaluatedModel, Grid, grid_of, images_of, score_model
+
+__all__ = ["NOT_MOVED", "OTHER", "EvaluatedModel", "Robustness", "categories_of", "measure_robustness"]
+
+NOT_MOVED = ", masks not moved"
+OTHER = "other"
+
+CONDITION_COLUMNS = ["dataset", "model", "corruption", "severity", "mask_warped", "metric", "value", "low", "high"]
+SUMMARY_COLUMNS = ["dataset", "model", "metric", "quantity", "of", "value", "low", "high"]
+SUMMARY_COLUMNS += ["difference", "difference_low", "difference_high", "against", "interval_over"]
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Both tables in shares from 0 to 1, distances in pixels; low and high are the ends of an interval, NaN where there is none.
+
+    conditions: `CONDITION_COLUMNS`, one row a score of a model under a condition.
+    summary: `SUMMARY_COLUMNS`, one row a quantity (mPC, CE, ...) of a model, `of` a corruption, a category or a severity; `difference`
+    is to the model in `against`, paired. categories: those of the corruptions that were evaluated. intervals: sentences, what the
+    intervals of each dataset are over. notes: sentences, what differences are to, and what is undefined and why.
+    """
+
+    conditions: pd.DataFrame
+    summary: pd.DataFrame
+    categories: Mapping[str, tuple[str, ...]]
+    intervals: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def measure_robustness(
+    models: Sequence[EvaluatedModel],
+    categories: Mapping[str, Sequence[str]],
+    baselines: Mapping[str, str] | None = None,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> Robustness:
+    """Scores and summaries of models, of one dataset or of several.
+
+    Args:
+        models: in the order of tables. categories: corruptions by category, in order; those it lacks are put under "other".
+        baselines: by dataset the label of the model that corruption errors are relative to and differences are taken from. Without
+        one there are no corruption errors, and differences are to the dataset's first model that has the metric.
+        replicates: of the bootstrap. seed: of its draws.
+
+    Raises:
+        ResultsError: if there are no models, a label is taken twice, a baseline is not among the models, or as `grid_of`,
+        `images_of` and `score_model` say.
+    """
+    by_dataset: dict[str, list[EvaluatedModel]] = {}
+    for model in models:
+        by_dataset.setdefault(model.dataset, []).append(model)
+    _check_names(by_dataset, baselines or {})
+    conditions: list[pd.DataFrame] = []
+    summaries: list[tuple[Any, ...]] = []
+    intervals: list[str] = []
+    notes: list[str] = []
+    names: list[str] = []
+    metrics = shown_metrics(Shown.CONDITIONS | Shown.SUMMARY)
+    for dataset, group in by_dataset.items():
+        grid = grid_of(group, [name for members in categories.values() for name in members])
+        images = images_of(group)
+        weights = draw_weights(len(images.starts), replicates, seed)
+        scores = {model.label: score_model(model, grid, images, weights, metrics) for model in group}
+        conditions += [_condition_rows(dataset, label, grid, found) for label, found in scores.items()]
+        chosen = categories_of(grid.corruptions, categories)
+        rows, said = _summarise(_Panel(dataset, grid, chosen, (baselines or {}).get(dataset), images.units()), scores)
+        summaries += rows
+        intervals.append(note_of_intervals(dataset, images.units(), len(weights) - 1))
+        notes += said
+        names += grid.corruptions
+    return Robustness(
+        pd.concat(conditions, ignore_index=True),
+        pd.DataFrame(summaries, columns=SUMMARY_COLUMNS),
+        categories_of(list(dict.fromkeys(names)), categories),
+        tuple(intervals),
+        tuple(notes),
+    )
+
+
+def categories_of(names: Sequence[str], categories: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """The categories of some corruptions, without those that have none of them; what no category knows is under "other"."""
+    found = {category: tuple(n for n in members if n in names) for category, members in categories.items()}
+    known = {name for members in categories.values() for name in members}
+    found[OTHER] = tuple(sorted(set(names) - known))
+    return {category: members for category, members in found.items() if members}
+
+
+def _check_names(by_dataset: Mapping[str, Sequence[EvaluatedModel]], baselines: Mapping[str, str]) -> None:
+    if not by_dataset:
+        raise ResultsError("no model to report the robustness of.")
+    for dataset, group in by_dataset.items():
+        labels = [model.label for model in group]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ResultsError(f"{dataset}: two models are called {label!r}; each needs a name of its own.")
+        if dataset in baselines and baselines[dataset] not in labels:
+            known = ", ".join(labels)
+            raise ResultsError(f"{dataset}: the baseline {baselines[dataset]!r} is not among the models: {known}.")
+
+
+def _condition_rows(dataset: str, model: str, grid: Grid, scores: Mapping[str, Array]) -> pd.DataFrame:
+    """Long rows of one model, without those where nothing could be measured."""
+    frames = []
+    for metric, replicates in scores.items():
+        rows = pd.DataFrame(grid.conditions(), columns=["corruption", "severity", "mask_warped"])
+        low, high = interval(replicates)
+        rows = rows.assign(dataset=dataset, model=model, metric=metric, value=replicates[0], low=low, high=high)
+        frames.append(rows[rows["value"].notna()])
+    return pd.concat(frames, ignore_index=True)[CONDITION_COLUMNS]
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """What the models of one dataset share."""
+
+    dataset: str
+    grid: Grid
+    categories: Mapping[str, Sequence[str]]
+    baseline: str | None
+    units: str
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """One number of a model: its name, what it is of, and its value in each replicate (R,), the estimate first."""
+
+    name: str
+    of: str
+    replicates: Array
+
+
+def _summarise(panel: _Panel, scores: Mapping[str, Mapping[str, Array]]) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """Rows of the summary of one dataset, and what must be said of them."""
+    rows: list[tuple[Any, ...]] = []
+    notes: list[str] = []
+    compared: dict[str, list[str]] = {}
+    for metric, about in shown_metrics(Shown.SUMMARY).items():
+        having = [label for label, of_model in scores.items() if metric in of_model]
+        if not having:
+            continue
+        baseline = scores[panel.baseline].get(metric) if panel.baseline else None
+        found = {label: _quantities(scores[label][metric], baseline, panel) for label in having}
+        against = panel.baseline or having[0]
+        if len(having) > 1 and against in found:
+            compared.setdefault(against, []).append(about.text)
+        for label, quantities in found.items():
+            for one, other in zip(quantities, found.get(against, quantities), strict=True):
+                difference = one.replicates - other.replicates
+                compares = (*with_interval(difference), against) if against in found else (*[np.nan] * 3, "")
+                key = (panel.dataset, label, metric, one.name, one.of)
+                rows.append((*key, *with_interval(one.replicates), *compares, panel.units))
+        notes += _notes(found, metric, panel, baseline is not None)
+    said = [f"{panel.dataset}: differences of {' and '.join(of)} are to {against}." for against, of in compared.items()]
+    return rows, said + notes
+
+
+def _quantities(scores: Array, baseline: Array | None, panel: _Panel) -> list[_Quantity]:
+    """Everything that sums up a model's scores (R, conditions); the same list, in order, for all models of a panel."""
+    grid = panel.grid
+    clean, corrupted, unmoved = grid.parts(scores)
+    by_corruption, by_severity = corrupted.mean(axis=2), corrupted.mean(axis=1)
+    mpc = by_corruption.mean(axis=1)
+    found = [_Quantity("clean", "", clean), _Quantity("mPC", "", mpc), _Quantity("rPC", "", ratio(mpc, clean))]
+    found += [_Quantity("severity_mean", str(s), by_severity[:, i]) for i, s in enumerate(grid.severities)]
+    for category, names in panel.categories.items():
+        mean = by_corruption[:, [grid.corruptions.index(name) for name in names]].mean(axis=1)
+        found += [_Quantity("category_mean", category, mean), _Quantity("category_rPC", category, ratio(mean, clean))]
+    found += [_Quantity("corruption_mean", name, by_corruption[:, i]) for i, name in enumerate(grid.corruptions)]
+    for i, name in enumerate(grid.unmoved):
+        found.append(_Quantity("corruption_mean", f"{name}{NOT_MOVED}", unmoved[:, i].mean(axis=1)))
+    levels = np.array([0, *grid.severities])
+    curve = ratio(np.concatenate([clean[:, None], by_severity], axis=1), clean[:, None])
+    found += [_Quantity("retention", str(s), curve[:, i]) for i, s in enumerate(levels)]
+    found.append(_Quantity("retention_area", "", np.trapezoid(curve, levels, axis=1) / (levels[-1] - levels[0])))
+    worst = int(by_corruption[0].round(12).argmin())  # of equal ones the first, whatever the rounding of sums
+    found.append(_Quantity("worst_corruption", grid.corruptions[worst], by_corruption[:, worst]))
+    if baseline is not None:
+        found += _corruption_errors(clean, corrupted, *grid.parts(baseline)[:2], grid.corruptions)
+    return found
+
+
+def _corruption_errors(
+    clean: Array, corrupted: Array, baseline_clean: Array, baseline_corrupted: Array, names: Sequence[str]
+) -> list[_Quantity]:
+    """CE and relative CE of each corruption, and their means over the corruptions that have one.
+
+    CE = sum_s E_s / sum_s B_s, relative CE = sum_s (E_s - E_0) / sum_s (B_s - B_0), with errors E = 1 - score of the model and B of
+    the baseline (Hendrycks and Dietterich 2019, section 4). Undefined where the baseline makes no error, or loses nothing.
+    """
+    errors = ratio((1 - corrupted).sum(axis=2), (1 - baseline_corrupted).sum(axis=2))
+    losses = ratio(
+        (clean[:, None, None] - corrupted).sum(axis=2), (baseline_clean[:, None, None] - baseline_corrupted).sum(axis=2)
+    )
+    found = []
+    for kind, mean, values in (("CE", "mCE", errors), ("relative_CE", "relative_mCE", losses)):
+        # The corruptions that count are those of the estimate: a replicate must not choose others.
+        known = ~np.isnan(values[0])
+        usable = known & ~np.isnan(values)
+        found += [_Quantity(kind, name, np.where(known[i], values[:, i], np.nan)) for i, name in enumerate(names)]
+        found.append(_Quantity(mean, "", ratio(np.where(usable, values, 0).sum(axis=1), usable.sum(axis=1))))
+    return found
+
+
+def _notes(found: Mapping[str, Sequence[_Quantity]], metric: str, panel: _Panel, has_errors: bool) -> list[str]:
+    """What is undefined, and why."""
+    where, notes = f"{panel.dataset}, {metrics_by_name()[metric].text}", []
+    for label, quantities in found.items():
+        if any(one.name == "rPC" and np.isnan(one.replicates[0]) for one in quantities):
+            notes.append(f"{where}: no rPC and no retention for {label}, whose clean score is 0.")
+    if panel.baseline and not has_errors:
+        return [*notes, f"{where}: no corruption errors, for the baseline {panel.baseline} has no such score."]
+    for kind, name, reason in (("CE", "CE", "makes no error"), ("relative_CE", "relative CE", "loses nothing")):
+        # What is undefined is so for all models alike: it is the baseline that is divided by.
+        undefined = [one.of for one in next(iter(found.values())) if one.name == kind and np.isnan(one.replicates[0])]
+        if undefined:
+            names = ", ".join(undefined)
+            notes.append(
+                f"{where}: no {name} for {names}, where the baseline {panel.baseline} {reason}; the mean is over the others."
+            )
+    return notes

@@ -1,0 +1,138 @@
+"""Tables of a comparison and of the paper's claims, in percent and pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from endoarss.metrics.catalogue import Shown, metrics_by_name, shown_metrics
+from reports.statistics.bootstrap import with_brackets
+
+_NUMBERS = ("value", "low", "high", "to_best", "to_best_low", "to_best_high", "difference")
+
+
+def table_comparison(scores: pd.DataFrame) -> pd.DataFrame:
+    """Every score of every model with its interval, its rank and its distance to the best."""
+    return _scaled(scores).set_index(["dataset", "metric", "model"])
+
+
+def table_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The difference of every two models in every metric."""
+    return _scaled(pairs).set_index(["dataset", "metric", "model", "other"])
+
+
+def _scaled(table: pd.DataFrame) -> pd.DataFrame:
+    table = table.copy()
+    metrics = metrics_by_name()
+    scale = table["metric"].map({name: metric.scale for name, metric in metrics.items()})
+    for column in _NUMBERS:
+        if column in table:
+            table[column] = table[column] * scale
+    table["unit"] = table["metric"].map({name: metric.unit for name, metric in metrics.items()})
+    return table
+
+
+def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
+    """One row a model: of the main metrics the score, its difference to the best, and its rank, each with its interval.
+
+    Args:
+        scores: of a `Comparison`. gaps: dataset and model of those without results; they have a row of dashes.
+    """
+    rows: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
+    table, metrics = _scaled(scores), shown_metrics(Shown.PRINTED)
+    for row in table[table["metric"].isin(list(metrics))].to_dict("records"):
+        cells = rows.setdefault((row["dataset"], row["model"]), {})
+        head = metrics[row["metric"]].head
+        cells[head, "score"] = with_brackets(row["value"], row["low"], row["high"])
+        best = row["model"] == row["best"]
+        cells[head, "to best"] = (
+            "best" if best else with_brackets(row["to_best"], row["to_best_low"], row["to_best_high"], sign="+")
+        )
+        cells[head, "rank"] = with_brackets(row["rank"], row["rank_low"], row["rank_high"], digits=0)
+    for gap in gaps:
+        rows.setdefault(gap, {})
+    datasets = list(dict.fromkeys(dataset for dataset, _ in rows))
+    rows = dict(sorted(rows.items(), key=lambda row: datasets.index(row[0][0])))
+    index = pd.MultiIndex.from_tuples(list(rows), names=["Dataset", "Model"])
+    columns = pd.MultiIndex.from_tuples(
+        [(metric.head, part) for metric in metrics.values() for part in ("score", "to best", "rank")]
+    )
+    return pd.DataFrame(list(rows.values()), index=index).reindex(columns=columns).dropna(axis=1, how="all").fillna("-")
+
+
+def table_claims(claims: pd.DataFrame) -> pd.DataFrame:
+    """The paper's claims, differences in percentage points (cosines as they are)."""
+    table = claims.copy()
+    scale = table["metric"].map(_scale_of_claim)
+    for column in ("difference", "low", "high", "paper"):
+        table[column] = table[column] * scale
+    return table.set_index(["claim", "dataset", "metric", "compared"])
+
+
+def _scale_of_claim(metric: object) -> float:
+    return 1.0 if metric == "cosine" else 100.0
+
+
+def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
+    """The paper's claims with differences and verdicts in words."""
+    table = table_claims(claims).reset_index()
+    digits = table["metric"].eq("cosine").map({True: 3, False: 2})
+    here = [
+        with_brackets(row.difference, row.low, row.high, sign="+", digits=places)
+        for row, places in zip(table.itertuples(), digits, strict=True)
+    ]
+    paper = [with_brackets(value, float("nan"), float("nan"), sign="+", digits=2) for value in table["paper"]]
+    shown = pd.DataFrame(
+        {
+            "Claim": table["claim"],
+            "Dataset": table["dataset"].astype(object).fillna("-"),
+            "Compared": table["compared"],
+            "Metric": table["metric"].map(_metric_of_claim),
+            "Difference": here,
+            "In the paper": paper,
+            "Pairs": [
+                f"{n}" if n == of else f"{n} of {of}" for n, of in zip(table["pairs"], table["asked"], strict=True)
+            ],
+            "Verdict": table["verdict"],
+        }
+    )
+    return shown.set_index(["Claim", "Dataset", "Compared", "Metric"])
+
+
+def _metric_of_claim(metric: object) -> str:
+    if pd.isna(metric):
+        return "-"
+    name = str(metric).removeprefix("mPC ")
+    metrics = metrics_by_name()
+    if name not in metrics:
+        return str(metric)
+    return f"mPC of {metrics[name].title}" if str(metric).startswith("mPC ") else metrics[name].title
+
+
+def claims_text(shown: pd.DataFrame, mark: str, note: str) -> str:
+    """The reproduction note as Markdown: each claim, what the results say of it, by how much.
+
+    Args:
+        shown: as `readable_claims` gives them. mark: what every table says of its data. note: what stands below the table.
+    """
+    lines = ["# Reproduction note", "", *mark.splitlines(), "", note, ""]
+    for claim, rows in shown.reset_index().groupby("Claim", sort=False):
+        lines += [f"## {claim}", ""]
+        for row in rows.to_dict("records"):
+            if row["Verdict"] == "not tested":
+                if row["Dataset"] == "-":
+                    lines.append(f"- Not tested: it takes {row['Compared']}.")
+                else:
+                    why = f"none of {row['Pairs'].removeprefix('0 of ')} comparisons has results"
+                    lines.append(f"- {row['Dataset']}, {row['Metric']}: not tested, {why}. {row['Compared']}.")
+                continue
+            unit = "" if row["Metric"] == "cosine" else " points"
+            said = "" if row["In the paper"] == "-" else f" The paper's tables: {row['In the paper']}{unit}."
+            verdict = row["Verdict"][0].upper() + row["Verdict"][1:]
+            some = f" Only {row['Pairs']} comparisons have results." if " of " in row["Pairs"] else ""
+            lines.append(
+                f"- {row['Dataset']}, {row['Metric']}: **{verdict}**. {row['Compared']}: {row['Difference']}{unit}.{some}{said}"
+            )
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,431 @@
+"""Tables as LaTeX that can be \\input: booktabs rules, the best of each column bold, the second underlined.
+
+A document that takes one in needs \\usepackage{booktabs,graphicx}, and longtable for tables of more than 40 rows; names with letters
+such as ð or ą need \\usepackage[T1]{fontenc} as well. multirow is not needed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from numbers import Real
+from typing import Any
+
+import pandas as pd
+
+from reports.measures import HIGHER_IS_BETTER
+from reports.tables.latex_text import escape
+
+# Tables with more rows than this, or higher than this many points, break over pages.
+LONG, _HIGH = 40, 600
+# Heads are as wide as the column's cells or this many characters; labels of rows and cells of text are broken at so many.
+_HEAD_WIDTH, _LABEL_WIDTH, _TEXT_WIDTH = 8, 20, 34
+# Beyond so many columns they stand closer.
+_CLOSE = 8
+# A table shrinks to the width of the text, and never grows.
+_SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+# Columns below several heads are parted, one part below the other, where all of them beside each other would take more points than this.
+_WIDE = 760
+# The same where values have intervals, which are smaller: shrunk, they are to have 6 points still.
+_WITH_INTERVALS = 560
+# A long table cannot be shrunk: the more points a row takes, the smaller its letters and gaps. The last is as wide as its parts may be.
+_SIZES = ((540, r"\small", 6), (585, r"\footnotesize", 4), (620, r"\scriptsize", 3))
+_SMALLEST = r"\fontsize{6}{7}\selectfont"
+# About how large a character, the gap of two columns, a line and a page's width are, in points.
+_POINTS, _GAP, _LINE, _PAGE = 5, 7, 13, 512
+# Of the note below a table: about how many characters and points a line takes.
+_NOTE_CHARACTERS, _NOTE_LINE = 115, 9.5
+
+# How wide letters are beside a digit. Names of models and datasets are of capitals, for the most part.
+_WIDTHS = (
+    dict.fromkeys("ABCDEFGHJKLNOPQRSTUVXYZ", 1.45)
+    | dict.fromkeys("MWmw%±&<>~^#§€«»\N{MULTIPLICATION SIGN}\N{EN DASH}", 1.8)
+    | dict.fromkeys("iljtf.,:;'!|()[] ", 0.65)
+)
+
+_DEVIATION, _PAPER, _REFERENCE = "±", "Paper", "Reference"
+_NOT_COMPETING = ("difference", "published", "paper", "to best", "rank")
+# "88.3 [85.7, 90.7]": a value with its interval; "+7.1 [...]" with its sign is a difference.
+_WITH_INTERVAL = re.compile(r"(?P<before>\S.*?) (?P<interval>\[[^\]]*\])")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+_STACKED = r"\begin{tabular}[t]"
+_UNIT = re.compile(r" (\([^()]*\))$")
+_MINUS = re.compile(r"(?<!\w)-(?=\d)")
+
+
+def head(text: str) -> str:
+    """A head with its arrow: which values of its column are the better ones."""
+    direction = HIGHER_IS_BETTER.get(text)
+    arrow = {True: r" $\uparrow$", False: r" $\downarrow$", None: ""}[direction]
+    return escape(text) + arrow
+
+
+def to_latex(
+    table: pd.DataFrame,
+    caption: str,
+    label: str,
+    highlight: bool = False,
+    groups: Sequence[str] = (),
+    precision: int = 2,
+    note: str = "",
+) -> str:
+    """A table as LaTeX.
+
+    A column "± X" beside a column "X" stands in that column's cells. A cell without a value shows "--"; the note says why.
+
+    Args:
+        table: with names and heads as readers know them, the heads in one or several levels. caption: names study, data, protocol and
+        seeds. label: for references. highlight: whether the best of each column is bold and the second underlined. Columns without a
+        direction, of deviations, of differences and of the paper do not compete, nor do rows of references; equal values share a
+        mark, and one value alone has none. groups: names of index levels; rows compete with those that agree in all of them.
+        precision: decimals of numbers that are not whole. note: what a reader must know besides; it stands below the table, and may be
+        long, whereas LaTeX measures a caption as one line.
+    """
+    columns = _columns(table, precision)
+    if highlight:
+        for rows in _rivals(table, groups):
+            for column in columns:
+                _mark(column, rows)
+    parts = _parts(table, columns, _WIDE)
+    if table.columns.nlevels == 1 and _height(table, parts) > _HIGH:
+        parts = [columns]  # smaller letters are better than a table that breaks over pages, which cannot shrink
+    if any(cell.interval for column in columns for cell in column.cells):
+        narrow = _parts(table, columns, _WITH_INTERVALS)
+        # Where labels alone are too wide, nothing helps but to shrink.
+        parts = narrow if max(_points(table, part) for part in narrow) <= _SIZES[-1][0] else parts
+    below = _NOTE_LINE * len(note) / _NOTE_CHARACTERS
+    if len(table) > LONG or _height(table, parts) + below > _HIGH:
+        return _long(table, _parts(table, columns, _SIZES[-1][0]), caption, label, note)
+    return "\n".join(
+        [
+            r"% Needs booktabs and graphicx.",
+            r"\begin{table}[htbp]",
+            r"\centering",
+            rf"\caption{{{escape(caption)}}}",
+            rf"\label{{{label}}}",
+            *([r"\setlength{\tabcolsep}{3.5pt}"] if table.index.nlevels + len(columns) > _CLOSE else []),
+            "\n\n\\medskip\n".join("\n".join(_tabular(table, part)) for part in parts),
+            *_note(note),
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _note(note: str) -> list[str]:
+    """What stands below a table: a paragraph in small letters; nothing where there is nothing to say."""
+    return ["", r"\smallskip", rf"{{\footnotesize\raggedright\noindent {escape(note)}\par}}"] if note else []
+
+
+def _tabular(table: pd.DataFrame, columns: Sequence[_Column]) -> list[str]:
+    return [
+        _SHRINK,
+        rf"\begin{{tabular}}{{{_alignment(table, columns)}}}",
+        r"\toprule",
+        *_heads(table, columns),
+        r"\midrule",
+        *_lines(_body(table, columns), table.index.nlevels),
+        r"\bottomrule",
+        r"\end{tabular}%",
+        "}",
+    ]
+
+
+def _body(table: pd.DataFrame, columns: Sequence[_Column]) -> list[list[str]]:
+    """The rows with their labels, as LaTeX."""
+    return [
+        [*labels, *(column.cells[row].shown for column in columns)] for row, labels in enumerate(_index_texts(table))
+    ]
+
+
+@dataclass
+class _Cell:
+    """A value as LaTeX, what it competes with (None where it does not), and as LaTeX its deviation and its interval."""
+
+    text: str
+    value: float | None
+    deviation: str = ""
+    interval: str = ""
+
+    @property
+    def shown(self) -> str:
+        first = self.text + self.deviation
+        return _stacked([first, rf"{{\scriptsize {self.interval}}}"], "r") if self.interval else first
+
+
+@dataclass
+class _Column:
+    """A column with its heads from the top, the cells, whether it holds numbers, and which of them are better."""
+
+    heads: tuple[str, ...]
+    cells: list[_Cell]
+    numeric: bool
+    higher_is_better: bool | None
+    width: int
+
+
+def _columns(table: pd.DataFrame, precision: int) -> list[_Column]:
+    """The columns of a table, deviations beside what they belong to."""
+    heads = [_levels(column) for column in table.columns]
+    places = {key: place for place, key in enumerate(heads)}
+    columns = []
+    for place, key in enumerate(heads):
+        if _plain(key) in places and _plain(key) != key:
+            continue
+        values = list(table.iloc[:, place])
+        cells = [_cell(value, precision) for value in values]
+        deviation = places.get((*key[:-1], f"{_DEVIATION} {key[-1]}"))
+        if deviation is not None:
+            for cell, value in zip(cells, table.iloc[:, deviation], strict=True):
+                cell.deviation = "" if _missing(value) else rf" $\pm$ {_number(value, precision)}"
+        known = [value for value in values if not _missing(value)]
+        numeric = all(_is_number(v) or _NUMBER.fullmatch(str(v)) for v in known) or any(map(_with_interval, known))
+        shown = [line for value in values for line in _broken(_displayed(value, precision), _TEXT_WIDTH)]
+        beside = [_displayed(value, precision) for value in table.iloc[:, deviation]] if deviation is not None else []
+        # " ± " and a deviation stand behind the number.
+        width = max(map(_length, shown), default=0) + max((_length(f" ± {one}") for one in beside), default=0)
+        columns.append(_Column(key, cells, numeric, _direction(key), width))
+    return columns
+
+
+def _parts(table: pd.DataFrame, columns: Sequence[_Column], limit: int) -> list[list[_Column]]:
+    """Columns as they stand beside each other, of about so many points at most; those below one head stay together."""
+    groups = [list(group) for _, group in groupby(columns, lambda column: column.heads[0])]
+    parts = [list(columns)]
+    for count in range(1, len(groups) + 1):
+        size = math.ceil(len(groups) / count)  # parts of about as many heads each, not one full and one nearly empty
+        parts = [[c for group in groups[at : at + size] for c in group] for at in range(0, len(groups), size)]
+        if max(_points(table, part) for part in parts) <= limit:
+            break
+    return parts
+
+
+def _points(table: pd.DataFrame, columns: Sequence[_Column]) -> int:
+    """About how wide a table of all labels and some columns is, in points."""
+    widths = [
+        max(_length(line) for line in _broken(column.heads[-1], max(column.width, _HEAD_WIDTH))) for column in columns
+    ]
+    widths = [max(width, column.width) for width, column in zip(widths, columns, strict=True)]
+    keys = [_levels(key) for key in table.index]
+    for level, name in enumerate(table.index.names):
+        texts = [str(name or ""), *(key[level] for key in keys)]
+        widths.append(max(_length(line) for text in texts for line in _broken(text, _LABEL_WIDTH)))
+    return sum(_POINTS * width + _GAP for width in widths)
+
+
+def _length(line: str) -> int:
+    """About how many digits a line is as wide as: of what pdflatex cannot set, as many as its code point has signs."""
+    return math.ceil(sum(_width(letter) for letter in line))
+
+
+def _width(letter: str) -> float:
+    if letter in _WIDTHS:
+        return _WIDTHS[letter]
+    return float(len(shown)) if (shown := escape(letter)).startswith("U+") else 1.0
+
+
+def _height(table: pd.DataFrame, parts: Sequence[Sequence[_Column]]) -> float:
+    """About how high a table is once it is shrunk to a page's width, in points."""
+    height = 0.0
+    for part in parts:
+        lines = sum(1 + max(cell.count(r"\\") for cell in row) for row in _body(table, part))
+        height += lines * _LINE * min(1, _PAGE / _points(table, part))
+    return height
+
+
+def _levels(name: Hashable) -> tuple[str, ...]:
+    return tuple(map(str, name)) if isinstance(name, tuple) else (str(name),)
+
+
+def _plain(key: tuple[str, ...]) -> tuple[str, ...]:
+    """The heads of what a column of deviations belongs to; of any other column its own."""
+    return (*key[:-1], key[-1].removeprefix(f"{_DEVIATION} "))
+
+
+def _direction(key: tuple[str, ...]) -> bool | None:
+    """Whether higher values win; None if the column does not compete."""
+    if any(part.startswith((_DEVIATION, _PAPER)) or part.lower() in _NOT_COMPETING for part in key):
+        return None
+    return next((HIGHER_IS_BETTER[part] for part in key if part in HIGHER_IS_BETTER), None)
+
+
+def _missing(value: Any) -> bool:
+    return bool(
+        value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)) or value in ("", "-")
+    )
+
+
+def _with_interval(value: Any) -> re.Match[str] | None:
+    return _WITH_INTERVAL.fullmatch(value) if isinstance(value, str) else None
+
+
+def _cell(value: Any, precision: int) -> _Cell:
+    if _missing(value):
+        return _Cell("--", None)
+    if isinstance(value, str):
+        found = _with_interval(value)
+        if not found:
+            return (
+                _Cell(_MINUS.sub("$-$", value), float(value))
+                if _NUMBER.fullmatch(value)
+                else _Cell(_paragraph(value), None)
+            )
+        before, interval = (_MINUS.sub("$-$", escape(found[part])) for part in ("before", "interval"))
+        number = float(found["before"]) if _NUMBER.fullmatch(found["before"]) else None
+        return _Cell(before, number, interval=interval)
+    if not _is_number(value):
+        return _Cell(_paragraph(str(value)), None)
+    return _Cell(_number(value, precision), round(float(value), precision))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _number(value: float, precision: int) -> str:
+    """A number with thousands parted; what is infinite is said so."""
+    if isinstance(value, float) and math.isinf(value):
+        return r"$\infty$" if value > 0 else r"$-\infty$"
+    shown = f"{abs(value):,.{precision}f}" if isinstance(value, float) else f"{abs(value):,}"
+    return f"$-${shown}" if value < 0 and shown.strip("0.,") else shown
+
+
+def _displayed(value: Any, precision: int) -> str:
+    """About what is as wide as the cell; an interval stands below its value, in small letters."""
+    if found := _with_interval(value):
+        return max(found["before"], found["interval"][: -len(found["interval"]) // 4], key=len)
+    return f"{value:,.{precision}f}" if isinstance(value, float) else str(value)
+
+
+def _paragraph(text: str, width: int = _TEXT_WIDTH) -> str:
+    """Text of a cell; a long one is broken at words."""
+    lines = _broken(text, width)
+    return escape(text) if len(lines) == 1 else _stacked([escape(line) for line in lines], "l")
+
+
+def _stacked(lines: Sequence[str], side: str, place: str = "t") -> str:
+    """Lines of LaTeX in one cell; the column stays as wide as the widest."""
+    return rf"\begin{{tabular}}[{place}]{{@{{}}{side}@{{}}}}" + r"\\".join(lines) + r"\end{tabular}"
+
+
+def _broken(text: str, width: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines
+
+
+def _rivals(table: pd.DataFrame, groups: Sequence[str]) -> list[list[int]]:
+    """The places of rows that compete with one another."""
+    found: dict[tuple[Hashable, ...], list[int]] = {}
+    levels = [table.index.get_level_values(name) for name in groups]
+    for place, key in enumerate(table.index):
+        if _REFERENCE not in _levels(key):
+            found.setdefault(tuple(level[place] for level in levels), []).append(place)
+    return list(found.values())
+
+
+def _mark(column: _Column, rows: Sequence[int]) -> None:
+    """The best of some rows bold, the second underlined, as the values are shown: what looks equal is equal."""
+    competing = [column.cells[row] for row in rows if column.cells[row].value is not None]
+    if column.higher_is_better is None or len(competing) < 2:
+        return
+    values = sorted({cell.value for cell in competing if cell.value is not None}, reverse=column.higher_is_better)
+    for cell in competing:
+        if cell.value == values[0]:
+            cell.text = rf"\textbf{{{cell.text}}}"
+        elif cell.value == values[1]:
+            cell.text = rf"\underline{{{cell.text}}}"
+
+
+def _alignment(table: pd.DataFrame, cells: Sequence[_Column]) -> str:
+    return "l" * table.index.nlevels + "".join("r" if column.numeric else "l" for column in cells)
+
+
+def _heads(table: pd.DataFrame, columns: Sequence[_Column]) -> list[str]:
+    """The lines of heads; the last one names the index as well."""
+    index, levels = table.index.nlevels, table.columns.nlevels
+    lines: list[str] = []
+    for level in range(levels - 1):
+        parts, rules, place = [], [], index + 1
+        for key, group in groupby(column.heads[: level + 1] for column in columns):
+            count = len(list(group))
+            if key[-1]:
+                wide = sum(max(column.width, _HEAD_WIDTH) for column in columns[place - index - 1 :][:count])
+                parts.append(rf"\multicolumn{{{count}}}{{c}}{{{_stacked_head(key[-1], 'c', wide)}}}")
+                rules.append(rf"\cmidrule(lr){{{place}-{place + count - 1}}}")
+            else:
+                parts += [""] * count
+            place += count
+        lines += [" & ".join([*[""] * index, *parts]) + r" \\", " ".join(rules)]
+    names = [_index_name(str(name or "")) for name in table.index.names]
+    last = [_stacked_head(column.heads[-1], "r" if column.numeric else "l", column.width) for column in columns]
+    return [*(line for line in lines if line), " & ".join([*names, *last]) + r" \\"]
+
+
+def _index_name(text: str) -> str:
+    lines = _broken(text.capitalize() if text.islower() else text, _LABEL_WIDTH)
+    return _stacked([escape(line) for line in lines], "l", "b") if len(lines) > 1 else escape(lines[0])
+
+
+def _stacked_head(text: str, side: str, width: int) -> str:
+    if len(text) <= width and side == "c":
+        return head(text)
+    unit = _UNIT.search(text)
+    name = text[: unit.start()] if unit else text
+    lines = [*_broken(name, max(width, _HEAD_WIDTH)), *([unit[1]] if unit else [])]
+    if len(lines) == 1:
+        return head(text)
+    arrow = head(text).removeprefix(escape(text))
+    return _stacked([*map(escape, lines[:-1]), escape(lines[-1]) + arrow], side, "b")
+
+
+def _index_texts(table: pd.DataFrame) -> list[list[str]]:
+    return [[("--" if part == "-" else _paragraph(part, _LABEL_WIDTH)) for part in _levels(key)] for key in table.index]
+
+
+def _lines(body: Sequence[list[str]], levels: int) -> Iterator[str]:
+    """Rows in which labels that the row above has too are left out, but for the last; groups of the first label stand apart."""
+    above: list[str] = []
+    for row in body:
+        shared = next((level for level in range(levels - 1) if not above or above[level] != row[level]), levels - 1)
+        if above and levels > 1 and shared == 0:
+            yield r"\addlinespace"
+        higher = any(_STACKED in cell for cell in row)
+        yield " & ".join([*[""] * shared, *row[shared:]]) + (r" \\[2pt]" if higher else r" \\")
+        above = row
+
+
+def _long(table: pd.DataFrame, parts: Sequence[Sequence[_Column]], caption: str, label: str, note: str) -> str:
+    """A table that breaks over pages; every row has all its labels."""
+    width = max(_points(table, part) for part in parts)
+    size, gap = next(((size, gap) for limit, size, gap in _SIZES if width <= limit), _SIZES[-1][1:])
+    lines = [r"% Needs booktabs and longtable.", rf"{{{size}\setlength{{\tabcolsep}}{{{gap}pt}}"]
+    for place, part in enumerate(parts):
+        count = table.index.nlevels + len(part)
+        heads = [r"\toprule", *_heads(table, part), r"\midrule"]
+        again = rf"\multicolumn{{{count}}}{{l}}{{(continued)}}\\"
+        lines += [
+            rf"\begin{{longtable}}{{{_alignment(table, part)}}}",
+            again if place else rf"\caption{{{escape(caption)}}}\label{{{label}}}\\",
+            *heads,
+            r"\endfirsthead",
+            again,
+            *heads,
+            r"\endhead",
+            r"\midrule",
+            rf"\multicolumn{{{count}}}{{r}}{{(continued on the next page)}}\\",
+            r"\endfoot",
+            r"\bottomrule",
+            r"\endlastfoot",
+            *(" & ".join(row) + r" \\" for row in _body(table, part)),
+            r"\end{longtable}",
+            *([r"\addtocounter{table}{-1}"] if place else []),  # every longtable counts itself
+        ]
+    # Intervals are smaller than the rest, whatever its size.
+    return "\n".join([*lines, *_note(note), "}", ""]).replace(r"{\scriptsize {[}", rf"{{{_SMALLEST} {{[}}")

@@ -1,0 +1,116 @@
+"""Tables of robustness, all in percent: Table VII, what sums a model up, and every score under every condition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from endoarss.metrics.catalogue import metrics_by_name
+from reports.statistics.bootstrap import with_brackets
+from reports.statistics.robustness import NOT_MOVED
+
+_ENDS = ["value", "low", "high"]
+_NOT_AVERAGED = "not averaged"
+# Columns of the summary as readers see it, by quantity.
+_SHOWN = {
+    "clean": "Clean",
+    "mPC": "mPC",
+    "rPC": "rPC",
+    "retention_area": "Retention area",
+    "mCE": "mCE",
+    "relative_mCE": "Relative mCE",
+    "worst_corruption": "Worst corruption",
+}
+
+
+def table_robustness(summary: pd.DataFrame, categories: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Table VII: accuracy and mIoU of each model under each corruption, mean over severities, in percent.
+
+    Args:
+        summary, categories: of a `Robustness`.
+
+    Returns:
+        Rows by category and corruption, then the mean over corruptions and the clean score, at the end what enters no mean: the
+        masks not moved. Columns by metric, dataset and model: value, low and high.
+    """
+    of_corruptions = _wide(summary[summary["quantity"] == "corruption_mean"])
+    rows = {(category, name): of_corruptions.loc[name] for category, names in categories.items() for name in names}
+    rows["", "mean corrupted"] = _wide(summary[summary["quantity"] == "mPC"]).iloc[0]
+    rows["", "clean"] = _wide(summary[summary["quantity"] == "clean"]).iloc[0]
+    rows |= {(_NOT_AVERAGED, n): of_corruptions.loc[n] for n in of_corruptions.index if n.endswith(NOT_MOVED)}
+    table = pd.DataFrame(list(rows.values()), columns=of_corruptions.columns)
+    table.index = pd.MultiIndex.from_tuples(list(rows), names=["category", "corruption"])
+    return table
+
+
+def _wide(rows: pd.DataFrame) -> pd.DataFrame:
+    """Indexed by `of`; columns metric, dataset, model, and value, low, high of each, in percent."""
+    keys = list(rows[["metric", "dataset", "model"]].drop_duplicates().itertuples(index=False, name=None))
+    keys.sort(key=lambda key: list(metrics_by_name()).index(key[0]))
+    wide = rows.set_index(["metric", "dataset", "model", "of"])[_ENDS].unstack(["metric", "dataset", "model"]) * 100
+    wide = wide.reorder_levels([1, 2, 3, 0], axis=1)
+    wide = wide[[(*key, end) for key in keys for end in _ENDS]]
+    wide.columns = wide.columns.set_names(["metric", "dataset", "model", ""])
+    return wide
+
+
+def readable_robustness(table: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
+    """Table VII without intervals, one head a model: metric, dataset, model.
+
+    Args:
+        gaps: dataset and model of those without results; they have columns without values.
+    """
+    shown = table.xs("value", axis=1, level=3)
+    metrics = list(dict.fromkeys(shown.columns.get_level_values(0)))
+    shown = shown.reindex(
+        columns=[c for m in metrics for c in [*(c for c in shown if c[0] == m), *((m, *gap) for gap in gaps)]]
+    )
+    shown.columns = pd.MultiIndex.from_tuples(
+        [(metrics_by_name()[metric].head, dataset, model) for metric, dataset, model in shown.columns],
+        names=["", "", ""],
+    )
+    return shown
+
+
+def table_robustness_conditions(conditions: pd.DataFrame) -> pd.DataFrame:
+    """Every score of every model under every condition; the column `unit` says %, or px of distances."""
+    table, metrics = conditions.copy(), metrics_by_name()
+    scale = table["metric"].map({name: metric.scale for name, metric in metrics.items()})
+    for end in _ENDS:
+        table[end] = scale * table[end]
+    table["unit"] = table["metric"].map({name: metric.unit for name, metric in metrics.items()})
+    return table.set_index(["dataset", "model", "metric", "corruption", "severity", "mask_warped"])
+
+
+def table_robustness_summary(summary: pd.DataFrame) -> pd.DataFrame:
+    """Every quantity of every model with its interval, and its difference to another's, in percent."""
+    table = summary.set_index(["dataset", "model", "metric", "quantity", "of"])
+    numbers = [*_ENDS, "difference", "difference_low", "difference_high"]
+    table[numbers] = table[numbers] * 100
+    return table
+
+
+def readable_robustness_summary(summary: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
+    """The quantities that stand for a whole model, one row a model and metric, each with its interval; in percent.
+
+    Args:
+        gaps: dataset and model of those without results; they have rows of dashes.
+    """
+    heads: dict[tuple[str, str, str], dict[str, str]] = {}
+    for row in summary[summary["quantity"].isin(_SHOWN)].to_dict("records"):
+        cells = heads.setdefault((row["dataset"], metrics_by_name()[row["metric"]].text, row["model"]), {})
+        name = f"{row['of']} " if row["quantity"] == "worst_corruption" else ""
+        cells[_SHOWN[row["quantity"]]] = name + with_brackets(*(100 * row[end] for end in _ENDS))
+        if row["quantity"] == "mPC" and row["against"] not in ("", row["model"]):
+            difference = with_brackets(
+                100 * row["difference"], 100 * row["difference_low"], 100 * row["difference_high"], "+"
+            )
+            cells["mPC, difference"] = difference
+    metrics = list(dict.fromkeys(metric for _, metric, _ in heads))
+    heads |= {(dataset, metric, model): {} for dataset, model in gaps for metric in metrics}
+    index = pd.MultiIndex.from_tuples(list(heads), names=["Dataset", "Metric", "Model"])
+    columns = [*_SHOWN.values(), "mPC, difference"]
+    return (
+        pd.DataFrame(list(heads.values()), index=index).reindex(columns=columns).dropna(axis=1, how="all").fillna("-")
+    )

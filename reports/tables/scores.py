@@ -1,0 +1,300 @@
+"""Tables as data frames and CSV; `reports.tables.latex` prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from endoarss.metrics.catalogue import Shown, label_metrics, shown_metrics
+from reports.names import (
+    REFERENCE_BACKBONE,
+    architecture_label,
+    weighting_label,
+)
+from reports.results import CELL, clean_scores, of_rank
+
+
+def table_datasets(cards: Sequence[dict[str, Any]], published: pd.DataFrame) -> pd.DataFrame:
+    """Table I: what each dataset holds, one row a dataset, the paper's figures beside it and what differs from them.
+
+    Args:
+        cards: of the datasets. published: the paper's table by dataset; where it has none, its columns stay empty.
+
+    Returns:
+        Activities and classes that occur, frames, train, test; the same of the paper; the differences in words.
+    """
+    rows = []
+    for card in cards:
+        parts = card["frames_by_split"]
+        shown = {name for part in card["frames_by_activity"].values() for name, count in part.items() if count}
+        rows.append(
+            {
+                "Dataset": card["title"],
+                "Activities": len(shown),
+                "Classes": len(
+                    {name for part in card["frames_with_class"].values() for name, count in part.items() if count}
+                ),
+                "Frames": card["frames"],
+                "Train": parts.get("train", 0),
+                "Test": parts.get("test", 0),
+                **_beside(card["name"], published),
+            }
+        )
+        rows[-1]["Differs"] = _differences(rows[-1])
+    return pd.DataFrame(rows).set_index("Dataset")
+
+
+_PUBLISHED = {"Activities": "activities", "Classes": "classes", "Frames": "frames", "Train": "train", "Test": "test"}
+
+
+def _beside(dataset: str, published: pd.DataFrame) -> dict[str, Any]:
+    there = dataset in published.index
+    return {f"Paper: {head}": int(published.loc[dataset, key]) if there else pd.NA for head, key in _PUBLISHED.items()}
+
+
+def _differences(row: dict[str, Any]) -> str:
+    differ = [
+        f"{head.lower()} {row[head] - row[f'Paper: {head}']:+,}"
+        for head in _PUBLISHED
+        if row[f"Paper: {head}"] is not pd.NA and row[head] != row[f"Paper: {head}"]
+    ]
+    return ", ".join(differ) or ("not in the paper" if row["Paper: Frames"] is pd.NA else "nothing")
+
+
+def table_similarity(similarities: dict[str, dict[str, list[float]]], titles: dict[str, str]) -> pd.DataFrame:
+    """How alike each test frame and its nearest training frame are: one row a dataset and split.
+
+    Args:
+        similarities: by dataset and split rule, one value a test frame. titles: readable dataset names.
+    """
+    rows = []
+    for dataset, splits in similarities.items():
+        for split, values in splits.items():
+            found = pd.Series(values)
+            rows.append(
+                {
+                    "Dataset": titles[dataset],
+                    "Split": split,
+                    "Test frames": len(found),
+                    "Median": found.median(),
+                    "Lower quartile": found.quantile(0.25),
+                    "At least 0.95 (%)": 100 * (found >= 0.95).mean(),
+                    "At least 0.99 (%)": 100 * (found >= 0.99).mean(),
+                }
+            )
+    columns = ["Dataset", "Split", "Test frames", "Median", "Lower quartile", "At least 0.95 (%)", "At least 0.99 (%)"]
+    return pd.DataFrame(rows, columns=columns).set_index(["Dataset", "Split"])
+
+
+def table_leakage(
+    results: pd.DataFrame,
+    published: str,
+    by_sequence: str,
+    order: Sequence[str],
+    gaps: Sequence[tuple[str, str, str]] = (),
+) -> pd.DataFrame:
+    """The same models trained and tested on the published split and by sequence, in percent, and how much the first gains.
+
+    Args:
+        results: the long table. published, by_sequence: the two datasets. order: backbone labels in the order of the study. gaps: backbone
+        label, architecture, weighting of pairs of which one has no results.
+
+    Returns:
+        Indexed by backbone, architecture, weighting, of the models that both have or should have; for each metric its value on both and the
+        difference.
+    """
+    sides = {"published": published, "by sequence": by_sequence}
+    tables = {name: table_of_scores(results, dataset, order, gaps) for name, dataset in sides.items()}
+    common = tables["published"].index.intersection(tables["by sequence"].index, sort=False)
+    common = common[common.get_level_values(0) != REFERENCE_BACKBONE]
+    columns: dict[tuple[str, str], pd.Series] = {}
+    for metric, about in shown_metrics(Shown.LEAKAGE).items():
+        if all(metric in table for table in tables.values()):
+            for name, table in tables.items():
+                columns[about.head, name] = table.loc[common, metric]
+            columns[about.head, "difference"] = (
+                tables["published"].loc[common, metric] - tables["by sequence"].loc[common, metric]
+            )
+    return pd.DataFrame(columns)
+
+
+def readable_leakage(table: pd.DataFrame) -> pd.DataFrame:
+    """Table of leakage with names as readers know them."""
+    shown = readable_index(table)
+    shown.columns = shown.columns.set_names(["", ""])
+    return shown
+
+
+def table_of_scores(
+    results: pd.DataFrame, eval_dataset: str, order: Sequence[str], gaps: Sequence[tuple[str, str, str]] = ()
+) -> pd.DataFrame:
+    """Tables II to IV: scores of every cell on one dataset, in percent or pixels; over seeds the mean (and deviation, where several).
+
+    Args:
+        results: the long table, of one protocol. eval_dataset: whose scores. order: backbone labels in the order of the study.
+        gaps: backbone label, architecture, weighting of cells without results; they have a row of their own.
+
+    Returns:
+        Indexed by backbone, architecture, weighting; columns of the protocol's metrics that were measured, then what is counted; references
+        come last.
+    """
+    protocol = str(results["protocol"].iloc[0])
+    measures = shown_metrics(Shown.TABLES, protocol) | shown_metrics(Shown.COUNTS, protocol)
+    chosen = clean_scores(results, eval_dataset)
+    chosen = chosen[chosen["metric"].isin(list(measures))]
+    seeds = chosen.groupby([*CELL, "metric"], sort=False)["value"].agg(["mean", "std", "count"])
+    for kind in ("mean", "std"):
+        seeds[kind] *= [measures[metric].scale for metric in seeds.index.get_level_values("metric")]
+    wide = seeds["mean"].unstack("metric").reindex(columns=[m for m in measures if m in set(chosen["metric"])])
+    if (seeds["count"] > 1).any():
+        deviations = seeds["std"].unstack("metric").reindex(columns=wide.columns)
+        deviations.columns = [f"{metric}_std" for metric in deviations.columns]
+        wide = wide.join(deviations)
+    empty = [gap for gap in gaps if gap not in wide.index]
+    if empty:
+        wide = wide.reindex(wide.index.append(pd.MultiIndex.from_tuples(empty, names=CELL)))
+    labels = [*order, REFERENCE_BACKBONE]
+    return wide.loc[sorted(wide.index, key=lambda key: labels.index(key[0]))]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table of chosen cells: what it is called, and whose scores it shows."""
+
+    labels: tuple[str, ...]
+    dataset: str
+    backbone: str
+    architecture: str
+    weighting: str
+    rank: int
+
+
+def table_of_rows(results: pd.DataFrame, rows: Sequence[Row], names: Sequence[str]) -> pd.DataFrame:
+    """Tables V and VI: scores of chosen cells on their own test part, in percent or pixels; over seeds the mean (and deviation).
+
+    Args:
+        results: the long table. rows: in order. names: of the labels.
+
+    Returns:
+        Indexed by the rows' labels; columns of the metrics that were measured, then their deviations where there are several seeds.
+    """
+    measures = shown_metrics(Shown.TABLES, str(results["protocol"].iloc[0]))
+    found: list[dict[str, float]] = []
+    for row in rows:
+        scores = clean_scores(of_rank(results, row.rank), row.dataset)
+        for column in ("dataset", "backbone", "architecture", "weighting"):
+            scores = scores[scores[column] == getattr(row, column)]
+        values = scores[scores["metric"].isin(list(measures))].groupby("metric")["value"].agg(["mean", "std"])
+        values = values.mul([measures[metric].scale for metric in values.index], axis=0)
+        shown = {metric: values["mean"].get(metric, float("nan")) for metric in measures}
+        found.append(shown | {f"{metric}_std": values["std"].get(metric, float("nan")) for metric in measures})
+    index = pd.MultiIndex.from_tuples([row.labels for row in rows], names=list(names))
+    return pd.DataFrame(found, index=index).dropna(axis=1, how="all")
+
+
+def readable_rows(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """A table of chosen cells with heads as readers know them under the protocol."""
+    return table.rename(columns=_heads(protocol))
+
+
+def _heads(protocol: str) -> dict[str, str]:
+    heads = {metric: measure.head for metric, measure in shown_metrics(Shown.TABLES, protocol).items()}
+    return heads | {f"{metric}_std": f"± {head}" for metric, head in heads.items()}
+
+
+def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """What each cell costs: parameters, and speed and peak memory of training and inference on the device it ran on.
+
+    Args:
+        costs: dicts of backbone (label), architecture, weighting, rank, dataset, device, parameters and cost, as provenance holds them;
+            and latency_ms, of one image in the evaluation of robustness (None without one). The last four are lacking of a cell
+            without results.
+    """
+    rows = [
+        {
+            "Dataset": one["dataset"],
+            "Backbone": one["backbone"],
+            "Architecture": architecture_label(one["architecture"]),
+            "Weighting": weighting_label(one["weighting"]),
+            "Rank": one["rank"],
+            **(_measured_cost(one) if "cost" in one else {}),
+        }
+        for one in costs
+    ]
+    table = pd.DataFrame(rows).set_index(["Dataset", "Backbone", "Architecture", "Weighting", "Rank"])
+    for column in table:
+        if column not in ("Device", "Under corruption (ms/image)"):
+            table[column] = table[column].round().astype("Int64")
+    return table
+
+
+def _measured_cost(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "Trained parameters": one["parameters"]["trained"],
+        "All parameters": one["parameters"]["total"],
+        "Training (images/s)": one["cost"]["training"]["images_per_second"],
+        "Training (MiB)": one["cost"]["training"]["memory_mib"],
+        "Inference (images/s)": one["cost"]["inference"]["images_per_second"],
+        "Inference (MiB)": one["cost"]["inference"]["memory_mib"],
+        "Under corruption (ms/image)": one["latency_ms"],
+        "Device": one["device"],
+    }
+
+
+def readable_index(table: pd.DataFrame) -> pd.DataFrame:
+    """A table by backbone, architecture and weighting, with names as readers know them."""
+    shown = table.copy()
+    shown.index = pd.MultiIndex.from_tuples(
+        [
+            (
+                "Reference" if backbone == REFERENCE_BACKBONE else backbone,
+                architecture_label(a),
+                weighting_label(w) or "-",
+            )
+            for backbone, a, w in shown.index
+        ],
+        names=["Backbone", "Architecture", "Weighting"],
+    )
+    return shown
+
+
+def readable_scores(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """A table of scores with names, and heads as readers know them under the protocol, without what is counted."""
+    counted = tuple(shown_metrics(Shown.COUNTS, protocol))
+    table = table.drop(columns=[column for column in table if str(column).startswith(counted)])
+    return readable_index(table).rename(columns=_heads(protocol)).rename_axis(columns=None)
+
+
+def table_of_labels(results: pd.DataFrame, of_activities: bool) -> pd.DataFrame:
+    """Return the scores of every class, or of every activity, in percent or pixels: one row an evaluated dataset, model, seed and label.
+
+    Args:
+        results: the long table, of one protocol.
+        of_activities: whether activities are scored, or else classes.
+
+    Returns:
+        Columns metrics and n, the images that have the label in the truth.
+    """
+    metrics = label_metrics(of_activities, str(results["protocol"].iloc[0]))
+    rows = results[(results["corruption"] == "") & (results["class"] != "") & results["metric"].isin(list(metrics))]
+    keys = ["eval_dataset", "backbone_label", "architecture", "weighting", "variant", "class"]
+    wide = rows.set_index([*keys, "metric"])["value"].unstack("metric", sort=False)
+    wide = wide.reindex(columns=[metric for metric in metrics if metric in wide]).dropna(how="all")
+    for metric in wide:
+        wide[metric] *= metrics[str(metric)].scale
+    images = rows[rows["metric"] == next(iter(metrics))].set_index(keys)["n"]
+    wide["n"] = images.reindex(wide.index)
+    return wide
+
+
+def write_csv(table: pd.DataFrame, path: Path, marks: Mapping[str, object]) -> None:
+    """Write a table as CSV with four decimals; its last columns are the marks, e.g. whether its data is synthetic."""
+    table = table.copy()
+    levels = table.columns.nlevels
+    for name, value in marks.items():
+        table[(name, *[""] * (levels - 1)) if levels > 1 else name] = value
+    path.write_text(table.to_csv(float_format="%.4f", lineterminator="\n"), encoding="utf-8", newline="\n")
