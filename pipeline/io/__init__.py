@@ -1,0 +1,1 @@
+"""Atomic files, hashes, images, processes: what knows neither studies nor datasets."""

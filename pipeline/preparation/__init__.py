@@ -1,0 +1,1 @@
+"""The steps that make data: generate raw trees, check sources, build datasets."""

@@ -1,0 +1,1 @@
+"""Where a study stands: progress, time, disk, and what it will cost."""

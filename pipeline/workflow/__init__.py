@@ -1,0 +1,1 @@
+"""Snakemake and DVC: dvc.yaml from the plan, and recording and restoring results."""

@@ -1,0 +1,1 @@
+"""Intervals, comparisons, robustness and claims, computed from saved rows."""

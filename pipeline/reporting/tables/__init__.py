@@ -1,0 +1,1 @@
+"""The tables of a study: which there are, and from which saved results."""
