@@ -40,7 +40,7 @@ from reports.figures.style import (
 MARK = "SYNTHETIC DATA (generated scenes). Study toy, protocol standard.\nInitial weights: A random."
 GAPS = f"{MARK}\nNo results of {', '.join(f'Net {i} DSelect-k Aligned-MTL on Toy' for i in range(9))}: training failed: {'why ' * 60}."
 LONG = "a_name_that_nobody_would_choose but somebody does"
-PRINTED = 9.0  # inches: what a page of the paper leaves a figure, see tests/pipeline/test_paper.py
+PRINTED = 9.0  # inches: what a page of the paper leaves a figure, see tests/pipeline/reporting/test_paper.py
 Draw = Callable[[Path, Path], None]
 
 

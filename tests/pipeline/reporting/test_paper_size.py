@@ -245,7 +245,7 @@ def _write_robustness(study: Study, cell: Cell, base: dict[str, Any], answers: _
 
 def study_of_paper_size() -> Study:
     """The paper's study on generated frames: every model on MTLESD, few on MTLEndovis, what is merged on both."""
-    settings = yaml.safe_load((Path(__file__).parents[2] / "studies/paper.yaml").read_text(encoding="utf-8"))
+    settings = yaml.safe_load((Path(__file__).parents[3] / "studies/paper.yaml").read_text(encoding="utf-8"))
     sizes = {"height": 84, "width": 112, "endovis2018_frames": 80, "endovis2017_every": 6, "esd_frames": 40}
     settings |= {"raw": {"generate": {"name": "paper_size", **sizes}}, "seeds": [0, 1]}
     del settings["datasets"]["mtlendovis_by_sequence"], settings["training"]["schedules"]["mtlendovis_by_sequence"]

@@ -17,7 +17,7 @@ from pipeline.results.paths import table_files
 from pipeline.study.loading import load_study, make_study
 from pipeline.workflow.dvc_params import param_keys
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RESNET = {"resnet": {"label": "R", "model": "resnet26", "weights": "none"}}
 VIT = {"label": "V", "model": "vit_small_patch14_dinov2", "weights": "hub"}
 Make = Callable[..., dict[str, Any]]

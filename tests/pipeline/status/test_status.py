@@ -23,7 +23,7 @@ from pipeline.study.cell import Cell
 from pipeline.study.loading import load_study, make_study
 from pipeline.study.study import Study
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Fill = Callable[..., None]
 
 

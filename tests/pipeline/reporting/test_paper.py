@@ -154,7 +154,7 @@ def test_tables_and_figures_stand_in_their_sections_and_unknown_ones_in_a_sensib
 
 
 def test_a_paper_without_its_tables_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = load_study(Path(__file__).parents[2] / "studies/demo.yaml")
+    study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"table1_datasets.csv and \d+ more: missing. Run the steps before this one"):
         make_paper.make_paper(study)
@@ -185,7 +185,7 @@ def test_no_figure_is_printed_smaller_than_six_points() -> None:
 
 
 def test_captions_of_results_name_split_protocol_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    study = load_study(Path(__file__).parents[2] / "studies/demo.yaml")
+    study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
     monkeypatch.setattr(make_paper, "study_mark", lambda study, select_on: "THE STUDY, protocol standard, seed 0.")
     monkeypatch.setattr(make_paper, "data_mark", lambda study: "THE DATA.")
     captions = {item.name: item.caption for item in make_paper._items(study, [], figure_files(study))}
@@ -197,7 +197,7 @@ def test_captions_of_results_name_split_protocol_and_seed(monkeypatch: pytest.Mo
 
 
 def test_the_paper_says_what_is_missing_and_counts_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    study = load_study(Path(__file__).parents[2] / "studies/demo.yaml")
+    study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
     first, second, *_ = robust = study.robustness_cells()
     monkeypatch.setattr(make_paper, "missing_cells", lambda study: {first: "the disk was full"})
     gaps = {first: "the disk was full", second: "its robustness is not evaluated yet"}

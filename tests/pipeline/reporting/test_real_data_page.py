@@ -18,7 +18,7 @@ from pipeline.datasets.manifest import read_manifest
 from pipeline.labels.activities import ENDOVIS_COUNTS, GEN_COUNTS
 from pipeline.study.loading import load_study, make_study
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/real-data.md").read_text(encoding="utf-8")
 
 
