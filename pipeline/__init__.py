@@ -1,1 +1,1 @@
-"""From raw trees to a report: sources, datasets, steps, rules and the command line. Composes the other packages."""
+"""Everything about studies, data and files, from raw trees to a report. CONTRIBUTING.md says what happens in each room."""

@@ -1,1 +1,1 @@
-"""The three datasets of the paper and one of real frames: labels, activities, splits, builders."""
+"""Datasets: the kinds there are, who collects the frames of each, and how they are split, built, described and read back."""

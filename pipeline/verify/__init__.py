@@ -1,1 +1,1 @@
-"""Whether results are what the study, the data and the checkpoints give: digests computed again, scores and answers too."""
+"""The command `endoarss verify`: compute digests, scores and a sample of predictions again and compare them with the saved ones."""
