@@ -1,4 +1,4 @@
-"""Which cells have no results, and why: reports show the gap with its reason."""
+"""Which cells have no results, and why: reports show the gap with its reason. Nothing here decides what runs again (docs/workflow.md)."""
 
 from __future__ import annotations
 

@@ -31,23 +31,23 @@ class NewMetric:
 
 
 OF_COUNTS = NewMetric(
-    "specificity",
+    "restraint",
     "counts.py",
     '''
 
-def specificity(counts: Counts) -> Array:
+def restraint(counts: Counts) -> Array:
     """Return of each label the share of what does not have it that is predicted so: (..., 3, K) to (..., K)."""
     both, truth, predicted = (counts[..., k, :] for k in range(3))
     others = truth.sum(axis=-1, keepdims=True) - truth
     return share(others - predicted + both, others)
 
 
-def mean_specificity(counts: Counts) -> Array:
-    """Return the mean of `specificity`: (..., 3, K) to (...)."""
-    return mean_of_known(specificity(counts))
+def mean_restraint(counts: Counts) -> Array:
+    """Return the mean of `restraint`: (..., 3, K) to (...)."""
+    return mean_of_known(restraint(counts))
 ''',
     {
-        '    _Distance(HD, "HD"': '    Metric("specificity", "Specificity", PIXELS, counts.mean_specificity, counts.specificity),\n'
+        '    _Distance(HD, "HD"': '    Metric("restraint", "Restraint", PIXELS, counts.mean_restraint, counts.restraint),\n'
     },
 )
 # One that is measured in the masks of each image, and so has columns of its own in saved rows.

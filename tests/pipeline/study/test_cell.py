@@ -11,10 +11,26 @@ from pipeline.study.cell import MERGED, Cell, is_variant
 NAMES = st.from_regex(r"[a-z][a-z0-9_.-]{0,20}", fullmatch=True)
 NUMBERS = st.integers(0, 10**6)
 TRAINED = st.builds(
-    Cell, NAMES, NAMES, NAMES.filter(lambda name: name != MERGED), NAMES, NUMBERS, NUMBERS, st.sampled_from(["last", "val", "test"])
+    Cell,
+    NAMES,
+    NAMES,
+    NAMES.filter(lambda name: name != MERGED),
+    NAMES,
+    NUMBERS,
+    NUMBERS,
+    st.sampled_from(["last", "val", "test"]),
 )
 MERGED_CELLS = st.builds(
-    Cell, NAMES, NAMES, st.just(MERGED), NAMES, NUMBERS, NUMBERS, st.sampled_from(["last", "val"]), NUMBERS, st.booleans()
+    Cell,
+    NAMES,
+    NAMES,
+    st.just(MERGED),
+    NAMES,
+    NUMBERS,
+    NUMBERS,
+    st.sampled_from(["last", "val"]),
+    NUMBERS,
+    st.booleans(),
 )
 
 
