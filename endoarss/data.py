@@ -79,7 +79,8 @@ class Rows:
             free, _ = torch.cuda.mem_get_info(device)
             if sum(tensor.nbytes for tensor in tensors) >= _LARGEST_SHARE * free:
                 return
-        self.tensors = tuple(upload(tensor, device) for tensor in tensors)
+        # Not by `upload`: torch never gives pinned memory back, and this is done once.
+        self.tensors = tuple(tensor.to(device) for tensor in tensors)
 
     def take(self, chosen: Chosen) -> tuple[Tensor, ...]:
         """Return the chosen rows of each tensor, on the device. Where the tensors lie there, nothing waits for the device."""

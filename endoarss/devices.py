@@ -42,8 +42,8 @@ def choose_kernels(deterministic: bool) -> None:
     """Choose between kernels that give the same bits in each run and those that are fast. On a CPU with one thread all do.
 
     Args:
-        deterministic: use torch's deterministic algorithms; an operation that has none warns and names itself. Else cuDNN tries which of
-            its kernels is fastest, and sums may be added in another order.
+        deterministic: use torch's deterministic algorithms, and the plain kernel of attention; an operation that has no deterministic
+            algorithm warns and names itself. Else cuDNN tries which of its kernels is fastest, and sums may be added in another order.
     """
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first matrix product begins
@@ -52,6 +52,13 @@ def choose_kernels(deterministic: bool) -> None:
     ):  # to ask for what is there imports the compiler, which takes a second
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = not deterministic
+    # These have deterministic gradients only where an operation that has none is an error.
+    for allow in (
+        torch.backends.cuda.enable_flash_sdp,
+        torch.backends.cuda.enable_mem_efficient_sdp,
+        torch.backends.cuda.enable_cudnn_sdp,
+    ):
+        allow(not deterministic)
 
 
 def compile_model(model: nn.Module, *parts: nn.Module, backend: str = "inductor") -> None:
@@ -138,6 +145,8 @@ def memory_explained(label: str, device: torch.device, takes_less: str) -> Itera
 _OUT_OF_MEMORY = re.compile(
     r"can't allocate memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUBLAS_STATUS_NOT_INITIALIZED"
     r"|CUDNN_STATUS_\w*ALLOC\w*|CUSOLVER_STATUS_ALLOC_FAILED"
+    # What cuDNN says when no plan of a convolution fits into the memory that is left.
+    r"|(?:FIND|GET) was unable to find an engine"
 )
 
 

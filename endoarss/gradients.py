@@ -21,7 +21,7 @@ from endoarss.models import MultiTaskModel
 from endoarss.weightings.base import GradientWeighting, LossWeighting, Weighting
 
 # From a model's outputs to its tasks' losses, T scalars. They are kept apart: the gradient of one entry of a stacked tensor would send
-# zeros backward through the other tasks' heads.
+# zeros backward through the other tasks' heads. (A compiled model does so all the same: it fills in what has no gradient with zeros.)
 Losses = Callable[[dict[str, Tensor]], Sequence[Tensor]]
 
 

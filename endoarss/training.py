@@ -35,7 +35,7 @@ class TrainingSettings:
 
     decay_every, decay_factor: every so many epochs the rate is multiplied by the factor; 0 means never.
     precision: "float32", "bf16" (autocast), or "auto": bf16 on a GPU. compile: torch.compile; None means on a GPU.
-    checkpoint_every, validate_every: in epochs. deterministic: on a GPU, the same bits in each run, see `seed_everything`.
+    checkpoint_every, validate_every: in epochs. deterministic: on a GPU, the same bits in each run, see `devices.choose_kernels`.
     """
 
     epochs: int
@@ -94,10 +94,18 @@ def task_losses(
             assert activities is not None, "a model with activities needs data with activities"
             losses[task] = F.cross_entropy(logits, activities)
         else:
-            loss = F.cross_entropy(logits, masks, ignore_index=IGNORED)
+            loss = _mean_over_pixels(logits, masks)
             # The mean over no pixel is 0/0. Nothing is asked of the device, and nothing is looked for where no pixel is ignored.
             losses[task] = torch.where((masks == IGNORED).all(), torch.zeros_like(loss), loss) if ignores else loss
     return losses
+
+
+def _mean_over_pixels(logits: Tensor, masks: Tensor) -> Tensor:
+    """Return the mean cross-entropy over the pixels that count; NaN where there is none."""
+    if logits.is_cuda and torch.are_deterministic_algorithms_enabled():
+        # The mean of torch's own kernel adds in any order, and has no deterministic form.
+        return F.cross_entropy(logits, masks, ignore_index=IGNORED, reduction="none").sum() / (masks != IGNORED).sum()
+    return F.cross_entropy(logits, masks, ignore_index=IGNORED)
 
 
 def train(

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 
+import torch
+
 from benchmarks.gpu_parts import problems
 from benchmarks.gpu_parts.part import Figures, Part, in_one_line
 from benchmarks.gpu_parts.setup import Setup
@@ -23,23 +25,23 @@ _GRACE_S = 60.0
 
 
 def run(part: Part) -> None:
-    """Start the cells, let each compile, and then train with one, with two, and so on."""
+    """Start one cell after the other, so that each finds what the first has compiled, and train with all that are there."""
     problems.backbone_settings(part.setup, "endoarss")  # writes the file of weights once, before the cells read it
     context = multiprocessing.get_context("spawn")
     cells = []
     try:
-        for _ in range(part.setup.sizes.cells):
+        for count in range(1, part.setup.sizes.cells + 1):
+            if part.out_of_time:
+                part.not_measured.append(f"{count} at once")
+                break
             ours_end, theirs = context.Pipe()
             process = context.Process(target=cell, args=(theirs, part.setup))
             process.start()
             theirs.close()  # so that the pipe ends with the cell
             cells.append((process, ours_end))
-        connections = [connection for _, connection in cells]
-        part.measure("cells start and compile", lambda: started(part, connections))
-        for count in range(1, len(cells) + 1):
-            part.measure(
-                f"{count} at once, training step, bf16, compiled", partial(together, part, connections[:count])
-            )
+            part.measure(f"cell {count} starts and compiles", partial(started, part, [ours_end]))
+            connections = [connection for _, connection in cells]
+            part.measure(f"{count} at once, training step, bf16, compiled", partial(together, part, connections))
     finally:
         for process, connection in cells:
             connection.close()  # a cell that waits for more ends by itself
@@ -52,6 +54,7 @@ def cell(connection: Connection, setup: Setup) -> None:
     """Train in a process of its own for as many seconds as it is told, again and again."""
     try:
         setup.prepare()
+        torch.backends.cudnn.benchmark = setup.device.type == "cuda"  # as in a training
         problem = problems.build(setup, "endoarss", "tesla", "bf16")
         compile_model(problem.model, problem.model.backbone.front)
         step = ours(problem, weighting(problem, "db_mtl"))
@@ -77,7 +80,7 @@ def train_for(seconds: float, step: Step, setup: Setup) -> Figures:
 
 
 def started(part: Part, connections: Sequence[Connection]) -> Figures:
-    """Wait until every cell has compiled."""
+    """Wait until cells have compiled."""
     answers = received(part, connections)
     return {"compile_s": max(answer["compile_s"] for answer in answers)}
 

@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.gpu_parts.setup import Setup
 from benchmarks.gpu_parts.table import line
+from endoarss.devices import is_out_of_memory
 from pipeline.io.files import write_json
 
 Figures = dict[str, Any]
@@ -59,11 +60,12 @@ class Part:
         started = time.perf_counter()
         try:
             row |= figures_of()
-        except torch.OutOfMemoryError as error:
-            row["out_of_memory"] = in_one_line(error)
         except Exception as error:  # whatever it is, the measurements after it are worth having
-            traceback.print_exc()
-            row["failed"] = in_one_line(error)
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                row["out_of_memory"] = in_one_line(error)
+            else:
+                traceback.print_exc()
+                row["failed"] = in_one_line(error)
         row["took_s"] = time.perf_counter() - started
         self.add(row)
         gc.collect()

@@ -15,13 +15,14 @@ class Plan:
 
 
 PARTS = {
-    "tests": Plan(0.24, 20),
-    "training": Plan(0.36, 30),
-    "authors": Plan(0.10, 25),
-    "cells": Plan(0.10, 40),
-    "models": Plan(0.10, 25),
-    "study": Plan(0.06, 30),
-    "repeats": Plan(0.04, 30),
+    "tests": Plan(0.22, 20),
+    "training": Plan(0.26, 30),
+    "authors": Plan(0.12, 25),
+    "repeats": Plan(0.07, 20),
+    "cells": Plan(0.12, 30),
+    "study": Plan(0.06, 20),
+    "models": Plan(0.09, 25),
+    "batches": Plan(0.06, 20),
 }
 
 

@@ -67,12 +67,14 @@ def measure_both(
 
 def training(setup: Setup, problem: Problem) -> Figures:
     """Measure training steps under DB-MTL, the optimizer's included."""
+    torch.backends.cudnn.benchmark = setup.device.type == "cuda"  # as in a training
     problem.model.train()
     return steady(ours(problem, weighting(problem, "db_mtl")), len(problem.images), setup)
 
 
 def inference(setup: Setup, problem: Problem) -> Figures:
     """Measure forward passes in evaluation mode."""
+    torch.backends.cudnn.benchmark = False  # as in `predict`
     problem.model.eval()
     problem.model.zero_grad(set_to_none=True)
     with torch.inference_mode():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +20,8 @@ _BATCHES, _EPOCHS = 6, 2
 
 def run(part: Part) -> None:
     """Train twice in each way."""
-    ways = (("bf16", True, False), ("float32", False, True), ("bf16", True, True), ("float32", False, False))
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # read once, at the first product
+    ways = (("float32", False, False), ("float32", False, True), ("bf16", False, True), ("bf16", True, True))
     for precision, compiled, deterministic in ways:
         name = f"two runs, {precision}{', compiled' * compiled}{', deterministic' * deterministic}"
         part.measure(name, partial(two_runs, part.setup, precision, compiled, deterministic))

@@ -45,6 +45,12 @@ class Recorder:
         """Remember the session, to stop it."""
         self._session = session
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """On a GPU run its own tests alone, and those that compile last: the time may run out in them."""
+        if self.part.setup.device.type == "cuda":
+            items[:] = [item for item in items if not _on_cpu(item)]
+            items.sort(key=lambda item: "defaults_train" in item.name)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add a test when its call is over, or what kept it from being called or cleaned up."""
         if report.when != "call" and report.passed:
@@ -63,3 +69,8 @@ class Recorder:
         crash = getattr(report.longrepr, "reprcrash", None)
         text = crash.message if crash is not None else report.longreprtext
         return (text.strip().splitlines() or ["no message"])[0][:200]
+
+
+def _on_cpu(item: pytest.Item) -> bool:
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return any(str(value).startswith("cpu") for value in parameters.values())

@@ -1,11 +1,9 @@
-"""EndoARSS with TESLA under DB-MTL: training and inference in each precision, at batch 16 and at the best batch."""
+"""EndoARSS with TESLA under DB-MTL: training and inference in each precision, at batch 16."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
-from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,13 +19,10 @@ from benchmarks.gpu_parts.roofline import Roofline
 from benchmarks.gpu_parts.setup import Setup
 from benchmarks.gpu_parts.table import LOOP, PAPER_TRAINING_GFLOP, WORK
 from benchmarks.gpu_parts.timing import memory, window
-from benchmarks.train_step import ACTIVITIES, CLASSES, Problem, Step, ours, void, weighting
+from benchmarks.train_step import ACTIVITIES, CLASSES, Step, ours, void, weighting
 from endoarss.data import LabelledImages
 from endoarss.devices import reset_peak_memory
 from endoarss.training import TrainingSettings, train
-
-# A larger batch is better if it gives so many times the images per second.
-_WORTH = 1.05
 
 
 def run(part: Part) -> None:
@@ -41,10 +36,6 @@ def run(part: Part) -> None:
     part.measure(LOOP, lambda: share.training("bf16", training_loop(setup)))
     for precision in ("float32", "bf16"):
         measure_both(part, f", {precision}", partial(build, precision), precision, compiled=False, share=share)
-    best = best_batch(part, share)
-    if best > setup.sizes.batch:
-        name = f", bf16, compiled, batch {best}"
-        measure_both(part, name, partial(build, "bf16", best), "bf16", compiled=True, share=share)
 
 
 def matrix_peaks(setup: Setup) -> Figures:
@@ -144,29 +135,4 @@ def random_images(count: int, side: int) -> LabelledImages:
         random.integers(0, 256, (count, side, side, 3), np.uint8),
         random.integers(0, len(CLASSES), (count, side, side), np.uint8),
         random.integers(0, len(ACTIVITIES), count),
-    )
-
-
-def best_batch(part: Part, share: Roofline) -> int:
-    """Double the batch in bf16 until training gains little or memory runs out; return the best, and measure inference with each."""
-    rows = {row["name"]: row for row in part.rows}
-    speed = rows.get("training step, bf16", {}).get("images_per_second", 0.0)
-    sizes = part.setup.sizes
-    best, batch = sizes.batch, 2 * sizes.batch
-    base = cache(partial(problems.build, part.setup, "endoarss", "tesla", "bf16"))
-    while batch <= sizes.largest_batch:
-        name = f", bf16, batch {batch}"
-        figures = measure_both(part, name, partial(enlarged, base, batch), "bf16", compiled=False, share=share)
-        if figures is None or figures["images_per_second"] < _WORTH * speed:
-            break
-        best, speed, batch = batch, figures["images_per_second"], 2 * batch
-    return best
-
-
-def enlarged(base: Callable[[], Problem], batch: int) -> Problem:
-    """Return the same model with a larger batch of the same images."""
-    problem = base()
-    chosen = torch.arange(batch, device=problem.images.device) % len(problem.images)
-    return replace(
-        problem, images=problem.images[chosen], masks=problem.masks[chosen], activities=problem.activities[chosen]
     )

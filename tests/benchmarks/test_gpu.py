@@ -161,7 +161,7 @@ def test_nothing_starts_when_the_time_is_over(tmp_path: Path) -> None:
 
 def test_what_a_part_leaves_over_goes_to_the_others() -> None:
     names = list(PARTS)
-    assert budget(480, names) == pytest.approx(480 * 0.24)
+    assert budget(480, names) == pytest.approx(480 * PARTS["tests"].share)
     assert budget(30, names[-1:]) == 30
     assert sum(plan.share for plan in PARTS.values()) == pytest.approx(1)
 
@@ -207,7 +207,7 @@ def test_what_was_measured_stands_in_the_text_after_an_interruption(tmp_path: Pa
         process.terminate()
         assert process.wait(60) == 128 + 15
     text = (tmp_path / "gpu.txt").read_text()
-    assert "repeats" in text and "stopped before its end" in text and "two runs, bf16, compiled" in text
+    assert "repeats" in text and "stopped before its end" in text and "two runs, float32" in text
 
 
 def test_a_folder_that_takes_no_files_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from endoarss import build_model, list_backbones, list_weightings, training
-from endoarss.data import LabelledImages, to_input
+from endoarss.data import LabelledImages, normalise, to_input
+from endoarss.devices import choose_kernels
 from endoarss.errors import TrainingError
 from endoarss.lora import adapted_layers
 from endoarss.merging.features import representations
@@ -148,12 +149,26 @@ def test_bf16_trains(backbone: str, weighting: str, device: str, make_settings: 
     ("backbone", "weighting", "images"), [("endoarss", "db_mtl", 17), ("resnet", "equal", 16), ("dinov2", "stch", 16)]
 )
 def test_the_defaults_train(
-    backbone: str, weighting: str, images: int, make_settings: Make, data: LabelledImages
+    backbone: str,
+    weighting: str,
+    images: int,
+    make_settings: Make,
+    data: LabelledImages,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """bf16 and compiled. 17 images in batches of 8 make batches of 8 and 9, each with a graph of its own."""
     some = LabelledImages(data.images[:images], data.masks[:images], data.activities[:images])
     settings = plain(2, weighting, precision="auto", compile=None)
-    model, history = trained(make_settings, some, backbone, torch.device("cuda"), settings)
+    original = training._Run._step
+
+    def step(run: Any, epoch: Any, *arguments: Any, **keywords: Any) -> None:
+        # The first epoch compiles, and tries kernels; in the second nothing waits.
+        with waiting_is_an_error("cuda") if epoch.number else nullcontext():
+            original(run, epoch, *arguments, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Run, "_step", step)
+        model, history = trained(make_settings, some, backbone, torch.device("cuda"), settings)
     torch.compiler.reset()
     assert all(p.isfinite().all() for p in model.parameters())
     _, expected = trained(make_settings, some, backbone, torch.device("cuda"), plain(2, weighting, precision="bf16"))
@@ -191,9 +206,40 @@ def test_no_step_waits_for_the_device(
         steps.append(device)
 
     monkeypatch.setattr(training._Run, "_step", step)
+    normalise(torch.zeros(1, 3, 2, 2, device=device), "imagenet")  # made once per device, before the first step
     settings = plain(2, weighting, precision=precision)
     trained(make_settings, data, backbone, torch.device(device), settings, architecture)
     assert len(steps) == 4
+
+
+@needs_gpu
+def test_images_that_do_not_fit_are_taken_from_the_host(
+    make_settings: Make, data: LabelledImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come in their turn, from pinned memory that is used again: with the same losses."""
+    _, expected = trained(make_settings, data, "dinov2", torch.device("cuda"), plain(3))
+    monkeypatch.setattr("endoarss.data._LARGEST_SHARE", 0.0)
+    _, found = trained(make_settings, data, "dinov2", torch.device("cuda"), plain(3))
+    for key in ("loss_activity", "loss_segmentation"):
+        assert found[-1][key] == pytest.approx(expected[-1][key], rel=1e-3), key
+
+
+@needs_gpu
+@pytest.mark.parametrize("backbone", list_backbones())
+def test_deterministic_runs_give_the_same_bits(backbone: str, make_settings: Make, data: LabelledImages) -> None:
+    settings = plain(2, deterministic=True)
+    try:
+        runs = [trained(make_settings, data, backbone, torch.device("cuda"), settings) for _ in range(2)]
+    finally:
+        choose_kernels(deterministic=False)
+    (one, _), (other, _) = runs
+    differing = [
+        name
+        for (name, first), second in zip(one.named_parameters(), other.parameters(), strict=True)
+        if not torch.equal(first, second)
+    ]
+    # torch has no deterministic gradient of max-pooling, with which a ResNet begins.
+    assert not differing or backbone == "resnet", differing[:5]
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -205,16 +251,20 @@ def test_a_stopped_training_goes_on(device: str, make_settings: Make, data: Labe
         if row["epoch"] == 2:
             raise Stopped
 
+    def model(seed: int) -> MultiTaskModel:
+        seed_everything(seed)
+        built = build_model(make_settings("dinov2", "tesla"))
+        for module in built.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        return built
+
     place, settings = torch.device(device), plain(4, "moco")
     _, whole = trained(make_settings, data, "dinov2", place, settings)
-    seed_everything(0)
-    model = build_model(make_settings("dinov2", "tesla"))
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
     with pytest.raises(Stopped):
-        train(model, data, settings, place, resume=ResumeFolder(tmp_path, "k"), observe=stop)
-    history = train(model, data, settings, place, resume=ResumeFolder(tmp_path, "k"))
+        train(model(0), data, settings, place, resume=ResumeFolder(tmp_path, "k"), observe=stop)
+    # Another model, whose weights the saved state replaces.
+    history = train(model(1), data, settings, place, resume=ResumeFolder(tmp_path, "k"))
     assert len(history) == 4
     for key in ("loss_activity", "loss_segmentation"):
         # A GPU adds in another order each time; a state that was not restored differs by far more.

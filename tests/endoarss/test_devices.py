@@ -18,6 +18,7 @@ FAILED_ALLOCATIONS = [
     "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
     "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
     "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "FIND was unable to find an engine to execute this computation",
     "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`",
     "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes.",
 ]
@@ -51,7 +52,9 @@ def kernels() -> Iterator[None]:
 def test_kernels_are_deterministic_or_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     choose_kernels(deterministic=True)
+    assert not torch.backends.cuda.flash_sdp_enabled() and torch.backends.cuda.math_sdp_enabled()
     assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
     assert not torch.backends.cudnn.benchmark
     choose_kernels(deterministic=False)
+    assert torch.backends.cuda.flash_sdp_enabled()
     assert not torch.are_deterministic_algorithms_enabled() and torch.backends.cudnn.benchmark

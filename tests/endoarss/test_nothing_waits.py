@@ -6,7 +6,7 @@ by `endoarss.data.upload`; a dispatch mode counts those.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import product
@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from endoarss import augmentation, build_model, data, list_architectures, list_backbones, list_weightings
 from endoarss.augmentation import AugmentationSettings
-from endoarss.data import LabelledImages
+from endoarss.data import LabelledImages, normalise
 from endoarss.merging.base import Feedback
 from endoarss.merging.fit_surgery import SurgerySettings, fit_surgery
 from endoarss.merging.merge import entropy_of_model
@@ -68,10 +68,25 @@ def fused_adam(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adam, "_get_fused_kernels_supported_devices", lambda: [*devices, "meta"])
 
 
+def watched(make: Callable[..., Tensor], copies: Copies) -> Callable[..., Tensor]:
+    """Return a function that makes tensors of numbers, which are copied where they are made on the device."""
+
+    def making(*given: Any, **how: Any) -> Tensor:
+        made = make(*given, **how)
+        if made.device == META:
+            copies.found.append(make.__name__)
+        return made
+
+    return making
+
+
 @contextmanager
 def uploads_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tensor]]:
     """Fail if the block copies anything to the device, uploads apart; yields what was uploaded."""
     copies, uploaded = Copies(), list[Tensor]()
+    normalise(torch.empty(1, 3, 1, 1, device=META), "imagenet")  # made once per device
+    for owner, name in ((torch, "tensor"), (torch, "as_tensor"), (Tensor, "new_tensor")):
+        monkeypatch.setattr(owner, name, watched(getattr(owner, name), copies))  # below what a dispatch mode sees
 
     def upload(tensor: Tensor, device: torch.device) -> Tensor:
         uploaded.append(tensor)
@@ -132,15 +147,26 @@ def test_evaluation_mode_does_not_wait(backbone: str, architecture: str, monkeyp
 def test_no_step_of_adamerging_waits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = on_meta("dinov2", "merged").eval()
     vector = {name: delta for name, delta in model.named_buffers() if name.endswith("delta")}
+    entropy = entropy_of_model(model, images(5).images, META, 0, 2)
     with uploads_alone(monkeypatch) as uploaded:
-        entropy = entropy_of_model(model, images(5).images, META, 0, 2)
         coefficients, losses = MERGERS.get(name)(iterations=3).learn([vector, vector], Feedback(lambda _: 0.0, entropy))
-    assert len(vector) == 2 and len(uploaded) == 1 + 3, "the images, and the numbers of those that each step sees"
+    assert len(vector) == 2 and len(uploaded) == 3, "the numbers of the images that each step sees"
     assert coefficients.device == losses.device == META and len(losses) == 3
 
 
 def test_no_step_of_surgery_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    surgery, z = Surgery(8, 4).to(META), torch.zeros(5, 2, 2, 8)
+    surgery, z = Surgery(8, 4).to(META), torch.zeros(5, 2, 2, 8, device=META)
     with uploads_alone(monkeypatch) as uploaded:
         fit_surgery(surgery, z, z, SurgerySettings(iterations=3, batch_size=1))
-    assert len(uploaded) == 2 + 3
+    assert len(uploaded) == 3, "the numbers of the images that each step sees"
+
+
+def test_a_tensor_of_numbers_on_the_device_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As what watches over the steps must do."""
+    for make in (
+        lambda: torch.tensor([1.0], device=META),
+        lambda: torch.zeros(2).to(META),
+        lambda: torch.empty(2, device=META).new_tensor([1.0, 2.0]),
+    ):
+        with pytest.raises(AssertionError), monkeypatch.context() as patch, uploads_alone(patch):
+            make()

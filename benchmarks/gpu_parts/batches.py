@@ -1,0 +1,50 @@
+"""EndoARSS with TESLA under DB-MTL in bf16: larger and larger batches, and the best one compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+
+import torch
+
+from benchmarks.gpu_parts import problems
+from benchmarks.gpu_parts.part import Part
+from benchmarks.gpu_parts.problems import measure_both
+from benchmarks.gpu_parts.roofline import Roofline
+from benchmarks.train_step import Problem
+
+# A larger batch is better if it gives so many times the images per second.
+_WORTH = 1.05
+
+
+def run(part: Part) -> None:
+    """Double the batch until training gains little or memory runs out, then compile with the best."""
+    setup, share = part.setup, Roofline({}, {})
+    best = best_batch(part, share)
+    make = partial(problems.build, setup, "endoarss", "tesla", "bf16", best)
+    if best > setup.sizes.batch:
+        measure_both(part, f", bf16, compiled, batch {best}", make, "bf16", compiled=True, share=share)
+
+
+def best_batch(part: Part, share: Roofline) -> int:
+    """Double the batch in bf16 until training gains little or memory runs out; return the best, and measure inference with each."""
+    sizes = part.setup.sizes
+    best, speed, batch = sizes.batch, 0.0, sizes.batch
+    base = cache(partial(problems.build, part.setup, "endoarss", "tesla", "bf16"))
+    while batch <= sizes.largest_batch:
+        name = f", bf16, batch {batch}"
+        figures = measure_both(part, name, partial(enlarged, base, batch), "bf16", compiled=False, share=share)
+        if figures is None or figures["images_per_second"] < _WORTH * speed:
+            break
+        best, speed, batch = batch, figures["images_per_second"], 2 * batch
+    return best
+
+
+def enlarged(base: Callable[[], Problem], batch: int) -> Problem:
+    """Return the same model with a larger batch of the same images."""
+    problem = base()
+    chosen = torch.arange(batch, device=problem.images.device) % len(problem.images)
+    return replace(
+        problem, images=problem.images[chosen], masks=problem.masks[chosen], activities=problem.activities[chosen]
+    )
