@@ -11,7 +11,8 @@ from tqdm import tqdm
 from pipeline.datasets.load import load_part
 from pipeline.evaluation.corrupted_batches import Piece, picture_of, pieces
 from pipeline.evaluation.evaluate_robustness import about_kept, conditions_of
-from pipeline.io.files import digest, resumable_folder, whole_file, write_json
+from pipeline.io.files import resumable_folder, whole_file, write_json
+from pipeline.io.hashing import digest
 from pipeline.io.images import write_png
 from pipeline.io.processes import processes
 from pipeline.results.paths import corrupted_folder

@@ -9,7 +9,8 @@ from typing import Any
 from endoarss.metrics import STANDARD
 from pipeline.datasets.load import load_part
 from pipeline.evaluation.measure import Measured, measure
-from pipeline.io.files import read_json, sha256_of, whole_files, write_json
+from pipeline.io.files import read_json, whole_files, write_json
+from pipeline.io.hashing import sha256_of
 from pipeline.results.paths import metrics_file, predictions_file, rows_file
 from pipeline.results.predictions import KeptPredictions, read_predictions, write_predictions
 from pipeline.study.cell import Cell

@@ -23,7 +23,8 @@ from pipeline.evaluation.robustness import (
     remove_parts,
     scores_by_condition,
 )
-from pipeline.io.files import digest, read_json, resumable_folder, sha256_of, whole_file, write_json
+from pipeline.io.files import read_json, resumable_folder, whole_file, write_json
+from pipeline.io.hashing import digest, sha256_of
 from pipeline.labels.classes import LabelSet
 from pipeline.results.checkpoints import load_cell
 from pipeline.results.paths import corrupted_folder, corrupted_mark

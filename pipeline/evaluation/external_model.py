@@ -22,7 +22,8 @@ from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, Piece, pict
 from pipeline.evaluation.evaluate_robustness import conditions_of, write_results
 from pipeline.evaluation.predictor_process import PredictorProcess
 from pipeline.evaluation.robustness import Answer, Answerer, Subject, evaluate, remove_parts
-from pipeline.io.files import digest, read_json, read_text, resumable_folder, sha256_of, write_json
+from pipeline.io.files import read_json, read_text, resumable_folder, write_json
+from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.images import read_ids
 from pipeline.labels.classes import LabelSet
 from pipeline.results.provenance import RunStart, about_run, corruption_code_sha256, measuring_code_sha256

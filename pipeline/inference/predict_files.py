@@ -34,7 +34,8 @@ from pipeline.inference.batch_pipeline import run_batches
 from pipeline.inference.frame_kinds import FrameKinds, Window
 from pipeline.inference.media import Source, count_frames, find_sources, read_frames
 from pipeline.inference.overlay import Painter, distinct_palette
-from pipeline.io.files import sha256_of, whole_file, write_text
+from pipeline.io.files import whole_file, write_text
+from pipeline.io.hashing import sha256_of
 from pipeline.io.images import Pixels
 from pipeline.labels.classes import Rgb
 from pipeline.locking.locks import HeldError, Holder, Lock, holder, release, take

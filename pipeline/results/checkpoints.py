@@ -9,7 +9,8 @@ from typing import Any
 from endoarss.checkpoints import load_checkpoint, read_header, save_checkpoint, standalone
 from endoarss.models import MultiTaskModel
 from pipeline.errors import InputError
-from pipeline.io.files import read_json, sha256_of, whole_file
+from pipeline.io.files import read_json, whole_file
+from pipeline.io.hashing import sha256_of
 from pipeline.results.provenance import read_provenance
 from pipeline.study.cell import Cell
 from pipeline.study.study import WEIGHTS, Study

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.io.files import digest
+from pipeline.io.hashing import digest
 from pipeline.study.cell import Cell, MergingGroup
 from pipeline.study.study import Study
 from reports.names import (

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
-from pipeline.io.files import digest, read_json, sha256_of, write_json
+from pipeline.io.files import read_json, write_json
+from pipeline.io.hashing import digest, sha256_of
 from pipeline.redaction import masked_content
 from pipeline.results.code_version import code_version
 from pipeline.study.cell import Cell

@@ -12,7 +12,8 @@ from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS
 from pipeline.results import paths
 from pipeline.datasets.kinds import GENERALISATION, READERS
 from pipeline.errors import InputError
-from pipeline.io.files import check_room, sha256_of_listing, write_if_changed
+from pipeline.io.files import check_room, write_if_changed
+from pipeline.io.raw_trees import sha256_of_listing
 from pipeline.locking.gpu_slots import slots
 from pipeline.study.loading import make_study
 
@@ -124,6 +125,8 @@ def reading_code(wildcards):
         "pipeline/sources/archives.py",
         "pipeline/sources/frame_files.py",
         "pipeline/io/files.py",
+        "pipeline/io/hashing.py",
+        "pipeline/io/raw_trees.py",
         *READS_PICTURES,
         "pipeline/preparation/build_dataset.py",
     )

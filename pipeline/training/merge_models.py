@@ -27,7 +27,8 @@ from endoarss.registry import MERGERS
 from pipeline.datasets.load import Part, load_part, split_validation
 from pipeline.errors import InputError
 from pipeline.evaluation.predict_cell import keep_predictions, predict_cell
-from pipeline.io.files import sha256_of, whole_file, whole_files
+from pipeline.io.files import whole_file, whole_files
+from pipeline.io.hashing import sha256_of
 from pipeline.redaction import masked_settings
 from pipeline.results.checkpoints import load_cell, load_file, origin_of
 from pipeline.results.paths import representations_file

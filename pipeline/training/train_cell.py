@@ -21,7 +21,8 @@ from endoarss.training import History, seed_everything, train
 from pipeline.datasets.load import Part, load_part, split_validation
 from pipeline.datasets.preprocessing import preprocessing_of
 from pipeline.evaluation.predict_cell import cost_of_inference, keep_predictions, predict_cell
-from pipeline.io.files import digest, sha256_of, whole_files
+from pipeline.io.files import whole_files
+from pipeline.io.hashing import digest, sha256_of
 from pipeline.redaction import masked_settings
 from pipeline.results.paths import history_file, resume_folder
 from pipeline.results.provenance import RunStart, about_run, software, training_code_sha256, write_provenance

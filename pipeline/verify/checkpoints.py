@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from corruptions.regular import open_regular
 from pipeline.errors import InputError
-from pipeline.io.files import MAX_TEXT_BYTES, read_json, sha256_of
+from pipeline.io.files import MAX_TEXT_BYTES, read_json
+from pipeline.io.hashing import sha256_of
 from pipeline.redaction import masked_settings
 from pipeline.results.cell_state import missing_robust_models
 from pipeline.results.paths import robustness_files

@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from pipeline.datasets.arrays import array_key
 from pipeline.datasets.manifest import read_manifest
-from pipeline.io.files import read_json, sha256_of
+from pipeline.io.files import read_json
+from pipeline.io.hashing import sha256_of
 from pipeline.results.paths import arrays_file, dataset_files, dataset_provenance_file
 from pipeline.study.study import Study
 from pipeline.verify.findings import Check

@@ -17,7 +17,8 @@ from pipeline.evaluation.evaluate_cell import measure_kept, scores_of_whole
 from pipeline.evaluation.evaluate_references import rows_of_references
 from pipeline.evaluation.measure import scores_of
 from pipeline.evaluation.robustness import scores_by_condition
-from pipeline.io.files import read_json, sha256_of
+from pipeline.io.files import read_json
+from pipeline.io.hashing import sha256_of
 from pipeline.io.processes import ordered_map
 from pipeline.io.saved_files import read_table
 from pipeline.results.cell_state import missing_robust_models

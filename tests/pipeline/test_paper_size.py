@@ -27,7 +27,8 @@ from pipeline.evaluation.collect_results import collect_results
 from pipeline.evaluation.corrupted_batches import Conditions
 from pipeline.evaluation.evaluate_references import evaluate_references
 from pipeline.evaluation.measure import measure
-from pipeline.io.files import sha256_of, whole_files, write_json
+from pipeline.io.files import whole_files, write_json
+from pipeline.io.hashing import sha256_of
 from pipeline.preparation.build_dataset import build
 from pipeline.preparation.generate_raw import generate_raw
 from pipeline.redaction import masked_settings
