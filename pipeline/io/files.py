@@ -6,6 +6,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,12 +21,47 @@ from pipeline.errors import InputError
 # Annotations, label lists and manifests are far smaller; what is larger is something else.
 MAX_TEXT_BYTES = 64 << 20
 _ROOM = 64 << 10
+# What a killed process leaves: what was being written, what was being replaced, and the state of a training (endoarss/resume.py).
+_UNFINISHED = re.compile(r"\..+\.(\d+)\.(?:partial|old)|epoch-\d+\.(\d+)\.partial")
+_RESUMABLE = re.compile(r"\.(.+)\.partial")
+_KEY = ".key"  # tells whose work a resumable folder is
+
+
+def writer_of(path: Path) -> int | None:
+    """Return the id of the process that writes, or wrote, an unfinished file or folder of this name; None if the name is no such."""
+    match = _UNFINISHED.fullmatch(path.name)
+    return int(match[1] or match[2]) if match else None
+
+
+def resumable(path: Path) -> Path:
+    """Return where `resumable_folder` fills a folder until it is whole."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def resumable_lock(path: Path) -> Path:
+    """Return the lock that `resumable_folder` holds meanwhile."""
+    return path.with_name(f".{path.name}.lock")
+
+
+def resumed_as(path: Path) -> Path | None:
+    """Return what a folder that `resumable_folder` began is going to be; None if the name is no such."""
+    match = _RESUMABLE.fullmatch(path.name)
+    return path.with_name(match[1]) if match and writer_of(path) is None else None
+
+
+def is_begun(path: Path) -> bool:
+    """Return whether `resumable_folder` made the folder, and not somebody who likes such names."""
+    return resumed_as(path) is not None and (path / _KEY).is_file()
+
+
+def _unfinished(path: Path, kind: str = "partial") -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{kind}")
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; move it into place only if the block succeeds. What cannot be written is named `path`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _unfinished(path)
     try:
         with named(path, partial):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +76,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder beside `path` to fill; it replaces `path` only if the block succeeds. What cannot be written is named as
     it would be in `path`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _unfinished(path)
     try:
         with named(path, partial):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,8 +99,8 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
         InputError: if another process is filling it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    there = path.with_name(f".{path.name}.lock")
+    partial = resumable(path)
+    there = resumable_lock(path)
     # A folder that somebody gave may hold a pipe or a link of this name: neither is waited for nor written through.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with named(path, partial), os.fdopen(os.open(there, flags, 0o666), "wb", buffering=0) as lock:
@@ -74,7 +110,7 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
                 raise BlockingIOError  # its last holder took it away meanwhile, and another may have come
         except BlockingIOError:
             raise InputError(f"{path}: another process is writing it; wait for it, or stop it.") from None
-        mark = partial / ".key"
+        mark = partial / _KEY
         if partial.exists() and not (mark.is_file() and mark.read_bytes() == key.encode()):
             shutil.rmtree(partial)
         partial.mkdir(exist_ok=True)
@@ -87,7 +123,7 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
 
 def _replace(partial: Path, path: Path) -> None:
     if path.exists():
-        old = path.with_name(f".{path.name}.{os.getpid()}.old")
+        old = _unfinished(path, "old")
         path.rename(old)
         partial.rename(path)
         shutil.rmtree(old)
@@ -106,7 +142,7 @@ def whole_files() -> Iterator[Callable[[Path], Path]]:
 
         def beside(path: Path) -> Path:
             if path not in partials:
-                partials[path] = path.with_name(f".{path.name}.{os.getpid()}.partial")
+                partials[path] = _unfinished(path)
                 errors.enter_context(named(path, partials[path]))
                 path.parent.mkdir(parents=True, exist_ok=True)
             return partials[path]

@@ -15,6 +15,7 @@ from pipeline.errors import InputError
 from pipeline.io.files import check_room, write_if_changed
 from pipeline.io.raw_trees import sha256_of_listing
 from pipeline.locking.gpu_slots import slots
+from pipeline.results.paths import CellOutput, StudyOutput
 from pipeline.study.loading import make_study
 
 try:
@@ -35,8 +36,8 @@ except OSError as error:
     raise WorkflowError(explained(error))
 STUDY = str(paths.study_file(study))
 
-LOGS = study.results / "logs"
-BENCHMARKS = study.results / "benchmarks"
+LOGS = study.results / StudyOutput.LOGS
+BENCHMARKS = study.results / StudyOutput.BENCHMARKS
 CONDA = "../../environment.yml"
 BASE = Path(workflow.basedir)
 CELLS = {cell.id: cell for cell in study.trainings()}
@@ -62,7 +63,7 @@ def one_of(names):
 
 
 wildcard_constraints:
-    cell="[^/]+/[^/]+/(?!merged/)[^/]+/[^/]+/r[0-9]+-s[0-9]+(-val|-test)?",
+    cell=one_of(CELLS),
     pair=one_of(f"{single.dataset}/{single.backbone}" for single in SINGLES),
     trained=one_of(single.variant for single in SINGLES),
     dataset="[a-z0-9_]+",
@@ -208,7 +209,8 @@ def of_group(cells, *names):
     return [
         str(
             study.results
-            / f"cells/{{pair}}/{cell.architecture}/{cell.weighting}/{{trained}}{cell.variant.removeprefix(start)}"
+            / StudyOutput.CELLS
+            / f"{{pair}}/{cell.architecture}/{cell.weighting}/{{trained}}{cell.variant.removeprefix(start)}"
             / name
         )
         for cell in cells(first)

@@ -1,6 +1,6 @@
 # One training a cell, its scores, what is merged of trainings, and the robustness of the models that the study names.
 
-CELL = study.results / "cells/{cell}"
+CELL = study.results / StudyOutput.CELLS / "{cell}"
 
 
 rule train:
@@ -18,10 +18,10 @@ rule train:
             "pipeline/training/train_cell.py",
         ),
     output:
-        CELL / "model.safetensors",
-        CELL / "history.csv",
-        CELL / "provenance.json",
-        directory(CELL / "predictions"),
+        CELL / CellOutput.CHECKPOINT,
+        CELL / CellOutput.HISTORY,
+        CELL / CellOutput.PROVENANCE,
+        directory(CELL / CellOutput.PREDICTIONS),
     log:
         LOGS / "train/{cell}.log",
     benchmark:
@@ -41,7 +41,7 @@ rule train:
 
 rule evaluate:
     input:
-        predictions=CELL / "predictions",
+        predictions=CELL / CellOutput.PREDICTIONS,
         data=cell_data,
         code=METRICS_CODE
         + LOADING_CODE
@@ -49,8 +49,8 @@ rule evaluate:
             "pipeline/evaluation/measure.py", "pipeline/results/predictions.py", "pipeline/evaluation/evaluate_cell.py"
         ),
     output:
-        CELL / "metrics.json",
-        directory(CELL / "eval"),
+        CELL / CellOutput.METRICS,
+        directory(CELL / CellOutput.ROWS),
     log:
         LOGS / "evaluate/{cell}.log",
     benchmark:
@@ -98,9 +98,7 @@ if GROUPS:
 
     rule merge:
         input:
-            checkpoints=lambda wildcards: [
-                study.cell_folder(cell) / "model.safetensors" for cell in group_of(wildcards).singles
-            ],
+            checkpoints=lambda wildcards: [paths.checkpoint_file(study, cell) for cell in group_of(wildcards).singles],
             data=group_data,
             weights=group_weights,
             code=lambda wildcards: LEARNING_CODE
@@ -115,9 +113,12 @@ if GROUPS:
                 "pipeline/evaluation/predict_cell.py",
             ),
         output:
-            of_group(lambda group: group.merged, "model.safetensors", "provenance.json"),
-            [directory(path) for path in of_group(lambda group: group.merged, "predictions")],
-            representations=study.results / f"merging/{{pair}}/{{trained}}{ON_TEST}/representations.npz",
+            of_group(lambda group: group.merged, CellOutput.CHECKPOINT, CellOutput.PROVENANCE),
+            [directory(path) for path in of_group(lambda group: group.merged, CellOutput.PREDICTIONS)],
+            representations=study.results
+            / StudyOutput.MERGING
+            / f"{{pair}}/{{trained}}{ON_TEST}"
+            / paths.REPRESENTATIONS,
         log:
             LOGS / "merge/{pair}/{trained}.log",
         benchmark:
@@ -140,7 +141,7 @@ if GROUPS:
 
     rule evaluate_merged:
         input:
-            predictions=of_group(lambda group: group.merged, "predictions"),
+            predictions=of_group(lambda group: group.merged, CellOutput.PREDICTIONS),
             data=group_data,
             code=METRICS_CODE
             + LOADING_CODE
@@ -150,8 +151,8 @@ if GROUPS:
                 "pipeline/evaluation/evaluate_cell.py",
             ),
         output:
-            of_group(lambda group: group.merged, "metrics.json"),
-            [directory(path) for path in of_group(lambda group: group.merged, "eval")],
+            of_group(lambda group: group.merged, CellOutput.METRICS),
+            [directory(path) for path in of_group(lambda group: group.merged, CellOutput.ROWS)],
         log:
             LOGS / "evaluate_merged/{pair}/{trained}.log",
         benchmark:
@@ -186,7 +187,7 @@ if TOGETHER:
     # Single and merged models of a group: images are corrupted once for all.
     rule robustness_merged:
         input:
-            checkpoints=of_group(study.robust_together, "model.safetensors"),
+            checkpoints=of_group(study.robust_together, CellOutput.CHECKPOINT),
             data=lambda wildcards: loaded_files(group_of(wildcards).singles[0].dataset),
             corrupted=lambda wildcards: kept_images_of(group_of(wildcards).singles[0].dataset),
             code=lambda wildcards: LEARNING_CODE
@@ -194,7 +195,7 @@ if TOGETHER:
             + group_code(wildcards)
             + code("endoarss/merging/surgery.py"),
         output:
-            of_group(study.robust_together, *(f"robustness/{name}" for name in paths.ROBUSTNESS_NAMES)),
+            of_group(study.robust_together, *(f"{CellOutput.ROBUSTNESS}/{name}" for name in paths.ROBUSTNESS_NAMES)),
         log:
             LOGS / "robustness_merged/{pair}/{trained}.log",
         benchmark:
@@ -219,15 +220,12 @@ if TOGETHER:
 
 rule robustness:
     input:
-        checkpoint=CELL / "model.safetensors",
+        checkpoint=CELL / CellOutput.CHECKPOINT,
         data=lambda wildcards: loaded_files(CELLS[wildcards.cell].dataset),
         corrupted=kept_images,
         code=lambda wildcards: LEARNING_CODE + component_code(CELLS[wildcards.cell]) + ROBUSTNESS_CODE,
     output:
-        CELL / "robustness/metrics.json",
-        CELL / "robustness/per_image.parquet",
-        CELL / "robustness/provenance.json",
-        CELL / "robustness/gallery.npz",
+        [CELL / CellOutput.ROBUSTNESS / name for name in paths.ROBUSTNESS_NAMES],
     log:
         LOGS / "robustness/{cell}.log",
     benchmark:

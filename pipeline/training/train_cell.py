@@ -24,7 +24,7 @@ from pipeline.evaluation.predict_cell import cost_of_inference, keep_predictions
 from pipeline.io.files import whole_files
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.redaction import masked_settings
-from pipeline.results.paths import history_file, resume_folder
+from pipeline.results.paths import CellOutput, history_file, resume_folder
 from pipeline.results.provenance import RunStart, about_run, software, training_code_sha256, write_provenance
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
@@ -62,7 +62,7 @@ def train_cell(study: Study, cell: Cell) -> None:
     resume = ResumeFolder(resume_folder(study, cell), key)
     fitted, validate = _parts(study, cell, part)
     if not resume.folder.exists():
-        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+        shutil.rmtree(folder / CellOutput.TENSORBOARD, ignore_errors=True)
     # Not done any more, whatever was here: who looks meanwhile must not take the old training for this one.
     (folder / "provenance.json").unlink(missing_ok=True)
     data = LabelledImages(fitted.images, fitted.masks, fitted.activities)
@@ -124,7 +124,7 @@ def _tensorboard(study: Study, cell: Cell) -> Callable[[dict[str, float]], None]
         return None
     from endoarss.tensorboard import event_writer
 
-    return event_writer(study.cell_folder(cell) / "tensorboard")
+    return event_writer(study.cell_folder(cell) / CellOutput.TENSORBOARD)
 
 
 def _cost_of_training(history: History) -> dict[str, float]:

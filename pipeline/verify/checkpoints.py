@@ -15,7 +15,7 @@ from pipeline.io.files import MAX_TEXT_BYTES, read_json
 from pipeline.io.hashing import sha256_of
 from pipeline.redaction import masked_settings
 from pipeline.results.cell_state import missing_robust_models
-from pipeline.results.paths import robustness_files
+from pipeline.results.paths import checkpoint_file, provenance_file, robustness_files
 from pipeline.results.provenance import read_provenance
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
@@ -32,14 +32,14 @@ def check_checkpoints(study: Study) -> Check:
     digest = cache(sha256_of)
     with check.survives(study.pretrained_file()):
         _check_pretrained(check, study)
-    trained = [cell for cell in study.models() if (study.cell_folder(cell) / "provenance.json").is_file()]
+    trained = [cell for cell in study.models() if (provenance_file(study, cell)).is_file()]
     not_robust = missing_robust_models(study)
     for cell in tqdm(trained, desc="verify checkpoints", unit="cell", mininterval=1.0):
         try:
             about = read_provenance(study, cell)
         except InputError:
             continue  # told of the study
-        path = study.cell_folder(cell) / "model.safetensors"
+        path = checkpoint_file(study, cell)
         if not path.is_file():
             check.gaps.append(f"{path}: not there")
             continue

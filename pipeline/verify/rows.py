@@ -26,6 +26,7 @@ from pipeline.results.paths import (
     evaluated_datasets,
     metrics_file,
     predictions_file,
+    provenance_file,
     reference_files,
     results_file,
     results_provenance_file,
@@ -89,9 +90,9 @@ def is_packed(study: Study, dataset: str) -> bool:
 
 
 def _check_cell(check: Check, study: Study, cell: Cell) -> None:
-    if not (study.cell_folder(cell) / "provenance.json").is_file():
+    if not (provenance_file(study, cell)).is_file():
         return  # told of the study
-    digests = read_json(study.cell_folder(cell) / "provenance.json").get("predictions_sha256") or {}
+    digests = read_json(provenance_file(study, cell)).get("predictions_sha256") or {}
     whole: dict[str, Any] = {}
     for dataset in study.evaluated_on(cell.dataset):
         with check.survives(rows_file(study, cell, dataset)):

@@ -27,7 +27,7 @@ COMMON = {
     *("study", "study_sha256", "synthetic", "code", "python", "packages", "device", "processor"),
     *("datasets", "started", "seconds", "command"),
 }
-ROOT = Path(code_version_module.__file__).parents[1]
+ROOT = Path(code_version_module.__file__).parents[2]
 
 
 def run(study_file: Path, *arguments: str) -> int:
