@@ -13,36 +13,17 @@ from pathlib import Path
 from pipeline.cleaning.studies_in_use import StudiesInUse, earlier_studies
 from pipeline.errors import InputError
 from pipeline.io.disk import bytes_below, entries_of
-from pipeline.io.files import is_begun, read_json, resumed_as, writer_of
+from pipeline.io.files import begun_for, read_json, writer_of
 from pipeline.locking.locks import is_alive
 from pipeline.results import paths
-from pipeline.results.paths import (
-    CORRUPTED_MARK,
-    DATA,
-    DATASET_CARD,
-    DRAWN,
-    REPRESENTATIONS,
-    CellOutput,
-    StudyOutput,
-    corrupted_folder,
-    dataset_of,
-    evaluated_datasets,
-    figure_files,
-    generated_mark,
-    generated_trees,
-    is_study_file,
-    reference_folder,
-    representations_file,
-    study_file,
-    table_files,
-)
 from pipeline.study.cell import is_variant
 from pipeline.study.study import Study
-from reports.names import beside_published
+from reports import names
 
 _RESULT = "a result of the study"
 _LINK = "a link: what lies behind it is not looked at"
-_LAST_WRITTEN = (DATASET_CARD, CORRUPTED_MARK, CellOutput.METRICS)  # of the folders that a stopped run goes on filling
+# The last file of each folder that a stopped run goes on filling.
+_LAST_WRITTEN = (paths.DATASET_CARD, paths.CORRUPTED_MARK, paths.CellOutput.METRICS)
 _WRITTEN_BY_TOOLS = (".gitignore", ".snakemake_timestamp")  # DVC and Snakemake leave them beside outputs
 
 
@@ -57,7 +38,7 @@ class PrunableFile:
     @property
     def shared(self) -> bool:
         """Whether it lies where studies share."""
-        return self.path.parts[0] == DATA.name
+        return self.path.parts[0] == paths.DATA.name
 
 
 @dataclass
@@ -115,18 +96,18 @@ def find_prunable_files(
         for path in _inside(study.results, found):
             if path in places:
                 _prune(places[path], found, everything=results)
-            elif path.name not in list(StudyOutput) and not path.name.startswith("."):
+            elif path.name not in list(paths.StudyOutput) and not path.name.startswith("."):
                 found.keep(path)
             elif results and not path.name.startswith("."):
                 found.add(path, _RESULT)
         _unfinished(study.results, found)
-    if DATA.is_dir():
+    if paths.DATA.is_dir():
         if in_use.unreadable:
             unreadable = "While this study cannot be read, nothing that studies share is deleted."
             found.notes += [f"{problem} {unreadable}" for problem in in_use.unreadable]
         else:
             _shared(in_use.studies, found, shared)
-        _unfinished(DATA, found)
+        _unfinished(paths.DATA, found)
     return found
 
 
@@ -134,35 +115,38 @@ def _places_of_study(study: Study, notes: list[str]) -> list[_Place]:
     versions = [study, *earlier_studies(study, notes)]
 
     def drawn(prefix: str, files: Callable[[Study], list[Path]]) -> Callable[[Path], bool]:
-        names = {path.name for one in versions for path in files(one)}
-        known = {name for key, name in vars(paths).items() if key.startswith(prefix) and isinstance(name, str)}
-        stems = known | {beside_published(name) for name in known}
-        return lambda path: path.name in names or (path.stem in stems and path.suffix in DRAWN)
+        of_versions = {path.name for one in versions for path in files(one)}
+        constants = {**vars(names), **vars(paths)}.items()
+        known = {name for key, name in constants if key.startswith(prefix) and isinstance(name, str)}
+        known |= {names.beside_published(name) for name in known}
+        return lambda path: path.name in of_versions or (path.stem in known and path.suffix in paths.DRAWN)
 
     cells = [study.cell_folder(cell) for cell in study.models()]
-    groups = [representations_file(study, group).parent for group in study.merging_groups()]
-    references = [reference_folder(study, dataset) for dataset in evaluated_datasets(study)]
-    figures, tables, version = figure_files(study), table_files(study), [study_file(study)]
-    is_figure, is_table = drawn("FIGURE_", figure_files), drawn("TABLE_", table_files)
+    groups = [paths.representations_file(study, group).parent for group in study.merging_groups()]
+    references = [paths.reference_folder(study, dataset) for dataset in paths.evaluated_datasets(study)]
+    figures, tables, version = paths.figure_files(study), paths.table_files(study), [paths.study_file(study)]
+    is_figure, is_table = drawn("FIGURE_", paths.figure_files), drawn("TABLE_", paths.table_files)
     no_references = "references of a dataset that the study no longer has"
     not_merged = "of models that the study no longer merges"
     top = study.results
     return [
-        _Place(top / StudyOutput.CELLS, cells, "a cell that the study no longer has", _is_of_cell, 5, inside=True),
-        _Place(top / StudyOutput.MERGING, groups, not_merged, _is_of_group, 3, inside=True),
-        _Place(top / StudyOutput.REFERENCES, references, no_references, _is_reference, inside=True),
-        _Place(top / StudyOutput.FIGURES, figures, "of figures that the study no longer has", is_figure),
-        _Place(top / StudyOutput.TABLES, tables, "of tables that the study no longer has", is_table),
-        _Place(top / StudyOutput.VERSIONS, version, "an earlier version of the study", is_study_file),
+        _Place(
+            top / paths.StudyOutput.CELLS, cells, "a cell that the study no longer has", _is_of_cell, 5, inside=True
+        ),
+        _Place(top / paths.StudyOutput.MERGING, groups, not_merged, _is_of_group, 3, inside=True),
+        _Place(top / paths.StudyOutput.REFERENCES, references, no_references, _is_reference, inside=True),
+        _Place(top / paths.StudyOutput.FIGURES, figures, "of figures that the study no longer has", is_figure),
+        _Place(top / paths.StudyOutput.TABLES, tables, "of tables that the study no longer has", is_table),
+        _Place(top / paths.StudyOutput.VERSIONS, version, "an earlier version of the study", paths.is_study_file),
     ]
 
 
 def _is_of_cell(path: Path) -> bool:
-    return path.name in list(CellOutput)
+    return path.name in list(paths.CellOutput)
 
 
 def _is_of_group(path: Path) -> bool:
-    return path.name == REPRESENTATIONS
+    return path.name == paths.REPRESENTATIONS
 
 
 def _is_reference(path: Path) -> bool:
@@ -175,9 +159,9 @@ def _prune(place: _Place, found: PrunableFiles, everything: bool = False) -> Non
         _folder(place.folder, place, _RESULT, found)
         return
     for path in _items(place, found):
-        if not everything and (dataset_of(path) or resumed_as(path) or path) in place.declared:
-            if (path / CellOutput.PROVENANCE).is_file() and (path / CellOutput.RESUME).is_dir():
-                found.add(path / CellOutput.RESUME, "states of a training that is done")
+        if not everything and (paths.dataset_of(path) or begun_for(path) or path) in place.declared:
+            if (path / paths.CellOutput.PROVENANCE).is_file() and (path / paths.CellOutput.RESUME).is_dir():
+                found.add(path / paths.CellOutput.RESUME, "states of a training that is done")
         elif place.inside:
             _folder(path, place, _RESULT if everything else place.why, found)
         elif place.is_ours(path):
@@ -218,32 +202,32 @@ def _shared(studies: Sequence[Study], found: PrunableFiles, shared: bool) -> Non
     """What studies share and none in use declares; with `shared` datasets and generated raw trees too."""
     pairs = [(one, dataset) for one in studies for dataset in one.datasets]
 
-    corrupted = [corrupted_folder(one, dataset) for one, dataset in pairs]
+    corrupted = [paths.corrupted_folder(one, dataset) for one, dataset in pairs]
     why = "corrupted images of settings that no kept study has"
-    _prune(_Place(DATA / "corrupted", corrupted, why, _is_corrupted), found)
+    _prune(_Place(paths.DATA / "corrupted", corrupted, why, _is_corrupted), found)
     if not shared:
         return
     datasets = [one.dataset_folder(dataset) for one, dataset in pairs]
-    _prune(_Place(DATA / "datasets", datasets, "a dataset that no kept study uses", _is_dataset), found)
-    trees = {root for one in studies for root in generated_trees(one).values()}
-    for folder in _inside(DATA / "raw", found):
+    _prune(_Place(paths.DATA / "datasets", datasets, "a dataset that no kept study uses", _is_dataset), found)
+    trees = {root for one in studies for root in paths.generated_trees(one).values()}
+    for folder in _inside(paths.DATA / "raw", found):
         for path in _inside(folder, found):
             if path not in trees and _is_generated(path):
                 found.add(path, "a generated raw tree that no kept study uses")
 
 
 def _is_corrupted(path: Path) -> bool:
-    return is_begun(path) or (path / CORRUPTED_MARK).is_file()
+    return begun_for(path) is not None or (path / paths.CORRUPTED_MARK).is_file()
 
 
 def _is_dataset(path: Path) -> bool:
-    return is_begun(path) or (path / DATASET_CARD).is_file() or dataset_of(path) is not None
+    return begun_for(path) is not None or (path / paths.DATASET_CARD).is_file() or paths.dataset_of(path) is not None
 
 
 def _is_generated(path: Path) -> bool:
     """Whether a raw tree is one that this project generated; a real one is never touched."""
     try:
-        return read_json(generated_mark(path)).get("synthetic") is True
+        return read_json(paths.generated_mark(path)).get("synthetic") is True
     except (InputError, OSError, RecursionError):
         return False
 
@@ -254,13 +238,13 @@ def _unfinished(folder: Path, found: PrunableFiles) -> None:
         path = Path(entry.path)
         if entry.is_symlink() or path.name == ".locks" or any(path == one.path for one in found.delete):
             continue
-        pid, target = writer_of(path), resumed_as(path)
+        pid, target = writer_of(path), begun_for(path)
         if pid is not None:
             if is_alive(pid):
                 found.keep(path, f"process {pid} may be writing it")
             else:
                 found.add(path, "left by a run that was stopped")
-        elif target is not None and is_begun(path):
+        elif target is not None:
             if any((target / name).is_file() for name in _LAST_WRITTEN):
                 found.add(path, f"begun anew, though {target} is done")
             else:

@@ -11,7 +11,7 @@ from pipeline.datasets.load import load_part
 from pipeline.evaluation.measure import Measured, measure
 from pipeline.io.files import read_json, whole_files, write_json
 from pipeline.io.hashing import sha256_of
-from pipeline.results.paths import metrics_file, predictions_file, provenance_file, rows_file
+from pipeline.results.paths import CellOutput, metrics_file, predictions_file, rows_file
 from pipeline.results.predictions import KeptPredictions, read_predictions, write_predictions
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
@@ -44,7 +44,7 @@ def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, KeptPredictions]
             whole[dataset] = scores_of_whole(measured.scores)
         write_json(beside(metrics_file(study, cell)), whole)
         if again is not None:
-            about = provenance_file(study, cell)
+            about = study.cell_folder(cell) / CellOutput.PROVENANCE
             write_json(beside(about), read_json(about) | {"predictions_sha256": digests})
 
 

@@ -27,7 +27,7 @@ from pipeline.io.files import read_json, resumable_folder, whole_file, write_jso
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.labels.classes import LabelSet
 from pipeline.results.checkpoints import load_cell
-from pipeline.results.paths import checkpoint_file, corrupted_folder, corrupted_mark, robustness_folder
+from pipeline.results.paths import CellOutput, corrupted_folder, corrupted_mark
 from pipeline.results.provenance import (
     RunStart,
     about_run,
@@ -72,15 +72,15 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
     with ExitStack() as stack:
         subjects = []
         for cell in cells:
-            checkpoint = checkpoint_file(study, cell)
+            checkpoint = study.cell_folder(cell) / CellOutput.CHECKPOINT
             model = load_cell(study, cell)
             model.precision = "float32"
-            folder = robustness_folder(study, cell)
+            folder = study.cell_folder(cell) / CellOutput.ROBUSTNESS
             done = stack.enter_context(resumable_folder(folder, _key(study, dataset, checkpoint)))
             subjects.append(Subject(cell.id, ModelAnswers(model), done))
         evaluate(subjects, part, labels, conditions, workers, kept)
         for cell, subject in zip(cells, subjects, strict=True):
-            checkpoint = checkpoint_file(study, cell)
+            checkpoint = study.cell_folder(cell) / CellOutput.CHECKPOINT
             about = {
                 **about_run(study, run, [dataset]),
                 "cell": cell.id,
@@ -92,7 +92,7 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
             }
             write_results(subject, conditions, labels, about)
     for cell in cells:
-        remove_parts(robustness_folder(study, cell))
+        remove_parts(study.cell_folder(cell) / CellOutput.ROBUSTNESS)
 
 
 def kept_images(study: Study, dataset: str) -> Path:

@@ -43,15 +43,11 @@ def resumable_lock(path: Path) -> Path:
     return path.with_name(f".{path.name}.lock")
 
 
-def resumed_as(path: Path) -> Path | None:
-    """Return what a folder that `resumable_folder` began is going to be; None if the name is no such."""
+def begun_for(path: Path) -> Path | None:
+    """Return the folder that `resumable_folder` began to fill as `path`; None of a folder that somebody else gave such a name."""
     match = _RESUMABLE.fullmatch(path.name)
-    return path.with_name(match[1]) if match and writer_of(path) is None else None
-
-
-def is_begun(path: Path) -> bool:
-    """Return whether `resumable_folder` made the folder, and not somebody who likes such names."""
-    return resumed_as(path) is not None and (path / _KEY).is_file()
+    ours = match and writer_of(path) is None and (path / _KEY).is_file()
+    return path.with_name(match[1]) if match and ours else None
 
 
 def _unfinished(path: Path, kind: str = "partial") -> Path:

@@ -14,42 +14,7 @@ from pipeline.io.files import resumable, resumable_lock
 from pipeline.io.hashing import digest
 from pipeline.study.cell import Cell, MergingGroup
 from pipeline.study.study import Study
-from reports.names import (
-    FIGURE_COST,
-    FIGURE_HEATMAP,
-    FIGURE_MERGING,
-    FIGURE_REPRESENTATIONS,
-    FIGURE_RETENTION,
-    FIGURE_SEGMENTATION,
-    FIGURE_SEVERITY,
-    FIGURE_TASKS,
-    PUBLISHED_ROBUST_MODELS,
-    PUBLISHED_ROBUSTNESS,
-    REFERENCES,
-    TABLE_ABLATION,
-    TABLE_ACTIVITIES,
-    TABLE_CLAIMS,
-    TABLE_CLASSES,
-    TABLE_COMPARISON,
-    TABLE_CONFUSION,
-    TABLE_COST,
-    TABLE_DATASETS,
-    TABLE_LEAKAGE,
-    TABLE_MERGING,
-    TABLE_PAIRS,
-    TABLE_RANK,
-    TABLE_ROBUSTNESS,
-    TABLE_ROBUSTNESS_CONDITIONS,
-    TABLE_ROBUSTNESS_SUMMARY,
-    TABLE_SIMILARITY,
-    TABLE_SURGERY_RANKS,
-    beside_published,
-    figure_of_classes,
-    figure_of_confusion,
-    figure_of_history,
-    has_published,
-    table_of_dataset,
-)
+from reports import names
 
 FIGURE_BALANCE = "class_balance"
 FIGURE_CLASSES = "fig1_classes_by_activity"
@@ -109,7 +74,7 @@ def study_file(study: Study) -> Path:
 
 
 def is_study_file(path: Path) -> bool:
-    """Return whether `study_file` gives such names; what else lies there is somebody's own."""
+    """Return whether `study_file` gives such stems; what else lies there is somebody's own."""
     return _VERSION.fullmatch(path.name) is not None
 
 
@@ -156,31 +121,6 @@ def generated_mark(root: Path) -> Path:
     return root / "generated.json"
 
 
-def checkpoint_file(study: Study, cell: Cell) -> Path:
-    """A cell's trained or merged model."""
-    return study.cell_folder(cell) / CellOutput.CHECKPOINT
-
-
-def provenance_file(study: Study, cell: Cell) -> Path:
-    """What a cell's model came from; it is written last, so that a cell without it is not trained."""
-    return study.cell_folder(cell) / CellOutput.PROVENANCE
-
-
-def predictions_folder(study: Study, cell: Cell) -> Path:
-    """A cell's answers on all of its test parts."""
-    return study.cell_folder(cell) / CellOutput.PREDICTIONS
-
-
-def rows_folder(study: Study, cell: Cell) -> Path:
-    """What is kept of a cell's answers, by dataset."""
-    return study.cell_folder(cell) / CellOutput.ROWS
-
-
-def robustness_folder(study: Study, cell: Cell) -> Path:
-    """Where a cell's scores under corruptions are."""
-    return study.cell_folder(cell) / CellOutput.ROBUSTNESS
-
-
 def resume_folder(study: Study, cell: Cell) -> Path:
     """Where a training keeps the states it can go on from; gone once it is done."""
     return study.cell_folder(cell) / CellOutput.RESUME
@@ -193,7 +133,7 @@ def history_file(study: Study, cell: Cell) -> Path:
 
 def robustness_files(study: Study, cell: Cell) -> list[Path]:
     """What a robustness evaluation writes."""
-    return [robustness_folder(study, cell) / name for name in ROBUSTNESS_NAMES]
+    return [study.cell_folder(cell) / CellOutput.ROBUSTNESS / name for name in ROBUSTNESS_NAMES]
 
 
 def corrupted_folder(study: Study, dataset: str) -> Path:
@@ -209,12 +149,12 @@ def corrupted_mark(study: Study, dataset: str) -> Path:
 
 def predictions_file(study: Study, cell: Cell, dataset: str) -> Path:
     """A cell's answers on a dataset's test part, as the model gave them."""
-    return predictions_folder(study, cell) / f"{dataset}.npz"
+    return study.cell_folder(cell) / CellOutput.PREDICTIONS / f"{dataset}.npz"
 
 
 def rows_file(study: Study, cell: Cell, dataset: str) -> Path:
     """What is kept of a cell's answers on a dataset, one row an image."""
-    return rows_folder(study, cell) / dataset / "per_image.parquet"
+    return study.cell_folder(cell) / CellOutput.ROWS / dataset / "per_image.parquet"
 
 
 def metrics_file(study: Study, cell: Cell) -> Path:
@@ -245,8 +185,8 @@ def reference_folder(study: Study, dataset: str) -> Path:
 
 def reference_files(study: Study, dataset: str) -> dict[str, Path]:
     """What is kept of each reference's answers on a dataset, one row an image; those of activities where it has any."""
-    names = [name for name in REFERENCES if name == "all_background" or study.labels(dataset).activities]
-    return {name: reference_folder(study, dataset) / f"{name}.parquet" for name in names}
+    stems = [name for name in names.REFERENCES if name == "all_background" or study.labels(dataset).activities]
+    return {name: reference_folder(study, dataset) / f"{name}.parquet" for name in stems}
 
 
 def results_file(study: Study) -> Path:
@@ -261,43 +201,44 @@ def results_provenance_file(study: Study) -> Path:
 
 def table_files(study: Study) -> list[Path]:
     """All tables, CSV and LaTeX; what is too long for print as CSV alone."""
-    long = [TABLE_PAIRS, TABLE_CLASSES, TABLE_CONFUSION]
-    long += [TABLE_ACTIVITIES] if datasets_with_activities(study) else []
-    names = [TABLE_DATASETS, *(table_of_dataset(dataset) for dataset in evaluated_datasets(study))]
-    names += _chosen_tables(study)
-    names.append(TABLE_COMPARISON)
+    long = [names.TABLE_PAIRS, names.TABLE_CLASSES, names.TABLE_CONFUSION]
+    long += [names.TABLE_ACTIVITIES] if datasets_with_activities(study) else []
+    stems = [names.TABLE_DATASETS, *(names.table_of_dataset(dataset) for dataset in evaluated_datasets(study))]
+    stems += _chosen_tables(study)
+    stems.append(names.TABLE_COMPARISON)
     if study.robustness_cells():
-        names += [TABLE_ROBUSTNESS, TABLE_ROBUSTNESS_SUMMARY]
-        long.append(TABLE_ROBUSTNESS_CONDITIONS)
-    names += [TABLE_MERGING, TABLE_SURGERY_RANKS] if study.merging_groups() else []
-    names += [*tables_beside_published(study), TABLE_CLAIMS, TABLE_COST]
+        stems += [names.TABLE_ROBUSTNESS, names.TABLE_ROBUSTNESS_SUMMARY]
+        long.append(names.TABLE_ROBUSTNESS_CONDITIONS)
+    stems += [names.TABLE_MERGING, names.TABLE_SURGERY_RANKS] if study.merging_groups() else []
+    stems += [*tables_beside_published(study), names.TABLE_CLAIMS, names.TABLE_COST]
     if study.leakage_datasets():
-        names.append(TABLE_SIMILARITY)
+        stems.append(names.TABLE_SIMILARITY)
     if study.leakage_pairs():
-        names.append(TABLE_LEAKAGE)
-    pairs = [f"{name}.{kind}" for name in names for kind in ("csv", "tex")]
+        stems.append(names.TABLE_LEAKAGE)
+    pairs = [f"{name}.{kind}" for name in stems for kind in ("csv", "tex")]
     return [study.results / StudyOutput.TABLES / name for name in (*pairs, *(f"{name}.csv" for name in long))]
 
 
 def tables_beside_published(study: Study) -> list[str]:
     """The tables that set a study's scores beside the paper's, of those datasets and tables that the paper has."""
-    names = [table_of_dataset(dataset) for dataset in evaluated_datasets(study) if has_published(dataset)]
+    stems = [names.table_of_dataset(dataset) for dataset in evaluated_datasets(study) if names.has_published(dataset)]
     ranks = any(
         c.backbone == "endoarss" and c.architecture == "tesla"
         for d in study.datasets
         for c in study.cells_by_rank(d).values()
     )
-    names += [name for name in _chosen_tables(study) if ranks or name != TABLE_RANK]  # the paper has those of one model
-    of_paper = [(PUBLISHED_ROBUSTNESS, *model) for model in PUBLISHED_ROBUST_MODELS]
+    # The paper has the ranks of one model.
+    stems += [name for name in _chosen_tables(study) if ranks or name != names.TABLE_RANK]
+    of_paper = [(names.PUBLISHED_ROBUSTNESS, *model) for model in names.PUBLISHED_ROBUST_MODELS]
     if any((c.dataset, c.backbone, c.architecture, c.weighting) in of_paper for c in study.robustness_cells()):
-        names.append(TABLE_ROBUSTNESS)
-    return [beside_published(name) for name in names]
+        stems.append(names.TABLE_ROBUSTNESS)
+    return [names.beside_published(name) for name in stems]
 
 
 def _chosen_tables(study: Study) -> list[str]:
     """Tables V and VI, as far as the study has their cells."""
-    names = [TABLE_ABLATION] if any(study.ablation_cells(dataset) for dataset in study.datasets) else []
-    return [*names, TABLE_RANK] if any(study.cells_by_rank(dataset) for dataset in study.datasets) else names
+    stems = [names.TABLE_ABLATION] if any(study.ablation_cells(dataset) for dataset in study.datasets) else []
+    return [*stems, names.TABLE_RANK] if any(study.cells_by_rank(dataset) for dataset in study.datasets) else stems
 
 
 def note_file(study: Study) -> Path:
@@ -308,8 +249,8 @@ def note_file(study: Study) -> Path:
 def dataset_figures(study: Study) -> list[Path]:
     """The figures of the datasets themselves: contact sheets as JPEG, others as PNG and PDF."""
     sheets = [study.results / StudyOutput.FIGURES / contact_sheet(dataset) for dataset in study.datasets]
-    names = [FIGURE_BALANCE, FIGURE_CLASSES] if datasets_with_activities(study) else [FIGURE_BALANCE]
-    return [*sheets, *_both(study, names)]
+    stems = [FIGURE_BALANCE, FIGURE_CLASSES] if datasets_with_activities(study) else [FIGURE_BALANCE]
+    return [*sheets, *_both(study, stems)]
 
 
 def leakage_figures(study: Study) -> list[Path]:
@@ -336,28 +277,28 @@ def similarity_file(study: Study) -> Path:
     return study.results / StudyOutput.SIMILARITY
 
 
-def _both(study: Study, names: list[str]) -> list[Path]:
-    return [study.results / StudyOutput.FIGURES / f"{name}.{kind}" for name in names for kind in ("png", "pdf")]
+def _both(study: Study, stems: list[str]) -> list[Path]:
+    return [study.results / StudyOutput.FIGURES / f"{name}.{kind}" for name in stems for kind in ("png", "pdf")]
 
 
 def history_figures(study: Study) -> dict[str, list[Path]]:
     """The figures of how trainings went, PNG and PDF, by the dataset that was trained on."""
     trained = dict.fromkeys(cell.dataset for cell in study.cells())
-    return {dataset: _both(study, [figure_of_history(dataset)]) for dataset in trained}
+    return {dataset: _both(study, [names.figure_of_history(dataset)]) for dataset in trained}
 
 
 def result_figures(study: Study) -> dict[str, list[Path]]:
     """The figures that are drawn from results, PNG and PDF, by name; what a study can never show is not among them."""
     datasets = evaluated_datasets(study)
-    names = [FIGURE_TASKS] if study.task_pairs() else []
-    names += [FIGURE_SEGMENTATION] if study.segments() else []
-    names += [FIGURE_SEVERITY, FIGURE_RETENTION, FIGURE_HEATMAP] if study.robustness_cells() else []
-    names += [FIGURE_MERGING, FIGURE_REPRESENTATIONS] if study.merging_groups() else []
-    names.append(FIGURE_COST)
-    names += [figure_of_classes(dataset) for dataset in datasets]
-    names += [figure_of_confusion(dataset) for dataset in datasets]
-    names += [figure_of_history(dataset) for dataset in history_figures(study)]
-    return {name: _both(study, [name]) for name in names}
+    stems = [names.FIGURE_TASKS] if study.task_pairs() else []
+    stems += [names.FIGURE_SEGMENTATION] if study.segments() else []
+    stems += [names.FIGURE_SEVERITY, names.FIGURE_RETENTION, names.FIGURE_HEATMAP] if study.robustness_cells() else []
+    stems += [names.FIGURE_MERGING, names.FIGURE_REPRESENTATIONS] if study.merging_groups() else []
+    stems.append(names.FIGURE_COST)
+    stems += [names.figure_of_classes(dataset) for dataset in datasets]
+    stems += [names.figure_of_confusion(dataset) for dataset in datasets]
+    stems += [names.figure_of_history(dataset) for dataset in history_figures(study)]
+    return {name: _both(study, [name]) for name in stems}
 
 
 def figure_files(study: Study) -> list[Path]:

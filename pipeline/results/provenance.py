@@ -18,7 +18,7 @@ from pipeline.io.files import read_json, write_json
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.redaction import masked_content
 from pipeline.results.code_version import code_version
-from pipeline.results.paths import provenance_file
+from pipeline.results.paths import CellOutput
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 
@@ -161,7 +161,7 @@ def read_provenance(study: Study, cell: Cell) -> dict[str, Any]:
     Raises:
         FileNotFoundError: if it is missing. InputError: if it is none.
     """
-    path = provenance_file(study, cell)
+    path = study.cell_folder(cell) / CellOutput.PROVENANCE
     about = read_json(path)
     lacking = sorted(set(TYPES) - set(about))
     if lacking:

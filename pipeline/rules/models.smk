@@ -98,7 +98,9 @@ if GROUPS:
 
     rule merge:
         input:
-            checkpoints=lambda wildcards: [paths.checkpoint_file(study, cell) for cell in group_of(wildcards).singles],
+            checkpoints=lambda wildcards: [
+                study.cell_folder(cell) / CellOutput.CHECKPOINT for cell in group_of(wildcards).singles
+            ],
             data=group_data,
             weights=group_weights,
             code=lambda wildcards: LEARNING_CODE

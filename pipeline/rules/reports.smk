@@ -36,8 +36,8 @@ rule score_references:
 
 rule collect_results:
     input:
-        cells=[paths.rows_folder(study, cell) for cell in study.models()],
-        provenance=[paths.provenance_file(study, cell) for cell in study.models()],
+        cells=[study.cell_folder(cell) / CellOutput.ROWS for cell in study.models()],
+        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
         robustness=[paths.robustness_files(study, cell)[1] for cell in study.robust_models()],
         references=[paths.reference_folder(study, dataset) for dataset in REPORTED],
         data=data_of_study,
@@ -136,10 +136,10 @@ ROBUSTNESS = [path for cell in study.robust_models() for path in paths.robustnes
 rule make_tables:
     input:
         paths.results_file(study),
-        evaluations=[paths.rows_folder(study, cell) for cell in study.models()],
+        evaluations=[study.cell_folder(cell) / CellOutput.ROWS for cell in study.models()],
         histories=[paths.history_file(study, cell) for cell in study.trainings()],
         references=[paths.reference_folder(study, dataset) for dataset in REPORTED],
-        provenance=[paths.provenance_file(study, cell) for cell in study.models()],
+        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
         similarity=[paths.similarity_file(study)] if study.leakage_datasets() else [],
         robustness=ROBUSTNESS,
         data=data_of_study,
@@ -188,12 +188,12 @@ rule make_tables:
 rule draw_figures:
     input:
         paths.results_file(study),
-        evaluations=[paths.rows_folder(study, cell) for cell in study.models()],
-        provenance=[paths.provenance_file(study, cell) for cell in study.models()],
+        evaluations=[study.cell_folder(cell) / CellOutput.ROWS for cell in study.models()],
+        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
         histories=[paths.history_file(study, cell) for cell in study.trainings()],
         robustness=ROBUSTNESS,
         representations=[paths.representations_file(study, group) for group in study.merging_groups()],
-        predictions=[paths.predictions_folder(study, cell) for cell in study.trainings()],
+        predictions=[study.cell_folder(cell) / CellOutput.PREDICTIONS for cell in study.trainings()],
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
         data=data_of_study,
         code=METRICS_CODE
@@ -243,7 +243,7 @@ rule make_page:
     input:
         paths.results_file(study),
         paths.figure_files(study),
-        provenance=[paths.provenance_file(study, cell) for cell in study.models()],
+        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
         histories=[paths.history_file(study, cell) for cell in study.trainings()],
         robustness=ROBUSTNESS,
         tables=paths.table_files(study),
@@ -300,7 +300,7 @@ rule write_paper:
         paths.results_file(study),
         tables=paths.table_files(study),
         figures=paths.figure_files(study),
-        provenance=[paths.provenance_file(study, cell) for cell in study.models()],
+        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
         data=data_of_study,
         code=METRICS_CODE
         + code(

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
-from pipeline.io.files import read_json
+from pipeline.io.files import read_json, resumable
 from pipeline.locking.command_locks import ROBUSTNESS, SCORING, TRAINING, cell_lock
 from pipeline.locking.locks import Holder, holder
 from pipeline.results.cell_state import outdated, robustness_failure, robustness_outdated, training_failure
-from pipeline.results.paths import provenance_file, resume_folder, robustness_files, robustness_folder, rows_file
+from pipeline.results.paths import CellOutput, resume_folder, robustness_files, rows_file
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 
@@ -79,7 +79,7 @@ def _of_cell(study: Study, cell: Cell) -> Progress:
     worker = holder(cell_lock(study, cell, SCORING))
     if worker is not None:
         return Progress(cell, RUNNING, "scores", worker, epochs, epochs)
-    about = provenance_file(study, cell)
+    about = study.cell_folder(cell) / CellOutput.PROVENANCE
     if about.is_file():
         torn = _torn(about)
         if torn:
@@ -105,9 +105,9 @@ def _of_cell(study: Study, cell: Cell) -> Progress:
 
 
 def _of_robustness(study: Study, cell: Cell, trained: Progress) -> Progress:
-    folder = robustness_folder(study, cell)
+    folder = study.cell_folder(cell) / CellOutput.ROBUSTNESS
     total = 1 + len(study.robustness_settings()["corruptions"])
-    done = min(_count(folder.with_name(f".{folder.name}.partial") / ".parts", "*.parquet"), total)
+    done = min(_count(resumable(folder) / ".parts", "*.parquet"), total)
     worker = holder(cell_lock(study, cell, ROBUSTNESS))
     if worker is not None:
         return Progress(cell, RUNNING, "tests", worker, done, total)

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.io.files import read_json
-from pipeline.results.paths import StudyOutput, provenance_file, robustness_folder
+from pipeline.results.paths import CellOutput, StudyOutput
 from pipeline.status.progress import DONE, Progress
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
@@ -113,7 +113,7 @@ def _told(path: Path, key: str = "seconds") -> float:
 
 def _seconds_of_training(study: Study, cell: Cell) -> float:
     """Of the whole job, where Snakemake ran it, or as the step tells it. One that went on from a state tells its own part only."""
-    path = provenance_file(study, cell)
+    path = study.cell_folder(cell) / CellOutput.PROVENANCE
     if cell.merger:  # one job merges many: each tells its own part
         return _told(path, "training_seconds")
     return max(_told(path), _benchmark(study, "train", cell))
@@ -121,7 +121,7 @@ def _seconds_of_training(study: Study, cell: Cell) -> float:
 
 def _seconds_of_robustness(study: Study, cell: Cell) -> float:
     """As Snakemake measured it, of one cell; a step by hand may have had several at once."""
-    told = _told(robustness_folder(study, cell) / "provenance.json")
+    told = _told(study.cell_folder(cell) / CellOutput.ROBUSTNESS / "provenance.json")
     return _benchmark(study, "robustness", cell) or told
 
 

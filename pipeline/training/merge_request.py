@@ -10,7 +10,7 @@ from pathlib import Path
 from endoarss.registry import MERGERS
 from pipeline.errors import InputError
 from pipeline.io.files import read_json
-from pipeline.results.paths import StudyOutput, checkpoint_file
+from pipeline.results.paths import CellOutput, StudyOutput
 from pipeline.study.cell import MERGED, SINGLE_TASKS, Cell, MergingGroup
 from pipeline.study.study import Study
 
@@ -131,7 +131,7 @@ def _check_out(study: Study, out: Path) -> None:
 
 def _source(study: Study, name: str) -> Source:
     for cell in study.models():
-        path = checkpoint_file(study, cell)
+        path = study.cell_folder(cell) / CellOutput.CHECKPOINT
         if name == cell.id:
             return Source(name, path, cell)
         if Path(name) in (path, path.parent) or (
@@ -153,7 +153,7 @@ def check_made(study: Study, cell: Cell) -> None:
     Raises:
         InputError: with the command that makes it.
     """
-    if not cell.merger or (checkpoint_file(study, cell)).is_file():
+    if not cell.merger or (study.cell_folder(cell) / CellOutput.CHECKPOINT).is_file():
         return
     singles = [
         one.id

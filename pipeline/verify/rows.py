@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,18 +22,8 @@ from pipeline.io.files import read_json
 from pipeline.io.hashing import sha256_of
 from pipeline.io.processes import ordered_map
 from pipeline.io.saved_files import read_table
+from pipeline.results import paths
 from pipeline.results.cell_state import missing_robust_models
-from pipeline.results.paths import (
-    evaluated_datasets,
-    metrics_file,
-    predictions_file,
-    provenance_file,
-    reference_files,
-    results_file,
-    results_provenance_file,
-    robustness_files,
-    rows_file,
-)
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 from pipeline.verify.compare import as_stored, difference
@@ -60,7 +51,7 @@ def check_rows(study: Study, workers: int) -> Check:
         workers: processes at most.
     """
     work = [_Work(study, partial(_check_cell, cell=cell)) for cell in study.models()]
-    work += [_Work(study, partial(_check_references, dataset=dataset)) for dataset in evaluated_datasets(study)]
+    work += [_Work(study, partial(_check_references, dataset=dataset)) for dataset in paths.evaluated_datasets(study)]
     lacking = missing_robust_models(study)
     robust = [cell for cell in study.robust_models() if cell not in lacking]
     work += [_Work(study, partial(_check_robust_scores, cell=cell)) for cell in robust]
@@ -90,22 +81,22 @@ def is_packed(study: Study, dataset: str) -> bool:
 
 
 def _check_cell(check: Check, study: Study, cell: Cell) -> None:
-    if not (provenance_file(study, cell)).is_file():
+    if not (study.cell_folder(cell) / paths.CellOutput.PROVENANCE).is_file():
         return  # told of the study
-    digests = read_json(provenance_file(study, cell)).get("predictions_sha256") or {}
+    digests = read_json(study.cell_folder(cell) / paths.CellOutput.PROVENANCE).get("predictions_sha256") or {}
     whole: dict[str, Any] = {}
     for dataset in study.evaluated_on(cell.dataset):
-        with check.survives(rows_file(study, cell, dataset)):
+        with check.survives(paths.rows_file(study, cell, dataset)):
             scores = _check_rows_of(check, study, cell, dataset, digests.get(dataset))
             if scores is not None:
                 whole[dataset] = scores
     if len(whole) == len(study.evaluated_on(cell.dataset)):
-        _compare_scores(check, metrics_file(study, cell), whole)
+        _compare_scores(check, paths.metrics_file(study, cell), whole)
 
 
 def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest: str | None) -> dict[str, float] | None:
     """Compare a cell's predictions, rows and scores on one dataset; return the scores of the whole test set, None without rows."""
-    path, predictions = rows_file(study, cell, dataset), predictions_file(study, cell, dataset)
+    path, predictions = paths.rows_file(study, cell, dataset), paths.predictions_file(study, cell, dataset)
     if predictions.is_file():
         _compare_digest(check, predictions, digest, _PREDICT)
     if not path.is_file():
@@ -127,21 +118,21 @@ def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest:
 
 
 def _check_references(check: Check, study: Study, dataset: str) -> None:
-    paths = reference_files(study, dataset)
-    lost = [path for path in paths.values() if not path.is_file()]
+    files = paths.reference_files(study, dataset)
+    lost = [path for path in files.values() if not path.is_file()]
     if lost or not is_packed(study, dataset):
         check.gaps.append(
             f"{lost[0] if lost else study.dataset_folder(dataset)}: not there; no reference is measured again"
         )
         return
     rows = rows_of_references(study, dataset)
-    for name, path in paths.items():
+    for name, path in files.items():
         advice = f"Run snakemake, or: endoarss references --dataset {dataset}."
         _compare(check, path, read_table(path), rows[name], "the dataset", advice)
 
 
 def _check_robust_scores(check: Check, study: Study, cell: Cell) -> None:
-    metrics, rows, about = robustness_files(study, cell)[:3]
+    metrics, rows, about = paths.robustness_files(study, cell)[:3]
     _compare_digest(check, rows, read_json(about).get("per_image_sha256"), _ROBUSTNESS)
     scores = scores_by_condition(read_table(rows), study.labels(cell.dataset))
     check.checked += 1
@@ -150,16 +141,21 @@ def _check_robust_scores(check: Check, study: Study, cell: Cell) -> None:
 
 def _compare_digest(check: Check, path: Path, expected: str | None, advice: str) -> None:
     """Provenance that an earlier version wrote says no digest."""
-    if expected is not None and sha256_of(path) != expected:
-        found = f"sha256 {sha256_of(path)[:12]}"
-        check.fail(path, found, f"{str(expected)[:12]}, as provenance.json says: it is another file", advice)
+    if expected is not None:
+        check.compare_digest(path, sha256_of(path), expected, "as provenance.json says: it is another file", advice)
 
 
 def _compare(
-    check: Check, path: Path, stored: pd.DataFrame, made: pd.DataFrame, what: str, advice: str, name: str = "frame_id"
+    check: Check,
+    path: Path,
+    stored: pd.DataFrame,
+    made: pd.DataFrame,
+    what: str,
+    advice: str,
+    keys: Sequence[str] = ("frame_id",),
 ) -> None:
     check.checked += 1
-    found = difference(stored, as_stored(made), [name])
+    found = difference(stored, as_stored(made), keys)
     if found is not None:
         where = f"{path}, {found.where} ({found.rows:,} of {found.total:,} rows differ)"
         check.fail(where, found.found, f"{found.expected}, which {what} give", advice)
@@ -214,7 +210,7 @@ _KEYS = (
 
 def check_results(study: Study) -> Check:
     """results.parquet, gathered again from all rows and compared value by value; and its digest against its provenance."""
-    check, path = Check("results", "measurements"), results_file(study)
+    check, path = Check("results", "measurements"), paths.results_file(study)
     if not path.is_file():
         check.gaps.append(f"{path}: not collected yet")
         return check
@@ -223,30 +219,21 @@ def check_results(study: Study) -> Check:
         check.gaps.append(f"{lost[0]}: not there; {path} cannot be gathered again")
     else:
         with check.survives(path):
-            _check_values(check, study, path)
-    about = results_provenance_file(study)
+            made = gather_results(study, study.protocol)
+            _compare(check, path, read_table(path), made, "the kept rows", _COLLECT, _KEYS)
+            check.checked = len(made)
+    about = paths.results_provenance_file(study)
     if not about.is_file():
         check.gaps.append(f"{about}: not there; what the results were collected from is unknown")
         return check
     with check.survives(about):
-        expected = read_json(about).get("results_sha256")
-        if expected != sha256_of(path):
-            found = f"sha256 {sha256_of(path)[:12]}"
-            check.fail(path, found, f"{str(expected)[:12]}, as {about.name} says: of another run", _COLLECT)
+        expected = str(read_json(about).get("results_sha256"))
+        check.compare_digest(path, sha256_of(path), expected, f"as {about.name} says: of another run", _COLLECT)
     return check
 
 
 def _gathered_from(study: Study) -> list[Path]:
     """What results are gathered from besides what cells keep; who has the results alone has none of it."""
-    datasets = evaluated_datasets(study)
+    datasets = paths.evaluated_datasets(study)
     manifests = [study.dataset_folder(dataset) / "manifest.csv" for dataset in datasets]
-    return [*manifests, *(path for dataset in datasets for path in reference_files(study, dataset).values())]
-
-
-def _check_values(check: Check, study: Study, path: Path) -> None:
-    stored, made = read_table(path), gather_results(study, study.protocol)
-    check.checked = len(made)
-    found = difference(stored, as_stored(made), _KEYS)
-    if found is not None:
-        where = f"{path}, {found.where} ({found.rows:,} of {found.total:,} rows differ)"
-        check.fail(where, found.found, f"{found.expected}, which the kept rows give", _COLLECT)
+    return [*manifests, *(path for dataset in datasets for path in paths.reference_files(study, dataset).values())]
