@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.evaluation.measure import scores_of
 from pipeline.evaluation.robustness import scores_by_condition
+from pipeline.evaluation.scores import scores_of
 from pipeline.io.files import whole_file
 from pipeline.io.hashing import sha256_of
 from pipeline.results.cell_state import missing_models, missing_robust_models, present_models

@@ -121,11 +121,6 @@ def generated_mark(root: Path) -> Path:
     return root / "generated.json"
 
 
-def resume_folder(study: Study, cell: Cell) -> Path:
-    """Where a training keeps the states it can go on from; gone once it is done."""
-    return study.cell_folder(cell) / CellOutput.RESUME
-
-
 def history_file(study: Study, cell: Cell) -> Path:
     """What a training said of each epoch."""
     return study.cell_folder(cell) / CellOutput.HISTORY
@@ -155,11 +150,6 @@ def predictions_file(study: Study, cell: Cell, dataset: str) -> Path:
 def rows_file(study: Study, cell: Cell, dataset: str) -> Path:
     """What is kept of a cell's answers on a dataset, one row an image."""
     return study.cell_folder(cell) / CellOutput.ROWS / dataset / "per_image.parquet"
-
-
-def metrics_file(study: Study, cell: Cell) -> Path:
-    """A cell's scores of whole test sets, by dataset and metric: small, for people and for `dvc metrics`."""
-    return study.cell_folder(cell) / CellOutput.METRICS
 
 
 def representations_file(study: Study, group: MergingGroup) -> Path:

@@ -52,9 +52,13 @@ if SLOTS and "gpu" not in workflow.global_resources:
 REPORTED = paths.evaluated_datasets(study)
 
 
-def growing(megabytes):
-    """Memory to ask a cluster for: twice as much at each further attempt."""
-    return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
+def needs(megabytes, minutes):
+    """What to ask a cluster for: twice the memory at each further attempt. And the study, which a job gets as a resource."""
+    return {
+        "study": STUDY,
+        "mem_mb": lambda wildcards, attempt: megabytes * 2 ** (attempt - 1),
+        "runtime": minutes,
+    }
 
 
 def one_of(names):
@@ -153,7 +157,26 @@ LOADING_CODE = code(
 # What a model's answers depend on. Metrics are not among it: a change of one trains nothing.
 LEARNING_CODE = LOADING_CODE + code("endoarss/*.py")
 # But where scores choose the epoch, or stand in the history.
-SCORING_CODE = METRICS_CODE + code("pipeline/evaluation/measure.py", "pipeline/training/validation_score.py")
+MEASURING_CODE = METRICS_CODE + code("pipeline/evaluation/measure.py", "pipeline/evaluation/scores.py")
+SCORING_CODE = MEASURING_CODE + code("pipeline/training/validation_score.py")
+# What scores kept predictions, of trained and of merged models.
+EVALUATION_CODE = (
+    MEASURING_CODE + LOADING_CODE + code("pipeline/results/predictions.py", "pipeline/evaluation/evaluate_cell.py")
+)
+# What tables, figures and the page are made by.
+REPORT_CODE = MEASURING_CODE + code(
+    "reports/*.py",
+    "reports/statistics/*.py",
+    "reports/tables/*.py",
+    "reports/figures/*.py",
+    "pipeline/results/cell_state.py",
+    "pipeline/results/row*.py",
+    "pipeline/reporting/captions.py",
+    "pipeline/reporting/merging.py",
+    "pipeline/reporting/models.py",
+    "pipeline/reporting/report_table.py",
+    "pipeline/reporting/robustness.py",
+)
 
 
 def scoring_code(cell):
@@ -177,12 +200,8 @@ BASELINE = json.dumps(study.settings.get("robustness", {}).get("baseline"))
 MERGING = json.dumps(study.settings.get("merging"))
 
 
-def kept_images(wildcards):
+def kept_images(dataset):
     """What says that the corrupted images are kept, where they are."""
-    return kept_images_of(CELLS[wildcards.cell].dataset)
-
-
-def kept_images_of(dataset):
     return [paths.corrupted_mark(study, dataset)] if study.keeps_corrupted else []
 
 
@@ -195,11 +214,6 @@ def group_data(wildcards):
     return [
         path for dataset in study.evaluated_on(group_of(wildcards).singles[0].dataset) for path in loaded_files(dataset)
     ]
-
-
-def group_weights(wildcards):
-    file = study.weights_file(group_of(wildcards).singles[0].backbone)
-    return [file] if file else []
 
 
 def of_group(cells, *names):
@@ -231,10 +245,6 @@ def raw_listing(wildcards):
     return [sha256_of_listing(root) for root in study.roots(wildcards.dataset).values()]
 
 
-def tree_settings(wildcards):
-    return json.dumps(dict(study.generated), sort_keys=True)
-
-
 def cell_data(wildcards):
     """Every dataset that a cell is trained or tested on."""
     cell = CELLS[wildcards.cell]
@@ -246,11 +256,10 @@ def loaded_files(dataset):
     return [*paths.dataset_files(study, dataset), paths.arrays_file(study, dataset)]
 
 
-def cell_weights(wildcards):
-    """The file of pretrained weights, where the cell's backbone has one."""
-    file = study.weights_file(CELLS[wildcards.cell].backbone)
+def weights_of(backbone):
+    """The file of a backbone's pretrained weights, where it has one."""
+    file = study.weights_file(backbone)
     return [file] if file else []
 
 
-def data_of_study(wildcards):
-    return [path for dataset in study.datasets for path in paths.dataset_files(study, dataset)]
+DATA_OF_STUDY = [path for dataset in study.datasets for path in paths.dataset_files(study, dataset)]

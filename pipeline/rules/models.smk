@@ -6,7 +6,7 @@ CELL = study.results / StudyOutput.CELLS / "{cell}"
 rule train:
     input:
         data=cell_data,
-        weights=cell_weights,
+        weights=lambda wildcards: weights_of(CELLS[wildcards.cell].backbone),
         code=lambda wildcards: LEARNING_CODE
         + component_code(CELLS[wildcards.cell])
         + scoring_code(CELLS[wildcards.cell])
@@ -29,9 +29,7 @@ rule train:
     conda:
         CONDA
     resources:
-        study=STUDY,
-        mem_mb=growing(16000),
-        runtime=1440,
+        **needs(16000, 1440),
         gpu=GPU,
     params:
         settings=lambda wildcards: json.dumps(study.cell_settings(CELLS[wildcards.cell]), sort_keys=True),
@@ -43,11 +41,7 @@ rule evaluate:
     input:
         predictions=CELL / CellOutput.PREDICTIONS,
         data=cell_data,
-        code=METRICS_CODE
-        + LOADING_CODE
-        + code(
-            "pipeline/evaluation/measure.py", "pipeline/results/predictions.py", "pipeline/evaluation/evaluate_cell.py"
-        ),
+        code=EVALUATION_CODE,
     output:
         CELL / CellOutput.METRICS,
         directory(CELL / CellOutput.ROWS),
@@ -58,9 +52,7 @@ rule evaluate:
     conda:
         CONDA
     resources:
-        study=STUDY,
-        mem_mb=growing(4000),
-        runtime=60,
+        **needs(4000, 60),
     shell:
         "python -m pipeline.cli evaluate --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
 
@@ -81,9 +73,7 @@ if study.keeps_corrupted:
             CONDA
         threads: workflow.cores or 1
         resources:
-            study=STUDY,
-            mem_mb=growing(8000),
-            runtime=240,
+            **needs(8000, 240),
         params:
             settings=json.dumps(study.robustness_settings(), sort_keys=True),
             input_size=study.settings["input_size"],
@@ -102,7 +92,7 @@ if GROUPS:
                 study.cell_folder(cell) / CellOutput.CHECKPOINT for cell in group_of(wildcards).singles
             ],
             data=group_data,
-            weights=group_weights,
+            weights=lambda wildcards: weights_of(group_of(wildcards).singles[0].backbone),
             code=lambda wildcards: LEARNING_CODE
             + SCORING_CODE
             + group_code(wildcards)
@@ -129,9 +119,7 @@ if GROUPS:
         conda:
             CONDA
         resources:
-            study=STUDY,
-            mem_mb=growing(24000),
-            runtime=240,
+            **needs(24000, 240),
             gpu=GPU,
         params:
             settings=lambda wildcards: [
@@ -145,13 +133,7 @@ if GROUPS:
         input:
             predictions=of_group(lambda group: group.merged, CellOutput.PREDICTIONS),
             data=group_data,
-            code=METRICS_CODE
-            + LOADING_CODE
-            + code(
-                "pipeline/evaluation/measure.py",
-                "pipeline/results/predictions.py",
-                "pipeline/evaluation/evaluate_cell.py",
-            ),
+            code=EVALUATION_CODE,
         output:
             of_group(lambda group: group.merged, CellOutput.METRICS),
             [directory(path) for path in of_group(lambda group: group.merged, CellOutput.ROWS)],
@@ -162,9 +144,7 @@ if GROUPS:
         conda:
             CONDA
         resources:
-            study=STUDY,
-            mem_mb=growing(4000),
-            runtime=60,
+            **needs(4000, 60),
         params:
             cells=lambda wildcards: " ".join(f"--cell {cell.id}" for cell in group_of(wildcards).merged),
         shell:
@@ -172,11 +152,10 @@ if GROUPS:
 
 
 ROBUSTNESS_CODE = (
-    METRICS_CODE
+    MEASURING_CODE
     + CORRUPTION_CODE
     + code(
-        "pipeline/results/gallery.py",
-        "pipeline/evaluation/measure.py",
+        "pipeline/results/gallery*.py",
         "pipeline/evaluation/robustness.py",
         "pipeline/io/processes.py",
         "pipeline/evaluation/evaluate_robustness.py",
@@ -191,7 +170,7 @@ if TOGETHER:
         input:
             checkpoints=of_group(study.robust_together, CellOutput.CHECKPOINT),
             data=lambda wildcards: loaded_files(group_of(wildcards).singles[0].dataset),
-            corrupted=lambda wildcards: kept_images_of(group_of(wildcards).singles[0].dataset),
+            corrupted=lambda wildcards: kept_images(group_of(wildcards).singles[0].dataset),
             code=lambda wildcards: LEARNING_CODE
             + ROBUSTNESS_CODE
             + group_code(wildcards)
@@ -207,9 +186,7 @@ if TOGETHER:
             CONDA
         threads: max(1, min(8, (workflow.cores or 1) // 2))
         resources:
-            study=STUDY,
-            mem_mb=growing(16000),
-            runtime=1440,
+            **needs(16000, 1440),
             gpu=GPU,
         params:
             settings=json.dumps(study.robustness_settings(), sort_keys=True),
@@ -224,7 +201,7 @@ rule robustness:
     input:
         checkpoint=CELL / CellOutput.CHECKPOINT,
         data=lambda wildcards: loaded_files(CELLS[wildcards.cell].dataset),
-        corrupted=kept_images,
+        corrupted=lambda wildcards: kept_images(CELLS[wildcards.cell].dataset),
         code=lambda wildcards: LEARNING_CODE + component_code(CELLS[wildcards.cell]) + ROBUSTNESS_CODE,
     output:
         [CELL / CellOutput.ROBUSTNESS / name for name in paths.ROBUSTNESS_NAMES],
@@ -240,9 +217,7 @@ rule robustness:
     # One for the model, the others corrupt and measure; on few cores other cells run beside it instead.
     threads: max(1, min(8, (workflow.cores or 1) // 2))
     resources:
-        study=STUDY,
-        mem_mb=growing(16000),
-        runtime=720,
+        **needs(16000, 720),
         gpu=GPU,
     params:
         settings=json.dumps(study.robustness_settings(), sort_keys=True),

@@ -16,7 +16,7 @@ from pipeline.io.files import read_json, resumable
 from pipeline.locking.command_locks import ROBUSTNESS, SCORING, TRAINING, cell_lock
 from pipeline.locking.locks import Holder, holder
 from pipeline.results.cell_state import outdated, robustness_failure, robustness_outdated, training_failure
-from pipeline.results.paths import CellOutput, resume_folder, robustness_files, rows_file
+from pipeline.results.paths import CellOutput, robustness_files, rows_file
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 
@@ -72,7 +72,7 @@ def progress_of_robustness(study: Study, cells: Mapping[Cell, Progress]) -> dict
 def _of_cell(study: Study, cell: Cell) -> Progress:
     # A merged model is there or not: one step.
     epochs = 1 if cell.merger else int(study.schedule(cell)["epochs"])
-    epoch = min(_last_epoch(resume_folder(study, cell)), epochs)
+    epoch = min(_last_epoch(study.cell_folder(cell) / CellOutput.RESUME), epochs)
     worker = holder(cell_lock(study, cell, TRAINING))
     if worker is not None:
         return Progress(cell, RUNNING, "merges" if cell.merger else "trains", worker, epoch, epochs)

@@ -18,6 +18,7 @@ from endoarss.data import LabelledImages
 from endoarss.devices import choose_device, memory_explained, reset_peak_memory
 from endoarss.models import MultiTaskModel, build_model
 from endoarss.resume import ResumeFolder
+from endoarss.tensorboard import event_writer
 from endoarss.training import History, seed_everything, train
 from pipeline.datasets.load import Part, load_part, split_validation
 from pipeline.datasets.preprocessing import preprocessing_of
@@ -25,7 +26,7 @@ from pipeline.evaluation.predict_cell import cost_of_inference, keep_predictions
 from pipeline.io.files import whole_files
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.redaction import masked_settings
-from pipeline.results.paths import CellOutput, dataset_files, history_file, resume_folder
+from pipeline.results.paths import CellOutput, dataset_files, history_file
 from pipeline.results.provenance import RunStart, about_run, software, training_code_sha256, write_provenance
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
@@ -52,7 +53,7 @@ def train_cell(study: Study, cell: Cell) -> None:
     key = digest(
         {**decides, "code": training_code_sha256(), "torch": torch.__version__, "device": about_software["device"]}
     )
-    resume = ResumeFolder(resume_folder(study, cell), key)
+    resume = ResumeFolder(study.cell_folder(cell) / CellOutput.RESUME, key)
     fitted, validate = _parts(study, cell, part)
     _forget_earlier(study, cell, goes_on=resume.folder.exists())
     data = LabelledImages(fitted.images, fitted.masks, fitted.activities)
@@ -134,8 +135,6 @@ def _parts(study: Study, cell: Cell, part: Part) -> tuple[Part, Callable[[MultiT
 def _tensorboard(study: Study, cell: Cell) -> Callable[[dict[str, float]], None] | None:
     if not study.settings["training"]["tensorboard"]:
         return None
-    from endoarss.tensorboard import event_writer
-
     return event_writer(study.cell_folder(cell) / CellOutput.TENSORBOARD)
 
 

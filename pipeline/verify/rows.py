@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ import pandas as pd
 from endoarss.metrics import STANDARD
 from pipeline.datasets.arrays import array_key
 from pipeline.evaluation.collect_results import gather_results
-from pipeline.evaluation.evaluate_cell import measure_kept, scores_of_whole
+from pipeline.evaluation.evaluate_cell import measure_kept
 from pipeline.evaluation.evaluate_references import rows_of_references
-from pipeline.evaluation.measure import scores_of
 from pipeline.evaluation.robustness import scores_by_condition
+from pipeline.evaluation.scores import scores_of, scores_of_whole
 from pipeline.io.files import read_json
 from pipeline.io.hashing import sha256_of
 from pipeline.io.processes import ordered_map
@@ -35,14 +34,6 @@ _ROBUSTNESS = "Get the file back, or evaluate the cell's robustness again."
 _COLLECT = "Run snakemake, or: endoarss collect."
 
 
-@dataclass(frozen=True)
-class _Work:
-    """One thing to do: all of it runs in a process of its own."""
-
-    study: Study
-    check: partial[None]
-
-
 def check_rows(study: Study, workers: int) -> Check:
     """The rows of every trained cell on every dataset, and of references, measured again and compared bit for bit; the scores in
     metrics.json summed up again from rows, those under corruptions too.
@@ -50,11 +41,11 @@ def check_rows(study: Study, workers: int) -> Check:
     Args:
         workers: processes at most.
     """
-    work = [_Work(study, partial(_check_cell, cell=cell)) for cell in study.models()]
-    work += [_Work(study, partial(_check_references, dataset=dataset)) for dataset in paths.evaluated_datasets(study)]
+    work: list[partial[None]] = [partial(_check_cell, study=study, cell=cell) for cell in study.models()]
+    work += [partial(_check_references, study=study, dataset=dataset) for dataset in paths.evaluated_datasets(study)]
     lacking = missing_robust_models(study)
     robust = [cell for cell in study.robust_models() if cell not in lacking]
-    work += [_Work(study, partial(_check_robust_scores, cell=cell)) for cell in robust]
+    work += [partial(_check_robust_scores, study=study, cell=cell) for cell in robust]
     check = _new()
     for found in ordered_map(_do, work, workers, "verify rows", "table"):
         check.add(found)
@@ -65,10 +56,11 @@ def _new() -> Check:
     return Check("rows", "tables of rows and scores")
 
 
-def _do(work: _Work) -> Check:
+def _do(work: partial[None]) -> Check:
+    """Make one check; it runs in a process of its own."""
     check = _new()
-    with check.survives(" ".join(str(value) for value in work.check.keywords.values())):
-        work.check(check, work.study)
+    with check.survives(" ".join(str(value) for key, value in work.keywords.items() if key != "study")):
+        work(check)
     return check
 
 
@@ -91,7 +83,7 @@ def _check_cell(check: Check, study: Study, cell: Cell) -> None:
             if scores is not None:
                 whole[dataset] = scores
     if len(whole) == len(study.evaluated_on(cell.dataset)):
-        _compare_scores(check, paths.metrics_file(study, cell), whole)
+        _compare_scores(check, study.cell_folder(cell) / paths.CellOutput.METRICS, whole)
 
 
 def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest: str | None) -> dict[str, float] | None:
@@ -109,7 +101,7 @@ def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest:
         check.gaps.append(f"{predictions}: not there; {path} cannot be measured again")
     else:
         with check.survives(predictions):
-            made = measure_kept(study, cell, dataset).per_image
+            made = measure_kept(study, cell, dataset)
             _compare(check, path, stored, made, "its predictions", _EVALUATE)
     scores = scores_of(stored, study.labels(dataset))
     of = {"predictions_sha256": sha256_of(predictions)} if predictions.is_file() else {}

@@ -37,7 +37,8 @@ from pipeline.reporting.figures.make_figures import make_figures
 from pipeline.reporting.page import make_page
 from pipeline.reporting.paper import make_paper
 from pipeline.reporting.tables.make_tables import make_tables
-from pipeline.results.gallery import SIZE, representative, shown_severities, write_gallery
+from pipeline.results.gallery import write_gallery
+from pipeline.results.gallery_images import SIZE, representative, shown_severities
 from pipeline.results.paths import (
     figure_files,
     generated_trees,
@@ -100,7 +101,7 @@ class _Answers:
                 wrong = rng.random(len(part.frame_ids)) < 0.1 + 0.12 * place
                 activity = np.where(wrong, rng.integers(len(labels.activities), size=len(wrong)), part.activities)
                 confidence = rng.uniform(0.3, 1, len(wrong)).astype(np.float32)
-            rows.append(measure(part, np.array(part.masks), labels, activity, moved, confidence).per_image)
+            rows.append(measure(part, np.array(part.masks), labels, activity, moved, confidence))
             masks.append(moved)
         return cls(part, pd.concat(rows, ignore_index=True), np.stack(masks), representative(part, SIZE))
 
