@@ -51,7 +51,13 @@ rule all:
         [
             study.cell_folder(cell) / name
             for cell in study.models()
-            for name in ("model.safetensors", "provenance.json", "predictions", "metrics.json", "eval")
+            for name in (
+                CellOutput.CHECKPOINT,
+                CellOutput.PROVENANCE,
+                CellOutput.PREDICTIONS,
+                CellOutput.METRICS,
+                CellOutput.ROWS,
+            )
         ],
         [paths.history_file(study, cell) for cell in study.trainings()],
         [paths.representations_file(study, group) for group in study.merging_groups()],

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import NoReturn
 
 # One thread a job, whatever the cores: one and two threads give different bits. Set before numpy or torch is loaded.
@@ -29,6 +30,7 @@ from pipeline.training.merge_request import STUDYS_RANK, check_made, rank_of_sur
 from reports.errors import ResultsError
 
 Run = Callable[[Study, argparse.Namespace], None]
+Add = Callable[..., argparse.ArgumentParser]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,7 +47,8 @@ def _parser(export: bool = False) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = _Parser(prog="endoarss", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, run: Run, text: str, *arguments: str) -> argparse.ArgumentParser:
+    def add(name: str, run: Run | str, text: str, *arguments: str) -> argparse.ArgumentParser:
+        """Add a command; run: what it does, or "module:function" of a step that takes the study and nothing else."""
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument(
             "--study", type=Path, default=Path("params.yaml"), help="study file (default: params.yaml)"
@@ -55,14 +58,29 @@ def _parser(export: bool = False) -> argparse.ArgumentParser:
         command.set_defaults(run=lambda parsed: _run(run, parsed))
         return command
 
+    _add_looking(add)
+    _add_data(add)
+    _add_models(add)
+    _add_reports(add)
+    _add_robustness(add)
+    _add_verify(add)
+    _add_predict(commands, inputs="*" if export else "+")
+    _add_versions(commands)
+    return parser
+
+
+def _add_workers(command: argparse.ArgumentParser, text: str = "processes (default: all cores)") -> None:
+    command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help=text)
+
+
+def _add_looking(add: Add) -> None:
+    """What looks at a study and its data."""
     doctor = add("doctor", _doctor, "examine the raw trees of a study: what is there, what is missing, what is wrong")
     doctor.add_argument("--dataset", default=[], action="append", help="examine this dataset alone (may be repeated)")
     doctor.add_argument("--deep", action="store_true", help="decode every picture and mask, not some of every folder")
     doctor.add_argument("--json", type=Path, help="write the report as JSON as well")
     doctor.add_argument("--export-split", type=Path, metavar="CSV", help="write which frame is in which part")
-    doctor.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes of --deep (default: all cores)"
-    )
+    _add_workers(doctor, "processes of --deep (default: all cores)")
     status = add("status", _status, "what of a study is done, runs, failed or is left, and what it takes")
     status.add_argument("--all", action="store_true", help="a line for each cell")
     status.add_argument("--json", action="store_true", help="print it as JSON")
@@ -76,42 +94,48 @@ def _parser(export: bool = False) -> argparse.ArgumentParser:
     )
     clean.add_argument("--results", action="store_true", help="all results of the study")
     add("list", _list, "list components and the cells of a study")
+
+
+def _add_data(add: Add) -> None:
     add("generate", _generate, "generate one raw tree of a study with generated data", "tree")
     build = add("build", _build, "build one dataset from its raw trees", "dataset")
     build.add_argument(
         "--skip-bad", action="store_true", help="leave unreadable frames out and name them in the dataset's card"
     )
-    pack = add("pack", _pack, "decode a built dataset once to the study's size", "dataset")
-    for command in (build, pack):
-        command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
-    add("pretrain", _pretrain, "pretrain the study's backbone on generated scenes")
+    _add_workers(build)
+    _add_workers(add("pack", _pack, "decode a built dataset once to the study's size", "dataset"))
+
+
+def _add_models(add: Add) -> None:
+    step = "pipeline.training.pretrain_backbone:pretrain_backbone"
+    add("pretrain", step, "pretrain the study's backbone on generated scenes")
     add("train", _train, "train one cell and keep its predictions on its test parts", "cell")
     _add_merge(add)
     evaluate = add("evaluate", _evaluate, "score trained or merged cells from their kept predictions")
     evaluate.add_argument("--cell", action="append", required=True, help="a cell (may be repeated)")
     evaluate.add_argument("--again", action="store_true", help="let the trained model predict again first")
     add("references", _references, "score the answers that need no model on one dataset", "dataset")
-    add("collect", _collect, "gather all scores into results.parquet")
-    add("draw-datasets", _draw_datasets, "draw contact sheets, balance, and classes by activity")
-    add("draw-leakage", _draw_leakage, "draw how alike test and training frames are under both splits")
-    add("tables", _tables, "write the tables")
+
+
+def _add_reports(add: Add) -> None:
+    draw, page = "pipeline.reporting.figures.draw_datasets", "pipeline.reporting.page:make_page"
+    collect, tables = "pipeline.evaluation.collect_results", "pipeline.reporting.tables.make_tables"
+    add("collect", f"{collect}:collect_results", "gather all scores into results.parquet")
+    add("draw-datasets", f"{draw}:draw_datasets", "draw contact sheets, balance, and classes by activity")
+    add("draw-leakage", f"{draw}:draw_leakage", "draw how alike test and training frames are under both splits")
+    add("tables", f"{tables}:make_tables", "write the tables")
     figures = add("figures", _figures, "draw all figures of the results")
     figures.add_argument("--only", metavar="NAME", default="", help="draw this one alone, e.g. fig5_segmentation")
-    add("page", _page, "write the page that shows everything")
+    add("page", page, "write the page that shows everything")
     paper = add("paper", _paper, "write all tables and figures as one LaTeX document")
     paper.add_argument("--pdf", action="store_true", help="compile it as well (needs pdflatex)")
     report = add("report", _report, "all of these at once, from the results that are there; what is missing is named")
     report.add_argument(
         "--if-gaps", action="store_true", help="do nothing unless a cell lacks results and another has some"
     )
-    _add_robustness(add)
-    _add_verify(add)
-    _add_predict(commands, inputs="*" if export else "+")
-    _add_versions(commands)
-    return parser
 
 
-def _add_merge(add: Callable[..., argparse.ArgumentParser]) -> None:
+def _add_merge(add: Add) -> None:
     command = add("merge", _merge, "merge single-task models into one, with or without Representation Surgery")
     command.add_argument("models", nargs="+", metavar="MODEL", help="cells of the study, or checkpoints: one a task")
     command.add_argument(
@@ -131,7 +155,7 @@ def _add_merge(add: Callable[..., argparse.ArgumentParser]) -> None:
     command.add_argument("--out", type=Path, metavar="DIR", help="where it goes (default: a cell of the study)")
 
 
-def _add_robustness(add: Callable[..., argparse.ArgumentParser]) -> None:
+def _add_robustness(add: Add) -> None:
     corrupt = add("corrupt", _corrupt, "corrupt the test images of a dataset and keep them as PNG", "dataset")
     command = add("robustness", _robustness, "evaluate cells, or any other model, under all corruptions")
     tested = command.add_mutually_exclusive_group(required=True)
@@ -157,14 +181,14 @@ def _add_robustness(add: Callable[..., argparse.ArgumentParser]) -> None:
         )
 
 
-def _add_verify(add: Callable[..., argparse.ArgumentParser]) -> None:
+def _add_verify(add: Add) -> None:
     command = add(
         "verify", _verify, "see whether results are what study, data and checkpoints give; ends with 1 if they are not"
     )
     command.add_argument("--cells", type=int, default=3, metavar="N", help="how many models answer again (default: 3)")
     command.add_argument("--cell", action="append", default=[], help="this one instead (may be repeated)")
     command.add_argument("--seed", type=int, default=0, help="draws those models, and the conditions (default: 0)")
-    command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    _add_workers(command)
     command.add_argument("--json", type=Path, metavar="PATH", help="write everything that was found as JSON as well")
 
 
@@ -259,14 +283,13 @@ def _merge(study: Study, arguments: argparse.Namespace) -> None:
             )
 
 
-def _run(run: Run, arguments: argparse.Namespace) -> None:
+def _run(run: Run | str, arguments: argparse.Namespace) -> None:
     study = load_study(arguments.study)
     with at_work(study, arguments):
-        run(study, arguments)
-
-
-def _dataset(study: Study, arguments: argparse.Namespace) -> str:
-    return _known_dataset(study, arguments.dataset)
+        if isinstance(run, str):
+            resolve_name(run)(study)  # imported here, because some import torch and `--help` is asked for often
+        else:
+            run(study, arguments)
 
 
 def _known_dataset(study: Study, name: str) -> str:
@@ -335,19 +358,13 @@ def _generate(study: Study, arguments: argparse.Namespace) -> None:
 def _build(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.preparation.build_dataset import build
 
-    build(study, _dataset(study, arguments), arguments.workers, arguments.skip_bad)
+    build(study, _known_dataset(study, arguments.dataset), arguments.workers, arguments.skip_bad)
 
 
 def _pack(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.preparation.build_dataset import pack
 
-    pack(study, _dataset(study, arguments), arguments.workers)
-
-
-def _pretrain(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.training.pretrain_backbone import pretrain_backbone
-
-    pretrain_backbone(study)
+    pack(study, _known_dataset(study, arguments.dataset), arguments.workers)
 
 
 def _train(study: Study, arguments: argparse.Namespace) -> None:
@@ -415,37 +432,13 @@ def _corrupt(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.evaluation.cache_corrupted import keep_corrupted
 
     _check_workers(arguments)
-    keep_corrupted(study, _dataset(study, arguments), arguments.workers)
+    keep_corrupted(study, _known_dataset(study, arguments.dataset), arguments.workers)
 
 
 def _references(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.evaluation.evaluate_references import evaluate_references
 
-    evaluate_references(study, _dataset(study, arguments))
-
-
-def _collect(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.evaluation.collect_results import collect_results
-
-    collect_results(study)
-
-
-def _draw_datasets(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.reporting.figures.draw_datasets import draw_datasets
-
-    draw_datasets(study)
-
-
-def _draw_leakage(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.reporting.figures.draw_datasets import draw_leakage
-
-    draw_leakage(study)
-
-
-def _tables(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.reporting.tables.make_tables import make_tables
-
-    make_tables(study)
+    evaluate_references(study, _known_dataset(study, arguments.dataset))
 
 
 def _figures(study: Study, arguments: argparse.Namespace) -> None:
@@ -453,12 +446,6 @@ def _figures(study: Study, arguments: argparse.Namespace) -> None:
 
     for path in make_figures(study, arguments.only):
         print(path)
-
-
-def _page(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.reporting.page import make_page
-
-    make_page(study)
 
 
 def _paper(study: Study, arguments: argparse.Namespace) -> None:

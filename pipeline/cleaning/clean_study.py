@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from pipeline.cleaning.prunable_files import Leftover, Leftovers, find_leftovers
-from pipeline.cleaning.studies_in_use import kept_studies
+from pipeline.cleaning.prunable_files import PrunableFile, PrunableFiles, find_prunable_files
+from pipeline.cleaning.studies_in_use import studies_in_use
 from pipeline.errors import InputError
 from pipeline.io.disk import size
 from pipeline.locking.command_locks import DATA_LOCKS, data_lock, study_lock, study_locks
@@ -31,18 +31,18 @@ def clean_study(study: Study, yes: bool = False, shared: bool = False, results: 
     Raises:
         InputError: if somebody works on what would be deleted, naming the process, or something cannot be deleted.
     """
-    kept = kept_studies(study)
-    found = find_leftovers(study, kept, shared, results)
+    in_use = studies_in_use(study)
+    found = find_prunable_files(study, in_use, shared, results)
     if not yes or not found.delete:
         return show(study, found, deleted=False)
     with ExitStack() as stack:
         _alone(study, found.delete, stack)
-        found = find_leftovers(study, kept, shared, results)  # what is so now that nobody works here
+        found = find_prunable_files(study, in_use, shared, results)  # what is so now that nobody works here
         _delete(study, found.delete, results)
     return show(study, found, deleted=True)
 
 
-def show(study: Study, found: Leftovers, deleted: bool) -> str:
+def show(study: Study, found: PrunableFiles, deleted: bool) -> str:
     """What was found, in words; deleted: whether it is gone by now."""
     total = size(sum(one.bytes for one in found.delete))
     lines = [*found.notes]
@@ -70,7 +70,7 @@ def _more(count: int) -> list[str]:
     return [f"  and {count - _LISTED} more"] if count > _LISTED else []
 
 
-def _alone(study: Study, delete: Sequence[Leftover], stack: ExitStack) -> None:
+def _alone(study: Study, delete: Sequence[PrunableFile], stack: ExitStack) -> None:
     """See that nobody works on what goes, and let nobody begin to.
 
     Raises:
@@ -99,7 +99,7 @@ def _alone(study: Study, delete: Sequence[Leftover], stack: ExitStack) -> None:
             stack.callback(release, descriptor)
 
 
-def _delete(study: Study, delete: Sequence[Leftover], results: bool) -> None:
+def _delete(study: Study, delete: Sequence[PrunableFile], results: bool) -> None:
     failed = []
     for one in delete:
         try:

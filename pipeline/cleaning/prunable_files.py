@@ -1,53 +1,34 @@
-"""What of a study's results and of the shared data nobody needs any more, and why.
+"""Finds what nobody needs any more: what the project wrote, and neither the study nor a study in use declares.
 
-Only what this project writes is ever named: what is not known stays, and so does whatever lies behind a link.
+`pipeline.results.paths` declares. What is not known to this project stays, and so does whatever lies behind a link.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.cleaning.studies_in_use import VERSION, KeptStudies, earlier_studies
+from pipeline.cleaning.studies_in_use import StudiesInUse, earlier_studies
 from pipeline.errors import InputError
 from pipeline.io.disk import bytes_below, entries_of
-from pipeline.io.files import read_json
+from pipeline.io.files import begun_for, read_json, writer_of
 from pipeline.locking.locks import is_alive
-from pipeline.results.paths import (
-    corrupted_folder,
-    evaluated_datasets,
-    figure_files,
-    generated_mark,
-    generated_trees,
-    representations_file,
-    study_file,
-    table_files,
-)
+from pipeline.results import paths
 from pipeline.study.cell import is_variant
 from pipeline.study.study import Study
-from reports import names as report_names
+from reports import names
 
-DATA = Path("data")
-# What `whole_file`, `whole_folder` and saved states leave when their process is killed, and what a folder that can be resumed is called.
-_UNFINISHED = re.compile(r"\..+\.(\d+)\.(partial|old)|epoch-\d+\.(\d+)\.partial")
-_RESUMABLE = re.compile(r"\.(.+)\.partial")
-_DONE_MARKS = ("dataset.json", "corruptions.json", "metrics.json")  # each is written last
-_TOP = ("references", "figures", "tables", "report", "paper", "logs", "benchmarks", "studies", "predictors", "code")
-_MERGING = "merging"
-_TOP_FILES = ("results.parquet", "provenance.json", "similarity.json")
-_BESIDE = re.compile(r"(.+)\.(doctor|provenance)\.json")  # what stands beside a dataset
-_OF_CELL = frozenset(
-    {"model.safetensors", "history.csv", "provenance.json", "metrics.json", "predictions", "eval", "robustness"}
-    | {"failure.json", "robustness_failure.json", "tensorboard", ".training", ".robustness.lock", ".robustness.partial"}
-)
-_DRAWN = (".png", ".pdf", ".jpg", ".csv", ".tex")
+_RESULT = "a result of the study"
+_LINK = "a link: what lies behind it is not looked at"
+# The last file of each folder that a stopped run goes on filling.
+_LAST_WRITTEN = (paths.DATASET_CARD, paths.CORRUPTED_MARK, paths.CellOutput.METRICS)
+_WRITTEN_BY_TOOLS = (".gitignore", ".snakemake_timestamp")  # DVC and Snakemake leave them beside outputs
 
 
 @dataclass(frozen=True)
-class Leftover:
+class PrunableFile:
     """A file or folder to delete. bytes: what it takes. shared: whether other studies could use it."""
 
     path: Path
@@ -57,24 +38,24 @@ class Leftover:
     @property
     def shared(self) -> bool:
         """Whether it lies where studies share."""
-        return self.path.parts[0] == DATA.name
+        return self.path.parts[0] == paths.DATA.name
 
 
 @dataclass
-class Leftovers:
+class PrunableFiles:
     """What to delete, what stays although it is not known or not done, with the reason, and what has to be said."""
 
-    delete: list[Leftover] = field(default_factory=list)
+    delete: list[PrunableFile] = field(default_factory=list)
     kept: dict[Path, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def add(self, path: Path, why: str) -> None:
         """Delete a file or folder, once."""
-        if not any(path == one.path or path.is_relative_to(one.path) for one in self.delete):
+        if not any(path.is_relative_to(one.path) for one in self.delete):
             whole = path.is_dir() and not path.is_symlink()
             with suppress(FileNotFoundError):  # it went away meanwhile
                 count = sum(bytes_below(path)) if whole else path.lstat().st_size
-                self.delete.append(Leftover(path, why, count))
+                self.delete.append(PrunableFile(path, why, count))
 
     def keep(self, path: Path, why: str = "not known to this project") -> None:
         """Say that something stays; not of what DVC writes beside each folder that it keeps."""
@@ -82,209 +63,204 @@ class Leftovers:
             self.kept.setdefault(path, why)
 
 
-def find_leftovers(study: Study, kept: KeptStudies, shared: bool = False, results: bool = False) -> Leftovers:
+@dataclass(frozen=True)
+class _Place:
+    """A folder that the project writes to.
+
+    folder, depth: its items lie so many levels below. declared: the items that are still needed. why: what is said of the others.
+    is_ours: whether the project wrote an item; with `inside`, whether it wrote what lies in an item, which is a folder then.
+    """
+
+    folder: Path
+    declared: Collection[Path]
+    why: str
+    is_ours: Callable[[Path], bool]
+    depth: int = 1
+    inside: bool = False
+
+
+def find_prunable_files(
+    study: Study, in_use: StudiesInUse, shared: bool = False, results: bool = False
+) -> PrunableFiles:
     """Look for what may go.
 
     Args:
-        study: whose results are looked at. kept: the studies whose data stays. shared: built datasets and generated raw trees that no
-            kept study uses too. results: all results of the study.
+        study: whose results are looked at. in_use: the studies whose data stays. shared: built datasets and generated raw trees that no
+            study in use has too. results: all results of the study.
     """
-    found = Leftovers()
+    found = PrunableFiles()
     if study.results.is_symlink():
         found.keep(study.results, "a link: clean where it leads to")
     elif study.results.is_dir():
-        if results:
-            _all_results(study, found)
-        else:
-            _stale_results(study, found)
+        places = {place.folder: place for place in _places_of_study(study, found.notes)}
+        for path in _inside(study.results, found):
+            if path in places:
+                _prune(places[path], found, everything=results)
+            elif path.name not in list(paths.StudyOutput) and not path.name.startswith("."):
+                found.keep(path)
+            elif results and not path.name.startswith("."):
+                found.add(path, _RESULT)
         _unfinished(study.results, found)
-    if DATA.is_dir():
-        if kept.unreadable:
+    if paths.DATA.is_dir():
+        if in_use.unreadable:
             unreadable = "While this study cannot be read, nothing that studies share is deleted."
-            found.notes += [f"{problem} {unreadable}" for problem in kept.unreadable]
+            found.notes += [f"{problem} {unreadable}" for problem in in_use.unreadable]
         else:
-            _shared(kept.studies, found, shared)
-        _unfinished(DATA, found)
+            _shared(in_use.studies, found, shared)
+        _unfinished(paths.DATA, found)
     return found
 
 
-def _stale_results(study: Study, found: Leftovers) -> None:
-    for path in _inside(study.results, found):
-        if path.name not in (*_TOP, *_TOP_FILES, _MERGING, "cells") and not path.name.startswith("."):
+def _places_of_study(study: Study, notes: list[str]) -> list[_Place]:
+    versions = [study, *earlier_studies(study, notes)]
+
+    def drawn(prefix: str, files: Callable[[Study], list[Path]]) -> Callable[[Path], bool]:
+        of_versions = {path.name for one in versions for path in files(one)}
+        constants = {**vars(names), **vars(paths)}.items()
+        known = {name for key, name in constants if key.startswith(prefix) and isinstance(name, str)}
+        known |= {names.beside_published(name) for name in known}
+        return lambda path: path.name in of_versions or (path.stem in known and path.suffix in paths.DRAWN)
+
+    cells = [study.cell_folder(cell) for cell in study.models()]
+    groups = [paths.representations_file(study, group).parent for group in study.merging_groups()]
+    references = [paths.reference_folder(study, dataset) for dataset in paths.evaluated_datasets(study)]
+    figures, tables, version = paths.figure_files(study), paths.table_files(study), [paths.study_file(study)]
+    is_figure, is_table = drawn("FIGURE_", paths.figure_files), drawn("TABLE_", paths.table_files)
+    no_references = "references of a dataset that the study no longer has"
+    not_merged = "of models that the study no longer merges"
+    top = study.results
+    return [
+        _Place(
+            top / paths.StudyOutput.CELLS, cells, "a cell that the study no longer has", _is_of_cell, 5, inside=True
+        ),
+        _Place(top / paths.StudyOutput.MERGING, groups, not_merged, _is_of_group, 3, inside=True),
+        _Place(top / paths.StudyOutput.REFERENCES, references, no_references, _is_reference, inside=True),
+        _Place(top / paths.StudyOutput.FIGURES, figures, "of figures that the study no longer has", is_figure),
+        _Place(top / paths.StudyOutput.TABLES, tables, "of tables that the study no longer has", is_table),
+        _Place(top / paths.StudyOutput.VERSIONS, version, "an earlier version of the study", paths.is_study_file),
+    ]
+
+
+def _is_of_cell(path: Path) -> bool:
+    return path.name in list(paths.CellOutput)
+
+
+def _is_of_group(path: Path) -> bool:
+    return path.name == paths.REPRESENTATIONS
+
+
+def _is_reference(path: Path) -> bool:
+    return path.suffix == ".parquet"
+
+
+def _prune(place: _Place, found: PrunableFiles, everything: bool = False) -> None:
+    """What the project wrote at a place and is not declared any more; everything: declared or not."""
+    if everything and not place.inside:
+        _folder(place.folder, place, _RESULT, found)
+        return
+    for path in _items(place, found):
+        if not everything and (paths.dataset_of(path) or begun_for(path) or path) in place.declared:
+            if (path / paths.CellOutput.PROVENANCE).is_file() and (path / paths.CellOutput.RESUME).is_dir():
+                found.add(path / paths.CellOutput.RESUME, "states of a training that is done")
+        elif place.inside:
+            _folder(path, place, _RESULT if everything else place.why, found)
+        elif place.is_ours(path):
+            found.add(path, place.why)
+        elif not path.name.startswith("."):
             found.keep(path)
-    groups = {representations_file(study, group).parent for group in study.merging_groups()}
-    for path, _ in _folders_below(study.results / _MERGING, 3, found):
-        if path not in groups:
-            _folder_of(
-                path, lambda name: name == "representations.npz", "of models that the study no longer merges", found
-            )
-    wanted = {cell.id for cell in study.models()}
-    for path, cell_id in _folders_below(study.results / "cells", 5, found):
-        if cell_id not in wanted:
-            _cell(path, "a cell that the study no longer has", found)
-        elif (path / "provenance.json").is_file() and (path / ".training").is_dir():
-            found.add(path / ".training", "states of a training that is done")
-    references = set(evaluated_datasets(study))
-    for path in _inside(study.results / "references", found):
-        if path.name not in references:
-            _folder_of(
-                path,
-                lambda name: name.endswith(".parquet"),
-                "references of a dataset that the study no longer has",
-                found,
-            )
-    earlier = earlier_studies(study, found.notes)
-    for name, files, known in (
-        ("figures", figure_files, _names_of("FIGURE_")),
-        ("tables", table_files, _names_of("TABLE_")),
-    ):
-        current = {path.name for path in files(study)}
-        once = {path.name for one in earlier for path in files(one)}
-        for path in _inside(study.results / name, found):
-            if path.name in current or _is_unfinished(path):
-                continue
-            if path.name in once or (path.stem.removesuffix("_published") in known and path.suffix in _DRAWN):
-                found.add(path, f"of {name} that the study no longer has")
-            else:
-                found.keep(path)
-    for path in _inside(study.results / "studies", found):
-        if path.name == study_file(study).name or _is_unfinished(path):
-            continue
-        if VERSION.fullmatch(path.name):
-            found.add(path, "an earlier version of the study")
-        else:
-            found.keep(path)
 
 
-def _all_results(study: Study, found: Leftovers) -> None:
-    why = "a result of the study"
-    for path, _ in _folders_below(study.results / "cells", 5, found):
-        _cell(path, why, found)
-    for path in _inside(study.results, found):
-        if path.name in (*_TOP, *_TOP_FILES, _MERGING):
-            found.add(path, why)
-        elif path.name != "cells" and not path.name.startswith("."):
-            found.keep(path)
-
-
-def _folders_below(root: Path, levels: int, found: Leftovers) -> list[tuple[Path, str]]:
-    """The folders of models, or of what is merged together, wanted or not, with their ids."""
-    level = [root] if root.is_dir() and not root.is_symlink() else []
-    for depth in range(levels):
-        inner = [path for folder in level for path in _inside(folder, found)]
+def _items(place: _Place, found: PrunableFiles) -> list[Path]:
+    """The items of a place, declared or not, without unfinished ones; of models, and of what is merged together, their folders."""
+    level = [place.folder]
+    for depth in range(1, place.depth + 1):
+        inner = [path for folder in level for path in _inside(folder, found) if writer_of(path) is None]
         level = []
         for path in inner:
-            if path.is_dir() and (depth < levels - 1 or is_variant(path.name)):
+            if place.depth == 1 or (path.is_dir() and (depth < place.depth or is_variant(path.name))):
                 level.append(path)
-            elif not _is_unfinished(path):
+            else:
                 found.keep(path)
-    return [(path, path.relative_to(root).as_posix()) for path in level]
+    return level
 
 
-def _cell(path: Path, why: str, found: Leftovers) -> None:
-    _folder_of(path, lambda name: name in _OF_CELL, why, found)
-
-
-def _folder_of(path: Path, is_known: Callable[[str], bool], why: str, found: Leftovers) -> None:
-    """Delete a folder, or what is known of it where it holds anything else."""
+def _folder(path: Path, place: _Place, why: str, found: PrunableFiles) -> None:
+    """Delete a folder, or what the project wrote in it where it holds anything else."""
     if not path.is_dir():
         found.keep(path)
         return
     entries = [Path(entry.path) for entry in entries_of(path)]
-    known = [p for p in entries if is_known(p.name) or p.name == ".snakemake_timestamp" or _is_unfinished(p)]
-    if len(known) == len(entries):
-        found.add(path, why)
-        return
-    for entry in entries:
-        if entry in known:
-            found.add(entry, why)
-        else:
-            found.keep(entry)
+    ours = {entry for entry in entries if place.is_ours(entry) or writer_of(entry) is not None}
+    others = [entry for entry in entries if entry not in ours and entry.name not in _WRITTEN_BY_TOOLS]
+    for gone in sorted(ours) if others else [path]:
+        found.add(gone, why)
+    for other in others:
+        found.keep(other)
 
 
-def _shared(studies: Sequence[Study], found: Leftovers, shared: bool) -> None:
+def _shared(studies: Sequence[Study], found: PrunableFiles, shared: bool) -> None:
+    """What studies share and none in use declares; with `shared` datasets and generated raw trees too."""
     pairs = [(one, dataset) for one in studies for dataset in one.datasets]
-    corrupted = {corrupted_folder(one, dataset).name for one, dataset in pairs}
-    datasets = {one.dataset_folder(dataset).name for one, dataset in pairs}
-    trees = {root for one in studies for root in generated_trees(one).values()}
-    for path in _inside(DATA / "corrupted", found):
-        name, mark = _name_and_mark(path, "corruptions.json")
-        if name not in corrupted:
-            if mark:
-                found.add(path, "corrupted images of settings that no kept study has")
-            elif not _is_unfinished(path) and not path.name.startswith("."):
-                found.keep(path)
+
+    corrupted = [paths.corrupted_folder(one, dataset) for one, dataset in pairs]
+    why = "corrupted images of settings that no kept study has"
+    _prune(_Place(paths.DATA / "corrupted", corrupted, why, _is_corrupted), found)
     if not shared:
         return
-    for path in _inside(DATA / "datasets", found):
-        name, mark = _name_and_mark(path, "dataset.json")
-        if name not in datasets:
-            if mark or _BESIDE.fullmatch(path.name):
-                found.add(path, "a dataset that no kept study uses")
-            elif not _is_unfinished(path) and not path.name.startswith("."):
-                found.keep(path)
-    for folder in _inside(DATA / "raw", found):
+    datasets = [one.dataset_folder(dataset) for one, dataset in pairs]
+    _prune(_Place(paths.DATA / "datasets", datasets, "a dataset that no kept study uses", _is_dataset), found)
+    trees = {root for one in studies for root in paths.generated_trees(one).values()}
+    for folder in _inside(paths.DATA / "raw", found):
         for path in _inside(folder, found):
             if path not in trees and _is_generated(path):
                 found.add(path, "a generated raw tree that no kept study uses")
 
 
-def _name_and_mark(path: Path, mark: str) -> tuple[str, bool]:
-    """The name of what lies in a folder, done or begun, and whether it is one of the project's."""
-    begun = _RESUMABLE.fullmatch(path.name)
-    if begun and not _UNFINISHED.fullmatch(path.name):
-        return begun[1], (path / ".key").is_file()
-    beside = _BESIDE.fullmatch(path.name)
-    return beside[1] if beside else path.name, path.is_dir() and (path / mark).is_file()
+def _is_corrupted(path: Path) -> bool:
+    return begun_for(path) is not None or (path / paths.CORRUPTED_MARK).is_file()
+
+
+def _is_dataset(path: Path) -> bool:
+    return begun_for(path) is not None or (path / paths.DATASET_CARD).is_file() or paths.dataset_of(path) is not None
 
 
 def _is_generated(path: Path) -> bool:
     """Whether a raw tree is one that this project generated; a real one is never touched."""
     try:
-        return read_json(generated_mark(path)).get("synthetic") is True
+        return read_json(paths.generated_mark(path)).get("synthetic") is True
     except (InputError, OSError, RecursionError):
         return False
 
 
-def _unfinished(folder: Path, found: Leftovers) -> None:
+def _unfinished(folder: Path, found: PrunableFiles) -> None:
     """What stopped runs left below a folder."""
     for entry in entries_of(folder):
         path = Path(entry.path)
         if entry.is_symlink() or path.name == ".locks" or any(path == one.path for one in found.delete):
             continue
-        match, begun = _UNFINISHED.fullmatch(path.name), _RESUMABLE.fullmatch(path.name)
-        if match:
-            pid = int(match[1] or match[3])
+        pid, target = writer_of(path), begun_for(path)
+        if pid is not None:
             if is_alive(pid):
                 found.keep(path, f"process {pid} may be writing it")
             else:
                 found.add(path, "left by a run that was stopped")
-        elif begun and entry.is_dir() and (path / ".key").is_file():
-            if any((path.with_name(begun[1]) / mark).is_file() for mark in _DONE_MARKS):
-                found.add(path, f"begun anew, though {path.with_name(begun[1])} is done")
+        elif target is not None:
+            if any((target / name).is_file() for name in _LAST_WRITTEN):
+                found.add(path, f"begun anew, though {target} is done")
             else:
                 found.keep(path, "begun; the next run goes on from it")
         elif entry.is_dir():
             _unfinished(path, found)
 
 
-def _is_unfinished(path: Path) -> bool:
-    return bool(_UNFINISHED.fullmatch(path.name))
-
-
-def _inside(folder: Path, found: Leftovers) -> Iterator[Path]:
+def _inside(folder: Path, found: PrunableFiles) -> Iterator[Path]:
     """What lies in a folder; a folder that is a link is not looked into, and links to folders stay."""
     if folder.is_symlink():
-        found.keep(folder, "a link: what lies behind it is not looked at")
+        found.keep(folder, _LINK)
         return
     for entry in entries_of(folder):
         path = Path(entry.path)
         if entry.is_symlink() and path.is_dir():
-            found.keep(path, "a link: what lies behind it is not looked at")
+            found.keep(path, _LINK)
         else:
             yield path
-
-
-def _names_of(prefix: str) -> set[str]:
-    """The names of figures or tables that do not depend on datasets."""
-    return {value for name, value in vars(report_names).items() if name.startswith(prefix) and isinstance(value, str)}

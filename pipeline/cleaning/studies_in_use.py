@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.io.disk import entries_of
-from pipeline.results.paths import study_file
+from pipeline.results.paths import StudyOutput, is_study_file, study_file
 from pipeline.study.loading import load_study
 from pipeline.study.study import Study
 
-VERSION = re.compile(r"[0-9a-f]{12}\.json")  # as `study_file` names it; what else lies there is somebody's own
-
 
 @dataclass(frozen=True)
-class KeptStudies:
+class StudiesInUse:
     """studies: all that can be read. unreadable: what is wrong with the others."""
 
     studies: tuple[Study, ...]
     unreadable: tuple[str, ...]
 
 
-def kept_studies(study: Study) -> KeptStudies:
+def studies_in_use(study: Study) -> StudiesInUse:
     """This study, params.yaml, studies/*.yaml, and of every study that has results here the version that ran last: a file of the same
     name may have been changed since."""
     files = [Path("params.yaml"), *sorted(Path("studies").glob("*.y*ml"))]
@@ -35,7 +32,7 @@ def kept_studies(study: Study) -> KeptStudies:
     for entry in entries_of(Path("results")):
         if versions := _versions(Path(entry.path)):
             _read(versions[-1], found, unreadable)
-    return KeptStudies(tuple(found), tuple(unreadable))
+    return StudiesInUse(tuple(found), tuple(unreadable))
 
 
 def earlier_studies(study: Study, notes: list[str]) -> list[Study]:
@@ -53,8 +50,9 @@ def earlier_studies(study: Study, notes: list[str]) -> list[Study]:
 
 def _versions(results: Path) -> list[Path]:
     """The versions of a study that ran, the last one last."""
-    files = (path for path in (results / "studies").glob("*.json") if VERSION.fullmatch(path.name))
-    return sorted(files, key=lambda path: path.stat().st_mtime)
+    return sorted(
+        filter(is_study_file, (results / StudyOutput.VERSIONS).glob("*.json")), key=lambda path: path.stat().st_mtime
+    )
 
 
 def _read(path: Path, found: list[Study], unreadable: list[str]) -> None:

@@ -20,7 +20,8 @@ from corruptions.system_errors import named
 from endoarss.settings import IGNORED
 from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
-from pipeline.io.files import digest, sha256_of, whole_folder
+from pipeline.io.files import whole_folder
+from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.images import (
     check_same_size,
     read_ids,

@@ -23,7 +23,8 @@ from pipeline.datasets.manifest import manifest_text
 from pipeline.datasets.sample import BAD, Collected, LeftOut, Sample
 from pipeline.datasets.splits import published_split, split_by_groups, validation_part
 from pipeline.errors import InputError
-from pipeline.io.files import digest, resumable_folder, sha256_of, sha256_of_bytes, write_json, write_text
+from pipeline.io.files import resumable_folder, write_json, write_text
+from pipeline.io.hashing import digest, sha256_of, sha256_of_bytes
 from pipeline.io.images import Pixels, plain_png, write_png
 from pipeline.io.processes import ordered_map
 from pipeline.labels.classes import LabelSet, class_of_instrument

@@ -12,7 +12,8 @@ from typing import Any
 from pipeline.datasets.manifest import FLAGS
 from pipeline.datasets.sample import LeftOut
 from pipeline.errors import InputError
-from pipeline.io.files import digest, read_text
+from pipeline.io.files import read_text
+from pipeline.io.hashing import digest
 from pipeline.labels.classes import LabelSet
 
 # What changes when a frame's activity or a split comes out otherwise from the same annotations.

@@ -11,10 +11,11 @@ from tqdm import tqdm
 from pipeline.datasets.load import load_part
 from pipeline.evaluation.corrupted_batches import Piece, picture_of, pieces
 from pipeline.evaluation.evaluate_robustness import about_kept, conditions_of
-from pipeline.io.files import digest, resumable_folder, whole_file, write_json
+from pipeline.io.files import resumable_folder, whole_file, write_json
+from pipeline.io.hashing import digest
 from pipeline.io.images import write_png
 from pipeline.io.processes import processes
-from pipeline.results.paths import corrupted_folder
+from pipeline.results.paths import CORRUPTED_MARK, corrupted_folder
 from pipeline.study.study import Study
 
 _DONE = ".done"  # holds the name of each corruption that is complete
@@ -49,7 +50,7 @@ def keep_corrupted(study: Study, dataset: str, workers: int) -> None:
                         written.result()
                     writing.clear()
                     (unfinished / _DONE / piece.name).touch()
-        write_json(unfinished / "corruptions.json", about | {"frames": len(part.frame_ids)})
+        write_json(unfinished / CORRUPTED_MARK, about | {"frames": len(part.frame_ids)})
     shutil.rmtree(folder / _DONE)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.evaluation.measure import scores_of
 from pipeline.evaluation.robustness import scores_by_condition
-from pipeline.io.files import sha256_of, whole_file
+from pipeline.evaluation.scores import scores_of
+from pipeline.io.files import whole_file
+from pipeline.io.hashing import sha256_of
 from pipeline.results.cell_state import missing_models, missing_robust_models, present_models
 from pipeline.results.paths import evaluated_datasets, results_file, results_provenance_file
 from pipeline.results.provenance import RunStart, about_run, read_provenance, write_provenance

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
 
 from endoarss.metrics import STANDARD
 from pipeline.datasets.load import load_part
-from pipeline.evaluation.measure import Measured, measure
-from pipeline.io.files import read_json, sha256_of, whole_files, write_json
-from pipeline.results.paths import metrics_file, predictions_file, rows_file
+from pipeline.evaluation.measure import measure
+from pipeline.evaluation.scores import scores_of, scores_of_whole
+from pipeline.io.files import read_json, whole_files, write_json
+from pipeline.io.hashing import sha256_of
+from pipeline.results.paths import CellOutput, predictions_file, rows_file
 from pipeline.results.predictions import KeptPredictions, read_predictions, write_predictions
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
@@ -35,19 +38,20 @@ def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, KeptPredictions]
                 source = beside(source)
                 write_predictions(source, again[dataset])
             digests[dataset] = sha256_of(source)
-            measured = measure_kept(study, cell, dataset, source)
+            rows = measure_kept(study, cell, dataset, source)
+            scores = scores_of(rows, study.labels(dataset))
             path = rows_file(study, cell, dataset)
-            measured.per_image.to_parquet(beside(path), index=False)
+            rows.to_parquet(beside(path), index=False)
             scored = {"predictions_sha256": digests[dataset], "protocol": STANDARD}
-            write_json(beside(path.with_name("metrics.json")), {**scored, "scores": measured.scores})
-            whole[dataset] = scores_of_whole(measured.scores)
-        write_json(beside(metrics_file(study, cell)), whole)
+            write_json(beside(path.with_name("metrics.json")), {**scored, "scores": scores})
+            whole[dataset] = scores_of_whole(scores)
+        write_json(beside(study.cell_folder(cell) / CellOutput.METRICS), whole)
         if again is not None:
-            about = study.cell_folder(cell) / "provenance.json"
+            about = study.cell_folder(cell) / CellOutput.PROVENANCE
             write_json(beside(about), read_json(about) | {"predictions_sha256": digests})
 
 
-def measure_kept(study: Study, cell: Cell, dataset: str, source: Path | None = None) -> Measured:
+def measure_kept(study: Study, cell: Cell, dataset: str, source: Path | None = None) -> pd.DataFrame:
     """Measure a trained cell's kept predictions on a dataset's test part.
 
     Args:
@@ -60,8 +64,3 @@ def measure_kept(study: Study, cell: Cell, dataset: str, source: Path | None = N
     labels = study.labels(dataset)
     kept = read_predictions(source or predictions_file(study, cell, dataset), part.frame_ids, labels)
     return measure(part, part.masks, labels, kept.activity, kept.masks, kept.confidence)
-
-
-def scores_of_whole(scores: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Those of all classes together, by metric."""
-    return {score["metric"]: score["value"] for score in scores if not score["class"]}

@@ -46,7 +46,7 @@ def rows_of_references(study: Study, dataset: str) -> dict[str, pd.DataFrame]:
         index = {name: position for position, name in enumerate(labels.activities)}
         answers["majority_activity"] = (np.full(len(tests), index[majority]), None)
         answers["activity_from_instruments"] = (np.array([index[best[0][0]] for best in told]), None)
-    return {name: measure(part, part.masks, labels, *given).per_image for name, given in answers.items()}
+    return {name: measure(part, part.masks, labels, *given) for name, given in answers.items()}
 
 
 def _instruments(row: dict[str, str]) -> frozenset[str]:

@@ -23,10 +23,11 @@ from pipeline.evaluation.robustness import (
     remove_parts,
     scores_by_condition,
 )
-from pipeline.io.files import digest, read_json, resumable_folder, sha256_of, whole_file, write_json
+from pipeline.io.files import read_json, resumable_folder, whole_file, write_json
+from pipeline.io.hashing import digest, sha256_of
 from pipeline.labels.classes import LabelSet
 from pipeline.results.checkpoints import load_cell
-from pipeline.results.paths import corrupted_folder, corrupted_mark
+from pipeline.results.paths import CellOutput, corrupted_folder, corrupted_mark
 from pipeline.results.provenance import (
     RunStart,
     about_run,
@@ -71,15 +72,15 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
     with ExitStack() as stack:
         subjects = []
         for cell in cells:
-            checkpoint = study.cell_folder(cell) / "model.safetensors"
+            checkpoint = study.cell_folder(cell) / CellOutput.CHECKPOINT
             model = load_cell(study, cell)
             model.precision = "float32"
-            folder = study.cell_folder(cell) / "robustness"
+            folder = study.cell_folder(cell) / CellOutput.ROBUSTNESS
             done = stack.enter_context(resumable_folder(folder, _key(study, dataset, checkpoint)))
             subjects.append(Subject(cell.id, ModelAnswers(model), done))
         evaluate(subjects, part, labels, conditions, workers, kept)
         for cell, subject in zip(cells, subjects, strict=True):
-            checkpoint = study.cell_folder(cell) / "model.safetensors"
+            checkpoint = study.cell_folder(cell) / CellOutput.CHECKPOINT
             about = {
                 **about_run(study, run, [dataset]),
                 "cell": cell.id,
@@ -91,7 +92,7 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
             }
             write_results(subject, conditions, labels, about)
     for cell in cells:
-        remove_parts(study.cell_folder(cell) / "robustness")
+        remove_parts(study.cell_folder(cell) / CellOutput.ROBUSTNESS)
 
 
 def kept_images(study: Study, dataset: str) -> Path:

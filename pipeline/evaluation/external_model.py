@@ -22,9 +22,11 @@ from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, Piece, pict
 from pipeline.evaluation.evaluate_robustness import conditions_of, write_results
 from pipeline.evaluation.predictor_process import PredictorProcess
 from pipeline.evaluation.robustness import Answer, Answerer, Subject, evaluate, remove_parts
-from pipeline.io.files import digest, read_json, read_text, resumable_folder, sha256_of, write_json
+from pipeline.io.files import read_json, read_text, resumable_folder, write_json
+from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.images import read_ids
 from pipeline.labels.classes import LabelSet
+from pipeline.results.paths import StudyOutput
 from pipeline.results.provenance import RunStart, about_run, corruption_code_sha256, measuring_code_sha256
 from pipeline.study.study import Study
 
@@ -198,7 +200,7 @@ def _evaluate(
 ) -> Path:
     run, study, size = RunStart(), asked.study, asked.study.settings["input_size"]
     source = study.dataset_folder(asked.dataset)
-    folder = asked.out or study.results / "predictors" / _folder_name(label) / asked.dataset
+    folder = asked.out or study.results / StudyOutput.PREDICTORS / _folder_name(label) / asked.dataset
     _check_free(folder / "robustness" / "provenance.json", label)
     part, labels = load_part(source, "test", size), study.labels(asked.dataset)
     about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}

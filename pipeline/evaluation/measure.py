@@ -1,27 +1,17 @@
-"""From predictions to rows, one an image, and back from kept rows to scores: rows are kept, so that any score can be computed again
-without the model."""
+"""From predictions to rows, one an image: rows are kept, so that any score can be computed again without the model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from endoarss.metrics import STANDARD, confuse_mask, measure_mask, scores_of_rows
+from endoarss.metrics import confuse_mask, measure_mask
 from pipeline.datasets.load import Part
 from pipeline.labels.classes import LabelSet
-
-
-@dataclass(frozen=True)
-class Measured:
-    """scores: dicts of metric, class, value, n, in the standard protocol. per_image: one row an image."""
-
-    scores: list[dict[str, Any]]
-    per_image: pd.DataFrame
 
 
 def measure(
@@ -31,8 +21,8 @@ def measure(
     activity: NDArray[np.int64] | None,
     masks: NDArray[np.uint8] | None,
     confidence: NDArray[np.float32] | None = None,
-) -> Measured:
-    """Measure predictions against a split.
+) -> pd.DataFrame:
+    """Measure predictions against a split: one row an image, as `rows_of_images` gives them.
 
     Args:
         part: the split. truth: its masks (N, S, S). labels: of the dataset.
@@ -44,8 +34,7 @@ def measure(
         classes = len(labels.classes)
         pairs = list(zip(truth, masks, strict=True))
         measured = [measure_mask(*pair, classes) | confuse_mask(*pair, classes) for pair in pairs]
-    rows = rows_of_images(part, activity, measured, confidence)
-    return Measured(scores_of(rows, labels), rows)
+    return rows_of_images(part, activity, measured, confidence)
 
 
 def rows_of_images(
@@ -66,15 +55,3 @@ def rows_of_images(
         about |= {} if confidence is None else {"activity_confidence": confidence}
     rows = pd.DataFrame(about)
     return rows if masks is None else pd.concat([rows, pd.DataFrame(masks)], axis=1)
-
-
-def scores_of(rows: pd.DataFrame, labels: LabelSet, protocol: str = STANDARD) -> list[dict[str, Any]]:
-    """The scores of rows, as `endoarss.metrics.scores_of_rows` gives them.
-
-    Raises:
-        ValueError: if a row holds what no measurement gives.
-    """
-    columns = {name: rows[name].to_numpy() for name in rows}
-    if not {"activity_true", "truth_0"} & set(columns):
-        return []  # a dataset without activities, and a model that tells nothing else
-    return scores_of_rows(columns, labels.classes, labels.activities, protocol)

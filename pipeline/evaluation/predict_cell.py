@@ -13,7 +13,7 @@ from endoarss.errors import TrainingError
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
 from pipeline.datasets.load import Part, load_part
-from pipeline.io.files import sha256_of
+from pipeline.io.hashing import sha256_of
 from pipeline.results.paths import predictions_file
 from pipeline.results.predictions import KeptPredictions, what_is_wrong, write_predictions
 from pipeline.study.cell import Cell

@@ -19,13 +19,15 @@ from endoarss.metrics import STANDARD, measure_mask
 from endoarss.metrics.catalogue import metrics_by_name
 from pipeline.datasets.load import Part
 from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, Piece, pieces
-from pipeline.evaluation.measure import rows_of_images, scores_of
+from pipeline.evaluation.measure import rows_of_images
+from pipeline.evaluation.scores import scores_of
 from pipeline.io.files import read_json, whole_file, write_json
 from pipeline.io.processes import processes
 from pipeline.io.saved_files import read_table
 from pipeline.labels.classes import LabelSet
-from pipeline.results.gallery import SIZE as GALLERY_SIZE
-from pipeline.results.gallery import read_gallery, representative, shown_severities, write_gallery
+from pipeline.results.gallery import read_gallery, write_gallery
+from pipeline.results.gallery_images import SIZE as GALLERY_SIZE
+from pipeline.results.gallery_images import representative, shown_severities
 
 _PARTS = ".parts"
 

@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 
 import cv2
 
+from corruptions.pictures import FORMATS, MAX_PIXELS
 from corruptions.regular import open_regular
 from pipeline.errors import InputError
-from pipeline.io.files import walk
-from pipeline.io.images import FORMATS, MAX_PIXELS, Pixels, read_rgb
+from pipeline.io.images import Pixels, read_rgb
+from pipeline.io.raw_trees import walk
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 VIDEOS = (".mp4", ".m4v", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".wmv")

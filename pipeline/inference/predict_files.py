@@ -5,13 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import os
-import shutil
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,24 +28,20 @@ from endoarss.settings import ACTIVITY, SEGMENTATION
 from pipeline.datasets.kinds import KINDS
 from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.errors import InputError
+from pipeline.inference import output_folder
 from pipeline.inference.batch_pipeline import run_batches
 from pipeline.inference.frame_kinds import FrameKinds, Window
 from pipeline.inference.media import Source, count_frames, find_sources, read_frames
 from pipeline.inference.overlay import Painter, distinct_palette
-from pipeline.io.files import sha256_of, whole_file, write_text
+from pipeline.io.files import whole_file, write_text
+from pipeline.io.hashing import sha256_of
 from pipeline.io.images import Pixels
 from pipeline.labels.classes import Rgb
-from pipeline.locking.locks import HeldError, Holder, Lock, holder, release, take
 from pipeline.redaction import masked
 from pipeline.results.checkpoints import load_file
 from pipeline.results.code_version import code_version
 from pipeline.results.provenance import software, write_provenance
 
-# What the step writes below its folder. The first comes first and tells whose the others are; the table comes last.
-_ABOUT, _LEGEND, _TABLE = "predictions.json", "legend.csv", "predictions.csv"
-_MASKS, _OVERLAYS = "masks", "overlays"
-_LOCK = ".predict.lock"
-_MAKING = ".predict.partial"  # where results are until all of them are there
 _JPEG_SIDE = 65_500  # a JPEG cannot be longer
 _WRITERS = 8  # threads at most: to paint and pack a frame of 1280x1024 keeps one busy for 20 ms
 
@@ -98,20 +92,15 @@ def predict_files(
             and at the end, by name, if some input could not be read whole.
         SettingsError: if the checkpoint is not usable.
     """
-    for option, value in (("--batch-size", batch_size), ("--every", every)):
-        if value < 1:
-            raise InputError(f"{option} {value}; expected 1 or more.")
-    if checkpoint.is_dir():
-        raise InputError(f"{checkpoint}: a folder; expected a checkpoint, such as {checkpoint / 'model.safetensors'}.")
+    _check_options(checkpoint, batch_size, every)
     sources = find_sources(inputs)
-    _check_output(out, inputs, overwrite)
+    output_folder.check_output(out, inputs, overwrite)
     device = choose_device()
     precision = _precision(half, device)
     header, model = read_header(checkpoint), load_file(checkpoint, weights)
     model.precision = precision
     kinds = FrameKinds(_preprocessing(checkpoint, header), model.settings.input_size)
-    failures, count, in_model = list[str](), 0, 0.0
-    with _alone(out, checkpoint), _partial_results(out, inputs, overwrite) as made:
+    with output_folder.alone(out, checkpoint), output_folder.partial_results(out, inputs, overwrite) as made:
         about = {
             "checkpoint": str(checkpoint),
             "checkpoint_sha256": sha256_of(checkpoint),
@@ -122,46 +111,82 @@ def predict_files(
             "code": code_version(),
             **software(),
         }
-        writer, one_at_a_time = _Writer(model, made, overlays), threading.Lock()
-        with (
-            (made / _TABLE).open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
-            tqdm(total=count_frames(sources, every), desc="predict", unit=" images", mininterval=0.5) as progress,
-        ):
-            table = csv.writer(stream, lineterminator="\n")
-            table.writerow(writer.columns)
-
-            def compute(batch: Sequence[_Ready]) -> Predictions:
-                nonlocal count, in_model
-                before = time.perf_counter()
-                predictions = _predict(model, batch, device)
-                count, in_model = count + len(batch), in_model + time.perf_counter() - before
-                return predictions
-
-            def write(predictions: Predictions, position: int, ready: _Ready) -> list[str]:
-                row = writer.write(predictions, position, ready)
-                with one_at_a_time:
-                    progress.update()
-                return row
-
-            # One core is left to the model, or to this thread's share of the writing.
-            writers = max(1, min(_WRITERS, (os.cpu_count() or 1) - 1))
-            started = time.perf_counter()
-            batches = _batches(_read(sources, every, kinds, overlays, failures), batch_size)
-            run_batches(batches, compute, write, table.writerow, writers)
-            overall = time.perf_counter() - started
-            if not count:
-                raise InputError("\n  ".join(("nothing could be read:", *failures)))
-            for note in kinds.finish():
-                tqdm.write(note, file=sys.stderr)
-        write_provenance(made / _ABOUT, {**about, "frames": kinds.summary()})
-        _replace(out, made)
+        done = _stream(model, kinds, _Writer(model, made, overlays), sources, every, batch_size, device)
+        write_provenance(made / output_folder.ABOUT, {**about, "frames": kinds.summary()})
+        output_folder.replace(out, made)
     synthetic = " The model was trained on synthetic data." if about["trained"].get("synthetic") else ""
     print(
-        f"{out}: {count} images; {count / in_model:.2f} images per second in the model, {count / overall:.2f} overall.{synthetic}"
+        f"{out}: {done.count} images; {done.count / done.in_model:.2f} images per second in the model, "
+        f"{done.count / done.overall:.2f} overall.{synthetic}"
     )
-    if failures:
-        lines = (f"{len(failures)} of {len(sources)} inputs could not be read whole; the rest is done:", *failures)
-        raise InputError("\n  ".join(lines))
+    if done.failures:
+        said = f"{len(done.failures)} of {len(sources)} inputs could not be read whole; the rest is done:"
+        raise InputError("\n  ".join((said, *done.failures)))
+
+
+def _check_options(checkpoint: Path, batch_size: int, every: int) -> None:
+    for option, value in (("--batch-size", batch_size), ("--every", every)):
+        if value < 1:
+            raise InputError(f"{option} {value}; expected 1 or more.")
+    if checkpoint.is_dir():
+        raise InputError(f"{checkpoint}: a folder; expected a checkpoint, such as {checkpoint / 'model.safetensors'}.")
+
+
+@dataclass
+class _Done:
+    """What was predicted. count: images. in_model, overall: seconds. failures: what could not be read."""
+
+    count: int = 0
+    in_model: float = 0.0
+    overall: float = 0.0
+    failures: list[str] = field(default_factory=list)
+
+
+def _stream(
+    model: MultiTaskModel,
+    kinds: FrameKinds,
+    writer: _Writer,
+    sources: Sequence[Source],
+    every: int,
+    batch_size: int,
+    device: torch.device,
+) -> _Done:
+    """Predict all frames and write their results and the table.
+
+    Raises:
+        InputError: if nothing can be read.
+    """
+    done, one_at_a_time = _Done(), threading.Lock()
+    with (
+        (writer.out / output_folder.TABLE).open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+        tqdm(total=count_frames(sources, every), desc="predict", unit=" images", mininterval=0.5) as progress,
+    ):
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(writer.columns)
+
+        def compute(batch: Sequence[_Ready]) -> Predictions:
+            before = time.perf_counter()
+            predictions = _predict(model, batch, device)
+            done.count, done.in_model = done.count + len(batch), done.in_model + time.perf_counter() - before
+            return predictions
+
+        def write(predictions: Predictions, position: int, ready: _Ready) -> list[str]:
+            row = writer.write(predictions, position, ready)
+            with one_at_a_time:
+                progress.update()
+            return row
+
+        # One core is left to the model, or to this thread's share of the writing.
+        writers = max(1, min(_WRITERS, (os.cpu_count() or 1) - 1))
+        started = time.perf_counter()
+        batches = _batches(_read(sources, every, kinds, writer.overlays, done.failures), batch_size)
+        run_batches(batches, compute, write, table.writerow, writers)
+        done.overall = time.perf_counter() - started
+        if not done.count:
+            raise InputError("\n  ".join(("nothing could be read:", *done.failures)))
+        for note in kinds.finish():
+            tqdm.write(note, file=sys.stderr)
+    return done
 
 
 def _precision(half: bool, device: torch.device) -> str:
@@ -181,78 +206,6 @@ def _preprocessing(checkpoint: Path, header: dict[str, Any]) -> Preprocessing | 
     )
     print(masked(note), file=sys.stderr)
     return None
-
-
-@contextmanager
-def _alone(out: Path, checkpoint: Path) -> Iterator[None]:
-    """Hold the lock of a folder of results while the block runs.
-
-    Raises:
-        InputError: if another process holds it.
-    """
-    lock = Lock(out / _LOCK)
-    try:
-        descriptor = take(lock, Holder.here("predict", f"predicts with {checkpoint}"), wait=False)
-    except HeldError:
-        raise InputError(
-            f"--out {out}: {holder(lock.path) or 'another process'} writes there. Wait for it, or choose another folder."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.path.unlink(missing_ok=True)
-        if descriptor is not None:
-            release(descriptor)
-
-
-@contextmanager
-def _partial_results(out: Path, inputs: Sequence[Path], overwrite: bool) -> Iterator[Path]:
-    """Give an empty folder in `out` for results until all of them are there; nothing of it stays, whatever happens."""
-    _check_output(out, inputs, overwrite)  # again, because another run may have ended meanwhile
-    made = out / _MAKING
-    shutil.rmtree(made, ignore_errors=True)  # of a run that was killed
-    made.mkdir()
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def _check_output(out: Path, inputs: Sequence[Path], overwrite: bool) -> None:
-    place = out.resolve()
-    for given in inputs:
-        path = given.resolve()
-        if place == path or (path.is_dir() and place.is_relative_to(path)):
-            raise InputError(f"--out {out}: is the input {given} or lies in it. Choose a folder outside of all inputs.")
-        if any(path.is_relative_to(place / name) for name in (_MASKS, _OVERLAYS)):
-            raise InputError(f"--out {out}: its results would lie where the input {given} is. Choose another folder.")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: a file; expected a folder, or nothing there yet.")
-    for name in (_MASKS, _OVERLAYS):
-        if (out / name).is_symlink():
-            raise InputError(f"--out {out}: its {name} is a link, which is not replaced. Choose another folder.")
-    there = [name for name in (_TABLE, _MASKS, _OVERLAYS, _LEGEND, _ABOUT) if (out / name).exists()]
-    # A folder of masks may be somebody's work of months: only what this step wrote is ever replaced.
-    if there and not (out / _ABOUT).is_file():
-        raise InputError(
-            f"--out {out}: holds {', '.join(there)}, but no {_ABOUT}, so `predict` did not write it. Choose another folder."
-        )
-    if there and not overwrite:
-        raise InputError(
-            f"--out {out}: holds {', '.join(there)} of an earlier run. Choose another folder, or add --overwrite to replace them."
-        )
-
-
-def _replace(out: Path, made: Path) -> None:
-    """Put results in the place of those of an earlier run: the old table goes first, and the new one comes last."""
-    for name in (_TABLE, _LEGEND):
-        (out / name).unlink(missing_ok=True)
-    for name in (_MASKS, _OVERLAYS):
-        if (out / name).exists():
-            shutil.rmtree(out / name)
-    for name in (_ABOUT, _LEGEND, _MASKS, _OVERLAYS, _TABLE):
-        if (made / name).exists():
-            (made / name).replace(out / name)
 
 
 def _read(
@@ -315,7 +268,7 @@ class _Writer:
         legend.writerow(["id", "name", "colour"])
         for index, (name, colour) in enumerate(zip(self.painter.classes, self.painter.palette, strict=True)):
             legend.writerow([index, name, "#{:02x}{:02x}{:02x}".format(*colour)])
-        write_text(self.out / _LEGEND, text.getvalue())
+        write_text(self.out / output_folder.LEGEND, text.getvalue())
 
     def write(self, predictions: Predictions, position: int, ready: _Ready) -> list[str]:
         """Write mask and overlay of one frame, the one at this position among the predictions; return its row."""
@@ -328,7 +281,7 @@ class _Writer:
         mask, caption = None, None
         if predictions.masks is not None:
             mask = enlarge_mask(predictions.masks[position], ready.width, ready.height, ready.window)
-            path = self.out / _MASKS / f"{ready.name}.png"
+            path = self.out / output_folder.MASKS / f"{ready.name}.png"
             stored = Image.fromarray(mask)
             stored.putpalette([value for colour in self.painter.palette for value in colour])
             with whole_file(path) as unfinished:
@@ -349,7 +302,7 @@ class _Writer:
         _, encoded = cv2.imencode(
             f".{suffix}", cv2.cvtColor(painted, cv2.COLOR_RGB2BGR), options if suffix == "jpg" else []
         )
-        with whole_file(self.out / _OVERLAYS / f"{name}.{suffix}") as unfinished:
+        with whole_file(self.out / output_folder.OVERLAYS / f"{name}.{suffix}") as unfinished:
             unfinished.write_bytes(encoded.data)
 
 

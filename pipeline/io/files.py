@@ -1,15 +1,15 @@
-"""Writing files and folders whole or not at all, and telling their content apart."""
+"""Writes files and folders whole or not at all, and reads texts that somebody gave."""
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,43 @@ from pipeline.errors import InputError
 # Annotations, label lists and manifests are far smaller; what is larger is something else.
 MAX_TEXT_BYTES = 64 << 20
 _ROOM = 64 << 10
+# What a killed process leaves: what was being written, what was being replaced, and the state of a training (endoarss/resume.py).
+_UNFINISHED = re.compile(r"\..+\.(\d+)\.(?:partial|old)|epoch-\d+\.(\d+)\.partial")
+_RESUMABLE = re.compile(r"\.(.+)\.partial")
+_KEY = ".key"  # tells whose work a resumable folder is
+
+
+def writer_of(path: Path) -> int | None:
+    """Return the id of the process that writes, or wrote, an unfinished file or folder of this name; None if the name is no such."""
+    match = _UNFINISHED.fullmatch(path.name)
+    return int(match[1] or match[2]) if match else None
+
+
+def resumable(path: Path) -> Path:
+    """Return where `resumable_folder` fills a folder until it is whole."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def resumable_lock(path: Path) -> Path:
+    """Return the lock that `resumable_folder` holds meanwhile."""
+    return path.with_name(f".{path.name}.lock")
+
+
+def begun_for(path: Path) -> Path | None:
+    """Return the folder that `resumable_folder` began to fill as `path`; None of a folder that somebody else gave such a name."""
+    match = _RESUMABLE.fullmatch(path.name)
+    ours = match and writer_of(path) is None and (path / _KEY).is_file()
+    return path.with_name(match[1]) if match and ours else None
+
+
+def _unfinished(path: Path, kind: str = "partial") -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{kind}")
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; move it into place only if the block succeeds. What cannot be written is named `path`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _unfinished(path)
     try:
         with named(path, partial):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +72,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder beside `path` to fill; it replaces `path` only if the block succeeds. What cannot be written is named as
     it would be in `path`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _unfinished(path)
     try:
         with named(path, partial):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,8 +95,8 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
         InputError: if another process is filling it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    there = path.with_name(f".{path.name}.lock")
+    partial = resumable(path)
+    there = resumable_lock(path)
     # A folder that somebody gave may hold a pipe or a link of this name: neither is waited for nor written through.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with named(path, partial), os.fdopen(os.open(there, flags, 0o666), "wb", buffering=0) as lock:
@@ -75,7 +106,7 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
                 raise BlockingIOError  # its last holder took it away meanwhile, and another may have come
         except BlockingIOError:
             raise InputError(f"{path}: another process is writing it; wait for it, or stop it.") from None
-        mark = partial / ".key"
+        mark = partial / _KEY
         if partial.exists() and not (mark.is_file() and mark.read_bytes() == key.encode()):
             shutil.rmtree(partial)
         partial.mkdir(exist_ok=True)
@@ -88,7 +119,7 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
 
 def _replace(partial: Path, path: Path) -> None:
     if path.exists():
-        old = path.with_name(f".{path.name}.{os.getpid()}.old")
+        old = _unfinished(path, "old")
         path.rename(old)
         partial.rename(path)
         shutil.rmtree(old)
@@ -107,7 +138,7 @@ def whole_files() -> Iterator[Callable[[Path], Path]]:
 
         def beside(path: Path) -> Path:
             if path not in partials:
-                partials[path] = path.with_name(f".{path.name}.{os.getpid()}.partial")
+                partials[path] = _unfinished(path)
                 errors.enter_context(named(path, partials[path]))
                 path.parent.mkdir(parents=True, exist_ok=True)
             return partials[path]
@@ -197,84 +228,3 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
         raise InputError(f"{path}: not a UTF-8 text ({error.reason} at byte {error.start}).") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with open_regular(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def sha256_of_bytes(content: bytes) -> str:
-    """Hex SHA-256 of bytes."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def sha256_of_tree(folder: Path) -> str:
-    """Hex SHA-256 of the names and bytes of all files below a folder."""
-    total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        total.update(f"{path.relative_to(folder).as_posix()}\0{sha256_of(path)}\n".encode())
-    return total.hexdigest()
-
-
-def walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Every folder below one with the names of its folders and files, sorted; as os.walk, names may be taken out.
-
-    Links are followed, each folder once. Hidden folders (what an interrupted run left) and `__MACOSX` are passed over.
-    """
-    seen: set[str] = set()
-    for name, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(name)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(inner for inner in folders if not inner.startswith(".") and inner != "__MACOSX")
-        yield Path(name), folders, sorted(files)
-
-
-def find_holder(root: Path, names: Sequence[str]) -> Path:
-    """The one folder, `root` or below, that holds something of these names: downloads come in wrappers. `root` if none does.
-
-    Raises:
-        InputError: if several do.
-    """
-    holders: list[Path] = []
-    for folder, folders, files in walk(root):
-        if any(name in folders or name in files for name in names):
-            holders.append(folder)
-            folders.clear()
-    if len(holders) > 1:
-        raise InputError(
-            f"{root}: {' or '.join(names)} in {len(holders)} folders, {holders[0]} and {holders[1]}. Expected one."
-        )
-    return holders[0] if holders else root
-
-
-def sha256_of_listing(root: Path) -> str:
-    """Hex SHA-256 of the names, sizes and times of all files below a folder, or of one file: quick, and other when files
-    come, go or change.
-
-    What an archive was extracted to is left out, for it says nothing that the archive does not.
-    """
-    listed = [_stamp(root, root)]
-    for name, folders, files in walk(root):
-        archives = {Path(file).stem for file in files if file.lower().endswith(".zip")}
-        folders[:] = [inner for inner in folders if inner not in archives]
-        listed += [_stamp(name / file, root) for file in files if not file.startswith(".")]
-    return digest(listed)
-
-
-def _stamp(path: Path, root: Path) -> list[str | int]:
-    try:
-        stat = path.stat() if path.exists() else path.lstat()
-    except OSError:
-        return [str(path), "missing"]
-    about = [] if path.is_dir() else [stat.st_size, int(stat.st_mtime)]
-    return [os.path.relpath(path, root), *about]
-
-
-def digest(content: Any) -> str:
-    """Hex SHA-256 of JSON-like content, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

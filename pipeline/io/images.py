@@ -10,26 +10,9 @@ import cv2
 
 from corruptions import pictures
 from corruptions.errors import CorruptionError
-from corruptions.pictures import FORMATS, MAX_PIXELS, Header, Pixels
+from corruptions.pictures import Header, Pixels
 from corruptions.regular import open_regular
 from pipeline.errors import InputError
-
-__all__ = [
-    "FORMATS",
-    "MAX_PIXELS",
-    "Header",
-    "Pixels",
-    "check_same_size",
-    "plain_png",
-    "read_channels",
-    "read_colours",
-    "read_header",
-    "read_ids",
-    "read_rgb",
-    "resize_image",
-    "resize_mask",
-    "write_png",
-]
 
 DATASET_FORMATS = ("PNG", "JPEG")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.io.files import digest
+from pipeline.io.hashing import digest
 from pipeline.locking.gpu_slots import claim_device
 from pipeline.locking.locks import Holder, Lock, held
 from pipeline.redaction import masked

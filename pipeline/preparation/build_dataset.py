@@ -15,7 +15,8 @@ from pipeline.datasets.manifest import read_manifest
 from pipeline.datasets.sample import Collected, Order, Sample
 from pipeline.datasets.split_checks import check_split, lacking_activities
 from pipeline.errors import InputError
-from pipeline.io.files import sha256_of, write_json
+from pipeline.io.files import write_json
+from pipeline.io.hashing import sha256_of
 from pipeline.preparation.generate_raw import bring_back_generated
 from pipeline.results.paths import arrays_file, dataset_files, dataset_provenance_file
 from pipeline.results.provenance import RunStart, about_run, write_provenance

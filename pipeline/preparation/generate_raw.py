@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.io.files import sha256_of_tree, whole_folder, write_json
+from pipeline.io.files import whole_folder, write_json
+from pipeline.io.hashing import sha256_of_tree
 from pipeline.locking.command_locks import tree_lock
 from pipeline.locking.locks import Holder, Lock, held
 from pipeline.results.paths import generated_mark, generated_trees

@@ -20,7 +20,8 @@ from pipeline.io.processes import processes
 from pipeline.labels.classes import LabelSet
 from pipeline.reporting.models import label_of
 from pipeline.results.cell_state import missing_robustness
-from pipeline.results.gallery import SIZE, read_gallery, representative, shown_severities
+from pipeline.results.gallery import read_gallery
+from pipeline.results.gallery_images import SIZE, representative, shown_severities
 from pipeline.results.paths import robustness_files
 from pipeline.results.row_files import read_rows
 from pipeline.study.cell import Cell

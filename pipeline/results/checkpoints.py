@@ -9,7 +9,9 @@ from typing import Any
 from endoarss.checkpoints import load_checkpoint, read_header, save_checkpoint, standalone
 from endoarss.models import MultiTaskModel
 from pipeline.errors import InputError
-from pipeline.io.files import read_json, sha256_of, whole_file
+from pipeline.io.files import read_json, whole_file
+from pipeline.io.hashing import sha256_of
+from pipeline.results.paths import CellOutput
 from pipeline.results.provenance import read_provenance
 from pipeline.study.cell import Cell
 from pipeline.study.study import WEIGHTS, Study
@@ -22,7 +24,7 @@ def load_cell(study: Study, cell: Cell) -> MultiTaskModel:
         FileNotFoundError: if the cell has no provenance: it is not trained. InputError: if the checkpoint is another file than
             the one that was trained. SettingsError: if it cannot be loaded.
     """
-    path = study.cell_folder(cell) / "model.safetensors"
+    path = study.cell_folder(cell) / CellOutput.CHECKPOINT
     _compare(path, read_provenance(study, cell)["checkpoint_sha256"])
     weights = study.weights_file(cell.backbone)
     return load_checkpoint(path, [weights] if weights is not None else [])

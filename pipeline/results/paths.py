@@ -1,64 +1,87 @@
-"""Where a study keeps its files, and which of them each step writes. Rules and command line both ask here."""
+"""Where a study keeps its files, and which of them each step writes: rules, command line and `clean` ask here.
+
+Every name that a step writes is declared: in results/<study> by `StudyOutput`, in the folder of a cell by `CellOutput`. What is declared
+nowhere, `endoarss clean` takes for somebody's own.
+"""
 
 from __future__ import annotations
 
+import re
+from enum import StrEnum
 from pathlib import Path
 
-from pipeline.io.files import digest
+from pipeline.io.files import resumable, resumable_lock
+from pipeline.io.hashing import digest
 from pipeline.study.cell import Cell, MergingGroup
 from pipeline.study.study import Study
-from reports.names import (
-    FIGURE_COST,
-    FIGURE_HEATMAP,
-    FIGURE_MERGING,
-    FIGURE_REPRESENTATIONS,
-    FIGURE_RETENTION,
-    FIGURE_SEGMENTATION,
-    FIGURE_SEVERITY,
-    FIGURE_TASKS,
-    PUBLISHED_ROBUST_MODELS,
-    PUBLISHED_ROBUSTNESS,
-    REFERENCES,
-    TABLE_ABLATION,
-    TABLE_ACTIVITIES,
-    TABLE_CLAIMS,
-    TABLE_CLASSES,
-    TABLE_COMPARISON,
-    TABLE_CONFUSION,
-    TABLE_COST,
-    TABLE_DATASETS,
-    TABLE_LEAKAGE,
-    TABLE_MERGING,
-    TABLE_PAIRS,
-    TABLE_RANK,
-    TABLE_ROBUSTNESS,
-    TABLE_ROBUSTNESS_CONDITIONS,
-    TABLE_ROBUSTNESS_SUMMARY,
-    TABLE_SIMILARITY,
-    TABLE_SURGERY_RANKS,
-    beside_published,
-    figure_of_classes,
-    figure_of_confusion,
-    figure_of_history,
-    has_published,
-    table_of_dataset,
-)
+from reports import names
 
 FIGURE_BALANCE = "class_balance"
 FIGURE_CLASSES = "fig1_classes_by_activity"
 FIGURE_LEAKAGE = "leakage"
+DATA = Path("data")
+DATASET_CARD = "dataset.json"
+CORRUPTED_MARK = "corruptions.json"
 ROBUSTNESS_NAMES = ("metrics.json", "per_image.parquet", "provenance.json", "gallery.npz")
+REPRESENTATIONS = "representations.npz"
+DRAWN = frozenset({".png", ".pdf", ".jpg", ".csv", ".tex"})
+"""The kinds of files that figures and tables are."""
+_BESIDE_DATASET = re.compile(r"(.+)\.(?:doctor|provenance)\.json")
+_VERSION = re.compile(r"[0-9a-f]{12}\.json")
+
+
+class StudyOutput(StrEnum):
+    """What stands in results/<study>."""
+
+    CELLS = "cells"
+    MERGING = "merging"
+    REFERENCES = "references"
+    PREDICTORS = "predictors"
+    FIGURES = "figures"
+    TABLES = "tables"
+    REPORT = "report"
+    PAPER = "paper"
+    RESULTS = "results.parquet"
+    PROVENANCE = "provenance.json"
+    SIMILARITY = "similarity.json"
+    VERSIONS = "studies"
+    LOGS = "logs"
+    BENCHMARKS = "benchmarks"
+    CODE = "code"
+
+
+class CellOutput(StrEnum):
+    """What stands in the folder of a cell."""
+
+    CHECKPOINT = "model.safetensors"
+    HISTORY = "history.csv"
+    PROVENANCE = "provenance.json"
+    PREDICTIONS = "predictions"
+    METRICS = "metrics.json"
+    ROWS = "eval"
+    ROBUSTNESS = "robustness"
+    FAILURE = "failure.json"
+    ROBUSTNESS_FAILURE = "robustness_failure.json"
+    TENSORBOARD = "tensorboard"
+    RESUME = ".training"
+    ROBUSTNESS_BEGUN = resumable(Path("robustness")).name
+    ROBUSTNESS_LOCK = resumable_lock(Path("robustness")).name
 
 
 def study_file(study: Study) -> Path:
     """The validated study with its defaults, as the steps read it. Its name holds its digest: a job keeps its study."""
-    return study.results / "studies" / f"{study.digest()[:12]}.json"
+    return study.results / StudyOutput.VERSIONS / f"{study.digest()[:12]}.json"
+
+
+def is_study_file(path: Path) -> bool:
+    """Return whether `study_file` gives such stems; what else lies there is somebody's own."""
+    return _VERSION.fullmatch(path.name) is not None
 
 
 def dataset_files(study: Study, dataset: str) -> list[Path]:
     """The files that stand for a built dataset; manifest.csv holds the digest of every picture."""
     folder = study.dataset_folder(dataset)
-    return [folder / "manifest.csv", folder / "dataset.json"]
+    return [folder / "manifest.csv", folder / DATASET_CARD]
 
 
 def dataset_provenance_file(study: Study, dataset: str) -> Path:
@@ -71,6 +94,12 @@ def examination_file(study: Study, dataset: str) -> Path:
     """What the doctor says of the raw trees of a dataset. It stands beside the dataset, for studies share both."""
     folder = study.dataset_folder(dataset)
     return folder.with_name(f"{folder.name}.doctor.json")
+
+
+def dataset_of(path: Path) -> Path | None:
+    """Return the folder of the dataset that a file stands beside, or None if its name is of no such file."""
+    match = _BESIDE_DATASET.fullmatch(path.name)
+    return path.with_name(match[1]) if match else None
 
 
 def arrays_file(study: Study, dataset: str) -> Path:
@@ -92,136 +121,126 @@ def generated_mark(root: Path) -> Path:
     return root / "generated.json"
 
 
-def resume_folder(study: Study, cell: Cell) -> Path:
-    """Where a training keeps the states it can go on from; gone once it is done."""
-    return study.cell_folder(cell) / ".training"
-
-
 def history_file(study: Study, cell: Cell) -> Path:
     """What a training said of each epoch."""
-    return study.cell_folder(cell) / "history.csv"
+    return study.cell_folder(cell) / CellOutput.HISTORY
 
 
 def robustness_files(study: Study, cell: Cell) -> list[Path]:
     """What a robustness evaluation writes."""
-    folder = study.cell_folder(cell) / "robustness"
-    return [folder / name for name in ROBUSTNESS_NAMES]
+    return [study.cell_folder(cell) / CellOutput.ROBUSTNESS / name for name in ROBUSTNESS_NAMES]
 
 
 def corrupted_folder(study: Study, dataset: str) -> Path:
     """Where corrupted test images are kept; other for other settings. Studies share them."""
     about = study.robustness_settings() | {"size": study.settings["input_size"]}
-    return Path("data/corrupted") / f"{study.dataset_folder(dataset).name}-{digest(about)[:12]}"
+    return DATA / "corrupted" / f"{study.dataset_folder(dataset).name}-{digest(about)[:12]}"
 
 
 def corrupted_mark(study: Study, dataset: str) -> Path:
     """The file that says that all of them are there, and from which settings."""
-    return corrupted_folder(study, dataset) / "corruptions.json"
+    return corrupted_folder(study, dataset) / CORRUPTED_MARK
 
 
 def predictions_file(study: Study, cell: Cell, dataset: str) -> Path:
     """A cell's answers on a dataset's test part, as the model gave them."""
-    return study.cell_folder(cell) / "predictions" / f"{dataset}.npz"
+    return study.cell_folder(cell) / CellOutput.PREDICTIONS / f"{dataset}.npz"
 
 
 def rows_file(study: Study, cell: Cell, dataset: str) -> Path:
     """What is kept of a cell's answers on a dataset, one row an image."""
-    return study.cell_folder(cell) / "eval" / dataset / "per_image.parquet"
-
-
-def metrics_file(study: Study, cell: Cell) -> Path:
-    """A cell's scores of whole test sets, by dataset and metric: small, for people and for `dvc metrics`."""
-    return study.cell_folder(cell) / "metrics.json"
+    return study.cell_folder(cell) / CellOutput.ROWS / dataset / "per_image.parquet"
 
 
 def representations_file(study: Study, group: MergingGroup) -> Path:
     """What single and merged models make of each test image: a mean over its tokens, for the figure."""
     on_test = "-on_test" if group.merged[0].on_test else ""
-    return study.results / "merging" / f"{group.id}{on_test}" / "representations.npz"
+    return study.results / StudyOutput.MERGING / f"{group.id}{on_test}" / REPRESENTATIONS
 
 
 def failure_file(study: Study, cell: Cell) -> Path:
     """Why the last training of a cell failed; gone once another begins."""
-    return study.cell_folder(cell) / "failure.json"
+    return study.cell_folder(cell) / CellOutput.FAILURE
 
 
 def robustness_failure_file(study: Study, cell: Cell) -> Path:
     """Why the last robustness evaluation of a cell failed; gone once another begins."""
-    return study.cell_folder(cell) / "robustness_failure.json"
+    return study.cell_folder(cell) / CellOutput.ROBUSTNESS_FAILURE
 
 
 def reference_folder(study: Study, dataset: str) -> Path:
     """What is kept of the answers that need no model."""
-    return study.results / "references" / dataset
+    return study.results / StudyOutput.REFERENCES / dataset
 
 
 def reference_files(study: Study, dataset: str) -> dict[str, Path]:
     """What is kept of each reference's answers on a dataset, one row an image; those of activities where it has any."""
-    names = [name for name in REFERENCES if name == "all_background" or study.labels(dataset).activities]
-    return {name: reference_folder(study, dataset) / f"{name}.parquet" for name in names}
+    stems = [name for name in names.REFERENCES if name == "all_background" or study.labels(dataset).activities]
+    return {name: reference_folder(study, dataset) / f"{name}.parquet" for name in stems}
 
 
 def results_file(study: Study) -> Path:
     """The long table of all measurements."""
-    return study.results / "results.parquet"
+    return study.results / StudyOutput.RESULTS
 
 
 def results_provenance_file(study: Study) -> Path:
     """What the long table came from: data, checkpoints, code, and when it was collected."""
-    return study.results / "provenance.json"
+    return study.results / StudyOutput.PROVENANCE
 
 
 def table_files(study: Study) -> list[Path]:
     """All tables, CSV and LaTeX; what is too long for print as CSV alone."""
-    long = [TABLE_PAIRS, TABLE_CLASSES, TABLE_CONFUSION]
-    long += [TABLE_ACTIVITIES] if datasets_with_activities(study) else []
-    names = [TABLE_DATASETS, *(table_of_dataset(dataset) for dataset in evaluated_datasets(study))]
-    names += _chosen_tables(study)
-    names.append(TABLE_COMPARISON)
+    long = [names.TABLE_PAIRS, names.TABLE_CLASSES, names.TABLE_CONFUSION]
+    long += [names.TABLE_ACTIVITIES] if datasets_with_activities(study) else []
+    stems = [names.TABLE_DATASETS, *(names.table_of_dataset(dataset) for dataset in evaluated_datasets(study))]
+    stems += _chosen_tables(study)
+    stems.append(names.TABLE_COMPARISON)
     if study.robustness_cells():
-        names += [TABLE_ROBUSTNESS, TABLE_ROBUSTNESS_SUMMARY]
-        long.append(TABLE_ROBUSTNESS_CONDITIONS)
-    names += [TABLE_MERGING, TABLE_SURGERY_RANKS] if study.merging_groups() else []
-    names += [*tables_beside_published(study), TABLE_CLAIMS, TABLE_COST]
+        stems += [names.TABLE_ROBUSTNESS, names.TABLE_ROBUSTNESS_SUMMARY]
+        long.append(names.TABLE_ROBUSTNESS_CONDITIONS)
+    stems += [names.TABLE_MERGING, names.TABLE_SURGERY_RANKS] if study.merging_groups() else []
+    stems += [*tables_beside_published(study), names.TABLE_CLAIMS, names.TABLE_COST]
     if study.leakage_datasets():
-        names.append(TABLE_SIMILARITY)
+        stems.append(names.TABLE_SIMILARITY)
     if study.leakage_pairs():
-        names.append(TABLE_LEAKAGE)
-    pairs = [f"{name}.{kind}" for name in names for kind in ("csv", "tex")]
-    return [study.results / "tables" / name for name in (*pairs, *(f"{name}.csv" for name in long))]
+        stems.append(names.TABLE_LEAKAGE)
+    pairs = [f"{name}.{kind}" for name in stems for kind in ("csv", "tex")]
+    return [study.results / StudyOutput.TABLES / name for name in (*pairs, *(f"{name}.csv" for name in long))]
 
 
 def tables_beside_published(study: Study) -> list[str]:
     """The tables that set a study's scores beside the paper's, of those datasets and tables that the paper has."""
-    names = [table_of_dataset(dataset) for dataset in evaluated_datasets(study) if has_published(dataset)]
+    stems = [names.table_of_dataset(dataset) for dataset in evaluated_datasets(study) if names.has_published(dataset)]
     ranks = any(
         c.backbone == "endoarss" and c.architecture == "tesla"
         for d in study.datasets
         for c in study.cells_by_rank(d).values()
     )
-    names += [name for name in _chosen_tables(study) if ranks or name != TABLE_RANK]  # the paper has those of one model
-    of_paper = [(PUBLISHED_ROBUSTNESS, *model) for model in PUBLISHED_ROBUST_MODELS]
+    # The paper has the ranks of one model.
+    stems += [name for name in _chosen_tables(study) if ranks or name != names.TABLE_RANK]
+    of_paper = [(names.PUBLISHED_ROBUSTNESS, *model) for model in names.PUBLISHED_ROBUST_MODELS]
     if any((c.dataset, c.backbone, c.architecture, c.weighting) in of_paper for c in study.robustness_cells()):
-        names.append(TABLE_ROBUSTNESS)
-    return [beside_published(name) for name in names]
+        stems.append(names.TABLE_ROBUSTNESS)
+    return [names.beside_published(name) for name in stems]
 
 
 def _chosen_tables(study: Study) -> list[str]:
     """Tables V and VI, as far as the study has their cells."""
-    names = [TABLE_ABLATION] if any(study.ablation_cells(dataset) for dataset in study.datasets) else []
-    return [*names, TABLE_RANK] if any(study.cells_by_rank(dataset) for dataset in study.datasets) else names
+    stems = [names.TABLE_ABLATION] if any(study.ablation_cells(dataset) for dataset in study.datasets) else []
+    return [*stems, names.TABLE_RANK] if any(study.cells_by_rank(dataset) for dataset in study.datasets) else stems
 
 
 def note_file(study: Study) -> Path:
     """What the results say of the paper's claims."""
-    return study.results / "report" / "reproduction.md"
+    return study.results / StudyOutput.REPORT / "reproduction.md"
 
 
 def dataset_figures(study: Study) -> list[Path]:
     """The figures of the datasets themselves: contact sheets as JPEG, others as PNG and PDF."""
-    sheets = [study.results / "figures" / contact_sheet(dataset) for dataset in study.datasets]
-    names = [FIGURE_BALANCE, FIGURE_CLASSES] if datasets_with_activities(study) else [FIGURE_BALANCE]
-    return [*sheets, *_both(study, names)]
+    sheets = [study.results / StudyOutput.FIGURES / contact_sheet(dataset) for dataset in study.datasets]
+    stems = [FIGURE_BALANCE, FIGURE_CLASSES] if datasets_with_activities(study) else [FIGURE_BALANCE]
+    return [*sheets, *_both(study, stems)]
 
 
 def leakage_figures(study: Study) -> list[Path]:
@@ -245,31 +264,31 @@ def datasets_with_activities(study: Study) -> list[str]:
 
 def similarity_file(study: Study) -> Path:
     """How alike each test frame and its nearest training frame are, by dataset and split."""
-    return study.results / "similarity.json"
+    return study.results / StudyOutput.SIMILARITY
 
 
-def _both(study: Study, names: list[str]) -> list[Path]:
-    return [study.results / "figures" / f"{name}.{kind}" for name in names for kind in ("png", "pdf")]
+def _both(study: Study, stems: list[str]) -> list[Path]:
+    return [study.results / StudyOutput.FIGURES / f"{name}.{kind}" for name in stems for kind in ("png", "pdf")]
 
 
 def history_figures(study: Study) -> dict[str, list[Path]]:
     """The figures of how trainings went, PNG and PDF, by the dataset that was trained on."""
     trained = dict.fromkeys(cell.dataset for cell in study.cells())
-    return {dataset: _both(study, [figure_of_history(dataset)]) for dataset in trained}
+    return {dataset: _both(study, [names.figure_of_history(dataset)]) for dataset in trained}
 
 
 def result_figures(study: Study) -> dict[str, list[Path]]:
     """The figures that are drawn from results, PNG and PDF, by name; what a study can never show is not among them."""
     datasets = evaluated_datasets(study)
-    names = [FIGURE_TASKS] if study.task_pairs() else []
-    names += [FIGURE_SEGMENTATION] if study.segments() else []
-    names += [FIGURE_SEVERITY, FIGURE_RETENTION, FIGURE_HEATMAP] if study.robustness_cells() else []
-    names += [FIGURE_MERGING, FIGURE_REPRESENTATIONS] if study.merging_groups() else []
-    names.append(FIGURE_COST)
-    names += [figure_of_classes(dataset) for dataset in datasets]
-    names += [figure_of_confusion(dataset) for dataset in datasets]
-    names += [figure_of_history(dataset) for dataset in history_figures(study)]
-    return {name: _both(study, [name]) for name in names}
+    stems = [names.FIGURE_TASKS] if study.task_pairs() else []
+    stems += [names.FIGURE_SEGMENTATION] if study.segments() else []
+    stems += [names.FIGURE_SEVERITY, names.FIGURE_RETENTION, names.FIGURE_HEATMAP] if study.robustness_cells() else []
+    stems += [names.FIGURE_MERGING, names.FIGURE_REPRESENTATIONS] if study.merging_groups() else []
+    stems.append(names.FIGURE_COST)
+    stems += [names.figure_of_classes(dataset) for dataset in datasets]
+    stems += [names.figure_of_confusion(dataset) for dataset in datasets]
+    stems += [names.figure_of_history(dataset) for dataset in history_figures(study)]
+    return {name: _both(study, [name]) for name in stems}
 
 
 def figure_files(study: Study) -> list[Path]:
@@ -280,12 +299,12 @@ def figure_files(study: Study) -> list[Path]:
 
 def report_file(study: Study) -> Path:
     """The page that shows everything."""
-    return study.results / "report" / "index.html"
+    return study.results / StudyOutput.REPORT / "index.html"
 
 
 def paper_file(study: Study) -> Path:
     """The LaTeX document of all tables and figures."""
-    return study.results / "paper" / "paper.tex"
+    return study.results / StudyOutput.PAPER / "paper.tex"
 
 
 def paper_pdf(study: Study) -> Path:

@@ -13,17 +13,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS
 from pipeline.errors import InputError
-from pipeline.io.files import digest, read_json, sha256_of, write_json
+from pipeline.io.files import read_json, write_json
+from pipeline.io.hashing import digest, sha256_of
 from pipeline.redaction import masked_content
 from pipeline.results.code_version import code_version
+from pipeline.results.paths import CellOutput
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 
 _LEARNING = ("torch", "torchvision", "timm")
 _IMAGES = ("numpy", "opencv-python-headless", "imagecorruptions-imaug", "scipy", "numba", "pillow")
 _PACKAGES = (*_LEARNING, *_IMAGES, "pandas", "pyarrow")
-_PIPELINE = Path(__file__).parents[1]
+_PIPELINE = Path(__file__).resolve().parents[1]
+_CORRUPTIONS, _ENDOARSS = (_PIPELINE.with_name(name) for name in ("corruptions", "endoarss"))
 _command: list[str] = []
 
 
@@ -108,36 +112,25 @@ def processor_name() -> str:
 def training_code_sha256() -> str:
     """Hex SHA-256 of the source that a training runs: the model library, components of the user's own, and what reads images. A
     training goes on only from a state of the same code."""
-    import endoarss
-    from corruptions import pictures
-    from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS
-
-    files = {*Path(endoarss.__file__).parent.rglob("*.py")}
+    files = {_CORRUPTIONS / "pictures.py", *_ENDOARSS.rglob("*.py")}
     for registry in (BACKBONES, ARCHITECTURES, WEIGHTINGS):
         files.update(registry.files().values())
     files.update(_PIPELINE / name for name in ("io/images.py", "datasets/arrays.py", "datasets/load.py"))
-    files.add(Path(pictures.__file__))
     return digest([[path.name, sha256_of(path)] for path in sorted(files)])
 
 
 def corruption_code_sha256() -> str:
     """Hex SHA-256 of the source and the package versions that decide how images are corrupted. Kept images are used only by the same
     code."""
-    import corruptions
-
-    library = Path(corruptions.__file__).parent
-    files = [*library.glob("*.py"), *library.glob("operators/*.py"), _PIPELINE / "evaluation/corrupted_batches.py"]
-    return _digest_of(files)
+    files = [*_CORRUPTIONS.glob("*.py"), *_CORRUPTIONS.glob("operators/*.py")]
+    return _digest_of([*files, _PIPELINE / "evaluation/corrupted_batches.py"])
 
 
 def measuring_code_sha256() -> str:
     """Hex SHA-256 of the source and the package versions that decide what is measured of answers. An evaluation goes on only by the
     same code."""
-    import endoarss
-
-    library = Path(endoarss.__file__).parent
-    names = ("results/gallery.py", "evaluation/robustness.py", "evaluation/measure.py")
-    return _digest_of([*library.glob("metrics/*.py"), *(_PIPELINE / name for name in names)])
+    own = [*_PIPELINE.glob("results/gallery*.py"), *_ENDOARSS.glob("metrics/*.py")]
+    return _digest_of([*own, *(_PIPELINE / f"evaluation/{name}.py" for name in ("robustness", "measure", "scores"))])
 
 
 def _digest_of(files: Sequence[Path]) -> str:
@@ -159,7 +152,7 @@ def read_provenance(study: Study, cell: Cell) -> dict[str, Any]:
     Raises:
         FileNotFoundError: if it is missing. InputError: if it is none.
     """
-    path = study.cell_folder(cell) / "provenance.json"
+    path = study.cell_folder(cell) / CellOutput.PROVENANCE
     about = read_json(path)
     lacking = sorted(set(TYPES) - set(about))
     if lacking:

@@ -12,8 +12,10 @@ from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS
 from pipeline.results import paths
 from pipeline.datasets.kinds import GENERALISATION, READERS
 from pipeline.errors import InputError
-from pipeline.io.files import check_room, sha256_of_listing, write_if_changed
+from pipeline.io.files import check_room, write_if_changed
+from pipeline.io.raw_trees import sha256_of_listing
 from pipeline.locking.gpu_slots import slots
+from pipeline.results.paths import CellOutput, StudyOutput
 from pipeline.study.loading import make_study
 
 try:
@@ -34,8 +36,8 @@ except OSError as error:
     raise WorkflowError(explained(error))
 STUDY = str(paths.study_file(study))
 
-LOGS = study.results / "logs"
-BENCHMARKS = study.results / "benchmarks"
+LOGS = study.results / StudyOutput.LOGS
+BENCHMARKS = study.results / StudyOutput.BENCHMARKS
 CONDA = "../../environment.yml"
 BASE = Path(workflow.basedir)
 CELLS = {cell.id: cell for cell in study.trainings()}
@@ -50,9 +52,13 @@ if SLOTS and "gpu" not in workflow.global_resources:
 REPORTED = paths.evaluated_datasets(study)
 
 
-def growing(megabytes):
-    """Memory to ask a cluster for: twice as much at each further attempt."""
-    return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
+def needs(megabytes, minutes):
+    """What to ask a cluster for: twice the memory at each further attempt. And the study, which a job gets as a resource."""
+    return {
+        "study": STUDY,
+        "mem_mb": lambda wildcards, attempt: megabytes * 2 ** (attempt - 1),
+        "runtime": minutes,
+    }
 
 
 def one_of(names):
@@ -61,7 +67,7 @@ def one_of(names):
 
 
 wildcard_constraints:
-    cell="[^/]+/[^/]+/(?!merged/)[^/]+/[^/]+/r[0-9]+-s[0-9]+(-val|-test)?",
+    cell=one_of(CELLS),
     pair=one_of(f"{single.dataset}/{single.backbone}" for single in SINGLES),
     trained=one_of(single.variant for single in SINGLES),
     dataset="[a-z0-9_]+",
@@ -124,6 +130,8 @@ def reading_code(wildcards):
         "pipeline/sources/archives.py",
         "pipeline/sources/frame_files.py",
         "pipeline/io/files.py",
+        "pipeline/io/hashing.py",
+        "pipeline/io/raw_trees.py",
         *READS_PICTURES,
         "pipeline/preparation/build_dataset.py",
     )
@@ -149,7 +157,26 @@ LOADING_CODE = code(
 # What a model's answers depend on. Metrics are not among it: a change of one trains nothing.
 LEARNING_CODE = LOADING_CODE + code("endoarss/*.py")
 # But where scores choose the epoch, or stand in the history.
-SCORING_CODE = METRICS_CODE + code("pipeline/evaluation/measure.py", "pipeline/training/validation_score.py")
+MEASURING_CODE = METRICS_CODE + code("pipeline/evaluation/measure.py", "pipeline/evaluation/scores.py")
+SCORING_CODE = MEASURING_CODE + code("pipeline/training/validation_score.py")
+# What scores kept predictions, of trained and of merged models.
+EVALUATION_CODE = (
+    MEASURING_CODE + LOADING_CODE + code("pipeline/results/predictions.py", "pipeline/evaluation/evaluate_cell.py")
+)
+# What tables, figures and the page are made by.
+REPORT_CODE = MEASURING_CODE + code(
+    "reports/*.py",
+    "reports/statistics/*.py",
+    "reports/tables/*.py",
+    "reports/figures/*.py",
+    "pipeline/results/cell_state.py",
+    "pipeline/results/row*.py",
+    "pipeline/reporting/captions.py",
+    "pipeline/reporting/merging.py",
+    "pipeline/reporting/models.py",
+    "pipeline/reporting/report_table.py",
+    "pipeline/reporting/robustness.py",
+)
 
 
 def scoring_code(cell):
@@ -173,12 +200,8 @@ BASELINE = json.dumps(study.settings.get("robustness", {}).get("baseline"))
 MERGING = json.dumps(study.settings.get("merging"))
 
 
-def kept_images(wildcards):
+def kept_images(dataset):
     """What says that the corrupted images are kept, where they are."""
-    return kept_images_of(CELLS[wildcards.cell].dataset)
-
-
-def kept_images_of(dataset):
     return [paths.corrupted_mark(study, dataset)] if study.keeps_corrupted else []
 
 
@@ -193,11 +216,6 @@ def group_data(wildcards):
     ]
 
 
-def group_weights(wildcards):
-    file = study.weights_file(group_of(wildcards).singles[0].backbone)
-    return [file] if file else []
-
-
 def of_group(cells, *names):
     """Files of a group's cells, as patterns of its wildcards; groups differ in nothing else."""
     first = next(iter(GROUPS.values()))
@@ -205,7 +223,8 @@ def of_group(cells, *names):
     return [
         str(
             study.results
-            / f"cells/{{pair}}/{cell.architecture}/{cell.weighting}/{{trained}}{cell.variant.removeprefix(start)}"
+            / StudyOutput.CELLS
+            / f"{{pair}}/{cell.architecture}/{cell.weighting}/{{trained}}{cell.variant.removeprefix(start)}"
             / name
         )
         for cell in cells(first)
@@ -226,10 +245,6 @@ def raw_listing(wildcards):
     return [sha256_of_listing(root) for root in study.roots(wildcards.dataset).values()]
 
 
-def tree_settings(wildcards):
-    return json.dumps(dict(study.generated), sort_keys=True)
-
-
 def cell_data(wildcards):
     """Every dataset that a cell is trained or tested on."""
     cell = CELLS[wildcards.cell]
@@ -241,11 +256,10 @@ def loaded_files(dataset):
     return [*paths.dataset_files(study, dataset), paths.arrays_file(study, dataset)]
 
 
-def cell_weights(wildcards):
-    """The file of pretrained weights, where the cell's backbone has one."""
-    file = study.weights_file(CELLS[wildcards.cell].backbone)
+def weights_of(backbone):
+    """The file of a backbone's pretrained weights, where it has one."""
+    file = study.weights_file(backbone)
     return [file] if file else []
 
 
-def data_of_study(wildcards):
-    return [path for dataset in study.datasets for path in paths.dataset_files(study, dataset)]
+DATA_OF_STUDY = [path for dataset in study.datasets for path in paths.dataset_files(study, dataset)]

@@ -15,11 +15,9 @@ if study.generated is not None:
         conda:
             CONDA
         resources:
-            study=STUDY,
-            mem_mb=growing(4000),
-            runtime=60,
+            **needs(4000, 60),
         params:
-            settings=tree_settings,
+            settings=json.dumps(dict(study.generated), sort_keys=True),
         shell:
             "python -m pipeline.cli generate --study {resources.study} --tree {wildcards.tree} > {log} 2>&1"
 
@@ -38,9 +36,7 @@ rule check_sources:
     conda:
         CONDA
     resources:
-        study=STUDY,
-        mem_mb=growing(4000),
-        runtime=120,
+        **needs(4000, 120),
     params:
         settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
         roots=lambda wildcards: study.roots_as_written(wildcards.dataset),
@@ -70,9 +66,7 @@ rule build_dataset:
         CONDA
     threads: workflow.cores
     resources:
-        study=STUDY,
-        mem_mb=growing(8000),
-        runtime=240,
+        **needs(8000, 240),
     params:
         settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
         roots=lambda wildcards: study.roots_as_written(wildcards.dataset),
@@ -97,9 +91,7 @@ rule pack_dataset:
         CONDA
     threads: workflow.cores
     resources:
-        study=STUDY,
-        mem_mb=growing(8000),
-        runtime=120,
+        **needs(8000, 120),
     shell:
         "python -m pipeline.cli pack --study {resources.study} --dataset {wildcards.dataset}"
         " --workers {threads} > {log} 2>&1"
@@ -128,9 +120,7 @@ if study.pretrained_file() is not None:
         conda:
             CONDA
         resources:
-            study=STUDY,
-            mem_mb=growing(8000),
-            runtime=240,
+            **needs(8000, 240),
             gpu=GPU,
         params:
             settings=json.dumps(study.pretraining_settings(), sort_keys=True),

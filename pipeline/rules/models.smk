@@ -1,12 +1,12 @@
 # One training a cell, its scores, what is merged of trainings, and the robustness of the models that the study names.
 
-CELL = study.results / "cells/{cell}"
+CELL = study.results / StudyOutput.CELLS / "{cell}"
 
 
 rule train:
     input:
         data=cell_data,
-        weights=cell_weights,
+        weights=lambda wildcards: weights_of(CELLS[wildcards.cell].backbone),
         code=lambda wildcards: LEARNING_CODE
         + component_code(CELLS[wildcards.cell])
         + scoring_code(CELLS[wildcards.cell])
@@ -18,10 +18,10 @@ rule train:
             "pipeline/training/train_cell.py",
         ),
     output:
-        CELL / "model.safetensors",
-        CELL / "history.csv",
-        CELL / "provenance.json",
-        directory(CELL / "predictions"),
+        CELL / CellOutput.CHECKPOINT,
+        CELL / CellOutput.HISTORY,
+        CELL / CellOutput.PROVENANCE,
+        directory(CELL / CellOutput.PREDICTIONS),
     log:
         LOGS / "train/{cell}.log",
     benchmark:
@@ -29,9 +29,7 @@ rule train:
     conda:
         CONDA
     resources:
-        study=STUDY,
-        mem_mb=growing(16000),
-        runtime=1440,
+        **needs(16000, 1440),
         gpu=GPU,
     params:
         settings=lambda wildcards: json.dumps(study.cell_settings(CELLS[wildcards.cell]), sort_keys=True),
@@ -41,16 +39,12 @@ rule train:
 
 rule evaluate:
     input:
-        predictions=CELL / "predictions",
+        predictions=CELL / CellOutput.PREDICTIONS,
         data=cell_data,
-        code=METRICS_CODE
-        + LOADING_CODE
-        + code(
-            "pipeline/evaluation/measure.py", "pipeline/results/predictions.py", "pipeline/evaluation/evaluate_cell.py"
-        ),
+        code=EVALUATION_CODE,
     output:
-        CELL / "metrics.json",
-        directory(CELL / "eval"),
+        CELL / CellOutput.METRICS,
+        directory(CELL / CellOutput.ROWS),
     log:
         LOGS / "evaluate/{cell}.log",
     benchmark:
@@ -58,9 +52,7 @@ rule evaluate:
     conda:
         CONDA
     resources:
-        study=STUDY,
-        mem_mb=growing(4000),
-        runtime=60,
+        **needs(4000, 60),
     shell:
         "python -m pipeline.cli evaluate --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
 
@@ -81,9 +73,7 @@ if study.keeps_corrupted:
             CONDA
         threads: workflow.cores or 1
         resources:
-            study=STUDY,
-            mem_mb=growing(8000),
-            runtime=240,
+            **needs(8000, 240),
         params:
             settings=json.dumps(study.robustness_settings(), sort_keys=True),
             input_size=study.settings["input_size"],
@@ -99,10 +89,10 @@ if GROUPS:
     rule merge:
         input:
             checkpoints=lambda wildcards: [
-                study.cell_folder(cell) / "model.safetensors" for cell in group_of(wildcards).singles
+                study.cell_folder(cell) / CellOutput.CHECKPOINT for cell in group_of(wildcards).singles
             ],
             data=group_data,
-            weights=group_weights,
+            weights=lambda wildcards: weights_of(group_of(wildcards).singles[0].backbone),
             code=lambda wildcards: LEARNING_CODE
             + SCORING_CODE
             + group_code(wildcards)
@@ -115,9 +105,12 @@ if GROUPS:
                 "pipeline/evaluation/predict_cell.py",
             ),
         output:
-            of_group(lambda group: group.merged, "model.safetensors", "provenance.json"),
-            [directory(path) for path in of_group(lambda group: group.merged, "predictions")],
-            representations=study.results / f"merging/{{pair}}/{{trained}}{ON_TEST}/representations.npz",
+            of_group(lambda group: group.merged, CellOutput.CHECKPOINT, CellOutput.PROVENANCE),
+            [directory(path) for path in of_group(lambda group: group.merged, CellOutput.PREDICTIONS)],
+            representations=study.results
+            / StudyOutput.MERGING
+            / f"{{pair}}/{{trained}}{ON_TEST}"
+            / paths.REPRESENTATIONS,
         log:
             LOGS / "merge/{pair}/{trained}.log",
         benchmark:
@@ -126,9 +119,7 @@ if GROUPS:
         conda:
             CONDA
         resources:
-            study=STUDY,
-            mem_mb=growing(24000),
-            runtime=240,
+            **needs(24000, 240),
             gpu=GPU,
         params:
             settings=lambda wildcards: [
@@ -140,18 +131,12 @@ if GROUPS:
 
     rule evaluate_merged:
         input:
-            predictions=of_group(lambda group: group.merged, "predictions"),
+            predictions=of_group(lambda group: group.merged, CellOutput.PREDICTIONS),
             data=group_data,
-            code=METRICS_CODE
-            + LOADING_CODE
-            + code(
-                "pipeline/evaluation/measure.py",
-                "pipeline/results/predictions.py",
-                "pipeline/evaluation/evaluate_cell.py",
-            ),
+            code=EVALUATION_CODE,
         output:
-            of_group(lambda group: group.merged, "metrics.json"),
-            [directory(path) for path in of_group(lambda group: group.merged, "eval")],
+            of_group(lambda group: group.merged, CellOutput.METRICS),
+            [directory(path) for path in of_group(lambda group: group.merged, CellOutput.ROWS)],
         log:
             LOGS / "evaluate_merged/{pair}/{trained}.log",
         benchmark:
@@ -159,9 +144,7 @@ if GROUPS:
         conda:
             CONDA
         resources:
-            study=STUDY,
-            mem_mb=growing(4000),
-            runtime=60,
+            **needs(4000, 60),
         params:
             cells=lambda wildcards: " ".join(f"--cell {cell.id}" for cell in group_of(wildcards).merged),
         shell:
@@ -169,11 +152,10 @@ if GROUPS:
 
 
 ROBUSTNESS_CODE = (
-    METRICS_CODE
+    MEASURING_CODE
     + CORRUPTION_CODE
     + code(
-        "pipeline/results/gallery.py",
-        "pipeline/evaluation/measure.py",
+        "pipeline/results/gallery*.py",
         "pipeline/evaluation/robustness.py",
         "pipeline/io/processes.py",
         "pipeline/evaluation/evaluate_robustness.py",
@@ -186,15 +168,15 @@ if TOGETHER:
     # Single and merged models of a group: images are corrupted once for all.
     rule robustness_merged:
         input:
-            checkpoints=of_group(study.robust_together, "model.safetensors"),
+            checkpoints=of_group(study.robust_together, CellOutput.CHECKPOINT),
             data=lambda wildcards: loaded_files(group_of(wildcards).singles[0].dataset),
-            corrupted=lambda wildcards: kept_images_of(group_of(wildcards).singles[0].dataset),
+            corrupted=lambda wildcards: kept_images(group_of(wildcards).singles[0].dataset),
             code=lambda wildcards: LEARNING_CODE
             + ROBUSTNESS_CODE
             + group_code(wildcards)
             + code("endoarss/merging/surgery.py"),
         output:
-            of_group(study.robust_together, *(f"robustness/{name}" for name in paths.ROBUSTNESS_NAMES)),
+            of_group(study.robust_together, *(f"{CellOutput.ROBUSTNESS}/{name}" for name in paths.ROBUSTNESS_NAMES)),
         log:
             LOGS / "robustness_merged/{pair}/{trained}.log",
         benchmark:
@@ -204,9 +186,7 @@ if TOGETHER:
             CONDA
         threads: max(1, min(8, (workflow.cores or 1) // 2))
         resources:
-            study=STUDY,
-            mem_mb=growing(16000),
-            runtime=1440,
+            **needs(16000, 1440),
             gpu=GPU,
         params:
             settings=json.dumps(study.robustness_settings(), sort_keys=True),
@@ -219,15 +199,12 @@ if TOGETHER:
 
 rule robustness:
     input:
-        checkpoint=CELL / "model.safetensors",
+        checkpoint=CELL / CellOutput.CHECKPOINT,
         data=lambda wildcards: loaded_files(CELLS[wildcards.cell].dataset),
-        corrupted=kept_images,
+        corrupted=lambda wildcards: kept_images(CELLS[wildcards.cell].dataset),
         code=lambda wildcards: LEARNING_CODE + component_code(CELLS[wildcards.cell]) + ROBUSTNESS_CODE,
     output:
-        CELL / "robustness/metrics.json",
-        CELL / "robustness/per_image.parquet",
-        CELL / "robustness/provenance.json",
-        CELL / "robustness/gallery.npz",
+        [CELL / CellOutput.ROBUSTNESS / name for name in paths.ROBUSTNESS_NAMES],
     log:
         LOGS / "robustness/{cell}.log",
     benchmark:
@@ -240,9 +217,7 @@ rule robustness:
     # One for the model, the others corrupt and measure; on few cores other cells run beside it instead.
     threads: max(1, min(8, (workflow.cores or 1) // 2))
     resources:
-        study=STUDY,
-        mem_mb=growing(16000),
-        runtime=720,
+        **needs(16000, 720),
         gpu=GPU,
     params:
         settings=json.dumps(study.robustness_settings(), sort_keys=True),

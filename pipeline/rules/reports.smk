@@ -8,9 +8,8 @@ rule score_references:
             for dataset in dict.fromkeys([wildcards.dataset, GENERALISATION.get(wildcards.dataset, wildcards.dataset)])
             for path in loaded_files(dataset)
         ],
-        code=METRICS_CODE
+        code=MEASURING_CODE
         + code(
-            "pipeline/evaluation/measure.py",
             *READS_PICTURES,
             "pipeline/datasets/arrays.py",
             "pipeline/datasets/load.py",
@@ -25,9 +24,7 @@ rule score_references:
     conda:
         CONDA
     resources:
-        study=STUDY,
-        mem_mb=growing(4000),
-        runtime=60,
+        **needs(4000, 60),
     params:
         input_size=study.settings["input_size"],
     shell:
@@ -36,17 +33,16 @@ rule score_references:
 
 rule collect_results:
     input:
-        cells=[study.cell_folder(cell) / "eval" for cell in study.models()],
-        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
+        cells=[study.cell_folder(cell) / CellOutput.ROWS for cell in study.models()],
+        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
         robustness=[paths.robustness_files(study, cell)[1] for cell in study.robust_models()],
         references=[paths.reference_folder(study, dataset) for dataset in REPORTED],
-        data=data_of_study,
-        code=METRICS_CODE
+        data=DATA_OF_STUDY,
+        code=MEASURING_CODE
         + code(
             "reports/results.py",
             "reports/names.py",
             "pipeline/results/row*.py",
-            "pipeline/evaluation/measure.py",
             "pipeline/results/cell_state.py",
             "pipeline/evaluation/robustness.py",
             "pipeline/evaluation/collect_results.py",
@@ -61,9 +57,7 @@ rule collect_results:
     conda:
         CONDA
     resources:
-        study=STUDY,
-        mem_mb=growing(4000),
-        runtime=60,
+        **needs(4000, 60),
     params:
         labels={name: backbone["label"] for name, backbone in study.settings["backbones"].items()},
         protocol=study.protocol,
@@ -73,7 +67,7 @@ rule collect_results:
 
 rule draw_datasets:
     input:
-        data=data_of_study,
+        data=DATA_OF_STUDY,
         code=code(
             "reports/figures/style.py",
             "reports/figures/datasets.py",
@@ -90,9 +84,7 @@ rule draw_datasets:
     conda:
         CONDA
     resources:
-        study=STUDY,
-        mem_mb=growing(4000),
-        runtime=60,
+        **needs(4000, 60),
     shell:
         "python -m pipeline.cli draw-datasets --study {resources.study} > {log} 2>&1"
 
@@ -120,9 +112,7 @@ if study.leakage_datasets():
         conda:
             CONDA
         resources:
-            study=STUDY,
-            mem_mb=growing(4000),
-            runtime=60,
+            **needs(4000, 60),
         params:
             input_size=study.settings["input_size"],
         shell:
@@ -136,33 +126,20 @@ ROBUSTNESS = [path for cell in study.robust_models() for path in paths.robustnes
 rule make_tables:
     input:
         paths.results_file(study),
-        evaluations=[study.cell_folder(cell) / "eval" for cell in study.models()],
+        evaluations=[study.cell_folder(cell) / CellOutput.ROWS for cell in study.models()],
         histories=[paths.history_file(study, cell) for cell in study.trainings()],
         references=[paths.reference_folder(study, dataset) for dataset in REPORTED],
-        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
+        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
         similarity=[paths.similarity_file(study)] if study.leakage_datasets() else [],
         robustness=ROBUSTNESS,
-        data=data_of_study,
-        code=METRICS_CODE
+        data=DATA_OF_STUDY,
+        code=REPORT_CODE
         + code(
-            "reports/*.py",
-            "reports/statistics/*.py",
-            "reports/tables/*.py",
-            "reports/figures/*.py",
             "reports/published/*",
             "corruptions/catalogue.py",
-            "pipeline/reporting/captions.py",
-            "pipeline/results/row*.py",
-            "pipeline/evaluation/measure.py",
-            "pipeline/results/cell_state.py",
             "pipeline/evaluation/robustness.py",
             "pipeline/reporting/tables/*.py",
-            "pipeline/reporting/report_table.py",
             "pipeline/evaluation/collect_results.py",
-            "pipeline/reporting/models.py",
-            "pipeline/reporting/merging.py",
-            "pipeline/reporting/tables/make_tables.py",
-            "pipeline/reporting/robustness.py",
         ),
     output:
         paths.table_files(study),
@@ -174,9 +151,7 @@ rule make_tables:
     conda:
         CONDA
     resources:
-        study=STUDY,
-        mem_mb=growing(8000),
-        runtime=60,
+        **needs(8000, 60),
     params:
         baseline=BASELINE,
         chosen=CHOSEN,
@@ -188,35 +163,23 @@ rule make_tables:
 rule draw_figures:
     input:
         paths.results_file(study),
-        evaluations=[study.cell_folder(cell) / "eval" for cell in study.models()],
-        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
+        evaluations=[study.cell_folder(cell) / CellOutput.ROWS for cell in study.models()],
+        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
         histories=[paths.history_file(study, cell) for cell in study.trainings()],
         robustness=ROBUSTNESS,
         representations=[paths.representations_file(study, group) for group in study.merging_groups()],
-        predictions=[study.cell_folder(cell) / "predictions" for cell in study.trainings()],
+        predictions=[study.cell_folder(cell) / CellOutput.PREDICTIONS for cell in study.trainings()],
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
-        data=data_of_study,
-        code=METRICS_CODE
+        data=DATA_OF_STUDY,
+        code=REPORT_CODE
         + code(
-            "reports/*.py",
-            "reports/statistics/*.py",
-            "reports/tables/*.py",
-            "reports/figures/*.py",
             "pipeline/reporting/shown_cells.py",
             "pipeline/results/predictions.py",
-            "pipeline/reporting/captions.py",
-            "pipeline/results/row*.py",
-            "pipeline/evaluation/measure.py",
-            "pipeline/results/cell_state.py",
             "pipeline/labels/classes.py",
             "pipeline/datasets/load.py",
             "pipeline/reporting/figures/figure_inputs.py",
-            "pipeline/reporting/models.py",
-            "pipeline/reporting/merging.py",
             "pipeline/reporting/figures/*figures.py",
             "pipeline/reporting/tables/score_tables.py",
-            "pipeline/reporting/report_table.py",
-            "pipeline/reporting/robustness.py",
             "corruptions/catalogue.py",
         ),
     output:
@@ -228,9 +191,7 @@ rule draw_figures:
     conda:
         CONDA
     resources:
-        study=STUDY,
-        mem_mb=growing(8000),
-        runtime=60,
+        **needs(8000, 60),
     params:
         baseline=BASELINE,
         chosen=CHOSEN,
@@ -243,34 +204,21 @@ rule make_page:
     input:
         paths.results_file(study),
         paths.figure_files(study),
-        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
+        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
         histories=[paths.history_file(study, cell) for cell in study.trainings()],
         robustness=ROBUSTNESS,
         tables=paths.table_files(study),
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
-        data=data_of_study,
-        code=METRICS_CODE
+        data=DATA_OF_STUDY,
+        code=REPORT_CODE
         + code(
-            "reports/*.py",
-            "reports/statistics/*.py",
-            "reports/tables/*.py",
-            "reports/figures/*.py",
             "reports/published/*",
             "reports/page/*",
             "reports/page/vendor/*.js",
-            "pipeline/reporting/captions.py",
-            "pipeline/results/cell_state.py",
-            "pipeline/results/gallery.py",
-            "pipeline/results/row*.py",
-            "pipeline/evaluation/measure.py",
+            "pipeline/results/gallery*.py",
             "pipeline/reporting/tables/*.py",
-            "pipeline/reporting/report_table.py",
-            "pipeline/reporting/models.py",
-            "pipeline/reporting/merging.py",
             "pipeline/reporting/page.py",
-            "pipeline/reporting/tables/make_tables.py",
             "pipeline/reporting/page_gallery.py",
-            "pipeline/reporting/robustness.py",
         )
         + CORRUPTION_CODE,
         similarity=[paths.similarity_file(study)] if study.leakage_datasets() else [],
@@ -283,9 +231,7 @@ rule make_page:
     conda:
         CONDA
     resources:
-        study=STUDY,
-        mem_mb=growing(8000),
-        runtime=60,
+        **needs(8000, 60),
     params:
         title=study.settings["title"],
         baseline=BASELINE,
@@ -300,8 +246,8 @@ rule write_paper:
         paths.results_file(study),
         tables=paths.table_files(study),
         figures=paths.figure_files(study),
-        provenance=[study.cell_folder(cell) / "provenance.json" for cell in study.models()],
-        data=data_of_study,
+        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
+        data=DATA_OF_STUDY,
         code=METRICS_CODE
         + code(
             "reports/tables/latex*.py",
@@ -321,9 +267,7 @@ rule write_paper:
     conda:
         CONDA
     resources:
-        study=STUDY,
-        mem_mb=growing(4000),
-        runtime=30,
+        **needs(4000, 30),
     params:
         title=study.settings["title"],
         chosen=CHOSEN,
@@ -346,8 +290,6 @@ rule compile_paper:
     conda:
         CONDA
     resources:
-        study=STUDY,
-        mem_mb=growing(2000),
-        runtime=30,
+        **needs(2000, 30),
     shell:
         "python -m pipeline.cli paper --pdf --study {resources.study} > {log} 2>&1"

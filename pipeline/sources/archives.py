@@ -23,7 +23,8 @@ from tqdm import tqdm
 from corruptions.regular import open_regular
 from corruptions.system_errors import explained
 from pipeline.errors import InputError
-from pipeline.io.files import walk, whole_folder
+from pipeline.io.files import whole_folder
+from pipeline.io.raw_trees import walk
 
 MAX_BYTES = 500 << 30  # the largest download has 40 GB
 MAX_FILES = 500_000

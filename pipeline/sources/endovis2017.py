@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.io.files import walk
 from pipeline.io.images import read_ids
+from pipeline.io.raw_trees import walk
 from pipeline.sources.endovis2018 import VQLA_FOLDER
 from pipeline.sources.frame_files import frame_files, jpeg_note, mask_files
 

@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.io.files import read_text, walk
+from pipeline.io.files import read_text
 from pipeline.io.images import check_same_size, read_colours, read_ids
+from pipeline.io.raw_trees import walk
 from pipeline.sources.frame_files import frame_files, jpeg_note, mask_files, missing_file
 
 TYPES_FROM = "https://github.com/BCV-Uniandes/ISINet"

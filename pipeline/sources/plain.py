@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.io.files import find_holder, read_text
+from pipeline.io.files import read_text
+from pipeline.io.raw_trees import find_holder
 from pipeline.labels.splits import TEST, TRAIN
 
 # Pictures: those that cannot be used are named.

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.io.files import find_holder
 from pipeline.io.images import read_ids
+from pipeline.io.raw_trees import find_holder
 from pipeline.labels.activities import ENDOVIS_COUNTS
 from pipeline.labels.classes import ESD
 from pipeline.sources.frame_files import frame_files, missing_file

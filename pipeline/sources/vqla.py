@@ -15,7 +15,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pipeline.errors import InputError
-from pipeline.io.files import read_text, walk
+from pipeline.io.files import read_text
+from pipeline.io.raw_trees import walk
 from pipeline.labels.activities import activity_of_action, normalise
 
 WHERE_TO_ASK = "https://github.com/longbai1006/Surgical-VQLA (EndoVis-18-VQLA and EndoVis-17-VQLA)"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
-from pipeline.io.files import read_json
+from pipeline.io.files import read_json, resumable
 from pipeline.locking.command_locks import ROBUSTNESS, SCORING, TRAINING, cell_lock
 from pipeline.locking.locks import Holder, holder
 from pipeline.results.cell_state import outdated, robustness_failure, robustness_outdated, training_failure
-from pipeline.results.paths import resume_folder, robustness_files, rows_file
+from pipeline.results.paths import CellOutput, robustness_files, rows_file
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 
@@ -72,14 +72,14 @@ def progress_of_robustness(study: Study, cells: Mapping[Cell, Progress]) -> dict
 def _of_cell(study: Study, cell: Cell) -> Progress:
     # A merged model is there or not: one step.
     epochs = 1 if cell.merger else int(study.schedule(cell)["epochs"])
-    epoch = min(_last_epoch(resume_folder(study, cell)), epochs)
+    epoch = min(_last_epoch(study.cell_folder(cell) / CellOutput.RESUME), epochs)
     worker = holder(cell_lock(study, cell, TRAINING))
     if worker is not None:
         return Progress(cell, RUNNING, "merges" if cell.merger else "trains", worker, epoch, epochs)
     worker = holder(cell_lock(study, cell, SCORING))
     if worker is not None:
         return Progress(cell, RUNNING, "scores", worker, epochs, epochs)
-    about = study.cell_folder(cell) / "provenance.json"
+    about = study.cell_folder(cell) / CellOutput.PROVENANCE
     if about.is_file():
         torn = _torn(about)
         if torn:
@@ -105,9 +105,9 @@ def _of_cell(study: Study, cell: Cell) -> Progress:
 
 
 def _of_robustness(study: Study, cell: Cell, trained: Progress) -> Progress:
-    folder = study.cell_folder(cell) / "robustness"
+    folder = study.cell_folder(cell) / CellOutput.ROBUSTNESS
     total = 1 + len(study.robustness_settings()["corruptions"])
-    done = min(_count(folder.with_name(f".{folder.name}.partial") / ".parts", "*.parquet"), total)
+    done = min(_count(resumable(folder) / ".parts", "*.parquet"), total)
     worker = holder(cell_lock(study, cell, ROBUSTNESS))
     if worker is not None:
         return Progress(cell, RUNNING, "tests", worker, done, total)

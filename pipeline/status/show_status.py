@@ -13,6 +13,7 @@ from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.io.disk import bytes_below, size
 from pipeline.results.paths import results_file
+from pipeline.results.provenance import software
 from pipeline.status.progress import (
     DONE,
     FAILED,
@@ -175,7 +176,6 @@ def _about_dataset(study: Study, dataset: str) -> str:
 def show_estimate(study: Study) -> str:
     """Disk and hours that the study asks for, timed on this machine."""
     # Imports torch, which a plain status does without.
-    from pipeline.results.provenance import software
     from pipeline.status.estimate import cost_of_cells, disk_of
 
     lines, total = ["Disk:"], 0

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.io.files import read_json
+from pipeline.results.paths import CellOutput, StudyOutput
 from pipeline.status.progress import DONE, Progress
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
@@ -97,7 +98,7 @@ def seconds_of_benchmark(path: Path) -> float:
 
 
 def _benchmark(study: Study, rule: str, cell: Cell) -> float:
-    return seconds_of_benchmark(study.results / "benchmarks" / rule / f"{cell.id}.tsv")
+    return seconds_of_benchmark(study.results / StudyOutput.BENCHMARKS / rule / f"{cell.id}.tsv")
 
 
 def _told(path: Path, key: str = "seconds") -> float:
@@ -112,7 +113,7 @@ def _told(path: Path, key: str = "seconds") -> float:
 
 def _seconds_of_training(study: Study, cell: Cell) -> float:
     """Of the whole job, where Snakemake ran it, or as the step tells it. One that went on from a state tells its own part only."""
-    path = study.cell_folder(cell) / "provenance.json"
+    path = study.cell_folder(cell) / CellOutput.PROVENANCE
     if cell.merger:  # one job merges many: each tells its own part
         return _told(path, "training_seconds")
     return max(_told(path), _benchmark(study, "train", cell))
@@ -120,12 +121,12 @@ def _seconds_of_training(study: Study, cell: Cell) -> float:
 
 def _seconds_of_robustness(study: Study, cell: Cell) -> float:
     """As Snakemake measured it, of one cell; a step by hand may have had several at once."""
-    told = _told(study.cell_folder(cell) / "robustness" / "provenance.json")
+    told = _told(study.cell_folder(cell) / CellOutput.ROBUSTNESS / "provenance.json")
     return _benchmark(study, "robustness", cell) or told
 
 
 def _other_steps(study: Study) -> float:
-    folder = study.results / "benchmarks"
+    folder = study.results / StudyOutput.BENCHMARKS
     own = [folder / name for name in ("train", "robustness", "merge", "robustness_merged")]
     files = [path for path in folder.rglob("*.tsv") if not any(path.is_relative_to(rule) for rule in own)]
     return sum(seconds_of_benchmark(path) for path in files)

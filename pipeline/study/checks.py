@@ -72,6 +72,32 @@ def check_study(study: Study) -> None:
         raise InputError(
             f"raw: generate and {given_paths} exclude each other; a study is on generated or on real data."
         )
+    _check_components(study)
+    for key in settings["training"]["schedules"]:
+        dataset, *others = key.split("/")
+        _choose("training.schedules", dataset, (*KINDS, *study.datasets))
+        for name, known in zip(others, (settings["backbones"], ARCHITECTURES.names(), ()), strict=False):
+            _choose("training.schedules", name, known)
+    for index, block in enumerate(settings["cells"]):
+        _check_cells(study, f"cells.{index}", block)
+    if not study.cells():
+        raise InputError(
+            f"cells: all of them say select_on, and none {study.select_on!r}, which tables are of (training.select_on). Expected some."
+        )
+    if "merging" in settings:
+        _check_merging(study)
+    if settings.get("robustness"):
+        _check_robustness(study, settings["robustness"])
+    pretraining = settings.get("pretraining")
+    if pretraining:
+        _choose("pretraining.backbone", pretraining["backbone"], settings["backbones"])
+        if _patch(settings["backbones"][pretraining["backbone"]]) is None:
+            raise InputError(f"pretraining.backbone: {pretraining['backbone']!r} is no vision transformer.")
+
+
+def _check_components(study: Study) -> None:
+    """Backbones, architectures, weightings and mergers are registered, and their settings of the right kind."""
+    settings = study.settings
     for name, backbone in settings["backbones"].items():
         BACKBONES.check(name)
         _check_backbone(study, name, backbone)
@@ -88,50 +114,37 @@ def check_study(study: Study) -> None:
             for setting, value in given.items():
                 _choose(f"{key}.{name}", setting, known)
                 _check_type(f"{key}.{name}.{setting}", value, known[setting])
-    for key in settings["training"]["schedules"]:
-        dataset, *others = key.split("/")
-        _choose("training.schedules", dataset, (*KINDS, *study.datasets))
-        for name, known in zip(others, (settings["backbones"], ARCHITECTURES.names(), ()), strict=False):
-            _choose("training.schedules", name, known)
-    for index, block in enumerate(settings["cells"]):
-        key = f"cells.{index}"
-        for dataset in block["datasets"]:
-            trainable = [name for name in study.datasets if name not in GENERALISATION]
-            _choose(f"{key}.datasets", dataset, trainable)
-            for backbone in block["backbones"]:
-                BACKBONES.check(backbone)
-                _choose(f"{key}.backbones", backbone, settings["backbones"])
-                for architecture in block["architectures"]:
-                    if not study.schedule_key(dataset, backbone, architecture):
-                        raise InputError(f"training.schedules: nothing for the dataset {dataset!r}, which has cells.")
-        for architecture in block["architectures"]:
-            ARCHITECTURES.check(architecture)
-        for weighting in block["weightings"]:
-            _check_warmup(study, weighting, block)
-        _check_combinations(study, key, block)
-    if not study.cells():
-        raise InputError(
-            f"cells: all of them say select_on, and none {study.select_on!r}, which tables are of (training.select_on). Expected some."
-        )
-    if "merging" in settings:
-        _check_merging(study)
-    robustness = settings.get("robustness")
-    if robustness:
-        for name in study.robustness_settings()["corruptions"]:
-            _choose("robustness.corruptions", name, corruptions_of(robustness["profile"]))
-        for severity in robustness["severities"]:
-            _choose("robustness.severities", severity, SEVERITIES)
-        for pattern in robustness["cells"]:
-            if not any(all(getattr(cell, k) == v for k, v in pattern.items()) for cell in study.cells()):
-                raise InputError(f"robustness.cells: no cell of the study matches {json.dumps(pattern)}.")
-        baseline = robustness.get("baseline")
-        if baseline and not any(study.robustness_baseline(dataset) for dataset in study.datasets):
-            raise InputError(f"robustness.baseline: none of robustness.cells matches {json.dumps(baseline)}.")
-    pretraining = settings.get("pretraining")
-    if pretraining:
-        _choose("pretraining.backbone", pretraining["backbone"], settings["backbones"])
-        if _patch(settings["backbones"][pretraining["backbone"]]) is None:
-            raise InputError(f"pretraining.backbone: {pretraining['backbone']!r} is no vision transformer.")
+
+
+def _check_cells(study: Study, key: str, block: Mapping[str, Any]) -> None:
+    """One block of cells names what there is, and can be trained."""
+    trainable = [name for name in study.datasets if name not in GENERALISATION]
+    for dataset in block["datasets"]:
+        _choose(f"{key}.datasets", dataset, trainable)
+        for backbone in block["backbones"]:
+            BACKBONES.check(backbone)
+            _choose(f"{key}.backbones", backbone, study.settings["backbones"])
+            for architecture in block["architectures"]:
+                if not study.schedule_key(dataset, backbone, architecture):
+                    raise InputError(f"training.schedules: nothing for the dataset {dataset!r}, which has cells.")
+    for architecture in block["architectures"]:
+        ARCHITECTURES.check(architecture)
+    for weighting in block["weightings"]:
+        _check_warmup(study, weighting, block)
+    _check_combinations(study, key, block)
+
+
+def _check_robustness(study: Study, robustness: Mapping[str, Any]) -> None:
+    for name in study.robustness_settings()["corruptions"]:
+        _choose("robustness.corruptions", name, corruptions_of(robustness["profile"]))
+    for severity in robustness["severities"]:
+        _choose("robustness.severities", severity, SEVERITIES)
+    for pattern in robustness["cells"]:
+        if not any(all(getattr(cell, k) == v for k, v in pattern.items()) for cell in study.cells()):
+            raise InputError(f"robustness.cells: no cell of the study matches {json.dumps(pattern)}.")
+    baseline = robustness.get("baseline")
+    if baseline and not any(study.robustness_baseline(dataset) for dataset in study.datasets):
+        raise InputError(f"robustness.baseline: none of robustness.cells matches {json.dumps(baseline)}.")
 
 
 def _patch(backbone: Mapping[str, Any]) -> int | None:

@@ -27,7 +27,7 @@ from pipeline.datasets.kinds import (
     Recipe,
 )
 from pipeline.errors import InputError
-from pipeline.io.files import digest
+from pipeline.io.hashing import digest
 from pipeline.labels.classes import LabelSet, plain_labels, stored_values
 from pipeline.study.cell import MERGED, SINGLE_TASKS, Cell, MergingGroup
 from pipeline.study.environment import expand

@@ -27,10 +27,11 @@ from endoarss.registry import MERGERS
 from pipeline.datasets.load import Part, load_part, split_validation
 from pipeline.errors import InputError
 from pipeline.evaluation.predict_cell import keep_predictions, predict_cell
-from pipeline.io.files import sha256_of, whole_file, whole_files
+from pipeline.io.files import whole_file, whole_files
+from pipeline.io.hashing import sha256_of
 from pipeline.redaction import masked_settings
 from pipeline.results.checkpoints import load_cell, load_file, origin_of
-from pipeline.results.paths import representations_file
+from pipeline.results.paths import CellOutput, representations_file
 from pipeline.results.provenance import RunStart, about_run, software, write_provenance
 from pipeline.study.study import Study
 from pipeline.training.merge_request import MergeRequest, Source
@@ -220,7 +221,7 @@ def _write(
     predictions = predict_cell(study, cell, model) if cell is not None else {}
     datasets = study.evaluated_on(work.dataset) if cell is not None else [work.dataset]
     with whole_files() as beside:
-        checkpoint = beside(folder / "model.safetensors")
+        checkpoint = beside(folder / CellOutput.CHECKPOINT)
         save_checkpoint(model, checkpoint, masked_settings(origin))
         kept: dict[str, Any] = {}
         if cell is not None:
@@ -235,8 +236,8 @@ def _write(
             "checkpoint_sha256": sha256_of(checkpoint),
             **kept,
         }
-        write_provenance(beside(folder / "provenance.json"), provenance)
-    return folder / "model.safetensors"
+        write_provenance(beside(folder / CellOutput.PROVENANCE), provenance)
+    return folder / CellOutput.CHECKPOINT
 
 
 def _loaded(study: Study, source: Source) -> MultiTaskModel:

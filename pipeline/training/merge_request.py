@@ -10,6 +10,7 @@ from pathlib import Path
 from endoarss.registry import MERGERS
 from pipeline.errors import InputError
 from pipeline.io.files import read_json
+from pipeline.results.paths import CellOutput, StudyOutput
 from pipeline.study.cell import MERGED, SINGLE_TASKS, Cell, MergingGroup
 from pipeline.study.study import Study
 
@@ -115,7 +116,7 @@ def _check_out(study: Study, out: Path) -> None:
     """See that a folder of one's own holds no cell, and nothing but a merged model, and that it can be made."""
     if out == Path():
         raise InputError("--out: expected the name of a folder, not this one.")
-    if out.resolve().is_relative_to((study.results / "cells").resolve()):
+    if out.resolve().is_relative_to((study.results / StudyOutput.CELLS).resolve()):
         raise InputError(
             f"--out {out}: lies among the study's cells, which go there by themselves. Name another folder."
         )
@@ -130,7 +131,7 @@ def _check_out(study: Study, out: Path) -> None:
 
 def _source(study: Study, name: str) -> Source:
     for cell in study.models():
-        path = study.cell_folder(cell) / "model.safetensors"
+        path = study.cell_folder(cell) / CellOutput.CHECKPOINT
         if name == cell.id:
             return Source(name, path, cell)
         if Path(name) in (path, path.parent) or (
@@ -152,7 +153,7 @@ def check_made(study: Study, cell: Cell) -> None:
     Raises:
         InputError: with the command that makes it.
     """
-    if not cell.merger or (study.cell_folder(cell) / "model.safetensors").is_file():
+    if not cell.merger or (study.cell_folder(cell) / CellOutput.CHECKPOINT).is_file():
         return
     singles = [
         one.id

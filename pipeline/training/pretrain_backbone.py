@@ -11,7 +11,8 @@ from endoarss.saving import save_tensors
 from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, train
 from pipeline.errors import InputError
-from pipeline.io.files import sha256_of, whole_file
+from pipeline.io.files import whole_file
+from pipeline.io.hashing import sha256_of
 from pipeline.results.provenance import RunStart, about_run, write_provenance
 from pipeline.sources.synthetic.pretraining import ACTIVITIES, CLASSES, generate_scenes
 from pipeline.study.study import Study

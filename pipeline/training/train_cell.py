@@ -9,6 +9,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -17,13 +18,15 @@ from endoarss.data import LabelledImages
 from endoarss.devices import choose_device, memory_explained, reset_peak_memory
 from endoarss.models import MultiTaskModel, build_model
 from endoarss.resume import ResumeFolder
+from endoarss.tensorboard import event_writer
 from endoarss.training import History, seed_everything, train
 from pipeline.datasets.load import Part, load_part, split_validation
 from pipeline.datasets.preprocessing import preprocessing_of
 from pipeline.evaluation.predict_cell import cost_of_inference, keep_predictions, predict_cell
-from pipeline.io.files import digest, sha256_of, whole_files
+from pipeline.io.files import whole_files
+from pipeline.io.hashing import digest, sha256_of
 from pipeline.redaction import masked_settings
-from pipeline.results.paths import history_file, resume_folder
+from pipeline.results.paths import CellOutput, dataset_files, history_file
 from pipeline.results.provenance import RunStart, about_run, software, training_code_sha256, write_provenance
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
@@ -38,60 +41,35 @@ def train_cell(study: Study, cell: Cell) -> None:
         InputError: if a dataset is not built. SettingsError: if the model cannot be built.
         TrainingError: if a loss is not finite, or memory runs out.
     """
-    run, device, folder = RunStart(), choose_device(), study.cell_folder(cell)
-    weights = study.weights_file(cell.backbone)
-    weights_sha256 = sha256_of(weights) if weights is not None and weights.is_file() else ""
-    dataset = study.dataset_folder(cell.dataset)
-    part = load_part(dataset, "train", study.settings["input_size"])
-    seed_everything(cell.seed)
-    model = build_model(model_settings(study, cell, weights_sha256))
-    print(f"{cell.id}: {describe(model)}", flush=True)
-    source = model.settings.backbone_settings.weights.source
-    if source == "hub":
-        weights_sha256 = initial_sha256(model)
+    run, device = RunStart(), choose_device()
+    part = load_part(study.dataset_folder(cell.dataset), "train", study.settings["input_size"])
+    model, weights = _build(study, cell)
     about_software = software()
     decides = {
         "settings": study.cell_settings(cell),
-        "manifest_sha256": sha256_of(dataset / "manifest.csv"),
-        "weights": {"source": source, "sha256": weights_sha256},
+        "manifest_sha256": sha256_of(dataset_files(study, cell.dataset)[0]),
+        "weights": weights,
     }
     key = digest(
         {**decides, "code": training_code_sha256(), "torch": torch.__version__, "device": about_software["device"]}
     )
-    resume = ResumeFolder(resume_folder(study, cell), key)
+    resume = ResumeFolder(study.cell_folder(cell) / CellOutput.RESUME, key)
     fitted, validate = _parts(study, cell, part)
-    if not resume.folder.exists():
-        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
-    # Not done any more, whatever was here: who looks meanwhile must not take the old training for this one.
-    (folder / "provenance.json").unlink(missing_ok=True)
+    _forget_earlier(study, cell, goes_on=resume.folder.exists())
     data = LabelledImages(fitted.images, fitted.masks, fitted.activities)
-    observe = _tensorboard(study, cell)
+    settings, observe = training_settings(study, cell), _tensorboard(study, cell)
     started = time.perf_counter()
     reset_peak_memory(device)
     choose = cell.select_on != "last"
-    history = train(model, data, training_settings(study, cell), device, cell.id, validate, choose, resume, observe)
+    history = train(model, data, settings, device, cell.id, validate, choose, resume, observe)
     seconds = round(time.perf_counter() - started, 1)
-    trained, total = model.count_parameters()
-    # All of this decides the checkpoint and goes into it. Time, commit and study do not: equal trainings give equal files.
-    origin = {
-        "cell": cell.id,
-        **decides,
-        "preprocessing": preprocessing_of(dataset, part.images).to_dict(),
-        "synthetic": study.synthetic,
-        "pretrained_on_synthetic": weights is not None and weights == study.pretrained_file(),
-        "parameters": {"trained": trained, "total": total},
-        "training_images": len(fitted.frame_ids),
-        "validation_images": len(part.frame_ids) - len(fitted.frame_ids),
-        "seed": cell.seed,
-        "select_on": cell.select_on,
-        **about_software,
-    }
+    origin = {**_origin(study, cell, model, part, fitted), **decides, **about_software}
     with memory_explained(cell.id, device, "input_size, sma_width of the backbone, training.cells_per_gpu") as where:
         where[0] = "its predictions"
         predictions = predict_cell(study, cell, model)
         cost = {"training": _cost_of_training(history), "inference": cost_of_inference(study, cell, model)}
     with whole_files() as beside:
-        checkpoint = beside(folder / "model.safetensors")
+        checkpoint = beside(study.cell_folder(cell) / CellOutput.CHECKPOINT)
         save_checkpoint(model, checkpoint, masked_settings(origin))
         beside(history_file(study, cell)).write_text(_as_csv(history), encoding="utf-8", newline="\n")
         about = {
@@ -102,8 +80,44 @@ def train_cell(study: Study, cell: Cell) -> None:
             "checkpoint_sha256": sha256_of(checkpoint),
             "predictions_sha256": keep_predictions(study, cell, predictions, beside),
         }
-        write_provenance(beside(folder / "provenance.json"), about)
+        write_provenance(beside(study.cell_folder(cell) / CellOutput.PROVENANCE), about)
     resume.remove()
+
+
+def _build(study: Study, cell: Cell) -> tuple[MultiTaskModel, dict[str, str]]:
+    """The model before training, and what its provenance says of the weights it starts from."""
+    file = study.weights_file(cell.backbone)
+    sha256 = sha256_of(file) if file is not None and file.is_file() else ""
+    seed_everything(cell.seed)
+    model = build_model(model_settings(study, cell, sha256))
+    print(f"{cell.id}: {describe(model)}", flush=True)
+    source = model.settings.backbone_settings.weights.source
+    return model, {"source": source, "sha256": initial_sha256(model) if source == "hub" else sha256}
+
+
+def _forget_earlier(study: Study, cell: Cell, goes_on: bool) -> None:
+    """Take the mark of a done training away: who looks meanwhile must not take the old one for this one."""
+    folder = study.cell_folder(cell)
+    if not goes_on:
+        shutil.rmtree(folder / CellOutput.TENSORBOARD, ignore_errors=True)
+    (folder / CellOutput.PROVENANCE).unlink(missing_ok=True)
+
+
+def _origin(study: Study, cell: Cell, model: MultiTaskModel, part: Part, fitted: Part) -> dict[str, Any]:
+    """All that decides the checkpoint and goes into it. Time, commit and study do not: equal trainings give equal files."""
+    weights = study.weights_file(cell.backbone)
+    trained, total = model.count_parameters()
+    return {
+        "cell": cell.id,
+        "preprocessing": preprocessing_of(study.dataset_folder(cell.dataset), part.images).to_dict(),
+        "synthetic": study.synthetic,
+        "pretrained_on_synthetic": weights is not None and weights == study.pretrained_file(),
+        "parameters": {"trained": trained, "total": total},
+        "training_images": len(fitted.frame_ids),
+        "validation_images": len(part.frame_ids) - len(fitted.frame_ids),
+        "seed": cell.seed,
+        "select_on": cell.select_on,
+    }
 
 
 def _parts(study: Study, cell: Cell, part: Part) -> tuple[Part, Callable[[MultiTaskModel], float] | None]:
@@ -121,9 +135,7 @@ def _parts(study: Study, cell: Cell, part: Part) -> tuple[Part, Callable[[MultiT
 def _tensorboard(study: Study, cell: Cell) -> Callable[[dict[str, float]], None] | None:
     if not study.settings["training"]["tensorboard"]:
         return None
-    from endoarss.tensorboard import event_writer
-
-    return event_writer(study.cell_folder(cell) / "tensorboard")
+    return event_writer(study.cell_folder(cell) / CellOutput.TENSORBOARD)
 
 
 def _cost_of_training(history: History) -> dict[str, float]:

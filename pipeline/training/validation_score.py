@@ -10,7 +10,8 @@ from endoarss.metrics.catalogue import MAIN
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
 from pipeline.datasets.load import Part
-from pipeline.evaluation.measure import rows_of_images, scores_of
+from pipeline.evaluation.measure import rows_of_images
+from pipeline.evaluation.scores import scores_of
 from pipeline.study.study import Study
 
 

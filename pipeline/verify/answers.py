@@ -22,7 +22,7 @@ from pipeline.io.files import read_json
 from pipeline.io.saved_files import read_table
 from pipeline.results.checkpoints import load_cell
 from pipeline.results.code_version import code_version
-from pipeline.results.paths import predictions_file, robustness_files
+from pipeline.results.paths import CellOutput, predictions_file, robustness_files
 from pipeline.results.predictions import KeptPredictions, read_predictions
 from pipeline.results.provenance import processor_name, read_provenance, software
 from pipeline.study.cell import Cell
@@ -47,8 +47,8 @@ def check_answers(study: Study, cells: Sequence[Cell], seed: int) -> Check:
     check = Check("answers", "sets of answers given again")
     robust: Cell | None = None
     for cell in tqdm(cells, desc="verify answers", unit="cell", mininterval=1.0):
-        checkpoint = study.cell_folder(cell) / "model.safetensors"
-        if not checkpoint.is_file() or not (study.cell_folder(cell) / "provenance.json").is_file():
+        checkpoint = study.cell_folder(cell) / CellOutput.CHECKPOINT
+        if not checkpoint.is_file() or not (study.cell_folder(cell) / CellOutput.PROVENANCE).is_file():
             check.gaps.append(f"{checkpoint}: not there")
             continue
         weights = study.weights_file(cell.backbone)
@@ -77,7 +77,7 @@ def is_evaluated(study: Study, cell: Cell) -> bool:
 def sample(study: Study, count: int, seed: int) -> list[Cell]:
     """Some trained cells, drawn by a seed, in the study's order; one whose robustness was evaluated is among them where there is one."""
     rng = random.Random(seed)
-    trained = [cell for cell in study.models() if (study.cell_folder(cell) / "provenance.json").is_file()]
+    trained = [cell for cell in study.models() if (study.cell_folder(cell) / CellOutput.PROVENANCE).is_file()]
     robust = [cell for cell in trained if is_evaluated(study, cell)]
     first = rng.sample(robust, min(1, count, len(robust)))
     others = [cell for cell in trained if cell not in first]

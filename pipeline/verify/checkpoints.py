@@ -11,10 +11,11 @@ from tqdm import tqdm
 
 from corruptions.regular import open_regular
 from pipeline.errors import InputError
-from pipeline.io.files import MAX_TEXT_BYTES, read_json, sha256_of
+from pipeline.io.files import MAX_TEXT_BYTES, read_json
+from pipeline.io.hashing import sha256_of
 from pipeline.redaction import masked_settings
 from pipeline.results.cell_state import missing_robust_models
-from pipeline.results.paths import robustness_files
+from pipeline.results.paths import CellOutput, robustness_files
 from pipeline.results.provenance import read_provenance
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
@@ -31,26 +32,21 @@ def check_checkpoints(study: Study) -> Check:
     digest = cache(sha256_of)
     with check.survives(study.pretrained_file()):
         _check_pretrained(check, study)
-    trained = [cell for cell in study.models() if (study.cell_folder(cell) / "provenance.json").is_file()]
+    trained = [cell for cell in study.models() if (study.cell_folder(cell) / CellOutput.PROVENANCE).is_file()]
     not_robust = missing_robust_models(study)
     for cell in tqdm(trained, desc="verify checkpoints", unit="cell", mininterval=1.0):
         try:
             about = read_provenance(study, cell)
         except InputError:
             continue  # told of the study
-        path = study.cell_folder(cell) / "model.safetensors"
+        path = study.cell_folder(cell) / CellOutput.CHECKPOINT
         if not path.is_file():
             check.gaps.append(f"{path}: not there")
             continue
         check.checked += 1
         with check.survives(path):
-            if digest(path) != about["checkpoint_sha256"]:
-                check.fail(
-                    path,
-                    f"sha256 {digest(path)[:12]}",
-                    f"{about['checkpoint_sha256'][:12]}, as provenance.json says: it is another file",
-                    _GET_BACK,
-                )
+            whose = "as provenance.json says: it is another file"
+            check.compare_digest(path, digest(path), about["checkpoint_sha256"], whose, _GET_BACK)
             _check_header(check, path, about)
             _check_weights(check, study, cell, about, digest)
             if cell in study.robust_models() and cell not in not_robust:
@@ -67,14 +63,8 @@ def _check_pretrained(check: Check, study: Study) -> None:
         check.gaps.append(f"{path}: not pretrained yet")
         return
     check.checked += 1
-    expected, found = str(read_json(about).get("sha256")), sha256_of(path)
-    if found != expected:
-        check.fail(
-            path,
-            f"sha256 {found[:12]}",
-            f"{expected[:12]}, as {about.name} says: it is another file",
-            "Get the file back, or: endoarss pretrain.",
-        )
+    expected, whose = str(read_json(about).get("sha256")), f"as {about.name} says: it is another file"
+    check.compare_digest(path, sha256_of(path), expected, whose, "Get the file back, or: endoarss pretrain.")
 
 
 def _check_header(check: Check, path: Path, about: dict[str, Any]) -> None:
@@ -108,13 +98,9 @@ def _check_weights(check: Check, study: Study, cell: Cell, about: dict[str, Any]
         return  # frozen weights of a hub are compared where the checkpoint is loaded
     if not path.is_file():
         check.gaps.append(f"{path}: not there; {cell.id} was trained from it")
-    elif digest(path) != about["weights"]["sha256"]:
-        check.fail(
-            path,
-            f"sha256 {digest(path)[:12]}",
-            f"{about['weights']['sha256'][:12] or 'no file'}, which {cell.id} was trained from",
-            _GET_BACK,
-        )
+    else:
+        expected = about["weights"]["sha256"] or "no file"
+        check.compare_digest(path, digest(path), expected, f"which {cell.id} was trained from", _GET_BACK)
 
 
 def _check_robustness(check: Check, study: Study, cell: Cell, about: dict[str, Any]) -> None:

@@ -44,18 +44,12 @@ def difference(found: pd.DataFrame, expected: pd.DataFrame, keys: Sequence[str])
     if types:
         name = types[0]
         return Difference(f"column {name}", str(found[name].dtype), str(expected[name].dtype), total, total)
-    unequal = pd.DataFrame(
-        {
-            name: ~((found[name] == expected[name]) | (found[name].isna() & expected[name].isna())).to_numpy(bool)
-            for name in found
-        }
-    )
-    differs = unequal.any(axis=1)
-    if not differs.any():
+    unequal = found.set_axis(expected.index).compare(expected)
+    if unequal.empty:
         return None
-    row = int(differs.argmax())
-    name = next(column for column in found if unequal[column].iloc[row])
+    row = expected.index.get_loc(unequal.index[0])
+    name = next(column for column in unequal.columns.unique(0) if unequal[column].iloc[0].notna().any())
     about = {key: str(expected[key].iloc[row]) for key in keys if key in expected and key != name}
     where = ", ".join(f"{key} {value}" for key, value in about.items() if value)
     there, wanted = (str(table[name].iloc[row]) for table in (found, expected))
-    return Difference(f"{name} of {where}", there, wanted, int(differs.sum()), total)
+    return Difference(f"{name} of {where}", there, wanted, len(unequal), total)

@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from pipeline.datasets.arrays import array_key
 from pipeline.datasets.manifest import read_manifest
-from pipeline.io.files import read_json, sha256_of
+from pipeline.io.files import read_json
+from pipeline.io.hashing import sha256_of
 from pipeline.results.paths import arrays_file, dataset_files, dataset_provenance_file
 from pipeline.study.study import Study
 from pipeline.verify.findings import Check
@@ -48,10 +49,8 @@ def _check_pictures(check: Check, dataset: str, folder: Path, rows: list[dict[st
 def _compare(check: Check, path: Path, expected: str, whose: str, advice: str) -> None:
     if not path.is_file():
         check.fail(path, "missing", f"a file of sha256 {expected[:12]}, as {whose} says", advice)
-        return
-    found = sha256_of(path)
-    if found != expected:
-        check.fail(path, f"sha256 {found[:12]}", f"{expected[:12]}, as {whose} says: it was changed", advice)
+    else:
+        check.compare_digest(path, sha256_of(path), expected, f"as {whose} says: it was changed", advice)
 
 
 def _check_arrays(check: Check, study: Study, dataset: str, splits: list[str]) -> None:

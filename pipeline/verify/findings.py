@@ -47,6 +47,11 @@ class Check:
         """Note something wrong; see `Failure`."""
         self.failures.append(Failure(str(where), found, expected, advice))
 
+    def compare_digest(self, path: object, found: str, expected: str, whose: str, advice: str) -> None:
+        """Note a file whose SHA-256 is not the expected one; whose: who expects it, in words."""
+        if found != expected:
+            self.fail(path, f"sha256 {found[:12]}", f"{str(expected)[:12]}, {whose}", advice)
+
     def fail_with(self, error: Exception) -> None:
         """Note an error whose message stands on its own."""
         self.failures.append(Failure("", str(error).rstrip(".")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,16 @@ import pandas as pd
 from endoarss.metrics import STANDARD
 from pipeline.datasets.arrays import array_key
 from pipeline.evaluation.collect_results import gather_results
-from pipeline.evaluation.evaluate_cell import measure_kept, scores_of_whole
+from pipeline.evaluation.evaluate_cell import measure_kept
 from pipeline.evaluation.evaluate_references import rows_of_references
-from pipeline.evaluation.measure import scores_of
 from pipeline.evaluation.robustness import scores_by_condition
-from pipeline.io.files import read_json, sha256_of
+from pipeline.evaluation.scores import scores_of, scores_of_whole
+from pipeline.io.files import read_json
+from pipeline.io.hashing import sha256_of
 from pipeline.io.processes import ordered_map
 from pipeline.io.saved_files import read_table
+from pipeline.results import paths
 from pipeline.results.cell_state import missing_robust_models
-from pipeline.results.paths import (
-    evaluated_datasets,
-    metrics_file,
-    predictions_file,
-    reference_files,
-    results_file,
-    results_provenance_file,
-    robustness_files,
-    rows_file,
-)
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 from pipeline.verify.compare import as_stored, difference
@@ -42,14 +34,6 @@ _ROBUSTNESS = "Get the file back, or evaluate the cell's robustness again."
 _COLLECT = "Run snakemake, or: endoarss collect."
 
 
-@dataclass(frozen=True)
-class _Work:
-    """One thing to do: all of it runs in a process of its own."""
-
-    study: Study
-    check: partial[None]
-
-
 def check_rows(study: Study, workers: int) -> Check:
     """The rows of every trained cell on every dataset, and of references, measured again and compared bit for bit; the scores in
     metrics.json summed up again from rows, those under corruptions too.
@@ -57,11 +41,11 @@ def check_rows(study: Study, workers: int) -> Check:
     Args:
         workers: processes at most.
     """
-    work = [_Work(study, partial(_check_cell, cell=cell)) for cell in study.models()]
-    work += [_Work(study, partial(_check_references, dataset=dataset)) for dataset in evaluated_datasets(study)]
+    work: list[partial[None]] = [partial(_check_cell, study=study, cell=cell) for cell in study.models()]
+    work += [partial(_check_references, study=study, dataset=dataset) for dataset in paths.evaluated_datasets(study)]
     lacking = missing_robust_models(study)
     robust = [cell for cell in study.robust_models() if cell not in lacking]
-    work += [_Work(study, partial(_check_robust_scores, cell=cell)) for cell in robust]
+    work += [partial(_check_robust_scores, study=study, cell=cell) for cell in robust]
     check = _new()
     for found in ordered_map(_do, work, workers, "verify rows", "table"):
         check.add(found)
@@ -72,10 +56,11 @@ def _new() -> Check:
     return Check("rows", "tables of rows and scores")
 
 
-def _do(work: _Work) -> Check:
+def _do(work: partial[None]) -> Check:
+    """Make one check; it runs in a process of its own."""
     check = _new()
-    with check.survives(" ".join(str(value) for value in work.check.keywords.values())):
-        work.check(check, work.study)
+    with check.survives(" ".join(str(value) for key, value in work.keywords.items() if key != "study")):
+        work(check)
     return check
 
 
@@ -88,22 +73,22 @@ def is_packed(study: Study, dataset: str) -> bool:
 
 
 def _check_cell(check: Check, study: Study, cell: Cell) -> None:
-    if not (study.cell_folder(cell) / "provenance.json").is_file():
+    if not (study.cell_folder(cell) / paths.CellOutput.PROVENANCE).is_file():
         return  # told of the study
-    digests = read_json(study.cell_folder(cell) / "provenance.json").get("predictions_sha256") or {}
+    digests = read_json(study.cell_folder(cell) / paths.CellOutput.PROVENANCE).get("predictions_sha256") or {}
     whole: dict[str, Any] = {}
     for dataset in study.evaluated_on(cell.dataset):
-        with check.survives(rows_file(study, cell, dataset)):
+        with check.survives(paths.rows_file(study, cell, dataset)):
             scores = _check_rows_of(check, study, cell, dataset, digests.get(dataset))
             if scores is not None:
                 whole[dataset] = scores
     if len(whole) == len(study.evaluated_on(cell.dataset)):
-        _compare_scores(check, metrics_file(study, cell), whole)
+        _compare_scores(check, study.cell_folder(cell) / paths.CellOutput.METRICS, whole)
 
 
 def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest: str | None) -> dict[str, float] | None:
     """Compare a cell's predictions, rows and scores on one dataset; return the scores of the whole test set, None without rows."""
-    path, predictions = rows_file(study, cell, dataset), predictions_file(study, cell, dataset)
+    path, predictions = paths.rows_file(study, cell, dataset), paths.predictions_file(study, cell, dataset)
     if predictions.is_file():
         _compare_digest(check, predictions, digest, _PREDICT)
     if not path.is_file():
@@ -116,7 +101,7 @@ def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest:
         check.gaps.append(f"{predictions}: not there; {path} cannot be measured again")
     else:
         with check.survives(predictions):
-            made = measure_kept(study, cell, dataset).per_image
+            made = measure_kept(study, cell, dataset)
             _compare(check, path, stored, made, "its predictions", _EVALUATE)
     scores = scores_of(stored, study.labels(dataset))
     of = {"predictions_sha256": sha256_of(predictions)} if predictions.is_file() else {}
@@ -125,21 +110,21 @@ def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest:
 
 
 def _check_references(check: Check, study: Study, dataset: str) -> None:
-    paths = reference_files(study, dataset)
-    lost = [path for path in paths.values() if not path.is_file()]
+    files = paths.reference_files(study, dataset)
+    lost = [path for path in files.values() if not path.is_file()]
     if lost or not is_packed(study, dataset):
         check.gaps.append(
             f"{lost[0] if lost else study.dataset_folder(dataset)}: not there; no reference is measured again"
         )
         return
     rows = rows_of_references(study, dataset)
-    for name, path in paths.items():
+    for name, path in files.items():
         advice = f"Run snakemake, or: endoarss references --dataset {dataset}."
         _compare(check, path, read_table(path), rows[name], "the dataset", advice)
 
 
 def _check_robust_scores(check: Check, study: Study, cell: Cell) -> None:
-    metrics, rows, about = robustness_files(study, cell)[:3]
+    metrics, rows, about = paths.robustness_files(study, cell)[:3]
     _compare_digest(check, rows, read_json(about).get("per_image_sha256"), _ROBUSTNESS)
     scores = scores_by_condition(read_table(rows), study.labels(cell.dataset))
     check.checked += 1
@@ -148,16 +133,21 @@ def _check_robust_scores(check: Check, study: Study, cell: Cell) -> None:
 
 def _compare_digest(check: Check, path: Path, expected: str | None, advice: str) -> None:
     """Provenance that an earlier version wrote says no digest."""
-    if expected is not None and sha256_of(path) != expected:
-        found = f"sha256 {sha256_of(path)[:12]}"
-        check.fail(path, found, f"{str(expected)[:12]}, as provenance.json says: it is another file", advice)
+    if expected is not None:
+        check.compare_digest(path, sha256_of(path), expected, "as provenance.json says: it is another file", advice)
 
 
 def _compare(
-    check: Check, path: Path, stored: pd.DataFrame, made: pd.DataFrame, what: str, advice: str, name: str = "frame_id"
+    check: Check,
+    path: Path,
+    stored: pd.DataFrame,
+    made: pd.DataFrame,
+    what: str,
+    advice: str,
+    keys: Sequence[str] = ("frame_id",),
 ) -> None:
     check.checked += 1
-    found = difference(stored, as_stored(made), [name])
+    found = difference(stored, as_stored(made), keys)
     if found is not None:
         where = f"{path}, {found.where} ({found.rows:,} of {found.total:,} rows differ)"
         check.fail(where, found.found, f"{found.expected}, which {what} give", advice)
@@ -212,7 +202,7 @@ _KEYS = (
 
 def check_results(study: Study) -> Check:
     """results.parquet, gathered again from all rows and compared value by value; and its digest against its provenance."""
-    check, path = Check("results", "measurements"), results_file(study)
+    check, path = Check("results", "measurements"), paths.results_file(study)
     if not path.is_file():
         check.gaps.append(f"{path}: not collected yet")
         return check
@@ -221,30 +211,21 @@ def check_results(study: Study) -> Check:
         check.gaps.append(f"{lost[0]}: not there; {path} cannot be gathered again")
     else:
         with check.survives(path):
-            _check_values(check, study, path)
-    about = results_provenance_file(study)
+            made = gather_results(study, study.protocol)
+            _compare(check, path, read_table(path), made, "the kept rows", _COLLECT, _KEYS)
+            check.checked = len(made)
+    about = paths.results_provenance_file(study)
     if not about.is_file():
         check.gaps.append(f"{about}: not there; what the results were collected from is unknown")
         return check
     with check.survives(about):
-        expected = read_json(about).get("results_sha256")
-        if expected != sha256_of(path):
-            found = f"sha256 {sha256_of(path)[:12]}"
-            check.fail(path, found, f"{str(expected)[:12]}, as {about.name} says: of another run", _COLLECT)
+        expected = str(read_json(about).get("results_sha256"))
+        check.compare_digest(path, sha256_of(path), expected, f"as {about.name} says: of another run", _COLLECT)
     return check
 
 
 def _gathered_from(study: Study) -> list[Path]:
     """What results are gathered from besides what cells keep; who has the results alone has none of it."""
-    datasets = evaluated_datasets(study)
+    datasets = paths.evaluated_datasets(study)
     manifests = [study.dataset_folder(dataset) / "manifest.csv" for dataset in datasets]
-    return [*manifests, *(path for dataset in datasets for path in reference_files(study, dataset).values())]
-
-
-def _check_values(check: Check, study: Study, path: Path) -> None:
-    stored, made = read_table(path), gather_results(study, study.protocol)
-    check.checked = len(made)
-    found = difference(stored, as_stored(made), _KEYS)
-    if found is not None:
-        where = f"{path}, {found.where} ({found.rows:,} of {found.total:,} rows differ)"
-        check.fail(where, found.found, f"{found.expected}, which the kept rows give", _COLLECT)
+    return [*manifests, *(path for dataset in datasets for path in paths.reference_files(study, dataset).values())]

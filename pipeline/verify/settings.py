@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.io.files import read_json
 from pipeline.redaction import masked_settings
 from pipeline.results.cell_state import missing_models, missing_robust_models
-from pipeline.results.paths import results_provenance_file, robustness_files
+from pipeline.results.paths import CellOutput, results_provenance_file, robustness_files
 from pipeline.results.provenance import dataset_digests, read_provenance
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
@@ -23,10 +23,10 @@ def check_settings(study: Study) -> Check:
     check = Check("study", "trainings and evaluations")
     lacking = missing_models(study)
     for cell in study.models():
-        if not (study.cell_folder(cell) / "provenance.json").is_file():
+        if not (study.cell_folder(cell) / CellOutput.PROVENANCE).is_file():
             check.gaps.append(f"{cell.id}: {lacking[cell]}")
             continue
-        where = study.cell_folder(cell) / "provenance.json"
+        where = study.cell_folder(cell) / CellOutput.PROVENANCE
         with check.survives(where):
             about = read_provenance(study, cell)
             check.checked += 1
@@ -73,8 +73,9 @@ def _compare_data(check: Check, study: Study, where: object, about: dict[str, An
 def _compare_sources(check: Check, study: Study, where: object, about: dict[str, Any]) -> None:
     """The checkpoints that a merged model says it was merged from, against the present ones."""
     for source, digest in about.get("merged_from", {}).items():
-        path = study.results / "cells" / source / "provenance.json"
-        now = str(read_json(path).get("checkpoint_sha256")) if path.is_file() else digest
+        cell = Cell.parse(source)
+        path = study.cell_folder(cell) / CellOutput.PROVENANCE if cell else None
+        now = str(read_json(path).get("checkpoint_sha256")) if path and path.is_file() else digest
         if now != digest:
             found = f"merged from {source} with a checkpoint of sha256 {str(digest)[:12]}"
             check.fail(where, found, f"{now[:12]}, the present one", "Run snakemake, or: endoarss merge.")

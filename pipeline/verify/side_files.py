@@ -7,18 +7,9 @@ from pathlib import Path
 from corruptions import CORRUPTIONS
 from pipeline.datasets.manifest import read_manifest
 from pipeline.io.saved_files import read_history, read_representations, read_similarities
+from pipeline.results import paths
 from pipeline.results.cell_state import missing_models, missing_robust_models
 from pipeline.results.gallery import read_gallery
-from pipeline.results.paths import (
-    figure_files,
-    history_file,
-    paper_file,
-    report_file,
-    representations_file,
-    robustness_files,
-    similarity_file,
-    table_files,
-)
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 from pipeline.verify.findings import Check
@@ -34,14 +25,14 @@ def check_side_files(study: Study) -> Check:
     lacking, not_robust = missing_models(study), missing_robust_models(study)
     for cell in study.trainings():
         if cell not in lacking:
-            with check.survives(history_file(study, cell)):
+            with check.survives(paths.history_file(study, cell)):
                 _check_history(check, study, cell)
     for cell in study.robust_models():
         if cell not in not_robust:
-            with check.survives(robustness_files(study, cell)[3]):
+            with check.survives(paths.robustness_files(study, cell)[3]):
                 _check_gallery(check, study, cell)
     for group in study.merging_groups():
-        path = representations_file(study, group)
+        path = paths.representations_file(study, group)
         with check.survives(path):
             if path.is_file():
                 read_representations(path)
@@ -49,14 +40,14 @@ def check_side_files(study: Study) -> Check:
             else:
                 check.gaps.append(f"{path}: not there")
     if study.leakage_datasets():
-        with check.survives(similarity_file(study)):
+        with check.survives(paths.similarity_file(study)):
             _check_similarity(check, study)
     _list_others(check, study)
     return check
 
 
 def _check_history(check: Check, study: Study, cell: Cell) -> None:
-    path = history_file(study, cell)
+    path = paths.history_file(study, cell)
     if not path.is_file():
         check.gaps.append(f"{path}: not there")
         return
@@ -67,7 +58,7 @@ def _check_history(check: Check, study: Study, cell: Cell) -> None:
 
 
 def _check_gallery(check: Check, study: Study, cell: Cell) -> None:
-    path = robustness_files(study, cell)[3]
+    path = paths.robustness_files(study, cell)[3]
     frames, kept = read_gallery(path, len(study.labels(cell.dataset).classes))
     check.checked += 1
     folder = study.dataset_folder(cell.dataset)
@@ -84,7 +75,7 @@ def _check_gallery(check: Check, study: Study, cell: Cell) -> None:
 
 
 def _check_similarity(check: Check, study: Study) -> None:
-    path = similarity_file(study)
+    path = paths.similarity_file(study)
     if not path.is_file():
         check.gaps.append(f"{path}: not there")
         return
@@ -99,10 +90,10 @@ def _check_similarity(check: Check, study: Study) -> None:
 def _list_others(check: Check, study: Study) -> None:
     """Name what this verification does not look at, so that nobody takes it for verified."""
     groups: dict[str, list[Path]] = {
-        "tables": table_files(study),
-        "figures": figure_files(study),
-        "the page": [report_file(study)],
-        "paper.tex": [paper_file(study)],
+        "tables": paths.table_files(study),
+        "figures": paths.figure_files(study),
+        "the page": [paths.report_file(study)],
+        "paper.tex": [paths.paper_file(study)],
     }
     said = [f"{name} ({there})" for name, files in groups.items() if (there := sum(path.is_file() for path in files))]
     if said:

@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from pipeline.errors import InputError
+from pipeline.results.paths import CellOutput, StudyOutput
+from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 from pipeline.workflow.dvc_params import param_keys
 from pipeline.workflow.snakemake_jobs import Job
@@ -33,7 +35,7 @@ _CURVES = {"loss_activity": "activity", "loss_segmentation": "segmentation"}
 
 def code_folder(study: Study) -> PurePosixPath:
     """Where the digests of code lie that stages depend on."""
-    return PurePosixPath(study.results.as_posix()) / "code"
+    return PurePosixPath(study.results.as_posix()) / StudyOutput.CODE
 
 
 def check_mark(study: Study) -> str:
@@ -130,18 +132,18 @@ def _job_stage(job: Job, deps: Sequence[str], params: Sequence[str]) -> dict[str
 
 
 def _is_metrics(path: str) -> bool:
-    """Whether a file holds a cell's scores: results/<study>/cells/<five parts>/metrics.json."""
-    parts = PurePosixPath(path).parts
-    return parts[-1] == "metrics.json" and parts[2:3] == ("cells",) and len(parts) == 9
+    """Whether a file holds a cell's scores: results/<study>/cells/<id>/metrics.json."""
+    found = PurePosixPath(path)
+    return found.name == CellOutput.METRICS and Cell.parse("/".join(found.parts[3:-1])) is not None
 
 
 def _plots(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """The losses of every training, one plot a task and dataset."""
     histories: dict[str, list[str]] = {}
     for job in jobs:
-        for path in job.outputs:
-            if job.rule == "train" and path.endswith("/history.csv"):
-                histories.setdefault(job.wildcards["cell"].split("/")[0], []).append(path)
+        if job.rule == "train" and (cell := Cell.parse(job.wildcards["cell"])):
+            paths = [path for path in job.outputs if PurePosixPath(path).name == CellOutput.HISTORY]
+            histories.setdefault(cell.dataset, []).extend(paths)
     return [
         {f"{task} loss, {dataset}": {"x": "epoch", "y": dict.fromkeys(_having(paths, task), column)}}
         for dataset, paths in histories.items()

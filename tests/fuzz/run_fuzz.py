@@ -164,9 +164,7 @@ def saved_files(folder: Path, rng: random.Random) -> Iterator[Case]:
         pd.DataFrame({"corruption": ["", "smoke"], "severity": [0, 3]}),
         np.stack([masks, masks]),
     )
-    measure(part, part.masks, LABELS, kept.activity, masks, kept.confidence).per_image.to_parquet(
-        folder / "rows.parquet"
-    )
+    measure(part, part.masks, LABELS, kept.activity, masks, kept.confidence).to_parquet(folder / "rows.parquet")
     (folder / "history.csv").write_text("epoch,seconds,images_per_second,loss\n1,0.5,20,1.5\n2,0.5,20,1.25\n")
     np.savez(
         folder / "representations.npz", **{"individual/activity": np.ones((3, 4), np.float32), "digest": np.array("ab")}

@@ -18,11 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from corruptions.pictures import MAX_PIXELS
 from pipeline.datasets.card import read_card
 from pipeline.datasets.manifest import COLUMNS, manifest_text, read_manifest
 from pipeline.errors import InputError
 from pipeline.io.files import read_text
-from pipeline.io.images import MAX_PIXELS, read_channels, read_colours, read_header, read_ids, read_rgb
+from pipeline.io.images import read_channels, read_colours, read_header, read_ids, read_rgb
 from pipeline.sources import endovis2018, vqla
 
 JSON = st.recursive(

@@ -25,7 +25,8 @@ from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError
 from pipeline.inference.media import Source, read_frames
 from pipeline.io import images
-from pipeline.io.files import read_json, read_text, sha256_of
+from pipeline.io.files import read_json, read_text
+from pipeline.io.hashing import sha256_of
 from pipeline.io.saved_files import read_history, read_table
 from pipeline.labels.classes import plain_labels
 from pipeline.results.gallery import read_gallery

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.cleaning.prunable_files import find_prunable_files
+from pipeline.cleaning.studies_in_use import StudiesInUse
 from pipeline.cli import main
 from pipeline.locking.command_locks import at_work, data_lock
 from pipeline.locking.locks import Holder, Lock, held
@@ -308,3 +310,42 @@ def test_what_cannot_be_deleted_is_named(clean: Clean, littered: list[str], monk
     said = clean("--yes", expected=1)
     assert f"{GONE} (Permission denied)" in said and "Traceback" not in said
     assert not Path("results/toy/tables/table5_ablation.csv").exists(), "the rest is gone"
+
+
+def test_a_figure_that_every_study_could_have_is_known(clean: Clean) -> None:
+    put("results/toy/figures/leakage.png")
+    assert "results/toy/figures/leakage.png: of figures that the study no longer has" in clean("--yes")
+    assert not Path("results/toy/figures/leakage.png").exists()
+
+
+def test_all_results_are_those_of_the_project_alone(clean: Clean) -> None:
+    own = ["results/toy/figures/slide.png", "results/toy/references/mtlesd/notes.txt", "results/toy/studies/mine.json"]
+    put(*own, "results/toy/tables/.gitignore")
+    said = clean("--yes", "--results")
+    assert {str(path) for path in Path("results/toy").rglob("*") if path.is_file()} == set(own)
+    assert all(f"  {path}: not known to this project\n" in said + "\n" for path in own)
+
+
+def test_whatever_the_steps_write_is_declared(study_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step writes what `clean` does not know: with all results gone, nothing of the study is left."""
+    monkeypatch.chdir(study_file.parent)
+    cell = "mtlesd/resnet/hps/equal/r4-s0"
+    for step in (
+        "build --dataset mtlesd",
+        f"train --cell {cell}",
+        f"evaluate --cell {cell}",
+        f"robustness --workers 0 --cell {cell}",
+        "references --dataset mtlesd",
+        "collect",
+        "draw-datasets",
+        "report",
+    ):
+        name, *options = step.split()
+        assert main([name, "--study", str(study_file), *options]) == 0, step
+    study = load_study(study_file)
+    found = find_prunable_files(study, StudiesInUse((study,), ()))
+    assert not found.delete and not found.kept
+    found = find_prunable_files(study, StudiesInUse((study,), ()), results=True)
+    left = {path for path in study.results.rglob("*") if path.is_file() and ".locks" not in path.parts}
+    assert len(left) > 50 and not found.kept
+    assert not {path for path in left if not any(path.is_relative_to(one.path) for one in found.delete)}

@@ -20,7 +20,8 @@ from pipeline.datasets.load import load_part, validation_rows
 from pipeline.datasets.manifest import COLUMNS, read_manifest
 from pipeline.datasets.sample import Order
 from pipeline.errors import InputError
-from pipeline.io.files import resumable_folder, sha256_of
+from pipeline.io.files import resumable_folder
+from pipeline.io.hashing import sha256_of
 from pipeline.io.images import read_ids, read_rgb, resize_image, resize_mask, write_png
 from pipeline.sources import released
 

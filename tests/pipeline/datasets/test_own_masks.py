@@ -26,10 +26,11 @@ from pipeline.errors import InputError
 from pipeline.evaluation.corrupted_batches import Conditions, Piece
 from pipeline.evaluation.measure import measure
 from pipeline.evaluation.robustness import Answer, Subject, evaluate, gather, scores_by_condition
+from pipeline.evaluation.scores import scores_of
 from pipeline.io.images import read_ids, resize_mask, write_png
 from pipeline.labels.classes import ESD, plain_labels, stored_values
 from pipeline.preparation.build_dataset import collect, split_of
-from pipeline.results.gallery import representative
+from pipeline.results.gallery_images import representative
 from pipeline.sources import plain
 from pipeline.study.loading import load_study, make_study
 
@@ -119,7 +120,7 @@ def test_a_frame_that_is_wholly_ignored_at_the_studys_size_counts_nowhere(
     place = part.frame_ids.index("mine_f0")
     assert (part.masks[place] == IGNORED).all()
     right, wrong = np.where(part.masks == IGNORED, 0, part.masks), np.where(part.masks == IGNORED, 1, part.masks)
-    same = [measure(part, part.masks, labels, None, predicted).scores for predicted in (right, wrong)]
+    same = [scores_of(measure(part, part.masks, labels, None, predicted), labels) for predicted in (right, wrong)]
     assert same[0] == same[1] and not any(np.isnan(one["value"]) for one in same[0] if one["metric"] == "miou")
     assert load_part(folder, split, 80).masks.shape[1:] == (80, 80)
     write_png(folder / "masks/mine_f0.png", np.full((60, 80), 200, np.uint8))
@@ -397,7 +398,7 @@ def test_under_every_corruption_what_is_predicted_there_changes_no_row(part: Par
 def test_reference_rows_and_scores_leave_them_out(part: Part) -> None:
     labels = plain_labels(ESD.classes[:4], ())
     prediction = np.where(part.masks == IGNORED, 3, part.masks).astype(np.uint8)
-    scores = measure(part, part.masks, labels, None, prediction).scores
+    scores = scores_of(measure(part, part.masks, labels, None, prediction), labels)
     found = {score["metric"]: score["value"] for score in scores if not score["class"]}
     assert found["miou"] == found["dice"] == found["ssim"] == 1 and found["hd"] == found["surface_missing"] == 0
 

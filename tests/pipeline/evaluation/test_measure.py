@@ -13,9 +13,11 @@ import pytest
 from endoarss.metrics import Evaluator
 from pipeline.datasets.load import Part
 from pipeline.errors import InputError
-from pipeline.evaluation.measure import measure, scores_of
+from pipeline.evaluation.measure import measure
+from pipeline.evaluation.scores import scores_of
 from pipeline.labels.classes import ESD
-from pipeline.results.gallery import read_gallery, representative, write_gallery
+from pipeline.results.gallery import read_gallery, write_gallery
+from pipeline.results.gallery_images import representative
 from pipeline.results.row_files import read_rows
 
 CLASSES = len(ESD.classes)
@@ -33,7 +35,7 @@ def part(images: int = 6, seed: int = 0) -> Part:
 def rows() -> pd.DataFrame:
     test, random = part(), np.random.default_rng(1)
     answers = random.integers(0, len(ESD.activities), 6)
-    return measure(test, test.masks, ESD, answers, part(seed=2).masks, random.random(6).astype(np.float32)).per_image
+    return measure(test, test.masks, ESD, answers, part(seed=2).masks, random.random(6).astype(np.float32))
 
 
 def test_rows_give_the_scores_again(rows: pd.DataFrame, tmp_path: Path) -> None:
@@ -46,7 +48,7 @@ def test_rows_give_the_scores_again(rows: pd.DataFrame, tmp_path: Path) -> None:
 def test_rows_and_the_evaluator_agree() -> None:
     test, predicted = part(), part(seed=2).masks
     answers = np.random.default_rng(3).dirichlet(np.ones(len(ESD.activities)), 6)
-    kept = measure(test, test.masks, ESD, answers.argmax(axis=1), predicted, answers.max(axis=1)).per_image
+    kept = measure(test, test.masks, ESD, answers.argmax(axis=1), predicted, answers.max(axis=1))
     evaluator = Evaluator(ESD.classes, ESD.activities)
     assert test.activities is not None
     for i in reversed(range(6)):
@@ -119,7 +121,8 @@ def test_one_image_and_a_class_that_never_occurs() -> None:
     one = part(1)
     alone = replace(one, masks=np.where(one.masks == 2, 0, one.masks).astype(np.uint8))
     scores = {
-        (s["metric"], s["class"]): s for s in measure(alone, alone.masks, ESD, alone.activities, alone.masks).scores
+        (s["metric"], s["class"]): s
+        for s in scores_of(measure(alone, alone.masks, ESD, alone.activities, alone.masks), ESD)
     }
     assert scores["iou", ESD.classes[2]]["value"] is None and scores["hd", ESD.classes[2]]["n"] == 0
     assert scores["miou", ""]["value"] == 1 and scores["hd", ""]["value"] == 0 and scores["accuracy", ""]["value"] == 1

@@ -25,6 +25,7 @@ from pipeline.evaluation import evaluate_robustness
 from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, Piece
 from pipeline.evaluation.measure import measure, measure_mask
 from pipeline.evaluation.robustness import Answer, Subject, evaluate, gather, scores_by_condition
+from pipeline.evaluation.scores import scores_of
 from pipeline.io import files
 from pipeline.io.images import read_ids, read_rgb, write_png
 from pipeline.labels.classes import ESD, LabelSet
@@ -189,7 +190,7 @@ def test_a_model_of_one_task(part: Part, tmp_path: Path) -> None:
 def test_scores_of_rows_are_those_of_the_whole_split(part: Part, alone: pd.DataFrame) -> None:
     clean = [s for s in scores_by_condition(alone, ESD) if s["corruption"] == CLEAN]
     activity, masks = by_brightness(0)(Piece(CLEAN, (0,), range(9), part.images[None], part.masks[None]), 0)
-    expected = measure(part, part.masks, ESD, activity, masks).scores
+    expected = scores_of(measure(part, part.masks, ESD, activity, masks), ESD)
     assert [{k: s[k] for k in ("metric", "class", "value", "n")} for s in clean] == expected
 
 
@@ -201,7 +202,7 @@ def test_surfaces_of_a_split_are_means_over_images_then_classes() -> None:
     masks[0, 2:6, 3:7], masks[1, 2:6, 2:6] = 1, 1  # one pixel to the right; exact; the second class is missed
     masks[0, 15, 15] = 3  # a class without truth
     one = Part(["a", "b"], ["", ""], np.zeros((2, 20, 20, 3), np.uint8), truth, None)
-    scores = {(s["metric"], s["class"]): s for s in measure(one, truth, labels, None, masks).scores}
+    scores = {(s["metric"], s["class"]): s for s in scores_of(measure(one, truth, labels, None, masks), labels)}
     assert scores["hd95", "one"]["value"] == pytest.approx(0.5) and scores["hd95", "one"]["n"] == 2
     assert scores["hd95", "two"]["value"] == pytest.approx(np.hypot(20, 20)) and scores["hd95", "two"]["n"] == 1
     assert scores["hd95", ""]["value"] == pytest.approx((0.5 + np.hypot(20, 20)) / 2), "classes with truth alone"

@@ -31,7 +31,7 @@ from pipeline.inference import media
 from pipeline.inference.media import Source, count_frames, find_sources, read_frames
 from pipeline.inference.overlay import Painter, distinct_palette
 from pipeline.inference.predict_files import palette_of, predict_files
-from pipeline.io.files import sha256_of
+from pipeline.io.hashing import sha256_of
 from pipeline.io.images import read_rgb, resize_image, write_png
 from pipeline.labels.classes import ESD
 

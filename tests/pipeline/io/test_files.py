@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.io.files import (
-    digest,
     resumable_folder,
-    sha256_of_listing,
     whole_file,
     whole_files,
     whole_folder,
@@ -20,6 +18,7 @@ from pipeline.io.files import (
     write_json,
     write_text,
 )
+from pipeline.io.hashing import digest
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -62,26 +61,6 @@ def test_the_order_of_keys_does_not_matter(tmp_path: Path) -> None:
     write_json(tmp_path / "1", one)
     write_json(tmp_path / "2", two)
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
-
-
-def test_a_listing_tells_what_came_went_or_changed(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a/x.txt").write_text("one")
-    digests = [sha256_of_listing(tmp_path)]
-    (tmp_path / "a/link").symlink_to(tmp_path / "nowhere")
-    digests.append(sha256_of_listing(tmp_path))
-    (tmp_path / "y.ZIP").write_text("z")
-    digests.append(sha256_of_listing(tmp_path))
-    (tmp_path / "y").mkdir()
-    (tmp_path / "y/extracted.txt").write_text("z")
-    assert sha256_of_listing(tmp_path) == digests[-1], "what an archive was extracted to says nothing new"
-    os.utime(tmp_path / "a/x.txt", (1, 1))
-    digests.append(sha256_of_listing(tmp_path))
-    digests.append(sha256_of_listing(tmp_path / "y.ZIP"))
-    (tmp_path / "y.ZIP").write_text("longer")
-    digests.append(sha256_of_listing(tmp_path / "y.ZIP"))
-    assert len(set(digests)) == len(digests)
-    assert sha256_of_listing(tmp_path / "nowhere") == sha256_of_listing(tmp_path / "nowhere")
 
 
 def test_files_of_one_step_replace_those_of_an_earlier_one_together(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 from corruptions import corrupt_pair
 from pipeline.cli import main
 from pipeline.datasets.load import Part, load_part
-from pipeline.evaluation.measure import scores_of
+from pipeline.evaluation.scores import scores_of
 from pipeline.reporting.page import page_of, published_columns, rows_apart
 from pipeline.reporting.page_gallery import gallery_of
 from pipeline.reporting.shown_cells import image_ious

@@ -27,7 +27,8 @@ from pipeline.evaluation.collect_results import collect_results
 from pipeline.evaluation.corrupted_batches import Conditions
 from pipeline.evaluation.evaluate_references import evaluate_references
 from pipeline.evaluation.measure import measure
-from pipeline.io.files import sha256_of, whole_files, write_json
+from pipeline.io.files import whole_files, write_json
+from pipeline.io.hashing import sha256_of
 from pipeline.preparation.build_dataset import build
 from pipeline.preparation.generate_raw import generate_raw
 from pipeline.redaction import masked_settings
@@ -36,7 +37,8 @@ from pipeline.reporting.figures.make_figures import make_figures
 from pipeline.reporting.page import make_page
 from pipeline.reporting.paper import make_paper
 from pipeline.reporting.tables.make_tables import make_tables
-from pipeline.results.gallery import SIZE, representative, shown_severities, write_gallery
+from pipeline.results.gallery import write_gallery
+from pipeline.results.gallery_images import SIZE, representative, shown_severities
 from pipeline.results.paths import (
     figure_files,
     generated_trees,
@@ -99,7 +101,7 @@ class _Answers:
                 wrong = rng.random(len(part.frame_ids)) < 0.1 + 0.12 * place
                 activity = np.where(wrong, rng.integers(len(labels.activities), size=len(wrong)), part.activities)
                 confidence = rng.uniform(0.3, 1, len(wrong)).astype(np.float32)
-            rows.append(measure(part, np.array(part.masks), labels, activity, moved, confidence).per_image)
+            rows.append(measure(part, np.array(part.masks), labels, activity, moved, confidence))
             masks.append(moved)
         return cls(part, pd.concat(rows, ignore_index=True), np.stack(masks), representative(part, SIZE))
 

@@ -15,7 +15,7 @@ import yaml
 
 from endoarss.checkpoints import load_checkpoint, read_header
 from pipeline.cli import main
-from pipeline.io.files import sha256_of
+from pipeline.io.hashing import sha256_of
 from pipeline.results import code_version as code_version_module
 from pipeline.results.code_version import code_version
 from pipeline.results.provenance import RunStart, about_run

@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from endoarss.checkpoints import read_header
 from endoarss.errors import SettingsError
 from endoarss.registry import list_mergers
-from pipeline.cleaning.prunable_files import find_leftovers
-from pipeline.cleaning.studies_in_use import KeptStudies
+from pipeline.cleaning.prunable_files import find_prunable_files
+from pipeline.cleaning.studies_in_use import StudiesInUse
 from pipeline.cli import main
 from pipeline.errors import InputError
 from pipeline.evaluation.collect_results import collect_results
@@ -453,11 +453,11 @@ def test_reports_name_what_is_not_merged(copy: Study, capsys: Any, monkeypatch: 
 
 def test_clean_names_merged_models_that_the_study_no_longer_has(copy: Study) -> None:
     fewer = make_study({**copy.settings, "merging": {**copy.settings["merging"], "mergers": ["ties"]}})
-    gone = {one.path.as_posix() for one in find_leftovers(fewer, KeptStudies([fewer], [])).delete}
+    gone = {one.path.as_posix() for one in find_prunable_files(fewer, StudiesInUse([fewer], [])).delete}
     assert f"results/toy/cells/{TIES.replace('ties', 'averaging')}" in gone
     assert not any("/ties/" in path for path in gone)
     none = make_study({key: value for key, value in copy.settings.items() if key != "merging"})
-    found = find_leftovers(none, KeptStudies([none], []))
+    found = find_prunable_files(none, StudiesInUse([none], []))
     assert "results/toy/merging/mtlesd/dinov2/r4-s0-val" in {one.path.as_posix() for one in found.delete}
     assert not [path for path in found.kept if "merging" in path.as_posix()]
 

@@ -18,7 +18,8 @@ from endoarss.metrics.catalogue import METRICS
 from endoarss.metrics.protocol import STANDARD
 from pipeline.cli import main
 from pipeline.datasets.load import load_part
-from pipeline.evaluation.measure import measure, scores_of
+from pipeline.evaluation.measure import measure
+from pipeline.evaluation.scores import scores_of
 from pipeline.labels.classes import ESD
 from pipeline.preparation.build_dataset import build
 from pipeline.results.row_files import read_rows
@@ -149,12 +150,13 @@ def test_list_shows_components_and_cells(study_file: Path, capsys: pytest.Captur
 def test_measuring_a_dataset_without_activities(study_file: Path) -> None:
     build(load_study(study_file), "mtlesd")
     part = load_part(Path("data/datasets/mtlesd"), "test", 56)
-    measured = measure(replace(part, activities=None), part.masks, replace(ESD, activities=()), None, part.masks)
-    metrics = {score["metric"] for score in measured.scores}
+    labels = replace(ESD, activities=())
+    scores = scores_of(measure(replace(part, activities=None), part.masks, labels, None, part.masks), labels)
+    metrics = {score["metric"] for score in scores}
     of_masks = {metric.name for metric in METRICS[STANDARD] if not metric.of_activities}
     assert metrics == of_masks > {"miou", "dice_foreground", "iou", "pixel_recall", "hd95", "ssim", "surface_missing"}
-    assert next(s["value"] for s in measured.scores if s["metric"] == "hd95") == 0
-    assert next(s["value"] for s in measured.scores if s["metric"] == "miou") == 1
+    assert next(s["value"] for s in scores if s["metric"] == "hd95") == 0
+    assert next(s["value"] for s in scores if s["metric"] == "miou") == 1
 
 
 def test_status_says_what_is_done_and_what_it_will_take(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

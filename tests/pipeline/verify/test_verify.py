@@ -22,7 +22,8 @@ from safetensors.torch import load_file, save_file
 from pipeline import cli
 from pipeline.cli import main
 from pipeline.evaluation.robustness import scores_by_condition
-from pipeline.io.files import read_json, sha256_of, write_json
+from pipeline.io.files import read_json, write_json
+from pipeline.io.hashing import sha256_of
 from pipeline.io.images import read_ids, write_png
 from pipeline.results.predictions import KeptPredictions, write_predictions
 from pipeline.sources.synthetic.released_trees import generate_esd
