@@ -46,6 +46,7 @@ def test_every_step_by_hand(study_file: Path) -> None:
         ("tables",),
         ("figures",),
         ("draw-datasets",),
+        ("draw-leakage",),
         ("page",),
     ):
         assert run(study_file, *step) == 0, step
