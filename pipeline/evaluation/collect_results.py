@@ -38,7 +38,7 @@ def collect_results(
     """
     run = RunStart()
     while True:
-        results = StudyResults(study, {SCORES_UNDER_CORRUPTION[study.protocol]: study.robust_models(), **reductions})
+        results = StudyResults(study, {**reductions, SCORES_UNDER_CORRUPTION[study.protocol]: study.robust_models()})
         state, table = _state(results), gather_results(study, study.protocol, results)
         if state == _state(StudyResults(study)):
             break  # else a training ended meanwhile: it is to be in rows and lists, or in neither

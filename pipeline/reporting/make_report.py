@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from pipeline.evaluation.collect_results import collect_results
 from pipeline.reporting.figures.draw_datasets import draw_datasets, draw_leakage
@@ -14,6 +15,8 @@ from pipeline.reporting.tables.make_tables import make_tables
 from pipeline.results.study_results import StudyResults
 from pipeline.study.study import Study
 
+T = TypeVar("T")
+
 
 def make_report(study: Study) -> None:
     """Write results.parquet, tables, figures, the reproduction note, the page and paper.tex; say what each took and what is missing.
@@ -21,13 +24,12 @@ def make_report(study: Study) -> None:
     Raises:
         InputError, ResultsError: if no cell has results, or something kept cannot be read.
     """
-    started = time.perf_counter()
-    results = collect_results(study, reductions_of_page(study))
-    _say("results", started)
+    _timed("datasets", lambda: draw_datasets(study))
+    if study.leakage_datasets():
+        _timed("leakage", lambda: draw_leakage(study))  # takes memory of its own, before results take theirs
+    results = _timed("results", lambda: collect_results(study, reductions_of_page(study)))
     for name, make in _parts(results).items():
-        started = time.perf_counter()
-        make()
-        _say(name, started)
+        _timed(name, make)
     for cell, reason in {**results.missing_robust_models, **results.missing_models}.items():
         print(f"without {cell.id}: {reason}", flush=True)
 
@@ -42,10 +44,7 @@ def has_gaps(study: Study) -> bool:
 
 def _parts(results: StudyResults) -> dict[str, Callable[[], object]]:
     study = results.study
-    leakage = {"leakage": lambda: draw_leakage(study)} if study.leakage_datasets() else {}
     return {
-        "datasets": lambda: draw_datasets(study),
-        **leakage,
         "tables": lambda: make_tables(study, results),
         "figures": lambda: make_figures(study, results=results),
         "page": lambda: make_page(study, results),
@@ -53,5 +52,8 @@ def _parts(results: StudyResults) -> dict[str, Callable[[], object]]:
     }
 
 
-def _say(name: str, started: float) -> None:
+def _timed(name: str, make: Callable[[], T]) -> T:
+    started = time.perf_counter()
+    made = make()
     print(f"{name}: {time.perf_counter() - started:.1f} s", flush=True)
+    return made

@@ -137,12 +137,12 @@ class StudyResults:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """The long table of results.parquet.
+        """The long table of results.parquet, without what is under corruption.
 
         Raises:
             ResultsError: as `read_results`.
         """
-        return read_results(results_file(self.study), self.study.name, self.study.protocol)
+        return read_results(results_file(self.study), self.study.name, self.study.protocol, clean=True)
 
     @cached_property
     def compared_table(self) -> pd.DataFrame:

@@ -77,6 +77,7 @@ def finish(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         about = dict.fromkeys(COLUMNS, "") | {"eval_dataset": cell.dataset, "variant": cell.variant, "n": 1}
+        about |= {"study": study.name, "protocol": study.protocol}
         about |= {key: getattr(cell, key) for key in ("dataset", "backbone", "architecture", "weighting")}
         rows += [about | {"metric": metric, "value": value} for metric, value in scores(cell).items()]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"value": float})

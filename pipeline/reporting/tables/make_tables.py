@@ -44,10 +44,7 @@ from reports.tables.comparison import claims_text
 
 def reductions_of_tables(study: Study) -> dict[Reduction[Any], Collection[Cell]]:
     """Return what tables take from rows under corruption, each with the models that it is taken of."""
-    found: dict[Reduction[Any], Collection[Cell]] = {scored_run: study.robust_models()}
-    if study.protocol != PUBLISHED:
-        found[SCORES_UNDER_CORRUPTION[PUBLISHED]] = beside_robust_cells(study)
-    return found
+    return {scored_run: study.robust_models(), SCORES_UNDER_CORRUPTION[PUBLISHED]: beside_robust_cells(study)}
 
 
 def make_tables(study: Study, results: StudyResults | None = None) -> None:

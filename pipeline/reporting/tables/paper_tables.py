@@ -35,7 +35,7 @@ def published_tables(saved: StudyResults) -> dict[str, ReportTable]:
     """Tables II to VII as "ours, paper, difference", and the claims."""
     study = saved.study
     wanted = set(tables_beside_published(study))
-    results = _published(saved) if wanted and study.protocol != PUBLISHED else saved.compared_table
+    results = _published(saved) if wanted else saved.compared_table
     labels = {name: str(backbone["label"]) for name, backbone in study.settings["backbones"].items()}
     found: dict[str, Beside] = {
         table_of_dataset(dataset): scores_beside(results, dataset, study.rank, labels, _asked(study, dataset))
