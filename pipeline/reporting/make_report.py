@@ -24,6 +24,7 @@ def make_report(study: Study) -> None:
     Raises:
         InputError, ResultsError: if no cell has results, or something kept cannot be read.
     """
+    _ = StudyResults(study).present_models  # raises before anything is drawn
     _timed("datasets", lambda: draw_datasets(study))
     if study.leakage_datasets():
         _timed("leakage", lambda: draw_leakage(study))  # takes memory of its own, before results take theirs
