@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from reports.errors import ResultsError
 from reports.names import REFERENCE_BACKBONE
@@ -41,11 +42,13 @@ CELL = ["backbone_label", "architecture", "weighting"]
 CLEAN = ""
 
 
-def read_results(path: Path, study: str = "", protocol: str = "") -> pd.DataFrame:
+def read_results(path: Path, study: str = "", protocol: str = "", clean: bool = False) -> pd.DataFrame:
     """Read results.parquet.
 
     Args:
+        path: the file.
         study, protocol: those its rows must be of, if they are given.
+        clean: whether only the rows of images as they are are read, which are few beside those under corruption.
 
     Raises:
         ResultsError: if it is missing, no table, lacks a column, mixes protocols, or is of another study or protocol.
@@ -53,10 +56,10 @@ def read_results(path: Path, study: str = "", protocol: str = "") -> pd.DataFram
     if not path.is_file():
         raise ResultsError(f"{path}: missing. Run the steps before this one, or snakemake.")
     try:
-        results = pd.read_parquet(path)
+        missing = [column for column in COLUMNS if column not in pq.read_schema(path).names]
+        results = pd.read_parquet(path, filters=[("corruption", "==", CLEAN)] if clean and not missing else None)
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path}: not a table of results ({error}). Collect them again: endoarss collect.") from None
-    missing = [column for column in COLUMNS if column not in results.columns]
     if missing:
         raise ResultsError(f"{path}: lacks the column(s) {', '.join(missing)}.")
     if results["protocol"].nunique() > 1:

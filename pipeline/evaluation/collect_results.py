@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
+from endoarss.metrics import PUBLISHED, STANDARD
 from pipeline.evaluation.robustness import scores_by_condition
 from pipeline.evaluation.scores import scores_of
 from pipeline.io.files import whole_file
 from pipeline.io.hashing import sha256_of
-from pipeline.results.cell_state import missing_models, missing_robust_models, present_models
 from pipeline.results.paths import evaluated_datasets, results_file, results_provenance_file
-from pipeline.results.provenance import RunStart, about_run, read_provenance, write_provenance
-from pipeline.results.rows import clean_rows, frames_tested, reference_rows, robust_rows
+from pipeline.results.provenance import RunStart, about_run, write_provenance
+from pipeline.results.study_results import Reduction, StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 from reports.names import REFERENCE_BACKBONE
 from reports.results import CLEAN, COLUMNS
 
 
-def collect_results(study: Study) -> None:
+def collect_results(
+    study: Study, reductions: Mapping[Reduction[Any], Collection[Cell]] = MappingProxyType({})
+) -> StudyResults:
     """Write results.parquet from the rows that cells and references left, and provenance.json; cells without results are left out.
+
+    Args:
+        study: whose results.
+        reductions: what else will be asked of the results that are returned, as `StudyResults` takes it.
+
+    Returns:
+        The results that were collected.
 
     Raises:
         InputError: if no cell has results, or rows are not what a cell leaves, naming the file.
     """
     run = RunStart()
-    state, table = _state(study), gather_results(study, study.protocol)
-    while state != (now := _state(study)):  # a training that ended meanwhile is in rows and lists, or in neither
-        state, table = now, gather_results(study, study.protocol)
+    while True:
+        results = StudyResults(study, {**reductions, SCORES_UNDER_CORRUPTION[study.protocol]: study.robust_models()})
+        state, table = _state(results), gather_results(study, study.protocol, results)
+        if state == _state(StudyResults(study)):
+            break  # else a training ended meanwhile: it is to be in rows and lists, or in neither
     checkpoints, missing, missing_robust = state
     with whole_file(results_file(study)) as partial:
         table.to_parquet(partial, index=False)
@@ -45,73 +57,120 @@ def collect_results(study: Study) -> None:
         "results_sha256": sha256_of(results_file(study)),
     }
     write_provenance(results_provenance_file(study), about)
+    return results
 
 
-def _state(study: Study) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+def _state(results: StudyResults) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
     """The checkpoints that there are results of, by cell, and which cells have none, or no robustness, with reasons."""
-    missing, robust = missing_models(study), missing_robust_models(study)
-    cells = [cell for cell in study.models() if cell not in missing]
-    checkpoints = {cell.id: read_provenance(study, cell)["checkpoint_sha256"] for cell in cells}
-    lists = [{cell.id: reason for cell, reason in lacking.items()} for lacking in (missing, robust)]
-    return checkpoints, lists[0], lists[1]
+    checkpoints = {cell.id: results.provenance(cell)["checkpoint_sha256"] for cell in results.present_models}
+    missing, robust = (
+        {cell.id: reason for cell, reason in lacking.items()}
+        for lacking in (results.missing_models, results.missing_robust_models)
+    )
+    return checkpoints, missing, robust
 
 
-def gather_results(study: Study, protocol: str) -> pd.DataFrame:
-    """The long table of a study under a protocol, as `collect_results` writes it.
+def gather_results(study: Study, protocol: str, results: StudyResults | None = None) -> pd.DataFrame:
+    """Return the long table of a study under a protocol, as `collect_results` writes it.
+
+    Args:
+        study: whose results.
+        protocol: of the metrics.
+        results: of the study, if they are at hand.
 
     Raises:
         InputError: as `collect_results`.
     """
-    rows: list[dict[str, Any]] = []
-    tests = {dataset: frames_tested(study, dataset) for dataset in evaluated_datasets(study)}
-    robust = set(study.robust_models()) - set(missing_robust_models(study))
-    for cell in present_models(study):
-        about = _about(study, cell) | {"protocol": protocol}
-        for dataset in study.evaluated_on(cell.dataset):
-            scores = scores_of(clean_rows(study, cell, dataset, tests[dataset]), study.labels(dataset), protocol)
-            rows += [about | {"eval_dataset": dataset} | score for score in scores]
-        rows += [about | {"eval_dataset": cell.dataset} | score for score in _bias(study, cell)]
+    results = results or StudyResults(study)
+    robust = [cell for cell in study.robust_models() if cell not in results.missing_robust_models]
+    return gather_scores(results, protocol, results.present_models, robust)
+
+
+def gather_scores(
+    results: StudyResults, protocol: str, models: Iterable[Cell], robust: Collection[Cell]
+) -> pd.DataFrame:
+    """Return the rows of the long table of some models, and of all references.
+
+    Args:
+        results: with results of the models.
+        protocol: of the metrics.
+        models: trainings and merged models.
+        robust: those of them whose scores under corruption are wanted, too.
+
+    Raises:
+        InputError: if rows are not what a cell leaves, naming the file.
+    """
+    frames = []
+    for cell in models:
+        scores = [
+            _CLEAN | {"eval_dataset": dataset} | score
+            for dataset in results.study.evaluated_on(cell.dataset)
+            for score in scores_of(results.clean_rows(cell, dataset), results.study.labels(dataset), protocol)
+        ]
+        scores += [_CLEAN | {"eval_dataset": cell.dataset} | score for score in _bias(results, cell)]
+        of_cell = [pd.DataFrame(scores, columns=_MEASURED)]
         if cell in robust:
-            found = robust_rows(study, cell, tests[cell.dataset])
-            # Its clean scores are those of the evaluation.
-            corrupted = found[found["corruption"] != CLEAN]
-            scores = scores_by_condition(corrupted, study.labels(cell.dataset), protocol)
-            rows += [about | {"eval_dataset": cell.dataset} | score for score in scores]
-    rows += (one | {"protocol": protocol} for one in _references(study, tests, protocol))
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table["value"] = table["value"].astype("float64")
-    return table
+            of_cell.append(results.reduced(cell, SCORES_UNDER_CORRUPTION[protocol]))
+        frames.append(pd.concat(of_cell).assign(**_about(results, cell)))
+    for dataset in evaluated_datasets(results.study):
+        for name, rows in results.reference_rows(dataset).items():
+            scores = scores_of(rows, results.study.labels(dataset), protocol)
+            found = pd.DataFrame([_CLEAN | {"eval_dataset": dataset} | score for score in scores], columns=_MEASURED)
+            frames.append(found.assign(**_about_reference(results.study, dataset, name)))
+    table = pd.concat(frames, ignore_index=True).assign(protocol=protocol)
+    return table[list(COLUMNS)].astype({"value": "float64"})
 
 
-def _common(study: Study) -> dict[str, Any]:
+def _standard_under_corruption(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
+    return _under_corruption(results, cell, rows, STANDARD)
+
+
+def _published_under_corruption(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
+    return _under_corruption(results, cell, rows, PUBLISHED)
+
+
+SCORES_UNDER_CORRUPTION: Mapping[str, Reduction[pd.DataFrame]] = {
+    STANDARD: _standard_under_corruption,
+    PUBLISHED: _published_under_corruption,
+}
+"""By protocol what gives a model's scores under each corruption and severity, as rows of the long table."""
+
+
+def _under_corruption(results: StudyResults, cell: Cell, rows: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    corrupted = rows[rows["corruption"] != CLEAN]  # its clean scores are those of the evaluation
+    scores = scores_by_condition(corrupted, results.study.labels(cell.dataset), protocol)
+    return pd.DataFrame(scores).assign(eval_dataset=cell.dataset)[_MEASURED]
+
+
+# What differs between the scores of one model.
+_CLEAN = {"corruption": CLEAN, "severity": 0, "mask_warped": True}
+_MEASURED = ["eval_dataset", *_CLEAN, "metric", "class", "value", "n"]
+
+
+def _common(study: Study, dataset: str) -> dict[str, Any]:
     return {
         "study": study.name,
-        "merger": "",
-        "surgery": 0,
+        "dataset": dataset,
+        "split": study.dataset_settings(dataset)["split"],
         "synthetic": study.synthetic,
         "eval_split": "test",
-        "corruption": CLEAN,
-        "severity": 0,
-        "mask_warped": True,
         "resolution": study.settings["input_size"],
     }
 
 
-def _bias(study: Study, cell: Cell) -> list[dict[str, Any]]:
+def _bias(results: StudyResults, cell: Cell) -> list[dict[str, Any]]:
     """How far a merged model's representations of test images are from those of each individual model (mean L1), and the mean."""
     if not cell.merger:
         return []
-    about = read_provenance(study, cell)["merging"]
+    about = results.provenance(cell)["merging"]
     bias, frames = about["bias"], about["test_images"]
     values = {**{f"bias_{task}": value for task, value in bias.items()}, "bias": sum(bias.values()) / len(bias)}
     return [{"metric": metric, "class": "", "value": value, "n": frames} for metric, value in values.items()]
 
 
-def _about(study: Study, cell: Cell) -> dict[str, Any]:
-    provenance = read_provenance(study, cell)
-    return _common(study) | {
-        "dataset": cell.dataset,
-        "split": study.dataset_settings(cell.dataset)["split"],
+def _about(results: StudyResults, cell: Cell) -> dict[str, Any]:
+    study, provenance = results.study, results.provenance(cell)
+    return _common(study, cell.dataset) | {
         "backbone": cell.backbone,
         "backbone_label": study.settings["backbones"][cell.backbone]["label"],
         "architecture": cell.architecture,
@@ -126,21 +185,17 @@ def _about(study: Study, cell: Cell) -> dict[str, Any]:
     }
 
 
-def _references(study: Study, tests: Mapping[str, Mapping[str, str]], protocol: str) -> Iterator[dict[str, Any]]:
-    for dataset, frames in tests.items():
-        about = _common(study) | {
-            "dataset": dataset,
-            "split": study.dataset_settings(dataset)["split"],
-            "backbone": REFERENCE_BACKBONE,
-            "backbone_label": REFERENCE_BACKBONE,
-            "weighting": "",
-            "weights_source": "none",
-            "weights_sha256": "",
-            "variant": "",
-            "seed": 0,
-            "select_on": "",
-            "eval_dataset": dataset,
-        }
-        for name, rows in reference_rows(study, dataset, frames).items():
-            scores = scores_of(rows, study.labels(dataset), protocol)
-            yield from (about | {"architecture": name} | score for score in scores)
+def _about_reference(study: Study, dataset: str, name: str) -> dict[str, Any]:
+    return _common(study, dataset) | {
+        "backbone": REFERENCE_BACKBONE,
+        "backbone_label": REFERENCE_BACKBONE,
+        "architecture": name,
+        "weighting": "",
+        "merger": "",
+        "surgery": 0,
+        "weights_source": "none",
+        "weights_sha256": "",
+        "variant": "",
+        "seed": 0,
+        "select_on": "",
+    }

@@ -20,7 +20,7 @@ from endoarss.metrics.catalogue import metrics_by_name
 from pipeline.datasets.load import Part
 from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, Piece, pieces
 from pipeline.evaluation.measure import rows_of_images
-from pipeline.evaluation.scores import scores_of
+from pipeline.evaluation.scores import columns_of_numbers, scores_of_columns
 from pipeline.io.files import read_json, whole_file, write_json
 from pipeline.io.processes import processes
 from pipeline.io.saved_files import read_table
@@ -190,9 +190,10 @@ def scores_by_condition(rows: pd.DataFrame, labels: LabelSet, protocol: str = ST
     keys = ["corruption", "severity", "mask_warped"]
     metrics = metrics_by_name(protocol)
     scores: list[dict[str, Any]] = []
-    for (name, severity, moved), group in rows.groupby(keys, sort=False):
+    columns = columns_of_numbers(rows)
+    for (name, severity, moved), places in rows.reset_index().groupby(keys, sort=False).groups.items():
         condition = {"corruption": name, "severity": int(severity), "mask_warped": bool(moved)}
-        found = scores_of(group, labels, protocol)
+        found = scores_of_columns({column: values[places] for column, values in columns.items()}, labels, protocol)
         scores += [condition | score for score in found if moved or not metrics[score["metric"]].of_activities]
     return scores
 

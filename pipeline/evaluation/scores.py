@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
 from endoarss.metrics import STANDARD, scores_of_rows
 from pipeline.labels.classes import LabelSet
@@ -17,7 +18,22 @@ def scores_of(rows: pd.DataFrame, labels: LabelSet, protocol: str = STANDARD) ->
     Raises:
         ValueError: if a row holds what no measurement gives.
     """
-    columns = {name: rows[name].to_numpy() for name in rows}
+    return scores_of_columns(columns_of_numbers(rows), labels, protocol)
+
+
+def columns_of_numbers(rows: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    """Return the columns of rows that scores are computed from: all but texts."""
+    return {str(name): rows[name].to_numpy() for name in rows.select_dtypes("number")}
+
+
+def scores_of_columns(
+    columns: Mapping[str, NDArray[Any]], labels: LabelSet, protocol: str = STANDARD
+) -> list[dict[str, Any]]:
+    """Return the scores of rows, given as `columns_of_numbers`.
+
+    Raises:
+        ValueError: as `scores_of`.
+    """
     if not {"activity_true", "truth_0"} & set(columns):
         return []  # a dataset without activities, and a model that tells nothing else
     return scores_of_rows(columns, labels.classes, labels.activities, protocol)

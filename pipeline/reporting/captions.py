@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.datasets.card import read_card
-from pipeline.results.paths import results_file
+from pipeline.reporting.models import label_of
+from pipeline.results.study_results import StudyResults
+from pipeline.study.cell import Cell
 from pipeline.study.study import Study
-from reports.results import read_results, weights_note
+from reports.results import weights_note
 
 
 def data_mark(study: Study, datasets: Sequence[str] = ()) -> str:
@@ -28,7 +30,7 @@ def partial_note(study: Study, datasets: Sequence[str] = ()) -> str:
     return f"PARTIAL DATA ({'; '.join(lacking)})." if lacking else ""
 
 
-def study_mark(study: Study, with_protocol: bool = True, select_on: str = "") -> str:
+def study_mark(results: StudyResults, with_protocol: bool = True, select_on: str = "") -> str:
     """What every table, figure and caption says of its numbers, in two lines.
 
     Args:
@@ -37,12 +39,31 @@ def study_mark(study: Study, with_protocol: bool = True, select_on: str = "") ->
     Raises:
         ResultsError: if the results are not collected.
     """
+    study = results.study
     seeds = ", ".join(map(str, study.settings["seeds"]))
     chosen = {
         "last": "last epoch",
         "val": "epoch chosen on a validation part",
         "test": "EPOCH CHOSEN ON THE TEST PART (as the released code does; not to be compared)",
     }[select_on or study.select_on]
-    weights = weights_note(read_results(results_file(study), study.name, study.protocol))
+    weights = results.once(_weights_note)
     protocol = f", protocol {study.protocol}" if with_protocol else ""
     return f"{data_mark(study)[:-1]}{protocol}, {chosen}, seed {seeds}.\n{weights}."
+
+
+def _weights_note(results: StudyResults) -> str:
+    return weights_note(results.table)
+
+
+def gap_note(study: Study, gaps: Mapping[Cell, str]) -> str:
+    """Which cells are missing, and why, in a sentence a reason; "" if none is."""
+    by_reason: dict[str, list[str]] = {}
+    for cell, reason in gaps.items():
+        seed = f" (seed {cell.seed})" if len(study.settings["seeds"]) > 1 else ""
+        by_reason.setdefault(reason, []).append(f"{label_of(study, cell)} on {study.titles()[cell.dataset]}{seed}")
+    return " ".join(f"No results of {_and(names)}: {reason}." for reason, names in by_reason.items())
+
+
+def _and(names: Iterable[str]) -> str:
+    *most, last = dict.fromkeys(names)
+    return f"{', '.join(most)} and {last}" if most else last

@@ -12,7 +12,7 @@ from pipeline.io.files import read_json
 from pipeline.io.saved_files import read_table
 from pipeline.reporting.captions import data_mark
 from pipeline.reporting.robustness import baselines_of, evaluated_models, write_robustness_report
-from pipeline.results.cell_state import missing_robustness
+from pipeline.results.study_results import StudyResults
 from reports.statistics.robustness import EvaluatedModel
 
 
@@ -22,9 +22,10 @@ def compared_models(run: ExternalModelRun) -> list[EvaluatedModel]:
     Raises:
         InputError: if they are asked for and none is evaluated.
     """
-    found = evaluated_models(run.study, [run.dataset]) if run.beside else []
+    results = StudyResults(run.study)
+    found = evaluated_models(results, [run.dataset]) if run.beside else []
     if run.beside and not found:
-        lacking = [cell.id for cell in missing_robustness(run.study) if cell.dataset == run.dataset]
+        lacking = [cell.id for cell in results.missing_robustness if cell.dataset == run.dataset]
         raise InputError(
             f"--beside: no cell of {run.dataset} has its robustness evaluated; missing: {', '.join(lacking) or 'none asked'}."
         )
@@ -44,7 +45,7 @@ def report_external_model(run: ExternalModelRun, folder: Path, compared: Sequenc
         [*compared, EvaluatedModel(label, run.study.titles()[run.dataset], [rows])],
         {group: names for group, names in shown.items() if names},
         folder,
-        baselines_of(run.study) if compared else {},
+        baselines_of(StudyResults(run.study)) if compared else {},
         data_mark(run.study),
         {"study": run.study.name, "synthetic": run.study.synthetic},
     )

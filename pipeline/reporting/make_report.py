@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import TypeVar
 
 from pipeline.evaluation.collect_results import collect_results
 from pipeline.reporting.figures.draw_datasets import draw_datasets, draw_leakage
 from pipeline.reporting.figures.make_figures import make_figures
-from pipeline.reporting.page import make_page
+from pipeline.reporting.page import make_page, reductions_of_page
 from pipeline.reporting.paper import make_paper
-from pipeline.reporting.report_table import ReportTable
 from pipeline.reporting.tables.make_tables import make_tables
-from pipeline.results.cell_state import missing_cells, missing_models, missing_robust_models
+from pipeline.results.study_results import StudyResults
 from pipeline.study.study import Study
+
+T = TypeVar("T")
 
 
 def make_report(study: Study) -> None:
@@ -22,27 +24,37 @@ def make_report(study: Study) -> None:
     Raises:
         InputError, ResultsError: if no cell has results, or something kept cannot be read.
     """
-    for name, make in _parts(study):
-        started = time.perf_counter()
-        make()
-        print(f"{name}: {time.perf_counter() - started:.1f} s", flush=True)
-    for cell, reason in (missing_robust_models(study) | missing_models(study)).items():
+    _ = StudyResults(study).present_models  # raises before anything is drawn
+    _timed("datasets", lambda: draw_datasets(study))
+    if study.leakage_datasets():
+        _timed("leakage", lambda: draw_leakage(study))  # takes memory of its own, before results take theirs
+    results = _timed("results", lambda: collect_results(study, reductions_of_page(study)))
+    for name, make in _parts(results).items():
+        _timed(name, make)
+    for cell, reason in {**results.missing_robust_models, **results.missing_models}.items():
         print(f"without {cell.id}: {reason}", flush=True)
 
 
 def has_gaps(study: Study) -> bool:
     """Whether a cell lacks results, its robustness among them, and another has some."""
-    missing = missing_cells(study)
-    return len(missing) < len(study.cells()) and bool(missing_models(study) or missing_robust_models(study))
+    results = StudyResults(study)
+    return len(results.missing_cells) < len(study.cells()) and bool(
+        results.missing_models or results.missing_robust_models
+    )
 
 
-def _parts(study: Study) -> Iterator[tuple[str, Callable[[], object]]]:
-    found: dict[str, ReportTable] = {}
-    yield "results", lambda: collect_results(study)
-    yield "datasets", lambda: draw_datasets(study)
-    if study.leakage_datasets():
-        yield "leakage", lambda: draw_leakage(study)
-    yield "tables", lambda: found.update(make_tables(study))
-    yield "figures", lambda: make_figures(study)
-    yield "page", lambda: make_page(study, found)
-    yield "paper", lambda: make_paper(study)
+def _parts(results: StudyResults) -> dict[str, Callable[[], object]]:
+    study = results.study
+    return {
+        "tables": lambda: make_tables(study, results),
+        "figures": lambda: make_figures(study, results=results),
+        "page": lambda: make_page(study, results),
+        "paper": lambda: make_paper(study, results),
+    }
+
+
+def _timed(name: str, make: Callable[[], T]) -> T:
+    started = time.perf_counter()
+    made = make()
+    print(f"{name}: {time.perf_counter() - started:.1f} s", flush=True)
+    return made

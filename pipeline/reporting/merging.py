@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,17 @@ from numpy.typing import NDArray
 
 from endoarss.metrics import STANDARD
 from pipeline.errors import InputError
-from pipeline.evaluation.collect_results import gather_results
+from pipeline.evaluation.collect_results import gather_scores
 from pipeline.io.saved_files import read_history, read_representations
-from pipeline.reporting.models import CLEAN_ROWS, label_of
+from pipeline.reporting.models import CLEAN_ROWS, label_of, scored_run
 from pipeline.reporting.report_table import ReportTable
-from pipeline.results.cell_state import missing_models, missing_robust_models
 from pipeline.results.paths import history_file, representations_file
-from pipeline.results.provenance import read_provenance
-from pipeline.results.rows import clean_rows, frames_tested, robust_rows
+from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell, MergingGroup
 from pipeline.study.study import Study
 from reports.figures.merging import Representations
 from reports.names import TABLE_MERGING, TABLE_SURGERY_RANKS, merged_label, model_label
-from reports.statistics.condition_scores import EvaluatedModel
+from reports.statistics.condition_scores import EvaluatedModel, ScoredRun
 from reports.statistics.merging import (
     INDIVIDUAL,
     JOINT,
@@ -41,24 +40,21 @@ _KEYS = ["frame_id", "corruption", "severity", "mask_warped"]
 Array = NDArray[np.float32]
 
 
-def merging_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
-    """The tables of merging; none where nothing is merged yet.
-
-    Args:
-        results: the long table, all of it.
+def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
+    """The tables of merging; without rows where nothing is merged yet.
 
     Raises:
         InputError: naming a file whose rows are not what a cell leaves.
     """
-    cases, gaps = merging_cases(study, results), merging_gaps(study)
-    if not cases:
+    study, found, gaps = results.study, results.once(measured_merging), merging_gaps(results)
+    if found is None:
         why = f"Nothing is merged yet. {gaps}".strip()
         empty = pd.DataFrame({"Dataset": [], "Model": []}).set_index("Dataset")
         return {
             TABLE_MERGING: ReportTable(_TITLE, empty, empty, note=why),
             TABLE_SURGERY_RANKS: ReportTable(_RANKS_TITLE, empty, empty, note=why),
         }
-    found, rank = measure_merging(cases), shown_rank(study)
+    rank = shown_rank(study)
     intervals = " ".join(found.intervals)
     said = " ".join(f"{study_note(study)} Rank of Surgery: {rank}. {found.words(rank)} {intervals} {gaps}".split())
     others = [found.words(other) for other in study.merging_settings()["surgery"]["ablation"] if other != rank]
@@ -103,28 +99,24 @@ def shown_rank(study: Study) -> int:
     return int(study.merging_settings()["surgery"]["rank"])
 
 
-def measured_merging(study: Study, results: pd.DataFrame) -> Merging | None:
+def measured_merging(results: StudyResults) -> Merging | None:
     """What the tables are of; None where nothing is merged yet."""
-    cases = merging_cases(study, results)
+    cases = merging_cases(results)
     return measure_merging(cases) if cases else None
 
 
-def merging_cases(study: Study, results: pd.DataFrame) -> list[MergingCase]:
-    """What is merged, by dataset that it is tested on, backbone and rank of adapters, seeds together; what has no results is left out.
-
-    Args:
-        results: the long table, all of it.
-    """
+def merging_cases(results: StudyResults) -> list[MergingCase]:
+    """What is merged, by dataset that it is tested on, backbone and rank of adapters, seeds together; what has no results is left out."""
+    study, lacking, cases = results.study, results.missing_models, []
+    table = results.table
     if study.protocol != STANDARD:
-        results = gather_results(study, STANDARD)
-    lacking = missing_models(study)
-    cases = []
+        table = gather_scores(results, STANDARD, results.present_models, ())
     for groups in _by_seed(study):
         shown = _with_results(groups, lacking)
         if shown:
             trained_on = shown[0].singles[0].dataset
             for dataset in study.evaluated_on(trained_on):
-                cases.append(_Case(study, results, shown, lacking, dataset).gather())
+                cases.append(_Case(results, table, shown, dataset).gather())
     return cases
 
 
@@ -140,10 +132,10 @@ def _with_results(groups: Sequence[MergingGroup], lacking: Mapping[Cell, str]) -
     return whole or list(some)[:1]
 
 
-def merging_gaps(study: Study) -> str:
+def merging_gaps(results: StudyResults) -> str:
     """Which models of merging have no results, or none under corruptions, and why, a sentence a reason; "" if none is so."""
-    lacking = missing_models(study)
-    not_robust = {cell: reason for cell, reason in missing_robust_models(study).items() if cell not in lacking}
+    study, lacking = results.study, results.missing_models
+    not_robust = {cell: reason for cell, reason in results.missing_robust_models.items() if cell not in lacking}
     wanted = {cell for group in study.merging_groups() for cell in (*group.singles, *group.merged, *group.joint)}
     by_reason: dict[tuple[str, str], list[str]] = {}
     for under, cells in (("", lacking), (" under corruptions", not_robust)):
@@ -168,20 +160,21 @@ def merging_label(study: Study, cell: Cell) -> str:
     return merged_label(cell.merger, cell.surgery) if cell.merger else label_of(study, cell)
 
 
-def representations_of(study: Study) -> list[Representations]:
+def representations_of(results: StudyResults) -> list[Representations]:
     """What the first seed that is shown of each case makes of test images; left out where they are not of the present models.
 
     Raises:
         InputError: naming a file that cannot be read.
     """
-    found, lacking, rank = [], missing_models(study), shown_rank(study)
+    study, lacking, found = results.study, results.missing_models, []
+    rank = shown_rank(study)
     for groups in _by_seed(study):
         for group in _with_results(groups, lacking)[:1]:
             kept = _kept(study, group)
             tasks = [name.partition("/")[2] for name in kept if name.startswith("individual/")]
             merged: dict[str, dict[str, dict[str, Array]]] = {}
             for cell in group.merged:
-                if cell.surgery in (0, rank) and kept.get(f"sha256 of {cell.id}") == _checkpoint(study, cell):
+                if cell.surgery in (0, rank) and kept.get(f"sha256 of {cell.id}") == _checkpoint(results, cell):
                     kind = "with" if cell.surgery else "without"
                     of = {task: kept[f"{cell.merger}-{cell.surgery}/{task}"] for task in tasks}
                     merged.setdefault(cell.merger, {})[kind] = of
@@ -193,10 +186,10 @@ def representations_of(study: Study) -> list[Representations]:
     return found
 
 
-def _checkpoint(study: Study, cell: Cell) -> str:
+def _checkpoint(results: StudyResults, cell: Cell) -> str:
     """The digest of a merged model's checkpoint; of one without results nothing fits."""
     try:
-        return str(read_provenance(study, cell)["checkpoint_sha256"])
+        return str(results.provenance(cell)["checkpoint_sha256"])
     except FileNotFoundError:
         return "none"
 
@@ -223,28 +216,22 @@ def _by_seed(study: Study) -> list[list[MergingGroup]]:
 
 
 class _Case:
-    """Gathers one case. groups: those with results, one a seed. dataset: whose test part."""
+    """Gathers one case. table: long, under the standard protocol. groups: those with results, one a seed. dataset: whose test part."""
 
     def __init__(
-        self,
-        study: Study,
-        results: pd.DataFrame,
-        groups: Sequence[MergingGroup],
-        lacking: Mapping[Cell, str],
-        dataset: str,
+        self, results: StudyResults, table: pd.DataFrame, groups: Sequence[MergingGroup], dataset: str
     ) -> None:
-        self.study, self.groups, self.lacking = study, groups, lacking
+        study = results.study
+        self.results, self.study, self.groups, self.lacking = results, study, groups, results.missing_models
         first = groups[0].singles[0]
         self.own = dataset == first.dataset
         self.dataset, self.title = dataset, study.titles()[dataset]
         self.backbone = str(study.settings["backbones"][first.backbone]["label"])
         if first.rank != study.rank:
             self.backbone += f", rank {first.rank}"
-        self.frames = frames_tested(study, self.dataset)
-        self.not_robust = missing_robust_models(study)
-        self.robust = set(study.robust_models())
-        whole = (results["corruption"] == "") & (results["class"] == "") & (results["eval_dataset"] == self.dataset)
-        self.results = results[whole & (results["dataset"] == first.dataset)]
+        self.robust = set(study.robust_models()) - set(results.missing_robust_models)
+        whole = (table["corruption"] == "") & (table["class"] == "") & (table["eval_dataset"] == self.dataset)
+        self.table = table[whole & (table["dataset"] == first.dataset)]
 
     def gather(self) -> MergingCase:
         """The case."""
@@ -283,12 +270,11 @@ class _Case:
         first = runs[0][-1]
         cells = [cell for run in runs for cell in run]
         # Corrupted are, and bias is of, test images of the dataset that was trained on.
-        robust = self.own and all(cell in self.robust and cell not in self.not_robust for cell in cells)
+        robust = self.own and self.robust.issuperset(cells)
         clean = [
-            _together([clean_rows(self.study, c, self.dataset, self.frames).assign(**CLEAN_ROWS) for c in run])
-            for run in runs
+            _together([self.results.clean_rows(c, self.dataset).assign(**CLEAN_ROWS) for c in run]) for run in runs
         ]
-        about = [read_provenance(self.study, cell).get("merging", {}) for cell in cells]
+        about = [self.results.provenance(cell).get("merging", {}) for cell in cells]
         bias = [one["bias"] for one in about if "bias" in one and self.own]
         return MergingSubject(
             label,
@@ -296,21 +282,21 @@ class _Case:
             first.surgery,
             EvaluatedModel(label, self.title, clean),
             EvaluatedModel(
-                label, self.title, [_together([robust_rows(self.study, c, self.frames) for c in run]) for run in runs]
+                label, self.title, [_scored([self.results.reduced(c, scored_run) for c in run]) for run in runs]
             )
             if robust
             else None,
             self._scores(runs),
             {task: [one[task] for one in bias] for task in bias[0]} if bias else {},
             _said([one for one in about if one]),
-            int(read_provenance(self.study, first)["parameters"]["trained"]) if first.merger else 0,
+            int(self.results.provenance(first)["parameters"]["trained"]) if first.merger else 0,
         )
 
     def _scores(self, runs: Sequence[tuple[Cell, ...]]) -> dict[str, list[float]]:
         found: dict[str, list[float]] = {}
         for run in runs:
             for cell in run:
-                of = self.results
+                of = self.table
                 for column, value in (
                     ("backbone", cell.backbone),
                     ("architecture", cell.architecture),
@@ -331,6 +317,13 @@ def _together(runs: Sequence[pd.DataFrame]) -> pd.DataFrame:
         more = [name for name in other if name not in whole]
         whole = whole.merge(other[[*_KEYS, *more]], on=_KEYS, how="outer", validate="one_to_one")
     return whole
+
+
+def _scored(runs: Sequence[ScoredRun]) -> ScoredRun:
+    """The same of scores."""
+    most = max(runs, key=lambda run: len(run.grid.conditions()))
+    scores = {name: values for run in runs for name, values in run.of_grid(most.grid, most.images).items()}
+    return replace(most, rows=_together([run.rows for run in runs]), scores=scores)
 
 
 def _said(about: Sequence[Mapping[str, object]]) -> str:

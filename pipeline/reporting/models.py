@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from endoarss.metrics.catalogue import ACCURACY, MIOU
+from corruptions.catalogue import CATEGORIES
+from endoarss.metrics.catalogue import ACCURACY, MAIN, MIOU, Shown, metrics_by_name, shown_metrics
 from pipeline.io.saved_files import read_history
-from pipeline.results.cell_state import missing_cells, missing_robustness
 from pipeline.results.paths import history_file
-from pipeline.results.rows import clean_rows, frames_tested, robust_rows
+from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 from reports.names import model_label
 from reports.statistics.bootstrap import REPLICATES, Array, draw_weights
 from reports.statistics.claims import Model
-from reports.statistics.comparison import replicate_mpc, replicate_scores
-from reports.statistics.condition_scores import EvaluatedModel
+from reports.statistics.comparison import Replicates, replicate_mpc, replicate_scores
+from reports.statistics.condition_scores import EvaluatedModel, ScoredRun, score_run
 
 CLEAN_ROWS = {"corruption": "", "severity": 0, "mask_warped": True}
 
@@ -34,57 +34,72 @@ def model_of(cell: Cell) -> Model:
     return Model(cell.backbone, cell.architecture, cell.weighting, cell.rank)
 
 
-def clean_models(study: Study, dataset: str) -> dict[Model, EvaluatedModel]:
-    """The models tested on a dataset, without those that have no results.
+def clean_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedModel]:
+    """Return the models tested on a dataset, without those that have no results.
 
     Raises:
         InputError: naming a file whose rows are not what a cell leaves.
     """
-    frames = frames_tested(study, dataset)
+    study = results.study
     cells = [cell for cell in study.cells() if dataset in study.evaluated_on(cell.dataset)]
     return {
         model: EvaluatedModel(
             label_of(study, seeds[0]),
             study.titles()[dataset],
-            [clean_rows(study, cell, dataset, frames).assign(**CLEAN_ROWS) for cell in seeds],
+            [results.clean_rows(cell, dataset).assign(**CLEAN_ROWS) for cell in seeds],
         )
-        for model, seeds in _by_model(cells, missing_cells(study)).items()
+        for model, seeds in _by_model(cells, results.missing_cells).items()
     }
 
 
-def robust_models(study: Study, dataset: str) -> dict[Model, EvaluatedModel]:
-    """The models of a dataset whose robustness is evaluated.
+def clean_replicates(results: StudyResults, dataset: str) -> Replicates | None:
+    """Return the scores of `clean_models` in every replicate of the bootstrap; None where there are no models."""
+    models = list(results.once(clean_models, dataset).values())
+    return replicate_scores(models) if models else None
+
+
+def robust_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedModel]:
+    """Return the models of a dataset whose robustness is evaluated.
 
     Raises:
         InputError: as `clean_models`.
     """
-    frames = frames_tested(study, dataset)
+    study = results.study
     cells = [cell for cell in study.robustness_cells() if cell.dataset == dataset]
     return {
         model: EvaluatedModel(
             label_of(study, seeds[0]),
             study.titles()[dataset],
-            [robust_rows(study, cell, frames) for cell in seeds],
+            [results.reduced(cell, scored_run) for cell in seeds],
         )
-        for model, seeds in _by_model(cells, missing_robustness(study)).items()
+        for model, seeds in _by_model(cells, results.missing_robustness).items()
     }
 
 
-def scores_for_claims(study: Study, dataset: str) -> tuple[dict[Model, dict[str, Array]], str, int]:
+def scored_run(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> ScoredRun:
+    """Return the scores of a cell under each condition in every replicate: all that tables show, of a model that is only compared in
+    merging the main ones alone. A `Reduction`."""
+    shown = shown_metrics(Shown.CONDITIONS | Shown.SUMMARY)
+    main = {name: metric for name, metric in metrics_by_name().items() if name in MAIN}
+    order = [name for names in CATEGORIES.values() for name in names]
+    model = EvaluatedModel(label_of(results.study, cell), results.study.titles()[cell.dataset], [rows])
+    return score_run(model, order, shown if cell in results.study.robustness_cells() else main)
+
+
+def scores_for_claims(results: StudyResults, dataset: str) -> tuple[dict[Model, dict[str, Array]], str, int]:
     """Return what `reports.statistics.claims` weighs of a dataset, in every replicate, what a replicate draws, and how many there are."""
-    models = clean_models(study, dataset)
-    if not models:
+    found = results.once(clean_replicates, dataset)
+    if found is None:
         return {}, "", 0
-    found = replicate_scores(list(models.values()))
-    scores = {model: dict(found.scores[named.label]) for model, named in models.items()}
-    robust = robust_models(study, dataset)
+    scores = {model: dict(found.scores[named.label]) for model, named in results.once(clean_models, dataset).items()}
+    robust = results.once(robust_models, dataset)
     if robust:
         means = replicate_mpc(list(robust.values()))
         for model, named in robust.items():
             scores[model] |= {f"mPC {metric}": values for metric, values in means.scores[named.label].items()}
-    cells = [cell for cell in study.cells() if cell.dataset == dataset]
-    for model, seeds in _by_model(cells, missing_cells(study)).items():
-        cosines = [_cosine(read_history(history_file(study, cell))) for cell in seeds]
+    cells = [cell for cell in results.study.cells() if cell.dataset == dataset]
+    for model, seeds in _by_model(cells, results.missing_cells).items():
+        cosines = [_cosine(read_history(history_file(results.study, cell))) for cell in seeds]
         known = [one for one in cosines if one is not None]
         if known:
             scores[model]["cosine"] = np.mean(known, axis=0)

@@ -11,13 +11,12 @@ from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.datasets.card import read_card
 from pipeline.io.files import read_json, write_text
 from pipeline.reporting.captions import partial_note, study_mark
-from pipeline.reporting.page_gallery import gallery_of
-from pipeline.reporting.report_table import ReportTable
+from pipeline.reporting.page_gallery import gallery_of, gallery_rows
 from pipeline.reporting.robustness import measure_study
-from pipeline.reporting.tables.make_tables import study_tables
-from pipeline.results.cell_state import missing_models, missing_robust_models
+from pipeline.reporting.tables.make_tables import reductions_of_tables, study_tables
 from pipeline.results.paths import contact_sheet, figure_files, report_file, robustness_files
-from pipeline.results.provenance import read_provenance
+from pipeline.results.study_results import Reduction, StudyResults
+from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 from reports.names import (
     FIGURES,
@@ -37,21 +36,28 @@ from reports.page.gallery import css_colour
 from reports.statistics.bootstrap import with_brackets
 
 
-def make_page(study: Study, tables: Mapping[str, ReportTable] | None = None) -> None:
-    """Write report/index.html from the kept results, tables and figures.
+def make_page(study: Study, results: StudyResults | None = None) -> None:
+    """Write report/index.html from the saved results and figures.
 
     Args:
-        tables: of `study_tables`, if they are at hand.
+        study: whose page.
+        results: of the study, if they are at hand.
 
     Raises:
         InputError, ResultsError: if something kept is missing or cannot be read; cells without results are named on the page instead.
     """
-    write_text(report_file(study), render_page(page_of(study, tables or study_tables(study))))
+    results = results or StudyResults(study, reductions_of_page(study))
+    write_text(report_file(study), render_page(page_of(results)))
 
 
-def page_of(study: Study, found: Mapping[str, ReportTable]) -> Page:
-    """What stands on the page. found: the study's tables."""
-    robustness = measure_study(study) if study.robustness_cells() else None
+def reductions_of_page(study: Study) -> dict[Reduction[Any], Collection[Cell]]:
+    """Return what the page and its tables take from rows under corruption, each with the models that it is taken of."""
+    return reductions_of_tables(study) | {gallery_rows: study.robustness_cells()}
+
+
+def page_of(results: StudyResults) -> Page:
+    """What stands on the page."""
+    study, found, robustness = results.study, results.once(study_tables), results.once(measure_study)
     categories = robustness.categories if robustness is not None else ()
     tables = [
         TableSection(
@@ -68,16 +74,16 @@ def page_of(study: Study, found: Mapping[str, ReportTable]) -> Page:
         if table.shown is not None
     ]
     return Page(
-        facts=_facts(study),
+        facts=_facts(results),
         glance=_glance(found[TABLE_COMPARISON].data),
         claims=_claims(found[TABLE_CLAIMS].data),
-        gaps=_gaps(study),
+        gaps=_gaps(results),
         tables=tables,
         scores=scores_of(robustness) if robustness is not None else None,
-        gallery=gallery_of(study) if robustness is not None else None,
+        gallery=gallery_of(results) if robustness is not None else None,
         figures=_figures(study),
         datasets=[_card(study, dataset) for dataset in study.datasets],
-        provenance=_provenance(study),
+        provenance=_provenance(results),
     )
 
 
@@ -116,8 +122,8 @@ def published_columns(name: str, shown: pd.DataFrame) -> list[int]:
     return [i for i, head in enumerate(shown.columns) if name == TABLE_CLAIMS and head == "In the paper"]
 
 
-def _facts(study: Study) -> Facts:
-    settings = study.settings
+def _facts(results: StudyResults) -> Facts:
+    study, settings = results.study, results.study.settings
     return Facts(
         title=str(settings["title"]),
         study=study.name,
@@ -126,7 +132,7 @@ def _facts(study: Study) -> Facts:
         cells=len(study.trainings()),
         resolution=int(settings["input_size"]),
         synthetic=study.synthetic,
-        mark=study_mark(study),
+        mark=study_mark(results),
         partial=partial_note(study),
     )
 
@@ -151,12 +157,12 @@ def _claims(claims: pd.DataFrame) -> str:
     return f"The paper's claims, claim by claim, dataset and metric: {said}. The table of reproduction says which, and by how much."
 
 
-def _gaps(study: Study) -> list[Gap]:
-    lacking = missing_models(study)
+def _gaps(results: StudyResults) -> list[Gap]:
+    lacking = results.missing_models
     gaps = [Gap(cell.id, "results", reason) for cell, reason in lacking.items()]
     return gaps + [
         Gap(cell.id, "robustness", reason)
-        for cell, reason in missing_robust_models(study).items()
+        for cell, reason in results.missing_robust_models.items()
         if cell not in lacking
     ]
 
@@ -228,12 +234,12 @@ def _card_tables(card: dict[str, Any]) -> list[tuple[str, pd.DataFrame]]:
     return tables
 
 
-def _provenance(study: Study) -> list[TableSection]:
+def _provenance(results: StudyResults) -> list[TableSection]:
     """What every number comes from: trainings, evaluations of robustness, and the software they ran with."""
+    study, lacking = results.study, results.missing_robust_models
     trained = {
-        c.id: read_provenance(study, c) for c in study.models() if (study.cell_folder(c) / "provenance.json").is_file()
+        c.id: results.provenance(c) for c in study.models() if (study.cell_folder(c) / "provenance.json").is_file()
     }
-    lacking = missing_robust_models(study)
     evaluated = {
         cell.id: read_json(robustness_files(study, cell)[2]) for cell in study.robust_models() if cell not in lacking
     }
@@ -242,10 +248,10 @@ def _provenance(study: Study) -> list[TableSection]:
         versions = {"python": str(about["python"]), **about["packages"]}
         software.setdefault(str(sorted(versions.items())), (f"S{len(software) + 1}", versions))
 
-    def used(about: dict[str, Any]) -> str:
+    def used(about: Mapping[str, Any]) -> str:
         return software[str(sorted({"python": str(about["python"]), **about["packages"]}.items()))][0]
 
-    def ran(about: dict[str, Any]) -> dict[str, Any]:
+    def ran(about: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "Checkpoint sha256": about["checkpoint_sha256"][:12],
             "Code": _commit(about["code"]),
@@ -276,7 +282,7 @@ _TRAININGS = (
 _SOFTWARE = "The versions that the names in the columns Software stand for."
 
 
-def _training(about: dict[str, Any]) -> dict[str, Any]:
+def _training(about: Mapping[str, Any]) -> dict[str, Any]:
     synthetic = " (synthetic)" if about.get("pretrained_on_synthetic") else ""
     return {
         "Seed": about["seed"],

@@ -19,11 +19,10 @@ from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, pieces
 from pipeline.io.processes import processes
 from pipeline.labels.classes import LabelSet
 from pipeline.reporting.models import label_of
-from pipeline.results.cell_state import missing_robustness
 from pipeline.results.gallery import read_gallery
 from pipeline.results.gallery_images import SIZE, representative, shown_severities
 from pipeline.results.paths import robustness_files
-from pipeline.results.row_files import read_rows
+from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 from reports.page import Gallery, GalleryDataset, GalleryImage, GalleryModel, Pictures
@@ -33,27 +32,38 @@ from reports.statistics.ignored import IGNORED_COLOUR, IGNORED_NAME
 Condition = tuple[str, int]  # corruption and severity; ("", 0) is clean
 
 
-def gallery_of(study: Study) -> Gallery:
+def gallery_rows(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a model's rows of the gallery's images and conditions. A `Reduction`."""
+    frames, severities = results.once(_gallery_part, cell.dataset).frame_ids, _conditions(results.study).severities
+    return rows[rows["frame_id"].isin(frames) & rows["severity"].isin([0, *severities]) & rows["mask_warped"]].copy()
+
+
+def gallery_of(results: StudyResults) -> Gallery:
     """The gallery of the cells whose robustness is evaluated; the others are named in it.
 
     Raises:
         InputError: if what an evaluation kept, or a dataset, cannot be read.
     """
-    missing, pictures = missing_robustness(study), Pictures()
+    study, missing, pictures = results.study, results.missing_robustness, Pictures()
     by_dataset: dict[str, list[Cell]] = {}
     for cell in study.robustness_cells():
         if cell not in missing:
             by_dataset.setdefault(cell.dataset, []).append(cell)
-    datasets = [_dataset(study, dataset, cells, pictures) for dataset, cells in by_dataset.items()]
+    datasets = [_dataset(results, dataset, cells, pictures) for dataset, cells in by_dataset.items()]
     ignores = any(IGNORED_NAME in dict(dataset.classes) for dataset in datasets)
     note = _note(study) + (" Grey pixels of true masks belong to no class; no score is of them." if ignores else "")
     return Gallery(datasets, pictures, [(cell.id, reason) for cell, reason in missing.items()], note)
 
 
-def _dataset(study: Study, dataset: str, cells: Sequence[Cell], pictures: Pictures) -> GalleryDataset:
+def _gallery_part(results: StudyResults, dataset: str) -> Part:
+    """The gallery's images of a dataset."""
+    part = load_part(results.study.dataset_folder(dataset), "test", results.study.settings["input_size"])
+    return _chosen(part, representative(part, SIZE))
+
+
+def _dataset(results: StudyResults, dataset: str, cells: Sequence[Cell], pictures: Pictures) -> GalleryDataset:
+    study, shown = results.study, results.once(_gallery_part, dataset)
     labels, conditions = study.labels(dataset), _conditions(study)
-    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
-    shown = _chosen(part, representative(part, SIZE))
     corrupted = _corrupted(shown, conditions, labels, pictures)
     images = [
         GalleryImage(
@@ -63,7 +73,7 @@ def _dataset(study: Study, dataset: str, cells: Sequence[Cell], pictures: Pictur
         )
         for i, frame_id in enumerate(shown.frame_ids)
     ]
-    models = [_model(study, seeds, part, shown.frame_ids, labels, pictures) for seeds in _by_model(cells)]
+    models = [_model(results, seeds, shown.frame_ids, labels, pictures) for seeds in _by_model(cells)]
     colours = list(zip(labels.classes[1:], map(css_colour, labels.palette[1:]), strict=True))
     if (shown.masks == IGNORED).any():
         colours.append((IGNORED_NAME, css_colour(IGNORED_COLOUR)))
@@ -125,14 +135,10 @@ def _corrupted(
 
 
 def _model(
-    study: Study,
-    seeds: Sequence[Cell],
-    part: Part,
-    frame_ids: Sequence[str],
-    labels: LabelSet,
-    pictures: Pictures,
+    results: StudyResults, seeds: Sequence[Cell], frame_ids: Sequence[str], labels: LabelSet, pictures: Pictures
 ) -> GalleryModel:
-    cell, severities = seeds[0], [0, *_conditions(study).severities]
+    study, cell = results.study, seeds[0]
+    severities = [0, *_conditions(study).severities]
     _, rows_file, _, masks_file = robustness_files(study, cell)
     kept_ids, kept = read_gallery(masks_file, len(labels.classes))
     masks = {
@@ -140,8 +146,7 @@ def _model(
         for condition, of_images in kept.items()
         if condition[1] in severities
     }
-    rows = read_rows(rows_file, part.frame_ids, labels)
-    rows = rows[rows["frame_id"].isin(list(frame_ids)) & rows["severity"].isin(severities) & rows["mask_warped"]]
+    rows = results.reduced(cell, gallery_rows)
     scores = _scores_of_images(rows, len(labels.classes))
     found = {
         (condition_key(row["corruption"], row["severity"]), row["frame_id"]): _answer(row, labels) | own

@@ -16,13 +16,6 @@ from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.io.files import whole_file, write_if_changed
 from pipeline.reporting.captions import data_mark, study_mark
-from pipeline.results.cell_state import (
-    missing_cells,
-    missing_models,
-    missing_robust_models,
-    missing_robustness,
-    present_models,
-)
 from pipeline.results.paths import (
     contact_sheet,
     evaluated_datasets,
@@ -33,7 +26,7 @@ from pipeline.results.paths import (
     study_file,
     table_files,
 )
-from pipeline.results.provenance import read_provenance
+from pipeline.results.study_results import StudyResults
 from pipeline.study.study import Study
 from reports.names import (
     FIGURE_MERGING,
@@ -57,8 +50,12 @@ _AGAIN = ("Rerun to get", "Rerun LaTeX", "Table widths have changed", "has chang
 _SHOWN_ERRORS = 8
 
 
-def make_paper(study: Study) -> Path:
+def make_paper(study: Study, results: StudyResults | None = None) -> Path:
     """Write paper/paper.tex, which takes the study's tables and figures in where they lie, and the settings that it points to.
+
+    Args:
+        study: whose paper.
+        results: of the study, if they are at hand.
 
     Returns:
         Its path.
@@ -66,7 +63,8 @@ def make_paper(study: Study) -> Path:
     Raises:
         InputError: if a table or figure is missing, or no cell has results.
     """
-    tables, figures = _tables(study), figure_files(study)
+    results = results or StudyResults(study)
+    tables, figures = _tables(results), figure_files(study)
     missing = [path for path in (*tables, *figures) if not path.is_file()]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -75,22 +73,23 @@ def make_paper(study: Study) -> Path:
         "title": study.settings["title"],
         "study": study.name,
         "synthetic": study.synthetic,
-        "abstract": _abstract(study),
+        "abstract": _abstract(results),
         "datasets": _datasets(study),
-        "models": f"{study_mark(study)} Scores are in percent where their heads say so, distances in pixels.",
+        "models": f"{study_mark(results)} Scores are in percent where their heads say so, distances in pixels.",
         "reproduction": _reproduction(study),
-        "provenance": _software(study),
+        "provenance": _software(results),
     }
     path = paper_file(study)
     # The document says that it is there; without Snakemake nobody else writes it.
     write_if_changed(study_file(study), json.dumps(study.settings, indent=2) + "\n")
-    write_if_changed(path, render_paper(_items(study, tables, figures), _provenance(study), facts))
+    write_if_changed(path, render_paper(_items(results, tables, figures), _provenance(results), facts))
     return path
 
 
-def _tables(study: Study) -> list[Path]:
+def _tables(results: StudyResults) -> list[Path]:
     """The tables; where no cell's robustness is evaluated, those of robustness are not made, and not expected."""
-    if set(missing_robustness(study)) != set(study.robustness_cells()):
+    study = results.study
+    if set(results.missing_robustness) != set(study.robustness_cells()):
         return table_files(study)
     names = (
         TABLE_ROBUSTNESS,
@@ -101,8 +100,9 @@ def _tables(study: Study) -> list[Path]:
     return [path for path in table_files(study) if path.stem not in names]
 
 
-def _items(study: Study, tables: Sequence[Path], figures: Sequence[Path]) -> list[Item]:
+def _items(results: StudyResults, tables: Sequence[Path], figures: Sequence[Path]) -> list[Item]:
     """What the document holds: tables that are printed, those that are not, and figures as PDF or photograph."""
+    study = results.study
     printed = {path.stem for path in tables if path.suffix == ".tex"}
     titles, mark, of_results = study.titles(), data_mark(study), result_figures(study)
     sheets = {contact_sheet(dataset): dataset for dataset in study.datasets}
@@ -114,7 +114,7 @@ def _items(study: Study, tables: Sequence[Path], figures: Sequence[Path]) -> lis
         if path.suffix in (".pdf", ".jpg"):
             sheet = sheets.get(path.name)
             called = f"Contact sheet of {titles[sheet]}" if sheet else _called(path.stem, titles)
-            own = study_mark(study, select_on="val" if path.stem in (FIGURE_MERGING, FIGURE_REPRESENTATIONS) else "")
+            own = study_mark(results, select_on="val" if path.stem in (FIGURE_MERGING, FIGURE_REPRESENTATIONS) else "")
             said = f"{_splits(study, path.stem)} {own}" if path.stem in of_results else mark
             caption = f"{called}. {said}"
             found.append(Item("figure", f"../figures/{path.name}", caption))
@@ -136,13 +136,13 @@ def _called(name: str, titles: Mapping[str, str]) -> str:
     return f"{short} of the paper: {title[:1].lower()}{title[1:]}" if short.startswith("Figure ") else title
 
 
-def _abstract(study: Study) -> list[str]:
+def _abstract(results: StudyResults) -> list[str]:
+    study, lacking, not_robust = results.study, results.missing_cells, results.missing_robustness
     cells, titles, seeds = study.cells(), study.titles(), ", ".join(map(str, study.settings["seeds"]))
     backbones = [study.settings["backbones"][name]["label"] for name in dict.fromkeys(c.backbone for c in cells)]
     architectures = [architecture_label(name) for name in dict.fromkeys(cell.architecture for cell in cells)]
     weightings = [weighting_label(name) for name in dict.fromkeys(cell.weighting for cell in cells)]
-    size, robust, lacking = study.settings["input_size"], study.robustness_cells(), missing_cells(study)
-    not_robust = missing_robustness(study)
+    size, robust = study.settings["input_size"], study.robustness_cells()
     sentences = [
         f"{len(cells)} trainings on {_joined([titles[d] for d in study.datasets if any(c.dataset == d for c in cells)])},",
         f"of the backbones {_joined(backbones)}, the architectures {_joined(architectures)} and the weightings {_joined(weightings)},",
@@ -166,7 +166,7 @@ def _abstract(study: Study) -> list[str]:
         sentences.append(f"{len(merged)} models are merged from those of single tasks.")
     if lacking:
         sentences.append(f"{len(lacking)} of the trainings {'has' if len(lacking) == 1 else 'have'} no results.")
-    if lacking or not_robust or set(missing_models(study)):
+    if lacking or not_robust or results.missing_models:
         sentences.append("The last section names what is missing, and why.")
     return sentences
 
@@ -193,11 +193,11 @@ def _reproduction(study: Study) -> list[str]:
     ]
 
 
-def _software(study: Study) -> list[str]:
+def _software(results: StudyResults) -> list[str]:
     """The versions that trained: of all cells with results, each once; and what is missing, with the reasons."""
-    known = [read_provenance(study, cell) for cell in present_models(study)]
-    lacking = missing_models(study)
-    not_robust = {cell: reason for cell, reason in missing_robust_models(study).items() if cell not in lacking}
+    known = [results.provenance(cell) for cell in results.present_models]
+    lacking = results.missing_models
+    not_robust = {cell: reason for cell, reason in results.missing_robust_models.items() if cell not in lacking}
     packages = dict.fromkeys((name, version) for about in known for name, version in about["packages"].items())
     return [
         f"Code: {_joined(dict.fromkeys(_commit(about['code']) for about in known))}.",
@@ -213,10 +213,10 @@ def _commit(code: dict[str, object]) -> str:
     return f"commit {str(code['commit'])[:12]}" + (" with changes" if code["dirty"] else "")
 
 
-def _provenance(study: Study) -> str:
+def _provenance(results: StudyResults) -> str:
     rows = []
-    for cell in present_models(study):
-        about = read_provenance(study, cell)
+    for cell in results.present_models:
+        about = results.provenance(cell)
         source = about["weights"]["source"] + (" (synthetic)" if about["pretrained_on_synthetic"] else "")
         rows.append(
             {
@@ -228,7 +228,9 @@ def _provenance(study: Study) -> str:
                 "Checkpoint (SHA-256)": about["checkpoint_sha256"][:12],
             }
         )
-    caption = f"What each cell was trained or merged from: initial weights, images, and digests. {data_mark(study)}"
+    caption = (
+        f"What each cell was trained or merged from: initial weights, images, and digests. {data_mark(results.study)}"
+    )
     return to_latex(pd.DataFrame(rows).set_index("Cell"), caption, "tab:provenance")
 
 

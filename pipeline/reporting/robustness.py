@@ -10,8 +10,7 @@ from corruptions.catalogue import CATEGORIES
 from pipeline.io.files import whole_file
 from pipeline.reporting.models import label_of, robust_models
 from pipeline.reporting.report_table import ReportTable, write_tables
-from pipeline.results.cell_state import missing_robustness
-from pipeline.study.study import Study
+from pipeline.results.study_results import StudyResults
 from reports.figures.heatmap import draw_heatmap
 from reports.figures.robustness import draw_retention, draw_severity
 from reports.names import (
@@ -113,28 +112,28 @@ def robustness_drawers(found: Robustness, mark: str) -> dict[str, Callable[[Path
     }
 
 
-def measure_study(study: Study) -> Robustness | None:
+def measure_study(results: StudyResults) -> Robustness | None:
     """What the robustness evaluations of a study's cells give; None while none has results.
 
     Raises:
         InputError, ResultsError: as `evaluated_models` and `measure_robustness`.
     """
-    models = evaluated_models(study, study.datasets)
-    return measure_robustness(models, CATEGORIES, baselines_of(study)) if models else None
+    models = evaluated_models(results, results.study.datasets)
+    return measure_robustness(models, CATEGORIES, baselines_of(results)) if models else None
 
 
-def evaluated_models(study: Study, datasets: Sequence[str]) -> list[EvaluatedModel]:
+def evaluated_models(results: StudyResults, datasets: Sequence[str]) -> list[EvaluatedModel]:
     """The evaluated cells of some datasets as models, without those that have no results.
 
     Raises:
         InputError: naming a file whose rows are not what an evaluation leaves.
     """
-    return [model for dataset in datasets for model in robust_models(study, dataset).values()]
+    return [model for dataset in datasets for model in results.once(robust_models, dataset).values()]
 
 
-def missing_baselines(study: Study) -> str:
+def missing_baselines(results: StudyResults) -> str:
     """What is said of datasets whose baseline has no results; "" if none is so."""
-    lacking = missing_robustness(study)
+    study, lacking = results.study, results.missing_robustness
     chosen = {dataset: study.robustness_baseline(dataset) for dataset in study.datasets}
     return " ".join(
         f"{study.titles()[dataset]}: without the baseline {label_of(study, cell)} there are no corruption errors, and differences are to "
@@ -144,9 +143,9 @@ def missing_baselines(study: Study) -> str:
     )
 
 
-def baselines_of(study: Study) -> dict[str, str]:
+def baselines_of(results: StudyResults) -> dict[str, str]:
     """What corruption errors are relative to: the label of a model by the title of its dataset."""
+    study, lacking = results.study, results.missing_robustness
     chosen = {dataset: study.robustness_baseline(dataset) for dataset in study.datasets}
-    lacking = missing_robustness(study)
     there = {d: cell for d, cell in chosen.items() if cell is not None and cell not in lacking}
     return {study.titles()[d]: label_of(study, cell) for d, cell in there.items()}

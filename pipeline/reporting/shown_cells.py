@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from endoarss.metrics import scores_of_images
 from endoarss.metrics.catalogue import MAIN, MIOU, Shown, shown_metrics
-from pipeline.results.cell_state import missing_cells
+from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 from reports.results import clean_scores
@@ -19,16 +19,12 @@ Scores = Mapping[str, float]
 _CELL = ["dataset", "backbone", "architecture", "weighting", "variant"]
 
 
-def scored_cells(study: Study, results: pd.DataFrame, dataset: str) -> dict[Cell, Scores]:
-    """The cells with results on a dataset, in the order of the study, each with its accuracy, mIoU and the like as far as it has them.
-
-    Args:
-        results: the long result table. dataset: that is tested on.
-    """
-    scores = clean_scores(results, dataset)
+def scored_cells(results: StudyResults, dataset: str) -> dict[Cell, Scores]:
+    """The cells with results on a dataset, in the order of the study, each with its accuracy, mIoU and the like as far as it has them."""
+    study, lacking = results.study, results.missing_cells
+    scores = clean_scores(results.compared_table, dataset)
     scores = scores[scores["metric"].isin(list(shown_metrics(Shown.SUMMARY))) & scores["value"].notna()]
     by_cell = {key: dict(zip(rows["metric"], rows["value"], strict=True)) for key, rows in scores.groupby(_CELL)}
-    lacking = missing_cells(study)
     found: dict[Cell, Scores] = {}
     for cell in study.cells():
         key = (cell.dataset, cell.backbone, cell.architecture, cell.weighting, cell.variant)

@@ -80,31 +80,6 @@ def _missing(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
     return found
 
 
-def present_models(study: Study) -> tuple[Cell, ...]:
-    """All that is trained or merged and has results, in the order of the study.
-
-    Raises:
-        InputError: as `present_cells`.
-    """
-    present_cells(study)
-    lacking = missing_models(study)
-    return tuple(cell for cell in study.models() if cell not in lacking)
-
-
-def present_cells(study: Study) -> tuple[Cell, ...]:
-    """The cells with results, in the order of the study.
-
-    Raises:
-        InputError: if there is none.
-    """
-    lacking = missing_cells(study)
-    present = tuple(cell for cell in study.cells() if cell not in lacking)
-    if not present:
-        cell, reason = next(iter(lacking.items()))
-        raise InputError(f"study {study.name!r}: none of its {len(lacking)} cells has results; {cell.id}: {reason}.")
-    return present
-
-
 def missing_robustness(study: Study) -> dict[Cell, str]:
     """The cells whose robustness the study asks for and that have none, each with the reason."""
     return _missing_robustness(study, study.robustness_cells())

@@ -81,8 +81,8 @@ def _check_types(path: Path, rows: pd.DataFrame) -> None:
     """See that names are texts and everything else is numbers."""
     for name in rows:
         text = name in ("frame_id", "sequence", "corruption")
-        fine = pd.api.types.is_string_dtype(rows[name]) if text else pd.api.types.is_numeric_dtype(rows[name])
-        if not fine or (text and not rows[name].map(lambda value: isinstance(value, str)).all()):
+        fine = isinstance(rows[name].dtype, pd.StringDtype) if text else pd.api.types.is_numeric_dtype(rows[name])
+        if not fine or (text and rows[name].hasnans):
             raise InputError(
                 f"{path}: the column {name} is of {rows[name].dtype}; expected {'text' if text else 'numbers'}. {_AGAIN}"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from corruptions import moves_pixels
@@ -91,9 +92,11 @@ def _check_activities(study: Study, dataset: str, path: Path, rows: pd.DataFrame
     if "activity_true" not in rows:
         return
     names = study.labels(dataset).activities
-    for frame, index in zip(rows["frame_id"], rows["activity_true"].astype(int), strict=True):
-        if names[index] != frames[frame]:
-            raise InputError(
-                f"{path}: the image {frame!r} has the true activity {names[index]!r}; the dataset's manifest.csv says {frames[frame]!r}. "
-                "Evaluate the cell again, or run snakemake."
-            )
+    place = {name: index for index, name in enumerate(names)}
+    expected = rows["frame_id"].map({frame: place.get(activity, -1) for frame, activity in frames.items()})
+    for row in np.flatnonzero(rows["activity_true"].to_numpy() != expected.to_numpy())[:1]:
+        frame, index = rows["frame_id"].iloc[row], int(rows["activity_true"].iloc[row])
+        raise InputError(
+            f"{path}: the image {frame!r} has the true activity {names[index]!r}; the dataset's manifest.csv says {frames[frame]!r}. "
+            "Evaluate the cell again, or run snakemake."
+        )

@@ -44,6 +44,7 @@ rule collect_results:
             "reports/names.py",
             "pipeline/results/row*.py",
             "pipeline/results/cell_state.py",
+            "pipeline/results/study_results.py",
             "pipeline/evaluation/robustness.py",
             "pipeline/evaluation/collect_results.py",
         ),
@@ -137,6 +138,7 @@ rule make_tables:
         + code(
             "reports/published/*",
             "corruptions/catalogue.py",
+            "pipeline/results/study_results.py",
             "pipeline/evaluation/robustness.py",
             "pipeline/reporting/tables/*.py",
             "pipeline/evaluation/collect_results.py",
@@ -175,6 +177,7 @@ rule draw_figures:
         + code(
             "pipeline/reporting/shown_cells.py",
             "pipeline/results/predictions.py",
+            "pipeline/results/study_results.py",
             "pipeline/labels/classes.py",
             "pipeline/datasets/load.py",
             "pipeline/reporting/figures/figure_inputs.py",
@@ -216,6 +219,7 @@ rule make_page:
             "reports/page/*",
             "reports/page/vendor/*.js",
             "pipeline/results/gallery*.py",
+            "pipeline/results/study_results.py",
             "pipeline/reporting/tables/*.py",
             "pipeline/reporting/page.py",
             "pipeline/reporting/page_gallery.py",
@@ -255,7 +259,10 @@ rule write_paper:
             "reports/names.py",
             "reports/paper/*",
             "pipeline/results/cell_state.py",
+            "pipeline/results/study_results.py",
+            "pipeline/results/row*.py",
             "pipeline/reporting/captions.py",
+            "pipeline/reporting/models.py",
             "pipeline/reporting/paper.py",
         ),
     output:

@@ -39,9 +39,14 @@ def interval(replicates: Array) -> tuple[Array, Array]:
     estimate, drawn = replicates[0], replicates[1:]
     if not len(drawn):
         return np.full(estimate.shape, np.nan), np.full(estimate.shape, np.nan)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN columns are NaN, as wanted
-        low, high = np.nanquantile(drawn, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2], axis=0)
+    ends = [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2]
+    found = np.asarray(np.quantile(drawn, ends, axis=0))  # NaN where a replicate is
+    partly = np.isnan(found[0])
+    if partly.any():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN columns are NaN, as wanted
+            found[:, partly] = np.nanquantile(drawn[:, partly], ends, axis=0)
+    low, high = found
     unknown = np.isnan(estimate) | (np.isnan(drawn).mean(axis=0) > 1 - COVERAGE)
     return np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import pandas as pd
 
 from endoarss.metrics.catalogue import MAIN, Shown, metrics_by_name, shown_metrics
 from reports.errors import ResultsError
-from reports.statistics.bootstrap import REPLICATES, Array, draw_weights, note_of_intervals, with_interval
+from reports.statistics.bootstrap import REPLICATES, Array, draw_weights, interval, note_of_intervals, with_interval
 from reports.statistics.condition_scores import EvaluatedModel, Grid, grid_of, images_of, score_model
 
 AS_THEY_ARE = Grid((), (), ())
@@ -104,11 +103,22 @@ def compare(models: Sequence[EvaluatedModel], replicates: int = REPLICATES, seed
     Raises:
         ResultsError: as `replicate_scores`.
     """
+    datasets = dict.fromkeys(model.dataset for model in models)
+    return compare_scores(
+        {d: replicate_scores([model for model in models if model.dataset == d], replicates, seed) for d in datasets}
+    )
+
+
+def compare_scores(replicates: Mapping[str, Replicates]) -> Comparison:
+    """Compare models within each dataset.
+
+    Args:
+        replicates: by the dataset's title, models in the order of tables.
+    """
     scores: list[tuple[Any, ...]] = []
     pairs: list[tuple[Any, ...]] = []
     intervals = []
-    for dataset in dict.fromkeys(model.dataset for model in models):
-        found = replicate_scores([model for model in models if model.dataset == dataset], replicates, seed)
+    for dataset, found in replicates.items():
         intervals.append(note_of_intervals(dataset, found.units, found.count))
         for metric in shown_metrics(Shown.COMPARED):
             of_metric = {label: by_metric[metric] for label, by_metric in found.scores.items() if metric in by_metric}
@@ -143,13 +153,17 @@ def _score_rows(dataset: str, metric: str, scores: Mapping[str, Array]) -> list[
 
 def _pair_rows(dataset: str, metric: str, scores: Mapping[str, Array]) -> list[tuple[Any, ...]]:
     values = dict(zip(scores, _towards_better(metric, scores).T, strict=True))
-    rows = []
-    for one, other in combinations(scores, 2):
-        drawn = slice(1, None) if len(values[one]) > 1 else slice(None)
-        gap = values[one][drawn] - values[other][drawn]
-        gap = gap[np.isfinite(gap)]
-        wins = float(np.mean((gap > 0) + 0.5 * (gap == 0))) if gap.size else float("nan")
-        rows.append((dataset, metric, one, other, *with_interval(scores[one] - scores[other]), wins))
+    labels, rows = list(scores), []
+    for place, one in enumerate(labels[:-1], 1):
+        others = labels[place:]
+        differences = np.stack([scores[one] - scores[other] for other in others], axis=1)
+        ends = zip(differences[0], *interval(differences), strict=True)
+        for other, (difference, low, high) in zip(others, ends, strict=True):
+            drawn = slice(1, None) if len(values[one]) > 1 else slice(None)
+            gap = values[one][drawn] - values[other][drawn]
+            gap = gap[np.isfinite(gap)]
+            wins = float(np.mean((gap > 0) + 0.5 * (gap == 0))) if gap.size else float("nan")
+            rows.append((dataset, metric, one, other, float(difference), float(low), float(high), wins))
     return rows
 
 

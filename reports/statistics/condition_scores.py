@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from endoarss.metrics.catalogue import Metric
 from endoarss.metrics.row_counts import counts_of_rows
 from reports.errors import ResultsError
-from reports.statistics.bootstrap import Array
+from reports.statistics.bootstrap import REPLICATES, Array, draw_weights
 
 Condition = tuple[str, int, bool]  # corruption, severity, whether the masks were moved along
 CLEAN: Condition = ("", 0, True)
@@ -24,8 +25,8 @@ _ACTIVITIES = ("activity_true", "activity_predicted")
 class EvaluatedModel:
     """The answers of a model, clean and perhaps under corruption; any predictor's, whether a study trained it or not.
 
-    label: what readers call it, one of its own in a dataset. dataset: title of the test images. runs: a frame for each seed, one
-    row an (image, condition) with the columns
+    label: what readers call it, one of its own in a dataset. dataset: title of the test images. runs: for each seed its scores, or a
+    frame with one row an (image, condition) and the columns
       frame_id, sequence ("" where not known), corruption ("" is clean), severity (0 is clean),
       mask_warped (False where pixels moved but the true mask did not),
       activity_true, activity_predicted (where it tells activities),
@@ -36,17 +37,22 @@ class EvaluatedModel:
 
     label: str
     dataset: str
-    runs: Sequence[pd.DataFrame]
+    runs: Sequence[pd.DataFrame | ScoredRun]
+
+    @property
+    def rows(self) -> list[pd.DataFrame]:
+        """The rows of each run; of one that is scored those that say what it was evaluated on."""
+        return [run.rows if isinstance(run, ScoredRun) else run for run in self.runs]
 
     @property
     def tells_activities(self) -> bool:
         """Whether its answers have activities."""
-        return all(set(_ACTIVITIES) <= set(run) for run in self.runs)
+        return all(set(_ACTIVITIES) <= set(rows) for rows in self.rows)
 
     @property
     def gives_masks(self) -> bool:
         """Whether its answers have masks."""
-        return all("truth_0" in run for run in self.runs)
+        return all("truth_0" in rows for rows in self.rows)
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,38 @@ class Images:
         return " and ".join(names)
 
 
+@dataclass(frozen=True)
+class ScoredRun:
+    """The scores of a run, without the most of its rows.
+
+    label, dataset: of its model. rows: those without corruption, and one of each other condition. grid, images: what it was evaluated
+    on. scores: by metric (R, conditions), as `score_model` gives them.
+    """
+
+    label: str
+    dataset: str
+    rows: pd.DataFrame
+    grid: Grid
+    images: Images
+    scores: Mapping[str, Array]
+
+    def of_grid(self, grid: Grid, images: Images) -> dict[str, Array]:
+        """Return the scores in the order of another grid; NaN under the conditions that this one lacks, being of a model without masks.
+
+        Raises:
+            ResultsError: if the images of a replicate are not the same.
+        """
+        if self.images.frame_ids != images.frame_ids or not np.array_equal(self.images.starts, images.starts):
+            raise ResultsError(
+                f"{self.label} on {self.dataset}: its images are of other sequences than those of the models it is compared with. "
+                "Evaluate it again."
+            )
+        place = {condition: i for i, condition in enumerate(self.grid.conditions())}
+        places = [place.get(condition, -1) for condition in grid.conditions()]
+        absent = np.array(places) < 0
+        return {n: np.where(absent, np.nan, np.take(values, places, axis=1)) for n, values in self.scores.items()}
+
+
 def grid_of(models: Sequence[EvaluatedModel], order: Sequence[str]) -> Grid:
     """The conditions of the models of one dataset.
 
@@ -99,7 +137,7 @@ def grid_of(models: Sequence[EvaluatedModel], order: Sequence[str]) -> Grid:
     """
     found: dict[tuple[int, int], set[Condition]] = {}
     for i, model in enumerate(models):
-        for j, run in enumerate(model.runs):
+        for j, run in enumerate(model.rows):
             _check_columns(model, run)
             rows = run[KEYS].drop_duplicates().itertuples(index=False)
             found[i, j] = {(str(row[0]), int(row[1]), bool(row[2])) for row in rows}
@@ -149,7 +187,7 @@ def images_of(models: Sequence[EvaluatedModel]) -> Images:
     Raises:
         ResultsError: naming two models whose images or truth differ, or an image that is in two sequences.
     """
-    clean = [(model, _clean(run)) for model in models for run in model.runs]
+    clean = [(model, _clean(run)) for model in models for run in model.rows]
     first, expected = clean[0][0], set(clean[0][1]["frame_id"])
     for model, rows in clean:
         if set(rows["frame_id"]) != expected:
@@ -173,17 +211,20 @@ def images_of(models: Sequence[EvaluatedModel]) -> Images:
 
 def _check_truth(models: Sequence[EvaluatedModel]) -> None:
     """Scores are paired by image: the truth of an image must be the same for all."""
-    first: dict[str, tuple[EvaluatedModel, pd.Series]] = {}
+    first: dict[str, tuple[EvaluatedModel, NDArray[Any]]] = {}
+    frames: pd.Index | None = None
     for model in models:
-        for run in model.runs:
-            rows = run[run["corruption"] == ""].set_index("frame_id")
-            for name in (str(n) for n in rows if str(n).startswith("truth_") or n == "activity_true"):
-                one, truth = first.setdefault(name, (model, rows[name]))
-                odd = truth.index[truth.ne(rows[name].reindex(truth.index)) & truth.index.isin(rows.index)]
-                if len(odd):
+        for run in model.rows:
+            truth = [name for name in run if str(name).startswith("truth_") or name == "activity_true"]
+            rows = run.loc[run["corruption"] == "", ["frame_id", *truth]].set_index("frame_id")
+            frames = rows.index if frames is None else frames
+            rows = rows if rows.index.equals(frames) else rows.reindex(frames)
+            for name in truth:
+                one, expected = first.setdefault(name, (model, rows[name].to_numpy()))
+                for place in np.flatnonzero(expected != rows[name].to_numpy())[:1]:
                     raise ResultsError(
-                        f"{one.label} and {model.label} on {model.dataset}: {name} of the image {odd[0]!r} differs; they were measured "
-                        "against other truths. Evaluate both again."
+                        f"{one.label} and {model.label} on {model.dataset}: {name} of the image {frames[place]!r} differs; they were "
+                        "measured against other truths. Evaluate both again."
                     )
 
 
@@ -209,8 +250,38 @@ def score_model(
     Raises:
         ResultsError: if an image is missing under a condition, or there twice, or a label or a count is no whole number from 0 on.
     """
-    runs = [_score_run(model, run, grid, images, weights, metrics) for run in model.runs]
-    return {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0] if all(name in run for run in runs)}
+    runs = [
+        run.of_grid(grid, images)
+        if isinstance(run, ScoredRun)
+        else _score_run(model, run, grid, images, weights, metrics)
+        for run in model.runs
+    ]
+    return {name: np.mean([run[name] for run in runs], axis=0) for name in metrics if all(name in run for run in runs)}
+
+
+def score_run(
+    model: EvaluatedModel,
+    order: Sequence[str],
+    metrics: Mapping[str, Metric],
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> ScoredRun:
+    """Return the scores of a model's only run, in place of which they stand where its rows are too many to be held.
+
+    Args:
+        model: with one run, a frame.
+        order, metrics: as `grid_of` and `score_model` take them.
+        replicates, seed: of the bootstrap.
+
+    Raises:
+        ResultsError: as `grid_of`, `images_of` and `score_model`.
+    """
+    (rows,) = model.rows
+    grid, images = grid_of([model], order), images_of([model])
+    weights = draw_weights(len(images.starts), replicates, seed)
+    scores = score_model(model, grid, images, weights, metrics)
+    telling = (rows["corruption"] == "") | ~rows.duplicated(KEYS)
+    return ScoredRun(model.label, model.dataset, rows[telling].reset_index(drop=True), grid, images, scores)
 
 
 def _score_run(
@@ -218,8 +289,9 @@ def _score_run(
 ) -> dict[str, Array]:
     rows = _ordered(model, run, grid, images)
     # What only some runs of a model have is not scored.
+    texts = ("frame_id", "sequence", "corruption")
     left_out = ("activity_",) * (not model.tells_activities) + ("truth_",) * (not model.gives_masks)
-    names = [str(name) for name in rows if not str(name).startswith(left_out)]
+    names = [str(name) for name in rows if not str(name).startswith((*texts, *left_out))]
     columns = {name: rows[name].to_numpy().reshape(-1, len(images.frame_ids)) for name in names}
     classes = sum(1 for name in names if name.startswith("truth_"))
     activities = 1 + max(

@@ -16,7 +16,8 @@ from pipeline.reporting.robustness import write_robustness_report
 from reports.errors import ResultsError
 from reports.figures.robustness import draw_retention, draw_severity
 from reports.statistics.bootstrap import draw_weights, interval, ratio
-from reports.statistics.condition_scores import grid_of, images_of, score_model
+from reports.statistics.comparison import replicate_mpc
+from reports.statistics.condition_scores import KEYS, grid_of, images_of, score_model, score_run
 from reports.statistics.robustness import EvaluatedModel, Robustness, measure_robustness
 from reports.tables import robustness as robustness_tables
 from reports.tables import scores as tables
@@ -124,6 +125,40 @@ def test_scores_of_conditions_are_those_of_the_standard_protocol() -> None:
         "hd95": 13,
         "assd": 13,
     }
+
+
+def test_scores_stand_in_place_of_rows() -> None:
+    """Of two seeds, of a model without masks, and in the order of another grid: the same bits."""
+    without_masks = answers(3)[["frame_id", "sequence", *KEYS, "activity_true", "activity_predicted"]]
+    given = [
+        model("A", answers(1), answers(2)),
+        model("B", without_masks[without_masks["mask_warped"]].reset_index(drop=True)),
+        model("C", answers(4)),
+    ]
+    metrics, order = (
+        shown_metrics(Shown.CONDITIONS | Shown.SUMMARY),
+        [n for names in CATEGORIES.values() for n in names],
+    )
+    scored = [
+        model(one.label, *(score_run(model(one.label, run), order, metrics, 200) for run in one.rows)) for one in given
+    ]
+    assert all(len(run.rows) < 30 for one in scored for run in one.runs), "the most of the rows is released"
+    expected, found = measured(*given, baseline="A"), measured(*scored, baseline="A")
+    pd.testing.assert_frame_equal(found.summary, expected.summary, check_exact=True)
+    pd.testing.assert_frame_equal(found.conditions, expected.conditions, check_exact=True)
+    for label, scores in replicate_mpc(given, 200).scores.items():
+        for metric, values in replicate_mpc(scored, 200).scores[label].items():
+            np.testing.assert_array_equal(values, scores[metric])
+
+
+def test_scores_of_other_sequences_are_not_compared() -> None:
+    other = answers(2, sequences=3)
+    metrics = shown_metrics(Shown.SUMMARY)
+    scored = [model("A", score_run(model("A", answers(1, sequences=0)), (), metrics, 200))]
+    with pytest.raises(
+        ResultsError, match="A on Toy: its images are of other sequences than those of the models it is"
+    ):
+        measured(*scored, model("B", other))
 
 
 @pytest.mark.parametrize("sequences", [4, 0])

@@ -68,7 +68,7 @@ def draw_classes(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) -> N
 def _panel(
     kept: Kept, cells: Sequence[Cell], dataset: str, metric: str, title: str, names: Sequence[str]
 ) -> ClassScores | None:
-    results = kept.results
+    results = kept.results.compared_table
     results = results[
         (results["eval_dataset"] == dataset) & (results["corruption"] == CLEAN) & (results["metric"] == metric)
     ]

@@ -18,8 +18,8 @@ from pipeline.reporting.figures.class_figures import draw_classes, draw_confusio
 from pipeline.reporting.figures.figure_inputs import Kept, NothingToShow
 from pipeline.reporting.figures.mask_figures import draw_best, draw_tasks, gaps_of_masks, gaps_of_tasks
 from pipeline.reporting.merging import merging_gaps, representations_of, shown_rank, study_note
+from pipeline.reporting.models import scored_run
 from pipeline.reporting.robustness import robustness_drawers
-from pipeline.results.cell_state import missing_robustness
 from pipeline.results.paths import (
     dataset_figures,
     evaluated_datasets,
@@ -28,7 +28,7 @@ from pipeline.results.paths import (
     leakage_figures,
     result_figures,
 )
-from pipeline.results.provenance import read_provenance
+from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 from reports.figures import cost as cost_figure
@@ -66,11 +66,13 @@ class Drawer:
     note: Callable[[Kept], str] = lambda kept: ""
 
 
-def make_figures(study: Study, only: str = "") -> list[Path]:
+def make_figures(study: Study, only: str = "", results: StudyResults | None = None) -> list[Path]:
     """Write all figures of a study's results, or one of them.
 
     Args:
+        study: whose figures.
         only: its name, "" for all.
+        results: of the study, if they are at hand.
 
     Returns:
         The files.
@@ -82,7 +84,7 @@ def make_figures(study: Study, only: str = "") -> list[Path]:
     files = result_figures(study)
     if only and only not in files:
         raise InputError(_no_such_figure(study, only, list(files)))
-    kept, drawers = Kept(study), _drawers(study)
+    kept, drawers = Kept(results or StudyResults(study, {scored_run: study.robust_models()})), _drawers(study)
     for name in [only] if only else files:
         png_file, pdf_file = files[name]
         with whole_file(png_file) as png, whole_file(pdf_file) as pdf:
@@ -116,7 +118,7 @@ def _drawers(study: Study) -> dict[str, Drawer]:
     for name in (FIGURE_SEVERITY, FIGURE_RETENTION, FIGURE_HEATMAP):
         found[name] = _of_robustness(name)
     if study.merging_groups():
-        found[FIGURE_MERGING] = Drawer(_draw_merging, lambda kept: {}, lambda kept: merging_gaps(kept.study))
+        found[FIGURE_MERGING] = Drawer(_draw_merging, lambda kept: {}, lambda kept: merging_gaps(kept.results))
         found[FIGURE_REPRESENTATIONS] = Drawer(_draw_projected, lambda kept: {})
     for dataset in evaluated_datasets(study):
         found[figure_of_classes(dataset)] = _of_dataset(draw_classes, gaps_of_classes, dataset)
@@ -142,7 +144,7 @@ def _of_dataset(
 def _of_robustness(name: str) -> Drawer:
     return Drawer(
         lambda kept, head, png, pdf: robustness_drawers(kept.robustness, head)[name](png, pdf),
-        lambda kept: missing_robustness(kept.study),
+        lambda kept: kept.results.missing_robustness,
     )
 
 
@@ -157,15 +159,15 @@ def _draw_projected(kept: Kept, head: str, png: Path, pdf: Path) -> None:
     Raises:
         NothingToShow: if there are none.
     """
-    cases = representations_of(kept.study)
+    cases = representations_of(kept.results)
     if not cases:
-        raise NothingToShow(f"Nothing is merged yet. {merging_gaps(kept.study)}".strip())
+        raise NothingToShow(f"Nothing is merged yet. {merging_gaps(kept.results)}".strip())
     draw_representations(cases, shown_rank(kept.study), _validated(kept, head), png, pdf)
 
 
 def _validated(kept: Kept, head: str) -> str:
     """The head of a figure whose models were chosen on validation frames, whatever the study's other ones."""
-    return head.replace(kept.mark, f"{study_mark(kept.study, select_on='val')}\n{study_note(kept.study)}")
+    return head.replace(kept.mark, f"{study_mark(kept.results, select_on='val')}\n{study_note(kept.study)}")
 
 
 def gaps_of_history(kept: Kept, dataset: str) -> dict[Cell, str]:
@@ -222,7 +224,7 @@ def draw_costs(kept: Kept, head: str, png: Path, pdf: Path) -> None:
         for cell, of_cell in scores.items():
             if cell.seed != kept.study.settings["seeds"][0]:
                 continue
-            about = read_provenance(kept.study, cell)
+            about = kept.results.provenance(cell)
             rows.append(
                 {
                     "dataset": kept.study.titles()[dataset],

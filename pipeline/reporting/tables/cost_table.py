@@ -5,23 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.io.files import read_json
+from pipeline.reporting.captions import gap_note
 from pipeline.reporting.report_table import ReportTable
-from pipeline.reporting.tables.score_tables import gap_note
-from pipeline.results.cell_state import missing_cells, missing_robustness
 from pipeline.results.paths import robustness_files
-from pipeline.results.provenance import read_provenance
+from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 from reports.names import TABLE_COST
 from reports.tables import scores as tables
 
 
-def cost_table(study: Study) -> dict[str, ReportTable]:
+def cost_table(results: StudyResults) -> dict[str, ReportTable]:
     """The cost of every cell of the first seed."""
-    lacking = missing_cells(study)
+    study, lacking = results.study, results.missing_cells
     first = [cell for cell in study.cells() if cell.seed == study.settings["seeds"][0]]
-    costs = tables.table_cost([_named(study, c) | ({} if c in lacking else _cost(study, c)) for c in first])
-    gaps = {cell: why for cell, why in (missing_robustness(study) | lacking).items() if cell in first}
+    costs = tables.table_cost([_named(study, c) | ({} if c in lacking else _cost(results, c)) for c in first])
+    gaps = {cell: why for cell, why in {**results.missing_robustness, **lacking}.items() if cell in first}
     note = f"{_COST} {gap_note(study, gaps)}".strip()
     devices, shown = costs["Device"].dropna().unique(), costs
     if len(devices) == 1:
@@ -45,17 +44,17 @@ def _named(study: Study, cell: Cell) -> dict[str, object]:
     }
 
 
-def _cost(study: Study, cell: Cell) -> dict[str, object]:
-    about = read_provenance(study, cell)
+def _cost(results: StudyResults, cell: Cell) -> dict[str, object]:
+    about = results.provenance(cell)
     return {
         **{key: about[key] for key in ("parameters", "cost", "device")},
-        "latency_ms": _latency(study, cell),
+        "latency_ms": _latency(results, cell),
     }
 
 
-def _latency(study: Study, cell: Cell) -> float | None:
+def _latency(results: StudyResults, cell: Cell) -> float | None:
     """Milliseconds of one image, mean over the corruptions; None of a cell whose robustness was not evaluated."""
-    if cell not in study.robustness_cells() or cell in missing_robustness(study):
+    if cell not in results.study.robustness_cells() or cell in results.missing_robustness:
         return None
-    about = read_json(robustness_files(study, cell)[2])
+    about = read_json(robustness_files(results.study, cell)[2])
     return float(np.mean(list(about["latency_ms"].values())))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
-from pipeline.evaluation.collect_results import gather_results
+from endoarss.metrics import PUBLISHED
+from pipeline.evaluation.collect_results import gather_scores
+from pipeline.reporting.captions import gap_note
 from pipeline.reporting.models import asked_for_claims, scores_for_claims
 from pipeline.reporting.report_table import ReportTable
-from pipeline.reporting.tables.score_tables import gap_note
-from pipeline.results.cell_state import missing_cells, missing_robustness
 from pipeline.results.paths import evaluated_datasets, tables_beside_published
+from pipeline.results.study_results import StudyResults
+from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 from reports.names import (
     PAPER_TABLES,
@@ -29,15 +31,11 @@ from reports.tables.against_paper import Beside, ablation_beside, ranks_beside, 
 from reports.tables.comparison import readable_claims, table_claims
 
 
-def published_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
-    """Tables II to VII as "ours, paper, difference", and the claims.
-
-    Args:
-        results: the long table in the study's protocol, of what tables set beside each other.
-    """
+def published_tables(saved: StudyResults) -> dict[str, ReportTable]:
+    """Tables II to VII as "ours, paper, difference", and the claims."""
+    study = saved.study
     wanted = set(tables_beside_published(study))
-    if study.protocol != "published":
-        results = set_beside(gather_results(study, "published"), study.select_on) if wanted else results
+    results = _published(saved) if wanted else saved.compared_table
     labels = {name: str(backbone["label"]) for name, backbone in study.settings["backbones"].items()}
     found: dict[str, Beside] = {
         table_of_dataset(dataset): scores_beside(results, dataset, study.rank, labels, _asked(study, dataset))
@@ -58,26 +56,39 @@ def published_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTab
             f"{about[name]} beside the paper's Table {PAPER_TABLES[name]}",
             table.data,
             table.shown,
-            note=" ".join(f"{_note(study, name)} {table.note} {_gaps(study, name)}".split()),
-            protocol="published",
+            note=" ".join(f"{_note(study, name)} {table.note} {_gaps(saved, name)}".split()),
+            protocol=PUBLISHED,
         )
         for name, table in found.items()
     }
-    claims, intervals = _reproduction(study)
+    claims, intervals = _reproduction(saved)
     return shown | {
         TABLE_CLAIMS: ReportTable(
             "The paper's claims, and what these results say of them",
             table_claims(claims),
             readable_claims(claims),
-            note=f"{_CLAIMS} {intervals} {_gaps_of_claims(study)}".strip(),
+            note=f"{_CLAIMS} {intervals} {_gaps_of_claims(saved)}".strip(),
             protocol="standard",
         )
     }
 
 
-def _reproduction(study: Study) -> tuple[pd.DataFrame, str]:
+def beside_robust_cells(study: Study) -> list[Cell]:
+    """Return the cells that the paper's table of robustness is compared with."""
+    return [cell for cell in study.robustness_cells() if cell.dataset == PUBLISHED_ROBUSTNESS]
+
+
+def _published(saved: StudyResults) -> pd.DataFrame:
+    """The long table under the paper's protocol, of what its tables are compared with."""
+    robust = [cell for cell in beside_robust_cells(saved.study) if cell not in saved.missing_robustness]
+    cells = [cell for cell in saved.study.cells() if cell not in saved.missing_cells]
+    return set_beside(gather_scores(saved, PUBLISHED, cells, robust), saved.study.select_on)
+
+
+def _reproduction(saved: StudyResults) -> tuple[pd.DataFrame, str]:
     """The paper's claims on every dataset, as `weigh_claims` gives them, and what the intervals are over."""
-    found = {dataset: scores_for_claims(study, dataset) for dataset in evaluated_datasets(study)}
+    study = saved.study
+    found = {dataset: scores_for_claims(saved, dataset) for dataset in evaluated_datasets(study)}
     known = {dataset: one for dataset, one in found.items() if one[0]}
     titles = study.titles()
     claims = weigh_claims(
@@ -90,9 +101,9 @@ def _reproduction(study: Study) -> tuple[pd.DataFrame, str]:
     return claims, " ".join(note_of_intervals(titles[d], units, count) for d, (_, units, count) in known.items())
 
 
-def _gaps_of_claims(study: Study) -> str:
+def _gaps_of_claims(saved: StudyResults) -> str:
     """Which cells the claims lack, and why."""
-    return gap_note(study, missing_robustness(study) | missing_cells(study))
+    return gap_note(saved.study, {**saved.missing_robustness, **saved.missing_cells})
 
 
 def _asked(study: Study, dataset: str) -> set[tuple[str, str, str]]:
@@ -100,11 +111,12 @@ def _asked(study: Study, dataset: str) -> set[tuple[str, str, str]]:
     return {(cell.backbone, cell.architecture, cell.weighting) for cell in cells}
 
 
-def _gaps(study: Study, name: str) -> str:
+def _gaps(saved: StudyResults, name: str) -> str:
     """Which cells of the paper's a table lacks, and why."""
+    study = saved.study
     if name == TABLE_ROBUSTNESS:
         return gap_note(
-            study, {c: why for c, why in missing_robustness(study).items() if c.dataset == PUBLISHED_ROBUSTNESS}
+            study, {c: why for c, why in saved.missing_robustness.items() if c.dataset == PUBLISHED_ROBUSTNESS}
         )
     if name == TABLE_ABLATION:
         printed = set(published_ablation().index)
@@ -115,7 +127,7 @@ def _gaps(study: Study, name: str) -> str:
         cells = {cell for cell in tesla if (cell.dataset, cell.rank, cell.weighting) in printed}
     else:
         cells = {c for c in study.cells() if any(name == table_of_dataset(d) for d in study.evaluated_on(c.dataset))}
-    return gap_note(study, {cell: why for cell, why in missing_cells(study).items() if cell in cells})
+    return gap_note(study, {cell: why for cell, why in saved.missing_cells.items() if cell in cells})
 
 
 def _note(study: Study, name: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 import pandas as pd
 
-from pipeline.reporting.models import clean_models, label_of
+from pipeline.reporting.captions import gap_note
+from pipeline.reporting.models import clean_models, clean_replicates, label_of
 from pipeline.reporting.report_table import ReportTable
-from pipeline.results.cell_state import missing_cells
 from pipeline.results.paths import datasets_with_activities, evaluated_datasets
+from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.study import Study
 from reports.names import (
@@ -24,16 +23,16 @@ from reports.names import (
     table_of_dataset,
 )
 from reports.results import of_rank
-from reports.statistics.comparison import compare
+from reports.statistics.comparison import compare_scores
 from reports.statistics.confusion import table_confusion
 from reports.tables import scores as tables
 from reports.tables.comparison import readable_comparison, table_comparison, table_pairs
 
 
-def score_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
+def score_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Tables II to IV, and one for every other dataset that cells are tested on."""
+    study, lacking = results.study, results.missing_cells
     order = [backbone["label"] for backbone in study.settings["backbones"].values()]
-    lacking = missing_cells(study)
     found = {}
     for dataset in evaluated_datasets(study):
         cells = [
@@ -41,7 +40,9 @@ def score_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
         ]
         gaps = {cell: lacking[cell] for cell in cells if cell in lacking}
         keys = [(_backbone(study, cell), cell.architecture, cell.weighting) for cell in gaps]
-        scores = tables.table_of_scores(of_rank(results, study.rank), dataset, order, list(dict.fromkeys(keys)))
+        scores = tables.table_of_scores(
+            of_rank(results.compared_table, study.rank), dataset, order, list(dict.fromkeys(keys))
+        )
         title = f"Results on {study.titles()[dataset]} (test part, split: {study.split_rule(dataset)})"
         note = " ".join(f"{_note(study)} {_unsupported(scores)} {gap_note(study, gaps)}".split())
         shown = tables.readable_scores(scores, study.protocol)
@@ -49,9 +50,9 @@ def score_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
     return found
 
 
-def chosen_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
+def chosen_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Tables V and VI, as far as the study has their cells."""
-    lacking = missing_cells(study)
+    study, lacking = results.study, results.missing_cells
     found = {}
     for name, title, names, rows, note in (
         (
@@ -64,7 +65,7 @@ def chosen_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]
         (TABLE_RANK, "Rank of the adapters", ["Model", "Rank"], _rank_rows(study), ""),
     ):
         if rows:
-            chosen = tables.table_of_rows(results, rows, ["Dataset", *names])
+            chosen = tables.table_of_rows(results.compared_table, rows, ["Dataset", *names])
             gaps = {
                 cell: reason
                 for cell, reason in lacking.items()
@@ -76,11 +77,13 @@ def chosen_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]
     return found
 
 
-def comparison_tables(study: Study) -> dict[str, ReportTable]:
+def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Every score with its interval, differences and ranks, in the standard protocol."""
-    models = [model for dataset in evaluated_datasets(study) for model in clean_models(study, dataset).values()]
-    found, lacking = compare(models), missing_cells(study)
-    there = {(model.dataset, model.label) for model in models}
+    study, lacking = results.study, results.missing_cells
+    scored = {study.titles()[dataset]: results.once(clean_replicates, dataset) for dataset in evaluated_datasets(study)}
+    known = {title: replicates for title, replicates in scored.items() if replicates is not None}
+    there = {(title, label) for title, replicates in known.items() for label in replicates.scores}
+    found = compare_scores(known)
     gaps = [
         (study.titles()[dataset], label_of(study, cell))
         for dataset in evaluated_datasets(study)
@@ -98,35 +101,23 @@ def comparison_tables(study: Study) -> dict[str, ReportTable]:
     }
 
 
-def label_tables(study: Study, results: pd.DataFrame) -> dict[str, ReportTable]:
+def label_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Scores of every class and every activity, and what is taken for what: as data alone."""
-    found = {}
+    study, found = results.study, {}
     wanted = [(TABLE_CLASSES, "Scores of every class", False)]
     if datasets_with_activities(study):
         wanted.append((TABLE_ACTIVITIES, "Scores of every activity", True))
     for name, title, of_activities in wanted:
-        found[name] = ReportTable(title, tables.table_of_labels(results, of_activities), None, protocol=study.protocol)
+        found[name] = ReportTable(
+            title, tables.table_of_labels(results.compared_table, of_activities), None, protocol=study.protocol
+        )
     confused = [
         table_confusion(model, study.labels(dataset).classes, study.labels(dataset).activities)
         for dataset in evaluated_datasets(study)
-        for model in clean_models(study, dataset).values()
+        for model in results.once(clean_models, dataset).values()
     ]
     found[TABLE_CONFUSION] = ReportTable("What is taken for what", pd.concat(confused), None)
     return found
-
-
-def gap_note(study: Study, gaps: Mapping[Cell, str]) -> str:
-    """Which cells are missing, and why, in a sentence a reason; "" if none is."""
-    by_reason: dict[str, list[str]] = {}
-    for cell, reason in gaps.items():
-        seed = f" (seed {cell.seed})" if len(study.settings["seeds"]) > 1 else ""
-        by_reason.setdefault(reason, []).append(f"{label_of(study, cell)} on {study.titles()[cell.dataset]}{seed}")
-    return " ".join(f"No results of {_and(names)}: {reason}." for reason, names in by_reason.items())
-
-
-def _and(names: Iterable[str]) -> str:
-    *most, last = dict.fromkeys(names)
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _unsupported(scores: pd.DataFrame) -> str:

@@ -23,10 +23,10 @@ from pipeline.evaluation.scores import scores_of
 from pipeline.reporting.page import page_of, published_columns, rows_apart
 from pipeline.reporting.page_gallery import gallery_of
 from pipeline.reporting.shown_cells import image_ious
-from pipeline.reporting.tables.make_tables import study_tables
 from pipeline.results.gallery import read_gallery
 from pipeline.results.paths import report_file, robustness_files
 from pipeline.results.row_files import read_rows
+from pipeline.results.study_results import StudyResults
 from pipeline.study.loading import load_study
 from pipeline.study.study import Study
 from reports.names import REFERENCES
@@ -88,7 +88,7 @@ def test_the_page_of_a_study_with_gaps(study: Study, study_file: Path) -> None:
     assert run(study_file, "page") == 0
     assert report_file(study).read_text(encoding="utf-8") == text
 
-    page: Page = page_of(study, study_tables(study))
+    page: Page = page_of(StudyResults(study))
     assert [(gap.cell, gap.lacks) for gap in page.gaps] == [(LACKING, "results")]
     assert {section.anchor for section in page.tables} >= {"table1_datasets", "table2_mtlesd", "table7_robustness"}
     assert page.scores is not None and page.scores.content["datasets"][0]["severities"] == [1, 2, 3, 5]
@@ -113,7 +113,7 @@ def test_tables_know_their_rows_and_columns_whatever_a_model_is_called(study: St
         settings["backbones"]["resnet"]["label"] = label
         study_file.write_text(yaml.safe_dump(settings))
         assert run(study_file, "collect") == 0
-        page = page_of(load_study(study_file), study_tables(load_study(study_file)))
+        page = page_of(StudyResults(load_study(study_file)))
         rows, columns = marks(page, "table2_mtlesd")
         assert sorted(row[1] for row in rows) == sorted(REFERENCES.values()) and columns == []
         rows, columns = marks(page, "table2_mtlesd_published")
@@ -136,7 +136,7 @@ def test_the_mean_beside_the_papers_stands_apart() -> None:
 
 
 def test_no_heading_repeats_itself(study: Study) -> None:
-    page = page_of(study, study_tables(study))
+    page = page_of(StudyResults(study))
     titles = [section.title for section in page.tables] + [section.title for section in page.figures]
     assert "Results on MTLESD beside the paper's Table II" in titles
     for title in titles:
@@ -145,7 +145,7 @@ def test_no_heading_repeats_itself(study: Study) -> None:
 
 
 def test_the_gallery_shows_what_was_kept(study: Study) -> None:
-    gallery, part, labels = gallery_of(study), part_of(study), study.labels("mtlesd")
+    gallery, part, labels = gallery_of(StudyResults(study)), part_of(study), study.labels("mtlesd")
     assert gallery.missing == [(LACKING, "not trained yet")]
     (dataset,) = gallery.datasets
     assert dataset.title == "MTLESD" and [name for name, _ in dataset.classes] == list(labels.classes[1:])
@@ -187,7 +187,7 @@ def test_the_gallery_shows_what_was_kept(study: Study) -> None:
 
 
 def test_a_model_without_masks_is_in_the_gallery(study: Study) -> None:
-    gallery = gallery_of(study)
+    gallery = gallery_of(StudyResults(study))
     model = model_of(gallery, ALONE)
     assert model.masks == {} and set(model.answers) == set(model_of(gallery, CELL).answers)
     assert all(set(answer) == {"activity"} for answers in model.answers.values() for answer in answers)
@@ -197,7 +197,7 @@ def test_a_study_without_robustness(study: Study, study_file: Path) -> None:
     settings = yaml.safe_load(study_file.read_text())
     del settings["robustness"]
     study_file.write_text(yaml.safe_dump(settings))
-    page = page_of(load_study(study_file), study_tables(load_study(study_file)))
+    page = page_of(StudyResults(load_study(study_file)))
     assert page.scores is None and page.gallery is None
     assert run(study_file, "page") == 0
     assert 'id="gallery"' not in report_file(study).read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from pipeline.errors import InputError
 from pipeline.reporting import paper as make_paper
 from pipeline.reporting.paper import compile_latex
 from pipeline.results.paths import figure_files
+from pipeline.results.study_results import StudyResults
 from pipeline.study.loading import load_study
 from reports.figures.style import PAGE
 from reports.paper import OTHERS, SECTIONS, Item, render_paper, sections
@@ -186,9 +187,9 @@ def test_no_figure_is_printed_smaller_than_six_points() -> None:
 
 def test_captions_of_results_name_split_protocol_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
-    monkeypatch.setattr(make_paper, "study_mark", lambda study, select_on: "THE STUDY, protocol standard, seed 0.")
+    monkeypatch.setattr(make_paper, "study_mark", lambda results, select_on: "THE STUDY, protocol standard, seed 0.")
     monkeypatch.setattr(make_paper, "data_mark", lambda study: "THE DATA.")
-    captions = {item.name: item.caption for item in make_paper._items(study, [], figure_files(study))}
+    captions = {item.name: item.caption for item in make_paper._items(StudyResults(study), [], figure_files(study))}
     assert "Split: MTLEndovis, by sequence by_sequence. THE STUDY" in captions["fig_classes_mtlendovis_by_sequence"]
     assert "Split: MTLESD released. THE STUDY, protocol standard, seed 0." in captions["history_mtlesd"]
     assert "Split: MTLESD released, MTLEndovis published, " in captions["fig_cost"]
@@ -199,20 +200,20 @@ def test_captions_of_results_name_split_protocol_and_seed(monkeypatch: pytest.Mo
 def test_the_paper_says_what_is_missing_and_counts_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
     study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
     first, second, *_ = robust = study.robustness_cells()
-    monkeypatch.setattr(make_paper, "missing_cells", lambda study: {first: "the disk was full"})
-    gaps = {first: "the disk was full", second: "its robustness is not evaluated yet"}
-    for name in ("missing_robustness", "missing_robust_models"):
-        monkeypatch.setattr(make_paper, name, lambda study: gaps)
-    monkeypatch.setattr(make_paper, "missing_models", lambda study: {first: "the disk was full"})
-    monkeypatch.setattr(make_paper, "present_models", lambda study: ())
-    said = " ".join(make_paper._abstract(study))
+    some, none = StudyResults(study), StudyResults(study)
+    some.missing_cells = some.missing_models = {first: "the disk was full"}
+    some.missing_robustness = some.missing_robust_models = {
+        first: "the disk was full",
+        second: "its robustness is not evaluated yet",
+    }
+    some.present_models = ()
+    said = " ".join(make_paper._abstract(some))
     assert f"{len(robust) - 2} of the {len(robust)} that the study asks for is evaluated under corruptions" in said
     assert "1 of the trainings has no results. The last section names what is missing, and why." in said
     monkeypatch.setattr(make_paper, "_joined", lambda names: "")
-    software = make_paper._software(study)
+    software = make_paper._software(some)
     assert f"{first.id} has no results: the disk was full." in software
     assert f"{second.id} has no results under corruptions: its robustness is not evaluated yet." in software
-    for name in ("missing_cells", "missing_models", "missing_robustness", "missing_robust_models"):
-        monkeypatch.setattr(make_paper, name, lambda study: {})
-    whole = " ".join(make_paper._abstract(study))
+    none.missing_cells = none.missing_models = none.missing_robustness = none.missing_robust_models = {}
+    whole = " ".join(make_paper._abstract(none))
     assert f"{len(robust)} of them are evaluated under corruptions" in whole and "missing" not in whole

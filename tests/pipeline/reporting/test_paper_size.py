@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.datasets.load import Part, load_part
-from pipeline.evaluation.collect_results import collect_results
 from pipeline.evaluation.corrupted_batches import Conditions
 from pipeline.evaluation.evaluate_references import evaluate_references
 from pipeline.evaluation.measure import measure
@@ -32,11 +31,7 @@ from pipeline.io.hashing import sha256_of
 from pipeline.preparation.build_dataset import build
 from pipeline.preparation.generate_raw import generate_raw
 from pipeline.redaction import masked_settings
-from pipeline.reporting.figures.draw_datasets import draw_datasets, draw_leakage
-from pipeline.reporting.figures.make_figures import make_figures
-from pipeline.reporting.page import make_page
-from pipeline.reporting.paper import make_paper
-from pipeline.reporting.tables.make_tables import make_tables
+from pipeline.reporting.make_report import make_report
 from pipeline.results.gallery import write_gallery
 from pipeline.results.gallery_images import SIZE, representative, shown_severities
 from pipeline.results.paths import (
@@ -273,13 +268,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
     with contextlib.chdir(tmp_path_factory.mktemp("paper_size")):
         study = study_of_paper_size()
         fabricate(study)
-        collect_results(study)
-        draw_datasets(study)
-        draw_leakage(study)
-        found = make_tables(study)
-        make_figures(study)
-        make_page(study, found)
-        make_paper(study)
+        make_report(study)
         yield study
 
 

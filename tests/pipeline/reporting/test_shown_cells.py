@@ -13,6 +13,7 @@ import pytest
 from endoarss.metrics import confuse_mask, measure_mask
 from pipeline.errors import InputError
 from pipeline.io.files import write_json
+from pipeline.reporting.captions import gap_note
 from pipeline.reporting.figures import figure_inputs, make_figures
 from pipeline.reporting.figures.mask_figures import _note_of_gain
 from pipeline.reporting.shown_cells import (
@@ -23,14 +24,21 @@ from pipeline.reporting.shown_cells import (
     scored_cells,
     single_and_multi,
 )
-from pipeline.reporting.tables.score_tables import gap_note
 from pipeline.results.paths import figure_files, history_file, result_figures, results_file, rows_file
+from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.loading import make_study
 from pipeline.study.study import Study
 from reports.results import COLUMNS
 
 SCORES = {"accuracy": 0.5, "miou": 0.4}
+
+
+def with_table(study: Study, table: pd.DataFrame) -> StudyResults:
+    """Results of a study whose long table is given."""
+    results = StudyResults(study)
+    results.table = table
+    return results
 
 
 @pytest.fixture
@@ -69,6 +77,7 @@ def finish(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         about = dict.fromkeys(COLUMNS, "") | {"eval_dataset": cell.dataset, "variant": cell.variant, "n": 1}
+        about |= {"study": study.name, "protocol": study.protocol}
         about |= {key: getattr(cell, key) for key in ("dataset", "backbone", "architecture", "weighting")}
         rows += [about | {"metric": metric, "value": value} for metric, value in scores(cell).items()]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"value": float})
@@ -121,11 +130,11 @@ def test_the_iou_of_an_image_is_over_what_it_holds() -> None:
 def test_cells_without_results_are_not_chosen(study: Study) -> None:
     cells = [cell for cell in study.cells() if cell.dataset == "mtlesd"]
     results = finish(study, cells, task_scores)
-    assert list(scored_cells(study, results, "mtlesd")) == cells
-    assert scored_cells(study, results, "mtlendovis") == {}
+    assert list(scored_cells(with_table(study, results), "mtlesd")) == cells
+    assert scored_cells(with_table(study, results), "mtlendovis") == {}
     # Scores of a training that is gone are not those of a cell.
     (study.cell_folder(cells[0]) / "provenance.json").unlink()
-    assert list(scored_cells(study, results, "mtlesd")) == cells[1:]
+    assert list(scored_cells(with_table(study, results), "mtlesd")) == cells[1:]
 
 
 def test_the_best_of_each_backbone_is_of_the_studys_rank(study: Study) -> None:
@@ -154,7 +163,9 @@ def test_the_best_of_both_tasks_or_of_each(study: Study) -> None:
 
 def test_figure_2_takes_the_papers_pair_where_it_is_there(study: Study) -> None:
     def chosen(results: pd.DataFrame) -> tuple[Cell, Cell] | None:
-        return single_and_multi(study, {name: scored_cells(study, results, name) for name in study.datasets})
+        return single_and_multi(
+            study, {name: scored_cells(with_table(study, results), name) for name in study.datasets}
+        )
 
     cells = list(study.cells())
     pair = chosen(finish(study, cells, task_scores))
@@ -214,7 +225,7 @@ def test_figures_of_nothing_say_so(study: Study, monkeypatch: pytest.MonkeyPatch
         draw(title, message, *others)
 
     monkeypatch.setattr(make_figures, "draw_message", keep)
-    monkeypatch.setattr(figure_inputs, "study_mark", lambda study: "SYNTHETIC DATA")
+    monkeypatch.setattr(figure_inputs, "study_mark", lambda results: "SYNTHETIC DATA")
     results_file(study).parent.mkdir(parents=True)
     finish(study, []).to_parquet(results_file(study))
     written = make_figures.make_figures(study)
@@ -234,8 +245,8 @@ def test_trainings_that_are_missing_are_left_out(study: Study, monkeypatch: pyte
         pd.DataFrame({"epoch": [1, 2], "loss_activity": [1.0, 0.5]}).to_csv(path, index=False)
     drawn: list[Any] = []
     monkeypatch.setattr(make_figures, "draw_histories", lambda *arguments: drawn.append(arguments))
-    monkeypatch.setattr(figure_inputs, "study_mark", lambda study: "mark")
-    kept = figure_inputs.Kept(study)
+    monkeypatch.setattr(figure_inputs, "study_mark", lambda results: "mark")
+    kept = figure_inputs.Kept(StudyResults(study))
     make_figures.draw_history(kept, "mtlesd", "the head", Path("a"), Path("b"))
     assert [history.weighting for history in drawn[0][0]] == [cell.weighting for cell in cells]
     assert drawn[0][2] == "the head"
@@ -244,7 +255,7 @@ def test_trainings_that_are_missing_are_left_out(study: Study, monkeypatch: pyte
 def test_heads_name_the_cells_that_are_missing_of_what_a_figure_shows(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figure_inputs, "study_mark", lambda study: "mark")
+    monkeypatch.setattr(figure_inputs, "study_mark", lambda results: "mark")
     gone = [
         "mtlesd/resnet/mmoe/stch/r4-s0",
         "mtlesd/dinov2/single_activity/equal/r4-s0",
@@ -254,7 +265,7 @@ def test_heads_name_the_cells_that_are_missing_of_what_a_figure_shows(
     done = [cell for cell in study.cells() if cell.id not in gone]
     results_file(study).parent.mkdir(parents=True)
     finish(study, done, task_scores).to_parquet(results_file(study))
-    kept, drawers = figure_inputs.Kept(study), make_figures._drawers(study)
+    kept, drawers = figure_inputs.Kept(StudyResults(study)), make_figures._drawers(study)
 
     def gaps(name: str) -> set[str]:
         return {cell.id for cell in drawers[name].gaps(kept)}

@@ -10,8 +10,9 @@ import yaml
 
 from endoarss.errors import TrainingError
 from pipeline.cli import main
-from pipeline.results.cell_state import missing_cells, missing_robustness, present_cells
+from pipeline.results.cell_state import missing_cells, missing_robustness
 from pipeline.results.paths import failure_file
+from pipeline.results.study_results import StudyResults
 from pipeline.study.loading import load_study
 from pipeline.study.study import Study
 from pipeline.training import train_cell
@@ -58,7 +59,7 @@ def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypat
     reason = "training failed: the loss of segmentation is nan in epoch 2"
     assert missing_cells(study) == {study.cell(OTHER): reason}
     assert missing_robustness(study)[study.cell(CELL)] == "its robustness is not evaluated yet"
-    assert [cell.id for cell in present_cells(study)] == [CELL]
+    assert [cell.id for cell in StudyResults(study).present_models] == [CELL]
     for step in ("collect", "tables"):
         assert run(two_cells, step) == 0, step
     tables = Path("results/toy/tables")

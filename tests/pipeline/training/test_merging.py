@@ -25,12 +25,23 @@ from pipeline.cleaning.prunable_files import find_prunable_files
 from pipeline.cleaning.studies_in_use import StudiesInUse
 from pipeline.cli import main
 from pipeline.errors import InputError
-from pipeline.evaluation.collect_results import collect_results
+from pipeline.io.saved_files import read_table
 from pipeline.reporting import make_report
 from pipeline.reporting.merging import _with_results, merging_gaps, representations_of
 from pipeline.reporting.tables.make_tables import make_tables
+from pipeline.results import row_files
 from pipeline.results.cell_state import MERGED_OTHERWISE, OTHER_SOURCES, missing_models
-from pipeline.results.paths import table_files
+from pipeline.results.paths import (
+    figure_files,
+    paper_file,
+    reference_files,
+    report_file,
+    results_file,
+    robustness_files,
+    rows_file,
+    table_files,
+)
+from pipeline.results.study_results import StudyResults
 from pipeline.status.progress import DONE, PENDING, progress_of_cells, progress_of_robustness
 from pipeline.study.loading import load_study, make_study
 from pipeline.study.study import Study
@@ -358,17 +369,19 @@ def test_tables_of_merging_are_of_the_standard_protocol(copy: Study) -> None:
 
 
 def test_representations_of_other_models_are_not_shown(copy: Study) -> None:
-    assert len(representations_of(copy)) == 1
-    ties = representations_of(copy)[0].merged["ties"]
+    assert len(representations_of(StudyResults(copy))) == 1
+    ties = representations_of(StudyResults(copy))[0].merged["ties"]
     assert set(ties) == {"with", "without"}
     path = copy.results / "cells" / f"{TIES}-surgery8" / "provenance.json"
     path.write_text(json.dumps(about(copy, f"{TIES}-surgery8") | {"checkpoint_sha256": "0" * 64}))
-    assert set(representations_of(copy)[0].merged["ties"]) == {"without"}
+    assert set(representations_of(StudyResults(copy))[0].merged["ties"]) == {"without"}
     other = {**copy.settings, "merging": {**copy.settings["merging"], "surgery": {"rank": 4}}}
-    assert all(set(kinds) == {"without"} for kinds in representations_of(make_study(other))[0].merged.values())
+    assert all(
+        set(kinds) == {"without"} for kinds in representations_of(StudyResults(make_study(other)))[0].merged.values()
+    )
     (copy.results / "merging/mtlesd/dinov2/r4-s0-val/representations.npz").write_bytes(b"torn")
     with pytest.raises(InputError, match="no kept representations"):
-        representations_of(copy)
+        representations_of(StudyResults(copy))
 
 
 def test_robustness_that_is_missing_is_a_dash_with_its_reason(copy: Study) -> None:
@@ -390,7 +403,7 @@ def test_seeds_are_the_same_for_all_that_is_compared(study: Study) -> None:
     assert _with_results([first, second], both) == [first]
     assert _with_results([first, second], both | {first.singles[0]: "failed"}) == [second]
     assert _with_results([first, second], dict.fromkeys((*first.merged, *second.singles), "failed")) == []
-    assert "TIES on MTLESD (seed 1)" in merging_gaps(two)
+    assert "TIES on MTLESD (seed 1)" in merging_gaps(StudyResults(two))
 
 
 def test_representations_are_computed_once_a_model(copy: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,7 +448,7 @@ def test_reports_name_what_is_not_merged(copy: Study, capsys: Any, monkeypatch: 
     monkeypatch.setattr(
         make_report,
         "_parts",
-        lambda study: [("results", lambda: collect_results(study)), ("tables", lambda: make_tables(study))],
+        lambda results: {"tables": lambda: make_tables(results.study, results)},
     )
     for cell in (TIES, f"{TIES}-surgery8", f"{TIES}-surgery2"):
         shutil.rmtree(copy.results / "cells" / cell)
@@ -624,3 +637,24 @@ def test_models_with_other_labels_than_the_study_are_not_merged(
         save_file(load_file(path), sent[-1], metadata={"endoarss": json.dumps(header)})
     said = failing(capsys, "merge", *map(str, sent), "--method", "ties", "--out", str(tmp_path / "out"))
     assert f"{key} (" in said and "in its header; study" in said and not (tmp_path / "out/model.safetensors").exists()
+
+
+def test_a_report_reads_each_row_file_once_and_is_what_single_commands_make(
+    copy: Study, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> pd.DataFrame:
+        read.append(path)
+        return read_table(path)
+
+    monkeypatch.setattr(row_files, "read_table", counted)
+    shutil.rmtree(copy.results / "tables")
+    assert run("report") == 0
+    expected = [rows_file(copy, cell, cell.dataset) for cell in copy.models()]
+    expected += [robustness_files(copy, cell)[1] for cell in copy.robust_models()]
+    expected += reference_files(copy, "mtlesd").values()
+    assert sorted(read) == sorted(expected), "each once"
+    reports = [results_file(copy), *table_files(copy), *figure_files(copy), report_file(copy), paper_file(copy)]
+    for path in reports:
+        assert path.read_bytes() == (folder / path).read_bytes(), path
