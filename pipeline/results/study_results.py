@@ -7,6 +7,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar, TypeVarTuple
 
+import numpy as np
 import pandas as pd
 
 from pipeline.errors import InputError
@@ -163,7 +164,10 @@ def _provenance(results: StudyResults, cell: Cell) -> dict[str, Any]:
 
 
 def _clean_rows(results: StudyResults, cell: Cell, dataset: str) -> pd.DataFrame:
-    return clean_rows(results.study, cell, dataset, results.frames(dataset))
+    rows = clean_rows(results.study, cell, dataset, results.frames(dataset))
+    pixels = rows.columns[rows.columns.str.startswith("pixels_")]  # most of what is held, in half as many bytes
+    fits = rows[pixels].max(axis=None) <= np.iinfo(np.uint32).max if len(pixels) else False
+    return rows.astype(dict.fromkeys(pixels, np.uint32)) if fits else rows
 
 
 def _reference_rows(results: StudyResults, dataset: str) -> dict[str, pd.DataFrame]:
