@@ -29,7 +29,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from pipeline.datasets.build import assign_splits, build_dataset
+from pipeline.datasets.build import assign_splits, write_dataset
 from pipeline.datasets.kinds import KINDS
 from pipeline.datasets.sample import Collected, Order
 from pipeline.io.files import write_json
@@ -121,7 +121,7 @@ def _build(folder: Path, frames: int, workers: int) -> dict[str, float]:
         split = assign_splits(collected.samples, "published")
         labels = KINDS["mtlendovis"].labels
         card = {"name": "mtlendovis", "expected_frames": None}
-        build_dataset(folder / "built", labels, collected, split, order.roots, card, workers)
+        write_dataset(folder / "built", labels, collected, split, order.roots, card, workers)
     shutil.rmtree(folder / "built")
     return row
 

@@ -118,7 +118,7 @@ def _add_models(add: Add) -> None:
 
 
 def _add_reports(add: Add) -> None:
-    draw, page = "pipeline.reporting.figures.draw_datasets", "pipeline.reporting.page:make_page"
+    draw, page = "pipeline.reporting.figures.draw_datasets", "pipeline.reporting.make_page:make_page"
     collect, tables = "pipeline.evaluation.collect_results", "pipeline.reporting.tables.make_tables"
     add("collect", f"{collect}:collect_results", "gather all scores into results.parquet")
     add("draw-datasets", f"{draw}:draw_datasets", "draw contact sheets, balance, and classes by activity")
@@ -300,12 +300,12 @@ def _known_dataset(study: Study, name: str) -> str:
 
 def _doctor(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.io.files import write_json
+    from pipeline.preparation.check_sources import check_sources, export_split
     from pipeline.preparation.doctor.show import show
-    from pipeline.preparation.examine_sources import examine, export_split
     from pipeline.redaction import masked_content
 
     datasets = [_known_dataset(study, name) for name in arguments.dataset] or list(study.datasets)
-    report = examine(study, datasets, arguments.deep, arguments.workers)
+    report = check_sources(study, datasets, arguments.deep, arguments.workers)
     print(masked(show(report)))
     if arguments.json:
         write_json(arguments.json, masked_content(report.as_dict()))
@@ -356,15 +356,15 @@ def _generate(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _build(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.preparation.build_dataset import build
+    from pipeline.preparation.build_dataset import build_dataset
 
-    build(study, _known_dataset(study, arguments.dataset), arguments.workers, arguments.skip_bad)
+    build_dataset(study, _known_dataset(study, arguments.dataset), arguments.workers, arguments.skip_bad)
 
 
 def _pack(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.preparation.build_dataset import pack
+    from pipeline.preparation.build_dataset import pack_dataset
 
-    pack(study, _known_dataset(study, arguments.dataset), arguments.workers)
+    pack_dataset(study, _known_dataset(study, arguments.dataset), arguments.workers)
 
 
 def _train(study: Study, arguments: argparse.Namespace) -> None:
@@ -429,29 +429,29 @@ def _check_workers(arguments: argparse.Namespace) -> None:
 
 
 def _corrupt(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.evaluation.cache_corrupted import keep_corrupted
+    from pipeline.evaluation.corrupt_images import corrupt_images
 
     _check_workers(arguments)
-    keep_corrupted(study, _known_dataset(study, arguments.dataset), arguments.workers)
+    corrupt_images(study, _known_dataset(study, arguments.dataset), arguments.workers)
 
 
 def _references(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.evaluation.evaluate_references import evaluate_references
+    from pipeline.evaluation.score_references import score_references
 
-    evaluate_references(study, _known_dataset(study, arguments.dataset))
+    score_references(study, _known_dataset(study, arguments.dataset))
 
 
 def _figures(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.reporting.figures.make_figures import make_figures
+    from pipeline.reporting.figures.draw_figures import draw_figures
 
-    for path in make_figures(study, arguments.only):
+    for path in draw_figures(study, arguments.only):
         print(path)
 
 
 def _paper(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.reporting.paper import compile_paper, make_paper
+    from pipeline.reporting.write_paper import compile_paper, write_paper
 
-    print(make_paper(study))
+    print(write_paper(study))
     if arguments.pdf:
         print(compile_paper(study))
 

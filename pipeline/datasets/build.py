@@ -108,7 +108,7 @@ def validation_frames(samples: Sequence[Sample], split: Mapping[str, str]) -> fr
     )
 
 
-def build_dataset(
+def write_dataset(
     folder: Path,
     labels: LabelSet,
     collected: Collected,

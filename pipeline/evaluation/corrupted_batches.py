@@ -70,7 +70,7 @@ def pieces(
     Args:
         part: the images. conditions: seed, severities and profile. names: which corruptions, in this order; "" is no corruption.
         pool: who corrupts. workers: its processes. seen: whether anybody looks at the images; if not, only masks are moved.
-        kept: the folder that `keep_corrupted` filled, to read from instead.
+        kept: the folder that `corrupt_images` filled, to read from instead.
 
     Raises:
         InputError: if a kept picture cannot be read. CorruptionError: if images are too small.

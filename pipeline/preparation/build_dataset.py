@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.datasets.arrays import array_digests
-from pipeline.datasets.build import assign_splits, build_dataset, check_unique
+from pipeline.datasets.build import assign_splits, check_unique, write_dataset
 from pipeline.datasets.card import GENERATED, LICENCES, read_card
 from pipeline.datasets.load import load_part
 from pipeline.datasets.manifest import read_manifest
@@ -101,7 +101,7 @@ def _trainings(study: Study, dataset: str) -> list[Cell]:
     return [cell for cell in study.trainings() if cell.dataset == dataset]
 
 
-def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) -> None:
+def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) -> None:
     """Write data/datasets/<name>, and beside it <name>.provenance.json: when and by what it was built. What is inside changes with
     what it is built from alone, for what is trained from it hangs on that.
 
@@ -131,7 +131,7 @@ def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) 
     }
     folder = study.dataset_folder(dataset)
     enough = partial(check_frames, study, dataset, split=split)
-    build_dataset(folder, kind.labels, collected, split, order.roots, card, workers, order.skip_bad, enough)
+    write_dataset(folder, kind.labels, collected, split, order.roots, card, workers, order.skip_bad, enough)
     about = {
         **about_run(study, run, [dataset], with_model=False),
         "dataset": dataset,
@@ -143,7 +143,7 @@ def build(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) 
     write_provenance(dataset_provenance_file(study, dataset), about)
 
 
-def pack(study: Study, dataset: str, workers: int = 1) -> None:
+def pack_dataset(study: Study, dataset: str, workers: int = 1) -> None:
     """Decode a built dataset once to the study's size, and list the kept arrays with their digests."""
     folder, size = study.dataset_folder(dataset), study.settings["input_size"]
     splits = sorted({row["split"] for row in read_manifest(folder)})

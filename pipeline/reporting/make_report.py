@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from pipeline.evaluation.collect_results import collect_results
 from pipeline.reporting.figures.draw_datasets import draw_datasets, draw_leakage
-from pipeline.reporting.figures.make_figures import make_figures
-from pipeline.reporting.page import make_page, reductions_of_page
-from pipeline.reporting.paper import make_paper
+from pipeline.reporting.figures.draw_figures import draw_figures
+from pipeline.reporting.make_page import make_page, reductions_of_page
 from pipeline.reporting.tables.make_tables import make_tables
+from pipeline.reporting.write_paper import write_paper
 from pipeline.results.study_results import StudyResults
 from pipeline.study.study import Study
 
@@ -47,9 +47,9 @@ def _parts(results: StudyResults) -> dict[str, Callable[[], object]]:
     study = results.study
     return {
         "tables": lambda: make_tables(study, results),
-        "figures": lambda: make_figures(study, results=results),
+        "figures": lambda: draw_figures(study, results=results),
         "page": lambda: make_page(study, results),
-        "paper": lambda: make_paper(study, results),
+        "paper": lambda: write_paper(study, results),
     }
 
 

@@ -62,7 +62,7 @@ if study.keeps_corrupted:
     rule corrupt_images:
         input:
             data=lambda wildcards: loaded_files(wildcards.dataset),
-            code=CORRUPTION_CODE + code("pipeline/evaluation/cache_corrupted.py"),
+            code=CORRUPTION_CODE + code("pipeline/evaluation/corrupt_images.py"),
         output:
             paths.corrupted_mark(study, "{dataset}"),
         log:

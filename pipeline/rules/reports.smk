@@ -13,7 +13,7 @@ rule score_references:
             *READS_PICTURES,
             "pipeline/datasets/arrays.py",
             "pipeline/datasets/load.py",
-            "pipeline/evaluation/evaluate_references.py",
+            "pipeline/evaluation/score_references.py",
         ),
     output:
         directory(paths.reference_folder(study, "{dataset}")),
@@ -221,7 +221,7 @@ rule make_page:
             "pipeline/results/gallery*.py",
             "pipeline/results/study_results.py",
             "pipeline/reporting/tables/*.py",
-            "pipeline/reporting/page.py",
+            "pipeline/reporting/make_page.py",
             "pipeline/reporting/page_gallery.py",
         )
         + CORRUPTION_CODE,
@@ -263,7 +263,7 @@ rule write_paper:
             "pipeline/results/row*.py",
             "pipeline/reporting/captions.py",
             "pipeline/reporting/models.py",
-            "pipeline/reporting/paper.py",
+            "pipeline/reporting/write_paper.py",
         ),
     output:
         paths.paper_file(study),

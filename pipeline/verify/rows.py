@@ -14,8 +14,8 @@ from endoarss.metrics import STANDARD
 from pipeline.datasets.arrays import array_key
 from pipeline.evaluation.collect_results import gather_results
 from pipeline.evaluation.evaluate_cell import measure_kept
-from pipeline.evaluation.evaluate_references import rows_of_references
 from pipeline.evaluation.robustness import scores_by_condition
+from pipeline.evaluation.score_references import rows_of_references
 from pipeline.evaluation.scores import scores_of, scores_of_whole
 from pipeline.io.files import read_json
 from pipeline.io.hashing import sha256_of

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from endoarss.metrics import Evaluator
-from pipeline.reporting.page import _glance
+from pipeline.reporting.make_page import _glance
 from pipeline.reporting.page_gallery import _scores_of_images
 from reports.figures import cost as cost_figure
 from reports.figures import heatmap as heatmap_figure

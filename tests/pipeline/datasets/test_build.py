@@ -14,7 +14,7 @@ import pytest
 
 import pipeline.datasets.build as build_module
 from pipeline.datasets import arrays
-from pipeline.datasets.build import assign_splits, build_dataset
+from pipeline.datasets.build import assign_splits, write_dataset
 from pipeline.datasets.kinds import KINDS
 from pipeline.datasets.load import load_part, validation_rows
 from pipeline.datasets.manifest import COLUMNS, read_manifest
@@ -53,7 +53,7 @@ def build(trees: Path, folder: Path, kind: str, rule: str = "", **options: objec
     test = ["instrument_dataset_9"] if kind == "endovis2017_parts" else []
     split = assign_splits(collected.samples, rule, test=test)
     card = {"name": kind, "title": kind, "synthetic": True, "expected_frames": None}
-    build_dataset(folder / kind, KINDS[kind].labels, collected, split, order.roots, card, **options)
+    write_dataset(folder / kind, KINDS[kind].labels, collected, split, order.roots, card, **options)
     return folder / kind
 
 
@@ -208,11 +208,11 @@ def test_another_id_scheme_does_not_go_on(trees: Path, tmp_path: Path) -> None:
         replace(last, read=partial(read_rgb, tmp_path / "gone"))
     ]
     with pytest.raises(InputError, match="gone: missing"):
-        build_dataset(tmp_path / "m", order.labels, replace(collected, samples=samples), split, order.roots, card)
+        write_dataset(tmp_path / "m", order.labels, replace(collected, samples=samples), split, order.roots, card)
     kept = (tmp_path / ".m.partial/.key").read_text()
     other = replace(collected, samples=samples, notes={"type_id_schemes": "another"})
     with pytest.raises(InputError, match="gone"):
-        build_dataset(tmp_path / "m", order.labels, other, split, order.roots, card)
+        write_dataset(tmp_path / "m", order.labels, other, split, order.roots, card)
     assert (tmp_path / ".m.partial/.key").read_text() != kept
 
 

@@ -15,8 +15,8 @@ import yaml
 from pipeline.cli import main
 from pipeline.io.images import write_png
 from pipeline.preparation.build_dataset import collect
+from pipeline.preparation.check_sources import check_sources
 from pipeline.preparation.doctor.findings import Report
-from pipeline.preparation.examine_sources import examine
 from pipeline.sources import endovis2018
 from pipeline.study.loading import make_study
 from pipeline.study.study import Study
@@ -51,7 +51,7 @@ def texts(report: Report, level: str) -> list[str]:
 
 
 def test_a_good_tree(make: Callable[..., Study], trees: Path) -> None:
-    report = examine(make(trees, mtlendovis={}, mtlendovis_gen={}), ["mtlendovis", "mtlendovis_gen"], deep=True)
+    report = check_sources(make(trees, mtlendovis={}, mtlendovis_gen={}), ["mtlendovis", "mtlendovis_gen"], deep=True)
     assert report.usable and not texts(report, "error") and not texts(report, "warning")
     sources = {part.source: part for part in report.sources}
     assert sources["endovis2018"].found["types (annotations)"].endswith("native2018")
@@ -74,7 +74,7 @@ def test_without_deep_a_sample_of_every_folder_is_decoded(
         ImageFile.ImageFile, "load", lambda self: (self.fp and decoded.add(Path(self.fp.name)), real(self))[1]
     )
     study = make(trees, mtlendovis={}, mtlendovis_gen={})
-    assert examine(study, ["mtlendovis", "mtlendovis_gen", "mtlesd"]).usable
+    assert check_sources(study, ["mtlendovis", "mtlendovis_gen", "mtlesd"]).usable
     for dataset in ("mtlendovis", "mtlendovis_gen", "mtlesd"):
         read = [path for sample in collect(study, dataset)[0].samples for path in sample.files if path.suffix == ".png"]
         assert {path.parent for path in read} <= {path.parent for path in decoded}
@@ -88,7 +88,7 @@ def test_a_partial_tree_says_what_is_missing_and_where_to_ask(
     root = copy / "endovis2018"
     shutil.rmtree(root / "miccai_challenge_release_2")
     shutil.rmtree(root / "miccai_challenge_2018_release_1/seq_2/left_frames")
-    report = examine(make(copy, mtlendovis={}), ["mtlendovis"])
+    report = check_sources(make(copy, mtlendovis={}), ["mtlendovis"])
     assert report.usable and report.datasets[0].state == "partial"
     missing = report.sources[0].missing
     assert "release 2: seq_5, seq_6, seq_7" in missing and "release 1: seq_2" in missing
@@ -112,7 +112,7 @@ def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -
     texts_2018 = sorted(root.rglob("seq_6/vqla/label/*.txt"))
     texts_2018[0].write_text("What is the state of suction?|Flying\n")
     texts_2018[1].write_bytes(b"\xff\xfe\x00")
-    report = examine(make(copy, mtlendovis={}), ["mtlendovis"], deep=True)
+    report = check_sources(make(copy, mtlendovis={}), ["mtlendovis"], deep=True)
     errors = "\n".join(texts(report, "error"))
     assert not report.usable and report.datasets[0].state == "broken"
     for part in (
@@ -129,10 +129,10 @@ def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -
         "1 frames without official label" in warnings
         and "frames have another size than 120x96, e.g. 12x10 RGB" in warnings
     )
-    skipping = examine(make(copy, mtlendovis={"skip_bad": True}), ["mtlendovis"], deep=True)
+    skipping = check_sources(make(copy, mtlendovis={"skip_bad": True}), ["mtlendovis"], deep=True)
     assert skipping.datasets[0].state == "partial" and skipping.datasets[0].frames < 52
     assert skipping.usable and not texts(skipping, "error")
-    shallow = examine(make(copy, mtlendovis={}), ["mtlendovis"])
+    shallow = check_sources(make(copy, mtlendovis={}), ["mtlendovis"])
     said = "\n".join(texts(shallow, "error"))
     assert f"{frames[1].image.name}: not a readable picture" in said and f"{frames[2].label}" in said
     assert f"{frames[2].image} is 12x10" in said
@@ -141,7 +141,7 @@ def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -
 def test_a_broken_picture_that_nobody_uses_stops_nothing(make: Callable[..., Study], copy: Path) -> None:
     frame = next(f for f in endovis2018.read_tree(copy / "endovis2018").frames.values() if f.sequence == 13)
     frame.image.write_bytes(b"no picture")
-    assert examine(make(copy, mtlendovis={}), ["mtlendovis"], deep=True).usable
+    assert check_sources(make(copy, mtlendovis={}), ["mtlendovis"], deep=True).usable
 
 
 def test_frames_whose_types_were_lost_are_counted(make: Callable[..., Study], copy: Path) -> None:
@@ -150,7 +150,7 @@ def test_frames_whose_types_were_lost_are_counted(make: Callable[..., Study], co
     for path in folder.glob("*.png"):
         if path != kept:
             path.unlink()
-    report = examine(make(copy, mtlendovis={}), ["mtlendovis"])
+    report = check_sources(make(copy, mtlendovis={}), ["mtlendovis"])
     assert any(
         "name instruments in their annotation, but have no type mask" in text for text in texts(report, "warning")
     )
@@ -162,22 +162,24 @@ def test_many_faults_do_not_flood(make: Callable[..., Study], copy: Path) -> Non
     labels = [path for path in root.rglob("labels/*.png") if "release_1" in str(path)]
     for path in labels:
         path.unlink()
-    errors = [f for f in examine(make(copy, mtlendovis={}), ["mtlendovis"]).datasets[0].findings if f.level == "error"]
+    errors = [
+        f for f in check_sources(make(copy, mtlendovis={}), ["mtlendovis"]).datasets[0].findings if f.level == "error"
+    ]
     assert len(errors) == 11 and "more frames cannot be used" in errors[-1].text
     assert sum(len(finding.files) for finding in errors) == len(labels) - 2, "two of them are not annotated"
     for path in [*root.rglob("labels/*.png"), *root.rglob("isinet/*/annotations/*.png")]:
         path.unlink()
-    (error,) = texts(examine(make(copy, mtlendovis={}), ["mtlendovis"]), "error")
+    (error,) = texts(check_sources(make(copy, mtlendovis={}), ["mtlendovis"]), "error")
     assert "annotated frames can be used. The first: " in error and "Expected the official label" in error
 
 
 def test_by_sequence_takes_the_test_sequences_that_are_there(make: Callable[..., Study], copy: Path) -> None:
     shutil.rmtree(copy / "endovis2018/miccai_challenge_release_2")
     datasets = {"mtlendovis": {}, "by_video": {"kind": "mtlendovis", "split": "by_sequence"}}
-    report = examine(make(copy, **datasets), ["by_video"])
+    report = check_sources(make(copy, **datasets), ["by_video"])
     assert report.usable and report.datasets[0].by_split["test"] > 0
     datasets["by_video"]["test"] = ["seq_5"]
-    report = examine(make(copy, **datasets), ["by_video"])
+    report = check_sources(make(copy, **datasets), ["by_video"])
     assert "test names 'seq_5', which is neither" in texts(report, "error")[0]
 
 
@@ -187,14 +189,14 @@ def test_an_ambiguous_scheme_is_an_error_with_both_readings(make: Callable[..., 
             path.unlink()  # the stapler would tell
         if "_class6_" in path.name or "_class9_" in path.name:
             path.rename(path.with_name(path.name.replace("_class6_", "_class7_").replace("_class9_", "_class7_")))
-    report = examine(make(copy, mtlendovis={}), ["mtlendovis"])
+    report = check_sources(make(copy, mtlendovis={}), ["mtlendovis"])
     assert not report.usable
     assert all("fit both schemes: native2018" in text for text in texts(report, "error"))
 
 
 def test_missing_trees_and_a_released_one(make: Callable[..., Study], copy: Path) -> None:
     shutil.rmtree(copy / "esd")
-    report = examine(make(copy, mtlendovis={"split": "released"}), ["mtlesd", "mtlendovis"])
+    report = check_sources(make(copy, mtlendovis={"split": "released"}), ["mtlesd", "mtlendovis"])
     assert [part.source for part in report.sources] == ["esd", "released_mtlendovis"]
     assert report.sources[0].state == "broken" and "no such folder" in texts(report, "error")[0]
     assert report.datasets[1].state == "partial" and report.datasets[1].by_split == {"test": 4, "train": 36}

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.preparation.build_dataset import build
+from pipeline.preparation.build_dataset import build_dataset
+from pipeline.preparation.check_sources import check_sources
 from pipeline.preparation.doctor.findings import Report
-from pipeline.preparation.examine_sources import examine
 from pipeline.sources import vqla
 from pipeline.study.loading import make_study
 from pipeline.study.study import Study
@@ -65,9 +65,9 @@ def test_the_verdict_is_the_outcome(
     dataset, write = SOURCES[defect.source]
     named = defect.does(write(tmp_path / "raw" / defect.source))
     study = study_of(minimal(), defect, tmp_path / "raw" / defect.source)
-    report = examine(study, [dataset], defect.deep)
+    report = check_sources(study, [dataset], defect.deep)
     try:
-        build(study, dataset)
+        build_dataset(study, dataset)
         built, why = True, ""
     except InputError as error:
         built, why = False, str(error)
@@ -76,7 +76,7 @@ def test_the_verdict_is_the_outcome(
         assert re.search(defect.remedy, said, re.DOTALL), said
         assert named is None or str(named) in said, said
     if defect.deep:
-        assert examine(study, [dataset]).usable, "a sample of the folder does not find it"
+        assert check_sources(study, [dataset]).usable, "a sample of the folder does not find it"
 
 
 def test_frames_that_choose_no_epoch_are_said_before_training(
@@ -87,14 +87,14 @@ def test_frames_that_choose_no_epoch_are_said_before_training(
     study = study_of(minimal(), few, write_few_own(tmp_path / "own"))
     rows = [line.split(",") for line in (tmp_path / "own/labels.csv").read_text().splitlines()]
     put_text(tmp_path / "own/labels.csv", "".join(f"{name},{activity},{split}\n" for name, activity, _, split in rows))
-    assert examine(study, ["mine"]).usable
+    assert check_sources(study, ["mine"]).usable
     settings = json.loads(json.dumps(study.settings))
     settings["training"]["select_on"] = "val"
     choosing = make_study(settings)
-    said = errors(examine(choosing, ["mine"]))
+    said = errors(check_sources(choosing, ["mine"]))
     assert re.search("0 of 8 training frames are for validation.*Give more frames, or use select_on: last", said)
     with pytest.raises(InputError, match="0 of 8 training frames are for validation"):
-        build(choosing, "mine")
+        build_dataset(choosing, "mine")
 
 
 def test_the_doctor_asks_for_what_the_datasets_need(
@@ -103,9 +103,9 @@ def test_the_doctor_asks_for_what_the_datasets_need(
     monkeypatch.chdir(tmp_path)
     root = write_few_2017(tmp_path / "raw")
     parts, gen = (study_of(minimal(), Defect(source, "", nothing), root) for source in ("parts", "gen"))
-    (source,) = examine(parts, ["endovis2017_parts"]).sources
+    (source,) = check_sources(parts, ["endovis2017_parts"]).sources
     assert source.state == "complete" and not source.missing and "with type masks" not in source.found
-    source = examine(gen, ["mtlendovis_gen"]).sources[0]
+    source = check_sources(gen, ["mtlendovis_gen"]).sources[0]
     assert "with parts masks" not in source.found
     assert source.missing[0] == "instrument_dataset_1: 6 of its 8 annotated frames, or their type masks"
 
@@ -119,7 +119,7 @@ def test_frames_that_nobody_annotated_are_not_asked_for(
     root = write_few_2018(tmp_path / "raw")
     study = study_of(minimal(), Defect("2018", "", nothing), root)
     put(root / RELEASE / "seq_1/left_frames/frame099.png", IMAGE)
-    (endovis2018,) = (part for part in examine(study, ["mtlendovis"]).sources if part.source == "endovis2018")
+    (endovis2018,) = (part for part in check_sources(study, ["mtlendovis"]).sources if part.source == "endovis2018")
     assert endovis2018.missing[-1] == "release 4: seq_14, seq_15, seq_16"
     assert not any("seq_1:" in missing or "label" in missing for missing in endovis2018.missing)
     assert not [finding for finding in endovis2018.findings if finding.level == "warning"]
@@ -134,9 +134,9 @@ def test_frames_that_are_left_out_count_for_the_split(
     rows = (root / "labels.csv").read_text().splitlines()
     put_text(root / "labels.csv", "\n".join([rows[0], rows[1], rows[2], rows[3]]) + "\n")
     study = study_of(minimal(), Defect("own", "", nothing, dataset={"skip_bad": True}), root)
-    assert examine(study, ["mine"]).usable
+    assert check_sources(study, ["mine"]).usable
     cut_off(root / "masks/case0_00.png")
     words = "leaves 1 of 2 frames to train on; expected at least 2"
-    assert words in errors(examine(study, ["mine"]))
+    assert words in errors(check_sources(study, ["mine"]))
     with pytest.raises(InputError, match=words):
-        build(study, "mine")
+        build_dataset(study, "mine")

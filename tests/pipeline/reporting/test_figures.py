@@ -99,4 +99,4 @@ def test_the_same_settings_as_snakemake_writes() -> None:
     """Byte by byte."""
     rules = (Path(__file__).parents[3] / "pipeline/rules/common.smk").read_text()
     line = 'json.dumps(study.settings, indent=2) + "\\n"'
-    assert line in rules and line in (Path(__file__).parents[3] / "pipeline/reporting/paper.py").read_text()
+    assert line in rules and line in (Path(__file__).parents[3] / "pipeline/reporting/write_paper.py").read_text()

@@ -20,7 +20,7 @@ from corruptions import corrupt_pair
 from pipeline.cli import main
 from pipeline.datasets.load import Part, load_part
 from pipeline.evaluation.scores import scores_of
-from pipeline.reporting.page import page_of, published_columns, rows_apart
+from pipeline.reporting.make_page import page_of, published_columns, rows_apart
 from pipeline.reporting.page_gallery import gallery_of
 from pipeline.reporting.shown_cells import image_ious
 from pipeline.results.gallery import read_gallery
@@ -217,7 +217,7 @@ def test_the_disk_is_not_blamed_for_the_fault_of_a_library(
         def fail(study: Study, error: OSError = error) -> None:
             raise error
 
-        monkeypatch.setattr("pipeline.reporting.page.make_page", fail)
+        monkeypatch.setattr("pipeline.reporting.make_page.make_page", fail)
         assert run(path, "page") == 1
         said = capsys.readouterr().err
         assert (error.strerror or str(error)) in said and ("Make room" in said) == blamed

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.reporting import paper as make_paper
-from pipeline.reporting.paper import compile_latex
+from pipeline.reporting import write_paper
+from pipeline.reporting.write_paper import compile_latex
 from pipeline.results.paths import figure_files
 from pipeline.results.study_results import StudyResults
 from pipeline.study.loading import load_study
@@ -132,7 +132,7 @@ def test_a_failure_shows_the_errors_of_latex_and_keeps_the_old_pdf(tmp_path: Pat
 
 
 def test_without_pdflatex_people_are_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(make_paper.shutil, "which", lambda name: None)
+    monkeypatch.setattr(write_paper.shutil, "which", lambda name: None)
     with pytest.raises(InputError, match="apt install texlive-latex-base texlive-latex-recommended lmodern"):
         compile_latex(tmp_path / "paper.tex", tmp_path / "paper.pdf")
 
@@ -158,7 +158,7 @@ def test_a_paper_without_its_tables_says_what_is_missing(tmp_path: Path, monkeyp
     study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"table1_datasets.csv and \d+ more: missing. Run the steps before this one"):
-        make_paper.make_paper(study)
+        write_paper.write_paper(study)
 
 
 @needs_latex
@@ -177,7 +177,7 @@ def test_what_stands_before_a_long_table_is_printed_before_it(document: Callable
 
 def test_no_figure_is_printed_smaller_than_six_points() -> None:
     """Figures are drawn as wide as the text; the height that is left to them is that of the largest."""
-    template = (Path(make_paper.__file__).parents[2] / "reports/paper/paper.tex.jinja").read_text(encoding="utf-8")
+    template = (Path(write_paper.__file__).parents[2] / "reports/paper/paper.tex.jinja").read_text(encoding="utf-8")
     found = re.search(r"textwidth=([\d.]+)in,vmargin=([\d.]+)cm", template)
     assert found is not None and float(found[1]) >= PAGE
     text_height = (29.7 - 2 * float(found[2])) / 2.54
@@ -187,9 +187,9 @@ def test_no_figure_is_printed_smaller_than_six_points() -> None:
 
 def test_captions_of_results_name_split_protocol_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
-    monkeypatch.setattr(make_paper, "study_mark", lambda results, select_on: "THE STUDY, protocol standard, seed 0.")
-    monkeypatch.setattr(make_paper, "data_mark", lambda study: "THE DATA.")
-    captions = {item.name: item.caption for item in make_paper._items(StudyResults(study), [], figure_files(study))}
+    monkeypatch.setattr(write_paper, "study_mark", lambda results, select_on: "THE STUDY, protocol standard, seed 0.")
+    monkeypatch.setattr(write_paper, "data_mark", lambda study: "THE DATA.")
+    captions = {item.name: item.caption for item in write_paper._items(StudyResults(study), [], figure_files(study))}
     assert "Split: MTLEndovis, by sequence by_sequence. THE STUDY" in captions["fig_classes_mtlendovis_by_sequence"]
     assert "Split: MTLESD released. THE STUDY, protocol standard, seed 0." in captions["history_mtlesd"]
     assert "Split: MTLESD released, MTLEndovis published, " in captions["fig_cost"]
@@ -207,13 +207,13 @@ def test_the_paper_says_what_is_missing_and_counts_it_out(monkeypatch: pytest.Mo
         second: "its robustness is not evaluated yet",
     }
     some.present_models = ()
-    said = " ".join(make_paper._abstract(some))
+    said = " ".join(write_paper._abstract(some))
     assert f"{len(robust) - 2} of the {len(robust)} that the study asks for is evaluated under corruptions" in said
     assert "1 of the trainings has no results. The last section names what is missing, and why." in said
-    monkeypatch.setattr(make_paper, "_joined", lambda names: "")
-    software = make_paper._software(some)
+    monkeypatch.setattr(write_paper, "_joined", lambda names: "")
+    software = write_paper._software(some)
     assert f"{first.id} has no results: the disk was full." in software
     assert f"{second.id} has no results under corruptions: its robustness is not evaluated yet." in software
     none.missing_cells = none.missing_models = none.missing_robustness = none.missing_robust_models = {}
-    whole = " ".join(make_paper._abstract(none))
+    whole = " ".join(write_paper._abstract(none))
     assert f"{len(robust)} of them are evaluated under corruptions" in whole and "missing" not in whole

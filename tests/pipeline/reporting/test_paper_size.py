@@ -24,11 +24,11 @@ from PIL import Image
 
 from pipeline.datasets.load import Part, load_part
 from pipeline.evaluation.corrupted_batches import Conditions
-from pipeline.evaluation.evaluate_references import evaluate_references
 from pipeline.evaluation.measure import measure
+from pipeline.evaluation.score_references import score_references
 from pipeline.io.files import whole_files, write_json
 from pipeline.io.hashing import sha256_of
-from pipeline.preparation.build_dataset import build
+from pipeline.preparation.build_dataset import build_dataset
 from pipeline.preparation.generate_raw import generate_raw
 from pipeline.redaction import masked_settings
 from pipeline.reporting.make_report import make_report
@@ -61,10 +61,10 @@ def fabricate(study: Study) -> None:
     for tree in generated_trees(study):
         generate_raw(study, tree)
     for dataset in study.datasets:
-        build(study, dataset, 0)
+        build_dataset(study, dataset, 0)
     answers = {dataset: _Answers.of(study, dataset) for dataset in study.datasets}
     for dataset in study.datasets:
-        evaluate_references(study, dataset)
+        score_references(study, dataset)
     base = about_run(study, RunStart(), study.datasets, with_model=False)
     for cell in study.models():
         _write_model(study, cell, base, answers)

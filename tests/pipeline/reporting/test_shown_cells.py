@@ -14,7 +14,7 @@ from endoarss.metrics import confuse_mask, measure_mask
 from pipeline.errors import InputError
 from pipeline.io.files import write_json
 from pipeline.reporting.captions import gap_note
-from pipeline.reporting.figures import figure_inputs, make_figures
+from pipeline.reporting.figures import draw_figures, figure_inputs
 from pipeline.reporting.figures.mask_figures import _note_of_gain
 from pipeline.reporting.shown_cells import (
     best_by_backbone,
@@ -212,29 +212,29 @@ def test_a_study_has_the_figures_it_can_show(study: Study, minimal: Callable[...
         *("fig5_segmentation", "fig_cost", "fig_classes_mtlesd", "fig_confusion_mtlesd", "history_mtlesd")
     }
     assert {path for paths in result_figures(small).values() for path in paths} <= set(figure_files(small))
-    assert set(make_figures._drawers(study)) >= set(result_figures(study))
+    assert set(draw_figures._drawers(study)) >= set(result_figures(study))
 
 
 def test_figures_of_nothing_say_so(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """No training left results: each figure is there and says in words what is missing."""
     said: dict[str, str] = {}
-    draw = make_figures.draw_message
+    draw = draw_figures.draw_message
 
     def keep(title: str, message: str, *others: Any) -> None:
         said[title] = message
         draw(title, message, *others)
 
-    monkeypatch.setattr(make_figures, "draw_message", keep)
+    monkeypatch.setattr(draw_figures, "draw_message", keep)
     monkeypatch.setattr(figure_inputs, "study_mark", lambda results: "SYNTHETIC DATA")
     results_file(study).parent.mkdir(parents=True)
     finish(study, []).to_parquet(results_file(study))
-    written = make_figures.make_figures(study)
+    written = draw_figures.draw_figures(study)
     assert all(path.stat().st_size > 1000 for path in written) and len(written) == 2 * len(said)
     assert said["Cost. Scores against parameters and speed"] == "No cell has results."
     assert "No training on MTLESD is done." in said.values()
-    assert [path.stem for path in make_figures.make_figures(study, "fig_cost")] == ["fig_cost"] * 2
+    assert [path.stem for path in draw_figures.draw_figures(study, "fig_cost")] == ["fig_cost"] * 2
     with pytest.raises(InputError, match="has no figure 'fig9'"):
-        make_figures.make_figures(study, "fig9")
+        draw_figures.draw_figures(study, "fig9")
 
 
 def test_trainings_that_are_missing_are_left_out(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,10 +244,10 @@ def test_trainings_that_are_missing_are_left_out(study: Study, monkeypatch: pyte
         path.parent.mkdir(parents=True)
         pd.DataFrame({"epoch": [1, 2], "loss_activity": [1.0, 0.5]}).to_csv(path, index=False)
     drawn: list[Any] = []
-    monkeypatch.setattr(make_figures, "draw_histories", lambda *arguments: drawn.append(arguments))
+    monkeypatch.setattr(draw_figures, "draw_histories", lambda *arguments: drawn.append(arguments))
     monkeypatch.setattr(figure_inputs, "study_mark", lambda results: "mark")
     kept = figure_inputs.Kept(StudyResults(study))
-    make_figures.draw_history(kept, "mtlesd", "the head", Path("a"), Path("b"))
+    draw_figures.draw_history(kept, "mtlesd", "the head", Path("a"), Path("b"))
     assert [history.weighting for history in drawn[0][0]] == [cell.weighting for cell in cells]
     assert drawn[0][2] == "the head"
 
@@ -265,7 +265,7 @@ def test_heads_name_the_cells_that_are_missing_of_what_a_figure_shows(
     done = [cell for cell in study.cells() if cell.id not in gone]
     results_file(study).parent.mkdir(parents=True)
     finish(study, done, task_scores).to_parquet(results_file(study))
-    kept, drawers = figure_inputs.Kept(StudyResults(study)), make_figures._drawers(study)
+    kept, drawers = figure_inputs.Kept(StudyResults(study)), draw_figures._drawers(study)
 
     def gaps(name: str) -> set[str]:
         return {cell.id for cell in drawers[name].gaps(kept)}
@@ -291,6 +291,6 @@ def test_heads_name_the_cells_that_are_missing_of_what_a_figure_shows(
 
 def test_a_missing_figure_of_the_datasets_names_the_command_that_draws_it(study: Study) -> None:
     with pytest.raises(InputError, match=r"'class_balance' shows datasets, not results: `endoarss draw-datasets`"):
-        make_figures.make_figures(study, "class_balance")
+        draw_figures.draw_figures(study, "class_balance")
     with pytest.raises(InputError, match=r"`endoarss draw-datasets` and `endoarss draw-leakage`"):
-        make_figures.make_figures(study, "fig9")
+        draw_figures.draw_figures(study, "fig9")

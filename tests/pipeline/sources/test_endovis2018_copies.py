@@ -16,8 +16,8 @@ from pipeline.datasets.manifest import read_manifest
 from pipeline.datasets.sample import Collected
 from pipeline.io.images import read_ids
 from pipeline.labels.activities import ENDOVIS_COUNTS
-from pipeline.preparation.build_dataset import build, collect, split_of
-from pipeline.preparation.examine_sources import examine
+from pipeline.preparation.build_dataset import build_dataset, collect, split_of
+from pipeline.preparation.check_sources import check_sources
 from pipeline.sources.endovis2018 import SEQUENCES
 from pipeline.sources.synthetic.casts import Cast
 from pipeline.study.loading import make_study
@@ -175,11 +175,11 @@ def test_a_whole_copy_with_everything_in_it_is_built(
     write_2018(tmp_path / "raw", everything, *TYPES[way[0]], stapler=True)
     complete(tmp_path / "raw", frames, way, REPAIRED)
     study = study_of(minimal, tmp_path / "raw")
-    report = examine(study, ["mtlendovis"], deep=True)
+    report = check_sources(study, ["mtlendovis"], deep=True)
     assert report.usable and {part.state for part in report.parts} == {"complete"}
     (dataset,) = report.datasets
     assert dataset.by_split == {"train": 1601, "test": 395}
-    build(study, "mtlendovis")
+    build_dataset(study, "mtlendovis")
     rows = read_manifest(Path("data/datasets/mtlendovis"))
     assert Counter(row["split"] for row in rows) == {"train": 1601, "test": 395}
     assert Counter(row["activity"] for row in rows) == ENDOVIS_COUNTS

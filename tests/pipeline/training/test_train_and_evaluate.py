@@ -21,7 +21,7 @@ from pipeline.datasets.load import load_part
 from pipeline.evaluation.measure import measure
 from pipeline.evaluation.scores import scores_of
 from pipeline.labels.classes import ESD
-from pipeline.preparation.build_dataset import build
+from pipeline.preparation.build_dataset import build_dataset
 from pipeline.results.row_files import read_rows
 from pipeline.status.estimate import cost_of_cells, disk_of, frames_of
 from pipeline.study.loading import load_study, make_study
@@ -120,8 +120,8 @@ def test_training_again_gives_the_same_bits(study_file: Path) -> None:
         (("generate", "--tree", "esd"), "generates no tree 'esd'"),
         (("pretrain",), "has no pretraining"),
         (("robustness", "--cell", CELL), "mtlesd"),
-        (("collect",), "manifest.csv: missing; this dataset is not built"),
-        (("page",), "results.parquet: missing. Run the steps"),
+        (("collect",), "none of its 1 cells has results"),
+        (("page",), "dataset.json: missing; this dataset is not built"),
     ],
 )
 def test_a_step_that_cannot_run_says_why(
@@ -149,7 +149,7 @@ def test_list_shows_components_and_cells(study_file: Path, capsys: pytest.Captur
 
 
 def test_measuring_a_dataset_without_activities(study_file: Path) -> None:
-    build(load_study(study_file), "mtlesd")
+    build_dataset(load_study(study_file), "mtlesd")
     part = load_part(Path("data/datasets/mtlesd"), "test", 56)
     labels = replace(ESD, activities=())
     scores = scores_of(measure(replace(part, activities=None), part.masks, labels, None, part.masks), labels)

@@ -21,7 +21,7 @@ from pipeline.study.study import Study
 _DONE = ".done"  # holds the name of each corruption that is complete
 
 
-def keep_corrupted(study: Study, dataset: str, workers: int) -> None:
+def corrupt_images(study: Study, dataset: str, workers: int) -> None:
     """Write data/corrupted/<dataset>-<settings>/<corruption>/<severity>/{images,masks}/<frame>.png and corruptions.json.
 
     Masks are written where a corruption moves pixels; else a frame's own mask holds. An interrupted run goes on at the corruption it

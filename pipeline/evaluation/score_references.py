@@ -16,7 +16,7 @@ from pipeline.results.paths import reference_files
 from pipeline.study.study import Study
 
 
-def evaluate_references(study: Study, dataset: str) -> None:
+def score_references(study: Study, dataset: str) -> None:
     """Write references/<dataset>/<reference>.parquet: what is kept of each reference's answers on the dataset's test part."""
     rows = rows_of_references(study, dataset)
     for name, path in reference_files(study, dataset).items():

@@ -19,7 +19,7 @@ from pipeline.sources.archives import prepare_root
 from pipeline.study.study import Study
 
 
-def examine(study: Study, datasets: Sequence[str], deep: bool = False, workers: int = 1) -> Report:
+def check_sources(study: Study, datasets: Sequence[str], deep: bool = False, workers: int = 1) -> Report:
     """Examine what the datasets are built from, with the functions that build them; archives are extracted first.
 
     Args:

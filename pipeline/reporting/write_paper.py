@@ -50,7 +50,7 @@ _AGAIN = ("Rerun to get", "Rerun LaTeX", "Table widths have changed", "has chang
 _SHOWN_ERRORS = 8
 
 
-def make_paper(study: Study, results: StudyResults | None = None) -> Path:
+def write_paper(study: Study, results: StudyResults | None = None) -> Path:
     """Write paper/paper.tex, which takes the study's tables and figures in where they lie, and the settings that it points to.
 
     Args:

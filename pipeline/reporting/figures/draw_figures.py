@@ -66,7 +66,7 @@ class Drawer:
     note: Callable[[Kept], str] = lambda kept: ""
 
 
-def make_figures(study: Study, only: str = "", results: StudyResults | None = None) -> list[Path]:
+def draw_figures(study: Study, only: str = "", results: StudyResults | None = None) -> list[Path]:
     """Write all figures of a study's results, or one of them.
 
     Args:
