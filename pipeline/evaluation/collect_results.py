@@ -40,7 +40,7 @@ def collect_results(
     run = RunStart()
     while True:
         results = StudyResults(study, {**reductions, SCORES_UNDER_CORRUPTION[study.protocol]: study.robust_models()})
-        state, table = _state(results), gather_results(study, study.protocol, results)
+        table, state = gather_results(study, study.protocol, results), _state(results)
         if state == _state(StudyResults(study)):
             break  # else a training ended meanwhile: it is to be in rows and lists, or in neither
     checkpoints, missing, missing_robust = state
@@ -57,6 +57,8 @@ def collect_results(
         "results_sha256": sha256_of(results_file(study)),
     }
     write_provenance(results_provenance_file(study), about)
+    if SCORES_UNDER_CORRUPTION[study.protocol] not in reductions:
+        results.release(SCORES_UNDER_CORRUPTION[study.protocol])
     return results
 
 
@@ -82,6 +84,8 @@ def gather_results(study: Study, protocol: str, results: StudyResults | None = N
         InputError: as `collect_results`.
     """
     results = results or StudyResults(study)
+    for dataset in evaluated_datasets(study):
+        results.frames(dataset)  # that a dataset is not built is said before that nothing is trained on it
     robust = [cell for cell in study.robust_models() if cell not in results.missing_robust_models]
     return gather_scores(results, protocol, results.present_models, robust)
 

@@ -7,7 +7,6 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar, TypeVarTuple
 
-import numpy as np
 import pandas as pd
 
 from pipeline.errors import InputError
@@ -71,6 +70,10 @@ class StudyResults:
                 self._reduced[one, cell] = one(self, cell, rows)
         found: T = self._reduced[reduction, cell]
         return found
+
+    def release(self, reduction: Reduction[Any]) -> None:
+        """Forget what a reduction made, which nobody will ask for any more."""
+        self._reduced = {key: made for key, made in self._reduced.items() if key[0] != reduction}
 
     @cached_property
     def missing_models(self) -> Mapping[Cell, str]:
@@ -164,10 +167,7 @@ def _provenance(results: StudyResults, cell: Cell) -> dict[str, Any]:
 
 
 def _clean_rows(results: StudyResults, cell: Cell, dataset: str) -> pd.DataFrame:
-    rows = clean_rows(results.study, cell, dataset, results.frames(dataset))
-    pixels = rows.columns[rows.columns.str.startswith("pixels_")]  # most of what is held, in half as many bytes
-    fits = rows[pixels].max(axis=None) <= np.iinfo(np.uint32).max if len(pixels) else False
-    return rows.astype(dict.fromkeys(pixels, np.uint32)) if fits else rows
+    return clean_rows(results.study, cell, dataset, results.frames(dataset))
 
 
 def _reference_rows(results: StudyResults, dataset: str) -> dict[str, pd.DataFrame]:

@@ -76,7 +76,7 @@ def make_tables(study: Study, results: StudyResults | None = None) -> None:
 
 def study_tables(results: StudyResults) -> dict[str, ReportTable]:
     """All tables of a study by name, in the order of a report."""
-    study = results.study
+    study, _ = results.study, results.table  # that results are not collected is said first
     found = {TABLE_DATASETS: _datasets(study)}
     found |= score_tables(results) | chosen_tables(results) | comparison_tables(results)
     robustness = results.once(measure_study)

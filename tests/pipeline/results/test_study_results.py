@@ -40,6 +40,9 @@ def test_rows_under_corruption_are_read_once_for_all_reductions_that_are_named(
     assert results.reduced(one, first) == "smoke" and read == [one, other]
     assert results.reduced(other, first) == "smoke" and read == [one, other, other], "not named, so read again"
     assert results.reduced(other, count) == 2 and len(read) == 3
+    results.release(first)
+    assert results.reduced(one, count) == 2 and len(read) == 3, "what other reductions made stays"
+    assert results.reduced(one, first) == "smoke" and len(read) == 4
 
 
 def test_what_is_computed_is_computed_once_for_the_same_arguments(minimal: Callable[..., dict[str, Any]]) -> None:
