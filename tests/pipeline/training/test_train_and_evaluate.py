@@ -120,8 +120,8 @@ def test_training_again_gives_the_same_bits(study_file: Path) -> None:
         (("generate", "--tree", "esd"), "generates no tree 'esd'"),
         (("pretrain",), "has no pretraining"),
         (("robustness", "--cell", CELL), "mtlesd"),
-        (("collect",), "none of its 1 cells has results"),
-        (("page",), "dataset.json: missing; this dataset is not built"),
+        (("collect",), "manifest.csv: missing; this dataset is not built"),
+        (("page",), "results.parquet: missing. Run the steps"),
     ],
 )
 def test_a_step_that_cannot_run_says_why(
