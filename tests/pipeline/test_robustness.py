@@ -27,6 +27,7 @@ from pipeline.evaluation.measure import measure, measure_mask
 from pipeline.evaluation.robustness import Answer, Subject, evaluate, gather, scores_by_condition
 from pipeline.evaluation.scores import scores_of
 from pipeline.io import files
+from pipeline.io.hashing import sha256_of
 from pipeline.io.images import read_ids, read_rgb, write_png
 from pipeline.labels.classes import ESD, LabelSet
 from pipeline.results.paths import corrupted_folder
@@ -384,7 +385,7 @@ def test_any_predictor_gets_the_same_tables(
     rows = per_image(folder)
     assert {"activity_predicted", "truth_1", "hd95_1"} <= set(rows.columns)
     sources = json.loads((folder / "robustness/provenance.json").read_text())["sources_sha256"]
-    assert sources == {"predictor_of_a_test.py": files.sha256_of(tmp_path / "predictor_of_a_test.py")}
+    assert sources == {"predictor_of_a_test.py": sha256_of(tmp_path / "predictor_of_a_test.py")}
     table = (folder / "tables/table7_robustness.csv").read_text()
     assert "smoke" in table and "Light" in table and (folder / "tables/table7_robustness.tex").is_file()
     assert (folder / "figures/fig6_severity.png").stat().st_size > 10_000
