@@ -49,8 +49,8 @@ rule all:
         paths.results_file(study),
         # Named for themselves, for reports are there with gaps too: what is missing is made.
         [
-            study.cell_folder(cell) / name
-            for cell in study.models()
+            cell_folder(study, cell) / name
+            for cell in models_of(study)
             for name in (
                 CellOutput.CHECKPOINT,
                 CellOutput.PROVENANCE,
@@ -59,9 +59,9 @@ rule all:
                 CellOutput.ROWS,
             )
         ],
-        [paths.history_file(study, cell) for cell in study.trainings()],
-        [paths.representations_file(study, group) for group in study.merging_groups()],
-        [path for cell in study.robust_models() for path in paths.robustness_files(study, cell)],
+        [paths.history_file(study, cell) for cell in trainings_of(study)],
+        [paths.representations_file(study, group) for group in merging_groups(study)],
+        [path for cell in robust_models(study) for path in paths.robustness_files(study, cell)],
 
 
 # What is there is reported, gaps with their reasons; the next run does what failed again, and the report with it.

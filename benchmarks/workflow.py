@@ -25,6 +25,7 @@ import psutil
 
 from pipeline.errors import InputError
 from pipeline.io.files import write_json
+from pipeline.study.folders import results_folder
 from pipeline.study.loading import load_study
 
 _PLANNED = Path("studies/paper.yaml")
@@ -95,7 +96,7 @@ def overhead(study_file: Path) -> dict[str, float]:
         raise InputError("the last run here was no whole one on one core. Run: snakemake --cores 1 --forceall")
     hours, minutes, seconds = elapsed.groups()
     whole = timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds)).total_seconds()
-    files = sorted((load_study(study_file).results / "benchmarks").rglob("*.tsv"))
+    files = sorted((results_folder(load_study(study_file)) / "benchmarks").rglob("*.tsv"))
     jobs = int(steps[1]) - 1  # `all` does nothing
     if len(files) != jobs:
         raise InputError(

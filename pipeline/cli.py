@@ -11,6 +11,9 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import NoReturn
 
+from pipeline.study.cells import find_cell, merged_cells, trainings_of
+from pipeline.study.robust_models import robust_models
+
 # One thread a job, whatever the cores: one and two threads give different bits. Set before numpy or torch is loaded.
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_variable] = "1"
@@ -25,7 +28,7 @@ from pipeline.redaction import mask_tracebacks, masked
 from pipeline.results.provenance import note_command
 from pipeline.study.cell import MERGED
 from pipeline.study.loading import load_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
 from pipeline.training.merge_request import STUDYS_RANK, check_made, rank_of_surgery, read_request
 from reports.errors import ResultsError
 
@@ -275,7 +278,7 @@ def _merge(study: Study, arguments: argparse.Namespace) -> None:
 
         for path in merge_models(study, request):
             print(path)
-    listed = set(study.merged_cells())
+    listed = set(merged_cells(study))
     for cell in request.cells():
         if cell not in listed:
             print(
@@ -341,8 +344,8 @@ def _list(study: Study, arguments: argparse.Namespace) -> None:
         ("mergers", list_mergers()),
     ):
         print(f"{kind}: {', '.join(names)}")
-    robust = set(study.robust_models())
-    for title, cells in (("cells", study.trainings()), ("merged models", study.merged_cells())):
+    robust = set(robust_models(study))
+    for title, cells in (("cells", trainings_of(study)), ("merged models", merged_cells(study))):
         if cells:
             print(f"{title} of study {study.name} ({len(cells)}):")
         for cell in cells:
@@ -370,7 +373,7 @@ def _pack(study: Study, arguments: argparse.Namespace) -> None:
 def _train(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.results.cell_state import failure_recorded
 
-    cell = study.cell(arguments.cell)
+    cell = find_cell(study, arguments.cell)
     if cell.merger:
         raise InputError(f"{cell.id} is merged, not trained: endoarss merge.")
     with failure_recorded(study, cell):
@@ -382,7 +385,7 @@ def _train(study: Study, arguments: argparse.Namespace) -> None:
 def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.evaluation.evaluate_cell import evaluate_cell
 
-    for cell in [study.cell(cell) for cell in dict.fromkeys(arguments.cell)]:
+    for cell in [find_cell(study, cell) for cell in dict.fromkeys(arguments.cell)]:
         check_made(study, cell)
         if arguments.again:
             from pipeline.evaluation.predict_cell import predict_cell
@@ -395,7 +398,7 @@ def _evaluate(study: Study, arguments: argparse.Namespace) -> None:
 
 def _robustness(study: Study, arguments: argparse.Namespace) -> None:
     _check_workers(arguments)
-    if "robustness" not in study.settings:
+    if "robustness" not in study.as_dict():
         raise InputError(f"study {study.name!r} has no key robustness; it says which corruptions and severities.")
     if arguments.cell:
         from pipeline.results.cell_state import robustness_failure_recorded
@@ -403,7 +406,7 @@ def _robustness(study: Study, arguments: argparse.Namespace) -> None:
         for key in ("dataset", "label", "out", "beside"):
             if getattr(arguments, key):
                 raise InputError(f"--{key}: is for --predictor and --predictions; a cell says it itself.")
-        cells = [study.cell(cell) for cell in dict.fromkeys(arguments.cell)]
+        cells = [find_cell(study, cell) for cell in dict.fromkeys(arguments.cell)]
         for cell in cells:
             check_made(study, cell)
         with robustness_failure_recorded(study, cells):
@@ -414,7 +417,7 @@ def _robustness(study: Study, arguments: argparse.Namespace) -> None:
     from pipeline.evaluation.external_model import ExternalModelRun, evaluate_predictions, evaluate_predictor
     from pipeline.reporting.external_model import compared_models, report_external_model
 
-    dataset = _known_dataset(study, arguments.dataset or study.datasets[0])
+    dataset = _known_dataset(study, arguments.dataset or next(iter(study.datasets)))
     asked = ExternalModelRun(study, dataset, arguments.label, arguments.out, arguments.workers, arguments.beside)
     given = arguments.predictor
     compared = compared_models(asked)

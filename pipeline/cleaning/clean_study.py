@@ -13,7 +13,7 @@ from pipeline.errors import InputError
 from pipeline.io.disk import size
 from pipeline.locking.command_locks import DATA_LOCKS, data_lock, study_lock, study_locks
 from pipeline.locking.locks import HeldError, Holder, Lock, holders_below, release, take
-from pipeline.study.study import Study
+from pipeline.study.models import Study
 
 _LISTED = 40
 

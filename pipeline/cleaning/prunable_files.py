@@ -17,7 +17,9 @@ from pipeline.io.files import begun_for, read_json, writer_of
 from pipeline.locking.locks import is_alive
 from pipeline.results import paths
 from pipeline.study.cell import is_variant
-from pipeline.study.study import Study
+from pipeline.study.cells import merging_groups, models_of
+from pipeline.study.folders import cell_folder, dataset_folder, results_folder
+from pipeline.study.models import Study
 from reports import names
 
 _RESULT = "a result of the study"
@@ -89,18 +91,18 @@ def find_prunable_files(
             study in use has too. results: all results of the study.
     """
     found = PrunableFiles()
-    if study.results.is_symlink():
-        found.keep(study.results, "a link: clean where it leads to")
-    elif study.results.is_dir():
+    if results_folder(study).is_symlink():
+        found.keep(results_folder(study), "a link: clean where it leads to")
+    elif results_folder(study).is_dir():
         places = {place.folder: place for place in _places_of_study(study, found.notes)}
-        for path in _inside(study.results, found):
+        for path in _inside(results_folder(study), found):
             if path in places:
                 _prune(places[path], found, everything=results)
             elif path.name not in list(paths.StudyOutput) and not path.name.startswith("."):
                 found.keep(path)
             elif results and not path.name.startswith("."):
                 found.add(path, _RESULT)
-        _unfinished(study.results, found)
+        _unfinished(results_folder(study), found)
     if paths.DATA.is_dir():
         if in_use.unreadable:
             unreadable = "While this study cannot be read, nothing that studies share is deleted."
@@ -121,14 +123,14 @@ def _places_of_study(study: Study, notes: list[str]) -> list[_Place]:
         known |= {names.beside_published(name) for name in known}
         return lambda path: path.name in of_versions or (path.stem in known and path.suffix in paths.DRAWN)
 
-    cells = [study.cell_folder(cell) for cell in study.models()]
-    groups = [paths.representations_file(study, group).parent for group in study.merging_groups()]
+    cells = [cell_folder(study, cell) for cell in models_of(study)]
+    groups = [paths.representations_file(study, group).parent for group in merging_groups(study)]
     references = [paths.reference_folder(study, dataset) for dataset in paths.evaluated_datasets(study)]
     figures, tables, version = paths.figure_files(study), paths.table_files(study), [paths.study_file(study)]
     is_figure, is_table = drawn("FIGURE_", paths.figure_files), drawn("TABLE_", paths.table_files)
     no_references = "references of a dataset that the study no longer has"
     not_merged = "of models that the study no longer merges"
-    top = study.results
+    top = results_folder(study)
     return [
         _Place(
             top / paths.StudyOutput.CELLS, cells, "a cell that the study no longer has", _is_of_cell, 5, inside=True
@@ -207,7 +209,7 @@ def _shared(studies: Sequence[Study], found: PrunableFiles, shared: bool) -> Non
     _prune(_Place(paths.DATA / "corrupted", corrupted, why, _is_corrupted), found)
     if not shared:
         return
-    datasets = [one.dataset_folder(dataset) for one, dataset in pairs]
+    datasets = [dataset_folder(one, dataset) for one, dataset in pairs]
     _prune(_Place(paths.DATA / "datasets", datasets, "a dataset that no kept study uses", _is_dataset), found)
     trees = {root for one in studies for root in paths.generated_trees(one).values()}
     for folder in _inside(paths.DATA / "raw", found):

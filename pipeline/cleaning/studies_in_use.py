@@ -8,8 +8,9 @@ from pathlib import Path
 from pipeline.errors import InputError
 from pipeline.io.disk import entries_of
 from pipeline.results.paths import StudyOutput, is_study_file, study_file
+from pipeline.study.folders import results_folder
 from pipeline.study.loading import load_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def earlier_studies(study: Study, notes: list[str]) -> list[Study]:
     """What the study was in earlier runs, as far as it was kept and can be read; what cannot is added to the notes."""
     found: list[Study] = []
     unreadable: list[str] = []
-    for path in _versions(study.results):
+    for path in _versions(results_folder(study)):
         if path.name != study_file(study).name:
             _read(path, found, unreadable)
     if unreadable:

@@ -17,7 +17,9 @@ from pipeline.results.paths import evaluated_datasets, results_file, results_pro
 from pipeline.results.provenance import RunStart, about_run, write_provenance
 from pipeline.results.study_results import Reduction, StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.datasets import evaluated_on, labels_of, split_rule
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robust_models
 from reports.names import REFERENCE_BACKBONE
 from reports.results import CLEAN, COLUMNS
 
@@ -39,7 +41,7 @@ def collect_results(
     """
     run = RunStart()
     while True:
-        results = StudyResults(study, {**reductions, SCORES_UNDER_CORRUPTION[study.protocol]: study.robust_models()})
+        results = StudyResults(study, {**reductions, SCORES_UNDER_CORRUPTION[study.protocol]: robust_models(study)})
         table, state = gather_results(study, study.protocol, results), _state(results)
         if state == _state(StudyResults(study)):
             break  # else a training ended meanwhile: it is to be in rows and lists, or in neither
@@ -48,7 +50,7 @@ def collect_results(
         table.to_parquet(partial, index=False)
     about = {
         **about_run(study, run, study.datasets, with_model=False),
-        "seed": list(study.settings["seeds"]),
+        "seed": list(study.seeds),
         "protocol": study.protocol,
         "checkpoints": checkpoints,
         "missing": missing,
@@ -86,7 +88,7 @@ def gather_results(study: Study, protocol: str, results: StudyResults | None = N
     results = results or StudyResults(study)
     for dataset in evaluated_datasets(study):
         results.frames(dataset)  # that a dataset is not built is said before that nothing is trained on it
-    robust = [cell for cell in study.robust_models() if cell not in results.missing_robust_models]
+    robust = [cell for cell in robust_models(study) if cell not in results.missing_robust_models]
     return gather_scores(results, protocol, results.present_models, robust)
 
 
@@ -108,8 +110,8 @@ def gather_scores(
     for cell in models:
         scores = [
             _CLEAN | {"eval_dataset": dataset} | score
-            for dataset in results.study.evaluated_on(cell.dataset)
-            for score in scores_of(results.clean_rows(cell, dataset), results.study.labels(dataset), protocol)
+            for dataset in evaluated_on(results.study, cell.dataset)
+            for score in scores_of(results.clean_rows(cell, dataset), labels_of(results.study, dataset), protocol)
         ]
         scores += [_CLEAN | {"eval_dataset": cell.dataset} | score for score in _bias(results, cell)]
         of_cell = [pd.DataFrame(scores, columns=_MEASURED)]
@@ -118,7 +120,7 @@ def gather_scores(
         frames.append(pd.concat(of_cell).assign(**_about(results, cell)))
     for dataset in evaluated_datasets(results.study):
         for name, rows in results.reference_rows(dataset).items():
-            scores = scores_of(rows, results.study.labels(dataset), protocol)
+            scores = scores_of(rows, labels_of(results.study, dataset), protocol)
             found = pd.DataFrame([_CLEAN | {"eval_dataset": dataset} | score for score in scores], columns=_MEASURED)
             frames.append(found.assign(**_about_reference(results.study, dataset, name)))
     table = pd.concat(frames, ignore_index=True).assign(protocol=protocol)
@@ -142,7 +144,7 @@ SCORES_UNDER_CORRUPTION: Mapping[str, Reduction[pd.DataFrame]] = {
 
 def _under_corruption(results: StudyResults, cell: Cell, rows: pd.DataFrame, protocol: str) -> pd.DataFrame:
     corrupted = rows[rows["corruption"] != CLEAN]  # its clean scores are those of the evaluation
-    scores = scores_by_condition(corrupted, results.study.labels(cell.dataset), protocol)
+    scores = scores_by_condition(corrupted, labels_of(results.study, cell.dataset), protocol)
     return pd.DataFrame(scores).assign(eval_dataset=cell.dataset)[_MEASURED]
 
 
@@ -155,10 +157,10 @@ def _common(study: Study, dataset: str) -> dict[str, Any]:
     return {
         "study": study.name,
         "dataset": dataset,
-        "split": study.dataset_settings(dataset)["split"],
+        "split": split_rule(study, dataset),
         "synthetic": study.synthetic,
         "eval_split": "test",
-        "resolution": study.settings["input_size"],
+        "resolution": study.input_size,
     }
 
 
@@ -176,7 +178,7 @@ def _about(results: StudyResults, cell: Cell) -> dict[str, Any]:
     study, provenance = results.study, results.provenance(cell)
     return _common(study, cell.dataset) | {
         "backbone": cell.backbone,
-        "backbone_label": study.settings["backbones"][cell.backbone]["label"],
+        "backbone_label": study.backbones[cell.backbone].label,
         "architecture": cell.architecture,
         "weighting": "" if cell.merger else cell.weighting,
         "merger": cell.merger,

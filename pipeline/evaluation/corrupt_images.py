@@ -10,13 +10,15 @@ from tqdm import tqdm
 
 from pipeline.datasets.load import load_part
 from pipeline.evaluation.corrupted_batches import Piece, picture_of, pieces
-from pipeline.evaluation.evaluate_robustness import about_kept, conditions_of
+from pipeline.evaluation.evaluate_robustness import about_kept
 from pipeline.io.files import resumable_folder, whole_file, write_json
 from pipeline.io.hashing import digest
 from pipeline.io.images import write_png
 from pipeline.io.processes import processes
 from pipeline.results.paths import CORRUPTED_MARK, corrupted_folder
-from pipeline.study.study import Study
+from pipeline.study.conditions import conditions_of
+from pipeline.study.folders import dataset_folder
+from pipeline.study.models import Study
 
 _DONE = ".done"  # holds the name of each corruption that is complete
 
@@ -34,7 +36,7 @@ def corrupt_images(study: Study, dataset: str, workers: int) -> None:
         InputError: if the dataset is not built.
     """
     conditions, folder = conditions_of(study), corrupted_folder(study, dataset)
-    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
+    part = load_part(dataset_folder(study, dataset), "test", study.input_size)
     about = about_kept(study, dataset)
     with resumable_folder(folder, digest(about)) as unfinished, processes(workers) as pool:
         (unfinished / _DONE).mkdir(exist_ok=True)

@@ -12,33 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import backend_of, moves_pixels, sweep, sweep_pair
+from corruptions import sweep, sweep_pair
 from corruptions.workers import in_order
 from pipeline.datasets.load import Part
 from pipeline.io.images import read_ids, read_rgb
+from pipeline.study.conditions import CLEAN, Conditions
 
-CLEAN = ""
 _BYTES = 1 << 25  # of images in one piece, all severities
 _AHEAD = 3  # pieces a process has waiting
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What images go through: the corruptions by name, their severities, the seed and the profile (see `corruptions`)."""
-
-    corruptions: tuple[str, ...]
-    severities: tuple[int, ...]
-    seed: int = 0
-    profile: str = "standard"
-
-    @property
-    def backends(self) -> dict[str, str]:
-        """Which backend runs each corruption."""
-        return {name: backend_of(name, profile=self.profile) for name in self.corruptions}
-
-    def moves(self, name: str) -> bool:
-        """Whether masks move along. Under the published profile they stay."""
-        return name != CLEAN and self.profile == "standard" and moves_pixels(name)
 
 
 @dataclass(frozen=True)

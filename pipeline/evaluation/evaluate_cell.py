@@ -16,7 +16,9 @@ from pipeline.io.hashing import sha256_of
 from pipeline.results.paths import CellOutput, predictions_file, rows_file
 from pipeline.results.predictions import KeptPredictions, read_predictions, write_predictions
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.datasets import evaluated_on, labels_of
+from pipeline.study.folders import cell_folder, dataset_folder
+from pipeline.study.models import Study
 
 
 def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, KeptPredictions] | None = None) -> None:
@@ -32,22 +34,22 @@ def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, KeptPredictions]
     whole = {}
     with whole_files() as beside:
         digests = {}
-        for dataset in study.evaluated_on(cell.dataset):
+        for dataset in evaluated_on(study, cell.dataset):
             source = predictions_file(study, cell, dataset)
             if again is not None:
                 source = beside(source)
                 write_predictions(source, again[dataset])
             digests[dataset] = sha256_of(source)
             rows = measure_kept(study, cell, dataset, source)
-            scores = scores_of(rows, study.labels(dataset))
+            scores = scores_of(rows, labels_of(study, dataset))
             path = rows_file(study, cell, dataset)
             rows.to_parquet(beside(path), index=False)
             scored = {"predictions_sha256": digests[dataset], "protocol": STANDARD}
             write_json(beside(path.with_name("metrics.json")), {**scored, "scores": scores})
             whole[dataset] = scores_of_whole(scores)
-        write_json(beside(study.cell_folder(cell) / CellOutput.METRICS), whole)
+        write_json(beside(cell_folder(study, cell) / CellOutput.METRICS), whole)
         if again is not None:
-            about = study.cell_folder(cell) / CellOutput.PROVENANCE
+            about = cell_folder(study, cell) / CellOutput.PROVENANCE
             write_json(beside(about), read_json(about) | {"predictions_sha256": digests})
 
 
@@ -60,7 +62,7 @@ def measure_kept(study: Study, cell: Cell, dataset: str, source: Path | None = N
     Raises:
         InputError: as `evaluate_cell`.
     """
-    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
-    labels = study.labels(dataset)
+    part = load_part(dataset_folder(study, dataset), "test", study.input_size)
+    labels = labels_of(study, dataset)
     kept = read_predictions(source or predictions_file(study, cell, dataset), part.frame_ids, labels)
     return measure(part, part.masks, labels, kept.activity, kept.masks, kept.confidence)

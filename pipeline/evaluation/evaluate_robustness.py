@@ -13,7 +13,7 @@ from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
 from pipeline.datasets.load import load_part
 from pipeline.errors import InputError
-from pipeline.evaluation.corrupted_batches import Conditions, Piece
+from pipeline.evaluation.corrupted_batches import Piece
 from pipeline.evaluation.robustness import (
     Answer,
     Subject,
@@ -38,15 +38,11 @@ from pipeline.results.provenance import (
     write_provenance,
 )
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
-
-
-def conditions_of(study: Study) -> Conditions:
-    """What a study puts images through."""
-    settings = study.robustness_settings()
-    return Conditions(
-        tuple(settings["corruptions"]), tuple(settings["severities"]), settings["seed"], settings["profile"]
-    )
+from pipeline.study.conditions import Conditions, conditions_of
+from pipeline.study.datasets import labels_of
+from pipeline.study.folders import cell_folder, dataset_folder
+from pipeline.study.models import Study
+from pipeline.study.robust_models import keeps_corrupted
 
 
 def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> None:
@@ -66,21 +62,21 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
     if len(datasets) != 1:
         raise InputError(f"cells of the datasets {', '.join(sorted(datasets))}; expected those of one at a time.")
     dataset = datasets.pop()
-    conditions, labels = conditions_of(study), study.labels(dataset)
-    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
-    kept = kept_images(study, dataset) if study.keeps_corrupted else None
+    conditions, labels = conditions_of(study), labels_of(study, dataset)
+    part = load_part(dataset_folder(study, dataset), "test", study.input_size)
+    kept = kept_images(study, dataset) if keeps_corrupted(study) else None
     with ExitStack() as stack:
         subjects = []
         for cell in cells:
-            checkpoint = study.cell_folder(cell) / CellOutput.CHECKPOINT
+            checkpoint = cell_folder(study, cell) / CellOutput.CHECKPOINT
             model = load_cell(study, cell)
             model.precision = "float32"
-            folder = study.cell_folder(cell) / CellOutput.ROBUSTNESS
+            folder = cell_folder(study, cell) / CellOutput.ROBUSTNESS
             done = stack.enter_context(resumable_folder(folder, _key(study, dataset, checkpoint)))
             subjects.append(Subject(cell.id, ModelAnswers(model), done))
         evaluate(subjects, part, labels, conditions, workers, kept)
         for cell, subject in zip(cells, subjects, strict=True):
-            checkpoint = study.cell_folder(cell) / CellOutput.CHECKPOINT
+            checkpoint = cell_folder(study, cell) / CellOutput.CHECKPOINT
             about = {
                 **about_run(study, run, [dataset]),
                 "cell": cell.id,
@@ -92,7 +88,7 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
             }
             write_results(subject, conditions, labels, about)
     for cell in cells:
-        remove_parts(study.cell_folder(cell) / CellOutput.ROBUSTNESS)
+        remove_parts(cell_folder(study, cell) / CellOutput.ROBUSTNESS)
 
 
 def kept_images(study: Study, dataset: str) -> Path:
@@ -116,12 +112,12 @@ def kept_images(study: Study, dataset: str) -> Path:
 def about_kept(study: Study, dataset: str) -> dict[str, Any]:
     """What corrupted images depend on, as corruptions.json says it."""
     return {
-        "dataset": study.dataset_folder(dataset).name,
-        "manifest_sha256": sha256_of(study.dataset_folder(dataset) / "manifest.csv"),
-        "size": study.settings["input_size"],
+        "dataset": dataset_folder(study, dataset).name,
+        "manifest_sha256": sha256_of(dataset_folder(study, dataset) / "manifest.csv"),
+        "size": study.input_size,
         "synthetic": study.synthetic,
         "code_sha256": corruption_code_sha256(),
-        **study.robustness_settings(),
+        **conditions_of(study).as_dict(),
     }
 
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from corruptions import CORRUPTIONS
 from pipeline.datasets.load import Part, load_part
 from pipeline.errors import InputError
-from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, Piece, picture_of
-from pipeline.evaluation.evaluate_robustness import conditions_of, write_results
+from pipeline.evaluation.corrupted_batches import CLEAN, Piece, picture_of
+from pipeline.evaluation.evaluate_robustness import write_results
 from pipeline.evaluation.predictor_process import PredictorProcess
 from pipeline.evaluation.robustness import Answer, Answerer, Subject, evaluate, remove_parts
 from pipeline.io.files import read_json, read_text, resumable_folder, write_json
@@ -28,7 +28,10 @@ from pipeline.io.images import read_ids
 from pipeline.labels.classes import LabelSet
 from pipeline.results.paths import StudyOutput
 from pipeline.results.provenance import RunStart, about_run, corruption_code_sha256, measuring_code_sha256
-from pipeline.study.study import Study
+from pipeline.study.conditions import Conditions, conditions_of
+from pipeline.study.datasets import labels_of
+from pipeline.study.folders import dataset_folder, results_folder
+from pipeline.study.models import Study
 
 ACTIVITIES = "activity.csv"
 
@@ -65,7 +68,7 @@ def evaluate_predictor(asked: ExternalModelRun, predictor: str) -> Path:
     Raises:
         InputError: if the function is not found, fails, or returns something else.
     """
-    labels, size = asked.study.labels(asked.dataset), asked.study.settings["input_size"]
+    labels, size = labels_of(asked.study, asked.dataset), asked.study.input_size
     with PredictorProcess(predictor, labels, size) as process:
 
         def answer(piece: Piece, position: int) -> Answer:
@@ -100,10 +103,10 @@ def evaluate_predictions(asked: ExternalModelRun, folder: Path) -> Path:
     left_out = [name for name in conditions.corruptions if name not in there]
     if left_out:
         print(f"{folder}: no folder of {', '.join(left_out)}; tables are without them.", file=sys.stderr)
-    _check_copy(folder / "corruptions.json", conditions, study.settings["input_size"])
+    _check_copy(folder / "corruptions.json", conditions, study.input_size)
     conditions = replace(conditions, corruptions=there)
-    part = load_part(study.dataset_folder(asked.dataset), "test", study.settings["input_size"])
-    answer = _Stored(folder, part, study.labels(asked.dataset), conditions)
+    part = load_part(dataset_folder(study, asked.dataset), "test", study.input_size)
+    answer = _Stored(folder, part, labels_of(study, asked.dataset), conditions)
     about = {"predictions": digest(answer.listing())}
     return _evaluate(asked, asked.label or folder.resolve().name, answer, conditions, about, sees_images=False)
 
@@ -198,11 +201,11 @@ def _evaluate(
     sees_images: bool = True,
     sources: Callable[[], Sequence[Path]] | None = None,
 ) -> Path:
-    run, study, size = RunStart(), asked.study, asked.study.settings["input_size"]
-    source = study.dataset_folder(asked.dataset)
-    folder = asked.out or study.results / StudyOutput.PREDICTORS / _folder_name(label) / asked.dataset
+    run, study, size = RunStart(), asked.study, asked.study.input_size
+    source = dataset_folder(study, asked.dataset)
+    folder = asked.out or results_folder(study) / StudyOutput.PREDICTORS / _folder_name(label) / asked.dataset
     _check_free(folder / "robustness" / "provenance.json", label)
-    part, labels = load_part(source, "test", size), study.labels(asked.dataset)
+    part, labels = load_part(source, "test", size), labels_of(study, asked.dataset)
     about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}
     key = digest([about, size, str(conditions), corruption_code_sha256(), measuring_code_sha256()])
     with resumable_folder(folder / "robustness", key) as done:

@@ -17,7 +17,9 @@ from pipeline.io.hashing import sha256_of
 from pipeline.results.paths import predictions_file
 from pipeline.results.predictions import KeptPredictions, what_is_wrong, write_predictions
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.datasets import evaluated_on, labels_of
+from pipeline.study.folders import dataset_folder
+from pipeline.study.models import Study
 
 _TIMED_IMAGES = 512
 
@@ -29,10 +31,10 @@ def predict_cell(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, K
         InputError: if a dataset is not built. TrainingError: if predictions are not numbers of their range.
     """
     found = {}
-    for dataset in study.evaluated_on(cell.dataset):
-        part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
+    for dataset in evaluated_on(study, cell.dataset):
+        part = load_part(dataset_folder(study, dataset), "test", study.input_size)
         found[dataset] = answers_of(model, part)
-        wrong = what_is_wrong(found[dataset], study.labels(dataset))
+        wrong = what_is_wrong(found[dataset], labels_of(study, dataset))
         if wrong:
             raise TrainingError(
                 f"{cell.id}: its predictions on {dataset} are not usable: {wrong}. Nothing was replaced."
@@ -71,9 +73,9 @@ def cost_of_inference(study: Study, cell: Cell, model: MultiTaskModel) -> dict[s
 
     Not compiled, as all predictions here. What is not timed first: every batch size, since kernels are chosen for each.
     """
-    device, batch = choose_device(), study.settings["training"]["batch_size"]
-    model.precision = study.settings["training"]["precision"]
-    part = load_part(study.dataset_folder(cell.dataset), "test", study.settings["input_size"])
+    device, batch = choose_device(), study.training.batch_size
+    model.precision = study.training.precision
+    part = load_part(dataset_folder(study, cell.dataset), "test", study.input_size)
     images = np.array(part.images[:_TIMED_IMAGES])
     model.zero_grad(set_to_none=True)
     reset_peak_memory(device)

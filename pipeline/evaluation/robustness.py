@@ -18,7 +18,7 @@ from tqdm import tqdm
 from endoarss.metrics import STANDARD, measure_mask
 from endoarss.metrics.catalogue import metrics_by_name
 from pipeline.datasets.load import Part
-from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, Piece, pieces
+from pipeline.evaluation.corrupted_batches import CLEAN, Piece, pieces
 from pipeline.evaluation.measure import rows_of_images
 from pipeline.evaluation.scores import columns_of_numbers, scores_of_columns
 from pipeline.io.files import read_json, whole_file, write_json
@@ -28,6 +28,7 @@ from pipeline.labels.classes import LabelSet
 from pipeline.results.gallery import read_gallery, write_gallery
 from pipeline.results.gallery_images import SIZE as GALLERY_SIZE
 from pipeline.results.gallery_images import representative, shown_severities
+from pipeline.study.conditions import Conditions
 
 _PARTS = ".parts"
 

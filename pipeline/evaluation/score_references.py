@@ -13,7 +13,9 @@ from pipeline.datasets.manifest import read_manifest
 from pipeline.evaluation.measure import measure
 from pipeline.io.files import whole_file
 from pipeline.results.paths import reference_files
-from pipeline.study.study import Study
+from pipeline.study.datasets import labels_of
+from pipeline.study.folders import dataset_folder
+from pipeline.study.models import Study
 
 
 def score_references(study: Study, dataset: str) -> None:
@@ -29,19 +31,19 @@ def rows_of_references(study: Study, dataset: str) -> dict[str, pd.DataFrame]:
 
     Majorities are those of the training part; a dataset without one takes that of the dataset its cells train on.
     """
-    labels = study.labels(dataset)
-    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
+    labels = labels_of(study, dataset)
+    part = load_part(dataset_folder(study, dataset), "test", study.input_size)
     answers: dict[str, tuple[np.ndarray | None, np.ndarray | None]] = {
         "all_background": (None, np.zeros_like(part.masks))
     }
     if labels.activities:
-        base = read_manifest(study.dataset_folder(GENERALISATION.get(dataset, dataset)))
+        base = read_manifest(dataset_folder(study, GENERALISATION.get(dataset, dataset)))
         training = [row for row in base if row["split"] == "train"]
         by_instruments: dict[frozenset[str], Counter[str]] = defaultdict(Counter)
         for row in training:
             by_instruments[_instruments(row)][row["activity"]] += 1
         majority = Counter(row["activity"] for row in training).most_common(1)[0][0]
-        tests = [row for row in read_manifest(study.dataset_folder(dataset)) if row["split"] == "test"]
+        tests = [row for row in read_manifest(dataset_folder(study, dataset)) if row["split"] == "test"]
         told = [by_instruments[_instruments(row)].most_common(1) or [(majority, 0)] for row in tests]
         index = {name: position for position, name in enumerate(labels.activities)}
         answers["majority_activity"] = (np.full(len(tests), index[majority]), None)

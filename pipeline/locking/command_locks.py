@@ -18,7 +18,9 @@ from pipeline.locking.locks import Holder, Lock, held
 from pipeline.redaction import masked
 from pipeline.results.paths import corrupted_folder, generated_trees
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import find_cell
+from pipeline.study.folders import dataset_folder, pretrained_file, results_folder
+from pipeline.study.models import Study
 from pipeline.training.merge_request import read_request
 
 DATA_LOCKS = Path("data/.locks")
@@ -54,13 +56,13 @@ def at_work(study: Study, arguments: argparse.Namespace) -> Iterator[None]:
     shared = [Lock(data_lock(), shared=True), Lock(study_lock(study), shared=True)]
     with held([*shared, *own], Holder.here(command, does, study.name)):
         if _asks_for_device(command, arguments):
-            claim_device(study.settings["training"]["cells_per_gpu"], does)
+            claim_device(study.training.cells_per_gpu, does)
         yield
 
 
 def study_locks(study: Study) -> Path:
     """The folder of a study's locks."""
-    return study.results / ".locks"
+    return results_folder(study) / ".locks"
 
 
 def study_lock(study: Study) -> Path:
@@ -94,7 +96,7 @@ def _of_command(study: Study, command: str, arguments: argparse.Namespace) -> tu
         root = generated_trees(study).get(arguments.tree)
         return f"generates the raw tree {arguments.tree}", [Lock(tree_lock(root))] if root else []
     if command == "pretrain":
-        file = study.pretrained_file()
+        file = pretrained_file(study)
         return "pretrains a backbone", [Lock(DATA_LOCKS / "weights" / f"{file.stem}.lock")] if file else []
     if command == "train":
         return _of_cells(study, TRAINING, "trains", [arguments.cell])
@@ -115,7 +117,7 @@ def _of_command(study: Study, command: str, arguments: argparse.Namespace) -> tu
 
 def _of_cells(study: Study, step: str, does: str, ids: Sequence[str]) -> tuple[str, list[Lock]]:
     """A training has its cell alone. Scoring and robustness read what it wrote: they may run side by side, but not beside it."""
-    cells = [study.cell(cell_id) for cell_id in sorted(set(ids))]
+    cells = [find_cell(study, cell_id) for cell_id in sorted(set(ids))]
     locks = []
     for cell in cells:
         training = Lock(cell_lock(study, cell, TRAINING), shared=step != TRAINING)
@@ -152,7 +154,7 @@ def _of_dataset(study: Study, command: str, dataset: str) -> tuple[str, list[Loc
         return words, [Lock(study_locks(study) / f"references/{dataset}.lock")]
     if command == "corrupt":
         return words, [Lock(DATA_LOCKS / "corrupted" / f"{corrupted_folder(study, dataset).name}.lock")]
-    return words, [Lock(DATA_LOCKS / "datasets" / f"{study.dataset_folder(dataset).name}.lock")]
+    return words, [Lock(DATA_LOCKS / "datasets" / f"{dataset_folder(study, dataset).name}.lock")]
 
 
 def _asks_for_device(command: str, arguments: argparse.Namespace) -> bool:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pipeline.locking.locks import HeldError, Holder, Lock, holder, take
 
 if TYPE_CHECKING:
-    from pipeline.study.study import Study
+    from pipeline.study.models import Study
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _QUERY = ("nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader")
@@ -62,7 +62,7 @@ def _uuid_of(name: str, there: dict[str, str]) -> str | None:
 
 def slots(study: Study) -> int:
     """How many cells may use the GPUs of this machine at the same time."""
-    return len(devices()) * int(study.settings["training"]["cells_per_gpu"])
+    return len(devices()) * int(study.training.cells_per_gpu)
 
 
 def claim_device(per_device: int, does: str = "uses it") -> str | None:

@@ -22,7 +22,10 @@ from pipeline.results.paths import arrays_file, dataset_files, dataset_provenanc
 from pipeline.results.provenance import RunStart, about_run, write_provenance
 from pipeline.sources.archives import prepare_root
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import trainings_of
+from pipeline.study.datasets import build_of, dataset_settings, kind_name, kind_of, labels_of, recipe_of, split_rule
+from pipeline.study.folders import dataset_folder, roots_of
+from pipeline.study.models import Study
 
 
 def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collected, Order]:
@@ -35,15 +38,15 @@ def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collect
         InputError: if a raw tree is missing, incomplete or not in its layout.
     """
     bring_back_generated(study, dataset)
-    settings = study.dataset_settings(dataset)
+    build = build_of(study, dataset)
     order = Order(
         dataset,
-        study.labels(dataset),
-        {source: prepare_root(root) for source, root in study.roots(dataset).items()},
-        settings["scheme"],
-        settings["skip_bad"] or skip_bad,
+        labels_of(study, dataset),
+        {source: prepare_root(root) for source, root in roots_of(study, dataset).items()},
+        build.scheme,
+        build.skip_bad or skip_bad,
     )
-    return study.recipe(dataset).collect(order), order
+    return recipe_of(study, dataset).collect(order), order
 
 
 def split_of(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str, str]:
@@ -58,18 +61,18 @@ def split_of(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str,
     try:
         return _checked_split(study, dataset, samples)
     except InputError as error:
-        roots = ", ".join(str(root) for root in dict.fromkeys(study.roots(dataset).values()))
+        roots = ", ".join(str(root) for root in dict.fromkeys(roots_of(study, dataset).values()))
         raise InputError(f"{dataset} of {roots}: {error}") from None
 
 
 def _checked_split(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str, str]:
-    settings = study.dataset_settings(dataset)
-    test = settings.get("test", [])
-    if "test" not in study.settings["datasets"][dataset]:
+    build = build_of(study, dataset)
+    test = list(build.test)
+    if not build.named:
         there = {sample.sequence for sample in samples}
         test = [name for name in test if name in there] or test
     check_unique(samples)
-    split = assign_splits(samples, settings["split"], settings["split_seed"], test)
+    split = assign_splits(samples, build.split, build.split_seed, test)
     check_frames(study, dataset, samples, split)
     return split
 
@@ -87,18 +90,18 @@ def check_frames(study: Study, dataset: str, samples: Sequence[Sample], split: M
     validated = any(cell.select_on == "val" for cell in trainings)
     activities, sequences = ({s.frame_id: getattr(s, name) for s in samples} for name in ("activity", "sequence"))
     parts = {frame_id: split[frame_id] for frame_id in activities}
-    check_split(dataset, parts, activities, sequences, study.split_rule(dataset), bool(trainings), validated)
+    check_split(dataset, parts, activities, sequences, split_rule(study, dataset), bool(trainings), validated)
 
 
 def lacking_of_split(study: Study, dataset: str, samples: Sequence[Sample], split: Mapping[str, str]) -> list[str]:
     """Say which activities the dataset's split leaves without frames to test or to train on; see `lacking_activities`."""
-    rule, trained = study.split_rule(dataset), bool(_trainings(study, dataset))
+    rule, trained = split_rule(study, dataset), bool(_trainings(study, dataset))
     activities = {sample.frame_id: sample.activity for sample in samples}
     return lacking_activities({name: split[name] for name in activities}, activities, rule, trained)
 
 
 def _trainings(study: Study, dataset: str) -> list[Cell]:
-    return [cell for cell in study.trainings() if cell.dataset == dataset]
+    return [cell for cell in trainings_of(study) if cell.dataset == dataset]
 
 
 def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) -> None:
@@ -111,7 +114,7 @@ def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool =
     Raises:
         InputError: if a raw tree is missing, incomplete or not in its layout, or a frame cannot be read.
     """
-    run, settings, kind = RunStart(), study.dataset_settings(dataset), study.kind(dataset)
+    run, build, kind = RunStart(), build_of(study, dataset), kind_of(study, dataset)
     collected, order = collect(study, dataset, skip_bad)
     for name, note in collected.notes.items():
         print(f"{dataset}: {name}: {note}", file=sys.stderr)
@@ -120,23 +123,23 @@ def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool =
         print(f"{dataset}: {note}", file=sys.stderr)
     card: dict[str, Any] = {
         "name": dataset,
-        "kind": study.kind_name(dataset),
+        "kind": kind_name(study, dataset),
         "title": kind.title,
         "synthetic": study.synthetic,
         "expected_frames": None if study.synthetic else kind.frames,
-        "split_rule": settings["split"],
-        "split_seed": settings["split_seed"] if settings["split"] == "published" else None,
-        "test_names": settings.get("test", []),
+        "split_rule": build.split,
+        "split_seed": build.split_seed if build.split == "published" else None,
+        "test_names": list(build.test),
         "licences": [GENERATED] if study.synthetic else [LICENCES[source] for source in order.roots],
     }
-    folder = study.dataset_folder(dataset)
+    folder = dataset_folder(study, dataset)
     enough = partial(check_frames, study, dataset, split=split)
     write_dataset(folder, kind.labels, collected, split, order.roots, card, workers, order.skip_bad, enough)
     about = {
         **about_run(study, run, [dataset], with_model=False),
         "dataset": dataset,
-        "settings": settings,
-        "seed": settings["split_seed"],
+        "settings": dataset_settings(study, dataset),
+        "seed": build.split_seed,
         "sha256": {path.name: sha256_of(path) for path in dataset_files(study, dataset)},
         "sources": read_card(folder)["sources"],
     }
@@ -145,7 +148,7 @@ def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool =
 
 def pack_dataset(study: Study, dataset: str, workers: int = 1) -> None:
     """Decode a built dataset once to the study's size, and list the kept arrays with their digests."""
-    folder, size = study.dataset_folder(dataset), study.settings["input_size"]
+    folder, size = dataset_folder(study, dataset), study.input_size
     splits = sorted({row["split"] for row in read_manifest(folder)})
     shapes = {split: list(load_part(folder, split, size, workers).images.shape) for split in splits}
     sha256 = {split: array_digests(folder, split, size) for split in splits}

@@ -16,7 +16,9 @@ from pipeline.preparation.doctor.datasets import Headers, examine_dataset, read_
 from pipeline.preparation.doctor.findings import ERROR, NOTE, DatasetReport, Finding, Report, SourceReport
 from pipeline.preparation.doctor.sources import Need, examine_source, read_headers
 from pipeline.sources.archives import prepare_root
-from pipeline.study.study import Study
+from pipeline.study.datasets import build_of, kind_name, kind_of, labels_of
+from pipeline.study.folders import roots_of
+from pipeline.study.models import Study
 
 
 def check_sources(study: Study, datasets: Sequence[str], deep: bool = False, workers: int = 1) -> Report:
@@ -36,10 +38,10 @@ def check_sources(study: Study, datasets: Sequence[str], deep: bool = False, wor
     headers = read_headers(files, "headers")
     sources: dict[tuple[str, Path, str], SourceReport] = {}
     for dataset in datasets:
-        for source, root in study.roots(dataset).items():
+        for source, root in roots_of(study, dataset).items():
             own = dataset if source == PLAIN else ""
             if (source, root, own) not in sources:
-                users = [own] if own else [name for name in datasets if study.roots(name).get(source) == root]
+                users = [own] if own else [name for name in datasets if roots_of(study, name).get(source) == root]
                 sources[source, root, own] = _examine_source(study, users, source, root, headers)
     reports = [_examine_dataset(study, dataset, found[dataset], headers, deep, workers) for dataset in datasets]
     return Report(study.name, study.synthetic, deep, list(sources.values()), reports)
@@ -49,13 +51,13 @@ def _examine_source(study: Study, users: Sequence[str], source: str, root: Path,
     report = SourceReport(source, str(root), WHERE_TO_ASK.get(source, "the owner"))
     try:
         prepared = prepare_root(root)
-        annotations = study.roots(users[0]).get("vqla2018")
+        annotations = roots_of(study, users[0]).get("vqla2018")
         need = Need(
             not study.synthetic,
-            {study.kind_name(dataset) for dataset in users},
+            {kind_name(study, dataset) for dataset in users},
             prepare_root(annotations) if annotations else None,
-            study.dataset_settings(users[0])["scheme"],
-            study.labels(users[0]).activities,
+            study.raw.endovis2018_scheme,
+            labels_of(study, users[0]).activities,
             headers,
         )
     except InputError as error:
@@ -68,8 +70,8 @@ def _examine_source(study: Study, users: Sequence[str], source: str, root: Path,
 def _examine_dataset(
     study: Study, dataset: str, found: Collected | InputError, headers: Headers, deep: bool, workers: int
 ) -> DatasetReport:
-    settings, kind = study.dataset_settings(dataset), study.kind(dataset)
-    report = DatasetReport(dataset, settings["split"], expected=None if study.synthetic else kind.frames)
+    build, kind = build_of(study, dataset), kind_of(study, dataset)
+    report = DatasetReport(dataset, build.split, expected=None if study.synthetic else kind.frames)
     if isinstance(found, InputError):
         report.findings.append(Finding(ERROR, str(found)))
         return report
@@ -78,7 +80,7 @@ def _examine_dataset(
         split = split_of(study, dataset, found.samples)
     except InputError as error:
         report.findings.append(Finding(ERROR, str(error)))
-    skip_bad = settings["skip_bad"]
+    skip_bad = build.skip_bad
     failures = read_failures(report, kind, found.samples, split, headers, deep, skip_bad, workers)
     examine_dataset(report, kind, found, split, failures, skip_bad)
     kept = [sample for sample in found.samples if not (skip_bad and sample.frame_id in failures)]

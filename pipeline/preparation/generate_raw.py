@@ -13,7 +13,8 @@ from pipeline.results.paths import generated_mark, generated_trees
 from pipeline.sources.synthetic.endovis2017_tree import generate_endovis2017
 from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
 from pipeline.sources.synthetic.released_trees import generate_esd, generate_released_mtlendovis
-from pipeline.study.study import Study
+from pipeline.study.folders import roots_of
+from pipeline.study.models import Study
 
 
 def generate_raw(study: Study, tree: str) -> None:
@@ -23,32 +24,30 @@ def generate_raw(study: Study, tree: str) -> None:
         InputError: if the study generates no such tree.
     """
     roots = generated_trees(study)
-    if study.generated is None or tree not in roots:
+    if study.raw.generate is None or tree not in roots:
         raise InputError(f"study {study.name!r} generates no tree {tree!r}; its trees: {', '.join(roots) or 'none'}.")
-    settings = study.generated
-    height, width, seed = settings["height"], settings["width"], settings["seed"]
+    settings = study.raw.generate
+    height, width, seed = settings.height, settings.width, settings.seed
     with whole_folder(roots[tree]) as partial:
         if tree == "endovis2018":
-            generate_endovis2018(
-                partial, settings["endovis2018_frames"], height, width, seed, settings["activity_floor"]
-            )
+            generate_endovis2018(partial, settings.endovis2018_frames, height, width, seed, settings.activity_floor)
         elif tree == "endovis2017":
             # Raw frames of 2017 are 16:9, border included.
-            generate_endovis2017(partial, round(width * 9 / 16), width, seed + 1, settings["endovis2017_every"])
+            generate_endovis2017(partial, round(width * 9 / 16), width, seed + 1, settings.endovis2017_every)
         elif tree == "released_mtlendovis":
             generate_released_mtlendovis(
-                partial, settings["endovis2018_frames"], height, width, seed + 3, settings["activity_floor"]
+                partial, settings.endovis2018_frames, height, width, seed + 3, settings.activity_floor
             )
         else:
-            generate_esd(partial, settings["esd_frames"], height, width, seed + 2)
+            generate_esd(partial, settings.esd_frames, height, width, seed + 2)
         # The digest makes another content another mark, so that what was built from it is built again.
-        mark = {"tree": tree, "synthetic": True, "sha256": sha256_of_tree(partial), **settings}
+        mark = {"tree": tree, "synthetic": True, "sha256": sha256_of_tree(partial), **settings.as_dict()}
         write_json(generated_mark(partial), mark)
 
 
 def bring_back_generated(study: Study, dataset: str) -> None:
     """Generate the raw trees of a dataset again of which the mark alone is there: DVC keeps the mark, for the tree follows from it."""
-    for root in study.roots(dataset).values() if study.generated is not None else ():
+    for root in roots_of(study, dataset).values() if study.raw.generate is not None else ():
         if not _is_mark_alone(root):
             continue
         # Datasets that are built side by side may share a tree.

@@ -8,7 +8,9 @@ from pipeline.datasets.card import read_card
 from pipeline.reporting.models import label_of
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.datasets import titles_of
+from pipeline.study.folders import dataset_folder
+from pipeline.study.models import Study
 from reports.results import weights_note
 
 
@@ -21,7 +23,7 @@ def data_mark(study: Study, datasets: Sequence[str] = ()) -> str:
 
 def partial_note(study: Study, datasets: Sequence[str] = ()) -> str:
     """Which datasets lack frames, "" if none does."""
-    cards = [read_card(study.dataset_folder(dataset)) for dataset in datasets or study.datasets]
+    cards = [read_card(dataset_folder(study, dataset)) for dataset in datasets or study.datasets]
     lacking = [
         f"{card['title']} {card['frames']:,} of {card['expected_frames']:,} frames"
         for card in cards
@@ -40,12 +42,12 @@ def study_mark(results: StudyResults, with_protocol: bool = True, select_on: str
         ResultsError: if the results are not collected.
     """
     study = results.study
-    seeds = ", ".join(map(str, study.settings["seeds"]))
+    seeds = ", ".join(map(str, study.seeds))
     chosen = {
         "last": "last epoch",
         "val": "epoch chosen on a validation part",
         "test": "EPOCH CHOSEN ON THE TEST PART (as the released code does; not to be compared)",
-    }[select_on or study.select_on]
+    }[select_on or study.training.select_on]
     weights = results.once(_weights_note)
     protocol = f", protocol {study.protocol}" if with_protocol else ""
     return f"{data_mark(study)[:-1]}{protocol}, {chosen}, seed {seeds}.\n{weights}."
@@ -59,8 +61,8 @@ def gap_note(study: Study, gaps: Mapping[Cell, str]) -> str:
     """Which cells are missing, and why, in a sentence a reason; "" if none is."""
     by_reason: dict[str, list[str]] = {}
     for cell, reason in gaps.items():
-        seed = f" (seed {cell.seed})" if len(study.settings["seeds"]) > 1 else ""
-        by_reason.setdefault(reason, []).append(f"{label_of(study, cell)} on {study.titles()[cell.dataset]}{seed}")
+        seed = f" (seed {cell.seed})" if len(study.seeds) > 1 else ""
+        by_reason.setdefault(reason, []).append(f"{label_of(study, cell)} on {titles_of(study)[cell.dataset]}{seed}")
     return " ".join(f"No results of {_and(names)}: {reason}." for reason, names in by_reason.items())
 
 

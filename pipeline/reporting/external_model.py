@@ -13,6 +13,7 @@ from pipeline.io.saved_files import read_table
 from pipeline.reporting.captions import data_mark
 from pipeline.reporting.robustness import baselines_of, evaluated_models, write_robustness_report
 from pipeline.results.study_results import StudyResults
+from pipeline.study.datasets import titles_of
 from reports.statistics.robustness import EvaluatedModel
 
 
@@ -42,7 +43,7 @@ def report_external_model(run: ExternalModelRun, folder: Path, compared: Sequenc
     label, there = read_json(folder / "robustness" / "provenance.json")["label"], set(rows["corruption"])
     shown = {group: [name for name in names if name in there] for group, names in CATEGORIES.items()}
     write_robustness_report(
-        [*compared, EvaluatedModel(label, run.study.titles()[run.dataset], [rows])],
+        [*compared, EvaluatedModel(label, titles_of(run.study)[run.dataset], [rows])],
         {group: names for group, names in shown.items() if names},
         folder,
         baselines_of(StudyResults(run.study)) if compared else {},

@@ -17,7 +17,11 @@ from pipeline.reporting.tables.make_tables import reductions_of_tables, study_ta
 from pipeline.results.paths import contact_sheet, figure_files, report_file, robustness_files
 from pipeline.results.study_results import Reduction, StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import merging_groups, models_of, trainings_of
+from pipeline.study.datasets import labels_of, titles_of
+from pipeline.study.folders import cell_folder, dataset_folder, results_folder
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robust_models, robustness_cells
 from reports.names import (
     FIGURES,
     PAPER_TABLES,
@@ -52,7 +56,7 @@ def make_page(study: Study, results: StudyResults | None = None) -> None:
 
 def reductions_of_page(study: Study) -> dict[Reduction[Any], Collection[Cell]]:
     """Return what the page and its tables take from rows under corruption, each with the models that it is taken of."""
-    return reductions_of_tables(study) | {gallery_rows: study.robustness_cells()}
+    return reductions_of_tables(study) | {gallery_rows: robustness_cells(study)}
 
 
 def page_of(results: StudyResults) -> Page:
@@ -91,7 +95,7 @@ def _titles(study: Study, name: str, title: str) -> tuple[str, str]:
     """A table in the contents, and above it; one outside the paper has no number to begin with."""
     if name in map(beside_published, PAPER_TABLES):
         return table_title(name), title  # which says what it is beside, by the paper's number
-    of_dataset = {table_of_dataset(dataset): called for dataset, called in study.titles().items()}
+    of_dataset = {table_of_dataset(dataset): called for dataset, called in titles_of(study).items()}
     called = table_title(name)
     if name in of_dataset and called.startswith("Table, "):
         return of_dataset[name], title
@@ -123,14 +127,14 @@ def published_columns(name: str, shown: pd.DataFrame) -> list[int]:
 
 
 def _facts(results: StudyResults) -> Facts:
-    study, settings = results.study, results.study.settings
+    study = results.study
     return Facts(
-        title=str(settings["title"]),
+        title=study.title,
         study=study.name,
         protocol=study.protocol,
-        seeds=list(settings["seeds"]),
-        cells=len(study.trainings()),
-        resolution=int(settings["input_size"]),
+        seeds=list(study.seeds),
+        cells=len(trainings_of(study)),
+        resolution=study.input_size,
         synthetic=study.synthetic,
         mark=study_mark(results),
         partial=partial_note(study),
@@ -173,15 +177,15 @@ def _figures(study: Study) -> list[FigureSection]:
     pictures = [path for path in figure_files(study) if path.suffix == ".png" and path.name not in sheets]
     found = []
     for path in pictures:
-        short, title = figure_title(path.stem, study.titles())
+        short, title = figure_title(path.stem, titles_of(study))
         # That of a dataset names it in its title.
         found.append(FigureSection(path.stem, short, f"{short}. {title}" if path.stem in FIGURES else title, path))
     return found
 
 
 def _card(study: Study, dataset: str) -> DatasetCard:
-    card, labels = read_card(study.dataset_folder(dataset)), study.labels(dataset)
-    sheet = study.results / "figures" / contact_sheet(dataset)
+    card, labels = read_card(dataset_folder(study, dataset)), labels_of(study, dataset)
+    sheet = results_folder(study) / "figures" / contact_sheet(dataset)
     colours = list(zip(labels.classes[1:], map(css_colour, labels.palette[1:]), strict=True))
     anchor = f"dataset_{dataset}"
     return DatasetCard(
@@ -238,10 +242,10 @@ def _provenance(results: StudyResults) -> list[TableSection]:
     """What every number comes from: trainings, evaluations of robustness, and the software they ran with."""
     study, lacking = results.study, results.missing_robust_models
     trained = {
-        c.id: results.provenance(c) for c in study.models() if (study.cell_folder(c) / "provenance.json").is_file()
+        c.id: results.provenance(c) for c in models_of(study) if (cell_folder(study, c) / "provenance.json").is_file()
     }
     evaluated = {
-        cell.id: read_json(robustness_files(study, cell)[2]) for cell in study.robust_models() if cell not in lacking
+        cell.id: read_json(robustness_files(study, cell)[2]) for cell in robust_models(study) if cell not in lacking
     }
     software: dict[str, tuple[str, dict[str, str]]] = {}
     for about in (*trained.values(), *evaluated.values()):
@@ -262,7 +266,7 @@ def _provenance(results: StudyResults) -> list[TableSection]:
     found = []
     if trained:
         rows = [{"Cell": cell, **ran(about), **_training(about)} for cell, about in trained.items()]
-        title = "Trainings and merged models" if study.merging_groups() else "Trainings"
+        title = "Trainings and merged models" if merging_groups(study) else "Trainings"
         found.append(
             TableSection("provenance_trainings", title, title, _TRAININGS, pd.DataFrame(rows).set_index("Cell"))
         )

@@ -13,7 +13,9 @@ from pipeline.reporting.make_page import make_page, reductions_of_page
 from pipeline.reporting.tables.make_tables import make_tables
 from pipeline.reporting.write_paper import write_paper
 from pipeline.results.study_results import StudyResults
-from pipeline.study.study import Study
+from pipeline.study.cells import cells_of
+from pipeline.study.datasets import leakage_datasets
+from pipeline.study.models import Study
 
 T = TypeVar("T")
 
@@ -26,7 +28,7 @@ def make_report(study: Study) -> None:
     """
     _ = StudyResults(study).present_models  # raises before anything is drawn
     _timed("datasets", lambda: draw_datasets(study))
-    if study.leakage_datasets():
+    if leakage_datasets(study):
         _timed("leakage", lambda: draw_leakage(study))  # takes memory of its own, before results take theirs
     results = _timed("results", lambda: collect_results(study, reductions_of_page(study)))
     for name, make in _parts(results).items():
@@ -38,7 +40,7 @@ def make_report(study: Study) -> None:
 def has_gaps(study: Study) -> bool:
     """Whether a cell lacks results, its robustness among them, and another has some."""
     results = StudyResults(study)
-    return len(results.missing_cells) < len(study.cells()) and bool(
+    return len(results.missing_cells) < len(cells_of(study)) and bool(
         results.missing_models or results.missing_robust_models
     )
 

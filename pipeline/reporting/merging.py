@@ -19,7 +19,10 @@ from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import history_file, representations_file
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell, MergingGroup
-from pipeline.study.study import Study
+from pipeline.study.cells import merging_groups, merging_of
+from pipeline.study.datasets import evaluated_on, titles_of
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robust_models
 from reports.figures.merging import Representations
 from reports.names import TABLE_MERGING, TABLE_SURGERY_RANKS, merged_label, model_label
 from reports.statistics.condition_scores import EvaluatedModel, ScoredRun
@@ -57,7 +60,7 @@ def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
     rank = shown_rank(study)
     intervals = " ".join(found.intervals)
     said = " ".join(f"{study_note(study)} Rank of Surgery: {rank}. {found.words(rank)} {intervals} {gaps}".split())
-    others = [found.words(other) for other in study.merging_settings()["surgery"]["ablation"] if other != rank]
+    others = [found.words(other) for other in merging_of(study).surgery.ablation if other != rank]
     ranks = " ".join(f"{_RANKS} {' '.join(others)} {intervals} {gaps}".split())
     return {
         TABLE_MERGING: ReportTable(
@@ -88,15 +91,15 @@ _RANKS = (
 
 def study_note(study: Study) -> str:
     """How models were chosen, and which unlabelled images were seen."""
-    part = study.merging_settings()["unlabelled"]
+    part = merging_of(study).unlabelled
     seen = "unlabelled training images" if part == "train" else "TEST IMAGES, unlabelled, as in the papers of both"
-    others = "" if study.select_on == "val" else ", unlike elsewhere in this study"
+    others = "" if study.training.select_on == "val" else ", unlike elsewhere in this study"
     return f"Epochs and coefficients are chosen on validation frames{others}. AdaMerging and Surgery see {seen}."
 
 
 def shown_rank(study: Study) -> int:
     """The rank of Surgery that is set beside the others."""
-    return int(study.merging_settings()["surgery"]["rank"])
+    return int(merging_of(study).surgery.rank)
 
 
 def measured_merging(results: StudyResults) -> Merging | None:
@@ -115,7 +118,7 @@ def merging_cases(results: StudyResults) -> list[MergingCase]:
         shown = _with_results(groups, lacking)
         if shown:
             trained_on = shown[0].singles[0].dataset
-            for dataset in study.evaluated_on(trained_on):
+            for dataset in evaluated_on(study, trained_on):
                 cases.append(_Case(results, table, shown, dataset).gather())
     return cases
 
@@ -136,14 +139,14 @@ def merging_gaps(results: StudyResults) -> str:
     """Which models of merging have no results, or none under corruptions, and why, a sentence a reason; "" if none is so."""
     study, lacking = results.study, results.missing_models
     not_robust = {cell: reason for cell, reason in results.missing_robust_models.items() if cell not in lacking}
-    wanted = {cell for group in study.merging_groups() for cell in (*group.singles, *group.merged, *group.joint)}
+    wanted = {cell for group in merging_groups(study) for cell in (*group.singles, *group.merged, *group.joint)}
     by_reason: dict[tuple[str, str], list[str]] = {}
     for under, cells in (("", lacking), (" under corruptions", not_robust)):
         for cell, reason in cells.items():
             if cell in wanted:
                 by_reason.setdefault((under, reason), []).append(_named(study, cell))
     gaps = [f"No results{under} of {', '.join(names)}: {reason}." for (under, reason), names in by_reason.items()]
-    if gaps and len(study.settings["seeds"]) > 1:
+    if gaps and len(study.seeds) > 1:
         gaps.append(
             "Shown are the seeds that have all single and merged models, or, where none has, the first that has some."
         )
@@ -151,8 +154,8 @@ def merging_gaps(results: StudyResults) -> str:
 
 
 def _named(study: Study, cell: Cell) -> str:
-    seed = f" (seed {cell.seed})" if len(study.settings["seeds"]) > 1 else ""
-    return f"{merging_label(study, cell)} on {study.titles()[cell.dataset]}{seed}"
+    seed = f" (seed {cell.seed})" if len(study.seeds) > 1 else ""
+    return f"{merging_label(study, cell)} on {titles_of(study)[cell.dataset]}{seed}"
 
 
 def merging_label(study: Study, cell: Cell) -> str:
@@ -179,8 +182,8 @@ def representations_of(results: StudyResults) -> list[Representations]:
                     of = {task: kept[f"{cell.merger}-{cell.surgery}/{task}"] for task in tasks}
                     merged.setdefault(cell.merger, {})[kind] = of
             if merged:
-                title = study.titles()[group.singles[0].dataset]
-                backbone = str(study.settings["backbones"][group.singles[0].backbone]["label"])
+                title = titles_of(study)[group.singles[0].dataset]
+                backbone = str(study.backbones[group.singles[0].backbone].label)
                 individual = {task: kept[f"individual/{task}"] for task in tasks}
                 found.append(Representations(title, backbone, individual, merged))
     return found
@@ -209,7 +212,7 @@ def _kept(study: Study, group: MergingGroup) -> dict[str, Any]:
 def _by_seed(study: Study) -> list[list[MergingGroup]]:
     """Groups that differ in their seed alone, together."""
     found: dict[tuple[str, str, int], list[MergingGroup]] = {}
-    for group in study.merging_groups():
+    for group in merging_groups(study):
         single = group.singles[0]
         found.setdefault((single.dataset, single.backbone, single.rank), []).append(group)
     return list(found.values())
@@ -225,11 +228,11 @@ class _Case:
         self.results, self.study, self.groups, self.lacking = results, study, groups, results.missing_models
         first = groups[0].singles[0]
         self.own = dataset == first.dataset
-        self.dataset, self.title = dataset, study.titles()[dataset]
-        self.backbone = str(study.settings["backbones"][first.backbone]["label"])
-        if first.rank != study.rank:
+        self.dataset, self.title = dataset, titles_of(study)[dataset]
+        self.backbone = str(study.backbones[first.backbone].label)
+        if first.rank != study.lora.rank:
             self.backbone += f", rank {first.rank}"
-        self.robust = set(study.robust_models()) - set(results.missing_robust_models)
+        self.robust = set(robust_models(study)) - set(results.missing_robust_models)
         whole = (table["corruption"] == "") & (table["class"] == "") & (table["eval_dataset"] == self.dataset)
         self.table = table[whole & (table["dataset"] == first.dataset)]
 

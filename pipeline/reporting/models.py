@@ -13,7 +13,10 @@ from pipeline.io.saved_files import read_history
 from pipeline.results.paths import history_file
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import cells_of
+from pipeline.study.datasets import evaluated_on, labels_of, titles_of
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robustness_cells
 from reports.names import model_label
 from reports.statistics.bootstrap import REPLICATES, Array, draw_weights
 from reports.statistics.claims import Model
@@ -25,8 +28,8 @@ CLEAN_ROWS = {"corruption": "", "severity": 0, "mask_warped": True}
 
 def label_of(study: Study, cell: Cell) -> str:
     """What readers call a cell's model; its rank where that is not the study's."""
-    label = model_label(study.settings["backbones"][cell.backbone]["label"], cell.architecture, cell.weighting)
-    return label if cell.rank == study.rank else f"{label}, rank {cell.rank}"
+    label = model_label(study.backbones[cell.backbone].label, cell.architecture, cell.weighting)
+    return label if cell.rank == study.lora.rank else f"{label}, rank {cell.rank}"
 
 
 def model_of(cell: Cell) -> Model:
@@ -41,11 +44,11 @@ def clean_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedMo
         InputError: naming a file whose rows are not what a cell leaves.
     """
     study = results.study
-    cells = [cell for cell in study.cells() if dataset in study.evaluated_on(cell.dataset)]
+    cells = [cell for cell in cells_of(study) if dataset in evaluated_on(study, cell.dataset)]
     return {
         model: EvaluatedModel(
             label_of(study, seeds[0]),
-            study.titles()[dataset],
+            titles_of(study)[dataset],
             [results.clean_rows(cell, dataset).assign(**CLEAN_ROWS) for cell in seeds],
         )
         for model, seeds in _by_model(cells, results.missing_cells).items()
@@ -65,11 +68,11 @@ def robust_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedM
         InputError: as `clean_models`.
     """
     study = results.study
-    cells = [cell for cell in study.robustness_cells() if cell.dataset == dataset]
+    cells = [cell for cell in robustness_cells(study) if cell.dataset == dataset]
     return {
         model: EvaluatedModel(
             label_of(study, seeds[0]),
-            study.titles()[dataset],
+            titles_of(study)[dataset],
             [results.reduced(cell, scored_run) for cell in seeds],
         )
         for model, seeds in _by_model(cells, results.missing_robustness).items()
@@ -82,8 +85,8 @@ def scored_run(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> ScoredR
     shown = shown_metrics(Shown.CONDITIONS | Shown.SUMMARY)
     main = {name: metric for name, metric in metrics_by_name().items() if name in MAIN}
     order = [name for names in CATEGORIES.values() for name in names]
-    model = EvaluatedModel(label_of(results.study, cell), results.study.titles()[cell.dataset], [rows])
-    return score_run(model, order, shown if cell in results.study.robustness_cells() else main)
+    model = EvaluatedModel(label_of(results.study, cell), titles_of(results.study)[cell.dataset], [rows])
+    return score_run(model, order, shown if cell in robustness_cells(results.study) else main)
 
 
 def scores_for_claims(results: StudyResults, dataset: str) -> tuple[dict[Model, dict[str, Array]], str, int]:
@@ -97,7 +100,7 @@ def scores_for_claims(results: StudyResults, dataset: str) -> tuple[dict[Model, 
         means = replicate_mpc(list(robust.values()))
         for model, named in robust.items():
             scores[model] |= {f"mPC {metric}": values for metric, values in means.scores[named.label].items()}
-    cells = [cell for cell in results.study.cells() if cell.dataset == dataset]
+    cells = [cell for cell in cells_of(results.study) if cell.dataset == dataset]
     for model, seeds in _by_model(cells, results.missing_cells).items():
         cosines = [_cosine(read_history(history_file(results.study, cell))) for cell in seeds]
         known = [one for one in cosines if one is not None]
@@ -110,18 +113,18 @@ def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Array]
     """What `scores_for_claims` has of a study without gaps, zeros for scores."""
     nothing = np.zeros(1)
     found: dict[Model, dict[str, Array]] = {}
-    for cell in study.cells():
-        if dataset not in study.evaluated_on(cell.dataset):
+    for cell in cells_of(study):
+        if dataset not in evaluated_on(study, cell.dataset):
             continue
         scores = found.setdefault(model_of(cell), {})
         tells, segments = cell.architecture != "single_segmentation", cell.architecture != "single_activity"
         own = (
-            ([ACCURACY] if tells and study.labels(dataset).activities else [])
+            ([ACCURACY] if tells and labels_of(study, dataset).activities else [])
             + ([MIOU] if segments else [])
             + (["cosine"] if tells and segments and cell.dataset == dataset else [])
         )
         scores |= dict.fromkeys(own, nothing)
-        if cell in study.robustness_cells() and cell.dataset == dataset:
+        if cell in robustness_cells(study) and cell.dataset == dataset:
             scores |= {f"mPC {metric}": nothing for metric in own if metric != "cosine"}
     return found
 

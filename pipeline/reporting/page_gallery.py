@@ -15,7 +15,7 @@ from endoarss.metrics.catalogue import metrics_by_name
 from endoarss.settings import IGNORED
 from pipeline.datasets.load import Part, load_part
 from pipeline.errors import InputError
-from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, pieces
+from pipeline.evaluation.corrupted_batches import CLEAN, pieces
 from pipeline.io.processes import processes
 from pipeline.labels.classes import LabelSet
 from pipeline.reporting.models import label_of
@@ -24,7 +24,11 @@ from pipeline.results.gallery_images import SIZE, representative, shown_severiti
 from pipeline.results.paths import robustness_files
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.conditions import Conditions, conditions_of
+from pipeline.study.datasets import labels_of, titles_of
+from pipeline.study.folders import dataset_folder
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robustness_cells
 from reports.page import Gallery, GalleryDataset, GalleryImage, GalleryModel, Pictures
 from reports.page.gallery import condition_key, css_colour
 from reports.statistics.ignored import IGNORED_COLOUR, IGNORED_NAME
@@ -46,7 +50,7 @@ def gallery_of(results: StudyResults) -> Gallery:
     """
     study, missing, pictures = results.study, results.missing_robustness, Pictures()
     by_dataset: dict[str, list[Cell]] = {}
-    for cell in study.robustness_cells():
+    for cell in robustness_cells(study):
         if cell not in missing:
             by_dataset.setdefault(cell.dataset, []).append(cell)
     datasets = [_dataset(results, dataset, cells, pictures) for dataset, cells in by_dataset.items()]
@@ -57,13 +61,13 @@ def gallery_of(results: StudyResults) -> Gallery:
 
 def _gallery_part(results: StudyResults, dataset: str) -> Part:
     """The gallery's images of a dataset."""
-    part = load_part(results.study.dataset_folder(dataset), "test", results.study.settings["input_size"])
+    part = load_part(dataset_folder(results.study, dataset), "test", results.study.input_size)
     return _chosen(part, representative(part, SIZE))
 
 
 def _dataset(results: StudyResults, dataset: str, cells: Sequence[Cell], pictures: Pictures) -> GalleryDataset:
     study, shown = results.study, results.once(_gallery_part, dataset)
-    labels, conditions = study.labels(dataset), _conditions(study)
+    labels, conditions = labels_of(study, dataset), _conditions(study)
     corrupted = _corrupted(shown, conditions, labels, pictures)
     images = [
         GalleryImage(
@@ -77,7 +81,7 @@ def _dataset(results: StudyResults, dataset: str, cells: Sequence[Cell], picture
     colours = list(zip(labels.classes[1:], map(css_colour, labels.palette[1:]), strict=True))
     if (shown.masks == IGNORED).any():
         colours.append((IGNORED_NAME, css_colour(IGNORED_COLOUR)))
-    return GalleryDataset(study.titles()[dataset], colours, conditions.severities, images, models)
+    return GalleryDataset(titles_of(study)[dataset], colours, conditions.severities, images, models)
 
 
 def _by_model(cells: Sequence[Cell]) -> list[list[Cell]]:
@@ -93,15 +97,13 @@ def _note(study: Study) -> str:
     masks = (
         "Where a corruption moves pixels, the true mask moves along." if moves else "True masks stay where they are."
     )
-    return f"{masks} Of a model with several seeds, the first is shown." if len(study.settings["seeds"]) > 1 else masks
+    return f"{masks} Of a model with several seeds, the first is shown." if len(study.seeds) > 1 else masks
 
 
 def _conditions(study: Study) -> Conditions:
     """What is shown of what the evaluation put images through. Its own step says the same, and imports torch."""
-    about = study.robustness_settings()
-    return Conditions(
-        tuple(about["corruptions"]), shown_severities(about["severities"]), about["seed"], about["profile"]
-    )
+    about = conditions_of(study)
+    return Conditions(tuple(about.corruptions), shown_severities(about.severities), about.seed, about.profile)
 
 
 def _chosen(part: Part, index: Sequence[int]) -> Part:

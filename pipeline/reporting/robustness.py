@@ -11,6 +11,8 @@ from pipeline.io.files import whole_file
 from pipeline.reporting.models import label_of, robust_models
 from pipeline.reporting.report_table import ReportTable, write_tables
 from pipeline.results.study_results import StudyResults
+from pipeline.study.datasets import titles_of
+from pipeline.study.robust_models import robustness_baseline
 from reports.figures.heatmap import draw_heatmap
 from reports.figures.robustness import draw_retention, draw_severity
 from reports.names import (
@@ -118,7 +120,7 @@ def measure_study(results: StudyResults) -> Robustness | None:
     Raises:
         InputError, ResultsError: as `evaluated_models` and `measure_robustness`.
     """
-    models = evaluated_models(results, results.study.datasets)
+    models = evaluated_models(results, tuple(results.study.datasets))
     return measure_robustness(models, CATEGORIES, baselines_of(results)) if models else None
 
 
@@ -134,9 +136,9 @@ def evaluated_models(results: StudyResults, datasets: Sequence[str]) -> list[Eva
 def missing_baselines(results: StudyResults) -> str:
     """What is said of datasets whose baseline has no results; "" if none is so."""
     study, lacking = results.study, results.missing_robustness
-    chosen = {dataset: study.robustness_baseline(dataset) for dataset in study.datasets}
+    chosen = {dataset: robustness_baseline(study, dataset) for dataset in study.datasets}
     return " ".join(
-        f"{study.titles()[dataset]}: without the baseline {label_of(study, cell)} there are no corruption errors, and differences are to "
+        f"{titles_of(study)[dataset]}: without the baseline {label_of(study, cell)} there are no corruption errors, and differences are to "
         "the first model."
         for dataset, cell in chosen.items()
         if cell in lacking and cell is not None
@@ -146,6 +148,6 @@ def missing_baselines(results: StudyResults) -> str:
 def baselines_of(results: StudyResults) -> dict[str, str]:
     """What corruption errors are relative to: the label of a model by the title of its dataset."""
     study, lacking = results.study, results.missing_robustness
-    chosen = {dataset: study.robustness_baseline(dataset) for dataset in study.datasets}
+    chosen = {dataset: robustness_baseline(study, dataset) for dataset in study.datasets}
     there = {d: cell for d, cell in chosen.items() if cell is not None and cell not in lacking}
-    return {study.titles()[d]: label_of(study, cell) for d, cell in there.items()}
+    return {titles_of(study)[d]: label_of(study, cell) for d, cell in there.items()}

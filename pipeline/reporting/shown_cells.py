@@ -12,7 +12,10 @@ from endoarss.metrics import scores_of_images
 from endoarss.metrics.catalogue import MAIN, MIOU, Shown, shown_metrics
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import cells_of
+from pipeline.study.datasets import evaluated_on
+from pipeline.study.models import Study
+from pipeline.study.paper_cells import task_pairs
 from reports.results import clean_scores
 
 Scores = Mapping[str, float]
@@ -26,9 +29,9 @@ def scored_cells(results: StudyResults, dataset: str) -> dict[Cell, Scores]:
     scores = scores[scores["metric"].isin(list(shown_metrics(Shown.SUMMARY))) & scores["value"].notna()]
     by_cell = {key: dict(zip(rows["metric"], rows["value"], strict=True)) for key, rows in scores.groupby(_CELL)}
     found: dict[Cell, Scores] = {}
-    for cell in study.cells():
+    for cell in cells_of(study):
         key = (cell.dataset, cell.backbone, cell.architecture, cell.weighting, cell.variant)
-        if dataset in study.evaluated_on(cell.dataset) and cell not in lacking and key in by_cell:
+        if dataset in evaluated_on(study, cell.dataset) and cell not in lacking and key in by_cell:
             found[cell] = by_cell[key]
     return found
 
@@ -37,15 +40,15 @@ def best_by_backbone(study: Study, scores: Mapping[Cell, Scores]) -> list[Cell]:
     """The cell with the highest mIoU of each backbone, in the study's order of backbones; of its rank, and of equal ones the first."""
     best: dict[str, Cell] = {}
     for cell, of_cell in scores.items():
-        if cell.rank == study.rank and MIOU in of_cell:
+        if cell.rank == study.lora.rank and MIOU in of_cell:
             other = best.setdefault(cell.backbone, cell)
             best[cell.backbone] = cell if of_cell[MIOU] > scores[other][MIOU] else other
-    return [best[name] for name in study.settings["backbones"] if name in best]
+    return [best[name] for name in study.backbones if name in best]
 
 
 def best_of_both(study: Study, scores: Mapping[Cell, Scores]) -> dict[str, Cell]:
     """By metric the cell to look at: the one with the highest mean of accuracy and mIoU, or the best of each where none has both."""
-    cells = [cell for cell in scores if cell.rank == study.rank]
+    cells = [cell for cell in scores if cell.rank == study.lora.rank]
     with_both = [cell for cell in cells if all(metric in scores[cell] for metric in MAIN)]
     if with_both:
         return dict.fromkeys(MAIN, max(with_both, key=lambda cell: sum(scores[cell][metric] for metric in MAIN)))
@@ -59,7 +62,7 @@ def single_and_multi(study: Study, scores: Mapping[str, Mapping[Cell, Scores]]) 
     Args:
         scores: `scored_cells` by dataset.
     """
-    for single, others in study.task_pairs():
+    for single, others in task_pairs(study):
         of_dataset = scores[single.dataset]
         having = [cell for cell in others if MIOU in of_dataset.get(cell, {})]
         if MIOU in of_dataset.get(single, {}) and having:

@@ -27,7 +27,13 @@ from pipeline.results.paths import (
     table_files,
 )
 from pipeline.results.study_results import StudyResults
-from pipeline.study.study import Study
+from pipeline.study.cells import cells_of, merged_cells, trainings_of
+from pipeline.study.conditions import conditions_of
+from pipeline.study.datasets import split_rule, titles_of
+from pipeline.study.fingerprints import study_digest
+from pipeline.study.folders import dataset_folder, results_folder
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robustness_cells
 from reports.names import (
     FIGURE_MERGING,
     FIGURE_REPRESENTATIONS,
@@ -70,7 +76,7 @@ def write_paper(study: Study, results: StudyResults | None = None) -> Path:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputError(f"{missing[0]}{more}: missing. Run the steps before this one, or snakemake.")
     facts = {
-        "title": study.settings["title"],
+        "title": study.title,
         "study": study.name,
         "synthetic": study.synthetic,
         "abstract": _abstract(results),
@@ -81,7 +87,7 @@ def write_paper(study: Study, results: StudyResults | None = None) -> Path:
     }
     path = paper_file(study)
     # The document says that it is there; without Snakemake nobody else writes it.
-    write_if_changed(study_file(study), json.dumps(study.settings, indent=2) + "\n")
+    write_if_changed(study_file(study), json.dumps(study.as_dict(), indent=2) + "\n")
     write_if_changed(path, render_paper(_items(results, tables, figures), _provenance(results), facts))
     return path
 
@@ -89,7 +95,7 @@ def write_paper(study: Study, results: StudyResults | None = None) -> Path:
 def _tables(results: StudyResults) -> list[Path]:
     """The tables; where no cell's robustness is evaluated, those of robustness are not made, and not expected."""
     study = results.study
-    if set(results.missing_robustness) != set(study.robustness_cells()):
+    if set(results.missing_robustness) != set(robustness_cells(study)):
         return table_files(study)
     names = (
         TABLE_ROBUSTNESS,
@@ -104,7 +110,7 @@ def _items(results: StudyResults, tables: Sequence[Path], figures: Sequence[Path
     """What the document holds: tables that are printed, those that are not, and figures as PDF or photograph."""
     study = results.study
     printed = {path.stem for path in tables if path.suffix == ".tex"}
-    titles, mark, of_results = study.titles(), data_mark(study), result_figures(study)
+    titles, mark, of_results = titles_of(study), data_mark(study), result_figures(study)
     sheets = {contact_sheet(dataset): dataset for dataset in study.datasets}
     found = [Item("table", f"../tables/{path.name}") for path in tables if path.suffix == ".tex"]
     found += [
@@ -126,7 +132,7 @@ def _splits(study: Study, name: str) -> str:
     datasets = evaluated_datasets(study)
     # Of two names that fit, one ends with the other.
     of_figure = max((dataset for dataset in datasets if name.endswith(f"_{dataset}")), key=len, default="")
-    rules = [f"{study.titles()[d]} {study.split_rule(d)}" for d in ([of_figure] if of_figure else datasets)]
+    rules = [f"{titles_of(study)[d]} {split_rule(study, d)}" for d in ([of_figure] if of_figure else datasets)]
     return f"Split: {', '.join(rules)}."
 
 
@@ -138,25 +144,25 @@ def _called(name: str, titles: Mapping[str, str]) -> str:
 
 def _abstract(results: StudyResults) -> list[str]:
     study, lacking, not_robust = results.study, results.missing_cells, results.missing_robustness
-    cells, titles, seeds = study.cells(), study.titles(), ", ".join(map(str, study.settings["seeds"]))
-    backbones = [study.settings["backbones"][name]["label"] for name in dict.fromkeys(c.backbone for c in cells)]
+    cells, titles, seeds = cells_of(study), titles_of(study), ", ".join(map(str, study.seeds))
+    backbones = [study.backbones[name].label for name in dict.fromkeys(c.backbone for c in cells)]
     architectures = [architecture_label(name) for name in dict.fromkeys(cell.architecture for cell in cells)]
     weightings = [weighting_label(name) for name in dict.fromkeys(cell.weighting for cell in cells)]
-    size, robust = study.settings["input_size"], study.robustness_cells()
+    size, robust = study.input_size, robustness_cells(study)
     sentences = [
         f"{len(cells)} trainings on {_joined([titles[d] for d in study.datasets if any(c.dataset == d for c in cells)])},",
         f"of the backbones {_joined(backbones)}, the architectures {_joined(architectures)} and the weightings {_joined(weightings)},",
         f"at {size} by {size} pixels.",
-        f"Protocol of the metrics: {study.protocol}. Seed{'s' if len(study.settings['seeds']) > 1 else ''}: {seeds}.",
+        f"Protocol of the metrics: {study.protocol}. Seed{'s' if len(study.seeds) > 1 else ''}: {seeds}.",
     ]
     if robust:
-        severities = study.robustness_settings()["severities"]
+        severities = conditions_of(study).severities
         count = len(robust) - len(not_robust)
         asked = f" of the {len(robust)} that the study asks for" if not_robust else " of them"
         verb = "is" if count == 1 else "are"
         sentences.append(f"{count}{asked} {verb} evaluated under corruptions at {len(severities)} severities as well.")
-    merged = study.merged_cells()
-    beside = len(study.trainings()) - len(cells)
+    merged = merged_cells(study)
+    beside = len(trainings_of(study)) - len(cells)
     if merged and beside:
         sentences.append(
             f"{beside} further trainings, with epochs chosen on validation frames, are what {len(merged)} models are merged from or stand "
@@ -174,20 +180,21 @@ def _abstract(results: StudyResults) -> list[str]:
 def _datasets(study: Study) -> list[str]:
     lines = []
     for dataset in study.datasets:
-        card = read_card(study.dataset_folder(dataset))
+        card = read_card(dataset_folder(study, dataset))
         parts = ", ".join(f"{count:,} {part}" for part, count in sorted(card["frames_by_split"].items(), reverse=True))
         kind = "synthetic" if card["synthetic"] else "real"
         lines.append(
-            f"{card['title']}: {card['frames']:,} {kind} frames ({parts}), split: {study.split_rule(dataset)}."
+            f"{card['title']}: {card['frames']:,} {kind} frames ({parts}), split: {split_rule(study, dataset)}."
         )
     return lines
 
 
 def _reproduction(study: Study) -> list[str]:
     return [
-        f"Everything here comes from study {study.name} (SHA-256 of its settings: {study.digest()[:12]});",
-        f"the settings, with every default, lie beside the results in studies/{study.digest()[:12]}.json.",
-        f"Snakemake, given the study's file, makes it from the raw trees: every number of a table stands in {study.results}/tables as CSV,",
+        f"Everything here comes from study {study.name} (SHA-256 of its settings: {study_digest(study)[:12]});",
+        f"the settings, with every default, lie beside the results in studies/{study_digest(study)[:12]}.json.",
+        f"Snakemake, given the study's file, makes it from the raw trees: every number of a table stands in {results_folder(study)}/tables "
+        "as CSV,",
         "every measurement in results.parquet. On a CPU the same code and packages give the same bits;",
         "on a GPU the last bits of sums differ, and through them what comes after.",
     ]

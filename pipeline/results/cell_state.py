@@ -13,7 +13,12 @@ from pipeline.io.files import read_json, write_json
 from pipeline.redaction import masked, masked_settings
 from pipeline.results.paths import failure_file, robustness_failure_file, robustness_files, rows_file
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import cells_of, models_of, trainings_of
+from pipeline.study.datasets import evaluated_on
+from pipeline.study.fingerprints import cell_settings
+from pipeline.study.folders import cell_folder
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robust_models, robustness_cells
 
 NOT_TRAINED = "not trained yet"
 NOT_MERGED = "not merged yet"
@@ -60,20 +65,20 @@ def _recorded(files: Mapping[Path, Cell]) -> Iterator[None]:
 
 def missing_cells(study: Study) -> dict[Cell, str]:
     """The cells without results, each with the reason."""
-    return _missing(study, study.cells())
+    return _missing(study, cells_of(study))
 
 
 def missing_models(study: Study) -> dict[Cell, str]:
     """The same of everything that is trained or merged."""
-    return _missing(study, study.models())
+    return _missing(study, models_of(study))
 
 
 def _missing(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
     found = {}
     for cell in cells:
-        if not (study.cell_folder(cell) / "provenance.json").is_file():
+        if not (cell_folder(study, cell) / "provenance.json").is_file():
             found[cell] = training_failure(study, cell) or (NOT_MERGED if cell.merger else NOT_TRAINED)
-        elif not all(rows_file(study, cell, dataset).is_file() for dataset in study.evaluated_on(cell.dataset)):
+        elif not all(rows_file(study, cell, dataset).is_file() for dataset in evaluated_on(study, cell.dataset)):
             found[cell] = MERGED_NOT_EVALUATED if cell.merger else NOT_EVALUATED
         elif reason := outdated(study, cell):
             found[cell] = reason
@@ -82,12 +87,12 @@ def _missing(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
 
 def missing_robustness(study: Study) -> dict[Cell, str]:
     """The cells whose robustness the study asks for and that have none, each with the reason."""
-    return _missing_robustness(study, study.robustness_cells())
+    return _missing_robustness(study, robustness_cells(study))
 
 
 def missing_robust_models(study: Study) -> dict[Cell, str]:
     """The same of all models, merged ones and what they are set beside among them."""
-    return _missing_robustness(study, study.robust_models())
+    return _missing_robustness(study, robust_models(study))
 
 
 def _missing_robustness(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
@@ -115,7 +120,7 @@ def outdated(study: Study, cell: Cell) -> str:
     """Why what lies there of a trained cell is not what the study now asks for, empty if it is: a run that was stopped leaves old and
     new side by side."""
     settings = _of_training(study, cell, "settings")
-    if settings is not None and settings != masked_settings(study.cell_settings(cell)):
+    if settings is not None and settings != masked_settings(cell_settings(study, cell)):
         return MERGED_OTHERWISE if cell.merger else OTHER_SETTINGS
     if cell.merger and _other_sources(study, _of_training(study, cell, "merged_from") or {}):
         return OTHER_SOURCES
@@ -129,7 +134,7 @@ def outdated(study: Study, cell: Cell) -> str:
 
 def _other_sources(study: Study, merged_from: Mapping[str, str]) -> bool:
     """Whether a model that another was merged from is another now, or is not what the study asks for."""
-    trainings = {cell.id: cell for cell in study.trainings() if cell.id in merged_from}
+    trainings = {cell.id: cell for cell in trainings_of(study) if cell.id in merged_from}
     return any(
         _of_training(study, cell, "checkpoint_sha256") not in (None, merged_from[name]) or bool(outdated(study, cell))
         for name, cell in trainings.items()
@@ -137,7 +142,7 @@ def _other_sources(study: Study, merged_from: Mapping[str, str]) -> bool:
 
 
 def _of_training(study: Study, cell: Cell, key: str) -> Any:
-    return _told(study.cell_folder(cell) / "provenance.json", key)
+    return _told(cell_folder(study, cell) / "provenance.json", key)
 
 
 def _told(path: Path, key: str) -> Any:

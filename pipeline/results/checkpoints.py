@@ -14,7 +14,8 @@ from pipeline.io.hashing import sha256_of
 from pipeline.results.paths import CellOutput
 from pipeline.results.provenance import read_provenance
 from pipeline.study.cell import Cell
-from pipeline.study.study import WEIGHTS, Study
+from pipeline.study.folders import WEIGHTS, cell_folder, weights_file
+from pipeline.study.models import Study
 
 
 def load_cell(study: Study, cell: Cell) -> MultiTaskModel:
@@ -24,9 +25,9 @@ def load_cell(study: Study, cell: Cell) -> MultiTaskModel:
         FileNotFoundError: if the cell has no provenance: it is not trained. InputError: if the checkpoint is another file than
             the one that was trained. SettingsError: if it cannot be loaded.
     """
-    path = study.cell_folder(cell) / CellOutput.CHECKPOINT
+    path = cell_folder(study, cell) / CellOutput.CHECKPOINT
     _compare(path, read_provenance(study, cell)["checkpoint_sha256"])
-    weights = study.weights_file(cell.backbone)
+    weights = weights_file(study, cell.backbone)
     return load_checkpoint(path, [weights] if weights is not None else [])
 
 

@@ -13,7 +13,14 @@ from pathlib import Path
 from pipeline.io.files import resumable, resumable_lock
 from pipeline.io.hashing import digest
 from pipeline.study.cell import Cell, MergingGroup
-from pipeline.study.study import Study
+from pipeline.study.cells import cells_of, merging_groups, segments, trainings_of
+from pipeline.study.conditions import conditions_of
+from pipeline.study.datasets import evaluated_on, kind_name, labels_of, leakage_datasets, recipe_of
+from pipeline.study.fingerprints import study_digest
+from pipeline.study.folders import cell_folder, dataset_folder, raw_roots, results_folder, roots_of
+from pipeline.study.models import Study
+from pipeline.study.paper_cells import ablation_cells, cells_by_rank, leakage_pairs, task_pairs
+from pipeline.study.robust_models import robustness_cells
 from reports import names
 
 FIGURE_BALANCE = "class_balance"
@@ -70,7 +77,7 @@ class CellOutput(StrEnum):
 
 def study_file(study: Study) -> Path:
     """The validated study with its defaults, as the steps read it. Its name holds its digest: a job keeps its study."""
-    return study.results / StudyOutput.VERSIONS / f"{study.digest()[:12]}.json"
+    return results_folder(study) / StudyOutput.VERSIONS / f"{study_digest(study)[:12]}.json"
 
 
 def is_study_file(path: Path) -> bool:
@@ -80,19 +87,19 @@ def is_study_file(path: Path) -> bool:
 
 def dataset_files(study: Study, dataset: str) -> list[Path]:
     """The files that stand for a built dataset; manifest.csv holds the digest of every picture."""
-    folder = study.dataset_folder(dataset)
+    folder = dataset_folder(study, dataset)
     return [folder / "manifest.csv", folder / DATASET_CARD]
 
 
 def dataset_provenance_file(study: Study, dataset: str) -> Path:
     """Who built a dataset, when and how. It stands beside: what is in the folder is the same whoever builds it again."""
-    folder = study.dataset_folder(dataset)
+    folder = dataset_folder(study, dataset)
     return folder.with_name(f"{folder.name}.provenance.json")
 
 
 def examination_file(study: Study, dataset: str) -> Path:
     """What the doctor says of the raw trees of a dataset. It stands beside the dataset, for studies share both."""
-    folder = study.dataset_folder(dataset)
+    folder = dataset_folder(study, dataset)
     return folder.with_name(f"{folder.name}.doctor.json")
 
 
@@ -104,15 +111,15 @@ def dataset_of(path: Path) -> Path | None:
 
 def arrays_file(study: Study, dataset: str) -> Path:
     """What says that a dataset's images are kept at the study's size."""
-    return study.dataset_folder(dataset) / "arrays" / f"{study.settings['input_size']}.json"
+    return dataset_folder(study, dataset) / "arrays" / f"{study.input_size}.json"
 
 
 def generated_trees(study: Study) -> dict[str, Path]:
     """The generated raw trees the study's datasets ask for, by name."""
-    if study.generated is None:
+    if study.raw.generate is None:
         return {}
-    roots = study.raw_roots()
-    trees = {roots[source] for dataset in study.datasets for source in study.recipe(dataset).sources}
+    roots = raw_roots(study)
+    trees = {roots[source] for dataset in study.datasets for source in recipe_of(study, dataset).sources}
     return {root.name: root for root in sorted(trees)}
 
 
@@ -123,18 +130,18 @@ def generated_mark(root: Path) -> Path:
 
 def history_file(study: Study, cell: Cell) -> Path:
     """What a training said of each epoch."""
-    return study.cell_folder(cell) / CellOutput.HISTORY
+    return cell_folder(study, cell) / CellOutput.HISTORY
 
 
 def robustness_files(study: Study, cell: Cell) -> list[Path]:
     """What a robustness evaluation writes."""
-    return [study.cell_folder(cell) / CellOutput.ROBUSTNESS / name for name in ROBUSTNESS_NAMES]
+    return [cell_folder(study, cell) / CellOutput.ROBUSTNESS / name for name in ROBUSTNESS_NAMES]
 
 
 def corrupted_folder(study: Study, dataset: str) -> Path:
     """Where corrupted test images are kept; other for other settings. Studies share them."""
-    about = study.robustness_settings() | {"size": study.settings["input_size"]}
-    return DATA / "corrupted" / f"{study.dataset_folder(dataset).name}-{digest(about)[:12]}"
+    about = conditions_of(study).as_dict() | {"size": study.input_size}
+    return DATA / "corrupted" / f"{dataset_folder(study, dataset).name}-{digest(about)[:12]}"
 
 
 def corrupted_mark(study: Study, dataset: str) -> Path:
@@ -144,49 +151,49 @@ def corrupted_mark(study: Study, dataset: str) -> Path:
 
 def predictions_file(study: Study, cell: Cell, dataset: str) -> Path:
     """A cell's answers on a dataset's test part, as the model gave them."""
-    return study.cell_folder(cell) / CellOutput.PREDICTIONS / f"{dataset}.npz"
+    return cell_folder(study, cell) / CellOutput.PREDICTIONS / f"{dataset}.npz"
 
 
 def rows_file(study: Study, cell: Cell, dataset: str) -> Path:
     """What is kept of a cell's answers on a dataset, one row an image."""
-    return study.cell_folder(cell) / CellOutput.ROWS / dataset / "per_image.parquet"
+    return cell_folder(study, cell) / CellOutput.ROWS / dataset / "per_image.parquet"
 
 
 def representations_file(study: Study, group: MergingGroup) -> Path:
     """What single and merged models make of each test image: a mean over its tokens, for the figure."""
     on_test = "-on_test" if group.merged[0].on_test else ""
-    return study.results / StudyOutput.MERGING / f"{group.id}{on_test}" / REPRESENTATIONS
+    return results_folder(study) / StudyOutput.MERGING / f"{group.id}{on_test}" / REPRESENTATIONS
 
 
 def failure_file(study: Study, cell: Cell) -> Path:
     """Why the last training of a cell failed; gone once another begins."""
-    return study.cell_folder(cell) / CellOutput.FAILURE
+    return cell_folder(study, cell) / CellOutput.FAILURE
 
 
 def robustness_failure_file(study: Study, cell: Cell) -> Path:
     """Why the last robustness evaluation of a cell failed; gone once another begins."""
-    return study.cell_folder(cell) / CellOutput.ROBUSTNESS_FAILURE
+    return cell_folder(study, cell) / CellOutput.ROBUSTNESS_FAILURE
 
 
 def reference_folder(study: Study, dataset: str) -> Path:
     """What is kept of the answers that need no model."""
-    return study.results / StudyOutput.REFERENCES / dataset
+    return results_folder(study) / StudyOutput.REFERENCES / dataset
 
 
 def reference_files(study: Study, dataset: str) -> dict[str, Path]:
     """What is kept of each reference's answers on a dataset, one row an image; those of activities where it has any."""
-    stems = [name for name in names.REFERENCES if name == "all_background" or study.labels(dataset).activities]
+    stems = [name for name in names.REFERENCES if name == "all_background" or labels_of(study, dataset).activities]
     return {name: reference_folder(study, dataset) / f"{name}.parquet" for name in stems}
 
 
 def results_file(study: Study) -> Path:
     """The long table of all measurements."""
-    return study.results / StudyOutput.RESULTS
+    return results_folder(study) / StudyOutput.RESULTS
 
 
 def results_provenance_file(study: Study) -> Path:
     """What the long table came from: data, checkpoints, code, and when it was collected."""
-    return study.results / StudyOutput.PROVENANCE
+    return results_folder(study) / StudyOutput.PROVENANCE
 
 
 def table_files(study: Study) -> list[Path]:
@@ -196,17 +203,17 @@ def table_files(study: Study) -> list[Path]:
     stems = [names.TABLE_DATASETS, *(names.table_of_dataset(dataset) for dataset in evaluated_datasets(study))]
     stems += _chosen_tables(study)
     stems.append(names.TABLE_COMPARISON)
-    if study.robustness_cells():
+    if robustness_cells(study):
         stems += [names.TABLE_ROBUSTNESS, names.TABLE_ROBUSTNESS_SUMMARY]
         long.append(names.TABLE_ROBUSTNESS_CONDITIONS)
-    stems += [names.TABLE_MERGING, names.TABLE_SURGERY_RANKS] if study.merging_groups() else []
+    stems += [names.TABLE_MERGING, names.TABLE_SURGERY_RANKS] if merging_groups(study) else []
     stems += [*tables_beside_published(study), names.TABLE_CLAIMS, names.TABLE_COST]
-    if study.leakage_datasets():
+    if leakage_datasets(study):
         stems.append(names.TABLE_SIMILARITY)
-    if study.leakage_pairs():
+    if leakage_pairs(study):
         stems.append(names.TABLE_LEAKAGE)
     pairs = [f"{name}.{kind}" for name in stems for kind in ("csv", "tex")]
-    return [study.results / StudyOutput.TABLES / name for name in (*pairs, *(f"{name}.csv" for name in long))]
+    return [results_folder(study) / StudyOutput.TABLES / name for name in (*pairs, *(f"{name}.csv" for name in long))]
 
 
 def tables_beside_published(study: Study) -> list[str]:
@@ -215,37 +222,37 @@ def tables_beside_published(study: Study) -> list[str]:
     ranks = any(
         c.backbone == "endoarss" and c.architecture == "tesla"
         for d in study.datasets
-        for c in study.cells_by_rank(d).values()
+        for c in cells_by_rank(study, d).values()
     )
     # The paper has the ranks of one model.
     stems += [name for name in _chosen_tables(study) if ranks or name != names.TABLE_RANK]
     of_paper = [(names.PUBLISHED_ROBUSTNESS, *model) for model in names.PUBLISHED_ROBUST_MODELS]
-    if any((c.dataset, c.backbone, c.architecture, c.weighting) in of_paper for c in study.robustness_cells()):
+    if any((c.dataset, c.backbone, c.architecture, c.weighting) in of_paper for c in robustness_cells(study)):
         stems.append(names.TABLE_ROBUSTNESS)
     return [names.beside_published(name) for name in stems]
 
 
 def _chosen_tables(study: Study) -> list[str]:
     """Tables V and VI, as far as the study has their cells."""
-    stems = [names.TABLE_ABLATION] if any(study.ablation_cells(dataset) for dataset in study.datasets) else []
-    return [*stems, names.TABLE_RANK] if any(study.cells_by_rank(dataset) for dataset in study.datasets) else stems
+    stems = [names.TABLE_ABLATION] if any(ablation_cells(study, dataset) for dataset in study.datasets) else []
+    return [*stems, names.TABLE_RANK] if any(cells_by_rank(study, dataset) for dataset in study.datasets) else stems
 
 
 def note_file(study: Study) -> Path:
     """What the results say of the paper's claims."""
-    return study.results / StudyOutput.REPORT / "reproduction.md"
+    return results_folder(study) / StudyOutput.REPORT / "reproduction.md"
 
 
 def dataset_figures(study: Study) -> list[Path]:
     """The figures of the datasets themselves: contact sheets as JPEG, others as PNG and PDF."""
-    sheets = [study.results / StudyOutput.FIGURES / contact_sheet(dataset) for dataset in study.datasets]
+    sheets = [results_folder(study) / StudyOutput.FIGURES / contact_sheet(dataset) for dataset in study.datasets]
     stems = [FIGURE_BALANCE, FIGURE_CLASSES] if datasets_with_activities(study) else [FIGURE_BALANCE]
     return [*sheets, *_both(study, stems)]
 
 
 def leakage_figures(study: Study) -> list[Path]:
     """The figure of how alike test and training frames are, PNG and PDF."""
-    return _both(study, [FIGURE_LEAKAGE]) if study.leakage_datasets() else []
+    return _both(study, [FIGURE_LEAKAGE]) if leakage_datasets(study) else []
 
 
 def contact_sheet(dataset: str) -> str:
@@ -257,33 +264,33 @@ def datasets_with_activities(study: Study) -> list[str]:
     """The study's datasets that have activities; of the same frames under several splits the first."""
     first: dict[tuple[object, ...], str] = {}
     for dataset in study.datasets:
-        if study.labels(dataset).activities:
-            first.setdefault((study.kind_name(dataset), *study.roots(dataset).values()), dataset)
+        if labels_of(study, dataset).activities:
+            first.setdefault((kind_name(study, dataset), *roots_of(study, dataset).values()), dataset)
     return list(first.values())
 
 
 def similarity_file(study: Study) -> Path:
     """How alike each test frame and its nearest training frame are, by dataset and split."""
-    return study.results / StudyOutput.SIMILARITY
+    return results_folder(study) / StudyOutput.SIMILARITY
 
 
 def _both(study: Study, stems: list[str]) -> list[Path]:
-    return [study.results / StudyOutput.FIGURES / f"{name}.{kind}" for name in stems for kind in ("png", "pdf")]
+    return [results_folder(study) / StudyOutput.FIGURES / f"{name}.{kind}" for name in stems for kind in ("png", "pdf")]
 
 
 def history_figures(study: Study) -> dict[str, list[Path]]:
     """The figures of how trainings went, PNG and PDF, by the dataset that was trained on."""
-    trained = dict.fromkeys(cell.dataset for cell in study.cells())
+    trained = dict.fromkeys(cell.dataset for cell in cells_of(study))
     return {dataset: _both(study, [names.figure_of_history(dataset)]) for dataset in trained}
 
 
 def result_figures(study: Study) -> dict[str, list[Path]]:
     """The figures that are drawn from results, PNG and PDF, by name; what a study can never show is not among them."""
     datasets = evaluated_datasets(study)
-    stems = [names.FIGURE_TASKS] if study.task_pairs() else []
-    stems += [names.FIGURE_SEGMENTATION] if study.segments() else []
-    stems += [names.FIGURE_SEVERITY, names.FIGURE_RETENTION, names.FIGURE_HEATMAP] if study.robustness_cells() else []
-    stems += [names.FIGURE_MERGING, names.FIGURE_REPRESENTATIONS] if study.merging_groups() else []
+    stems = [names.FIGURE_TASKS] if task_pairs(study) else []
+    stems += [names.FIGURE_SEGMENTATION] if segments(study) else []
+    stems += [names.FIGURE_SEVERITY, names.FIGURE_RETENTION, names.FIGURE_HEATMAP] if robustness_cells(study) else []
+    stems += [names.FIGURE_MERGING, names.FIGURE_REPRESENTATIONS] if merging_groups(study) else []
     stems.append(names.FIGURE_COST)
     stems += [names.figure_of_classes(dataset) for dataset in datasets]
     stems += [names.figure_of_confusion(dataset) for dataset in datasets]
@@ -299,12 +306,12 @@ def figure_files(study: Study) -> list[Path]:
 
 def report_file(study: Study) -> Path:
     """The page that shows everything."""
-    return study.results / StudyOutput.REPORT / "index.html"
+    return results_folder(study) / StudyOutput.REPORT / "index.html"
 
 
 def paper_file(study: Study) -> Path:
     """The LaTeX document of all tables and figures."""
-    return study.results / StudyOutput.PAPER / "paper.tex"
+    return results_folder(study) / StudyOutput.PAPER / "paper.tex"
 
 
 def paper_pdf(study: Study) -> Path:
@@ -318,4 +325,4 @@ def evaluated_datasets(study: Study) -> list[str]:
 
 
 def _is_evaluated(study: Study, dataset: str) -> bool:
-    return any(dataset in study.evaluated_on(cell.dataset) for cell in study.trainings())
+    return any(dataset in evaluated_on(study, cell.dataset) for cell in trainings_of(study))

@@ -21,7 +21,9 @@ from pipeline.redaction import masked_content
 from pipeline.results.code_version import code_version
 from pipeline.results.paths import CellOutput
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.fingerprints import study_digest
+from pipeline.study.folders import cell_folder, dataset_folder
+from pipeline.study.models import Study
 
 _LEARNING = ("torch", "torchvision", "timm")
 _IMAGES = ("numpy", "opencv-python-headless", "imagecorruptions-imaug", "scipy", "numba", "pillow")
@@ -59,7 +61,7 @@ def about_run(study: Study, started: RunStart, datasets: Iterable[str], with_mod
     """
     return {
         "study": study.name,
-        "study_sha256": study.digest(),
+        "study_sha256": study_digest(study),
         "synthetic": study.synthetic,
         "code": started.code,
         **(software() if with_model else {**_packages(), "device": NO_MODEL}),
@@ -73,7 +75,7 @@ def about_run(study: Study, started: RunStart, datasets: Iterable[str], with_mod
 
 def dataset_digests(study: Study, datasets: Iterable[str]) -> dict[str, str]:
     """The SHA-256 of each dataset's manifest.csv, which holds the digest of every picture and mask."""
-    return {dataset: sha256_of(study.dataset_folder(dataset) / "manifest.csv") for dataset in datasets}
+    return {dataset: sha256_of(dataset_folder(study, dataset) / "manifest.csv") for dataset in datasets}
 
 
 def write_provenance(path: Path, content: dict[str, Any]) -> None:
@@ -152,7 +154,7 @@ def read_provenance(study: Study, cell: Cell) -> dict[str, Any]:
     Raises:
         FileNotFoundError: if it is missing. InputError: if it is none.
     """
-    path = study.cell_folder(cell) / CellOutput.PROVENANCE
+    path = cell_folder(study, cell) / CellOutput.PROVENANCE
     about = read_json(path)
     lacking = sorted(set(TYPES) - set(about))
     if lacking:

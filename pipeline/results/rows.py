@@ -14,12 +14,15 @@ from pipeline.errors import InputError
 from pipeline.results.paths import reference_files, robustness_files, rows_file
 from pipeline.results.row_files import CONDITION, read_rows
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.conditions import conditions_of
+from pipeline.study.datasets import labels_of
+from pipeline.study.folders import dataset_folder
+from pipeline.study.models import Study
 
 
 def frames_tested(study: Study, dataset: str) -> dict[str, str]:
     """The activity ("" where there is none) of each frame of a dataset's test part, by frame id."""
-    rows = read_manifest(study.dataset_folder(dataset))
+    rows = read_manifest(dataset_folder(study, dataset))
     return {row["frame_id"]: row["activity"] for row in rows if row["split"] == "test"}
 
 
@@ -33,7 +36,7 @@ def clean_rows(study: Study, cell: Cell, dataset: str, frames: Mapping[str, str]
         InputError: naming the file, as `read_rows`, or if the true activities are not the dataset's, or a task of the cell is lacking.
     """
     path, frames = rows_file(study, cell, dataset), frames or frames_tested(study, dataset)
-    rows = read_rows(path, list(frames), study.labels(dataset))
+    rows = read_rows(path, list(frames), labels_of(study, dataset))
     _check_tasks(study, cell, dataset, path, rows)
     _check_activities(study, dataset, path, rows, frames)
     return rows.set_index("frame_id").loc[list(frames)].reset_index()
@@ -46,7 +49,7 @@ def robust_rows(study: Study, cell: Cell, frames: Mapping[str, str] | None = Non
         InputError: as `clean_rows`, or if a condition is lacking.
     """
     path, frames = robustness_files(study, cell)[1], frames or frames_tested(study, cell.dataset)
-    rows = read_rows(path, list(frames), study.labels(cell.dataset))
+    rows = read_rows(path, list(frames), labels_of(study, cell.dataset))
     if CONDITION[0] not in rows:
         raise InputError(f"{path}: lacks the column(s) {', '.join(CONDITION)}. Evaluate the cell's robustness again.")
     _check_tasks(study, cell, cell.dataset, path, rows)
@@ -69,18 +72,20 @@ def reference_rows(study: Study, dataset: str, frames: Mapping[str, str] | None 
         InputError: naming the file, as `read_rows`.
     """
     ids = list(frames or frames_tested(study, dataset))
-    return {name: read_rows(path, ids, study.labels(dataset)) for name, path in reference_files(study, dataset).items()}
+    return {
+        name: read_rows(path, ids, labels_of(study, dataset)) for name, path in reference_files(study, dataset).items()
+    }
 
 
 def _conditions(study: Study, masks: bool) -> list[tuple[str, int, bool]]:
-    settings = study.robustness_settings()
-    under = [(name, severity) for name in settings["corruptions"] for severity in settings["severities"]]
+    settings = conditions_of(study)
+    under = [(name, severity) for name in settings.corruptions for severity in settings.severities]
     unmoved = [(name, severity, False) for name, severity in under if masks and moves_pixels(name)]
     return [("", 0, True), *((name, severity, True) for name, severity in under), *unmoved]
 
 
 def _check_tasks(study: Study, cell: Cell, dataset: str, path: Path, rows: pd.DataFrame) -> None:
-    tells = cell.architecture != "single_segmentation" and bool(study.labels(dataset).activities)
+    tells = cell.architecture != "single_segmentation" and bool(labels_of(study, dataset).activities)
     for wanted, column in ((tells, "activity_true"), (cell.architecture != "single_activity", "truth_0")):
         if wanted and column not in rows:
             raise InputError(
@@ -91,7 +96,7 @@ def _check_tasks(study: Study, cell: Cell, dataset: str, path: Path, rows: pd.Da
 def _check_activities(study: Study, dataset: str, path: Path, rows: pd.DataFrame, frames: Mapping[str, str]) -> None:
     if "activity_true" not in rows:
         return
-    names = study.labels(dataset).activities
+    names = labels_of(study, dataset).activities
     place = {name: index for index, name in enumerate(names)}
     expected = rows["frame_id"].map({frame: place.get(activity, -1) for frame, activity in frames.items()})
     for row in np.flatnonzero(rows["activity_true"].to_numpy() != expected.to_numpy())[:1]:

@@ -15,7 +15,9 @@ from pipeline.results.paths import results_file
 from pipeline.results.provenance import read_provenance
 from pipeline.results.rows import clean_rows, frames_tested, reference_rows, robust_rows
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import cells_of, models_of
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robustness_cells
 from reports.results import read_results, set_beside
 
 Args = TypeVarTuple("Args")
@@ -88,13 +90,13 @@ class StudyResults:
     @cached_property
     def missing_cells(self) -> Mapping[Cell, str]:
         """Those of `missing_models` that tables compare."""
-        return {cell: self.missing_models[cell] for cell in self.study.cells() if cell in self.missing_models}
+        return {cell: self.missing_models[cell] for cell in cells_of(self.study) if cell in self.missing_models}
 
     @cached_property
     def missing_robustness(self) -> Mapping[Cell, str]:
         """Those of `missing_robust_models` whose robustness tables compare."""
         lacking = self.missing_robust_models
-        return {cell: lacking[cell] for cell in self.study.robustness_cells() if cell in lacking}
+        return {cell: lacking[cell] for cell in robustness_cells(self.study) if cell in lacking}
 
     @cached_property
     def present_models(self) -> tuple[Cell, ...]:
@@ -104,12 +106,12 @@ class StudyResults:
             InputError: if no cell has results.
         """
         lacking = self.missing_cells
-        if len(lacking) == len(self.study.cells()):
+        if len(lacking) == len(cells_of(self.study)):
             cell, reason = next(iter(lacking.items()))
             raise InputError(
                 f"study {self.study.name!r}: none of its {len(lacking)} cells has results; {cell.id}: {reason}."
             )
-        return tuple(cell for cell in self.study.models() if cell not in self.missing_models)
+        return tuple(cell for cell in models_of(self.study) if cell not in self.missing_models)
 
     def frames(self, dataset: str) -> Mapping[str, str]:
         """Return the activity of each frame of a dataset's test part, by frame id."""
@@ -151,7 +153,7 @@ class StudyResults:
     @cached_property
     def compared_table(self) -> pd.DataFrame:
         """The rows of `table` that tables compare: of the study's cells, and of references."""
-        return set_beside(self.table, self.study.select_on)
+        return set_beside(self.table, self.study.training.select_on)
 
 
 Reduction = Callable[[StudyResults, Cell, pd.DataFrame], T]

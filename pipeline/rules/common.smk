@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from functools import partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -16,32 +17,48 @@ from pipeline.io.files import check_room, write_if_changed
 from pipeline.io.raw_trees import sha256_of_listing
 from pipeline.locking.gpu_slots import slots
 from pipeline.results.paths import CellOutput, StudyOutput
+from pipeline.study.cells import merging_groups, merging_of, models_of, trainings_of
+from pipeline.study.conditions import conditions_of
+from pipeline.study.datasets import dataset_settings, evaluated_on, leakage_datasets, recipe_of
+from pipeline.study.fingerprints import cell_settings, pretraining_settings
+from pipeline.study.folders import (
+    cell_folder,
+    check_weights,
+    dataset_folder,
+    pretrained_file,
+    raw_roots,
+    results_folder,
+    roots_as_written,
+    roots_of,
+    weights_file,
+)
 from pipeline.study.loading import make_study
+from pipeline.study.robust_models import keeps_corrupted, robust_models, robust_together
 
 try:
     study = make_study(config)
-    study.raw_roots()  # names an environment variable that is not set
+    raw_roots(study)  # names an environment variable that is not set
     # A job that lacks a file nobody makes is left out of the plan where its outputs are there: it would never run again.
-    study.check_weights()
+    check_weights(study)
 except InputError as error:
     raise WorkflowError(f"The study is not valid. {error}")
 
 # Steps read the study from here. It is no rule's input and no param: a rule reruns when the part of the study in its params
 # changes. Jobs get its name as a resource, the one thing that Snakemake passes on and does not compare.
 try:
-    write_if_changed(paths.study_file(study), json.dumps(study.settings, indent=2) + "\n")
+    write_if_changed(paths.study_file(study), json.dumps(study.as_dict(), indent=2) + "\n")
     check_room(Path(".snakemake"))  # where it has none, Snakemake itself ends with a traceback
 except OSError as error:
     logging.raiseExceptions = False  # Snakemake's log lies there too, and tells of itself with a traceback
     raise WorkflowError(explained(error))
 STUDY = str(paths.study_file(study))
 
-LOGS = study.results / StudyOutput.LOGS
-BENCHMARKS = study.results / StudyOutput.BENCHMARKS
+LOGS = results_folder(study) / StudyOutput.LOGS
+BENCHMARKS = results_folder(study) / StudyOutput.BENCHMARKS
 CONDA = "../../environment.yml"
 BASE = Path(workflow.basedir)
-CELLS = {cell.id: cell for cell in study.trainings()}
-GROUPS = {group.id: group for group in study.merging_groups()}
+CELLS = {cell.id: cell for cell in trainings_of(study)}
+GROUPS = {group.id: group for group in merging_groups(study)}
 SINGLES = [group.singles[0] for group in GROUPS.values()]
 # A model's job takes one slot of this machine's GPUs, where there are any; each GPU has training.cells_per_gpu of them, and
 # the job is told its device when it starts (pipeline/locking/gpu_slots.py). `--resources gpu=2` allows another number at once.
@@ -112,7 +129,7 @@ READS_PICTURES = ("pipeline/io/images.py", "corruptions/pictures.py")
 
 def reading_code(wildcards):
     """The source files that a dataset's content depends on: its own builder and readers, and what all share."""
-    recipe = study.recipe(wildcards.dataset)
+    recipe = recipe_of(study, wildcards.dataset)
     shared = (
         "annotated",
         "build",
@@ -181,7 +198,7 @@ REPORT_CODE = MEASURING_CODE + code(
 
 def scoring_code(cell):
     """Of what a training depends on, the code that scores its epochs, where it does."""
-    return SCORING_CODE if cell.select_on != "last" or "score_every" in study.settings["training"] else []
+    return SCORING_CODE if cell.select_on != "last" or study.training.score_every is not None else []
 
 
 CORRUPTION_CODE = code(
@@ -195,14 +212,14 @@ CORRUPTION_CODE = code(
 
 
 # What chooses rows where tables and figures show some: the rank that most cells have, and the seed that comes first.
-CHOSEN = [study.rank, study.settings["seeds"][0]]
-BASELINE = json.dumps(study.settings.get("robustness", {}).get("baseline"))
-MERGING = json.dumps(study.settings.get("merging"))
+CHOSEN = [study.lora.rank, study.seeds[0]]
+BASELINE = json.dumps(study.robustness.as_dict().get("baseline") if study.robustness else None)
+MERGING = json.dumps(study.merging.as_dict() if study.merging else None)
 
 
 def kept_images(dataset):
     """What says that the corrupted images are kept, where they are."""
-    return [paths.corrupted_mark(study, dataset)] if study.keeps_corrupted else []
+    return [paths.corrupted_mark(study, dataset)] if keeps_corrupted(study) else []
 
 
 def group_of(wildcards):
@@ -212,7 +229,9 @@ def group_of(wildcards):
 def group_data(wildcards):
     """Every dataset that the models of a group are trained or tested on."""
     return [
-        path for dataset in study.evaluated_on(group_of(wildcards).singles[0].dataset) for path in loaded_files(dataset)
+        path
+        for dataset in evaluated_on(study, group_of(wildcards).singles[0].dataset)
+        for path in loaded_files(dataset)
     ]
 
 
@@ -222,7 +241,7 @@ def of_group(cells, *names):
     start = first.singles[0].variant
     return [
         str(
-            study.results
+            results_folder(study)
             / StudyOutput.CELLS
             / f"{{pair}}/{cell.architecture}/{cell.weighting}/{{trained}}{cell.variant.removeprefix(start)}"
             / name
@@ -233,22 +252,22 @@ def of_group(cells, *names):
 
 
 def dataset_source_marks(wildcards):
-    if study.generated is None:
+    if study.raw.generate is None:
         return []
-    return sorted({paths.generated_mark(root) for root in study.roots(wildcards.dataset).values()})
+    return sorted({paths.generated_mark(root) for root in roots_of(study, wildcards.dataset).values()})
 
 
 def raw_listing(wildcards):
     """Changes when files come to a real raw tree or leave it; of a generated one the mark tells."""
-    if study.generated is not None:
+    if study.raw.generate is not None:
         return ""
-    return [sha256_of_listing(root) for root in study.roots(wildcards.dataset).values()]
+    return [sha256_of_listing(root) for root in roots_of(study, wildcards.dataset).values()]
 
 
 def cell_data(wildcards):
     """Every dataset that a cell is trained or tested on."""
     cell = CELLS[wildcards.cell]
-    return [path for dataset in study.evaluated_on(cell.dataset) for path in loaded_files(dataset)]
+    return [path for dataset in evaluated_on(study, cell.dataset) for path in loaded_files(dataset)]
 
 
 def loaded_files(dataset):
@@ -258,7 +277,7 @@ def loaded_files(dataset):
 
 def weights_of(backbone):
     """The file of a backbone's pretrained weights, where it has one."""
-    file = study.weights_file(backbone)
+    file = weights_file(study, backbone)
     return [file] if file else []
 
 

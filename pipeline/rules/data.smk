@@ -1,13 +1,13 @@
 # Raw trees, datasets, and the demo's pretrained backbone.
 
 
-if study.generated is not None:
+if study.raw.generate is not None:
 
     rule generate_raw:
         input:
             code=SCENES_CODE + code("pipeline/preparation/generate_raw.py"),
         output:
-            paths.generated_mark(study.raw_roots()["esd"].parent / "{tree}"),
+            paths.generated_mark(raw_roots(study)["esd"].parent / "{tree}"),
         log:
             LOGS / "generate_raw/{tree}.log",
         benchmark:
@@ -17,7 +17,7 @@ if study.generated is not None:
         resources:
             **needs(4000, 60),
         params:
-            settings=json.dumps(dict(study.generated), sort_keys=True),
+            settings=json.dumps(study.raw.generate.as_dict(), sort_keys=True),
         shell:
             "python -m pipeline.cli generate --study {resources.study} --tree {wildcards.tree} > {log} 2>&1"
 
@@ -38,8 +38,8 @@ rule check_sources:
     resources:
         **needs(4000, 120),
     params:
-        settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
-        roots=lambda wildcards: study.roots_as_written(wildcards.dataset),
+        settings=lambda wildcards: json.dumps(dataset_settings(study, wildcards.dataset), sort_keys=True),
+        roots=lambda wildcards: roots_as_written(study, wildcards.dataset),
         listing=raw_listing,
     shell:
         "python -m pipeline.cli doctor --study {resources.study} --dataset {wildcards.dataset}"
@@ -53,10 +53,10 @@ rule build_dataset:
         examination=paths.examination_file(study, "{dataset}"),
         code=reading_code,
     output:
-        study.dataset_folder("{dataset}") / "manifest.csv",
-        study.dataset_folder("{dataset}") / "dataset.json",
-        directory(study.dataset_folder("{dataset}") / "images"),
-        directory(study.dataset_folder("{dataset}") / "masks"),
+        dataset_folder(study, "{dataset}") / "manifest.csv",
+        dataset_folder(study, "{dataset}") / "dataset.json",
+        directory(dataset_folder(study, "{dataset}") / "images"),
+        directory(dataset_folder(study, "{dataset}") / "masks"),
         paths.dataset_provenance_file(study, "{dataset}"),
     log:
         LOGS / "build_dataset/{dataset}.log",
@@ -68,8 +68,8 @@ rule build_dataset:
     resources:
         **needs(8000, 240),
     params:
-        settings=lambda wildcards: json.dumps(study.dataset_settings(wildcards.dataset), sort_keys=True),
-        roots=lambda wildcards: study.roots_as_written(wildcards.dataset),
+        settings=lambda wildcards: json.dumps(dataset_settings(study, wildcards.dataset), sort_keys=True),
+        roots=lambda wildcards: roots_as_written(study, wildcards.dataset),
         listing=raw_listing,
     shell:
         "python -m pipeline.cli build --study {resources.study} --dataset {wildcards.dataset}"
@@ -78,8 +78,8 @@ rule build_dataset:
 
 rule pack_dataset:
     input:
-        study.dataset_folder("{dataset}") / "manifest.csv",
-        study.dataset_folder("{dataset}") / "dataset.json",
+        dataset_folder(study, "{dataset}") / "manifest.csv",
+        dataset_folder(study, "{dataset}") / "dataset.json",
         code=code("pipeline/datasets/arrays.py", *READS_PICTURES),
     output:
         paths.arrays_file(study, "{dataset}"),
@@ -97,7 +97,7 @@ rule pack_dataset:
         " --workers {threads} > {log} 2>&1"
 
 
-if study.pretrained_file() is not None:
+if pretrained_file(study) is not None:
 
     rule pretrain_backbone:
         input:
@@ -110,8 +110,8 @@ if study.pretrained_file() is not None:
             + code("endoarss/weightings/base.py", "endoarss/weightings/equal.py")
             + code("pipeline/training/pretrain_backbone.py"),
         output:
-            study.pretrained_file(),
-            study.pretrained_file().with_suffix(".json"),
+            pretrained_file(study),
+            pretrained_file(study).with_suffix(".json"),
         log:
             LOGS / "pretrain_backbone.log",
         benchmark:
@@ -123,6 +123,6 @@ if study.pretrained_file() is not None:
             **needs(8000, 240),
             gpu=GPU,
         params:
-            settings=json.dumps(study.pretraining_settings(), sort_keys=True),
+            settings=json.dumps(pretraining_settings(study), sort_keys=True),
         shell:
             "python -m pipeline.cli pretrain --study {resources.study} > {log} 2>&1"

@@ -1,6 +1,6 @@
 # One training a cell, its scores, what is merged of trainings, and the robustness of the models that the study names.
 
-CELL = study.results / StudyOutput.CELLS / "{cell}"
+CELL = results_folder(study) / StudyOutput.CELLS / "{cell}"
 
 
 rule train:
@@ -32,7 +32,7 @@ rule train:
         **needs(16000, 1440),
         gpu=GPU,
     params:
-        settings=lambda wildcards: json.dumps(study.cell_settings(CELLS[wildcards.cell]), sort_keys=True),
+        settings=lambda wildcards: json.dumps(cell_settings(study, CELLS[wildcards.cell]), sort_keys=True),
     shell:
         "python -m pipeline.cli train --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
 
@@ -57,7 +57,7 @@ rule evaluate:
         "python -m pipeline.cli evaluate --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
 
 
-if study.keeps_corrupted:
+if keeps_corrupted(study):
 
     rule corrupt_images:
         input:
@@ -75,21 +75,21 @@ if study.keeps_corrupted:
         resources:
             **needs(8000, 240),
         params:
-            settings=json.dumps(study.robustness_settings(), sort_keys=True),
-            input_size=study.settings["input_size"],
+            settings=json.dumps(conditions_of(study).as_dict(), sort_keys=True),
+            input_size=study.input_size,
         shell:
             "python -m pipeline.cli corrupt --study {resources.study} --dataset {wildcards.dataset}"
             " --workers {threads} > {log} 2>&1"
 
 
-ON_TEST = "-on_test" if study.merging_settings()["unlabelled"] == "test" else ""
+ON_TEST = "-on_test" if merging_of(study).unlabelled == "test" else ""
 
 if GROUPS:
 
     rule merge:
         input:
             checkpoints=lambda wildcards: [
-                study.cell_folder(cell) / CellOutput.CHECKPOINT for cell in group_of(wildcards).singles
+                cell_folder(study, cell) / CellOutput.CHECKPOINT for cell in group_of(wildcards).singles
             ],
             data=group_data,
             weights=lambda wildcards: weights_of(group_of(wildcards).singles[0].backbone),
@@ -107,7 +107,7 @@ if GROUPS:
         output:
             of_group(lambda group: group.merged, CellOutput.CHECKPOINT, CellOutput.PROVENANCE),
             [directory(path) for path in of_group(lambda group: group.merged, CellOutput.PREDICTIONS)],
-            representations=study.results
+            representations=results_folder(study)
             / StudyOutput.MERGING
             / f"{{pair}}/{{trained}}{ON_TEST}"
             / paths.REPRESENTATIONS,
@@ -123,7 +123,7 @@ if GROUPS:
             gpu=GPU,
         params:
             settings=lambda wildcards: [
-                json.dumps(study.cell_settings(cell), sort_keys=True) for cell in group_of(wildcards).merged
+                json.dumps(cell_settings(study, cell), sort_keys=True) for cell in group_of(wildcards).merged
             ],
             models=lambda wildcards: " ".join(cell.id for cell in group_of(wildcards).singles),
         shell:
@@ -161,14 +161,14 @@ ROBUSTNESS_CODE = (
         "pipeline/evaluation/evaluate_robustness.py",
     )
 )
-TOGETHER = [cell for group in GROUPS.values() for cell in study.robust_together(group)]
+TOGETHER = [cell for group in GROUPS.values() for cell in robust_together(study, group)]
 
 if TOGETHER:
 
     # Single and merged models of a group: images are corrupted once for all.
     rule robustness_merged:
         input:
-            checkpoints=of_group(study.robust_together, CellOutput.CHECKPOINT),
+            checkpoints=of_group(partial(robust_together, study), CellOutput.CHECKPOINT),
             data=lambda wildcards: loaded_files(group_of(wildcards).singles[0].dataset),
             corrupted=lambda wildcards: kept_images(group_of(wildcards).singles[0].dataset),
             code=lambda wildcards: LEARNING_CODE
@@ -176,7 +176,10 @@ if TOGETHER:
             + group_code(wildcards)
             + code("endoarss/merging/surgery.py"),
         output:
-            of_group(study.robust_together, *(f"{CellOutput.ROBUSTNESS}/{name}" for name in paths.ROBUSTNESS_NAMES)),
+            of_group(
+                partial(robust_together, study),
+                *(f"{CellOutput.ROBUSTNESS}/{name}" for name in paths.ROBUSTNESS_NAMES),
+            ),
         log:
             LOGS / "robustness_merged/{pair}/{trained}.log",
         benchmark:
@@ -189,9 +192,11 @@ if TOGETHER:
             **needs(16000, 1440),
             gpu=GPU,
         params:
-            settings=json.dumps(study.robustness_settings(), sort_keys=True),
-            input_size=study.settings["input_size"],
-            cells=lambda wildcards: " ".join(f"--cell {cell.id}" for cell in study.robust_together(group_of(wildcards))),
+            settings=json.dumps(conditions_of(study).as_dict(), sort_keys=True),
+            input_size=study.input_size,
+            cells=lambda wildcards: " ".join(
+                f"--cell {cell.id}" for cell in robust_together(study, group_of(wildcards))
+            ),
         shell:
             "python -m pipeline.cli robustness --study {resources.study} {params.cells}"
             " --workers $(({threads} - 1)) > {log} 2>&1"
@@ -210,7 +215,7 @@ rule robustness:
     benchmark:
         BENCHMARKS / "robustness/{cell}.tsv"
     wildcard_constraints:
-        cell=one_of(cell.id for cell in study.robust_models() if cell not in TOGETHER),
+        cell=one_of(cell.id for cell in robust_models(study) if cell not in TOGETHER),
     priority: 5
     conda:
         CONDA
@@ -220,8 +225,8 @@ rule robustness:
         **needs(16000, 720),
         gpu=GPU,
     params:
-        settings=json.dumps(study.robustness_settings(), sort_keys=True),
-        input_size=study.settings["input_size"],
+        settings=json.dumps(conditions_of(study).as_dict(), sort_keys=True),
+        input_size=study.input_size,
     shell:
         "python -m pipeline.cli robustness --study {resources.study} --cell {wildcards.cell}"
         " --workers $(({threads} - 1)) > {log} 2>&1"

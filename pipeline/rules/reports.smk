@@ -26,16 +26,16 @@ rule score_references:
     resources:
         **needs(4000, 60),
     params:
-        input_size=study.settings["input_size"],
+        input_size=study.input_size,
     shell:
         "python -m pipeline.cli references --study {resources.study} --dataset {wildcards.dataset} > {log} 2>&1"
 
 
 rule collect_results:
     input:
-        cells=[study.cell_folder(cell) / CellOutput.ROWS for cell in study.models()],
-        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
-        robustness=[paths.robustness_files(study, cell)[1] for cell in study.robust_models()],
+        cells=[cell_folder(study, cell) / CellOutput.ROWS for cell in models_of(study)],
+        provenance=[cell_folder(study, cell) / CellOutput.PROVENANCE for cell in models_of(study)],
+        robustness=[paths.robustness_files(study, cell)[1] for cell in robust_models(study)],
         references=[paths.reference_folder(study, dataset) for dataset in REPORTED],
         data=DATA_OF_STUDY,
         code=MEASURING_CODE
@@ -60,7 +60,7 @@ rule collect_results:
     resources:
         **needs(4000, 60),
     params:
-        labels={name: backbone["label"] for name, backbone in study.settings["backbones"].items()},
+        labels={name: backbone.label for name, backbone in study.backbones.items()},
         protocol=study.protocol,
     shell:
         "python -m pipeline.cli collect --study {resources.study} > {log} 2>&1"
@@ -90,11 +90,11 @@ rule draw_datasets:
         "python -m pipeline.cli draw-datasets --study {resources.study} > {log} 2>&1"
 
 
-if study.leakage_datasets():
+if leakage_datasets(study):
 
     rule draw_leakage:
         input:
-            data=[path for dataset in study.leakage_datasets() for path in loaded_files(dataset)],
+            data=[path for dataset in leakage_datasets(study) for path in loaded_files(dataset)],
             code=code(
                 "reports/figures/style.py",
                 "reports/figures/datasets.py",
@@ -115,23 +115,23 @@ if study.leakage_datasets():
         resources:
             **needs(4000, 60),
         params:
-            input_size=study.settings["input_size"],
+            input_size=study.input_size,
         shell:
             "python -m pipeline.cli draw-leakage --study {resources.study} > {log} 2>&1"
 
 
 # What robustness is reported from: one row an image and condition of every evaluated cell.
-ROBUSTNESS = [path for cell in study.robust_models() for path in paths.robustness_files(study, cell)[1:]]
+ROBUSTNESS = [path for cell in robust_models(study) for path in paths.robustness_files(study, cell)[1:]]
 
 
 rule make_tables:
     input:
         paths.results_file(study),
-        evaluations=[study.cell_folder(cell) / CellOutput.ROWS for cell in study.models()],
-        histories=[paths.history_file(study, cell) for cell in study.trainings()],
+        evaluations=[cell_folder(study, cell) / CellOutput.ROWS for cell in models_of(study)],
+        histories=[paths.history_file(study, cell) for cell in trainings_of(study)],
         references=[paths.reference_folder(study, dataset) for dataset in REPORTED],
-        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
-        similarity=[paths.similarity_file(study)] if study.leakage_datasets() else [],
+        provenance=[cell_folder(study, cell) / CellOutput.PROVENANCE for cell in models_of(study)],
+        similarity=[paths.similarity_file(study)] if leakage_datasets(study) else [],
         robustness=ROBUSTNESS,
         data=DATA_OF_STUDY,
         code=REPORT_CODE
@@ -165,12 +165,12 @@ rule make_tables:
 rule draw_figures:
     input:
         paths.results_file(study),
-        evaluations=[study.cell_folder(cell) / CellOutput.ROWS for cell in study.models()],
-        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
-        histories=[paths.history_file(study, cell) for cell in study.trainings()],
+        evaluations=[cell_folder(study, cell) / CellOutput.ROWS for cell in models_of(study)],
+        provenance=[cell_folder(study, cell) / CellOutput.PROVENANCE for cell in models_of(study)],
+        histories=[paths.history_file(study, cell) for cell in trainings_of(study)],
         robustness=ROBUSTNESS,
-        representations=[paths.representations_file(study, group) for group in study.merging_groups()],
-        predictions=[study.cell_folder(cell) / CellOutput.PREDICTIONS for cell in study.trainings()],
+        representations=[paths.representations_file(study, group) for group in merging_groups(study)],
+        predictions=[cell_folder(study, cell) / CellOutput.PREDICTIONS for cell in trainings_of(study)],
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
         data=DATA_OF_STUDY,
         code=REPORT_CODE
@@ -207,8 +207,8 @@ rule make_page:
     input:
         paths.results_file(study),
         paths.figure_files(study),
-        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
-        histories=[paths.history_file(study, cell) for cell in study.trainings()],
+        provenance=[cell_folder(study, cell) / CellOutput.PROVENANCE for cell in models_of(study)],
+        histories=[paths.history_file(study, cell) for cell in trainings_of(study)],
         robustness=ROBUSTNESS,
         tables=paths.table_files(study),
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
@@ -225,7 +225,7 @@ rule make_page:
             "pipeline/reporting/page_gallery.py",
         )
         + CORRUPTION_CODE,
-        similarity=[paths.similarity_file(study)] if study.leakage_datasets() else [],
+        similarity=[paths.similarity_file(study)] if leakage_datasets(study) else [],
     output:
         paths.report_file(study),
     log:
@@ -237,7 +237,7 @@ rule make_page:
     resources:
         **needs(8000, 60),
     params:
-        title=study.settings["title"],
+        title=study.title,
         baseline=BASELINE,
         chosen=CHOSEN,
         merging=MERGING,
@@ -250,7 +250,7 @@ rule write_paper:
         paths.results_file(study),
         tables=paths.table_files(study),
         figures=paths.figure_files(study),
-        provenance=[study.cell_folder(cell) / CellOutput.PROVENANCE for cell in study.models()],
+        provenance=[cell_folder(study, cell) / CellOutput.PROVENANCE for cell in models_of(study)],
         data=DATA_OF_STUDY,
         code=METRICS_CODE
         + code(
@@ -276,7 +276,7 @@ rule write_paper:
     resources:
         **needs(4000, 30),
     params:
-        title=study.settings["title"],
+        title=study.title,
         chosen=CHOSEN,
     shell:
         "python -m pipeline.cli paper --study {resources.study} > {log} 2>&1"

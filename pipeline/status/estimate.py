@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,12 @@ from endoarss.training import seed_everything, train
 from pipeline.datasets.card import read_card
 from pipeline.labels.splits import TEST, TRAIN
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import schedule_of, trainings_of
+from pipeline.study.conditions import conditions_of
+from pipeline.study.datasets import kind_name, kind_of, labels_of
+from pipeline.study.folders import dataset_folder
+from pipeline.study.models import Study, WeightsFile
+from pipeline.study.robust_models import robust_models
 from pipeline.training.model_settings import model_settings, training_settings
 
 # Bytes of a built frame a pixel, mask included: five real EndoVis 2017 frames, cropped to 1280x1024, take 1.29 to 1.40 MB.
@@ -54,31 +60,31 @@ class _Speed:
 
 def frames_of(study: Study, dataset: str) -> dict[str, int]:
     """Frames by part: of the built dataset where there is one, else what complete downloads give (4:1)."""
-    folder = study.dataset_folder(dataset)
+    folder = dataset_folder(study, dataset)
     if (folder / "dataset.json").is_file():
         counts: dict[str, int] = read_card(folder)["frames_by_split"]
         return counts
-    frames = study.kind(dataset).frames or 0
-    if study.generated is not None:
+    frames = kind_of(study, dataset).frames or 0
+    if study.raw.generate is not None:
         frames = _generated_frames(study, dataset)
-    if study.kind_name(dataset) == "mtlendovis_gen":
+    if kind_name(study, dataset) == "mtlendovis_gen":
         return {TEST: frames}
     return {TRAIN: frames - frames // 5, TEST: frames // 5}
 
 
 def _generated_frames(study: Study, dataset: str) -> int:
-    assert study.generated is not None
-    kind = study.kind_name(dataset)
+    assert study.raw.generate is not None
+    kind = kind_name(study, dataset)
     if kind == "mtlendovis_gen":
-        return (study.kind(dataset).frames or 0) // int(study.generated["endovis2017_every"])
-    return int(study.generated["esd_frames" if kind == "mtlesd" else "endovis2018_frames"])
+        return (kind_of(study, dataset).frames or 0) // study.raw.generate.endovis2017_every
+    return study.raw.generate.esd_frames if kind == "mtlesd" else study.raw.generate.endovis2018_frames
 
 
 def disk_of(study: Study, dataset: str) -> tuple[int, int]:
     """Bytes of a built dataset's pictures and masks, and of its arrays at the study's size."""
     frames = sum(frames_of(study, dataset).values())
-    folder, size = study.dataset_folder(dataset), study.settings["input_size"]
-    pixels = _FULL_FRAME if study.generated is None else study.generated["height"] * study.generated["width"]
+    folder, size = dataset_folder(study, dataset), study.input_size
+    pixels = _FULL_FRAME if study.raw.generate is None else study.raw.generate.height * study.raw.generate.width
     pictures = [path for name in ("images", "masks") for path in (folder / name).glob("*.png")]
     built = sum(path.stat().st_size for path in pictures) if pictures else round(frames * pixels * _BYTES_A_PIXEL)
     return built, frames * size * size * 4
@@ -88,14 +94,14 @@ def cost_of_cells(study: Study) -> Iterator[Cost]:
     """The cost of each cell. Each backbone with each architecture and weighting is timed once, on this machine's device, with
     random weights and pictures, for some steps; hours follow from frames, epochs and conditions."""
     speeds: dict[tuple[str, str, str], _Speed] = {}
-    robust = set(study.robust_models())
-    conditions = study.robustness_settings()
-    passes = len(conditions["corruptions"]) * len(conditions["severities"])
-    for cell in study.trainings():
+    robust = set(robust_models(study))
+    conditions = conditions_of(study)
+    passes = len(conditions.corruptions) * len(conditions.severities)
+    for cell in trainings_of(study):
         key = cell.backbone, cell.architecture, cell.weighting
         if key not in speeds:
             speeds[key] = _time_model(study, cell)
-        frames, epochs = frames_of(study, cell.dataset), study.schedule(cell)["epochs"]
+        frames, epochs = frames_of(study, cell.dataset), schedule_of(study, cell).epochs
         trained, predicted = frames.get(TRAIN, 0) * epochs, frames.get(TEST, 0) * passes * (cell in robust)
         speed = speeds[key]
         yield Cost(cell, trained * speed.training / 3600, predicted * speed.prediction / 3600, speed.checkpoint_bytes)
@@ -103,24 +109,25 @@ def cost_of_cells(study: Study) -> Iterator[Cost]:
 
 def _with_random_weights(study: Study, cell: Cell, folder: Path) -> Study:
     """The study with random weights in a file: what trains is then what trains with real ones, and no hub is asked."""
-    given = study.settings["backbones"][cell.backbone]
-    if given["weights"] == "none":
+    given = study.backbones[cell.backbone]
+    if given.weights == "none":
         return study
     path = folder / "random.safetensors"
-    size = study.settings.get("network_size", study.settings["input_size"])
-    arguments = {"img_size": size} if "vit" in given["model"] else {}
-    plain = bare_timm_model(given["model"].split(".")[0], given["arguments"], **arguments)
+    size = study.network_size or study.input_size
+    arguments: dict[str, Any] = {"img_size": size} if "vit" in given.model else {}
+    plain = bare_timm_model(given.model.split(".")[0], given.arguments, **arguments)
     save_tensors({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, path)
-    return Study({**study.settings, "backbones": {cell.backbone: {**given, "weights": {"file": str(path)}}}})
+    changed = given.model_copy(update={"weights": WeightsFile(file=str(path))})
+    return study.model_copy(update={"backbones": {**study.backbones, cell.backbone: changed}})
 
 
 def _time_model(study: Study, cell: Cell) -> _Speed:
-    device, size = choose_device(), study.settings["input_size"]
-    labels = study.labels(cell.dataset)
+    device, size = choose_device(), study.input_size
+    labels = labels_of(study, cell.dataset)
     seed_everything(0)
     with tempfile.TemporaryDirectory() as folder:
         model = build_model(model_settings(_with_random_weights(study, cell, Path(folder)), cell))
-    batch = study.settings["training"]["batch_size"] if device.type == "cuda" else _CPU_BATCH
+    batch = study.training.batch_size if device.type == "cuda" else _CPU_BATCH
     random = np.random.default_rng(0)
     data = LabelledImages(
         random.integers(0, 256, (batch, size, size, 3), np.uint8),

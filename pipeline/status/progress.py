@@ -18,7 +18,12 @@ from pipeline.locking.locks import Holder, holder
 from pipeline.results.cell_state import outdated, robustness_failure, robustness_outdated, training_failure
 from pipeline.results.paths import CellOutput, robustness_files, rows_file
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import models_of, schedule_of
+from pipeline.study.conditions import conditions_of
+from pipeline.study.datasets import evaluated_on
+from pipeline.study.folders import cell_folder
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robust_models
 
 DONE, RUNNING, FAILED, STOPPED, PENDING = "done", "running", "failed", "stopped", "pending"
 STATES = (DONE, RUNNING, FAILED, STOPPED, PENDING)
@@ -57,7 +62,7 @@ class Progress:
 
 def progress_of_cells(study: Study) -> dict[Cell, Progress]:
     """How far each training and each merged model is, its scores included."""
-    return {cell: _of_cell(study, cell) for cell in study.models()}
+    return {cell: _of_cell(study, cell) for cell in models_of(study)}
 
 
 def progress_of_robustness(study: Study, cells: Mapping[Cell, Progress]) -> dict[Cell, Progress]:
@@ -66,26 +71,26 @@ def progress_of_robustness(study: Study, cells: Mapping[Cell, Progress]) -> dict
     Args:
         study: the study. cells: what `progress_of_cells` says of it.
     """
-    return {cell: _of_robustness(study, cell, cells[cell]) for cell in study.robust_models()}
+    return {cell: _of_robustness(study, cell, cells[cell]) for cell in robust_models(study)}
 
 
 def _of_cell(study: Study, cell: Cell) -> Progress:
     # A merged model is there or not: one step.
-    epochs = 1 if cell.merger else int(study.schedule(cell)["epochs"])
-    epoch = min(_last_epoch(study.cell_folder(cell) / CellOutput.RESUME), epochs)
+    epochs = 1 if cell.merger else int(schedule_of(study, cell).epochs)
+    epoch = min(_last_epoch(cell_folder(study, cell) / CellOutput.RESUME), epochs)
     worker = holder(cell_lock(study, cell, TRAINING))
     if worker is not None:
         return Progress(cell, RUNNING, "merges" if cell.merger else "trains", worker, epoch, epochs)
     worker = holder(cell_lock(study, cell, SCORING))
     if worker is not None:
         return Progress(cell, RUNNING, "scores", worker, epochs, epochs)
-    about = study.cell_folder(cell) / CellOutput.PROVENANCE
+    about = cell_folder(study, cell) / CellOutput.PROVENANCE
     if about.is_file():
         torn = _torn(about)
         if torn:
             again = "merged" if cell.merger else "trained"
             return Progress(cell, FAILED, f"{torn} Delete it: the cell is then {again} again.", None, 0, epochs)
-        left = study.cell_folder(cell)
+        left = cell_folder(study, cell)
         names = (
             ("model.safetensors", "predictions") if cell.merger else ("model.safetensors", "history.csv", "predictions")
         )
@@ -93,7 +98,7 @@ def _of_cell(study: Study, cell: Cell) -> Progress:
         other = f"its {gone[0]} is gone" if gone else outdated(study, cell)
         if other:
             return Progress(cell, PENDING, other, None, 0, epochs)
-        if all(rows_file(study, cell, dataset).is_file() for dataset in study.evaluated_on(cell.dataset)):
+        if all(rows_file(study, cell, dataset).is_file() for dataset in evaluated_on(study, cell.dataset)):
             return Progress(cell, DONE, training_failure(study, cell), None, epochs, epochs)
         return Progress(
             cell, PENDING, "merged, not scored yet" if cell.merger else "trained, not scored yet", None, epochs, epochs
@@ -105,8 +110,8 @@ def _of_cell(study: Study, cell: Cell) -> Progress:
 
 
 def _of_robustness(study: Study, cell: Cell, trained: Progress) -> Progress:
-    folder = study.cell_folder(cell) / CellOutput.ROBUSTNESS
-    total = 1 + len(study.robustness_settings()["corruptions"])
+    folder = cell_folder(study, cell) / CellOutput.ROBUSTNESS
+    total = 1 + len(conditions_of(study).corruptions)
     done = min(_count(resumable(folder) / ".parts", "*.parquet"), total)
     worker = holder(cell_lock(study, cell, ROBUSTNESS))
     if worker is not None:

@@ -26,7 +26,8 @@ from pipeline.status.progress import (
     progress_of_robustness,
 )
 from pipeline.status.timing import Durations, durations_of
-from pipeline.study.study import Study
+from pipeline.study.folders import dataset_folder, results_folder
+from pipeline.study.models import Study
 
 _LISTED = 20  # failed or stopped cells that get a line each, unless all are asked for
 _CHECKPOINT = ".safetensors"
@@ -66,11 +67,11 @@ def status_of(study: Study) -> Status:
     """Look at a study. What is missing or torn is told, never an error."""
     cells = progress_of_cells(study)
     robustness = progress_of_robustness(study, cells)
-    checkpoints, others = bytes_below(study.results, _CHECKPOINT)
-    datasets = sum(sum(bytes_below(study.dataset_folder(dataset))) for dataset in study.datasets)
+    checkpoints, others = bytes_below(results_folder(study), _CHECKPOINT)
+    datasets = sum(sum(bytes_below(dataset_folder(study, dataset))) for dataset in study.datasets)
     return Status(
         study.name,
-        str(study.settings["title"]),
+        str(study.title),
         {dataset: _about_dataset(study, dataset) for dataset in study.datasets},
         list(cells.values()),
         list(robustness.values()),
@@ -162,7 +163,7 @@ def duration(seconds: float) -> str:
 
 
 def _about_dataset(study: Study, dataset: str) -> str:
-    folder = study.dataset_folder(dataset)
+    folder = dataset_folder(study, dataset)
     if not (folder / "dataset.json").is_file():
         return "not built"
     try:
@@ -185,9 +186,7 @@ def show_estimate(study: Study) -> str:
             lines.append(f"  {dataset}: unknown until it is built, as are the hours of its cells")
             continue
         total += built + arrays
-        lines.append(
-            f"  {dataset}: {size(built)} built, {size(arrays)} as arrays of {study.settings['input_size']} pixels"
-        )
+        lines.append(f"  {dataset}: {size(built)} built, {size(arrays)} as arrays of {study.input_size} pixels")
     costs = list(cost_of_cells(study))
     checkpoints = sum(cost.checkpoint_bytes for cost in costs)
     lines += [f"  checkpoints of {len(costs)} cells: {size(checkpoints)}", f"  in all {size(total + checkpoints)}", ""]

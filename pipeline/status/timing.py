@@ -16,7 +16,8 @@ from pipeline.io.files import read_json
 from pipeline.results.paths import CellOutput, StudyOutput
 from pipeline.status.progress import DONE, Progress
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.folders import cell_folder, dataset_folder, results_folder
+from pipeline.study.models import Study
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def seconds_of_benchmark(path: Path) -> float:
 
 
 def _benchmark(study: Study, rule: str, cell: Cell) -> float:
-    return seconds_of_benchmark(study.results / StudyOutput.BENCHMARKS / rule / f"{cell.id}.tsv")
+    return seconds_of_benchmark(results_folder(study) / StudyOutput.BENCHMARKS / rule / f"{cell.id}.tsv")
 
 
 def _told(path: Path, key: str = "seconds") -> float:
@@ -113,7 +114,7 @@ def _told(path: Path, key: str = "seconds") -> float:
 
 def _seconds_of_training(study: Study, cell: Cell) -> float:
     """Of the whole job, where Snakemake ran it, or as the step tells it. One that went on from a state tells its own part only."""
-    path = study.cell_folder(cell) / CellOutput.PROVENANCE
+    path = cell_folder(study, cell) / CellOutput.PROVENANCE
     if cell.merger:  # one job merges many: each tells its own part
         return _told(path, "training_seconds")
     return max(_told(path), _benchmark(study, "train", cell))
@@ -121,12 +122,12 @@ def _seconds_of_training(study: Study, cell: Cell) -> float:
 
 def _seconds_of_robustness(study: Study, cell: Cell) -> float:
     """As Snakemake measured it, of one cell; a step by hand may have had several at once."""
-    told = _told(study.cell_folder(cell) / CellOutput.ROBUSTNESS / "provenance.json")
+    told = _told(cell_folder(study, cell) / CellOutput.ROBUSTNESS / "provenance.json")
     return _benchmark(study, "robustness", cell) or told
 
 
 def _other_steps(study: Study) -> float:
-    folder = study.results / StudyOutput.BENCHMARKS
+    folder = results_folder(study) / StudyOutput.BENCHMARKS
     own = [folder / name for name in ("train", "robustness", "merge", "robustness_merged")]
     files = [path for path in folder.rglob("*.tsv") if not any(path.is_relative_to(rule) for rule in own)]
     return sum(seconds_of_benchmark(path) for path in files)
@@ -134,7 +135,7 @@ def _other_steps(study: Study) -> float:
 
 def _frames(study: Study, dataset: str) -> dict[str, int]:
     try:
-        found = read_card(study.dataset_folder(dataset))["frames_by_split"]
+        found = read_card(dataset_folder(study, dataset))["frames_by_split"]
         return {str(part): int(count) for part, count in found.items()}
     except (InputError, OSError, ValueError, TypeError, AttributeError):
         return {}

@@ -1,61 +1,26 @@
-"""What a study's names and parts must satisfy beyond its schema."""
+"""What a study must satisfy beyond the types of its keys: known names, and parts that go together."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Any
 
 from corruptions import SEVERITIES, corruptions_of
-from endoarss.errors import SettingsError
-from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS
+from endoarss.errors import SettingsError, suggestion
+from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, Registry
 from endoarss.settings import SMA_PATCH
 from endoarss.timm_arguments import RESNET, VISION_TRANSFORMER, check_arguments, check_model_name
+from endoarss.timm_names import check_is_timm_model
 from pipeline.datasets.kinds import BY_SEQUENCE, GENERALISATION, KINDS, PLAIN, PLAIN_RECIPES, WHERE_TO_ASK
 from pipeline.errors import InputError
 from pipeline.study.cell import MERGED, SINGLE_TASKS
-from pipeline.study.study import Study
-
-
-def _choose(key: str, name: str, known: Any) -> None:
-    if name not in known:
-        raise InputError(f"{key}: unknown name {name!r}; known: {', '.join(map(str, known))}.")
-
-
-def _check_dataset(study: Study, dataset: str) -> None:
-    given = study.settings["datasets"][dataset]
-    key = f"datasets.{dataset}"
-    if PLAIN in given and "kind" in given:
-        raise InputError(f"{key}: kind and plain exclude each other; a dataset is one of the known kinds or your own.")
-    if PLAIN in given and (dataset in KINDS or dataset in GENERALISATION):
-        raise InputError(f"{key}: this name is taken by a known kind; give your own dataset another one.")
-    if PLAIN not in given:
-        _choose(f"{key}.kind" if "kind" in given else "datasets", given.get("kind", dataset), KINDS)
-        if given.get("kind", dataset) != dataset and dataset in KINDS:
-            raise InputError(f"{key}.kind: {given['kind']!r}; a dataset named like a known kind is of that kind.")
-        if given.get("kind") in GENERALISATION and given["kind"] != dataset:
-            raise InputError(f"{key}.kind: {given['kind']!r} is for evaluation only; it goes by its own name.")
-    study.labels(dataset)  # it says what is wrong with the values of own masks
-    recipes = PLAIN_RECIPES if PLAIN in given else KINDS[given.get("kind", dataset)].recipes
-    if "split" in given:
-        _choose(f"{key}.split", given["split"], recipes)
-    if study.generated is None:
-        for source in study.recipe(dataset).sources:
-            if source != PLAIN and source not in study.settings["raw"]:
-                raise InputError(
-                    f"raw: {source} is missing, which the dataset {dataset} is built from. Give the folder of the raw "
-                    f"tree; ask for it at {WHERE_TO_ASK[source]}."
-                )
-    elif PLAIN in given:
-        raise InputError(
-            f"{key}: plain frames are real, the study's raw trees are generated; a study is on one or the other."
-        )
-    if study.split_rule(dataset) == BY_SEQUENCE and not study.dataset_settings(dataset)["test"]:
-        raise InputError(f"{key}.test: missing; by_sequence asks for the names of the test sequences.")
-    if "test" in given and study.split_rule(dataset) != BY_SEQUENCE:
-        raise InputError(f"{key}.test: goes with split: by_sequence alone.")
+from pipeline.study.cells import cells_of, merging_groups, merging_of, schedule_key
+from pipeline.study.conditions import conditions_of
+from pipeline.study.datasets import build_of, kind_name, labels_of, recipe_of, split_rule
+from pipeline.study.models import Backbone, CellBlock, Study
+from pipeline.study.robust_models import robustness_baseline
 
 
 def check_study(study: Study) -> None:
@@ -64,113 +29,202 @@ def check_study(study: Study) -> None:
     Raises:
         InputError: naming key, value and what is allowed. SettingsError: naming a component that nobody registered.
     """
-    settings = study.settings
-    for dataset in settings["datasets"]:
+    for dataset in study.datasets:
         _check_dataset(study, dataset)
-    if study.generated is not None and set(settings["raw"]) & set(WHERE_TO_ASK):
-        given_paths = ", ".join(sorted(set(settings["raw"]) & set(WHERE_TO_ASK)))
+    folders = [source for source in WHERE_TO_ASK if getattr(study.raw, source) is not None]
+    if study.synthetic and folders:
         raise InputError(
-            f"raw: generate and {given_paths} exclude each other; a study is on generated or on real data."
+            f"raw: generate and {', '.join(sorted(folders))} exclude each other; a study is on generated or on real data."
         )
     _check_components(study)
-    for key in settings["training"]["schedules"]:
+    for key in study.training.schedules:
         dataset, *others = key.split("/")
-        _choose("training.schedules", dataset, (*KINDS, *study.datasets))
-        for name, known in zip(others, (settings["backbones"], ARCHITECTURES.names(), ()), strict=False):
+        _choose("training.schedules", dataset, dict.fromkeys((*KINDS, *study.datasets)))
+        for name, known in zip(others, (study.backbones, ARCHITECTURES.names(), ()), strict=False):
             _choose("training.schedules", name, known)
-    for index, block in enumerate(settings["cells"]):
+    for index, block in enumerate(study.cell_blocks):
         _check_cells(study, f"cells.{index}", block)
-    if not study.cells():
+    if not cells_of(study):
         raise InputError(
-            f"cells: all of them say select_on, and none {study.select_on!r}, which tables are of (training.select_on). Expected some."
+            f"cells: all of them say select_on, and none {study.training.select_on!r} (training.select_on), which tables are of. "
+            "Expected some."
         )
-    if "merging" in settings:
+    if study.merging:
         _check_merging(study)
-    if settings.get("robustness"):
-        _check_robustness(study, settings["robustness"])
-    pretraining = settings.get("pretraining")
-    if pretraining:
-        _choose("pretraining.backbone", pretraining["backbone"], settings["backbones"])
-        if _patch(settings["backbones"][pretraining["backbone"]]) is None:
-            raise InputError(f"pretraining.backbone: {pretraining['backbone']!r} is no vision transformer.")
+    if study.robustness:
+        _check_robustness(study)
+    if study.pretraining:
+        name = study.pretraining.backbone
+        _choose("pretraining.backbone", name, study.backbones)
+        if _patch(study.backbones[name]) is None:
+            raise InputError(f"pretraining.backbone: {name!r} is no vision transformer.")
+
+
+def _choose(key: str, name: str, known: Iterable[object]) -> None:
+    names = list(map(str, known))
+    if name not in names:
+        raise InputError(f"{key}: unknown name {name!r}.{suggestion(name, names)} Known: {', '.join(names)}.")
+
+
+def _check_dataset(study: Study, dataset: str) -> None:
+    given, key = study.datasets[dataset], f"datasets.{dataset}"
+    if given.plain and given.kind:
+        raise InputError(f"{key}: kind and plain exclude each other; a dataset is one of the known kinds or your own.")
+    if given.plain and (dataset in KINDS or dataset in GENERALISATION):
+        raise InputError(f"{key}: this name is taken by a known kind; give your own dataset another one.")
+    if not given.plain:
+        _choose(f"{key}.kind" if given.kind else "datasets", given.kind or dataset, KINDS)
+        if given.kind not in (None, dataset) and dataset in KINDS:
+            raise InputError(f"{key}.kind: {given.kind!r}; a dataset named like a known kind is of that kind.")
+        if given.kind in GENERALISATION and given.kind != dataset:
+            raise InputError(f"{key}.kind: {given.kind!r} is for evaluation only; it goes by its own name.")
+    labels_of(study, dataset)  # it says what is wrong with the values of own masks
+    if given.split:
+        _choose(f"{key}.split", given.split, PLAIN_RECIPES if given.plain else KINDS[kind_name(study, dataset)].recipes)
+    for source in recipe_of(study, dataset).sources if not study.synthetic else ():
+        if source != PLAIN and getattr(study.raw, source) is None:
+            raise InputError(
+                f"raw: {source} is missing, which the dataset {dataset} is built from. Give the folder of the raw "
+                f"tree; ask for it at {WHERE_TO_ASK[source]}."
+            )
+    if study.synthetic and given.plain:
+        raise InputError(
+            f"{key}: plain frames are real, the study's raw trees are generated; a study is on one or the other."
+        )
+    rule = split_rule(study, dataset)
+    if rule == BY_SEQUENCE and not build_of(study, dataset).test:
+        raise InputError(f"{key}.test: missing; by_sequence asks for the names of the test sequences.")
+    if given.test and rule != BY_SEQUENCE:
+        raise InputError(f"{key}.test: goes with split: by_sequence alone.")
 
 
 def _check_components(study: Study) -> None:
     """Backbones, architectures, weightings and mergers are registered, and their settings of the right kind."""
-    settings = study.settings
-    for name, backbone in settings["backbones"].items():
+    for name, backbone in study.backbones.items():
         BACKBONES.check(name)
         _check_backbone(study, name, backbone)
-    labels = [backbone["label"] for backbone in settings["backbones"].values()]
+    labels = [backbone.label for backbone in study.backbones.values()]
     for label in labels:
         if labels.count(label) > 1 or label == "reference":
             raise InputError(
                 f"backbones: the label {label!r} is taken; expected one of its own for each, for tables show it."
             )
-    for key, registry in (("architectures", ARCHITECTURES), ("weightings", WEIGHTINGS), ("mergers", MERGERS)):
-        for name, given in settings[key].items():
-            registry.check(name)
-            known = registry.settings(name)
-            for setting, value in given.items():
-                _choose(f"{key}.{name}", setting, known)
-                _check_type(f"{key}.{name}.{setting}", value, known[setting])
+    given = {"architectures": study.architectures, "weightings": study.weightings, "mergers": study.mergers}
+    for (key, settings), registry in zip(given.items(), (ARCHITECTURES, WEIGHTINGS, MERGERS), strict=True):
+        for name, values in settings.items():
+            _check_settings(registry, f"{key}.{name}", name, values)
 
 
-def _check_cells(study: Study, key: str, block: Mapping[str, Any]) -> None:
-    """One block of cells names what there is, and can be trained."""
-    trainable = [name for name in study.datasets if name not in GENERALISATION]
-    for dataset in block["datasets"]:
-        _choose(f"{key}.datasets", dataset, trainable)
-        for backbone in block["backbones"]:
-            BACKBONES.check(backbone)
-            _choose(f"{key}.backbones", backbone, study.settings["backbones"])
-            for architecture in block["architectures"]:
-                if not study.schedule_key(dataset, backbone, architecture):
-                    raise InputError(f"training.schedules: nothing for the dataset {dataset!r}, which has cells.")
-    for architecture in block["architectures"]:
-        ARCHITECTURES.check(architecture)
-    for weighting in block["weightings"]:
-        _check_warmup(study, weighting, block)
-    _check_combinations(study, key, block)
-
-
-def _check_robustness(study: Study, robustness: Mapping[str, Any]) -> None:
-    for name in study.robustness_settings()["corruptions"]:
-        _choose("robustness.corruptions", name, corruptions_of(robustness["profile"]))
-    for severity in robustness["severities"]:
-        _choose("robustness.severities", severity, SEVERITIES)
-    for pattern in robustness["cells"]:
-        if not any(all(getattr(cell, k) == v for k, v in pattern.items()) for cell in study.cells()):
-            raise InputError(f"robustness.cells: no cell of the study matches {json.dumps(pattern)}.")
-    baseline = robustness.get("baseline")
-    if baseline and not any(study.robustness_baseline(dataset) for dataset in study.datasets):
-        raise InputError(f"robustness.baseline: none of robustness.cells matches {json.dumps(baseline)}.")
-
-
-def _patch(backbone: Mapping[str, Any]) -> int | None:
+def _patch(backbone: Backbone) -> int | None:
     """The patch size in a timm ViT's name; None for other models."""
-    match = re.search(r"patch(\d+)", backbone["model"])
+    match = re.search(r"patch(\d+)", backbone.model)
     return int(match[1]) if match else None
 
 
-def _check_warmup(study: Study, weighting: str, block: Mapping[str, Any]) -> None:
+def _check_backbone(study: Study, name: str, backbone: Backbone) -> None:
+    patch = _patch(backbone)
+    try:
+        check_model_name(backbone.model)
+        check_is_timm_model(backbone.model)
+        check_arguments(RESNET if patch is None else VISION_TRANSFORMER, backbone.arguments)
+    except SettingsError as error:
+        raise InputError(f"backbones.{name}: {error}") from None
+    key, size = ("network_size", study.network_size) if study.network_size else ("input_size", study.input_size)
+    if patch is not None and size % patch:
+        raise InputError(f"{key}: {size}; {backbone.model} asks for a multiple of {patch}.")
+    if name in ("dinov2", "endoarss") and patch is None:
+        raise InputError(
+            f"backbones.{name}.model: {backbone.model!r}; expected a vision transformer of timm, e.g. *_patch14_*."
+        )
+    if name == "endoarss" and size % SMA_PATCH:
+        raise InputError(f"{key}: {size}; SMA, before {backbone.model}, asks for a multiple of {SMA_PATCH}.")
+
+
+def _check_cells(study: Study, key: str, block: CellBlock) -> None:
+    """One block of cells names what there is, and can be trained."""
+    trainable = [name for name in study.datasets if name not in GENERALISATION]
+    for dataset in block.datasets:
+        _choose(f"{key}.datasets", dataset, trainable)
+    for backbone in block.backbones:
+        BACKBONES.check(backbone)
+        _choose(f"{key}.backbones", backbone, study.backbones)
+    for architecture in block.architectures:
+        ARCHITECTURES.check(architecture)
+    for weighting in block.weightings:
+        WEIGHTINGS.check(weighting)
+    for names in product(block.datasets, block.backbones, block.architectures):
+        schedule = study.training.schedules.get(schedule_key(study, *names))
+        if schedule is None:
+            raise InputError(f"training.schedules: nothing for the dataset {names[0]!r}, which has cells.")
+        for weighting in block.weightings:
+            _check_warmup(study, weighting, schedule.epochs, "/".join(names[:2]))
+    _check_combinations(study, key, block)
+
+
+def _check_warmup(study: Study, weighting: str, epochs: int, where: str) -> None:
     """A weighting with a warm-up needs epochs left after it and after the epoch that records its reference losses."""
-    given = {**WEIGHTINGS.settings(weighting), **study.settings["weightings"].get(weighting, {})}
+    given = {**WEIGHTINGS.settings(weighting), **study.weightings.get(weighting, {})}
     warmup = given.get("warmup_epochs")
-    for dataset, backbone, architecture in product(block["datasets"], block["backbones"], block["architectures"]):
-        key = study.schedule_key(dataset, backbone, architecture)
-        epochs = study.settings["training"]["schedules"][key]["epochs"]
-        if warmup is not None and epochs <= warmup + 1:
+    if warmup is not None and epochs <= warmup + 1:
+        raise InputError(
+            f"training.schedules: {epochs} epochs for {where}, where {weighting} has warmup_epochs {warmup}; "
+            f"expected more than {warmup + 1}."
+        )
+
+
+def _check_combinations(study: Study, key: str, block: CellBlock) -> None:
+    """What a block's cells ask for must be there to be trained: two tasks, low-rank adapters."""
+    if MERGED in block.architectures:
+        raise InputError(f"{key}.architectures: {MERGED} is not trained; say under merging what to merge.")
+    for architecture, weighting in product(block.architectures, block.weightings):
+        if architecture.startswith("single_") and weighting != "equal":
             raise InputError(
-                f"training.schedules: {epochs} epochs for {dataset}/{backbone}, where {weighting} has warmup_epochs {warmup}; "
-                f"expected more than {warmup + 1}."
+                f"{key}.weightings: {weighting!r} with {architecture}; a single task has nothing to weigh: equal."
+            )
+    for dataset, architecture in product(block.datasets, block.architectures):
+        if not labels_of(study, dataset).activities and architecture != "single_segmentation":
+            raise InputError(
+                f"{key}.architectures: {architecture} needs activities, which the dataset {dataset} lacks; use single_segmentation."
+            )
+    for backbone, architecture in product(block.backbones, block.architectures):
+        given = study.backbones[backbone]
+        random_vit = _patch(given) is not None and given.weights == "none"
+        if random_vit and architecture == "tesla":
+            raise InputError(
+                f"{key}.architectures: tesla on {backbone}, whose weights are none: such a ViT is trained in full and has no adapters. "
+                "Give weights: hub or weights: {file: ...}."
+            )
+        adapted = architecture == "tesla" if _patch(given) is None else not random_vit
+        if block.ranks and not adapted:
+            raise InputError(
+                f"{key}.ranks: {architecture} on {backbone} has no low-rank adapters, so that ranks would all be the same."
             )
 
 
+def _check_robustness(study: Study) -> None:
+    conditions, robustness = conditions_of(study), study.robustness
+    assert robustness is not None
+    for name in conditions.corruptions:
+        _choose("robustness.corruptions", name, corruptions_of(conditions.profile))
+    for severity in conditions.severities:
+        _choose("robustness.severities", str(severity), SEVERITIES)
+    for index, pattern in enumerate(robustness.cells):
+        for key, value in pattern.as_dict().items():
+            _choose(
+                f"robustness.cells.{index}.{key}", value, dict.fromkeys(getattr(cell, key) for cell in cells_of(study))
+            )
+        if not any(map(pattern.fits, cells_of(study))):
+            raise InputError(f"robustness.cells: no cell of the study matches {pattern.as_dict()}.")
+    if robustness.baseline and not robustness.baseline.as_dict():
+        raise InputError("robustness.baseline: names nothing; expected backbone, architecture or weighting.")
+    if robustness.baseline and not any(robustness_baseline(study, dataset) for dataset in study.datasets):
+        raise InputError(f"robustness.baseline: none of robustness.cells matches {robustness.baseline.as_dict()}.")
+
+
 def _check_merging(study: Study) -> None:
-    for merger in study.merging_settings()["mergers"]:
+    for merger in merging_of(study).mergers or ():
         _choose("merging.mergers", merger, MERGERS.names())
-    groups = study.merging_groups()
+    groups = merging_groups(study)
     if not groups:
         raise InputError(
             f"merging: no dataset and backbone has both {' and '.join(SINGLE_TASKS)} with select_on: val. Add to cells, e.g. "
@@ -179,8 +233,8 @@ def _check_merging(study: Study) -> None:
         )
     for group in groups:
         name = group.singles[0].backbone
-        given = study.settings["backbones"][name]
-        if _patch(given) is None or given["weights"] == "none" or name == "endoarss":
+        given = study.backbones[name]
+        if _patch(given) is None or given.weights == "none" or name == "endoarss":
             lacks = "has SMA, which starts from no common values" if name == "endoarss" else "is trained in full"
             raise InputError(
                 f"merging: {' and '.join(cell.id for cell in group.singles)}: the backbone {name} {lacks}; expected a ViT that starts from "
@@ -188,24 +242,12 @@ def _check_merging(study: Study) -> None:
             )
 
 
-def _check_backbone(study: Study, name: str, backbone: Mapping[str, Any]) -> None:
-    settings, patch = study.settings, _patch(backbone)
-    try:
-        check_model_name(backbone["model"])
-        check_arguments(RESNET if patch is None else VISION_TRANSFORMER, backbone["arguments"])
-    except SettingsError as error:
-        raise InputError(f"backbones.{name}: {error}") from None
-    size = "network_size" if "network_size" in settings else "input_size"
-    if patch is not None and settings[size] % patch:
-        raise InputError(f"{size}: {settings[size]}; {backbone['model']} asks for a multiple of {patch}.")
-    if name in ("dinov2", "endoarss") and patch is None:
-        raise InputError(
-            f"backbones.{name}.model: {backbone['model']!r}; expected a vision transformer of timm, e.g. *_patch14_*."
-        )
-    if name == "endoarss" and settings[size] % SMA_PATCH:
-        raise InputError(
-            f"{size}: {settings[size]}; SMA, before {backbone['model']}, asks for a multiple of {SMA_PATCH}."
-        )
+def _check_settings(registry: Registry, key: str, name: str, values: Mapping[str, Any]) -> None:
+    registry.check(name)
+    known = registry.settings(name)
+    for setting, value in values.items():
+        _choose(key, setting, known)
+        _check_type(f"{key}.{setting}", value, known[setting])
 
 
 def _check_type(key: str, value: Any, default: Any) -> None:
@@ -220,32 +262,3 @@ def _check_type(key: str, value: Any, default: Any) -> None:
         )
         default = list(default) if isinstance(default, tuple) else default
         raise InputError(f"{key}: {value!r} is not allowed; expected {kind}, e.g. the default, {default!r}.")
-
-
-def _check_combinations(study: Study, key: str, block: Mapping[str, Any]) -> None:
-    """What a block's cells ask for must be there to be trained: two tasks, low-rank adapters."""
-    if MERGED in block["architectures"]:
-        raise InputError(f"{key}.architectures: {MERGED} is not trained; say under merging what to merge.")
-    for architecture, weighting in product(block["architectures"], block["weightings"]):
-        if architecture.startswith("single_") and weighting != "equal":
-            raise InputError(
-                f"{key}.weightings: {weighting!r} with {architecture}; a single task has nothing to weigh: equal."
-            )
-    for dataset, architecture in product(block["datasets"], block["architectures"]):
-        if not study.labels(dataset).activities and architecture != "single_segmentation":
-            raise InputError(
-                f"{key}.architectures: {architecture} needs activities, which the dataset {dataset} lacks; use single_segmentation."
-            )
-    for backbone, architecture in product(block["backbones"], block["architectures"]):
-        given = study.settings["backbones"][backbone]
-        random_vit = _patch(given) is not None and given["weights"] == "none"
-        if random_vit and architecture == "tesla":
-            raise InputError(
-                f"{key}.architectures: tesla on {backbone}, whose weights are none: such a ViT is trained in full and has no adapters. "
-                "Give weights: hub or weights: {file: ...}."
-            )
-        adapted = architecture == "tesla" if _patch(given) is None else not random_vit
-        if "ranks" in block and not adapted:
-            raise InputError(
-                f"{key}.ranks: {architecture} on {backbone} has no low-rank adapters, so that ranks would all be the same."
-            )

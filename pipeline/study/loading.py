@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+from pydantic import ValidationError
 
 from endoarss.errors import SettingsError
 from endoarss.registry import add_module
 from pipeline.errors import InputError
 from pipeline.study.checks import check_study
-from pipeline.study.schema import explain, fill_defaults, schema
-from pipeline.study.study import Study
+from pipeline.study.messages import explain
+from pipeline.study.models import Study
 from pipeline.study.text import read_study_text
 
 
@@ -24,7 +24,7 @@ def load_study(path: Path) -> Study:
         InputError: naming file, key, value and what is allowed.
     """
     if not path.exists():
-        raise InputError(f"{path}: no such study. Kept studies are in studies/.")
+        raise InputError(f"{path}: no such study. The stored studies are in studies/.")
     settings = read_study_text(path)
     try:
         return make_study(settings)
@@ -33,25 +33,40 @@ def load_study(path: Path) -> Study:
 
 
 def make_study(settings: Any) -> Study:
-    """Validate settings against the schema and the known names, and fill in defaults.
+    """Validate settings as YAML gives them, and fill in defaults.
 
     Raises:
         InputError: naming key, value and what is allowed.
     """
-    known = schema()
     try:
-        settings = json.loads(json.dumps(settings, default=str))  # a copy, and plain types alone
+        text = json.dumps(settings, default=str)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"the study holds what JSON cannot: {error}.") from None
-    errors = sorted(jsonschema.Draft202012Validator(known).iter_errors(settings), key=lambda e: list(map(str, e.path)))
-    if errors:
-        raise InputError(explain(jsonschema.exceptions.best_match(errors) or errors[0]))
-    fill_defaults(settings, known)
-    study = Study(settings)
+    _check_keys(settings, ())
     try:
-        for module in settings["components"]:
+        study = Study.model_validate_json(text)
+    except ValidationError as error:
+        raise InputError(explain(error, json.loads(text))) from None
+    try:
+        for module in study.components:
             add_module(module)
         check_study(study)
     except SettingsError as error:
         raise InputError(str(error)) from None
     return study
+
+
+def _check_keys(value: Any, path: tuple[str, ...]) -> None:
+    """Keys are text, or whole numbers (values of masks); YAML makes others of words without quotes."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if isinstance(key, bool) or not isinstance(key, str | int):
+                where = ".".join(path) or "the study"
+                raise InputError(
+                    f"{where}: the key {key!r} is not text. YAML reads words such as on, off, yes, no and null as values; put the "
+                    "word in quotes."
+                )
+            _check_keys(inner, (*path, str(key)))
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            _check_keys(inner, (*path, str(place)))

@@ -33,7 +33,11 @@ from pipeline.redaction import masked_settings
 from pipeline.results.checkpoints import load_cell, load_file, origin_of
 from pipeline.results.paths import CellOutput, representations_file
 from pipeline.results.provenance import RunStart, about_run, software, write_provenance
-from pipeline.study.study import Study
+from pipeline.study.cells import merging_of
+from pipeline.study.datasets import evaluated_on, labels_of
+from pipeline.study.fingerprints import cell_settings, settings_of_merging
+from pipeline.study.folders import cell_folder, dataset_folder, weights_file
+from pipeline.study.models import Study
 from pipeline.training.merge_request import MergeRequest, Source
 from pipeline.training.validation_score import validation_score
 
@@ -60,7 +64,7 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
     _check_nameable(request)
     for name, about in headers.items():
         _warn(name, str(about["select_on"]))
-    mergers = {name: MERGERS.get(name)(**study.settings["mergers"].get(name, {})) for name, _ in request.wanted}
+    mergers = {name: MERGERS.get(name)(**study.mergers.get(name, {})) for name, _ in request.wanted}
     with memory_explained("merging", device, "merging.memory_mib, input_size"):
         work = _Work.begin(study, request, dataset, models, device, headers[request.sources[0].name])
         written: list[Path] = []
@@ -107,14 +111,14 @@ class _Work:
         device: torch.device,
         header: Mapping[str, Any],
     ) -> _Work:
-        folder, size = study.dataset_folder(dataset), study.settings["input_size"]
+        folder, size = dataset_folder(study, dataset), study.input_size
         fitted, validation = split_validation(folder, load_part(folder, "train", size))
         test = load_part(folder, "test", size)
         first, *_ = models.values()
         # The individual models' maps stay, those of one merged model at a time come beside them.
         parts = {"test": test.images} if request.on_test else {"train": fitted.images, "test": test.images}
         counts = tuple(len(images) for images in parts.values())
-        plan = plan_cache(first, len(models) + 1, counts, study.merging_settings()["memory_mib"])
+        plan = plan_cache(first, len(models) + 1, counts, merging_of(study).memory_mib)
         print(f"{dataset}: {plan.describe()}", flush=True)
         some = {
             part: np.array(images[_spread(len(images), kept)])
@@ -145,8 +149,8 @@ def _merge_one(
     study: Study, request: MergeRequest, work: _Work, named: tuple[str, Merger], ranks: list[int], run: RunStart
 ) -> list[Path]:
     started = time.perf_counter()
-    (merger, merges), batch = named, study.merging_settings()["surgery"]
-    seen = batch["batch_size"] * batch["batches"]
+    (merger, merges), batch = named, merging_of(study).surgery
+    seen = batch.batch_size * batch.batches
     model, about = merge(
         work.models,
         merges,
@@ -163,7 +167,7 @@ def _merge_one(
     for rank in ranks:
         started = time.perf_counter()
         if rank:
-            fitted = {key: batch[key] for key in ("iterations", "batch_size", "batches", "learning_rate")}
+            fitted = {key: value for key, value in batch.as_dict().items() if key not in ("rank", "ablation")}
             operate(model, merged, work.individual, rank, SurgerySettings(**fitted, seed=work.header["seed"]))
         surgery = time.perf_counter() - started if rank else 0.0
         compared = {task: _compared(model, task, tested, z) for task, z in work.tested.items()}
@@ -197,14 +201,14 @@ def _write(
 ) -> Path:
     merger, rank = wanted
     cell = request.cell(merger, rank)
-    folder = study.cell_folder(cell) if cell is not None else request.out
+    folder = cell_folder(study, cell) if cell is not None else request.out
     assert folder is not None, "what _check_nameable saw to"
     first = work.header
     surgery = sum(p.numel() for p in model.surgery.parameters())
     # What decides the checkpoint; times and measurements do not.
     origin = {
         "cell": cell.id if cell is not None else f"{work.dataset}/{model.settings.backbone}/merged/{merger}",
-        "settings": study.cell_settings(cell) if cell is not None else study.settings_of_merging(merger, rank),
+        "settings": cell_settings(study, cell) if cell is not None else settings_of_merging(study, merger, rank),
         "merged_from": {source.name: sha256_of(source.path) for source in request.sources},
         "manifest_sha256": first["manifest_sha256"],
         "weights": first["weights"],
@@ -219,7 +223,7 @@ def _write(
         **software(),
     }
     predictions = predict_cell(study, cell, model) if cell is not None else {}
-    datasets = study.evaluated_on(work.dataset) if cell is not None else [work.dataset]
+    datasets = evaluated_on(study, work.dataset) if cell is not None else [work.dataset]
     with whole_files() as beside:
         checkpoint = beside(folder / CellOutput.CHECKPOINT)
         save_checkpoint(model, checkpoint, masked_settings(origin))
@@ -241,7 +245,7 @@ def _write(
 
 
 def _loaded(study: Study, source: Source) -> MultiTaskModel:
-    files = (study.weights_file(backbone) for backbone in study.settings["backbones"])
+    files = (weights_file(study, backbone) for backbone in study.backbones)
     try:
         if source.cell is not None:
             return load_cell(study, source.cell)
@@ -277,7 +281,7 @@ def _common_dataset(study: Study, known: Mapping[str, Mapping[str, Any]]) -> str
         raise InputError(
             f"{first} was trained on {dataset}; study {study.name!r} has {', '.join(study.datasets)}. Name another: --study."
         )
-    manifest = study.dataset_folder(dataset) / "manifest.csv"
+    manifest = dataset_folder(study, dataset) / "manifest.csv"
     if not manifest.is_file():
         raise InputError(f"{manifest}: missing; {dataset} is not built. Run: endoarss build --dataset {dataset}.")
     if sha256_of(manifest) != known[first]["manifest_sha256"]:
@@ -290,11 +294,11 @@ def _common_dataset(study: Study, known: Mapping[str, Mapping[str, Any]]) -> str
 
 def _check_of_study(study: Study, dataset: str, name: str, models: Mapping[str, MultiTaskModel]) -> None:
     """See that models, which are alike, have the labels and the input size of the study's dataset."""
-    settings, labels = next(iter(models.values())).settings, study.labels(dataset)
+    settings, labels = next(iter(models.values())).settings, labels_of(study, dataset)
     for what, found, expected in (
         ("classes", settings.classes, tuple(labels.classes)),
         ("activities", settings.activities, tuple(labels.activities)),
-        ("input_size", settings.input_size, study.settings["input_size"]),
+        ("input_size", settings.input_size, study.input_size),
     ):
         if found != expected:
             raise InputError(

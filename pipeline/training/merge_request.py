@@ -12,7 +12,9 @@ from pipeline.errors import InputError
 from pipeline.io.files import read_json
 from pipeline.results.paths import CellOutput, StudyOutput
 from pipeline.study.cell import MERGED, SINGLE_TASKS, Cell, MergingGroup
-from pipeline.study.study import Study
+from pipeline.study.cells import merging_groups, merging_of, models_of, trainings_of
+from pipeline.study.folders import cell_folder, results_folder
+from pipeline.study.models import Study
 
 STUDYS_RANK = -1
 """What --surgery without a rank gives; nobody can type it."""
@@ -81,7 +83,7 @@ def read_request(study: Study, arguments: argparse.Namespace) -> MergeRequest:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{name}: named {names.count(name)} times; expected a model of each task.")
-    on_test = study.merging_settings()["unlabelled"] == "test"
+    on_test = merging_of(study).unlabelled == "test"
     if not arguments.method:
         given = [key for key in ("surgery", "out") if getattr(arguments, key) is not None]
         if given:
@@ -95,17 +97,17 @@ def read_request(study: Study, arguments: argparse.Namespace) -> MergeRequest:
         _check_out(study, arguments.out)
     rank = arguments.surgery or 0
     if rank == STUDYS_RANK:
-        rank = study.merging_settings()["surgery"]["rank"]
+        rank = merging_of(study).surgery.rank
     wanted = tuple((method, rank) for method in dict.fromkeys(arguments.method))
     return MergeRequest(sources, wanted, None, arguments.out, on_test)
 
 
 def _of_group(study: Study, sources: Sequence[Source]) -> tuple[tuple[tuple[str, int], ...], MergingGroup]:
     cells = {source.cell for source in sources}
-    for group in study.merging_groups():
+    for group in merging_groups(study):
         if cells == set(group.singles):
             return tuple((cell.merger, cell.surgery) for cell in group.merged), group
-    known = "\n  ".join(" ".join(cell.id for cell in group.singles) for group in study.merging_groups())
+    known = "\n  ".join(" ".join(cell.id for cell in group.singles) for group in merging_groups(study))
     raise InputError(
         f"--method: missing; study {study.name!r} does not merge {' and '.join(source.name for source in sources)} itself. Its own:\n"
         f"  {known or '(none: it has no key merging)'}"
@@ -116,7 +118,7 @@ def _check_out(study: Study, out: Path) -> None:
     """See that a folder of one's own holds no cell, and nothing but a merged model, and that it can be made."""
     if out == Path():
         raise InputError("--out: expected the name of a folder, not this one.")
-    if out.resolve().is_relative_to((study.results / StudyOutput.CELLS).resolve()):
+    if out.resolve().is_relative_to((results_folder(study) / StudyOutput.CELLS).resolve()):
         raise InputError(
             f"--out {out}: lies among the study's cells, which go there by themselves. Name another folder."
         )
@@ -130,8 +132,8 @@ def _check_out(study: Study, out: Path) -> None:
 
 
 def _source(study: Study, name: str) -> Source:
-    for cell in study.models():
-        path = study.cell_folder(cell) / CellOutput.CHECKPOINT
+    for cell in models_of(study):
+        path = cell_folder(study, cell) / CellOutput.CHECKPOINT
         if name == cell.id:
             return Source(name, path, cell)
         if Path(name) in (path, path.parent) or (
@@ -141,7 +143,7 @@ def _source(study: Study, name: str) -> Source:
     path = Path(name) / "model.safetensors" if Path(name).is_dir() else Path(name)
     if path.is_file():
         return Source(str(path), path, None)
-    known = "\n  ".join(cell.id for cell in study.trainings() if cell.architecture.startswith("single_"))
+    known = "\n  ".join(cell.id for cell in trainings_of(study) if cell.architecture.startswith("single_"))
     raise InputError(
         f"{name!r} is neither a checkpoint nor a cell of study {study.name!r}; its single-task cells are\n  {known or '(none)'}"
     )
@@ -153,11 +155,11 @@ def check_made(study: Study, cell: Cell) -> None:
     Raises:
         InputError: with the command that makes it.
     """
-    if not cell.merger or (study.cell_folder(cell) / CellOutput.CHECKPOINT).is_file():
+    if not cell.merger or (cell_folder(study, cell) / CellOutput.CHECKPOINT).is_file():
         return
     singles = [
         one.id
-        for one in study.trainings()
+        for one in trainings_of(study)
         if replace(one, architecture=MERGED, weighting=cell.merger, surgery=cell.surgery, on_test=cell.on_test) == cell
         and one.architecture in SINGLE_TASKS
     ]

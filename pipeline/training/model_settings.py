@@ -9,7 +9,10 @@ from endoarss.models import MultiTaskModel
 from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import schedule_of
+from pipeline.study.datasets import labels_of
+from pipeline.study.folders import weights_file
+from pipeline.study.models import Study, WeightsFile
 
 
 def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelSettings:
@@ -18,63 +21,61 @@ def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelS
     Args:
         weights_sha256: of the file of pretrained weights, where there is one; the file is then checked against it.
     """
-    given = study.settings["backbones"][cell.backbone]
-    labels, heads = study.labels(cell.dataset), study.settings["heads"]
+    given = study.backbones[cell.backbone]
+    labels, heads = labels_of(study, cell.dataset), study.heads
     return ModelSettings.from_dict(
         {
             "backbone": cell.backbone,
             "architecture": cell.architecture,
             "classes": labels.classes,
             "activities": labels.activities,
-            "input_size": study.settings["input_size"],
-            "network_size": study.settings.get("network_size", 0),
-            "normalisation": study.settings["normalisation"],
+            "input_size": study.input_size,
+            "network_size": (study.network_size or 0),
+            "normalisation": study.normalisation,
             "backbone_settings": {
-                "model": given["model"],
-                "arguments": given["arguments"],
+                "model": given.model,
+                "arguments": given.arguments,
                 "weights": _weights(study, cell, weights_sha256),
-                "output_stride": given["output_stride"],
-                "lora": {**study.settings["lora"], "rank": cell.rank},
+                "output_stride": given.output_stride,
+                "lora": {**study.lora.as_dict(), "rank": cell.rank},
                 "sma": {
-                    "width": given["sma_width"],
-                    "trained": given["sma_trained"],
-                    "residual": given["sma_residual"],
+                    "width": given.sma_width,
+                    "trained": given.sma_trained,
+                    "residual": given.sma_residual,
                 },
-                "token_map": given["token_map"],
+                "token_map": given.token_map,
             },
-            "architecture_settings": study.settings["architectures"].get(cell.architecture, {}),
-            "heads": {**heads, "atrous_rates": heads.get("atrous_rates", ())},
+            "architecture_settings": study.architectures.get(cell.architecture, {}),
+            "heads": {"atrous_rates": (), **heads.as_dict()},
         }
     )
 
 
 def _weights(study: Study, cell: Cell, sha256: str) -> dict[str, Any]:
-    given = study.settings["backbones"][cell.backbone]["weights"]
-    file = study.weights_file(cell.backbone)
-    if file is None:
-        return {"source": given}
-    return {"source": "file", "path": str(file), "sha256": sha256, "prefix": given.get("prefix", "")}
+    given, file = study.backbones[cell.backbone].weights, weights_file(study, cell.backbone)
+    if isinstance(given, WeightsFile):
+        return {"source": "file", "path": str(file), "sha256": sha256, "prefix": given.prefix or ""}
+    return {"source": given}
 
 
 def training_settings(study: Study, cell: Cell) -> TrainingSettings:
     """The schedule and weighting of a cell's training."""
-    schedule, training = study.schedule(cell), study.settings["training"]
-    decay = schedule.get("decay", {"every": 0, "factor": 1.0})
+    schedule, training = schedule_of(study, cell), study.training
     return TrainingSettings(
-        epochs=schedule["epochs"],
-        learning_rate=schedule["learning_rate"],
-        batch_size=training["batch_size"],
+        epochs=schedule.epochs,
+        learning_rate=schedule.learning_rate,
+        batch_size=training.batch_size,
         weighting=cell.weighting,
-        weighting_settings=dict(study.settings["weightings"].get(cell.weighting, {})),
+        weighting_settings=dict(study.weightings.get(cell.weighting, {})),
         seed=cell.seed,
-        decay_every=decay["every"],
-        decay_factor=decay["factor"],
-        augmentation=AugmentationSettings(**training["augmentation"]),
-        precision=training["precision"],
-        compile={"auto": None, "yes": True, "no": False}[training["compile"]],
-        checkpoint_every=training["checkpoint_every"],
-        validate_every=training.get("score_every", 1),
-        deterministic=training["deterministic"],
+        decay_every=schedule.decay.every if schedule.decay else 0,
+        decay_factor=schedule.decay.factor if schedule.decay else 1.0,
+        augmentation=AugmentationSettings(**training.augmentation.as_dict()),
+        precision=training.precision,
+        compile={"auto": None, "yes": True, "no": False}[training.compile],
+        checkpoint_every=training.checkpoint_every,
+        validate_every=training.score_every or 1,
+        deterministic=training.deterministic,
     )
 
 

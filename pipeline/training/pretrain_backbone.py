@@ -15,7 +15,9 @@ from pipeline.io.files import whole_file
 from pipeline.io.hashing import sha256_of
 from pipeline.results.provenance import RunStart, about_run, write_provenance
 from pipeline.sources.synthetic.pretraining import ACTIVITIES, CLASSES, generate_scenes
-from pipeline.study.study import Study
+from pipeline.study.fingerprints import pretraining_settings
+from pipeline.study.folders import pretrained_file
+from pipeline.study.models import Study
 
 
 def pretrain_backbone(study: Study) -> None:
@@ -24,10 +26,10 @@ def pretrain_backbone(study: Study) -> None:
     Raises:
         InputError: if the study has no pretraining.
     """
-    run, path = RunStart(), study.pretrained_file()
+    run, path = RunStart(), pretrained_file(study)
     if path is None:
         raise InputError(f"study {study.name!r} has no pretraining.")
-    given = study.pretraining_settings()
+    given = pretraining_settings(study)
     size = given["input_size"]
     images, masks, activities = generate_scenes(given["scenes"], size, given["seed"])
     seed_everything(given["seed"])

@@ -29,7 +29,10 @@ from pipeline.redaction import masked_settings
 from pipeline.results.paths import CellOutput, dataset_files, history_file
 from pipeline.results.provenance import RunStart, about_run, software, training_code_sha256, write_provenance
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.datasets import evaluated_on
+from pipeline.study.fingerprints import cell_settings
+from pipeline.study.folders import cell_folder, dataset_folder, pretrained_file, weights_file
+from pipeline.study.models import Study
 from pipeline.training.model_settings import describe, model_settings, training_settings
 from pipeline.training.validation_score import validation_score
 
@@ -42,18 +45,18 @@ def train_cell(study: Study, cell: Cell) -> None:
         TrainingError: if a loss is not finite, or memory runs out.
     """
     run, device = RunStart(), choose_device()
-    part = load_part(study.dataset_folder(cell.dataset), "train", study.settings["input_size"])
+    part = load_part(dataset_folder(study, cell.dataset), "train", study.input_size)
     model, weights = _build(study, cell)
     about_software = software()
     decides = {
-        "settings": study.cell_settings(cell),
+        "settings": cell_settings(study, cell),
         "manifest_sha256": sha256_of(dataset_files(study, cell.dataset)[0]),
         "weights": weights,
     }
     key = digest(
         {**decides, "code": training_code_sha256(), "torch": torch.__version__, "device": about_software["device"]}
     )
-    resume = ResumeFolder(study.cell_folder(cell) / CellOutput.RESUME, key)
+    resume = ResumeFolder(cell_folder(study, cell) / CellOutput.RESUME, key)
     fitted, validate = _parts(study, cell, part)
     _forget_earlier(study, cell, goes_on=resume.folder.exists())
     data = LabelledImages(fitted.images, fitted.masks, fitted.activities)
@@ -69,24 +72,24 @@ def train_cell(study: Study, cell: Cell) -> None:
         predictions = predict_cell(study, cell, model)
         cost = {"training": _cost_of_training(history), "inference": cost_of_inference(study, cell, model)}
     with whole_files() as beside:
-        checkpoint = beside(study.cell_folder(cell) / CellOutput.CHECKPOINT)
+        checkpoint = beside(cell_folder(study, cell) / CellOutput.CHECKPOINT)
         save_checkpoint(model, checkpoint, masked_settings(origin))
         beside(history_file(study, cell)).write_text(_as_csv(history), encoding="utf-8", newline="\n")
         about = {
-            **about_run(study, run, study.evaluated_on(cell.dataset)),
+            **about_run(study, run, evaluated_on(study, cell.dataset)),
             **origin,
             "training_seconds": seconds,
             "cost": cost,
             "checkpoint_sha256": sha256_of(checkpoint),
             "predictions_sha256": keep_predictions(study, cell, predictions, beside),
         }
-        write_provenance(beside(study.cell_folder(cell) / CellOutput.PROVENANCE), about)
+        write_provenance(beside(cell_folder(study, cell) / CellOutput.PROVENANCE), about)
     resume.remove()
 
 
 def _build(study: Study, cell: Cell) -> tuple[MultiTaskModel, dict[str, str]]:
     """The model before training, and what its provenance says of the weights it starts from."""
-    file = study.weights_file(cell.backbone)
+    file = weights_file(study, cell.backbone)
     sha256 = sha256_of(file) if file is not None and file.is_file() else ""
     seed_everything(cell.seed)
     model = build_model(model_settings(study, cell, sha256))
@@ -97,7 +100,7 @@ def _build(study: Study, cell: Cell) -> tuple[MultiTaskModel, dict[str, str]]:
 
 def _forget_earlier(study: Study, cell: Cell, goes_on: bool) -> None:
     """Take the mark of a done training away: who looks meanwhile must not take the old one for this one."""
-    folder = study.cell_folder(cell)
+    folder = cell_folder(study, cell)
     if not goes_on:
         shutil.rmtree(folder / CellOutput.TENSORBOARD, ignore_errors=True)
     (folder / CellOutput.PROVENANCE).unlink(missing_ok=True)
@@ -105,13 +108,13 @@ def _forget_earlier(study: Study, cell: Cell, goes_on: bool) -> None:
 
 def _origin(study: Study, cell: Cell, model: MultiTaskModel, part: Part, fitted: Part) -> dict[str, Any]:
     """All that decides the checkpoint and goes into it. Time, commit and study do not: equal trainings give equal files."""
-    weights = study.weights_file(cell.backbone)
+    weights = weights_file(study, cell.backbone)
     trained, total = model.count_parameters()
     return {
         "cell": cell.id,
-        "preprocessing": preprocessing_of(study.dataset_folder(cell.dataset), part.images).to_dict(),
+        "preprocessing": preprocessing_of(dataset_folder(study, cell.dataset), part.images).to_dict(),
         "synthetic": study.synthetic,
-        "pretrained_on_synthetic": weights is not None and weights == study.pretrained_file(),
+        "pretrained_on_synthetic": weights is not None and weights == pretrained_file(study),
         "parameters": {"trained": trained, "total": total},
         "training_images": len(fitted.frame_ids),
         "validation_images": len(part.frame_ids) - len(fitted.frame_ids),
@@ -122,20 +125,20 @@ def _origin(study: Study, cell: Cell, model: MultiTaskModel, part: Part, fitted:
 
 def _parts(study: Study, cell: Cell, part: Part) -> tuple[Part, Callable[[MultiTaskModel], float] | None]:
     """The frames to train on, and what scores an epoch, where one is chosen or the study wants to see scores on the way."""
-    dataset = study.dataset_folder(cell.dataset)
-    if cell.select_on == "last" and "score_every" not in study.settings["training"]:
+    dataset = dataset_folder(study, cell.dataset)
+    if cell.select_on == "last" and study.training.score_every is None:
         return part, None
     if cell.select_on in ("last", "test"):
-        chosen_on = load_part(dataset, "test", study.settings["input_size"])
+        chosen_on = load_part(dataset, "test", study.input_size)
         return part, functools.partial(validation_score, study, cell.dataset, chosen_on)
     fitted, held_out = split_validation(dataset, part)
     return fitted, functools.partial(validation_score, study, cell.dataset, held_out)
 
 
 def _tensorboard(study: Study, cell: Cell) -> Callable[[dict[str, float]], None] | None:
-    if not study.settings["training"]["tensorboard"]:
+    if not study.training.tensorboard:
         return None
-    return event_writer(study.cell_folder(cell) / CellOutput.TENSORBOARD)
+    return event_writer(cell_folder(study, cell) / CellOutput.TENSORBOARD)
 
 
 def _cost_of_training(history: History) -> dict[str, float]:

@@ -12,14 +12,15 @@ from endoarss.prediction import predict
 from pipeline.datasets.load import Part
 from pipeline.evaluation.measure import rows_of_images
 from pipeline.evaluation.scores import scores_of
-from pipeline.study.study import Study
+from pipeline.study.datasets import labels_of
+from pipeline.study.models import Study
 
 
 def validation_score(study: Study, dataset: str, part: Part, model: MultiTaskModel) -> float:
     """The mean of accuracy and mIoU on the frames of a dataset that choose, of those that the model has."""
     predictions = predict(model, part.images, choose_device())
     activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)
-    labels, masks = study.labels(dataset), None
+    labels, masks = labels_of(study, dataset), None
     if predictions.masks is not None:
         pairs = zip(part.masks, predictions.masks, strict=True)
         masks = [count_mask(true, predicted, len(labels.classes)) for true, predicted in pairs]

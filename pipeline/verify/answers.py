@@ -15,7 +15,7 @@ from tqdm import tqdm
 from endoarss.models import MultiTaskModel
 from pipeline.datasets.load import load_part
 from pipeline.evaluation.corrupted_batches import CLEAN
-from pipeline.evaluation.evaluate_robustness import ModelAnswers, conditions_of
+from pipeline.evaluation.evaluate_robustness import ModelAnswers
 from pipeline.evaluation.predict_cell import answers_of
 from pipeline.evaluation.robustness import Subject, evaluate, gather
 from pipeline.io.files import read_json
@@ -26,7 +26,12 @@ from pipeline.results.paths import CellOutput, predictions_file, robustness_file
 from pipeline.results.predictions import KeptPredictions, read_predictions
 from pipeline.results.provenance import processor_name, read_provenance, software
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import models_of
+from pipeline.study.conditions import conditions_of
+from pipeline.study.datasets import evaluated_on, labels_of
+from pipeline.study.folders import cell_folder, dataset_folder, weights_file
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robust_models
 from pipeline.verify.compare import as_stored, difference
 from pipeline.verify.findings import Check
 from pipeline.verify.rows import is_packed
@@ -47,23 +52,23 @@ def check_answers(study: Study, cells: Sequence[Cell], seed: int) -> Check:
     check = Check("answers", "sets of answers given again")
     robust: Cell | None = None
     for cell in tqdm(cells, desc="verify answers", unit="cell", mininterval=1.0):
-        checkpoint = study.cell_folder(cell) / CellOutput.CHECKPOINT
-        if not checkpoint.is_file() or not (study.cell_folder(cell) / CellOutput.PROVENANCE).is_file():
+        checkpoint = cell_folder(study, cell) / CellOutput.CHECKPOINT
+        if not checkpoint.is_file() or not (cell_folder(study, cell) / CellOutput.PROVENANCE).is_file():
             check.gaps.append(f"{checkpoint}: not there")
             continue
-        weights = study.weights_file(cell.backbone)
+        weights = weights_file(study, cell.backbone)
         if weights is not None and not weights.is_file():
             check.gaps.append(f"{weights}: not there; {cell.id} cannot answer without it")
             continue
         with check.survives(checkpoint):
             model, other = load_cell(study, cell), differs_here(read_provenance(study, cell))
-            for dataset in study.evaluated_on(cell.dataset):
+            for dataset in evaluated_on(study, cell.dataset):
                 with check.survives(predictions_file(study, cell, dataset)):
                     _check_predictions(check, study, cell, dataset, model, other)
             if robust is None and is_evaluated(study, cell):
                 robust = cell
                 _check_robust_rows(check, study, cell, model, random.Random(seed))
-    asked = [cell.id for cell in cells if cell in study.robust_models()]
+    asked = [cell.id for cell in cells if cell in robust_models(study)]
     if robust is None and asked:
         check.gaps.append(f"robustness of {', '.join(asked)}: not evaluated yet")
     return check
@@ -71,13 +76,13 @@ def check_answers(study: Study, cells: Sequence[Cell], seed: int) -> Check:
 
 def is_evaluated(study: Study, cell: Cell) -> bool:
     """Whether a cell's robustness is asked for and was evaluated."""
-    return cell in study.robust_models() and all(path.is_file() for path in robustness_files(study, cell))
+    return cell in robust_models(study) and all(path.is_file() for path in robustness_files(study, cell))
 
 
 def sample(study: Study, count: int, seed: int) -> list[Cell]:
     """Some trained cells, drawn by a seed, in the study's order; one whose robustness was evaluated is among them where there is one."""
     rng = random.Random(seed)
-    trained = [cell for cell in study.models() if (study.cell_folder(cell) / CellOutput.PROVENANCE).is_file()]
+    trained = [cell for cell in models_of(study) if (cell_folder(study, cell) / CellOutput.PROVENANCE).is_file()]
     robust = [cell for cell in trained if is_evaluated(study, cell)]
     first = rng.sample(robust, min(1, count, len(robust)))
     others = [cell for cell in trained if cell not in first]
@@ -101,10 +106,10 @@ def _check_predictions(
 ) -> None:
     path = predictions_file(study, cell, dataset)
     if not path.is_file() or not is_packed(study, dataset):
-        check.gaps.append(f"{path if not path.is_file() else study.dataset_folder(dataset)}: not there")
+        check.gaps.append(f"{path if not path.is_file() else dataset_folder(study, dataset)}: not there")
         return
-    part = load_part(study.dataset_folder(dataset), "test", study.settings["input_size"])
-    kept, given = read_predictions(path, part.frame_ids, study.labels(dataset)), answers_of(model, part)
+    part = load_part(dataset_folder(study, dataset), "test", study.input_size)
+    kept, given = read_predictions(path, part.frame_ids, labels_of(study, dataset)), answers_of(model, part)
     check.checked += 1
     shares = _equal_shares(kept, given)
     if shares is None:
@@ -147,17 +152,17 @@ def _judge(
 def _check_robust_rows(check: Check, study: Study, cell: Cell, model: MultiTaskModel, rng: random.Random) -> None:
     _, path, about, _ = robustness_files(study, cell)
     if not is_packed(study, cell.dataset):
-        check.gaps.append(f"{study.dataset_folder(cell.dataset)}: not there")
+        check.gaps.append(f"{dataset_folder(study, cell.dataset)}: not there")
         return
     asked = conditions_of(study)
     names = set(rng.sample(asked.corruptions, min(_CONDITIONS, len(asked.corruptions))))
     severity = rng.choice(asked.severities)
     drawn = replace(asked, corruptions=tuple(n for n in asked.corruptions if n in names), severities=(severity,))
-    part = load_part(study.dataset_folder(cell.dataset), "test", study.settings["input_size"])
+    part = load_part(dataset_folder(study, cell.dataset), "test", study.input_size)
     model.precision = "float32"
     with tempfile.TemporaryDirectory() as folder:
         subject = Subject(cell.id, ModelAnswers(model), Path(folder))
-        evaluate([subject], part, study.labels(cell.dataset), drawn, workers=0)
+        evaluate([subject], part, labels_of(study, cell.dataset), drawn, workers=0)
         made, _ = gather(subject, drawn)
     stored = read_table(path)
     clean = stored["corruption"] == CLEAN

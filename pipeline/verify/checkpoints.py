@@ -18,7 +18,10 @@ from pipeline.results.cell_state import missing_robust_models
 from pipeline.results.paths import CellOutput, robustness_files
 from pipeline.results.provenance import read_provenance
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import models_of
+from pipeline.study.folders import cell_folder, pretrained_file, weights_file
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robust_models
 from pipeline.verify.findings import Check
 
 _DECIDES = ("cell", "settings", "manifest_sha256", "weights", "preprocessing", "seed")
@@ -30,16 +33,16 @@ def check_checkpoints(study: Study) -> Check:
     themselves. Imports no torch."""
     check = Check("checkpoints", "checkpoints and files of weights")
     digest = cache(sha256_of)
-    with check.survives(study.pretrained_file()):
+    with check.survives(pretrained_file(study)):
         _check_pretrained(check, study)
-    trained = [cell for cell in study.models() if (study.cell_folder(cell) / CellOutput.PROVENANCE).is_file()]
+    trained = [cell for cell in models_of(study) if (cell_folder(study, cell) / CellOutput.PROVENANCE).is_file()]
     not_robust = missing_robust_models(study)
     for cell in tqdm(trained, desc="verify checkpoints", unit="cell", mininterval=1.0):
         try:
             about = read_provenance(study, cell)
         except InputError:
             continue  # told of the study
-        path = study.cell_folder(cell) / CellOutput.CHECKPOINT
+        path = cell_folder(study, cell) / CellOutput.CHECKPOINT
         if not path.is_file():
             check.gaps.append(f"{path}: not there")
             continue
@@ -49,13 +52,13 @@ def check_checkpoints(study: Study) -> Check:
             check.compare_digest(path, digest(path), about["checkpoint_sha256"], whose, _GET_BACK)
             _check_header(check, path, about)
             _check_weights(check, study, cell, about, digest)
-            if cell in study.robust_models() and cell not in not_robust:
+            if cell in robust_models(study) and cell not in not_robust:
                 _check_robustness(check, study, cell, about)
     return check
 
 
 def _check_pretrained(check: Check, study: Study) -> None:
-    path = study.pretrained_file()
+    path = pretrained_file(study)
     if path is None:
         return
     about = path.with_suffix(".json")
@@ -93,7 +96,7 @@ def _header(path: Path) -> dict[str, Any]:
 
 
 def _check_weights(check: Check, study: Study, cell: Cell, about: dict[str, Any], digest: Any) -> None:
-    path: Path | None = study.weights_file(cell.backbone)
+    path: Path | None = weights_file(study, cell.backbone)
     if path is None:
         return  # frozen weights of a hub are compared where the checkpoint is loaded
     if not path.is_file():

@@ -12,7 +12,9 @@ from pipeline.datasets.manifest import read_manifest
 from pipeline.io.files import read_json
 from pipeline.io.hashing import sha256_of
 from pipeline.results.paths import arrays_file, dataset_files, dataset_provenance_file
-from pipeline.study.study import Study
+from pipeline.study.datasets import dataset_settings
+from pipeline.study.folders import dataset_folder
+from pipeline.study.models import Study
 from pipeline.verify.findings import Check
 from pipeline.verify.settings import compare_settings
 
@@ -25,7 +27,7 @@ def check_datasets(study: Study) -> Check:
     against the provenance beside the dataset."""
     check = Check("datasets", "pictures, masks and arrays")
     for dataset in study.datasets:
-        folder = study.dataset_folder(dataset)
+        folder = dataset_folder(study, dataset)
         if not all(path.is_file() for path in dataset_files(study, dataset)):
             check.gaps.append(f"{folder}: not built")
             continue
@@ -54,7 +56,7 @@ def _compare(check: Check, path: Path, expected: str, whose: str, advice: str) -
 
 
 def _check_arrays(check: Check, study: Study, dataset: str, splits: list[str]) -> None:
-    path, folder, size = arrays_file(study, dataset), study.dataset_folder(dataset), study.settings["input_size"]
+    path, folder, size = arrays_file(study, dataset), dataset_folder(study, dataset), study.input_size
     recorded: dict[str, Any] = read_json(path).get("sha256", {}) if path.is_file() else {}
     if not recorded:
         check.gaps.append(f"{path}: says no digests of arrays at {size} pixels")
@@ -86,4 +88,4 @@ def _check_provenance(check: Check, study: Study, dataset: str) -> None:
     about = read_json(path)
     for file in dataset_files(study, dataset):
         _compare(check, file, about.get("sha256", {}).get(file.name, "none"), path.name, f"{_BUILD} {dataset}.")
-    compare_settings(check, path, about.get("settings", {}), study.dataset_settings(dataset))
+    compare_settings(check, path, about.get("settings", {}), dataset_settings(study, dataset))

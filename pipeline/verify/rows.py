@@ -24,7 +24,11 @@ from pipeline.io.saved_files import read_table
 from pipeline.results import paths
 from pipeline.results.cell_state import missing_robust_models
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import models_of
+from pipeline.study.datasets import evaluated_on, labels_of
+from pipeline.study.folders import cell_folder, dataset_folder
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robust_models
 from pipeline.verify.compare import as_stored, difference
 from pipeline.verify.findings import Check
 
@@ -41,10 +45,10 @@ def check_rows(study: Study, workers: int) -> Check:
     Args:
         workers: processes at most.
     """
-    work: list[partial[None]] = [partial(_check_cell, study=study, cell=cell) for cell in study.models()]
+    work: list[partial[None]] = [partial(_check_cell, study=study, cell=cell) for cell in models_of(study)]
     work += [partial(_check_references, study=study, dataset=dataset) for dataset in paths.evaluated_datasets(study)]
     lacking = missing_robust_models(study)
-    robust = [cell for cell in study.robust_models() if cell not in lacking]
+    robust = [cell for cell in robust_models(study) if cell not in lacking]
     work += [partial(_check_robust_scores, study=study, cell=cell) for cell in robust]
     check = _new()
     for found in ordered_map(_do, work, workers, "verify rows", "table"):
@@ -66,24 +70,24 @@ def _do(work: partial[None]) -> Check:
 
 def is_packed(study: Study, dataset: str) -> bool:
     """Whether the images of a dataset's test part are kept at the study's size: verifying makes none."""
-    folder = study.dataset_folder(dataset)
+    folder = dataset_folder(study, dataset)
     if not all((folder / name).is_file() for name in ("manifest.csv", "dataset.json")):
         return False
-    return (folder / "arrays" / array_key(folder, "test", study.settings["input_size"])).is_dir()
+    return (folder / "arrays" / array_key(folder, "test", study.input_size)).is_dir()
 
 
 def _check_cell(check: Check, study: Study, cell: Cell) -> None:
-    if not (study.cell_folder(cell) / paths.CellOutput.PROVENANCE).is_file():
+    if not (cell_folder(study, cell) / paths.CellOutput.PROVENANCE).is_file():
         return  # told of the study
-    digests = read_json(study.cell_folder(cell) / paths.CellOutput.PROVENANCE).get("predictions_sha256") or {}
+    digests = read_json(cell_folder(study, cell) / paths.CellOutput.PROVENANCE).get("predictions_sha256") or {}
     whole: dict[str, Any] = {}
-    for dataset in study.evaluated_on(cell.dataset):
+    for dataset in evaluated_on(study, cell.dataset):
         with check.survives(paths.rows_file(study, cell, dataset)):
             scores = _check_rows_of(check, study, cell, dataset, digests.get(dataset))
             if scores is not None:
                 whole[dataset] = scores
-    if len(whole) == len(study.evaluated_on(cell.dataset)):
-        _compare_scores(check, study.cell_folder(cell) / paths.CellOutput.METRICS, whole)
+    if len(whole) == len(evaluated_on(study, cell.dataset)):
+        _compare_scores(check, cell_folder(study, cell) / paths.CellOutput.METRICS, whole)
 
 
 def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest: str | None) -> dict[str, float] | None:
@@ -96,14 +100,14 @@ def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest:
         return None
     stored = read_table(path)
     if not is_packed(study, dataset):
-        check.gaps.append(f"{study.dataset_folder(dataset)}: not built at this size; {path} cannot be measured again")
+        check.gaps.append(f"{dataset_folder(study, dataset)}: not built at this size; {path} cannot be measured again")
     elif not predictions.is_file():
         check.gaps.append(f"{predictions}: not there; {path} cannot be measured again")
     else:
         with check.survives(predictions):
             made = measure_kept(study, cell, dataset)
             _compare(check, path, stored, made, "its predictions", _EVALUATE)
-    scores = scores_of(stored, study.labels(dataset))
+    scores = scores_of(stored, labels_of(study, dataset))
     of = {"predictions_sha256": sha256_of(predictions)} if predictions.is_file() else {}
     _compare_scores(check, path.with_name("metrics.json"), {"protocol": STANDARD, "scores": scores} | of)
     return scores_of_whole(scores)
@@ -114,7 +118,7 @@ def _check_references(check: Check, study: Study, dataset: str) -> None:
     lost = [path for path in files.values() if not path.is_file()]
     if lost or not is_packed(study, dataset):
         check.gaps.append(
-            f"{lost[0] if lost else study.dataset_folder(dataset)}: not there; no reference is measured again"
+            f"{lost[0] if lost else dataset_folder(study, dataset)}: not there; no reference is measured again"
         )
         return
     rows = rows_of_references(study, dataset)
@@ -126,7 +130,7 @@ def _check_references(check: Check, study: Study, dataset: str) -> None:
 def _check_robust_scores(check: Check, study: Study, cell: Cell) -> None:
     metrics, rows, about = paths.robustness_files(study, cell)[:3]
     _compare_digest(check, rows, read_json(about).get("per_image_sha256"), _ROBUSTNESS)
-    scores = scores_by_condition(read_table(rows), study.labels(cell.dataset))
+    scores = scores_by_condition(read_table(rows), labels_of(study, cell.dataset))
     check.checked += 1
     _compare_json(check, metrics, read_json(metrics).get("scores"), scores, rows.name)
 
@@ -227,5 +231,5 @@ def check_results(study: Study) -> Check:
 def _gathered_from(study: Study) -> list[Path]:
     """What results are gathered from besides what cells keep; who has the results alone has none of it."""
     datasets = paths.evaluated_datasets(study)
-    manifests = [study.dataset_folder(dataset) / "manifest.csv" for dataset in datasets]
+    manifests = [dataset_folder(study, dataset) / "manifest.csv" for dataset in datasets]
     return [*manifests, *(path for dataset in datasets for path in paths.reference_files(study, dataset).values())]

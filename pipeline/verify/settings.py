@@ -11,7 +11,12 @@ from pipeline.results.cell_state import missing_models, missing_robust_models
 from pipeline.results.paths import CellOutput, results_provenance_file, robustness_files
 from pipeline.results.provenance import dataset_digests, read_provenance
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import models_of
+from pipeline.study.conditions import conditions_of
+from pipeline.study.fingerprints import cell_settings, study_digest
+from pipeline.study.folders import cell_folder, dataset_folder
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robust_models
 from pipeline.verify.findings import Check
 
 _AGAIN = "Run snakemake, or verify with the study it was made with."
@@ -22,19 +27,19 @@ def check_settings(study: Study) -> Check:
     """Each cell's provenance against the study."""
     check = Check("study", "trainings and evaluations")
     lacking = missing_models(study)
-    for cell in study.models():
-        if not (study.cell_folder(cell) / CellOutput.PROVENANCE).is_file():
+    for cell in models_of(study):
+        if not (cell_folder(study, cell) / CellOutput.PROVENANCE).is_file():
             check.gaps.append(f"{cell.id}: {lacking[cell]}")
             continue
-        where = study.cell_folder(cell) / CellOutput.PROVENANCE
+        where = cell_folder(study, cell) / CellOutput.PROVENANCE
         with check.survives(where):
             about = read_provenance(study, cell)
             check.checked += 1
-            compare_settings(check, where, about["settings"], study.cell_settings(cell))
+            compare_settings(check, where, about["settings"], cell_settings(study, cell))
             _compare_data(check, study, where, about)
             _compare_sources(check, study, where, about)
     not_robust = missing_robust_models(study)
-    for cell in study.robust_models():
+    for cell in robust_models(study):
         if cell in not_robust:
             check.gaps.extend([f"{cell.id}: {not_robust[cell]}"] if cell not in lacking else [])
         else:
@@ -42,10 +47,11 @@ def check_settings(study: Study) -> Check:
                 _check_robustness(check, study, cell)
     path = results_provenance_file(study)
     with check.survives(path):
-        then = read_json(path).get("study_sha256") if path.is_file() else study.digest()
-        if then != study.digest():
+        now = study_digest(study)
+        then = read_json(path).get("study_sha256") if path.is_file() else now
+        if then != now:
             check.warnings.append(
-                f"{path}: results were collected when the study was another (digest {str(then)[:12]}, now {study.digest()[:12]}); what "
+                f"{path}: results were collected when the study was another (digest {str(then)[:12]}, now {now[:12]}); what "
                 "decides a result is compared here, all other keys are not."
             )
     return check
@@ -62,8 +68,8 @@ def compare_settings(check: Check, where: object, made: dict[str, Any], wanted: 
 
 def _compare_data(check: Check, study: Study, where: object, about: dict[str, Any]) -> None:
     for dataset, digest in about.get("datasets", {}).items():
-        if not (study.dataset_folder(dataset) / "manifest.csv").is_file():
-            check.gaps.append(f"{study.dataset_folder(dataset)}: not built; {where} cannot be held against it")
+        if not (dataset_folder(study, dataset) / "manifest.csv").is_file():
+            check.gaps.append(f"{dataset_folder(study, dataset)}: not built; {where} cannot be held against it")
             continue
         now = dataset_digests(study, [dataset])[dataset]
         if digest != now:
@@ -74,7 +80,7 @@ def _compare_sources(check: Check, study: Study, where: object, about: dict[str,
     """The checkpoints that a merged model says it was merged from, against the present ones."""
     for source, digest in about.get("merged_from", {}).items():
         cell = Cell.parse(source)
-        path = study.cell_folder(cell) / CellOutput.PROVENANCE if cell else None
+        path = cell_folder(study, cell) / CellOutput.PROVENANCE if cell else None
         now = str(read_json(path).get("checkpoint_sha256")) if path and path.is_file() else digest
         if now != digest:
             found = f"merged from {source} with a checkpoint of sha256 {str(digest)[:12]}"
@@ -85,7 +91,7 @@ def _check_robustness(check: Check, study: Study, cell: Cell) -> None:
     where = robustness_files(study, cell)[2]
     about = read_json(where)
     check.checked += 1
-    asked = study.robustness_settings()
+    asked = conditions_of(study).as_dict()
     wanted = {key: asked[key] for key in ("seed", "profile", "severities")}
     compare_settings(check, where, about.get("conditions", {}), wanted)
     _compare_data(check, study, where, about)

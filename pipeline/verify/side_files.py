@@ -11,7 +11,11 @@ from pipeline.results import paths
 from pipeline.results.cell_state import missing_models, missing_robust_models
 from pipeline.results.gallery import read_gallery
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import merging_groups, schedule_of, trainings_of
+from pipeline.study.datasets import labels_of, leakage_datasets
+from pipeline.study.folders import dataset_folder
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robust_models
 from pipeline.verify.findings import Check
 
 _TRAIN = "Train the cell again, or run snakemake."
@@ -23,15 +27,15 @@ def check_side_files(study: Study) -> Check:
     """The values of history.csv, gallery.npz, representations.npz and similarity.json; what nobody looks at is listed."""
     check = Check("side files", "histories, kept masks, representations and similarities")
     lacking, not_robust = missing_models(study), missing_robust_models(study)
-    for cell in study.trainings():
+    for cell in trainings_of(study):
         if cell not in lacking:
             with check.survives(paths.history_file(study, cell)):
                 _check_history(check, study, cell)
-    for cell in study.robust_models():
+    for cell in robust_models(study):
         if cell not in not_robust:
             with check.survives(paths.robustness_files(study, cell)[3]):
                 _check_gallery(check, study, cell)
-    for group in study.merging_groups():
+    for group in merging_groups(study):
         path = paths.representations_file(study, group)
         with check.survives(path):
             if path.is_file():
@@ -39,7 +43,7 @@ def check_side_files(study: Study) -> Check:
                 check.checked += 1
             else:
                 check.gaps.append(f"{path}: not there")
-    if study.leakage_datasets():
+    if leakage_datasets(study):
         with check.survives(paths.similarity_file(study)):
             _check_similarity(check, study)
     _list_others(check, study)
@@ -52,16 +56,16 @@ def _check_history(check: Check, study: Study, cell: Cell) -> None:
         check.gaps.append(f"{path}: not there")
         return
     check.checked += 1
-    epochs, expected = read_history(path)["epoch"].tolist(), study.schedule(cell)["epochs"]
+    epochs, expected = read_history(path).epoch.tolist(), schedule_of(study, cell).epochs
     if epochs != list(range(1, expected + 1)):
         check.fail(path, f"{len(epochs)} rows, the last of epoch {epochs[-1]:g}", f"epochs 1 to {expected}", _TRAIN)
 
 
 def _check_gallery(check: Check, study: Study, cell: Cell) -> None:
     path = paths.robustness_files(study, cell)[3]
-    frames, kept = read_gallery(path, len(study.labels(cell.dataset).classes))
+    frames, kept = read_gallery(path, len(labels_of(study, cell.dataset).classes))
     check.checked += 1
-    folder = study.dataset_folder(cell.dataset)
+    folder = dataset_folder(study, cell.dataset)
     if not (folder / "manifest.csv").is_file():
         check.gaps.append(f"{folder}: not built; the images of {path} cannot be compared with it")
         return

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pipeline.study.study import Study
+from pipeline.study.cells import find_cell
+from pipeline.study.fingerprints import study_digest
+from pipeline.study.models import Study
 from pipeline.training.merge_request import check_made
 from pipeline.verify.checkpoints import check_checkpoints
 from pipeline.verify.datasets import check_datasets
@@ -24,7 +26,7 @@ def verify(study: Study, count: int = 3, chosen: Sequence[str] = (), seed: int =
     Raises:
         InputError: if the study has no such cell, or a merged model that is named is not there.
     """
-    cells = [study.cell(cell) for cell in chosen]
+    cells = [find_cell(study, cell) for cell in chosen]
     for cell in cells:
         check_made(study, cell)
     checks = [
@@ -39,7 +41,7 @@ def verify(study: Study, count: int = 3, chosen: Sequence[str] = (), seed: int =
         from pipeline.verify.answers import check_answers, sample
 
         checks.append(_guarded("answers", lambda: check_answers(study, cells or sample(study, count, seed), seed)))
-    return Report(study.name, study.digest(), checks)
+    return Report(study.name, study_digest(study), checks)
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from endoarss.registry import list_mergers
-from pipeline.study.study import Study
+from pipeline.study.cells import find_cell, schedule_key
+from pipeline.study.datasets import recipe_of
+from pipeline.study.models import Study
 
 _OF_TRAINING = ("batch_size", "augmentation", "precision", "compile", "deterministic", "select_on", "score_every")
 
@@ -29,8 +31,8 @@ def param_keys(study: Study, given: Mapping[str, Any], rule: str, wildcards: Map
         keys = _of_merging(study, rule)
     elif rule in ("check_sources", "build_dataset"):
         keys = _of_dataset(study, wildcards["dataset"])
-    elif rule == "pretrain_backbone":
-        backbone = f"backbones.{study.settings['pretraining']['backbone']}"
+    elif rule == "pretrain_backbone" and study.pretraining:
+        backbone = f"backbones.{study.pretraining.backbone}"
         keys = ["pretraining", f"{backbone}.model", f"{backbone}.arguments", _input_of_network(study)]
     else:
         keys = {
@@ -38,7 +40,7 @@ def param_keys(study: Study, given: Mapping[str, Any], rule: str, wildcards: Map
             "corrupt_images": _of_robustness(),
             "robustness": _of_robustness(),
             "score_references": ["input_size"],
-            "collect_results": [*(f"backbones.{name}.label" for name in study.settings["backbones"]), "protocol"],
+            "collect_results": [*(f"backbones.{name}.label" for name in study.backbones), "protocol"],
             "draw_leakage": ["input_size"],
             "make_tables": ["robustness.baseline", "merging", *_CHOSEN],
             "draw_figures": ["robustness.baseline", "merging", *_CHOSEN],
@@ -49,7 +51,7 @@ def param_keys(study: Study, given: Mapping[str, Any], rule: str, wildcards: Map
 
 
 def _of_cell(study: Study, cell_id: str) -> list[str]:
-    cell, settings = study.cell(cell_id), study.settings
+    cell, settings = find_cell(study, cell_id), study.as_dict()
     return [
         "input_size",
         "network_size",
@@ -62,7 +64,7 @@ def _of_cell(study: Study, cell_id: str) -> list[str]:
         f"architectures.{cell.architecture}",
         f"weightings.{cell.weighting}",
         *(f"training.{key}" for key in _OF_TRAINING),
-        f"training.schedules.{study.schedule_key(cell.dataset, cell.backbone, cell.architecture)}",
+        f"training.schedules.{schedule_key(study, cell.dataset, cell.backbone, cell.architecture)}",
     ]
 
 
@@ -81,7 +83,7 @@ def _of_merging(study: Study, rule: str) -> list[str]:
 
 
 def _of_dataset(study: Study, dataset: str) -> list[str]:
-    sources = [] if study.synthetic else study.recipe(dataset).sources
+    sources = [] if study.synthetic else recipe_of(study, dataset).sources
     return [f"datasets.{dataset}", "raw.generate", "raw.endovis2018_scheme", *(f"raw.{name}" for name in sources)]
 
 
@@ -90,7 +92,7 @@ def _of_robustness() -> list[str]:
 
 
 def _input_of_network(study: Study) -> str:
-    return "network_size" if "network_size" in study.settings else "input_size"
+    return "network_size" if "network_size" in study.as_dict() else "input_size"
 
 
 def _holds(given: Any, key: str) -> bool:

@@ -16,7 +16,8 @@ import yaml
 from pipeline.errors import InputError
 from pipeline.results.paths import CellOutput, StudyOutput
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.folders import results_folder, roots_as_written
+from pipeline.study.models import Study
 from pipeline.workflow.dvc_params import param_keys
 from pipeline.workflow.snakemake_jobs import Job
 
@@ -35,7 +36,7 @@ _CURVES = {"loss_activity": "activity", "loss_segmentation": "segmentation"}
 
 def code_folder(study: Study) -> PurePosixPath:
     """Where the digests of code lie that stages depend on."""
-    return PurePosixPath(study.results.as_posix()) / StudyOutput.CODE
+    return PurePosixPath(results_folder(study).as_posix()) / StudyOutput.CODE
 
 
 def check_mark(study: Study) -> str:
@@ -101,7 +102,7 @@ def _raw_trees(study: Study, job: Job) -> list[str]:
     """The real raw trees that a job reads. DVC keeps their digest, not the trees; Snakemake compares names, sizes and times."""
     if study.synthetic or job.rule not in ("check_sources", "build_dataset"):
         return []
-    roots = list(dict.fromkeys(study.roots_as_written(job.wildcards["dataset"])))
+    roots = list(dict.fromkeys(roots_as_written(study, job.wildcards["dataset"])))
     for root in roots:
         if "${" in root:
             raise InputError(

@@ -12,6 +12,7 @@ import yaml
 
 from pipeline.errors import InputError
 from pipeline.io.files import write_text
+from pipeline.study.folders import roots_of
 from pipeline.study.loading import load_study
 from pipeline.workflow.snakemake_jobs import last_words, pending_outputs, snakemake
 from pipeline.workflow.use_study import PARAMS, STAGES, check_stages
@@ -80,7 +81,9 @@ def _changed_stages() -> list[str]:
     if status.returncode:
         raise InputError(f"dvc status: {last_words(status, '.dvc')}")
     study = load_study(PARAMS)
-    raw = set() if study.synthetic else {str(root) for name in study.datasets for root in study.roots(name).values()}
+    raw = (
+        set() if study.synthetic else {str(root) for name in study.datasets for root in roots_of(study, name).values()}
+    )
     lines = []
     for stage, findings in json.loads(status.stdout).items():
         for finding in findings:

@@ -20,7 +20,7 @@ def test_the_names_of_the_issue_are_there() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["endoarss", "pipeline.study.study", "pipeline.results.paths", "pipeline.cli", "corruptions", "endoarss.metrics"],
+    ["endoarss", "pipeline.study.cells", "pipeline.results.paths", "pipeline.cli", "corruptions", "endoarss.metrics"],
 )
 def test_planning_and_listing_import_no_torch(module: str) -> None:
     code = (

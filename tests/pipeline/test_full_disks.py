@@ -36,6 +36,7 @@ from pipeline.results.gallery import write_gallery
 from pipeline.results.paths import failure_file
 from pipeline.results.predictions import KeptPredictions, write_predictions
 from pipeline.sources.archives import extract
+from pipeline.study.cells import cells_of
 from pipeline.study.loading import load_study
 from pipeline.workflow.snakemake_jobs import last_words
 from reports.figures.datasets import Example, draw_contact_sheet
@@ -209,7 +210,7 @@ def test_what_the_system_refuses_another_program_is_a_sentence_too(said: str, fo
 
 def test_why_a_cell_failed_is_kept_in_the_same_words(study_file: Path) -> None:
     study = load_study(study_file)
-    (cell,) = study.cells()
+    (cell,) = cells_of(study)
     with pytest.raises(OSError), failure_recorded(study, cell):
         raise OSError(errno.ENOSPC, "No space left on device", "x.npz")
     kept = json.loads(failure_file(study, cell).read_text())["message"]

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from pipeline.errors import InputError
+from pipeline.study.cells import trainings_of
 from pipeline.study.loading import load_study
 from pipeline.workflow import use_study
 from pipeline.workflow.dvc_stages import CHECK, stages_text
@@ -27,7 +28,7 @@ def test_stages_are_the_plan_and_the_same_every_time(
     assert text == stages_text(study, given, planned_jobs(Path(name)))
     stages = yaml.safe_load(text)["stages"]
     trained = [stage for stage in stages if stage.startswith("train-")]
-    assert sorted(trained) == sorted(f"train-{cell.id.replace('/', '-')}" for cell in study.trainings())
+    assert sorted(trained) == sorted(f"train-{cell.id.replace('/', '-')}" for cell in trainings_of(study))
     called = [stage for key, stage in stages.items() if not key.startswith((CHECK, "code-"))]
     assert len(called) == len(jobs) and all(
         f" --allowed-rules {job.rule} -- " in stages[job.name]["cmd"] for job in jobs

@@ -14,6 +14,8 @@ from pipeline.errors import InputError
 from pipeline.reporting.figures.figure_inputs import Kept, NothingToShow
 from pipeline.reporting.shown_cells import best_by_backbone, best_of_both
 from pipeline.study.cell import Cell
+from pipeline.study.cells import cells_of
+from pipeline.study.datasets import evaluated_on, labels_of, titles_of
 from reports.figures.classes import ClassScores, draw_class_scores
 from reports.figures.confusion import Confusion, draw_confusions
 from reports.results import CLEAN
@@ -39,7 +41,11 @@ def gaps_of_confusion(kept: Kept, dataset: str) -> dict[Cell, str]:
 
 def _compared(kept: Kept, dataset: str) -> list[Cell]:
     study = kept.study
-    return [cell for cell in study.cells() if dataset in study.evaluated_on(cell.dataset) and cell.rank == study.rank]
+    return [
+        cell
+        for cell in cells_of(study)
+        if dataset in evaluated_on(study, cell.dataset) and cell.rank == study.lora.rank
+    ]
 
 
 def draw_classes(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) -> None:
@@ -51,7 +57,7 @@ def draw_classes(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) -> N
     scores = kept.scores[dataset]
     cells = best_by_backbone(kept.study, scores) or list(dict.fromkeys(best_of_both(kept.study, scores).values()))
     cells = sorted(cells, key=lambda cell: -scores[cell].get(MIOU, 0.0))[:_MODELS]
-    labels = kept.study.labels(dataset)
+    labels = labels_of(kept.study, dataset)
     panels = []
     for metric, title, names in (
         (IOU, "IoU of classes, n: images with the class", labels.classes),
@@ -61,7 +67,7 @@ def draw_classes(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) -> N
         panels += [panel] if panel is not None else []
     if not panels:
         raise NothingToShow("No cell has results on this dataset.")
-    title = f"{kept.study.titles()[dataset]}: the best cell of each backbone by mIoU"
+    title = f"{titles_of(kept.study)[dataset]}: the best cell of each backbone by mIoU"
     draw_class_scores(panels, title, head, png, pdf)
 
 
@@ -93,7 +99,7 @@ def draw_confusion(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) ->
     Raises:
         NothingToShow: if no cell has results on the dataset.
     """
-    chosen, labels, panels = best_of_both(kept.study, kept.scores[dataset]), kept.study.labels(dataset), []
+    chosen, labels, panels = best_of_both(kept.study, kept.scores[dataset]), labels_of(kept.study, dataset), []
     if ACCURACY in chosen:
         matrix = activity_confusion(kept.rows(chosen[ACCURACY], dataset), len(labels.activities))
         title = f"Activities (images)\n{kept.label(chosen[ACCURACY])}"
@@ -104,9 +110,9 @@ def draw_confusion(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) ->
         panels.append(Confusion(title, labels.classes, matrix, counts=False))
     if not panels:
         raise NothingToShow("No cell has results on this dataset.")
-    title = f"{kept.study.titles()[dataset]}: the best cell by the mean of accuracy and mIoU"
+    title = f"{titles_of(kept.study)[dataset]}: the best cell by the mean of accuracy and mIoU"
     if len(set(chosen.values())) > 1:
-        title = f"{kept.study.titles()[dataset]}: the best cell of each task"
+        title = f"{titles_of(kept.study)[dataset]}: the best cell of each task"
     draw_confusions(panels, title, head, png, pdf)
 
 

@@ -24,7 +24,9 @@ from pipeline.results.paths import (
     datasets_with_activities,
     similarity_file,
 )
-from pipeline.study.study import Study
+from pipeline.study.datasets import kind_name, leakage_datasets, titles_of
+from pipeline.study.folders import dataset_folder, results_folder
+from pipeline.study.models import Study
 from reports.figures import datasets as dataset_figures
 
 _EXAMPLES = 6
@@ -33,12 +35,12 @@ _SHOWN = (240, 192)  # width and height of a picture in a contact sheet
 
 def draw_datasets(study: Study) -> None:
     """Write the contact sheet of each dataset, the balance of all, and figure 1 (a)."""
-    mark, folder = data_mark(study), study.results / "figures"
-    cards = {dataset: read_card(study.dataset_folder(dataset)) for dataset in study.datasets}
+    mark, folder = data_mark(study), results_folder(study) / "figures"
+    cards = {dataset: read_card(dataset_folder(study, dataset)) for dataset in study.datasets}
     for dataset, card in cards.items():
         with whole_file(folder / contact_sheet(dataset)) as jpeg:
-            rows = read_manifest(study.dataset_folder(dataset))
-            examples = {c: _examples(study.dataset_folder(dataset), rows, c) for c in card["classes"][1:]}
+            rows = read_manifest(dataset_folder(study, dataset))
+            examples = {c: _examples(dataset_folder(study, dataset), rows, c) for c in card["classes"][1:]}
             dataset_figures.draw_contact_sheet(card, examples, mark, jpeg)
     with whole_file(folder / f"{FIGURE_BALANCE}.png") as png, whole_file(folder / f"{FIGURE_BALANCE}.pdf") as pdf:
         dataset_figures.draw_balance(list(cards.values()), mark, png, pdf)
@@ -78,21 +80,21 @@ def _small(pixels: Pixels) -> Pixels:
 def draw_leakage(study: Study) -> None:
     """Write figure and figures of how alike test and training frames are, for each dataset split both ways."""
     found = {}
-    for dataset in study.leakage_datasets():
-        folder = study.dataset_folder(dataset)
+    for dataset in leakage_datasets(study):
+        folder = dataset_folder(study, dataset)
         rows = {row["frame_id"]: row for row in read_manifest(folder)}
-        parts = [load_part(folder, split, study.settings["input_size"]) for split in ("train", "test")]
+        parts = [load_part(folder, split, study.input_size) for split in ("train", "test")]
         found[dataset] = similarity_by_split(
             np.concatenate([part.images for part in parts]),
             [frame_id for part in parts for frame_id in part.frame_ids],
             {frame_id: row["activity"] for frame_id, row in rows.items()},
             {frame_id: row["sequence"] for frame_id, row in rows.items()},
-            TEST_SEQUENCES[study.kind_name(dataset)],
-            study.dataset_settings(dataset)["split_seed"],
+            TEST_SEQUENCES[kind_name(study, dataset)],
+            study.datasets[dataset].split_seed,
         )
     kept = {d: {split: [round(float(v), 6) for v in values] for split, values in s.items()} for d, s in found.items()}
     write_json(similarity_file(study), kept)
-    shown = {study.titles()[dataset]: splits for dataset, splits in found.items()}
-    folder = study.results / "figures"
+    shown = {titles_of(study)[dataset]: splits for dataset, splits in found.items()}
+    folder = results_folder(study) / "figures"
     with whole_file(folder / f"{FIGURE_LEAKAGE}.png") as png, whole_file(folder / f"{FIGURE_LEAKAGE}.pdf") as pdf:
-        dataset_figures.draw_leakage(shown, data_mark(study, study.leakage_datasets()), png, pdf)
+        dataset_figures.draw_leakage(shown, data_mark(study, leakage_datasets(study)), png, pdf)

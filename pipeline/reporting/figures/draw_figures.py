@@ -30,7 +30,10 @@ from pipeline.results.paths import (
 )
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import cells_of, merging_groups
+from pipeline.study.datasets import titles_of
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robust_models
 from reports.figures import cost as cost_figure
 from reports.figures.history import TrainingHistory, draw_histories
 from reports.figures.merging import draw_bias, draw_representations
@@ -84,7 +87,7 @@ def draw_figures(study: Study, only: str = "", results: StudyResults | None = No
     files = result_figures(study)
     if only and only not in files:
         raise InputError(_no_such_figure(study, only, list(files)))
-    kept, drawers = Kept(results or StudyResults(study, {scored_run: study.robust_models()})), _drawers(study)
+    kept, drawers = Kept(results or StudyResults(study, {scored_run: robust_models(study)})), _drawers(study)
     for name in [only] if only else files:
         png_file, pdf_file = files[name]
         with whole_file(png_file) as png, whole_file(pdf_file) as pdf:
@@ -93,7 +96,7 @@ def draw_figures(study: Study, only: str = "", results: StudyResults | None = No
             try:
                 drawers[name].draw(kept, head, png, pdf)
             except NothingToShow as reason:
-                draw_message(". ".join(figure_title(name, study.titles())), str(reason), head, png, pdf)
+                draw_message(". ".join(figure_title(name, titles_of(study))), str(reason), head, png, pdf)
     return [path for name, paths in files.items() if only in ("", name) for path in paths]
 
 
@@ -117,7 +120,7 @@ def _drawers(study: Study) -> dict[str, Drawer]:
     }
     for name in (FIGURE_SEVERITY, FIGURE_RETENTION, FIGURE_HEATMAP):
         found[name] = _of_robustness(name)
-    if study.merging_groups():
+    if merging_groups(study):
         found[FIGURE_MERGING] = Drawer(_draw_merging, lambda kept: {}, lambda kept: merging_gaps(kept.results))
         found[FIGURE_REPRESENTATIONS] = Drawer(_draw_projected, lambda kept: {})
     for dataset in evaluated_datasets(study):
@@ -187,8 +190,8 @@ def _without_history(study: Study, dataset: str) -> list[Cell]:
 
 def _followed(study: Study, dataset: str) -> list[Cell]:
     """The cells whose trainings are shown: of the first seed and the study's rank."""
-    first = study.settings["seeds"][0]
-    return [c for c in study.cells() if (c.dataset, c.rank, c.seed) == (dataset, study.rank, first)]
+    first = study.seeds[0]
+    return [c for c in cells_of(study) if (c.dataset, c.rank, c.seed) == (dataset, study.lora.rank, first)]
 
 
 def draw_history(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) -> None:
@@ -204,12 +207,12 @@ def draw_history(kept: Kept, dataset: str, head: str, png: Path, pdf: Path) -> N
         if history_file(study, cell).is_file()
     ]
     if not histories:
-        raise NothingToShow(f"No training on {study.titles()[dataset]} is done.")
-    draw_histories(histories, study.titles()[dataset], head, png, pdf)
+        raise NothingToShow(f"No training on {titles_of(study)[dataset]} is done.")
+    draw_histories(histories, titles_of(study)[dataset], head, png, pdf)
 
 
 def _gaps_of_costs(kept: Kept) -> dict[Cell, str]:
-    first = kept.study.settings["seeds"][0]
+    first = kept.study.seeds[0]
     return {cell: reason for cell, reason in kept.lacking.items() if cell.seed == first}
 
 
@@ -222,12 +225,12 @@ def draw_costs(kept: Kept, head: str, png: Path, pdf: Path) -> None:
     rows = []
     for dataset, scores in kept.scores.items():
         for cell, of_cell in scores.items():
-            if cell.seed != kept.study.settings["seeds"][0]:
+            if cell.seed != kept.study.seeds[0]:
                 continue
             about = kept.results.provenance(cell)
             rows.append(
                 {
-                    "dataset": kept.study.titles()[dataset],
+                    "dataset": titles_of(kept.study)[dataset],
                     "backbone": kept.backbone(cell),
                     "architecture": cell.architecture,
                     "parameters": about["parameters"]["trained"],

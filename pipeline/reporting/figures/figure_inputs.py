@@ -15,7 +15,7 @@ from pipeline.reporting.shown_cells import Scores, scored_cells
 from pipeline.results.paths import evaluated_datasets
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.models import Study
 from reports.names import model_label
 from reports.statistics.merging import Merging
 from reports.statistics.robustness import Robustness
@@ -95,7 +95,7 @@ class Kept:
 
     def backbone(self, cell: Cell) -> str:
         """A cell's backbone as readers know it."""
-        return str(self.study.settings["backbones"][cell.backbone]["label"])
+        return str(self.study.backbones[cell.backbone].label)
 
     def model(self, cell: Cell) -> str:
         """A cell's model without its backbone as readers know it."""

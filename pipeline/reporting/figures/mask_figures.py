@@ -18,6 +18,9 @@ from pipeline.reporting.shown_cells import best_by_backbone, high_middle_low, im
 from pipeline.results.paths import predictions_file
 from pipeline.results.predictions import read_predictions
 from pipeline.study.cell import Cell
+from pipeline.study.datasets import labels_of, titles_of
+from pipeline.study.folders import dataset_folder
+from pipeline.study.paper_cells import task_pairs
 from reports.figures.segmentation import Gallery, draw_segmentation
 
 
@@ -25,7 +28,7 @@ def gaps_of_tasks(kept: Kept) -> dict[Cell, str]:
     """The cells without results that figure 2 would choose from: those of the pair that it shows, and of those before it."""
     shown = single_and_multi(kept.study, kept.scores)
     gaps: dict[Cell, str] = {}
-    for single, others in kept.study.task_pairs():
+    for single, others in task_pairs(kept.study):
         gaps |= {cell: kept.lacking[cell] for cell in (single, *others) if cell in kept.lacking}
         if shown is not None and single == shown[0]:
             break
@@ -37,7 +40,7 @@ def gaps_of_masks(kept: Kept) -> dict[Cell, str]:
     return {
         cell: reason
         for cell, reason in kept.lacking.items()
-        if cell.architecture != "single_activity" and cell.rank == kept.study.rank
+        if cell.architecture != "single_activity" and cell.rank == kept.study.lora.rank
     }
 
 
@@ -53,10 +56,10 @@ def draw_tasks(kept: Kept, head: str, png: Path, pdf: Path) -> None:
     single, multi = pair
     dataset = single.dataset
     gains = _ious(kept, multi, dataset) - _ious(kept, single, dataset)
-    part = load_part(kept.study.dataset_folder(dataset), "test", kept.study.settings["input_size"])
+    part = load_part(dataset_folder(kept.study, dataset), "test", kept.study.input_size)
     picked = high_middle_low(gains, part.frame_ids)
     title = (
-        f"{kept.study.titles()[dataset]}, {kept.backbone(single)}: {kept.model(single)} beside {kept.model(multi)}. "
+        f"{titles_of(kept.study)[dataset]}, {kept.backbone(single)}: {kept.model(single)} beside {kept.model(multi)}. "
         f"Columns: what {kept.model(multi)} adds to the image's mean IoU, in points"
     )
     notes = [_note_of_gain(gains[index], place, len(picked)) for place, index in enumerate(picked)]
@@ -76,11 +79,11 @@ def draw_best(kept: Kept, head: str, png: Path, pdf: Path) -> None:
             continue
         best = max(cells, key=lambda cell: scores[cell][MIOU])
         ious = _ious(kept, best, dataset)
-        part = load_part(kept.study.dataset_folder(dataset), "test", kept.study.settings["input_size"])
+        part = load_part(dataset_folder(kept.study, dataset), "test", kept.study.input_size)
         picked = high_middle_low(ious, part.frame_ids)
         names = {1: ["only image"], 2: ["best", "worst"]}.get(len(picked), ["best", "median", "worst"])
         notes = [f"{name} ({100 * ious[index]:.1f})" for name, index in zip(names, picked, strict=True)]
-        title = f"{kept.study.titles()[dataset]}. Columns: test images by their mean IoU (%) under {kept.label(best)}"
+        title = f"{titles_of(kept.study)[dataset]}. Columns: test images by their mean IoU (%) under {kept.label(best)}"
         galleries.append(_gallery(kept, part, cells, dataset, title, picked, notes))
     if not galleries:
         raise NothingToShow("No cell that segments has results.")
@@ -100,14 +103,14 @@ def _note_of_gain(gain: float, place: int, count: int) -> str:
 
 
 def _ious(kept: Kept, cell: Cell, dataset: str) -> NDArray[np.float64]:
-    return image_ious(kept.rows(cell, dataset), len(kept.study.labels(dataset).classes))
+    return image_ious(kept.rows(cell, dataset), len(labels_of(kept.study, dataset).classes))
 
 
 def _gallery(
     kept: Kept, part: Part, cells: Sequence[Cell], dataset: str, title: str, picked: Sequence[int], notes: Sequence[str]
 ) -> Gallery:
     """Chosen images under some cells; what an image is called stands below its note."""
-    labels = kept.study.labels(dataset)
+    labels = labels_of(kept.study, dataset)
     truth = part.masks[picked]
     masks = {"truth": truth}
     for cell in cells:
@@ -121,14 +124,14 @@ def _gallery(
             f"{note}\n{labels.activities[part.activities[i]].replace('_', ' ')}"
             for note, i in zip(notes, picked, strict=True)
         ]
-    frame = next(row for row in read_manifest(kept.study.dataset_folder(dataset)) if row["split"] == "test")
+    frame = next(row for row in read_manifest(dataset_folder(kept.study, dataset)) if row["split"] == "test")
     aspect = int(frame["height"]) / int(frame["width"])
     return Gallery(title, labels.classes, labels.palette, part.images[picked], masks, notes, aspect)
 
 
 def _kept_masks(kept: Kept, cell: Cell, dataset: str, frame_ids: Sequence[str]) -> NDArray[np.uint8]:
     path = predictions_file(kept.study, cell, dataset)
-    masks = read_predictions(path, frame_ids, kept.study.labels(dataset)).masks
+    masks = read_predictions(path, frame_ids, labels_of(kept.study, dataset)).masks
     if masks is None:
         raise InputError(f"{path}: holds no masks. Run snakemake, or: endoarss evaluate --again.")
     return masks

@@ -10,7 +10,10 @@ from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import robustness_files
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import cells_of
+from pipeline.study.datasets import titles_of
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robustness_cells
 from reports.names import TABLE_COST
 from reports.tables import scores as tables
 
@@ -18,7 +21,7 @@ from reports.tables import scores as tables
 def cost_table(results: StudyResults) -> dict[str, ReportTable]:
     """The cost of every cell of the first seed."""
     study, lacking = results.study, results.missing_cells
-    first = [cell for cell in study.cells() if cell.seed == study.settings["seeds"][0]]
+    first = [cell for cell in cells_of(study) if cell.seed == study.seeds[0]]
     costs = tables.table_cost([_named(study, c) | ({} if c in lacking else _cost(results, c)) for c in first])
     gaps = {cell: why for cell, why in {**results.missing_robustness, **lacking}.items() if cell in first}
     note = f"{_COST} {gap_note(study, gaps)}".strip()
@@ -36,8 +39,8 @@ _COST = (
 
 def _named(study: Study, cell: Cell) -> dict[str, object]:
     return {
-        "dataset": study.titles()[cell.dataset],
-        "backbone": study.settings["backbones"][cell.backbone]["label"],
+        "dataset": titles_of(study)[cell.dataset],
+        "backbone": study.backbones[cell.backbone].label,
         "architecture": cell.architecture,
         "weighting": cell.weighting,
         "rank": cell.rank,
@@ -54,7 +57,7 @@ def _cost(results: StudyResults, cell: Cell) -> dict[str, object]:
 
 def _latency(results: StudyResults, cell: Cell) -> float | None:
     """Milliseconds of one image, mean over the corruptions; None of a cell whose robustness was not evaluated."""
-    if cell not in results.study.robustness_cells() or cell in results.missing_robustness:
+    if cell not in robustness_cells(results.study) or cell in results.missing_robustness:
         return None
     about = read_json(robustness_files(results.study, cell)[2])
     return float(np.mean(list(about["latency_ms"].values())))

@@ -26,7 +26,12 @@ from pipeline.reporting.tables.score_tables import (
 from pipeline.results.paths import note_file, similarity_file, table_files
 from pipeline.results.study_results import Reduction, StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import merging_groups
+from pipeline.study.datasets import leakage_datasets, titles_of
+from pipeline.study.folders import dataset_folder, results_folder
+from pipeline.study.models import Study
+from pipeline.study.paper_cells import leakage_pairs
+from pipeline.study.robust_models import robust_models
 from reports.names import (
     TABLE_CLAIMS,
     TABLE_DATASETS,
@@ -44,7 +49,7 @@ from reports.tables.comparison import claims_text
 
 def reductions_of_tables(study: Study) -> dict[Reduction[Any], Collection[Cell]]:
     """Return what tables take from rows under corruption, each with the models that it is taken of."""
-    return {scored_run: study.robust_models(), SCORES_UNDER_CORRUPTION[PUBLISHED]: beside_robust_cells(study)}
+    return {scored_run: robust_models(study), SCORES_UNDER_CORRUPTION[PUBLISHED]: beside_robust_cells(study)}
 
 
 def make_tables(study: Study, results: StudyResults | None = None) -> None:
@@ -58,10 +63,10 @@ def make_tables(study: Study, results: StudyResults | None = None) -> None:
     marks = {
         "synthetic": study.synthetic,
         "partial": bool(partial_note(study)),
-        "select_on": study.select_on,
+        "select_on": study.training.select_on,
     }
     mark, found = study_mark(results, with_protocol=False), results.once(study_tables)
-    folder = study.results / "tables"
+    folder = results_folder(study) / "tables"
     merging = {name: table for name, table in found.items() if name in (TABLE_MERGING, TABLE_SURGERY_RANKS)}
     write_tables({name: table for name, table in found.items() if name not in merging}, folder, mark, marks)
     validated = study_mark(results, with_protocol=False, select_on="val")
@@ -83,15 +88,15 @@ def study_tables(results: StudyResults) -> dict[str, ReportTable]:
     if robustness is not None:
         gaps = f"{gap_note(study, results.missing_robustness)} {missing_baselines(results)}".strip()
         found |= robustness_tables(robustness, gaps, _lacking(results, robustness))
-    if study.merging_groups():
+    if merging_groups(study):
         found |= merging_tables(results)
     found |= published_tables(results)
     found |= cost_table(results)
-    if study.leakage_datasets():
-        similar = tables.table_similarity(read_similarities(similarity_file(study)), study.titles())
+    if leakage_datasets(study):
+        similar = tables.table_similarity(read_similarities(similarity_file(study)), titles_of(study))
         title = "Similarity of test frames to their nearest training frame"
         found[TABLE_SIMILARITY] = ReportTable(title, similar, similar, note=_SIMILARITY)
-    if study.leakage_pairs():
+    if leakage_pairs(study):
         found[TABLE_LEAKAGE] = _leakage(results)
     return found | label_tables(results)
 
@@ -100,18 +105,18 @@ def _lacking(results: StudyResults, found: Robustness) -> list[tuple[str, str]]:
     """Dataset and model of those whose robustness has no results."""
     there = set(found.conditions[["dataset", "model"]].itertuples(index=False, name=None))
     study = results.study
-    lacking = [(study.titles()[cell.dataset], label_of(study, cell)) for cell in results.missing_robustness]
+    lacking = [(titles_of(study)[cell.dataset], label_of(study, cell)) for cell in results.missing_robustness]
     return [model for model in dict.fromkeys(lacking) if model not in there]
 
 
 def _leakage(results: StudyResults) -> ReportTable:
     study, lacking = results.study, results.missing_cells
-    pairs = study.leakage_pairs()
+    pairs = leakage_pairs(study)
     published, by_sequence = pairs[0]
-    labels = {name: str(backbone["label"]) for name, backbone in study.settings["backbones"].items()}
+    labels = {name: str(backbone.label) for name, backbone in study.backbones.items()}
     gaps = {cell: lacking[cell] for pair in pairs for cell in pair if cell in lacking}
     keys = [(labels[cell.backbone], cell.architecture, cell.weighting) for cell in gaps]
-    order, of_study = list(labels.values()), of_rank(results.compared_table, study.rank)
+    order, of_study = list(labels.values()), of_rank(results.compared_table, study.lora.rank)
     table = tables.table_leakage(of_study, published.dataset, by_sequence.dataset, order, keys)
     title = "Leakage: the same models on the published split and by sequence"
     note = f"{_LEAKAGE} {gap_note(study, gaps)}".strip()
@@ -119,7 +124,7 @@ def _leakage(results: StudyResults) -> ReportTable:
 
 
 def _datasets(study: Study) -> ReportTable:
-    cards = [read_card(study.dataset_folder(dataset)) for dataset in study.datasets]
+    cards = [read_card(dataset_folder(study, dataset)) for dataset in study.datasets]
     datasets = tables.table_datasets(cards, published_datasets())
     return ReportTable("Datasets, and the paper's Table I beside them", datasets, datasets, note=_BESIDE)
 

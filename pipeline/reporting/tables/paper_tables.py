@@ -12,7 +12,10 @@ from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import evaluated_datasets, tables_beside_published
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import cells_of
+from pipeline.study.datasets import evaluated_on, split_rule, titles_of
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robustness_cells
 from reports.names import (
     PAPER_TABLES,
     PUBLISHED_ROBUSTNESS,
@@ -36,21 +39,23 @@ def published_tables(saved: StudyResults) -> dict[str, ReportTable]:
     study = saved.study
     wanted = set(tables_beside_published(study))
     results = _published(saved) if wanted else saved.compared_table
-    labels = {name: str(backbone["label"]) for name, backbone in study.settings["backbones"].items()}
+    labels = {name: str(backbone.label) for name, backbone in study.backbones.items()}
     found: dict[str, Beside] = {
-        table_of_dataset(dataset): scores_beside(results, dataset, study.rank, labels, _asked(study, dataset))
+        table_of_dataset(dataset): scores_beside(results, dataset, study.lora.rank, labels, _asked(study, dataset))
         for dataset in evaluated_datasets(study)
         if beside_published(table_of_dataset(dataset)) in wanted
     }
     if beside_published(TABLE_ABLATION) in wanted:
-        asked = {(c.dataset, c.backbone, c.architecture, c.weighting) for c in study.cells() if c.rank == study.rank}
-        found[TABLE_ABLATION] = ablation_beside(results, study.rank, labels, asked)
+        asked = {
+            (c.dataset, c.backbone, c.architecture, c.weighting) for c in cells_of(study) if c.rank == study.lora.rank
+        }
+        found[TABLE_ABLATION] = ablation_beside(results, study.lora.rank, labels, asked)
     if beside_published(TABLE_RANK) in wanted:
-        of_paper = (c for c in study.cells() if (c.backbone, c.architecture) == ("endoarss", "tesla"))
+        of_paper = (c for c in cells_of(study) if (c.backbone, c.architecture) == ("endoarss", "tesla"))
         found[TABLE_RANK] = ranks_beside(results, {(c.dataset, c.rank, c.weighting) for c in of_paper})
     if beside_published(TABLE_ROBUSTNESS) in wanted:
-        found[TABLE_ROBUSTNESS] = robustness_beside(results, study.rank, labels)
-    about = {table_of_dataset(d): f"Results on {study.titles()[d]}" for d in evaluated_datasets(study)} | _ABOUT
+        found[TABLE_ROBUSTNESS] = robustness_beside(results, study.lora.rank, labels)
+    about = {table_of_dataset(d): f"Results on {titles_of(study)[d]}" for d in evaluated_datasets(study)} | _ABOUT
     shown = {
         beside_published(name): ReportTable(
             f"{about[name]} beside the paper's Table {PAPER_TABLES[name]}",
@@ -75,14 +80,14 @@ def published_tables(saved: StudyResults) -> dict[str, ReportTable]:
 
 def beside_robust_cells(study: Study) -> list[Cell]:
     """Return the cells that the paper's table of robustness is compared with."""
-    return [cell for cell in study.robustness_cells() if cell.dataset == PUBLISHED_ROBUSTNESS]
+    return [cell for cell in robustness_cells(study) if cell.dataset == PUBLISHED_ROBUSTNESS]
 
 
 def _published(saved: StudyResults) -> pd.DataFrame:
     """The long table under the paper's protocol, of what its tables are compared with."""
     robust = [cell for cell in beside_robust_cells(saved.study) if cell not in saved.missing_robustness]
-    cells = [cell for cell in saved.study.cells() if cell not in saved.missing_cells]
-    return set_beside(gather_scores(saved, PUBLISHED, cells, robust), saved.study.select_on)
+    cells = [cell for cell in cells_of(saved.study) if cell not in saved.missing_cells]
+    return set_beside(gather_scores(saved, PUBLISHED, cells, robust), saved.study.training.select_on)
 
 
 def _reproduction(saved: StudyResults) -> tuple[pd.DataFrame, str]:
@@ -90,11 +95,11 @@ def _reproduction(saved: StudyResults) -> tuple[pd.DataFrame, str]:
     study = saved.study
     found = {dataset: scores_for_claims(saved, dataset) for dataset in evaluated_datasets(study)}
     known = {dataset: one for dataset, one in found.items() if one[0]}
-    titles = study.titles()
+    titles = titles_of(study)
     claims = weigh_claims(
         {dataset: scores for dataset, (scores, _, _) in known.items()},
         {dataset: asked_for_claims(study, dataset) for dataset in evaluated_datasets(study)},
-        study.rank,
+        study.lora.rank,
         titles,
         {dataset: units for dataset, (_, units, _) in known.items()},
     )
@@ -107,7 +112,7 @@ def _gaps_of_claims(saved: StudyResults) -> str:
 
 
 def _asked(study: Study, dataset: str) -> set[tuple[str, str, str]]:
-    cells = (c for c in study.cells() if dataset in study.evaluated_on(c.dataset) and c.rank == study.rank)
+    cells = (c for c in cells_of(study) if dataset in evaluated_on(study, c.dataset) and c.rank == study.lora.rank)
     return {(cell.backbone, cell.architecture, cell.weighting) for cell in cells}
 
 
@@ -120,13 +125,13 @@ def _gaps(saved: StudyResults, name: str) -> str:
         )
     if name == TABLE_ABLATION:
         printed = set(published_ablation().index)
-        cells = {c for c in study.cells() if (c.dataset, c.backbone, c.architecture, c.weighting) in printed}
+        cells = {c for c in cells_of(study) if (c.dataset, c.backbone, c.architecture, c.weighting) in printed}
     elif name == TABLE_RANK:
         printed = {(of, int(rank), weighting) for of, rank, weighting in published_ranks().index}
-        tesla = (c for c in study.cells() if (c.backbone, c.architecture) == ("endoarss", "tesla"))
+        tesla = (c for c in cells_of(study) if (c.backbone, c.architecture) == ("endoarss", "tesla"))
         cells = {cell for cell in tesla if (cell.dataset, cell.rank, cell.weighting) in printed}
     else:
-        cells = {c for c in study.cells() if any(name == table_of_dataset(d) for d in study.evaluated_on(c.dataset))}
+        cells = {c for c in cells_of(study) if any(name == table_of_dataset(d) for d in evaluated_on(study, c.dataset))}
     return gap_note(study, {cell: why for cell, why in saved.missing_cells.items() if cell in cells})
 
 
@@ -137,7 +142,7 @@ def _note(study: Study, name: str) -> str:
     spread = " ±: over classes, as there." if name == TABLE_ABLATION else ""
     of_table = {TABLE_ABLATION: set(DATASETS), TABLE_RANK: set(DATASETS), TABLE_ROBUSTNESS: {PUBLISHED_ROBUSTNESS}}
     datasets = [d for d in evaluated_datasets(study) if name == table_of_dataset(d) or d in of_table.get(name, ())]
-    rules = dict.fromkeys(map(study.split_rule, datasets))
+    rules = dict.fromkeys(split_rule(study, dataset) for dataset in datasets)
     return f"{ours} Both are what the released code computes. Split of ours: {', '.join(rules)}.{spread}"
 
 

@@ -10,7 +10,10 @@ from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import datasets_with_activities, evaluated_datasets
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.study import Study
+from pipeline.study.cells import cells_of
+from pipeline.study.datasets import evaluated_on, labels_of, split_rule, titles_of
+from pipeline.study.models import Study
+from pipeline.study.paper_cells import ablation_cells, cells_by_rank
 from reports.names import (
     TABLE_ABLATION,
     TABLE_ACTIVITIES,
@@ -32,18 +35,20 @@ from reports.tables.comparison import readable_comparison, table_comparison, tab
 def score_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Tables II to IV, and one for every other dataset that cells are tested on."""
     study, lacking = results.study, results.missing_cells
-    order = [backbone["label"] for backbone in study.settings["backbones"].values()]
+    order = [backbone.label for backbone in study.backbones.values()]
     found = {}
     for dataset in evaluated_datasets(study):
         cells = [
-            cell for cell in study.cells() if dataset in study.evaluated_on(cell.dataset) and cell.rank == study.rank
+            cell
+            for cell in cells_of(study)
+            if dataset in evaluated_on(study, cell.dataset) and cell.rank == study.lora.rank
         ]
         gaps = {cell: lacking[cell] for cell in cells if cell in lacking}
         keys = [(_backbone(study, cell), cell.architecture, cell.weighting) for cell in gaps]
         scores = tables.table_of_scores(
-            of_rank(results.compared_table, study.rank), dataset, order, list(dict.fromkeys(keys))
+            of_rank(results.compared_table, study.lora.rank), dataset, order, list(dict.fromkeys(keys))
         )
-        title = f"Results on {study.titles()[dataset]} (test part, split: {study.split_rule(dataset)})"
+        title = f"Results on {titles_of(study)[dataset]} (test part, split: {split_rule(study, dataset)})"
         note = " ".join(f"{_note(study)} {_unsupported(scores)} {gap_note(study, gaps)}".split())
         shown = tables.readable_scores(scores, study.protocol)
         found[table_of_dataset(dataset)] = ReportTable(title, scores, shown, True, note, protocol=study.protocol)
@@ -80,15 +85,17 @@ def chosen_tables(results: StudyResults) -> dict[str, ReportTable]:
 def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Every score with its interval, differences and ranks, in the standard protocol."""
     study, lacking = results.study, results.missing_cells
-    scored = {study.titles()[dataset]: results.once(clean_replicates, dataset) for dataset in evaluated_datasets(study)}
+    scored = {
+        titles_of(study)[dataset]: results.once(clean_replicates, dataset) for dataset in evaluated_datasets(study)
+    }
     known = {title: replicates for title, replicates in scored.items() if replicates is not None}
     there = {(title, label) for title, replicates in known.items() for label in replicates.scores}
     found = compare_scores(known)
     gaps = [
-        (study.titles()[dataset], label_of(study, cell))
+        (titles_of(study)[dataset], label_of(study, cell))
         for dataset in evaluated_datasets(study)
         for cell in lacking
-        if dataset in study.evaluated_on(cell.dataset)
+        if dataset in evaluated_on(study, cell.dataset)
     ]
     gaps = [gap for gap in dict.fromkeys(gaps) if gap not in there]
     note = f"{_COMPARISON} {' '.join(found.intervals)} {gap_note(study, lacking)}".strip()
@@ -112,7 +119,7 @@ def label_tables(results: StudyResults) -> dict[str, ReportTable]:
             title, tables.table_of_labels(results.compared_table, of_activities), None, protocol=study.protocol
         )
     confused = [
-        table_confusion(model, study.labels(dataset).classes, study.labels(dataset).activities)
+        table_confusion(model, labels_of(study, dataset).classes, labels_of(study, dataset).activities)
         for dataset in evaluated_datasets(study)
         for model in results.once(clean_models, dataset).values()
     ]
@@ -130,7 +137,7 @@ def _unsupported(scores: pd.DataFrame) -> str:
 
 
 def _note(study: Study) -> str:
-    size = study.settings["input_size"]
+    size = study.input_size
     if study.protocol == "published":
         return "As the paper's released code computes them: AC is mean precision, HD and SSIM are of class ids; absent classes count 0."
     return (
@@ -144,7 +151,7 @@ _COMPARISON = "To best: the score minus that of the best model of the dataset, p
 
 
 def _backbone(study: Study, cell: Cell) -> str:
-    return str(study.settings["backbones"][cell.backbone]["label"])
+    return str(study.backbones[cell.backbone].label)
 
 
 def _key(cell: Cell) -> tuple[str, str, str, str, int]:
@@ -155,9 +162,9 @@ def _ablation_rows(study: Study) -> list[tables.Row]:
     """Table V: what stands in place of ResNet, MMoE and nothing before the backbone."""
     rows = []
     for dataset in study.datasets:
-        for cell in study.ablation_cells(dataset).values():
+        for cell in ablation_cells(study, dataset).values():
             parts = (cell.backbone != "resnet", cell.architecture == "tesla", cell.backbone == "endoarss")
-            labels = (study.titles()[dataset], *("yes" if part else "no" for part in parts))
+            labels = (titles_of(study)[dataset], *("yes" if part else "no" for part in parts))
             rows.append(tables.Row(labels, *_key(cell)))
     return rows
 
@@ -165,7 +172,7 @@ def _ablation_rows(study: Study) -> list[tables.Row]:
 def _rank_rows(study: Study) -> list[tables.Row]:
     rows = []
     for dataset in study.datasets:
-        for rank, cell in study.cells_by_rank(dataset).items():
+        for rank, cell in cells_by_rank(study, dataset).items():
             model = model_label(_backbone(study, cell), cell.architecture, cell.weighting)
-            rows.append(tables.Row((study.titles()[dataset], model, str(rank)), *_key(cell)))
+            rows.append(tables.Row((titles_of(study)[dataset], model, str(rank)), *_key(cell)))
     return rows

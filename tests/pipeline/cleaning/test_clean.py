@@ -21,8 +21,9 @@ from pipeline.cli import main
 from pipeline.locking.command_locks import at_work, data_lock
 from pipeline.locking.locks import Holder, Lock, held
 from pipeline.results.paths import corrupted_folder, figure_files, study_file, table_files
-from pipeline.study.loading import load_study
-from pipeline.study.study import Study
+from pipeline.study.folders import results_folder
+from pipeline.study.loading import load_study, make_study
+from pipeline.study.models import Study
 
 CELL = "results/toy/cells/mtlesd/resnet/hps/equal/r4-s0"
 GONE = "results/toy/cells/mtlesd/resnet/hps/db_mtl/r4-s0"
@@ -62,7 +63,7 @@ def study(minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: p
     put("results/toy/results.parquet", "results/toy/report/index.html", "results/toy/logs/train.log")
     put("results/toy/provenance.json", "data/datasets/mtlesd.provenance.json")
     put("results/toy/references/mtlesd/all_background.parquet", *figure_files(study), *table_files(study))
-    put(study_file(study), text=json.dumps(study.settings))
+    put(study_file(study), text=json.dumps(study.as_dict()))
     put("data/datasets/mtlesd/dataset.json", "data/datasets/mtlesd/manifest.csv", "data/datasets/mtlesd.doctor.json")
     put("data/datasets/mtlesd.provenance.json")
     put(corrupted_folder(study, "mtlesd") / "corruptions.json", "data/raw/esd/frame.png")
@@ -85,8 +86,8 @@ def clean(study: Study, capsys: pytest.CaptureFixture[str]) -> Clean:
 @pytest.fixture
 def littered(study: Study, dead: int) -> list[str]:
     """What should go, put there."""
-    earlier = Study({**study.settings, "datasets": {**study.settings["datasets"], "second": {"kind": "mtlesd"}}})
-    put("results/toy/studies/0123456789ab.json", text=json.dumps(earlier.settings))
+    earlier = make_study({**study.as_dict(), "datasets": {**study.as_dict()["datasets"], "second": {"kind": "mtlesd"}}})
+    put("results/toy/studies/0123456789ab.json", text=json.dumps(earlier.as_dict()))
     paths = [
         f"{GONE}/model.safetensors",
         f"{GONE}/.training/epoch-000001.safetensors",
@@ -197,7 +198,7 @@ def test_shared_data_goes_only_when_asked_and_when_no_kept_study_uses_it(
     elsewhere = load_study(Path("studies/other.yaml"))
     put(
         "results/elsewhere/studies/aaaaaaaaaaaa.json",
-        text=json.dumps({**elsewhere.settings, "study": "elsewhere", "raw": {"generate": {"name": "ran"}}}),
+        text=json.dumps({**elsewhere.as_dict(), "study": "elsewhere", "raw": {"generate": {"name": "ran"}}}),
     )
     for name in ("used", "ran", "unused"):
         put(f"data/datasets/mtlesd-{name}/dataset.json", f"data/datasets/mtlesd-{name}.doctor.json")
@@ -224,7 +225,7 @@ def test_data_of_the_version_that_ran_last_stays_though_its_file_was_changed_sin
 ) -> None:
     put("studies/other.yaml", text=yaml.safe_dump(minimal(study="other", raw={"generate": {"name": "ran"}})))
     ran = load_study(Path("studies/other.yaml"))
-    put(study_file(ran), text=json.dumps(ran.settings))
+    put(study_file(ran), text=json.dumps(ran.as_dict()))
     put("studies/other.yaml", text=yaml.safe_dump(minimal(study="other", raw={"generate": {"name": "planned"}})))
     for name in ("ran", "planned", "unused"):
         put(f"data/datasets/mtlesd-{name}/dataset.json")
@@ -282,7 +283,7 @@ def test_it_refuses_while_somebody_works_there(clean: Clean, littered: list[str]
 def test_work_on_another_study_forbids_shared_data_alone(
     clean: Clean, littered: list[str], minimal: Callable[..., dict[str, Any]]
 ) -> None:
-    other = Study({**load_study(Path("params.yaml")).settings, "study": "other"})
+    other = make_study({**load_study(Path("params.yaml")).as_dict(), "study": "other"})
     with at_work(other, argparse.Namespace(command="tables")):
         assert "data: in use by process" in clean("--yes", expected=1)
         for path in littered:
@@ -346,6 +347,6 @@ def test_whatever_the_steps_write_is_declared(study_file: Path, monkeypatch: pyt
     found = find_prunable_files(study, StudiesInUse((study,), ()))
     assert not found.delete and not found.kept
     found = find_prunable_files(study, StudiesInUse((study,), ()), results=True)
-    left = {path for path in study.results.rglob("*") if path.is_file() and ".locks" not in path.parts}
+    left = {path for path in results_folder(study).rglob("*") if path.is_file() and ".locks" not in path.parts}
     assert len(left) > 50 and not found.kept
     assert not {path for path in left if not any(path.is_relative_to(one.path) for one in found.delete)}

@@ -31,7 +31,11 @@ from pipeline.io.hashing import sha256_of
 from pipeline.io.images import read_ids, read_rgb, write_png
 from pipeline.labels.classes import ESD, LabelSet
 from pipeline.results.paths import corrupted_folder
+from pipeline.study.cells import cells_of
+from pipeline.study.conditions import conditions_of
+from pipeline.study.folders import dataset_folder
 from pipeline.study.loading import load_study, make_study
+from pipeline.study.robust_models import robustness_baseline
 
 CONDITIONS = Conditions(("smoke", "elastic_transform", "gaussian_noise"), (2, 5), seed=3)
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
@@ -260,7 +264,7 @@ def test_kept_images_give_the_same_rows(study_file: Path) -> None:
     study = load_study(study_file)
     assert run(study_file, "corrupt", "--dataset", "mtlesd", "--workers", "0") == 0
     kept = corrupted_folder(study, "mtlesd")
-    test = load_part(study.dataset_folder("mtlesd"), "test", 42)
+    test = load_part(dataset_folder(study, "mtlesd"), "test", 42)
     for name, severity in (("smoke", 5), ("elastic_transform", 1)):
         for image, mask, frame in zip(test.images, test.masks, test.frame_ids, strict=True):
             expected, moved = corrupt_pair(image, mask, name, severity, seed=4, image_id=frame)
@@ -416,7 +420,7 @@ def test_masks_predicted_elsewhere_get_the_same_tables(study_file: Path, capsys:
     assert run(study_file, "build", "--dataset", "mtlesd") == 0
     tested = ("robustness", "--dataset", "mtlesd", "--workers", "0")
     assert run(study_file, *tested, "--predictor", "light:masks_alone", "--out", "by_function") == 0
-    images = load_study(study_file).dataset_folder("mtlesd") / "images"
+    images = dataset_folder(load_study(study_file), "mtlesd") / "images"
     chosen = (
         "--corruption",
         "smoke,elastic_transform",
@@ -503,13 +507,13 @@ def test_robustness_of_what_does_not_fit_says_so(
     with pytest.raises(InputError, match="smoke"):
         make_study(minimal(robustness={"cells": [{}], "profile": "published", "corruptions": ["smoke"]}))
     published = make_study(minimal(robustness={"cells": [{}], "profile": "published"}))
-    assert len(published.robustness_settings()["corruptions"]) == 17
+    assert len(conditions_of(published).corruptions) == 17
 
 
 def test_the_study_names_a_baseline(minimal: Callable[..., dict[str, Any]]) -> None:
     study = make_study(minimal(robustness={"cells": [{}], "baseline": {"architecture": "hps"}}))
-    assert study.robustness_baseline("mtlesd") == study.cells()[0]
-    assert make_study(minimal(robustness={"cells": [{}]})).robustness_baseline("mtlesd") is None
+    assert robustness_baseline(study, "mtlesd") == cells_of(study)[0]
+    assert robustness_baseline(make_study(minimal(robustness={"cells": [{}]})), "mtlesd") is None
     with pytest.raises(InputError, match="baseline"):
         make_study(minimal(robustness={"cells": [{}], "baseline": {"architecture": "tesla"}}))
 

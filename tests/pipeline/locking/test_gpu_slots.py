@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from pipeline.locking import gpu_slots as gpus
 from pipeline.locking.gpu_slots import claim_device, devices, slots
 from pipeline.study.loading import make_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
 
 TWO = "0, GPU-aaaa-1\n1, GPU-bbbb-2\n"
 Start = Callable[[int], subprocess.Popen[str]]
@@ -113,8 +112,8 @@ def test_an_nvidia_smi_that_is_not_there_or_fails_is_no_gpu(
 
 def test_slots_are_those_of_all_devices(minimal: Callable[..., dict[str, Any]]) -> None:
     study: Study = make_study(minimal())
-    training = {**study.settings["training"], "cells_per_gpu": 3}
-    assert slots(replace(study, settings={**study.settings, "training": training})) == 6
+    training = {**study.training.as_dict(), "cells_per_gpu": 3}
+    assert slots(make_study({**study.as_dict(), "training": training})) == 6
 
 
 def test_processes_spread_wait_and_a_killed_one_frees_its_slot(start: Start) -> None:

@@ -21,8 +21,9 @@ from pipeline import cli
 from pipeline.locking import command_locks, locks
 from pipeline.locking.command_locks import WRITING, at_work, cell_lock, data_lock, study_lock
 from pipeline.locking.locks import HeldError, Holder, Lock, held, holder, holders_below, take
-from pipeline.study.loading import load_study
-from pipeline.study.study import Study
+from pipeline.study.cells import find_cell
+from pipeline.study.loading import load_study, make_study
+from pipeline.study.models import Study
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 Start = Callable[..., subprocess.Popen[str]]
@@ -32,7 +33,7 @@ _HOLD = """
 import argparse, sys, time
 from pathlib import Path
 from pipeline.locking.command_locks import at_work
-from pipeline.study.loading import load_study
+from pipeline.study.loading import load_study, make_study
 with at_work(load_study(Path("study.yaml")), argparse.Namespace(**eval(sys.argv[1]))):
     print("has it", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -83,7 +84,7 @@ def test_the_second_waits_says_for_whom_and_goes_on_when_the_first_is_killed(sta
     second = start(command="train", seconds=0)
     said = waits(second)
     assert said.startswith(f"waiting for process {first.pid}, which trains {CELL} (since "), said
-    path = cell_lock(study, study.cell(CELL), "train")
+    path = cell_lock(study, find_cell(study, CELL), "train")
     about = json.loads(path.read_text())
     assert about["pid"] == first.pid and about["command"] == "train" and about["study"] == "toy"
     assert about["started"] and about["host"]
@@ -125,7 +126,9 @@ def test_datasets_and_reports_exclude_their_own_kind_alone(start: Start) -> None
 def test_several_cells_are_taken_in_one_order(study: Study) -> None:
     """Whoever asks for cells in another order takes them in the same one, so that two never wait for each other."""
     other = "mtlesd/resnet/hps/db_mtl/r4-s0"
-    both = Study({**study.settings, "cells": [{**study.settings["cells"][0], "weightings": ["equal", "db_mtl"]}]})
+    both = make_study(
+        {**study.as_dict(), "cells": [{**study.cell_blocks[0].as_dict(), "weightings": ["equal", "db_mtl"]}]}
+    )
     given = argparse.Namespace(command="robustness", cell=[CELL, other])
     turned = argparse.Namespace(command="robustness", cell=[other, CELL])
     taken = command_locks._of_command(both, "robustness", given)

@@ -19,7 +19,7 @@ from pipeline.preparation.check_sources import check_sources
 from pipeline.preparation.doctor.findings import Report
 from pipeline.sources import endovis2018
 from pipeline.study.loading import make_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
 
 RAW = {
     "endovis2018": "endovis2018",

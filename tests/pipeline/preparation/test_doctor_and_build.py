@@ -17,7 +17,7 @@ from pipeline.preparation.check_sources import check_sources
 from pipeline.preparation.doctor.findings import Report
 from pipeline.sources import vqla
 from pipeline.study.loading import make_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
 from tests.pipeline.small_defects import CATALOGUE, DEFAULTS, RELEASE, SOURCES, Defect, cut_off, nothing
 from tests.pipeline.small_trees import IMAGE, few_2018, put, put_text, write_few_2017, write_few_2018, write_few_own
 
@@ -88,7 +88,7 @@ def test_frames_that_choose_no_epoch_are_said_before_training(
     rows = [line.split(",") for line in (tmp_path / "own/labels.csv").read_text().splitlines()]
     put_text(tmp_path / "own/labels.csv", "".join(f"{name},{activity},{split}\n" for name, activity, _, split in rows))
     assert check_sources(study, ["mine"]).usable
-    settings = json.loads(json.dumps(study.settings))
+    settings = json.loads(json.dumps(study.as_dict()))
     settings["training"]["select_on"] = "val"
     choosing = make_study(settings)
     said = errors(check_sources(choosing, ["mine"]))

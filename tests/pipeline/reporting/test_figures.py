@@ -12,6 +12,8 @@ from matplotlib.text import Text
 
 from pipeline.cli import main
 from pipeline.results.paths import result_figures, robustness_files, study_file
+from pipeline.study.cells import find_cell
+from pipeline.study.folders import cell_folder, results_folder
 from pipeline.study.loading import load_study
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
@@ -65,7 +67,7 @@ def test_figures_and_paper_of_half_a_study(
     assert "its robustness is not evaluated yet" in said["fig6_severity"]
 
     # A history that is lost is a gap of its figure.
-    (study.cell_folder(study.cell(CELL)) / "history.csv").unlink()
+    (cell_folder(study, find_cell(study, CELL)) / "history.csv").unlink()
     assert run(half_done, "figures", "--only", "history_mtlesd") == 0
     assert "No history of R HPS Equal: history.csv is missing." in said["history_mtlesd"]
 
@@ -86,13 +88,13 @@ def test_the_paper_points_to_settings_that_are_there(half_done: Path) -> None:
     for step in ("draw-datasets", "tables", "figures", "paper"):
         assert run(half_done, step) == 0, step
     kept = study_file(study)
-    assert json.loads(kept.read_text()) == json.loads(json.dumps(study.settings))
-    text = (study.results / "paper/paper.tex").read_text()
+    assert json.loads(kept.read_text()) == json.loads(json.dumps(study.as_dict()))
+    text = (results_folder(study) / "paper/paper.tex").read_text()
     assert f"studies/{kept.name}" in text
     assert f"{OTHER.replace('_', chr(92) + '_')} has no results: not trained yet." in text
     assert f"{CELL} has no results under corruptions: its robustness is not evaluated yet." in text
     assert "0 of the 2 that the study asks for are evaluated under corruptions" in text
-    assert not robustness_files(study, study.cell(CELL))[0].is_file()
+    assert not robustness_files(study, find_cell(study, CELL))[0].is_file()
 
 
 def test_the_same_settings_as_snakemake_writes() -> None:

@@ -27,8 +27,11 @@ from pipeline.results.gallery import read_gallery
 from pipeline.results.paths import report_file, robustness_files
 from pipeline.results.row_files import read_rows
 from pipeline.results.study_results import StudyResults
+from pipeline.study.cells import find_cell
+from pipeline.study.datasets import labels_of
+from pipeline.study.folders import dataset_folder
 from pipeline.study.loading import load_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
 from reports.names import REFERENCES
 from reports.page import Gallery, GalleryModel, Page
 
@@ -62,7 +65,7 @@ def study(study_file: Path) -> Study:
 
 
 def part_of(study: Study) -> Part:
-    return load_part(study.dataset_folder("mtlesd"), "test", 56)
+    return load_part(dataset_folder(study, "mtlesd"), "test", 56)
 
 
 def decoded(gallery: Gallery, number: int | None) -> Image.Image:
@@ -145,15 +148,15 @@ def test_no_heading_repeats_itself(study: Study) -> None:
 
 
 def test_the_gallery_shows_what_was_kept(study: Study) -> None:
-    gallery, part, labels = gallery_of(StudyResults(study)), part_of(study), study.labels("mtlesd")
+    gallery, part, labels = gallery_of(StudyResults(study)), part_of(study), labels_of(study, "mtlesd")
     assert gallery.missing == [(LACKING, "not trained yet")]
     (dataset,) = gallery.datasets
     assert dataset.title == "MTLESD" and [name for name, _ in dataset.classes] == list(labels.classes[1:])
     frame_ids = [image.frame_id for image in dataset.images]
     assert len(frame_ids) == min(3, len(part.frame_ids))
     model = model_of(gallery, CELL)
-    kept_ids, kept = read_gallery(robustness_files(study, study.cell(CELL))[3])
-    rows = read_rows(robustness_files(study, study.cell(CELL))[1], part.frame_ids, labels)
+    kept_ids, kept = read_gallery(robustness_files(study, find_cell(study, CELL))[3])
+    rows = read_rows(robustness_files(study, find_cell(study, CELL))[1], part.frame_ids, labels)
     assert dataset.severities == (1, 3, 5) and set(rows["severity"]) == {0, 1, 2, 3, 5}
     shown_conditions = {(c, s) for c, s in zip(rows["corruption"], rows["severity"], strict=True) if s != 2}
     assert kept_ids == frame_ids and set(kept) == shown_conditions, "no more is kept than the page shows"

@@ -18,6 +18,7 @@ from pipeline.reporting.write_paper import compile_latex
 from pipeline.results.paths import figure_files
 from pipeline.results.study_results import StudyResults
 from pipeline.study.loading import load_study
+from pipeline.study.robust_models import robustness_cells
 from reports.figures.style import PAGE
 from reports.paper import OTHERS, SECTIONS, Item, render_paper, sections
 from reports.tables.latex import to_latex
@@ -199,7 +200,7 @@ def test_captions_of_results_name_split_protocol_and_seed(monkeypatch: pytest.Mo
 
 def test_the_paper_says_what_is_missing_and_counts_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
     study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
-    first, second, *_ = robust = study.robustness_cells()
+    first, second, *_ = robust = robustness_cells(study)
     some, none = StudyResults(study), StudyResults(study)
     some.missing_cells = some.missing_models = {first: "the disk was full"}
     some.missing_robustness = some.missing_robust_models = {

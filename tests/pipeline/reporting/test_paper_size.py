@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.datasets.load import Part, load_part
-from pipeline.evaluation.corrupted_batches import Conditions
 from pipeline.evaluation.measure import measure
 from pipeline.evaluation.score_references import score_references
 from pipeline.io.files import whole_files, write_json
@@ -47,8 +46,14 @@ from pipeline.results.paths import (
 from pipeline.results.predictions import KeptPredictions, write_predictions
 from pipeline.results.provenance import RunStart, about_run
 from pipeline.study.cell import Cell, MergingGroup
+from pipeline.study.cells import merging_groups, models_of
+from pipeline.study.conditions import conditions_of
+from pipeline.study.datasets import evaluated_on, labels_of
+from pipeline.study.fingerprints import cell_settings
+from pipeline.study.folders import cell_folder, dataset_folder, results_folder
 from pipeline.study.loading import make_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robust_models, robustness_cells
 
 # How far the made-up masks are moved, in shares of the image: the first answers are the best.
 _MOVED = (0.01, 0.03, 0.06, 0.12, 0.25)
@@ -66,11 +71,11 @@ def fabricate(study: Study) -> None:
     for dataset in study.datasets:
         score_references(study, dataset)
     base = about_run(study, RunStart(), study.datasets, with_model=False)
-    for cell in study.models():
+    for cell in models_of(study):
         _write_model(study, cell, base, answers)
-    for group in study.merging_groups():
+    for group in merging_groups(study):
         _write_representations(study, group, answers[group.singles[0].dataset])
-    for cell in study.robust_models():
+    for cell in robust_models(study):
         _write_robustness(study, cell, base, answers[cell.dataset])
 
 
@@ -86,8 +91,8 @@ class _Answers:
     @classmethod
     def of(cls, study: Study, dataset: str) -> _Answers:
         """Masks moved farther and farther, activities wrong more and more often."""
-        size, labels = study.settings["input_size"], study.labels(dataset)
-        part, rng = load_part(study.dataset_folder(dataset), "test", size), np.random.default_rng(0)
+        size, labels = study.input_size, labels_of(study, dataset)
+        part, rng = load_part(dataset_folder(study, dataset), "test", size), np.random.default_rng(0)
         rows, masks = [], []
         for place, share in enumerate(_MOVED):
             moved = np.roll(np.array(part.masks), round(share * size), axis=(1, 2))
@@ -139,8 +144,8 @@ def _checkpoint(cell: Cell) -> str:
 
 
 def _write_model(study: Study, cell: Cell, base: dict[str, Any], answers: dict[str, _Answers]) -> None:
-    folder, rng = study.cell_folder(cell), _rng(cell)
-    for dataset in study.evaluated_on(cell.dataset):
+    folder, rng = cell_folder(study, cell), _rng(cell)
+    for dataset in evaluated_on(study, cell.dataset):
         own = answers[dataset]
         drawn = own.drawn(rng, _quality(cell))
         rows = own.rows_of(cell, [drawn])
@@ -159,7 +164,7 @@ def _write_model(study: Study, cell: Cell, base: dict[str, Any], answers: dict[s
     about = {
         **base,
         "cell": cell.id,
-        "settings": masked_settings(study.cell_settings(cell)),
+        "settings": masked_settings(cell_settings(study, cell)),
         "manifest_sha256": base["datasets"][cell.dataset],
         "weights": {"source": "none", "sha256": ""},
         "pretrained_on_synthetic": False,
@@ -175,7 +180,7 @@ def _write_model(study: Study, cell: Cell, base: dict[str, Any], answers: dict[s
         "checkpoint_sha256": _checkpoint(cell),
     }
     if cell.merger:
-        sources = next(group.singles for group in study.merging_groups() if cell in group.merged)
+        sources = next(group.singles for group in merging_groups(study) if cell in group.merged)
         about["merged_from"] = {source.id: _checkpoint(source) for source in sources}
         bias = {task: float(rng.uniform(0.05, 0.3) / (1 + bool(cell.surgery))) for task in _TASKS}
         about["merging"] = {"bias": bias, "test_images": 10, "coefficients": rng.uniform(0, 1, 4).tolist()}
@@ -213,19 +218,17 @@ def _write_representations(study: Study, group: MergingGroup, answers: _Answers)
 
 
 def _write_robustness(study: Study, cell: Cell, base: dict[str, Any], answers: _Answers) -> None:
-    settings, rng = study.robustness_settings(), _rng(cell)
-    corruptions, severities = settings["corruptions"], settings["severities"]
-    tested = Conditions(tuple(corruptions), tuple(severities), settings["seed"], settings["profile"])
-    conditions = [("", 0), *((name, severity) for name in corruptions for severity in severities)]
+    tested, rng = conditions_of(study), _rng(cell)
+    conditions = [("", 0), *((name, severity) for name in tested.corruptions for severity in tested.severities)]
     drawn = [answers.drawn(rng, _quality(cell) - 0.1 * severity) for _, severity in conditions]
     rows = answers.rows_of(cell, drawn)
     rows = rows[[name for name in rows if not name.startswith("pixels_")]]
     rows[["corruption", "severity"]] = np.repeat(np.array(conditions, object), len(answers.part.frame_ids), axis=0)
     rows["severity"] = rows["severity"].astype(int)
     unmoved = rows[rows["corruption"].map(tested.moves)] if "truth_0" in rows else rows[:0]
-    shown = [c for c in conditions if c[1] in (0, *shown_severities(severities)) and "truth_0" in rows]
+    shown = [c for c in conditions if c[1] in (0, *shown_severities(tested.severities)) and "truth_0" in rows]
     masks = [answers.masks_of(drawn[conditions.index(condition)])[answers.images] for condition in shown]
-    folder = study.cell_folder(cell) / "robustness"
+    folder = cell_folder(study, cell) / "robustness"
     folder.mkdir()
     both = pd.concat([rows.assign(mask_warped=True), unmoved.assign(mask_warped=False)], ignore_index=True)
     both.to_parquet(folder / "per_image.parquet", index=False)
@@ -234,7 +237,7 @@ def _write_robustness(study: Study, cell: Cell, base: dict[str, Any], answers: _
     frame_ids = [answers.part.frame_ids[image] for image in answers.images] if masks else []
     keys = pd.DataFrame(shown, columns=["corruption", "severity"])
     write_gallery(folder / "gallery.npz", frame_ids, keys, kept)
-    latency = dict.fromkeys(["clean", *corruptions], 11.0)
+    latency = dict.fromkeys(["clean", *tested.corruptions], 11.0)
     about = {"checkpoint_sha256": _checkpoint(cell), "frames": len(answers.part.frame_ids), "latency_ms": latency}
     about["per_image_sha256"] = sha256_of(folder / "per_image.parquet")
     write_json(folder / "provenance.json", base | about)
@@ -274,8 +277,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
 
 @pytest.mark.slow
 def test_everything_after_training_is_there(done: Study) -> None:
-    assert len(done.models()) >= 89 and len(done.settings["seeds"]) > 1
-    assert {group.singles[0].dataset for group in done.merging_groups()} == {"mtlesd", "mtlendovis"}
+    assert len(models_of(done)) >= 89 and len(done.seeds) > 1
+    assert {group.singles[0].dataset for group in merging_groups(done)} == {"mtlesd", "mtlendovis"}
     assert all(path.stat().st_size > 0 for path in (*table_files(done), *figure_files(done)))
     for path in figure_files(done):
         if path.suffix == ".png":
@@ -285,8 +288,8 @@ def test_everything_after_training_is_there(done: Study) -> None:
 @pytest.mark.slow
 def test_the_page_is_small_enough_to_send(done: Study) -> None:
     """224 pixels, all corruptions, robustness on two datasets."""
-    robust = {cell.dataset for cell in done.robustness_cells()}
-    assert robust == {"mtlesd", "mtlendovis"} and done.settings["input_size"] == 224
+    robust = {cell.dataset for cell in robustness_cells(done)}
+    assert robust == {"mtlesd", "mtlendovis"} and done.input_size == 224
     assert report_file(done).stat().st_size < 15_000_000
 
 
@@ -295,7 +298,7 @@ def test_the_page_is_small_enough_to_send(done: Study) -> None:
 def test_the_paper_fits_its_pages(done: Study, tmp_path: Path) -> None:
     """No box is far too wide or too high, whatever stands in a table; what explains a table stands below it, not in its caption."""
     sources = [path for path in table_files(done) if path.suffix == ".tex"]
-    paper = done.results / "paper/paper.tex"
+    paper = results_folder(done) / "paper/paper.tex"
     for path in (*sources, paper):
         for caption in re.findall(r"\\caption\{(.*)\}", path.read_text(encoding="utf-8")):
             assert 0 < len(caption) <= 1500, path

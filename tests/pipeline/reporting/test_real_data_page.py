@@ -16,6 +16,7 @@ from pipeline.cli import main
 from pipeline.datasets.kinds import KINDS, WHERE_TO_ASK
 from pipeline.datasets.manifest import read_manifest
 from pipeline.labels.activities import ENDOVIS_COUNTS, GEN_COUNTS
+from pipeline.study.datasets import labels_of, split_rule
 from pipeline.study.loading import load_study, make_study
 
 ROOT = Path(__file__).parents[3]
@@ -51,7 +52,7 @@ def test_its_commands_are_what_there_is() -> None:
         for line in block.splitlines():
             study = re.search(r"studies/\w+\.yaml", line)
             assert study and (ROOT / study[0]).is_file(), line
-    assert load_study(ROOT / "studies/quick.yaml").settings["raw"].items() <= raw_of_page().items() | {
+    assert load_study(ROOT / "studies/quick.yaml").raw.items() <= raw_of_page().items() | {
         ("endovis2018_scheme", "detect")
     }
 
@@ -105,7 +106,7 @@ def study_of_own(minimal: Callable[..., dict[str, Any]], entry: dict[str, Any], 
 
 def test_the_entries_for_own_masks_are_valid_and_read_as_they_say(minimal: Callable[..., dict[str, Any]]) -> None:
     study = make_study(study_of_own(minimal, yaml.safe_load(blocks("yaml")[2]), "mydata"))
-    meanings = {name: stored.meanings for name in study.datasets if (stored := study.labels(name).stored)}
+    meanings = {name: stored.meanings for name in study.datasets if (stored := labels_of(study, name).stored)}
     assert meanings == {
         "mydata": {0: 0, 255: 1, 128: IGNORED},
         "mycolours": {0: 0, 0xFF0000: 1, 0x00FF00: 2, 0xFFFFFF: IGNORED},
@@ -116,5 +117,5 @@ def test_the_entries_for_own_masks_are_valid_and_read_as_they_say(minimal: Calla
 def test_the_entry_for_own_frames_is_a_valid_one(minimal: Callable[..., dict[str, Any]]) -> None:
     entry = yaml.safe_load(blocks("yaml")[1])
     study = make_study(study_of_own(minimal, entry, "mydata"))
-    assert study.labels("mydata").classes == ("background", "knife", "forceps")
-    assert study.split_rule("mydata") == "by_sequence"
+    assert labels_of(study, "mydata").classes == ("background", "knife", "forceps")
+    assert split_rule(study, "mydata") == "by_sequence"

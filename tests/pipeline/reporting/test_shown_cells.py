@@ -27,8 +27,10 @@ from pipeline.reporting.shown_cells import (
 from pipeline.results.paths import figure_files, history_file, result_figures, results_file, rows_file
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
+from pipeline.study.cells import cells_of, find_cell
+from pipeline.study.folders import cell_folder
 from pipeline.study.loading import make_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
 from reports.results import COLUMNS
 
 SCORES = {"accuracy": 0.5, "miou": 0.4}
@@ -72,7 +74,7 @@ def finish(
     """Leave what says that cells are done, and the long table of their scores."""
     rows = []
     for cell in cells:
-        write_json(study.cell_folder(cell) / "provenance.json", {"cell": cell.id})
+        write_json(cell_folder(study, cell) / "provenance.json", {"cell": cell.id})
         path = rows_file(study, cell, cell.dataset)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -128,29 +130,29 @@ def test_the_iou_of_an_image_is_over_what_it_holds() -> None:
 
 
 def test_cells_without_results_are_not_chosen(study: Study) -> None:
-    cells = [cell for cell in study.cells() if cell.dataset == "mtlesd"]
+    cells = [cell for cell in cells_of(study) if cell.dataset == "mtlesd"]
     results = finish(study, cells, task_scores)
     assert list(scored_cells(with_table(study, results), "mtlesd")) == cells
     assert scored_cells(with_table(study, results), "mtlendovis") == {}
     # Scores of a training that is gone are not those of a cell.
-    (study.cell_folder(cells[0]) / "provenance.json").unlink()
+    (cell_folder(study, cells[0]) / "provenance.json").unlink()
     assert list(scored_cells(with_table(study, results), "mtlesd")) == cells[1:]
 
 
 def test_the_best_of_each_backbone_is_of_the_studys_rank(study: Study) -> None:
-    cells = [cell for cell in study.cells() if cell.dataset == "mtlesd"]
+    cells = [cell for cell in cells_of(study) if cell.dataset == "mtlesd"]
     values = {cell: 0.1 + 0.01 * index for index, cell in enumerate(cells)}
     scores = {cell: {"miou": values[cell]} for cell in reversed(cells) if cell.architecture != "single_activity"}
     chosen = best_by_backbone(study, scores)
     assert [cell.backbone for cell in chosen] == ["resnet", "dinov2", "endoarss"]
-    assert all(cell.rank == study.rank for cell in chosen)
+    assert all(cell.rank == study.lora.rank for cell in chosen)
     for cell in chosen:
-        rivals = [c for c in scores if c.backbone == cell.backbone and c.rank == study.rank]
+        rivals = [c for c in scores if c.backbone == cell.backbone and c.rank == study.lora.rank]
         assert values[cell] == max(values[rival] for rival in rivals)
 
 
 def test_the_best_of_both_tasks_or_of_each(study: Study) -> None:
-    cells = [cell for cell in study.cells() if cell.dataset == "mtlesd"]
+    cells = [cell for cell in cells_of(study) if cell.dataset == "mtlesd"]
     activity = next(cell for cell in cells if cell.architecture == "single_activity")
     masks = next(cell for cell in cells if cell.architecture == "single_segmentation")
     singles = {activity: {"accuracy": 1.0}, masks: {"miou": 1.0}}
@@ -167,7 +169,7 @@ def test_figure_2_takes_the_papers_pair_where_it_is_there(study: Study) -> None:
             study, {name: scored_cells(with_table(study, results), name) for name in study.datasets}
         )
 
-    cells = list(study.cells())
+    cells = list(cells_of(study))
     pair = chosen(finish(study, cells, task_scores))
     assert pair is not None
     assert [cell.id for cell in pair] == [
@@ -175,15 +177,15 @@ def test_figure_2_takes_the_papers_pair_where_it_is_there(study: Study) -> None:
         "mtlesd/dinov2/mmoe/stch/r4-s0",
     ]
     # Without it the best of that backbone and dataset, then another dataset's.
-    (study.cell_folder(pair[1]) / "provenance.json").unlink()
-    best = study.cell("mtlesd/dinov2/tesla/stch/r4-s0")
+    (cell_folder(study, pair[1]) / "provenance.json").unlink()
+    best = find_cell(study, "mtlesd/dinov2/tesla/stch/r4-s0")
     others = finish(study, [c for c in cells if c != pair[1]], lambda c: {"miou": 0.9 if c == best else 0.3})
     assert chosen(others) == (pair[0], best)
-    (study.cell_folder(pair[0]) / "provenance.json").unlink()
+    (cell_folder(study, pair[0]) / "provenance.json").unlink()
     other = chosen(others)
     assert other is not None and {cell.dataset for cell in other} == {"mtlendovis"}
     for cell in cells:
-        (study.cell_folder(cell) / "provenance.json").unlink(missing_ok=True)
+        (cell_folder(study, cell) / "provenance.json").unlink(missing_ok=True)
     assert chosen(others) is None
 
 
@@ -238,7 +240,7 @@ def test_figures_of_nothing_say_so(study: Study, monkeypatch: pytest.MonkeyPatch
 
 
 def test_trainings_that_are_missing_are_left_out(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    cells = [cell for cell in study.cells() if cell.dataset == "mtlesd"][:2]
+    cells = [cell for cell in cells_of(study) if cell.dataset == "mtlesd"][:2]
     for cell in cells:
         path = history_file(study, cell)
         path.parent.mkdir(parents=True)
@@ -262,7 +264,7 @@ def test_heads_name_the_cells_that_are_missing_of_what_a_figure_shows(
         "mtlesd/dinov2/mmoe/stch/r4-s0",
     ]
     gone.append("mtlendovis/endoarss/tesla/db_mtl/r8-s0")
-    done = [cell for cell in study.cells() if cell.id not in gone]
+    done = [cell for cell in cells_of(study) if cell.id not in gone]
     results_file(study).parent.mkdir(parents=True)
     finish(study, done, task_scores).to_parquet(results_file(study))
     kept, drawers = figure_inputs.Kept(StudyResults(study)), draw_figures._drawers(study)
@@ -285,7 +287,9 @@ def test_heads_name_the_cells_that_are_missing_of_what_a_figure_shows(
     assert not gaps("history_mtlendovis") and not drawers["history_mtlendovis"].note(kept)
 
     head = kept.head(drawers["fig2_single_and_multi_task"].gaps(kept))
-    assert head == f"mark\n{gap_note(study, {study.cell(dinov2): 'not trained yet'})}" and "not trained yet" in head
+    assert (
+        head == f"mark\n{gap_note(study, {find_cell(study, dinov2): 'not trained yet'})}" and "not trained yet" in head
+    )
     assert kept.head({}) == "mark"
 
 

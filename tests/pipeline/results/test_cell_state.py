@@ -13,8 +13,10 @@ from pipeline.cli import main
 from pipeline.results.cell_state import missing_cells, missing_robustness
 from pipeline.results.paths import failure_file
 from pipeline.results.study_results import StudyResults
+from pipeline.study.cells import find_cell
+from pipeline.study.folders import cell_folder
 from pipeline.study.loading import load_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
 from pipeline.training import train_cell
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
@@ -57,8 +59,8 @@ def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypat
         assert run(two_cells, "train", "--cell", OTHER) == 1
     study = study_of(two_cells)
     reason = "training failed: the loss of segmentation is nan in epoch 2"
-    assert missing_cells(study) == {study.cell(OTHER): reason}
-    assert missing_robustness(study)[study.cell(CELL)] == "its robustness is not evaluated yet"
+    assert missing_cells(study) == {find_cell(study, OTHER): reason}
+    assert missing_robustness(study)[find_cell(study, CELL)] == "its robustness is not evaluated yet"
     assert [cell.id for cell in StudyResults(study).present_models] == [CELL]
     for step in ("collect", "tables"):
         assert run(two_cells, step) == 0, step
@@ -84,7 +86,7 @@ def test_a_robustness_evaluation_that_failed_says_why(two_cells: Path, monkeypat
     from pipeline.evaluation import evaluate_robustness
 
     study = study_of(two_cells)
-    cell, other = study.cell(CELL), study.cell(OTHER)
+    cell, other = find_cell(study, CELL), find_cell(study, OTHER)
     for one in (CELL, OTHER):
         assert run(two_cells, "train", "--cell", one) == 0 and run(two_cells, "evaluate", "--cell", one) == 0
 
@@ -106,11 +108,11 @@ def test_a_robustness_evaluation_that_failed_says_why(two_cells: Path, monkeypat
 
 def test_a_record_that_is_torn_is_no_obstacle(two_cells: Path) -> None:
     study = study_of(two_cells)
-    path = failure_file(study, study.cell(OTHER))
+    path = failure_file(study, find_cell(study, OTHER))
     path.parent.mkdir(parents=True)
     for torn in ("", '{"message": ', "[1]", "{}", '{"message": null}'):
         path.write_text(torn)
-        said = missing_cells(study)[study.cell(OTHER)]
+        said = missing_cells(study)[find_cell(study, OTHER)]
         assert said.startswith("training failed") and "None" not in said
         assert str(path) in said or torn.startswith("{}") or "null" in torn
 
@@ -118,8 +120,8 @@ def test_a_record_that_is_torn_is_no_obstacle(two_cells: Path) -> None:
 def test_a_cell_trained_but_not_evaluated(two_cells: Path) -> None:
     assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
     study = study_of(two_cells)
-    (study.cell_folder(study.cell(CELL)) / "eval/mtlesd/per_image.parquet").unlink()
-    assert missing_cells(study)[study.cell(CELL)] == "trained, but not evaluated"
+    (cell_folder(study, find_cell(study, CELL)) / "eval/mtlesd/per_image.parquet").unlink()
+    assert missing_cells(study)[find_cell(study, CELL)] == "trained, but not evaluated"
 
 
 def test_the_protocol_changes_tables_alone(two_cells: Path) -> None:
@@ -176,7 +178,7 @@ def test_what_a_stopped_run_left_of_old_and_new_is_a_gap(two_cells: Path) -> Non
     """Other settings, predictions made again: their scores are not the study's."""
     assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
     study = study_of(two_cells)
-    cell = study.cell(CELL)
+    cell = find_cell(study, CELL)
     assert cell not in missing_cells(study)
 
     settings = yaml.safe_load(two_cells.read_text())

@@ -13,8 +13,10 @@ from pipeline.errors import InputError
 from pipeline.results.paths import robustness_files, rows_file
 from pipeline.results.rows import clean_rows, frames_tested, reference_rows, robust_rows
 from pipeline.study.cell import Cell
+from pipeline.study.cells import find_cell
+from pipeline.study.datasets import labels_of
 from pipeline.study.loading import load_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 
@@ -32,7 +34,7 @@ def evaluated(study_file: Path) -> tuple[Study, Cell]:
     for name, *rest in steps:
         assert main([name, "--study", str(study_file), *rest]) == 0
     study = load_study(study_file)
-    return study, study.cell(CELL)
+    return study, find_cell(study, CELL)
 
 
 def test_rows_are_in_the_order_of_the_test_part(evaluated: tuple[Study, Cell]) -> None:
@@ -42,7 +44,7 @@ def test_rows_are_in_the_order_of_the_test_part(evaluated: tuple[Study, Cell]) -
     pd.read_parquet(path).iloc[::-1].to_parquet(path)
     rows = clean_rows(study, cell, "mtlesd")
     assert rows["frame_id"].tolist() == list(frames)
-    names = study.labels("mtlesd").activities
+    names = labels_of(study, "mtlesd").activities
     assert [names[i] for i in rows["activity_true"]] == list(frames.values())
     assert set(reference_rows(study, "mtlesd")) == {"majority_activity", "all_background", "activity_from_instruments"}
     assert len(robust_rows(study, cell)) == len(frames) * (1 + 2 + 2 * 2)

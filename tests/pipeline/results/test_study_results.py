@@ -11,6 +11,8 @@ import pytest
 from pipeline.results import study_results
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
+from pipeline.study.cells import cells_of
+from pipeline.study.datasets import titles_of
 from pipeline.study.loading import make_study
 
 
@@ -34,7 +36,7 @@ def test_rows_under_corruption_are_read_once_for_all_reductions_that_are_named(
     monkeypatch.setattr(study_results, "robust_rows", rows)
     monkeypatch.setattr(study_results, "frames_tested", lambda study, dataset: {})
     study = make_study(minimal(seeds=[0, 1]))
-    one, other = study.cells()
+    one, other = cells_of(study)
     results = StudyResults(study, {count: [one, other], first: [one]})
     assert [results.reduced(cell, count) for cell in (one, other)] == [2, 2]
     assert results.reduced(one, first) == "smoke" and read == [one, other]
@@ -50,7 +52,7 @@ def test_what_is_computed_is_computed_once_for_the_same_arguments(minimal: Calla
 
     def title(results: StudyResults, dataset: str) -> str:
         calls.append(dataset)
-        return results.study.titles()[dataset]
+        return titles_of(results.study)[dataset]
 
     results = StudyResults(make_study(minimal()))
     assert results.once(title, "mtlesd") == results.once(title, "mtlesd") == "MTLESD"

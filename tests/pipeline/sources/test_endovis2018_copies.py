@@ -21,7 +21,7 @@ from pipeline.preparation.check_sources import check_sources
 from pipeline.sources.endovis2018 import SEQUENCES
 from pipeline.sources.synthetic.casts import Cast
 from pipeline.study.loading import make_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
 from tests.pipeline.small_trees import (
     REPAIRED,
     TEST_LAYOUTS,

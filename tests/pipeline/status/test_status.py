@@ -20,8 +20,12 @@ from pipeline.status.progress import progress_of_cells, progress_of_robustness
 from pipeline.status.show_status import Status, duration, show_status, status_of
 from pipeline.status.timing import seconds_of_benchmark
 from pipeline.study.cell import Cell
+from pipeline.study.cells import cells_of, merged_cells, trainings_of
+from pipeline.study.fingerprints import study_digest
+from pipeline.study.folders import cell_folder, dataset_folder, results_folder
 from pipeline.study.loading import load_study, make_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robustness_cells
 
 ROOT = Path(__file__).parents[3]
 Fill = Callable[..., None]
@@ -42,7 +46,7 @@ def study(minimal: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: p
 @pytest.fixture
 def dataset(study: Study) -> None:
     """A card that says 80 frames to train and 20 to test on."""
-    folder = study.dataset_folder("mtlesd")
+    folder = dataset_folder(study, "mtlesd")
     folder.mkdir(parents=True)
     names = ("frames_by_activity", "frames_with_class", "frames_with_class_by_activity")
     card = {name: {} for name in names} | {"frames": 100, "expected_frames": 2020}
@@ -58,7 +62,7 @@ def finish(study: Study) -> Callable[..., None]:
     """Leave what a finished cell leaves."""
 
     def make(cell: Cell, seconds: float = 100.0, robust: float = 0.0) -> None:
-        folder = study.cell_folder(cell)
+        folder = cell_folder(study, cell)
         for path in rows_file(study, cell, "mtlesd"), *(folder / name for name in ("model.safetensors", "history.csv")):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"x" * 1000)
@@ -68,7 +72,7 @@ def finish(study: Study) -> Callable[..., None]:
             for path in robustness_files(study, cell):
                 path.parent.mkdir(exist_ok=True)
                 path.write_text("{}")
-            path = study.results / f"benchmarks/robustness/{cell.id}.tsv"
+            path = results_folder(study) / f"benchmarks/robustness/{cell.id}.tsv"
             path.parent.mkdir(parents=True)
             path.write_text(f"s\th:m:s\n{robust}\t0:00:01\n")
 
@@ -76,7 +80,7 @@ def finish(study: Study) -> Callable[..., None]:
 
 
 def epochs_done(study: Study, cell: Cell, count: int) -> None:
-    folder = study.cell_folder(cell) / ".training"
+    folder = cell_folder(study, cell) / ".training"
     folder.mkdir(parents=True)
     for epoch in range(max(1, count - 1), count + 1):
         (folder / f"epoch-{epoch:06}.safetensors").touch()
@@ -92,11 +96,11 @@ def test_nothing_is_there(study: Study) -> None:
     assert "mtlesd: not built" in said and "Cells: 4: 4 pending" in said
     assert "Time left: unknown\n  unknown for 6 until mtlesd is built" in said
     assert "pending: 2 of mtlesd resnet (waits for its training)" in said
-    assert f"pending: {study.cells()[0].id}" in said_of(study, every=True)
+    assert f"pending: {cells_of(study)[0].id}" in said_of(study, every=True)
 
 
 def test_every_state_is_told(study: Study, dataset: None, finish: Fill) -> None:
-    done, running, failed, stopped = study.cells()
+    done, running, failed, stopped = cells_of(study)
     finish(done)
     epochs_done(study, running, 7)
     epochs_done(study, stopped, 9)
@@ -116,7 +120,7 @@ def test_every_state_is_told(study: Study, dataset: None, finish: Fill) -> None:
 
 
 def test_a_lock_of_scoring_is_running_too_and_a_failure_is_not_told_meanwhile(study: Study, finish: Fill) -> None:
-    cell = study.cells()[0]
+    cell = cells_of(study)[0]
     finish(cell)
     failure_file(study, cell).write_text('{"message": "before"}')
     assert f"done: {cell.id}, but a later try: training failed: before" in said_of(study)
@@ -126,12 +130,12 @@ def test_a_lock_of_scoring_is_running_too_and_a_failure_is_not_told_meanwhile(st
 
 
 def test_robustness_has_the_same_states(study: Study, dataset: None, finish: Fill) -> None:
-    first, second = study.robustness_cells()
+    first, second = robustness_cells(study)
     finish(first, robust=60.0)
     finish(second)
     cells = progress_of_cells(study)
     assert [one.state for one in progress_of_robustness(study, cells).values()] == ["done", "pending"]
-    parts = study.cell_folder(second) / ".robustness.partial/.parts"
+    parts = cell_folder(study, second) / ".robustness.partial/.parts"
     parts.mkdir(parents=True)
     for name in ("clean.parquet", "smoke.parquet", "contrast.json"):
         (parts / name).touch()
@@ -146,7 +150,7 @@ def test_robustness_has_the_same_states(study: Study, dataset: None, finish: Fil
 
 
 def test_time_left_is_that_of_the_same_model_by_epochs_and_images(study: Study, dataset: None, finish: Fill) -> None:
-    equal, db_mtl, *mmoe = study.cells()
+    equal, db_mtl, *mmoe = cells_of(study)
     finish(equal, seconds=220.0)
     epochs_done(study, db_mtl, 11)
     durations = status_of(study).durations
@@ -162,15 +166,15 @@ def test_time_left_is_that_of_the_same_model_by_epochs_and_images(study: Study, 
 
 @pytest.mark.parametrize("torn", ["", "{", "[]", "\0\0", '{"seconds": "long"}', '{"seconds": NaN}', "[" * 100_000])
 def test_torn_files_are_told_and_no_error(study: Study, finish: Fill, torn: str) -> None:
-    one, other, third, _ = study.cells()
+    one, other, third, _ = cells_of(study)
     finish(one, robust=5.0)
     for path in (
-        study.cell_folder(one) / "provenance.json",
+        cell_folder(study, one) / "provenance.json",
         failure_file(study, other),
         robustness_failure_file(study, third),
-        study.results / "benchmarks/train/x.tsv",
-        study.results / f"benchmarks/robustness/{one.id}.tsv",
-        study.dataset_folder("mtlesd") / "dataset.json",
+        results_folder(study) / "benchmarks/train/x.tsv",
+        results_folder(study) / f"benchmarks/robustness/{one.id}.tsv",
+        dataset_folder(study, "mtlesd") / "dataset.json",
         cell_lock(study, other, TRAINING),
         robustness_files(study, one)[0],
     ):
@@ -180,22 +184,22 @@ def test_torn_files_are_told_and_no_error(study: Study, finish: Fill, torn: str)
     said = show_status(status)
     assert "built, but" in said and status.cells[1].state == "failed"
     if "seconds" not in torn:
-        assert status.cells[0].state == "failed" and str(study.cell_folder(one) / "provenance.json") in said
+        assert status.cells[0].state == "failed" and str(cell_folder(study, one) / "provenance.json") in said
         assert str(failure_file(study, other)) in said
     json.dumps(status.as_dict())
 
 
 def test_folders_where_files_should_be_are_no_error(study: Study) -> None:
-    for cell in study.cells():
+    for cell in cells_of(study):
         for name in ("provenance.json", "failure.json", "robustness_failure.json"):
-            (study.cell_folder(cell) / name).mkdir(parents=True)
-        (study.cell_folder(cell) / ".training").write_text("")
+            (cell_folder(study, cell) / name).mkdir(parents=True)
+        (cell_folder(study, cell) / ".training").write_text("")
     assert "cannot be read" in said_of(study)
 
 
 def test_many_cells_stay_readable(study: Study) -> None:
-    many = Study({**study.settings, "seeds": list(range(70))})
-    for cell in many.cells()[:100]:
+    many = make_study({**study.as_dict(), "seeds": list(range(70))})
+    for cell in cells_of(many)[:100]:
         path = failure_file(many, cell)
         path.parent.mkdir(parents=True)
         path.write_text('{"message": "no memory"}')
@@ -208,10 +212,10 @@ def test_many_cells_stay_readable(study: Study) -> None:
 def test_json_is_for_scripts(
     study: Study, finish: Fill, dataset: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finish(study.cells()[0])
+    finish(cells_of(study)[0])
     path = tmp_path / "study.yaml"
-    path.write_text(yaml.safe_dump(dict(study.settings)))
-    assert load_study(path).digest() == study.digest()
+    path.write_text(yaml.safe_dump(study.as_dict()))
+    assert study_digest(load_study(path)) == study_digest(study)
     assert main(["status", "--study", str(path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["counts"]["cells"] == {"done": 1, "running": 0, "failed": 0, "stopped": 0, "pending": 3}
@@ -222,7 +226,7 @@ def test_json_is_for_scripts(
 
 def test_no_torch_is_imported(study: Study, tmp_path: Path) -> None:
     """It takes seconds, and people ask often."""
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(dict(study.settings)))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study.as_dict()))
     script = "import sys; from pipeline.cli import main; main(sys.argv[1:]); assert not {'torch', 'pandas'} & set(sys.modules)"
     command = [sys.executable, "-c", script, "status", "--study", "study.yaml"]
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
@@ -241,15 +245,15 @@ def test_what_a_benchmark_says(tmp_path: Path) -> None:
 def test_the_status_of_a_real_study_is_of_all_its_cells() -> None:
     study = load_study(ROOT / "studies/paper.yaml")
     status: Status = status_of(study)
-    assert len(study.trainings()) == 309 and len(study.merged_cells()) == 3 * 2 * 20
+    assert len(trainings_of(study)) == 309 and len(merged_cells(study)) == 3 * 2 * 20
     assert len(status.cells) == 309 + 120
 
 
 def test_a_cell_that_lost_a_file_is_not_done(study: Study, finish: Fill) -> None:
     """Snakemake trains it again, and so it says."""
-    one = study.cells()[0]
+    one = cells_of(study)[0]
     finish(one)
     assert status_of(study).cells[0].state == "done"
-    (study.cell_folder(one) / "model.safetensors").unlink()
+    (cell_folder(study, one) / "model.safetensors").unlink()
     told = status_of(study).cells[0]
     assert told.state == "pending" and told.reason == "its model.safetensors is gone"

@@ -14,7 +14,13 @@ import yaml
 from endoarss import list_weightings
 from pipeline.errors import InputError
 from pipeline.results.paths import table_files
+from pipeline.study.cells import cells_of, find_cell, schedule_of
+from pipeline.study.datasets import dataset_settings, evaluated_on, leakage_datasets, titles_of
+from pipeline.study.fingerprints import cell_settings
+from pipeline.study.folders import check_weights, dataset_folder, raw_roots
 from pipeline.study.loading import load_study, make_study
+from pipeline.study.paper_cells import ablation_cells, cells_by_rank, leakage_pairs
+from pipeline.study.robust_models import robustness_cells
 from pipeline.workflow.dvc_params import param_keys
 
 ROOT = Path(__file__).parents[3]
@@ -26,15 +32,15 @@ Make = Callable[..., dict[str, Any]]
 @pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_kept_studies_are_valid(path: Path) -> None:
     study = load_study(path)
-    assert study.name == path.stem and study.cells()
-    assert len({cell.id for cell in study.cells()}) == len(study.cells())
+    assert study.name == path.stem and cells_of(study)
+    assert len({cell.id for cell in cells_of(study)}) == len(cells_of(study))
 
 
 def test_real_studies_share_their_trees() -> None:
     """Studies share built datasets: with other roots each would build them again after the other."""
     raw: dict[str, str] = {}
     for name in ("paper", "quick"):
-        for source, root in load_study(ROOT / f"studies/{name}.yaml").settings["raw"].items():
+        for source, root in load_study(ROOT / f"studies/{name}.yaml").raw.as_dict().items():
             assert raw.setdefault(source, root) == root, (name, source)
 
 
@@ -46,18 +52,18 @@ def test_the_default_study_is_the_demo() -> None:
 
 def test_the_demo_is_what_it_promises() -> None:
     study = load_study(ROOT / "studies/demo.yaml")
-    cells = [cell for cell in study.cells() if not cell.architecture.startswith("single")]
+    cells = [cell for cell in cells_of(study) if not cell.architecture.startswith("single")]
     pairs = {(cell.backbone, cell.architecture) for cell in cells}
-    assert len(pairs) == 9 and len(study.cells()) <= 20
-    assert {cell.weighting for cell in study.cells()} == set(list_weightings())
+    assert len(pairs) == 9 and len(cells_of(study)) <= 20
+    assert {cell.weighting for cell in cells_of(study)} == set(list_weightings())
     table6 = [
         cell.rank
         for cell in cells
         if cell.model[:3] == ("endoarss", "tesla", "db_mtl") and cell.dataset == "mtlendovis"
     ]
     assert sorted(table6) == [1, 4, 8, 16]
-    assert len(study.robustness_cells()) == 3
-    assert study.synthetic and str(study.dataset_folder("mtlesd")) == "data/datasets/mtlesd-synthetic"
+    assert len(robustness_cells(study)) == 3
+    assert study.synthetic and str(dataset_folder(study, "mtlesd")) == "data/datasets/mtlesd-synthetic"
 
 
 @pytest.mark.parametrize("name", ["paper", "demo_full"])
@@ -65,13 +71,13 @@ def test_the_papers_82_trainings_are_there(name: str) -> None:
     """36 combinations, two single tasks and three more ranks, on two datasets."""
     study = load_study(ROOT / f"studies/{name}.yaml")
     cells = [
-        c for c in study.cells() if c.seed == 0 and c.dataset in ("mtlesd", "mtlendovis") and c.architecture != "hps"
+        c for c in cells_of(study) if c.seed == 0 and c.dataset in ("mtlesd", "mtlendovis") and c.architecture != "hps"
     ]
     assert len(cells) == 82
     grid = {c.model[:3] for c in cells if c.rank == 4 and not c.architecture.startswith("single")}
     assert len(grid) == 36 and sum(c.rank != 4 for c in cells) == 6
-    assert study.ablation_cells("mtlendovis") and len(study.cells_by_rank("mtlesd")) == 4
-    assert name == "paper" or len(study.cells()) == 82
+    assert ablation_cells(study, "mtlendovis") and len(cells_by_rank(study, "mtlesd")) == 4
+    assert name == "paper" or len(cells_of(study)) == 82
 
 
 @pytest.mark.parametrize(
@@ -132,7 +138,7 @@ def test_what_cannot_be_trained_is_refused(
 def test_the_released_study_sets_every_switch() -> None:
     """Every default that spec'd differences of the released code touch is another one there."""
     released, default = load_study(ROOT / "studies/released.yaml"), load_study(ROOT / "studies/paper.yaml")
-    settings, paper = released.settings, default.settings
+    settings, paper = released.as_dict(), default.as_dict()
     for key in ("input_size", "network_size", "normalisation", "lora", "heads"):
         assert settings.get(key) != paper.get(key), key
     for key in ("weights", "token_map", "sma_width", "sma_trained", "sma_residual"):
@@ -141,54 +147,57 @@ def test_the_released_study_sets_every_switch() -> None:
         assert settings["training"][key] != paper["training"][key], key
     for key in ("mmoe", "dselect_k"):
         assert settings["architectures"][key] != paper["architectures"][key], key
-    assert {cell.architecture for cell in released.cells()} == {"hps", "mmoe", "dselect_k"}
-    assert all(cell.variant == "r4-s0-test" for cell in released.cells())
+    assert {cell.architecture for cell in cells_of(released)} == {"hps", "mmoe", "dselect_k"}
+    assert all(cell.variant == "r4-s0-test" for cell in cells_of(released))
 
 
 def test_real_and_generated_data_have_folders_of_their_own() -> None:
     paper, demo = load_study(ROOT / "studies/paper.yaml"), load_study(ROOT / "studies/demo.yaml")
-    assert not {paper.dataset_folder(d) for d in paper.datasets} & {demo.dataset_folder(d) for d in demo.datasets}
+    assert not {dataset_folder(paper, d) for d in paper.datasets} & {dataset_folder(demo, d) for d in demo.datasets}
 
 
 def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
-    settings = make_study(minimal()).settings
+    settings = make_study(minimal()).as_dict()
     assert settings["lora"] == {"rank": 4, "alpha": 0, "targets": ["q", "v"]} and settings["seeds"] == [0]
     assert settings["heads"]["segmentation_channels"] == 256
-    assert make_study(json.loads(json.dumps(settings))).settings == settings
+    assert make_study(json.loads(json.dumps(settings))).as_dict() == settings
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sead": [1]}, r"the study: .*'sead' was unexpected.*Known keys: study, title"),
+        ({"sead": [1]}, r"sead: unknown key. Did you mean 'seeds' or 'heads'\? Known keys: study, title"),
         ({"input_size": "big"}, "input_size: 'big' is not allowed"),
         ({"seeds": []}, r"seeds: \[\]"),
         ({"study": "My Study"}, "study: 'My Study' is not allowed"),
-        ({"datasets": {"mtlesdd": {}}}, "datasets: unknown name 'mtlesdd'; known: mtlesd, mtlendovis"),
+        ({"datasets": {"mtlesdd": {}}}, "datasets: unknown name 'mtlesdd'.*Known: mtlesd, mtlendovis"),
         (
             {"datasets": {"mtlesd": {"split": "published"}}},
-            "datasets.mtlesd.split: unknown name 'published'; known: released",
+            "datasets.mtlesd.split: unknown name 'published'.*Known: released",
         ),
-        ({"weightings": {"pcgrad": {}}}, "unknown weighting 'pcgrad'; known: aligned_mtl, db_mtl, equal, moco, stch"),
-        ({"architectures": {"mtan": {}}}, "unknown architecture 'mtan'; known: dselect_k, hps"),
+        ({"weightings": {"pcgrad": {}}}, "unknown weighting 'pcgrad'.*Known: aligned_mtl, db_mtl, equal, moco, stch"),
+        ({"architectures": {"mtan": {}}}, "unknown architecture 'mtan'.*Known: dselect_k, hps"),
         (
             {"backbones": {"vgg": {"label": "V", "model": "vgg", "weights": "none"}}},
-            "unknown backbone 'vgg'; known: dinov2",
+            "unknown backbone 'vgg'.*Known: dinov2",
         ),
         ({"raw": {}}, "raw: esd is missing.*ask for it at the authors"),
         (
             {"robustness": {"cells": [{}], "severities": [6]}},
-            "robustness.severities: unknown name 6; known: 1, 2, 3, 4, 5",
+            "robustness.severities: unknown name '6'.*Known: 1, 2, 3, 4, 5",
         ),
         (
             {"robustness": {"cells": [{}], "corruptions": ["fog"]}},
-            "robustness.corruptions: unknown name 'fog'; known: gauss",
+            "robustness.corruptions: unknown name 'fog'.*Known: gauss",
         ),
-        ({"robustness": {"cells": [{"backbone": "dinov2"}]}}, "no cell of the study matches"),
-        ({"weightings": {"stch": {"mew": 4}}}, "weightings.stch: unknown name 'mew'; known: mu, warmup_epochs"),
+        (
+            {"robustness": {"cells": [{"backbone": "dinov2"}]}},
+            "robustness.cells.0.backbone: unknown name 'dinov2'. Known: resnet.",
+        ),
+        ({"weightings": {"stch": {"mew": 4}}}, "weightings.stch: unknown name 'mew'.*Known: mu, warmup_epochs"),
         (
             {"architectures": {"mmoe": {"experst": 4}}},
-            "architectures.mmoe: unknown name 'experst'; known: experts, gate_input",
+            "architectures.mmoe: unknown name 'experst'.*Known: experts, gate_input",
         ),
         ({"raw": {"generate": {"name": "toy"}, "esd": "x"}}, "raw: generate and esd exclude each other"),
         ({"datasets": {"mtlesd": {"test": ["a"]}}}, "datasets.mtlesd.test: goes with split: by_sequence alone"),
@@ -220,7 +229,7 @@ def test_a_warm_up_needs_epochs_left(minimal: Make) -> None:
         InputError, match="3 epochs for mtlesd/resnet, where stch has warmup_epochs 4; expected more than 5"
     ):
         make_study(settings)
-    assert make_study({**settings, "weightings": {"stch": {"warmup_epochs": 1}}}).cells()
+    assert cells_of(make_study({**settings, "weightings": {"stch": {"warmup_epochs": 1}}}))
 
 
 def test_the_most_particular_schedule_counts(minimal: Make) -> None:
@@ -228,11 +237,11 @@ def test_the_most_particular_schedule_counts(minimal: Make) -> None:
     settings["cells"][0]["architectures"] = ["hps", "mmoe"]
     settings["training"]["schedules"]["mtlesd/resnet/mmoe"] = {"epochs": 7, "learning_rate": 1}
     study = make_study(settings)
-    assert [study.schedule(cell)["epochs"] for cell in study.cells()] == [3, 7]
+    assert [schedule_of(study, cell).epochs for cell in cells_of(study)] == [3, 7]
     settings["training"]["schedules"]["mtlesd/resnet"] = {"epochs": 5, "learning_rate": 1}
     study = make_study(settings)
-    assert [study.schedule(cell)["epochs"] for cell in study.cells()] == [5, 7]
-    keys = param_keys(study, settings, "train", {"cell": study.cells()[1].id})
+    assert [schedule_of(study, cell).epochs for cell in cells_of(study)] == [5, 7]
+    keys = param_keys(study, settings, "train", {"cell": cells_of(study)[1].id})
     assert [key for key in keys if "schedules" in key] == ["training.schedules.mtlesd/resnet/mmoe"]
 
 
@@ -248,7 +257,7 @@ def test_schedules_of_nothing_are_named(minimal: Make, key: str) -> None:
 def test_unknown_names_in_cells(minimal: Make, key: str, name: str) -> None:
     settings = minimal()
     settings["cells"][0][key] = [name]
-    with pytest.raises(InputError, match=f"unknown {key[:-1]} '{name}'; known: "):
+    with pytest.raises(InputError, match=f"unknown {key[:-1]} '{name}'.*Known: "):
         make_study(settings)
 
 
@@ -266,22 +275,22 @@ def test_files_that_are_no_study(tmp_path: Path) -> None:
 def test_environment_variables_in_paths(minimal: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     study = make_study(minimal(raw={"esd": "${TOY_DATA}/esd"}))
     monkeypatch.setenv("TOY_DATA", "somewhere")
-    assert study.raw_roots()["esd"] == Path("somewhere/esd")
+    assert raw_roots(study)["esd"] == Path("somewhere/esd")
     monkeypatch.delenv("TOY_DATA")
     with pytest.raises(InputError, match="names the environment variable TOY_DATA, which is not set"):
-        study.raw_roots()
+        raw_roots(study)
 
 
 def test_settings_of_a_cell_are_what_it_depends_on(minimal: Make) -> None:
     base = make_study(minimal())
-    (cell,) = base.cells()
+    (cell,) = cells_of(base)
     same = make_study(minimal(title="Another", seeds=[0, 1]))
-    assert same.cell_settings(cell) == base.cell_settings(cell)
+    assert cell_settings(same, cell) == cell_settings(base, cell)
     other = make_study(minimal(input_size=112))
-    assert other.cell_settings(cell) != base.cell_settings(cell)
-    assert len(same.cells()) == 2
-    with pytest.raises(InputError, match=r"has no cell 'x'; its cells are\n  mtlesd/resnet/hps/equal/r4-s0"):
-        base.cell("x")
+    assert cell_settings(other, cell) != cell_settings(base, cell)
+    assert len(cells_of(same)) == 2
+    with pytest.raises(InputError, match=r"has no cell 'x'. Its first: mtlesd/resnet/hps/equal/r4-s0"):
+        find_cell(base, "x")
 
 
 def test_one_kind_under_two_names(minimal: Make) -> None:
@@ -293,20 +302,20 @@ def test_one_kind_under_two_names(minimal: Make) -> None:
     }
     settings["cells"][0]["datasets"] = ["mtlendovis", "by_video"]
     study = make_study(settings)
-    assert study.titles() == {
+    assert titles_of(study) == {
         "mtlendovis": "MTLEndovis",
         "mtlendovis_gen": "MTLEndovis-Gen",
         "by_video": "MTLEndovis, by sequence",
     }
-    assert study.dataset_settings("by_video")["test"] == ["seq_1", "seq_5", "seq_16"]
-    assert study.evaluated_on("mtlendovis") == ("mtlendovis", "mtlendovis_gen")
-    assert study.evaluated_on("by_video") == ("by_video",)
-    ((published, by_sequence),) = study.leakage_pairs()
+    assert dataset_settings(study, "by_video")["test"] == ["seq_1", "seq_5", "seq_16"]
+    assert evaluated_on(study, "mtlendovis") == ("mtlendovis", "mtlendovis_gen")
+    assert evaluated_on(study, "by_video") == ("by_video",)
+    ((published, by_sequence),) = leakage_pairs(study)
     assert (published.dataset, by_sequence.dataset) == (
         "mtlendovis",
         "by_video",
     ) and published.model == by_sequence.model
-    assert study.leakage_datasets() == ("mtlendovis",)
+    assert leakage_datasets(study) == ("mtlendovis",)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +323,7 @@ def test_one_kind_under_two_names(minimal: Make) -> None:
     [
         ({"mtlesd": {"kind": "mtlendovis"}}, "datasets.mtlesd.kind: 'mtlendovis'; a dataset named like a known kind"),
         ({"x": {"kind": "mtlendovis_gen"}}, "datasets.x.kind: 'mtlendovis_gen' is for evaluation only"),
-        ({"x": {"kind": "nothing"}}, "datasets.x.kind: unknown name 'nothing'; known: mtlesd"),
+        ({"x": {"kind": "nothing"}}, "datasets.x.kind: unknown name 'nothing'.*Known: mtlesd"),
         ({"My Data": {"kind": "mtlesd"}}, "datasets"),
     ],
 )
@@ -326,7 +335,7 @@ def test_kinds_are_checked(minimal: Make, datasets: dict[str, Any], message: str
 def test_a_validation_variant_has_a_name_of_its_own(minimal: Make) -> None:
     settings = minimal()
     settings["training"]["select_on"] = "val"
-    (cell,) = make_study(settings).cells()
+    (cell,) = cells_of(make_study(settings))
     assert cell.variant == "r4-s0-val" and cell.id.endswith("/r4-s0-val")
     settings["training"]["select_on"] = "best"
     with pytest.raises(InputError, match="training.select_on: 'best' is not allowed"):
@@ -341,10 +350,10 @@ def test_a_file_of_weights_that_is_not_there_is_named(
     backbones = {"resnet": {**RESNET["resnet"], "weights": {"file": "data/weights/own.safetensors"}}}
     study = make_study(minimal(backbones=backbones))
     with pytest.raises(InputError, match=r"backbones\.resnet\.weights\.file: data/weights/own\.safetensors is missing"):
-        study.check_weights()
+        check_weights(study)
     Path("data/weights").mkdir(parents=True)
     Path("data/weights/own.safetensors").touch()
-    study.check_weights()
+    check_weights(study)
 
 
 def test_scores_on_the_way_are_a_setting_of_the_training(minimal: Callable[..., dict[str, Any]]) -> None:
@@ -354,7 +363,7 @@ def test_scores_on_the_way_are_a_setting_of_the_training(minimal: Callable[..., 
         given = minimal()
         given["training"] |= {} if every is None else {"score_every": every}
         study = make_study(given)
-        found.append(study.cell_settings(study.cells()[0])["score_every"])
+        found.append(cell_settings(study, cells_of(study)[0])["score_every"])
     assert found == [None, 1, 2]
 
 

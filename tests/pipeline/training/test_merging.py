@@ -43,8 +43,11 @@ from pipeline.results.paths import (
 )
 from pipeline.results.study_results import StudyResults
 from pipeline.status.progress import DONE, PENDING, progress_of_cells, progress_of_robustness
+from pipeline.study.cells import cells_of, find_cell, merged_cells, merging_groups, models_of, trainings_of
+from pipeline.study.folders import results_folder
 from pipeline.study.loading import load_study, make_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
+from pipeline.study.robust_models import robust_models
 from pipeline.training import merge_models
 from pipeline.training.merge_models import _common_dataset
 
@@ -102,11 +105,11 @@ def folder(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         study = load_study(Path("study.yaml"))
-        (group,) = study.merging_groups()
+        (group,) = merging_groups(study)
         steps = [["build", "--dataset", "mtlesd"], ["references", "--dataset", "mtlesd"], ["draw-datasets"]]
-        steps += [[step, "--cell", cell.id] for cell in study.trainings() for step in ("train", "evaluate")]
+        steps += [[step, "--cell", cell.id] for cell in trainings_of(study) for step in ("train", "evaluate")]
         steps += [["merge", A, B], ["evaluate", *(f"--cell={cell.id}" for cell in group.merged)]]
-        steps += [["robustness", "--workers=0", *(f"--cell={cell.id}" for cell in study.robust_models())]]
+        steps += [["robustness", "--workers=0", *(f"--cell={cell.id}" for cell in robust_models(study))]]
         steps += [["collect"], ["tables"], ["figures"], ["page"], ["paper"]]
         for step in steps:
             assert run(*step) == 0, step
@@ -138,26 +141,26 @@ def failing(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def about(study: Study, cell: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((study.results / "cells" / cell / "provenance.json").read_text())
+    content: dict[str, Any] = json.loads((results_folder(study) / "cells" / cell / "provenance.json").read_text())
     return content
 
 
 def test_a_group_is_all_mergers_with_and_without_surgery(study: Study) -> None:
-    (group,) = study.merging_groups()
+    (group,) = merging_groups(study)
     assert [cell.id for cell in group.singles] == [A, B] and [cell.id for cell in group.joint] == [JOINT]
     assert len(group.merged) == 3 * len(list_mergers())
     assert {cell.surgery for cell in group.merged} == {0, 2, 8}
     assert {cell.merger for cell in group.merged} == set(list_mergers())
-    assert f"{TIES}-surgery8" in {cell.id for cell in study.models()}
-    assert [cell.id for cell in study.cells()] == [MAIN], "tables set the others beside nothing"
-    shown = {cell.id for cell in study.robust_models()}
+    assert f"{TIES}-surgery8" in {cell.id for cell in models_of(study)}
+    assert [cell.id for cell in cells_of(study)] == [MAIN], "tables set the others beside nothing"
+    shown = {cell.id for cell in robust_models(study)}
     assert {A, B, JOINT, MAIN, TIES, f"{TIES}-surgery8"} <= shown and f"{TIES}-surgery2" not in shown
 
 
 def test_every_model_is_there_and_nothing_is_left_to_do(study: Study) -> None:
     assert not missing_models(study)
     assert {one.state for one in progress_of_cells(study).values()} == {DONE}
-    for cell in study.merged_cells():
+    for cell in merged_cells(study):
         kept = about(study, cell.id)
         assert set(kept["merged_from"]) == {A, B} and kept["merging"]["bias"].keys() == {"activity", "segmentation"}
         assert kept["select_on"] == "val" and kept["merging"]["unlabelled"]["part"] == "train"
@@ -177,7 +180,7 @@ def test_surgery_lowers_the_bias_of_every_merger(study: Study) -> None:
 
 
 def test_results_say_merger_and_surgery(study: Study) -> None:
-    results = pd.read_parquet(study.results / "results.parquet")
+    results = pd.read_parquet(results_folder(study) / "results.parquet")
     merged = results[results["merger"] != ""]
     assert set(merged["merger"]) == set(list_mergers()) and set(merged["surgery"]) == {0, 2, 8}
     assert set(merged["select_on"]) == {"val"} and set(merged["weighting"]) == {""}
@@ -188,13 +191,14 @@ def test_results_say_merger_and_surgery(study: Study) -> None:
 
 
 def test_the_table_sets_models_beside_each_other(study: Study) -> None:
-    table = pd.read_csv(study.results / "tables/merging.csv")
+    table = pd.read_csv(results_folder(study) / "tables/merging.csv")
     assert table["Model"].iloc[0] == "Individual models" and table["Model"].iloc[-1] == "Jointly trained: HPS Equal"
     assert len(table) == 2 + 2 * len(list_mergers())
     assert set(table["select_on"]) == {"val"}
     individual = table.iloc[0]
     scores = {
-        cell: json.loads((study.results / "cells" / cell / "metrics.json").read_text())["mtlesd"] for cell in (A, B)
+        cell: json.loads((results_folder(study) / "cells" / cell / "metrics.json").read_text())["mtlesd"]
+        for cell in (A, B)
     }
     assert individual["accuracy"] == pytest.approx(100 * scores[A]["accuracy"], abs=1e-3)
     assert individual["miou"] == pytest.approx(100 * scores[B]["miou"], abs=1e-3)
@@ -207,7 +211,7 @@ def test_the_table_sets_models_beside_each_other(study: Study) -> None:
         )  # the CSV has four decimals
         assert row["to_joint"] == pytest.approx(row["mean"] - table.iloc[-1]["mean"], abs=2e-3)
     assert table["mpc_miou"].notna().all()
-    ranks = pd.read_csv(study.results / "tables/merging_surgery_ranks.csv")
+    ranks = pd.read_csv(results_folder(study) / "tables/merging_surgery_ranks.csv")
     assert list(ranks["surgery_rank"][:3]) == [0, 2, 8] and len(ranks) == 3 * len(list_mergers())
 
 
@@ -219,19 +223,19 @@ def test_other_tables_have_no_row_of_merging(study: Study) -> None:
 
 
 def test_the_epoch_and_the_tag_stand_in_captions_and_page(study: Study) -> None:
-    caption = (study.results / "tables/merging.tex").read_text()
+    caption = (results_folder(study) / "tables/merging.tex").read_text()
     assert "epoch chosen on a validation part" in caption and "unlabelled training images" in caption
-    assert "last epoch" in (study.results / "tables/table2_mtlesd.tex").read_text()
-    page = (study.results / "report/index.html").read_text()
+    assert "last epoch" in (results_folder(study) / "tables/table2_mtlesd.tex").read_text()
+    page = (results_folder(study) / "report/index.html").read_text()
     assert "Merged models beside individual and jointly trained ones" in page and f"{TIES}-surgery8" in page
-    paper = (study.results / "paper/paper.tex").read_text()
+    paper = (results_folder(study) / "paper/paper.tex").read_text()
     assert r"\section{Merging}" in paper and "fig_merging" in paper and "fig_representations" in paper
 
 
 def test_the_command_by_hand_gives_the_same_checkpoint(copy: Study) -> None:
-    path = copy.results / "cells" / f"{TIES}-surgery8" / "model.safetensors"
+    path = results_folder(copy) / "cells" / f"{TIES}-surgery8" / "model.safetensors"
     before, predicted = path.read_bytes(), (path.parent / "predictions/mtlesd.npz").read_bytes()
-    assert run("merge", A, str(copy.results / "cells" / B), "--method", "ties", "--surgery") == 0
+    assert run("merge", A, str(results_folder(copy) / "cells" / B), "--method", "ties", "--surgery") == 0
     assert path.read_bytes() == before and (path.parent / "predictions/mtlesd.npz").read_bytes() == predicted
 
 
@@ -245,7 +249,7 @@ def test_a_rank_that_the_study_does_not_list_goes_through_the_other_commands(cop
         ["robustness", "--workers=0", "--cell", cell],
     ):
         assert run(*step) == 0, step
-    folder = copy.results / "cells" / cell
+    folder = results_folder(copy) / "cells" / cell
     assert (folder / "robustness/metrics.json").is_file() and "mtlesd" in json.loads(
         (folder / "metrics.json").read_text()
     )
@@ -255,7 +259,7 @@ def test_a_folder_of_ones_own_and_predict(copy: Study, tmp_path: Path) -> None:
     out = tmp_path / "mine"
     assert run("merge", A, B, "--method", "task_arithmetic", "--out", str(out)) == 0
     checkpoint = out / "model.safetensors"
-    kept = copy.results / "cells" / TIES.replace("ties", "task_arithmetic") / "model.safetensors"
+    kept = results_folder(copy) / "cells" / TIES.replace("ties", "task_arithmetic") / "model.safetensors"
     assert {n: t.tolist() for n, t in load_file(checkpoint).items()} == {
         n: t.tolist() for n, t in load_file(kept).items()
     }
@@ -276,7 +280,7 @@ def test_a_folder_of_ones_own_and_predict(copy: Study, tmp_path: Path) -> None:
     assert len(pd.read_csv(tmp_path / "seen/predictions.csv")) == 1
     said = [
         read_header(path)["provenance"]["preprocessing"]
-        for path in (checkpoint, copy.results / "cells" / A / checkpoint.name)
+        for path in (checkpoint, results_folder(copy) / "cells" / A / checkpoint.name)
     ]
     assert said[0] == said[1] and said[0]["sources"] == ["esd"], (
         "frames are prepared as for the models that were merged"
@@ -287,11 +291,11 @@ def test_what_is_not_merged_yet_is_said_with_the_command(study: Study, capsys: A
     for command in ("evaluate", "robustness", "verify"):
         said = failing(capsys, command, "--cell", f"{TIES}-surgery9")
         assert f"{TIES}-surgery9: not merged yet. Run: endoarss merge {A} {B} --method ties --surgery 9" in said
-    assert not (study.results / "cells" / f"{TIES}-surgery9").exists()
+    assert not (results_folder(study) / "cells" / f"{TIES}-surgery9").exists()
 
 
 def test_verify_names_sources_that_are_others(copy: Study, capsys: Any) -> None:
-    path = copy.results / "cells" / TIES / "provenance.json"
+    path = results_folder(copy) / "cells" / TIES / "provenance.json"
     path.write_text(
         json.dumps(about(copy, TIES) | {"merged_from": {A: "0" * 64, B: about(copy, B)["checkpoint_sha256"]}})
     )
@@ -300,15 +304,15 @@ def test_verify_names_sources_that_are_others(copy: Study, capsys: Any) -> None:
 
 
 def test_robustness_of_an_earlier_merging_is_not_done(copy: Study) -> None:
-    path = copy.results / "cells" / TIES / "robustness/provenance.json"
+    path = results_folder(copy) / "cells" / TIES / "robustness/provenance.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"checkpoint_sha256": "0" * 64}))
-    state = progress_of_robustness(copy, progress_of_cells(copy))[copy.cell(TIES)]
+    state = progress_of_robustness(copy, progress_of_cells(copy))[find_cell(copy, TIES)]
     assert state.state == PENDING and state.reason == "merged again; its robustness is not evaluated since"
 
 
 def test_verify_holds_and_names_a_merged_checkpoint_that_is_another(copy: Study, capsys: Any) -> None:
     assert run("verify", "--workers=1", f"--cell={TIES}-surgery8", f"--cell={A}") == 0
-    path = copy.results / "cells" / f"{TIES}-surgery8" / "model.safetensors"
+    path = results_folder(copy) / "cells" / f"{TIES}-surgery8" / "model.safetensors"
     tensors = load_file(path)
     with safe_open(path, framework="pt") as stored:
         header = stored.metadata()
@@ -320,26 +324,26 @@ def test_verify_holds_and_names_a_merged_checkpoint_that_is_another(copy: Study,
 
 
 def test_models_that_were_trained_or_set_again_are_merged_again(copy: Study) -> None:
-    path = copy.results / "cells" / A / "provenance.json"
+    path = results_folder(copy) / "cells" / A / "provenance.json"
     path.write_text(json.dumps(about(copy, A) | {"checkpoint_sha256": "0" * 64}))
-    cell = copy.cell(TIES)
+    cell = find_cell(copy, TIES)
     assert missing_models(copy)[cell] == OTHER_SOURCES
     assert progress_of_cells(copy)[cell].state == PENDING
-    changed = make_study({**copy.settings, "mergers": {"ties": {"keep": 0.5}, "adamerging_task": {"iterations": 3}}})
+    changed = make_study({**copy.as_dict(), "mergers": {"ties": {"keep": 0.5}, "adamerging_task": {"iterations": 3}}})
     lacking = missing_models(changed)
     assert lacking[cell] == MERGED_OTHERWISE
-    assert lacking[copy.cell(TIES.replace("ties", "averaging"))] == OTHER_SOURCES
+    assert lacking[find_cell(copy, TIES.replace("ties", "averaging"))] == OTHER_SOURCES
 
 
 def test_a_setting_that_decides_any_merged_model_is_seen(copy: Study) -> None:
     """The images of a step decide AdaMerging's coefficients too; and what is merged is as old as what it is merged from."""
-    surgery = {**copy.settings["merging"]["surgery"], "batch_size": 4}
-    changed = make_study({**copy.settings, "merging": {**copy.settings["merging"], "surgery": surgery}})
+    surgery = {**copy.merging.surgery.as_dict(), "batch_size": 4}
+    changed = make_study({**copy.as_dict(), "merging": {**copy.merging.as_dict(), "surgery": surgery}})
     lacking = missing_models(changed)
-    assert {lacking.get(cell) for cell in changed.merged_cells()} == {MERGED_OTHERWISE}
+    assert {lacking.get(cell) for cell in merged_cells(changed)} == {MERGED_OTHERWISE}
     longer = {"schedules": {"mtlesd": {"epochs": 3, "learning_rate": 0.01}}}
-    older = missing_models(make_study({**copy.settings, "training": {**copy.settings["training"], **longer}}))
-    assert {older.get(cell) for cell in copy.merged_cells()} == {OTHER_SOURCES}
+    older = missing_models(make_study({**copy.as_dict(), "training": {**copy.training.as_dict(), **longer}}))
+    assert {older.get(cell) for cell in merged_cells(copy)} == {OTHER_SOURCES}
 
 
 def test_a_training_that_exists_both_ways_stands_in_each_table_once(copy: Study, tmp_path: Path) -> None:
@@ -350,20 +354,20 @@ def test_a_training_that_exists_both_ways_stands_in_each_table_once(copy: Study,
     both = JOINT.removesuffix("-val")
     assert run("train", "--cell", both) == 0 and run("evaluate", "--cell", both) == 0
     assert run("collect") == 0 and run("tables") == 0
-    paths = [copy.results / "tables" / f"{name}.csv" for name in ("table2_mtlesd", "table2_mtlesd_published")]
+    paths = [results_folder(copy) / "tables" / f"{name}.csv" for name in ("table2_mtlesd", "table2_mtlesd_published")]
     before = [pd.read_csv(path) for path in paths]
-    shutil.rmtree(copy.results / "cells" / JOINT)  # what merging is set beside: gone
+    shutil.rmtree(results_folder(copy) / "cells" / JOINT)  # what merging is set beside: gone
     assert run("collect") == 0 and run("tables") == 0
     for path, kept in zip(paths, before, strict=True):
         pd.testing.assert_frame_equal(pd.read_csv(path), kept)
 
 
 def test_tables_of_merging_are_of_the_standard_protocol(copy: Study) -> None:
-    before = pd.read_csv(copy.results / "tables/merging.csv")
+    before = pd.read_csv(results_folder(copy) / "tables/merging.csv")
     settings = yaml.safe_load(Path("study.yaml").read_text()) | {"protocol": "published"}
     Path("study.yaml").write_text(yaml.safe_dump(settings))
     assert run("collect") == 0 and run("tables") == 0
-    after = pd.read_csv(copy.results / "tables/merging.csv")
+    after = pd.read_csv(results_folder(copy) / "tables/merging.csv")
     pd.testing.assert_frame_equal(after, before)
     assert set(after["protocol"]) == {"standard"}
 
@@ -372,31 +376,31 @@ def test_representations_of_other_models_are_not_shown(copy: Study) -> None:
     assert len(representations_of(StudyResults(copy))) == 1
     ties = representations_of(StudyResults(copy))[0].merged["ties"]
     assert set(ties) == {"with", "without"}
-    path = copy.results / "cells" / f"{TIES}-surgery8" / "provenance.json"
+    path = results_folder(copy) / "cells" / f"{TIES}-surgery8" / "provenance.json"
     path.write_text(json.dumps(about(copy, f"{TIES}-surgery8") | {"checkpoint_sha256": "0" * 64}))
     assert set(representations_of(StudyResults(copy))[0].merged["ties"]) == {"without"}
-    other = {**copy.settings, "merging": {**copy.settings["merging"], "surgery": {"rank": 4}}}
+    other = {**copy.as_dict(), "merging": {**copy.merging.as_dict(), "surgery": {"rank": 4}}}
     assert all(
         set(kinds) == {"without"} for kinds in representations_of(StudyResults(make_study(other)))[0].merged.values()
     )
-    (copy.results / "merging/mtlesd/dinov2/r4-s0-val/representations.npz").write_bytes(b"torn")
+    (results_folder(copy) / "merging/mtlesd/dinov2/r4-s0-val/representations.npz").write_bytes(b"torn")
     with pytest.raises(InputError, match="no kept representations"):
         representations_of(StudyResults(copy))
 
 
 def test_robustness_that_is_missing_is_a_dash_with_its_reason(copy: Study) -> None:
-    shutil.rmtree(copy.results / "cells" / f"{TIES}-surgery8" / "robustness")
+    shutil.rmtree(results_folder(copy) / "cells" / f"{TIES}-surgery8" / "robustness")
     assert run("collect") == 0 and run("tables") == 0
-    table = pd.read_csv(copy.results / "tables/merging.csv").set_index("Model")
+    table = pd.read_csv(results_folder(copy) / "tables/merging.csv").set_index("Model")
     assert np.isnan(table.loc["TIES + Surgery 8", "mpc_miou"]) and not np.isnan(table.loc["TIES", "mpc_miou"])
-    words = (copy.results / "tables/merging.tex").read_text()
+    words = (results_folder(copy) / "tables/merging.tex").read_text()
     assert "No results under corruptions of TIES + Surgery 8 on MTLESD: its robustness is not evaluated yet." in words
 
 
 def test_seeds_are_the_same_for_all_that_is_compared(study: Study) -> None:
     """A seed that lacks a model is left out, unless none has all."""
-    two = make_study({**study.settings, "seeds": [0, 1]})
-    first, second = two.merging_groups()
+    two = make_study({**study.as_dict(), "seeds": [0, 1]})
+    first, second = merging_groups(two)
     assert _with_results([first, second], {}) == [first, second]
     assert _with_results([first, second], {first.merged[0]: "failed"}) == [second]
     both = {first.merged[0]: "failed", second.merged[1]: "failed"}
@@ -451,35 +455,38 @@ def test_reports_name_what_is_not_merged(copy: Study, capsys: Any, monkeypatch: 
         lambda results: {"tables": lambda: make_tables(results.study, results)},
     )
     for cell in (TIES, f"{TIES}-surgery8", f"{TIES}-surgery2"):
-        shutil.rmtree(copy.results / "cells" / cell)
+        shutil.rmtree(results_folder(copy) / "cells" / cell)
     assert run("report") == 0
     assert f"without {TIES}: not merged yet" in capsys.readouterr().out
-    table = pd.read_csv(copy.results / "tables/merging.csv")
+    table = pd.read_csv(results_folder(copy) / "tables/merging.csv")
     assert not table["Model"].str.contains("TIES").any()
-    words = (copy.results / "tables/merging.tex").read_text()
+    words = (results_folder(copy) / "tables/merging.tex").read_text()
     assert "TIES on MTLESD, TIES + Surgery 2 on MTLESD, TIES + Surgery 8 on MTLESD: not merged yet." in words
-    for cell in copy.merged_cells():
-        shutil.rmtree(copy.results / "cells" / cell.id, ignore_errors=True)
+    for cell in merged_cells(copy):
+        shutil.rmtree(results_folder(copy) / "cells" / cell.id, ignore_errors=True)
     assert run("report") == 0
-    assert "Nothing is merged yet" in (copy.results / "tables/merging.tex").read_text()
+    assert "Nothing is merged yet" in (results_folder(copy) / "tables/merging.tex").read_text()
 
 
 def test_clean_names_merged_models_that_the_study_no_longer_has(copy: Study) -> None:
-    fewer = make_study({**copy.settings, "merging": {**copy.settings["merging"], "mergers": ["ties"]}})
+    fewer = make_study({**copy.as_dict(), "merging": {**copy.merging.as_dict(), "mergers": ["ties"]}})
     gone = {one.path.as_posix() for one in find_prunable_files(fewer, StudiesInUse([fewer], [])).delete}
     assert f"results/toy/cells/{TIES.replace('ties', 'averaging')}" in gone
     assert not any("/ties/" in path for path in gone)
-    none = make_study({key: value for key, value in copy.settings.items() if key != "merging"})
+    none = make_study({key: value for key, value in copy.as_dict().items() if key != "merging"})
     found = find_prunable_files(none, StudiesInUse([none], []))
     assert "results/toy/merging/mtlesd/dinov2/r4-s0-val" in {one.path.as_posix() for one in found.delete}
     assert not [path for path in found.kept if "merging" in path.as_posix()]
 
 
 def test_test_images_are_a_tagged_variant(study: Study) -> None:
-    on_test = make_study({**study.settings, "merging": {**study.settings["merging"], "unlabelled": "test"}})
-    ids = {cell.id for cell in on_test.merged_cells()}
+    on_test = make_study({**study.as_dict(), "merging": {**study.merging.as_dict(), "unlabelled": "test"}})
+    ids = {cell.id for cell in merged_cells(on_test)}
     assert f"{TIES}-on_test" in ids and f"{TIES}-surgery8-on_test" in ids
-    assert on_test.cell(f"{TIES}-surgery8-on_test").on_test and on_test.cell(f"{TIES}-surgery8").on_test is False
+    assert (
+        find_cell(on_test, f"{TIES}-surgery8-on_test").on_test
+        and find_cell(on_test, f"{TIES}-surgery8").on_test is False
+    )
 
 
 def test_test_images_are_seen_where_the_study_says_so(copy: Study) -> None:
@@ -541,7 +548,7 @@ def test_a_rank_that_cannot_be_is_said(rank: str, study: Study, capsys: Any) -> 
 
 
 def test_a_model_that_was_not_merged_is_not_written_over(copy: Study, capsys: Any) -> None:
-    shutil.copytree(copy.results / "cells" / B, "kept")
+    shutil.copytree(results_folder(copy) / "cells" / B, "kept")
     assert "--out kept: holds a model that was not merged" in failing(
         capsys, "merge", A, B, "--method", "ties", "--out", "kept"
     )
@@ -550,13 +557,13 @@ def test_a_model_that_was_not_merged_is_not_written_over(copy: Study, capsys: An
 
 
 def test_two_models_of_one_task_are_refused_naming_both(copy: Study, capsys: Any) -> None:
-    shutil.copy(copy.results / "cells" / A / "model.safetensors", "again.safetensors")
+    shutil.copy(results_folder(copy) / "cells" / A / "model.safetensors", "again.safetensors")
     said = failing(capsys, "merge", A, "again.safetensors", "--method", "ties", "--out", "x")
     assert f"{A} and again.safetensors both solve activity; none has a decoder for segmentation" in said
 
 
 def test_a_checkpoint_without_its_decoder_is_named(copy: Study, capsys: Any) -> None:
-    path = copy.results / "cells" / B / "model.safetensors"
+    path = results_folder(copy) / "cells" / B / "model.safetensors"
     with safe_open(path, framework="pt") as stored:
         header = stored.metadata()
     save_file(
@@ -567,13 +574,13 @@ def test_a_checkpoint_without_its_decoder_is_named(copy: Study, capsys: Any) -> 
 
 
 def test_a_failed_merging_is_kept_with_its_reason(copy: Study, capsys: Any) -> None:
-    (copy.results / "cells" / B / "model.safetensors").write_bytes(b"torn")
+    (results_folder(copy) / "cells" / B / "model.safetensors").write_bytes(b"torn")
     assert run("merge", A, B) != 0
-    shutil.rmtree(copy.results / "cells" / TIES)
-    failure = copy.results / "cells" / TIES / "failure.json"
+    shutil.rmtree(results_folder(copy) / "cells" / TIES)
+    failure = results_folder(copy) / "cells" / TIES / "failure.json"
     assert run("merge", A, B, "--method", "ties") != 0
     assert "not a whole safetensors file" in json.loads(failure.read_text())["message"]
-    assert missing_models(copy)[copy.cell(TIES)].startswith("merging failed: ")
+    assert missing_models(copy)[find_cell(copy, TIES)].startswith("merging failed: ")
 
 
 def header(cell: str, manifest: str = "a" * 64) -> dict[str, Any]:
@@ -629,7 +636,7 @@ def test_models_with_other_labels_than_the_study_are_not_merged(
 ) -> None:
     sent = []
     for number, cell in enumerate((A, B)):
-        path = copy.results / "cells" / cell / "model.safetensors"
+        path = results_folder(copy) / "cells" / cell / "model.safetensors"
         with safe_open(path, framework="pt") as stored:
             header = json.loads(stored.metadata()["endoarss"])
         header["settings"][key] = value
@@ -649,10 +656,10 @@ def test_a_report_reads_each_row_file_once_and_is_what_single_commands_make(
         return read_table(path)
 
     monkeypatch.setattr(row_files, "read_table", counted)
-    shutil.rmtree(copy.results / "tables")
+    shutil.rmtree(results_folder(copy) / "tables")
     assert run("report") == 0
-    expected = [rows_file(copy, cell, cell.dataset) for cell in copy.models()]
-    expected += [robustness_files(copy, cell)[1] for cell in copy.robust_models()]
+    expected = [rows_file(copy, cell, cell.dataset) for cell in models_of(copy)]
+    expected += [robustness_files(copy, cell)[1] for cell in robust_models(copy)]
     expected += reference_files(copy, "mtlesd").values()
     assert sorted(read) == sorted(expected), "each once"
     reports = [results_file(copy), *table_files(copy), *figure_files(copy), report_file(copy), paper_file(copy)]

@@ -25,7 +25,7 @@ from pipeline.preparation.build_dataset import build_dataset
 from pipeline.results.row_files import read_rows
 from pipeline.status.estimate import cost_of_cells, disk_of, frames_of
 from pipeline.study.loading import load_study, make_study
-from pipeline.study.study import Study
+from pipeline.study.models import Study
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 
@@ -189,7 +189,7 @@ def test_what_a_study_will_take_grows_with_frames_and_epochs(
 
 def _with_epochs(study: Study, epochs: int) -> Study:
     training = {"schedules": {"mtlesd": {"epochs": epochs, "learning_rate": 0.001}}}
-    return make_study({**study.settings, "training": training})
+    return make_study({**study.as_dict(), "training": training})
 
 
 def test_a_stopped_cell_goes_on_and_ends_the_same(study_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,8 @@ from pipeline.io.hashing import sha256_of
 from pipeline.io.images import read_ids, write_png
 from pipeline.results.predictions import KeptPredictions, write_predictions
 from pipeline.sources.synthetic.released_trees import generate_esd
+from pipeline.study.cells import cells_of
+from pipeline.study.datasets import labels_of
 from pipeline.study.loading import load_study
 from pipeline.verify.compare import as_stored, difference
 
@@ -293,7 +295,7 @@ def test_forged_rows_under_corruption_are_found_without_a_model(study: Path) -> 
     rows["activity_predicted"] = rows["activity_true"]
     rows.to_parquet(path, index=False)
     loaded = load_study(study)
-    scores = scores_by_condition(rows, loaded.labels("mtlesd"))
+    scores = scores_by_condition(rows, labels_of(loaded, "mtlesd"))
     metrics = path.with_name("metrics.json")
     write_json(metrics, read_json(metrics) | {"scores": scores})
     assert run(study, "collect") == 0
@@ -418,7 +420,7 @@ def test_the_sample_is_drawn_by_its_seed(study: Path) -> None:
 
     loaded = load_study(study)
     assert [cell.id for cell in sample(loaded, 1, 5)] == [RESNET], "one whose robustness was evaluated"
-    assert sample(loaded, 2, 0) == sample(loaded, 9, 1) == list(loaded.cells()) and sample(loaded, 0, 0) == []
+    assert sample(loaded, 2, 0) == sample(loaded, 9, 1) == list(cells_of(loaded)) and sample(loaded, 0, 0) == []
 
 
 def test_tables_are_compared_value_by_value() -> None:

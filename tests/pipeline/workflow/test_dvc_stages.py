@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.study.cells import cells_of
+from pipeline.study.fingerprints import cell_settings
+from pipeline.study.folders import roots_as_written, roots_of
 from pipeline.study.loading import make_study
 from pipeline.workflow import record_restore as version_results
 from pipeline.workflow.dvc_params import param_keys
@@ -58,7 +61,7 @@ def job(cell: str, *own: str) -> Job:
 def test_shared_code_stands_once_and_own_code_with_its_job(minimal: Callable[..., dict[str, Any]]) -> None:
     given = minimal()
     study = make_study(given)
-    cell = study.cells()[0].id
+    cell = cells_of(study)[0].id
     jobs = [job(cell, "endoarss/weightings/equal.py"), job(f"{cell}1", "endoarss/weightings/stch.py")]
     stages = dvc_stages(study, given, [jobs[0]])
     assert "code-train" not in stages, "of a rule with one job nothing is shared"
@@ -99,14 +102,14 @@ def test_a_training_follows_its_own_settings_alone(
         inner = inner.setdefault(folder, {})
     inner[last] = value
     study = make_study(given)
-    cell = study.cells()[0]
+    cell = cells_of(study)[0]
     assert (key in param_keys(study, given, "train", {"cell": cell.id})) is follows
     without = {k: v for k, v in inner.items() if k != last}
     if last not in ("label", "title") and value:
         inner.clear()
         inner.update(without)
-        before = make_study(given).cell_settings(cell)
-        assert (before != study.cell_settings(cell)) is follows
+        before = cell_settings(make_study(given), cell)
+        assert (before != cell_settings(study, cell)) is follows
 
 
 def test_what_a_study_does_not_say_is_no_key_of_it(minimal: Callable[..., dict[str, Any]]) -> None:
@@ -123,8 +126,8 @@ def test_values_of_the_environment_stay_out(
     monkeypatch.setenv("MY_DATA_TOKEN", "do-not-tell")
     given = minimal(raw={"esd": "/data/${MY_DATA_TOKEN}/esd"})
     study = make_study(given)
-    assert study.roots_as_written("mtlesd") == ["/data/${MY_DATA_TOKEN}/esd"]
-    assert str(study.roots("mtlesd")["esd"]) == "/data/do-not-tell/esd"
+    assert roots_as_written(study, "mtlesd") == ["/data/${MY_DATA_TOKEN}/esd"]
+    assert str(roots_of(study, "mtlesd")["esd"]) == "/data/do-not-tell/esd"
     build = Job("build_dataset", {"dataset": "mtlesd"}, ("pipeline/a.py",), ("data/datasets/mtlesd/manifest.csv",))
     with pytest.raises(InputError, match="holds no values of environment variables. Make a link"):
         dvc_stages(study, given, [build])

@@ -1,0 +1,115 @@
+"""The cells of a study: what is trained and merged. The list is computed here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+from endoarss.errors import suggestion
+from endoarss.registry import list_mergers
+from pipeline.errors import InputError
+from pipeline.study.cell import MERGED, SINGLE_TASKS, Cell, MergingGroup
+from pipeline.study.models import Merging, Schedule, Study
+
+_CLOSE = 5  # cells that are named where one is unknown
+
+
+def trainings_of(study: Study) -> tuple[Cell, ...]:
+    """Return all trainings, each once, in the order of the study."""
+    found: dict[Cell, None] = {}
+    for block in study.cell_blocks:
+        select_on = block.select_on or study.training.select_on
+        kinds = block.datasets, block.backbones, block.architectures, block.weightings
+        ranks = block.ranks or (study.lora.rank,)
+        for dataset, backbone, architecture, weighting, rank, seed in product(*kinds, ranks, study.seeds):
+            found[Cell(dataset, backbone, architecture, weighting, rank, seed, select_on)] = None
+    return tuple(found)
+
+
+def cells_of(study: Study) -> tuple[Cell, ...]:
+    """Return the trainings that tables compare: those whose epoch is chosen as the study says."""
+    return tuple(cell for cell in trainings_of(study) if cell.select_on == study.training.select_on)
+
+
+def models_of(study: Study) -> tuple[Cell, ...]:
+    """Return all that is trained or merged."""
+    return (*trainings_of(study), *merged_cells(study))
+
+
+def find_cell(study: Study, cell_id: str) -> Cell:
+    """Return the cell with this id.
+
+    Raises:
+        InputError: if the study has none, with those that are closest.
+    """
+    models = {cell.id: cell for cell in models_of(study)}
+    if cell_id in models:
+        return models[cell_id]
+    # Merged by hand: of trainings of the study, but not by its own list of mergers and ranks.
+    given = Cell.parse(cell_id)
+    if given is not None and given.merger in list_mergers():
+        for single in trainings_of(study):
+            as_merged = replace(
+                given, architecture=single.architecture, weighting=single.weighting, surgery=0, on_test=False
+            )
+            if single.architecture in SINGLE_TASKS and single == as_merged:
+                return given
+    close = suggestion(cell_id, models, _CLOSE) or f" Its first: {', '.join(list(models)[:_CLOSE])}."
+    raise InputError(
+        f"study {study.name!r} has no cell {cell_id!r}.{close} `endoarss list` shows all {len(models)}; an id is "
+        "dataset/backbone/architecture/weighting/variant."
+    )
+
+
+def schedule_key(study: Study, dataset: str, backbone: str, architecture: str) -> str:
+    """Return the key of a training's schedule, the longest one that fits; an empty text if the study has none."""
+    keys = (f"{dataset}/{backbone}/{architecture}", f"{dataset}/{backbone}", dataset)
+    return next((key for key in keys if key in study.training.schedules), "")
+
+
+def schedule_of(study: Study, cell: Cell) -> Schedule:
+    """Return length and learning rate of a training."""
+    return study.training.schedules[schedule_key(study, cell.dataset, cell.backbone, cell.architecture)]
+
+
+def segments(study: Study) -> bool:
+    """Return whether some cell segments, so that there are masks to show."""
+    return any(cell.architecture != "single_activity" for cell in cells_of(study))
+
+
+def merging_of(study: Study) -> Merging:
+    """Return how models are merged: as the study says, or the defaults; the mergers are always named."""
+    given = study.merging or Merging()
+    return given if given.mergers else given.model_copy(update={"mergers": list_mergers()})
+
+
+def merging_groups(study: Study) -> tuple[MergingGroup, ...]:
+    """Return what the study merges: the single tasks of each dataset, backbone, rank and seed, epochs chosen on validation frames."""
+    if study.merging is None:
+        return ()
+    validated = [cell for cell in trainings_of(study) if cell.select_on == "val"]
+    alike: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in validated:
+        alike.setdefault((cell.dataset, cell.backbone, cell.rank, cell.seed), []).append(cell)
+    groups = []
+    for cells in alike.values():
+        by_task = {cell.architecture: cell for cell in cells if cell.architecture in SINGLE_TASKS}
+        if len(by_task) == len(SINGLE_TASKS):
+            singles = tuple(by_task[name] for name in SINGLE_TASKS)
+            joint = tuple(cell for cell in cells if cell.architecture not in SINGLE_TASKS)
+            groups.append(MergingGroup(singles, _merged_from(study, singles[0]), joint))
+    return tuple(groups)
+
+
+def merged_cells(study: Study) -> tuple[Cell, ...]:
+    """Return all merged models."""
+    return tuple(cell for group in merging_groups(study) for cell in group.merged)
+
+
+def _merged_from(study: Study, single: Cell) -> tuple[Cell, ...]:
+    merging = merging_of(study)
+    return tuple(
+        replace(single, architecture=MERGED, weighting=merger, surgery=rank, on_test=merging.unlabelled == "test")
+        for merger in merging.mergers or ()
+        for rank in sorted({0, merging.surgery.rank, *merging.surgery.ablation})
+    )

@@ -1,0 +1,106 @@
+"""Questions about the datasets of a study: their kinds, labels, splits and what decides their content."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pipeline.datasets.kinds import (
+    BY_SEQUENCE,
+    GENERALISATION,
+    KINDS,
+    PLAIN,
+    PLAIN_RECIPES,
+    PUBLISHED,
+    TEST_SEQUENCES,
+    Kind,
+    Recipe,
+)
+from pipeline.labels.classes import LabelSet, plain_labels, stored_values
+from pipeline.study.models import Study
+
+
+@dataclass(frozen=True)
+class DatasetBuild:
+    """How a dataset is built. test: names of the test sequences; named: whether the study itself names them. scheme: palette of the masks
+    of EndoVis 2018."""
+
+    split: str
+    split_seed: int
+    test: tuple[str, ...]
+    named: bool
+    skip_bad: bool
+    scheme: str
+
+
+def kind_name(study: Study, dataset: str) -> str:
+    """Return the known kind that a dataset is of, or "plain"."""
+    given = study.datasets[dataset]
+    return PLAIN if given.plain else given.kind or dataset
+
+
+def kind_of(study: Study, dataset: str) -> Kind:
+    """Return what a dataset of the study is: one of `KINDS`, or made from what the study says of its own frames."""
+    given = study.datasets[dataset]
+    if given.plain:
+        plain = given.plain.as_dict()
+        stored = stored_values(
+            f"datasets.{dataset}.{PLAIN}", plain["classes"], plain.get("values"), plain.get("ignore")
+        )
+        labels = replace(plain_labels(plain["classes"], plain["activities"]), stored=stored)
+        return Kind(given.title or dataset, labels, PLAIN_RECIPES)
+    kind = KINDS[given.kind or dataset]
+    default = kind.title if dataset in KINDS else f"{kind.title}, {split_rule(study, dataset).replace('_', ' ')}"
+    return replace(kind, title=given.title or default)
+
+
+def labels_of(study: Study, dataset: str) -> LabelSet:
+    """Return classes and activities of a dataset."""
+    return kind_of(study, dataset).labels
+
+
+def titles_of(study: Study) -> dict[str, str]:
+    """Return what readers call each dataset."""
+    return {dataset: kind_of(study, dataset).title for dataset in study.datasets}
+
+
+def split_rule(study: Study, dataset: str) -> str:
+    """Return which rule splits a dataset."""
+    recipes = PLAIN_RECIPES if study.datasets[dataset].plain else KINDS[kind_name(study, dataset)].recipes
+    return study.datasets[dataset].split or next(iter(recipes))
+
+
+def recipe_of(study: Study, dataset: str) -> Recipe:
+    """Return who collects a dataset's frames, and from which raw trees."""
+    return kind_of(study, dataset).recipes[split_rule(study, dataset)]
+
+
+def evaluated_on(study: Study, dataset: str) -> tuple[str, ...]:
+    """Return the datasets a cell trained on `dataset` is tested on: its own, and those made to test how it generalises."""
+    return (dataset, *(gen for gen, base in GENERALISATION.items() if base == dataset and gen in study.datasets))
+
+
+def leakage_datasets(study: Study) -> tuple[str, ...]:
+    """Return the datasets with the published split of frames whose sequences are known: what leaks there can be seen."""
+    return tuple(
+        dataset
+        for dataset in study.datasets
+        if split_rule(study, dataset) == PUBLISHED and kind_name(study, dataset) in TEST_SEQUENCES
+    )
+
+
+def build_of(study: Study, dataset: str) -> DatasetBuild:
+    """Return how a dataset is built."""
+    given, split = study.datasets[dataset], split_rule(study, dataset)
+    default = TEST_SEQUENCES.get(given.kind or dataset, ()) if split == BY_SEQUENCE and not given.plain else ()
+    return DatasetBuild(
+        split, given.split_seed, given.test or default, bool(given.test), given.skip_bad, study.raw.endovis2018_scheme
+    )
+
+
+def dataset_settings(study: Study, dataset: str) -> dict[str, Any]:
+    """Return all that decides what a built dataset holds, besides the raw tree and the code."""
+    build = {key: value for key, value in asdict(build_of(study, dataset)).items() if key != "named"}
+    generate = study.raw.generate.as_dict() if study.raw.generate else None
+    about = {"name": dataset, "title": kind_of(study, dataset).title, "generate": generate}
+    return {**study.datasets[dataset].as_dict(), **build, "test": list(build["test"]), **about}

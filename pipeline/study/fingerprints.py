@@ -1,0 +1,75 @@
+"""What decides a result besides data, weights and code: the part of a study that, if it changes, makes the result again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from endoarss.registry import MERGERS
+from pipeline.io.hashing import digest
+from pipeline.study.cell import Cell
+from pipeline.study.cells import merging_of, schedule_of
+from pipeline.study.datasets import evaluated_on
+from pipeline.study.folders import dataset_folder
+from pipeline.study.models import Study
+
+
+def study_digest(study: Study) -> str:
+    """Return the hex SHA-256 of the whole study."""
+    return digest(study.as_dict())
+
+
+def cell_settings(study: Study, cell: Cell) -> dict[str, Any]:
+    """Return what decides a training or a merging."""
+    folders = [str(dataset_folder(study, dataset)) for dataset in evaluated_on(study, cell.dataset)]
+    if cell.merger:
+        decided = settings_of_merging(study, cell.merger, cell.surgery)
+        return {"cell": cell.id, **decided, "evaluated_on": folders}
+    backbone, training = study.backbones[cell.backbone].as_dict(), study.training.as_dict()
+    shared = ("batch_size", "augmentation", "precision", "compile", "deterministic")
+    return {
+        "cell": cell.id,
+        "input_size": study.input_size,
+        "network_size": study.network_size,
+        "normalisation": study.normalisation,
+        "backbone": {key: value for key, value in backbone.items() if key != "label"},
+        "lora": {**study.lora.as_dict(), "rank": cell.rank},
+        "heads": study.heads.as_dict(),
+        "architecture": study.architectures.get(cell.architecture, {}),
+        "weighting": study.weightings.get(cell.weighting, {}),
+        **{key: training[key] for key in shared},
+        "select_on": cell.select_on,
+        "score_every": study.training.score_every or (None if cell.select_on == "last" else 1),
+        "schedule": schedule_of(study, cell).as_dict(),
+        "evaluated_on": folders,
+    }
+
+
+def settings_of_merging(study: Study, merger: str, rank: int) -> dict[str, Any]:
+    """Return what decides a merger, and Surgery of a rank (0: without), of given models."""
+    merging = merging_of(study)
+    surgery = merging.surgery
+    settings = {**MERGERS.settings(merger), **study.mergers.get(merger, {})}
+    return {
+        "input_size": study.input_size,
+        "merger": {merger: {key: list(one) if isinstance(one, tuple) else one for key, one in settings.items()}},
+        "surgery": {"rank": rank, "iterations": surgery.iterations, "learning_rate": surgery.learning_rate}
+        if rank
+        else None,
+        # Of the steps of AdaMerging and of Surgery.
+        "images_a_step": [surgery.batches, surgery.batch_size],
+        "unlabelled": merging.unlabelled,
+        "memory_mib": merging.memory_mib,
+    }
+
+
+def pretraining_settings(study: Study) -> dict[str, Any]:
+    """Return what decides the study's own pretraining; an empty dictionary without one."""
+    if study.pretraining is None:
+        return {}
+    backbone = study.backbones[study.pretraining.backbone]
+    model = {
+        "model": backbone.model,
+        "arguments": backbone.arguments,
+        "input_size": study.network_size or study.input_size,
+    }
+    return {**study.pretraining.as_dict(), **model}

@@ -1,0 +1,89 @@
+"""Where a study's data, weights and results lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.datasets.kinds import PLAIN, WHERE_TO_ASK
+from pipeline.errors import InputError
+from pipeline.study.cell import Cell
+from pipeline.study.cells import trainings_of
+from pipeline.study.datasets import recipe_of
+from pipeline.study.environment import expand
+from pipeline.study.models import Study, WeightsFile
+
+WEIGHTS = Path("data/weights")
+"""Where pretrained weights lie: those of a study's own pretraining, and files that people put there."""
+
+
+def results_folder(study: Study) -> Path:
+    """Return results/<study>."""
+    return Path("results") / study.name
+
+
+def cell_folder(study: Study, cell: Cell) -> Path:
+    """Return the folder of a trained or merged model."""
+    return results_folder(study) / "cells" / cell.id
+
+
+def dataset_folder(study: Study, dataset: str) -> Path:
+    """Return data/datasets/<name>; for generated trees their name ends it, so that real and generated data never mix."""
+    suffix = f"-{study.raw.generate.name}" if study.raw.generate else ""
+    return Path("data/datasets") / f"{dataset}{suffix}"
+
+
+def raw_roots(study: Study) -> dict[str, Path]:
+    """Return where each raw tree is, by source; of real ones those that are given.
+
+    Raises:
+        InputError: if a path names an environment variable that is not set.
+    """
+    if study.raw.generate:
+        root = Path("data/raw") / study.raw.generate.name
+        folders = {"vqla2018": "endovis2018", "vqla2017": "endovis2017"}
+        return {source: root / folders.get(source, source) for source in WHERE_TO_ASK}
+    return {source: Path(expand(text)) for source, text in _raw_paths(study).items()}
+
+
+def roots_of(study: Study, dataset: str) -> dict[str, Path]:
+    """Return the raw trees of a dataset, by source."""
+    raw, plain = raw_roots(study), study.datasets[dataset].plain
+    if plain:
+        raw[PLAIN] = Path(expand(plain.root))
+    return {source: raw[source] for source in recipe_of(study, dataset).sources}
+
+
+def roots_as_written(study: Study, dataset: str) -> list[str]:
+    """Return the raw trees of a dataset as the study says them: environment variables are not filled in, because they may hold secrets."""
+    if study.raw.generate:
+        return [str(root) for root in roots_of(study, dataset).values()]
+    plain = study.datasets[dataset].plain
+    named = {**_raw_paths(study), PLAIN: plain.root if plain else ""}
+    return [named[source] for source in recipe_of(study, dataset).sources]
+
+
+def weights_file(study: Study, backbone: str) -> Path | None:
+    """Return the file a backbone's weights come from, or None if they come from none."""
+    weights = study.backbones[backbone].weights
+    return Path(expand(weights.file)) if isinstance(weights, WeightsFile) else None
+
+
+def pretrained_file(study: Study) -> Path | None:
+    """Return where the study's own pretraining saves its backbone."""
+    return WEIGHTS / f"{study.pretraining.name}.safetensors" if study.pretraining else None
+
+
+def check_weights(study: Study) -> None:
+    """See that the files of weights exist that the cells' backbones start from, except the one of the study's own pretraining.
+
+    Raises:
+        InputError: if one is missing, or named by an environment variable that is not set.
+    """
+    for backbone in dict.fromkeys(cell.backbone for cell in trainings_of(study)):
+        file = weights_file(study, backbone)
+        if file is not None and file != pretrained_file(study) and not file.is_file():
+            raise InputError(f"backbones.{backbone}.weights.file: {file} is missing. Put it there, or name another.")
+
+
+def _raw_paths(study: Study) -> dict[str, str]:
+    return {source: path for source, path in study.raw.as_dict().items() if source in WHERE_TO_ASK}

@@ -1,0 +1,139 @@
+"""What a person is told when a study says something that its models refuse: key, value, and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from endoarss.errors import shown, suggestion
+from pipeline.study.models import Study
+
+_MOST = 5  # faults that are told at once
+
+
+def explain(error: ValidationError, given: Any) -> str:
+    """Return the faults of a study, one line per key.
+
+    Args:
+        error: what pydantic found.
+        given: the study as plain data, which the faults are in.
+    """
+    lines: dict[str, str] = {}
+    for fault in error.errors(include_url=False):
+        path = _path(fault["loc"], given, fault["type"] == "missing")
+        key = ".".join(map(str, path)) or "the study"
+        lines.setdefault(key, f"{key}: {_said(fault, path)}")
+    # A list with a wrong part is itself refused; the part says it.
+    lines = {key: line for key, line in lines.items() if not any(other.startswith(f"{key}.") for other in lines)}
+    more = [f"and {len(lines) - _MOST} more."] if len(lines) > _MOST else []
+    return "\n".join([*list(lines.values())[:_MOST], *more])
+
+
+def described(schema: Mapping[str, Any]) -> str:
+    """Return in words what a JSON schema allows, such as "a whole number from 1 to 1024"."""
+    schema = resolved(schema)
+    if "anyOf" in schema:
+        return " or ".join(described(one) for one in schema["anyOf"] if one.get("type") != "null")
+    if "enum" in schema or "const" in schema:
+        known = schema.get("enum", [schema.get("const")])
+        return str(known[0]) if len(known) == 1 else f"{', '.join(map(str, known[:-1]))} or {known[-1]}"
+    kind = schema.get("type")
+    if kind == "array":
+        if "prefixItems" in schema:
+            return f"a list of {len(schema['prefixItems'])}, each {described(schema['prefixItems'][0])}"
+        least = f" of at least {schema['minItems']}" if schema.get("minItems", 0) > 1 else ""
+        filled = " that is not empty" if schema.get("minItems") == 1 else ""
+        return f"a list{least}{filled}, each {described(schema['items'])}"
+    if kind == "object":
+        return f"the keys {', '.join(schema['properties'])}" if "properties" in schema else "names with values"
+    if kind == "string":
+        return str(schema.get("expected", "text"))
+    words = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
+    return words.get(str(kind), "a value") + _bounds(schema)
+
+
+def schema_at(path: Sequence[str | int]) -> Mapping[str, Any] | None:
+    """Return the JSON schema of a key of a study, or None if a study has no such key."""
+    found: Any = _schema()
+    for part in path:
+        found = next((step for step in (_step(one, part) for one in alternatives(found)) if step), None)
+        if found is None:
+            return None
+    return resolved(found)
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return Study.model_json_schema()
+
+
+def _said(fault: Any, path: tuple[str | int, ...]) -> str:
+    if fault["type"] == "extra_forbidden":
+        known = [key for one in alternatives(schema_at(path[:-1]) or {}) for key in one.get("properties", ())]
+        name = str(path[-1])
+        return f"unknown key.{suggestion(name, known)} Known keys: {', '.join(known)}."
+    schema = schema_at(path)
+    if fault["type"] == "missing":
+        wanted = f"; expected {described(schema)}" if schema else ""
+        return f"missing{wanted}."
+    if fault["type"] == "json_invalid":
+        return f"holds text that is not Unicode ({fault['ctx']['error']})."
+    if fault["type"] == "value_error":
+        return f"{fault['ctx']['error']}."
+    value = fault["input"]
+    expected = described(schema) if schema else fault["msg"]
+    if isinstance(value, bool) and schema and schema.get("type") == "string":
+        expected += ". YAML reads on, off, yes and no as true and false; put the word in quotes"
+    close = suggestion(value, schema.get("enum", ())) if schema and isinstance(value, str) else ""
+    return f"{shown(value)} is not allowed; expected {expected}.{close}"
+
+
+def _path(location: Sequence[str | int], given: Any, missing: bool) -> tuple[str | int, ...]:
+    """The keys of a fault's location: what is no key of the study names a branch of pydantic's own."""
+    path: list[str | int] = []
+    for place, part in enumerate(location):
+        inside = (isinstance(given, dict) and part in given) or (
+            isinstance(given, list) and isinstance(part, int) and part < len(given)
+        )
+        if inside:
+            given = given[part]
+        if inside or (missing and place == len(location) - 1):
+            path.append(part)
+    return tuple(path)
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    low, above, high = (
+        f"{schema[key]:,.15g}" if key in schema else "" for key in ("minimum", "exclusiveMinimum", "maximum")
+    )
+    if above:
+        return f" greater than {above}" + (f" and up to {high}" if high else "")
+    if low:
+        return f" from {low} to {high}" if high else f" of at least {low}"
+    return f" up to {high}" if high else ""
+
+
+def resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a JSON schema with its reference filled in."""
+    if "$ref" not in schema:
+        return schema
+    return _schema()["$defs"][schema["$ref"].rpartition("/")[2]] | {
+        key: value for key, value in schema.items() if key != "$ref"
+    }
+
+
+def alternatives(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the schemas that a value may have one of, "no value" left out."""
+    schema = resolved(schema)
+    return [resolved(one) for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
+
+
+def _step(schema: Mapping[str, Any], part: str | int) -> Any:
+    if isinstance(part, int):
+        prefix = schema.get("prefixItems", ())
+        return prefix[part] if part < len(prefix) else schema.get("items")
+    of_names = schema.get("additionalProperties") or next(iter(schema.get("patternProperties", {}).values()), None)
+    return schema.get("properties", {}).get(part) or of_names

@@ -1,0 +1,454 @@
+"""What a study may say: every key with its type, bounds, default and meaning. The one definition that checks, messages, the JSON schema
+and the page of study keys come from.
+
+`Study` holds data. Questions about it (which cells, which folders, what decides a result) are functions of the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from endoarss.settings import LORA_TARGETS, Name
+
+
+def _number(given: Any) -> Any:
+    """YAML takes 1e-3 for text; here it is the number it looks like."""
+    looks_like_one = isinstance(given, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}", given)
+    return float(given) if looks_like_one else given
+
+
+def _unique(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    repeated = [one for one in dict.fromkeys(given) if given.count(one) > 1]
+    if repeated:
+        raise ValueError(f"{repeated[0]!r} stands there more than once; expected each once")
+    return given
+
+
+_NUMBER = BeforeValidator(_number)  # behind the bounds, which the JSON schema would lose otherwise
+
+
+def _text(pattern: str, expected: str) -> Any:
+    """The bounds of a text, and what messages and the page of keys say instead of its pattern."""
+    return Field(pattern=pattern, max_length=200, json_schema_extra={"expected": expected})
+
+
+_LETTERS = "lower-case letters, digits and _, beginning with a letter"
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _NUMBER]
+Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False), _NUMBER]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Rank = Annotated[int, Field(ge=1, le=1024)]
+Side = Annotated[int, Field(ge=32, le=2048)]
+Width = Annotated[int, Field(ge=8, le=16384)]
+Text = Annotated[str, Field(min_length=1, max_length=1000)]
+StudyName = Annotated[str, _text(r"^[a-z][a-z0-9_]*$", _LETTERS)]
+FolderName = Annotated[str, _text(r"^[a-z][a-z0-9_-]*$", _LETTERS.replace(" and _", ", _ and -"))]
+Label = Annotated[
+    Name, _text(r"^[^;]+$", "a name of at most 200 printable characters, without ; and not beginning with = + - or @")
+]
+Names = Annotated[tuple[Text, ...], Field(min_length=1)]
+Ranks = Annotated[tuple[Rank, ...], Field(min_length=1), AfterValidator(_unique)]
+EpochChoice = Literal["last", "val", "test"]
+ComponentSettings = dict[str, dict[str, Any]]
+
+
+class Part(BaseModel):
+    """A part of a study: plain data that does not change. Unknown keys are refused, and values of another type are not converted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON holds it, with every default; keys without a value are left out."""
+        fields = type(self).model_fields
+        given = {field.alias or name: getattr(self, name) for name, field in fields.items()}
+        return {key: _plain(value) for key, value in given.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Part):
+        return value.as_dict()
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, tuple | list) else value
+
+
+class GeneratedTrees(Part):
+    """How raw trees are generated; for studies that need no real data."""
+
+    name: FolderName
+    """Name of the folder below data/raw; the names of the datasets end with it."""
+    seed: Seed = 2018
+    """Seed of the generated scenes."""
+    height: Annotated[int, Field(ge=64, le=1024)] = 256
+    """Height of generated frames in pixels."""
+    width: Annotated[int, Field(ge=64, le=1280)] = 320
+    """Width of generated frames in pixels."""
+    endovis2018_frames: Annotated[int, Field(ge=40, le=100_000)] = 250
+    """Number of frames of EndoVis 2018."""
+    activity_floor: Count = 5
+    """Smallest number of frames of each activity of EndoVis 2018."""
+    endovis2017_every: Count = 1
+    """Generate every n-th frame of EndoVis 2017."""
+    esd_frames: Annotated[int, Field(ge=15, le=100_000)] = 100
+    """Number of frames of MTLESD."""
+
+
+class RawTrees(Part):
+    """Where the raw trees are: a folder for each (environment variables as ${NAME}), or how all of them are generated."""
+
+    generate: GeneratedTrees | None = None
+    """Generate all raw trees. Excludes the folders."""
+    endovis2018: Text | None = None
+    """Folder of EndoVis 2018."""
+    endovis2018_scheme: Literal["detect", "native2018", "compatible2017"] = "detect"
+    """Palette of the masks of EndoVis 2018."""
+    vqla2018: Text | None = None
+    """Folder of the VQLA annotations of EndoVis 2018."""
+    endovis2017: Text | None = None
+    """Folder of EndoVis 2017."""
+    vqla2017: Text | None = None
+    """Folder of the VQLA annotations of EndoVis 2017."""
+    esd: Text | None = None
+    """Folder of the released MTLESD."""
+    released_mtlendovis: Text | None = Field(None, examples=["data/raw/mtlendovis"])
+    """Folder of the released MTLEndovis."""
+
+
+MaskValue = int | Text
+
+
+class PlainFrames(Part):
+    """Frames of your own: images/ and masks/ in a folder, and labels.csv, which may be absent where there are no activities."""
+
+    root: Text = Field(examples=["data/raw/my_frames"])
+    """Folder that holds images/, masks/ and labels.csv."""
+    classes: Annotated[
+        tuple[Label, ...],
+        Field(min_length=2, max_length=255, examples=[["background", "tissue", "instrument"]]),
+        AfterValidator(_unique),
+    ]
+    """Class names in the order of their mask values, the background first."""
+    values: Annotated[dict[str, Text], Field(min_length=1)] | None = Field(None, examples=[{"#ff0000": "instrument"}])
+    """What each mask value stands for, a class or `ignore`: by whole number, or by colour in quotes such as "#ff0000". Without it, a
+    value is the position of its class."""
+    ignore: MaskValue | Annotated[tuple[MaskValue, ...], Field(min_length=1)] | None = Field(None, examples=[255])
+    """One or several mask values (or colours) whose pixels losses and metrics leave out."""
+    activities: Annotated[
+        tuple[Label, ...],
+        Field(max_length=1000, examples=[["cutting", "suturing"]]),
+        AfterValidator(_unique),
+    ] = ()
+    """Names of the activities."""
+
+
+class DatasetSettings(Part):
+    """A dataset: one of the known kinds, a known kind under another name, or frames of your own."""
+
+    kind: Text | None = None
+    """Known kind, for a dataset under another name, such as the same frames with another split."""
+    title: Text | None = Field(None, examples=["MTLEndovis, by sequence"])
+    """Name in tables and figures."""
+    plain: PlainFrames | None = None
+    """Frames of your own. Excludes `kind`."""
+    split: Literal["released", "published", "by_sequence"] | None = None
+    """Rule that divides the frames into training and test split. Without it, the first rule of the kind."""
+    split_seed: Seed = 0
+    """Seed of a random split."""
+    test: Names | None = None
+    """Names of the test sequences, or frames, for `split: by_sequence`."""
+    skip_bad: bool = False
+    """Leave out frames that cannot be read and list them in the dataset's card, instead of stopping."""
+
+
+class Pretraining(Part):
+    """Pretrain a vision transformer on generated scenes and save it as data/weights/<name>.safetensors."""
+
+    name: FolderName
+    """Name of the file of weights."""
+    backbone: Text
+    """Backbone of the study whose model is pretrained."""
+    scenes: Annotated[int, Field(ge=16, le=1_000_000)]
+    """Number of generated scenes."""
+    epochs: Count
+    """Number of epochs."""
+    learning_rate: Rate = 0.001
+    """Learning rate of Adam."""
+    seed: Seed = 0
+    """Seed of scenes and training."""
+
+
+class WeightsFile(Part):
+    """A file of pretrained weights."""
+
+    file: Text
+    """Path of a safetensors file; environment variables as ${NAME}."""
+    prefix: Text | None = None
+    """What the names of the backbone's tensors begin with, in a file that holds more."""
+
+
+def _weights(given: Any) -> Any:
+    if isinstance(given, str) and given not in ("hub", "none"):
+        raise ValueError(
+            f"{given!r} is not allowed; expected hub (timm downloads the weights), none (random weights), or a file: "
+            f"weights: {{file: {given}}}"
+        )
+    if not isinstance(given, str | dict | WeightsFile):
+        raise ValueError(f"{given!r} is not allowed; expected hub, none, or {{file: PATH}}")
+    return given
+
+
+class Backbone(Part):
+    """A timm model and what is added to it."""
+
+    label: Label
+    """Name in tables and figures."""
+    model: Text
+    """Name of a timm model."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """Further keyword arguments for the timm model."""
+    weights: Annotated[Literal["hub", "none"] | WeightsFile, BeforeValidator(_weights)]
+    """Pretrained weights: hub (timm downloads them), none (random), or {file: PATH}."""
+    output_stride: Literal[8, 16, 32] = 16
+    """Output stride of a ResNet."""
+    sma_width: Annotated[int, Field(ge=1, le=16384)] = 64
+    """Width d of SMA (backbone endoarss)."""
+    sma_trained: bool = True
+    """Train SMA; false leaves it as it was drawn, as the released code does."""
+    sma_residual: bool = True
+    """Use x + gamma SMA(x); false uses SMA(x) alone, as the released code does."""
+    token_map: Literal["spatial", "tokens_as_channels"] = "spatial"
+    """How a ViT's tokens become a feature map; tokens_as_channels is the released code's view of them."""
+
+
+class Lora(Part):
+    """Low-rank adapters."""
+
+    rank: Rank = 4
+    """Rank r, where a block of cells does not give `ranks`."""
+    alpha: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), _NUMBER] = 0.0
+    """Scale alpha; 0 stands for alpha = rank."""
+    targets: Annotated[tuple[Literal[LORA_TARGETS], ...], Field(min_length=1), AfterValidator(_unique)] = ("q", "v")  # type: ignore[valid-type]
+    """Layers of a ViT's blocks that carry adapters. The released code uses fc1 and fc2."""
+
+
+class Heads(Part):
+    """Widths of the two heads."""
+
+    segmentation_channels: Width = 256
+    """Channels of the segmentation head."""
+    activity_channels: Width = 256
+    """Channels of the activity head."""
+    atrous_rates: (
+        Annotated[tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=3, max_length=3)] | None
+    ) = None
+    """Three atrous rates of the segmentation head. Without them, the token map decides; the paper's are 12, 24, 36."""
+
+
+class Augmentation(Part):
+    """Random changes of training images. Without it there are none, as in the paper."""
+
+    flip_horizontal: Share | None = Field(None, examples=[0.5])
+    """Probability of a horizontal flip."""
+    flip_vertical: Share | None = Field(None, examples=[0.5])
+    """Probability of a vertical flip."""
+    rotation: Annotated[float, Field(ge=0, le=180, allow_inf_nan=False), _NUMBER] | None = Field(None, examples=[10])
+    """Largest rotation in degrees, either way."""
+    scale: Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False), _NUMBER] | None = Field(None, examples=[0.1])
+    """Largest relative change of size."""
+    brightness: Share | None = Field(None, examples=[0.2])
+    """Largest relative change of brightness."""
+    contrast: Share | None = Field(None, examples=[0.2])
+    """Largest relative change of contrast."""
+
+
+class Decay(Part):
+    """Multiply the learning rate by a factor after every so many epochs."""
+
+    every: Count
+    """Number of epochs between two steps."""
+    factor: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), _NUMBER]
+    """Factor of each step."""
+
+
+class Schedule(Part):
+    """Length and learning rate of a training."""
+
+    epochs: Count
+    """Number of epochs."""
+    learning_rate: Rate
+    """Learning rate of Adam."""
+    decay: Decay | None = None
+    """Step decay of the learning rate."""
+
+
+class Training(Part):
+    """How cells are trained."""
+
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 16
+    """Images per step."""
+    select_on: EpochChoice = "last"
+    """Which epoch's model is saved. last: the last one, trained on the whole training split. val: the best on a validation split cut from
+    it. test: the best on the test split, as the released code chose; never to be compared with the others."""
+    score_every: Count | None = None
+    """Epochs between two scores in history.csv, on the split that the epoch is chosen on, or on the test split with `select_on: last`."""
+    checkpoint_every: Count = 1
+    """Epochs between two saved states that an interrupted training continues from."""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """auto: bf16 autocast on a GPU, float32 on a CPU."""
+    compile: Literal["auto", "yes", "no"] = "auto"
+    """Use torch.compile for training steps; auto: on a GPU."""
+    deterministic: bool = False
+    """On a GPU, use slower algorithms that give the same bits in each run. On a CPU every run gives the same bits."""
+    cells_per_gpu: Annotated[int, Field(ge=1, le=100)] = 1
+    """Number of cells that train on one GPU at the same time."""
+    tensorboard: bool = False
+    """Write histories as TensorBoard events as well."""
+    augmentation: Augmentation = Augmentation()
+    """Random changes of training images."""
+    schedules: dict[str, Schedule]
+    """Schedules by dataset, "<dataset>/<backbone>" or "<dataset>/<backbone>/<architecture>"; the longest key that fits counts."""
+
+
+class CellBlock(Part):
+    """A block of cells: every combination of its datasets, backbones, architectures, weightings and ranks, for each seed."""
+
+    datasets: Names
+    """Datasets to train on."""
+    backbones: Names
+    """Backbones of the study."""
+    architectures: Names
+    """Multi-task architectures."""
+    weightings: Names
+    """Loss or gradient weightings."""
+    ranks: Ranks | None = None
+    """Ranks of the adapters. Without them: lora.rank."""
+    select_on: EpochChoice | None = None
+    """Without it: training.select_on. Cells with another value appear in no table beside the others; merging takes those with val."""
+
+
+class Surgery(Part):
+    """Representation Surgery."""
+
+    rank: Rank = 16
+    """Rank that is compared with the other models."""
+    ablation: Annotated[tuple[Rank, ...], AfterValidator(_unique)] = (4, 64)
+    """Further ranks, for a table of their own."""
+    iterations: Count = 500
+    """Steps of Adam."""
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Images per batch."""
+    batches: Annotated[int, Field(ge=1, le=1000)] = 2
+    """Batches per step."""
+    learning_rate: Rate = 0.001
+    """Learning rate of Adam."""
+
+
+class Merging(Part):
+    """Merge the single-task cells of each dataset, backbone, rank and seed that have `select_on: val`, with and without Surgery."""
+
+    mergers: Annotated[Names, AfterValidator(_unique)] | None = None
+    """Merging methods. Without them: all that are known."""
+    unlabelled: Literal["train", "test"] = "train"
+    """Images without labels that AdaMerging and Surgery see. test is what both papers use; such models are marked wherever they appear."""
+    surgery: Surgery = Surgery()
+    """Settings of Representation Surgery."""
+    memory_mib: Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False), _NUMBER] = 8192.0
+    """Memory for saved representations in MiB; if all images need more, a part of them is used."""
+    robustness: bool = True
+    """Evaluate single-task, jointly trained and merged models under the study's corruptions."""
+
+
+class ModelPattern(Part):
+    """Names that a cell must have, one or more."""
+
+    backbone: Text | None = None
+    """Backbone of the cell."""
+    architecture: Text | None = None
+    """Architecture of the cell."""
+    weighting: Text | None = None
+    """Weighting of the cell."""
+
+    def fits(self, cell: object) -> bool:
+        """Return whether a cell has all the names that are given."""
+        return all(getattr(cell, key) == value for key, value in self.as_dict().items())
+
+
+class CellPattern(ModelPattern):
+    """Names that a cell must have; none fits every cell."""
+
+    dataset: Text | None = None
+    """Dataset of the cell."""
+
+
+class Robustness(Part):
+    """Evaluation under corruptions."""
+
+    cells: Annotated[tuple[CellPattern, ...], Field(min_length=1)]
+    """Patterns; a cell is evaluated if it has all the names of one of them."""
+    corruptions: Annotated[Names, AfterValidator(_unique)] | None = Field(None, examples=[["smoke", "bleeding"]])
+    """Names of corruptions. Without them: all nineteen."""
+    severities: Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(_unique)] = (1, 2, 3, 4, 5)
+    """Severities from 1 to 5."""
+    seed: Seed = 0
+    """Seed of the corruptions' random draws."""
+    profile: Literal["standard", "published"] = "standard"
+    """Parameters of the corruptions: this project's, or those of the paper's code."""
+    keep_corrupted: bool = False
+    """Save the corrupted test images as PNG below data/corrupted, so that they are made once for all cells."""
+    baseline: ModelPattern | None = None
+    """Cell that corruption errors are relative to; of several that fit, the first."""
+
+
+class Study(Part):
+    """A study: data, models, cells and what is reported."""
+
+    name: Annotated[StudyName, Field(alias="study")]
+    """Name of the folder below results/."""
+    title: Text
+    """Title of the report."""
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=1000), AfterValidator(_unique)] = (0,)
+    """Seeds; each cell is trained once per seed."""
+    protocol: Literal["standard", "published"] = "standard"
+    """Definition of the metrics: as their names say, or as the paper's released code computes them."""
+    components: tuple[Text, ...] = Field((), examples=[["my_lab.weightings"]])
+    """Python modules of your own that register components."""
+    raw: RawTrees = RawTrees()
+    """Where the raw trees are, or how they are generated."""
+    datasets: Annotated[dict[StudyName, DatasetSettings], Field(min_length=1)]
+    """Datasets by name. A name that is no known kind gives its `kind`, or describes frames of your own under `plain`."""
+    input_size: Side
+    """Side of the square input in pixels."""
+    network_size: Side | None = None
+    """Side that backbones see images at, where it differs from input_size."""
+    normalisation: Literal["imagenet", "none"] = "imagenet"
+    """Normalisation of input images."""
+    pretraining: Pretraining | None = None
+    """Pretraining on generated scenes."""
+    backbones: Annotated[dict[Text, Backbone], Field(min_length=1)]
+    """Backbones by name."""
+    lora: Lora = Lora()
+    """Low-rank adapters."""
+    heads: Heads = Heads()
+    """The two heads."""
+    architectures: ComponentSettings = Field(default_factory=dict)
+    """Settings of architectures by name."""
+    weightings: ComponentSettings = Field(default_factory=dict)
+    """Settings of weightings by name."""
+    mergers: ComponentSettings = Field(default_factory=dict)
+    """Settings of mergers by name."""
+    training: Training
+    """How cells are trained."""
+    cell_blocks: Annotated[tuple[CellBlock, ...], Field(min_length=1, alias="cells")]
+    """Blocks of cells."""
+    merging: Merging | None = None
+    """Merging of single-task models."""
+    robustness: Robustness | None = None
+    """Evaluation under corruptions."""
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the data is generated."""
+        return self.raw.generate is not None
