@@ -47,6 +47,19 @@ class Registry:
                 found[name] = path
         return found
 
+    def module(self, name: str) -> str:
+        """The name of the module that registers a component.
+
+        Raises:
+            UnknownNameError: if nobody registered it.
+        """
+        self.check(name)
+        path = self.files()[name]
+        own = path.parent == _OWN_FOLDER / self.folder
+        return (
+            f"endoarss.{self.folder}.{path.stem}" if own else next(m for m in _user_modules if _module_file(m) == path)
+        )
+
     def names(self) -> tuple[str, ...]:
         """The names of all components, sorted."""
         return tuple(sorted(self.files()))
@@ -86,6 +99,11 @@ def add_module(module: str) -> None:
     _module_file(module)
     if module not in _user_modules:
         _user_modules.append(module)
+
+
+def user_modules() -> tuple[str, ...]:
+    """Return the modules of the user's own that were added."""
+    return tuple(_user_modules)
 
 
 def _module_file(module: str) -> Path:

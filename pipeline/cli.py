@@ -11,12 +11,11 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import NoReturn
 
+from pipeline.io.one_thread import use_one_thread, use_one_thread_in_opencv
 from pipeline.study.cells import find_cell, merged_cells, trainings_of
 from pipeline.study.robust_models import robust_models
 
-# One thread a job, whatever the cores: one and two threads give different bits. Set before numpy or torch is loaded.
-for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ[_variable] = "1"
+use_one_thread()
 
 from corruptions.errors import CorruptionError
 from corruptions.system_errors import READER_GONE, explained, reader_is_gone
@@ -365,7 +364,7 @@ def _build(study: Study, arguments: argparse.Namespace) -> None:
 
 
 def _pack(study: Study, arguments: argparse.Namespace) -> None:
-    from pipeline.preparation.build_dataset import pack_dataset
+    from pipeline.preparation.pack_dataset import pack_dataset
 
     pack_dataset(study, _known_dataset(study, arguments.dataset), arguments.workers)
 
@@ -516,9 +515,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     mask_tracebacks()
     note_command(["endoarss", *(sys.argv[1:] if arguments is None else arguments)])
-    import cv2
-
-    cv2.setNumThreads(1)
+    use_one_thread_in_opencv()
     parsed = _parser("--standalone" in (sys.argv if arguments is None else arguments)).parse_args(arguments)
     try:
         parsed.run(parsed)

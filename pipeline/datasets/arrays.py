@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import pictures
 from corruptions.regular import check_regular
 from corruptions.system_errors import named
 from endoarss.settings import IGNORED
@@ -29,10 +28,10 @@ from pipeline.io.images import (
     resize_image,
     resize_mask,
 )
+from pipeline.io.import_closure import code_sha256, import_closure
 from pipeline.io.processes import ordered_map
 
 Row = dict[str, str]
-_CODE = (Path(__file__), Path(__file__).parents[1] / "io/images.py", Path(pictures.__file__))
 
 
 def packed(folder: Path, rows: Sequence[Row], split: str, size: int, workers: int = 1) -> tuple[NDArray, NDArray]:
@@ -69,7 +68,7 @@ def _open(path: Path, shape: tuple[int, ...]) -> NDArray:
 
 def array_key(folder: Path, split: str, size: int) -> str:
     """The name of a split's arrays: readable, and other for another size, manifest or code."""
-    about = {"manifest": sha256_of(folder / "manifest.csv"), "code": [sha256_of(path) for path in _CODE]}
+    about = {"manifest": sha256_of(folder / "manifest.csv"), "code": code_sha256(import_closure(__name__))}
     return f"{split}-{size}-{digest(about)[:16]}"
 
 

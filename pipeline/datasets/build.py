@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from corruptions import pictures
 from endoarss.settings import IGNORED
 from pipeline.datasets.card import Built, make_card
 from pipeline.datasets.manifest import manifest_text
@@ -26,12 +25,12 @@ from pipeline.errors import InputError
 from pipeline.io.files import resumable_folder, write_json, write_text
 from pipeline.io.hashing import digest, sha256_of, sha256_of_bytes
 from pipeline.io.images import Pixels, plain_png, write_png
+from pipeline.io.import_closure import code_sha256, import_closure, module_file
 from pipeline.io.processes import ordered_map
 from pipeline.labels.classes import LabelSet, class_of_instrument
 from pipeline.labels.splits import TRAIN
 
 _JOURNAL = "journal.jsonl"
-_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,9 @@ def write_dataset(
     """
     samples = sorted(collected.samples, key=lambda sample: sample.frame_id)
     check_unique(samples)
-    key = digest({"name": folder.name, "labels": asdict(labels), "notes": collected.notes, "code": _code_digest()})
+    key = digest(
+        {"name": folder.name, "labels": asdict(labels), "notes": collected.notes, "code": _code_sha256(samples)}
+    )
     with resumable_folder(folder, key) as partial_folder:
         for name in ("images", "masks"):
             (partial_folder / name).mkdir(exist_ok=True)
@@ -240,14 +241,12 @@ def _remove_others(folder: Path, frame_ids: set[str]) -> None:
                 written.unlink()
 
 
-def _code_digest() -> str:
-    """What the readers and builders are: another version of them does not go on where this one stopped."""
-    paths = [
-        *(path for room in ("datasets", "labels", "sources") for path in _PACKAGE.glob(f"{room}/*.py")),
-        _PACKAGE / "io/images.py",
-        Path(pictures.__file__),
-    ]
-    return digest({path.name: sha256_of(path) for path in paths})
+def _code_sha256(samples: Sequence[Sample]) -> str:
+    """Digest the code that builds frames and reads them: another version of it does not go on where this one stopped."""
+    readers = {
+        read.func.__module__ if isinstance(read, partial) else read.__module__ for read in (s.read for s in samples)
+    }
+    return code_sha256(import_closure(__name__, *(name for name in readers if module_file(name))))
 
 
 def _rows(

@@ -12,7 +12,8 @@ from importlib import import_module
 from pipeline.datasets.sample import Collected, Order
 from pipeline.labels.activities import ENDOVIS_COUNTS, GEN_COUNTS
 from pipeline.labels.classes import ENDOVIS, ESD, PARTS, LabelSet
-from pipeline.sources import endovis2017, endovis2018, released, vqla
+from pipeline.labels.splits import TEST_2018
+from pipeline.sources.contacts import CONTACTS
 
 RELEASED, PUBLISHED, BY_SEQUENCE = "released", "published", "by_sequence"
 
@@ -79,25 +80,7 @@ PLAIN_RECIPES = {rule: Recipe(PLAIN, (PLAIN,)) for rule in (RELEASED, BY_SEQUENC
 # A dataset that no cell trains on, and the one whose cells are evaluated on it.
 GENERALISATION = {"mtlendovis_gen": "mtlendovis"}
 
-# The module below pipeline/sources that reads each raw tree.
-READERS = {
-    "esd": "released",
-    "released_mtlendovis": "released",
-    "endovis2018": "endovis2018",
-    "vqla2018": "vqla",
-    "endovis2017": "endovis2017",
-    "vqla2017": "vqla",
-    PLAIN: PLAIN,
-}
-
-WHERE_TO_ASK = {
-    "esd": released.WHERE_TO_ASK,
-    "released_mtlendovis": released.WHERE_TO_ASK,
-    "endovis2018": endovis2018.WHERE_TO_ASK,
-    "vqla2018": vqla.WHERE_TO_ASK,
-    "endovis2017": endovis2017.WHERE_TO_ASK,
-    "vqla2017": vqla.WHERE_TO_ASK,
-}
+WHERE_TO_ASK = CONTACTS
 
 # Test sequences of the VQLA split of EndoVis 2018.
-TEST_SEQUENCES = {"mtlendovis": tuple(f"seq_{number}" for number in vqla.TEST_2018)}
+TEST_SEQUENCES = {"mtlendovis": tuple(f"seq_{number}" for number in TEST_2018)}

@@ -14,7 +14,7 @@ from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError
 from pipeline.io.images import Pixels
 from pipeline.labels.splits import TRAIN
-from pipeline.sources.endovis2017 import crop_window
+from pipeline.sources.official_crop import crop_window
 
 # What `images.resize_image` does. A checkpoint that names another rule needs another version of this code.
 RESIZING = "by areas where both sides shrink, else bilinear"

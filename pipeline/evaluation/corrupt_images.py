@@ -9,8 +9,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.datasets.load import load_part
-from pipeline.evaluation.corrupted_batches import Piece, picture_of, pieces
-from pipeline.evaluation.evaluate_robustness import about_kept
+from pipeline.evaluation.corrupted_batches import Piece, moves_masks, picture_of, pieces
+from pipeline.evaluation.corruption_cache import about_cache
 from pipeline.io.files import resumable_folder, whole_file, write_json
 from pipeline.io.hashing import digest
 from pipeline.io.images import write_png
@@ -37,14 +37,16 @@ def corrupt_images(study: Study, dataset: str, workers: int) -> None:
     """
     conditions, folder = conditions_of(study), corrupted_folder(study, dataset)
     part = load_part(dataset_folder(study, dataset), "test", study.input_size)
-    about = about_kept(study, dataset)
+    about = about_cache(study, dataset)
     with resumable_folder(folder, digest(about)) as unfinished, processes(workers) as pool:
         (unfinished / _DONE).mkdir(exist_ok=True)
         left = [name for name in conditions.corruptions if not (unfinished / _DONE / name).exists()]
         writing: list[Future[None]] = []
         with tqdm(total=len(left) * len(part.frame_ids), desc=f"corrupt {dataset}", unit="image") as progress:
             for piece in pieces(part, conditions, left, pool, workers):
-                writing.append(pool.submit(_write, unfinished, part.frame_ids, piece, conditions.moves(piece.name)))
+                writing.append(
+                    pool.submit(_write, unfinished, part.frame_ids, piece, moves_masks(conditions, piece.name))
+                )
                 progress.update(len(piece.index))
                 if piece.index.stop == len(part.frame_ids):
                     wait(writing)

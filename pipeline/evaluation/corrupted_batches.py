@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import sweep, sweep_pair
+from corruptions import moves_pixels, sweep, sweep_pair
 from corruptions.workers import in_order
 from pipeline.datasets.load import Part
 from pipeline.io.images import read_ids, read_rgb
@@ -20,6 +20,11 @@ from pipeline.study.conditions import CLEAN, Conditions
 
 _BYTES = 1 << 25  # of images in one piece, all severities
 _AHEAD = 3  # pieces a process has waiting
+
+
+def moves_masks(conditions: Conditions, corruption: str) -> bool:
+    """Return whether masks move along with the pixels. Under the published profile they stay."""
+    return corruption != CLEAN and conditions.profile == "standard" and moves_pixels(corruption)
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class _Item:
 def _corrupt(conditions: Conditions, seen: bool, kept: Path | None, item: _Item) -> Piece:
     if item.name == CLEAN:
         return Piece(CLEAN, (0,), item.index, item.images[None], item.masks[None])
-    severities, moves = conditions.severities, conditions.moves(item.name)
+    severities, moves = conditions.severities, moves_masks(conditions, item.name)
     unmoved = np.broadcast_to(item.masks, (len(severities), *item.masks.shape))
     if not seen and not moves:
         return Piece(item.name, severities, item.index, None, unmoved)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
+from corruptions import backend_of
 from endoarss.devices import choose_device
 from endoarss.metrics import STANDARD
 from endoarss.models import MultiTaskModel
@@ -14,6 +14,7 @@ from endoarss.prediction import predict
 from pipeline.datasets.load import load_part
 from pipeline.errors import InputError
 from pipeline.evaluation.corrupted_batches import Piece
+from pipeline.evaluation.corruption_cache import about_cache, cached_images
 from pipeline.evaluation.robustness import (
     Answer,
     Subject,
@@ -23,26 +24,20 @@ from pipeline.evaluation.robustness import (
     remove_parts,
     scores_by_condition,
 )
-from pipeline.io.files import read_json, resumable_folder, whole_file, write_json
+from pipeline.io.files import resumable_folder, whole_file, write_json
 from pipeline.io.hashing import digest, sha256_of
+from pipeline.io.import_closure import code_sha256
 from pipeline.labels.classes import LabelSet
 from pipeline.results.checkpoints import load_cell
-from pipeline.results.paths import CellOutput, corrupted_folder, corrupted_mark
-from pipeline.results.provenance import (
-    RunStart,
-    about_run,
-    corruption_code_sha256,
-    measuring_code_sha256,
-    software,
-    training_code_sha256,
-    write_provenance,
-)
+from pipeline.results.paths import CellOutput
+from pipeline.results.provenance import RunStart, about_run, software, write_provenance
 from pipeline.study.cell import Cell
 from pipeline.study.conditions import Conditions, conditions_of
 from pipeline.study.datasets import labels_of
 from pipeline.study.folders import cell_folder, dataset_folder
 from pipeline.study.models import Study
 from pipeline.study.robust_models import keeps_corrupted
+from pipeline.workflow.step_code import code_of_cells
 
 
 def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> None:
@@ -64,17 +59,16 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
     dataset = datasets.pop()
     conditions, labels = conditions_of(study), labels_of(study, dataset)
     part = load_part(dataset_folder(study, dataset), "test", study.input_size)
-    kept = kept_images(study, dataset) if keeps_corrupted(study) else None
+    cached = cached_images(study, dataset) if keeps_corrupted(study) else None
     with ExitStack() as stack:
         subjects = []
         for cell in cells:
-            checkpoint = cell_folder(study, cell) / CellOutput.CHECKPOINT
             model = load_cell(study, cell)
             model.precision = "float32"
             folder = cell_folder(study, cell) / CellOutput.ROBUSTNESS
-            done = stack.enter_context(resumable_folder(folder, _key(study, dataset, checkpoint)))
+            done = stack.enter_context(resumable_folder(folder, _key(study, cell)))
             subjects.append(Subject(cell.id, ModelAnswers(model), done))
-        evaluate(subjects, part, labels, conditions, workers, kept)
+        evaluate(subjects, part, labels, conditions, workers, cached)
         for cell, subject in zip(cells, subjects, strict=True):
             checkpoint = cell_folder(study, cell) / CellOutput.CHECKPOINT
             about = {
@@ -91,40 +85,11 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
         remove_parts(cell_folder(study, cell) / CellOutput.ROBUSTNESS)
 
 
-def kept_images(study: Study, dataset: str) -> Path:
-    """The folder with a dataset's corrupted images.
-
-    Raises:
-        InputError: if they are not there, or of other images or settings.
-    """
-    folder = corrupted_folder(study, dataset)
-    mark = corrupted_mark(study, dataset)
-    made = f"Make them: endoarss corrupt --dataset {dataset}."
-    if not mark.is_file():
-        raise InputError(f"{mark}: missing; robustness.keep_corrupted asks for kept images. {made}")
-    about, there = about_kept(study, dataset), read_json(mark)
-    other = [key for key in about if there.get(key) != about[key]]
-    if other:
-        raise InputError(f"{mark}: made with another {', '.join(other)}. {made}")
-    return folder
-
-
-def about_kept(study: Study, dataset: str) -> dict[str, Any]:
-    """What corrupted images depend on, as corruptions.json says it."""
-    return {
-        "dataset": dataset_folder(study, dataset).name,
-        "manifest_sha256": sha256_of(dataset_folder(study, dataset) / "manifest.csv"),
-        "size": study.input_size,
-        "synthetic": study.synthetic,
-        "code_sha256": corruption_code_sha256(),
-        **conditions_of(study).as_dict(),
-    }
-
-
-def _key(study: Study, dataset: str, checkpoint: Path) -> str:
+def _key(study: Study, cell: Cell) -> str:
     """Other for other conditions, images, weights or code: what was measured then is not mixed with what is measured now."""
-    code = [training_code_sha256(), measuring_code_sha256()]
-    return digest([about_kept(study, dataset), sha256_of(checkpoint), code, software()["packages"]])
+    code = code_sha256(code_of_cells(__name__, study, cell))
+    checkpoint = sha256_of(cell_folder(study, cell) / CellOutput.CHECKPOINT)
+    return digest([about_cache(study, cell.dataset), checkpoint, code, software()["packages"]])
 
 
 def write_results(
@@ -140,7 +105,8 @@ def write_results(
     scores = scores_by_condition(rows, labels)
     with whole_file(subject.done / "per_image.parquet") as partial:
         rows.to_parquet(partial, index=False)
-    write_json(subject.done / "metrics.json", {"protocol": STANDARD, "backends": conditions.backends, "scores": scores})
+    backends = {name: backend_of(name, profile=conditions.profile) for name in conditions.corruptions}
+    write_json(subject.done / "metrics.json", {"protocol": STANDARD, "backends": backends, "scores": scores})
     about |= {"per_image_sha256": sha256_of(subject.done / "per_image.parquet")}
     tested = {"seed": conditions.seed, "profile": conditions.profile, "severities": conditions.severities}
     write_provenance(

@@ -25,13 +25,15 @@ from pipeline.evaluation.robustness import Answer, Answerer, Subject, evaluate, 
 from pipeline.io.files import read_json, read_text, resumable_folder, write_json
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.images import read_ids
+from pipeline.io.import_closure import code_sha256
 from pipeline.labels.classes import LabelSet
 from pipeline.results.paths import StudyOutput
-from pipeline.results.provenance import RunStart, about_run, corruption_code_sha256, measuring_code_sha256
+from pipeline.results.provenance import RunStart, about_run, image_packages
 from pipeline.study.conditions import Conditions, conditions_of
 from pipeline.study.datasets import labels_of
 from pipeline.study.folders import dataset_folder, results_folder
 from pipeline.study.models import Study
+from pipeline.workflow.step_code import code_of
 
 ACTIVITIES = "activity.csv"
 
@@ -207,7 +209,7 @@ def _evaluate(
     _check_free(folder / "robustness" / "provenance.json", label)
     part, labels = load_part(source, "test", size), labels_of(study, asked.dataset)
     about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}
-    key = digest([about, size, str(conditions), corruption_code_sha256(), measuring_code_sha256()])
+    key = digest([about, size, str(conditions), code_sha256(code_of(__name__)), image_packages()])
     with resumable_folder(folder / "robustness", key) as done:
         seen = _Sources(done, sources) if sources is not None else None
         subject = Subject(label, seen.watch(answer) if seen else answer, done, sees_images)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from endoarss.metrics import STANDARD, measure_mask
 from endoarss.metrics.catalogue import metrics_by_name
 from pipeline.datasets.load import Part
-from pipeline.evaluation.corrupted_batches import CLEAN, Piece, pieces
+from pipeline.evaluation.corrupted_batches import CLEAN, Piece, moves_masks, pieces
 from pipeline.evaluation.measure import rows_of_images
 from pipeline.evaluation.scores import columns_of_numbers, scores_of_columns
 from pipeline.io.files import read_json, whole_file, write_json
@@ -97,7 +97,9 @@ def evaluate(
             if piece.index.start == 0:
                 begun = [_Begun(subject, shown) for subject in subjects if subject.lacks(piece.name)]
             unmoved = (
-                np.array(part.masks[piece.index.start : piece.index.stop]) if conditions.moves(piece.name) else None
+                np.array(part.masks[piece.index.start : piece.index.stop])
+                if moves_masks(conditions, piece.name)
+                else None
             )
             for one in begun:
                 one.add(piece, unmoved, pool, len(labels.classes))

@@ -1,4 +1,4 @@
-"""Build one dataset of a study from its raw trees, and keep its images at the study's size."""
+"""Build one dataset of a study from its raw trees."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pipeline.datasets.arrays import array_digests
 from pipeline.datasets.build import assign_splits, check_unique, write_dataset
 from pipeline.datasets.card import GENERATED, LICENCES, read_card
-from pipeline.datasets.load import load_part
-from pipeline.datasets.manifest import read_manifest
 from pipeline.datasets.sample import Collected, Order, Sample
 from pipeline.datasets.split_checks import check_split, lacking_activities
 from pipeline.errors import InputError
-from pipeline.io.files import write_json
 from pipeline.io.hashing import sha256_of
 from pipeline.preparation.generate_raw import bring_back_generated
-from pipeline.results.paths import arrays_file, dataset_files, dataset_provenance_file
+from pipeline.results.paths import dataset_files, dataset_provenance_file
 from pipeline.results.provenance import RunStart, about_run, write_provenance
 from pipeline.sources.archives import prepare_root
 from pipeline.study.cell import Cell
@@ -144,12 +140,3 @@ def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool =
         "sources": read_card(folder)["sources"],
     }
     write_provenance(dataset_provenance_file(study, dataset), about)
-
-
-def pack_dataset(study: Study, dataset: str, workers: int = 1) -> None:
-    """Decode a built dataset once to the study's size, and list the kept arrays with their digests."""
-    folder, size = dataset_folder(study, dataset), study.input_size
-    splits = sorted({row["split"] for row in read_manifest(folder)})
-    shapes = {split: list(load_part(folder, split, size, workers).images.shape) for split in splits}
-    sha256 = {split: array_digests(folder, split, size) for split in splits}
-    write_json(arrays_file(study, dataset), {"size": size, "images": shapes, "sha256": sha256})

@@ -15,7 +15,7 @@ from endoarss.metrics.catalogue import metrics_by_name
 from endoarss.settings import IGNORED
 from pipeline.datasets.load import Part, load_part
 from pipeline.errors import InputError
-from pipeline.evaluation.corrupted_batches import CLEAN, pieces
+from pipeline.evaluation.corrupted_batches import CLEAN, moves_masks, pieces
 from pipeline.io.processes import processes
 from pipeline.labels.classes import LabelSet
 from pipeline.reporting.models import label_of
@@ -93,7 +93,7 @@ def _by_model(cells: Sequence[Cell]) -> list[list[Cell]]:
 
 
 def _note(study: Study) -> str:
-    moves = any(map(_conditions(study).moves, _conditions(study).corruptions))
+    moves = any(moves_masks(_conditions(study), name) for name in _conditions(study).corruptions)
     masks = (
         "Where a corruption moves pixels, the true mask moves along." if moves else "True masks stay where they are."
     )

@@ -13,10 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from endoarss.registry import ARCHITECTURES, BACKBONES, WEIGHTINGS
 from pipeline.errors import InputError
 from pipeline.io.files import read_json, write_json
-from pipeline.io.hashing import digest, sha256_of
+from pipeline.io.hashing import sha256_of
 from pipeline.redaction import masked_content
 from pipeline.results.code_version import code_version
 from pipeline.results.paths import CellOutput
@@ -28,8 +27,6 @@ from pipeline.study.models import Study
 _LEARNING = ("torch", "torchvision", "timm")
 _IMAGES = ("numpy", "opencv-python-headless", "imagecorruptions-imaug", "scipy", "numba", "pillow")
 _PACKAGES = (*_LEARNING, *_IMAGES, "pandas", "pyarrow")
-_PIPELINE = Path(__file__).resolve().parents[1]
-_CORRUPTIONS, _ENDOARSS = (_PIPELINE.with_name(name) for name in ("corruptions", "endoarss"))
 _command: list[str] = []
 
 
@@ -111,34 +108,9 @@ def processor_name() -> str:
     return next(named, "") or platform.processor() or "unknown"
 
 
-def training_code_sha256() -> str:
-    """Hex SHA-256 of the source that a training runs: the model library, components of the user's own, and what reads images. A
-    training goes on only from a state of the same code."""
-    files = {_CORRUPTIONS / "pictures.py", *_ENDOARSS.rglob("*.py")}
-    for registry in (BACKBONES, ARCHITECTURES, WEIGHTINGS):
-        files.update(registry.files().values())
-    files.update(_PIPELINE / name for name in ("io/images.py", "datasets/arrays.py", "datasets/load.py"))
-    return digest([[path.name, sha256_of(path)] for path in sorted(files)])
-
-
-def corruption_code_sha256() -> str:
-    """Hex SHA-256 of the source and the package versions that decide how images are corrupted. Kept images are used only by the same
-    code."""
-    files = [*_CORRUPTIONS.glob("*.py"), *_CORRUPTIONS.glob("operators/*.py")]
-    return _digest_of([*files, _PIPELINE / "evaluation/corrupted_batches.py"])
-
-
-def measuring_code_sha256() -> str:
-    """Hex SHA-256 of the source and the package versions that decide what is measured of answers. An evaluation goes on only by the
-    same code."""
-    own = [*_PIPELINE.glob("results/gallery*.py"), *_ENDOARSS.glob("metrics/*.py")]
-    return _digest_of([*own, *(_PIPELINE / f"evaluation/{name}.py" for name in ("robustness", "measure", "scores"))])
-
-
-def _digest_of(files: Sequence[Path]) -> str:
-    return digest(
-        [[[path.name, sha256_of(path)] for path in sorted(files)], {name: _version(name) for name in _IMAGES}]
-    )
+def image_packages() -> dict[str, str]:
+    """Return the versions of the packages that decide how images are read and corrupted, and what is measured of answers."""
+    return {name: _version(name) for name in _IMAGES}
 
 
 def _version(package: str) -> str:

@@ -9,9 +9,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from corruptions.system_errors import explained
-from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS
 from pipeline.results import paths
-from pipeline.datasets.kinds import GENERALISATION, READERS
+from pipeline.datasets.kinds import GENERALISATION
 from pipeline.errors import InputError
 from pipeline.io.files import check_room, write_if_changed
 from pipeline.io.raw_trees import sha256_of_listing
@@ -34,6 +33,7 @@ from pipeline.study.folders import (
 )
 from pipeline.study.loading import make_study
 from pipeline.study.robust_models import keeps_corrupted, robust_models, robust_together
+from pipeline.workflow.step_code import code_of, code_of_cells, code_of_dataset, code_of_pretraining, code_of_study
 
 try:
     study = make_study(config)
@@ -56,7 +56,6 @@ STUDY = str(paths.study_file(study))
 LOGS = results_folder(study) / StudyOutput.LOGS
 BENCHMARKS = results_folder(study) / StudyOutput.BENCHMARKS
 CONDA = "../../environment.yml"
-BASE = Path(workflow.basedir)
 CELLS = {cell.id: cell for cell in trainings_of(study)}
 GROUPS = {group.id: group for group in merging_groups(study)}
 SINGLES = [group.singles[0] for group in GROUPS.values()]
@@ -89,126 +88,6 @@ wildcard_constraints:
     trained=one_of(single.variant for single in SINGLES),
     dataset="[a-z0-9_]+",
     tree="[a-z0-9_]+",
-
-
-def code(*patterns):
-    """The project's source files that a step's result depends on."""
-    return sorted(str(path.relative_to(BASE)) for pattern in patterns for path in BASE.glob(pattern) if path.is_file())
-
-
-def component_code(cell):
-    """The source files of a cell's own components, and those all components share."""
-    files = [
-        BACKBONES.files()[cell.backbone],
-        ARCHITECTURES.files()[cell.architecture],
-        WEIGHTINGS.files()[cell.weighting],
-    ]
-    return own_code(files) + code("endoarss/*/base.py", "endoarss/backbones/timm_model.py", "endoarss/backbones/vit.py")
-
-
-def own_code(files):
-    """Source files as inputs: relative where they are the project's."""
-    return [str(path.relative_to(BASE)) if path.is_relative_to(BASE) else str(path) for path in dict.fromkeys(files)]
-
-
-def group_code(wildcards):
-    """The source files of the components of a group's models."""
-    cell = group_of(wildcards).singles[0]
-    files = [
-        BACKBONES.files()[cell.backbone],
-        ARCHITECTURES.files()["merged"],
-        ARCHITECTURES.files()[cell.architecture],
-    ]
-    return own_code(files) + code(
-        "endoarss/backbones/base.py", "endoarss/backbones/timm_model.py", "endoarss/backbones/vit.py"
-    )
-
-
-READS_PICTURES = ("pipeline/io/images.py", "corruptions/pictures.py")
-
-
-def reading_code(wildcards):
-    """The source files that a dataset's content depends on: its own builder and readers, and what all share."""
-    recipe = recipe_of(study, wildcards.dataset)
-    shared = (
-        "annotated",
-        "build",
-        "card",
-        "kinds",
-        "manifest",
-        "sample",
-        "splits",
-    )
-    return code(
-        f"pipeline/datasets/{recipe.collector}.py",
-        *(f"pipeline/datasets/{name}.py" for name in shared),
-        *(f"pipeline/sources/{READERS[source]}.py" for source in recipe.sources),
-        "pipeline/labels/*.py",
-        "pipeline/sources/archives.py",
-        "pipeline/sources/frame_files.py",
-        "pipeline/io/files.py",
-        "pipeline/io/hashing.py",
-        "pipeline/io/raw_trees.py",
-        *READS_PICTURES,
-        "pipeline/preparation/build_dataset.py",
-    )
-
-
-SCENES_CODE = code(
-    "pipeline/sources/synthetic/*.py",
-    "pipeline/sources/synthetic/*.csv",
-    "pipeline/sources/endovis2017.py",
-    "pipeline/sources/endovis2018.py",
-    "pipeline/io/images.py",
-    "pipeline/labels/activities.py",
-    "pipeline/labels/classes.py",
-)
-# What rows are measured with and scores summed up by; the evaluator is for others than the steps.
-METRICS_CODE = [path for path in code("endoarss/metrics/*.py") if Path(path).stem != "evaluator"]
-LOADING_CODE = code(
-    "pipeline/datasets/arrays.py",
-    "pipeline/datasets/load.py",
-    "pipeline/labels/classes.py",
-    *READS_PICTURES,
-)
-# What a model's answers depend on. Metrics are not among it: a change of one trains nothing.
-LEARNING_CODE = LOADING_CODE + code("endoarss/*.py")
-# But where scores choose the epoch, or stand in the history.
-MEASURING_CODE = METRICS_CODE + code("pipeline/evaluation/measure.py", "pipeline/evaluation/scores.py")
-SCORING_CODE = MEASURING_CODE + code("pipeline/training/validation_score.py")
-# What scores kept predictions, of trained and of merged models.
-EVALUATION_CODE = (
-    MEASURING_CODE + LOADING_CODE + code("pipeline/results/predictions.py", "pipeline/evaluation/evaluate_cell.py")
-)
-# What tables, figures and the page are made by.
-REPORT_CODE = MEASURING_CODE + code(
-    "reports/*.py",
-    "reports/statistics/*.py",
-    "reports/tables/*.py",
-    "reports/figures/*.py",
-    "pipeline/results/cell_state.py",
-    "pipeline/results/row*.py",
-    "pipeline/reporting/captions.py",
-    "pipeline/reporting/merging.py",
-    "pipeline/reporting/models.py",
-    "pipeline/reporting/report_table.py",
-    "pipeline/reporting/robustness.py",
-)
-
-
-def scoring_code(cell):
-    """Of what a training depends on, the code that scores its epochs, where it does."""
-    return SCORING_CODE if cell.select_on != "last" or study.training.score_every is not None else []
-
-
-CORRUPTION_CODE = code(
-    "corruptions/*.py",
-    "corruptions/operators/*.py",
-    "pipeline/evaluation/corrupted_batches.py",
-    "pipeline/io/images.py",
-    "pipeline/datasets/load.py",
-    "pipeline/datasets/arrays.py",
-)
 
 
 # What chooses rows where tables and figures show some: the rank that most cells have, and the seed that comes first.
@@ -255,6 +134,10 @@ def dataset_source_marks(wildcards):
     if study.raw.generate is None:
         return []
     return sorted({paths.generated_mark(root) for root in roots_of(study, wildcards.dataset).values()})
+
+
+def dataset_code(wildcards):
+    return code_of_dataset("pipeline.preparation.build_dataset", study, wildcards.dataset)
 
 
 def raw_listing(wildcards):

@@ -5,7 +5,7 @@ if study.raw.generate is not None:
 
     rule generate_raw:
         input:
-            code=SCENES_CODE + code("pipeline/preparation/generate_raw.py"),
+            code=code_of("pipeline.preparation.generate_raw"),
         output:
             paths.generated_mark(raw_roots(study)["esd"].parent / "{tree}"),
         log:
@@ -26,7 +26,7 @@ rule check_sources:
     input:
         sources=dataset_source_marks,
         # Not the doctor's own code, which changes no dataset: an examination that runs builds the dataset again.
-        code=reading_code,
+        code=dataset_code,
     output:
         paths.examination_file(study, "{dataset}"),
     log:
@@ -51,7 +51,7 @@ rule build_dataset:
         sources=dataset_source_marks,
         # Not ancient(): Snakemake (9.27) then overlooks this rule's own reasons whenever the examination runs.
         examination=paths.examination_file(study, "{dataset}"),
-        code=reading_code,
+        code=dataset_code,
     output:
         dataset_folder(study, "{dataset}") / "manifest.csv",
         dataset_folder(study, "{dataset}") / "dataset.json",
@@ -80,7 +80,7 @@ rule pack_dataset:
     input:
         dataset_folder(study, "{dataset}") / "manifest.csv",
         dataset_folder(study, "{dataset}") / "dataset.json",
-        code=code("pipeline/datasets/arrays.py", *READS_PICTURES),
+        code=code_of("pipeline.preparation.pack_dataset"),
     output:
         paths.arrays_file(study, "{dataset}"),
     log:
@@ -101,14 +101,7 @@ if pretrained_file(study) is not None:
 
     rule pretrain_backbone:
         input:
-            code=SCENES_CODE
-            + code(
-                "endoarss/*.py",
-                "endoarss/backbones/*.py",
-                "endoarss/architectures/hps.py",
-            )
-            + code("endoarss/weightings/base.py", "endoarss/weightings/equal.py")
-            + code("pipeline/training/pretrain_backbone.py"),
+            code=code_of_pretraining(),
         output:
             pretrained_file(study),
             pretrained_file(study).with_suffix(".json"),

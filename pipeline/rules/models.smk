@@ -3,29 +3,20 @@
 CELL = results_folder(study) / StudyOutput.CELLS / "{cell}"
 
 
-rule train:
+rule train_cell:
     input:
         data=cell_data,
         weights=lambda wildcards: weights_of(CELLS[wildcards.cell].backbone),
-        code=lambda wildcards: LEARNING_CODE
-        + component_code(CELLS[wildcards.cell])
-        + scoring_code(CELLS[wildcards.cell])
-        + code(
-            "pipeline/datasets/preprocessing.py",
-            "pipeline/results/predictions.py",
-            "pipeline/training/model_settings.py",
-            "pipeline/evaluation/predict_cell.py",
-            "pipeline/training/train_cell.py",
-        ),
+        code=lambda wildcards: code_of_cells("pipeline.training.train_cell", study, CELLS[wildcards.cell]),
     output:
         CELL / CellOutput.CHECKPOINT,
         CELL / CellOutput.HISTORY,
         CELL / CellOutput.PROVENANCE,
         directory(CELL / CellOutput.PREDICTIONS),
     log:
-        LOGS / "train/{cell}.log",
+        LOGS / "train_cell/{cell}.log",
     benchmark:
-        BENCHMARKS / "train/{cell}.tsv"
+        BENCHMARKS / "train_cell/{cell}.tsv"
     conda:
         CONDA
     resources:
@@ -37,18 +28,18 @@ rule train:
         "python -m pipeline.cli train --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
 
 
-rule evaluate:
+rule evaluate_cell:
     input:
         predictions=CELL / CellOutput.PREDICTIONS,
         data=cell_data,
-        code=EVALUATION_CODE,
+        code=code_of("pipeline.evaluation.evaluate_cell"),
     output:
         CELL / CellOutput.METRICS,
         directory(CELL / CellOutput.ROWS),
     log:
-        LOGS / "evaluate/{cell}.log",
+        LOGS / "evaluate_cell/{cell}.log",
     benchmark:
-        BENCHMARKS / "evaluate/{cell}.tsv"
+        BENCHMARKS / "evaluate_cell/{cell}.tsv"
     conda:
         CONDA
     resources:
@@ -62,7 +53,7 @@ if keeps_corrupted(study):
     rule corrupt_images:
         input:
             data=lambda wildcards: loaded_files(wildcards.dataset),
-            code=CORRUPTION_CODE + code("pipeline/evaluation/corrupt_images.py"),
+            code=code_of("pipeline.evaluation.corrupt_images"),
         output:
             paths.corrupted_mark(study, "{dataset}"),
         log:
@@ -86,23 +77,15 @@ ON_TEST = "-on_test" if merging_of(study).unlabelled == "test" else ""
 
 if GROUPS:
 
-    rule merge:
+    rule merge_models:
         input:
             checkpoints=lambda wildcards: [
                 cell_folder(study, cell) / CellOutput.CHECKPOINT for cell in group_of(wildcards).singles
             ],
             data=group_data,
             weights=lambda wildcards: weights_of(group_of(wildcards).singles[0].backbone),
-            code=lambda wildcards: LEARNING_CODE
-            + SCORING_CODE
-            + group_code(wildcards)
-            + own_code(path for path in MERGERS.files().values() if not path.is_relative_to(BASE / "endoarss"))
-            + code(
-                "endoarss/merging/*.py",
-                "pipeline/training/merge_request.py",
-                "pipeline/results/predictions.py",
-                "pipeline/training/merge_models.py",
-                "pipeline/evaluation/predict_cell.py",
+            code=lambda wildcards: code_of_cells(
+                "pipeline.training.merge_models", study, *group_of(wildcards).singles, *group_of(wildcards).merged
             ),
         output:
             of_group(lambda group: group.merged, CellOutput.CHECKPOINT, CellOutput.PROVENANCE),
@@ -112,9 +95,9 @@ if GROUPS:
             / f"{{pair}}/{{trained}}{ON_TEST}"
             / paths.REPRESENTATIONS,
         log:
-            LOGS / "merge/{pair}/{trained}.log",
+            LOGS / "merge_models/{pair}/{trained}.log",
         benchmark:
-            BENCHMARKS / "merge/{pair}/{trained}.tsv"
+            BENCHMARKS / "merge_models/{pair}/{trained}.tsv"
         priority: 6
         conda:
             CONDA
@@ -129,18 +112,18 @@ if GROUPS:
         shell:
             "python -m pipeline.cli merge {params.models} --study {resources.study} > {log} 2>&1"
 
-    rule evaluate_merged:
+    rule evaluate_merged_cells:
         input:
             predictions=of_group(lambda group: group.merged, CellOutput.PREDICTIONS),
             data=group_data,
-            code=EVALUATION_CODE,
+            code=code_of("pipeline.evaluation.evaluate_cell"),
         output:
             of_group(lambda group: group.merged, CellOutput.METRICS),
             [directory(path) for path in of_group(lambda group: group.merged, CellOutput.ROWS)],
         log:
-            LOGS / "evaluate_merged/{pair}/{trained}.log",
+            LOGS / "evaluate_merged_cells/{pair}/{trained}.log",
         benchmark:
-            BENCHMARKS / "evaluate_merged/{pair}/{trained}.tsv"
+            BENCHMARKS / "evaluate_merged_cells/{pair}/{trained}.tsv"
         conda:
             CONDA
         resources:
@@ -151,39 +134,27 @@ if GROUPS:
             "python -m pipeline.cli evaluate --study {resources.study} {params.cells} > {log} 2>&1"
 
 
-ROBUSTNESS_CODE = (
-    MEASURING_CODE
-    + CORRUPTION_CODE
-    + code(
-        "pipeline/results/gallery*.py",
-        "pipeline/evaluation/robustness.py",
-        "pipeline/io/processes.py",
-        "pipeline/evaluation/evaluate_robustness.py",
-    )
-)
+ROBUSTNESS_STEP = "pipeline.evaluation.evaluate_robustness"
 TOGETHER = [cell for group in GROUPS.values() for cell in robust_together(study, group)]
 
 if TOGETHER:
 
     # Single and merged models of a group: images are corrupted once for all.
-    rule robustness_merged:
+    rule evaluate_merged_robustness:
         input:
             checkpoints=of_group(partial(robust_together, study), CellOutput.CHECKPOINT),
             data=lambda wildcards: loaded_files(group_of(wildcards).singles[0].dataset),
             corrupted=lambda wildcards: kept_images(group_of(wildcards).singles[0].dataset),
-            code=lambda wildcards: LEARNING_CODE
-            + ROBUSTNESS_CODE
-            + group_code(wildcards)
-            + code("endoarss/merging/surgery.py"),
+            code=lambda wildcards: code_of_cells(ROBUSTNESS_STEP, study, *robust_together(study, group_of(wildcards))),
         output:
             of_group(
                 partial(robust_together, study),
                 *(f"{CellOutput.ROBUSTNESS}/{name}" for name in paths.ROBUSTNESS_NAMES),
             ),
         log:
-            LOGS / "robustness_merged/{pair}/{trained}.log",
+            LOGS / "evaluate_merged_robustness/{pair}/{trained}.log",
         benchmark:
-            BENCHMARKS / "robustness_merged/{pair}/{trained}.tsv"
+            BENCHMARKS / "evaluate_merged_robustness/{pair}/{trained}.tsv"
         priority: 5
         conda:
             CONDA
@@ -202,18 +173,18 @@ if TOGETHER:
             " --workers $(({threads} - 1)) > {log} 2>&1"
 
 
-rule robustness:
+rule evaluate_robustness:
     input:
         checkpoint=CELL / CellOutput.CHECKPOINT,
         data=lambda wildcards: loaded_files(CELLS[wildcards.cell].dataset),
         corrupted=lambda wildcards: kept_images(CELLS[wildcards.cell].dataset),
-        code=lambda wildcards: LEARNING_CODE + component_code(CELLS[wildcards.cell]) + ROBUSTNESS_CODE,
+        code=lambda wildcards: code_of_cells(ROBUSTNESS_STEP, study, CELLS[wildcards.cell]),
     output:
         [CELL / CellOutput.ROBUSTNESS / name for name in paths.ROBUSTNESS_NAMES],
     log:
-        LOGS / "robustness/{cell}.log",
+        LOGS / "evaluate_robustness/{cell}.log",
     benchmark:
-        BENCHMARKS / "robustness/{cell}.tsv"
+        BENCHMARKS / "evaluate_robustness/{cell}.tsv"
     wildcard_constraints:
         cell=one_of(cell.id for cell in robust_models(study) if cell not in TOGETHER),
     priority: 5

@@ -8,13 +8,7 @@ rule score_references:
             for dataset in dict.fromkeys([wildcards.dataset, GENERALISATION.get(wildcards.dataset, wildcards.dataset)])
             for path in loaded_files(dataset)
         ],
-        code=MEASURING_CODE
-        + code(
-            *READS_PICTURES,
-            "pipeline/datasets/arrays.py",
-            "pipeline/datasets/load.py",
-            "pipeline/evaluation/score_references.py",
-        ),
+        code=code_of("pipeline.evaluation.score_references"),
     output:
         directory(paths.reference_folder(study, "{dataset}")),
     log:
@@ -38,16 +32,7 @@ rule collect_results:
         robustness=[paths.robustness_files(study, cell)[1] for cell in robust_models(study)],
         references=[paths.reference_folder(study, dataset) for dataset in REPORTED],
         data=DATA_OF_STUDY,
-        code=MEASURING_CODE
-        + code(
-            "reports/results.py",
-            "reports/names.py",
-            "pipeline/results/row*.py",
-            "pipeline/results/cell_state.py",
-            "pipeline/results/study_results.py",
-            "pipeline/evaluation/robustness.py",
-            "pipeline/evaluation/collect_results.py",
-        ),
+        code=code_of_study("pipeline.evaluation.collect_results"),
     output:
         paths.results_file(study),
         paths.results_provenance_file(study),
@@ -69,13 +54,7 @@ rule collect_results:
 rule draw_datasets:
     input:
         data=DATA_OF_STUDY,
-        code=code(
-            "reports/figures/style.py",
-            "reports/figures/datasets.py",
-            "pipeline/reporting/captions.py",
-            *READS_PICTURES,
-            "pipeline/reporting/figures/draw_datasets.py",
-        ),
+        code=code_of_study("pipeline.reporting.figures.draw_datasets"),
     output:
         paths.dataset_figures(study),
     log:
@@ -95,14 +74,7 @@ if leakage_datasets(study):
     rule draw_leakage:
         input:
             data=[path for dataset in leakage_datasets(study) for path in loaded_files(dataset)],
-            code=code(
-                "reports/figures/style.py",
-                "reports/figures/datasets.py",
-                "pipeline/reporting/captions.py",
-                "pipeline/datasets/leakage.py",
-                "pipeline/datasets/load.py",
-                "pipeline/reporting/figures/draw_datasets.py",
-            ),
+            code=code_of_study("pipeline.reporting.figures.draw_datasets"),
         output:
             paths.similarity_file(study),
             paths.leakage_figures(study),
@@ -134,15 +106,7 @@ rule make_tables:
         similarity=[paths.similarity_file(study)] if leakage_datasets(study) else [],
         robustness=ROBUSTNESS,
         data=DATA_OF_STUDY,
-        code=REPORT_CODE
-        + code(
-            "reports/published/*",
-            "corruptions/catalogue.py",
-            "pipeline/results/study_results.py",
-            "pipeline/evaluation/robustness.py",
-            "pipeline/reporting/tables/*.py",
-            "pipeline/evaluation/collect_results.py",
-        ),
+        code=code_of_study("pipeline.reporting.tables.make_tables"),
     output:
         paths.table_files(study),
         paths.note_file(study),
@@ -173,18 +137,7 @@ rule draw_figures:
         predictions=[cell_folder(study, cell) / CellOutput.PREDICTIONS for cell in trainings_of(study)],
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
         data=DATA_OF_STUDY,
-        code=REPORT_CODE
-        + code(
-            "pipeline/reporting/shown_cells.py",
-            "pipeline/results/predictions.py",
-            "pipeline/results/study_results.py",
-            "pipeline/labels/classes.py",
-            "pipeline/datasets/load.py",
-            "pipeline/reporting/figures/figure_inputs.py",
-            "pipeline/reporting/figures/*figures.py",
-            "pipeline/reporting/tables/score_tables.py",
-            "corruptions/catalogue.py",
-        ),
+        code=code_of_study("pipeline.reporting.figures.draw_figures"),
     output:
         [path for files in paths.result_figures(study).values() for path in files],
     log:
@@ -213,18 +166,7 @@ rule make_page:
         tables=paths.table_files(study),
         images=[path for dataset in REPORTED for path in loaded_files(dataset)],
         data=DATA_OF_STUDY,
-        code=REPORT_CODE
-        + code(
-            "reports/published/*",
-            "reports/page/*",
-            "reports/page/vendor/*.js",
-            "pipeline/results/gallery*.py",
-            "pipeline/results/study_results.py",
-            "pipeline/reporting/tables/*.py",
-            "pipeline/reporting/make_page.py",
-            "pipeline/reporting/page_gallery.py",
-        )
-        + CORRUPTION_CODE,
+        code=code_of_study("pipeline.reporting.make_page"),
         similarity=[paths.similarity_file(study)] if leakage_datasets(study) else [],
     output:
         paths.report_file(study),
@@ -252,19 +194,7 @@ rule write_paper:
         figures=paths.figure_files(study),
         provenance=[cell_folder(study, cell) / CellOutput.PROVENANCE for cell in models_of(study)],
         data=DATA_OF_STUDY,
-        code=METRICS_CODE
-        + code(
-            "reports/tables/latex*.py",
-            "reports/measures.py",
-            "reports/names.py",
-            "reports/paper/*",
-            "pipeline/results/cell_state.py",
-            "pipeline/results/study_results.py",
-            "pipeline/results/row*.py",
-            "pipeline/reporting/captions.py",
-            "pipeline/reporting/models.py",
-            "pipeline/reporting/write_paper.py",
-        ),
+        code=code_of_study("pipeline.reporting.write_paper"),
     output:
         paths.paper_file(study),
     log:

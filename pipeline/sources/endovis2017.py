@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.io.images import read_ids
 from pipeline.io.raw_trees import walk
-from pipeline.sources.endovis2018 import VQLA_FOLDER
-from pipeline.sources.frame_files import frame_files, jpeg_note, mask_files
+from pipeline.sources.contacts import CONTACTS
+from pipeline.sources.frame_files import VQLA_FOLDER, frame_files, jpeg_note, mask_files
+from pipeline.sources.official_crop import crop_window
 
-WHERE_TO_ASK = "https://endovissub2017-roboticinstrumentsegmentation.grand-challenge.org (register, then Data)"
+WHERE_TO_ASK = CONTACTS["endovis2017"]
 
 # Type ids of the challenge, by what the irregular folder names contain. Order matters: the first match counts.
 _TYPE_BY_FOLDER = (
@@ -151,17 +152,6 @@ def _add_truth(frames: dict[tuple[str, int], Frame2017], sequence: str, folder: 
         else:
             frame.parts = path
     return loose
-
-
-def crop_window(height: int, width: int) -> tuple[int, int, int, int]:
-    """The official crop as (top, bottom, left, right): rows 28:1052 and columns 320:1600 of 1920x1080.
-
-    A 16:9 picture of another size is cropped in proportion; any other shape is taken to be cropped already.
-    """
-    if abs(width / height - 16 / 9) > 0.01:
-        return 0, height, 0, width
-    scale = height / 1080
-    return round(28 * scale), round(1052 * scale), round(320 * scale), round(1600 * scale)
 
 
 def crop(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -28,10 +28,11 @@ from pipeline.errors import InputError
 from pipeline.io.files import read_text
 from pipeline.io.images import check_same_size, read_colours, read_ids
 from pipeline.io.raw_trees import walk
-from pipeline.sources.frame_files import frame_files, jpeg_note, mask_files, missing_file
+from pipeline.sources.contacts import CONTACTS
+from pipeline.sources.frame_files import VQLA_FOLDER, frame_files, jpeg_note, mask_files, missing_file
 
 TYPES_FROM = "https://github.com/BCV-Uniandes/ISINet"
-WHERE_TO_ASK = "https://endovissub2018-roboticscenesegmentation.grand-challenge.org (register, then Downloads)"
+WHERE_TO_ASK = CONTACTS["endovis2018"]
 
 # Labelled frames: 15 sequences (there is no seq_8) of 149.
 SEQUENCES = (*range(1, 8), *range(9, 17))
@@ -54,7 +55,6 @@ _REPAIR_NAME = re.compile(r"seq_?(?P<sequence>\d{1,4})_frame(?P<frame>\d{1,6})\.
 _TEST_FOLDER = re.compile(r"seq_\d{1,4}-.+")
 _DIGITS = re.compile(r"\d{1,6}$")
 _UNKNOWN = 255
-VQLA_FOLDER = re.compile(r"EndoVis-\d+-VQ")
 
 Rgb = tuple[int, int, int]
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 _JPEG = (".jpg", ".jpeg")
+# Folders of VQLA annotations, which may lie in a tree of frames.
+VQLA_FOLDER = re.compile(r"EndoVis-\d+-VQ")
 
 
 def frame_files(folder: Path, prefix: str = "") -> list[Path]:

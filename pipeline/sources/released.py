@@ -17,9 +17,10 @@ from pipeline.io.images import read_ids
 from pipeline.io.raw_trees import find_holder
 from pipeline.labels.activities import ENDOVIS_COUNTS
 from pipeline.labels.classes import ESD
+from pipeline.sources.contacts import CONTACTS
 from pipeline.sources.frame_files import frame_files, missing_file
 
-WHERE_TO_ASK = "the authors of EndoARSS, https://github.com/gkw0010/EndoARSS"
+WHERE_TO_ASK = CONTACTS["esd"]
 
 
 @dataclass(frozen=True)

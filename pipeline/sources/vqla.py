@@ -18,11 +18,12 @@ from pipeline.errors import InputError
 from pipeline.io.files import read_text
 from pipeline.io.raw_trees import walk
 from pipeline.labels.activities import activity_of_action, normalise
+from pipeline.labels.splits import TEST_2018
+from pipeline.sources.contacts import CONTACTS
 
-WHERE_TO_ASK = "https://github.com/longbai1006/Surgical-VQLA (EndoVis-18-VQLA and EndoVis-17-VQLA)"
+WHERE_TO_ASK = CONTACTS["vqla2018"]
 
-# Sequences of EndoVis 2018 by their part in the VQLA split, and how many frames are annotated in all.
-TEST_2018 = (1, 5, 16)
+# How many frames are annotated in all.
 FRAMES_2018, FRAMES_2017 = 1996, 97
 # Frames that the first edition annotates (1,560 + 447) and the Extend edition does not (1,560 + 436). The paper's 1,996 are without.
 SURPLUS_2018 = frozenset((1, number) for number in range(11))

@@ -19,6 +19,9 @@ from pipeline.study.cell import Cell
 from pipeline.study.folders import cell_folder, dataset_folder, results_folder
 from pipeline.study.models import Study
 
+# Rules about models; their times are told by cell.
+_MODEL_RULES = ("train_cell", "evaluate_robustness", "merge_models", "evaluate_merged_robustness")
+
 
 @dataclass(frozen=True)
 class Durations:
@@ -117,18 +120,18 @@ def _seconds_of_training(study: Study, cell: Cell) -> float:
     path = cell_folder(study, cell) / CellOutput.PROVENANCE
     if cell.merger:  # one job merges many: each tells its own part
         return _told(path, "training_seconds")
-    return max(_told(path), _benchmark(study, "train", cell))
+    return max(_told(path), _benchmark(study, "train_cell", cell))
 
 
 def _seconds_of_robustness(study: Study, cell: Cell) -> float:
     """As Snakemake measured it, of one cell; a step by hand may have had several at once."""
     told = _told(cell_folder(study, cell) / CellOutput.ROBUSTNESS / "provenance.json")
-    return _benchmark(study, "robustness", cell) or told
+    return _benchmark(study, "evaluate_robustness", cell) or told
 
 
 def _other_steps(study: Study) -> float:
     folder = results_folder(study) / StudyOutput.BENCHMARKS
-    own = [folder / name for name in ("train", "robustness", "merge", "robustness_merged")]
+    own = [folder / name for name in _MODEL_RULES]
     files = [path for path in folder.rglob("*.tsv") if not any(path.is_relative_to(rule) for rule in own)]
     return sum(seconds_of_benchmark(path) for path in files)
 

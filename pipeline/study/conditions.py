@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from corruptions import SEVERITIES, backend_of, corruptions_of, moves_pixels
+from corruptions import SEVERITIES, corruptions_of
 from pipeline.study.models import Study
 
 CLEAN = ""
@@ -24,15 +24,6 @@ class Conditions:
     def as_dict(self) -> dict[str, Any]:
         """Return them as JSON holds them."""
         return {**vars(self), "corruptions": list(self.corruptions), "severities": list(self.severities)}
-
-    @property
-    def backends(self) -> dict[str, str]:
-        """Which backend runs each corruption."""
-        return {name: backend_of(name, profile=self.profile) for name in self.corruptions}
-
-    def moves(self, name: str) -> bool:
-        """Whether masks move along. Under the published profile they stay."""
-        return name != CLEAN and self.profile == "standard" and moves_pixels(name)
 
 
 def conditions_of(study: Study) -> Conditions:

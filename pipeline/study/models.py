@@ -113,7 +113,7 @@ class RawTrees(Part):
     """Folder of the VQLA annotations of EndoVis 2017."""
     esd: Text | None = None
     """Folder of the released MTLESD."""
-    released_mtlendovis: Text | None = Field(None, examples=["data/raw/mtlendovis"])
+    released_mtlendovis: Text | None = Field(default=None, examples=["data/raw/mtlendovis"])
     """Folder of the released MTLEndovis."""
 
 
@@ -131,10 +131,14 @@ class PlainFrames(Part):
         AfterValidator(_unique),
     ]
     """Class names in the order of their mask values, the background first."""
-    values: Annotated[dict[str, Text], Field(min_length=1)] | None = Field(None, examples=[{"#ff0000": "instrument"}])
+    values: Annotated[dict[str, Text], Field(min_length=1)] | None = Field(
+        default=None, examples=[{"#ff0000": "instrument"}]
+    )
     """What each mask value stands for, a class or `ignore`: by whole number, or by colour in quotes such as "#ff0000". Without it, a
     value is the position of its class."""
-    ignore: MaskValue | Annotated[tuple[MaskValue, ...], Field(min_length=1)] | None = Field(None, examples=[255])
+    ignore: MaskValue | Annotated[tuple[MaskValue, ...], Field(min_length=1)] | None = Field(
+        default=None, examples=[255]
+    )
     """One or several mask values (or colours) whose pixels losses and metrics leave out."""
     activities: Annotated[
         tuple[Label, ...],
@@ -149,7 +153,7 @@ class DatasetSettings(Part):
 
     kind: Text | None = None
     """Known kind, for a dataset under another name, such as the same frames with another split."""
-    title: Text | None = Field(None, examples=["MTLEndovis, by sequence"])
+    title: Text | None = Field(default=None, examples=["MTLEndovis, by sequence"])
     """Name in tables and figures."""
     plain: PlainFrames | None = None
     """Frames of your own. Excludes `kind`."""
@@ -250,17 +254,21 @@ class Heads(Part):
 class Augmentation(Part):
     """Random changes of training images. Without it there are none, as in the paper."""
 
-    flip_horizontal: Share | None = Field(None, examples=[0.5])
+    flip_horizontal: Share | None = Field(default=None, examples=[0.5])
     """Probability of a horizontal flip."""
-    flip_vertical: Share | None = Field(None, examples=[0.5])
+    flip_vertical: Share | None = Field(default=None, examples=[0.5])
     """Probability of a vertical flip."""
-    rotation: Annotated[float, Field(ge=0, le=180, allow_inf_nan=False), _NUMBER] | None = Field(None, examples=[10])
+    rotation: Annotated[float, Field(ge=0, le=180, allow_inf_nan=False), _NUMBER] | None = Field(
+        default=None, examples=[10]
+    )
     """Largest rotation in degrees, either way."""
-    scale: Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False), _NUMBER] | None = Field(None, examples=[0.1])
+    scale: Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False), _NUMBER] | None = Field(
+        default=None, examples=[0.1]
+    )
     """Largest relative change of size."""
-    brightness: Share | None = Field(None, examples=[0.2])
+    brightness: Share | None = Field(default=None, examples=[0.2])
     """Largest relative change of brightness."""
-    contrast: Share | None = Field(None, examples=[0.2])
+    contrast: Share | None = Field(default=None, examples=[0.2])
     """Largest relative change of contrast."""
 
 
@@ -388,7 +396,9 @@ class Robustness(Part):
 
     cells: Annotated[tuple[CellPattern, ...], Field(min_length=1)]
     """Patterns; a cell is evaluated if it has all the names of one of them."""
-    corruptions: Annotated[Names, AfterValidator(_unique)] | None = Field(None, examples=[["smoke", "bleeding"]])
+    corruptions: Annotated[Names, AfterValidator(_unique)] | None = Field(
+        default=None, examples=[["smoke", "bleeding"]]
+    )
     """Names of corruptions. Without them: all nineteen."""
     severities: Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(_unique)] = (1, 2, 3, 4, 5)
     """Severities from 1 to 5."""
@@ -413,7 +423,7 @@ class Study(Part):
     """Seeds; each cell is trained once per seed."""
     protocol: Literal["standard", "published"] = "standard"
     """Definition of the metrics: as their names say, or as the paper's released code computes them."""
-    components: tuple[Text, ...] = Field((), examples=[["my_lab.weightings"]])
+    components: tuple[Text, ...] = Field(default=(), examples=[["my_lab.weightings"]])
     """Python modules of your own that register components."""
     raw: RawTrees = RawTrees()
     """Where the raw trees are, or how they are generated."""

@@ -27,7 +27,7 @@ from pipeline.io.files import whole_files
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.redaction import masked_settings
 from pipeline.results.paths import CellOutput, dataset_files, history_file
-from pipeline.results.provenance import RunStart, about_run, software, training_code_sha256, write_provenance
+from pipeline.results.provenance import RunStart, about_run, software, write_provenance
 from pipeline.study.cell import Cell
 from pipeline.study.datasets import evaluated_on
 from pipeline.study.fingerprints import cell_settings
@@ -35,6 +35,7 @@ from pipeline.study.folders import cell_folder, dataset_folder, pretrained_file,
 from pipeline.study.models import Study
 from pipeline.training.model_settings import describe, model_settings, training_settings
 from pipeline.training.validation_score import validation_score
+from pipeline.workflow.step_code import training_code_sha256
 
 
 def train_cell(study: Study, cell: Cell) -> None:
@@ -54,7 +55,12 @@ def train_cell(study: Study, cell: Cell) -> None:
         "weights": weights,
     }
     key = digest(
-        {**decides, "code": training_code_sha256(), "torch": torch.__version__, "device": about_software["device"]}
+        {
+            **decides,
+            "code": training_code_sha256(study, cell),
+            "torch": torch.__version__,
+            "device": about_software["device"],
+        }
     )
     resume = ResumeFolder(cell_folder(study, cell) / CellOutput.RESUME, key)
     fitted, validate = _parts(study, cell, part)

@@ -25,9 +25,9 @@ def param_keys(study: Study, given: Mapping[str, Any], rule: str, wildcards: Map
     Args:
         study: validated, with defaults. given: what its file holds. rule, wildcards: of the job.
     """
-    if rule == "train":
+    if rule == "train_cell":
         keys = _of_cell(study, wildcards["cell"])
-    elif rule in ("merge", "evaluate_merged", "robustness_merged"):
+    elif rule in ("merge_models", "evaluate_merged_cells", "evaluate_merged_robustness"):
         keys = _of_merging(study, rule)
     elif rule in ("check_sources", "build_dataset"):
         keys = _of_dataset(study, wildcards["dataset"])
@@ -38,7 +38,7 @@ def param_keys(study: Study, given: Mapping[str, Any], rule: str, wildcards: Map
         keys = {
             "generate_raw": ["raw.generate"],
             "corrupt_images": _of_robustness(),
-            "robustness": _of_robustness(),
+            "evaluate_robustness": _of_robustness(),
             "score_references": ["input_size"],
             "collect_results": [*(f"backbones.{name}.label" for name in study.backbones), "protocol"],
             "draw_leakage": ["input_size"],
@@ -71,7 +71,7 @@ def _of_cell(study: Study, cell_id: str) -> list[str]:
 def _of_merging(study: Study, rule: str) -> list[str]:
     """Which models there are decides what all three rules write; how they are merged decides what the first does."""
     which = ["merging.mergers", "merging.unlabelled", "merging.surgery.rank", "merging.surgery.ablation"]
-    if rule == "merge":
+    if rule == "merge_models":
         return [
             "input_size",
             "merging.memory_mib",
@@ -79,7 +79,7 @@ def _of_merging(study: Study, rule: str) -> list[str]:
             *which[:2],
             *(f"mergers.{name}" for name in list_mergers()),
         ]
-    return [*which, *_of_robustness()] if rule == "robustness_merged" else which
+    return [*which, *_of_robustness()] if rule == "evaluate_merged_robustness" else which
 
 
 def _of_dataset(study: Study, dataset: str) -> list[str]:

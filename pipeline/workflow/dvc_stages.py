@@ -142,7 +142,7 @@ def _plots(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """The losses of every training, one plot a task and dataset."""
     histories: dict[str, list[str]] = {}
     for job in jobs:
-        if job.rule == "train" and (cell := Cell.parse(job.wildcards["cell"])):
+        if job.rule == "train_cell" and (cell := Cell.parse(job.wildcards["cell"])):
             paths = [path for path in job.outputs if PurePosixPath(path).name == CellOutput.HISTORY]
             histories.setdefault(cell.dataset, []).extend(paths)
     return [

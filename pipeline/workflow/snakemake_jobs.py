@@ -29,7 +29,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The rule, and what tells the job from others of it, e.g. train-mtlesd-resnet-mmoe-db_mtl-r4-s0."""
+        """The rule, and what tells the job from others of it, e.g. train_cell-mtlesd-resnet-mmoe-db_mtl-r4-s0."""
         key = "-".join(self.wildcards.values()).replace("/", "-")
         return f"{self.rule}-{key}" if key else self.rule
 

@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 
 from pipeline.io.images import Pixels
+from pipeline.labels.splits import TEST_2018
 from pipeline.sources.endovis2017 import ANNOTATED_FRAMES
 from pipeline.sources.endovis2018 import BUILT_SET, COMPATIBLE_2017, NATIVE, RAW_SETS, SEQUENCES, STAPLER
 from pipeline.sources.synthetic.casts import Cast, Doing, read_casts
 from pipeline.sources.synthetic.endovis2018_tree import NATIVE_IDS
-from pipeline.sources.vqla import SURPLUS_2018, TEST_2018
+from pipeline.sources.vqla import SURPLUS_2018
 
 Key = tuple[int, int]
 HEIGHT, WIDTH = 12, 16

@@ -70,7 +70,12 @@ def test_a_cell_that_fails_leaves_a_gap_and_is_tried_again_alone(
     run = snakemake(folder, study="moody.yaml")
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-6000:]
     ran = jobs(run.stdout + run.stderr)
-    assert ran["train"] == 2 and ran["evaluate"] == 2 and "build_dataset" not in ran and "score_references" not in ran
+    assert (
+        ran["train_cell"] == 2
+        and ran["evaluate_cell"] == 2
+        and "build_dataset" not in ran
+        and "score_references" not in ran
+    )
     scores = pd.read_csv(results / "tables/table2_mtlesd.csv")
     assert (
         scores.query("backbone_label != 'reference'")["miou"].notna().all()

@@ -36,9 +36,9 @@ def test_models_wait_for_a_slot_in_snakemake_and_not_on_the_gpu(
         for name in ("equal", "db_mtl", "aligned_mtl")
     )
     for asked, waiting in (((), 0), (("--resources", "gpu=3"), 1)):
-        run = snakemake(folder, *cells, *asked, "--forcerun", "train", study="slots.yaml")
+        run = snakemake(folder, *cells, *asked, "--forcerun", "train_cell", study="slots.yaml")
         assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
-        logs = [path.read_text() for path in folder.glob("results/slots/logs/train/**/*.log")]
+        logs = [path.read_text() for path in folder.glob("results/slots/logs/train_cell/**/*.log")]
         assert len(logs) == 3 and all(f"device: GPU-{tmp_path.name} (slot 1 of 1)" in log for log in logs)
         assert sum("waiting for a GPU" in log for log in logs) >= waiting
         assert waiting or not any(re.search("waiting", log) for log in logs)

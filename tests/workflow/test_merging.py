@@ -83,10 +83,12 @@ def test_two_seeds_are_merged_scored_and_shown_together(done: Path, snakemake: R
 @pytest.mark.long
 def test_what_changed_of_merging_is_what_runs_again(done: Path, snakemake: Run) -> None:
     merging = yaml.safe_load(STUDY)["merging"]
-    again = {"merge": 2, "evaluate_merged": 2, "robustness_merged": 2}
+    again = {"merge_models": 2, "evaluate_merged_cells": 2, "evaluate_merged_robustness": 2}
 
     def of_models(jobs: dict[str, int]) -> dict[str, int]:
-        return {rule: jobs[rule] for rule in ("train", "evaluate", "robustness", *again) if rule in jobs}
+        return {
+            rule: jobs[rule] for rule in ("train_cell", "evaluate_cell", "evaluate_robustness", *again) if rule in jobs
+        }
 
     assert (
         of_models(planned(done, snakemake, mergers={"ties": {"keep": 0.5}, "adamerging_layer": {"iterations": 3}}))
@@ -96,7 +98,7 @@ def test_what_changed_of_merging_is_what_runs_again(done: Path, snakemake: Run) 
     assert of_models(planned(done, snakemake, merging=longer)) == again
     assert of_models(planned(done, snakemake, merging={**merging, "unlabelled": "test"})) == again
     turned = {**merging, "surgery": {"rank": 2, "ablation": [4], "iterations": 20}}
-    assert of_models(planned(done, snakemake, merging=turned)) == {"robustness_merged": 2}, "the same models"
+    assert of_models(planned(done, snakemake, merging=turned)) == {"evaluate_merged_robustness": 2}, "the same models"
     assert of_models(planned(done, snakemake, title="Another")) == {}
     fewer = planned(done, snakemake, merging={**merging, "robustness": False})
     assert of_models(fewer) == {} and fewer["make_tables"] == 1

@@ -111,7 +111,11 @@ def test_kept_images_are_made_once_and_give_the_same_rows(done: Path, snakemake:
     run = snakemake(done, str(cell.relative_to(done) / "metrics.json"), study="kept.yaml")
     out = run.stdout + run.stderr
     assert run.returncode == 0, out[-8000:]
-    assert out.count("rule corrupt_images:") == 1 and out.count("rule robustness:") == 1 and "rule train:" not in out
+    assert (
+        out.count("rule corrupt_images:") == 1
+        and out.count("rule evaluate_robustness:") == 1
+        and "rule train_cell:" not in out
+    )
     pd.testing.assert_frame_equal(pd.read_parquet(cell / "per_image.parquet"), made)
     frames = made["frame_id"].nunique()
     assert len(list(done.glob("data/corrupted/mtlesd-mini-*/smoke/5/images/*.png"))) == frames
@@ -127,22 +131,28 @@ def test_what_changed_is_what_reruns(done: Path, snakemake: Run) -> None:
     plan = snakemake(done, "-n", study="changed.yaml")
     out = plan.stdout + plan.stderr
     assert plan.returncode == 0
-    assert out.count("rule train:") == 1 and "cell=mtlesd/endoarss/tesla/db_mtl/r4-s0" in out
+    assert out.count("rule train_cell:") == 1 and "cell=mtlesd/endoarss/tesla/db_mtl/r4-s0" in out
     assert (
-        out.count("rule robustness:") == 1 and "rule build_dataset:" not in out and "rule pretrain_backbone:" not in out
+        out.count("rule evaluate_robustness:") == 1
+        and "rule build_dataset:" not in out
+        and "rule pretrain_backbone:" not in out
     )
     settings = yaml.safe_load((done / "mini.yaml").read_text())
     settings["robustness"]["cells"].append({"dataset": "mtlendovis"})
     settings["backbones"]["dinov2"]["label"] = "Another name"
     (done / "changed.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     out = (plan := snakemake(done, "-n", study="changed.yaml")).stdout + plan.stderr
-    assert out.count("rule robustness:") == 1 and "rule train:" not in out and "rule pretrain_backbone:" not in out
+    assert (
+        out.count("rule evaluate_robustness:") == 1
+        and "rule train_cell:" not in out
+        and "rule pretrain_backbone:" not in out
+    )
 
     settings = yaml.safe_load((done / "mini.yaml").read_text())
     settings["robustness"]["baseline"] = {"backbone": "endoarss"}
     (done / "changed.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     out = (plan := snakemake(done, "-n", study="changed.yaml")).stdout + plan.stderr
-    assert out.count("rule make_tables:") == 1 and "rule robustness:" not in out
+    assert out.count("rule make_tables:") == 1 and "rule evaluate_robustness:" not in out
 
     weighting = done / "endoarss/weightings/stch.py"
     text = weighting.read_text()
@@ -151,7 +161,7 @@ def test_what_changed_is_what_reruns(done: Path, snakemake: Run) -> None:
     assert "Nothing to be done" in plan.stdout + plan.stderr, "the same content, another time"
     weighting.write_text(text + "\n# changed\n")
     out = (plan := snakemake(done, "-n", study="mini.yaml")).stdout + plan.stderr
-    assert out.count("rule train:") == 2 and "cell=mtlendovis/resnet/mmoe/stch/r4-s0" in out
+    assert out.count("rule train_cell:") == 2 and "cell=mtlendovis/resnet/mmoe/stch/r4-s0" in out
     weighting.write_text(text)
 
     reader = done / "pipeline/sources/released.py"
@@ -165,7 +175,7 @@ def test_what_changed_is_what_reruns(done: Path, snakemake: Run) -> None:
     text = tables.read_text()
     tables.write_text(text + "\n# changed\n")
     out = (plan := snakemake(done, "-n", study="mini.yaml")).stdout + plan.stderr
-    assert "rule make_tables:" in out and "rule train:" not in out
+    assert "rule make_tables:" in out and "rule train_cell:" not in out
     tables.write_text(text)
 
 

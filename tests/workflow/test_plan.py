@@ -26,7 +26,7 @@ def test_the_default_study_is_planned_from_nothing(checkout: Path, snakemake: Ru
     plan = snakemake(checkout, "-n")
     assert plan.returncode == 0, plan.stderr
     planned = jobs(plan)
-    assert planned["train"] == 20 and planned["generate_raw"] == 3 and planned["pretrain_backbone"] == 1
+    assert planned["train_cell"] == 20 and planned["generate_raw"] == 3 and planned["pretrain_backbone"] == 1
 
 
 def test_a_given_study_is_never_merged_with_the_default(checkout: Path, snakemake: Run) -> None:
@@ -34,8 +34,8 @@ def test_a_given_study_is_never_merged_with_the_default(checkout: Path, snakemak
     assert plan.returncode == 0, plan.stderr
     planned = jobs(plan)
     assert "generate_raw" not in planned and "pretrain_backbone" not in planned
-    assert planned["train"] == 3 * (82 + 6 + 3 + 12)
-    assert planned["merge"] == planned["evaluate_merged"] == planned["robustness_merged"] == 3 * 2
+    assert planned["train_cell"] == 3 * (82 + 6 + 3 + 12)
+    assert planned["merge_models"] == planned["evaluate_merged_cells"] == planned["evaluate_merged_robustness"] == 3 * 2
     assert "results/demo" not in plan.stdout and "synthetic" not in plan.stdout
 
 

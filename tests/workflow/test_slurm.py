@@ -30,7 +30,7 @@ rule all:
     localrule: True
     input: "gpu.txt", "fed.txt"
 
-rule train:
+rule train_cell:
     output: "gpu.txt"
     resources: gpu=1, mem_mb=1000, runtime=5
     shell: "echo $CUDA_VISIBLE_DEVICES > {output}"
@@ -133,9 +133,9 @@ def test_slurm_is_asked_for_what_the_rules_say(on_slurm: subprocess.CompletedPro
     jobs = jobs_of(on_slurm)
     assert {job.state for job in jobs} == {"COMPLETED"}
     assert {job.rule: (job.memory, job.minutes) for job in jobs if job.rule in wanted} == wanted
-    assert {"train", "evaluate", "robustness", "generate_raw", "draw_datasets"} < wanted.keys()
+    assert {"train_cell", "evaluate_cell", "evaluate_robustness", "generate_raw", "draw_datasets"} < wanted.keys()
     with_gpu = [job.rule for job in jobs if job.gres == "gres:gpu:1"]
-    assert sorted(with_gpu) == ["pretrain_backbone", "robustness", "train", "train"]
+    assert sorted(with_gpu) == ["evaluate_robustness", "pretrain_backbone", "train_cell", "train_cell"]
     assert {job.gres for job in jobs} == {"gres:gpu:1", "N/A"}
 
 
@@ -160,4 +160,4 @@ def test_a_job_without_enough_memory_gets_more(snakemake: Run, tmp_path: Path) -
     jobs = jobs_of(run)
     hungry = [job[1:] for job in jobs if job.rule == "hungry"]
     assert hungry == [("FAILED", "N/A", 500, 5, 1), ("COMPLETED", "N/A", 1500, 10, 1)]
-    assert [(job.gres, job.memory) for job in jobs if job.rule == "train"] == [("gres:gpu:1", 1000)]
+    assert [(job.gres, job.memory) for job in jobs if job.rule == "train_cell"] == [("gres:gpu:1", 1000)]

@@ -27,8 +27,8 @@ def test_stages_are_the_plan_and_the_same_every_time(
     text = stages_text(study, given, jobs)
     assert text == stages_text(study, given, planned_jobs(Path(name)))
     stages = yaml.safe_load(text)["stages"]
-    trained = [stage for stage in stages if stage.startswith("train-")]
-    assert sorted(trained) == sorted(f"train-{cell.id.replace('/', '-')}" for cell in trainings_of(study))
+    trained = [stage for stage in stages if stage.startswith("train_cell-")]
+    assert sorted(trained) == sorted(f"train_cell-{cell.id.replace('/', '-')}" for cell in trainings_of(study))
     called = [stage for key, stage in stages.items() if not key.startswith((CHECK, "code-"))]
     assert len(called) == len(jobs) and all(
         f" --allowed-rules {job.rule} -- " in stages[job.name]["cmd"] for job in jobs

@@ -140,8 +140,8 @@ def test_both_graphs_have_the_same_files(repository: Path, shell: Shell) -> None
 def test_a_parameter_runs_its_cells_again_and_what_follows(repository: Path, shell: Shell) -> None:
     """As an experiment: `dvc exp run` is `dvc repro` with settings."""
     said = shell(repository, "dvc exp run --name half -S weightings.db_mtl.beta=0.5")
-    again = {stage(rule, cell) for rule in ("train", "evaluate") for cell in (DB_MTL, RESNET)}
-    assert ran(said) == {"check_stages", *again, stage("robustness", DB_MTL), *REPORTS}
+    again = {stage(rule, cell) for rule in ("train_cell", "evaluate_cell") for cell in (DB_MTL, RESNET)}
+    assert ran(said) == {"check_stages", *again, stage("evaluate_robustness", DB_MTL), *REPORTS}
     assert nothing_to_do(repository, shell)
     changed = json.loads(shell(repository, "dvc params diff --json"))
     (beta,) = changed["params.yaml"].items()
@@ -169,7 +169,7 @@ def test_a_file_of_code_runs_its_cells_again_and_what_follows(repository: Path, 
     weighting = repository / "endoarss/weightings/stch.py"
     text = weighting.read_text()
     weighting.write_text(text + "\n# a comment\n")
-    assert ran(shell(repository, "dvc repro")) == {"check_stages", stage("train", STCH), *REPORTS}
+    assert ran(shell(repository, "dvc repro")) == {"check_stages", stage("train_cell", STCH), *REPORTS}
     # Snakemake sees that a folder is newer, not that it holds the same.
     shell(repository, "python -m pipeline.cli restore")
     assert nothing_to_do(repository, shell)
@@ -179,8 +179,8 @@ def test_a_file_of_code_runs_its_cells_again_and_what_follows(repository: Path, 
     metric = repository / "endoarss/metrics/calibration.py"
     metric.write_text(metric.read_text() + "\n# a comment\n")
     changed = json.loads(shell(repository, "dvc status --json"))
-    assert {"code-evaluate", stage("robustness", DB_MTL), "collect_results"} <= changed.keys()
-    assert not any(name.startswith(("train", "code-train", "pretrain", "build")) for name in changed)
+    assert {"code-evaluate_cell", stage("evaluate_robustness", DB_MTL), "collect_results"} <= changed.keys()
+    assert not any(name.startswith(("train_cell", "code-train_cell", "pretrain", "build")) for name in changed)
     shell(repository, "git checkout -q .")
 
 

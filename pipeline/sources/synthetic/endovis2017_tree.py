@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from pipeline.io.images import write_png
 from pipeline.labels.activities import GEN_COUNTS
-from pipeline.sources.endovis2017 import ANNOTATED_FRAMES, crop_window
+from pipeline.sources.endovis2017 import ANNOTATED_FRAMES
+from pipeline.sources.official_crop import crop_window
 from pipeline.sources.synthetic.archive import zip_away
 from pipeline.sources.synthetic.casts import Doing, cast_frame
 from pipeline.sources.synthetic.scenes import Scene, render_scene

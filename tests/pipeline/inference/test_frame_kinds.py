@@ -28,7 +28,8 @@ from pipeline.inference.frame_kinds import FrameKinds
 from pipeline.inference.predict_files import enlarge_mask
 from pipeline.io.images import Pixels, read_rgb, resize_image
 from pipeline.labels.classes import PARTS
-from pipeline.sources.endovis2017 import crop, crop_window
+from pipeline.sources.endovis2017 import crop
+from pipeline.sources.official_crop import crop_window
 
 SIZE = 42
 OFFICIAL = Crop((1920, 1080), (320, 1600), (28, 1052))

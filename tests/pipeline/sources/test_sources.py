@@ -17,6 +17,7 @@ from pipeline.errors import InputError
 from pipeline.io.images import read_rgb, write_png
 from pipeline.labels.activities import ENDOVIS_COUNTS, frame_activity
 from pipeline.sources import endovis2017, endovis2018, released, vqla
+from pipeline.sources.official_crop import crop_window
 from pipeline.sources.synthetic.casts import Doing
 from tests.pipeline.small_trees import expected_mask, few_2018, write_2018
 
@@ -402,8 +403,8 @@ def test_irregular_folder_names(name: str, type_id: int) -> None:
 
 
 def test_the_official_crop() -> None:
-    assert endovis2017.crop_window(1080, 1920) == (28, 1052, 320, 1600)
-    assert endovis2017.crop_window(1024, 1280) == (0, 1024, 0, 1280)
+    assert crop_window(1080, 1920) == (28, 1052, 320, 1600)
+    assert crop_window(1024, 1280) == (0, 1024, 0, 1280)
     assert endovis2017.crop(np.zeros((1080, 1920, 3), np.uint8)).shape == (1024, 1280, 3)
 
 

@@ -72,7 +72,7 @@ def finish(study: Study) -> Callable[..., None]:
             for path in robustness_files(study, cell):
                 path.parent.mkdir(exist_ok=True)
                 path.write_text("{}")
-            path = results_folder(study) / f"benchmarks/robustness/{cell.id}.tsv"
+            path = results_folder(study) / f"benchmarks/evaluate_robustness/{cell.id}.tsv"
             path.parent.mkdir(parents=True)
             path.write_text(f"s\th:m:s\n{robust}\t0:00:01\n")
 
@@ -172,8 +172,8 @@ def test_torn_files_are_told_and_no_error(study: Study, finish: Fill, torn: str)
         cell_folder(study, one) / "provenance.json",
         failure_file(study, other),
         robustness_failure_file(study, third),
-        results_folder(study) / "benchmarks/train/x.tsv",
-        results_folder(study) / f"benchmarks/robustness/{one.id}.tsv",
+        results_folder(study) / "benchmarks/train_cell/x.tsv",
+        results_folder(study) / f"benchmarks/evaluate_robustness/{one.id}.tsv",
         dataset_folder(study, "mtlesd") / "dataset.json",
         cell_lock(study, other, TRAINING),
         robustness_files(study, one)[0],

@@ -21,10 +21,10 @@ from pipeline.workflow.snakemake_jobs import Job, read_plan
 PLAN = """\
 Building DAG of jobs...
 [Mon Nov 23 09:23:45 2026]
-rule train:
+rule train_cell:
     input: data/x/manifest.csv, endoarss/a.py, endoarss/b.py
     output: results/toy/cells/mtlesd/resnet/hps/equal/r4-s0/model.safetensors, results/toy/cells/mtlesd/resnet/hps/equal/r4-s0/history.csv
-    log: results/toy/logs/train.log
+    log: results/toy/logs/train_cell.log
     jobid: 3
     reason: Forced execution
     wildcards: cell=mtlesd/resnet/hps/equal/r4-s0
@@ -46,7 +46,7 @@ rule draw_datasets:
 
 def test_a_plan_is_read_job_by_job() -> None:
     drawn, train = read_plan(PLAN)
-    assert train.name == "train-mtlesd-resnet-hps-equal-r4-s0" and drawn.name == "draw_datasets"
+    assert train.name == "train_cell-mtlesd-resnet-hps-equal-r4-s0" and drawn.name == "draw_datasets"
     assert train.inputs == ("data/x/manifest.csv", "endoarss/a.py", "endoarss/b.py")
     assert [Path(path).name for path in train.outputs] == ["model.safetensors", "history.csv"]
     assert train.wildcards == {"cell": "mtlesd/resnet/hps/equal/r4-s0"} and not drawn.wildcards
@@ -54,7 +54,7 @@ def test_a_plan_is_read_job_by_job() -> None:
 
 def job(cell: str, *own: str) -> Job:
     return Job(
-        "train", {"cell": cell}, ("data/x/manifest.csv", "endoarss/a.py", *own), (f"results/toy/cells/{cell}/m",)
+        "train_cell", {"cell": cell}, ("data/x/manifest.csv", "endoarss/a.py", *own), (f"results/toy/cells/{cell}/m",)
     )
 
 
@@ -64,13 +64,13 @@ def test_shared_code_stands_once_and_own_code_with_its_job(minimal: Callable[...
     cell = cells_of(study)[0].id
     jobs = [job(cell, "endoarss/weightings/equal.py"), job(f"{cell}1", "endoarss/weightings/stch.py")]
     stages = dvc_stages(study, given, [jobs[0]])
-    assert "code-train" not in stages, "of a rule with one job nothing is shared"
-    jobs[1] = Job("train", {"cell": cell}, jobs[1].inputs, jobs[1].outputs)
+    assert "code-train_cell" not in stages, "of a rule with one job nothing is shared"
+    jobs[1] = Job("train_cell", {"cell": cell}, jobs[1].inputs, jobs[1].outputs)
     stages = dvc_stages(study, given, jobs)
-    assert stages["code-train"]["deps"] == ["endoarss/a.py"]
-    assert f"train-{cell.replace('/', '-')}" in stages
-    deps = stages[f"train-{cell.replace('/', '-')}"]["deps"]
-    assert "results/toy/code/train.txt" in deps and "endoarss/a.py" not in deps
+    assert stages["code-train_cell"]["deps"] == ["endoarss/a.py"]
+    assert f"train_cell-{cell.replace('/', '-')}" in stages
+    deps = stages[f"train_cell-{cell.replace('/', '-')}"]["deps"]
+    assert "results/toy/code/train_cell.txt" in deps and "endoarss/a.py" not in deps
     assert deps[-1].startswith("endoarss/weightings/")
 
 
@@ -103,7 +103,7 @@ def test_a_training_follows_its_own_settings_alone(
     inner[last] = value
     study = make_study(given)
     cell = cells_of(study)[0]
-    assert (key in param_keys(study, given, "train", {"cell": cell.id})) is follows
+    assert (key in param_keys(study, given, "train_cell", {"cell": cell.id})) is follows
     without = {k: v for k, v in inner.items() if k != last}
     if last not in ("label", "title") and value:
         inner.clear()
@@ -115,7 +115,7 @@ def test_a_training_follows_its_own_settings_alone(
 def test_what_a_study_does_not_say_is_no_key_of_it(minimal: Callable[..., dict[str, Any]]) -> None:
     """DVC refuses a key that params.yaml lacks."""
     given = minimal()
-    keys = param_keys(make_study(given), given, "train", {"cell": "mtlesd/resnet/hps/equal/r4-s0"})
+    keys = param_keys(make_study(given), given, "train_cell", {"cell": "mtlesd/resnet/hps/equal/r4-s0"})
     assert keys == ["backbones.resnet.model", "backbones.resnet.weights", "input_size", "training.schedules.mtlesd"]
 
 

@@ -1,0 +1,17 @@
+"""Where each raw tree can be asked for, by the name of its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_RELEASED = "the authors of EndoARSS, https://github.com/gkw0010/EndoARSS"
+_VQLA = "https://github.com/longbai1006/Surgical-VQLA (EndoVis-18-VQLA and EndoVis-17-VQLA)"
+
+CONTACTS: Mapping[str, str] = {
+    "esd": _RELEASED,
+    "released_mtlendovis": _RELEASED,
+    "endovis2018": "https://endovissub2018-roboticscenesegmentation.grand-challenge.org (register, then Downloads)",
+    "vqla2018": _VQLA,
+    "endovis2017": "https://endovissub2017-roboticinstrumentsegmentation.grand-challenge.org (register, then Data)",
+    "vqla2017": _VQLA,
+}

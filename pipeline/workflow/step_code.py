@@ -1,0 +1,85 @@
+"""Which code a step of the workflow depends on: its module, and what the study makes that module load by name.
+
+A step reruns when one of these files changes. Settings are no code: rules compare them as parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cache
+
+from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, Registry
+from pipeline.io.import_closure import code_sha256, import_closure
+from pipeline.study.cell import MERGED, Cell
+from pipeline.study.datasets import recipe_of
+from pipeline.study.fingerprints import cell_settings
+from pipeline.study.models import Study
+
+TRAINING = "pipeline.training.train_cell"
+
+# Every command runs this before its step.
+_FIRST = "pipeline.io.one_thread"
+
+# A step about given cells or a dataset takes settings from the study, and the labels of datasets. Settings are resolved before they are
+# compared, defaults included: code that resolves them otherwise gives other parameters of the rule. Which cells there are changes none of
+# them. Steps about the whole study are another matter: there pipeline.study decides which rows stand where.
+_STUDY = "pipeline.study"
+_OF_STUDY = "pipeline.labels.classes"
+
+# Code behind a file that is an input of the step, and which says what it was made by.
+_BEHIND_INPUTS = {
+    "pipeline.preparation.generate_raw": "The mark of a generated tree is an input of the dataset, and holds the tree's SHA-256.",
+}
+
+# What scores the epochs of a training. A training whose epochs are not scored does not call it.
+_SCORING = "pipeline.training.validation_score"
+
+
+def code_of_study(module: str) -> tuple[str, ...]:
+    """Return the files that a step about all of a study depends on, e.g. that of "pipeline.reporting.tables.make_tables"."""
+    return import_closure(module, _FIRST)
+
+
+def code_of(module: str, *loaded: str, without: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the files that a step depends on whose settings are compared apart from its code.
+
+    Args:
+        module: of the step. loaded: modules that it imports by name. without: modules that it does not call here.
+    """
+    return import_closure(module, _FIRST, _OF_STUDY, *loaded, without={_STUDY, *_BEHIND_INPUTS, *without} - {module})
+
+
+def code_of_cells(module: str, study: Study, *cells: Cell) -> tuple[str, ...]:
+    """Return the files that a step about cells depends on: its own, and those of the cells' components, wherever these lie."""
+    scored = any(cell_settings(study, cell).get("score_every") for cell in cells)
+    unused = [_SCORING] if module == TRAINING and not scored else []
+    return code_of(module, *{name for cell in cells for name in _components(cell)}, without=unused)
+
+
+def code_of_dataset(module: str, study: Study, dataset: str) -> tuple[str, ...]:
+    """Return the files that a step which builds a dataset depends on: of collectors and readers those of this dataset alone."""
+    collector = recipe_of(study, dataset).collector
+    return code_of(module, "pipeline.datasets.kinds", f"pipeline.datasets.{collector}")
+
+
+def code_of_pretraining() -> tuple[str, ...]:
+    """Return the files that the study's own pretraining depends on. It trains one kind of model, whatever the study's cells are."""
+    parts = BACKBONES.module("dinov2"), ARCHITECTURES.module("hps"), WEIGHTINGS.module("equal")
+    return code_of("pipeline.training.pretrain_backbone", *parts)
+
+
+def training_code_sha256(study: Study, *cells: Cell) -> str:
+    """Return the hex SHA-256 of the code that trains cells. A training goes on only from a state of the same code."""
+    return code_sha256(code_of_cells(TRAINING, study, *cells))
+
+
+def _components(cell: Cell) -> list[str]:
+    weightings = MERGERS if cell.architecture == MERGED else WEIGHTINGS
+    named = (BACKBONES, cell.backbone), (ARCHITECTURES, cell.architecture), (weightings, cell.weighting)
+    return [_module_of(registry, name) for registry, name in named]
+
+
+@cache
+def _module_of(registry: Registry, name: str) -> str:
+    """A registry reads its folder each time; a plan asks for each cell."""
+    return registry.module(name)
