@@ -11,6 +11,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,6 +48,9 @@ _WHOLE_FOLDERS = {"corruptions.catalogue": "corruptions.operators"}
 # Below the packages, files of these kinds are documents or rules, not data of a module.
 _NO_DATA = (".md", ".py", ".pyc", ".smk")
 
+# Folders of installed packages, which are other people's.
+_INSTALLED = ("site-packages", "dist-packages")
+
 _STATEMENT = re.compile(r"(?m)^[ \t]*((?:from[ \t]+\S+[ \t]+)?import\b(?:[^\n(\\]|\\\n|\([^)]*\))*)")
 _BY_TEXT = re.compile(r"\b(?:import_module|resolve_name)\(\s*[\"']([\w.]+)")
 
@@ -80,11 +84,8 @@ def import_closure(*modules: str, without: Collection[str] = ()) -> tuple[str, .
 
 def code_sha256(files: Iterable[str]) -> str:
     """Return the hex SHA-256 of the content of files that `import_closure` returned; it does not depend on where the project lies."""
-    return digest([[file if _is_own(file) else Path(file).name, sha256_of(ROOT / file)] for file in files])
-
-
-def _is_own(file: str) -> bool:
-    return not Path(file).is_absolute()
+    named = [(Path(file).name if Path(file).is_absolute() else file, sha256_of(ROOT / file)) for file in files]
+    return digest(sorted(named))
 
 
 @cache
@@ -169,7 +170,7 @@ def _origin(module: str, name: str) -> str:
 @cache
 def _imports(file: Path, package: str) -> tuple[_Import, ...]:
     """The imports of a file, those inside functions included, and modules that are imported by a literal text."""
-    text = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8", errors="replace")
     found = [_Import(name, "", name) for name in _BY_TEXT.findall(text)]
     for node in _statements(file, text):
         if isinstance(node, ast.Import):
@@ -182,14 +183,17 @@ def _imports(file: Path, package: str) -> tuple[_Import, ...]:
 
 
 def _statements(file: Path, text: str) -> Iterator[ast.AST]:
-    """The import statements of a file. Of the project's own files these lines alone are parsed, for plans wait for it: a statement
-    stands on lines of its own there, which a test compares with the whole tree."""
-    if file.is_relative_to(ROOT) and file.relative_to(ROOT).parts[0] in PACKAGES:
-        try:
+    """The import statements of a file, and other nodes; none if Python cannot read it: the step that imports it says why.
+
+    Of the project's own files these lines alone are parsed, because plans wait for it. A statement stands on lines of its own there;
+    a test compares them with the whole tree.
+    """
+    if _relative(file).parts[0] in PACKAGES:
+        with suppress(SyntaxError):  # a sentence of a docstring that begins like an import
             return iter(ast.parse("\n".join(_STATEMENT.findall(text))).body)
-        except SyntaxError:  # a sentence of a docstring that begins like an import
-            pass
-    return ast.walk(ast.parse(text, str(file)))
+    with suppress(SyntaxError):
+        return ast.walk(ast.parse(text))
+    return iter(())
 
 
 @cache
@@ -211,8 +215,7 @@ def _user_folders(package: str) -> list[Path]:
     if package in {module.split(".")[0] for module in user_modules()} and (spec := find_spec(package)):
         places = spec.submodule_search_locations or [spec.origin or ""]
         return [Path(place).parent for place in places]
-    installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    python = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
     found = dict.fromkeys(Path(folder or ".").absolute() for folder in sys.path)
-    return [
-        path for path in found if path.is_dir() and not any(path.resolve().is_relative_to(one) for one in installed)
-    ]
+    own = (path for path in found if path.is_dir() and path.name not in _INSTALLED)
+    return [path for path in own if not any(path.resolve().is_relative_to(one) for one in python)]

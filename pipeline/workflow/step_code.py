@@ -24,7 +24,7 @@ _FIRST = "pipeline.io.one_thread"
 # compared, defaults included: code that resolves them otherwise gives other parameters of the rule. Which cells there are changes none of
 # them. Steps about the whole study are another matter: there pipeline.study decides which rows stand where.
 _STUDY = "pipeline.study"
-_OF_STUDY = "pipeline.labels.classes"
+_LABELS = "pipeline.labels.classes"
 
 # Code behind a file that is an input of the step, and which says what it was made by.
 _BEHIND_INPUTS = {
@@ -46,7 +46,7 @@ def code_of(module: str, *loaded: str, without: Collection[str] = ()) -> tuple[s
     Args:
         module: of the step. loaded: modules that it imports by name. without: modules that it does not call here.
     """
-    return import_closure(module, _FIRST, _OF_STUDY, *loaded, without={_STUDY, *_BEHIND_INPUTS, *without} - {module})
+    return import_closure(module, _FIRST, _LABELS, *loaded, without={_STUDY, *_BEHIND_INPUTS, *without} - {module})
 
 
 def code_of_cells(module: str, study: Study, *cells: Cell) -> tuple[str, ...]:

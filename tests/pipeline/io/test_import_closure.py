@@ -72,6 +72,11 @@ def test_a_users_module_counts_with_helpers_and_base_classes(user_folder: Path) 
     assert "endoarss/heads.py" in found
 
 
+def test_a_module_that_python_cannot_read_counts_by_itself(user_folder: Path) -> None:
+    write(user_folder, closure_torn="import closure_behind\ndef (\n", closure_behind="")
+    assert import_closure("closure_torn") == (str(user_folder / "closure_torn.py"),)
+
+
 def test_a_module_that_is_nowhere_is_refused() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"pipeline\.nowhere: no source file"):
         import_closure("pipeline.nowhere")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ def test_the_study_decides_rows_of_tables_and_only_settings_of_models() -> None:
 
 
 def test_what_is_left_out_by_name_is_there() -> None:
-    for module in (*step_code._BEHIND_INPUTS, step_code._SCORING, step_code._OF_STUDY, step_code._FIRST, TRAINING):
+    for module in (*step_code._BEHIND_INPUTS, step_code._SCORING, step_code._LABELS, step_code._FIRST, TRAINING):
         assert module_file(module) is not None, module
     assert module_file(step_code._STUDY) is not None
     # Each of them would count if it were not left out.
@@ -79,19 +78,19 @@ def test_pretraining_has_the_parts_that_it_names() -> None:
 def test_a_users_package_counts_even_where_packages_are_installed(
     minimal: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = tmp_path / "installed_models"
-    package.mkdir()
+    installed = tmp_path / "site-packages"
+    package = installed / "installed_models"
+    package.mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "base.py").write_text("class Base: pass\n")
+    (installed / "installed_other.py").touch()
     (package / "net.py").write_text(
-        "import json\nfrom endoarss.registry import register_weighting\nfrom installed_models.base import Base\n\n\n"
+        "import json\nimport installed_other\n"
+        "from endoarss.registry import register_weighting\nfrom installed_models.base import Base\n\n\n"
         '@register_weighting("installed")\nclass Mine(Base):\n    pass\n'
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(installed))
     monkeypatch.setattr("endoarss.registry._user_modules", [])
-    real = sysconfig.get_path
-    places = {"purelib": str(tmp_path), "platlib": str(tmp_path)}
-    monkeypatch.setattr(sysconfig, "get_path", lambda name: places.get(name) or real(name))
     study = make_study({**with_cells(minimal, weightings=["installed"]), "components": ["installed_models.net"]})
     own = {Path(path).name for path in code_of_cells(TRAINING, study, *cells_of(study)) if Path(path).is_absolute()}
     assert own == {"__init__.py", "base.py", "net.py"}
