@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 from benchmarks.train_step import ACTIVITIES, CLASSES, with_random_weights
+from corruptions.pictures import resize_image
 from endoarss.checkpoints import save_checkpoint
 from endoarss.devices import choose_device
 from endoarss.models import build_model
@@ -30,7 +31,6 @@ from endoarss.prediction import predict
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
 from pipeline.inference.media import find_sources, read_frames
 from pipeline.inference.predict_files import predict_files
-from pipeline.io.images import resize_image
 from pipeline.results.checkpoints import load_file
 
 _BATCH = 16

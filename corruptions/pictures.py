@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -33,6 +34,7 @@ MAX_PIXELS = 36_000_000
 MAX_BYTES = 256 << 20
 _MAX_SCANS = 100
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}  # by the colour type of its header
@@ -312,6 +314,17 @@ def _orientation(picture: ImageFile) -> int:
 def _content(start: bytes) -> str:
     kinds = (kind for mark, kind in _CONTENTS.items() if start.lstrip().startswith(mark))
     return next(kinds, "of no known kind" if start else "empty")
+
+
+def resize_image(image: Pixels, size: int) -> Pixels:
+    """Resize RGB to (size, size): by pixel areas where both sides shrink, else bilinear."""
+    shrinks = image.shape[0] > size and image.shape[1] > size
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def resize_mask(mask: Pixels, size: int) -> Pixels:
+    """Resize a mask of ids to (size, size) by its nearest pixels."""
+    return cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def said(error: Exception) -> str:

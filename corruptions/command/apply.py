@@ -30,13 +30,11 @@ from corruptions.command.files import (
     choose,
     encode_png,
     find_pictures,
-    resize_image,
-    resize_mask,
     walk,
     write_whole,
 )
 from corruptions.errors import CorruptionError
-from corruptions.pictures import MAX_PIXELS, Pixels, read_image, read_mask
+from corruptions.pictures import MAX_PIXELS, Pixels, read_image, read_mask, resize_image, resize_mask
 from corruptions.regular import open_regular
 from corruptions.system_errors import SHARED_MEMORY
 from corruptions.workers import ordered_results

@@ -12,11 +12,9 @@ from pathlib import Path
 import cv2
 
 from corruptions.errors import CorruptionError
-from corruptions.pictures import Pixels, said
+from corruptions.pictures import SUFFIXES, Pixels, said
 from corruptions.regular import open_regular
 from corruptions.system_errors import named
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,10 @@ def find_pictures(folder: Path) -> list[Picture]:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Every folder from one downwards with the names of its folders and files, as os.walk; hidden folders are left out."""
+    """Every folder from one downwards with the names of its folders and files, sorted; as os.walk, names may be taken out.
+
+    Links are followed, each folder once. Hidden folders (what an interrupted run left) and `__MACOSX` are passed over.
+    """
     seen: set[str] = set()
     for name, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(name)
@@ -97,17 +98,6 @@ def _names(picture: Picture, folder: Path) -> tuple[str, str]:
 def _some(names: Sequence[str], most: int = 3) -> str:
     """The first of many names."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def resize_image(image: Pixels, size: int) -> Pixels:
-    """Resize RGB to (size, size) as the benchmark does: by pixel areas where both sides shrink, else bilinear."""
-    shrinks = image.shape[0] > size and image.shape[1] > size
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def resize_mask(mask: Pixels, size: int) -> Pixels:
-    """Resize a mask of ids to (size, size) by its nearest pixels, as the benchmark does."""
-    return cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def encode_png(pixels: Pixels) -> bytes:

@@ -50,7 +50,8 @@ def show(study: Study, found: PrunableFiles, deleted: bool) -> str:
         lines.append(f"Study {study.name}: nothing to delete.")
     else:
         verb = "Deleted" if deleted else "Would delete"
-        lines.append(f"Study {study.name}. {verb} {total} in {_places(len(found.delete))}:")
+        places = "one file or folder" if len(found.delete) == 1 else f"{len(found.delete)} files and folders"
+        lines.append(f"Study {study.name}. {verb} {total} in {places}:")
         lines += [f"  {size(one.bytes):>8}  {one.path}: {one.why}" for one in found.delete[:_LISTED]]
         lines += _more(len(found.delete))
     if found.kept:
@@ -60,10 +61,6 @@ def show(study: Study, found: PrunableFiles, deleted: bool) -> str:
     if found.delete and not deleted:
         lines.append("Nothing was deleted. The same command with --yes deletes it.")
     return "\n".join(lines)
-
-
-def _places(count: int) -> str:
-    return "one file or folder" if count == 1 else f"{count} files and folders"
 
 
 def _more(count: int) -> list[str]:

@@ -130,29 +130,17 @@ def _places_of_study(study: Study, notes: list[str]) -> list[_Place]:
     is_figure, is_table = drawn("FIGURE_", paths.figure_files), drawn("TABLE_", paths.table_files)
     no_references = "references of a dataset that the study no longer has"
     not_merged = "of models that the study no longer merges"
-    top = results_folder(study)
+    no_cell, top, output = "a cell that the study no longer has", results_folder(study), paths.StudyOutput
     return [
+        _Place(top / output.CELLS, cells, no_cell, lambda path: path.name in list(paths.CellOutput), 5, inside=True),
         _Place(
-            top / paths.StudyOutput.CELLS, cells, "a cell that the study no longer has", _is_of_cell, 5, inside=True
+            top / output.MERGING, groups, not_merged, lambda path: path.name == paths.REPRESENTATIONS, 3, inside=True
         ),
-        _Place(top / paths.StudyOutput.MERGING, groups, not_merged, _is_of_group, 3, inside=True),
-        _Place(top / paths.StudyOutput.REFERENCES, references, no_references, _is_reference, inside=True),
-        _Place(top / paths.StudyOutput.FIGURES, figures, "of figures that the study no longer has", is_figure),
-        _Place(top / paths.StudyOutput.TABLES, tables, "of tables that the study no longer has", is_table),
-        _Place(top / paths.StudyOutput.VERSIONS, version, "an earlier version of the study", paths.is_study_file),
+        _Place(top / output.REFERENCES, references, no_references, lambda path: path.suffix == ".parquet", inside=True),
+        _Place(top / output.FIGURES, figures, "of figures that the study no longer has", is_figure),
+        _Place(top / output.TABLES, tables, "of tables that the study no longer has", is_table),
+        _Place(top / output.VERSIONS, version, "an earlier version of the study", paths.is_study_file),
     ]
-
-
-def _is_of_cell(path: Path) -> bool:
-    return path.name in list(paths.CellOutput)
-
-
-def _is_of_group(path: Path) -> bool:
-    return path.name == paths.REPRESENTATIONS
-
-
-def _is_reference(path: Path) -> bool:
-    return path.suffix == ".parquet"
 
 
 def _prune(place: _Place, found: PrunableFiles, everything: bool = False) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.datasets.sample import ABSENT, BAD, UNUSED, Collected, LeftOut, Order, Sample
 from pipeline.errors import InputError
 from pipeline.labels.activities import frame_activity
-from pipeline.sources.vqla import State, read_agreeing
+from pipeline.sources.vqla import read_agreeing
 
 Key = tuple[int, int]
 
@@ -37,10 +37,12 @@ def join_annotations(
     for key in sorted(pictures & set(texts)):
         try:
             states = read_agreeing(texts[key])
-            if states:
-                samples.append(_with_states(sample(key), states))
-            else:
+            if not states:
                 silent.append(frame_id(key))
+                continue
+            actions, instruments = zip(*((state.action, state.instrument) for state in states), strict=True)
+            activity = frame_activity(actions)
+            samples.append(replace(sample(key), activity=activity, actions=actions, instruments=instruments))
         except InputError as error:
             if not order.skip_bad:
                 raise
@@ -61,9 +63,3 @@ def join_annotations(
     if silent:
         left_out.append(LeftOut("the annotation names no instrument's state", tuple(silent)))
     return Collected(samples, notes, [*left_out, *bad])
-
-
-def _with_states(sample: Sample, states: tuple[State, ...]) -> Sample:
-    actions = tuple(state.action for state in states)
-    instruments = tuple(state.instrument for state in states)
-    return replace(sample, activity=frame_activity(actions), actions=actions, instruments=instruments)

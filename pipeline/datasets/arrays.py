@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions.pictures import resize_image, resize_mask
 from corruptions.regular import check_regular
 from corruptions.system_errors import named
 from endoarss.settings import IGNORED
@@ -21,13 +22,7 @@ from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.io.files import whole_folder
 from pipeline.io.hashing import digest, sha256_of
-from pipeline.io.images import (
-    check_same_size,
-    read_ids,
-    read_rgb,
-    resize_image,
-    resize_mask,
-)
+from pipeline.io.images import check_same_size, read_ids, read_rgb
 from pipeline.io.import_closure import code_sha256, import_closure
 from pipeline.io.processes import ordered_map
 

@@ -20,15 +20,15 @@ from endoarss.settings import IGNORED
 from pipeline.datasets.card import Built, make_card
 from pipeline.datasets.manifest import manifest_text
 from pipeline.datasets.sample import BAD, Collected, LeftOut, Sample
-from pipeline.datasets.splits import published_split, split_by_groups, validation_part
+from pipeline.datasets.splits import published_split, split_by_groups, validation_frames
 from pipeline.errors import InputError
 from pipeline.io.files import resumable_folder, write_json, write_text
-from pipeline.io.hashing import digest, sha256_of, sha256_of_bytes
+from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.images import Pixels, plain_png, write_png
 from pipeline.io.import_closure import code_sha256, import_closure, module_file
 from pipeline.io.processes import ordered_map
 from pipeline.labels.classes import LabelSet, class_of_instrument
-from pipeline.labels.splits import TRAIN
+from pipeline.labels.splits import PUBLISHED, RELEASED
 
 _JOURNAL = "journal.jsonl"
 
@@ -49,23 +49,17 @@ class _Frame:
     sha256: list[str]
 
 
-@dataclass(frozen=True)
-class _Failure:
-    frame_id: str
-    error: str
-
-
 def assign_splits(samples: Sequence[Sample], rule: str, seed: int = 0, test: Sequence[str] = ()) -> dict[str, str]:
     """The part of each frame id.
 
     Args:
         samples: all frames of the dataset.
-        rule: "released", "published" (seeded draw per activity) or "by_sequence" (`test` names sequences or frames).
+        rule: `RELEASED`, `PUBLISHED` (seeded draw per activity) or `BY_SEQUENCE` (`test` names sequences or frames).
 
     Raises:
         InputError: if the rule does not fit the frames.
     """
-    if rule == "released":
+    if rule == RELEASED:
         unsplit = [sample.frame_id for sample in samples if not sample.released_split]
         if unsplit:
             raise InputError(
@@ -73,7 +67,7 @@ def assign_splits(samples: Sequence[Sample], rule: str, seed: int = 0, test: Seq
                 "column split of labels.csv), or another split rule."
             )
         return {sample.frame_id: sample.released_split for sample in samples}
-    if rule == "published":
+    if rule == PUBLISHED:
         return published_split({sample.frame_id: sample.activity for sample in samples}, seed)
     return split_by_groups({sample.frame_id: sample.sequence for sample in samples}, test)
 
@@ -96,15 +90,6 @@ def check_kept(dataset: str, split: Mapping[str, str], failures: Mapping[str, st
     if lost:
         what = f"no frame of the {lost[0]} part" if kept else f"no frame of {len(split)}"
         raise InputError(f"{dataset}: {what} can be read. {next(iter(failures.values()))}")
-
-
-def validation_frames(samples: Sequence[Sample], split: Mapping[str, str]) -> frozenset[str]:
-    """Return the ids of the training frames that choose the epoch under `select_on: val`."""
-    training = [sample for sample in samples if split[sample.frame_id] == TRAIN]
-    return validation_part(
-        {sample.frame_id: sample.activity for sample in training},
-        {sample.frame_id: sample.sequence for sample in training},
-    )
 
 
 def write_dataset(
@@ -139,13 +124,13 @@ def write_dataset(
         for name in ("images", "masks"):
             (partial_folder / name).mkdir(exist_ok=True)
         frames, failures = _build_frames(partial_folder, samples, labels, workers, skip_bad)
-        check_kept(folder.name, split, {failure.frame_id: failure.error for failure in failures})
+        check_kept(folder.name, split, failures)
         kept = [sample for sample in samples if sample.frame_id in frames]
         if failures:
             check_split(kept)
         _remove_others(partial_folder, set(frames))
         rows = _rows(kept, frames, split, labels)
-        left_out = [*collected.left_out, *(LeftOut(bad.error, (bad.frame_id,), BAD) for bad in failures)]
+        left_out = [*collected.left_out, *(LeftOut(error, (frame_id,), BAD) for frame_id, error in failures.items())]
         built = [Built(sample.files, frames[sample.frame_id].sha256) for sample in kept]
         pixels = np.sum([frame.pixels for frame in frames.values()], axis=0)
         ignored = sum(frame.ignored for frame in frames.values())
@@ -157,19 +142,20 @@ def write_dataset(
 
 def _build_frames(
     folder: Path, samples: Sequence[Sample], labels: LabelSet, workers: int, skip_bad: bool
-) -> tuple[dict[str, _Frame], list[_Failure]]:
+) -> tuple[dict[str, _Frame], dict[str, str]]:
+    """Build the frames that an earlier run did not finish; return all of them, and why others cannot be read, by frame id."""
     done = _read_journal(folder, samples)
     left = [sample for sample in samples if sample.frame_id not in done]
-    failures = []
+    failures: dict[str, str] = {}
     work = partial(_build_frame, folder, len(labels.classes))
     with (folder / _JOURNAL).open("a", encoding="utf-8") as journal:
-        for result in ordered_map(work, left, workers, f"build {folder.name.strip('.').split('.')[0]}", done=len(done)):
-            if isinstance(result, _Failure):
+        label = f"build {folder.name.strip('.').split('.')[0]}"
+        results = ordered_map(work, left, workers, label, done=len(done))
+        for sample, result in zip(left, results, strict=True):
+            if isinstance(result, str):
                 if not skip_bad:
-                    raise InputError(
-                        f"{result.error} (skip_bad leaves such frames out and names them in the dataset's card)"
-                    )
-                failures.append(result)
+                    raise InputError(f"{result} (skip_bad leaves such frames out and names them in the dataset's card)")
+                failures[sample.frame_id] = result
                 continue
             done[result.frame_id] = result
             journal.write(json.dumps(asdict(result)) + "\n")
@@ -177,7 +163,8 @@ def _build_frames(
     return done, failures
 
 
-def _build_frame(folder: Path, classes: int, sample: Sample) -> _Frame | _Failure:
+def _build_frame(folder: Path, classes: int, sample: Sample) -> _Frame | str:
+    """Write one frame; return what is known of it, or why it cannot be read."""
     stamps = _stamps(sample)
     try:
         image, mask = sample.read()
@@ -186,7 +173,7 @@ def _build_frame(folder: Path, classes: int, sample: Sample) -> _Frame | _Failur
         write_png(folder / "masks" / name, mask)
         sha256 = [sha256_of(path) for path in sample.files]
     except InputError as error:
-        return _Failure(sample.frame_id, str(error))
+        return str(error)
     counts = np.bincount(mask.ravel(), minlength=IGNORED + 1).tolist()
     height, width = mask.shape
     mask_sha256 = sha256_of(folder / "masks" / name)
@@ -196,12 +183,11 @@ def _build_frame(folder: Path, classes: int, sample: Sample) -> _Frame | _Failur
 
 def _write_image(path: Path, image: Pixels, original: Path | None) -> str:
     """Write a picture and give its digest. A PNG that is taken as it is is copied: encoding it again costs most of the time."""
-    if original is not None:
-        content = plain_png(original)
-        if content is not None:
-            path.write_bytes(content)
-            return sha256_of_bytes(content)
-    write_png(path, image)
+    content = plain_png(original) if original is not None else None
+    if content is not None:
+        path.write_bytes(content)
+    else:
+        write_png(path, image)
     return sha256_of(path)
 
 

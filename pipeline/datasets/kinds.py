@@ -12,10 +12,8 @@ from importlib import import_module
 from pipeline.datasets.sample import Collected, Order
 from pipeline.labels.activities import ENDOVIS_COUNTS, GEN_COUNTS
 from pipeline.labels.classes import ENDOVIS, ESD, PARTS, LabelSet
-from pipeline.labels.splits import TEST_2018
+from pipeline.labels.splits import BY_SEQUENCE, PUBLISHED, RELEASED, TEST_2018
 from pipeline.sources.contacts import CONTACTS
-
-RELEASED, PUBLISHED, BY_SEQUENCE = "released", "published", "by_sequence"
 
 
 @dataclass(frozen=True)

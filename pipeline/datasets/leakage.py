@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.splits import published_split, split_by_groups
-from pipeline.labels.splits import TEST
+from pipeline.labels.splits import BY_SEQUENCE, PUBLISHED, TEST
 
 THUMBNAIL = 32
 
@@ -58,9 +58,9 @@ def similarity_by_split(
     vectors = thumbnails(images)
     there = set(sequence_of.values())
     tested = [name for name in test_sequences if name in there]
-    splits = {"published": published_split(activity_of, seed)}
+    splits = {PUBLISHED: published_split(activity_of, seed)}
     if tested and set(tested) != there:
-        splits["by_sequence"] = split_by_groups(sequence_of, tested)
+        splits[BY_SEQUENCE] = split_by_groups(sequence_of, tested)
     found = {}
     for name, split in splits.items():
         is_test = np.array([split[frame_id] == TEST for frame_id in frame_ids])

@@ -25,9 +25,9 @@ class Part:
     masks: NDArray[np.uint8]
     activities: NDArray[np.int64] | None
 
-    def take(self, chosen: NDArray[np.bool_]) -> Part:
-        """The frames where `chosen` (N,) is true, copied."""
-        index = np.flatnonzero(chosen)
+    def take(self, chosen: NDArray[np.bool_] | list[int]) -> Part:
+        """The frames where `chosen` (N,) is true, or those with these indices in this order, copied."""
+        index = np.arange(len(self.frame_ids))[chosen]
         return Part(
             [self.frame_ids[i] for i in index],
             [self.sequences[i] for i in index],

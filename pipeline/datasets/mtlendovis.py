@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from pipeline.datasets.annotated import join_annotations
@@ -21,6 +22,9 @@ def collect(order: Order) -> Collected:
     surplus = sorted(set(found) & vqla.SURPLUS_2018)
     texts = {key: paths for key, paths in found.items() if key not in vqla.SURPLUS_2018}
 
+    # What reading one frame needs of the tree: small enough to be sent to another process with every frame.
+    bare = replace(tree, frames={}, lists=(), loose=(), notes={})
+
     def sample(key: tuple[int, int]) -> Sample:
         frame = tree.frames[key]
         endovis2018.check_annotated(tree, frame)
@@ -28,7 +32,7 @@ def collect(order: Order) -> Collected:
             frame_id=frame_id(key),
             source="endovis2018",
             sequence=f"seq_{frame.sequence}",
-            read=partial(_read, tree.without_frames(), frame),
+            read=partial(_read, bare, frame),
             files=(*frame.files, *(tree.lists if frame.label else ()), *texts[key]),
             image_file=frame.image,
             flags=("no_type_mask",) if frame.types in endovis2018.RAW_SETS and not frame.masks else (),

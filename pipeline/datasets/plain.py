@@ -82,14 +82,17 @@ def read_classes(path: Path, stored: StoredValues) -> Pixels:
         InputError: if the picture cannot be read, has a value that stands for nothing, has colours where numbers were expected or the
             other way round, or if all of it is ignored.
     """
-    values = _read_colours(path) if stored.colours else _read_numbers(path)
-    classes = np.full(values.shape, _UNKNOWN, np.int16)
+    values: NDArray[np.uint8] | NDArray[np.int32]
     if stored.colours:
+        red, green, blue = np.moveaxis(read_colours(path).astype(np.int32), 2, 0)
+        values = red << 16 | green << 8 | blue
+        classes = np.full(values.shape, _UNKNOWN, np.int16)
         for value, meaning in stored.meanings.items():
             classes[values == value] = meaning
     else:
         table = np.full(256, _UNKNOWN, np.int16)
         table[list(stored.meanings)] = list(stored.meanings.values())
+        values = _read_numbers(path)
         classes = table[values]
     unknown = values[classes == _UNKNOWN]
     if unknown.size:
@@ -111,11 +114,6 @@ def _read_numbers(path: Path) -> NDArray[np.uint8]:
             'plain.values, e.g. {"#000000": background, "#ff0000": tool}.'
         )
     return channels[..., 0]
-
-
-def _read_colours(path: Path) -> NDArray[np.int32]:
-    red, green, blue = np.moveaxis(read_colours(path).astype(np.int32), 2, 0)
-    return red << 16 | green << 8 | blue
 
 
 def _say_unknown(unknown: NDArray[np.uint8] | NDArray[np.int32], stored: StoredValues) -> str:

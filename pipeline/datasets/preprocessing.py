@@ -16,7 +16,7 @@ from pipeline.io.images import Pixels
 from pipeline.labels.splits import TRAIN
 from pipeline.sources.official_crop import crop_window
 
-# What `images.resize_image` does. A checkpoint that names another rule needs another version of this code.
+# What `corruptions.pictures.resize_image` does. A checkpoint that names another rule needs another version of this code.
 RESIZING = "by areas where both sides shrink, else bilinear"
 # Raw trees of the da Vinci's recordings. The reader of EndoVis 2017 crops its frames. Those of EndoVis 2018 are released cropped, but
 # their models are evaluated on EndoVis 2017.
@@ -156,18 +156,13 @@ def preprocessing_of(folder: Path, images: NDArray[np.uint8]) -> Preprocessing:
     chosen = np.unique(np.linspace(0, len(images) - 1, min(_EXAMINED, len(images))).round().astype(int))
     measured = [borders for borders in (dark_borders(images[index]) for index in chosen) if borders is not None]
     shares = np.array(measured or [(0.0,) * len(SIDES)])
+    top, bottom, left, right = crop_window(_RECORDED[1], _RECORDED[0])
     return Preprocessing(
         tuple(sources),
         _telling({(int(row["width"]), int(row["height"])) for row in rows}),
         tuple((round(float(side.min()), 4), round(float(side.max()), 4)) for side in shares.T),
-        _official_crop() if _DA_VINCI.intersection(sources) else None,
+        Crop(_RECORDED, (left, right), (top, bottom)) if _DA_VINCI.intersection(sources) else None,
     )
-
-
-def _official_crop() -> Crop:
-    width, height = _RECORDED
-    top, bottom, left, right = crop_window(height, width)
-    return Crop(_RECORDED, (left, right), (top, bottom))
 
 
 def dark_borders(image: Pixels) -> tuple[float, ...] | None:

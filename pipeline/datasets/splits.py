@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from pipeline.datasets.sample import Sample
 from pipeline.errors import InputError
 from pipeline.labels.splits import TEST, TRAIN
 
@@ -86,3 +87,9 @@ def validation_part(activity_of: Mapping[str, str], sequence_of: Mapping[str, st
         if not chosen or len(chosen) + len(members) <= room:
             chosen |= members
     return frozenset(chosen)
+
+
+def validation_frames(samples: Iterable[Sample], split: Mapping[str, str]) -> frozenset[str]:
+    """Return the ids of the training frames that choose the epoch under `select_on: val`; see `validation_part`."""
+    training = [sample for sample in samples if split[sample.frame_id] == TRAIN]
+    return validation_part({s.frame_id: s.activity for s in training}, {s.frame_id: s.sequence for s in training})

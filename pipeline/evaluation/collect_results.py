@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -67,11 +68,8 @@ def collect_results(
 def _state(results: StudyResults) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
     """The checkpoints that there are results of, by cell, and which cells have none, or no robustness, with reasons."""
     checkpoints = {cell.id: results.provenance(cell)["checkpoint_sha256"] for cell in results.present_models}
-    missing, robust = (
-        {cell.id: reason for cell, reason in lacking.items()}
-        for lacking in (results.missing_models, results.missing_robust_models)
-    )
-    return checkpoints, missing, robust
+    missing = {cell.id: reason for cell, reason in results.missing_models.items()}
+    return checkpoints, missing, {cell.id: reason for cell, reason in results.missing_robust_models.items()}
 
 
 def gather_results(study: Study, protocol: str, results: StudyResults | None = None) -> pd.DataFrame:
@@ -127,25 +125,16 @@ def gather_scores(
     return table[list(COLUMNS)].astype({"value": "float64"})
 
 
-def _standard_under_corruption(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
-    return _under_corruption(results, cell, rows, STANDARD)
-
-
-def _published_under_corruption(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:
-    return _under_corruption(results, cell, rows, PUBLISHED)
-
-
-SCORES_UNDER_CORRUPTION: Mapping[str, Reduction[pd.DataFrame]] = {
-    STANDARD: _standard_under_corruption,
-    PUBLISHED: _published_under_corruption,
-}
-"""By protocol what gives a model's scores under each corruption and severity, as rows of the long table."""
-
-
 def _under_corruption(results: StudyResults, cell: Cell, rows: pd.DataFrame, protocol: str) -> pd.DataFrame:
     corrupted = rows[rows["corruption"] != CLEAN]  # its clean scores are those of the evaluation
     scores = scores_by_condition(corrupted, labels_of(results.study, cell.dataset), protocol)
     return pd.DataFrame(scores).assign(eval_dataset=cell.dataset)[_MEASURED]
+
+
+SCORES_UNDER_CORRUPTION: Mapping[str, Reduction[pd.DataFrame]] = {
+    protocol: partial(_under_corruption, protocol=protocol) for protocol in (STANDARD, PUBLISHED)
+}
+"""By protocol what gives a model's scores under each corruption and severity, as rows of the long table."""
 
 
 # What differs between the scores of one model.

@@ -69,11 +69,7 @@ def pieces(
         for name, start in starts:
             index = range(start, min(start + count, len(part.frame_ids)))
             # Copied: what is mapped into memory would be sent to the other process as a whole.
-            images, masks = (
-                np.array(part.images[index.start : index.stop]),
-                np.array(part.masks[index.start : index.stop]),
-            )
-            yield _Item(name, index, images, masks, part.frame_ids[index.start : index.stop])
+            yield _Item(name, index, part.take(list(index)))
 
     return in_order(pool, work, items(), workers * _AHEAD)
 
@@ -82,24 +78,22 @@ def pieces(
 class _Item:
     name: str
     index: range
-    images: NDArray[np.uint8]
-    masks: NDArray[np.uint8]
-    frame_ids: list[str]
+    part: Part
 
 
 def _corrupt(conditions: Conditions, seen: bool, kept: Path | None, item: _Item) -> Piece:
     if item.name == CLEAN:
-        return Piece(CLEAN, (0,), item.index, item.images[None], item.masks[None])
+        return Piece(CLEAN, (0,), item.index, item.part.images[None], item.part.masks[None])
     severities, moves = conditions.severities, moves_masks(conditions, item.name)
-    unmoved = np.broadcast_to(item.masks, (len(severities), *item.masks.shape))
+    unmoved = np.broadcast_to(item.part.masks, (len(severities), *item.part.masks.shape))
     if not seen and not moves:
         return Piece(item.name, severities, item.index, None, unmoved)
     if kept is not None:
-        images, masks = _read(kept, item, severities, moves)
-        return Piece(item.name, severities, item.index, images, masks if masks is not None else unmoved)
+        masks = _read(kept, item, severities, "masks") if moves else unmoved
+        return Piece(item.name, severities, item.index, _read(kept, item, severities, "images"), masks)
     about: dict[str, Any] = {"seed": conditions.seed, "profile": conditions.profile}
     made = []
-    for image, mask, frame_id in zip(item.images, item.masks, item.frame_ids, strict=True):
+    for image, mask, frame_id in zip(item.part.images, item.part.masks, item.part.frame_ids, strict=True):
         if moves:
             made.append(sweep_pair(image, mask, item.name, severities, image_id=frame_id, **about))
         else:
@@ -115,13 +109,7 @@ def picture_of(folder: Path, name: str, severity: int, kind: str, frame_id: str)
     return folder / name / str(severity) / kind / f"{frame_id}.png"
 
 
-def _read(
-    kept: Path, item: _Item, severities: Sequence[int], moves: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    def stacked(kind: str) -> NDArray[np.uint8]:
-        read = read_rgb if kind == "images" else read_ids
-        return np.stack(
-            [np.stack([read(picture_of(kept, item.name, s, kind, f)) for f in item.frame_ids]) for s in severities]
-        )
-
-    return stacked("images"), stacked("masks") if moves else None
+def _read(kept: Path, item: _Item, severities: Sequence[int], kind: str) -> NDArray[np.uint8]:
+    read = read_rgb if kind == "images" else read_ids
+    files = [[picture_of(kept, item.name, s, kind, frame) for frame in item.part.frame_ids] for s in severities]
+    return np.stack([np.stack([read(path) for path in of_severity]) for of_severity in files])

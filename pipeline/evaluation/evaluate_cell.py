@@ -13,7 +13,7 @@ from pipeline.evaluation.measure import measure
 from pipeline.evaluation.scores import scores_of, scores_of_whole
 from pipeline.io.files import read_json, whole_files, write_json
 from pipeline.io.hashing import sha256_of
-from pipeline.results.paths import CellOutput, predictions_file, rows_file
+from pipeline.results.paths import CellOutput, predictions_file, rows_file, scores_file
 from pipeline.results.predictions import KeptPredictions, read_predictions, write_predictions
 from pipeline.study.cell import Cell
 from pipeline.study.datasets import evaluated_on, labels_of
@@ -42,10 +42,9 @@ def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, KeptPredictions]
             digests[dataset] = sha256_of(source)
             rows = measure_kept(study, cell, dataset, source)
             scores = scores_of(rows, labels_of(study, dataset))
-            path = rows_file(study, cell, dataset)
-            rows.to_parquet(beside(path), index=False)
+            rows.to_parquet(beside(rows_file(study, cell, dataset)), index=False)
             scored = {"predictions_sha256": digests[dataset], "protocol": STANDARD}
-            write_json(beside(path.with_name("metrics.json")), {**scored, "scores": scores})
+            write_json(beside(scores_file(study, cell, dataset)), {**scored, "scores": scores})
             whole[dataset] = scores_of_whole(scores)
         write_json(beside(cell_folder(study, cell) / CellOutput.METRICS), whole)
         if again is not None:

@@ -13,24 +13,16 @@ from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
 from pipeline.datasets.load import load_part
 from pipeline.errors import InputError
+from pipeline.evaluation import robustness
 from pipeline.evaluation.corrupted_batches import Piece
 from pipeline.evaluation.corruption_cache import about_cache, cached_images
-from pipeline.evaluation.robustness import (
-    Answer,
-    Subject,
-    evaluate,
-    gather,
-    gather_gallery,
-    remove_parts,
-    scores_by_condition,
-)
 from pipeline.io.files import resumable_folder, whole_file, write_json
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.import_closure import code_sha256
 from pipeline.labels.classes import LabelSet
+from pipeline.results import provenance
 from pipeline.results.checkpoints import load_cell
-from pipeline.results.paths import CellOutput
-from pipeline.results.provenance import RunStart, about_run, software, write_provenance
+from pipeline.results.paths import CellOutput, RobustnessFiles
 from pipeline.study.cell import Cell
 from pipeline.study.conditions import Conditions, conditions_of
 from pipeline.study.datasets import labels_of
@@ -53,7 +45,7 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
     Raises:
         InputError: if the dataset is not built, or the cells are of several. SettingsError: if a checkpoint cannot be loaded.
     """
-    run, datasets = RunStart(), {cell.dataset for cell in cells}
+    run, datasets = provenance.RunStart(), {cell.dataset for cell in cells}
     if len(datasets) != 1:
         raise InputError(f"cells of the datasets {', '.join(sorted(datasets))}; expected those of one at a time.")
     dataset = datasets.pop()
@@ -61,18 +53,17 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
     part = load_part(dataset_folder(study, dataset), "test", study.input_size)
     cached = cached_images(study, dataset) if keeps_corrupted(study) else None
     with ExitStack() as stack:
-        subjects = []
+        subjects, checkpoints = [], [cell_folder(study, cell) / CellOutput.CHECKPOINT for cell in cells]
         for cell in cells:
             model = load_cell(study, cell)
             model.precision = "float32"
             folder = cell_folder(study, cell) / CellOutput.ROBUSTNESS
             done = stack.enter_context(resumable_folder(folder, _key(study, cell)))
-            subjects.append(Subject(cell.id, ModelAnswers(model), done))
-        evaluate(subjects, part, labels, conditions, workers, cached)
-        for cell, subject in zip(cells, subjects, strict=True):
-            checkpoint = cell_folder(study, cell) / CellOutput.CHECKPOINT
+            subjects.append(robustness.Subject(cell.id, ModelAnswers(model), done))
+        robustness.evaluate(subjects, part, labels, conditions, workers, cached)
+        for cell, subject, checkpoint in zip(cells, subjects, checkpoints, strict=True):
             about = {
-                **about_run(study, run, [dataset]),
+                **provenance.about_run(study, run, [dataset]),
                 "cell": cell.id,
                 "seed": conditions.seed,
                 "checkpoint_sha256": sha256_of(checkpoint),
@@ -82,36 +73,36 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
             }
             write_results(subject, conditions, labels, about)
     for cell in cells:
-        remove_parts(cell_folder(study, cell) / CellOutput.ROBUSTNESS)
+        robustness.remove_parts(cell_folder(study, cell) / CellOutput.ROBUSTNESS)
 
 
 def _key(study: Study, cell: Cell) -> str:
     """Other for other conditions, images, weights or code: what was measured then is not mixed with what is measured now."""
     code = code_sha256(code_of_cells(__name__, study, cell))
     checkpoint = sha256_of(cell_folder(study, cell) / CellOutput.CHECKPOINT)
-    return digest([about_cache(study, cell.dataset), checkpoint, code, software()["packages"]])
+    return digest([about_cache(study, cell.dataset), checkpoint, code, provenance.software()["packages"]])
 
 
 def write_results(
-    subject: Subject, conditions: Conditions, labels: LabelSet, about: dict[str, Any], timed: bool = True
+    subject: robustness.Subject, conditions: Conditions, labels: LabelSet, about: dict[str, Any], timed: bool = True
 ) -> None:
     """Write metrics.json, per_image.parquet, gallery.npz and provenance.json into a subject's folder, from its parts, which stay.
 
     Args:
         about: what provenance.json says besides conditions and latency. timed: whether the answers were computed just now.
     """
-    rows, latency = gather(subject, conditions)
-    gather_gallery(subject, conditions)
-    scores = scores_by_condition(rows, labels)
-    with whole_file(subject.done / "per_image.parquet") as partial:
+    rows, latency = robustness.gather(subject, conditions)
+    robustness.gather_gallery(subject, conditions)
+    scores = robustness.scores_by_condition(rows, labels)
+    files = RobustnessFiles.below(subject.done)
+    with whole_file(files.rows) as partial:
         rows.to_parquet(partial, index=False)
     backends = {name: backend_of(name, profile=conditions.profile) for name in conditions.corruptions}
-    write_json(subject.done / "metrics.json", {"protocol": STANDARD, "backends": backends, "scores": scores})
-    about |= {"per_image_sha256": sha256_of(subject.done / "per_image.parquet")}
+    write_json(files.scores, {"protocol": STANDARD, "backends": backends, "scores": scores})
+    about |= {"per_image_sha256": sha256_of(files.rows)}
     tested = {"seed": conditions.seed, "profile": conditions.profile, "severities": conditions.severities}
-    write_provenance(
-        subject.done / "provenance.json",
-        {**about, "conditions": tested, **({"latency_ms": latency} if timed else {})},
+    provenance.write_provenance(
+        files.provenance, {**about, "conditions": tested, **({"latency_ms": latency} if timed else {})}
     )
 
 
@@ -121,7 +112,7 @@ class ModelAnswers:
     def __init__(self, model: MultiTaskModel) -> None:
         self.model, self.device = model, choose_device()
 
-    def __call__(self, piece: Piece, position: int) -> Answer:
+    def __call__(self, piece: Piece, position: int) -> robustness.Answer:
         assert piece.images is not None
         predictions = predict(self.model, piece.images[position], self.device)
         activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)

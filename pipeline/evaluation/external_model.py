@@ -27,7 +27,7 @@ from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.images import read_ids
 from pipeline.io.import_closure import code_sha256
 from pipeline.labels.classes import LabelSet
-from pipeline.results.paths import StudyOutput
+from pipeline.results.paths import CellOutput, RobustnessFiles, StudyOutput
 from pipeline.results.provenance import RunStart, about_run, image_packages
 from pipeline.study.conditions import Conditions, conditions_of
 from pipeline.study.datasets import labels_of
@@ -206,7 +206,7 @@ def _evaluate(
     run, study, size = RunStart(), asked.study, asked.study.input_size
     source = dataset_folder(study, asked.dataset)
     folder = asked.out or results_folder(study) / StudyOutput.PREDICTORS / _folder_name(label) / asked.dataset
-    _check_free(folder / "robustness" / "provenance.json", label)
+    _check_free(RobustnessFiles.below(folder / CellOutput.ROBUSTNESS).provenance, label)
     part, labels = load_part(source, "test", size), labels_of(study, asked.dataset)
     about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}
     key = digest([about, size, str(conditions), code_sha256(code_of(__name__)), image_packages()])

@@ -25,9 +25,9 @@ from pipeline.io.files import read_json, whole_file, write_json
 from pipeline.io.processes import processes
 from pipeline.io.saved_files import read_table
 from pipeline.labels.classes import LabelSet
-from pipeline.results.gallery import read_gallery, write_gallery
-from pipeline.results.gallery_images import SIZE as GALLERY_SIZE
-from pipeline.results.gallery_images import representative, shown_severities
+from pipeline.results.gallery import SIZE as GALLERY_SIZE
+from pipeline.results.gallery import read_gallery, representative, shown_severities, write_gallery
+from pipeline.results.paths import RobustnessFiles
 from pipeline.study.conditions import Conditions
 
 _PARTS = ".parts"
@@ -55,21 +55,13 @@ class Subject:
     done: Path
     sees_images: bool = True
 
-    def rows_file(self, name: str) -> Path:
-        """The rows of one corruption."""
-        return self.done / _PARTS / f"{name or 'clean'}.parquet"
-
-    def gallery_file(self, name: str) -> Path:
-        """Its masks of the gallery's images under one corruption."""
-        return self.done / _PARTS / f"{name or 'clean'}.npz"
-
-    def seconds_file(self, name: str) -> Path:
-        """How long the model took for one corruption."""
-        return self.done / _PARTS / f"{name or 'clean'}.json"
+    def part(self, name: str, suffix: str) -> Path:
+        """What is kept of one corruption: rows as parquet, masks of the gallery's images as npz, the time it took as json."""
+        return self.done / _PARTS / f"{name or 'clean'}.{suffix}"
 
     def lacks(self, name: str) -> bool:
         """Whether a corruption is still to be measured. The rows are written last."""
-        return not self.rows_file(name).is_file()
+        return not self.part(name, "parquet").is_file()
 
 
 def evaluate(
@@ -96,11 +88,8 @@ def evaluate(
         for piece in pieces(part, conditions, names, pool, workers, seen, kept):
             if piece.index.start == 0:
                 begun = [_Begun(subject, shown) for subject in subjects if subject.lacks(piece.name)]
-            unmoved = (
-                np.array(part.masks[piece.index.start : piece.index.stop])
-                if moves_masks(conditions, piece.name)
-                else None
-            )
+            here = slice(piece.index.start, piece.index.stop)
+            unmoved = np.array(part.masks[here]) if moves_masks(conditions, piece.name) else None
             for one in begun:
                 one.add(piece, unmoved, pool, len(labels.classes))
             progress.update(len(piece.index))
@@ -155,9 +144,9 @@ class _Begun:
         if self.masks:
             conditions = pd.DataFrame({"corruption": name, "severity": list(self.masks)})
             kept = np.stack([[of_severity[i] for i in self.shown] for of_severity in self.masks.values()])
-            write_gallery(self.subject.gallery_file(name), [part.frame_ids[i] for i in self.shown], conditions, kept)
-        write_json(self.subject.seconds_file(name), {"images": answered, "seconds": self.seconds})
-        with whole_file(self.subject.rows_file(name)) as partial:
+            write_gallery(self.subject.part(name, "npz"), [part.frame_ids[i] for i in self.shown], conditions, kept)
+        write_json(self.subject.part(name, "json"), {"images": answered, "seconds": self.seconds})
+        with whole_file(self.subject.part(name, "parquet")) as partial:
             pd.concat(rows, ignore_index=True).to_parquet(partial, index=False)
 
 
@@ -168,23 +157,23 @@ def _measure(truth: NDArray[np.uint8], masks: NDArray[np.uint8], classes: int) -
 def gather(subject: Subject, conditions: Conditions) -> tuple[pd.DataFrame, dict[str, float]]:
     """All rows of a subject, in the order of the conditions, clean first; and the milliseconds an image by corruption."""
     names = (CLEAN, *conditions.corruptions)
-    rows = pd.concat([read_table(subject.rows_file(name)) for name in names], ignore_index=True)
+    rows = pd.concat([read_table(subject.part(name, "parquet")) for name in names], ignore_index=True)
     latency = {}
     for name in names:
-        stored = read_json(subject.seconds_file(name))
+        stored = read_json(subject.part(name, "json"))
         latency[name or "clean"] = 1000 * stored["seconds"] / stored["images"]
     return rows, latency
 
 
 def gather_gallery(subject: Subject, conditions: Conditions) -> None:
     """Write gallery.npz beside the rows: the masks of the gallery's images under all conditions; none of a model without masks."""
-    files = [subject.gallery_file(name) for name in (CLEAN, *conditions.corruptions)]
+    files = [subject.part(name, "npz") for name in (CLEAN, *conditions.corruptions)]
     parts = [read_gallery(path) for path in files if path.is_file()]
     masks = {condition: kept for _, found in parts for condition, kept in found.items()}
     frame_ids = parts[0][0] if parts else []
     stacked = np.stack(list(masks.values())) if masks else np.empty((0, 0, 0, 0), np.uint8)
     keys = pd.DataFrame(list(masks), columns=["corruption", "severity"])
-    write_gallery(subject.done / "gallery.npz", frame_ids, keys, stacked)
+    write_gallery(RobustnessFiles.below(subject.done).gallery, frame_ids, keys, stacked)
 
 
 def scores_by_condition(rows: pd.DataFrame, labels: LabelSet, protocol: str = STANDARD) -> list[dict[str, Any]]:

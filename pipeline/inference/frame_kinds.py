@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions.pictures import Pixels, resize_image
 from pipeline.datasets.preprocessing import SIDES, Preprocessing, dark_borders, is_bordered
-from pipeline.io.images import Pixels, resize_image
 
 Window = tuple[int, int, int, int]
 

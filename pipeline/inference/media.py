@@ -11,12 +11,12 @@ from pathlib import Path, PurePosixPath
 import cv2
 
 from corruptions.pictures import FORMATS, MAX_PIXELS
+from corruptions.pictures import SUFFIXES as PICTURES
 from corruptions.regular import open_regular
 from pipeline.errors import InputError
 from pipeline.io.images import Pixels, read_rgb
 from pipeline.io.raw_trees import walk
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 VIDEOS = (".mp4", ".m4v", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".wmv")
 
 
@@ -69,7 +69,8 @@ def find_sources(inputs: Sequence[Path]) -> list[Source]:
     found: dict[Path, tuple[Path, int]] = {}  # by whole path: as given, and how many of its parts name it
     for given in inputs:
         if given.is_dir():
-            paths = sorted(folder / name for folder, _, names in walk(given) for name in names if _is_media(name))
+            there = (folder / name for folder, _, names in walk(given) for name in names if not name.startswith("."))
+            paths = sorted(path for path in there if path.suffix.lower() in PICTURES + VIDEOS)
             if not paths:
                 raise InputError(f"{given}: no picture or video in this folder. Expected files that end in {_KNOWN}.")
         elif not given.exists():
@@ -89,10 +90,6 @@ def find_sources(inputs: Sequence[Path]) -> list[Source]:
 
 
 _KNOWN = ", ".join(PICTURES + VIDEOS)
-
-
-def _is_media(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in PICTURES + VIDEOS
 
 
 def _names(found: Mapping[Path, tuple[Path, int]]) -> list[str]:

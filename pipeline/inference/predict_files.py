@@ -95,8 +95,9 @@ def predict_files(
     _check_options(checkpoint, batch_size, every)
     sources = find_sources(inputs)
     output_folder.check_output(out, inputs, overwrite)
-    device = choose_device()
-    precision = _precision(half, device)
+    device, precision = choose_device(), "bf16" if half else "float32"
+    if half and device.type != "cuda":
+        raise InputError("--half: is for GPUs, and torch finds none here. Leave it out; a CPU computes in float32.")
     header, model = read_header(checkpoint), load_file(checkpoint, weights)
     model.precision = precision
     kinds = FrameKinds(_preprocessing(checkpoint, header), model.settings.input_size)
@@ -179,7 +180,8 @@ def _stream(
         # One core is left to the model, or to this thread's share of the writing.
         writers = max(1, min(_WRITERS, (os.cpu_count() or 1) - 1))
         started = time.perf_counter()
-        batches = _batches(_read(sources, every, kinds, writer.overlays, done.failures), batch_size)
+        frames = _read(sources, every, kinds, writer.overlays, done.failures)
+        batches = iter(lambda: list(islice(frames, batch_size)), [])
         run_batches(batches, compute, write, table.writerow, writers)
         done.overall = time.perf_counter() - started
         if not done.count:
@@ -187,12 +189,6 @@ def _stream(
         for note in kinds.finish():
             tqdm.write(note, file=sys.stderr)
     return done
-
-
-def _precision(half: bool, device: torch.device) -> str:
-    if half and device.type != "cuda":
-        raise InputError("--half: is for GPUs, and torch finds none here. Leave it out; a CPU computes in float32.")
-    return "bf16" if half else "float32"
 
 
 def _preprocessing(checkpoint: Path, header: dict[str, Any]) -> Preprocessing | None:
@@ -223,11 +219,6 @@ def _read(
                 yield _Ready(source, frame.index, frame.name, width, height, window, small, pixels)
         except InputError as error:
             failures.append(str(error))
-
-
-def _batches(frames: Iterator[_Ready], size: int) -> Iterator[list[_Ready]]:
-    while batch := list(islice(frames, size)):
-        yield batch
 
 
 def _predict(model: MultiTaskModel, batch: Sequence[_Ready], device: torch.device) -> Predictions:

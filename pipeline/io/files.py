@@ -57,15 +57,8 @@ def _unfinished(path: Path, kind: str = "partial") -> Path:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; move it into place only if the block succeeds. What cannot be written is named `path`."""
-    partial = _unfinished(path)
-    try:
-        with named(path, partial):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield partial
-            partial.replace(path)
-    finally:
-        with suppress(OSError):  # what kept it from being written is what is said
-            partial.unlink(missing_ok=True)
+    with whole_files() as beside:
+        yield beside(path)
 
 
 @contextmanager
@@ -149,7 +142,7 @@ def whole_files() -> Iterator[Callable[[Path], Path]]:
                 partial.replace(path)
         finally:
             for partial in partials.values():
-                with suppress(OSError):
+                with suppress(OSError):  # what kept it from being written is what is said
                     partial.unlink(missing_ok=True)
 
 

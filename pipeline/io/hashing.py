@@ -16,11 +16,6 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def sha256_of_bytes(content: bytes) -> str:
-    """Hex SHA-256 of bytes."""
-    return hashlib.sha256(content).hexdigest()
-
-
 def sha256_of_tree(folder: Path) -> str:
     """Hex SHA-256 of the names and bytes of all files below a folder."""
     total = hashlib.sha256()

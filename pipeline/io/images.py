@@ -112,20 +112,10 @@ def plain_png(path: Path) -> bytes | None:
 
 
 def write_png(path: Path, pixels: Pixels) -> None:
-    """Write uint8 (H, W) or RGB (H, W, 3) as PNG."""
+    """Write uint8 (H, W) or RGB (H, W, 3) as PNG; folders above it are made."""
     stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     done, encoded = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not done:
         raise InputError(f"{path}: cannot be encoded as PNG (shape {pixels.shape}, type {pixels.dtype}).")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encoded.tobytes())
-
-
-def resize_image(image: Pixels, size: int) -> Pixels:
-    """Resize RGB to (size, size); by pixel areas where it shrinks."""
-    shrinks = image.shape[0] > size and image.shape[1] > size
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def resize_mask(mask: Pixels, size: int) -> Pixels:
-    """Resize a mask of ids to (size, size) by its nearest pixels."""
-    return cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from corruptions.command.files import walk
 from pipeline.errors import InputError
 from pipeline.io.hashing import digest
-
-
-def walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Every folder below one with the names of its folders and files, sorted; as os.walk, names may be taken out.
-
-    Links are followed, each folder once. Hidden folders (what an interrupted run left) and `__MACOSX` are passed over.
-    """
-    seen: set[str] = set()
-    for name, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(name)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(inner for inner in folders if not inner.startswith(".") and inner != "__MACOSX")
-        yield Path(name), folders, sorted(files)
 
 
 def find_holder(root: Path, names: Sequence[str]) -> Path:

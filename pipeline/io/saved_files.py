@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -85,7 +84,8 @@ def read_table(path: Path) -> pd.DataFrame:
                     f"{MAX_VALUES:,} values."
                 )
             schema = about.schema.to_arrow_schema()
-            odd = [field.name for field in schema if not _is_plain(field.type)]
+            plain = (pa.types.is_primitive, pa.types.is_null, _is_text)
+            odd = [field.name for field in schema if not any(is_kind(field.type) for is_kind in plain)]
             groups = range(about.num_row_groups)
             stored = sum(about.row_group(group).total_byte_size for group in groups)
             if odd or stored > MAX_BYTES:
@@ -108,10 +108,6 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _is_plain(kind: pa.DataType) -> bool:
-    return bool(_is_text(kind) or pa.types.is_primitive(kind) or pa.types.is_null(kind))
-
-
 def _longest_texts(stream: Any, names: list[str]) -> dict[str, int]:
     """The bytes of the longest text of each column, read as dictionaries: each different text once."""
     if not names:
@@ -126,11 +122,8 @@ def _longest_texts(stream: Any, names: list[str]) -> dict[str, int]:
     return found
 
 
-def read_numbers(path: Path, required: Mapping[str, tuple[float, float]]) -> pd.DataFrame:
-    """Read a CSV file of numbers with a header line, such as history.csv.
-
-    Args:
-        path: the file. required: the columns that must be there, each with its lowest and highest value.
+def read_history(path: Path) -> pd.DataFrame:
+    """Read history.csv of a training: numbers, one row per epoch.
 
     Raises:
         InputError: naming the file, the row and the value, if it is missing, damaged, or a value is out of its range.
@@ -145,26 +138,15 @@ def read_numbers(path: Path, required: Mapping[str, tuple[float, float]]) -> pd.
         numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(np.float64) for name in table}
     except Exception as error:  # as above
         raise InputError(f"{path}: not a table of numbers ({_first_line(error)}). Train the cell again.") from None
-    lacking = sorted(set(required) - set(table))
-    if lacking or not len(table):
-        raise InputError(f"{path}: lacks {', '.join(lacking) or 'rows'}. Train the cell again.")
+    if "epoch" not in table or not len(table):
+        raise InputError(f"{path}: lacks {'rows' if 'epoch' in table else 'epoch'}. Train the cell again.")
     for name, values in numbers.items():
-        low, high = required.get(str(name), (-np.inf, np.inf))
-        odd = (values.isna() & (table[name].notna() | (name in required))) | (values < low) | (values > high)
+        odd = ~(values >= 1) if name == "epoch" else values.isna() & table[name].notna()
         if odd.any():
             row = int(odd.to_numpy().argmax())
             raise InputError(f"{path}: {name} in line {row + 2} is {table[name].iloc[row]!r}. Train the cell again.")
         table[name] = values
     return table
-
-
-def read_history(path: Path) -> pd.DataFrame:
-    """Read history.csv of a training: one row per epoch.
-
-    Raises:
-        InputError: as `read_numbers`.
-    """
-    return read_numbers(path, {"epoch": (1, np.inf)})
 
 
 def read_representations(path: Path) -> dict[str, Any]:

@@ -111,6 +111,11 @@ def _value(where: str, text: str) -> int:
 
 
 _OTHER_NAMES = {"suction": "suction_instrument"}
+# The colours of Okabe and Ito, which people with any kind of colour vision tell apart.
+_BLACK, _ORANGE, _SKY, _GREEN, _YELLOW, _BLUE, _RED, _PURPLE = (
+    *((0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115)),
+    *((240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)),
+)
 
 # Mask values are the native ids of the EndoVis 2018 instrument types.
 ENDOVIS = LabelSet(
@@ -124,16 +129,7 @@ ENDOVIS = LabelSet(
         "Suction Instrument",
         "Clip Applier",
     ),
-    palette=(
-        (0, 0, 0),
-        (230, 159, 0),
-        (86, 180, 233),
-        (0, 158, 115),
-        (240, 228, 66),
-        (0, 114, 178),
-        (213, 94, 0),
-        (204, 121, 167),
-    ),
+    palette=(_BLACK, _ORANGE, _SKY, _GREEN, _YELLOW, _BLUE, _RED, _PURPLE),
     activities=tuple(reversed(RAREST_FIRST)),
 )
 
@@ -147,20 +143,10 @@ ESD = LabelSet(
         "FPCW Forceps",
         "FPCW Knife",
     ),
-    palette=(
-        (0, 0, 0),
-        (240, 228, 66),
-        (0, 158, 115),
-        (213, 94, 0),
-        (86, 180, 233),
-        (204, 121, 167),
-        (0, 114, 178),
-    ),
+    palette=(_BLACK, _YELLOW, _GREEN, _RED, _SKY, _PURPLE, _BLUE),
     activities=("marking", "injection", "dissection"),
 )
 
 PARTS = LabelSet(
-    classes=("background", "shaft", "wrist", "clasper"),
-    palette=((0, 0, 0), (0, 158, 115), (230, 159, 0), (86, 180, 233)),
-    activities=(),
+    classes=("background", "shaft", "wrist", "clasper"), palette=(_BLACK, _GREEN, _ORANGE, _SKY), activities=()
 )

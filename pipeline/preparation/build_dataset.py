@@ -13,6 +13,7 @@ from pipeline.datasets.sample import Collected, Order, Sample
 from pipeline.datasets.split_checks import check_split, lacking_activities
 from pipeline.errors import InputError
 from pipeline.io.hashing import sha256_of
+from pipeline.labels.splits import PUBLISHED
 from pipeline.preparation.generate_raw import bring_back_generated
 from pipeline.results.paths import dataset_files, dataset_provenance_file
 from pipeline.results.provenance import RunStart, about_run, write_provenance
@@ -84,16 +85,12 @@ def check_frames(study: Study, dataset: str, samples: Sequence[Sample], split: M
     """
     trainings = _trainings(study, dataset)
     validated = any(cell.select_on == "val" for cell in trainings)
-    activities, sequences = ({s.frame_id: getattr(s, name) for s in samples} for name in ("activity", "sequence"))
-    parts = {frame_id: split[frame_id] for frame_id in activities}
-    check_split(dataset, parts, activities, sequences, split_rule(study, dataset), bool(trainings), validated)
+    check_split(dataset, samples, split, split_rule(study, dataset), bool(trainings), validated)
 
 
 def lacking_of_split(study: Study, dataset: str, samples: Sequence[Sample], split: Mapping[str, str]) -> list[str]:
     """Say which activities the dataset's split leaves without frames to test or to train on; see `lacking_activities`."""
-    rule, trained = split_rule(study, dataset), bool(_trainings(study, dataset))
-    activities = {sample.frame_id: sample.activity for sample in samples}
-    return lacking_activities({name: split[name] for name in activities}, activities, rule, trained)
+    return lacking_activities(samples, split, split_rule(study, dataset), bool(_trainings(study, dataset)))
 
 
 def _trainings(study: Study, dataset: str) -> list[Cell]:
@@ -124,7 +121,7 @@ def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool =
         "synthetic": study.synthetic,
         "expected_frames": None if study.synthetic else kind.frames,
         "split_rule": build.split,
-        "split_seed": build.split_seed if build.split == "published" else None,
+        "split_seed": build.split_seed if build.split == PUBLISHED else None,
         "test_names": list(build.test),
         "licences": [GENERATED] if study.synthetic else [LICENCES[source] for source in order.roots],
     }

@@ -28,16 +28,15 @@ def generate_raw(study: Study, tree: str) -> None:
         raise InputError(f"study {study.name!r} generates no tree {tree!r}; its trees: {', '.join(roots) or 'none'}.")
     settings = study.raw.generate
     height, width, seed = settings.height, settings.width, settings.seed
+    frames, floor = settings.endovis2018_frames, settings.activity_floor
     with whole_folder(roots[tree]) as partial:
         if tree == "endovis2018":
-            generate_endovis2018(partial, settings.endovis2018_frames, height, width, seed, settings.activity_floor)
+            generate_endovis2018(partial, frames, height, width, seed, floor)
         elif tree == "endovis2017":
             # Raw frames of 2017 are 16:9, border included.
             generate_endovis2017(partial, round(width * 9 / 16), width, seed + 1, settings.endovis2017_every)
         elif tree == "released_mtlendovis":
-            generate_released_mtlendovis(
-                partial, settings.endovis2018_frames, height, width, seed + 3, settings.activity_floor
-            )
+            generate_released_mtlendovis(partial, frames, height, width, seed + 3, floor)
         else:
             generate_esd(partial, settings.esd_frames, height, width, seed + 2)
         # The digest makes another content another mark, so that what was built from it is built again.

@@ -12,6 +12,7 @@ from pipeline.io.files import read_json
 from pipeline.io.saved_files import read_table
 from pipeline.reporting.captions import data_mark
 from pipeline.reporting.robustness import baselines_of, evaluated_models, write_robustness_report
+from pipeline.results.paths import CellOutput, RobustnessFiles
 from pipeline.results.study_results import StudyResults
 from pipeline.study.datasets import titles_of
 from reports.statistics.robustness import EvaluatedModel
@@ -39,8 +40,9 @@ def report_external_model(run: ExternalModelRun, folder: Path, compared: Sequenc
     Args:
         run: what was evaluated. folder: what `evaluate_predictor` or `evaluate_predictions` returned. compared: of `compared_models`.
     """
-    rows = read_table(folder / "robustness" / "per_image.parquet")
-    label, there = read_json(folder / "robustness" / "provenance.json")["label"], set(rows["corruption"])
+    files = RobustnessFiles.below(folder / CellOutput.ROBUSTNESS)
+    rows, label = read_table(files.rows), read_json(files.provenance)["label"]
+    there = set(rows["corruption"])
     shown = {group: [name for name in names if name in there] for group, names in CATEGORIES.items()}
     write_robustness_report(
         [*compared, EvaluatedModel(label, titles_of(run.study)[run.dataset], [rows])],

@@ -14,7 +14,7 @@ from pipeline.reporting.captions import partial_note, study_mark
 from pipeline.reporting.page_gallery import gallery_of, gallery_rows
 from pipeline.reporting.robustness import measure_study
 from pipeline.reporting.tables.make_tables import reductions_of_tables, study_tables
-from pipeline.results.paths import contact_sheet, figure_files, report_file, robustness_files
+from pipeline.results import paths
 from pipeline.results.study_results import Reduction, StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.cells import merging_groups, models_of, trainings_of
@@ -22,19 +22,7 @@ from pipeline.study.datasets import labels_of, titles_of
 from pipeline.study.folders import cell_folder, dataset_folder, results_folder
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robust_models, robustness_cells
-from reports.names import (
-    FIGURES,
-    PAPER_TABLES,
-    REFERENCES,
-    TABLE_CLAIMS,
-    TABLE_COMPARISON,
-    TABLE_DATASETS,
-    TABLE_ROBUSTNESS,
-    beside_published,
-    figure_title,
-    table_of_dataset,
-    table_title,
-)
+from reports import names
 from reports.page import DatasetCard, Facts, FigureSection, Gap, Page, TableSection, render_page, scores_of
 from reports.page.gallery import css_colour
 from reports.statistics.bootstrap import with_brackets
@@ -51,7 +39,7 @@ def make_page(study: Study, results: StudyResults | None = None) -> None:
         InputError, ResultsError: if something kept is missing or cannot be read; cells without results are named on the page instead.
     """
     results = results or StudyResults(study, reductions_of_page(study))
-    write_text(report_file(study), render_page(page_of(results)))
+    write_text(paths.report_file(study), render_page(page_of(results)))
 
 
 def reductions_of_page(study: Study) -> dict[Reduction[Any], Collection[Cell]]:
@@ -79,8 +67,8 @@ def page_of(results: StudyResults) -> Page:
     ]
     return Page(
         facts=_facts(results),
-        glance=_glance(found[TABLE_COMPARISON].data),
-        claims=_claims(found[TABLE_CLAIMS].data),
+        glance=_glance(found[names.TABLE_COMPARISON].data),
+        claims=_claims(found[names.TABLE_CLAIMS].data),
         gaps=_gaps(results),
         tables=tables,
         scores=scores_of(robustness) if robustness is not None else None,
@@ -93,10 +81,10 @@ def page_of(results: StudyResults) -> Page:
 
 def _titles(study: Study, name: str, title: str) -> tuple[str, str]:
     """A table in the contents, and above it; one outside the paper has no number to begin with."""
-    if name in map(beside_published, PAPER_TABLES):
-        return table_title(name), title  # which says what it is beside, by the paper's number
-    of_dataset = {table_of_dataset(dataset): called for dataset, called in titles_of(study).items()}
-    called = table_title(name)
+    if name in map(names.beside_published, names.PAPER_TABLES):
+        return names.table_title(name), title  # which says what it is beside, by the paper's number
+    of_dataset = {names.table_of_dataset(dataset): called for dataset, called in titles_of(study).items()}
+    called = names.table_title(name)
     if name in of_dataset and called.startswith("Table, "):
         return of_dataset[name], title
     if called.startswith("Table, "):
@@ -109,21 +97,21 @@ def _titles(study: Study, name: str, title: str) -> tuple[str, str]:
 def rows_apart(name: str, shown: pd.DataFrame, of_scores: bool, categories: Collection[str]) -> list[int]:
     """Rows that sum others up or are of no model: which table it is says where they are, for a study's names may be any."""
     keys = [key if isinstance(key, tuple) else (key,) for key in shown.index]
-    if name == TABLE_ROBUSTNESS:
+    if name == names.TABLE_ROBUSTNESS:
         return [i for i, (category, _) in enumerate(keys) if category not in categories]
-    if name == beside_published(TABLE_ROBUSTNESS):
+    if name == names.beside_published(names.TABLE_ROBUSTNESS):
         return [i for i, key in enumerate(keys) if key == ("mean",)]
-    references = set(REFERENCES.values())
+    references = set(names.REFERENCES.values())
     return [i for i, key in enumerate(keys) if of_scores and key[0] == "Reference" and key[1] in references]
 
 
 def published_columns(name: str, shown: pd.DataFrame) -> list[int]:
     """Columns that hold the paper's figures."""
-    if name in map(beside_published, PAPER_TABLES):
+    if name in map(names.beside_published, names.PAPER_TABLES):
         return [i for i, (_, whose) in enumerate(shown.columns) if whose == "paper"]
-    if name == TABLE_DATASETS:
+    if name == names.TABLE_DATASETS:
         return [i for i, head in enumerate(shown.columns) if head.startswith("Paper: ")]
-    return [i for i, head in enumerate(shown.columns) if name == TABLE_CLAIMS and head == "In the paper"]
+    return [i for i, head in enumerate(shown.columns) if name == names.TABLE_CLAIMS and head == "In the paper"]
 
 
 def _facts(results: StudyResults) -> Facts:
@@ -173,19 +161,21 @@ def _gaps(results: StudyResults) -> list[Gap]:
 
 def _figures(study: Study) -> list[FigureSection]:
     """All figures of the study but the contact sheets, which stand with their datasets."""
-    sheets = {contact_sheet(dataset) for dataset in study.datasets}
-    pictures = [path for path in figure_files(study) if path.suffix == ".png" and path.name not in sheets]
+    sheets = {paths.contact_sheet(dataset) for dataset in study.datasets}
+    pictures = [path for path in paths.figure_files(study) if path.suffix == ".png" and path.name not in sheets]
     found = []
     for path in pictures:
-        short, title = figure_title(path.stem, titles_of(study))
+        short, title = names.figure_title(path.stem, titles_of(study))
         # That of a dataset names it in its title.
-        found.append(FigureSection(path.stem, short, f"{short}. {title}" if path.stem in FIGURES else title, path))
+        found.append(
+            FigureSection(path.stem, short, f"{short}. {title}" if path.stem in names.FIGURES else title, path)
+        )
     return found
 
 
 def _card(study: Study, dataset: str) -> DatasetCard:
     card, labels = read_card(dataset_folder(study, dataset)), labels_of(study, dataset)
-    sheet = results_folder(study) / "figures" / contact_sheet(dataset)
+    sheet = results_folder(study) / "figures" / paths.contact_sheet(dataset)
     colours = list(zip(labels.classes[1:], map(css_colour, labels.palette[1:]), strict=True))
     anchor = f"dataset_{dataset}"
     return DatasetCard(
@@ -242,24 +232,25 @@ def _provenance(results: StudyResults) -> list[TableSection]:
     """What every number comes from: trainings, evaluations of robustness, and the software they ran with."""
     study, lacking = results.study, results.missing_robust_models
     trained = {
-        c.id: results.provenance(c) for c in models_of(study) if (cell_folder(study, c) / "provenance.json").is_file()
+        c.id: results.provenance(c)
+        for c in models_of(study)
+        if (cell_folder(study, c) / paths.CellOutput.PROVENANCE).is_file()
     }
     evaluated = {
-        cell.id: read_json(robustness_files(study, cell)[2]) for cell in robust_models(study) if cell not in lacking
+        cell.id: read_json(paths.robustness_files(study, cell).provenance)
+        for cell in robust_models(study)
+        if cell not in lacking
     }
-    software: dict[str, tuple[str, dict[str, str]]] = {}
-    for about in (*trained.values(), *evaluated.values()):
-        versions = {"python": str(about["python"]), **about["packages"]}
-        software.setdefault(str(sorted(versions.items())), (f"S{len(software) + 1}", versions))
-
-    def used(about: Mapping[str, Any]) -> str:
-        return software[str(sorted({"python": str(about["python"]), **about["packages"]}.items()))][0]
+    software: dict[tuple[tuple[str, str], ...], str] = {}
 
     def ran(about: Mapping[str, Any]) -> dict[str, Any]:
+        versions = tuple(
+            (name, str(version)) for name, version in {"python": about["python"], **about["packages"]}.items()
+        )
         return {
             "Checkpoint sha256": about["checkpoint_sha256"][:12],
             "Code": _commit(about["code"]),
-            "Software": used(about),
+            "Software": software.setdefault(versions, f"S{len(software) + 1}"),
             "Device": about["device"],
         }
 
@@ -275,7 +266,9 @@ def _provenance(results: StudyResults) -> list[TableSection]:
         title = "Evaluations of robustness"
         found.append(TableSection("provenance_robustness", title, title, "", pd.DataFrame(rows).set_index("Cell")))
     if software:
-        versions_by_set = pd.DataFrame(dict(software.values())).rename_axis("Package")
+        versions_by_set = pd.DataFrame({name: dict(versions) for versions, name in software.items()}).rename_axis(
+            "Package"
+        )
         found.append(TableSection("provenance_software", "Software", "Software", _SOFTWARE, versions_by_set))
     return found
 

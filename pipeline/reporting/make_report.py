@@ -31,8 +31,10 @@ def make_report(study: Study) -> None:
     if leakage_datasets(study):
         _timed("leakage", lambda: draw_leakage(study))  # takes memory of its own, before results take theirs
     results = _timed("results", lambda: collect_results(study, reductions_of_page(study)))
-    for name, make in _parts(results).items():
-        _timed(name, make)
+    _timed("tables", lambda: make_tables(study, results))
+    _timed("figures", lambda: draw_figures(study, results=results))
+    _timed("page", lambda: make_page(study, results))
+    _timed("paper", lambda: write_paper(study, results))
     for cell, reason in {**results.missing_robust_models, **results.missing_models}.items():
         print(f"without {cell.id}: {reason}", flush=True)
 
@@ -43,16 +45,6 @@ def has_gaps(study: Study) -> bool:
     return len(results.missing_cells) < len(cells_of(study)) and bool(
         results.missing_models or results.missing_robust_models
     )
-
-
-def _parts(results: StudyResults) -> dict[str, Callable[[], object]]:
-    study = results.study
-    return {
-        "tables": lambda: make_tables(study, results),
-        "figures": lambda: draw_figures(study, results=results),
-        "page": lambda: make_page(study, results),
-        "paper": lambda: write_paper(study, results),
-    }
 
 
 def _timed(name: str, make: Callable[[], T]) -> T:

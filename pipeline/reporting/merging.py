@@ -1,30 +1,26 @@
-"""What tables and figures of merging are made from: kept rows and results of single, merged and jointly trained models."""
+"""Merging experiments: single-task models, the models merged from them, and the jointly trained models they are compared with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from endoarss.metrics import STANDARD
-from pipeline.errors import InputError
 from pipeline.evaluation.collect_results import gather_scores
-from pipeline.io.saved_files import read_history, read_representations
-from pipeline.reporting.models import CLEAN_ROWS, label_of, scored_run
-from pipeline.reporting.report_table import ReportTable
-from pipeline.results.paths import history_file, representations_file
+from pipeline.io.saved_files import read_history
+from pipeline.reporting.models import CLEAN_ROWS, backbone_labels, label_of, model_name, rows_of_cell, scored_run
+from pipeline.results.paths import history_file
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell, MergingGroup
 from pipeline.study.cells import merging_groups, merging_of
 from pipeline.study.datasets import evaluated_on, titles_of
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robust_models
-from reports.figures.merging import Representations
-from reports.names import TABLE_MERGING, TABLE_SURGERY_RANKS, merged_label, model_label
+from reports.names import merged_label
 from reports.statistics.condition_scores import EvaluatedModel, ScoredRun
 from reports.statistics.merging import (
     INDIVIDUAL,
@@ -33,60 +29,10 @@ from reports.statistics.merging import (
     MergingCase,
     MergingSubject,
     measure_merging,
-    readable_merging,
-    readable_surgery_ranks,
-    table_merging,
-    table_surgery_ranks,
 )
 
 _KEYS = ["frame_id", "corruption", "severity", "mask_warped"]
 Array = NDArray[np.float32]
-
-
-def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """The tables of merging; without rows where nothing is merged yet.
-
-    Raises:
-        InputError: naming a file whose rows are not what a cell leaves.
-    """
-    study, found, gaps = results.study, results.once(measured_merging), merging_gaps(results)
-    if found is None:
-        why = f"Nothing is merged yet. {gaps}".strip()
-        empty = pd.DataFrame({"Dataset": [], "Model": []}).set_index("Dataset")
-        return {
-            TABLE_MERGING: ReportTable(_TITLE, empty, empty, note=why),
-            TABLE_SURGERY_RANKS: ReportTable(_RANKS_TITLE, empty, empty, note=why),
-        }
-    rank = shown_rank(study)
-    intervals = " ".join(found.intervals)
-    said = " ".join(f"{study_note(study)} Rank of Surgery: {rank}. {found.words(rank)} {intervals} {gaps}".split())
-    others = [found.words(other) for other in merging_of(study).surgery.ablation if other != rank]
-    ranks = " ".join(f"{_RANKS} {' '.join(others)} {intervals} {gaps}".split())
-    return {
-        TABLE_MERGING: ReportTable(
-            _TITLE,
-            table_merging(found, rank),
-            readable_merging(found, rank),
-            note=f"{_MERGING} {said}",
-            protocol=STANDARD,
-        ),
-        TABLE_SURGERY_RANKS: ReportTable(
-            _RANKS_TITLE, table_surgery_ranks(found), readable_surgery_ranks(found), note=ranks, protocol=STANDARD
-        ),
-    }
-
-
-_TITLE = "Merged models beside individual and jointly trained ones"
-_RANKS_TITLE = "Rank of Surgery"
-_MERGING = (
-    "Individual models: activity and masks of one single-task model each. Mean: of accuracy and mIoU. Bias: mean L1 between what the heads "
-    "of merged and individual models see of test images, mean over tasks. To joint: the mean minus that of the jointly trained model. mPC: "
-    "mean over corruptions and severities. Further metrics, and the bias of each task, are in the CSV."
-)
-_RANKS = (
-    "One Surgery module a task, of so many rows; of all models of the study that are merged alike. Epochs and coefficients are chosen on "
-    "validation frames. Changes are to the same merger without Surgery, paired."
-)
 
 
 def study_note(study: Study) -> str:
@@ -114,8 +60,8 @@ def merging_cases(results: StudyResults) -> list[MergingCase]:
     table = results.table
     if study.protocol != STANDARD:
         table = gather_scores(results, STANDARD, results.present_models, ())
-    for groups in _by_seed(study):
-        shown = _with_results(groups, lacking)
+    for groups in groups_by_seed(study):
+        shown = shown_groups(groups, lacking)
         if shown:
             trained_on = shown[0].singles[0].dataset
             for dataset in evaluated_on(study, trained_on):
@@ -123,7 +69,7 @@ def merging_cases(results: StudyResults) -> list[MergingCase]:
     return cases
 
 
-def _with_results(groups: Sequence[MergingGroup], lacking: Mapping[Cell, str]) -> list[MergingGroup]:
+def shown_groups(groups: Sequence[MergingGroup], lacking: Mapping[Cell, str]) -> list[MergingGroup]:
     """The seeds that are shown: those with all single and merged models, so that all of them are of the same seeds; where no seed has all,
     the first that has some."""
     whole = [group for group in groups if not any(cell in lacking for cell in (*group.singles, *group.merged))]
@@ -155,61 +101,11 @@ def merging_gaps(results: StudyResults) -> str:
 
 def _named(study: Study, cell: Cell) -> str:
     seed = f" (seed {cell.seed})" if len(study.seeds) > 1 else ""
-    return f"{merging_label(study, cell)} on {titles_of(study)[cell.dataset]}{seed}"
+    label = merged_label(cell.merger, cell.surgery) if cell.merger else label_of(study, cell)
+    return f"{label} on {titles_of(study)[cell.dataset]}{seed}"
 
 
-def merging_label(study: Study, cell: Cell) -> str:
-    """What readers call a single, merged or jointly trained model of a group."""
-    return merged_label(cell.merger, cell.surgery) if cell.merger else label_of(study, cell)
-
-
-def representations_of(results: StudyResults) -> list[Representations]:
-    """What the first seed that is shown of each case makes of test images; left out where they are not of the present models.
-
-    Raises:
-        InputError: naming a file that cannot be read.
-    """
-    study, lacking, found = results.study, results.missing_models, []
-    rank = shown_rank(study)
-    for groups in _by_seed(study):
-        for group in _with_results(groups, lacking)[:1]:
-            kept = _kept(study, group)
-            tasks = [name.partition("/")[2] for name in kept if name.startswith("individual/")]
-            merged: dict[str, dict[str, dict[str, Array]]] = {}
-            for cell in group.merged:
-                if cell.surgery in (0, rank) and kept.get(f"sha256 of {cell.id}") == _checkpoint(results, cell):
-                    kind = "with" if cell.surgery else "without"
-                    of = {task: kept[f"{cell.merger}-{cell.surgery}/{task}"] for task in tasks}
-                    merged.setdefault(cell.merger, {})[kind] = of
-            if merged:
-                title = titles_of(study)[group.singles[0].dataset]
-                backbone = str(study.backbones[group.singles[0].backbone].label)
-                individual = {task: kept[f"individual/{task}"] for task in tasks}
-                found.append(Representations(title, backbone, individual, merged))
-    return found
-
-
-def _checkpoint(results: StudyResults, cell: Cell) -> str:
-    """The digest of a merged model's checkpoint; of one without results nothing fits."""
-    try:
-        return str(results.provenance(cell)["checkpoint_sha256"])
-    except FileNotFoundError:
-        return "none"
-
-
-def _kept(study: Study, group: MergingGroup) -> dict[str, Any]:
-    """Representations by name, and the digests of the models that they are of; nothing where they are not there."""
-    path = representations_file(study, group)
-    if not path.is_file():
-        return {}
-    try:
-        return read_representations(path)
-    except InputError as error:
-        said = str(error).removeprefix(f"{path}: ")
-        raise InputError(f"{path}: no kept representations; {said} Delete it and run snakemake.") from None
-
-
-def _by_seed(study: Study) -> list[list[MergingGroup]]:
+def groups_by_seed(study: Study) -> list[list[MergingGroup]]:
     """Groups that differ in their seed alone, together."""
     found: dict[tuple[str, str, int], list[MergingGroup]] = {}
     for group in merging_groups(study):
@@ -229,7 +125,7 @@ class _Case:
         first = groups[0].singles[0]
         self.own = dataset == first.dataset
         self.dataset, self.title = dataset, titles_of(study)[dataset]
-        self.backbone = str(study.backbones[first.backbone].label)
+        self.backbone = backbone_labels(study)[first.backbone]
         if first.rank != study.lora.rank:
             self.backbone += f", rank {first.rank}"
         self.robust = set(robust_models(study)) - set(results.missing_robust_models)
@@ -245,12 +141,7 @@ class _Case:
                 subjects.append(self._subject(merged_label(cell.merger, cell.surgery), cells))
         joint = self._best_joint()
         if joint:
-            subjects.append(
-                self._subject(
-                    f"{JOINT}: {model_label('', joint[0].architecture, joint[0].weighting).strip()}",
-                    [(cell,) for cell in joint],
-                )
-            )
+            subjects.append(self._subject(f"{JOINT}: {model_name(joint[0])}", [(cell,) for cell in joint]))
         return MergingCase(self.title, self.backbone, subjects)
 
     def _best_joint(self) -> list[Cell]:
@@ -296,21 +187,10 @@ class _Case:
         )
 
     def _scores(self, runs: Sequence[tuple[Cell, ...]]) -> dict[str, list[float]]:
-        found: dict[str, list[float]] = {}
-        for run in runs:
-            for cell in run:
-                of = self.table
-                for column, value in (
-                    ("backbone", cell.backbone),
-                    ("architecture", cell.architecture),
-                    ("weighting", "" if cell.merger else cell.weighting),
-                    ("merger", cell.merger),
-                    ("variant", cell.variant),
-                ):
-                    of = of[of[column] == value]
-                for metric, value in zip(of["metric"], of["value"], strict=True):
-                    found.setdefault(metric, []).append(float(value))
-        return found
+        of_cells = pd.concat([rows_of_cell(self.table, cell) for run in runs for cell in run])
+        return {
+            str(name): values.astype(float).tolist() for name, values in of_cells.groupby("metric", sort=False)["value"]
+        }
 
 
 def _together(runs: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -26,9 +26,26 @@ from reports.statistics.condition_scores import EvaluatedModel, ScoredRun, score
 CLEAN_ROWS = {"corruption": "", "severity": 0, "mask_warped": True}
 
 
+def backbone_labels(study: Study) -> dict[str, str]:
+    """What readers call each backbone, in the study's order."""
+    return {name: str(backbone.label) for name, backbone in study.backbones.items()}
+
+
+def model_name(cell: Cell) -> str:
+    """What readers call a cell's model without its backbone."""
+    return model_label("", cell.architecture, cell.weighting).strip()
+
+
+def rows_of_cell(table: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+    """Return the rows of the long table that are of a cell."""
+    own = {name: getattr(cell, name) for name in ("dataset", "backbone", "architecture", "merger", "variant")}
+    own["weighting"] = "" if cell.merger else cell.weighting
+    return table[np.logical_and.reduce([table[column] == value for column, value in own.items()])]
+
+
 def label_of(study: Study, cell: Cell) -> str:
     """What readers call a cell's model; its rank where that is not the study's."""
-    label = model_label(study.backbones[cell.backbone].label, cell.architecture, cell.weighting)
+    label = model_label(backbone_labels(study)[cell.backbone], cell.architecture, cell.weighting)
     return label if cell.rank == study.lora.rank else f"{label}, rank {cell.rank}"
 
 
@@ -43,16 +60,9 @@ def clean_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedMo
     Raises:
         InputError: naming a file whose rows are not what a cell leaves.
     """
-    study = results.study
-    cells = [cell for cell in cells_of(study) if dataset in evaluated_on(study, cell.dataset)]
-    return {
-        model: EvaluatedModel(
-            label_of(study, seeds[0]),
-            titles_of(study)[dataset],
-            [results.clean_rows(cell, dataset).assign(**CLEAN_ROWS) for cell in seeds],
-        )
-        for model, seeds in _by_model(cells, results.missing_cells).items()
-    }
+    cells = (cell for cell in results.present_cells if dataset in evaluated_on(results.study, cell.dataset))
+    runs = {cell: results.clean_rows(cell, dataset).assign(**CLEAN_ROWS) for cell in cells}
+    return _models(results.study, dataset, runs)
 
 
 def clean_replicates(results: StudyResults, dataset: str) -> Replicates | None:
@@ -67,15 +77,15 @@ def robust_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedM
     Raises:
         InputError: as `clean_models`.
     """
-    study = results.study
-    cells = [cell for cell in robustness_cells(study) if cell.dataset == dataset]
+    cells = (cell for cell in robustness_cells(results.study) if cell not in results.missing_robustness)
+    runs = {cell: results.reduced(cell, scored_run) for cell in cells if cell.dataset == dataset}
+    return _models(results.study, dataset, runs)
+
+
+def _models(study: Study, dataset: str, runs: Mapping[Cell, pd.DataFrame | ScoredRun]) -> dict[Model, EvaluatedModel]:
     return {
-        model: EvaluatedModel(
-            label_of(study, seeds[0]),
-            titles_of(study)[dataset],
-            [results.reduced(cell, scored_run) for cell in seeds],
-        )
-        for model, seeds in _by_model(cells, results.missing_robustness).items()
+        model: EvaluatedModel(label_of(study, seeds[0]), titles_of(study)[dataset], [runs[cell] for cell in seeds])
+        for model, seeds in seeds_by_model(runs).items()
     }
 
 
@@ -100,8 +110,7 @@ def scores_for_claims(results: StudyResults, dataset: str) -> tuple[dict[Model, 
         means = replicate_mpc(list(robust.values()))
         for model, named in robust.items():
             scores[model] |= {f"mPC {metric}": values for metric, values in means.scores[named.label].items()}
-    cells = [cell for cell in cells_of(results.study) if cell.dataset == dataset]
-    for model, seeds in _by_model(cells, results.missing_cells).items():
+    for model, seeds in seeds_by_model(cell for cell in results.present_cells if cell.dataset == dataset).items():
         cosines = [_cosine(read_history(history_file(results.study, cell))) for cell in seeds]
         known = [one for one in cosines if one is not None]
         if known:
@@ -139,9 +148,9 @@ def _cosine(history: pd.DataFrame) -> Array | None:
     return weights @ values / len(values)
 
 
-def _by_model(cells: Sequence[Cell], missing: Mapping[Cell, str]) -> dict[Model, list[Cell]]:
+def seeds_by_model(cells: Iterable[Cell]) -> dict[Model, list[Cell]]:
+    """Cells of one dataset that differ by seed alone, together."""
     found: dict[Model, list[Cell]] = {}
     for cell in cells:
-        if cell not in missing:
-            found.setdefault(model_of(cell), []).append(cell)
+        found.setdefault(model_of(cell), []).append(cell)
     return found

@@ -13,16 +13,9 @@ from pipeline.reporting.report_table import ReportTable, write_tables
 from pipeline.results.study_results import StudyResults
 from pipeline.study.datasets import titles_of
 from pipeline.study.robust_models import robustness_baseline
+from reports import names
 from reports.figures.heatmap import draw_heatmap
 from reports.figures.robustness import draw_retention, draw_severity
-from reports.names import (
-    FIGURE_HEATMAP,
-    FIGURE_RETENTION,
-    FIGURE_SEVERITY,
-    TABLE_ROBUSTNESS,
-    TABLE_ROBUSTNESS_CONDITIONS,
-    TABLE_ROBUSTNESS_SUMMARY,
-)
 from reports.statistics.bootstrap import REPLICATES
 from reports.statistics.robustness import EvaluatedModel, Robustness, measure_robustness
 from reports.tables.robustness import (
@@ -54,7 +47,10 @@ def write_robustness_report(
     """
     found = measure_robustness(models, categories, baselines, replicates)
     write_tables(robustness_tables(found), folder / "tables", mark, marks)
-    write_robustness_figures(found, folder / "figures", mark)
+    for name, draw in robustness_drawers(found, mark).items():
+        png_file, pdf_file = (folder / "figures" / f"{name}.{kind}" for kind in ("png", "pdf"))
+        with whole_file(png_file) as png, whole_file(pdf_file) as pdf:
+            draw(png, pdf)
     return found
 
 
@@ -65,21 +61,21 @@ def robustness_tables(
     intervals, notes = " ".join(found.intervals), " ".join(found.notes)
     means, summary = table_robustness(found.summary, found.categories), table_robustness_summary(found.summary)
     return {
-        TABLE_ROBUSTNESS: ReportTable(
+        names.TABLE_ROBUSTNESS: ReportTable(
             "Robustness: mean over severities of each corruption",
             means,
             readable_robustness(means, lacking),
             note=f"{_MEANS} {intervals} {gaps}".strip(),
             protocol="standard",
         ),
-        TABLE_ROBUSTNESS_SUMMARY: ReportTable(
+        names.TABLE_ROBUSTNESS_SUMMARY: ReportTable(
             "Robustness, summed up (%)",
             summary,
             readable_robustness_summary(found.summary, lacking),
             note=f"{_SUMMARY} {intervals} {notes} {gaps}".strip(),
             protocol="standard",
         ),
-        TABLE_ROBUSTNESS_CONDITIONS: ReportTable(
+        names.TABLE_ROBUSTNESS_CONDITIONS: ReportTable(
             "Every score under every condition",
             table_robustness_conditions(found.conditions),
             None,
@@ -98,19 +94,12 @@ _SUMMARY = (
 )
 
 
-def write_robustness_figures(found: Robustness, folder: Path, mark: str) -> None:
-    """Write figure 6, the figure of retention and the heatmap."""
-    for name, draw in robustness_drawers(found, mark).items():
-        with whole_file(folder / f"{name}.png") as png, whole_file(folder / f"{name}.pdf") as pdf:
-            draw(png, pdf)
-
-
 def robustness_drawers(found: Robustness, mark: str) -> dict[str, Callable[[Path, Path], None]]:
     """What draws each figure of robustness, by name."""
     return {
-        FIGURE_SEVERITY: partial(draw_severity, found.summary, mark),
-        FIGURE_RETENTION: partial(draw_retention, found.summary, mark),
-        FIGURE_HEATMAP: partial(draw_heatmap, found.summary, found.categories, mark),
+        names.FIGURE_SEVERITY: partial(draw_severity, found.summary, mark),
+        names.FIGURE_RETENTION: partial(draw_retention, found.summary, mark),
+        names.FIGURE_HEATMAP: partial(draw_heatmap, found.summary, found.categories, mark),
     }
 
 
@@ -148,6 +137,5 @@ def missing_baselines(results: StudyResults) -> str:
 def baselines_of(results: StudyResults) -> dict[str, str]:
     """What corruption errors are relative to: the label of a model by the title of its dataset."""
     study, lacking = results.study, results.missing_robustness
-    chosen = {dataset: robustness_baseline(study, dataset) for dataset in study.datasets}
-    there = {d: cell for d, cell in chosen.items() if cell is not None and cell not in lacking}
-    return {titles_of(study)[d]: label_of(study, cell) for d, cell in there.items()}
+    chosen = {title: robustness_baseline(study, dataset) for dataset, title in titles_of(study).items()}
+    return {title: label_of(study, cell) for title, cell in chosen.items() if cell is not None and cell not in lacking}

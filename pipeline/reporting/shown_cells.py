@@ -10,29 +10,26 @@ from numpy.typing import NDArray
 
 from endoarss.metrics import scores_of_images
 from endoarss.metrics.catalogue import MAIN, MIOU, Shown, shown_metrics
+from pipeline.reporting.models import rows_of_cell
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
-from pipeline.study.cells import cells_of
 from pipeline.study.datasets import evaluated_on
 from pipeline.study.models import Study
 from pipeline.study.paper_cells import task_pairs
 from reports.results import clean_scores
 
 Scores = Mapping[str, float]
-_CELL = ["dataset", "backbone", "architecture", "weighting", "variant"]
 
 
 def scored_cells(results: StudyResults, dataset: str) -> dict[Cell, Scores]:
     """The cells with results on a dataset, in the order of the study, each with its accuracy, mIoU and the like as far as it has them."""
-    study, lacking = results.study, results.missing_cells
     scores = clean_scores(results.compared_table, dataset)
     scores = scores[scores["metric"].isin(list(shown_metrics(Shown.SUMMARY))) & scores["value"].notna()]
-    by_cell = {key: dict(zip(rows["metric"], rows["value"], strict=True)) for key, rows in scores.groupby(_CELL)}
     found: dict[Cell, Scores] = {}
-    for cell in cells_of(study):
-        key = (cell.dataset, cell.backbone, cell.architecture, cell.weighting, cell.variant)
-        if dataset in evaluated_on(study, cell.dataset) and cell not in lacking and key in by_cell:
-            found[cell] = by_cell[key]
+    for cell in results.present_cells:
+        rows = rows_of_cell(scores, cell)
+        if dataset in evaluated_on(results.study, cell.dataset) and len(rows):
+            found[cell] = dict(zip(rows["metric"], rows["value"], strict=True))
     return found
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,16 +16,7 @@ from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.io.files import whole_file, write_if_changed
 from pipeline.reporting.captions import data_mark, study_mark
-from pipeline.results.paths import (
-    contact_sheet,
-    evaluated_datasets,
-    figure_files,
-    paper_file,
-    paper_pdf,
-    result_figures,
-    study_file,
-    table_files,
-)
+from pipeline.results import paths
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cells import cells_of, merged_cells, trainings_of
 from pipeline.study.conditions import conditions_of
@@ -34,17 +25,7 @@ from pipeline.study.fingerprints import study_digest
 from pipeline.study.folders import dataset_folder, results_folder
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robustness_cells
-from reports.names import (
-    FIGURE_MERGING,
-    FIGURE_REPRESENTATIONS,
-    TABLE_ROBUSTNESS,
-    TABLE_ROBUSTNESS_CONDITIONS,
-    TABLE_ROBUSTNESS_SUMMARY,
-    architecture_label,
-    beside_published,
-    figure_title,
-    weighting_label,
-)
+from reports import names
 from reports.paper import Item, render_paper
 from reports.tables.latex import to_latex
 
@@ -70,7 +51,7 @@ def write_paper(study: Study, results: StudyResults | None = None) -> Path:
         InputError: if a table or figure is missing, or no cell has results.
     """
     results = results or StudyResults(study)
-    tables, figures = _tables(results), figure_files(study)
+    tables, figures = _tables(results), paths.figure_files(study)
     missing = [path for path in (*tables, *figures) if not path.is_file()]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -85,9 +66,9 @@ def write_paper(study: Study, results: StudyResults | None = None) -> Path:
         "reproduction": _reproduction(study),
         "provenance": _software(results),
     }
-    path = paper_file(study)
+    path = paths.paper_file(study)
     # The document says that it is there; without Snakemake nobody else writes it.
-    write_if_changed(study_file(study), json.dumps(study.as_dict(), indent=2) + "\n")
+    write_if_changed(paths.study_file(study), json.dumps(study.as_dict(), indent=2) + "\n")
     write_if_changed(path, render_paper(_items(results, tables, figures), _provenance(results), facts))
     return path
 
@@ -96,22 +77,22 @@ def _tables(results: StudyResults) -> list[Path]:
     """The tables; where no cell's robustness is evaluated, those of robustness are not made, and not expected."""
     study = results.study
     if set(results.missing_robustness) != set(robustness_cells(study)):
-        return table_files(study)
-    names = (
-        TABLE_ROBUSTNESS,
-        beside_published(TABLE_ROBUSTNESS),
-        TABLE_ROBUSTNESS_SUMMARY,
-        TABLE_ROBUSTNESS_CONDITIONS,
+        return paths.table_files(study)
+    of_robustness = (
+        names.TABLE_ROBUSTNESS,
+        names.beside_published(names.TABLE_ROBUSTNESS),
+        names.TABLE_ROBUSTNESS_SUMMARY,
+        names.TABLE_ROBUSTNESS_CONDITIONS,
     )
-    return [path for path in table_files(study) if path.stem not in names]
+    return [path for path in paths.table_files(study) if path.stem not in of_robustness]
 
 
 def _items(results: StudyResults, tables: Sequence[Path], figures: Sequence[Path]) -> list[Item]:
     """What the document holds: tables that are printed, those that are not, and figures as PDF or photograph."""
     study = results.study
     printed = {path.stem for path in tables if path.suffix == ".tex"}
-    titles, mark, of_results = titles_of(study), data_mark(study), result_figures(study)
-    sheets = {contact_sheet(dataset): dataset for dataset in study.datasets}
+    titles, mark, of_results = titles_of(study), data_mark(study), paths.result_figures(study)
+    sheets = {paths.contact_sheet(dataset): dataset for dataset in study.datasets}
     found = [Item("table", f"../tables/{path.name}") for path in tables if path.suffix == ".tex"]
     found += [
         Item("data", f"../tables/{path.name}") for path in tables if path.suffix == ".csv" and path.stem not in printed
@@ -119,8 +100,13 @@ def _items(results: StudyResults, tables: Sequence[Path], figures: Sequence[Path
     for path in figures:
         if path.suffix in (".pdf", ".jpg"):
             sheet = sheets.get(path.name)
-            called = f"Contact sheet of {titles[sheet]}" if sheet else _called(path.stem, titles)
-            own = study_mark(results, select_on="val" if path.stem in (FIGURE_MERGING, FIGURE_REPRESENTATIONS) else "")
+            short, title = names.figure_title(path.stem, titles)
+            # Of those of the paper, which one it is.
+            called = f"{short} of the paper: {title[:1].lower()}{title[1:]}" if short.startswith("Figure ") else title
+            called = f"Contact sheet of {titles[sheet]}" if sheet else called
+            own = study_mark(
+                results, select_on="val" if path.stem in (names.FIGURE_MERGING, names.FIGURE_REPRESENTATIONS) else ""
+            )
             said = f"{_splits(study, path.stem)} {own}" if path.stem in of_results else mark
             caption = f"{called}. {said}"
             found.append(Item("figure", f"../figures/{path.name}", caption))
@@ -129,25 +115,19 @@ def _items(results: StudyResults, tables: Sequence[Path], figures: Sequence[Path
 
 def _splits(study: Study, name: str) -> str:
     """By which rule the data of a figure is split: of the dataset that its name ends with, or of all that are tested on."""
-    datasets = evaluated_datasets(study)
+    datasets = paths.evaluated_datasets(study)
     # Of two names that fit, one ends with the other.
     of_figure = max((dataset for dataset in datasets if name.endswith(f"_{dataset}")), key=len, default="")
     rules = [f"{titles_of(study)[d]} {split_rule(study, d)}" for d in ([of_figure] if of_figure else datasets)]
     return f"Split: {', '.join(rules)}."
 
 
-def _called(name: str, titles: Mapping[str, str]) -> str:
-    """What a figure shows; of those of the paper also which one it is."""
-    short, title = figure_title(name, titles)
-    return f"{short} of the paper: {title[:1].lower()}{title[1:]}" if short.startswith("Figure ") else title
-
-
 def _abstract(results: StudyResults) -> list[str]:
     study, lacking, not_robust = results.study, results.missing_cells, results.missing_robustness
     cells, titles, seeds = cells_of(study), titles_of(study), ", ".join(map(str, study.seeds))
     backbones = [study.backbones[name].label for name in dict.fromkeys(c.backbone for c in cells)]
-    architectures = [architecture_label(name) for name in dict.fromkeys(cell.architecture for cell in cells)]
-    weightings = [weighting_label(name) for name in dict.fromkeys(cell.weighting for cell in cells)]
+    architectures = [names.architecture_label(name) for name in dict.fromkeys(cell.architecture for cell in cells)]
+    weightings = [names.weighting_label(name) for name in dict.fromkeys(cell.weighting for cell in cells)]
     size, robust = study.input_size, robustness_cells(study)
     sentences = [
         f"{len(cells)} trainings on {_joined([titles[d] for d in study.datasets if any(c.dataset == d for c in cells)])},",
@@ -241,15 +221,15 @@ def _provenance(results: StudyResults) -> str:
     return to_latex(pd.DataFrame(rows).set_index("Cell"), caption, "tab:provenance")
 
 
-def _joined(names: Sequence[str] | dict[str, None]) -> str:
-    *first, last = names
+def _joined(words: Sequence[str] | dict[str, None]) -> str:
+    *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def compile_paper(study: Study) -> Path:
     """Compile paper/paper.tex to paper/paper.pdf, see `compile_latex`; gives the PDF's path."""
-    compile_latex(paper_file(study), paper_pdf(study))
-    return paper_pdf(study)
+    compile_latex(paths.paper_file(study), paths.paper_pdf(study))
+    return paths.paper_pdf(study)
 
 
 def compile_latex(source: Path, pdf: Path) -> None:

@@ -11,14 +11,14 @@ from corruptions.system_errors import explained
 from pipeline.errors import InputError
 from pipeline.io.files import read_json, write_json
 from pipeline.redaction import masked, masked_settings
-from pipeline.results.paths import failure_file, robustness_failure_file, robustness_files, rows_file
+from pipeline.results import paths
 from pipeline.study.cell import Cell
-from pipeline.study.cells import cells_of, models_of, trainings_of
+from pipeline.study.cells import models_of, trainings_of
 from pipeline.study.datasets import evaluated_on
 from pipeline.study.fingerprints import cell_settings
 from pipeline.study.folders import cell_folder
 from pipeline.study.models import Study
-from pipeline.study.robust_models import robust_models, robustness_cells
+from pipeline.study.robust_models import robust_models
 
 NOT_TRAINED = "not trained yet"
 NOT_MERGED = "not merged yet"
@@ -37,14 +37,14 @@ NO_ROBUSTNESS = "its robustness is not evaluated yet"
 @contextmanager
 def failure_recorded(study: Study, *cells: Cell) -> Iterator[None]:
     """Keep why a training, or a merging, fails, for reports and status. What an earlier try left is forgotten as this one begins."""
-    with _recorded({failure_file(study, cell): cell for cell in cells}):
+    with _recorded({paths.failure_file(study, cell): cell for cell in cells}):
         yield
 
 
 @contextmanager
 def robustness_failure_recorded(study: Study, cells: Sequence[Cell]) -> Iterator[None]:
     """The same of a robustness evaluation, for each of its cells."""
-    with _recorded({robustness_failure_file(study, cell): cell for cell in cells}):
+    with _recorded({paths.robustness_failure_file(study, cell): cell for cell in cells}):
         yield
 
 
@@ -63,45 +63,32 @@ def _recorded(files: Mapping[Path, Cell]) -> Iterator[None]:
         raise
 
 
-def missing_cells(study: Study) -> dict[Cell, str]:
-    """The cells without results, each with the reason."""
-    return _missing(study, cells_of(study))
-
-
 def missing_models(study: Study) -> dict[Cell, str]:
-    """The same of everything that is trained or merged."""
+    """Everything that is trained or merged and has no results, each with the reason."""
     return _missing(study, models_of(study))
 
 
 def _missing(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
     found = {}
     for cell in cells:
-        if not (cell_folder(study, cell) / "provenance.json").is_file():
+        if not (cell_folder(study, cell) / paths.CellOutput.PROVENANCE).is_file():
             found[cell] = training_failure(study, cell) or (NOT_MERGED if cell.merger else NOT_TRAINED)
-        elif not all(rows_file(study, cell, dataset).is_file() for dataset in evaluated_on(study, cell.dataset)):
+        elif not all(paths.rows_file(study, cell, dataset).is_file() for dataset in evaluated_on(study, cell.dataset)):
             found[cell] = MERGED_NOT_EVALUATED if cell.merger else NOT_EVALUATED
         elif reason := outdated(study, cell):
             found[cell] = reason
     return found
 
 
-def missing_robustness(study: Study) -> dict[Cell, str]:
-    """The cells whose robustness the study asks for and that have none, each with the reason."""
-    return _missing_robustness(study, robustness_cells(study))
-
-
 def missing_robust_models(study: Study) -> dict[Cell, str]:
-    """The same of all models, merged ones and what they are set beside among them."""
-    return _missing_robustness(study, robust_models(study))
-
-
-def _missing_robustness(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
+    """All models whose robustness the study asks for and that have none, each with the reason."""
+    cells = robust_models(study)
     lacking = _missing(study, cells)
     found = {}
     for cell in cells:
         if cell in lacking:
             found[cell] = lacking[cell]
-        elif not all(path.is_file() for path in robustness_files(study, cell)):
+        elif not all(path.is_file() for path in paths.robustness_files(study, cell)):
             found[cell] = robustness_failure(study, cell) or NO_ROBUSTNESS
         elif reason := robustness_outdated(study, cell):
             found[cell] = reason
@@ -110,7 +97,7 @@ def _missing_robustness(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
 
 def robustness_outdated(study: Study, cell: Cell) -> str:
     """Why what lies there of a model's robustness is not of its present checkpoint, empty if it is."""
-    tested = _told(robustness_files(study, cell)[2], "checkpoint_sha256")
+    tested = _told(paths.robustness_files(study, cell).provenance, "checkpoint_sha256")
     if tested in (None, _of_training(study, cell, "checkpoint_sha256")):
         return ""
     return MERGED_CHECKPOINT if cell.merger else OTHER_CHECKPOINT
@@ -126,7 +113,7 @@ def outdated(study: Study, cell: Cell) -> str:
         return OTHER_SOURCES
     answered = _of_training(study, cell, "predictions_sha256") or {}
     for dataset, digest in answered.items():
-        scored = _told(rows_file(study, cell, dataset).with_name("metrics.json"), "predictions_sha256")
+        scored = _told(paths.scores_file(study, cell, dataset), "predictions_sha256")
         if scored not in (None, digest):
             return MERGED_AGAIN if cell.merger else OTHER_PREDICTIONS
     return ""
@@ -142,7 +129,7 @@ def _other_sources(study: Study, merged_from: Mapping[str, str]) -> bool:
 
 
 def _of_training(study: Study, cell: Cell, key: str) -> Any:
-    return _told(cell_folder(study, cell) / "provenance.json", key)
+    return _told(cell_folder(study, cell) / paths.CellOutput.PROVENANCE, key)
 
 
 def _told(path: Path, key: str) -> Any:
@@ -155,12 +142,12 @@ def _told(path: Path, key: str) -> Any:
 
 def training_failure(study: Study, cell: Cell) -> str:
     """Why the last training of a cell failed; empty if it did not, or goes on."""
-    return _failure(failure_file(study, cell), "merging failed" if cell.merger else "training failed")
+    return _failure(paths.failure_file(study, cell), "merging failed" if cell.merger else "training failed")
 
 
 def robustness_failure(study: Study, cell: Cell) -> str:
     """Why the last robustness evaluation of a cell failed; empty if it did not, or goes on."""
-    return _failure(robustness_failure_file(study, cell), "its robustness evaluation failed")
+    return _failure(paths.robustness_failure_file(study, cell), "its robustness evaluation failed")
 
 
 def _failure(path: Path, what: str) -> str:

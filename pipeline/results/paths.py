@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.io.files import resumable, resumable_lock
 from pipeline.io.hashing import digest
@@ -29,7 +30,8 @@ FIGURE_LEAKAGE = "leakage"
 DATA = Path("data")
 DATASET_CARD = "dataset.json"
 CORRUPTED_MARK = "corruptions.json"
-ROBUSTNESS_NAMES = ("metrics.json", "per_image.parquet", "provenance.json", "gallery.npz")
+SCORES, ROWS = "metrics.json", "per_image.parquet"
+ROBUSTNESS_NAMES = (SCORES, ROWS, "provenance.json", "gallery.npz")
 REPRESENTATIONS = "representations.npz"
 DRAWN = frozenset({".png", ".pdf", ".jpg", ".csv", ".tex"})
 """The kinds of files that figures and tables are."""
@@ -73,6 +75,20 @@ class CellOutput(StrEnum):
     RESUME = ".training"
     ROBUSTNESS_BEGUN = resumable(Path("robustness")).name
     ROBUSTNESS_LOCK = resumable_lock(Path("robustness")).name
+
+
+class RobustnessFiles(NamedTuple):
+    """What a robustness evaluation writes: scores, one row an image and condition, what they came from, and masks for the page."""
+
+    scores: Path
+    rows: Path
+    provenance: Path
+    gallery: Path
+
+    @classmethod
+    def below(cls, folder: Path) -> RobustnessFiles:
+        """Those in a folder."""
+        return cls(*(folder / name for name in ROBUSTNESS_NAMES))
 
 
 def study_file(study: Study) -> Path:
@@ -133,9 +149,9 @@ def history_file(study: Study, cell: Cell) -> Path:
     return cell_folder(study, cell) / CellOutput.HISTORY
 
 
-def robustness_files(study: Study, cell: Cell) -> list[Path]:
-    """What a robustness evaluation writes."""
-    return [cell_folder(study, cell) / CellOutput.ROBUSTNESS / name for name in ROBUSTNESS_NAMES]
+def robustness_files(study: Study, cell: Cell) -> RobustnessFiles:
+    """What a robustness evaluation of a cell writes."""
+    return RobustnessFiles.below(cell_folder(study, cell) / CellOutput.ROBUSTNESS)
 
 
 def corrupted_folder(study: Study, dataset: str) -> Path:
@@ -156,7 +172,12 @@ def predictions_file(study: Study, cell: Cell, dataset: str) -> Path:
 
 def rows_file(study: Study, cell: Cell, dataset: str) -> Path:
     """What is kept of a cell's answers on a dataset, one row an image."""
-    return cell_folder(study, cell) / CellOutput.ROWS / dataset / "per_image.parquet"
+    return cell_folder(study, cell) / CellOutput.ROWS / dataset / ROWS
+
+
+def scores_file(study: Study, cell: Cell, dataset: str) -> Path:
+    """The scores of a cell's answers on a dataset."""
+    return rows_file(study, cell, dataset).with_name(SCORES)
 
 
 def representations_file(study: Study, group: MergingGroup) -> Path:
@@ -321,8 +342,5 @@ def paper_pdf(study: Study) -> Path:
 
 def evaluated_datasets(study: Study) -> list[str]:
     """The datasets that some cell is tested on, in the study's order."""
-    return [dataset for dataset in study.datasets if _is_evaluated(study, dataset)]
-
-
-def _is_evaluated(study: Study, dataset: str) -> bool:
-    return any(dataset in evaluated_on(study, cell.dataset) for cell in trainings_of(study))
+    tested = {dataset for cell in trainings_of(study) for dataset in evaluated_on(study, cell.dataset)}
+    return [dataset for dataset in study.datasets if dataset in tested]

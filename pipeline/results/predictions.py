@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,23 +70,19 @@ def what_is_wrong(kept: KeptPredictions, labels: LabelSet) -> str:
         kept: predictions of images of one dataset. labels: the dataset's classes and activities.
     """
     count = len(kept.frame_ids)
-    for name, values, kinds, sides in (
-        ("activity", kept.activity, "iu", 1),
-        ("confidence", kept.confidence, "f", 1),
-        ("masks", kept.masks, "u", 3),
+    for name, kinds, sides, low, high in (
+        ("activity", "iu", 1, 0, len(labels.activities) - 1),
+        ("confidence", "f", 1, 0.0, 1.0 + 1e-5),  # a softmax in float32 may exceed 1 by its last bits
+        ("masks", "u", 3, 0, len(labels.classes) - 1),
     ):
-        if values is not None and (values.dtype.kind not in kinds or values.ndim != sides or len(values) != count):
-            return f"{name} is {values.dtype} of shape {values.shape}, of {count} images"
-    if kept.masks is not None and kept.masks.dtype != np.uint8:
-        return f"masks are {kept.masks.dtype}; expected uint8"
-    for name, values, low, high in (
-        ("activity", kept.activity, 0, len(labels.activities) - 1),
-        ("confidence", kept.confidence, 0.0, 1.0 + 1e-5),  # a softmax in float32 may exceed 1 by its last bits
-        ("masks", kept.masks, 0, len(labels.classes) - 1),
-    ):
-        if values is None or not len(values):
+        values = getattr(kept, name)
+        if values is None:
             continue
-        flat = values.reshape(count, -1)
+        if values.dtype.kind not in kinds or values.ndim != sides or len(values) != count:
+            return f"{name} is {values.dtype} of shape {values.shape}, of {count} images"
+        if name == "masks" and values.dtype != np.uint8:
+            return f"masks are {values.dtype}; expected uint8"
+        flat = values.reshape(count, math.prod(values.shape[1:]))
         fine = ((flat >= low) & (flat <= high)).all(axis=1)  # False of NaN
         if not fine.all():
             row = int(fine.argmin())

@@ -48,7 +48,7 @@ def robust_rows(study: Study, cell: Cell, frames: Mapping[str, str] | None = Non
     Raises:
         InputError: as `clean_rows`, or if a condition is lacking.
     """
-    path, frames = robustness_files(study, cell)[1], frames or frames_tested(study, cell.dataset)
+    path, frames = robustness_files(study, cell).rows, frames or frames_tested(study, cell.dataset)
     rows = read_rows(path, list(frames), labels_of(study, cell.dataset))
     if CONDITION[0] not in rows:
         raise InputError(f"{path}: lacks the column(s) {', '.join(CONDITION)}. Evaluate the cell's robustness again.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar, TypeVarTuple
@@ -91,6 +91,15 @@ class StudyResults:
     def missing_cells(self) -> Mapping[Cell, str]:
         """Those of `missing_models` that tables compare."""
         return {cell: self.missing_models[cell] for cell in cells_of(self.study) if cell in self.missing_models}
+
+    def gaps(self, cells: Iterable[Cell]) -> dict[Cell, str]:
+        """Those of some cells that have no results, each with the reason."""
+        return {cell: self.missing_cells[cell] for cell in cells if cell in self.missing_cells}
+
+    @cached_property
+    def present_cells(self) -> tuple[Cell, ...]:
+        """The cells that tables compare and that have results, in the order of the study."""
+        return tuple(cell for cell in cells_of(self.study) if cell not in self.missing_cells)
 
     @cached_property
     def missing_robustness(self) -> Mapping[Cell, str]:

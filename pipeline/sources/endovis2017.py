@@ -168,7 +168,10 @@ def check_typed(frame: Frame2017) -> None:
             f"{WHERE_TO_ASK}."
         )
     for path in frame.by_instrument.get(0, ()) if frame.types is None else ():
-        _type_of_folder(path.parent)  # raises
+        names = ", ".join(part for part, _ in _TYPE_BY_FOLDER)
+        raise InputError(
+            f"{path.parent}: not the name of a known instrument; expected one that contains {names}. Rename or remove it."
+        )
 
 
 def type_mask(frame: Frame2017) -> NDArray[np.uint8]:
@@ -235,13 +238,3 @@ def _frame_number(path: Path) -> int:
 def _known_type(folder: Path) -> int | None:
     name = folder.name.lower().replace(" ", "_")
     return next((type_id for part, type_id in _TYPE_BY_FOLDER if part in name), None)
-
-
-def _type_of_folder(folder: Path) -> int:
-    known = _known_type(folder)
-    if known is None:
-        names = ", ".join(part for part, _ in _TYPE_BY_FOLDER)
-        raise InputError(
-            f"{folder}: not the name of a known instrument; expected one that contains {names}. Rename or remove it."
-        )
-    return known

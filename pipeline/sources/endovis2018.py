@@ -49,8 +49,7 @@ RAW_SETS = ("instrument_labels_2017", "instrument_labels")
 BUILT_SET = "annotations"
 _FROM_COLOUR = {"ultrasound-probe": 5, "suction-instrument": 6}
 _MASK_NAME = re.compile(r"(?P<frame>frame\d{1,6})_class(?P<type>\d{1,3})_inst\d{1,6}\.png")
-_BUILT_NAME = re.compile(r"seq_?(?P<sequence>\d{1,4})_frame(?P<frame>\d{1,6})\.png")
-_REPAIR_NAME = re.compile(r"seq_?(?P<sequence>\d{1,4})_frame(?P<frame>\d{1,6})\.png")
+_FRAME_NAME = re.compile(r"seq_?(?P<sequence>\d{1,4})_frame(?P<frame>\d{1,6})\.png")
 # The test frames come as seq_N-<time of the download>-001/seq_N, 250 of a sequence.
 _TEST_FOLDER = re.compile(r"seq_\d{1,4}-.+")
 _DIGITS = re.compile(r"\d{1,6}$")
@@ -106,10 +105,6 @@ class Tree2018:
     loose: tuple[Path, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
-    def without_frames(self) -> Tree2018:
-        """What reading one frame needs of the tree: small enough to be sent to another process with every frame."""
-        return replace(self, frames={}, lists=(), loose=(), notes={})
-
 
 @dataclass
 class _Listing:
@@ -159,7 +154,8 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
             f"{root}: no instrument type mask in any sequence. Expected those of BCV-Uniandes (ISINet) beside the frames, "
             f"seq_1/{RAW_SETS[0]}/frame000_class1_inst0.png; ask for them at {TYPES_FROM}."
         )
-    written = {name: _written_ids(name, frames) for name in _sets_of(frames)}
+    used = {frame.types for frame in frames.values()}
+    written = {name: _written_ids(name, frames) for name in (*RAW_SETS, BUILT_SET) if name in used}
     schemes = {
         name: settle_scheme(root, name, scheme, ids, {f.sequence for f in frames.values() if f.types == name})
         for name, ids in written.items()
@@ -280,16 +276,11 @@ def _list_folders(root: Path) -> _Listing:
                 )
     found.label_lists.sort()
     found.test_lists.sort()
-    annotated = {path: _is_annotated(path) for path in sequences}
+    annotated = {path: any(mask_files(path / name) for name in ("labels", *RAW_SETS)) for path in sequences}
     released = {path.name for path in sequences if annotated[path]}
     for path in sequences:
-        is_test = _is_test(root, path, annotated[path], released)
-        (found.tests if is_test else found.sequences).append(path)
+        (found.tests if _is_test(root, path, annotated[path], released) else found.sequences).append(path)
     return found
-
-
-def _is_annotated(sequence: Path) -> bool:
-    return any(mask_files(sequence / name) for name in ("labels", *RAW_SETS))
 
 
 def _is_test(root: Path, sequence: Path, annotated: bool, released: Set[str]) -> bool:
@@ -352,7 +343,7 @@ def _repair(frames: dict[tuple[int, int], Frame2018], repairs: Iterable[Path], l
     """Give frames their corrected labels instead of the release's."""
     taken: dict[tuple[int, int], Path] = {}
     for path in repairs:
-        match = _REPAIR_NAME.fullmatch(path.name)
+        match = _FRAME_NAME.fullmatch(path.name)
         key = (int(match["sequence"]), int(match["frame"])) if match else None
         if key is None or key not in frames:
             loose.append(path)
@@ -372,7 +363,7 @@ def _add_built(frames: dict[tuple[int, int], Frame2018], folders: Iterable[Path]
     taken: dict[tuple[int, int], Path] = {}
     for folder in folders:
         for path in mask_files(folder / BUILT_SET):
-            match = _BUILT_NAME.fullmatch(path.name)
+            match = _FRAME_NAME.fullmatch(path.name)
             if match is None:
                 raise InputError(f"{path}: expected a name like seq1_frame000.png.")
             key = int(match["sequence"]), int(match["frame"])
@@ -418,11 +409,6 @@ def read_label_lists(paths: Iterable[Path]) -> dict[str, Rgb]:
                 '{"name": ..., "color": [r, g, b], "classid": ...}.'
             ) from None
     return colours
-
-
-def _sets_of(frames: Mapping[tuple[int, int], Frame2018]) -> list[str]:
-    used = {frame.types for frame in frames.values()}
-    return [name for name in (*RAW_SETS, BUILT_SET) if name in used]
 
 
 def _written_ids(name: str, frames: Mapping[tuple[int, int], Frame2018]) -> set[int]:

@@ -12,13 +12,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from corruptions.pictures import SUFFIXES
 from pipeline.errors import InputError
 from pipeline.io.files import read_text
 from pipeline.io.raw_trees import find_holder
 from pipeline.labels.splits import TEST, TRAIN
 
 # Pictures: those that cannot be used are named.
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+_SUFFIXES = (*SUFFIXES, ".gif")
 _COLUMNS = ("name", "activity", "sequence", "split")
 # A name becomes a file's name in the dataset.
 _SAFE_NAME = re.compile(r"[\w][\w .-]{0,120}\.(png|jpe?g)", re.ASCII | re.IGNORECASE)

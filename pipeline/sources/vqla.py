@@ -32,20 +32,27 @@ _MAX_BYTES = 1 << 20  # a frame's annotation has some hundred bytes
 _STATE = re.compile(r"What is the state of (?P<instrument>[^?]+)\?", re.IGNORECASE)
 _NUMBER = re.compile(r"\s*-?\d{1,6}(\.\d{1,6})?\s*")
 _TISSUES = ("kidney", "tissue")
-_FOLDERS = ("vqla/label", "vqla/Classification", "vqa/Classification", "xml")
+_FOLDER = "(vqla/label|vqla/Classification|vqa/Classification|xml)"
 _SEQUENCE = re.compile(r"seq_(\d{1,4})")
-_NAME_2018 = re.compile(r"frame_?(?P<frame>\d{1,6})(_QA)?\.(txt|xml)")
-_NAME_2017 = re.compile(r"seq_?(?P<sequence>\d{1,4})_frame_?(?P<frame>\d{1,6})(_QA)?\.(txt|xml)")
+_FILE_2018 = re.compile(rf"(.*/)?seq_(?P<sequence>\d{{1,4}})/{_FOLDER}/frame_?(?P<frame>\d{{1,6}})(_QA)?\.(txt|xml)")
+_FILE_2017 = re.compile(rf"(.*/)?{_FOLDER}/seq_?(?P<sequence>\d{{1,4}})_frame_?(?P<frame>\d{{1,6}})(_QA)?\.(txt|xml)")
+# Pictures and features are many and hold no annotation.
+_WITHOUT_ANNOTATION = ("left_frames", "right_frames", "labels", "img_features", "instrument_labels_2017")
 
 Key = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class State:
-    """What one instrument does in one frame, names in lower case with underscores."""
+    """What one instrument does in one frame: one of the 13 actions. Names are in lower case with underscores."""
 
     instrument: str
     action: str
+
+    @property
+    def activity(self) -> str:
+        """The activity the action counts as."""
+        return activity_of_action(self.action)
 
 
 def read_states(path: Path) -> tuple[State, ...]:
@@ -147,14 +154,7 @@ def find_2018(root: Path) -> dict[Key, tuple[Path, ...]]:
     Raises:
         InputError: if there are none.
     """
-    found: dict[Key, list[Path]] = {}
-    for folder, inner in _annotation_folders(root):
-        sequence = _SEQUENCE.fullmatch(folder.parts[-len(inner.split("/")) - 1])
-        for path in _files(folder) if sequence else ():
-            match = _NAME_2018.fullmatch(path.name)
-            if match and sequence:
-                found.setdefault((int(sequence[1]), int(match["frame"])), []).append(path)
-    return _settled(root, found, "EndoVis-18-VQLA", "EndoVis-18-VQLA/seq_2/vqla/label/frame000_QA.txt")
+    return _find(root, _FILE_2018, "EndoVis-18-VQLA", "EndoVis-18-VQLA/seq_2/vqla/label/frame000_QA.txt")
 
 
 def find_2017(root: Path) -> dict[Key, tuple[Path, ...]]:
@@ -165,13 +165,23 @@ def find_2017(root: Path) -> dict[Key, tuple[Path, ...]]:
     Raises:
         InputError: if there are none.
     """
+    return _find(root, _FILE_2017, "EndoVis-17-VQLA", "EndoVis-17-VQLA/vqla/label/seq1_frame015.txt")
+
+
+def _find(root: Path, file: re.Pattern[str], title: str, example: str) -> dict[Key, tuple[Path, ...]]:
     found: dict[Key, list[Path]] = {}
-    for folder, _ in _annotation_folders(root):
-        for path in _files(folder):
-            match = _NAME_2017.fullmatch(path.name)
+    for folder, folders, names in walk(root):
+        folders[:] = [inner for inner in folders if inner not in _WITHOUT_ANNOTATION]
+        for path in (folder / name for name in names):
+            match = file.fullmatch(path.as_posix())
             if match:
                 found.setdefault((int(match["sequence"]), int(match["frame"])), []).append(path)
-    return _settled(root, found, "EndoVis-17-VQLA", "EndoVis-17-VQLA/vqla/label/seq1_frame015.txt")
+    if not found:
+        raise InputError(f"{root}: no {title} text below it. Expected {example}; ask for it at {WHERE_TO_ASK}.")
+    return {
+        key: tuple(path for path in paths if path.suffix == ".txt") or tuple(paths)
+        for key, paths in sorted(found.items())
+    }
 
 
 def editions_2018(root: Path, texts: Mapping[Key, tuple[Path, ...]]) -> list[str]:
@@ -182,7 +192,8 @@ def editions_2018(root: Path, texts: Mapping[Key, tuple[Path, ...]]) -> list[str
     found: dict[Path, set[Key]] = {}
     for key, paths in texts.items():
         for path in paths:
-            found.setdefault(_edition_folder(path), set()).add(key)
+            sequence = next(folder for folder in path.parents if _SEQUENCE.fullmatch(folder.name))
+            found.setdefault(sequence.parent, set()).add(key)
     said = []
     for folder, keys in sorted(found.items()):
         test = sum(sequence in TEST_2018 for sequence, _ in keys)
@@ -197,35 +208,3 @@ def editions_2018(root: Path, texts: Mapping[Key, tuple[Path, ...]]) -> list[str
             text += f"; its {len(surplus)} frames seq_1 {surplus[0]:03d} to {surplus[-1]:03d} are none of the paper's and left out"
         said.append(text)
     return said
-
-
-def _edition_folder(path: Path) -> Path:
-    """The folder above seq_N that an annotation lies in."""
-    above = [folder for folder in path.parents if _SEQUENCE.fullmatch(folder.name)]
-    return above[0].parent
-
-
-def _annotation_folders(root: Path) -> list[tuple[Path, str]]:
-    found: list[tuple[Path, str]] = []
-    for name, folders, _ in walk(root):
-        # Pictures and features are many and hold no annotation.
-        skipped = ("left_frames", "right_frames", "labels", "img_features", "instrument_labels_2017")
-        folders[:] = [folder for folder in folders if folder not in skipped]
-        for inner in _FOLDERS:
-            if name.parts[-len(inner.split("/")) :] == tuple(inner.split("/")):
-                found.append((name, inner))
-    return sorted(found)
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix in (".txt", ".xml"))
-
-
-def _settled(root: Path, found: dict[Key, list[Path]], title: str, example: str) -> dict[Key, tuple[Path, ...]]:
-    if not found:
-        raise InputError(f"{root}: no {title} text below it. Expected {example}; ask for it at {WHERE_TO_ASK}.")
-    settled = {}
-    for key, paths in sorted(found.items()):
-        texts = tuple(path for path in paths if path.suffix == ".txt")
-        settled[key] = texts or tuple(paths)
-    return settled

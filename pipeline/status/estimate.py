@@ -64,20 +64,13 @@ def frames_of(study: Study, dataset: str) -> dict[str, int]:
     if (folder / "dataset.json").is_file():
         counts: dict[str, int] = read_card(folder)["frames_by_split"]
         return counts
+    kind, generated = kind_name(study, dataset), study.raw.generate
     frames = kind_of(study, dataset).frames or 0
-    if study.raw.generate is not None:
-        frames = _generated_frames(study, dataset)
-    if kind_name(study, dataset) == "mtlendovis_gen":
-        return {TEST: frames}
-    return {TRAIN: frames - frames // 5, TEST: frames // 5}
-
-
-def _generated_frames(study: Study, dataset: str) -> int:
-    assert study.raw.generate is not None
-    kind = kind_name(study, dataset)
-    if kind == "mtlendovis_gen":
-        return (kind_of(study, dataset).frames or 0) // study.raw.generate.endovis2017_every
-    return study.raw.generate.esd_frames if kind == "mtlesd" else study.raw.generate.endovis2018_frames
+    if generated is not None and kind == "mtlendovis_gen":
+        frames //= generated.endovis2017_every
+    elif generated is not None:
+        frames = generated.esd_frames if kind == "mtlesd" else generated.endovis2018_frames
+    return {TEST: frames} if kind == "mtlendovis_gen" else {TRAIN: frames - frames // 5, TEST: frames // 5}
 
 
 def disk_of(study: Study, dataset: str) -> tuple[int, int]:

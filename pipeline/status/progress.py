@@ -6,12 +6,13 @@ Whatever is missing or torn is an answer, not an error.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
+from pipeline.io.disk import entries_of
 from pipeline.io.files import read_json, resumable
 from pipeline.locking.command_locks import ROBUSTNESS, SCORING, TRAINING, cell_lock
 from pipeline.locking.locks import Holder, holder
@@ -47,14 +48,12 @@ class Progress:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON tells it."""
-        process = None
-        if self.holder is not None:
-            process = {"pid": self.holder.pid, "host": self.holder.host, "started": self.holder.started}
+        who = self.holder
         return {
             "cell": self.cell.id,
             "state": self.state,
             "reason": self.reason,
-            "process": process,
+            "process": None if who is None else {"pid": who.pid, "host": who.host, "started": who.started},
             "done": self.done,
             "total": self.total,
         }
@@ -76,35 +75,27 @@ def progress_of_robustness(study: Study, cells: Mapping[Cell, Progress]) -> dict
 
 def _of_cell(study: Study, cell: Cell) -> Progress:
     # A merged model is there or not: one step.
+    made = "merged" if cell.merger else "trained"
     epochs = 1 if cell.merger else int(schedule_of(study, cell).epochs)
-    epoch = min(_last_epoch(cell_folder(study, cell) / CellOutput.RESUME), epochs)
-    worker = holder(cell_lock(study, cell, TRAINING))
-    if worker is not None:
+    states = (_EPOCH.fullmatch(entry.name) for entry in entries_of(cell_folder(study, cell) / CellOutput.RESUME))
+    epoch = min(max((int(match[1]) for match in states if match), default=0), epochs)
+    if worker := holder(cell_lock(study, cell, TRAINING)):
         return Progress(cell, RUNNING, "merges" if cell.merger else "trains", worker, epoch, epochs)
-    worker = holder(cell_lock(study, cell, SCORING))
-    if worker is not None:
+    if worker := holder(cell_lock(study, cell, SCORING)):
         return Progress(cell, RUNNING, "scores", worker, epochs, epochs)
     about = cell_folder(study, cell) / CellOutput.PROVENANCE
     if about.is_file():
-        torn = _torn(about)
-        if torn:
-            again = "merged" if cell.merger else "trained"
-            return Progress(cell, FAILED, f"{torn} Delete it: the cell is then {again} again.", None, 0, epochs)
-        left = cell_folder(study, cell)
-        names = (
-            ("model.safetensors", "predictions") if cell.merger else ("model.safetensors", "history.csv", "predictions")
-        )
-        gone = [name for name in names if not (left / name).exists()]
+        if torn := _torn(about):
+            return Progress(cell, FAILED, f"{torn} Delete it: the cell is then {made} again.", None, 0, epochs)
+        names = [CellOutput.CHECKPOINT, *([] if cell.merger else [CellOutput.HISTORY]), CellOutput.PREDICTIONS]
+        gone = [name for name in names if not (cell_folder(study, cell) / name).exists()]
         other = f"its {gone[0]} is gone" if gone else outdated(study, cell)
         if other:
             return Progress(cell, PENDING, other, None, 0, epochs)
         if all(rows_file(study, cell, dataset).is_file() for dataset in evaluated_on(study, cell.dataset)):
             return Progress(cell, DONE, training_failure(study, cell), None, epochs, epochs)
-        return Progress(
-            cell, PENDING, "merged, not scored yet" if cell.merger else "trained, not scored yet", None, epochs, epochs
-        )
-    failure = training_failure(study, cell)
-    if failure:
+        return Progress(cell, PENDING, f"{made}, not scored yet", None, epochs, epochs)
+    if failure := training_failure(study, cell):
         return Progress(cell, FAILED, failure, None, epoch, epochs)
     return Progress(cell, STOPPED if epoch else PENDING, "", None, epoch, epochs)
 
@@ -112,9 +103,9 @@ def _of_cell(study: Study, cell: Cell) -> Progress:
 def _of_robustness(study: Study, cell: Cell, trained: Progress) -> Progress:
     folder = cell_folder(study, cell) / CellOutput.ROBUSTNESS
     total = 1 + len(conditions_of(study).corruptions)
-    done = min(_count(resumable(folder) / ".parts", "*.parquet"), total)
-    worker = holder(cell_lock(study, cell, ROBUSTNESS))
-    if worker is not None:
+    measured = [entry for entry in entries_of(resumable(folder) / ".parts") if entry.name.endswith(".parquet")]
+    done = min(len(measured), total)
+    if worker := holder(cell_lock(study, cell, ROBUSTNESS)):
         return Progress(cell, RUNNING, "tests", worker, done, total)
     if all(path.is_file() for path in robustness_files(study, cell)):
         torn = next(filter(None, (_torn(path) for path in robustness_files(study, cell) if path.suffix == ".json")), "")
@@ -123,8 +114,7 @@ def _of_robustness(study: Study, cell: Cell, trained: Progress) -> Progress:
         if other := robustness_outdated(study, cell):
             return Progress(cell, PENDING, other, None, 0, total)
         return Progress(cell, DONE, robustness_failure(study, cell), None, total, total)
-    failure = robustness_failure(study, cell)
-    if failure:
+    if failure := robustness_failure(study, cell):
         return Progress(cell, FAILED, failure, None, done, total)
     if done:
         return Progress(cell, STOPPED, "", None, done, total)
@@ -141,18 +131,3 @@ def _torn(path: Path) -> str:
     except (OSError, RecursionError) as error:
         return f"{path}: cannot be read ({error})."
     return ""
-
-
-def _last_epoch(folder: Path) -> int:
-    return max((int(match[1]) for name in _names(folder) if (match := _EPOCH.fullmatch(name))), default=0)
-
-
-def _names(folder: Path) -> Iterator[str]:
-    try:
-        yield from (path.name for path in folder.iterdir())
-    except OSError:
-        return
-
-
-def _count(folder: Path, pattern: str) -> int:
-    return sum(Path(name).match(pattern) for name in _names(folder))

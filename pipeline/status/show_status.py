@@ -14,17 +14,7 @@ from pipeline.errors import InputError
 from pipeline.io.disk import bytes_below, size
 from pipeline.results.paths import results_file
 from pipeline.results.provenance import software
-from pipeline.status.progress import (
-    DONE,
-    FAILED,
-    PENDING,
-    RUNNING,
-    STATES,
-    STOPPED,
-    Progress,
-    progress_of_cells,
-    progress_of_robustness,
-)
+from pipeline.status import progress
 from pipeline.status.timing import Durations, durations_of
 from pipeline.study.folders import dataset_folder, results_folder
 from pipeline.study.models import Study
@@ -40,33 +30,31 @@ class Status:
     study: str
     title: str
     datasets: Mapping[str, str]
-    cells: Sequence[Progress]
-    robustness: Sequence[Progress]
+    cells: Sequence[progress.Progress]
+    robustness: Sequence[progress.Progress]
     durations: Durations
     disk: Mapping[str, int]
     collected: bool
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON tells it; times in seconds, disk in bytes."""
+        groups = {"cells": self.cells, "robustness": self.robustness}
         return {
             "study": self.study,
             "title": self.title,
             "datasets": dict(self.datasets),
-            "counts": {name: _counts(which) for name, which in self._groups()},
-            **{name: [one.as_dict() for one in which] for name, which in self._groups()},
+            "counts": {name: _counts(which) for name, which in groups.items()},
+            **{name: [one.as_dict() for one in which] for name, which in groups.items()},
             "seconds": self.durations.as_dict(),
             "bytes": dict(self.disk),
             "collected": self.collected,
         }
 
-    def _groups(self) -> tuple[tuple[str, Sequence[Progress]], ...]:
-        return ("cells", self.cells), ("robustness", self.robustness)
-
 
 def status_of(study: Study) -> Status:
     """Look at a study. What is missing or torn is told, never an error."""
-    cells = progress_of_cells(study)
-    robustness = progress_of_robustness(study, cells)
+    cells = progress.progress_of_cells(study)
+    robustness = progress.progress_of_robustness(study, cells)
     checkpoints, others = bytes_below(results_folder(study), _CHECKPOINT)
     datasets = sum(sum(bytes_below(dataset_folder(study, dataset))) for dataset in study.datasets)
     return Status(
@@ -102,43 +90,45 @@ def show_status(status: Status, every: bool = False) -> str:
     return "\n".join([*lines, f"Results: {'collected' if status.collected else 'not collected yet'}"])
 
 
-def _section(title: str, which: Sequence[Progress], unit: str, every: bool) -> Iterator[str]:
+def _section(title: str, which: Sequence[progress.Progress], unit: str, every: bool) -> Iterator[str]:
     counts = _counts(which)
-    said = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    said = ", ".join(f"{counts[state]} {state}" for state in progress.STATES if counts[state])
     yield f"{title}: {len(which)}: {said}"
-    for state in (RUNNING, FAILED, STOPPED):
+    for state in (progress.RUNNING, progress.FAILED, progress.STOPPED):
         found = [one for one in which if one.state == state]
-        shown = found if every or state == RUNNING else found[:_LISTED]
+        shown = found if every or state == progress.RUNNING else found[:_LISTED]
         yield from (f"  {_line(one, unit)}" for one in shown)
         if len(shown) < len(found):
             yield f"  {state}: {len(found) - len(shown)} more (--all)"
     if every:
-        yield from (f"  {_line(one, unit)}" for one in which if one.state in (PENDING, DONE))
+        yield from (f"  {_line(one, unit)}" for one in which if one.state in (progress.PENDING, progress.DONE))
         return
-    yield from (f"  {_line(one, unit)}" for one in which if one.state == DONE and one.reason)
-    groups = Counter((f"{one.cell.dataset} {one.cell.backbone}", one.reason) for one in which if one.state == PENDING)
+    yield from (f"  {_line(one, unit)}" for one in which if one.state == progress.DONE and one.reason)
+    groups = Counter(
+        (f"{one.cell.dataset} {one.cell.backbone}", one.reason) for one in which if one.state == progress.PENDING
+    )
     for (name, reason), count in groups.items():
         yield f"  pending: {count} of {name}{f' ({reason})' if reason else ''}"
 
 
-def _line(one: Progress, unit: str) -> str:
+def _line(one: progress.Progress, unit: str) -> str:
     far = f"{unit} {one.done} of {one.total}"
-    if one.state == RUNNING:
+    if one.state == progress.RUNNING:
         assert one.holder is not None
         since = f" (since {one.holder.since})" if one.holder.since else ""
         return f"running: {one.cell.id}: {one.holder.process} {one.reason} it{since}, {far} done"
-    if one.state == STOPPED:
+    if one.state == progress.STOPPED:
         return f"stopped: {one.cell.id} after {far}; the next run goes on from there"
-    if one.state == FAILED:
+    if one.state == progress.FAILED:
         return f"failed: {one.cell.id}: {one.reason}" + (f" (after {far})" if one.done else "")
-    if one.state == DONE and one.reason:
+    if one.state == progress.DONE and one.reason:
         return f"done: {one.cell.id}, but a later try: {one.reason}"
     return f"{one.state}: {one.cell.id}" + (f" ({one.reason})" if one.reason else "")
 
 
-def _counts(which: Sequence[Progress]) -> dict[str, int]:
+def _counts(which: Sequence[progress.Progress]) -> dict[str, int]:
     found = Counter(one.state for one in which)
-    return {state: found[state] for state in STATES}
+    return {state: found[state] for state in progress.STATES}
 
 
 def _times(durations: Durations) -> Iterator[str]:

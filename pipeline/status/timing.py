@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.io.files import read_json
-from pipeline.results.paths import CellOutput, StudyOutput
+from pipeline.results.paths import CellOutput, StudyOutput, robustness_files
 from pipeline.status.progress import DONE, Progress
 from pipeline.study.cell import Cell
 from pipeline.study.folders import cell_folder, dataset_folder, results_folder
@@ -53,13 +53,14 @@ def durations_of(study: Study, cells: Mapping[Cell, Progress], robustness: Mappi
         ("train", cells, trained, "a cell of {} {} is done"),
         ("test", robustness, tested, "the robustness of a cell of {} {} is evaluated"),
     ):
-        rates = _Rates()
+        rates: dict[tuple[str, ...], list[float]] = defaultdict(list)
         for cell, seconds in took.items():
             size = progress[cell].total * frames[cell.dataset].get(part, 0)
-            if seconds and size:
-                rates.add(cell, seconds / size)
+            for key in _alike(cell) if seconds and size else ():
+                rates[key].append(seconds / size)
         for cell, one in progress.items():
-            size, rate = (one.total - one.done) * frames[cell.dataset].get(part, 0), rates.of(cell)
+            size = (one.total - one.done) * frames[cell.dataset].get(part, 0)
+            rate = next((statistics.median(rates[key]) for key in _alike(cell) if key in rates), None)
             if one.state == DONE or one.done == one.total:
                 continue
             if not size:
@@ -68,27 +69,18 @@ def durations_of(study: Study, cells: Mapping[Cell, Progress], robustness: Mappi
                 unknown[until.format(cell.backbone, cell.architecture)] += 1
             else:
                 left += size * rate
-    spent = {"training": _sum(trained), "robustness": _sum(tested), "other steps": _other_steps(study)}
+    spent = {"training": sum(trained.values(), 0.0), "robustness": sum(tested.values(), 0.0)}
+    folder = results_folder(study) / StudyOutput.BENCHMARKS
+    own = [folder / name for name in ("train", "robustness", "merge", "robustness_merged")]
+    others = [path for path in folder.rglob("*.tsv") if not any(path.is_relative_to(rule) for rule in own)]
+    spent["other steps"] = sum(map(seconds_of_benchmark, others))
     return Durations(spent, left, unknown)
 
 
-class _Rates:
-    """Seconds an epoch and image of done cells."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, ...], list[float]] = defaultdict(list)
-
-    def add(self, cell: Cell, rate: float) -> None:
-        for key in self._keys(cell):
-            self._found[key].append(rate)
-
-    def of(self, cell: Cell) -> float | None:
-        return next((statistics.median(self._found[key]) for key in self._keys(cell) if key in self._found), None)
-
-    @staticmethod
-    def _keys(cell: Cell) -> tuple[tuple[str, ...], ...]:
-        model = (cell.backbone, cell.architecture)
-        return (*model, cell.weighting), model
+def _alike(cell: Cell) -> tuple[tuple[str, ...], ...]:
+    """What trainings have in common that take about as long for each epoch and image: the more the better."""
+    model = (cell.backbone, cell.architecture)
+    return (*model, cell.weighting), model
 
 
 def seconds_of_benchmark(path: Path) -> float:
@@ -125,15 +117,8 @@ def _seconds_of_training(study: Study, cell: Cell) -> float:
 
 def _seconds_of_robustness(study: Study, cell: Cell) -> float:
     """As Snakemake measured it, of one cell; a step by hand may have had several at once."""
-    told = _told(cell_folder(study, cell) / CellOutput.ROBUSTNESS / "provenance.json")
+    told = _told(robustness_files(study, cell).provenance)
     return _benchmark(study, "evaluate_robustness", cell) or told
-
-
-def _other_steps(study: Study) -> float:
-    folder = results_folder(study) / StudyOutput.BENCHMARKS
-    own = [folder / name for name in _MODEL_RULES]
-    files = [path for path in folder.rglob("*.tsv") if not any(path.is_relative_to(rule) for rule in own)]
-    return sum(seconds_of_benchmark(path) for path in files)
 
 
 def _frames(study: Study, dataset: str) -> dict[str, int]:
@@ -142,7 +127,3 @@ def _frames(study: Study, dataset: str) -> dict[str, int]:
         return {str(part): int(count) for part, count in found.items()}
     except (InputError, OSError, ValueError, TypeError, AttributeError):
         return {}
-
-
-def _sum(found: Mapping[Cell, float]) -> float:
-    return float(sum(found.values()))

@@ -63,7 +63,10 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
     _check_of_study(study, dataset, request.sources[0].name, models)
     _check_nameable(request)
     for name, about in headers.items():
-        _warn(name, str(about["select_on"]))
+        if about["select_on"] != "val":
+            print(f"{name}: trained on the validation frames too: what is chosen on them is chosen on frames it knows.")
+        if about["select_on"] == "test":
+            print(f"{name}: its epoch was chosen on the test part: what is merged from it scores too well there.")
     mergers = {name: MERGERS.get(name)(**study.mergers.get(name, {})) for name, _ in request.wanted}
     with memory_explained("merging", device, "merging.memory_mib, input_size"):
         work = _Work.begin(study, request, dataset, models, device, headers[request.sources[0].name])
@@ -83,22 +86,22 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
 class _Work:
     """What all mergers share.
 
-    header: what the first checkpoint says of its training. validation: what chooses. unlabelled, test: images. individual, tested: the
-    individual models' representations of these, by task. mib: what kept representations take. pooled: means over tokens of the test
-    images, by "<what>/<task>". digests: SHA-256 of each checkpoint, by its cell.
+    header: what the first checkpoint says of its training. validation: what chooses. images: some of each part, by its name. seen: the
+    part that mergers and Surgery see. individual: the individual models' representations of images, by part and task. mib: what kept
+    representations take. pooled: means over tokens of the test images, by "<what>/<task>". digests: SHA-256 of each checkpoint, by its
+    cell.
     """
 
     dataset: str
     models: Mapping[str, MultiTaskModel]
     device: torch.device
+    header: Mapping[str, Any]
     validation: Part
-    unlabelled: NDArray[np.uint8]
-    test: NDArray[np.uint8]
-    individual: dict[str, Tensor]
-    tested: dict[str, Tensor]
+    seen: str
+    images: dict[str, NDArray[np.uint8]]
+    individual: dict[str, dict[str, Tensor]]
     mib: float
     pooled: dict[str, NDArray[np.float32]]
-    header: Mapping[str, Any]
     digests: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -121,28 +124,16 @@ class _Work:
         plan = plan_cache(first, len(models) + 1, counts, merging_of(study).memory_mib)
         print(f"{dataset}: {plan.describe()}", flush=True)
         some = {
-            part: np.array(images[_spread(len(images), kept)])
+            part: np.array(images[np.arange(kept) * len(images) // kept])  # evenly spread
             for (part, images), kept in zip(parts.items(), plan.kept, strict=True)
         }
         of = {
             part: {task: representations(model, images, device) for task, model in models.items()}
             for part, images in some.items()
         }
-        seen = "test" if request.on_test else "train"
         pooled = {f"{_INDIVIDUAL}/{task}": _pooled(z) for task, z in of["test"].items()}
-        return cls(
-            dataset,
-            models,
-            device,
-            validation,
-            some[seen],
-            some["test"],
-            of[seen],
-            of["test"],
-            plan.mib,
-            pooled,
-            header,
-        )
+        seen = "test" if request.on_test else "train"
+        return cls(dataset, models, device, header, validation, seen, some, of, plan.mib, pooled)
 
 
 def _merge_one(
@@ -154,31 +145,33 @@ def _merge_one(
     model, about = merge(
         work.models,
         merges,
-        work.unlabelled,
+        work.images[work.seen],
         lambda model: validation_score(study, work.dataset, work.validation, model),
         work.device,
         work.header["seed"],
         seen,
     )
     merging = time.perf_counter() - started
-    tested = representations(model, work.test, work.device)
-    merged = tested if request.on_test else representations(model, work.unlabelled, work.device)
+    tested = representations(model, work.images["test"], work.device)
+    merged = tested if request.on_test else representations(model, work.images[work.seen], work.device)
     written = []
     for rank in ranks:
         started = time.perf_counter()
         if rank:
             fitted = {key: value for key, value in batch.as_dict().items() if key not in ("rank", "ablation")}
-            operate(model, merged, work.individual, rank, SurgerySettings(**fitted, seed=work.header["seed"]))
+            operate(
+                model, merged, work.individual[work.seen], rank, SurgerySettings(**fitted, seed=work.header["seed"])
+            )
         surgery = time.perf_counter() - started if rank else 0.0
-        compared = {task: _compared(model, task, tested, z) for task, z in work.tested.items()}
+        compared = {task: _compared(model, task, tested, z) for task, z in work.individual["test"].items()}
         bias = {task: mean for task, (mean, _) in compared.items()}
         work.pooled |= {f"{merger}-{rank}/{task}": pooled for task, (_, pooled) in compared.items()}
         shown = about | {
             "bias": bias,
             # Merging is done once for all ranks, and told of the first.
             "seconds": {"merging": round(merging if rank == ranks[0] else 0.0, 2), "surgery": round(surgery, 2)},
-            "unlabelled": {"part": "test" if request.on_test else "train", "images": len(work.unlabelled)},
-            "test_images": len(work.test),
+            "unlabelled": {"part": "test" if request.on_test else "train", "images": len(work.images[work.seen])},
+            "test_images": len(work.images["test"]),
             "kept_representations_mib": round(work.mib, 1),
         }
         written.append(_write(study, request, work, model, (merger, rank), shown, run))
@@ -216,7 +209,7 @@ def _write(
         "synthetic": study.synthetic,
         "pretrained_on_synthetic": first["pretrained_on_synthetic"],
         "parameters": {"trained": surgery, "total": model.count_parameters()[1]},
-        "training_images": len(work.unlabelled),
+        "training_images": len(work.images[work.seen]),
         "validation_images": len(work.validation.frame_ids),
         "seed": first["seed"],
         "select_on": first["select_on"],
@@ -306,13 +299,6 @@ def _check_of_study(study: Study, dataset: str, name: str, models: Mapping[str, 
             )
 
 
-def _warn(name: str, select_on: str) -> None:
-    if select_on != "val":
-        print(f"{name}: trained on the validation frames too: what is chosen on them is chosen on frames it knows.")
-    if select_on == "test":
-        print(f"{name}: its epoch was chosen on the test part: what is merged from it scores too well there.")
-
-
 def _check_nameable(request: MergeRequest) -> None:
     """See that there is a place for each model."""
     if request.out is None and len(request.cells()) < len(request.wanted):
@@ -321,11 +307,6 @@ def _check_nameable(request: MergeRequest) -> None:
             f"{names}: not cells of one study that differ in their task alone, so that the merged model has no place of its own. Give one: "
             "--out DIR."
         )
-
-
-def _spread(count: int, kept: int) -> NDArray[np.int64]:
-    """`kept` of `count` numbers, evenly spread."""
-    return np.arange(kept) * count // kept
 
 
 def _compared(model: MergedModel, task: str, merged: Tensor, individual: Tensor) -> tuple[float, NDArray[np.float32]]:

@@ -59,12 +59,11 @@ class MergeRequest:
         first = cells[0]
         if self.out is not None or first is None or any(cell is not None and cell.merger for cell in cells):
             return None
-        alike = [
-            replace(cell, architecture=MERGED, weighting=merger, surgery=rank, on_test=self.on_test)
+        found = {
+            cell and replace(cell, architecture=MERGED, weighting=merger, surgery=rank, on_test=self.on_test)
             for cell in cells
-            if cell is not None
-        ]
-        return alike[0] if len(alike) == len(cells) and len(set(alike)) == 1 else None
+        }
+        return found.pop() if len(found) == 1 else None
 
     def cells(self) -> list[Cell]:
         """All merged cells of the study that are asked for."""
@@ -122,8 +121,8 @@ def _check_out(study: Study, out: Path) -> None:
         raise InputError(
             f"--out {out}: lies among the study's cells, which go there by themselves. Name another folder."
         )
-    about = out / "provenance.json"
-    if (out / "model.safetensors").exists() and (not about.is_file() or "merged_from" not in read_json(about)):
+    about = out / CellOutput.PROVENANCE
+    if (out / CellOutput.CHECKPOINT).exists() and (not about.is_file() or "merged_from" not in read_json(about)):
         raise InputError(f"--out {out}: holds a model that was not merged. Name another folder.")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -140,7 +139,7 @@ def _source(study: Study, name: str) -> Source:
             path.is_file() and Path(name).resolve() in (path.resolve(), path.parent.resolve())
         ):
             return Source(cell.id, path, cell)
-    path = Path(name) / "model.safetensors" if Path(name).is_dir() else Path(name)
+    path = Path(name) / CellOutput.CHECKPOINT if Path(name).is_dir() else Path(name)
     if path.is_file():
         return Source(str(path), path, None)
     known = "\n  ".join(cell.id for cell in trainings_of(study) if cell.architecture.startswith("single_"))

@@ -43,8 +43,7 @@ def check_checkpoints(study: Study) -> Check:
         except InputError:
             continue  # told of the study
         path = cell_folder(study, cell) / CellOutput.CHECKPOINT
-        if not path.is_file():
-            check.gaps.append(f"{path}: not there")
+        if not check.has(path):
             continue
         check.checked += 1
         with check.survives(path):
@@ -99,15 +98,13 @@ def _check_weights(check: Check, study: Study, cell: Cell, about: dict[str, Any]
     path: Path | None = weights_file(study, cell.backbone)
     if path is None:
         return  # frozen weights of a hub are compared where the checkpoint is loaded
-    if not path.is_file():
-        check.gaps.append(f"{path}: not there; {cell.id} was trained from it")
-    else:
+    if check.has(path, f"not there; {cell.id} was trained from it"):
         expected = about["weights"]["sha256"] or "no file"
         check.compare_digest(path, digest(path), expected, f"which {cell.id} was trained from", _GET_BACK)
 
 
 def _check_robustness(check: Check, study: Study, cell: Cell, about: dict[str, Any]) -> None:
-    path = robustness_files(study, cell)[2]
+    path = robustness_files(study, cell).provenance
     tested = str(read_json(path).get("checkpoint_sha256"))
     if tested != about["checkpoint_sha256"]:
         check.fail(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from endoarss.errors import SettingsError
@@ -52,9 +53,11 @@ class Check:
         if found != expected:
             self.fail(path, f"sha256 {found[:12]}", f"{str(expected)[:12]}, {whose}", advice)
 
-    def fail_with(self, error: Exception) -> None:
-        """Note an error whose message stands on its own."""
-        self.failures.append(Failure("", str(error).rstrip(".")))
+    def has(self, path: Path, otherwise: str = "not there") -> bool:
+        """Return whether a file is there, and note a gap if it is not; otherwise: what is said of it then."""
+        if not path.is_file():
+            self.gaps.append(f"{path}: {otherwise}")
+        return path.is_file()
 
     @contextmanager
     def survives(self, where: object) -> Iterator[None]:
@@ -66,7 +69,7 @@ class Check:
         try:
             yield
         except (InputError, SettingsError, ResultsError) as error:
-            self.fail_with(error)
+            self.failures.append(Failure("", str(error).rstrip(".")))  # its message stands on its own
         except FileNotFoundError as error:
             self.fail(error.filename or where, "missing", "", "Run snakemake.")
         except Exception as error:  # what a damaged file does to a check is not known before

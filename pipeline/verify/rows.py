@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,26 +45,24 @@ def check_rows(study: Study, workers: int) -> Check:
     Args:
         workers: processes at most.
     """
-    work: list[partial[None]] = [partial(_check_cell, study=study, cell=cell) for cell in models_of(study)]
-    work += [partial(_check_references, study=study, dataset=dataset) for dataset in paths.evaluated_datasets(study)]
+    work: list[tuple[Callable[[Check, Study, Any], None], Any]] = [(_check_cell, cell) for cell in models_of(study)]
+    work += [(_check_references, dataset) for dataset in paths.evaluated_datasets(study)]
     lacking = missing_robust_models(study)
-    robust = [cell for cell in robust_models(study) if cell not in lacking]
-    work += [partial(_check_robust_scores, study=study, cell=cell) for cell in robust]
-    check = _new()
-    for found in ordered_map(_do, work, workers, "verify rows", "table"):
+    work += [(_check_robust_scores, cell) for cell in robust_models(study) if cell not in lacking]
+    check = Check(*_ROWS)
+    for found in ordered_map(partial(_do, study), work, workers, "verify rows", "table"):
         check.add(found)
     return check
 
 
-def _new() -> Check:
-    return Check("rows", "tables of rows and scores")
+_ROWS = ("rows", "tables of rows and scores")
 
 
-def _do(work: partial[None]) -> Check:
-    """Make one check; it runs in a process of its own."""
-    check = _new()
-    with check.survives(" ".join(str(value) for key, value in work.keywords.items() if key != "study")):
-        work(check)
+def _do(study: Study, work: tuple[Callable[[Check, Study, Any], None], Any]) -> Check:
+    """Make one check of a cell or dataset; it runs in a process of its own."""
+    (make, what), check = work, Check(*_ROWS)
+    with check.survives(what):
+        make(check, study, what)
     return check
 
 
@@ -95,8 +93,7 @@ def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest:
     path, predictions = paths.rows_file(study, cell, dataset), paths.predictions_file(study, cell, dataset)
     if predictions.is_file():
         _compare_digest(check, predictions, digest, _PREDICT)
-    if not path.is_file():
-        check.gaps.append(f"{path}: not evaluated yet")
+    if not check.has(path, "not evaluated yet"):
         return None
     stored = read_table(path)
     if not is_packed(study, dataset):
@@ -109,7 +106,7 @@ def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest:
             _compare(check, path, stored, made, "its predictions", _EVALUATE)
     scores = scores_of(stored, labels_of(study, dataset))
     of = {"predictions_sha256": sha256_of(predictions)} if predictions.is_file() else {}
-    _compare_scores(check, path.with_name("metrics.json"), {"protocol": STANDARD, "scores": scores} | of)
+    _compare_scores(check, paths.scores_file(study, cell, dataset), {"protocol": STANDARD, "scores": scores} | of)
     return scores_of_whole(scores)
 
 
@@ -158,14 +155,13 @@ def _compare(
 
 
 def _compare_scores(check: Check, path: Path, wanted: dict[str, Any]) -> None:
-    if not path.is_file():
-        check.gaps.append(f"{path}: not there")
+    if not check.has(path):
         return
     check.checked += 1
     stored = read_json(path)
     if "predictions_sha256" not in wanted:
         stored.pop("predictions_sha256", None)  # what was scored is not there to compare
-    _compare_json(check, path, stored, wanted, "per_image.parquet")
+    _compare_json(check, path, stored, wanted, paths.ROWS)
 
 
 def _compare_json(check: Check, path: Path, stored: Any, wanted: Any, whose: str) -> None:
@@ -207,10 +203,13 @@ _KEYS = (
 def check_results(study: Study) -> Check:
     """results.parquet, gathered again from all rows and compared value by value; and its digest against its provenance."""
     check, path = Check("results", "measurements"), paths.results_file(study)
-    if not path.is_file():
-        check.gaps.append(f"{path}: not collected yet")
+    if not check.has(path, "not collected yet"):
         return check
-    lost = [one for one in _gathered_from(study) if not one.is_file()]
+    datasets = paths.evaluated_datasets(study)
+    # What results are gathered from besides what cells keep; who has the results alone has none of it.
+    needed = [dataset_folder(study, dataset) / "manifest.csv" for dataset in datasets]
+    needed += [path for dataset in datasets for path in paths.reference_files(study, dataset).values()]
+    lost = [one for one in needed if not one.is_file()]
     if lost:
         check.gaps.append(f"{lost[0]}: not there; {path} cannot be gathered again")
     else:
@@ -219,17 +218,9 @@ def check_results(study: Study) -> Check:
             _compare(check, path, read_table(path), made, "the kept rows", _COLLECT, _KEYS)
             check.checked = len(made)
     about = paths.results_provenance_file(study)
-    if not about.is_file():
-        check.gaps.append(f"{about}: not there; what the results were collected from is unknown")
+    if not check.has(about, "not there; what the results were collected from is unknown"):
         return check
     with check.survives(about):
         expected = str(read_json(about).get("results_sha256"))
         check.compare_digest(path, sha256_of(path), expected, f"as {about.name} says: of another run", _COLLECT)
     return check
-
-
-def _gathered_from(study: Study) -> list[Path]:
-    """What results are gathered from besides what cells keep; who has the results alone has none of it."""
-    datasets = paths.evaluated_datasets(study)
-    manifests = [dataset_folder(study, dataset) / "manifest.csv" for dataset in datasets]
-    return [*manifests, *(path for dataset in datasets for path in paths.reference_files(study, dataset).values())]

@@ -43,7 +43,7 @@ def check_settings(study: Study) -> Check:
         if cell in not_robust:
             check.gaps.extend([f"{cell.id}: {not_robust[cell]}"] if cell not in lacking else [])
         else:
-            with check.survives(robustness_files(study, cell)[2]):
+            with check.survives(robustness_files(study, cell).provenance):
                 _check_robustness(check, study, cell)
     path = results_provenance_file(study)
     with check.survives(path):
@@ -88,7 +88,7 @@ def _compare_sources(check: Check, study: Study, where: object, about: dict[str,
 
 
 def _check_robustness(check: Check, study: Study, cell: Cell) -> None:
-    where = robustness_files(study, cell)[2]
+    where = robustness_files(study, cell).provenance
     about = read_json(where)
     check.checked += 1
     asked = conditions_of(study).as_dict()

@@ -33,16 +33,14 @@ def check_side_files(study: Study) -> Check:
                 _check_history(check, study, cell)
     for cell in robust_models(study):
         if cell not in not_robust:
-            with check.survives(paths.robustness_files(study, cell)[3]):
+            with check.survives(paths.robustness_files(study, cell).gallery):
                 _check_gallery(check, study, cell)
     for group in merging_groups(study):
         path = paths.representations_file(study, group)
         with check.survives(path):
-            if path.is_file():
+            if check.has(path):
                 read_representations(path)
                 check.checked += 1
-            else:
-                check.gaps.append(f"{path}: not there")
     if leakage_datasets(study):
         with check.survives(paths.similarity_file(study)):
             _check_similarity(check, study)
@@ -52,8 +50,7 @@ def check_side_files(study: Study) -> Check:
 
 def _check_history(check: Check, study: Study, cell: Cell) -> None:
     path = paths.history_file(study, cell)
-    if not path.is_file():
-        check.gaps.append(f"{path}: not there")
+    if not check.has(path):
         return
     check.checked += 1
     epochs, expected = read_history(path).epoch.tolist(), schedule_of(study, cell).epochs
@@ -62,7 +59,7 @@ def _check_history(check: Check, study: Study, cell: Cell) -> None:
 
 
 def _check_gallery(check: Check, study: Study, cell: Cell) -> None:
-    path = paths.robustness_files(study, cell)[3]
+    path = paths.robustness_files(study, cell).gallery
     frames, kept = read_gallery(path, len(labels_of(study, cell.dataset).classes))
     check.checked += 1
     folder = dataset_folder(study, cell.dataset)
@@ -80,8 +77,7 @@ def _check_gallery(check: Check, study: Study, cell: Cell) -> None:
 
 def _check_similarity(check: Check, study: Study) -> None:
     path = paths.similarity_file(study)
-    if not path.is_file():
-        check.gaps.append(f"{path}: not there")
+    if not check.has(path):
         return
     check.checked += 1
     for dataset, splits in read_similarities(path).items():

@@ -17,9 +17,9 @@ from pipeline.io.images import Pixels
 from pipeline.labels.splits import TEST_2018
 from pipeline.sources.endovis2017 import ANNOTATED_FRAMES
 from pipeline.sources.endovis2018 import BUILT_SET, COMPATIBLE_2017, NATIVE, RAW_SETS, SEQUENCES, STAPLER
-from pipeline.sources.synthetic.casts import Cast, Doing, read_casts
+from pipeline.sources.synthetic.casts import Cast, read_casts
 from pipeline.sources.synthetic.endovis2018_tree import NATIVE_IDS
-from pipeline.sources.vqla import SURPLUS_2018
+from pipeline.sources.vqla import SURPLUS_2018, State
 
 Key = tuple[int, int]
 HEIGHT, WIDTH = 12, 16
@@ -162,15 +162,15 @@ def write_tests(root: Path, layout: str, numbers: Iterable[int] = range(250)) ->
 
 def write_texts(folder: Path, frames: Mapping[Key, Cast], first_edition: bool = False) -> None:
     """Write the annotations of one edition; the first one has some frames more."""
-    surplus = dict.fromkeys(SURPLUS_2018, (Doing("prograsp_forceps", "idle"),)) if first_edition else {}
+    surplus = dict.fromkeys(SURPLUS_2018, (State("prograsp_forceps", "idle"),)) if first_edition else {}
     for (sequence, number), cast in {**frames, **surplus}.items():
         put_text(folder / f"seq_{sequence}/vqla/label/frame{number:03d}_QA.txt", states_text(cast))
 
 
 def few_2018() -> dict[Key, Cast]:
     """Twelve frames of two sequences, half of them cutting."""
-    cut = (Doing("monopolar_curved_scissors", "cutting"), Doing("suction", "suction"), Doing("bipolar_forceps", "idle"))
-    idle = (Doing("prograsp_forceps", "idle"), Doing("stapler", "idle"))
+    cut = (State("monopolar_curved_scissors", "cutting"), State("suction", "suction"), State("bipolar_forceps", "idle"))
+    idle = (State("prograsp_forceps", "idle"), State("stapler", "idle"))
     return {(s, 11 + n): (cut, idle)[n % 2] for s in (1, 5) for n in range(6)}
 
 
@@ -193,7 +193,7 @@ def write_few_2017(root: Path) -> Path:
             else:
                 put(folder / "TypeSegmentation" / name, grey(2, 2, 6))
                 put(folder / "PartsSegmentation" / name, grey(10, 20, 30))
-            cast = (Doing("prograsp_forceps", "grasping"),)
+            cast = (State("prograsp_forceps", "grasping"),)
             put_text(root / f"EndoVis-17-VQLA/vqla/label/seq{sequence}_frame{number:03d}.txt", states_text(cast))
     return root
 

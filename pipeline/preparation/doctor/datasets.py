@@ -54,9 +54,11 @@ def examine_dataset(
         if group.what == ABSENT:
             report.findings.append(Finding(WARNING, f"{len(group.frames)} left out: {group.reason}", group.frames))
     level = WARNING if skip_bad else ERROR
-    say_faults(
-        report, level, [(frame, group.reason) for group in faults for frame in group.frames] + [*failures.items()]
-    )
+    told = [(frame, group.reason) for group in faults for frame in group.frames] + [*failures.items()]
+    report.findings += [Finding(level, reason, (frame,)) for frame, reason in told[:_LISTED]]
+    if len(told) > _LISTED:
+        rest = tuple(frame for frame, _ in told[_LISTED:])
+        report.findings.append(Finding(level, f"{len(rest)} more frames cannot be used.", rest))
     untyped = tuple(s.frame_id for s in samples if "no_type_mask" in s.flags and _names_raw_types(kind, s))
     if untyped:
         text = f"{len(untyped)} frames name instruments in their annotation, but have no type mask, e.g. {untyped[0]}"
@@ -67,14 +69,6 @@ def _names_raw_types(kind: Kind, sample: Sample) -> bool:
     """Whether an annotation names an instrument that raw types have masks of."""
     named = {class_of_instrument(kind.labels, instrument) for instrument in sample.instruments}
     return bool(named - {None, "Ultrasound Probe", "Suction Instrument"})
-
-
-def say_faults(report: DatasetReport, level: str, faults: Sequence[tuple[str, str]]) -> None:
-    """Name the first faults one by one and count the others; all frames are in the finding."""
-    report.findings += [Finding(level, reason, (frame_id,)) for frame_id, reason in faults[:_LISTED]]
-    rest = tuple(frame_id for frame_id, _ in faults[_LISTED:])
-    if rest:
-        report.findings.append(Finding(level, f"{len(rest)} more frames cannot be used.", rest))
 
 
 def read_failures(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -89,18 +88,13 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """For programs: the same content as plain types, less the study's name: studies share datasets."""
-        parts: dict[str, Sequence[SourceReport | DatasetReport]] = {"sources": self.sources, "datasets": self.datasets}
         return {
             "synthetic": self.synthetic,
             "deep": self.deep,
             "usable": self.usable,
-            **{name: [_as_dict(part) for part in some] for name, some in parts.items()},
+            "sources": [asdict(part) | {"state": part.state} for part in self.sources],
+            "datasets": [asdict(part) | {"state": part.state} for part in self.datasets],
         }
-
-
-def _as_dict(part: SourceReport | DatasetReport) -> dict[str, Any]:
-    content = {item.name: getattr(part, item.name) for item in fields(part)}
-    return {**content, "findings": [asdict(finding) for finding in part.findings], "state": part.state}
 
 
 def _state(findings: list[Finding], lacking: bool) -> str:

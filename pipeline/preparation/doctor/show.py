@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from pipeline.preparation.doctor.findings import DatasetReport, Report, SourceReport
 
@@ -52,11 +53,8 @@ def _verdict(report: Report) -> str:
 
 def _rows(part: SourceReport) -> list[tuple[str, ...]]:
     found = [f"{name}: {value}" for name, value in part.found.items()] or ["nothing that can be read"]
-    height = max(len(found), len(part.missing), 1)
-    found += [""] * (height - len(found))
-    missing = [*part.missing, *[""] * (height - len(part.missing))]
-    heads = [(f"{part.source} ({part.root})", _MARK[part.state])] + [("", "")] * (height - 1)
-    return [(*head, one, other) for head, one, other in zip(heads, found, missing, strict=True)]
+    names, states = [f"{part.source} ({part.root})"], [_MARK[part.state]]
+    return list(zip_longest(names, states, found, part.missing, fillvalue=""))
 
 
 def _dataset_row(part: DatasetReport) -> tuple[str, ...]:

@@ -48,16 +48,7 @@ def examine_source(report: SourceReport, root: Path, need: Need) -> None:
         report: says which source. root: the raw tree, archives extracted. need: what is asked for.
     """
     try:
-        if report.source == "endovis2018":
-            _endovis2018(report, root, need)
-        elif report.source == "endovis2017":
-            _endovis2017(report, root, need)
-        elif report.source.startswith("vqla"):
-            _vqla(report, root, need.whole)
-        elif report.source == "plain":
-            _plain(report, root, need)
-        else:
-            _released(report, root, need)
+        _EXAMINERS.get(report.source, _released)(report, root, need)
     except InputError as error:
         report.say(ERROR, str(error))
 
@@ -135,7 +126,7 @@ def _endovis2017(report: SourceReport, root: Path, need: Need) -> None:
     _say_headers(report, need, "masks", [path for f in frames for path in (*f.type_files, *f.part_files)])
 
 
-def _vqla(report: SourceReport, root: Path, whole: bool) -> None:
+def _vqla(report: SourceReport, root: Path, need: Need) -> None:
     is_2018 = report.source == "vqla2018"
     found = vqla.find_2018(root) if is_2018 else vqla.find_2017(root)
     texts = {key: paths for key, paths in found.items() if not (is_2018 and key in vqla.SURPLUS_2018)}
@@ -170,15 +161,12 @@ def _vqla(report: SourceReport, root: Path, whole: bool) -> None:
         report.say(NOTE, f"instruments that are no class of the benchmark: {named}.")
     unseen = sorted(set(ACTIVITY_OF_ACTION) - set(actions))
     if unseen and is_2018:
-        report.say(WARNING if whole else NOTE, f"actions that never occur: {', '.join(unseen)}.")
+        report.say(WARNING if need.whole else NOTE, f"actions that never occur: {', '.join(unseen)}.")
     expected = vqla.FRAMES_2018 if is_2018 else vqla.FRAMES_2017
-    if whole and len(texts) < expected:
-        if is_2018:
-            wanted = {*endovis2018.SEQUENCES} - {_WITHOUT_ANNOTATION}
-            absent = sorted(wanted - {sequence for sequence, _ in texts})
-            shown = f" (none of {', '.join(f'seq_{number}' for number in absent)})" if absent else ""
-        else:
-            shown = ""
+    if need.whole and len(texts) < expected:
+        wanted = {*endovis2018.SEQUENCES} - {_WITHOUT_ANNOTATION} if is_2018 else set()
+        absent = sorted(wanted - {sequence for sequence, _ in texts})
+        shown = f" (none of {', '.join(f'seq_{number}' for number in absent)})" if absent else ""
         report.missing.append(f"{expected - len(texts)} of {expected} annotations{shown}")
 
 
@@ -268,3 +256,9 @@ def _say_headers(report: SourceReport, need: Need, what: str, paths: Collection[
 def _counted(names: Iterable[str]) -> str:
     counts: Mapping[str, int] = Counter(names)
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+
+_EXAMINERS = {
+    **{"endovis2018": _endovis2018, "endovis2017": _endovis2017},
+    **{"vqla2018": _vqla, "vqla2017": _vqla, "plain": _plain},
+}

@@ -16,14 +16,7 @@ from pipeline.datasets.splits import hash_rank
 from pipeline.io.files import whole_file, write_json
 from pipeline.io.images import Pixels, read_ids, read_rgb
 from pipeline.reporting.captions import data_mark
-from pipeline.results.paths import (
-    FIGURE_BALANCE,
-    FIGURE_CLASSES,
-    FIGURE_LEAKAGE,
-    contact_sheet,
-    datasets_with_activities,
-    similarity_file,
-)
+from pipeline.results import paths
 from pipeline.study.datasets import kind_name, leakage_datasets, titles_of
 from pipeline.study.folders import dataset_folder, results_folder
 from pipeline.study.models import Study
@@ -38,15 +31,21 @@ def draw_datasets(study: Study) -> None:
     mark, folder = data_mark(study), results_folder(study) / "figures"
     cards = {dataset: read_card(dataset_folder(study, dataset)) for dataset in study.datasets}
     for dataset, card in cards.items():
-        with whole_file(folder / contact_sheet(dataset)) as jpeg:
+        with whole_file(folder / paths.contact_sheet(dataset)) as jpeg:
             rows = read_manifest(dataset_folder(study, dataset))
             examples = {c: _examples(dataset_folder(study, dataset), rows, c) for c in card["classes"][1:]}
             dataset_figures.draw_contact_sheet(card, examples, mark, jpeg)
-    with whole_file(folder / f"{FIGURE_BALANCE}.png") as png, whole_file(folder / f"{FIGURE_BALANCE}.pdf") as pdf:
+    with (
+        whole_file(folder / f"{paths.FIGURE_BALANCE}.png") as png,
+        whole_file(folder / f"{paths.FIGURE_BALANCE}.pdf") as pdf,
+    ):
         dataset_figures.draw_balance(list(cards.values()), mark, png, pdf)
-    named = datasets_with_activities(study)
+    named = paths.datasets_with_activities(study)
     if named:
-        with whole_file(folder / f"{FIGURE_CLASSES}.png") as png, whole_file(folder / f"{FIGURE_CLASSES}.pdf") as pdf:
+        with (
+            whole_file(folder / f"{paths.FIGURE_CLASSES}.png") as png,
+            whole_file(folder / f"{paths.FIGURE_CLASSES}.pdf") as pdf,
+        ):
             dataset_figures.draw_classes_by_activity([cards[dataset] for dataset in named], mark, png, pdf)
 
 
@@ -93,8 +92,11 @@ def draw_leakage(study: Study) -> None:
             study.datasets[dataset].split_seed,
         )
     kept = {d: {split: [round(float(v), 6) for v in values] for split, values in s.items()} for d, s in found.items()}
-    write_json(similarity_file(study), kept)
+    write_json(paths.similarity_file(study), kept)
     shown = {titles_of(study)[dataset]: splits for dataset, splits in found.items()}
     folder = results_folder(study) / "figures"
-    with whole_file(folder / f"{FIGURE_LEAKAGE}.png") as png, whole_file(folder / f"{FIGURE_LEAKAGE}.pdf") as pdf:
+    with (
+        whole_file(folder / f"{paths.FIGURE_LEAKAGE}.png") as png,
+        whole_file(folder / f"{paths.FIGURE_LEAKAGE}.pdf") as pdf,
+    ):
         dataset_figures.draw_leakage(shown, data_mark(study, leakage_datasets(study)), png, pdf)

@@ -13,78 +13,79 @@ from endoarss.settings import IGNORED
 from pipeline.datasets.load import Part, load_part
 from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError
-from pipeline.reporting.figures.figure_inputs import Kept, NothingToShow
+from pipeline.reporting.figures.figure_inputs import NothingToShow, scores_by_dataset
+from pipeline.reporting.models import backbone_labels, label_of, model_name
 from pipeline.reporting.shown_cells import best_by_backbone, high_middle_low, image_ious, single_and_multi
 from pipeline.results.paths import predictions_file
 from pipeline.results.predictions import read_predictions
+from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
+from pipeline.study.cells import cells_of
 from pipeline.study.datasets import labels_of, titles_of
 from pipeline.study.folders import dataset_folder
 from pipeline.study.paper_cells import task_pairs
 from reports.figures.segmentation import Gallery, draw_segmentation
 
 
-def gaps_of_tasks(kept: Kept) -> dict[Cell, str]:
+def gaps_of_tasks(results: StudyResults) -> dict[Cell, str]:
     """The cells without results that figure 2 would choose from: those of the pair that it shows, and of those before it."""
-    shown = single_and_multi(kept.study, kept.scores)
+    shown = single_and_multi(results.study, scores_by_dataset(results))
     gaps: dict[Cell, str] = {}
-    for single, others in task_pairs(kept.study):
-        gaps |= {cell: kept.lacking[cell] for cell in (single, *others) if cell in kept.lacking}
+    for single, others in task_pairs(results.study):
+        gaps |= results.gaps((single, *others))
         if shown is not None and single == shown[0]:
             break
     return gaps
 
 
-def gaps_of_masks(kept: Kept) -> dict[Cell, str]:
+def gaps_of_masks(results: StudyResults) -> dict[Cell, str]:
     """The cells without results that figure 5 would choose from: those that segment, of the study's rank."""
-    return {
-        cell: reason
-        for cell, reason in kept.lacking.items()
-        if cell.architecture != "single_activity" and cell.rank == kept.study.lora.rank
-    }
+    cells = (cell for cell in cells_of(results.study) if cell.architecture != "single_activity")
+    return results.gaps(cell for cell in cells if cell.rank == results.study.lora.rank)
 
 
-def draw_tasks(kept: Kept, head: str, png: Path, pdf: Path) -> None:
+def draw_tasks(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
     """Figure 2: a segmentation-only and a multi-task cell on the images where the second gains most, in the middle, and loses most.
 
     Raises:
         NothingToShow: if no such pair has results.
     """
-    pair = single_and_multi(kept.study, kept.scores)
+    study = results.study
+    pair = single_and_multi(study, scores_by_dataset(results))
     if pair is None:
         raise NothingToShow("No segmentation-only cell has results together with a multi-task cell of its backbone.")
     single, multi = pair
     dataset = single.dataset
-    gains = _ious(kept, multi, dataset) - _ious(kept, single, dataset)
-    part = load_part(dataset_folder(kept.study, dataset), "test", kept.study.input_size)
+    gains = _ious(results, multi, dataset) - _ious(results, single, dataset)
+    part = load_part(dataset_folder(study, dataset), "test", study.input_size)
     picked = high_middle_low(gains, part.frame_ids)
     title = (
-        f"{titles_of(kept.study)[dataset]}, {kept.backbone(single)}: {kept.model(single)} beside {kept.model(multi)}. "
-        f"Columns: what {kept.model(multi)} adds to the image's mean IoU, in points"
+        f"{titles_of(study)[dataset]}, {backbone_labels(study)[single.backbone]}: {model_name(single)} beside {model_name(multi)}. "
+        f"Columns: what {model_name(multi)} adds to the image's mean IoU, in points"
     )
     notes = [_note_of_gain(gains[index], place, len(picked)) for place, index in enumerate(picked)]
-    draw_segmentation([_gallery(kept, part, [single, multi], dataset, title, picked, notes)], head, png, pdf)
+    draw_segmentation([_gallery(results, part, [single, multi], dataset, title, picked, notes)], head, png, pdf)
 
 
-def draw_best(kept: Kept, head: str, png: Path, pdf: Path) -> None:
+def draw_best(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
     """Figure 5: of each dataset the best segmenting cell of each backbone, on the best, the median and the worst image of the best.
 
     Raises:
         NothingToShow: if no cell that segments has results.
     """
-    galleries = []
-    for dataset, scores in kept.scores.items():
-        cells = best_by_backbone(kept.study, scores)
+    study, galleries = results.study, []
+    for dataset, scores in scores_by_dataset(results).items():
+        cells = best_by_backbone(study, scores)
         if not cells:
             continue
         best = max(cells, key=lambda cell: scores[cell][MIOU])
-        ious = _ious(kept, best, dataset)
-        part = load_part(dataset_folder(kept.study, dataset), "test", kept.study.input_size)
+        ious = _ious(results, best, dataset)
+        part = load_part(dataset_folder(study, dataset), "test", study.input_size)
         picked = high_middle_low(ious, part.frame_ids)
         names = {1: ["only image"], 2: ["best", "worst"]}.get(len(picked), ["best", "median", "worst"])
         notes = [f"{name} ({100 * ious[index]:.1f})" for name, index in zip(names, picked, strict=True)]
-        title = f"{titles_of(kept.study)[dataset]}. Columns: test images by their mean IoU (%) under {kept.label(best)}"
-        galleries.append(_gallery(kept, part, cells, dataset, title, picked, notes))
+        title = f"{titles_of(study)[dataset]}. Columns: test images by their mean IoU (%) under {label_of(study, best)}"
+        galleries.append(_gallery(results, part, cells, dataset, title, picked, notes))
     if not galleries:
         raise NothingToShow("No cell that segments has results.")
     draw_segmentation(galleries, head, png, pdf)
@@ -102,21 +103,27 @@ def _note_of_gain(gain: float, place: int, count: int) -> str:
     return f"{name} ({100 * gain:+.1f})"
 
 
-def _ious(kept: Kept, cell: Cell, dataset: str) -> NDArray[np.float64]:
-    return image_ious(kept.rows(cell, dataset), len(labels_of(kept.study, dataset).classes))
+def _ious(results: StudyResults, cell: Cell, dataset: str) -> NDArray[np.float64]:
+    return image_ious(results.clean_rows(cell, dataset), len(labels_of(results.study, dataset).classes))
 
 
 def _gallery(
-    kept: Kept, part: Part, cells: Sequence[Cell], dataset: str, title: str, picked: Sequence[int], notes: Sequence[str]
+    results: StudyResults,
+    part: Part,
+    cells: Sequence[Cell],
+    dataset: str,
+    title: str,
+    picked: Sequence[int],
+    notes: Sequence[str],
 ) -> Gallery:
     """Chosen images under some cells; what an image is called stands below its note."""
-    labels = labels_of(kept.study, dataset)
+    labels = labels_of(results.study, dataset)
     truth = part.masks[picked]
     masks = {"truth": truth}
     for cell in cells:
-        miou = kept.scores[dataset][cell][MIOU]
-        name = f"{kept.backbone(cell)}\n{kept.model(cell)}\nmIoU {100 * miou:.1f}"
-        predicted = _kept_masks(kept, cell, dataset, [part.frame_ids[i] for i in picked])
+        miou = scores_by_dataset(results)[dataset][cell][MIOU]
+        name = f"{backbone_labels(results.study)[cell.backbone]}\n{model_name(cell)}\nmIoU {100 * miou:.1f}"
+        predicted = _kept_masks(results, cell, dataset, [part.frame_ids[i] for i in picked])
         # Shown as it is scored: nobody is to wonder what is predicted where no truth is.
         masks[name] = np.where(truth == IGNORED, truth, predicted)
     if part.activities is not None:
@@ -124,14 +131,14 @@ def _gallery(
             f"{note}\n{labels.activities[part.activities[i]].replace('_', ' ')}"
             for note, i in zip(notes, picked, strict=True)
         ]
-    frame = next(row for row in read_manifest(dataset_folder(kept.study, dataset)) if row["split"] == "test")
+    frame = next(row for row in read_manifest(dataset_folder(results.study, dataset)) if row["split"] == "test")
     aspect = int(frame["height"]) / int(frame["width"])
     return Gallery(title, labels.classes, labels.palette, part.images[picked], masks, notes, aspect)
 
 
-def _kept_masks(kept: Kept, cell: Cell, dataset: str, frame_ids: Sequence[str]) -> NDArray[np.uint8]:
-    path = predictions_file(kept.study, cell, dataset)
-    masks = read_predictions(path, frame_ids, labels_of(kept.study, dataset)).masks
+def _kept_masks(results: StudyResults, cell: Cell, dataset: str, frame_ids: Sequence[str]) -> NDArray[np.uint8]:
+    path = predictions_file(results.study, cell, dataset)
+    masks = read_predictions(path, frame_ids, labels_of(results.study, dataset)).masks
     if masks is None:
         raise InputError(f"{path}: holds no masks. Run snakemake, or: endoarss evaluate --again.")
     return masks

@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.io.files import read_json
 from pipeline.reporting.captions import gap_note
+from pipeline.reporting.models import backbone_labels
 from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import robustness_files
 from pipeline.results.study_results import StudyResults
@@ -40,7 +41,7 @@ _COST = (
 def _named(study: Study, cell: Cell) -> dict[str, object]:
     return {
         "dataset": titles_of(study)[cell.dataset],
-        "backbone": study.backbones[cell.backbone].label,
+        "backbone": backbone_labels(study)[cell.backbone],
         "architecture": cell.architecture,
         "weighting": cell.weighting,
         "rank": cell.rank,
@@ -49,15 +50,9 @@ def _named(study: Study, cell: Cell) -> dict[str, object]:
 
 def _cost(results: StudyResults, cell: Cell) -> dict[str, object]:
     about = results.provenance(cell)
-    return {
-        **{key: about[key] for key in ("parameters", "cost", "device")},
-        "latency_ms": _latency(results, cell),
-    }
-
-
-def _latency(results: StudyResults, cell: Cell) -> float | None:
-    """Milliseconds of one image, mean over the corruptions; None of a cell whose robustness was not evaluated."""
-    if cell not in robustness_cells(results.study) or cell in results.missing_robustness:
-        return None
-    about = read_json(robustness_files(results.study, cell)[2])
-    return float(np.mean(list(about["latency_ms"].values())))
+    cost = {key: about[key] for key in ("parameters", "cost", "device")} | {"latency_ms": None}
+    if cell in robustness_cells(results.study) and cell not in results.missing_robustness:
+        # Milliseconds of one image, mean over the corruptions.
+        latency = read_json(robustness_files(results.study, cell).provenance)["latency_ms"]
+        cost["latency_ms"] = float(np.mean(list(latency.values())))
+    return cost

@@ -11,11 +11,11 @@ from pipeline.evaluation.collect_results import SCORES_UNDER_CORRUPTION
 from pipeline.io.files import write_text
 from pipeline.io.saved_files import read_similarities
 from pipeline.reporting.captions import gap_note, partial_note, study_mark
-from pipeline.reporting.merging import merging_tables
-from pipeline.reporting.models import label_of, scored_run
+from pipeline.reporting.models import backbone_labels, label_of, scored_run
 from pipeline.reporting.report_table import ReportTable, write_tables
 from pipeline.reporting.robustness import measure_study, missing_baselines, robustness_tables
 from pipeline.reporting.tables.cost_table import cost_table
+from pipeline.reporting.tables.merging_tables import merging_tables
 from pipeline.reporting.tables.paper_tables import beside_robust_cells, published_tables
 from pipeline.reporting.tables.score_tables import (
     chosen_tables,
@@ -32,14 +32,7 @@ from pipeline.study.folders import dataset_folder, results_folder
 from pipeline.study.models import Study
 from pipeline.study.paper_cells import leakage_pairs
 from pipeline.study.robust_models import robust_models
-from reports.names import (
-    TABLE_CLAIMS,
-    TABLE_DATASETS,
-    TABLE_LEAKAGE,
-    TABLE_MERGING,
-    TABLE_SIMILARITY,
-    TABLE_SURGERY_RANKS,
-)
+from reports import names
 from reports.published import published_datasets
 from reports.results import of_rank
 from reports.statistics.robustness import Robustness
@@ -67,14 +60,14 @@ def make_tables(study: Study, results: StudyResults | None = None) -> None:
     }
     mark, found = study_mark(results, with_protocol=False), results.once(study_tables)
     folder = results_folder(study) / "tables"
-    merging = {name: table for name, table in found.items() if name in (TABLE_MERGING, TABLE_SURGERY_RANKS)}
+    merging = {name: table for name, table in found.items() if name in (names.TABLE_MERGING, names.TABLE_SURGERY_RANKS)}
     write_tables({name: table for name, table in found.items() if name not in merging}, folder, mark, marks)
     validated = study_mark(results, with_protocol=False, select_on="val")
     write_tables(merging, folder, validated, {**marks, "select_on": "val"})
     for path in table_files(study):
         if path.stem not in found:
             path.unlink(missing_ok=True)  # of results that are gone
-    claims = found[TABLE_CLAIMS]
+    claims = found[names.TABLE_CLAIMS]
     assert claims.shown is not None
     write_text(note_file(study), claims_text(claims.shown, mark, claims.said))
 
@@ -82,7 +75,10 @@ def make_tables(study: Study, results: StudyResults | None = None) -> None:
 def study_tables(results: StudyResults) -> dict[str, ReportTable]:
     """All tables of a study by name, in the order of a report."""
     study, _ = results.study, results.table  # that results are not collected is said first
-    found = {TABLE_DATASETS: _datasets(study)}
+    cards = [read_card(dataset_folder(study, dataset)) for dataset in study.datasets]
+    datasets = tables.table_datasets(cards, published_datasets())
+    title = "Datasets, and the paper's Table I beside them"
+    found = {names.TABLE_DATASETS: ReportTable(title, datasets, datasets, note=_BESIDE)}
     found |= score_tables(results) | chosen_tables(results) | comparison_tables(results)
     robustness = results.once(measure_study)
     if robustness is not None:
@@ -95,9 +91,9 @@ def study_tables(results: StudyResults) -> dict[str, ReportTable]:
     if leakage_datasets(study):
         similar = tables.table_similarity(read_similarities(similarity_file(study)), titles_of(study))
         title = "Similarity of test frames to their nearest training frame"
-        found[TABLE_SIMILARITY] = ReportTable(title, similar, similar, note=_SIMILARITY)
+        found[names.TABLE_SIMILARITY] = ReportTable(title, similar, similar, note=_SIMILARITY)
     if leakage_pairs(study):
-        found[TABLE_LEAKAGE] = _leakage(results)
+        found[names.TABLE_LEAKAGE] = _leakage(results)
     return found | label_tables(results)
 
 
@@ -110,23 +106,16 @@ def _lacking(results: StudyResults, found: Robustness) -> list[tuple[str, str]]:
 
 
 def _leakage(results: StudyResults) -> ReportTable:
-    study, lacking = results.study, results.missing_cells
-    pairs = leakage_pairs(study)
+    study, pairs = results.study, leakage_pairs(results.study)
     published, by_sequence = pairs[0]
-    labels = {name: str(backbone.label) for name, backbone in study.backbones.items()}
-    gaps = {cell: lacking[cell] for pair in pairs for cell in pair if cell in lacking}
+    labels = backbone_labels(study)
+    gaps = results.gaps(cell for pair in pairs for cell in pair)
     keys = [(labels[cell.backbone], cell.architecture, cell.weighting) for cell in gaps]
     order, of_study = list(labels.values()), of_rank(results.compared_table, study.lora.rank)
     table = tables.table_leakage(of_study, published.dataset, by_sequence.dataset, order, keys)
     title = "Leakage: the same models on the published split and by sequence"
     note = f"{_LEAKAGE} {gap_note(study, gaps)}".strip()
     return ReportTable(title, table, tables.readable_leakage(table), note=note, protocol=study.protocol)
-
-
-def _datasets(study: Study) -> ReportTable:
-    cards = [read_card(dataset_folder(study, dataset)) for dataset in study.datasets]
-    datasets = tables.table_datasets(cards, published_datasets())
-    return ReportTable("Datasets, and the paper's Table I beside them", datasets, datasets, note=_BESIDE)
 
 
 _BESIDE = (

@@ -7,7 +7,7 @@ import pandas as pd
 from endoarss.metrics import PUBLISHED
 from pipeline.evaluation.collect_results import gather_scores
 from pipeline.reporting.captions import gap_note
-from pipeline.reporting.models import asked_for_claims, scores_for_claims
+from pipeline.reporting.models import asked_for_claims, backbone_labels, scores_for_claims
 from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import evaluated_datasets, tables_beside_published
 from pipeline.results.study_results import StudyResults
@@ -16,16 +16,7 @@ from pipeline.study.cells import cells_of
 from pipeline.study.datasets import evaluated_on, split_rule, titles_of
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robustness_cells
-from reports.names import (
-    PAPER_TABLES,
-    PUBLISHED_ROBUSTNESS,
-    TABLE_ABLATION,
-    TABLE_CLAIMS,
-    TABLE_RANK,
-    TABLE_ROBUSTNESS,
-    beside_published,
-    table_of_dataset,
-)
+from reports import names
 from reports.published import DATASETS, published_ablation, published_ranks
 from reports.results import set_beside
 from reports.statistics.bootstrap import note_of_intervals
@@ -39,26 +30,28 @@ def published_tables(saved: StudyResults) -> dict[str, ReportTable]:
     study = saved.study
     wanted = set(tables_beside_published(study))
     results = _published(saved) if wanted else saved.compared_table
-    labels = {name: str(backbone.label) for name, backbone in study.backbones.items()}
+    labels = backbone_labels(study)
     found: dict[str, Beside] = {
-        table_of_dataset(dataset): scores_beside(results, dataset, study.lora.rank, labels, _asked(study, dataset))
+        names.table_of_dataset(dataset): scores_beside(
+            results, dataset, study.lora.rank, labels, _asked(study, dataset)
+        )
         for dataset in evaluated_datasets(study)
-        if beside_published(table_of_dataset(dataset)) in wanted
+        if names.beside_published(names.table_of_dataset(dataset)) in wanted
     }
-    if beside_published(TABLE_ABLATION) in wanted:
+    if names.beside_published(names.TABLE_ABLATION) in wanted:
         asked = {
             (c.dataset, c.backbone, c.architecture, c.weighting) for c in cells_of(study) if c.rank == study.lora.rank
         }
-        found[TABLE_ABLATION] = ablation_beside(results, study.lora.rank, labels, asked)
-    if beside_published(TABLE_RANK) in wanted:
+        found[names.TABLE_ABLATION] = ablation_beside(results, study.lora.rank, labels, asked)
+    if names.beside_published(names.TABLE_RANK) in wanted:
         of_paper = (c for c in cells_of(study) if (c.backbone, c.architecture) == ("endoarss", "tesla"))
-        found[TABLE_RANK] = ranks_beside(results, {(c.dataset, c.rank, c.weighting) for c in of_paper})
-    if beside_published(TABLE_ROBUSTNESS) in wanted:
-        found[TABLE_ROBUSTNESS] = robustness_beside(results, study.lora.rank, labels)
-    about = {table_of_dataset(d): f"Results on {titles_of(study)[d]}" for d in evaluated_datasets(study)} | _ABOUT
+        found[names.TABLE_RANK] = ranks_beside(results, {(c.dataset, c.rank, c.weighting) for c in of_paper})
+    if names.beside_published(names.TABLE_ROBUSTNESS) in wanted:
+        found[names.TABLE_ROBUSTNESS] = robustness_beside(results, study.lora.rank, labels)
+    about = {names.table_of_dataset(d): f"Results on {titles_of(study)[d]}" for d in evaluated_datasets(study)} | _ABOUT
     shown = {
-        beside_published(name): ReportTable(
-            f"{about[name]} beside the paper's Table {PAPER_TABLES[name]}",
+        names.beside_published(name): ReportTable(
+            f"{about[name]} beside the paper's Table {names.PAPER_TABLES[name]}",
             table.data,
             table.shown,
             note=" ".join(f"{_note(study, name)} {table.note} {_gaps(saved, name)}".split()),
@@ -67,12 +60,13 @@ def published_tables(saved: StudyResults) -> dict[str, ReportTable]:
         for name, table in found.items()
     }
     claims, intervals = _reproduction(saved)
+    gaps = gap_note(study, {**saved.missing_robustness, **saved.missing_cells})
     return shown | {
-        TABLE_CLAIMS: ReportTable(
+        names.TABLE_CLAIMS: ReportTable(
             "The paper's claims, and what these results say of them",
             table_claims(claims),
             readable_claims(claims),
-            note=f"{_CLAIMS} {intervals} {_gaps_of_claims(saved)}".strip(),
+            note=f"{_CLAIMS} {intervals} {gaps}".strip(),
             protocol="standard",
         )
     }
@@ -80,14 +74,13 @@ def published_tables(saved: StudyResults) -> dict[str, ReportTable]:
 
 def beside_robust_cells(study: Study) -> list[Cell]:
     """Return the cells that the paper's table of robustness is compared with."""
-    return [cell for cell in robustness_cells(study) if cell.dataset == PUBLISHED_ROBUSTNESS]
+    return [cell for cell in robustness_cells(study) if cell.dataset == names.PUBLISHED_ROBUSTNESS]
 
 
 def _published(saved: StudyResults) -> pd.DataFrame:
     """The long table under the paper's protocol, of what its tables are compared with."""
     robust = [cell for cell in beside_robust_cells(saved.study) if cell not in saved.missing_robustness]
-    cells = [cell for cell in cells_of(saved.study) if cell not in saved.missing_cells]
-    return set_beside(gather_scores(saved, PUBLISHED, cells, robust), saved.study.training.select_on)
+    return set_beside(gather_scores(saved, PUBLISHED, saved.present_cells, robust), saved.study.training.select_on)
 
 
 def _reproduction(saved: StudyResults) -> tuple[pd.DataFrame, str]:
@@ -106,11 +99,6 @@ def _reproduction(saved: StudyResults) -> tuple[pd.DataFrame, str]:
     return claims, " ".join(note_of_intervals(titles[d], units, count) for d, (_, units, count) in known.items())
 
 
-def _gaps_of_claims(saved: StudyResults) -> str:
-    """Which cells the claims lack, and why."""
-    return gap_note(saved.study, {**saved.missing_robustness, **saved.missing_cells})
-
-
 def _asked(study: Study, dataset: str) -> set[tuple[str, str, str]]:
     cells = (c for c in cells_of(study) if dataset in evaluated_on(study, c.dataset) and c.rank == study.lora.rank)
     return {(cell.backbone, cell.architecture, cell.weighting) for cell in cells}
@@ -119,37 +107,45 @@ def _asked(study: Study, dataset: str) -> set[tuple[str, str, str]]:
 def _gaps(saved: StudyResults, name: str) -> str:
     """Which cells of the paper's a table lacks, and why."""
     study = saved.study
-    if name == TABLE_ROBUSTNESS:
+    if name == names.TABLE_ROBUSTNESS:
         return gap_note(
-            study, {c: why for c, why in saved.missing_robustness.items() if c.dataset == PUBLISHED_ROBUSTNESS}
+            study, {c: why for c, why in saved.missing_robustness.items() if c.dataset == names.PUBLISHED_ROBUSTNESS}
         )
-    if name == TABLE_ABLATION:
+    if name == names.TABLE_ABLATION:
         printed = set(published_ablation().index)
         cells = {c for c in cells_of(study) if (c.dataset, c.backbone, c.architecture, c.weighting) in printed}
-    elif name == TABLE_RANK:
+    elif name == names.TABLE_RANK:
         printed = {(of, int(rank), weighting) for of, rank, weighting in published_ranks().index}
         tesla = (c for c in cells_of(study) if (c.backbone, c.architecture) == ("endoarss", "tesla"))
         cells = {cell for cell in tesla if (cell.dataset, cell.rank, cell.weighting) in printed}
     else:
-        cells = {c for c in cells_of(study) if any(name == table_of_dataset(d) for d in evaluated_on(study, c.dataset))}
-    return gap_note(study, {cell: why for cell, why in saved.missing_cells.items() if cell in cells})
+        cells = {
+            c for c in cells_of(study) if any(name == names.table_of_dataset(d) for d in evaluated_on(study, c.dataset))
+        }
+    return gap_note(study, saved.gaps(cell for cell in cells_of(study) if cell in cells))
 
 
 def _note(study: Study, name: str) -> str:
     ours = (
         "Ours are of SYNTHETIC data and say nothing of the paper's." if study.synthetic else "Ours are of this study."
     )
-    spread = " ±: over classes, as there." if name == TABLE_ABLATION else ""
-    of_table = {TABLE_ABLATION: set(DATASETS), TABLE_RANK: set(DATASETS), TABLE_ROBUSTNESS: {PUBLISHED_ROBUSTNESS}}
-    datasets = [d for d in evaluated_datasets(study) if name == table_of_dataset(d) or d in of_table.get(name, ())]
+    spread = " ±: over classes, as there." if name == names.TABLE_ABLATION else ""
+    of_table = {
+        names.TABLE_ABLATION: set(DATASETS),
+        names.TABLE_RANK: set(DATASETS),
+        names.TABLE_ROBUSTNESS: {names.PUBLISHED_ROBUSTNESS},
+    }
+    datasets = [
+        d for d in evaluated_datasets(study) if name == names.table_of_dataset(d) or d in of_table.get(name, ())
+    ]
     rules = dict.fromkeys(split_rule(study, dataset) for dataset in datasets)
     return f"{ours} Both are what the released code computes. Split of ours: {', '.join(rules)}.{spread}"
 
 
 _ABOUT = {
-    TABLE_ABLATION: "Ablation of backbone, TESLA and SMA",
-    TABLE_RANK: "Rank of the adapters",
-    TABLE_ROBUSTNESS: "Robustness, mean over severities of each corruption,",
+    names.TABLE_ABLATION: "Ablation of backbone, TESLA and SMA",
+    names.TABLE_RANK: "Rank of the adapters",
+    names.TABLE_ROBUSTNESS: "Robustness, mean over severities of each corruption,",
 }
 _CLAIMS = (
     "Differences in percentage points, cosines as they are, of models that are alike in all but what the claim is about, mean over all "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from pipeline.reporting.captions import gap_note
-from pipeline.reporting.models import clean_models, clean_replicates, label_of
+from pipeline.reporting.models import backbone_labels, clean_models, clean_replicates, label_of
 from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import datasets_with_activities, evaluated_datasets
 from pipeline.results.study_results import StudyResults
@@ -14,17 +14,7 @@ from pipeline.study.cells import cells_of
 from pipeline.study.datasets import evaluated_on, labels_of, split_rule, titles_of
 from pipeline.study.models import Study
 from pipeline.study.paper_cells import ablation_cells, cells_by_rank
-from reports.names import (
-    TABLE_ABLATION,
-    TABLE_ACTIVITIES,
-    TABLE_CLASSES,
-    TABLE_COMPARISON,
-    TABLE_CONFUSION,
-    TABLE_PAIRS,
-    TABLE_RANK,
-    model_label,
-    table_of_dataset,
-)
+from reports import names
 from reports.results import of_rank
 from reports.statistics.comparison import compare_scores
 from reports.statistics.confusion import table_confusion
@@ -34,48 +24,36 @@ from reports.tables.comparison import readable_comparison, table_comparison, tab
 
 def score_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Tables II to IV, and one for every other dataset that cells are tested on."""
-    study, lacking = results.study, results.missing_cells
-    order = [backbone.label for backbone in study.backbones.values()]
-    found = {}
+    study, labels, found = results.study, backbone_labels(results.study), {}
     for dataset in evaluated_datasets(study):
         cells = [
             cell
             for cell in cells_of(study)
             if dataset in evaluated_on(study, cell.dataset) and cell.rank == study.lora.rank
         ]
-        gaps = {cell: lacking[cell] for cell in cells if cell in lacking}
-        keys = [(_backbone(study, cell), cell.architecture, cell.weighting) for cell in gaps]
+        gaps = results.gaps(cells)
+        keys = [(labels[cell.backbone], cell.architecture, cell.weighting) for cell in gaps]
         scores = tables.table_of_scores(
-            of_rank(results.compared_table, study.lora.rank), dataset, order, list(dict.fromkeys(keys))
+            of_rank(results.compared_table, study.lora.rank), dataset, list(labels.values()), list(dict.fromkeys(keys))
         )
         title = f"Results on {titles_of(study)[dataset]} (test part, split: {split_rule(study, dataset)})"
         note = " ".join(f"{_note(study)} {_unsupported(scores)} {gap_note(study, gaps)}".split())
         shown = tables.readable_scores(scores, study.protocol)
-        found[table_of_dataset(dataset)] = ReportTable(title, scores, shown, True, note, protocol=study.protocol)
+        found[names.table_of_dataset(dataset)] = ReportTable(title, scores, shown, True, note, protocol=study.protocol)
     return found
 
 
 def chosen_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Tables V and VI, as far as the study has their cells."""
-    study, lacking = results.study, results.missing_cells
-    found = {}
-    for name, title, names, rows, note in (
-        (
-            TABLE_ABLATION,
-            "Ablation of backbone, TESLA and SMA",
-            ["DINOv2", "TESLA", "SMA"],
-            _ablation_rows(study),
-            _ABLATION,
-        ),
-        (TABLE_RANK, "Rank of the adapters", ["Model", "Rank"], _rank_rows(study), ""),
+    study, parts, found = results.study, ["DINOv2", "TESLA", "SMA"], {}
+    for name, title, heads, rows, note in (
+        (names.TABLE_ABLATION, "Ablation of backbone, TESLA and SMA", parts, _ablation_rows(study), _ABLATION),
+        (names.TABLE_RANK, "Rank of the adapters", ["Model", "Rank"], _rank_rows(study), ""),
     ):
         if rows:
-            chosen = tables.table_of_rows(results.compared_table, rows, ["Dataset", *names])
-            gaps = {
-                cell: reason
-                for cell, reason in lacking.items()
-                if any((r.dataset, r.backbone, r.architecture, r.weighting, r.rank) == _key(cell) for r in rows)
-            }
+            chosen = tables.table_of_rows(results.compared_table, rows, ["Dataset", *heads])
+            keys = [(r.dataset, r.backbone, r.architecture, r.weighting, r.rank) for r in rows]
+            gaps = results.gaps(cell for cell in cells_of(study) if _key(cell) in keys)
             shown = tables.readable_rows(chosen, study.protocol)
             said = f"{note} {gap_note(study, gaps)}".strip()
             found[name] = ReportTable(title, chosen, shown, True, said, ("Dataset",), study.protocol)
@@ -101,29 +79,32 @@ def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
     note = f"{_COMPARISON} {' '.join(found.intervals)} {gap_note(study, lacking)}".strip()
     scores, pairs = table_comparison(found.scores), table_pairs(found.pairs)
     return {
-        TABLE_COMPARISON: ReportTable(
+        names.TABLE_COMPARISON: ReportTable(
             "Models beside each other", scores, readable_comparison(found.scores, gaps), note=note, protocol="standard"
         ),
-        TABLE_PAIRS: ReportTable("The difference of every two models", pairs, None, note=note, protocol="standard"),
+        names.TABLE_PAIRS: ReportTable(
+            "The difference of every two models", pairs, None, note=note, protocol="standard"
+        ),
     }
 
 
 def label_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Scores of every class and every activity, and what is taken for what: as data alone."""
     study, found = results.study, {}
-    wanted = [(TABLE_CLASSES, "Scores of every class", False)]
-    if datasets_with_activities(study):
-        wanted.append((TABLE_ACTIVITIES, "Scores of every activity", True))
-    for name, title, of_activities in wanted:
-        found[name] = ReportTable(
-            title, tables.table_of_labels(results.compared_table, of_activities), None, protocol=study.protocol
-        )
+    wanted = {
+        names.TABLE_CLASSES: ("Scores of every class", False),
+        names.TABLE_ACTIVITIES: ("Scores of every activity", True),
+    }
+    for name, (title, of_activities) in wanted.items():
+        if not of_activities or datasets_with_activities(study):
+            table = tables.table_of_labels(results.compared_table, of_activities)
+            found[name] = ReportTable(title, table, None, protocol=study.protocol)
     confused = [
         table_confusion(model, labels_of(study, dataset).classes, labels_of(study, dataset).activities)
         for dataset in evaluated_datasets(study)
         for model in results.once(clean_models, dataset).values()
     ]
-    found[TABLE_CONFUSION] = ReportTable("What is taken for what", pd.concat(confused), None)
+    found[names.TABLE_CONFUSION] = ReportTable("What is taken for what", pd.concat(confused), None)
     return found
 
 
@@ -132,7 +113,7 @@ def _unsupported(scores: pd.DataFrame) -> str:
     if "predictions_without_support" not in scores:
         return ""
     counts = scores["predictions_without_support"]
-    named = [f"{model_label(*key)} {count:g}" for key, count in counts[counts > 0].items()]
+    named = [f"{names.model_label(*key)} {count:g}" for key, count in counts[counts > 0].items()]
     return f"Answers that name an activity without truth: {', '.join(named)}." if named else ""
 
 
@@ -148,10 +129,6 @@ def _note(study: Study) -> str:
 
 _ABLATION = "DINOv2: instead of ResNet. TESLA: instead of MMoE. SMA: before DINOv2. All under DB-MTL."
 _COMPARISON = "To best: the score minus that of the best model of the dataset, paired. Rank 1 is the best."
-
-
-def _backbone(study: Study, cell: Cell) -> str:
-    return str(study.backbones[cell.backbone].label)
 
 
 def _key(cell: Cell) -> tuple[str, str, str, str, int]:
@@ -173,6 +150,6 @@ def _rank_rows(study: Study) -> list[tables.Row]:
     rows = []
     for dataset in study.datasets:
         for rank, cell in cells_by_rank(study, dataset).items():
-            model = model_label(_backbone(study, cell), cell.architecture, cell.weighting)
+            model = names.model_label(backbone_labels(study)[cell.backbone], cell.architecture, cell.weighting)
             rows.append(tables.Row((titles_of(study)[dataset], model, str(rank)), *_key(cell)))
     return rows

@@ -7,31 +7,18 @@ longbai1006/Surgical-VQLA): counts alone, no frame.
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.labels.activities import RAREST_FIRST, activity_of_action
+from pipeline.labels.activities import RAREST_FIRST
+from pipeline.sources.vqla import State
 
 TABLE = Path(__file__).with_name("casts.csv")
 
 
-@dataclass(frozen=True)
-class Doing:
-    """One instrument of a frame and which of the 13 actions it does there, in lower case with underscores."""
-
-    instrument: str
-    action: str
-
-    @property
-    def activity(self) -> str:
-        """The activity the action counts as."""
-        return activity_of_action(self.action)
-
-
-Cast = tuple[Doing, ...]
+Cast = tuple[State, ...]
 
 
 @cache
@@ -41,7 +28,7 @@ def read_casts(source: str) -> dict[str, tuple[tuple[Cast, int], ...]]:
     with TABLE.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             if row["source"] == source:
-                doings = [Doing(*doing.split(":")) for doing in row["cast"].split(";")]
+                doings = [State(*doing.split(":")) for doing in row["cast"].split(";")]
                 doings.sort(key=lambda doing: RAREST_FIRST.index(doing.activity))
                 found.setdefault(row["activity"], []).append((tuple(doings), int(row["frames"])))
     return {activity: tuple(casts) for activity, casts in found.items()}

@@ -23,11 +23,12 @@ from pipeline.labels.activities import GEN_COUNTS
 from pipeline.sources.endovis2017 import ANNOTATED_FRAMES
 from pipeline.sources.official_crop import crop_window
 from pipeline.sources.synthetic.archive import zip_away
-from pipeline.sources.synthetic.casts import Doing, cast_frame
+from pipeline.sources.synthetic.casts import cast_frame
 from pipeline.sources.synthetic.scenes import Scene, render_scene
 from pipeline.sources.synthetic.script import episodes, proportional_counts
 from pipeline.sources.synthetic.tissue import sample_style
 from pipeline.sources.synthetic.vqla_text import write_text, write_xml
+from pipeline.sources.vqla import State
 
 _TYPE_IDS = {
     "bipolar_forceps": 1,
@@ -81,7 +82,6 @@ def generate_endovis2017(root: Path, height: int, width: int, seed: int, keep_ev
         framed[top:bottom, left:right] = scene.image
         in_test = sequence >= 9 or number >= 225
         folder = root / ("test" if in_test else "train") / f"instrument_dataset_{sequence}"
-        (folder / "left_frames").mkdir(parents=True, exist_ok=True)
         write_png(folder / "left_frames" / f"frame{number:03d}.png", framed)
         window = (height, width, top, left)
         if in_test:
@@ -95,7 +95,6 @@ def generate_endovis2017(root: Path, height: int, width: int, seed: int, keep_ev
     (root / "train" / "instrument_dataset_3" / "right_frames").mkdir()
     for name in ("Right_Vessel_Sealer", "Grasping_Retractor_Right_labels"):  # of frames that nobody annotated
         labels = root / "train" / "instrument_dataset_3" / "ground_truth" / name
-        labels.mkdir(parents=True)
         write_png(labels / "frame000.png", np.zeros((height, width), np.uint8))
     litter = root / "train" / "__MACOSX" / "instrument_dataset_1" / "left_frames"
     litter.mkdir(parents=True)
@@ -104,10 +103,10 @@ def generate_endovis2017(root: Path, height: int, width: int, seed: int, keep_ev
         zip_away(root / "testing_label")
 
 
-def _without_probe(sequence: int, cast: tuple[Doing, ...]) -> tuple[Doing, ...]:
+def _without_probe(sequence: int, cast: tuple[State, ...]) -> tuple[State, ...]:
     """In the real frames the ultrasound probe is in sequences 1 and 2 alone."""
     kept = tuple(doing for doing in cast if sequence in (1, 2) or doing.instrument != "ultrasound_probe")
-    return kept or (Doing("prograsp_forceps", "idle"),)
+    return kept or (State("prograsp_forceps", "idle"),)
 
 
 def _framed(mask: NDArray[np.uint8], window: tuple[int, int, int, int]) -> NDArray[np.uint8]:
@@ -127,9 +126,8 @@ def _write_train_truth(folder: Path, number: int, scene: Scene, window: tuple[in
         masks["ultrasound_probe"][:4, :6] = 40
     for name, mask in masks.items():
         if name != "ultrasound_probe" or mask.any():
-            path = folder / _FOLDERS[name] / f"frame{number:03d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
             framed = _framed(mask, window)
+            path = folder / _FOLDERS[name] / f"frame{number:03d}.png"
             write_png(path, np.repeat(framed[..., None], 3, axis=2) if number % 3 == 0 else framed)
 
 
@@ -143,7 +141,6 @@ def _write_test_truth(folder: Path, number: int, scene: Scene, window: tuple[int
     parts[:2, :2] = 40  # "other" part
     binary = np.where(types > 0, 255, 0).astype(np.uint8)
     for name, mask in (("TypeSegmentation", types), ("PartsSegmentation", parts), ("BinarySegmentation", binary)):
-        (folder / name).mkdir(parents=True, exist_ok=True)
         framed = _framed(mask, window)
         stored = np.repeat(framed[..., None], 3, axis=2) if number % 4 == 3 else framed
         write_png(folder / name / f"frame{number:03d}.png", stored)

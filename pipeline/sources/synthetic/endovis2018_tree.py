@@ -27,7 +27,7 @@ from pipeline.sources.synthetic.casts import cast_frame
 from pipeline.sources.synthetic.instruments import CLASPER, SHAFT, WRIST
 from pipeline.sources.synthetic.scenes import Scene, render_scene
 from pipeline.sources.synthetic.script import deal, episodes, proportional_counts
-from pipeline.sources.synthetic.tissue import TissueStyle, sample_style
+from pipeline.sources.synthetic.tissue import sample_style
 from pipeline.sources.synthetic.vqla_text import write_text, write_xml
 
 
@@ -131,7 +131,6 @@ def _write_litter(root: Path) -> None:
     test_data = root / "test_data"
     stamped = "-20180912T090000Z-001"
     for folder in (test_data / "seq_1", test_data / f"test_data/seq_2{stamped}/seq_2", root / f"seq_3{stamped}/seq_3"):
-        (folder / "left_frames").mkdir(parents=True)
         write_png(folder / "left_frames" / "frame000.png", np.zeros((32, 40, 3), np.uint8))
     classes = [{"name": n, "color": [*c, 255], "classid": i} for i, (n, c) in enumerate(_COLOURS.items())]
     (test_data / "labels.json").write_text(json.dumps({"classes": classes}), encoding="utf-8")
@@ -162,7 +161,8 @@ def _write_sequence(canvas: _Canvas, release: _Release, number: int, activities:
         frame = (
             index * step if number != 1 else (index * 5 if index < 2 else 11 + (index - 2) * (137 // len(activities)))
         )
-        scene = _render(canvas, activity, style)
+        cast = cast_frame(activity, canvas.rng)
+        scene = render_scene(cast, style, canvas.height, canvas.width, canvas.rng)
         name = f"frame{frame:03d}"
         if number != _BUILT_ONLY:
             write_png(folder / "left_frames" / f"{name}.png", scene.image)
@@ -175,10 +175,6 @@ def _write_sequence(canvas: _Canvas, release: _Release, number: int, activities:
         if number != _WITHOUT_TEXTS and not (number == 1 and frame < 11):
             _write_annotation(canvas.root, number, frame, scene)
         progress.update()
-
-
-def _render(canvas: _Canvas, activity: str, style: TissueStyle) -> Scene:
-    return render_scene(cast_frame(activity, canvas.rng), style, canvas.height, canvas.width, canvas.rng)
 
 
 def _write_annotation(root: Path, sequence: int, frame: int, scene: Scene) -> None:
@@ -203,14 +199,10 @@ def _write_colour_label(path: Path, scene: Scene, with_alpha: bool, used: Counte
             colours[where] = _COLOURS[label]
             used[label] += int(where.sum())
     if with_alpha:
-        _write_rgba(path, colours)
+        alpha = np.full((height, width, 1), 255, np.uint8)
+        Image.fromarray(np.concatenate([colours, alpha], axis=2), "RGBA").save(path)
     else:
         write_png(path, colours)
-
-
-def _write_rgba(path: Path, colours: NDArray[np.uint8]) -> None:
-    alpha = np.full((*colours.shape[:2], 1), 255, np.uint8)
-    Image.fromarray(np.concatenate([colours, alpha], axis=2), "RGBA").save(path)
 
 
 def _write_type_masks(folder: Path, name: str, scene: Scene, frame: int, ids: dict[int, int]) -> None:
@@ -237,7 +229,6 @@ def _write_built(folder: Path, name: str, scene: Scene, ids: dict[int, int]) -> 
         (BUILT_SET, types),
         ("binary_annotations", (types > 0).astype(np.uint8)),
     ):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
         write_png(folder / kind / name, pixels)
 
 

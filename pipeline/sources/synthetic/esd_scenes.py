@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.sources.synthetic.instruments import Pose, draw_instrument, reach
 from pipeline.sources.synthetic.scenes import to_uint8
-from pipeline.sources.synthetic.tissue import Image, TissueStyle, endoscope_light, fractal_noise, render_tissue
+from pipeline.sources.synthetic.tissue import Image, TissueStyle, blend, endoscope_light, fractal_noise, render_tissue
 
 # Values of the released masks (spec: 0 and 2 to 7).
 MARKING_AREA, ELECTRIC_KNIFE, INCISION_AREA, MUCOSAL_FLAP, FPCW_FORCEPS, FPCW_KNIFE = 2, 3, 4, 5, 6, 7
@@ -72,16 +72,12 @@ def _octagon(image: Image) -> Image:
     return np.where(corner[..., None], np.float32(0.02), image)
 
 
-def _blob(height: int, width: int, x: float, y: float, radius: float, rng: np.random.Generator) -> Image:
-    """Relative distance from a wobbly round outline: below 1 inside."""
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+def _blob(image: Image, x: float, y: float, radius: float, rng: np.random.Generator) -> Image:
+    """Relative distance of each pixel from a wobbly round outline: below 1 inside."""
+    rows, columns = np.indices(image.shape[:2], np.float32)
     turn = np.arctan2(rows - y, columns - x)
     wobble = sum(rng.uniform(0.02, 0.08) * np.cos(k * turn + rng.uniform(0, 6)) for k in (2, 3, 5))
     return (np.hypot(columns - x, rows - y) / (radius * (1 + wobble))).astype(np.float32)
-
-
-def _blend(image: Image, cover: Image, colour: tuple[float, float, float]) -> None:
-    image += cover[..., None] * (np.array(colour, np.float32) - image)
 
 
 def _edge(distance: Image, softness: float = 0.08) -> Image:
@@ -94,12 +90,11 @@ def _lesion_centre(image: Image, rng: np.random.Generator) -> tuple[float, float
 
 
 def _paint_dots(image: Image, x: float, y: float, radius: float, share: float, rng: np.random.Generator) -> None:
-    height, width = image.shape[:2]
     start = rng.uniform(0, 2 * np.pi)
     for turn in start + np.arange(0, 2 * np.pi * share, 0.42):
-        dot = _blob(height, width, x + radius * np.cos(turn), y + radius * np.sin(turn), height * 0.021, rng)
-        _blend(image, 0.9 * _edge(dot, 0.4), (0.96, 0.93, 0.84))
-        _blend(image, 0.9 * _edge(dot / 0.55, 0.5), (0.30, 0.18, 0.12))
+        dot = _blob(image, x + radius * np.cos(turn), y + radius * np.sin(turn), image.shape[0] * 0.021, rng)
+        blend(image, 0.9 * _edge(dot, 0.4), (0.96, 0.93, 0.84))
+        blend(image, 0.9 * _edge(dot / 0.55, 0.5), (0.30, 0.18, 0.12))
 
 
 def _place(
@@ -118,11 +113,10 @@ def _place(
 
 
 def _paint_marking(image: Image, mask: NDArray[np.uint8], rng: np.random.Generator) -> None:
-    height, width = image.shape[:2]
     x, y, radius = _lesion_centre(image, rng)
-    area = _blob(height, width, x, y, radius * 1.08, rng)
-    lesion = _blob(height, width, x, y, radius * 0.72, rng)
-    _blend(image, 0.35 * _edge(lesion, 0.5), (0.74, 0.24, 0.22))
+    area = _blob(image, x, y, radius * 1.08, rng)
+    lesion = _blob(image, x, y, radius * 0.72, rng)
+    blend(image, 0.35 * _edge(lesion, 0.5), (0.74, 0.24, 0.22))
     _paint_dots(image, x, y, radius, rng.uniform(0.75, 1.0), rng)
     mask[area < 1] = MARKING_AREA
     turn = rng.uniform(0, 2 * np.pi)
@@ -133,19 +127,17 @@ def _paint_marking(image: Image, mask: NDArray[np.uint8], rng: np.random.Generat
 def _paint_injection(image: Image, mask: NDArray[np.uint8], rng: np.random.Generator) -> None:
     height, width = image.shape[:2]
     x, y, radius = _lesion_centre(image, rng)
-    cushion = _blob(height, width, x, y, radius * 0.95, rng)
-    _blend(image, 0.45 * _edge(cushion, 0.5), (0.45, 0.52, 0.72))
-    _blend(
-        image, 0.5 * _edge(_blob(height, width, x - radius * 0.3, y - radius * 0.3, radius * 0.2, rng), 1.2), (1, 1, 1)
-    )
+    cushion = _blob(image, x, y, radius * 0.95, rng)
+    blend(image, 0.45 * _edge(cushion, 0.5), (0.45, 0.52, 0.72))
+    blend(image, 0.5 * _edge(_blob(image, x - radius * 0.3, y - radius * 0.3, radius * 0.2, rng), 1.2), (1, 1, 1))
     _paint_dots(image, x, y, radius * 1.3, 1.0, rng)
-    ring = np.abs(_blob(height, width, x, y, radius, rng) - 1.0)
+    ring = np.abs(_blob(image, x, y, radius, rng) - 1.0)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     turn = (np.arctan2(rows - y, columns - x) - rng.uniform(0, 2 * np.pi)) % (2 * np.pi)
     cut = (ring < 0.17) & (turn < rng.uniform(3.2, 5.6))
     cover = cv2.GaussianBlur(cut.astype(np.float32), (0, 0), height / 200)
-    _blend(image, 0.9 * cover, (0.50, 0.06, 0.08))
-    _blend(image, 0.75 * cover * (ring < 0.08), (0.62, 0.72, 0.90))
+    blend(image, 0.9 * cover, (0.50, 0.06, 0.08))
+    blend(image, 0.75 * cover * (ring < 0.08), (0.62, 0.72, 0.90))
     mask[cut] = INCISION_AREA
     tip = (x + radius * rng.uniform(0.2, 0.8), y + radius * rng.uniform(0.2, 0.8))
     _place(image, mask, "electric_knife", ELECTRIC_KNIFE, tip, -np.pi / 2 + rng.uniform(-0.6, 0.6))
@@ -154,17 +146,17 @@ def _paint_injection(image: Image, mask: NDArray[np.uint8], rng: np.random.Gener
 def _paint_dissection(image: Image, mask: NDArray[np.uint8], rng: np.random.Generator) -> None:
     height, width = image.shape[:2]
     x, y, radius = _lesion_centre(image, rng)
-    bed = _blob(height, width, x, y + radius * 0.55, radius * 1.25, rng)
-    _blend(image, 0.9 * _edge(bed, 0.1), (0.58, 0.66, 0.82))
+    bed = _blob(image, x, y + radius * 0.55, radius * 1.25, rng)
+    blend(image, 0.9 * _edge(bed, 0.1), (0.58, 0.66, 0.82))
     fibres = np.abs(fractal_noise(rng, height, width, 14, 3)) < 0.22
-    _blend(image, 0.5 * _edge(bed, 0.1) * fibres, (0.86, 0.30, 0.30))
+    blend(image, 0.5 * _edge(bed, 0.1) * fibres, (0.86, 0.30, 0.30))
     mask[bed < 1] = INCISION_AREA
-    flap = _blob(height, width, x, y - radius * 0.35, radius * 1.15, rng)
+    flap = _blob(image, x, y - radius * 0.35, radius * 1.15, rng)
     rows = np.mgrid[0:height, 0:width][0].astype(np.float32)
     lifted = flap + 0.5 * np.clip((rows - y - radius * 0.1) / radius, 0, None)
     image *= (1 - 0.45 * np.exp(-(((lifted - 1.06) / 0.10) ** 2)))[..., None]
-    _blend(image, 0.95 * _edge(lifted, 0.05), (0.93, 0.70, 0.56))
-    _blend(image, 0.6 * np.exp(-(((lifted - 0.9) / 0.07) ** 2)), (0.98, 0.86, 0.76))
+    blend(image, 0.95 * _edge(lifted, 0.05), (0.93, 0.70, 0.56))
+    blend(image, 0.6 * np.exp(-(((lifted - 0.9) / 0.07) ** 2)), (0.98, 0.86, 0.76))
     mask[lifted < 1] = MUCOSAL_FLAP
     side = rng.choice([-1, 1])
     tip = (x + side * radius * 0.35, y - radius * 0.1)

@@ -7,7 +7,7 @@ Each kind is a set of shaded outlines in its own frame: the tip's joint at the o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -67,94 +67,6 @@ def _jaws(points: list[tuple[float, float]], opening: float, colour: Colour, sha
     ]
 
 
-def _bipolar_forceps(opening: float) -> list[Piece]:
-    jaw = [(0.0, 0.0), (2.0, 8.0), (22.0, 12.0), (44.0, 3.0), (46.0, 0.5), (40.0, 0.5), (22.0, 5.0), (8.0, 0.0)]
-    return [
-        _bar(-600, -26, 13, SHAFT, _DARK),
-        _bar(-27, 4, 11, WRIST, (0.55, 0.57, 0.62)),
-        *_jaws(jaw, opening + 0.06, (0.80, 0.82, 0.86), 9),
-    ]
-
-
-def _prograsp_forceps(opening: float) -> list[Piece]:
-    jaw = [(0.0, 0.0), (0.0, 11.0), (30.0, 13.0), (39.0, 8.0), (40.0, 0.8), (4.0, 0.5)]
-    window = [(10.0, 3.5), (10.0, 8.5), (28.0, 9.5), (30.0, 4.0)]
-    pieces = [
-        _bar(-600, -30, 14, SHAFT, (0.22, 0.23, 0.25)),
-        _bar(-31, 4, 13, WRIST, (0.46, 0.47, 0.49)),
-        *_jaws(jaw, opening + 0.04, (0.62, 0.63, 0.66), 12),
-    ]
-    return [*pieces, *_jaws(window, opening + 0.04, _HOLE, 30)]
-
-
-def _large_needle_driver(opening: float) -> list[Piece]:
-    jaw = [(0.0, 0.0), (0.0, 12.0), (12.0, 11.0), (27.0, 4.0), (28.0, 0.6), (2.0, 0.6)]
-    insert = [(6.0, 0.6), (6.0, 4.0), (24.0, 2.5), (26.0, 0.6)]
-    return [
-        _bar(-600, -24, 14, SHAFT, _DARK),
-        _bar(-25, 3, 13, WRIST, (0.66, 0.58, 0.40)),
-        *_jaws(jaw, opening + 0.04, (0.72, 0.73, 0.74), 11),
-        *_jaws(insert, opening + 0.04, (0.80, 0.66, 0.30), 30),
-    ]
-
-
-def _monopolar_curved_scissors(opening: float) -> list[Piece]:
-    blade = [(0.0, -2.0), (2.0, 6.0), (16.0, 9.0), (34.0, 16.0), (37.0, 16.0), (28.0, 6.0), (14.0, 0.0)]
-    return [
-        _bar(-600, -40, 13, SHAFT, _DARK),
-        _bar(-41, 2, 13, WRIST, (0.72, 0.42, 0.18)),
-        Piece(_turned(blade, 0.10 + opening / 2), CLASPER, (0.86, 0.87, 0.90), 8),
-        Piece(_turned(blade, -0.25 - opening / 2), CLASPER, (0.70, 0.72, 0.76), 8),
-    ]
-
-
-def _ultrasound_probe(opening: float) -> list[Piece]:
-    head = [(-6.0, -17.0), (34.0, -17.0), (44.0, -8.0), (44.0, 8.0), (34.0, 17.0), (-6.0, 17.0)]
-    face = [(0.0, 8.0), (38.0, 8.0), (34.0, 15.0), (0.0, 15.0)]
-    return [
-        _bar(-600, -34, 8, SHAFT, (0.86, 0.86, 0.82)),
-        _bar(-36, -4, 14, WRIST, (0.36, 0.50, 0.66)),
-        Piece(np.array(head), CLASPER, (0.82, 0.86, 0.90), 18),
-        Piece(np.array(face), CLASPER, (0.25, 0.30, 0.36), 40),
-    ]
-
-
-def _suction_instrument(opening: float) -> list[Piece]:
-    tube = [(-22.0, -6.5), (34.0, -6.5), (38.0, 0.0), (34.0, 6.5), (-22.0, 6.5)]
-    pieces = [_bar(-600, -20, 8, SHAFT, (0.66, 0.68, 0.72)), Piece(np.array(tube), CLASPER, (0.84, 0.86, 0.88), 7)]
-    for x in (2.0, 13.0, 24.0):
-        hole = [(x - 3, -2.5), (x + 3, -2.5), (x + 3, 2.5), (x - 3, 2.5)]
-        pieces.append(Piece(np.array(hole), CLASPER, _HOLE, 30))
-    return pieces
-
-
-def _clip_applier(opening: float) -> list[Piece]:
-    blade = [(0.0, 4.0), (0.0, 13.0), (34.0, 17.0), (46.0, 15.0), (46.0, 9.0), (32.0, 9.0), (12.0, 6.0)]
-    return [
-        _bar(-600, -24, 14, SHAFT, (0.24, 0.25, 0.30)),
-        _bar(-26, 6, 14, WRIST, (0.35, 0.62, 0.60)),
-        *_jaws(blade, opening * 0.4, (0.55, 0.78, 0.76), 10),
-    ]
-
-
-def _stapler(opening: float) -> list[Piece]:
-    jaw = [(0.0, 1.5), (0.0, 15.0), (66.0, 13.0), (72.0, 6.0), (70.0, 1.5)]
-    return [
-        _bar(-600, -20, 17, SHAFT, (0.90, 0.90, 0.88)),
-        _bar(-22, 4, 17, WRIST, (0.30, 0.45, 0.35)),
-        *_jaws(jaw, 0.12 + opening * 0.3, (0.82, 0.83, 0.80), 16),
-    ]
-
-
-def _electric_knife(opening: float) -> list[Piece]:
-    wire = [(0.0, -2.5), (26.0, -2.5), (26.0, 2.5), (0.0, 2.5)]
-    return [
-        _bar(-600, 0, 9, SHAFT, (0.92, 0.93, 0.90)),
-        _bar(-16, 0, 9, WRIST, (0.30, 0.55, 0.75)),
-        Piece(np.array(wire), CLASPER, _STEEL, 4),
-    ]
-
-
 def _continuum_body(colour: Colour) -> list[Piece]:
     """A bending robot arm of short segments, as in flexible parallel continuum instruments."""
     segments = []
@@ -165,36 +77,82 @@ def _continuum_body(colour: Colour) -> list[Piece]:
     return segments
 
 
-def _fpcw_forceps(opening: float) -> list[Piece]:
-    jaw = [(0.0, 0.0), (0.0, 10.0), (24.0, 11.0), (32.0, 4.0), (32.0, 0.8)]
-    return [
+_BIPOLAR_JAW = [(0.0, 0.0), (2.0, 8.0), (22.0, 12.0), (44.0, 3.0), (46.0, 0.5), (40.0, 0.5), (22.0, 5.0), (8.0, 0.0)]
+_PROGRASP_JAW = [(0.0, 0.0), (0.0, 11.0), (30.0, 13.0), (39.0, 8.0), (40.0, 0.8), (4.0, 0.5)]
+_PROGRASP_WINDOW = [(10.0, 3.5), (10.0, 8.5), (28.0, 9.5), (30.0, 4.0)]
+_DRIVER_JAW = [(0.0, 0.0), (0.0, 12.0), (12.0, 11.0), (27.0, 4.0), (28.0, 0.6), (2.0, 0.6)]
+_DRIVER_INSERT = [(6.0, 0.6), (6.0, 4.0), (24.0, 2.5), (26.0, 0.6)]
+_SCISSOR_BLADE = [(0.0, -2.0), (2.0, 6.0), (16.0, 9.0), (34.0, 16.0), (37.0, 16.0), (28.0, 6.0), (14.0, 0.0)]
+_PROBE_HEAD = [(-6.0, -17.0), (34.0, -17.0), (44.0, -8.0), (44.0, 8.0), (34.0, 17.0), (-6.0, 17.0)]
+_PROBE_FACE = [(0.0, 8.0), (38.0, 8.0), (34.0, 15.0), (0.0, 15.0)]
+_SUCTION_TUBE = [(-22.0, -6.5), (34.0, -6.5), (38.0, 0.0), (34.0, 6.5), (-22.0, 6.5)]
+_CLIP_BLADE = [(0.0, 4.0), (0.0, 13.0), (34.0, 17.0), (46.0, 15.0), (46.0, 9.0), (32.0, 9.0), (12.0, 6.0)]
+_STAPLER_JAW = [(0.0, 1.5), (0.0, 15.0), (66.0, 13.0), (72.0, 6.0), (70.0, 1.5)]
+_KNIFE_WIRE = [(0.0, -2.5), (26.0, -2.5), (26.0, 2.5), (0.0, 2.5)]
+_FPCW_JAW = [(0.0, 0.0), (0.0, 10.0), (24.0, 11.0), (32.0, 4.0), (32.0, 0.8)]
+_FPCW_HOOK = [(0.0, -3.0), (28.0, -3.0), (28.0, 9.0), (22.0, 9.0), (22.0, 3.0), (0.0, 3.0)]
+
+# The pieces of each kind, by how far its jaws are open (radians).
+KINDS: dict[str, Callable[[float], list[Piece]]] = {
+    "bipolar_forceps": lambda opening: [
+        _bar(-600, -26, 13, SHAFT, _DARK),
+        _bar(-27, 4, 11, WRIST, (0.55, 0.57, 0.62)),
+        *_jaws(_BIPOLAR_JAW, opening + 0.06, (0.80, 0.82, 0.86), 9),
+    ],
+    "prograsp_forceps": lambda opening: [
+        _bar(-600, -30, 14, SHAFT, (0.22, 0.23, 0.25)),
+        _bar(-31, 4, 13, WRIST, (0.46, 0.47, 0.49)),
+        *_jaws(_PROGRASP_JAW, opening + 0.04, (0.62, 0.63, 0.66), 12),
+        *_jaws(_PROGRASP_WINDOW, opening + 0.04, _HOLE, 30),
+    ],
+    "large_needle_driver": lambda opening: [
+        _bar(-600, -24, 14, SHAFT, _DARK),
+        _bar(-25, 3, 13, WRIST, (0.66, 0.58, 0.40)),
+        *_jaws(_DRIVER_JAW, opening + 0.04, (0.72, 0.73, 0.74), 11),
+        *_jaws(_DRIVER_INSERT, opening + 0.04, (0.80, 0.66, 0.30), 30),
+    ],
+    "monopolar_curved_scissors": lambda opening: [
+        _bar(-600, -40, 13, SHAFT, _DARK),
+        _bar(-41, 2, 13, WRIST, (0.72, 0.42, 0.18)),
+        Piece(_turned(_SCISSOR_BLADE, 0.10 + opening / 2), CLASPER, (0.86, 0.87, 0.90), 8),
+        Piece(_turned(_SCISSOR_BLADE, -0.25 - opening / 2), CLASPER, (0.70, 0.72, 0.76), 8),
+    ],
+    "ultrasound_probe": lambda opening: [
+        _bar(-600, -34, 8, SHAFT, (0.86, 0.86, 0.82)),
+        _bar(-36, -4, 14, WRIST, (0.36, 0.50, 0.66)),
+        Piece(np.array(_PROBE_HEAD), CLASPER, (0.82, 0.86, 0.90), 18),
+        Piece(np.array(_PROBE_FACE), CLASPER, (0.25, 0.30, 0.36), 40),
+    ],
+    "suction": lambda opening: [
+        _bar(-600, -20, 8, SHAFT, (0.66, 0.68, 0.72)),
+        Piece(np.array(_SUCTION_TUBE), CLASPER, (0.84, 0.86, 0.88), 7),
+        *(replace(_bar(x - 3, x + 3, 2.5, CLASPER, _HOLE), half_width=30) for x in (2.0, 13.0, 24.0)),
+    ],
+    "clip_applier": lambda opening: [
+        _bar(-600, -24, 14, SHAFT, (0.24, 0.25, 0.30)),
+        _bar(-26, 6, 14, WRIST, (0.35, 0.62, 0.60)),
+        *_jaws(_CLIP_BLADE, opening * 0.4, (0.55, 0.78, 0.76), 10),
+    ],
+    "stapler": lambda opening: [
+        _bar(-600, -20, 17, SHAFT, (0.90, 0.90, 0.88)),
+        _bar(-22, 4, 17, WRIST, (0.30, 0.45, 0.35)),
+        *_jaws(_STAPLER_JAW, 0.12 + opening * 0.3, (0.82, 0.83, 0.80), 16),
+    ],
+    "electric_knife": lambda opening: [
+        _bar(-600, 0, 9, SHAFT, (0.92, 0.93, 0.90)),
+        _bar(-16, 0, 9, WRIST, (0.30, 0.55, 0.75)),
+        Piece(np.array(_KNIFE_WIRE), CLASPER, _STEEL, 4),
+    ],
+    "fpcw_forceps": lambda opening: [
         *_continuum_body((0.78, 0.80, 0.84)),
         _bar(-13, 3, 12, WRIST, (0.50, 0.52, 0.56)),
-        *_jaws(jaw, opening + 0.2, (0.88, 0.89, 0.92), 10),
-    ]
-
-
-def _fpcw_knife(opening: float) -> list[Piece]:
-    hook = [(0.0, -3.0), (28.0, -3.0), (28.0, 9.0), (22.0, 9.0), (22.0, 3.0), (0.0, 3.0)]
-    return [
+        *_jaws(_FPCW_JAW, opening + 0.2, (0.88, 0.89, 0.92), 10),
+    ],
+    "fpcw_knife": lambda opening: [
         *_continuum_body((0.84, 0.74, 0.50)),
         _bar(-13, 3, 12, WRIST, (0.62, 0.50, 0.22)),
-        Piece(np.array(hook), CLASPER, (0.92, 0.90, 0.82), 5),
-    ]
-
-
-KINDS: dict[str, Callable[[float], list[Piece]]] = {
-    "bipolar_forceps": _bipolar_forceps,
-    "prograsp_forceps": _prograsp_forceps,
-    "large_needle_driver": _large_needle_driver,
-    "monopolar_curved_scissors": _monopolar_curved_scissors,
-    "ultrasound_probe": _ultrasound_probe,
-    "suction": _suction_instrument,
-    "clip_applier": _clip_applier,
-    "stapler": _stapler,
-    "electric_knife": _electric_knife,
-    "fpcw_forceps": _fpcw_forceps,
-    "fpcw_knife": _fpcw_knife,
+        Piece(np.array(_FPCW_HOOK), CLASPER, (0.92, 0.90, 0.82), 5),
+    ],
 }
 
 

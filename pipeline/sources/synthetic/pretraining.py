@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.io.images import resize_image, resize_mask
+from corruptions.pictures import resize_image, resize_mask
 from pipeline.labels.classes import ENDOVIS, ESD
 from pipeline.sources.synthetic import esd_scenes
 from pipeline.sources.synthetic.casts import cast_frame

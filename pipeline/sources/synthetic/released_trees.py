@@ -77,6 +77,5 @@ def _write(
                 image, mask = render(activity, index)
                 folder = root / ("test" if index in held_out else "train") / str(k)
                 for kind, pixels in (("image", image), ("mask", mask)):
-                    (folder / kind).mkdir(parents=True, exist_ok=True)
                     write_png(folder / kind / f"{activity}_{index:04d}.png", pixels)
                 progress.update()

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.sources.synthetic.casts import Cast, Doing
+from pipeline.sources.synthetic.casts import Cast
 from pipeline.sources.synthetic.cues import OVER, UNDER, Site
 from pipeline.sources.synthetic.instruments import Pose, draw_instrument, reach
 from pipeline.sources.synthetic.tissue import TissueStyle, endoscope_light, render_tissue
+from pipeline.sources.vqla import State
 
 _OPENING = {"manipulation": 0.7, "cutting": 0.55, "looping": 0.2, "clipping": 0.5, "idle": 0.0}
 
@@ -19,7 +20,7 @@ _OPENING = {"manipulation": 0.7, "cutting": 0.55, "looping": 0.2, "clipping": 0.
 class Drawn:
     """One drawn instrument: what it does and where its parts are visible (uint8 (H, W), 0 elsewhere)."""
 
-    doing: Doing
+    doing: State
     parts: NDArray[np.uint8]
 
 
@@ -31,12 +32,8 @@ class Scene:
     instruments: tuple[Drawn, ...]
 
 
-def _entry_angle(side: int, rng: np.random.Generator) -> float:
-    """The direction an instrument points in that enters from the left (0), the right (1), below (2) or above (3)."""
-    centre = (0.15, np.pi - 0.15, -np.pi / 2, np.pi / 2)[side]
-    return float(centre + rng.uniform(-0.38, 0.38))
-
-
+# Where instruments point (radians) that enter from the left, the right, below and above.
+_ENTRY = (0.15, np.pi - 0.15, -np.pi / 2, np.pi / 2)
 # Where the tips are, as parts of width and height, by the side they come from: of idle instruments, of the one that does the
 # frame's activity, and of others at work beside it.
 _IDLE = ((0.20, 0.55), (0.80, 0.55), (0.5, 0.84), (0.5, 0.16))
@@ -61,11 +58,11 @@ def render_scene(cast: Cast, style: TissueStyle, height: int, width: int, rng: n
     shift = (float(rng.uniform(-1, 1)) * width / 9, float(rng.uniform(-1, 1)) * height / 9)
     image = render_tissue(style, height, width, shift)
     sides = [3, *rng.permutation(3)]
-    placed: list[tuple[Doing, Pose]] = []
+    placed: list[tuple[State, Pose]] = []
     sites: list[tuple[str, Site]] = []
     for index, doing in enumerate(cast):
         side = int(sides.pop())
-        angle = _entry_angle(side, rng)
+        angle = float(_ENTRY[side] + rng.uniform(-0.38, 0.38))
         heading = np.array([np.cos(angle), np.sin(angle)])
         if doing.activity == "idle":
             # The tip stays in the outer part of its own side.

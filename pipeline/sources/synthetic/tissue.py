@@ -57,6 +57,11 @@ def fractal_noise(
     return (total / (total.std() + 1e-6)).astype(np.float32)
 
 
+def blend(image: Image, cover: Image, colour: tuple[float, float, float]) -> None:
+    """Paint a colour (R, G, B) onto an image in place, as opaque as `cover` (H, W) says."""
+    image += cover[..., None] * (np.array(colour, np.float32) - image)
+
+
 def _vessel_layer(rng: np.random.Generator, height: int, width: int, count: int) -> Image:
     """Opacity of branching vessels, each a smooth random walk that tapers."""
     layer = np.zeros((height, width), np.float32)

@@ -16,11 +16,6 @@ from pipeline.sources.synthetic.scenes import Drawn, Scene
 Box = tuple[int, int, int, int]
 
 
-def spelled_action(action: str) -> str:
-    """An action as the annotations write it, e.g. Tissue_Manipulation."""
-    return "_".join(word.capitalize() for word in action.split("_"))
-
-
 def write_text(path: Path, scene: Scene, variant: int = 0) -> None:
     """Write one frame's text: a line for the organ, and for each instrument one for its state and one for its place.
 
@@ -32,7 +27,7 @@ def write_text(path: Path, scene: Scene, variant: int = 0) -> None:
         box = _box(drawn, scene)
         place = f"|{', '.join(map(str, box))}" if box else ""
         name = drawn.doing.instrument.replace("_", ("_", " ", "_", "-")[variant % 4])
-        lines.append(f"What is the state of {name}?|{spelled_action(drawn.doing.action)}{place if variant % 5 else ''}")
+        lines.append(f"What is the state of {name}?|{drawn.doing.action.title()}{place if variant % 5 else ''}")
         if box:
             side = ("left" if box[0] + box[2] < 1280 else "right", "top" if box[1] + box[3] < 1024 else "bottom")
             lines.append(f"Where is {name} located?|{'-'.join(side)}{place}")
@@ -45,7 +40,7 @@ def write_xml(path: Path, scene: Scene) -> None:
     """Write one frame's XML: the organ, then each instrument with what it does and where it is."""
     objects = [_object("kidney", "", (1, 1, 1280, 1024))]
     for drawn in scene.instruments:
-        objects.append(_object(drawn.doing.instrument, spelled_action(drawn.doing.action), _box(drawn, scene)))
+        objects.append(_object(drawn.doing.instrument, drawn.doing.action.title(), _box(drawn, scene)))
     path.parent.mkdir(parents=True, exist_ok=True)
     body = "\n".join(objects)
     path.write_text(f"<annotation>\n  <filename>{path.stem}.png</filename>\n{body}\n</annotation>\n", encoding="utf-8")

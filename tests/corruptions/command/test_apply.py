@@ -97,7 +97,8 @@ def test_masks_move_where_pixels_do(tree: Path, run: Run) -> None:
 
 
 def test_with_a_size_they_are_the_images_of_the_benchmark(tree: Path, run: Run) -> None:
-    from pipeline.io.images import read_rgb, resize_image, resize_mask
+    from corruptions.pictures import resize_image, resize_mask
+    from pipeline.io.images import read_rgb
 
     mask = np.random.default_rng(2).integers(0, 5, (48, 64), np.uint8)  # fine, so that each nearest pixel counts
     (tree / "masks/v1/b.png").write_bytes(encode_png(mask))

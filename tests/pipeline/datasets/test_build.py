@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import pipeline.datasets.build as build_module
+from corruptions.pictures import resize_image, resize_mask
 from pipeline.datasets import arrays
 from pipeline.datasets.build import assign_splits, write_dataset
 from pipeline.datasets.kinds import KINDS
@@ -22,7 +23,7 @@ from pipeline.datasets.sample import Order
 from pipeline.errors import InputError
 from pipeline.io.files import resumable_folder
 from pipeline.io.hashing import sha256_of
-from pipeline.io.images import read_ids, read_rgb, resize_image, resize_mask, write_png
+from pipeline.io.images import read_ids, read_rgb, write_png
 from pipeline.sources import released
 
 RULES = {

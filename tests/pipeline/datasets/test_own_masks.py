@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from corruptions import SEVERITIES, corrupt_pair
+from corruptions.pictures import resize_mask
 from endoarss.settings import IGNORED
 from pipeline.cli import main
 from pipeline.datasets.load import Part, load_part
@@ -27,10 +28,10 @@ from pipeline.evaluation.corrupted_batches import Conditions, Piece
 from pipeline.evaluation.measure import measure
 from pipeline.evaluation.robustness import Answer, Subject, evaluate, gather, scores_by_condition
 from pipeline.evaluation.scores import scores_of
-from pipeline.io.images import read_ids, resize_mask, write_png
+from pipeline.io.images import read_ids, write_png
 from pipeline.labels.classes import ESD, plain_labels, stored_values
 from pipeline.preparation.build_dataset import collect, split_of
-from pipeline.results.gallery_images import representative
+from pipeline.results.gallery import representative
 from pipeline.sources import plain
 from pipeline.study.loading import load_study, make_study
 

@@ -16,8 +16,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.measure import measure
 from pipeline.evaluation.scores import scores_of
 from pipeline.labels.classes import ESD
-from pipeline.results.gallery import read_gallery, write_gallery
-from pipeline.results.gallery_images import representative
+from pipeline.results.gallery import read_gallery, representative, write_gallery
 from pipeline.results.row_files import read_rows
 
 CLASSES = len(ESD.classes)

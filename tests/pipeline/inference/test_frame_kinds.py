@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from corruptions.pictures import resize_image
 from endoarss.checkpoints import load_checkpoint, read_header, save_checkpoint
 from endoarss.models import build_model
 from endoarss.prediction import predict
@@ -26,7 +27,7 @@ from pipeline.datasets.preprocessing import RESIZING, SIDES, Crop, Preprocessing
 from pipeline.errors import InputError
 from pipeline.inference.frame_kinds import FrameKinds
 from pipeline.inference.predict_files import enlarge_mask
-from pipeline.io.images import Pixels, read_rgb, resize_image
+from pipeline.io.images import Pixels, read_rgb
 from pipeline.labels.classes import PARTS
 from pipeline.sources.endovis2017 import crop
 from pipeline.sources.official_crop import crop_window

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 
+from corruptions.pictures import resize_image
 from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.checkpoints import load_checkpoint, save_checkpoint
 from endoarss.models import MultiTaskModel, build_model
@@ -32,7 +33,7 @@ from pipeline.inference.media import Source, count_frames, find_sources, read_fr
 from pipeline.inference.overlay import Painter, distinct_palette
 from pipeline.inference.predict_files import palette_of, predict_files
 from pipeline.io.hashing import sha256_of
-from pipeline.io.images import read_rgb, resize_image, write_png
+from pipeline.io.images import read_rgb, write_png
 from pipeline.labels.classes import ESD
 
 SIZE = 56

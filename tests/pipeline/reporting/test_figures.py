@@ -94,7 +94,7 @@ def test_the_paper_points_to_settings_that_are_there(half_done: Path) -> None:
     assert f"{OTHER.replace('_', chr(92) + '_')} has no results: not trained yet." in text
     assert f"{CELL} has no results under corruptions: its robustness is not evaluated yet." in text
     assert "0 of the 2 that the study asks for are evaluated under corruptions" in text
-    assert not robustness_files(study, find_cell(study, CELL))[0].is_file()
+    assert not robustness_files(study, find_cell(study, CELL)).scores.is_file()
 
 
 def test_the_same_settings_as_snakemake_writes() -> None:

@@ -155,8 +155,8 @@ def test_the_gallery_shows_what_was_kept(study: Study) -> None:
     frame_ids = [image.frame_id for image in dataset.images]
     assert len(frame_ids) == min(3, len(part.frame_ids))
     model = model_of(gallery, CELL)
-    kept_ids, kept = read_gallery(robustness_files(study, find_cell(study, CELL))[3])
-    rows = read_rows(robustness_files(study, find_cell(study, CELL))[1], part.frame_ids, labels)
+    kept_ids, kept = read_gallery(robustness_files(study, find_cell(study, CELL)).gallery)
+    rows = read_rows(robustness_files(study, find_cell(study, CELL)).rows, part.frame_ids, labels)
     assert dataset.severities == (1, 3, 5) and set(rows["severity"]) == {0, 1, 2, 3, 5}
     shown_conditions = {(c, s) for c, s in zip(rows["corruption"], rows["severity"], strict=True) if s != 2}
     assert kept_ids == frame_ids and set(kept) == shown_conditions, "no more is kept than the page shows"

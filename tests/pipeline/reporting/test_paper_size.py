@@ -33,8 +33,7 @@ from pipeline.preparation.build_dataset import build_dataset
 from pipeline.preparation.generate_raw import generate_raw
 from pipeline.redaction import masked_settings
 from pipeline.reporting.make_report import make_report
-from pipeline.results.gallery import write_gallery
-from pipeline.results.gallery_images import SIZE, representative, shown_severities
+from pipeline.results.gallery import SIZE, representative, shown_severities, write_gallery
 from pipeline.results.paths import (
     figure_files,
     generated_trees,

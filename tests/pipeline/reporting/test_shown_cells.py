@@ -16,6 +16,7 @@ from pipeline.io.files import write_json
 from pipeline.reporting.captions import gap_note
 from pipeline.reporting.figures import draw_figures, figure_inputs
 from pipeline.reporting.figures.mask_figures import _note_of_gain
+from pipeline.reporting.models import label_of
 from pipeline.reporting.shown_cells import (
     best_by_backbone,
     best_of_both,
@@ -248,8 +249,7 @@ def test_trainings_that_are_missing_are_left_out(study: Study, monkeypatch: pyte
     drawn: list[Any] = []
     monkeypatch.setattr(draw_figures, "draw_histories", lambda *arguments: drawn.append(arguments))
     monkeypatch.setattr(figure_inputs, "study_mark", lambda results: "mark")
-    kept = figure_inputs.Kept(StudyResults(study))
-    draw_figures.draw_history(kept, "mtlesd", "the head", Path("a"), Path("b"))
+    draw_figures.draw_history(StudyResults(study), "the head", Path("a"), Path("b"), "mtlesd")
     assert [history.weighting for history in drawn[0][0]] == [cell.weighting for cell in cells]
     assert drawn[0][2] == "the head"
 
@@ -267,10 +267,10 @@ def test_heads_name_the_cells_that_are_missing_of_what_a_figure_shows(
     done = [cell for cell in cells_of(study) if cell.id not in gone]
     results_file(study).parent.mkdir(parents=True)
     finish(study, done, task_scores).to_parquet(results_file(study))
-    kept, drawers = figure_inputs.Kept(StudyResults(study)), draw_figures._drawers(study)
+    results, drawers = StudyResults(study), draw_figures._drawers(study)
 
     def gaps(name: str) -> set[str]:
-        return {cell.id for cell in drawers[name].gaps(kept)}
+        return {cell.id for cell in drawers[name].gaps(results)}
 
     resnet, activity, dinov2, _ = gone
     assert gaps("fig_cost") == set(gone)
@@ -283,14 +283,14 @@ def test_heads_name_the_cells_that_are_missing_of_what_a_figure_shows(
     lost = next(cell for cell in done if cell.dataset == "mtlesd")
     history_file(study, lost).unlink()
     assert gaps("history_mtlesd") == {resnet, activity, dinov2}
-    assert drawers["history_mtlesd"].note(kept) == f"No history of {kept.label(lost)}: history.csv is missing."
-    assert not gaps("history_mtlendovis") and not drawers["history_mtlendovis"].note(kept)
+    assert drawers["history_mtlesd"].note(results) == f"No history of {label_of(study, lost)}: history.csv is missing."
+    assert not gaps("history_mtlendovis") and not drawers["history_mtlendovis"].note(results)
 
-    head = kept.head(drawers["fig2_single_and_multi_task"].gaps(kept))
+    head = figure_inputs.head_of(results, drawers["fig2_single_and_multi_task"].gaps(results))
     assert (
         head == f"mark\n{gap_note(study, {find_cell(study, dinov2): 'not trained yet'})}" and "not trained yet" in head
     )
-    assert kept.head({}) == "mark"
+    assert figure_inputs.head_of(results, {}) == "mark"
 
 
 def test_a_missing_figure_of_the_datasets_names_the_command_that_draws_it(study: Study) -> None:

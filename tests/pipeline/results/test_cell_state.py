@@ -10,7 +10,7 @@ import yaml
 
 from endoarss.errors import TrainingError
 from pipeline.cli import main
-from pipeline.results.cell_state import missing_cells, missing_robustness
+from pipeline.results.cell_state import missing_models, missing_robust_models
 from pipeline.results.paths import failure_file
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cells import find_cell
@@ -59,8 +59,8 @@ def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypat
         assert run(two_cells, "train", "--cell", OTHER) == 1
     study = study_of(two_cells)
     reason = "training failed: the loss of segmentation is nan in epoch 2"
-    assert missing_cells(study) == {find_cell(study, OTHER): reason}
-    assert missing_robustness(study)[find_cell(study, CELL)] == "its robustness is not evaluated yet"
+    assert missing_models(study) == {find_cell(study, OTHER): reason}
+    assert missing_robust_models(study)[find_cell(study, CELL)] == "its robustness is not evaluated yet"
     assert [cell.id for cell in StudyResults(study).present_models] == [CELL]
     for step in ("collect", "tables"):
         assert run(two_cells, step) == 0, step
@@ -79,7 +79,7 @@ def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypat
     assert not (tables / "table7_robustness.csv").exists()
 
     assert run(two_cells, "train", "--cell", OTHER) == 0 and run(two_cells, "evaluate", "--cell", OTHER) == 0
-    assert not missing_cells(study), "a success forgets the failure"
+    assert not missing_models(study), "a success forgets the failure"
 
 
 def test_a_robustness_evaluation_that_failed_says_why(two_cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_a_robustness_evaluation_that_failed_says_why(two_cells: Path, monkeypat
         assert run(two_cells, "train", "--cell", one) == 0 and run(two_cells, "evaluate", "--cell", one) == 0
 
     def fail(*given: object) -> None:
-        assert missing_robustness(study)[cell] == "its robustness is not evaluated yet", "while it runs"
+        assert missing_robust_models(study)[cell] == "its robustness is not evaluated yet", "while it runs"
         raise TrainingError("no memory\nis left")
 
     with monkeypatch.context() as patched:
@@ -99,11 +99,11 @@ def test_a_robustness_evaluation_that_failed_says_why(two_cells: Path, monkeypat
         for _ in range(2):
             assert run(two_cells, "robustness", "--cell", CELL, "--cell", OTHER) == 1
     reason = "its robustness evaluation failed: no memory is left"
-    assert missing_robustness(study) == {cell: reason, other: reason} and not missing_cells(study)
+    assert missing_robust_models(study) == {cell: reason, other: reason} and not missing_models(study)
     assert run(two_cells, "collect") == 0 and run(two_cells, "tables") == 0
     assert reason in Path("results/toy/tables/table_cost.tex").read_text()
     assert run(two_cells, "robustness", "--cell", CELL, "--workers", "0") == 0
-    assert missing_robustness(study) == {other: reason}, "a success forgets the failure"
+    assert missing_robust_models(study) == {other: reason}, "a success forgets the failure"
 
 
 def test_a_record_that_is_torn_is_no_obstacle(two_cells: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_record_that_is_torn_is_no_obstacle(two_cells: Path) -> None:
     path.parent.mkdir(parents=True)
     for torn in ("", '{"message": ', "[1]", "{}", '{"message": null}'):
         path.write_text(torn)
-        said = missing_cells(study)[find_cell(study, OTHER)]
+        said = missing_models(study)[find_cell(study, OTHER)]
         assert said.startswith("training failed") and "None" not in said
         assert str(path) in said or torn.startswith("{}") or "null" in torn
 
@@ -121,7 +121,7 @@ def test_a_cell_trained_but_not_evaluated(two_cells: Path) -> None:
     assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
     study = study_of(two_cells)
     (cell_folder(study, find_cell(study, CELL)) / "eval/mtlesd/per_image.parquet").unlink()
-    assert missing_cells(study)[find_cell(study, CELL)] == "trained, but not evaluated"
+    assert missing_models(study)[find_cell(study, CELL)] == "trained, but not evaluated"
 
 
 def test_the_protocol_changes_tables_alone(two_cells: Path) -> None:
@@ -179,16 +179,16 @@ def test_what_a_stopped_run_left_of_old_and_new_is_a_gap(two_cells: Path) -> Non
     assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
     study = study_of(two_cells)
     cell = find_cell(study, CELL)
-    assert cell not in missing_cells(study)
+    assert cell not in missing_models(study)
 
     settings = yaml.safe_load(two_cells.read_text())
     settings["training"]["schedules"]["mtlesd"]["learning_rate"] = 0.05
     two_cells.write_text(yaml.safe_dump(settings))
-    assert missing_cells(study_of(two_cells))[cell] == "trained with other settings; not trained again yet"
+    assert missing_models(study_of(two_cells))[cell] == "trained with other settings; not trained again yet"
     assert run(two_cells, "collect") == 1, "no cell has results of this study"
 
     assert run(two_cells, "train", "--cell", CELL) == 0
     study = study_of(two_cells)
-    assert missing_cells(study)[cell] == "trained again, but not evaluated since"
-    assert run(two_cells, "evaluate", "--cell", CELL) == 0 and cell not in missing_cells(study)
-    assert run(two_cells, "evaluate", "--cell", CELL, "--again") == 0 and cell not in missing_cells(study)
+    assert missing_models(study)[cell] == "trained again, but not evaluated since"
+    assert run(two_cells, "evaluate", "--cell", CELL) == 0 and cell not in missing_models(study)
+    assert run(two_cells, "evaluate", "--cell", CELL, "--again") == 0 and cell not in missing_models(study)

@@ -79,7 +79,7 @@ def test_a_torn_evaluation_is_named(
     evaluated: tuple[Study, Cell], spoil: Spoil, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study, cell = evaluated
-    path = robustness_files(study, cell)[1]
+    path = robustness_files(study, cell).rows
     spoil(pd.read_parquet(path)).to_parquet(path)
     with pytest.raises(InputError, match=f"robustness/per_image.parquet: .*{message}"):
         robust_rows(study, cell)

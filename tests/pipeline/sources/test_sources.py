@@ -18,7 +18,7 @@ from pipeline.io.images import read_rgb, write_png
 from pipeline.labels.activities import ENDOVIS_COUNTS, frame_activity
 from pipeline.sources import endovis2017, endovis2018, released, vqla
 from pipeline.sources.official_crop import crop_window
-from pipeline.sources.synthetic.casts import Doing
+from pipeline.sources.vqla import State
 from tests.pipeline.small_trees import expected_mask, few_2018, write_2018
 
 
@@ -176,7 +176,7 @@ def test_masks_are_those_of_a_set_without_the_stapler(scheme: str, tmp_path: Pat
 
 def test_a_built_set_of_one_sequence_is_not_guessed(tmp_path: Path) -> None:
     """The stapler's sequence has suction, but neither scissors nor probe: native ids 1, 2, 6, 8 fit both schemes."""
-    cast = (Doing("bipolar_forceps", "idle"), Doing("suction", "suction"), Doing("stapler", "staple"))
+    cast = (State("bipolar_forceps", "idle"), State("suction", "suction"), State("stapler", "staple"))
     root = write_2018(tmp_path, {(7, n): cast for n in range(3)}, "annotations", "native2018", stapler=True)
     with pytest.raises(
         InputError, match=r"\[1, 6, 8\] fit both schemes.*8 the stapler.*8 suction.*raw: endovis2018_scheme"
@@ -397,9 +397,14 @@ def test_endovis2017_reads_both_layouts(trees: Path) -> None:
     ],
 )
 def test_irregular_folder_names(name: str, type_id: int) -> None:
-    assert endovis2017._type_of_folder(Path(name)) == type_id
-    with pytest.raises(InputError, match="not the name of a known instrument"):
-        endovis2017._type_of_folder(Path("Chopsticks_labels"))
+    assert endovis2017._known_type(Path(name)) == type_id
+
+
+def test_an_instrument_that_is_not_known_is_refused() -> None:
+    folder = Path("ground_truth/Chopsticks_labels")
+    frame = endovis2017.Frame2017("instrument_dataset_1", 0, Path("frame000.png"), {0: [folder / "frame000.png"]})
+    with pytest.raises(InputError, match="Chopsticks_labels: not the name of a known instrument"):
+        endovis2017.check_typed(frame)
 
 
 def test_the_official_crop() -> None:

@@ -176,7 +176,7 @@ def test_torn_files_are_told_and_no_error(study: Study, finish: Fill, torn: str)
         results_folder(study) / f"benchmarks/evaluate_robustness/{one.id}.tsv",
         dataset_folder(study, "mtlesd") / "dataset.json",
         cell_lock(study, other, TRAINING),
-        robustness_files(study, one)[0],
+        robustness_files(study, one).scores,
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(torn)

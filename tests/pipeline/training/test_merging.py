@@ -27,7 +27,8 @@ from pipeline.cli import main
 from pipeline.errors import InputError
 from pipeline.io.saved_files import read_table
 from pipeline.reporting import make_report
-from pipeline.reporting.merging import _with_results, merging_gaps, representations_of
+from pipeline.reporting.figures.merging_figures import representations_of
+from pipeline.reporting.merging import merging_gaps, shown_groups
 from pipeline.reporting.tables.make_tables import make_tables
 from pipeline.results import row_files
 from pipeline.results.cell_state import MERGED_OTHERWISE, OTHER_SOURCES, missing_models
@@ -401,12 +402,12 @@ def test_seeds_are_the_same_for_all_that_is_compared(study: Study) -> None:
     """A seed that lacks a model is left out, unless none has all."""
     two = make_study({**study.as_dict(), "seeds": [0, 1]})
     first, second = merging_groups(two)
-    assert _with_results([first, second], {}) == [first, second]
-    assert _with_results([first, second], {first.merged[0]: "failed"}) == [second]
+    assert shown_groups([first, second], {}) == [first, second]
+    assert shown_groups([first, second], {first.merged[0]: "failed"}) == [second]
     both = {first.merged[0]: "failed", second.merged[1]: "failed"}
-    assert _with_results([first, second], both) == [first]
-    assert _with_results([first, second], both | {first.singles[0]: "failed"}) == [second]
-    assert _with_results([first, second], dict.fromkeys((*first.merged, *second.singles), "failed")) == []
+    assert shown_groups([first, second], both) == [first]
+    assert shown_groups([first, second], both | {first.singles[0]: "failed"}) == [second]
+    assert shown_groups([first, second], dict.fromkeys((*first.merged, *second.singles), "failed")) == []
     assert "TIES on MTLESD (seed 1)" in merging_gaps(StudyResults(two))
 
 
@@ -659,7 +660,7 @@ def test_a_report_reads_each_row_file_once_and_is_what_single_commands_make(
     shutil.rmtree(results_folder(copy) / "tables")
     assert run("report") == 0
     expected = [rows_file(copy, cell, cell.dataset) for cell in models_of(copy)]
-    expected += [robustness_files(copy, cell)[1] for cell in robust_models(copy)]
+    expected += [robustness_files(copy, cell).rows for cell in robust_models(copy)]
     expected += reference_files(copy, "mtlesd").values()
     assert sorted(read) == sorted(expected), "each once"
     reports = [results_file(copy), *table_files(copy), *figure_files(copy), report_file(copy), paper_file(copy)]

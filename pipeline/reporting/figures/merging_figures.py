@@ -1,0 +1,108 @@
+"""Figures of merging: bias and scores of merged models, and how they and the individual models represent test images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.io.saved_files import read_representations
+from pipeline.reporting.captions import study_mark
+from pipeline.reporting.figures.figure_inputs import NothingToShow
+from pipeline.reporting.merging import (
+    groups_by_seed,
+    measured_merging,
+    merging_gaps,
+    shown_groups,
+    shown_rank,
+    study_note,
+)
+from pipeline.reporting.models import backbone_labels
+from pipeline.results.paths import representations_file
+from pipeline.results.study_results import StudyResults
+from pipeline.study.cell import Cell, MergingGroup
+from pipeline.study.datasets import titles_of
+from pipeline.study.models import Study
+from reports.figures.merging import Representations, draw_bias
+from reports.figures.merging import draw_representations as draw_projections
+
+Array = NDArray[np.float32]
+
+
+def draw_merging(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
+    """Bias and scores of merged models.
+
+    Raises:
+        NothingToShow: if nothing is merged yet.
+    """
+    measured = results.once(measured_merging)
+    if measured is None:
+        raise NothingToShow(f"Nothing is merged yet. {merging_gaps(results)}".strip())
+    draw_bias(measured.rows, shown_rank(results.study), _validated(results, head), png, pdf)
+
+
+def draw_representations(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
+    """Representations of individual and merged models.
+
+    Raises:
+        NothingToShow: if there are none.
+    """
+    cases = representations_of(results)
+    if not cases:
+        raise NothingToShow(f"Nothing is merged yet. {merging_gaps(results)}".strip())
+    draw_projections(cases, shown_rank(results.study), _validated(results, head), png, pdf)
+
+
+def _validated(results: StudyResults, head: str) -> str:
+    """The head of a figure whose models were chosen on validation frames, whatever the study's other ones."""
+    mark = f"{study_mark(results, select_on='val')}\n{study_note(results.study)}"
+    return head.replace(study_mark(results), mark)
+
+
+def representations_of(results: StudyResults) -> list[Representations]:
+    """What the first seed that is shown of each case makes of test images; left out where they are not of the present models.
+
+    Raises:
+        InputError: naming a file that cannot be read.
+    """
+    study, lacking, found = results.study, results.missing_models, []
+    rank = shown_rank(study)
+    for groups in groups_by_seed(study):
+        for group in shown_groups(groups, lacking)[:1]:
+            kept = _kept(study, group)
+            tasks = [name.partition("/")[2] for name in kept if name.startswith("individual/")]
+            merged: dict[str, dict[str, dict[str, Array]]] = {}
+            for cell in group.merged:
+                if cell.surgery in (0, rank) and kept.get(f"sha256 of {cell.id}") == _checkpoint(results, cell):
+                    kind = "with" if cell.surgery else "without"
+                    of = {task: kept[f"{cell.merger}-{cell.surgery}/{task}"] for task in tasks}
+                    merged.setdefault(cell.merger, {})[kind] = of
+            if merged:
+                title = titles_of(study)[group.singles[0].dataset]
+                backbone = backbone_labels(study)[group.singles[0].backbone]
+                individual = {task: kept[f"individual/{task}"] for task in tasks}
+                found.append(Representations(title, backbone, individual, merged))
+    return found
+
+
+def _checkpoint(results: StudyResults, cell: Cell) -> str:
+    """The digest of a merged model's checkpoint; of one without results nothing fits."""
+    try:
+        return str(results.provenance(cell)["checkpoint_sha256"])
+    except FileNotFoundError:
+        return "none"
+
+
+def _kept(study: Study, group: MergingGroup) -> dict[str, Any]:
+    """Representations by name, and the digests of the models that they are of; nothing where they are not there."""
+    path = representations_file(study, group)
+    if not path.is_file():
+        return {}
+    try:
+        return read_representations(path)
+    except InputError as error:
+        said = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"{path}: no kept representations; {said} Delete it and run snakemake.") from None
