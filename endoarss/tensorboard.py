@@ -18,7 +18,8 @@ def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise SettingsError(
-            "training.tensorboard: TensorBoard is not installed. Install it (pip install tensorboard), or set it to false; "
+            "training.tensorboard: TensorBoard is not installed. It belongs to the extra `tensorboard`: "
+            "pip install -e '.[tensorboard]', or make setup, which installs everything. Or set the key to false: "
             "history.csv holds the same numbers."
         ) from None
     writer = SummaryWriter(str(folder))

@@ -59,7 +59,9 @@ def read_results(path: Path, study: str = "", protocol: str = "", clean: bool = 
         missing = [column for column in COLUMNS if column not in pq.read_schema(path).names]
         results = pd.read_parquet(path, filters=[("corruption", "==", CLEAN)] if clean and not missing else None)
     except (OSError, ValueError) as error:
-        raise ResultsError(f"{path}: not a table of results ({error}). Collect them again: endoarss collect.") from None
+        raise ResultsError(
+            f"{path}: not a table of results ({error}). Collect them again: endoarss step collect_results."
+        ) from None
     if missing:
         raise ResultsError(f"{path}: lacks the column(s) {', '.join(missing)}.")
     if results["protocol"].nunique() > 1:
@@ -70,7 +72,7 @@ def read_results(path: Path, study: str = "", protocol: str = "", clean: bool = 
         odd = set(results[column]) - {wanted}
         if wanted and odd:
             raise ResultsError(
-                f"{path}: of the {column} {min(odd)!r}; expected {wanted!r}. Collect the results again: endoarss collect."
+                f"{path}: of the {column} {min(odd)!r}; expected {wanted!r}. Collect the results again: endoarss step collect_results."
             )
     return results
 

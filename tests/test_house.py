@@ -17,7 +17,7 @@ FILES = {
 LONGEST_FUNCTION = 60
 # Reading either takes seconds that planning, listing and `--help` do not have; what imports them is imported when it is needed.
 HEAVY = ("torch", "timm")
-COMMAND_LINES = (Path("pipeline/cli.py"), Path("corruptions/command/cli.py"))
+COMMAND_LINES = (Path("corruptions/command/cli.py"), *(path for path in FILES if path.parent == Path("pipeline/cli")))
 
 Graph = Mapping[Path, set[Path]]
 

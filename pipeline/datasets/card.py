@@ -107,7 +107,9 @@ def read_card(folder: Path) -> dict[str, Any]:
     """
     path = folder / "dataset.json"
     if not path.is_file():
-        raise InputError(f"{path}: missing; this dataset is not built. Run snakemake, or `endoarss build`.")
+        raise InputError(
+            f"{path}: missing; this dataset is not built. Run snakemake, or `endoarss step build_dataset`."
+        )
     try:
         card: dict[str, Any] = json.loads(read_text(path))
         lacking = sorted(_READ - set(card))

@@ -58,7 +58,9 @@ def read_manifest(folder: Path) -> list[dict[str, str]]:
     """
     path = folder / "manifest.csv"
     if not path.is_file():
-        raise InputError(f"{path}: missing; this dataset is not built. Run snakemake, or `endoarss build`.")
+        raise InputError(
+            f"{path}: missing; this dataset is not built. Run snakemake, or `endoarss step build_dataset`."
+        )
     try:
         reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
         rows = [(reader.line_num, row) for row in reader]

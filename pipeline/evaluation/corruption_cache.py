@@ -24,7 +24,7 @@ def cached_images(study: Study, dataset: str) -> Path:
     """
     folder = corrupted_folder(study, dataset)
     mark = corrupted_mark(study, dataset)
-    made = f"Make them: endoarss corrupt --dataset {dataset}."
+    made = f"Make them: endoarss step corrupt_images --dataset {dataset}."
     if not mark.is_file():
         raise InputError(f"{mark}: missing; robustness.keep_corrupted asks for kept images. {made}")
     about, there = about_cache(study, dataset), read_json(mark)

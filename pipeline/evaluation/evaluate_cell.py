@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,12 +13,37 @@ from pipeline.evaluation.measure import measure
 from pipeline.evaluation.scores import scores_of, scores_of_whole
 from pipeline.io.files import read_json, whole_files, write_json
 from pipeline.io.hashing import sha256_of
+from pipeline.results.cell_state import check_made
 from pipeline.results.paths import CellOutput, predictions_file, rows_file, scores_file
 from pipeline.results.predictions import KeptPredictions, read_predictions, write_predictions
 from pipeline.study.cell import Cell
+from pipeline.study.cells import find_cell
 from pipeline.study.datasets import evaluated_on, labels_of
 from pipeline.study.folders import cell_folder, dataset_folder
 from pipeline.study.models import Study
+
+
+def evaluate_cells(study: Study, cells: Sequence[str], again: bool = False) -> None:
+    """Score the cells with these ids, see `evaluate_cell`.
+
+    Args:
+        study: the study.
+        cells: ids, each counted once.
+        again: let the models predict again first, which imports torch.
+
+    Raises:
+        InputError: if the study has no such cell, or it is not merged yet.
+    """
+    for cell in [find_cell(study, cell_id) for cell_id in dict.fromkeys(cells)]:
+        check_made(study, cell)
+        evaluate_cell(study, cell, _predicted_again(study, cell) if again else None)
+
+
+def _predicted_again(study: Study, cell: Cell) -> dict[str, KeptPredictions]:
+    from pipeline.evaluation.predict_cell import predict_cell
+    from pipeline.results.checkpoints import load_cell
+
+    return predict_cell(study, cell, load_cell(study, cell))
 
 
 def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, KeptPredictions] | None = None) -> None:

@@ -21,15 +21,30 @@ from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.import_closure import code_sha256
 from pipeline.labels.classes import LabelSet
 from pipeline.results import provenance
+from pipeline.results.cell_state import check_made, robustness_failure_recorded
 from pipeline.results.checkpoints import load_cell
 from pipeline.results.paths import CellOutput, RobustnessFiles
 from pipeline.study.cell import Cell
+from pipeline.study.cells import find_cell
 from pipeline.study.conditions import Conditions, conditions_of
 from pipeline.study.datasets import labels_of
 from pipeline.study.folders import cell_folder, dataset_folder
 from pipeline.study.models import Study
 from pipeline.study.robust_models import keeps_corrupted
 from pipeline.workflow.step_code import code_of_cells
+
+
+def evaluate_robustness_of(study: Study, cells: Sequence[str], workers: int) -> None:
+    """Evaluate the cells with these ids, see `evaluate_robustness`; if that fails, keep the reason for reports and status.
+
+    Raises:
+        InputError: if the study has no such cell, or it is not merged yet.
+    """
+    found = [find_cell(study, cell_id) for cell_id in dict.fromkeys(cells)]
+    for cell in found:
+        check_made(study, cell)
+    with robustness_failure_recorded(study, found):
+        evaluate_robustness(study, found, workers)
 
 
 def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> None:

@@ -38,7 +38,7 @@ from pipeline.io.hashing import sha256_of
 from pipeline.io.images import Pixels
 from pipeline.labels.classes import Rgb
 from pipeline.redaction import masked
-from pipeline.results.checkpoints import load_file
+from pipeline.results.checkpoints import load_file, write_standalone
 from pipeline.results.code_version import code_version
 from pipeline.results.provenance import software, write_provenance
 
@@ -61,6 +61,29 @@ class _Ready:
     window: Window | None
     small: Pixels
     pixels: Pixels | None
+
+
+def predict_inputs(
+    checkpoint: Path,
+    inputs: Sequence[Path],
+    out: Path | None,
+    standalone: Path | None,
+    no_overlays: bool,
+    weights: Sequence[Path],
+    **options: Any,
+) -> None:
+    """Predict, see `predict_files`, write a standalone checkpoint, see `write_standalone`, or both.
+
+    Raises:
+        InputError: if there is nothing to predict and no checkpoint to write.
+    """
+    if bool(inputs) != bool(out) or not (inputs or standalone):
+        raise InputError("predict needs at least one INPUT and --out DIR, or --standalone FILE alone.")
+    if standalone is not None:
+        write_standalone(checkpoint, standalone, weights)
+        print(f"{standalone}: the checkpoint with its frozen weights; it needs no other file.")
+    if out is not None:
+        predict_files(checkpoint, inputs, out, overlays=not no_overlays, weights=weights, **options)
 
 
 def predict_files(

@@ -177,7 +177,8 @@ def read_similarities(path: Path) -> dict[str, dict[str, list[float]]]:
             numbers = isinstance(values, list) and all(type(value) in (int, float) for value in values)
             if not numbers or not values or not all(-1.01 <= value <= 1.01 for value in values):
                 raise InputError(
-                    f"{path}: {dataset} {split}: expected a list of correlations from -1 to 1. Run snakemake, or: endoarss draw-leakage."
+                    f"{path}: {dataset} {split}: expected a list of correlations from -1 to 1. "
+                    "Run snakemake, or: endoarss step draw_leakage."
                 )
     return content
 

@@ -10,15 +10,45 @@ from pipeline.datasets.build import check_kept
 from pipeline.datasets.kinds import PLAIN, WHERE_TO_ASK
 from pipeline.datasets.sample import Collected
 from pipeline.errors import InputError
-from pipeline.io.files import whole_file
+from pipeline.io.files import whole_file, write_json
 from pipeline.preparation.build_dataset import check_frames, collect, lacking_of_split, split_of
 from pipeline.preparation.doctor.datasets import Headers, examine_dataset, read_failures, say_never_seen
 from pipeline.preparation.doctor.findings import ERROR, NOTE, DatasetReport, Finding, Report, SourceReport
+from pipeline.preparation.doctor.show import show
 from pipeline.preparation.doctor.sources import Need, examine_source, read_headers
+from pipeline.redaction import masked, masked_content
 from pipeline.sources.archives import prepare_root
-from pipeline.study.datasets import build_of, kind_name, kind_of, labels_of
+from pipeline.study.datasets import build_of, kind_name, kind_of, known_dataset, labels_of
 from pipeline.study.folders import roots_of
 from pipeline.study.models import Study
+
+
+def doctor(
+    study: Study, datasets: Sequence[str], deep: bool, json_file: Path | None, split_file: Path | None, workers: int
+) -> None:
+    """Print the report on the raw trees of a study, without secrets, and write what else is asked for.
+
+    Args:
+        study: the study.
+        datasets: names of its datasets; empty for all.
+        deep: decode every picture and mask.
+        json_file: where the report goes as JSON.
+        split_file: where the split of every frame goes as CSV.
+        workers: processes of a deep check.
+
+    Raises:
+        InputError: if a dataset is not of the study, or a raw tree cannot be used.
+    """
+    report = check_sources(
+        study, [known_dataset(study, name) for name in datasets] or list(study.datasets), deep, workers
+    )
+    print(masked(show(report)))
+    if json_file is not None:
+        write_json(json_file, masked_content(report.as_dict()))
+    if not report.usable:
+        raise InputError("the raw trees cannot be used as they are; see above.")
+    if split_file is not None:
+        print(f"{split_file}: the split of {export_split(study, split_file)} frames.")
 
 
 def check_sources(study: Study, datasets: Sequence[str], deep: bool = False, workers: int = 1) -> Report:

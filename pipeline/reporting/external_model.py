@@ -7,15 +7,64 @@ from pathlib import Path
 
 from corruptions import CATEGORIES
 from pipeline.errors import InputError
-from pipeline.evaluation.external_model import ExternalModelRun
+from pipeline.evaluation.evaluate_robustness import evaluate_robustness_of
+from pipeline.evaluation.external_model import ExternalModelRun, evaluate_predictions, evaluate_predictor
 from pipeline.io.files import read_json
 from pipeline.io.saved_files import read_table
 from pipeline.reporting.captions import data_mark
 from pipeline.reporting.robustness import baselines_of, evaluated_models, write_robustness_report
 from pipeline.results.paths import CellOutput, RobustnessFiles
 from pipeline.results.study_results import StudyResults
-from pipeline.study.datasets import titles_of
+from pipeline.study.datasets import known_dataset, titles_of
+from pipeline.study.models import Study
 from reports.statistics.robustness import EvaluatedModel
+
+
+def evaluate_any_model(
+    study: Study,
+    cells: Sequence[str],
+    predictor: str | None,
+    predictions: Path | None,
+    dataset: str | None,
+    label: str | None,
+    out: Path | None,
+    beside: bool,
+    workers: int,
+) -> str:
+    """Evaluate the robustness of cells, or of a model that is none; one of `cells`, `predictor` and `predictions` is given.
+
+    Args:
+        study: it says what is applied.
+        cells: ids of cells.
+        predictor, predictions: as `evaluate_predictor` and `evaluate_predictions` take them.
+        dataset: what an external model is tested on; None for the study's first.
+        label, out, beside, workers: see `ExternalModelRun`; cells know the first three themselves.
+
+    Returns:
+        Where results of an external model are, in words; nothing of cells.
+
+    Raises:
+        InputError: if arguments do not go together, or what is tested does not fit the study.
+    """
+    if "robustness" not in study.as_dict():
+        raise InputError(f"study {study.name!r} has no key robustness; it says which corruptions and severities.")
+    if cells:
+        given = {"dataset": dataset, "label": label, "out": out, "beside": beside}
+        for key in (key for key, value in given.items() if value):
+            raise InputError(f"--{key}: is for --predictor and --predictions; a cell says it itself.")
+        evaluate_robustness_of(study, cells, workers)
+        return ""
+    run = ExternalModelRun(
+        study, known_dataset(study, dataset or next(iter(study.datasets))), label, out, workers, beside
+    )
+    compared = compared_models(run)
+    if predictor is not None:
+        folder = evaluate_predictor(run, predictor)
+    else:
+        assert predictions is not None, "the command line sees to it"
+        folder = evaluate_predictions(run, predictions)
+    report_external_model(run, folder, compared)
+    return f"{folder}: scores, tables and figures"
 
 
 def compared_models(run: ExternalModelRun) -> list[EvaluatedModel]:

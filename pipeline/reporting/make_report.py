@@ -20,12 +20,18 @@ from pipeline.study.models import Study
 T = TypeVar("T")
 
 
-def make_report(study: Study) -> None:
+def make_report(study: Study, if_gaps: bool = False) -> None:
     """Write results.parquet, tables, figures, the reproduction note, the page and paper.tex; say what each took and what is missing.
+
+    Args:
+        study: the study.
+        if_gaps: do nothing unless a cell lacks results and another has some.
 
     Raises:
         InputError, ResultsError: if no cell has results, or something kept cannot be read.
     """
+    if if_gaps and not has_gaps(study):
+        return
     _ = StudyResults(study).present_models  # raises before anything is drawn
     _timed("datasets", lambda: draw_datasets(study))
     if leakage_datasets(study):

@@ -37,6 +37,16 @@ _AGAIN = ("Rerun to get", "Rerun LaTeX", "Table widths have changed", "has chang
 _SHOWN_ERRORS = 8
 
 
+def make_paper(study: Study, pdf: bool) -> list[Path]:
+    """Write paper.tex, see `write_paper`, and its PDF if it is asked for; return the paths.
+
+    Raises:
+        InputError: as `write_paper` and `compile_latex`.
+    """
+    print(write_paper(study))
+    return [compile_paper(study)] if pdf else []
+
+
 def write_paper(study: Study, results: StudyResults | None = None) -> Path:
     """Write paper/paper.tex, which takes the study's tables and figures in where they lie, and the settings that it points to.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from pipeline.errors import InputError
 from pipeline.io.files import read_json, write_json
 from pipeline.redaction import masked, masked_settings
 from pipeline.results import paths
-from pipeline.study.cell import Cell
+from pipeline.results.paths import CellOutput
+from pipeline.study.cell import MERGED, SINGLE_TASKS, Cell
 from pipeline.study.cells import models_of, trainings_of
 from pipeline.study.datasets import evaluated_on
 from pipeline.study.fingerprints import cell_settings
@@ -61,6 +63,26 @@ def _recorded(files: Mapping[Path, Cell]) -> Iterator[None]:
             with suppress(OSError):  # a full disk is no reason to hide what happened
                 write_json(path, {"cell": cell.id, "error": type(error).__name__, "message": words[:500]})
         raise
+
+
+def check_made(study: Study, cell: Cell) -> None:
+    """See that a merged model is there.
+
+    Raises:
+        InputError: with the command that makes it.
+    """
+    if not cell.merger or (cell_folder(study, cell) / CellOutput.CHECKPOINT).is_file():
+        return
+    singles = [
+        one.id
+        for one in trainings_of(study)
+        if replace(one, architecture=MERGED, weighting=cell.merger, surgery=cell.surgery, on_test=cell.on_test) == cell
+        and one.architecture in SINGLE_TASKS
+    ]
+    surgery = f" --surgery {cell.surgery}" if cell.surgery else ""
+    raise InputError(
+        f"{cell.id}: not merged yet. Run: endoarss merge {' '.join(singles)} --method {cell.merger}{surgery}"
+    )
 
 
 def missing_models(study: Study) -> dict[Cell, str]:

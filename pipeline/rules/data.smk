@@ -19,7 +19,7 @@ if study.raw.generate is not None:
         params:
             settings=json.dumps(study.raw.generate.as_dict(), sort_keys=True),
         shell:
-            "python -m pipeline.cli generate --study {resources.study} --tree {wildcards.tree} > {log} 2>&1"
+            "python -m pipeline.cli step generate_raw --study {resources.study} --tree {wildcards.tree} > {log} 2>&1"
 
 
 rule check_sources:
@@ -42,7 +42,7 @@ rule check_sources:
         roots=lambda wildcards: roots_as_written(study, wildcards.dataset),
         listing=raw_listing,
     shell:
-        "python -m pipeline.cli doctor --study {resources.study} --dataset {wildcards.dataset}"
+        "python -m pipeline.cli step check_sources --study {resources.study} --dataset {wildcards.dataset}"
         " --json {output} > {log} 2>&1"
 
 
@@ -72,7 +72,7 @@ rule build_dataset:
         roots=lambda wildcards: roots_as_written(study, wildcards.dataset),
         listing=raw_listing,
     shell:
-        "python -m pipeline.cli build --study {resources.study} --dataset {wildcards.dataset}"
+        "python -m pipeline.cli step build_dataset --study {resources.study} --dataset {wildcards.dataset}"
         " --workers {threads} > {log} 2>&1"
 
 
@@ -93,7 +93,7 @@ rule pack_dataset:
     resources:
         **needs(8000, 120),
     shell:
-        "python -m pipeline.cli pack --study {resources.study} --dataset {wildcards.dataset}"
+        "python -m pipeline.cli step pack_dataset --study {resources.study} --dataset {wildcards.dataset}"
         " --workers {threads} > {log} 2>&1"
 
 
@@ -118,4 +118,4 @@ if pretrained_file(study) is not None:
         params:
             settings=json.dumps(pretraining_settings(study), sort_keys=True),
         shell:
-            "python -m pipeline.cli pretrain --study {resources.study} > {log} 2>&1"
+            "python -m pipeline.cli step pretrain_backbone --study {resources.study} > {log} 2>&1"

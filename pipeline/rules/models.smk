@@ -69,7 +69,7 @@ if keeps_corrupted(study):
             settings=json.dumps(conditions_of(study).as_dict(), sort_keys=True),
             input_size=study.input_size,
         shell:
-            "python -m pipeline.cli corrupt --study {resources.study} --dataset {wildcards.dataset}"
+            "python -m pipeline.cli step corrupt_images --study {resources.study} --dataset {wildcards.dataset}"
             " --workers {threads} > {log} 2>&1"
 
 

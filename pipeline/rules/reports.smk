@@ -22,7 +22,7 @@ rule score_references:
     params:
         input_size=study.input_size,
     shell:
-        "python -m pipeline.cli references --study {resources.study} --dataset {wildcards.dataset} > {log} 2>&1"
+        "python -m pipeline.cli step score_references --study {resources.study} --dataset {wildcards.dataset} > {log} 2>&1"
 
 
 rule collect_results:
@@ -48,7 +48,7 @@ rule collect_results:
         labels={name: backbone.label for name, backbone in study.backbones.items()},
         protocol=study.protocol,
     shell:
-        "python -m pipeline.cli collect --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step collect_results --study {resources.study} > {log} 2>&1"
 
 
 rule draw_datasets:
@@ -66,7 +66,7 @@ rule draw_datasets:
     resources:
         **needs(4000, 60),
     shell:
-        "python -m pipeline.cli draw-datasets --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step draw_datasets --study {resources.study} > {log} 2>&1"
 
 
 if leakage_datasets(study):
@@ -89,7 +89,7 @@ if leakage_datasets(study):
         params:
             input_size=study.input_size,
         shell:
-            "python -m pipeline.cli draw-leakage --study {resources.study} > {log} 2>&1"
+            "python -m pipeline.cli step draw_leakage --study {resources.study} > {log} 2>&1"
 
 
 # What robustness is reported from: one row an image and condition of every evaluated cell.
@@ -123,7 +123,7 @@ rule make_tables:
         chosen=CHOSEN,
         merging=MERGING,
     shell:
-        "python -m pipeline.cli tables --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step make_tables --study {resources.study} > {log} 2>&1"
 
 
 rule draw_figures:
@@ -153,7 +153,7 @@ rule draw_figures:
         chosen=CHOSEN,
         merging=MERGING,
     shell:
-        "python -m pipeline.cli figures --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step draw_figures --study {resources.study} > {log} 2>&1"
 
 
 rule make_page:
@@ -184,7 +184,7 @@ rule make_page:
         chosen=CHOSEN,
         merging=MERGING,
     shell:
-        "python -m pipeline.cli page --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step make_page --study {resources.study} > {log} 2>&1"
 
 
 rule write_paper:
@@ -209,7 +209,7 @@ rule write_paper:
         title=study.title,
         chosen=CHOSEN,
     shell:
-        "python -m pipeline.cli paper --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step write_paper --study {resources.study} > {log} 2>&1"
 
 
 # Not part of `all`, for it needs pdflatex: snakemake compile_paper.
@@ -229,4 +229,4 @@ rule compile_paper:
     resources:
         **needs(2000, 30),
     shell:
-        "python -m pipeline.cli paper --pdf --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step compile_paper --study {resources.study} > {log} 2>&1"

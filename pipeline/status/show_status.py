@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,6 +73,21 @@ def status_of(study: Study) -> Status:
         },
         results_file(study).is_file(),
     )
+
+
+def show_status_of(study: Study, every: bool, as_json: bool, estimate: bool) -> str:
+    """Return the status of a study in words, or as JSON.
+
+    Args:
+        study: the study.
+        every: give each cell a line.
+        as_json: JSON instead of words, without an estimate.
+        estimate: add disk and hours that the study takes, timed on this machine.
+    """
+    status = status_of(study)
+    if as_json:
+        return json.dumps(status.as_dict(), indent=2)
+    return "\n\n".join([show_status(status, every), *([show_estimate(study)] if estimate else [])])
 
 
 def show_status(status: Status, every: bool = False) -> str:

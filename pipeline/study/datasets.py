@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from endoarss.errors import suggestion
 from pipeline.datasets.kinds import (
     BY_SEQUENCE,
     GENERALISATION,
@@ -16,6 +17,7 @@ from pipeline.datasets.kinds import (
     Kind,
     Recipe,
 )
+from pipeline.errors import InputError
 from pipeline.labels.classes import LabelSet, plain_labels, stored_values
 from pipeline.study.models import Study
 
@@ -31,6 +33,20 @@ class DatasetBuild:
     named: bool
     skip_bad: bool
     scheme: str
+
+
+def known_dataset(study: Study, name: str) -> str:
+    """Return the name of a dataset of a study.
+
+    Raises:
+        InputError: if the study has no such dataset, with those it has.
+    """
+    if name not in study.datasets:
+        close = suggestion(name, study.datasets)
+        raise InputError(
+            f"study {study.name!r} has no dataset {name!r}.{close} Its datasets: {', '.join(study.datasets)}."
+        )
+    return name
 
 
 def kind_name(study: Study, dataset: str) -> str:

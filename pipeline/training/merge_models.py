@@ -4,7 +4,7 @@ models' representations serve all mergers."""
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from pipeline.evaluation.predict_cell import keep_predictions, predict_cell
 from pipeline.io.files import whole_file, whole_files
 from pipeline.io.hashing import sha256_of
 from pipeline.redaction import masked_settings
+from pipeline.results.cell_state import failure_recorded
 from pipeline.results.checkpoints import load_cell, load_file, origin_of
 from pipeline.results.paths import CellOutput, representations_file
 from pipeline.results.provenance import RunStart, about_run, software, write_provenance
@@ -38,11 +39,25 @@ from pipeline.study.datasets import evaluated_on, labels_of
 from pipeline.study.fingerprints import cell_settings, settings_of_merging
 from pipeline.study.folders import cell_folder, dataset_folder, weights_file
 from pipeline.study.models import Study
-from pipeline.training.merge_request import MergeRequest, Source
+from pipeline.training.merge_request import MergeRequest, Source, notes_on_unlisted, read_request
 from pipeline.training.validation_score import validation_score
 
 _INDIVIDUAL = "individual"
 _CHUNK = 16  # images at a time
+
+
+def merge_as_asked(
+    study: Study, models: Sequence[str], methods: Sequence[str], surgery: int | None, out: Path | None
+) -> list[str]:
+    """Merge what the arguments name, see `read_request`; if that fails, keep the reason for reports and status.
+
+    Returns:
+        The paths of the checkpoints, and what is to be known of them.
+    """
+    request = read_request(study, models, methods, surgery, out)
+    with failure_recorded(study, *request.cells()):
+        written = merge_models(study, request)
+    return [*map(str, written), *notes_on_unlisted(study, request)]
 
 
 def merge_models(study: Study, request: MergeRequest) -> list[Path]:
@@ -276,7 +291,9 @@ def _common_dataset(study: Study, known: Mapping[str, Mapping[str, Any]]) -> str
         )
     manifest = dataset_folder(study, dataset) / "manifest.csv"
     if not manifest.is_file():
-        raise InputError(f"{manifest}: missing; {dataset} is not built. Run: endoarss build --dataset {dataset}.")
+        raise InputError(
+            f"{manifest}: missing; {dataset} is not built. Run: endoarss step build_dataset --dataset {dataset}."
+        )
     if sha256_of(manifest) != known[first]["manifest_sha256"]:
         raise InputError(
             f"{first} was trained on {dataset} with a manifest of sha256 {known[first]['manifest_sha256'][:12]}; {manifest} is "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,27 +9,14 @@ from pathlib import Path
 from endoarss.registry import MERGERS
 from pipeline.errors import InputError
 from pipeline.io.files import read_json
+from pipeline.io.hashing import digest
+from pipeline.locking.command_locks import TRAINING, cell_lock, study_locks
+from pipeline.locking.locks import Lock
 from pipeline.results.paths import CellOutput, StudyOutput
-from pipeline.study.cell import MERGED, SINGLE_TASKS, Cell, MergingGroup
-from pipeline.study.cells import merging_groups, merging_of, models_of, trainings_of
+from pipeline.study.cell import MERGED, Cell, MergingGroup
+from pipeline.study.cells import merged_cells, merging_groups, merging_of, models_of, trainings_of
 from pipeline.study.folders import cell_folder, results_folder
 from pipeline.study.models import Study
-
-STUDYS_RANK = -1
-"""What --surgery without a rank gives; nobody can type it."""
-
-
-def rank_of_surgery(text: str) -> int:
-    """A rank as it is typed.
-
-    Raises:
-        argparse.ArgumentTypeError: unless it is a whole number of at least 1.
-    """
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: expected a rank of at least 1, or none for the study's; models come first"
-        )
-    return int(text)
 
 
 @dataclass(frozen=True)
@@ -71,34 +57,70 @@ class MergeRequest:
         return [cell for cell in found if cell is not None]
 
 
-def read_request(study: Study, arguments: argparse.Namespace) -> MergeRequest:
-    """Understand the arguments.
+def read_request(
+    study: Study,
+    models: Sequence[str],
+    methods: Sequence[str] = (),
+    surgery: int | None = None,
+    out: Path | None = None,
+) -> MergeRequest:
+    """Understand what `endoarss merge` is given.
+
+    Args:
+        study: the study.
+        models: cells of it, or checkpoints.
+        methods: names of mergers; none for all that the study asks of these cells.
+        surgery: the rank of Representation Surgery, 0 for the study's; None for none.
+        out: a folder of one's own for the merged model.
 
     Raises:
         InputError: if a model is neither a cell of the study nor a checkpoint, a merger is unknown, or arguments do not go together.
     """
-    sources = tuple(_source(study, name) for name in arguments.models)
+    sources = tuple(_source(study, name) for name in models)
     names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{name}: named {names.count(name)} times; expected a model of each task.")
     on_test = merging_of(study).unlabelled == "test"
-    if not arguments.method:
-        given = [key for key in ("surgery", "out") if getattr(arguments, key) is not None]
+    if not methods:
+        given = [key for key, value in (("surgery", surgery), ("out", out)) if value is not None]
         if given:
             raise InputError(f"--{given[0]}: goes with --method alone, which says how to merge.")
         return MergeRequest(sources, *_of_group(study, sources), None, on_test)
-    if arguments.out is not None and len(arguments.method) > 1:
-        raise InputError(f"--out: a folder is for one model; --method was given {len(arguments.method)} times.")
-    for method in arguments.method:
+    if out is not None and len(methods) > 1:
+        raise InputError(f"--out: a folder is for one model; --method was given {len(methods)} times.")
+    for method in methods:
         MERGERS.check(method)
-    if arguments.out is not None:
-        _check_out(study, arguments.out)
-    rank = arguments.surgery or 0
-    if rank == STUDYS_RANK:
-        rank = merging_of(study).surgery.rank
-    wanted = tuple((method, rank) for method in dict.fromkeys(arguments.method))
-    return MergeRequest(sources, wanted, None, arguments.out, on_test)
+    if out is not None:
+        _check_out(study, out)
+    rank = 0 if surgery is None else surgery or int(merging_of(study).surgery.rank)
+    return MergeRequest(sources, tuple((method, rank) for method in dict.fromkeys(methods)), None, out, on_test)
+
+
+def merge_locks(study: Study, request: MergeRequest) -> list[Lock]:
+    """Return the locks of the trainings that are read, and of what is written: merged cells, or a folder of one's own."""
+    here = study_locks(study)
+    locks = [
+        Lock(cell_lock(study, source.cell, TRAINING), shared=True)
+        for source in request.sources
+        if source.cell is not None
+    ]
+    locks += [Lock(cell_lock(study, cell, TRAINING)) for cell in request.cells()]
+    if request.out is not None:
+        locks.append(Lock(here / "merged" / f"{digest(str(request.out.resolve()))[:16]}.lock"))
+    if request.group is not None:
+        locks.append(Lock(here / "merging" / f"{request.group.id}.lock"))
+    return locks
+
+
+def notes_on_unlisted(study: Study, request: MergeRequest) -> list[str]:
+    """Say of each merged cell that the study does not list what becomes of it."""
+    listed = set(merged_cells(study))
+    return [
+        f"{cell.id}: the study's key merging does not list it: tables leave it out, and `endoarss clean` takes it away."
+        for cell in request.cells()
+        if cell not in listed
+    ]
 
 
 def _of_group(study: Study, sources: Sequence[Source]) -> tuple[tuple[tuple[str, int], ...], MergingGroup]:
@@ -145,24 +167,4 @@ def _source(study: Study, name: str) -> Source:
     known = "\n  ".join(cell.id for cell in trainings_of(study) if cell.architecture.startswith("single_"))
     raise InputError(
         f"{name!r} is neither a checkpoint nor a cell of study {study.name!r}; its single-task cells are\n  {known or '(none)'}"
-    )
-
-
-def check_made(study: Study, cell: Cell) -> None:
-    """See that a merged model is there.
-
-    Raises:
-        InputError: with the command that makes it.
-    """
-    if not cell.merger or (cell_folder(study, cell) / CellOutput.CHECKPOINT).is_file():
-        return
-    singles = [
-        one.id
-        for one in trainings_of(study)
-        if replace(one, architecture=MERGED, weighting=cell.merger, surgery=cell.surgery, on_test=cell.on_test) == cell
-        and one.architecture in SINGLE_TASKS
-    ]
-    surgery = f" --surgery {cell.surgery}" if cell.surgery else ""
-    raise InputError(
-        f"{cell.id}: not merged yet. Run: endoarss merge {' '.join(singles)} --method {cell.merger}{surgery}"
     )

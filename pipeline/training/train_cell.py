@@ -22,13 +22,16 @@ from endoarss.tensorboard import event_writer
 from endoarss.training import History, seed_everything, train
 from pipeline.datasets.load import Part, load_part, split_validation
 from pipeline.datasets.preprocessing import preprocessing_of
+from pipeline.errors import InputError
 from pipeline.evaluation.predict_cell import cost_of_inference, keep_predictions, predict_cell
 from pipeline.io.files import whole_files
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.redaction import masked_settings
+from pipeline.results.cell_state import failure_recorded
 from pipeline.results.paths import CellOutput, dataset_files, history_file
 from pipeline.results.provenance import RunStart, about_run, software, write_provenance
 from pipeline.study.cell import Cell
+from pipeline.study.cells import find_cell
 from pipeline.study.datasets import evaluated_on
 from pipeline.study.fingerprints import cell_settings
 from pipeline.study.folders import cell_folder, dataset_folder, pretrained_file, weights_file
@@ -36,6 +39,19 @@ from pipeline.study.models import Study
 from pipeline.training.model_settings import describe, model_settings, training_settings
 from pipeline.training.validation_score import validation_score
 from pipeline.workflow.step_code import training_code_sha256
+
+
+def train_by_id(study: Study, cell: str) -> None:
+    """Train the cell with this id, see `train_cell`; if that fails, keep the reason for reports and status.
+
+    Raises:
+        InputError: if the study has no such cell, or it is merged.
+    """
+    found = find_cell(study, cell)
+    if found.merger:
+        raise InputError(f"{found.id} is merged, not trained: endoarss merge.")
+    with failure_recorded(study, found):
+        train_cell(study, found)
 
 
 def train_cell(study: Study, cell: Cell) -> None:

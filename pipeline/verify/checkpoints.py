@@ -66,7 +66,9 @@ def _check_pretrained(check: Check, study: Study) -> None:
         return
     check.checked += 1
     expected, whose = str(read_json(about).get("sha256")), f"as {about.name} says: it is another file"
-    check.compare_digest(path, sha256_of(path), expected, whose, "Get the file back, or: endoarss pretrain.")
+    check.compare_digest(
+        path, sha256_of(path), expected, whose, "Get the file back, or: endoarss step pretrain_backbone."
+    )
 
 
 def _check_header(check: Check, path: Path, about: dict[str, Any]) -> None:

@@ -18,8 +18,8 @@ from pipeline.study.models import Study
 from pipeline.verify.findings import Check
 from pipeline.verify.settings import compare_settings
 
-_BUILD = "Delete the folder and run snakemake, or: endoarss build --dataset"
-_PACK = "Delete the folder arrays/ and run snakemake, or: endoarss pack --dataset"
+_BUILD = "Delete the folder and run snakemake, or: endoarss step build_dataset --dataset"
+_PACK = "Delete the folder arrays/ and run snakemake, or: endoarss step pack_dataset --dataset"
 
 
 def check_datasets(study: Study) -> Check:

@@ -35,7 +35,7 @@ from pipeline.verify.findings import Check
 _EVALUATE = "Evaluate the cell again, or run snakemake."
 _PREDICT = "Get the file back, or: endoarss evaluate --again."
 _ROBUSTNESS = "Get the file back, or evaluate the cell's robustness again."
-_COLLECT = "Run snakemake, or: endoarss collect."
+_COLLECT = "Run snakemake, or: endoarss step collect_results."
 
 
 def check_rows(study: Study, workers: int) -> Check:
@@ -120,7 +120,7 @@ def _check_references(check: Check, study: Study, dataset: str) -> None:
         return
     rows = rows_of_references(study, dataset)
     for name, path in files.items():
-        advice = f"Run snakemake, or: endoarss references --dataset {dataset}."
+        advice = f"Run snakemake, or: endoarss step score_references --dataset {dataset}."
         _compare(check, path, read_table(path), rows[name], "the dataset", advice)
 
 

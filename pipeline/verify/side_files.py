@@ -20,7 +20,7 @@ from pipeline.verify.findings import Check
 
 _TRAIN = "Train the cell again, or run snakemake."
 _ROBUSTNESS = "Evaluate the cell's robustness again, or run snakemake."
-_DRAW = "Run snakemake, or: endoarss draw-leakage."
+_DRAW = "Run snakemake, or: endoarss step draw_leakage."
 
 
 def check_side_files(study: Study) -> Check:

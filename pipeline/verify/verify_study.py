@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from pipeline.errors import InputError
+from pipeline.io.files import write_json
+from pipeline.redaction import masked, masked_content
+from pipeline.results.cell_state import check_made
 from pipeline.study.cells import find_cell
 from pipeline.study.fingerprints import study_digest
 from pipeline.study.models import Study
-from pipeline.training.merge_request import check_made
 from pipeline.verify.checkpoints import check_checkpoints
 from pipeline.verify.datasets import check_datasets
 from pipeline.verify.findings import Check, Report
 from pipeline.verify.rows import check_results, check_rows
 from pipeline.verify.settings import check_settings
 from pipeline.verify.side_files import check_side_files
+
+
+def print_verification(
+    study: Study, count: int, chosen: Sequence[str], seed: int, workers: int, json_file: Path | None
+) -> None:
+    """Verify a study and print what was found, without secrets.
+
+    Args:
+        study, count, chosen, seed, workers: as `verify` takes them.
+        json_file: where everything that was found goes as JSON.
+
+    Raises:
+        InputError: if something is not what it should be; and as `verify`.
+    """
+    report = verify(study, count, chosen, seed, workers)
+    print(masked(report.show()))
+    if json_file is not None:
+        write_json(json_file, masked_content(report.as_dict()))
+    if report.failures:
+        raise InputError(f"study {study.name!r}: not what it should be: {report.failures} found, see above.")
 
 
 def verify(study: Study, count: int = 3, chosen: Sequence[str] = (), seed: int = 0, workers: int = 1) -> Report:

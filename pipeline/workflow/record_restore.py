@@ -14,17 +14,17 @@ from pipeline.errors import InputError
 from pipeline.io.files import write_text
 from pipeline.study.folders import roots_of
 from pipeline.study.loading import load_study
-from pipeline.workflow.snakemake_jobs import last_words, pending_outputs, snakemake
+from pipeline.workflow.snakemake_jobs import HOW_TO_INSTALL, last_words, pending_outputs, snakemake
 from pipeline.workflow.use_study import PARAMS, STAGES, check_stages
 
 _SHOWN = 8
 
 
-def record() -> int:
+def record() -> str:
     """After a full run of Snakemake: give all that it made to DVC, so that `dvc repro` runs nothing.
 
     Returns:
-        How many stages were recorded.
+        How many stages were recorded, and what to do next.
 
     Raises:
         InputError: if Snakemake would still run something, dvc.yaml is of another study, or DVC refuses.
@@ -44,7 +44,9 @@ def record() -> int:
     committed = _dvc("commit", "--force")  # not quietly: then it keeps to itself why it fails
     if committed.returncode:
         raise InputError(f"dvc commit: {last_words(committed, '.dvc')}")
-    return len(stages)
+    return (
+        f"{len(stages)} stages recorded in dvc.lock. Commit it with results/*/cells/**/metrics.json, then `dvc push`."
+    )
 
 
 def _write_digests(mark: Path, files: list[str]) -> None:
@@ -53,8 +55,8 @@ def _write_digests(mark: Path, files: list[str]) -> None:
     write_text(mark, found.stdout)
 
 
-def restore() -> None:
-    """After `dvc pull` on a fresh clone: tell Snakemake that what was pulled is what it would make.
+def restore() -> str:
+    """After `dvc pull` on a fresh clone: tell Snakemake that what was pulled is what it would make, and say so.
 
     Raises:
         InputError: if something is not there, or is not what dvc.lock says.
@@ -73,6 +75,7 @@ def restore() -> None:
     pending = pending_outputs()
     if pending:
         raise InputError(f"Snakemake would still make {len(pending)} files.\n{_some(pending)}")
+    return "Everything is there: neither `snakemake` nor `dvc repro` has anything to do."
 
 
 def _changed_stages() -> list[str]:
@@ -109,7 +112,7 @@ def _dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
     beside = Path(sys.executable).with_name("dvc")
     program = str(beside) if beside.is_file() else shutil.which("dvc")
     if program is None:
-        raise InputError("dvc: not installed. `make setup` installs it.")
+        raise InputError(f"DVC is not installed. {HOW_TO_INSTALL}")
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
 
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from corruptions.system_errors import explained
@@ -15,6 +16,9 @@ from pipeline.errors import InputError
 
 # How Python shows an error of the system, with the file where it has one.
 _REFUSED = re.compile(r"(?:\w+Error:|unexpected error -) \[Errno (\d+)\] [^\n:]*(?:: '([^'\n]+)')?")
+HOW_TO_INSTALL = (
+    "It belongs to the extra `workflow`: pip install -e '.[workflow]', or make setup, which installs everything."
+)
 _JOB = re.compile(r"(?m)^(?:local)?rule (\w+):\n((?:    .+\n)+)")
 
 
@@ -74,7 +78,13 @@ def pending_outputs() -> list[str]:
 
 
 def snakemake(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake on one core in the working folder, its output captured."""
+    """Run Snakemake on one core in the working folder, its output captured.
+
+    Raises:
+        InputError: if it is not installed.
+    """
+    if find_spec("snakemake") is None:
+        raise InputError(f"Snakemake is not installed. {HOW_TO_INSTALL}")
     command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "1"]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 

@@ -18,6 +18,18 @@ PARAMS = Path("params.yaml")
 STAGES = Path("dvc.yaml")
 
 
+def use(path: Path, check: bool) -> str:
+    """Make a study the one that runs, see `use_study`, and say so; with `check` only compare, see `check_stages`.
+
+    Raises:
+        InputError: as these.
+    """
+    if check:
+        check_stages()
+        return f"{STAGES} is of {PARAMS}."
+    return f"{PARAMS} is {path}; {STAGES} has its {use_study(path)} stages."
+
+
 def use_study(path: Path) -> int:
     """Copy a study to params.yaml, comments included, and write its stages to dvc.yaml; neither is touched if it says the same.
 

@@ -222,10 +222,10 @@ def test_a_command_says_it_in_a_sentence(study_file: Path, capsys: pytest.Captur
     assert cli.main(["list", "--study", str(study_file.parent)]) == 1
     said = capsys.readouterr().err
     assert str(study_file.parent) in said and "disk" not in said
-    assert cli.main(["build", "--dataset", "mtlesd", "--study", str(study_file)]) == 0
+    assert cli.main(["step", "build_dataset", "--dataset", "mtlesd", "--study", str(study_file)]) == 0
     capsys.readouterr()
     with small_files():
-        status = cli.main(["pack", "--dataset", "mtlesd", "--study", str(study_file)])
+        status = cli.main(["step", "pack_dataset", "--dataset", "mtlesd", "--study", str(study_file)])
     said = capsys.readouterr().err
-    assert status == 1 and "endoarss pack: data/datasets/mtlesd" in said and "File too large" in said
+    assert status == 1 and "endoarss step pack_dataset: data/datasets/mtlesd" in said and "File too large" in said
     assert not list(study_file.parent.glob("data/datasets/*/arrays/*"))

@@ -78,7 +78,7 @@ def content(request: pytest.FixtureRequest, mark: Path) -> bytes:
 
 
 def run(study_file: Path, *arguments: str) -> int:
-    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+    return main([*arguments, "--study", str(study_file)])
 
 
 def test_the_payload_would_run(mark: Path) -> None:
@@ -97,7 +97,7 @@ def test_as_weights_of_a_backbone(
     settings = yaml.safe_load(study_file.read_text())
     settings["backbones"]["resnet"]["weights"] = {"file": name}
     study_file.write_text(yaml.safe_dump(settings))
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     assert run(study_file, "train", "--cell", CELL) == 1
     assert f"{name}: not a safetensors file" in capsys.readouterr().err and not mark.exists()
 
@@ -113,7 +113,7 @@ def test_as_a_checkpoint(
     checkpoint = FOLDER / "model.safetensors"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(content)
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     if arguments == ("predict",):
         picture = next(Path("data/datasets/mtlesd/images").iterdir())
         assert main(["predict", str(checkpoint), str(picture), "--out", "out"]) == 1
@@ -152,7 +152,10 @@ def test_as_a_state_to_go_on_from(
 def test_as_kept_arrays_of_a_dataset(
     study_file: Path, content: bytes, mark: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0 and run(study_file, "pack", "--dataset", "mtlesd") == 0
+    assert (
+        run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+        and run(study_file, "step", "pack_dataset", "--dataset", "mtlesd") == 0
+    )
     for path in Path("data/datasets/mtlesd/arrays").rglob("masks.npy"):
         path.write_bytes(content)
     capsys.readouterr()
@@ -163,14 +166,14 @@ def test_as_kept_arrays_of_a_dataset(
 
 def test_as_rows_and_pictures(study_file: Path, content: bytes, mark: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
-        run(study_file, "build", "--dataset", "mtlesd") == 0
-        and run(study_file, "references", "--dataset", "mtlesd") == 0
+        run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+        and run(study_file, "step", "score_references", "--dataset", "mtlesd") == 0
     )
     rows = FOLDER / "eval/mtlesd/per_image.parquet"
     rows.parent.mkdir(parents=True)
     rows.write_bytes(content)
     (FOLDER / "provenance.json").write_text("{}")
-    assert run(study_file, "collect") == 1
+    assert run(study_file, "step", "collect_results") == 1
     Path("mask.png").write_bytes(content)
     with pytest.raises(InputError, match="not a readable picture"):
         read_ids(Path("mask.png"))

@@ -114,7 +114,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         patch.chdir(root)
         assert main(["doctor", "--study", "study.yaml", "--deep", "--json", "doctor.json"]) == 0
         assert main(["doctor", "--study", "study.yaml", "--json", "headers.json"]) == 0
-        assert main(["build", "--study", "study.yaml", "--dataset", "mine"]) == 0
+        assert main(["step", "build_dataset", "--study", "study.yaml", "--dataset", "mine"]) == 0
     folder = root / "data/datasets/mine"
     left_out = {
         frame: group["reason"]

@@ -102,8 +102,8 @@ COMMANDS = {
     "predict": (("predict", MODEL, IMAGES, "--out", "predicted"), "predicted"),
     "apply": (("apply", IMAGES, "corrupted", "--corruption", "contrast"), "corrupted"),
     "sheet": (("sheet", f"{IMAGES}/esd_test_1_marking_0000.png", "--out", "sheet.png"), "sheet.png"),
-    "build": (("build", "--dataset", "mtlesd"), "data/datasets/"),
-    "pack": (("pack", "--dataset", "mtlesd"), "data/datasets/mtlesd-disk/arrays/"),
+    "build": (("step", "build_dataset", "--dataset", "mtlesd"), "data/datasets/"),
+    "pack": (("step", "pack_dataset", "--dataset", "mtlesd"), "data/datasets/mtlesd-disk/arrays/"),
     "evaluate": (("evaluate", "--cell", HPS), f"results/disk/cells/{HPS}/"),
     "evaluate --again": (("evaluate", "--cell", HPS, "--again"), f"results/disk/cells/{HPS}/"),
     "robustness": (("robustness", "--cell", HPS), f"results/disk/cells/{HPS}/robustness"),
@@ -178,7 +178,8 @@ def test_each_command_names_what_the_disk_refuses_and_goes_on_afterwards(disk: D
     disk.fill()
     status, said = disk.run(name)
     (disk.folder / "filler").unlink()
-    command = COMMANDS[name][0][0]
+    words = COMMANDS[name][0]
+    command = words[1] if words[0] == "step" else words[0]
     assert status == 1 and "Traceback" not in said and not disk.unfinished(), said
     assert (f" {command}: {place}" in said and FULL in said) or f"OUT {place}: the disk is full" in said, said
 

@@ -130,7 +130,8 @@ def step(worker: psutil.Process) -> str:
         words = worker.cmdline()
     except psutil.Error:
         return "?"
-    return words[words.index("pipeline.cli") + 1]
+    command = words[words.index("pipeline.cli") + 1 :]
+    return command[1] if command[0] == "step" else command[0]
 
 
 def kill(process: psutil.Process) -> None:

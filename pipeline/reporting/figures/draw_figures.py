@@ -81,15 +81,15 @@ def draw_figures(study: Study, only: str = "", results: StudyResults | None = No
 
 def _no_such_figure(study: Study, only: str, known: list[str]) -> str:
     """Why a figure is not drawn here; those of the datasets come from another command."""
-    for command, drawn in (
-        ("draw-datasets", paths.dataset_figures(study)),
-        ("draw-leakage", paths.leakage_figures(study)),
+    for step, drawn in (
+        ("draw_datasets", paths.dataset_figures(study)),
+        ("draw_leakage", paths.leakage_figures(study)),
     ):
         if only in {path.stem for path in drawn}:
-            return f"figure {only!r} shows datasets, not results: `endoarss {command}` draws it."
+            return f"figure {only!r} shows datasets, not results: `endoarss step {step}` draws it."
     return (
         f"study {study.name!r} has no figure {only!r} of results; it has {', '.join(known)}. "
-        "Figures of the datasets are drawn by `endoarss draw-datasets` and `endoarss draw-leakage`."
+        "Figures of the datasets are drawn by `endoarss step draw_datasets` and `endoarss step draw_leakage`."
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -18,12 +17,13 @@ import yaml
 from pipeline.cleaning.prunable_files import find_prunable_files
 from pipeline.cleaning.studies_in_use import StudiesInUse
 from pipeline.cli import main
-from pipeline.locking.command_locks import at_work, data_lock
+from pipeline.locking.command_locks import data_lock
 from pipeline.locking.locks import Holder, Lock, held
 from pipeline.results.paths import corrupted_folder, figure_files, study_file, table_files
 from pipeline.study.folders import results_folder
 from pipeline.study.loading import load_study, make_study
 from pipeline.study.models import Study
+from tests.pipeline.parsing import working
 
 CELL = "results/toy/cells/mtlesd/resnet/hps/equal/r4-s0"
 GONE = "results/toy/cells/mtlesd/resnet/hps/db_mtl/r4-s0"
@@ -271,8 +271,7 @@ def test_all_results_of_the_study(clean: Clean, littered: list[str], tmp_path: P
 
 
 def test_it_refuses_while_somebody_works_there(clean: Clean, littered: list[str], study: Study) -> None:
-    given = argparse.Namespace(command="train", cell="mtlesd/resnet/hps/equal/r4-s0", again=False)
-    with at_work(study, given):
+    with working(study, "train", "--cell", "mtlesd/resnet/hps/equal/r4-s0"):
         said = clean("--yes", expected=1)
     assert f"in use by process {os.getpid()}, which trains mtlesd/resnet/hps/equal/r4-s0 (since" in said
     assert "Nothing was deleted; wait, or stop it, and clean then." in said
@@ -284,7 +283,7 @@ def test_work_on_another_study_forbids_shared_data_alone(
     clean: Clean, littered: list[str], minimal: Callable[..., dict[str, Any]]
 ) -> None:
     other = make_study({**load_study(Path("params.yaml")).as_dict(), "study": "other"})
-    with at_work(other, argparse.Namespace(command="tables")):
+    with working(other, "step", "make_tables"):
         assert "data: in use by process" in clean("--yes", expected=1)
         for path in littered:
             if path.startswith("data"):
@@ -332,17 +331,16 @@ def test_whatever_the_steps_write_is_declared(study_file: Path, monkeypatch: pyt
     monkeypatch.chdir(study_file.parent)
     cell = "mtlesd/resnet/hps/equal/r4-s0"
     for step in (
-        "build --dataset mtlesd",
+        "step build_dataset --dataset mtlesd",
         f"train --cell {cell}",
         f"evaluate --cell {cell}",
         f"robustness --workers 0 --cell {cell}",
-        "references --dataset mtlesd",
-        "collect",
-        "draw-datasets",
+        "step score_references --dataset mtlesd",
+        "step collect_results",
+        "step draw_datasets",
         "report",
     ):
-        name, *options = step.split()
-        assert main([name, "--study", str(study_file), *options]) == 0, step
+        assert main([*step.split(), "--study", str(study_file)]) == 0, step
     study = load_study(study_file)
     found = find_prunable_files(study, StudiesInUse((study,), ()))
     assert not found.delete and not found.kept

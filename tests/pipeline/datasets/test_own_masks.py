@@ -63,8 +63,8 @@ def settings_of(minimal: Minimal, root: Path, own: dict[str, Any], **dataset: An
     return made
 
 
-def run(step: str, *arguments: str) -> int:
-    return main([step, "--study", "study.yaml", *arguments])
+def run(*arguments: str) -> int:
+    return main([*arguments, "--study", "study.yaml"])
 
 
 NUMBERS = np.array([0, 255, 7, 9])
@@ -91,7 +91,7 @@ def test_a_built_mask_holds_class_ids_and_255_where_a_pixel_is_ignored(
     Path("study.yaml").write_text(yaml.safe_dump(settings_of(minimal, root, {"classes": CLASSES, **own})))
     assert run("doctor", "--deep", "--json", "d.json") == 0
     assert json.loads(Path("d.json").read_text())["datasets"][0]["classes"] == {"tool": 6, "tissue": 6}
-    assert run("build", "--dataset", "mine") == 0
+    assert run("step", "build_dataset", "--dataset", "mine") == 0
     folder = Path("data/datasets/mine")
     for row in read_manifest(folder):
         assert read_ids(folder / row["mask"])[0, ::20].tolist() == [0, 1, 2, IGNORED]
@@ -114,7 +114,7 @@ def test_a_frame_that_is_wholly_ignored_at_the_studys_size_counts_nowhere(
     lost = next(place for place in np.ndindex(60, 80) if not (resize_mask(_with(mask, place), 56) == 1).any())
     write_png(root / "masks/f0.png", _with(mask, lost))
     Path("study.yaml").write_text(yaml.safe_dump(settings_of(minimal, root, {"classes": CLASSES, "ignore": 255})))
-    assert run("build", "--dataset", "mine") == 0
+    assert run("step", "build_dataset", "--dataset", "mine") == 0
     folder = Path("data/datasets/mine")
     split = next(row["split"] for row in read_manifest(folder) if row["frame_id"] == "mine_f0")
     part, labels = load_part(folder, split, 56), plain_labels(CLASSES, [])
@@ -233,7 +233,7 @@ def test_without_labels_csv_every_image_with_a_mask_is_a_frame(
     Path("study.yaml").write_text(yaml.safe_dump(made))
     assert run("doctor") == 0
     assert "1 left out: the image has no mask" in capsys.readouterr().out
-    assert run("build", "--dataset", "mine") == 0
+    assert run("step", "build_dataset", "--dataset", "mine") == 0
     card = json.loads(Path("data/datasets/mine/dataset.json").read_text())
     assert card["frames_by_split"] == {"test": 2, "train": 9}
     assert [(group["frames"], group["what"]) for group in card["left_out"]] == [(["mine_f3"], "absent")]
@@ -321,7 +321,7 @@ def test_too_few_frames_for_the_split_are_said_by_doctor_and_by_build(
     Path("study.yaml").write_text(yaml.safe_dump(made))
     assert run("doctor") == 1
     assert message in capsys.readouterr().out
-    assert run("build", "--dataset", "mine") == 1
+    assert run("step", "build_dataset", "--dataset", "mine") == 1
     assert message in capsys.readouterr().err and not Path("data/datasets/mine").exists()
 
 
@@ -335,7 +335,7 @@ def test_activities_without_test_frames_are_said_before_training(
     message = "no test frame of idle (1 frames) under split: published, which draws a fifth of each activity's frames"
     Path("study.yaml").write_text(yaml.safe_dump(settings_of(minimal, root, own)))
     assert run("doctor") == 0 and message in capsys.readouterr().out
-    assert run("build", "--dataset", "mine") == 0 and message in capsys.readouterr().err
+    assert run("step", "build_dataset", "--dataset", "mine") == 0 and message in capsys.readouterr().err
     made = settings_of(minimal, root, own, split="by_sequence", test=["mine_f5"])
     Path("study.yaml").write_text(yaml.safe_dump(made))
     assert run("doctor") == 0
@@ -416,10 +416,13 @@ def test_a_study_with_ignored_pixels_is_trained_measured_and_drawn(
     made["robustness"] = {"cells": [{}], "corruptions": ["elastic_transform"], "severities": [5]}
     Path("study.yaml").write_text(yaml.safe_dump(made))
     cell = "mine/resnet/single_segmentation/equal/r4-s0"
-    steps = [("build", "--dataset", "mine"), *((name, "--cell", cell) for name in ("train", "evaluate", "robustness"))]
+    steps = [
+        ("step", "build_dataset", "--dataset", "mine"),
+        *((name, "--cell", cell) for name in ("train", "evaluate", "robustness")),
+    ]
     steps += [
-        ("references", "--dataset", "mine"),
-        *((name,) for name in ("collect", "tables", "figures", "draw-datasets", "page")),
+        ("step", "score_references", "--dataset", "mine"),
+        *(("step", n) for n in ("collect_results", "make_tables", "draw_figures", "draw_datasets", "make_page")),
     ]
     for step in steps:
         assert run(*step) == 0, step

@@ -237,7 +237,7 @@ def study_file(study_file: Path) -> Path:
 
 
 def run(study_file: Path, *arguments: str) -> int:
-    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+    return main([*arguments, "--study", str(study_file)])
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
@@ -250,7 +250,10 @@ def per_image(folder: Path) -> pd.DataFrame:
 
 def test_kept_images_give_the_same_rows(study_file: Path) -> None:
     folder = Path("results/toy/cells") / CELL
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0 and run(study_file, "train", "--cell", CELL) == 0
+    assert (
+        run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+        and run(study_file, "train", "--cell", CELL) == 0
+    )
     assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 0
     made = per_image(folder)
     metrics = (folder / "robustness/metrics.json").read_bytes()
@@ -262,7 +265,7 @@ def test_kept_images_give_the_same_rows(study_file: Path) -> None:
     settings["robustness"]["keep_corrupted"] = True
     study_file.write_text(yaml.safe_dump(settings))
     study = load_study(study_file)
-    assert run(study_file, "corrupt", "--dataset", "mtlesd", "--workers", "0") == 0
+    assert run(study_file, "step", "corrupt_images", "--dataset", "mtlesd", "--workers", "0") == 0
     kept = corrupted_folder(study, "mtlesd")
     test = load_part(dataset_folder(study, "mtlesd"), "test", 42)
     for name, severity in (("smoke", 5), ("elastic_transform", 1)):
@@ -284,21 +287,29 @@ def test_kept_images_of_something_else_are_refused(
     settings = yaml.safe_load(study_file.read_text())
     settings["robustness"] |= {"keep_corrupted": True, "corruptions": ["contrast"]}
     study_file.write_text(yaml.safe_dump(settings))
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0 and run(study_file, "train", "--cell", CELL) == 0
+    assert (
+        run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+        and run(study_file, "train", "--cell", CELL) == 0
+    )
     assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 1
-    assert "missing; robustness.keep_corrupted asks for kept images. Make them: endoarss corrupt" in said(capsys)
-    assert run(study_file, "corrupt", "--dataset", "mtlesd", "--workers", "0") == 0
+    assert "missing; robustness.keep_corrupted asks for kept images. Make them: endoarss step corrupt_images" in said(
+        capsys
+    )
+    assert run(study_file, "step", "corrupt_images", "--dataset", "mtlesd", "--workers", "0") == 0
     manifest = Path("data/datasets/mtlesd/manifest.csv")
     manifest.write_text(manifest.read_text() + "\n")
     assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 1
-    assert "made with another manifest_sha256. Make them: endoarss corrupt --dataset mtlesd" in said(capsys)
+    assert "made with another manifest_sha256. Make them: endoarss step corrupt_images --dataset mtlesd" in said(capsys)
 
 
 @pytest.mark.parametrize("stop_at", ["per_image.parquet", "metrics.json", "provenance.json"])
 def test_a_stop_while_results_are_written_loses_nothing(
     study_file: Path, monkeypatch: pytest.MonkeyPatch, stop_at: str
 ) -> None:
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0 and run(study_file, "train", "--cell", CELL) == 0
+    assert (
+        run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+        and run(study_file, "train", "--cell", CELL) == 0
+    )
     for module in (evaluate_robustness, files):
         real = module.whole_file
 
@@ -327,7 +338,7 @@ def test_a_stop_while_results_are_written_loses_nothing(
 
 def test_what_other_code_measured_is_measured_again(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A predictor that crashed and was mended: its old answers are not mixed with the new ones."""
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     Path("mended.py").write_text(
         "import numpy as np\ncalls = []\ndef f(images):\n    calls.append(1)\n    assert len(calls) < 2, 'crash'\n"
         "    return np.eye(7, dtype=np.float32)[0][None, :, None, None] * np.ones((len(images), 1, 42, 42), np.float32)\n"
@@ -347,7 +358,10 @@ def test_what_other_code_measured_is_measured_again(study_file: Path, capsys: py
 def test_a_predictor_stands_beside_the_cells(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("beside.py").write_text(PREDICTOR)
     tested = ("robustness", "--dataset", "mtlesd", "--workers", "0", "--out", "out", "--beside", "--predictor")
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0 and run(study_file, "train", "--cell", CELL) == 0
+    assert (
+        run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+        and run(study_file, "train", "--cell", CELL) == 0
+    )
     assert run(study_file, *tested, "beside:good") == 1
     assert f"--beside: no cell of mtlesd has its robustness evaluated; missing: {CELL}" in said(capsys)
     assert run(study_file, "evaluate", "--cell", CELL) == 0
@@ -381,7 +395,7 @@ def test_any_predictor_gets_the_same_tables(
     study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "predictor_of_a_test.py").write_text(PREDICTOR)
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     tested = ("robustness", "--dataset", "mtlesd", "--workers", "0", "--label", "Light", "--predictor")
     assert run(study_file, *tested, "predictor_of_a_test:good") == 0
     folder = Path("results/toy/predictors/Light/mtlesd")
@@ -400,8 +414,8 @@ def test_any_predictor_gets_the_same_tables(
         assert not message or message in said(capsys)
     assert run(study_file, *tested, "predictor_of_a_test:good", "--label", "Li ght") == 1
     assert "holds the results of 'Li_ght'. Choose another --label or --out" in said(capsys)
-    assert run(study_file, *tested, "predictor_of_a_test:good", "--workers", "-1") == 1
-    assert "--workers -1: expected 0 or more" in said(capsys)
+    assert run(study_file, *tested, "predictor_of_a_test:good", "--workers", "-1") == 2
+    assert "--workers: '-1': expected a whole number of at least 0." in capsys.readouterr().err
     for name, message in (
         ("wrong_shape", "gave segmentation as float32 (4, 3, 42, 42); expected class scores, floats (4, 7, 42, 42)"),
         ("not_a_function", "has no function 'not_a_function'"),
@@ -417,7 +431,7 @@ def test_any_predictor_gets_the_same_tables(
 def test_masks_predicted_elsewhere_get_the_same_tables(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Somebody makes a copy of the dataset with the corruptions' own command, predicts on it, and hands in the masks."""
     Path("light.py").write_text(PREDICTOR)
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     tested = ("robustness", "--dataset", "mtlesd", "--workers", "0")
     assert run(study_file, *tested, "--predictor", "light:masks_alone", "--out", "by_function") == 0
     images = dataset_folder(load_study(study_file), "mtlesd") / "images"
@@ -500,8 +514,9 @@ def test_robustness_of_what_does_not_fit_says_so(
 ) -> None:
     assert run(study_file, "robustness", "--cell", CELL, "--label", "x") == 1
     assert "--label: is for --predictor and --predictions" in said(capsys)
-    with pytest.raises(SystemExit):
-        run(study_file, "robustness")
+    for models in ((), ("--cell", CELL, "--predictor", "a:b")):
+        assert run(study_file, "robustness", *models) == 2
+        assert "expected one of --cell, --predictor and --predictions" in capsys.readouterr().err
     with pytest.raises(InputError, match="profile"):
         make_study(minimal(robustness={"cells": [{}], "profile": "paper"}))
     with pytest.raises(InputError, match="smoke"):
@@ -520,7 +535,7 @@ def test_the_study_names_a_baseline(minimal: Callable[..., dict[str, Any]]) -> N
 
 def test_a_helper_that_is_imported_late_counts_when_an_evaluation_goes_on(study_file: Path) -> None:
     """Answers of the helper as it was are thrown away, and provenance names it."""
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     Path("helper.py").write_text("VALUE = 1\n")
     Path("late.py").write_text(
         "import pathlib\nimport numpy as np\ndef f(images):\n    import helper\n"

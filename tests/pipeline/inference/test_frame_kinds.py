@@ -93,7 +93,7 @@ def built(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for dataset in settings["datasets"]:
-            assert main(["build", "--study", "study.yaml", "--dataset", dataset, "--workers", "1"]) == 0
+            assert main(["step", "build_dataset", "--study", "study.yaml", "--dataset", dataset, "--workers", "1"]) == 0
         assert main(["train", "--study", "study.yaml", "--cell", PARTS_CELL]) == 0
     return folder
 

@@ -440,8 +440,8 @@ def test_masks_of_somebody_else_are_never_replaced(
         (("{model}", "frames/a.png", "--out", "frames/a.png"), "is the input frames/a.png or lies in it"),
         (("{model}", "frames/a.png", "--out", "frames/b.jpg"), "--out frames/b.jpg: a file; expected a folder"),
         (("{model}", "old/masks", "--out", "old"), "its results would lie where the input old/masks is"),
-        (("{model}", "frames", "--batch-size", "0"), "--batch-size 0; expected 1 or more"),
-        (("{model}", "frames", "--every", "-1"), "--every -1; expected 1 or more"),
+        (("{model}", "frames", "--batch-size", "0"), "--batch-size: '0': expected a whole number of at least 1."),
+        (("{model}", "frames", "--every", "-1"), "--every: '-1': expected a whole number of at least 1."),
     ],
 )
 def test_what_cannot_be_used_is_refused(
@@ -460,7 +460,7 @@ def test_what_cannot_be_used_is_refused(
     given_arguments = [argument.format(model=checkpoint) for argument in arguments]
     if "--out" not in arguments:
         given_arguments += ["--out", "out"]
-    assert run(*given_arguments) == 1
+    assert run(*given_arguments) == (2 if "whole number" in message else 1)
     said = capsys.readouterr().err
     assert said.startswith("endoarss predict: ") and message in said
     assert sorted(tmp_path.rglob("*")) == before, "nothing was written"
@@ -632,8 +632,9 @@ def test_a_checkpoint_works_from_any_folder_alone(
     assert len(tables) == 1
     assert main(["predict", str(copied), "--standalone", "whole.safetensors"]) == 1
     assert "there already; nothing is replaced" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["predict", str(copied)])
+    for needless in ([], ["a.png"], ["--out", "x"], ["a.png", "--standalone", "x"]):
+        assert main(["predict", str(copied), *needless]) == 1
+        assert "at least one INPUT and --out DIR, or --standalone FILE" in capsys.readouterr().err
 
 
 def test_weights_of_the_project_are_found_from_any_working_directory(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import fcntl
 import json
@@ -13,30 +12,35 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipeline import cli
-from pipeline.locking import command_locks, locks
-from pipeline.locking.command_locks import WRITING, at_work, cell_lock, data_lock, study_lock
+from pipeline.cli import COMMANDS
+from pipeline.cli.groups import Command, Group
+from pipeline.cli.results import REPORT_STEPS
+from pipeline.errors import InputError
+from pipeline.locking import locks
+from pipeline.locking.command_locks import cell_lock, data_lock, in_order, report_lock, study_lock
 from pipeline.locking.locks import HeldError, Holder, Lock, held, holder, holders_below, take
 from pipeline.study.cells import find_cell
 from pipeline.study.loading import load_study, make_study
 from pipeline.study.models import Study
+from tests.pipeline.parsing import work_of, working
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
+ROOT = Path(__file__).parents[3]
+MTLESD = ("--dataset", "mtlesd")
 Start = Callable[..., subprocess.Popen[str]]
 
 # Holds a command's locks, as the command line does, until somebody kills it.
 _HOLD = """
-import argparse, sys, time
+import sys, time
 from pathlib import Path
-from pipeline.locking.command_locks import at_work
 from pipeline.study.loading import load_study, make_study
-with at_work(load_study(Path("study.yaml")), argparse.Namespace(**eval(sys.argv[1]))):
+from tests.pipeline.parsing import working
+with working(load_study(Path("study.yaml")), *sys.argv[2:]):
     print("has it", flush=True)
-    time.sleep(float(sys.argv[2]))
+    time.sleep(float(sys.argv[1]))
 """
 
 
@@ -50,12 +54,17 @@ def start(study_file: Path) -> Iterator[Start]:
     """Start a process that holds what a command holds."""
     begun: list[subprocess.Popen[str]] = []
 
-    def make(seconds: float = 60, **arguments: Any) -> subprocess.Popen[str]:
-        given = {"again": False, "cell": CELL, "dataset": "mtlesd", "tree": "esd", "predictions": None, **arguments}
-        command = [sys.executable, "-c", _HOLD, repr(given), str(seconds)]
+    def make(*words: str, seconds: float = 60) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", _HOLD, str(seconds), *words]
         begun.append(
             subprocess.Popen(
-                command, cwd=study_file.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+                command,
+                cwd=study_file.parent,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                bufsize=1,
             )
         )
         return begun[-1]
@@ -79,9 +88,9 @@ def waits(process: subprocess.Popen[str]) -> str:
 
 
 def test_the_second_waits_says_for_whom_and_goes_on_when_the_first_is_killed(start: Start, study: Study) -> None:
-    first = start(command="train")
+    first = start("train", "--cell", CELL)
     assert has_it(first)
-    second = start(command="train", seconds=0)
+    second = start("train", "--cell", CELL, seconds=0)
     said = waits(second)
     assert said.startswith(f"waiting for process {first.pid}, which trains {CELL} (since "), said
     path = cell_lock(study, find_cell(study, CELL), "train")
@@ -96,11 +105,11 @@ def test_the_second_waits_says_for_whom_and_goes_on_when_the_first_is_killed(sta
 
 
 def test_scoring_and_robustness_run_beside_each_other_but_not_beside_a_training(start: Start) -> None:
-    scores, robust = start(command="evaluate", cell=[CELL]), start(command="robustness", cell=[CELL, CELL])
+    scores, robust = start("evaluate", "--cell", CELL), start("robustness", "--cell", CELL, "--cell", CELL)
     assert has_it(scores) and has_it(robust)
-    training = start(command="train", seconds=0)
+    training = start("train", "--cell", CELL, seconds=0)
     assert waits(training).startswith(f"waiting for process {scores.pid}, which scores {CELL}")
-    again = start(command="robustness", cell=[CELL], seconds=0)
+    again = start("robustness", "--cell", CELL, seconds=0)
     assert f"process {robust.pid}, which evaluates the robustness of {CELL}" in waits(again)
     scores.kill()
     robust.kill()
@@ -108,19 +117,19 @@ def test_scoring_and_robustness_run_beside_each_other_but_not_beside_a_training(
 
 
 def test_predicting_again_is_as_training(start: Start) -> None:
-    again = start(command="evaluate", cell=[CELL], again=True)
+    again = start("evaluate", "--cell", CELL, "--again")
     assert has_it(again)
-    assert f"process {again.pid}, which scores {CELL}" in waits(start(command="robustness", cell=[CELL], seconds=0))
+    assert f"process {again.pid}, which scores {CELL}" in waits(start("robustness", "--cell", CELL, seconds=0))
 
 
 def test_datasets_and_reports_exclude_their_own_kind_alone(start: Start) -> None:
-    build = start(command="build")
+    build = start("step", "build_dataset", *MTLESD)
     assert has_it(build)
-    assert "which builds mtlesd" in waits(start(command="pack", seconds=0))
-    assert has_it(start(command="collect", seconds=0)), "another thing"
-    tables = start(command="tables")
+    assert "which builds mtlesd" in waits(start("step", "pack_dataset", *MTLESD, seconds=0))
+    assert has_it(start("step", "collect_results", seconds=0)), "another thing"
+    tables = start("step", "make_tables")
     assert has_it(tables)
-    assert "which makes the tables of toy" in waits(start(command="report", seconds=0))
+    assert "which makes the tables of toy" in waits(start("report", seconds=0))
 
 
 def test_several_cells_are_taken_in_one_order(study: Study) -> None:
@@ -129,12 +138,19 @@ def test_several_cells_are_taken_in_one_order(study: Study) -> None:
     both = make_study(
         {**study.as_dict(), "cells": [{**study.cell_blocks[0].as_dict(), "weightings": ["equal", "db_mtl"]}]}
     )
-    given = argparse.Namespace(command="robustness", cell=[CELL, other])
-    turned = argparse.Namespace(command="robustness", cell=[other, CELL])
-    taken = command_locks._of_command(both, "robustness", given)
-    assert taken == command_locks._of_command(both, "robustness", turned)
-    paths = [lock.path for lock in taken[1]]
+    given = work_of(both, "robustness", "--cell", CELL, "--cell", other)
+    turned = work_of(both, "robustness", "--cell", other, "--cell", CELL)
+    taken = in_order(given.locks)
+    assert given.does == turned.does and taken == in_order(turned.locks)
+    paths = [lock.path for lock in taken]
     assert [path.stem for path in paths] == ["train", "robustness"] * 2 and len(set(paths)) == 4
+    assert [path.parent for path in paths] == sorted(path.parent for path in paths)
+
+
+def test_who_asks_for_a_lock_shared_and_alone_gets_it_once_alone() -> None:
+    """Else it would wait for itself."""
+    a, b = Path("a.lock"), Path("b.lock")
+    assert in_order([Lock(b, True), Lock(a, True), Lock(a), Lock(b, True)]) == [Lock(a), Lock(b, True)]
 
 
 def test_looking_is_in_nobodys_way(
@@ -233,28 +249,64 @@ time.sleep(60)
             os.kill(child, signal.SIGKILL)
 
 
+# `use`, `record` and `restore` write what belongs to no study; `clean` locks by itself.
+WITHOUT_LOCKS = {"doctor", "list", "status", "verify", "clean", "predict", "use", "record", "restore", "check_sources"}
+
+
+def commands(group: Group = COMMANDS) -> Iterator[tuple[tuple[str, ...], Command]]:
+    """Each command with the words that call it, steps among them."""
+    for name, command in group.commands.items():
+        if isinstance(command, Group):
+            yield from (((name, *words), step) for words, step in commands(command))
+        elif isinstance(command, Command):
+            yield (name,), command
+
+
 def test_every_command_is_known_to_write_or_not_to(study: Study) -> None:
     """A new command has to be named here or get locks: one that is forgotten would write unguarded."""
-    # `use`, `record` and `restore` write what belongs to no study; `clean` locks by itself.
-    other = {"doctor", "status", "list", "predict", "clean", "verify", "use", "record", "restore"}
-    commands = next(a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
-    assert set(commands) - other == WRITING
-    given = {"cell": CELL, "dataset": "mtlesd", "tree": "esd", "again": False}
-    given |= {"models": [CELL], "method": ["ties"], "surgery": None, "out": Path("merged")}
-    for command in WRITING - {"robustness", "pretrain", "generate"}:
-        asked = given | ({"cell": [CELL]} if command == "evaluate" else {})
-        own = command_locks._of_command(study, command, argparse.Namespace(command=command, **asked))[1]
-        assert own, command
+    assert {words[-1] for words, command in commands() if command.locks is None} == WITHOUT_LOCKS
+    nothing_there = {"pretrain_backbone", "generate_raw"}  # the study has no pretraining and generates no tree
+    for words, command in commands():
+        if command.locks is not None and words[-1] not in nothing_there:
+            named = {option for one in command.params for option in one.opts}
+            given = [*(MTLESD if "--dataset" in named else ()), *(("--cell", CELL) if "--cell" in named else ())]
+            given += [CELL, "--method", "ties", "--out", "merged"] if words == ("merge",) else []
+            given = ["--cell", CELL] if words == ("robustness",) else given
+            work = work_of(study, *words, *given)
+            assert work.locks and work.does, words
+            assert all(
+                lock.path.parts[:3] == ("results", "toy", ".locks") or lock.path.parts[:2] == ("data", ".locks")
+                for lock in work.locks
+            )
+
+
+def test_a_report_excludes_each_of_its_steps(study: Study) -> None:
+    steps = {words[-1] for words, command in commands() if words[0] == "step" and command.locks is not None}
+    locked = {lock.path for lock in work_of(study, "report").locks}
+    assert locked == {report_lock(study, name) for name in REPORT_STEPS} and set(REPORT_STEPS) <= steps
+    for name in REPORT_STEPS:
+        assert {lock.path for lock in work_of(study, "step", name).locks} == {report_lock(study, name)}, name
+    assert list(work_of(study, "step", "compile_paper").locks) == list(work_of(study, "paper").locks)
+
+
+def test_what_runs_a_model_takes_a_slot_of_a_gpu(study: Study) -> None:
+    predictor = ("robustness", "--predictor", "a:b")
+    for words in (("train", "--cell", CELL), ("evaluate", "--cell", CELL, "--again"), predictor):
+        assert work_of(study, *words).on_gpu, words
+    masks = ("robustness", "--predictions", "masks")
+    for words in (("evaluate", "--cell", CELL), ("step", "make_tables"), masks):
+        assert not work_of(study, *words).on_gpu, words
 
 
 def test_work_is_seen_by_who_wants_to_delete(study: Study) -> None:
-    with at_work(study, argparse.Namespace(command="tables")):
+    with working(study, "step", "make_tables"):
         for path in (data_lock(), study_lock(study)):
             with pytest.raises(HeldError):
                 take(Lock(path), Holder.here("clean", "cleans"), wait=False)
 
 
 def test_a_name_that_the_study_does_not_have_makes_no_lock(study: Study) -> None:
-    for command in ("build", "references", "corrupt"):
-        given = argparse.Namespace(command=command, dataset="../../elsewhere")
-        assert command_locks._of_command(study, command, given)[1] == []
+    for step in ("build_dataset", "pack_dataset", "score_references", "corrupt_images"):
+        with pytest.raises(InputError, match=r"has no dataset '\.\./\.\./elsewhere'; its datasets: mtlesd"):
+            work_of(study, "step", step, "--dataset", "../../elsewhere")
+    assert work_of(study, "step", "generate_raw", "--tree", "../../elsewhere").locks == []

@@ -21,7 +21,7 @@ OTHER = "mtlesd/resnet/hps/db_mtl/r4-s0"
 
 
 def run(study_file: Path, *arguments: str) -> int:
-    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+    return main([*arguments, "--study", str(study_file)])
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ def half_done(study_file: Path) -> Path:
     settings["training"]["schedules"]["mtlesd"]["epochs"] = 1
     study_file.write_text(yaml.safe_dump(settings))
     for step in (
-        ("build", "--dataset", "mtlesd"),
-        ("references", "--dataset", "mtlesd"),
+        ("step", "build_dataset", "--dataset", "mtlesd"),
+        ("step", "score_references", "--dataset", "mtlesd"),
         ("train", "--cell", CELL),
         ("evaluate", "--cell", CELL),
     ):
         assert run(study_file, *step) == 0
-    assert run(study_file, "collect") == 0
+    assert run(study_file, "step", "collect_results") == 0
     return study_file
 
 
@@ -55,7 +55,7 @@ def test_figures_and_paper_of_half_a_study(
     monkeypatch.setattr(Figure, "savefig", keep)
     study = load_study(half_done)
     capsys.readouterr()
-    assert run(half_done, "figures") == 0
+    assert run(half_done, "step", "draw_figures") == 0
     written = capsys.readouterr().out.split()
     assert written == [str(path) for paths in result_figures(study).values() for path in paths]
     for name in result_figures(study):
@@ -68,7 +68,7 @@ def test_figures_and_paper_of_half_a_study(
 
     # A history that is lost is a gap of its figure.
     (cell_folder(study, find_cell(study, CELL)) / "history.csv").unlink()
-    assert run(half_done, "figures", "--only", "history_mtlesd") == 0
+    assert run(half_done, "step", "draw_figures", "--only", "history_mtlesd") == 0
     assert "No history of R HPS Equal: history.csv is missing." in said["history_mtlesd"]
 
 
@@ -78,15 +78,15 @@ def test_torn_masks_are_named(half_done: Path, capsys: pytest.CaptureFixture[str
     for torn in (whole[: len(whole) // 2], whole[:-1], b"", whole[:200] + b"\0" * 50 + whole[250:]):
         masks.write_bytes(torn)
         capsys.readouterr()
-        assert run(half_done, "figures", "--only", "fig5_segmentation") == 1
+        assert run(half_done, "step", "draw_figures", "--only", "fig5_segmentation") == 1
         said = capsys.readouterr().err
         assert f"{masks}: no kept predictions of these images" in said and "Traceback" not in said
 
 
 def test_the_paper_points_to_settings_that_are_there(half_done: Path) -> None:
     study = load_study(half_done)
-    for step in ("draw-datasets", "tables", "figures", "paper"):
-        assert run(half_done, step) == 0, step
+    for step in ("draw_datasets", "make_tables", "draw_figures", "write_paper"):
+        assert run(half_done, "step", step) == 0, step
     kept = study_file(study)
     assert json.loads(kept.read_text()) == json.loads(json.dumps(study.as_dict()))
     text = (results_folder(study) / "paper/paper.tex").read_text()

@@ -41,7 +41,7 @@ LACKING = "mtlesd/resnet/hps/db_mtl/r4-s0"
 
 
 def run(study_file: Path, *arguments: str) -> int:
-    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+    return main([*arguments, "--study", str(study_file)])
 
 
 @pytest.fixture
@@ -57,9 +57,9 @@ def study(study_file: Path) -> Study:
     settings["title"] = "Toy <&>"
     settings["robustness"]["severities"] = [1, 2, 3, 5]
     study_file.write_text(yaml.safe_dump(settings))
-    steps = [("build", "--dataset", "mtlesd"), ("references", "--dataset", "mtlesd")]
+    steps = [("step", "build_dataset", "--dataset", "mtlesd"), ("step", "score_references", "--dataset", "mtlesd")]
     steps += [(step, "--cell", cell) for cell in (CELL, ALONE) for step in ("train", "evaluate", "robustness")]
-    for step in (*steps, ("collect",)):
+    for step in (*steps, ("step", "collect_results")):
         assert run(study_file, *step) == 0, step
     return load_study(study_file)
 
@@ -83,12 +83,12 @@ def model_of(gallery: Gallery, cell: str) -> GalleryModel:
 
 
 def test_the_page_of_a_study_with_gaps(study: Study, study_file: Path) -> None:
-    assert run(study_file, "page") == 0
+    assert run(study_file, "step", "make_page") == 0
     text = report_file(study).read_text(encoding="utf-8")
     assert text.count(LACKING) >= 2 and "not trained yet" in text
     assert "Toy &lt;&amp;&gt;" in text and "Synthetic data" not in text
     assert "was not drawn" in text, "a figure that is not there is no error"
-    assert run(study_file, "page") == 0
+    assert run(study_file, "step", "make_page") == 0
     assert report_file(study).read_text(encoding="utf-8") == text
 
     page: Page = page_of(StudyResults(study))
@@ -115,7 +115,7 @@ def test_tables_know_their_rows_and_columns_whatever_a_model_is_called(study: St
     for label in ("Mean Teacher ViT", "paper, alpha 12", "Reference"):
         settings["backbones"]["resnet"]["label"] = label
         study_file.write_text(yaml.safe_dump(settings))
-        assert run(study_file, "collect") == 0
+        assert run(study_file, "step", "collect_results") == 0
         page = page_of(StudyResults(load_study(study_file)))
         rows, columns = marks(page, "table2_mtlesd")
         assert sorted(row[1] for row in rows) == sorted(REFERENCES.values()) and columns == []
@@ -202,7 +202,7 @@ def test_a_study_without_robustness(study: Study, study_file: Path) -> None:
     study_file.write_text(yaml.safe_dump(settings))
     page = page_of(StudyResults(load_study(study_file)))
     assert page.scores is None and page.gallery is None
-    assert run(study_file, "page") == 0
+    assert run(study_file, "step", "make_page") == 0
     assert 'id="gallery"' not in report_file(study).read_text(encoding="utf-8")
 
 
@@ -221,6 +221,6 @@ def test_the_disk_is_not_blamed_for_the_fault_of_a_library(
             raise error
 
         monkeypatch.setattr("pipeline.reporting.make_page.make_page", fail)
-        assert run(path, "page") == 1
+        assert run(path, "step", "make_page") == 1
         said = capsys.readouterr().err
         assert (error.strerror or str(error)) in said and ("Make room" in said) == blamed

@@ -84,7 +84,7 @@ def test_its_steps_work_one_after_the_other(study_file: Path, capsys: pytest.Cap
     assert json.loads(Path("doctor.json").read_text())["usable"]
     exported = [line.split(",") for line in Path("split.csv").read_text().splitlines()[1:]]
     for dataset in ("mtlesd", "mtlendovis", "mtlendovis_gen"):
-        assert main(["build", *given, "--dataset", dataset]) == 0
+        assert main(["step", "build_dataset", *given, "--dataset", dataset]) == 0
         rows = read_manifest(Path("data/datasets") / dataset)
         assert {(row["frame_id"], row["split"]) for row in rows} == {
             (frame, split) for name, frame, _, _, split in exported if name == dataset

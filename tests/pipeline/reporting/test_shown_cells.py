@@ -294,7 +294,7 @@ def test_heads_name_the_cells_that_are_missing_of_what_a_figure_shows(
 
 
 def test_a_missing_figure_of_the_datasets_names_the_command_that_draws_it(study: Study) -> None:
-    with pytest.raises(InputError, match=r"'class_balance' shows datasets, not results: `endoarss draw-datasets`"):
+    with pytest.raises(InputError, match=r"'class_balance' shows datasets, not results: `endoarss step draw_datasets`"):
         draw_figures.draw_figures(study, "class_balance")
-    with pytest.raises(InputError, match=r"`endoarss draw-datasets` and `endoarss draw-leakage`"):
+    with pytest.raises(InputError, match=r"`endoarss step draw_datasets` and `endoarss step draw_leakage`"):
         draw_figures.draw_figures(study, "fig9")

@@ -29,13 +29,13 @@ def two_cells(study_file: Path) -> Path:
     settings = yaml.safe_load(study_file.read_text())
     settings["cells"][0]["weightings"] = ["equal", "db_mtl"]
     study_file.write_text(yaml.safe_dump(settings))
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0
-    assert run(study_file, "references", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "score_references", "--dataset", "mtlesd") == 0
     return study_file
 
 
 def run(study_file: Path, *arguments: str) -> int:
-    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+    return main([*arguments, "--study", str(study_file)])
 
 
 def study_of(path: Path) -> Study:
@@ -43,7 +43,7 @@ def study_of(path: Path) -> Study:
 
 
 def test_nothing_trained_is_an_error_that_names_a_cell(two_cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(two_cells, "collect") == 1
+    assert run(two_cells, "step", "collect_results") == 1
     said = capsys.readouterr().err
     assert "none of its 2 cells has results" in said and f"{CELL}: not trained yet" in said
 
@@ -62,8 +62,8 @@ def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypat
     assert missing_models(study) == {find_cell(study, OTHER): reason}
     assert missing_robust_models(study)[find_cell(study, CELL)] == "its robustness is not evaluated yet"
     assert [cell.id for cell in StudyResults(study).present_models] == [CELL]
-    for step in ("collect", "tables"):
-        assert run(two_cells, step) == 0, step
+    for step in ("collect_results", "make_tables"):
+        assert run(two_cells, "step", step) == 0, step
     tables = Path("results/toy/tables")
     scores = pd.read_csv(tables / "table2_mtlesd.csv").set_index("weighting")
     assert scores.loc["equal", "miou"] > 0 and pd.isna(scores.loc["db_mtl", "miou"])
@@ -100,7 +100,7 @@ def test_a_robustness_evaluation_that_failed_says_why(two_cells: Path, monkeypat
             assert run(two_cells, "robustness", "--cell", CELL, "--cell", OTHER) == 1
     reason = "its robustness evaluation failed: no memory is left"
     assert missing_robust_models(study) == {cell: reason, other: reason} and not missing_models(study)
-    assert run(two_cells, "collect") == 0 and run(two_cells, "tables") == 0
+    assert run(two_cells, "step", "collect_results") == 0 and run(two_cells, "step", "make_tables") == 0
     assert reason in Path("results/toy/tables/table_cost.tex").read_text()
     assert run(two_cells, "robustness", "--cell", CELL, "--workers", "0") == 0
     assert missing_robust_models(study) == {other: reason}, "a success forgets the failure"
@@ -131,7 +131,7 @@ def test_the_protocol_changes_tables_alone(two_cells: Path) -> None:
     for protocol in ("standard", "published"):
         settings = yaml.safe_load(two_cells.read_text()) | {"protocol": protocol}
         two_cells.write_text(yaml.safe_dump(settings))
-        assert run(two_cells, "collect") == 0 and run(two_cells, "tables") == 0
+        assert run(two_cells, "step", "collect_results") == 0 and run(two_cells, "step", "make_tables") == 0
         results = pd.read_parquet("results/toy/results.parquet")
         assert set(results["protocol"]) == {protocol}
         found[protocol] = pd.read_csv("results/toy/tables/table2_mtlesd.csv").set_index("weighting").loc["equal"]
@@ -150,7 +150,7 @@ def test_rows_that_are_torn_stop_the_collection_and_are_named(
     path = Path("results/toy/cells") / CELL / "eval/mtlesd/per_image.parquet"
     rows = pd.read_parquet(path)
     rows.assign(truth_2=float("nan")).to_parquet(path)
-    assert run(two_cells, "collect") == 1
+    assert run(two_cells, "step", "collect_results") == 1
     said = capsys.readouterr().err
     assert f"{path}: truth_2 of the image" in said and "is nan" in said and "Traceback" not in said
 
@@ -185,7 +185,7 @@ def test_what_a_stopped_run_left_of_old_and_new_is_a_gap(two_cells: Path) -> Non
     settings["training"]["schedules"]["mtlesd"]["learning_rate"] = 0.05
     two_cells.write_text(yaml.safe_dump(settings))
     assert missing_models(study_of(two_cells))[cell] == "trained with other settings; not trained again yet"
-    assert run(two_cells, "collect") == 1, "no cell has results of this study"
+    assert run(two_cells, "step", "collect_results") == 1, "no cell has results of this study"
 
     assert run(two_cells, "train", "--cell", CELL) == 0
     study = study_of(two_cells)

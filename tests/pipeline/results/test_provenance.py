@@ -32,7 +32,7 @@ ROOT = Path(code_version_module.__file__).parents[2]
 
 
 def run(study_file: Path, *arguments: str) -> int:
-    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+    return main([*arguments, "--study", str(study_file)])
 
 
 def read(path: Path | str) -> dict[str, Any]:
@@ -46,13 +46,13 @@ def change(study_file: Path, **settings: Any) -> None:
 
 def test_every_result_says_what_it_came_from(study_file: Path) -> None:
     for step in (
-        ("build", "--dataset", "mtlesd", "--workers", "1"),
-        ("pack", "--dataset", "mtlesd"),
+        ("step", "build_dataset", "--dataset", "mtlesd", "--workers", "1"),
+        ("step", "pack_dataset", "--dataset", "mtlesd"),
         ("train", "--cell", CELL),
         ("evaluate", "--cell", CELL),
         ("robustness", "--cell", CELL, "--workers", "0"),
-        ("references", "--dataset", "mtlesd"),
-        ("collect",),
+        ("step", "score_references", "--dataset", "mtlesd"),
+        ("step", "collect_results"),
     ):
         assert run(study_file, *step) == 0, step
     kept = {
@@ -66,7 +66,8 @@ def test_every_result_says_what_it_came_from(study_file: Path) -> None:
         assert COMMON | {"seed"} <= set(about), step
         assert about["datasets"] == {"mtlesd": manifest} and about["study_sha256"] == study_digest(study)
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", about["started"]) and about["seconds"] >= 0
-        assert about["command"].startswith(f"endoarss {step} --study ")
+        called = {"build": "step build_dataset", "collect": "step collect_results"}.get(step, step)
+        assert about["command"].startswith(f"endoarss {called} --")
         assert re.fullmatch("[0-9a-f]{40}|unknown", about["code"]["commit"]) and "numpy" in about["packages"]
     assert kept["build"]["device"] == kept["collect"]["device"] and kept["collect"]["device"].endswith("no model")
     assert kept["build"]["sha256"]["dataset.json"] == sha256_of(Path("data/datasets/mtlesd/dataset.json"))
@@ -82,7 +83,8 @@ def test_a_repeated_build_and_training_give_the_same_bytes(study_file: Path) -> 
 
     def make() -> tuple[dict[str, bytes], str]:
         assert (
-            run(study_file, "build", "--dataset", "mtlesd") == 0 and run(study_file, "pack", "--dataset", "mtlesd") == 0
+            run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+            and run(study_file, "step", "pack_dataset", "--dataset", "mtlesd") == 0
         )
         assert run(study_file, "train", "--cell", CELL) == 0 and run(study_file, "evaluate", "--cell", CELL) == 0
         stored = [path for path in (*Path("data").rglob("*"), *FOLDER.rglob("*")) if path.is_file()]
@@ -104,7 +106,10 @@ def test_a_repeated_build_and_training_give_the_same_bytes(study_file: Path) -> 
 
 
 def test_a_checkpoint_says_what_decided_it_and_no_more(study_file: Path) -> None:
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0 and run(study_file, "train", "--cell", CELL) == 0
+    assert (
+        run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+        and run(study_file, "train", "--cell", CELL) == 0
+    )
     said = read_header(FOLDER / "model.safetensors")["provenance"]
     assert not {"study", "study_sha256", "started", "seconds", "training_seconds", "command", "code", "cost"} & set(
         said
@@ -186,7 +191,7 @@ def test_the_checkout_is_that_of_the_code(checkout: Path, tmp_path: Path, monkey
 def test_steps_without_a_model_import_no_torch(study_file: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from pipeline.cli import main;"
-        f"assert main(['build', '--study', {str(study_file)!r}, '--dataset', 'mtlesd', '--workers', '1']) == 0;"
+        f"assert main(['step', 'build_dataset', '--study', {str(study_file)!r}, '--dataset', 'mtlesd', '--workers', '1']) == 0;"
         "assert 'torch' not in sys.modules"
     )
     environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -221,11 +226,11 @@ def test_a_pretrained_backbone_says_it_too(
     study_file.write_text(yaml.safe_dump(settings))
     weights, stored = Path("data/weights/mini.safetensors"), set()
     for _ in range(2):
-        assert run(study_file, "pretrain") == 0
+        assert run(study_file, "step", "pretrain_backbone") == 0
         stored.add(weights.read_bytes())
         about = read(weights.with_suffix(".json"))
         assert COMMON | {"seed"} <= set(about) and about["sha256"] == sha256_of(weights)
-        assert about["command"].startswith("endoarss pretrain --study ")
+        assert about["command"].startswith("endoarss step pretrain_backbone --study ")
     assert len(stored) == 1
     assert run(study_file, "verify", "--cells", "0") == 0
     weights.write_bytes(stored.pop()[:-1] + b"x")

@@ -25,14 +25,14 @@ CELL = "mtlesd/resnet/hps/equal/r4-s0"
 def evaluated(study_file: Path) -> tuple[Study, Cell]:
     """The toy study with its cell trained and its robustness evaluated."""
     steps: tuple[tuple[str, ...], ...] = (
-        ("build", "--dataset", "mtlesd"),
+        ("step", "build_dataset", "--dataset", "mtlesd"),
         ("train", "--cell", CELL),
         ("evaluate", "--cell", CELL),
         ("robustness", "--cell", CELL, "--workers", "0"),
-        ("references", "--dataset", "mtlesd"),
+        ("step", "score_references", "--dataset", "mtlesd"),
     )
-    for name, *rest in steps:
-        assert main([name, "--study", str(study_file), *rest]) == 0
+    for step in steps:
+        assert main([*step, "--study", str(study_file)]) == 0
     study = load_study(study_file)
     return study, find_cell(study, CELL)
 

@@ -68,7 +68,7 @@ def test_one_entry_in_a_study_makes_a_dataset(
     Path("study.yaml").write_text(yaml.safe_dump(study_of(minimal, own, **dataset)))
     assert main(["doctor", "--study", "study.yaml", "--deep", "--json", "d.json"]) == 0
     assert json.loads(Path("d.json").read_text())["datasets"][0]["classes"] == {"knife": 4, "forceps": 4}
-    assert main(["build", "--study", "study.yaml", "--dataset", "mine"]) == 0
+    assert main(["step", "build_dataset", "--study", "study.yaml", "--dataset", "mine"]) == 0
     card = json.loads(Path("data/datasets/mine/dataset.json").read_text())
     assert card["frames_by_split"] == parts and card["classes"] == OWN["classes"] and card["kind"] == "plain"
     assert card["complete"] is None and card["licences"] == ["the owner's"]
@@ -89,13 +89,13 @@ def test_a_value_beyond_the_classes_is_an_error(
     monkeypatch.chdir(tmp_path)
     write_png(own / "masks/case0_0000.png", np.full((60, 80), 3, np.uint8))
     Path("study.yaml").write_text(yaml.safe_dump(study_of(minimal, own)))
-    assert main(["build", "--study", "study.yaml", "--dataset", "mine"]) == 1
+    assert main(["step", "build_dataset", "--study", "study.yaml", "--dataset", "mine"]) == 1
     said = capsys.readouterr().err
     assert (
         "case0_0000.png: holds 3 (4,800 pixels), which stand for no class; expected 0 to 2. Say under plain.values"
         in said
     )
-    assert main(["build", "--study", "study.yaml", "--dataset", "mine", "--skip-bad"]) == 0
+    assert main(["step", "build_dataset", "--study", "study.yaml", "--dataset", "mine", "--skip-bad"]) == 0
     (left_out,) = json.loads(Path("data/datasets/mine/dataset.json").read_text())["left_out"]
     assert left_out["frames"] == ["mine_case0_0000"] and "holds 3" in left_out["reason"] and left_out["what"] == "bad"
 

@@ -31,23 +31,23 @@ CELL = "mtlesd/resnet/hps/equal/r4-s0"
 
 
 def run(study_file: Path, *arguments: str) -> int:
-    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+    return main([*arguments, "--study", str(study_file)])
 
 
 def test_every_step_by_hand(study_file: Path) -> None:
     for step in (
-        ("build", "--dataset", "mtlesd"),
+        ("step", "build_dataset", "--dataset", "mtlesd"),
         ("train", "--cell", CELL),
         ("evaluate", "--cell", CELL),
         ("evaluate", "--cell", CELL, "--again"),
         ("robustness", "--cell", CELL),
-        ("references", "--dataset", "mtlesd"),
-        ("collect",),
-        ("tables",),
-        ("figures",),
-        ("draw-datasets",),
-        ("draw-leakage",),
-        ("page",),
+        ("step", "score_references", "--dataset", "mtlesd"),
+        ("step", "collect_results"),
+        ("step", "make_tables"),
+        ("step", "draw_figures"),
+        ("step", "draw_datasets"),
+        ("step", "draw_leakage"),
+        ("step", "make_page"),
     ):
         assert run(study_file, *step) == 0, step
     folder = Path("results/toy/cells") / CELL
@@ -87,8 +87,8 @@ def test_every_step_by_hand(study_file: Path) -> None:
 
 
 def test_references_are_what_they_say(study_file: Path) -> None:
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0
-    assert run(study_file, "references", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "score_references", "--dataset", "mtlesd") == 0
     part = load_part(Path("data/datasets/mtlesd"), "test", 56)
     value = {}
     for path in Path("results/toy/references/mtlesd").glob("*.parquet"):
@@ -102,7 +102,7 @@ def test_references_are_what_they_say(study_file: Path) -> None:
 
 
 def test_training_again_gives_the_same_bits(study_file: Path) -> None:
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     stored = []
     for _ in range(2):
         assert run(study_file, "train", "--cell", CELL) == 0 and run(study_file, "evaluate", "--cell", CELL) == 0
@@ -116,12 +116,12 @@ def test_training_again_gives_the_same_bits(study_file: Path) -> None:
     [
         (("train", "--cell", CELL), "data/datasets/mtlesd/dataset.json: missing; this dataset is not built"),
         (("train", "--cell", "a/b"), "has no cell 'a/b'; its cells are"),
-        (("build", "--dataset", "mtlendovis"), "has no dataset 'mtlendovis'; its datasets: mtlesd"),
-        (("generate", "--tree", "esd"), "generates no tree 'esd'"),
-        (("pretrain",), "has no pretraining"),
+        (("step", "build_dataset", "--dataset", "mtlendovis"), "has no dataset 'mtlendovis'; its datasets: mtlesd"),
+        (("step", "generate_raw", "--tree", "esd"), "generates no tree 'esd'"),
+        (("step", "pretrain_backbone"), "has no pretraining"),
         (("robustness", "--cell", CELL), "mtlesd"),
-        (("collect",), "manifest.csv: missing; this dataset is not built"),
-        (("page",), "results.parquet: missing. Run the steps"),
+        (("step", "collect_results"), "manifest.csv: missing; this dataset is not built"),
+        (("step", "make_page"), "results.parquet: missing. Run the steps"),
     ],
 )
 def test_a_step_that_cannot_run_says_why(
@@ -137,7 +137,7 @@ def test_a_missing_raw_tree_says_where_to_ask(study_file: Path, capsys: pytest.C
     settings = yaml.safe_load(study_file.read_text())
     settings["raw"]["esd"] = "data/raw/nowhere"
     study_file.write_text(yaml.safe_dump(settings))
-    assert run(study_file, "build", "--dataset", "mtlesd") == 1
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 1
     assert "data/raw/nowhere: no such folder. The MTLESD tree is expected here; ask" in capsys.readouterr().err
     assert not Path("data").exists() or not any(Path("data").rglob("manifest.csv"))
 
@@ -164,7 +164,7 @@ def test_status_says_what_is_done_and_what_it_will_take(study_file: Path, capsys
     assert run(study_file, "status") == 0
     said = capsys.readouterr().out
     assert "mtlesd: not built" in said and "Cells: 1: 1 pending" in said and "Robustness: 1: 1 pending" in said
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     assert run(study_file, "train", "--cell", CELL) == 0 and run(study_file, "evaluate", "--cell", CELL) == 0
     capsys.readouterr()
     assert run(study_file, "status", "--estimate") == 0
@@ -203,7 +203,7 @@ def test_a_stopped_cell_goes_on_and_ends_the_same(study_file: Path, monkeypatch:
     def digest() -> str:
         return tensors_sha256(load_file(folder / "model.safetensors").items())
 
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     folder = Path("results/toy/cells") / CELL
     assert run(study_file, "train", "--cell", CELL) == 0
     expected = digest()
@@ -236,7 +236,7 @@ def test_scores_on_the_way_and_events(study_file: Path) -> None:
     settings = yaml.safe_load(study_file.read_text())
     settings["training"] |= {"score_every": 2, "tensorboard": True}
     study_file.write_text(yaml.safe_dump(settings))
-    assert run(study_file, "build", "--dataset", "mtlesd") == 0
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     assert run(study_file, "train", "--cell", CELL) == 0
     folder = Path("results/toy/cells") / CELL
     history = pd.read_csv(folder / "history.csv")
@@ -251,12 +251,12 @@ def test_an_epoch_chosen_on_the_test_part_is_tagged(study_file: Path) -> None:
     del settings["robustness"]
     study_file.write_text(yaml.safe_dump(settings))
     for step in (
-        ("build", "--dataset", "mtlesd"),
+        ("step", "build_dataset", "--dataset", "mtlesd"),
         ("train", "--cell", f"{CELL}-test"),
         ("evaluate", "--cell", f"{CELL}-test"),
-        ("references", "--dataset", "mtlesd"),
-        ("collect",),
-        ("tables",),
+        ("step", "score_references", "--dataset", "mtlesd"),
+        ("step", "collect_results"),
+        ("step", "make_tables"),
     ):
         assert run(study_file, *step) == 0, step
     tables = Path("results/toy/tables")

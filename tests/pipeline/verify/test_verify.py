@@ -58,13 +58,13 @@ def study(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = timm.create_model("vit_small_patch14_dinov2", img_size=56, num_classes=0, **_TINY)
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, WEIGHTS)
     for step in (
-        ("build", "--dataset", "mtlesd", "--workers", "1"),
-        ("pack", "--dataset", "mtlesd"),
+        ("step", "build_dataset", "--dataset", "mtlesd", "--workers", "1"),
+        ("step", "pack_dataset", "--dataset", "mtlesd"),
         *(("train", "--cell", cell) for cell in (RESNET, VIT)),
         *(("evaluate", "--cell", cell) for cell in (RESNET, VIT)),
         ("robustness", "--cell", RESNET, "--workers", "0"),
-        ("references", "--dataset", "mtlesd"),
-        ("collect",),
+        ("step", "score_references", "--dataset", "mtlesd"),
+        ("step", "collect_results"),
     ):
         assert run(study_file, *step) == 0, step
     keep_digests(RESNET)
@@ -85,7 +85,7 @@ def keep_digests(cell: str) -> None:
 
 
 def run(study_file: Path, *arguments: str) -> int:
-    return main([arguments[0], "--study", str(study_file), *arguments[1:]])
+    return main([*arguments, "--study", str(study_file)])
 
 
 def verify(study_file: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -137,7 +137,7 @@ def test_a_changed_mask_and_a_lost_picture(study: Path) -> None:
     status, checks = verify(study, "--cells", "0")
     (changed, lost) = wrong(checks).pop("datasets")
     assert status == 1 and changed.startswith(f"{mask}: sha256 ") and "it was changed" in changed
-    assert lost.startswith(f"{image}: missing") and "endoarss build --dataset mtlesd" in lost
+    assert lost.startswith(f"{image}: missing") and "endoarss step build_dataset --dataset mtlesd" in lost
 
 
 def test_changed_arrays(study: Path) -> None:
@@ -146,7 +146,8 @@ def test_changed_arrays(study: Path) -> None:
     status, checks = verify(study, "--cells", "0")
     assert status == 1 and list(wrong(checks)) == ["datasets"]
     assert (
-        wrong(checks)["datasets"][0].startswith(f"{masks}: sha256") and "endoarss pack" in wrong(checks)["datasets"][0]
+        wrong(checks)["datasets"][0].startswith(f"{masks}: sha256")
+        and "endoarss step pack_dataset" in wrong(checks)["datasets"][0]
     )
 
 
@@ -157,7 +158,10 @@ def test_a_dataset_built_otherwise(study: Path) -> None:
     Path("raw").mkdir()
     generate_esd(Path("raw"), frames=20, height=96, width=120, seed=9)
     change(study, lambda settings: settings["raw"].update(esd="raw"))
-    assert run(study, "build", "--dataset", "mtlesd") == 0 and run(study, "pack", "--dataset", "mtlesd") == 0
+    assert (
+        run(study, "step", "build_dataset", "--dataset", "mtlesd") == 0
+        and run(study, "step", "pack_dataset", "--dataset", "mtlesd") == 0
+    )
     status, checks = verify(study, "--cells", "0")
     found = wrong(checks)
     assert status == 1 and "datasets" not in found
@@ -231,14 +235,14 @@ def test_exchanged_predictions_are_found_without_a_model(study: Path) -> None:
     shutil.move("kept.npz", second)
     for cell in (RESNET, VIT):
         assert run(study, "evaluate", "--cell", cell) == 0
-    assert run(study, "collect") == 1, "they are no results of the trainings"
+    assert run(study, "step", "collect_results") == 1, "they are no results of the trainings"
     status, checks = verify(study, "--cells", "0")
     lines = wrong(checks).pop("rows")
     assert status == 1 and len(lines) == 2 and all("as provenance.json says: it is another file" in x for x in lines)
     for cell in (RESNET, VIT):
         path = CELLS / cell / "provenance.json"
         write_json(path, {key: value for key, value in read_json(path).items() if key != "predictions_sha256"})
-    assert run(study, "collect") == 0
+    assert run(study, "step", "collect_results") == 0
     assert verify(study, "--cells", "0")[0] == 0, "an earlier version wrote no digests"
 
 
@@ -268,7 +272,7 @@ def test_answers_of_another_device_may_differ(study: Path, pixels: int, kind: st
     spoil(CELLS / RESNET / "predictions/mtlesd.npz", pixels)
     assert run(study, "evaluate", "--cell", RESNET) == 0
     keep_digests(RESNET)
-    assert run(study, "collect") == 0
+    assert run(study, "step", "collect_results") == 0
     for path in (CELLS / RESNET / "provenance.json", CELLS / RESNET / "robustness/provenance.json"):
         write_json(path, read_json(path) | {"device": "Some GPU"})
     status, checks = verify(study, "--cell", RESNET)
@@ -298,7 +302,7 @@ def test_forged_rows_under_corruption_are_found_without_a_model(study: Path) -> 
     scores = scores_by_condition(rows, labels_of(loaded, "mtlesd"))
     metrics = path.with_name("metrics.json")
     write_json(metrics, read_json(metrics) | {"scores": scores})
-    assert run(study, "collect") == 0
+    assert run(study, "step", "collect_results") == 0
     status, checks = verify(study, "--cells", "0")
     (line,) = wrong(checks).pop("rows")
     assert status == 1 and line.startswith(f"{path}: sha256 ") and "evaluate the cell's robustness again" in line
@@ -313,7 +317,11 @@ def test_results_of_another_run(study: Path) -> None:
     (value, digest) = wrong(checks)["results"]
     assert status == 1 and list(wrong(checks)) == ["results"]
     assert "(1 of " in value and "which the kept rows give" in value
-    assert digest.startswith(f"{path}: sha256 ") and "of another run" in digest and "endoarss collect" in digest
+    assert (
+        digest.startswith(f"{path}: sha256 ")
+        and "of another run" in digest
+        and "endoarss step collect_results" in digest
+    )
     table.iloc[:-3].to_parquet(path, index=False)
     assert f"{len(table) - 3:,} rows" in wrong(verify(study, "--cells", "0")[1])["results"][0]
 
@@ -390,17 +398,17 @@ def test_a_torn_file_does_not_hide_the_others(study: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "status", "message"),
     [
-        (("--cell", "a/b"), "has no cell 'a/b'; its cells are"),
-        (("--cells", "-1"), "--cells -1: expected 0 or more"),
-        (("--workers", "-1"), "--workers -1: expected 0 or more"),
+        (("--cell", "a/b"), 1, "has no cell 'a/b'; its cells are"),
+        (("--cells", "-1"), 2, "--cells: '-1': expected a whole number of at least 0"),
+        (("--workers", "-1"), 2, "--workers: '-1': expected a whole number of at least 0"),
     ],
 )
 def test_what_cannot_be_meant(
-    study: Path, arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+    study: Path, arguments: tuple[str, ...], status: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(study, "verify", *arguments) == 1
+    assert run(study, "verify", *arguments) == status
     assert message in capsys.readouterr().err
 
 
@@ -410,7 +418,7 @@ def test_without_models_torch_is_not_imported(study: Path) -> None:
         f"assert main(['verify', '--study', {str(study)!r}, '--cells', '0', '--workers', '1']) == 0;"
         "assert 'torch' not in sys.modules"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -1,0 +1,113 @@
+"""Commands that train, merge and evaluate models, and predict with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.commands import PATH, AtLeast, Values, command, path_option, workers_option
+from pipeline.locking.command_locks import ROBUSTNESS, SCORING, TRAINING, Work, cell_lock, study_locks
+from pipeline.locking.locks import Lock
+from pipeline.redaction import masked
+from pipeline.study.cells import find_cell
+
+if TYPE_CHECKING:
+    from pipeline.study.models import Study
+
+_CELL = "mtlesd/endoarss/tesla/db_mtl/r4-s0"
+_SINGLES = "mtlesd/dinov2/single_activity/equal/r4-s0-val mtlesd/dinov2/single_segmentation/equal/r4-s0-val"
+
+
+def _cell_locks(study: Study, step: str, does: str, ids: Sequence[str], on_gpu: bool) -> Work:
+    """Lock cells: for a training alone; scoring and robustness read what it wrote, so they share that lock with each other."""
+    cells = [find_cell(study, cell_id) for cell_id in sorted(set(ids))]
+    locks = [Lock(cell_lock(study, cell, TRAINING), shared=step != TRAINING) for cell in cells]
+    locks += [Lock(cell_lock(study, cell, step)) for cell in cells]
+    more = f" and {len(cells) - 1} more cells" if len(cells) > 1 else ""
+    return Work(f"{does} {cells[0].id}{more}", locks, on_gpu)
+
+
+def _train_locks(study: Study, values: Values) -> Work:
+    return _cell_locks(study, TRAINING, "trains", [values["cell"]], on_gpu=True)
+
+
+def _evaluate_locks(study: Study, values: Values) -> Work:
+    # A model that predicts again writes what a training writes.
+    return _cell_locks(study, TRAINING if values["again"] else SCORING, "scores", values["cells"], values["again"])
+
+
+def _robustness_locks(study: Study, values: Values) -> Work:
+    """Lock the cells, or what stands for the folder that an external model's results go to."""
+    from pipeline.io.hashing import digest
+
+    models = [values[name] for name in ("cells", "predictor", "predictions") if values[name]]
+    if len(models) != 1:
+        raise click.UsageError("expected one of --cell, --predictor and --predictions.")
+    if values["cells"]:
+        return _cell_locks(study, ROBUSTNESS, "evaluates the robustness of", values["cells"], on_gpu=True)
+    tested = masked(values["label"] or str(models[0]))
+    where = str(values["out"].resolve()) if values["out"] else [tested, values["dataset"]]
+    lock = Lock(study_locks(study) / "predictors" / f"{digest(where)[:16]}.lock")
+    return Work(f"evaluates the robustness of {tested}", [lock], on_gpu=not values["predictions"])
+
+
+def _merge_locks(study: Study, values: Values) -> Work:
+    from pipeline.training.merge_request import merge_locks, read_request
+
+    request = read_request(study, **values)
+    names = " and ".join(source.name for source in request.sources)
+    return Work(f"merges {names}", merge_locks(study, request), on_gpu=True)
+
+
+# fmt: off
+COMMANDS = [
+    command(
+        "train", "training.train_cell:train_by_id", "Train one cell and save its predictions on its test splits.",
+        f"train --cell {_CELL}",
+        click.option("--cell", required=True, metavar="ID", help="A cell of the study, as `endoarss list` names it."),
+        locks=_train_locks),
+    command(
+        "evaluate", "evaluation.evaluate_cell:evaluate_cells",
+        "Score trained or merged cells from their saved predictions.", f"evaluate --cell {_CELL}",
+        click.option("--cell", "cells", required=True, multiple=True, metavar="ID", help="A cell (repeatable)."),
+        click.option("--again", is_flag=True, help="Let the trained model predict again first."),
+        locks=_evaluate_locks),
+    command(
+        "robustness", "reporting.external_model:evaluate_any_model",
+        "Evaluate cells, or any other model, under all corruptions.", f"robustness --cell {_CELL} --workers 4",
+        click.option("--cell", "cells", multiple=True, metavar="ID", help="A cell (repeatable: corrupts images once)."),
+        click.option("--predictor", metavar="MODULE:FUNCTION", help="Yours: images (N, S, S, 3) in, scores or ids out."),
+        path_option("--predictions", "DIR", "Masks that you predicted on a copy by `corruptions apply`."),
+        click.option("--dataset", metavar="NAME", help="What a predictor is tested on (default: the first)."),
+        click.option("--label", metavar="TEXT", help="What tables call a predictor (default: its name)."),
+        path_option("--out", "DIR", "Where a predictor's scores, tables and figures go."),
+        click.option("--beside", is_flag=True, help="Compare a predictor with the study's evaluated cells."),
+        workers_option(spared=1), locks=_robustness_locks),
+    command(
+        "merge", "training.merge_models:merge_as_asked", "Merge single-task models, with Representation Surgery or not."
+        "\n\nA MODEL is a cell of the study or a checkpoint, one per task. Without --method all is made that the study's "
+        "key merging asks of them.", f"merge {_SINGLES} --method ties --surgery",
+        click.argument("models", nargs=-1, required=True, metavar="MODEL..."),
+        click.option("--method", "methods", multiple=True, metavar="NAME", help="A merger that `endoarss list` names."),
+        click.option("--surgery", type=AtLeast(1), is_flag=False, flag_value=0, metavar="[RANK]",
+                     help="With Representation Surgery (default rank: the study's, 16). Models come first."),
+        path_option("--out", "DIR", "Where it goes (default: a cell of the study)."),
+        locks=_merge_locks),
+    command(
+        "predict", "inference.predict_files:predict_inputs", "Predict pictures and videos of your own with a trained model.\n\n"
+        "CHECKPOINT is the model.safetensors of a trained cell; no study is needed. Each INPUT is a picture, a video, or "
+        "a folder to search for them.", "predict model.safetensors video.mp4 pictures/ --out predicted",
+        click.argument("checkpoint", type=PATH, metavar="CHECKPOINT"),
+        click.argument("inputs", type=PATH, nargs=-1, metavar="INPUT..."),
+        path_option("--out", "DIR", "Folder for masks, overlays and predictions.csv."),
+        path_option("--weights", "PATH", "File or folder with the frozen weights that the checkpoint was trained on; "
+                    "without it found by digest, next to it and in data/weights (repeatable).", multiple=True),
+        path_option("--standalone", "FILE", "Write a checkpoint that holds these weights too, to send as one file."),
+        click.option("--batch-size", type=AtLeast(1), default=16, help="Images at a time (default: 16)."),
+        click.option("--every", type=AtLeast(1), default=1, help="Predict each Nth frame of a video (default: 1)."),
+        click.option("--half", is_flag=True, help="Run the model in bfloat16, on GPUs alone: faster, less exact."),
+        click.option("--no-overlays", is_flag=True, help="Write masks and predictions.csv alone."),
+        click.option("--overwrite", is_flag=True, help="Replace what an earlier run wrote to DIR."), of_study=False),
+]

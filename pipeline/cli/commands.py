@@ -1,0 +1,94 @@
+"""Makes commands: each names a function of a room of the pipeline, which is imported when the command runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.groups import Command
+from pipeline.locking.command_locks import Work, at_work
+
+if TYPE_CHECKING:
+    from pipeline.study.models import Study
+
+Values = dict[str, Any]
+Locks = Callable[["Study", Values], Work]
+Option = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def command(
+    name: str, calls: str, text: str, example: str, *options: Option, locks: Locks | None = None, of_study: bool = True
+) -> Command:
+    """Make a command; what its function returns (a text, a path, or a list of them) is printed.
+
+    Args:
+        name: the command.
+        calls: "room.module:function" below `pipeline`; it is called with the values of the options, by their names.
+        text: its help; the first line stands in the help of its group.
+        example: a worked example, less the word `endoarss`.
+        options: options and arguments.
+        locks: given the study and these values, says which locks are held meanwhile; None where nothing of a study is written.
+        of_study: whether the function takes a study too, that of --study.
+    """
+
+    def run(**values: Any) -> None:
+        with _at_work(name, values, locks) if of_study else nullcontext():
+            made = resolve_name(f"pipeline.{calls}")(**values)
+        for line in made if isinstance(made, list) else [made]:
+            if line and isinstance(line, (str, Path)):
+                print(line)
+
+    for option in reversed([_STUDY, *options] if of_study else options):
+        option(run)
+    return click.command(name, cls=Command, help=text, calls=calls, example=f"endoarss {example}", locks=locks)(run)
+
+
+@contextmanager
+def _at_work(name: str, values: Values, locks: Locks | None) -> Iterator[None]:
+    """Load the study in place of its file's name, and hold the locks of the command."""
+    from pipeline.results.provenance import note_command
+    from pipeline.study.loading import load_study
+
+    note_command(["endoarss", *click.get_current_context().find_root().obj])
+    study = load_study(values.pop("study"))
+    with at_work(study, name, locks(study, values)) if locks else nullcontext():
+        values["study"] = study
+        yield
+
+
+class AtLeast(click.ParamType):
+    """A whole number that is not below another; one that nobody typed (a default) is taken as it is."""
+
+    name = "N"
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        if isinstance(value, str) and not (value.isascii() and value.isdigit() and int(value) >= self.least):
+            self.fail(f"{value!r}: expected a whole number of at least {self.least}.", param, ctx)
+        return int(value)
+
+
+PATH = click.Path(readable=False, path_type=Path)  # a file that cannot be read is named by whoever reads it
+
+
+def path_option(name: str, metavar: str, text: str, **attributes: Any) -> Option:
+    """Declare an option that names a file or folder, there or not yet."""
+    return click.option(*name.split(), type=PATH, metavar=metavar, help=text, **attributes)
+
+
+def workers_option(spared: int = 0) -> Option:
+    """Declare --workers; spared: cores that are left for this process itself."""
+    text = "Processes next to this one (default: all cores but one)." if spared else "Processes (default: all cores)."
+    return click.option("--workers", type=AtLeast(0), default=max(1, (os.cpu_count() or 1) - spared), help=text)
+
+
+_STUDY = path_option("--study", "FILE", "Study file (default: params.yaml).", default="params.yaml")

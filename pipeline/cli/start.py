@@ -1,0 +1,22 @@
+"""Commands to start with: what a study needs, and what it holds."""
+
+from __future__ import annotations
+
+import click
+
+from pipeline.cli.commands import command, path_option, workers_option
+
+# fmt: off
+DOCTOR = command(
+    "doctor", "preparation.check_sources:doctor", "Check the raw trees of a study: what is missing or wrong.",
+    "doctor --study studies/quick.yaml --deep --json doctor.json",
+    click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="Check this dataset alone (repeatable)."),
+    click.option("--deep", is_flag=True, help="Decode every picture and mask, not some of each folder."),
+    path_option("--json json_file", "FILE", "Write the report as JSON as well."),
+    path_option("--export-split split_file", "CSV", "Write which frame is in which split."),
+    workers_option())
+COMMANDS = [
+    DOCTOR,
+    command("list", "status.list_study:list_study", "List components and the cells of a study.",
+            "list --study studies/demo.yaml"),
+]
