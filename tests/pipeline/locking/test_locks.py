@@ -307,6 +307,6 @@ def test_work_is_seen_by_who_wants_to_delete(study: Study) -> None:
 
 def test_a_name_that_the_study_does_not_have_makes_no_lock(study: Study) -> None:
     for step in ("build_dataset", "pack_dataset", "score_references", "corrupt_images"):
-        with pytest.raises(InputError, match=r"has no dataset '\.\./\.\./elsewhere'; its datasets: mtlesd"):
+        with pytest.raises(InputError, match=r"has no dataset '\.\./\.\./elsewhere'. Its datasets: mtlesd"):
             work_of(study, "step", step, "--dataset", "../../elsewhere")
     assert work_of(study, "step", "generate_raw", "--tree", "../../elsewhere").locks == []

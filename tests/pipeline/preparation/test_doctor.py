@@ -217,4 +217,4 @@ def test_the_command_fails_if_nothing_can_be_built(
     assert "expected the activity folders 1 to 3" in out.out and "cannot be used as they are" in out.err
     assert json.loads(Path("d.json").read_text())["usable"] is False and not Path("s.csv").exists()
     assert main(["doctor", "--study", "study.yaml", "--dataset", "nothing"]) == 1
-    assert "has no dataset 'nothing'; its datasets: mtlesd" in capsys.readouterr().err
+    assert "has no dataset 'nothing'. Its datasets: mtlesd" in capsys.readouterr().err
