@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from corruptions.catalogue import CORRUPTIONS, SEVERITIES
-from corruptions.errors import CorruptionError
+from corruptions.errors import CorruptionError, UnknownNameError
 from corruptions.published import PUBLISHED_LACKS, published_corrupt
 from corruptions.randomness import Randomness
 from corruptions.reference import COMMON, reference_corrupt, reference_move
@@ -128,8 +128,9 @@ def _sweep(
     known = corruption.parameters if backend == "fast" else ()
     for parameter in parameters:
         if parameter not in known:
-            expected = f"known: {', '.join(known)}" if known else "it takes none"
-            raise CorruptionError(f"{name}: unknown parameter {parameter!r}; {expected}.")
+            if not known:
+                raise CorruptionError(f"{name}: unknown parameter {parameter!r}; it takes none.")
+            raise UnknownNameError("parameter", parameter, known, where=f"{name}: ")
     if profile == "published":
         return [(published_corrupt(image, name, int(severity), randomness.key), mask) for severity in severities]
     if backend == "reference":
@@ -195,11 +196,11 @@ def backend_of(name: str, backend: str = "auto", profile: str = "standard") -> s
         CorruptionError: if name, backend or profile is unknown, or the backend or profile does not have the corruption.
     """
     if name not in CORRUPTIONS:
-        raise CorruptionError(f"unknown corruption {name!r}; known: {', '.join(CORRUPTIONS)}.")
+        raise UnknownNameError("corruption", name, CORRUPTIONS)
     if backend not in BACKENDS:
-        raise CorruptionError(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}.")
+        raise UnknownNameError("backend", backend, BACKENDS)
     if profile not in PROFILES:
-        raise CorruptionError(f"unknown profile {profile!r}; known: {', '.join(PROFILES)}.")
+        raise UnknownNameError("profile", profile, PROFILES)
     if profile == "published":
         if name not in corruptions_of("published"):
             raise CorruptionError(f"{name}: the profile 'published' has none: {PUBLISHED_LACKS}. Use 'standard'.")

@@ -6,7 +6,6 @@ Frozen weights are not stored unless the model is `standalone`: they are found b
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,15 +17,23 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from endoarss.base_weights import find_base_weights
+from endoarss.checkpoint_header import header_metadata, read_header
 from endoarss.errors import SettingsError
 from endoarss.models import MultiTaskModel, build_model
 from endoarss.saving import save_tensors
 from endoarss.settings import ModelSettings, WeightsSettings
 
-_KEY = "endoarss"
-_HEADER = {"settings": dict, "frozen_sha256": str, "provenance": dict}
-# Those of this package have some thousand characters and some hundred values, a few levels deep.
-_MAX_HEADER, _MAX_VALUES, _MAX_DEPTH = 256 << 10, 20_000, 40
+# What safetensors calls the types that a model's tensors may have.
+_DTYPES = {
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float64: "F64",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 
 
 def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any]) -> None:
@@ -41,12 +48,7 @@ def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any
     complete = model.settings.backbone_settings.weights.source == "checkpoint"
     frozen = set() if complete else frozen_names(model)
     state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if name not in frozen}
-    header = {
-        "settings": model.settings.to_dict(),
-        "frozen_sha256": frozen_sha256(model),
-        "provenance": provenance,
-    }
-    save_tensors(state, path, metadata={_KEY: json.dumps(header, sort_keys=True)})
+    save_tensors(state, path, header_metadata(model.settings, frozen_sha256(model), provenance))
 
 
 def tensors_sha256(tensors: Iterable[tuple[str, Tensor]]) -> str:
@@ -73,67 +75,14 @@ def frozen_sha256(model: MultiTaskModel) -> str:
     return tensors_sha256((name, p) for name, p in model.named_parameters() if name in frozen)
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """Read settings and provenance of a checkpoint, without its tensors.
-
-    Returns:
-        `settings`, `provenance` (objects, not checked further) and `frozen_sha256`.
-
-    Raises:
-        SettingsError: if the file is missing, torn, or no checkpoint of this package.
-    """
-    with _opened(path) as stored:
-        text = (stored.metadata() or {}).get(_KEY)
-    if text is None:
-        raise SettingsError(
-            f"{path}: holds weights but not what model they belong to; expected a checkpoint of `train`."
-        )
-    try:
-        header = json.loads(text) if len(text) <= _MAX_HEADER else None
-    except (ValueError, RecursionError):
-        header = None
-    if (
-        not isinstance(header, dict)
-        or not _is_bounded(header)
-        or not all(isinstance(header.get(key), kind) for key, kind in _HEADER.items())
-    ):
-        raise SettingsError(
-            f"{path}: its header is not that of a checkpoint; expected at most {_MAX_HEADER:,} characters of JSON with settings, "
-            "frozen_sha256 and provenance. Get the file again from where it was trained."
-        )
-    found: dict[str, Any] = header
-    return found
-
-
-def _is_bounded(header: Any) -> bool:
-    """Whether what a header says can be walked through, and written again as UTF-8."""
-    level, count = [header], 0
-    for _ in range(_MAX_DEPTH):
-        texts = [value for value in level if isinstance(value, str)]
-        count += len(level)
-        if count > _MAX_VALUES or any("\ud800" <= letter <= "\udfff" for text in texts for letter in text):
-            return False
-        level = [
-            inner
-            for value in level
-            for inner in (
-                [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
-            )
-        ]
-        if not level:
-            return True
-    return False
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    if not Path(path).is_file():
-        raise SettingsError(f"{path}: no such checkpoint.")
     try:
         with safe_open(path, framework="pt") as stored:
             yield stored
     except (SafetensorError, OSError) as error:
-        raise SettingsError(f"{path}: not a whole safetensors file ({error}).") from None
+        said = " ".join(str(error)[:200].split())  # it may quote the file
+        raise SettingsError(f"{path}: not a whole safetensors file ({said}).") from None
 
 
 def load_checkpoint(path: str | Path, weights: Sequence[Path] = ()) -> MultiTaskModel:
@@ -152,24 +101,20 @@ def load_checkpoint(path: str | Path, weights: Sequence[Path] = ()) -> MultiTask
     path = Path(path)
     header = read_header(path)
     try:
-        settings = ModelSettings.from_dict(header["settings"])
-        expected, frozen = _expected_tensors(settings)
+        expected, frozen = _expected_tensors(header.settings)
         _compare_with_stored(path, expected, frozen)
-        model = _build(settings, path, weights, sum(expected[name].numel() for name in frozen))
+        model = _build(header.settings, path, weights, sum(expected[name].numel() for name in frozen))
     except SettingsError as error:
         raise SettingsError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     with _opened(path) as stored:
         state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    odd = [name for name, tensor in state.items() if tensor.dtype != expected[name].dtype]
-    if odd:
-        raise SettingsError(f"{path}: {odd[0]} is {state[odd[0]].dtype}; its model has {expected[odd[0]].dtype}.")
     broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
         raise SettingsError(
             f"{path}: the tensor {broken[0]!r} holds values that are no numbers; the file is damaged. Train again, or get another copy."
         )
     model.load_state_dict(state, strict=False)  # names and shapes were compared above
-    if frozen_sha256(model) != header["frozen_sha256"]:
+    if frozen_sha256(model) != header.frozen_sha256:
         raise SettingsError(
             f"{path}: the frozen weights are others than in training, or the header is another model's."
         )
@@ -210,10 +155,11 @@ def _compare_with_stored(path: Path, expected: dict[str, Tensor], frozen: set[st
                 f"{path}: does not fit its own settings; missing {missing[:3]}, unexpected {unexpected[:3]}."
             )
         for name in sorted(names):
-            shape, wanted = tuple(stored.get_slice(name).get_shape()), tuple(expected[name].shape)
-            if shape != wanted:
+            shape, dtype = tuple(stored.get_slice(name).get_shape()), stored.get_slice(name).get_dtype()
+            wanted = tuple(expected[name].shape), _DTYPES[expected[name].dtype]
+            if (shape, dtype) != wanted:
                 raise SettingsError(
-                    f"{path}: does not fit its own settings; {name} is {shape}, its model has {wanted}."
+                    f"{path}: does not fit its own settings; {name} is {dtype} {shape}, its model has {wanted[1]} {wanted[0]}."
                 )
 
 

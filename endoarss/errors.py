@@ -13,9 +13,9 @@ class SettingsError(ValueError):
 class UnknownNameError(SettingsError):
     """A name that stands for nothing; the message lists the known ones."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        known = tuple(known)
-        super().__init__(f"unknown {kind} {shown(name)}.{suggestion(name, known)} Known: {', '.join(known) or 'none'}.")
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+        known, said = tuple(known), f"{where}unknown {kind} {shown(name)}"
+        super().__init__(f"{said}.{suggestion(name, known)} Known: {', '.join(known) or 'none'}.")
 
 
 class TrainingError(RuntimeError):
@@ -40,7 +40,10 @@ def suggestion(name: str, known: Iterable[str], limit: int = 3) -> str:
 
 def shown(value: object, length: int = 80) -> str:
     """Return a value as messages show it: its `repr`, cut where it is longer than `length` characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, or lists in lists without end
+        text = f"a value of type {type(value).__name__} that is too long to be shown"
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from endoarss.backbones.base import Backbone
+from endoarss.components.bounds import Bound
+from endoarss.components.description import check_settings_of, settings_of
 from endoarss.devices import autocast
 from endoarss.errors import SettingsError
 from endoarss.heads import ActivityHead, SegmentationHead, upsample_logits
@@ -25,6 +27,7 @@ class MultiTaskModel(nn.Module, ABC):
 
     A subclass says in `plan` which tasks it solves and which streams it needs, and in `features` what each head sees.
     `precision` is what it runs in, whatever its weights are kept in: "float32", "bf16", or "auto" (bf16 on a GPU).
+    `DEFAULTS` are the settings that an architecture takes, `BOUNDS` what their values may be (see `endoarss.components.bounds`).
     An architecture sets `a_stream_a_task` if stream t of one encoder reaches head t and no other: one backward pass then tells the tasks'
     gradients apart. `trained` is false of what is put together from trained models.
     """
@@ -32,9 +35,12 @@ class MultiTaskModel(nn.Module, ABC):
     precision: str = "float32"
     a_stream_a_task = False
     trained = True
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {}
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {}
 
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__()
+        self.own_settings(settings)
         self.settings = settings
         self.tasks, self.streams = self.plan(settings)
         self.backbone = make_backbone(self.streams)
@@ -45,6 +51,16 @@ class MultiTaskModel(nn.Module, ABC):
                 self.heads[task] = ActivityHead(channels, len(settings.activities), settings.heads)
             else:
                 self.heads[task] = SegmentationHead(channels, len(settings.classes), side, settings.heads)
+
+    @classmethod
+    def own_settings(cls, settings: ModelSettings) -> dict[str, Any]:
+        """Return the architecture's own settings: those given, and defaults for the rest.
+
+        Raises:
+            SettingsError: if one is unknown, or its value is not allowed.
+        """
+        check_settings_of(cls, settings.architecture, settings.architecture_settings)
+        return {**settings_of(cls)[0], **settings.architecture_settings}
 
     @staticmethod
     @abstractmethod

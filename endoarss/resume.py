@@ -6,10 +6,12 @@ which a crash left torn is recognised; the one before it is then used.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -62,7 +64,7 @@ class ResumeFolder:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         if facts.pop("key") != self.key:
             raise ValueError("of a training with other settings, data or code")
-        if facts.pop("sha256") != tensors_sha256(tensors.items()):
+        if facts.pop("sha256") != _sha256(tensors, facts):
             raise ValueError("torn: its digest is another than when it was written")
         return TrainingState(tensors, facts)
 
@@ -82,7 +84,7 @@ class ResumeFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"epoch-{epochs_done:06}.safetensors"
         partial = path.with_suffix(f".{os.getpid()}.partial")
-        facts = {**state.facts, "key": self.key, "sha256": tensors_sha256(state.tensors.items())}
+        facts = {**state.facts, "key": self.key, "sha256": _sha256(state.tensors, state.facts)}
         try:
             save_tensors(state.tensors, partial, metadata={"training": json.dumps(facts)})
             with partial.open("rb") as stream:
@@ -117,3 +119,8 @@ class ResumeFolder:
         """Delete the folder: the training is done and its result kept elsewhere."""
         self.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _sha256(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    """Return the digest of all of a state: whatever is damaged in it, it is told apart from a whole one."""
+    return hashlib.sha256((tensors_sha256(tensors.items()) + json.dumps(facts, sort_keys=True)).encode()).hexdigest()

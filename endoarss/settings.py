@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from endoarss.errors import SettingsError
+from endoarss.errors import SettingsError, shown
 
 ACTIVITY, SEGMENTATION = "activity", "segmentation"
 TASKS = (ACTIVITY, SEGMENTATION)
@@ -25,7 +25,6 @@ Side = Annotated[int, Field(ge=1, le=2048)]
 _NOT_PRINTED = r"\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069"  # controls, and marks that turn the direction of writing
 # Names stand in CSV files, legends and figures: one line, and nothing that a spreadsheet takes for a formula.
 Name = Annotated[str, Field(pattern=rf"^[^=+\-@{_NOT_PRINTED}][^{_NOT_PRINTED}]{{0,199}}$")]
-MAX_EXPERTS = 64
 MAX_BLOCKS = 1024  # of all encoders of a model together
 _FROM_FILE = ConfigDict(extra="forbid", strict=True)
 
@@ -184,12 +183,24 @@ class ModelSettings:
         try:
             return _adapter().validate_json(json.dumps(data))
         except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
-            where, given = ".".join(map(str, first["loc"])) or "the settings", repr(first["input"])
-            given = given if len(given) <= 80 else f"{given[:77]}..."
-            raise SettingsError(f"{where}: {given} is not allowed; {first['msg']}.") from None
+            raise SettingsError(first_error(error)) from None
         except (TypeError, ValueError, RecursionError) as error:
             raise SettingsError(f"the settings of a model cannot be read: {error}.") from None
+
+
+def first_error(error: ValidationError) -> str:
+    """Return the first thing that is wrong with data: its key, what was given, and what is allowed."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(map(short_key, first["loc"])) or "the settings"
+    if first["type"] == "missing":
+        return f"{where}: missing."
+    return f"{where}: {shown(first['input'])} is not allowed; {first['msg']}."
+
+
+def short_key(key: object) -> str:
+    """Return a key as messages name it: quoted if it is not printable, and cut if it is long."""
+    text = str(key)
+    return text if len(text) <= 40 and text.isprintable() else shown(text, 40)
 
 
 @cache

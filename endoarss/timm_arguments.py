@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from endoarss.errors import SettingsError
+from endoarss.errors import SettingsError, shown, suggestion
 
 VISION_TRANSFORMER, RESNET = "vision_transformer", "resnet"
 
@@ -88,7 +88,7 @@ def check_model_name(name: object) -> None:
     """
     if not isinstance(name, str) or not _NAME.match(name):
         raise SettingsError(
-            f"timm model {_short(name)}; expected the name of a timm model: lower-case letters, digits and _, with at most one dot."
+            f"timm model {shown(name)}; expected the name of a timm model: lower-case letters, digits and _, with at most one dot."
         )
 
 
@@ -107,7 +107,7 @@ def check_arguments(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     if kind not in ARGUMENTS:
         if arguments:
-            raise SettingsError(f"arguments {_short(sorted(arguments))}: a timm model of kind {kind} takes none here.")
+            raise SettingsError(f"arguments {shown(sorted(arguments))}: a timm model of kind {kind} takes none here.")
         return {}
     try:
         checked: dict[str, Any] = ARGUMENTS[kind].validate_json(json.dumps(arguments))
@@ -115,19 +115,15 @@ def check_arguments(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"])) or "arguments"
         if first["type"] == "extra_forbidden":
-            allowed = ", ".join(sorted(_names(kind)))
-            raise SettingsError(f"arguments.{_short(where)}: not allowed for a {kind}; allowed: {allowed}.") from None
-        raise SettingsError(f"arguments.{where}: {_short(first['input'])} is not allowed; {first['msg']}.") from None
+            allowed = sorted(_names(kind))
+            raise SettingsError(
+                f"arguments.{shown(where)}: not allowed for a {kind}.{suggestion(where, allowed)} Allowed: {', '.join(allowed)}."
+            ) from None
+        raise SettingsError(f"arguments.{where}: {shown(first['input'])} is not allowed; {first['msg']}.") from None
     except (TypeError, ValueError, RecursionError):
-        raise SettingsError(f"arguments: {_short(arguments)}; expected names with numbers, words or lists.") from None
+        raise SettingsError(f"arguments: {shown(arguments)}; expected names with numbers, words or lists.") from None
     return checked
 
 
 def _names(kind: str) -> list[str]:
     return list(ARGUMENTS[kind].json_schema()["properties"])
-
-
-def _short(value: object) -> str:
-    """A value as it is shown in a message, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

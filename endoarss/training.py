@@ -20,7 +20,7 @@ from endoarss.errors import SettingsError, TrainingError
 from endoarss.gradients import Trained, backward
 from endoarss.history import Epoch
 from endoarss.models import MultiTaskModel
-from endoarss.registry import WEIGHTINGS
+from endoarss.registry import WEIGHTINGS, check_settings
 from endoarss.resume import ResumeFolder, TrainingState
 from endoarss.settings import ACTIVITY, IGNORED
 from endoarss.weightings.base import Weighting
@@ -71,6 +71,7 @@ def make_weighting(settings: TrainingSettings, tasks: tuple[str, ...]) -> Weight
         UnknownNameError: if it is not registered. SettingsError: if it does not take the settings given.
     """
     make = WEIGHTINGS.get(settings.weighting)
+    check_settings("weightings", settings.weighting, settings.weighting_settings)
     try:
         return make(tasks, settings.epochs, **settings.weighting_settings)
     except TypeError as error:

@@ -33,7 +33,7 @@ from corruptions.command.files import (
     walk,
     write_whole,
 )
-from corruptions.errors import CorruptionError
+from corruptions.errors import CorruptionError, UnknownNameError
 from corruptions.pictures import MAX_PIXELS, Pixels, read_image, read_mask, resize_image, resize_mask
 from corruptions.regular import open_regular
 from corruptions.system_errors import SHARED_MEMORY
@@ -76,7 +76,7 @@ class Settings:
         ):
             for one in given:
                 if one not in known:
-                    raise CorruptionError(f"unknown {kind} {one!r}; known: {', '.join(map(str, known))}.")
+                    raise UnknownNameError(kind, one, known)
             if not given:
                 raise CorruptionError(f"no {kind} is given; known: {', '.join(map(str, known))}.")
         for name in self.parameters:

@@ -7,9 +7,8 @@ S is 0 or 1, k experts are selected. Experts are shared, selectors and heads own
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from endoarss.errors import SettingsError
 from endoarss.lora import Streams
 from endoarss.models import MultiTaskModel, require_both_tasks
 from endoarss.registry import register_architecture
-from endoarss.settings import MAX_EXPERTS, ModelSettings
+from endoarss.settings import ModelSettings
 
 
 def smooth_step(t: Tensor, width: float = 1.0) -> Tensor:
@@ -68,18 +67,22 @@ class DSelectK(MultiTaskModel):
     """Settings: `experts`, `k`, and `entropy`, the weight of the entropy regulariser. The released code has experts = k = 2, which
     selects nothing."""
 
-    DEFAULTS = {"experts": 4, "k": 2, "entropy": 0.0}  # noqa: RUF012 - read from the source as a literal
+    DEFAULTS: ClassVar = {"experts": 4, "k": 2, "entropy": 0.0}
+    BOUNDS: ClassVar = {"experts": "[2, 64]", "k": "[1, 64]", "entropy": "[0, 1000000]"}
 
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__(settings, make_backbone)
-        given = _checked(settings)
+        given = self.own_settings(settings)
         self.entropy = float(given["entropy"])
         self.selectors = nn.ModuleDict({task: Selector(given["experts"], given["k"]) for task in self.tasks})
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
         """Both tasks over one stream an expert."""
-        return require_both_tasks(settings), Streams(count=_checked(settings)["experts"], shared=False, owned=True)
+        given = DSelectK.own_settings(settings)
+        if given["k"] > given["experts"]:
+            raise SettingsError(f"dselect_k: k {given['k']}; expected at most experts, {given['experts']}.")
+        return require_both_tasks(settings), Streams(count=given["experts"], shared=False, owned=True)
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
         """Each task's own selection of the experts' maps."""
@@ -96,15 +99,3 @@ class DSelectK(MultiTaskModel):
         if not self.entropy and all(selector.every_code_is_an_expert for selector in chosen.values()):
             return {}
         return {task: selector.penalty(self.entropy) for task, selector in chosen.items()}
-
-
-def _checked(settings: ModelSettings) -> dict[str, Any]:
-    given = {**DSelectK.DEFAULTS, **settings.architecture_settings}
-    experts, k, entropy = given["experts"], given["k"], given["entropy"]
-    if not isinstance(experts, int) or not 2 <= experts <= MAX_EXPERTS:
-        raise SettingsError(f"dselect_k: experts {experts!r}; expected a whole number from 2 to {MAX_EXPERTS}.")
-    if not isinstance(k, int) or not 1 <= k <= experts:
-        raise SettingsError(f"dselect_k: k {k!r}; expected a whole number from 1 to experts, {experts}.")
-    if not isinstance(entropy, int | float) or not 0 <= entropy < math.inf:
-        raise SettingsError(f"dselect_k: entropy {entropy!r}; expected a number of at least 0.")
-    return given

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from endoarss.backbones.base import Backbone
-from endoarss.errors import SettingsError
 from endoarss.lora import Streams
 from endoarss.merging.surgery import Surgery
 from endoarss.models import MultiTaskModel, require_both_tasks
@@ -23,16 +23,14 @@ from endoarss.settings import ModelSettings
 class MergedModel(MultiTaskModel):
     """Settings: `surgery_rank`, 0 for no Surgery."""
 
-    DEFAULTS = {"surgery_rank": 0}  # noqa: RUF012 - read from the source as a literal
+    DEFAULTS: ClassVar = {"surgery_rank": 0}
+    BOUNDS: ClassVar = {"surgery_rank": "[0, 16384]"}
     trained = False
 
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__(settings, make_backbone)
         self.surgery = nn.ModuleDict()
-        rank = {**self.DEFAULTS, **settings.architecture_settings}["surgery_rank"]
-        if not isinstance(rank, int) or rank < 0:
-            raise SettingsError(f"merged: surgery_rank {rank!r}; expected a whole number of at least 0.")
-        self.put_surgery(rank)
+        self.put_surgery(self.own_settings(settings)["surgery_rank"])
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:

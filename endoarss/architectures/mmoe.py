@@ -7,17 +7,17 @@ streams; otherwise they are full encoders. Experts are shared, gates and heads o
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from endoarss.backbones.base import Backbone
-from endoarss.errors import SettingsError
 from endoarss.lora import Streams
 from endoarss.models import MultiTaskModel, require_both_tasks
 from endoarss.registry import register_architecture
-from endoarss.settings import MAX_EXPERTS, ModelSettings
+from endoarss.settings import ModelSettings
 
 _THUMBNAIL = 14
 
@@ -68,22 +68,19 @@ _GATES = {"thumbnail": ThumbnailGate, "static": StaticGate, "raw_pixels": RawPix
 class MixtureOfExperts(MultiTaskModel):
     """Settings: `experts`, and `gate_input`: thumbnail, static, or raw_pixels."""
 
-    DEFAULTS = {"experts": 2, "gate_input": "thumbnail"}  # noqa: RUF012 - read from the source as a literal
+    DEFAULTS: ClassVar = {"experts": 2, "gate_input": "thumbnail"}
+    BOUNDS: ClassVar = {"experts": "[2, 64]", "gate_input": ("thumbnail", "static", "raw_pixels")}
 
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__(settings, make_backbone)
-        kind = {**self.DEFAULTS, **settings.architecture_settings}["gate_input"]
-        if not isinstance(kind, str) or kind not in _GATES:
-            raise SettingsError(f"mmoe: gate_input {kind!r}; expected {', '.join(_GATES)}.")
+        gate = _GATES[self.own_settings(settings)["gate_input"]]
         experts, size = self.streams.count, settings.input_size
-        self.gates = nn.ModuleDict({task: _GATES[kind](experts, size) for task in self.tasks})
+        self.gates = nn.ModuleDict({task: gate(experts, size) for task in self.tasks})
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
         """Both tasks over one stream an expert."""
-        experts = {**MixtureOfExperts.DEFAULTS, **settings.architecture_settings}["experts"]
-        if not isinstance(experts, int) or not 2 <= experts <= MAX_EXPERTS:
-            raise SettingsError(f"mmoe: experts {experts!r}; expected a whole number from 2 to {MAX_EXPERTS}.")
+        experts = MixtureOfExperts.own_settings(settings)["experts"]
         return require_both_tasks(settings), Streams(count=experts, shared=False, owned=True)
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:

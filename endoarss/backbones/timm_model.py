@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import nn
 
-from endoarss.errors import SettingsError
+from endoarss.errors import SettingsError, suggestion
 from endoarss.settings import BackboneSettings
 from endoarss.timm_arguments import check_arguments, check_model_name
 
@@ -50,7 +50,8 @@ def bare_timm_model(name: str, given: Mapping[str, Any], pretrained: bool = Fals
         entry = timm.models.model_entrypoint(name.split(".")[0])
     except (RuntimeError, KeyError, ValueError):
         raise SettingsError(
-            f"timm does not know the model {name!r}; `timm.list_models()` lists those it knows."
+            f"timm does not know the model {name!r}.{suggestion(name.split('.')[0], timm.list_models())} "
+            "`timm.list_models()` lists those it knows."
         ) from None
     checked = check_arguments(entry.__module__.rpartition(".")[2], given)
     try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from endoarss.errors import SettingsError
+from endoarss.components.description import check_settings_of
 from endoarss.merging.base import Feedback, Merged, Merger
 from endoarss.merging.task_vectors import TaskVector
 from endoarss.registry import register_merger
@@ -26,13 +27,11 @@ class AdaMerging(Merger):
     """
 
     adapts = True
+    BOUNDS: ClassVar = {"start": "[0, 1]", "iterations": "[1, 1000000]", "learning_rate": "(0, 1000]"}
 
     def __init__(self, start: float = 0.3, iterations: int = 500, learning_rate: float = 0.001) -> None:
-        if not 0 <= start <= 1 or iterations < 1 or learning_rate <= 0:
-            raise SettingsError(
-                f"adamerging: start {start}, iterations {iterations}, learning_rate {learning_rate}; expected a start from 0 to 1, at "
-                "least 1 iteration, and a rate above 0."
-            )
+        given = {"start": start, "iterations": iterations, "learning_rate": learning_rate}
+        check_settings_of(AdaMerging, "adamerging", given)
         self.start, self.iterations, self.learning_rate = start, iterations, learning_rate
 
     @abstractmethod
@@ -75,9 +74,6 @@ def _weighted_sum(coefficients: Tensor, vectors: Sequence[TaskVector]) -> TaskVe
 class TaskWiseAdaMerging(AdaMerging):
     """One coefficient a task."""
 
-    def __init__(self, start: float = 0.3, iterations: int = 500, learning_rate: float = 0.001) -> None:
-        super().__init__(start, iterations, learning_rate)
-
     def shape(self, vectors: Sequence[TaskVector]) -> tuple[int, int]:
         """(T, 1)."""
         return len(vectors), 1
@@ -86,9 +82,6 @@ class TaskWiseAdaMerging(AdaMerging):
 @register_merger("adamerging_layer")
 class LayerWiseAdaMerging(AdaMerging):
     """One coefficient a task and tensor."""
-
-    def __init__(self, start: float = 0.3, iterations: int = 500, learning_rate: float = 0.001) -> None:
-        super().__init__(start, iterations, learning_rate)
 
     def shape(self, vectors: Sequence[TaskVector]) -> tuple[int, int]:
         """(T, L)."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from endoarss.errors import SettingsError
 from endoarss.merging.task_vectors import TaskVector, check_vectors, combine
 
 
@@ -60,14 +59,3 @@ def choose_coefficient(vector: TaskVector, coefficients: Sequence[float], feedba
         combine([vector], [best]),
         {"coefficient": best, "validation": [{"coefficient": c, "score": score} for c, score in scores.items()]},
     )
-
-
-def check_coefficients(merger: str, coefficients: Sequence[float]) -> tuple[float, ...]:
-    """The coefficients, of which there must be some.
-
-    Raises:
-        SettingsError: if there are none, or one is no number above 0.
-    """
-    if not coefficients or not all(isinstance(c, int | float) and c > 0 for c in coefficients):
-        raise SettingsError(f"{merger}: coefficients {list(coefficients)}; expected numbers above 0, e.g. 0.3 to 1.0.")
-    return tuple(float(c) for c in coefficients)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
-from endoarss.merging.base import Feedback, Merged, Merger, check_coefficients, choose_coefficient
+from endoarss.components.description import check_settings_of
+from endoarss.merging.base import Feedback, Merged, Merger, choose_coefficient
 from endoarss.merging.task_vectors import TaskVector, combine
 from endoarss.registry import register_merger
 
@@ -17,8 +19,11 @@ class TaskArithmetic(Merger):
         coefficients: those that c is chosen from, by the score on validation data.
     """
 
+    BOUNDS: ClassVar = {"coefficients": "(0, 100]"}
+
     def __init__(self, coefficients: Sequence[float] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)) -> None:
-        self.coefficients = check_coefficients("task_arithmetic", coefficients)
+        check_settings_of(TaskArithmetic, "task_arithmetic", {"coefficients": coefficients})
+        self.coefficients = tuple(map(float, coefficients))
 
     def merge_checked(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
         """The sum, with the coefficient that scores best."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from endoarss.errors import SettingsError
-from endoarss.merging.base import Feedback, Merged, Merger, check_coefficients, choose_coefficient
+from endoarss.components.description import check_settings_of
+from endoarss.merging.base import Feedback, Merged, Merger, choose_coefficient
 from endoarss.merging.task_vectors import TaskVector
 from endoarss.registry import register_merger
 
@@ -24,13 +25,14 @@ class Ties(Merger):
         keep: share of values that stay. coefficients: what multiplies the result is chosen from these on validation data.
     """
 
+    BOUNDS: ClassVar = {"keep": "(0, 1]", "coefficients": "(0, 100]"}
+
     def __init__(
         self, keep: float = 0.2, coefficients: Sequence[float] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     ) -> None:
-        if not 0 < keep <= 1:
-            raise SettingsError(f"ties: keep {keep}; expected a share above 0, at most 1.")
+        check_settings_of(Ties, "ties", {"keep": keep, "coefficients": coefficients})
         self.keep = keep
-        self.coefficients = check_coefficients("ties", coefficients)
+        self.coefficients = tuple(map(float, coefficients))
 
     def merge_checked(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
         """The merged values, with the coefficient that scores best."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from endoarss.errors import SettingsError
+from endoarss.components.description import check_settings_of
 from endoarss.registry import register_weighting
 from endoarss.weightings.base import GradientWeighting
 
@@ -25,10 +26,11 @@ class DualBalancing(GradientWeighting):
         beta: momentum, 0 to 1. beta_sigma: how fast it decays.
     """
 
+    BOUNDS: ClassVar = {"beta": "[0, 1)", "beta_sigma": "[0, 10]"}
+
     def __init__(self, tasks: Sequence[str], epochs: int, beta: float = 0.9, beta_sigma: float = 0.0) -> None:
         super().__init__(tasks, epochs)
-        if not 0 <= beta < 1:
-            raise SettingsError(f"db_mtl: beta {beta}; expected a number from 0 to below 1.")
+        check_settings_of(DualBalancing, "db_mtl", {"beta": beta, "beta_sigma": beta_sigma})
         self.beta = beta
         self.beta_sigma = beta_sigma
         self.step = 0

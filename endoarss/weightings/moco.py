@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from endoarss.errors import SettingsError
+from endoarss.components.description import check_settings_of
 from endoarss.registry import register_weighting
 from endoarss.weightings.base import GradientWeighting
 
@@ -26,6 +27,14 @@ class GradientCorrection(GradientWeighting):
         rho: regularisation of lambda.
     """
 
+    BOUNDS: ClassVar = {
+        "beta": "(0, 1]",
+        "beta_sigma": "[0, 10]",
+        "gamma": "(0, 1000000]",
+        "gamma_sigma": "[0, 10]",
+        "rho": "[0, 1000000]",
+    }
+
     def __init__(
         self,
         tasks: Sequence[str],
@@ -37,11 +46,8 @@ class GradientCorrection(GradientWeighting):
         rho: float = 0.0,
     ) -> None:
         super().__init__(tasks, epochs)
-        for name, value in (("beta", beta), ("gamma", gamma)):
-            if value <= 0:
-                raise SettingsError(f"moco: {name} {value}; expected a number above 0.")
-        if rho < 0:
-            raise SettingsError(f"moco: rho {rho}; expected a number of at least 0.")
+        given = {"beta": beta, "beta_sigma": beta_sigma, "gamma": gamma, "gamma_sigma": gamma_sigma, "rho": rho}
+        check_settings_of(GradientCorrection, "moco", given)
         self.beta, self.beta_sigma = beta, beta_sigma
         self.gamma, self.gamma_sigma = gamma, gamma_sigma
         self.rho = rho

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from endoarss.components.description import check_settings_of
 from endoarss.errors import SettingsError
 from endoarss.registry import register_weighting
 from endoarss.weightings.base import LossWeighting
@@ -23,12 +25,11 @@ class SmoothTchebycheff(LossWeighting):
         mu: smoothness, above 0. warmup_epochs: W.
     """
 
+    BOUNDS: ClassVar = {"mu": "[1e-6, 1000000]", "warmup_epochs": "[0, 100000]"}
+
     def __init__(self, tasks: Sequence[str], epochs: int, mu: float = 1.0, warmup_epochs: int = 4) -> None:
         super().__init__(tasks, epochs)
-        if warmup_epochs < 0:
-            raise SettingsError(f"stch: warmup_epochs {warmup_epochs}; expected at least 0.")
-        if mu <= 0:
-            raise SettingsError(f"stch: mu {mu}; expected a number above 0.")
+        check_settings_of(SmoothTchebycheff, "stch", {"mu": mu, "warmup_epochs": warmup_epochs})
         if epochs <= warmup_epochs + 1:
             raise SettingsError(
                 f"stch: {epochs} epochs with warmup_epochs {warmup_epochs}; expected more than {warmup_epochs + 1} epochs, "

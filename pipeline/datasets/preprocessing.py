@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+import json
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from endoarss.settings import first_error
 from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError
 from pipeline.io.images import Pixels
@@ -93,39 +96,57 @@ class Preprocessing:
             InputError: if the content is malformed, or names a way of resizing that this version does not know.
         """
         try:
-            if given["resizing"] != RESIZING:
-                raise ValueError(f"resizing {str(given['resizing'])[:80]!r}; this version resizes {RESIZING}")
-            crop, sizes = given["crop"], tuple(_pair(size, int, 1, 1 << 20) for size in given["sizes"])
-            if not sizes:
-                raise ValueError("no size of a training frame")
-            return cls(
-                tuple(str(source)[:80] for source in given["sources"]),
-                sizes,
-                tuple(_pair(given["borders"][side], float, 0, 1) for side in SIDES),
-                None if crop is None else _crop(crop),
-            )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            said = f"no key {error}" if isinstance(error, KeyError) else str(error)
+            stored = _Stored.model_validate_json(json.dumps(given))
+        except (ValidationError, TypeError, ValueError, RecursionError) as error:
+            said = first_error(error) if isinstance(error, ValidationError) else str(error)
             raise InputError(
-                f"{where}: what it says of the preprocessing of its training frames cannot be used ({said}). Use the version of "
+                f"{where}: what it says of the preprocessing of its training frames cannot be used: {said} Use the version of "
                 "this package that trained the model, or train it again."
             ) from None
+        crop = None if stored.crop is None else Crop(stored.crop.recorded, stored.crop.columns, stored.crop.rows)
+        return cls(stored.sources, stored.sizes, tuple(stored.borders[side] for side in SIDES), crop)
 
 
-def _pair(given: Any, kind: type, least: float, most: float) -> Any:
-    first, second = given
-    for value in (first, second):
-        if not isinstance(value, (int, float)) or kind(value) != value or not least <= value <= most:
-            raise ValueError(f"{str(given)[:80]}; expected two numbers from {least} to {most}")
-    return kind(first), kind(second)
+_STRICT = ConfigDict(strict=True, frozen=True)
+_Length = Annotated[int, Field(ge=1, le=1 << 20)]
+_Edge = Annotated[int, Field(ge=0, le=1 << 20)]
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _crop(given: Mapping[str, Any]) -> Crop:
-    width, height = recorded = _pair(given["recorded"], int, 1, 1 << 20)
-    columns, rows = _pair(given["columns"], int, 0, width), _pair(given["rows"], int, 0, height)
-    if columns[0] >= columns[1] or rows[0] >= rows[1]:
-        raise ValueError(f"a crop to columns {columns} and rows {rows}")
-    return Crop(recorded, columns, rows)
+class _StoredCrop(BaseModel):
+    """`Crop` as a checkpoint's header holds it."""
+
+    model_config = _STRICT
+
+    recorded: tuple[_Length, _Length]
+    columns: tuple[_Edge, _Edge]
+    rows: tuple[_Edge, _Edge]
+
+    @model_validator(mode="after")
+    def _lies_within(self) -> _StoredCrop:
+        for edges, length in zip((self.columns, self.rows), self.recorded, strict=True):
+            if not edges[0] < edges[1] <= length:
+                raise ValueError(f"expected a window within {self.recorded[0]} columns and {self.recorded[1]} rows")
+        return self
+
+
+class _Stored(BaseModel):
+    """`Preprocessing` as a checkpoint's header holds it."""
+
+    model_config = _STRICT
+
+    sources: Annotated[tuple[Annotated[str, Field(max_length=80)], ...], Field(max_length=100)]
+    sizes: Annotated[tuple[tuple[_Length, _Length], ...], Field(min_length=1, max_length=_MOST_SIZES)]
+    borders: dict[str, tuple[_Share, _Share]]
+    crop: _StoredCrop | None
+    resizing: Literal["by areas where both sides shrink, else bilinear"]  # `RESIZING`
+
+    @field_validator("borders")
+    @classmethod
+    def _have_all_sides(cls, borders: dict[str, Any]) -> dict[str, Any]:
+        if set(borders) != set(SIDES):
+            raise ValueError(f"expected {', '.join(SIDES)}")
+        return borders
 
 
 def _telling(sizes: Set[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

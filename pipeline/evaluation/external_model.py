@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions import CORRUPTIONS
+from endoarss.errors import suggestion
 from pipeline.datasets.load import Part, load_part
 from pipeline.errors import InputError
 from pipeline.evaluation.corrupted_batches import CLEAN, Piece, picture_of
@@ -101,7 +102,8 @@ def evaluate_predictions(asked: ExternalModelRun, folder: Path) -> Path:
         )
     strange = sorted({path.name for path in folder.iterdir() if path.is_dir()} - {"clean", *CORRUPTIONS})
     if strange:
-        raise InputError(f"{folder / strange[0]}: no corruption has this name; known: {', '.join(CORRUPTIONS)}.")
+        close = suggestion(strange[0], CORRUPTIONS)
+        raise InputError(f"{folder / strange[0]}: no corruption has this name.{close} Known: {', '.join(CORRUPTIONS)}.")
     left_out = [name for name in conditions.corruptions if name not in there]
     if left_out:
         print(f"{folder}: no folder of {', '.join(left_out)}; tables are without them.", file=sys.stderr)

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SEGMENTATION, ACTIVITY = "segmentation", "activity"
-_FRAMES, _LETTERS = 4, 400  # of a traceback, and of an error's message
+_LETTERS = 400  # of an error's message
 _THIS = Path(__file__).resolve()
 # Where code lies that is not the predictor's: Python's, what is installed, and this project's.
 _LIBRARIES = (
@@ -246,23 +246,16 @@ def _is_library(path: str) -> bool:
 
 
 def blame(error: BaseException) -> str:
-    """Return where somebody's code raised an error, what it says, and the end of the traceback, without this file's part of it."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).resolve() != _THIS]
-    frames = [frame for frame in frames if not frame.filename.startswith("<frozen")]
-    while frames and _is_library(frames[0].filename):  # what imports a module is no part of it
-        frames.pop(0)
-    said = f"{type(error).__name__}: {_message(error)}"
+    """Return where somebody's code raised an error, and what it says: file, line, function, type and message, on one line.
+
+    The place is the last of their own: what a library raises is told of the line that called it.
+    """
+    said = f"{type(error).__name__}: {_message(error)}".removesuffix(": ")
     if isinstance(error, SyntaxError) and error.filename:
-        text = "".join(traceback.format_exception_only(error)).rstrip()
-        return f"{_shown(error.filename)}, line {error.lineno}, is not valid Python.\n{text}"
-    if not frames:
-        return said
-    theirs = [index for index, frame in enumerate(frames) if not _is_library(frame.filename)]
-    last = theirs[-1]
-    tail = frames[max(0, last + 1 - _FRAMES) : last + 1] + frames[last + 1 :][-1:]
-    at = frames[last]
-    trace = "".join(traceback.format_list(tail)).rstrip()
-    return f"{_shown(at.filename)}, line {at.lineno}, in {at.name}: {said}\n{trace}"
+        return f"{_shown(error.filename)}, line {error.lineno}: {type(error).__name__}: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [one for one in frames if not _is_library(one.filename) and Path(one.filename).resolve() != _THIS]
+    return f"{_shown(theirs[-1].filename)}, line {theirs[-1].lineno}, in {theirs[-1].name}: {said}" if theirs else said
 
 
 def _shown(path: str) -> str:
@@ -272,7 +265,7 @@ def _shown(path: str) -> str:
 
 def _message(error: BaseException) -> str:
     try:
-        text = str(error)
+        text = " ".join(str(error).split())
     except Exception:  # their error's own code may fail too
         text = ""
     return text if len(text) <= _LETTERS else f"{text[:_LETTERS]} ..."
@@ -322,7 +315,7 @@ def _serve(requests: BufferedReader, replies: BufferedWriter) -> None:
             reply({"tasks": sorted(tasks), "sources": [str(path) for path in files]}, activity, masks)
     except RefusedError as error:
         text = str(error)
-        reply({"error": text if "\n" in text or text.endswith(".") else f"{text}."})
+        reply({"error": text if text.endswith(".") else f"{text}."})
 
 
 def _and(names: set[str]) -> str:

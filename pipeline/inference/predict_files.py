@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from endoarss.checkpoints import read_header
+from endoarss.checkpoint_header import read_header
 from endoarss.devices import choose_device, is_out_of_memory
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import Predictions, predict
@@ -121,14 +121,14 @@ def predict_files(
     device, precision = choose_device(), "bf16" if half else "float32"
     if half and device.type != "cuda":
         raise InputError("--half: is for GPUs, and torch finds none here. Leave it out; a CPU computes in float32.")
-    header, model = read_header(checkpoint), load_file(checkpoint, weights)
+    provenance, model = read_header(checkpoint).provenance, load_file(checkpoint, weights)
     model.precision = precision
-    kinds = FrameKinds(_preprocessing(checkpoint, header), model.settings.input_size)
+    kinds = FrameKinds(_preprocessing(checkpoint, provenance), model.settings.input_size)
     with output_folder.alone(out, checkpoint), output_folder.partial_results(out, inputs, overwrite) as made:
         about = {
             "checkpoint": str(checkpoint),
             "checkpoint_sha256": sha256_of(checkpoint),
-            "trained": header.get("provenance", {}),
+            "trained": provenance,
             "tasks": list(model.tasks),
             "every": every,
             "precision": precision,
@@ -214,9 +214,9 @@ def _stream(
     return done
 
 
-def _preprocessing(checkpoint: Path, header: dict[str, Any]) -> Preprocessing | None:
+def _preprocessing(checkpoint: Path, provenance: dict[str, Any]) -> Preprocessing | None:
     """Return how the training frames of a checkpoint were prepared, or None, with a note, if an earlier version wrote it."""
-    given = header.get("provenance", {}).get("preprocessing")
+    given = provenance.get("preprocessing")
     if given is not None:
         return Preprocessing.from_dict(given, str(checkpoint))
     note = (

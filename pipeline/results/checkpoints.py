@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from endoarss.checkpoints import load_checkpoint, read_header, save_checkpoint, standalone
+from endoarss.checkpoint_header import read_header
+from endoarss.checkpoints import load_checkpoint, save_checkpoint, standalone
 from endoarss.models import MultiTaskModel
 from pipeline.errors import InputError
 from pipeline.io.files import read_json, whole_file
@@ -65,34 +65,7 @@ def write_standalone(checkpoint: Path, out: Path, weights: Sequence[Path] = ()) 
         raise InputError(f"--standalone {out}: there already; nothing is replaced. Choose another name.")
     model, header = load_file(checkpoint, weights), read_header(checkpoint)
     with whole_file(out) as partial:
-        save_checkpoint(standalone(model), partial, header["provenance"])
-
-
-_ORIGIN = {
-    "cell": str,
-    "manifest_sha256": str,
-    "weights": dict,
-    "pretrained_on_synthetic": bool,
-    "seed": int,
-    "select_on": str,
-}
-
-
-def origin_of(checkpoint: Path) -> dict[str, Any]:
-    """Return what a checkpoint says of its training, as far as merging needs it.
-
-    Raises:
-        InputError: if it does not say it, or says it in another way than a training does. SettingsError: if it is no checkpoint.
-    """
-    about: dict[str, Any] = read_header(checkpoint)["provenance"]
-    for key, kind in _ORIGIN.items():
-        value = about.get(key)
-        if not isinstance(value, kind) or (key == "seed" and not 0 <= about[key] < 2**32):
-            raise InputError(
-                f"{checkpoint}: its header says {key} {str(value)[:40]!r}; expected what a training writes there. Merge checkpoints of "
-                "trainings."
-            )
-    return about
+        save_checkpoint(standalone(model), partial, header.provenance)
 
 
 def _compare(path: Path, expected: str) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import product
-from typing import Any
 
 from corruptions import SEVERITIES, corruptions_of
 from endoarss.errors import SettingsError, suggestion
-from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, Registry
+from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, check_settings
 from endoarss.settings import SMA_PATCH
 from endoarss.timm_arguments import RESNET, VISION_TRANSFORMER, check_arguments, check_model_name
 from endoarss.timm_names import check_is_timm_model
@@ -110,9 +109,9 @@ def _check_components(study: Study) -> None:
                 f"backbones: the label {label!r} is taken; expected one of its own for each, for tables show it."
             )
     given = {"architectures": study.architectures, "weightings": study.weightings, "mergers": study.mergers}
-    for (key, settings), registry in zip(given.items(), (ARCHITECTURES, WEIGHTINGS, MERGERS), strict=True):
+    for key, settings in given.items():
         for name, values in settings.items():
-            _check_settings(registry, f"{key}.{name}", name, values)
+            check_settings(key, name, values)
 
 
 def _patch(backbone: Backbone) -> int | None:
@@ -240,25 +239,3 @@ def _check_merging(study: Study) -> None:
                 f"merging: {' and '.join(cell.id for cell in group.singles)}: the backbone {name} {lacks}; expected a ViT that starts from "
                 "pretrained weights and trains adapters alone, e.g. dinov2."
             )
-
-
-def _check_settings(registry: Registry, key: str, name: str, values: Mapping[str, Any]) -> None:
-    registry.check(name)
-    known = registry.settings(name)
-    for setting, value in values.items():
-        _choose(key, setting, known)
-        _check_type(f"{key}.{setting}", value, known[setting])
-
-
-def _check_type(key: str, value: Any, default: Any) -> None:
-    if isinstance(default, tuple) and isinstance(value, list) and value:
-        for one in value:
-            _check_type(key, one, default[0])
-        return
-    kinds = (int, float) if isinstance(default, float) else (type(default),)
-    if not isinstance(value, kinds) or isinstance(value, bool) != isinstance(default, bool):
-        kind = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}.get(
-            type(default), "a list of numbers"
-        )
-        default = list(default) if isinstance(default, tuple) else default
-        raise InputError(f"{key}: {value!r} is not allowed; expected {kind}, e.g. the default, {default!r}.")

@@ -31,7 +31,8 @@ from pipeline.io.files import whole_file, whole_files
 from pipeline.io.hashing import sha256_of
 from pipeline.redaction import masked_settings
 from pipeline.results.cell_state import failure_recorded
-from pipeline.results.checkpoints import load_cell, load_file, origin_of
+from pipeline.results.checkpoints import load_cell, load_file
+from pipeline.results.origin import origin_of
 from pipeline.results.paths import CellOutput, representations_file
 from pipeline.results.provenance import RunStart, about_run, software, write_provenance
 from pipeline.study.cells import merging_of
@@ -220,7 +221,7 @@ def _write(
         "merged_from": {source.name: sha256_of(source.path) for source in request.sources},
         "manifest_sha256": first["manifest_sha256"],
         "weights": first["weights"],
-        "preprocessing": first.get("preprocessing"),  # checkpoints of earlier versions say nothing of it
+        "preprocessing": first["preprocessing"],  # checkpoints of earlier versions say nothing of it
         "synthetic": study.synthetic,
         "pretrained_on_synthetic": first["pretrained_on_synthetic"],
         "parameters": {"trained": surgery, "total": model.count_parameters()[1]},

@@ -9,9 +9,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from corruptions.regular import open_regular
+from endoarss.checkpoint_header import read_header
+from endoarss.errors import SettingsError
 from pipeline.errors import InputError
-from pipeline.io.files import MAX_TEXT_BYTES, read_json
+from pipeline.io.files import read_json
 from pipeline.io.hashing import sha256_of
 from pipeline.redaction import masked_settings
 from pipeline.results.cell_state import missing_robust_models
@@ -74,8 +75,8 @@ def _check_pretrained(check: Check, study: Study) -> None:
 def _check_header(check: Check, path: Path, about: dict[str, Any]) -> None:
     """What decided the training, as the checkpoint itself says it."""
     try:
-        said = _header(path).get("provenance", {})
-    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        said = read_header(path).provenance
+    except SettingsError as error:
         check.fail(path, f"has no header of a checkpoint ({error})", "one that `endoarss train` wrote", _GET_BACK)
         return
     for key in (key for key in _DECIDES if key in said and key in about):
@@ -84,16 +85,6 @@ def _check_header(check: Check, path: Path, about: dict[str, Any]) -> None:
             check.fail(
                 path, f"says {key} {then}", f"{now}, as provenance.json says: it is of another training", _GET_BACK
             )
-
-
-def _header(path: Path) -> dict[str, Any]:
-    """What `endoarss.checkpoints.save_checkpoint` keeps of a model, read without torch: a length, then that many bytes of JSON."""
-    with open_regular(path) as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if length > MAX_TEXT_BYTES:
-            raise ValueError(f"a header of {length:,} bytes")
-        content: dict[str, Any] = json.loads(json.loads(stream.read(length))["__metadata__"]["endoarss"])
-    return content
 
 
 def _check_weights(check: Check, study: Study, cell: Cell, about: dict[str, Any], digest: Any) -> None:

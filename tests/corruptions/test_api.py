@@ -214,7 +214,7 @@ def test_backends() -> None:
                 backend_of(name, "reference")
         else:
             assert backend_of(name, "reference") == "reference"
-    with pytest.raises(CorruptionError, match="known: auto, fast, reference"):
+    with pytest.raises(CorruptionError, match="Known: auto, fast, reference"):
         backend_of("smoke", "quick")
 
 
@@ -275,7 +275,13 @@ IMAGE = np.zeros((64, 64, 3), np.uint8)
         (IMAGE, "smoke", 6, "severity 6; expected a whole number from 1 to 5"),
         (IMAGE, "smoke", 0, "severity 0"),
         (IMAGE, "smoke", True, "severity True"),
-        (IMAGE, "fog", 3, "unknown corruption 'fog'; known: gaussian_noise"),
+        (IMAGE, "fog", 3, "unknown corruption 'fog'. Known: gaussian_noise"),
+        (
+            IMAGE,
+            "Motion-Blur",
+            3,
+            r"unknown corruption 'Motion-Blur'. Did you mean 'motion_blur'( or '\w+')*\? Known: ",
+        ),
         (IMAGE.astype(np.float32), "smoke", 3, "type float32; expected a numpy array of uint8"),
         (IMAGE.astype(np.uint16), "smoke", 3, "type uint16"),
         (IMAGE[..., 0], "smoke", 3, r"shape \(64, 64\); expected RGB .*Repeat a grey one"),
@@ -297,7 +303,7 @@ def test_bad_input_is_named(image: np.ndarray, name: str, severity: int, message
 
 
 def test_bad_parameters_are_named() -> None:
-    with pytest.raises(CorruptionError, match="unknown parameter 'density'; known: mean_transmission"):
+    with pytest.raises(CorruptionError, match="smoke: unknown parameter 'density'. Known: mean_transmission"):
         corrupt(IMAGE, "smoke", 3, density=1)
     with pytest.raises(CorruptionError, match="unknown parameter 'density'; it takes none"):
         corrupt(IMAGE, "contrast", 3, density=1)

@@ -17,6 +17,7 @@ from endoarss.architectures.dselect_k import Selector, smooth_step
 from endoarss.checkpoints import save_checkpoint
 from endoarss.data import LabelledImages, to_input
 from endoarss.errors import SettingsError
+from endoarss.registry import ARCHITECTURES
 from endoarss.settings import LoRASettings, ModelSettings, SMASettings, WeightsSettings
 from endoarss.training import TrainingSettings, task_losses, train
 
@@ -111,10 +112,14 @@ def test_penalties_only_where_there_is_something_to_penalise(make_settings: Make
 @pytest.mark.parametrize(
     ("architecture", "given", "message"),
     [
-        ("dselect_k", {"experts": 1}, "dselect_k: experts 1"),
-        ("dselect_k", {"experts": 4, "k": 5}, "dselect_k: k 5; expected a whole number from 1 to experts, 4"),
-        ("dselect_k", {"entropy": -1}, "entropy -1"),
-        ("mmoe", {"gate_input": "pixels"}, "gate_input 'pixels'; expected thumbnail, static, raw_pixels"),
+        ("dselect_k", {"experts": 1}, "dselect_k.experts: 1 is not allowed; expected a whole number from 2 to 64"),
+        ("dselect_k", {"experts": 4, "k": 5}, "dselect_k: k 5; expected at most experts, 4"),
+        ("dselect_k", {"entropy": -1}, "entropy: -1 is not allowed"),
+        (
+            "mmoe",
+            {"gate_input": "pixels"},
+            "mmoe.gate_input: 'pixels' is not allowed; expected one of 'thumbnail', 'static', 'raw_pixels'",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_named(
@@ -240,3 +245,9 @@ def test_which_parameters_train(make_settings: Make) -> None:
     assert parts["adapters"][0] == 2 * 2 * 3 * (4 * 24 + 24 * 4)
     resnet = build_model(make_settings("resnet", "hps")).parameters_by_part()
     assert all(trained == total for trained, total in resnet.values())
+
+
+@pytest.mark.parametrize("gate", ARCHITECTURES.bounds("mmoe")["gate_input"])
+def test_each_gate_that_is_allowed_can_be_built(gate: str, make_settings: Make) -> None:
+    settings = replace(make_settings("resnet", "mmoe"), architecture_settings={"gate_input": gate})
+    assert set(build_model(settings).gates) == {"activity", "segmentation"}

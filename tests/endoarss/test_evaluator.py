@@ -220,7 +220,7 @@ def test_nothing_to_score_is_said() -> None:
     for rows in ({}, {"activity_true": np.array([])}):
         with pytest.raises(ValueError, match="no row to score"):
             scores_of_rows(rows, CLASSES, ACTIVITIES)
-    with pytest.raises(UnknownNameError, match="known: standard"):
+    with pytest.raises(UnknownNameError, match="Known: standard"):
         TestSet(1).evaluator().scores("other")
 
 

@@ -163,5 +163,5 @@ def test_bad_input_is_named() -> None:
         evaluate_classification([], [], 2)
     with pytest.raises(ValueError, match=r"outside 0\.\.1"):
         evaluate_classification([0], [2], 2)
-    with pytest.raises(UnknownNameError, match="known: standard"):
+    with pytest.raises(UnknownNameError, match="Known: standard"):
         evaluate_segmentation(mask, mask, 3, protocol="other")

@@ -194,7 +194,11 @@ def test_a_published_resnet_file_loads_without_its_classifier(make_settings: Mak
     [
         ("resnext26ts", {}, "'resnext26ts' is a ByobNet; expected a ResNet of timm"),
         ("resnext50_32x4d", {}, "a convolution of 32 groups; expected 1"),
-        ("resnet26", {"chanels": [8]}, "arguments.'chanels': not allowed for a resnet; allowed: .*channels"),
+        (
+            "resnet26",
+            {"chanels": [8]},
+            "arguments.'chanels': not allowed for a resnet. Did you mean 'channels'\\? Allowed: .*channels",
+        ),
         ("resnet26000", {}, "timm does not know the model 'resnet26000'"),
     ],
 )
@@ -251,7 +255,7 @@ def test_random_vit_is_trained_in_full_and_has_no_task_adapters(make_settings: M
 
 
 def test_unknown_names_list_the_known(make_settings: Make) -> None:
-    with pytest.raises(UnknownNameError, match="unknown backbone 'vgg'; known: dinov2, endoarss, resnet"):
+    with pytest.raises(UnknownNameError, match="unknown backbone 'vgg'. Known: dinov2, endoarss, resnet"):
         build_model(make_settings("vgg", "hps"))
     with pytest.raises(UnknownNameError, match="unknown architecture 'mtan'"):
         build_model(make_settings("resnet", "mtan"))

@@ -47,7 +47,7 @@ def test_every_argument_of_the_list_is_one_of_the_models(kind: str, model: type)
 @pytest.mark.parametrize("kind", [VISION_TRANSFORMER, RESNET])
 def test_any_other_argument_is_refused_by_name(kind: str, name: str) -> None:
     for value in ({"url": "file:///etc/passwd"}, "/etc/passwd", True, 1):
-        with pytest.raises(SettingsError, match=f"arguments.'{name}': not allowed for a {kind}; allowed: "):
+        with pytest.raises(SettingsError, match=f"arguments.'{name}': not allowed for a {kind}.* Allowed: "):
             check_arguments(kind, {name: value})
 
 
@@ -103,6 +103,11 @@ def test_a_name_that_is_more_than_a_name_is_refused(name: object) -> None:
 def test_arguments_that_do_not_go_together_are_told_in_one_sentence() -> None:
     with pytest.raises(SettingsError, match="timm model 'vit_small_patch14_dinov2' with"):
         bare_timm_model("vit_small_patch14_dinov2", {"embed_dim": 25, "num_heads": 2})
+
+
+def test_a_mistyped_model_is_answered_with_the_closest() -> None:
+    with pytest.raises(SettingsError, match="timm does not know the model 'resnet_26'. Did you mean '.*resnet26"):
+        bare_timm_model("resnet_26", {})
 
 
 def test_one_place_builds_timm_models() -> None:

@@ -41,7 +41,8 @@ from safetensors.torch import save_file
 
 from endoarss import build_model, load_checkpoint
 from endoarss.backbones.timm_model import bare_timm_model
-from endoarss.checkpoints import read_header, save_checkpoint
+from endoarss.checkpoint_header import read_header
+from endoarss.checkpoints import save_checkpoint
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
 from pipeline.datasets.load import Part
 from pipeline.datasets.manifest import COLUMNS, manifest_text, read_manifest
@@ -52,8 +53,8 @@ from pipeline.io.images import read_ids, read_rgb
 from pipeline.io.saved_files import read_history, read_representations, read_similarities
 from pipeline.labels.classes import plain_labels
 from pipeline.redaction import masked_content
-from pipeline.results.checkpoints import origin_of
 from pipeline.results.gallery import read_gallery, write_gallery
+from pipeline.results.origin import origin_of
 from pipeline.results.predictions import KeptPredictions, read_predictions, write_predictions
 from pipeline.results.row_files import read_rows
 from pipeline.sources.archives import prepare_root
@@ -96,7 +97,7 @@ def headers(folder: Path, rng: random.Random) -> Iterator[Case]:
         )
         path = folder / f"whole{number}.safetensors"
         save_checkpoint(build_model(settings), path, _TRAINED)
-        wholes.append((path.read_bytes(), read_header(path)))
+        wholes.append((path.read_bytes(), json.loads(read_header(path).model_dump_json())))
     path = folder / "case.safetensors"
     while True:
         whole, header = rng.choice(wholes)

@@ -45,7 +45,7 @@ def test_a_given_study_is_never_merged_with_the_default(checkout: Path, snakemak
         (
             "weightings: [stch]",
             "weightings: [stsh]",
-            "unknown weighting 'stsh'; known: aligned_mtl, db_mtl, equal, moco, stch",
+            "unknown weighting 'stsh'. Did you mean 'stch'? Known: aligned_mtl, db_mtl, equal, moco, stch",
         ),
         (
             "severities: [1, 2, 3, 4, 5]",

@@ -309,15 +309,15 @@ def test_other_settings_are_refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--corruption", "fog"), f"unknown corruption 'fog'; known: {', '.join(CORRUPTIONS)}"),
-        (("--severity", "0"), "unknown severity '0'; known: 1, 2, 3, 4, 5"),
+        (("--corruption", "fog"), f"unknown corruption 'fog'. Known: {', '.join(CORRUPTIONS)}"),
+        (("--severity", "0"), "unknown severity '0'. Known: 1, 2, 3, 4, 5"),
         (("--severity", "3", "--severity", "6"), "unknown severity '6'"),
         (("--severity", ","), "no severity is given"),
         (("--size", "20"), "size 20; expected 32 to 6000 pixels"),
         (("--workers", "0"), "0 workers; expected 1 or more"),
         (("--set", "smoke.mean_transmission=7"), "smoke: mean_transmission 7; expected"),
         (("--set", "smoke.mean_transmission=much"), "smoke: "),
-        (("--set", "smoke.density=0.5"), "smoke: unknown parameter 'density'; known: mean_transmission"),
+        (("--set", "smoke.density=0.5"), "smoke: unknown parameter 'density'. Known: mean_transmission"),
         (("--set", "smoke.mean_transmission"), "expected NAME.PARAMETER=VALUE"),
         (("--set", "bleeding.coverage=0.5"), "a parameter of bleeding, which is not among"),
         (("--backend", "reference"), "smoke: the backend 'reference' does not have it"),

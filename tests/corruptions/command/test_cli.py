@@ -107,7 +107,7 @@ def test_the_sheet_corrupts_at_the_working_size(tmp_path: Path, frames: list[np.
         (["IMAGE", "--out", "IMAGE"], "is the picture itself"),
         (["IMAGE", "--size", "5"], "--size 5; expected 64 to 1024 pixels"),
         (["IMAGE", "--working-size", "8"], "--working-size 8; expected 32 to 6000 pixels, or 0"),
-        (["IMAGE", "--corruption", "fog"], "unknown corruption 'fog'; known: gaussian_noise"),
+        (["IMAGE", "--corruption", "fog"], "unknown corruption 'fog'. Known: gaussian_noise"),
         (["nowhere.png"], "nowhere.png: missing."),
         (["DEEP"], "deep.png: grey of 16 bits a channel; expected RGB, grey or a palette of 8"),
         (["TINY"], "image of 48x16 pixels; expected at least 32 a side"),

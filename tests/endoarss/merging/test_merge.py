@@ -257,7 +257,7 @@ def test_nothing_is_merged_onto_a_backbone_without_a_base(
 
 
 def test_a_surgery_rank_that_cannot_be_is_refused(make_settings: Settings) -> None:
-    with pytest.raises(SettingsError, match="surgery_rank -1"):
+    with pytest.raises(SettingsError, match="surgery_rank: -1 is not allowed"):
         build_model(replace(make_settings("dinov2", "merged"), architecture_settings={"surgery_rank": -1}))
 
 

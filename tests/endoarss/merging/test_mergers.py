@@ -205,10 +205,10 @@ def test_a_base_that_is_another_model_is_refused_naming_both() -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "words"),
     [
-        ("ties", {"keep": 0}, "keep 0; expected a share"),
-        ("ties", {"coefficients": []}, r"coefficients \[\]"),
-        ("task_arithmetic", {"coefficients": [-1.0]}, r"coefficients \[-1.0\]; expected numbers above 0"),
-        ("adamerging_task", {"start": 2.0}, "start 2.0"),
+        ("ties", {"keep": 0}, "ties.keep: 0 is not allowed; expected a number above 0 and at most 1"),
+        ("ties", {"coefficients": []}, r"ties.coefficients: \[\] is not allowed; expected a list"),
+        ("task_arithmetic", {"coefficients": [-1.0]}, r"coefficients: \[-1.0\] is not allowed; .* each above 0"),
+        ("adamerging_task", {"start": 2.0}, "adamerging.start: 2.0 is not allowed; expected a number from 0 to 1"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(name: str, settings: dict[str, Any], words: str) -> None:
@@ -217,5 +217,5 @@ def test_settings_that_cannot_be_are_refused(name: str, settings: dict[str, Any]
 
 
 def test_an_unknown_merger_is_told_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="unknown merger 'tie'; known: .*ties"):
+    with pytest.raises(UnknownNameError, match="unknown merger 'tie'. Did you mean 'ties'\\? Known: .*ties"):
         MERGERS.get("tie")

@@ -189,28 +189,23 @@ def deep(images: np.ndarray, left: int = 50) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "words", "frames"),
+    ("function", "words"),
     [
-        (outer, ", in inner: ValueError: the weights are lost", 2),
-        (in_library, ", in in_library: ValueError: need at least one array to stack", 2),
-        (ends, ", in ends: SystemExit: 2", 1),
+        (outer, ", in inner: ValueError: the weights are lost"),
+        (in_library, ", in in_library: ValueError: need at least one array to stack"),
+        (ends, ", in ends: SystemExit: 2"),
         (
             two_arguments,
             "failed for images (3, 8, 8, 3): TypeError: two_arguments() missing 1 required positional argument",
-            0,
         ),
-        (strange, ", in strange: Strange: ", 1),
-        (long, "xxx ...", 1),
-        (deep, ", in inner: ValueError", 4),
+        (strange, ", in strange: Strange"),
+        (long, "xxx ..."),
+        (deep, ", in inner: ValueError"),
     ],
 )
-def test_an_error_in_their_code_names_their_line(
-    function: Callable[[np.ndarray], Any], words: str, frames: int
-) -> None:
+def test_an_error_in_their_code_names_their_line(function: Callable[[np.ndarray], Any], words: str) -> None:
     with pytest.raises(RefusedError) as refused:
         answer(function, IMAGES, EXPECTED)
     said = str(refused.value)
-    assert words in said and len(said) < 2000
-    assert said.count("  File ") >= frames and "/predictor_host.py" not in said
-    if frames:
-        assert "test_predictor_host.py, line " in said.splitlines()[0]
+    assert words in said and len(said) < 600 and "\n" not in said and "/predictor_host.py" not in said
+    assert "test_predictor_host.py, line " in said or function is two_arguments

@@ -506,7 +506,7 @@ def test_masks_predicted_elsewhere_get_the_same_tables(study_file: Path, capsys:
     assert "latency_ms" not in json.loads(Path("less/robustness/provenance.json").read_text())
     Path("predicted/smok").mkdir()
     assert run(study_file, *tested, "--predictions", "predicted", "--out", "less") == 1
-    assert "predicted/smok: no corruption has this name; known: gaussian_noise" in said(capsys)
+    assert "predicted/smok: no corruption has this name. Did you mean 'smoke'? Known: gaussian_noise" in said(capsys)
 
 
 def test_robustness_of_what_does_not_fit_says_so(

@@ -110,7 +110,7 @@ def test_a_checkpoint_says_what_decided_it_and_no_more(study_file: Path) -> None
         run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
         and run(study_file, "train", "--cell", CELL) == 0
     )
-    said = read_header(FOLDER / "model.safetensors")["provenance"]
+    said = read_header(FOLDER / "model.safetensors").provenance
     assert not {"study", "study_sha256", "started", "seconds", "training_seconds", "command", "code", "cost"} & set(
         said
     )

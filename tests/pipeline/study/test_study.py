@@ -380,7 +380,7 @@ def test_ranks_of_another_model_are_not_set_beside_the_papers(minimal: Callable[
         ({"model": "hf-hub:timm/resnet26"}, "backbones.resnet: timm model 'hf-hub:timm/resnet26'; expected the name"),
         (
             {"arguments": {"cache_dir": "/tmp/x"}},
-            "backbones.resnet: arguments.'cache_dir': not allowed for a resnet; allowed: ",
+            "backbones.resnet: arguments.'cache_dir': not allowed for a resnet. Allowed: ",
         ),
         ({"arguments": {"pretrained_cfg": {"url": "file:///etc/passwd"}}}, "arguments.'pretrained_cfg': not allowed"),
         ({"arguments": {"channels": [8]}}, "arguments.channels: .* is not allowed"),

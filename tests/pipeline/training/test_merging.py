@@ -290,7 +290,7 @@ def test_a_folder_of_ones_own_and_predict(copy: Study, tmp_path: Path) -> None:
     )
     assert len(pd.read_csv(tmp_path / "seen/predictions.csv")) == 1
     said = [
-        read_header(path)["provenance"]["preprocessing"]
+        read_header(path).provenance["preprocessing"]
         for path in (checkpoint, results_folder(copy) / "cells" / A / checkpoint.name)
     ]
     assert said[0] == said[1] and said[0]["sources"] == ["esd"], (
@@ -529,7 +529,7 @@ def test_memory_is_said_before_and_kept_to(copy: Study, capsys: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([A, B, "--method", "tie"], "unknown merger 'tie'; known: adamerging_layer"),
+        ([A, B, "--method", "tie"], "unknown merger 'tie'. Did you mean 'ties'? Known: adamerging_layer"),
         ([A, "--method", "ties"], "1 model(s) to merge"),
         ([A, B, A, "--method", "ties"], f"{A}: named 2 times"),
         ([A, TIES, "--method", "ties"], f"{TIES} (merged) solves activity and segmentation, to be merged with {A}"),

@@ -53,7 +53,7 @@ def test_every_step_by_hand(study_file: Path) -> None:
     folder = Path("results/toy/cells") / CELL
     provenance = json.loads((folder / "provenance.json").read_text())
     assert provenance["cell"] == CELL and provenance["seed"] == 0 and not provenance["synthetic"]
-    assert read_header(folder / "model.safetensors")["provenance"]["manifest_sha256"] == provenance["manifest_sha256"]
+    assert read_header(folder / "model.safetensors").provenance["manifest_sha256"] == provenance["manifest_sha256"]
     assert len(pd.read_csv(folder / "history.csv")) == 3
     for part in ("training", "inference"):
         assert provenance["cost"][part]["images_per_second"] > 0 and provenance["cost"][part]["memory_mib"] > 0

@@ -1,0 +1,64 @@
+"""The project's own components, described from their source text: listing and checking them imports no torch.
+
+Own components keep to what text can tell: the decorator by its name, `DEFAULTS`, `BOUNDS` and the constructor's defaults as literals, and
+bases with settings in the same file. A test compares this with what Python sees.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from endoarss.components.description import Description
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+@cache
+def own_components(kind: str, folder: str) -> dict[str, Description]:
+    """Return the descriptions of the project's own components of a kind, by name.
+
+    Args:
+        kind: the decorator is `register_<kind>`. folder: below this package, where the components live.
+    """
+    found = {}
+    for path in sorted((_PACKAGE / folder).glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+        for node in tree.body:
+            for name in _registered(node, f"register_{kind}"):
+                parts = [_settings(one) for one in _lineage(node, classes)]
+                defaults, bounds = ({k: v for part in parts for k, v in part[index].items()} for index in (0, 1))
+                module = f"{_PACKAGE.name}.{folder}.{path.stem}"
+                found[name] = Description(module, path, node.lineno, defaults, bounds)
+    return found
+
+
+def _registered(node: ast.stmt, decorator: str) -> list[str]:
+    calls = [one for one in getattr(node, "decorator_list", []) if isinstance(one, ast.Call)]
+    return [ast.literal_eval(call.args[0]) for call in calls if getattr(call.func, "id", "") == decorator]
+
+
+def _lineage(node: ast.stmt, classes: dict[str, ast.ClassDef]) -> list[ast.ClassDef]:
+    """Return the classes of a file that a class is made of, the most basic first; none for a function."""
+    if not isinstance(node, ast.ClassDef):
+        return []
+    bases = [classes[base.id] for base in node.bases if isinstance(base, ast.Name) and base.id in classes]
+    return [*(one for base in bases for one in _lineage(base, classes)), node]
+
+
+def _settings(node: ast.ClassDef) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the defaults and the bounds that a class states itself."""
+    stated: dict[str, dict[str, Any]] = {"DEFAULTS": {}, "BOUNDS": {}}
+    keywords: dict[str, Any] = {}
+    for statement in node.body:
+        if isinstance(statement, ast.AnnAssign) and getattr(statement.target, "id", "") in stated and statement.value:
+            stated[getattr(statement.target, "id", "")] = ast.literal_eval(statement.value)
+        elif isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            given = statement.args
+            with_default = [*given.args[len(given.args) - len(given.defaults) :], *given.kwonlyargs]
+            values = [*given.defaults, *(value for value in given.kw_defaults if value is not None)]
+            keywords = {k.arg: ast.literal_eval(value) for k, value in zip(with_default, values, strict=True)}
+    return {**stated["DEFAULTS"], **keywords}, stated["BOUNDS"]

@@ -1,0 +1,40 @@
+"""What a checkpoint says of its training: where a trained or merged model comes from. Reading it imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from endoarss.checkpoint_header import read_header
+from endoarss.settings import first_error
+from pipeline.errors import InputError
+
+
+class _Origin(BaseModel):
+    """What merging takes from a header; a training writes more into it, which is for people to read."""
+
+    model_config = ConfigDict(strict=True)
+
+    cell: Annotated[str, Field(max_length=500)]
+    manifest_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
+    weights: Annotated[dict[str, str], Field(max_length=10)]
+    pretrained_on_synthetic: bool
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    select_on: Literal["last", "val", "test"]
+    preprocessing: dict[str, Any] | None = None
+
+
+def origin_of(checkpoint: Path) -> dict[str, Any]:
+    """Return what a checkpoint says of its training, as far as merging needs it.
+
+    Raises:
+        InputError: if it does not say it, or says it in another way than a training does. SettingsError: if it is no checkpoint.
+    """
+    try:
+        return _Origin.model_validate(read_header(checkpoint).provenance).model_dump()
+    except ValidationError as error:
+        raise InputError(
+            f"{checkpoint}: in its header {first_error(error)} Merge checkpoints that a training wrote."
+        ) from None
