@@ -16,6 +16,15 @@ DOCTOR = command(
     path_option("--export-split split_file", "CSV", "Write which frame is in which split."),
     workers_option())
 COMMANDS = [
+    command(
+        "new", "new_study.write_study:write_study", "Write a study for images and masks of your own.",
+        "new my_frames --images frames/images --masks frames/masks --labels frames/labels.csv",
+        click.argument("name"),
+        path_option("--images", "DIR", "Folder of the images, of any depth.", required=True),
+        path_option("--masks", "DIR", "Folder of their masks.", required=True),
+        path_option("--labels", "CSV", "List of the frames, with activities or not."),
+        click.option("--overwrite", is_flag=True, help="Replace a study of this name."),
+        of_study=False),
     DOCTOR,
     command("list", "status.list_study:list_study", "List components and the cells of a study.",
             "list --study studies/demo.yaml"),

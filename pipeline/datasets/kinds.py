@@ -13,7 +13,7 @@ from pipeline.datasets.sample import Collected, Order
 from pipeline.labels.activities import ENDOVIS_COUNTS, GEN_COUNTS
 from pipeline.labels.classes import ENDOVIS, ESD, PARTS, LabelSet
 from pipeline.labels.splits import BY_SEQUENCE, PUBLISHED, RELEASED, TEST_2018
-from pipeline.sources.contacts import CONTACTS
+from pipeline.sources.contacts import CONTACTS, PLAIN, PLAIN_LABELS, PLAIN_MASKS
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 
-# What a study gives itself: its own frames in the plain layout.
-PLAIN = "plain"
+# What a study gives itself: its own frames in the plain layout. The raw tree that each key names, as the reader calls it.
+PLAIN_KEYS = {"root": PLAIN, "images": PLAIN, "masks": PLAIN_MASKS, "labels": PLAIN_LABELS}
 PLAIN_RECIPES = {rule: Recipe(PLAIN, (PLAIN,)) for rule in (RELEASED, BY_SEQUENCE, PUBLISHED)}
 
 # A dataset that no cell trains on, and the one whose cells are evaluated on it.

@@ -21,21 +21,21 @@ _UNKNOWN = -1
 
 
 def collect(order: Order) -> Collected:
-    """Collect the frames of the raw tree `plain`: those of labels.csv, or where there is none every image with a mask.
+    """Collect the study's own frames: those of the labels CSV, or where there is none every image with a mask.
 
     Raises:
         InputError: if labels.csv is malformed, or absent where there are activities; if no image has a mask; or if a listed frame
             lacks its image or mask and `order.skip_bad` is not set.
     """
-    root = order.roots["plain"]
-    frames, bare = plain.read_tree(root, order.labels.activities), plain.images_without_mask(root)
+    tree = plain.find_tree(order.roots, order.columns)
+    frames, bare = plain.read_tree(tree, order.labels.activities), plain.images_without_mask(tree)
     missing = {frame.name: text for frame in frames if (text := _missing(frame))}
     if missing and (not order.skip_bad or len(missing) == len(frames)):
         raise InputError(next(iter(missing.values())))
     samples = [_sample(order, frame) for frame in frames if frame.name not in missing]
-    left_out = [LeftOut(text, (_frame_id(order, name),), BAD) for name, text in missing.items()]
+    left_out = [LeftOut(missing[f.name], (f"{order.name}_{f.key}",), BAD) for f in frames if f.name in missing]
     if bare:
-        names = tuple(_frame_id(order, path.name) for path in bare)
+        names = tuple(f"{order.name}_{plain.key_of(name)}" for name in bare)
         left_out.append(LeftOut("the image has no mask", names, ABSENT))
     return Collected(samples, left_out=left_out)
 
@@ -47,14 +47,10 @@ def _missing(frame: plain.FramePlain) -> str:
     return ""
 
 
-def _frame_id(order: Order, name: str) -> str:
-    return f"{order.name}_{Path(name).stem}"
-
-
 def _sample(order: Order, frame: plain.FramePlain) -> Sample:
     assert order.labels.stored is not None, "a study says what the values of its own masks stand for"
     return Sample(
-        frame_id=_frame_id(order, frame.name),
+        frame_id=f"{order.name}_{frame.key}",
         source="plain",
         sequence=frame.sequence,
         read=partial(_read, frame.image, frame.mask, order.labels.stored),

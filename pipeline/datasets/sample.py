@@ -65,6 +65,7 @@ class Order:
 
     name: of the dataset. labels: its classes and activities. roots: raw trees by source.
     scheme: id scheme of the EndoVis 2018 types. skip_bad: leave frames with unusable annotations out instead of stopping.
+    columns: what the labels CSV of own frames calls its columns.
     """
 
     name: str
@@ -72,3 +73,4 @@ class Order:
     roots: Mapping[str, Path]
     scheme: str = "detect"
     skip_bad: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)

@@ -20,7 +20,16 @@ from pipeline.results.provenance import RunStart, about_run, write_provenance
 from pipeline.sources.archives import prepare_root
 from pipeline.study.cell import Cell
 from pipeline.study.cells import trainings_of
-from pipeline.study.datasets import build_of, dataset_settings, kind_name, kind_of, labels_of, recipe_of, split_rule
+from pipeline.study.datasets import (
+    build_of,
+    columns_of,
+    dataset_settings,
+    kind_name,
+    kind_of,
+    labels_of,
+    recipe_of,
+    split_rule,
+)
 from pipeline.study.folders import dataset_folder, roots_of
 from pipeline.study.models import Study
 
@@ -42,6 +51,7 @@ def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collect
         {source: prepare_root(root) for source, root in roots_of(study, dataset).items()},
         build.scheme,
         build.skip_bad or skip_bad,
+        columns_of(study, dataset),
     )
     return recipe_of(study, dataset).collect(order), order
 
@@ -123,7 +133,7 @@ def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool =
         "split_rule": build.split,
         "split_seed": build.split_seed if build.split == PUBLISHED else None,
         "test_names": list(build.test),
-        "licences": [GENERATED] if study.synthetic else [LICENCES[source] for source in order.roots],
+        "licences": [GENERATED] if study.synthetic else list(dict.fromkeys(LICENCES[source] for source in order.roots)),
     }
     folder = dataset_folder(study, dataset)
     enough = partial(check_frames, study, dataset, split=split)

@@ -18,7 +18,9 @@ from pipeline.preparation.doctor.show import show
 from pipeline.preparation.doctor.sources import Need, examine_source, read_headers
 from pipeline.redaction import masked, masked_content
 from pipeline.sources.archives import prepare_root
-from pipeline.study.datasets import build_of, kind_name, kind_of, known_dataset, labels_of
+from pipeline.sources.contacts import PLAIN_LABELS, PLAIN_MASKS
+from pipeline.sources.plain import find_tree
+from pipeline.study.datasets import build_of, columns_of, kind_name, kind_of, known_dataset, labels_of
 from pipeline.study.folders import roots_of
 from pipeline.study.models import Study
 
@@ -69,6 +71,8 @@ def check_sources(study: Study, datasets: Sequence[str], deep: bool = False, wor
     sources: dict[tuple[str, Path, str], SourceReport] = {}
     for dataset in datasets:
         for source, root in roots_of(study, dataset).items():
+            if source in (PLAIN_MASKS, PLAIN_LABELS):
+                continue  # examined with the images
             own = dataset if source == PLAIN else ""
             if (source, root, own) not in sources:
                 users = [own] if own else [name for name in datasets if roots_of(study, name).get(source) == root]
@@ -81,7 +85,8 @@ def _examine_source(study: Study, users: Sequence[str], source: str, root: Path,
     report = SourceReport(source, str(root), WHERE_TO_ASK.get(source, "the owner"))
     try:
         prepared = prepare_root(root)
-        annotations = roots_of(study, users[0]).get("vqla2018")
+        roots = roots_of(study, users[0])
+        annotations = roots.get("vqla2018")
         need = Need(
             not study.synthetic,
             {kind_name(study, dataset) for dataset in users},
@@ -89,6 +94,9 @@ def _examine_source(study: Study, users: Sequence[str], source: str, root: Path,
             study.raw.endovis2018_scheme,
             labels_of(study, users[0]).activities,
             headers,
+            find_tree({name: prepare_root(path) for name, path in roots.items()}, columns_of(study, users[0]))
+            if source == PLAIN
+            else None,
         )
     except InputError as error:
         report.say(ERROR, str(error))

@@ -12,7 +12,7 @@ from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, che
 from endoarss.settings import SMA_PATCH
 from endoarss.timm_arguments import RESNET, VISION_TRANSFORMER, check_arguments, check_model_name
 from endoarss.timm_names import check_is_timm_model
-from pipeline.datasets.kinds import BY_SEQUENCE, GENERALISATION, KINDS, PLAIN, PLAIN_RECIPES, WHERE_TO_ASK
+from pipeline.datasets.kinds import BY_SEQUENCE, GENERALISATION, KINDS, PLAIN, PLAIN_KEYS, PLAIN_RECIPES, WHERE_TO_ASK
 from pipeline.errors import InputError
 from pipeline.study.cell import MERGED, SINGLE_TASKS
 from pipeline.study.cells import cells_of, merging_groups, merging_of, schedule_key
@@ -20,6 +20,9 @@ from pipeline.study.conditions import conditions_of
 from pipeline.study.datasets import build_of, kind_name, labels_of, recipe_of, split_rule
 from pipeline.study.models import Backbone, CellBlock, Study
 from pipeline.study.robust_models import robustness_baseline
+
+# The keys that say where own frames lie.
+_PLACES = ({"root"}, {"images", "masks"}, {"images", "masks", "labels"})
 
 
 def check_study(study: Study) -> None:
@@ -77,6 +80,8 @@ def _check_dataset(study: Study, dataset: str) -> None:
             raise InputError(f"{key}.kind: {given.kind!r}; a dataset named like a known kind is of that kind.")
         if given.kind in GENERALISATION and given.kind != dataset:
             raise InputError(f"{key}.kind: {given.kind!r} is for evaluation only; it goes by its own name.")
+    if given.plain and set(given.plain.as_dict()) & set(PLAIN_KEYS) not in _PLACES:
+        raise InputError(f"{key}.plain: expected root, or images and masks and perhaps labels: where the frames lie.")
     labels_of(study, dataset)  # it says what is wrong with the values of own masks
     if given.split:
         _choose(f"{key}.split", given.split, PLAIN_RECIPES if given.plain else KINDS[kind_name(study, dataset)].recipes)

@@ -114,6 +114,12 @@ def build_of(study: Study, dataset: str) -> DatasetBuild:
     )
 
 
+def columns_of(study: Study, dataset: str) -> dict[str, str]:
+    """Return what the CSV of own frames calls its columns; empty if it uses the default names."""
+    plain = study.datasets[dataset].plain
+    return plain.columns.as_dict() if plain and plain.columns else {}
+
+
 def dataset_settings(study: Study, dataset: str) -> dict[str, Any]:
     """Return all that decides what a built dataset holds, besides the raw tree and the code."""
     build = {key: value for key, value in asdict(build_of(study, dataset)).items() if key != "named"}

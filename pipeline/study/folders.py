@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.datasets.kinds import PLAIN, WHERE_TO_ASK
+from pipeline.datasets.kinds import PLAIN_KEYS, WHERE_TO_ASK
 from pipeline.errors import InputError
 from pipeline.study.cell import Cell
 from pipeline.study.cells import trainings_of
@@ -47,9 +47,9 @@ def raw_roots(study: Study) -> dict[str, Path]:
 
 def roots_of(study: Study, dataset: str) -> dict[str, Path]:
     """Return the raw trees of a dataset, by source."""
-    raw, plain = raw_roots(study), study.datasets[dataset].plain
-    if plain:
-        raw[PLAIN] = Path(expand(plain.root))
+    if plain := _plain_paths(study, dataset):
+        return {source: Path(expand(text)) for source, text in plain.items()}
+    raw = raw_roots(study)
     return {source: raw[source] for source in recipe_of(study, dataset).sources}
 
 
@@ -57,9 +57,9 @@ def roots_as_written(study: Study, dataset: str) -> list[str]:
     """Return the raw trees of a dataset as the study says them: environment variables are not filled in, because they may hold secrets."""
     if study.raw.generate:
         return [str(root) for root in roots_of(study, dataset).values()]
-    plain = study.datasets[dataset].plain
-    named = {**_raw_paths(study), PLAIN: plain.root if plain else ""}
-    return [named[source] for source in recipe_of(study, dataset).sources]
+    if plain := _plain_paths(study, dataset):
+        return list(plain.values())
+    return [_raw_paths(study)[source] for source in recipe_of(study, dataset).sources]
 
 
 def weights_file(study: Study, backbone: str) -> Path | None:
@@ -83,6 +83,13 @@ def check_weights(study: Study) -> None:
         file = weights_file(study, backbone)
         if file is not None and file != pretrained_file(study) and not file.is_file():
             raise InputError(f"backbones.{backbone}.weights.file: {file} is missing. Put it there, or name another.")
+
+
+def _plain_paths(study: Study, dataset: str) -> dict[str, str]:
+    """Where own frames lie, by source, as the study says it; empty of the known kinds."""
+    plain = study.datasets[dataset].plain
+    given = plain.as_dict() if plain else {}
+    return {source: given[key] for key, source in PLAIN_KEYS.items() if key in given}
 
 
 def _raw_paths(study: Study) -> dict[str, str]:

@@ -120,11 +120,32 @@ class RawTrees(Part):
 MaskValue = int | Text
 
 
-class PlainFrames(Part):
-    """Frames of your own: images/ and masks/ in a folder, and labels.csv, which may be absent where there are no activities."""
+class Columns(Part):
+    """What the CSV of own frames calls its columns; its other columns are ignored."""
 
-    root: Text = Field(examples=["data/raw/my_frames"])
-    """Folder that holds images/, masks/ and labels.csv."""
+    name: Text = Field(examples=["file"])
+    """File name of the image, or its path below the folder of the images."""
+    activity: Text | None = Field(default=None, examples=["phase"])
+    """Activity of the frame."""
+    sequence: Text | None = Field(default=None, examples=["video"])
+    """Sequence that the frame is from."""
+    split: Text | None = Field(default=None, examples=["part"])
+    """Split of the frame: train or test."""
+
+
+class PlainFrames(Part):
+    """Frames of your own: `root`, or `images` and `masks` and perhaps `labels`. Without activities there need be no CSV."""
+
+    root: Text | None = Field(default=None, examples=["data/raw/my_frames"])
+    """Folder that holds images/, masks/ and perhaps labels.csv."""
+    images: Text | None = Field(default=None, examples=["frames/images"])
+    """Folder of the images, of any depth."""
+    masks: Text | None = Field(default=None, examples=["frames/masks"])
+    """Folder of their masks."""
+    labels: Text | None = Field(default=None, examples=["frames/labels.csv"])
+    """CSV that lists the frames."""
+    columns: Columns | None = None
+    """Names of the CSV's columns. Without it they are name, activity, sequence and split, and there are no others."""
     classes: Annotated[
         tuple[Label, ...],
         Field(min_length=2, max_length=255, examples=[["background", "tissue", "instrument"]]),

@@ -30,7 +30,7 @@ class Need:
 
     whole: whether the real downloads are expected, so that what they have more is missing. kinds: of the datasets.
     annotations: the raw tree with the annotations of EndoVis 2018 frames. scheme: id scheme of the EndoVis 2018 types.
-    activities: of a dataset of one's own. headers: of the pictures that the datasets' frames are read from.
+    activities: of a dataset of one's own. headers: of the pictures that the datasets' frames are read from. plain: where own frames lie.
     """
 
     whole: bool
@@ -39,6 +39,7 @@ class Need:
     scheme: str = "detect"
     activities: tuple[str, ...] = ()
     headers: Headers = field(default_factory=dict, repr=False)
+    plain: plain.PlainTree | None = None
 
 
 def examine_source(report: SourceReport, root: Path, need: Need) -> None:
@@ -191,16 +192,18 @@ def _released(report: SourceReport, root: Path, need: Need) -> None:
     _say_headers(report, need, "masks", [frame.mask for frame in frames if frame.mask])
 
 
-def _plain(report: SourceReport, root: Path, need: Need) -> None:
-    frames = plain.read_tree(root, need.activities)
+def _plain(report: SourceReport, _: Path, need: Need) -> None:
+    assert need.plain is not None, "whoever examines own frames says where they lie"
+    frames = plain.read_tree(need.plain, need.activities)
     report.found["frames"] = str(len(frames))
     absent = tuple(str(path) for frame in frames for path in (frame.image, frame.mask) if not path.is_file())
     if absent:
         report.missing.append(f"{len(absent)} images or masks, e.g. {absent[0]}")
     listed = {path for frame in frames for path in (frame.image, frame.mask)}
     folders = sorted({path.parent for path in listed})
-    listed |= set(plain.images_without_mask(root))  # said of the dataset
-    loose = tuple(str(path) for folder in folders for path in sorted(folder.glob("[!.]*")) if path not in listed)
+    listed |= {need.plain.images / name for name in plain.images_without_mask(need.plain)}  # said of the dataset
+    beside = [path for folder in folders for path in sorted(folder.glob("[!.]*")) if not path.is_dir()]
+    loose = tuple(str(path) for path in beside if path not in listed | {need.plain.labels})
     if loose:
         report.say(WARNING, f"{len(loose)} files belong to no frame, e.g. {loose[0]}", loose)
     _say_headers(report, need, "images", [frame.image for frame in frames], of_frames=True)

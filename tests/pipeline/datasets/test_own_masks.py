@@ -238,13 +238,15 @@ def test_without_labels_csv_every_image_with_a_mask_is_a_frame(
     assert card["frames_by_split"] == {"test": 2, "train": 9}
     assert [(group["frames"], group["what"]) for group in card["left_out"]] == [(["mine_f3"], "absent")]
     with pytest.raises(InputError, match=r"labels\.csv: missing, and the study lists activities"):
-        plain.read_tree(root, ("cut",))
-    Image.fromarray(np.zeros((4, 4), np.uint8)).save(root / "images/f1.tif")
-    with pytest.raises(InputError, match=r"f1\.tif: the name 'f1\.tif'; expected a file name of images/"):
-        plain.read_tree(root, ())
-    (root / "images/f1.tif").rename(root / "images/f1.jpg")
+        plain.read_tree(plain.find_tree({"plain": root}), ("cut",))
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(root / "images/f3.tif")
+    write_png(root / "masks/f3.png", np.zeros((4, 4), np.uint8))
+    (root / "images/f3.png").unlink()
+    with pytest.raises(InputError, match=r"f3\.tif: the name 'f3\.tif'; expected a file name of images/"):
+        plain.read_tree(plain.find_tree({"plain": root}), ())
+    (root / "images/f3.tif").rename(root / "images/f1.jpg")
     with pytest.raises(InputError, match=r"f1\.png: 'f1\.jpg' lies beside it"):
-        plain.read_tree(root, ())
+        plain.read_tree(plain.find_tree({"plain": root}), ())
 
 
 def test_a_tree_without_masks_or_without_a_split_is_named(tmp_path: Path, minimal: Minimal) -> None:
@@ -257,8 +259,10 @@ def test_a_tree_without_masks_or_without_a_split_is_named(tmp_path: Path, minima
         split_of(study, "mine", collect(study, "mine")[0].samples)
     for mask in (root / "masks").iterdir():
         mask.unlink()
-    with pytest.raises(InputError, match=r"no image in images/ has a mask in masks/, and there is no labels\.csv"):
-        plain.read_tree(root, ())
+    with pytest.raises(
+        InputError, match=r"images: 6 images and none has a mask in .*masks, and there is no labels\.csv"
+    ):
+        plain.read_tree(plain.find_tree({"plain": root}), ())
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
@@ -268,7 +272,7 @@ def test_columns_are_parted_by_commas_semicolons_or_tabs(tmp_path: Path, mark: s
     rows = [["activity", "name", "split"], ["cut, deep", "a.png", "test"], ["idle", "b.jpg", "train"], ["", "", ""]]
     text = "\r\n".join(mark.join(f'"{f}"' if quoted or mark in f else f for f in row) for row in rows)
     (tmp_path / "labels.csv").write_text(start + text, encoding="utf-8")
-    frames = plain.read_tree(tmp_path, ("cut, deep", "idle"))
+    frames = plain.read_tree(plain.find_tree({"plain": tmp_path}), ("cut, deep", "idle"))
     assert [(f.name, f.activity, f.split) for f in frames] == [
         ("a.png", "cut, deep", "test"),
         ("b.jpg", "idle", "train"),

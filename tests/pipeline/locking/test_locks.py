@@ -250,7 +250,19 @@ time.sleep(60)
 
 
 # `use`, `record` and `restore` write what belongs to no study; `clean` locks by itself.
-WITHOUT_LOCKS = {"doctor", "list", "status", "verify", "clean", "predict", "use", "record", "restore", "check_sources"}
+WITHOUT_LOCKS = {
+    "doctor",
+    "list",
+    "status",
+    "verify",
+    "clean",
+    "predict",
+    "new",
+    "use",
+    "record",
+    "restore",
+    "check_sources",
+}
 
 
 def commands(group: Group = COMMANDS) -> Iterator[tuple[tuple[str, ...], Command]]:

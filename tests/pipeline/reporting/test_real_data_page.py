@@ -17,6 +17,7 @@ from pipeline.datasets.kinds import KINDS, WHERE_TO_ASK
 from pipeline.datasets.manifest import read_manifest
 from pipeline.labels.activities import ENDOVIS_COUNTS, GEN_COUNTS
 from pipeline.study.datasets import labels_of, split_rule
+from pipeline.study.folders import roots_of
 from pipeline.study.loading import load_study, make_study
 
 ROOT = Path(__file__).parents[3]
@@ -118,3 +119,12 @@ def test_the_entry_for_own_frames_is_a_valid_one(minimal: Callable[..., dict[str
     study = make_study(study_of_own(minimal, entry, "mydata"))
     assert labels_of(study, "mydata").classes == ("background", "knife", "forceps")
     assert split_rule(study, "mydata") == "by_sequence"
+
+
+def test_the_entry_for_own_frames_in_several_places_is_a_valid_one(minimal: Callable[..., dict[str, Any]]) -> None:
+    study = make_study(study_of_own(minimal, yaml.safe_load(blocks("yaml")[3]), "mydata"))
+    assert list(map(str, roots_of(study, "mydata").values())) == [
+        "videos/frames",
+        "annotations/drawn",
+        "annotations/phases.csv",
+    ]

@@ -79,6 +79,41 @@ def test_one_entry_in_a_study_makes_a_dataset(
     }
 
 
+def test_images_masks_and_labels_may_lie_anywhere(
+    minimal: Callable[..., dict[str, Any]], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for kind in ("images", "masks"):
+        for path in list((own / kind).iterdir()):
+            case, number = path.stem.split("_")
+            target = tmp_path / kind / "deep" / case / f"{number}{'_mask' * (kind == 'masks')}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+    rows = [line.split(",") for line in (own / "labels.csv").read_text().splitlines()[1:]]
+    lines = [f"{row[1]}\tdeep/{row[0].replace('_', '/')}\t{row[3]}\tx" for row in rows]
+    Path("mine.csv").write_text("\n".join(["what\tfile\tset\tnotes", *lines]))
+    columns = {"name": "file", "activity": "what", "split": "set"}
+    study = study_of(minimal, own)
+    study["datasets"]["mine"]["plain"] = {
+        **OWN,
+        "images": "images",
+        "masks": "masks",
+        "labels": "mine.csv",
+        "columns": columns,
+    }
+    Path("study.yaml").write_text(yaml.safe_dump(study))
+    assert main(["doctor", "--study", "study.yaml", "--json", "d.json"]) == 0
+    report = json.loads(Path("d.json").read_text())
+    assert [(source["source"], source["found"]["frames"]) for source in report["sources"]] == [("plain", "12")]
+    assert main(["build", "--study", "study.yaml", "--dataset", "mine"]) == 0
+    card = json.loads(Path("data/datasets/mine/dataset.json").read_text())
+    assert card["licences"] == ["the owner's"] and card["frames_by_split"] == {"train": 8, "test": 4}
+    files = {name: source["files"] for name, source in card["sources"].items()}
+    assert files == {"plain": 12, "plain_masks": 12, "plain_labels": 1}
+    row = read_manifest(Path("data/datasets/mine"))[0]
+    assert (row["frame_id"], row["sequence"]) == ("mine_deep_case0_0000", "deep/case0")
+
+
 def test_a_value_beyond_the_classes_is_an_error(
     minimal: Callable[..., dict[str, Any]],
     own: Path,
@@ -119,7 +154,7 @@ def test_a_value_beyond_the_classes_is_an_error(
 def test_a_mistake_in_labels_csv_is_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(InputError, match=message):
-        plain.read_tree(tmp_path, ("cut", "idle"))
+        plain.read_tree(plain.find_tree({"plain": tmp_path}), ("cut", "idle"))
 
 
 @settings(max_examples=150, deadline=None)
@@ -130,11 +165,23 @@ def test_any_labels_csv_is_read_or_refused(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "labels.csv").write_bytes(b"name,activity\n" + content)
         try:
-            frames = plain.read_tree(Path(folder), ("cut",))
+            frames = plain.read_tree(plain.find_tree({"plain": Path(folder)}), ("cut",))
         except InputError as error:
             assert "labels.csv" in str(error)
         else:
             assert all(frame.image.parent == Path(folder) / "images" for frame in frames)
+
+
+@pytest.mark.parametrize("places", [(), ("root", "images"), ("images",), ("images", "labels"), ("root", "labels")])
+def test_a_study_says_where_the_frames_lie(
+    minimal: Callable[..., dict[str, Any]], own: Path, places: list[str]
+) -> None:
+    study = study_of(minimal, own)
+    study["datasets"]["mine"]["plain"] = {**OWN, **dict.fromkeys(places, "somewhere")}
+    with pytest.raises(
+        InputError, match=r"datasets\.mine\.plain: expected root, or images and masks and perhaps labels"
+    ):
+        make_study(study)
 
 
 @pytest.mark.parametrize(

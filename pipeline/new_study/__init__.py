@@ -1,0 +1,1 @@
+"""Writes a study for frames of one's own from what their files hold."""

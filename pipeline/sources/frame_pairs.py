@@ -1,0 +1,138 @@
+"""Which mask belongs to which image, and which sequence an image is of, as the names of files and folders say."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from corruptions.pictures import SUFFIXES
+from pipeline.errors import InputError
+from pipeline.io.raw_trees import walk
+
+# Pictures: those that cannot be used are named.
+_SUFFIXES = (*SUFFIXES, ".gif")
+# Words that say what a file is, and not which frame it is of: frame001.jpg and frame001_mask.png, images/ and masks/.
+_IMAGE_WORDS = frozenset(("image", "images", "img", "imgs", "frame", "frames", "rgb", "raw"))
+_MASK_WORDS = frozenset(
+    ("mask", "masks", "label", "labels", "seg", "segmentation", "annotation", "annotations", "gt", "groundtruth")
+)
+_WORD = re.compile(r"[^ _.-]+")
+# What stands before the last number, where something parts the two: case1_0001, seq_2_frame042, video01_000005_frame.
+_SEQUENCE = re.compile(r"(.*[^ _.-])[ _.-]+[^\W\d_]*\d+(?:[ _.-][^\W\d_]+)?", re.ASCII)
+
+
+def pair_frames(images: Path, masks: Path) -> dict[str, Path | None]:
+    """Find the images and the mask of each, in folders of any depth.
+
+    A mask has its image's name with any ending, or that name with a word such as `_mask` before or after it. Folders must agree
+    where both sides have several; words such as images/ and masks/ do not count. Both may be the same folder if such a word tells
+    which file is a mask.
+
+    Args:
+        images: folder of the images. masks: folder of the masks.
+
+    Returns:
+        The mask, None where there is none, by the image's path below `images` (with slashes), sorted.
+
+    Raises:
+        InputError: naming the files, if two images differ in their ending alone, one has two masks, or two have the same mask.
+    """
+    same = os.path.realpath(images) == os.path.realpath(masks)
+    of_images = [path for path in _pictures(images, masks) if not (same and _is_mask(path))]
+    of_masks = [path for path in _pictures(masks, images) if not same or _is_mask(path)]
+    flat = min(len({_folder(path) for path in side}) for side in (of_images, of_masks)) <= 1
+
+    def key(path: PurePosixPath, name: str) -> tuple[str, str]:
+        return ("" if flat else _folder(path), name)
+
+    exact: dict[tuple[str, str], list[PurePosixPath]] = {}
+    bare: dict[tuple[str, str], list[PurePosixPath]] = {}
+    for path in of_masks:
+        exact.setdefault(key(path, path.stem), []).append(path)
+        bare.setdefault(key(path, _without(path.stem, _MASK_WORDS)), []).append(path)
+    found: dict[str, Path | None] = {}
+    stems: dict[PurePosixPath, PurePosixPath] = {}
+    user: dict[PurePosixPath, PurePosixPath] = {}
+    for path in of_images:
+        if (other := stems.setdefault(path.with_suffix(""), path)) != path:
+            raise InputError(
+                f"{images / path}: {other.name!r} lies beside it; expected names that differ before their ending."
+            )
+        names = (path.stem, _without(path.stem, _IMAGE_WORDS))
+        candidates = (table.get(key(path, name)) for name in names for table in (exact, bare))
+        mask = _one_of(images / path, masks, next(filter(None, candidates), []))
+        if mask is not None and (other := user.setdefault(mask, path)) != path:
+            raise InputError(
+                f"{masks / mask}: fits {images / other} and {images / path}; expected one image for each mask. Give masks the folders "
+                "that the images have."
+            )
+        found[path.as_posix()] = masks / mask if mask is not None else None
+    return found
+
+
+def sequences_of(names: Iterable[str]) -> dict[str, str]:
+    """Read from the names of images which sequence each is of.
+
+    That is the folder it lies in, or what its name has before the last number: case1_0001.png is of case1.
+
+    Args:
+        names: paths below the folder of the images, with slashes.
+
+    Returns:
+        The sequence by name; "" for all of them unless every name tells one, there are two or more, and they have two images each on
+        average.
+    """
+    found = {name: _folder(PurePosixPath(name)) or _sequence(PurePosixPath(name).stem) for name in names}
+    several = 2 <= len(set(found.values())) <= len(found) / 2
+    return found if several and all(found.values()) else dict.fromkeys(found, "")
+
+
+def _sequence(stem: str) -> str:
+    match = _SEQUENCE.fullmatch(stem)
+    return match[1] if match else ""
+
+
+def _pictures(folder: Path, other: Path) -> list[PurePosixPath]:
+    """The pictures below a folder, the other one left out where that lies in it."""
+    apart = os.path.realpath(other)
+    found = []
+    for inside, folders, names in walk(folder):
+        folders[:] = [name for name in folders if os.path.realpath(inside / name) != apart]
+        found += [
+            PurePosixPath((inside / name).relative_to(folder).as_posix())
+            for name in names
+            if not name.startswith(".") and name.lower().endswith(_SUFFIXES)
+        ]
+    return sorted(found)
+
+
+def _is_mask(path: PurePosixPath) -> bool:
+    words = _WORD.findall(path.stem.lower())
+    return not _MASK_WORDS.isdisjoint((*words[:1], *words[-1:], *map(str.lower, path.parent.parts)))
+
+
+def _folder(path: PurePosixPath) -> str:
+    """The folders that a path names, without those that say images or masks."""
+    return "/".join(part for part in path.parent.parts if part.lower() not in _IMAGE_WORDS | _MASK_WORDS)
+
+
+def _without(stem: str, words: frozenset[str]) -> str:
+    """A name without such a word at its end or its start."""
+    places = list(_WORD.finditer(stem))
+    if len(places) > 1 and places[-1][0].lower() in words:
+        return stem[: places[-2].end()]
+    if len(places) > 1 and places[0][0].lower() in words:
+        return stem[places[1].start() :]
+    return stem
+
+
+def _one_of(image: Path, masks: Path, candidates: Sequence[PurePosixPath]) -> PurePosixPath | None:
+    """The mask of an image; of those that differ in their ending alone the PNG."""
+    if len({path.with_suffix("") for path in candidates}) > 1:
+        raise InputError(
+            f"{image}: has two masks, {masks / candidates[0]} and {masks / candidates[1]}; expected one. Leave one of them, or put "
+            "those of each kind in a folder of their own."
+        )
+    return min(candidates, key=lambda path: path.suffix.lower() != ".png", default=None)
