@@ -11,7 +11,6 @@ from pipeline.cli.commands import PATH, AtLeast, Values, command, path_option, w
 from pipeline.locking.command_locks import ROBUSTNESS, SCORING, TRAINING, Work, cell_lock, study_locks
 from pipeline.locking.locks import Lock
 from pipeline.redaction import masked
-from pipeline.study.cells import find_cell
 
 if TYPE_CHECKING:
     from pipeline.study.models import Study
@@ -22,6 +21,8 @@ _SINGLES = "mtlesd/dinov2/single_activity/equal/r4-s0-val mtlesd/dinov2/single_s
 
 def _cell_locks(study: Study, step: str, does: str, ids: Sequence[str], on_gpu: bool) -> Work:
     """Lock cells: for a training alone; scoring and robustness read what it wrote, so they share that lock with each other."""
+    from pipeline.study.cells import find_cell
+
     cells = [find_cell(study, cell_id) for cell_id in sorted(set(ids))]
     locks = [Lock(cell_lock(study, cell, TRAINING), shared=step != TRAINING) for cell in cells]
     locks += [Lock(cell_lock(study, cell, step)) for cell in cells]

@@ -15,7 +15,6 @@ from pipeline.cli.results import report_locks
 from pipeline.cli.start import DOCTOR
 from pipeline.locking.command_locks import Work, shared_lock, study_locks, tree_lock
 from pipeline.locking.locks import Lock
-from pipeline.study.folders import dataset_folder, pretrained_file
 
 if TYPE_CHECKING:
     from pipeline.study.models import Study
@@ -56,11 +55,15 @@ def _generate(study: Study, values: Values) -> Work:
 
 
 def _pretrain(study: Study, _: Values) -> Work:
+    from pipeline.study.folders import pretrained_file
+
     file = pretrained_file(study)
     return Work("pretrains a backbone", [Lock(shared_lock("weights", file.stem))] if file else [], on_gpu=True)
 
 
 def _built_lock(study: Study, dataset: str) -> Path:
+    from pipeline.study.folders import dataset_folder
+
     return shared_lock("datasets", dataset_folder(study, dataset).name)
 
 
@@ -85,7 +88,7 @@ STEPS = {
         _check_sources,
         _step("build", f"{_BUILD}:build_dataset", "Build one dataset from its raw trees.",
               _on_dataset("builds", _built_lock), _DATASET, _SKIP, _WORKERS),
-        _step("pack", f"{_BUILD}:pack_dataset", "Decode a built dataset once to the study's size.",
+        _step("pack", "preparation.pack_dataset:pack_dataset", "Decode a built dataset once to the study's size.",
               _on_dataset("packs", _built_lock), _DATASET, _WORKERS),
     ],
     "Models": [

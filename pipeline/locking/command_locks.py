@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from pipeline.locking.gpu_slots import claim_device
 from pipeline.locking.locks import Holder, Lock, held
-from pipeline.study.folders import results_folder
 
 if TYPE_CHECKING:
     from pipeline.study.cell import Cell
@@ -70,6 +69,8 @@ def in_order(locks: Iterable[Lock]) -> list[Lock]:
 
 def study_locks(study: Study) -> Path:
     """Return the folder of a study's locks."""
+    from pipeline.study.folders import results_folder
+
     return results_folder(study) / ".locks"
 
 

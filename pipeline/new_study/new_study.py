@@ -106,7 +106,17 @@ def _path_of(name: str, overwrite: bool) -> Path:
     return path
 
 
+def _check_is_text(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode(errors="backslashreplace")
+        raise InputError(f"{shown}: its name is not UTF-8 text, which a study is. Rename it, or make a link.") from None
+
+
 def _look(images: Path, masks: Path, labels: Path | None, ask: Ask | None) -> _Frames:
+    for path in (images, masks, *([labels] if labels is not None else [])):
+        _check_is_text(path)
     for folder in (images, masks):
         if not folder.is_dir():
             raise InputError(

@@ -18,7 +18,7 @@ from tests.pipeline.parsing import parsed
 
 ROOT = Path(__file__).parents[3]
 GROUPS = {
-    "Start": ["doctor", "list"],
+    "Start": ["new", "doctor", "list"],
     "Run by hand": ["train", "evaluate", "robustness", "merge", "predict"],
     "Results": ["status", "report", "paper", "verify", "clean"],
     "Versions": ["use", "record", "restore"],

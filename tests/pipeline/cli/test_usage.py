@@ -18,9 +18,9 @@ from pipeline.study.models import Study
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("trian --cell x", "endoarss: no command 'trian'. Did you mean train? There are: doctor, list, train, "),
+        ("trian --cell x", "endoarss: no command 'trian'. Did you mean train? There are: new, doctor, list, train, "),
         ("step buid_dataset", "endoarss step: no command 'buid_dataset'. Did you mean build_dataset? There are: "),
-        ("zzz", "endoarss: no command 'zzz'. There are: doctor, "),
+        ("zzz", "endoarss: no command 'zzz'. There are: new, doctor, "),
         ("list --studdy x", "endoarss list: no option '--studdy'. Did you mean --study? There are: --study, --help."),
         ("train", "endoarss train: --cell: missing.\nExample: endoarss train --cell "),
         ("merge", "endoarss merge: MODEL...: missing.\nExample: endoarss merge mtlesd/"),

@@ -189,7 +189,6 @@ def test_of_many_strange_values_the_most_frequent_are_named(tmp_path: Path) -> N
         ({"ignore": 2}, r"plain\.ignore: the value 2 stands for two things"),
         ({"ignore": "#ffffff"}, "ignore has colours and .*classes has numbers.*need `values` for all"),
         ({"values": {"#FF0000": "tool", "#ff0000": "tissue"}}, "stands for two things"),
-        ({"values": None}, r"datasets\.mine\.plain\.values: None is not allowed"),
         (
             {"classes": ["background", "ignore"], "values": {0: "ignore"}},
             "'ignore' is the word for pixels that count nowhere",

@@ -15,6 +15,7 @@ OWN = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 # Who imports modules by names that are no literal, and why that is no gap.
 BY_NAME = {
     "corruptions/catalogue.py": "every operator; the closure has the whole folder",
+    "endoarss/components/user_modules.py": "a user's components; the cell says which",
     "endoarss/registry.py": "components; the cell says which",
     "pipeline/datasets/kinds.py": "collectors; the dataset says which",
     "pipeline/evaluation/predictor_host.py": "a user's predictor; its files are noted when it runs",

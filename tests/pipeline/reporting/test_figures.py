@@ -100,5 +100,5 @@ def test_the_paper_points_to_settings_that_are_there(half_done: Path) -> None:
 def test_the_same_settings_as_snakemake_writes() -> None:
     """Byte by byte."""
     rules = (Path(__file__).parents[3] / "pipeline/rules/common.smk").read_text()
-    line = 'json.dumps(study.settings, indent=2) + "\\n"'
+    line = 'json.dumps(study.as_dict(), indent=2) + "\\n"'
     assert line in rules and line in (Path(__file__).parents[3] / "pipeline/reporting/write_paper.py").read_text()

@@ -105,7 +105,7 @@ def test_images_masks_and_labels_may_lie_anywhere(
     assert main(["doctor", "--study", "study.yaml", "--json", "d.json"]) == 0
     report = json.loads(Path("d.json").read_text())
     assert [(source["source"], source["found"]["frames"]) for source in report["sources"]] == [("plain", "12")]
-    assert main(["build", "--study", "study.yaml", "--dataset", "mine"]) == 0
+    assert main(["step", "build_dataset", "--study", "study.yaml", "--dataset", "mine"]) == 0
     card = json.loads(Path("data/datasets/mine/dataset.json").read_text())
     assert card["licences"] == ["the owner's"] and card["frames_by_split"] == {"train": 8, "test": 4}
     files = {name: source["files"] for name, source in card["sources"].items()}

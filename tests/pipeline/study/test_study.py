@@ -194,10 +194,10 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
             {"robustness": {"cells": [{"backbone": "dinov2"}]}},
             "robustness.cells.0.backbone: unknown name 'dinov2'. Known: resnet.",
         ),
-        ({"weightings": {"stch": {"mew": 4}}}, "weightings.stch: unknown name 'mew'.*Known: mu, warmup_epochs"),
+        ({"weightings": {"stch": {"mew": 4}}}, "weightings.stch: unknown setting 'mew'.*Known: mu, warmup_epochs"),
         (
             {"architectures": {"mmoe": {"experst": 4}}},
-            "architectures.mmoe: unknown name 'experst'.*Known: experts, gate_input",
+            "architectures.mmoe: unknown setting 'experst'.*Known: experts, gate_input",
         ),
         ({"raw": {"generate": {"name": "toy"}, "esd": "x"}}, "raw: generate and esd exclude each other"),
         ({"datasets": {"mtlesd": {"test": ["a"]}}}, "datasets.mtlesd.test: goes with split: by_sequence alone"),
@@ -241,7 +241,7 @@ def test_the_most_particular_schedule_counts(minimal: Make) -> None:
     settings["training"]["schedules"]["mtlesd/resnet"] = {"epochs": 5, "learning_rate": 1}
     study = make_study(settings)
     assert [schedule_of(study, cell).epochs for cell in cells_of(study)] == [5, 7]
-    keys = param_keys(study, settings, "train", {"cell": cells_of(study)[1].id})
+    keys = param_keys(study, settings, "train_cell", {"cell": cells_of(study)[1].id})
     assert [key for key in keys if "schedules" in key] == ["training.schedules.mtlesd/resnet/mmoe"]
 
 
