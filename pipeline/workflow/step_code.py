@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import cache
 
-from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, Registry
+from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, Registry, user_modules
 from pipeline.io.import_closure import code_sha256, import_closure
 from pipeline.study.cell import MERGED, Cell
 from pipeline.study.datasets import recipe_of
@@ -76,10 +76,13 @@ def training_code_sha256(study: Study, *cells: Cell) -> str:
 def _components(cell: Cell) -> list[str]:
     weightings = MERGERS if cell.architecture == MERGED else WEIGHTINGS
     named = (BACKBONES, cell.backbone), (ARCHITECTURES, cell.architecture), (weightings, cell.weighting)
-    return [_module_of(registry, name) for registry, name in named]
+    return [module for registry, name in named for module in _modules_of(registry, name)]
 
 
 @cache
-def _module_of(registry: Registry, name: str) -> str:
-    """A registry reads its folder each time; a plan asks for each cell."""
-    return registry.module(name)
+def _modules_of(registry: Registry, name: str) -> tuple[str, ...]:
+    """The modules that define and register a component. A registry reads its folder each time; a plan asks for each cell."""
+    module = registry.module(name)
+    # A class may be registered by a module of the user's that does not define it; which one, its text alone would tell.
+    registering = () if module.startswith("endoarss.") or module in user_modules() else user_modules()
+    return (module, *registering)
