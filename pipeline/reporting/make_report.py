@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pipeline.evaluation.collect_results import collect_results
+from pipeline.io.processes import processes
 from pipeline.reporting.figures.draw_datasets import draw_datasets, draw_leakage
 from pipeline.reporting.figures.draw_figures import draw_figures
 from pipeline.reporting.make_page import make_page, reductions_of_page
@@ -33,16 +34,23 @@ def make_report(study: Study, if_gaps: bool = False) -> None:
     if if_gaps and not has_gaps(study):
         return
     _ = StudyResults(study).present_models  # raises before anything is drawn
-    _timed("datasets", lambda: draw_datasets(study))
-    if leakage_datasets(study):
-        _timed("leakage", lambda: draw_leakage(study))  # takes memory of its own, before results take theirs
-    results = _timed("results", lambda: collect_results(study, reductions_of_page(study)))
-    _timed("tables", lambda: make_tables(study, results))
-    _timed("figures", lambda: draw_figures(study, results=results))
+    with processes(1) as other:
+        datasets = other.submit(draw_figures_of_datasets, study)
+        results = _timed("results", lambda: collect_results(study, reductions_of_page(study)))
+        _timed("tables", lambda: make_tables(study, results))
+        _timed("figures", lambda: draw_figures(study, results=results))
+        datasets.result()
     _timed("page", lambda: make_page(study, results))
     _timed("paper", lambda: write_paper(study, results))
     for cell, reason in {**results.missing_robust_models, **results.missing_models}.items():
         print(f"without {cell.id}: {reason}", flush=True)
+
+
+def draw_figures_of_datasets(study: Study) -> None:
+    """Draw what shows the datasets. It needs no results, so that another process draws it meanwhile."""
+    _timed("datasets", lambda: draw_datasets(study))
+    if leakage_datasets(study):
+        _timed("leakage", lambda: draw_leakage(study))
 
 
 def has_gaps(study: Study) -> bool:

@@ -18,7 +18,8 @@ _HEAD = """# Keys of a study
 
 A study is a YAML file that says what is trained and reported; `studies/` has complete ones. This page and `study.schema.json`, which
 editors use to complete and check studies, are generated from `pipeline/study/models.py` by `python -m pipeline.study.reference`.
-`NAME` stands for a name of your choice, and `-` for each entry of a list.
+`NAME` stands for a name of your choice, and `-` for each entry of a list. Editors with a YAML language server take the schema from a first
+line such as `# yaml-language-server: $schema=../docs/study.schema.json`.
 """
 
 

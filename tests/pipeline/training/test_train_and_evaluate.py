@@ -115,7 +115,7 @@ def test_training_again_gives_the_same_bits(study_file: Path) -> None:
     ("arguments", "message"),
     [
         (("train", "--cell", CELL), "data/datasets/mtlesd/dataset.json: missing; this dataset is not built"),
-        (("train", "--cell", "a/b"), "has no cell 'a/b'; its cells are"),
+        (("train", "--cell", "a/b"), "has no cell 'a/b'. Its first: mtlesd"),
         (("step", "build_dataset", "--dataset", "mtlendovis"), "has no dataset 'mtlendovis'. Its datasets: mtlesd"),
         (("step", "generate_raw", "--tree", "esd"), "generates no tree 'esd'"),
         (("step", "pretrain_backbone"), "has no pretraining"),
