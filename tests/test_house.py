@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -17,7 +18,11 @@ FILES = {
 LONGEST_FUNCTION = 60
 # Reading either takes seconds that planning, listing and `--help` do not have; what imports them is imported when it is needed.
 HEAVY = ("torch", "timm")
-COMMAND_LINES = (Path("corruptions/command/cli.py"), *(path for path in FILES if path.parent == Path("pipeline/cli")))
+COMMAND_LINES = (
+    Path("corruptions/command/cli.py"),
+    Path("pipeline/locking/command_locks.py"),  # which every command names
+    *(path for path in FILES if path.parent == Path("pipeline/cli")),
+)
 
 Graph = Mapping[Path, set[Path]]
 
@@ -135,3 +140,14 @@ def test_imports_inside_functions_are_of_heavy_modules() -> None:
         if file not in heavy
     }
     assert not hidden
+
+
+def test_only_its_own_room_looks_into_a_study_by_text() -> None:
+    """Elsewhere a study is typed: `study.training.batch_size`, which mypy and editors know."""
+    sources = [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "pipeline/rules").glob("*.smk"), ROOT / "Snakefile"]
+    assert not [
+        f"{path.relative_to(ROOT)}: {found}"
+        for path in sources
+        if not path.is_relative_to(ROOT / "pipeline/study")
+        for found in re.findall(r"\bas_dict\(\)\s*(?:\[\"|\.get\()|study\.settings\b", path.read_text())
+    ]

@@ -92,7 +92,7 @@ wildcard_constraints:
 
 # What chooses rows where tables and figures show some: the rank that most cells have, and the seed that comes first.
 CHOSEN = [study.lora.rank, study.seeds[0]]
-BASELINE = json.dumps(study.robustness.as_dict().get("baseline") if study.robustness else None)
+BASELINE = json.dumps(baseline.as_dict() if study.robustness and (baseline := study.robustness.baseline) else None)
 MERGING = json.dumps(study.merging.as_dict() if study.merging else None)
 
 

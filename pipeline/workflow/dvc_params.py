@@ -51,15 +51,16 @@ def param_keys(study: Study, given: Mapping[str, Any], rule: str, wildcards: Map
 
 
 def _of_cell(study: Study, cell_id: str) -> list[str]:
-    cell, settings = find_cell(study, cell_id), study.as_dict()
+    cell = find_cell(study, cell_id)
+    backbone = study.backbones[cell.backbone].as_dict()
     return [
         "input_size",
         "network_size",
         "normalisation",
         # Not its label, which is for people.
-        *(f"backbones.{cell.backbone}.{key}" for key in settings["backbones"][cell.backbone] if key != "label"),
+        *(f"backbones.{cell.backbone}.{key}" for key in backbone if key != "label"),
         # Not the rank, which is part of a cell's name.
-        *(f"lora.{key}" for key in settings["lora"] if key != "rank"),
+        *(f"lora.{key}" for key in study.lora.as_dict() if key != "rank"),
         "heads",
         f"architectures.{cell.architecture}",
         f"weightings.{cell.weighting}",
