@@ -12,6 +12,9 @@ from pipeline.study.datasets import evaluated_on
 from pipeline.study.folders import dataset_folder
 from pipeline.study.models import Study
 
+OF_TRAINING = ("batch_size", "augmentation", "precision", "compile", "deterministic")
+"""Keys of `training` that decide every model, as they stand. A test holds that each other key is told apart or decides nothing."""
+
 
 def study_digest(study: Study) -> str:
     """Return the hex SHA-256 of the whole study."""
@@ -25,7 +28,6 @@ def cell_settings(study: Study, cell: Cell) -> dict[str, Any]:
         decided = settings_of_merging(study, cell.merger, cell.surgery)
         return {"cell": cell.id, **decided, "evaluated_on": folders}
     backbone, training = study.backbones[cell.backbone].as_dict(), study.training.as_dict()
-    shared = ("batch_size", "augmentation", "precision", "compile", "deterministic")
     return {
         "cell": cell.id,
         "input_size": study.input_size,
@@ -36,7 +38,7 @@ def cell_settings(study: Study, cell: Cell) -> dict[str, Any]:
         "heads": study.heads.as_dict(),
         "architecture": study.architectures.get(cell.architecture, {}),
         "weighting": study.weightings.get(cell.weighting, {}),
-        **{key: training[key] for key in shared},
+        **{key: training[key] for key in OF_TRAINING},
         "select_on": cell.select_on,
         "score_every": study.training.score_every or (None if cell.select_on == "last" else 1),
         "schedule": schedule_of(study, cell).as_dict(),

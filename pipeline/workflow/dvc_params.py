@@ -1,6 +1,6 @@
 """Which settings each job depends on, as keys of params.yaml: what DVC compares, and what experiments may set.
 
-They say the same as the `params` of the rules: whoever changes one changes the other. Of trainings a test compares both, key by key.
+They say the same as the `params` of the rules: whoever changes one changes the other.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Any
 from endoarss.registry import list_mergers
 from pipeline.study.cells import find_cell, schedule_key
 from pipeline.study.datasets import recipe_of
+from pipeline.study.fingerprints import OF_TRAINING
 from pipeline.study.models import Study
 
-_OF_TRAINING = ("batch_size", "augmentation", "precision", "compile", "deterministic", "select_on", "score_every")
+_OF_TRAINING = (*OF_TRAINING, "select_on", "score_every")
 
 # Tables and figures show the rank of most cells, and the first seed.
 _CHOSEN = ("lora.rank", "seeds")

@@ -16,9 +16,10 @@ from pipeline.errors import InputError
 from pipeline.results.paths import table_files
 from pipeline.study.cells import cells_of, find_cell, schedule_of
 from pipeline.study.datasets import dataset_settings, evaluated_on, leakage_datasets, titles_of
-from pipeline.study.fingerprints import cell_settings
+from pipeline.study.fingerprints import OF_TRAINING, cell_settings
 from pipeline.study.folders import check_weights, dataset_folder, raw_roots
 from pipeline.study.loading import load_study, make_study
+from pipeline.study.models import Training
 from pipeline.study.paper_cells import ablation_cells, cells_by_rank, leakage_pairs
 from pipeline.study.robust_models import robustness_cells
 from pipeline.workflow.dvc_params import param_keys
@@ -175,7 +176,7 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
             {"datasets": {"mtlesd": {"split": "published"}}},
             "datasets.mtlesd.split: unknown name 'published'.*Known: released",
         ),
-        ({"weightings": {"pcgrad": {}}}, "unknown weighting 'pcgrad'.*Known: aligned_mtl, db_mtl, equal, moco, stch"),
+        ({"weightings": {"pcgrad": {}}}, "unknown weighting 'pcgrad'.*Known: aligned_mtl"),
         ({"architectures": {"mtan": {}}}, "unknown architecture 'mtan'.*Known: dselect_k, hps"),
         (
             {"backbones": {"vgg": {"label": "V", "model": "vgg", "weights": "none"}}},
@@ -279,6 +280,13 @@ def test_environment_variables_in_paths(minimal: Make, monkeypatch: pytest.Monke
     monkeypatch.delenv("TOY_DATA")
     with pytest.raises(InputError, match="names the environment variable TOY_DATA, which is not set"):
         raw_roots(study)
+
+
+def test_every_key_of_training_decides_a_model_or_is_known_to_decide_none() -> None:
+    """A new key that no fingerprint holds would retrain nothing."""
+    decides_nothing = {"checkpoint_every", "cells_per_gpu", "tensorboard"}
+    told_by_cell = {"select_on", "score_every", "schedules"}
+    assert {*OF_TRAINING, *told_by_cell, *decides_nothing} == set(Training.model_fields)
 
 
 def test_settings_of_a_cell_are_what_it_depends_on(minimal: Make) -> None:
