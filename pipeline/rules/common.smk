@@ -55,7 +55,6 @@ STUDY = str(paths.study_file(study))
 
 LOGS = results_folder(study) / StudyOutput.LOGS
 BENCHMARKS = results_folder(study) / StudyOutput.BENCHMARKS
-CONDA = "../../environment.yml"
 CELLS = {cell.id: cell for cell in trainings_of(study)}
 GROUPS = {group.id: group for group in merging_groups(study)}
 SINGLES = [group.singles[0] for group in GROUPS.values()]
