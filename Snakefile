@@ -25,6 +25,10 @@ from pipeline.study.text import read_study_text
 given = workflow.overwrite_configfiles or ["params.yaml"]
 if len(given) > 1:
     raise WorkflowError(f"--configfile: {len(given)} files. Give one study; Snakemake would merge them.")
+if not Path(given[0]).exists():
+    raise WorkflowError(
+        f"{Path.cwd()}: no {given[0]} here. Give a study with --configfile, e.g. {workflow.basedir}/studies/demo.yaml."
+    )
 if workflow.deployment_settings.deployment_method:
     raise WorkflowError(
         "--software-deployment-method: all jobs run in the environment that Snakemake runs in. Leave the option out; with conda, "
