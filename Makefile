@@ -11,6 +11,10 @@ UPGRADE ?= --upgrade
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Nothing of another environment gets in.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# Snakemake ends with a traceback where a home takes no files.
+ifeq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake" 2> /dev/null && echo yes),)
+export XDG_CACHE_HOME := $(CURDIR)/$(VENV)/cache
+endif
 
 .PHONY: demo paper test test-slow test-all bench lint format lock setup
 
