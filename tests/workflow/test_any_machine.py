@@ -70,14 +70,16 @@ def test_another_working_folder_plans_on_the_code_beside_the_snakefile(
     assert (elsewhere / "results/tiny").is_dir() and not (checkout / "results").exists()
 
 
+@pytest.mark.parametrize("inside", [True, False])
 def test_a_checkout_whose_path_has_braces_is_planned_in_it_and_refused_from_elsewhere(
-    link_checkout: Callable[[Path], Path], elsewhere: Path, tmp_path: Path
+    link_checkout: Callable[[Path], Path], elsewhere: Path, tmp_path: Path, inside: bool
 ) -> None:
     (folder := tmp_path / "{mine} of {two}").mkdir()
     checkout = link_checkout(folder)
-    assert run(checkout, "-n", "--configfile", elsewhere / "tiny.yaml")[0] == 0
-    _, said = run(elsewhere, "-n", "-s", checkout / "Snakefile", "--configfile", "tiny.yaml")
-    assert f"{checkout}/" in said and "takes braces in a path for wildcards" in said
+    study = ("--configfile", elsewhere / "tiny.yaml")
+    status, said = run(checkout if inside else elsewhere, "-n", "-s", checkout / "Snakefile", *study)
+    assert (status == 0) is inside, said
+    assert inside or (f"{checkout}/" in said and "takes braces in a path for wildcards" in said)
 
 
 def test_weights_whose_path_has_braces_are_refused(
