@@ -11,6 +11,10 @@ UPGRADE ?= --upgrade
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Nothing of another environment gets in.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# Snakemake ends with a traceback where a home takes no files.
+ifeq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake" 2> /dev/null && echo yes),)
+export XDG_CACHE_HOME := $(CURDIR)/$(VENV)/cache
+endif
 
 .PHONY: demo paper test test-slow test-all bench lint format lock setup
 
@@ -19,7 +23,7 @@ demo: $(STAMP)  ## run the demo study from nothing to its report
 	@echo "Open results/demo/report/index.html"
 
 paper: $(STAMP)  ## all tables and figures of a study as one PDF (needs pdflatex); make paper STUDY=studies/quick.yaml
-	$(BIN)/snakemake compile_paper --cores $(CORES) --configfile $(STUDY)
+	$(BIN)/snakemake compile_paper --cores $(CORES) --configfile "$(STUDY)"
 
 test: $(STAMP)  ## quick tests
 	$(BIN)/python -m pytest -m "not slow and not long"
@@ -50,15 +54,15 @@ setup: $(STAMP)  ## install only
 # uv where there is one; else pip puts the one of the lock into the environment. Nothing is installed whose digest is not in the lock;
 # what builds the checkout's own package is held to it too.
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
 	    { echo "$(PYTHON) is not Python 3.11 to 3.13. Name one that is: make PYTHON=python3.12 ..."; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || \
 	    { rm -rf $(VENV); echo "$(PYTHON) cannot make $(VENV); on Debian and Ubuntu, install python3-venv."; exit 1; }
 	@command -v uv > /dev/null || { sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.txt && \
 	    $(BIN)/python -m pip install --quiet --require-hashes --requirement $(VENV)/uv.txt; }
 	@uv=$$(command -v uv); set -x; \
-	    $$uv pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock && \
-	    $$uv pip install --python $(BIN)/python --no-deps --build-constraints requirements.lock --editable .
+	    "$$uv" pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock && \
+	    "$$uv" pip install --python $(BIN)/python --no-deps --build-constraints requirements.lock --editable .
 	@touch $(STAMP)
 
 # UPGRADE= keeps the versions of the lock. Pip refuses `-e .` beside digests: requirements.txt, for conda, is the lock without them.

@@ -84,8 +84,8 @@ def import_closure(*modules: str, without: Collection[str] = ()) -> tuple[str, .
 
 def code_sha256(files: Iterable[str]) -> str:
     """Return the hex SHA-256 of the content of files that `import_closure` returned; it does not depend on where the project lies."""
-    named = [(Path(file).name if Path(file).is_absolute() else file, sha256_of(ROOT / file)) for file in files]
-    return digest(sorted(named))
+    paths = [_relative(Path(file)) for file in files]
+    return digest(sorted((path.name if path.is_absolute() else str(path), sha256_of(ROOT / path)) for path in paths))
 
 
 @cache

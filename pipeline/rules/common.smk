@@ -43,6 +43,11 @@ try:
 except InputError as error:
     raise WorkflowError(f"The study is not valid. {error}")
 
+# Raw trees may have braces, for they are no rule's input. Code has its whole path where it is not in the working folder.
+for path in [*code_of("pipeline.errors"), *(str(weights_file(study, backbone)) for backbone in study.backbones)]:
+    if set("{}") & set(path):
+        raise WorkflowError(f"{path}: Snakemake takes braces in a path for wildcards. Rename what has them.")
+
 # Steps read the study from here. It is no rule's input and no param: a rule reruns when the part of the study in its params
 # changes. Jobs get its name as a resource, the one thing that Snakemake passes on and does not compare.
 try:
@@ -55,7 +60,6 @@ STUDY = str(paths.study_file(study))
 
 LOGS = results_folder(study) / StudyOutput.LOGS
 BENCHMARKS = results_folder(study) / StudyOutput.BENCHMARKS
-CONDA = "../../environment.yml"
 CELLS = {cell.id: cell for cell in trainings_of(study)}
 GROUPS = {group.id: group for group in merging_groups(study)}
 SINGLES = [group.singles[0] for group in GROUPS.values()]

@@ -12,8 +12,6 @@ if study.raw.generate is not None:
             LOGS / "generate_raw/{tree}.log",
         benchmark:
             BENCHMARKS / "generate_raw/{tree}.tsv"
-        conda:
-            CONDA
         resources:
             **needs(4000, 60),
         params:
@@ -33,8 +31,6 @@ rule check_sources:
         LOGS / "check_sources/{dataset}.log",
     benchmark:
         BENCHMARKS / "check_sources/{dataset}.tsv"
-    conda:
-        CONDA
     resources:
         **needs(4000, 120),
     params:
@@ -62,8 +58,6 @@ rule build_dataset:
         LOGS / "build_dataset/{dataset}.log",
     benchmark:
         BENCHMARKS / "build_dataset/{dataset}.tsv"
-    conda:
-        CONDA
     threads: workflow.cores
     resources:
         **needs(8000, 240),
@@ -87,8 +81,6 @@ rule pack_dataset:
         LOGS / "pack_dataset/{dataset}.log",
     benchmark:
         BENCHMARKS / "pack_dataset/{dataset}.tsv"
-    conda:
-        CONDA
     threads: workflow.cores
     resources:
         **needs(8000, 120),
@@ -110,8 +102,6 @@ if pretrained_file(study) is not None:
         benchmark:
             BENCHMARKS / "pretrain_backbone.tsv"
         priority: 10
-        conda:
-            CONDA
         resources:
             **needs(8000, 240),
             gpu=GPU,

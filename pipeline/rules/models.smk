@@ -17,8 +17,6 @@ rule train_cell:
         LOGS / "train_cell/{cell}.log",
     benchmark:
         BENCHMARKS / "train_cell/{cell}.tsv"
-    conda:
-        CONDA
     resources:
         **needs(16000, 1440),
         gpu=GPU,
@@ -40,8 +38,6 @@ rule evaluate_cell:
         LOGS / "evaluate_cell/{cell}.log",
     benchmark:
         BENCHMARKS / "evaluate_cell/{cell}.tsv"
-    conda:
-        CONDA
     resources:
         **needs(4000, 60),
     shell:
@@ -60,8 +56,6 @@ if keeps_corrupted(study):
             LOGS / "corrupt_images/{dataset}.log",
         benchmark:
             BENCHMARKS / "corrupt_images/{dataset}.tsv"
-        conda:
-            CONDA
         threads: workflow.cores or 1
         resources:
             **needs(8000, 240),
@@ -99,8 +93,6 @@ if GROUPS:
         benchmark:
             BENCHMARKS / "merge_models/{pair}/{trained}.tsv"
         priority: 6
-        conda:
-            CONDA
         resources:
             **needs(24000, 240),
             gpu=GPU,
@@ -124,8 +116,6 @@ if GROUPS:
             LOGS / "evaluate_merged_cells/{pair}/{trained}.log",
         benchmark:
             BENCHMARKS / "evaluate_merged_cells/{pair}/{trained}.tsv"
-        conda:
-            CONDA
         resources:
             **needs(4000, 60),
         params:
@@ -156,8 +146,6 @@ if TOGETHER:
         benchmark:
             BENCHMARKS / "evaluate_merged_robustness/{pair}/{trained}.tsv"
         priority: 5
-        conda:
-            CONDA
         threads: max(1, min(8, (workflow.cores or 1) // 2))
         resources:
             **needs(16000, 1440),
@@ -188,8 +176,6 @@ rule evaluate_robustness:
     wildcard_constraints:
         cell=one_of(cell.id for cell in robust_models(study) if cell not in TOGETHER),
     priority: 5
-    conda:
-        CONDA
     # One for the model, the others corrupt and measure; on few cores other cells run beside it instead.
     threads: max(1, min(8, (workflow.cores or 1) // 2))
     resources:

@@ -15,8 +15,6 @@ rule score_references:
         LOGS / "score_references/{dataset}.log",
     benchmark:
         BENCHMARKS / "score_references/{dataset}.tsv"
-    conda:
-        CONDA
     resources:
         **needs(4000, 60),
     params:
@@ -40,8 +38,6 @@ rule collect_results:
         LOGS / "collect_results.log",
     benchmark:
         BENCHMARKS / "collect_results.tsv"
-    conda:
-        CONDA
     resources:
         **needs(4000, 60),
     params:
@@ -61,8 +57,6 @@ rule draw_datasets:
         LOGS / "draw_datasets.log",
     benchmark:
         BENCHMARKS / "draw_datasets.tsv"
-    conda:
-        CONDA
     resources:
         **needs(4000, 60),
     shell:
@@ -82,8 +76,6 @@ if leakage_datasets(study):
             LOGS / "draw_leakage.log",
         benchmark:
             BENCHMARKS / "draw_leakage.tsv"
-        conda:
-            CONDA
         resources:
             **needs(4000, 60),
         params:
@@ -114,8 +106,6 @@ rule make_tables:
         LOGS / "make_tables.log",
     benchmark:
         BENCHMARKS / "make_tables.tsv"
-    conda:
-        CONDA
     resources:
         **needs(8000, 60),
     params:
@@ -144,8 +134,6 @@ rule draw_figures:
         LOGS / "draw_figures.log",
     benchmark:
         BENCHMARKS / "draw_figures.tsv"
-    conda:
-        CONDA
     resources:
         **needs(8000, 60),
     params:
@@ -174,8 +162,6 @@ rule make_page:
         LOGS / "make_page.log",
     benchmark:
         BENCHMARKS / "make_page.tsv"
-    conda:
-        CONDA
     resources:
         **needs(8000, 60),
     params:
@@ -201,8 +187,6 @@ rule write_paper:
         LOGS / "write_paper.log",
     benchmark:
         BENCHMARKS / "write_paper.tsv"
-    conda:
-        CONDA
     resources:
         **needs(4000, 30),
     params:
@@ -224,8 +208,6 @@ rule compile_paper:
         LOGS / "compile_paper.log",
     benchmark:
         BENCHMARKS / "compile_paper.tsv"
-    conda:
-        CONDA
     resources:
         **needs(2000, 30),
     shell:

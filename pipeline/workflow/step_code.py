@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cache
+from pathlib import Path
 
 from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, Registry, user_modules
-from pipeline.io.import_closure import code_sha256, import_closure
+from pipeline.io.import_closure import ROOT, code_sha256, import_closure
 from pipeline.study.cell import MERGED, Cell
 from pipeline.study.datasets import recipe_of
 from pipeline.study.fingerprints import cell_settings
@@ -37,7 +38,7 @@ _SCORING = "pipeline.training.validation_score"
 
 def code_of_study(module: str) -> tuple[str, ...]:
     """Return the files that a step about all of a study depends on, e.g. that of "pipeline.reporting.tables.make_tables"."""
-    return import_closure(module, _FIRST)
+    return _from_here(import_closure(module, _FIRST))
 
 
 def code_of(module: str, *loaded: str, without: Collection[str] = ()) -> tuple[str, ...]:
@@ -46,7 +47,8 @@ def code_of(module: str, *loaded: str, without: Collection[str] = ()) -> tuple[s
     Args:
         module: of the step. loaded: modules that it imports by name. without: modules that it does not call here.
     """
-    return import_closure(module, _FIRST, _LABELS, *loaded, without={_STUDY, *_BEHIND_INPUTS, *without} - {module})
+    without = {_STUDY, *_BEHIND_INPUTS, *without} - {module}
+    return _from_here(import_closure(module, _FIRST, _LABELS, *loaded, without=without))
 
 
 def code_of_cells(module: str, study: Study, *cells: Cell) -> tuple[str, ...]:
@@ -71,6 +73,11 @@ def code_of_pretraining() -> tuple[str, ...]:
 def training_code_sha256(study: Study, *cells: Cell) -> str:
     """Return the hex SHA-256 of the code that trains cells. A training goes on only from a state of the same code."""
     return code_sha256(code_of_cells(TRAINING, study, *cells))
+
+
+def _from_here(files: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the files as absolute paths if the working folder is not the project's: Snakemake looks for them from there."""
+    return files if Path.cwd().samefile(ROOT) else tuple(str(ROOT / file) for file in files)
 
 
 def _components(cell: Cell) -> list[str]:

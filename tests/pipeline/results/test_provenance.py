@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -171,6 +173,26 @@ def test_code_and_its_environment_alone_make_it_dirty(checkout: Path, name: str,
     write(checkout / name)
     found = code_version(checkout)
     assert found["dirty"] is dirty and re.fullmatch("[0-9a-f]{40}", found["commit"])
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_the_checkout_of_another_user_is_read_with_one_warning(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], allowed: bool
+) -> None:
+    """Git's own switch for tests makes it take every folder for another user's; a git before 2.38 does not take -c either."""
+    here = code_version(checkout)
+    git = tmp_path / "programs" / "git"
+    git.parent.mkdir()
+    line = "" if allowed else 'case "$*" in *safe.directory*) exit 128;; esac\n'
+    git.write_text(f'#!/bin/sh\n{line}GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {shutil.which("git")} "$@"\n')
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(git.parent), prepend=os.pathsep)
+    code_version_module._trust.cache_clear()
+    assert (
+        code_version(checkout) == code_version(checkout) == (here if allowed else {"commit": "unknown", "dirty": None})
+    )
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert "belongs to another user" in warning and f"git config --global --add safe.directory {checkout}" in warning
 
 
 def test_the_checkout_is_that_of_the_code(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
