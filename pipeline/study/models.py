@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from endoarss.settings import LORA_TARGETS, Name
+from endoarss.settings import LORA_TARGETS, NOT_PRINTED
 
 
 def _number(given: Any) -> Any:
@@ -46,8 +46,11 @@ Width = Annotated[int, Field(ge=8, le=16384)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 StudyName = Annotated[str, _text(r"^[a-z][a-z0-9_]*$", _LETTERS)]
 FolderName = Annotated[str, _text(r"^[a-z][a-z0-9_-]*$", _LETTERS.replace(" and _", ", _ and -"))]
+LABEL_EXPECTED = "a name of at most 200 printable characters, without ; and not beginning with = + - or @"
+# One pattern: of two, pydantic applies the last alone.
 Label = Annotated[
-    Name, _text(r"^[^;]+$", "a name of at most 200 printable characters, without ; and not beginning with = + - or @")
+    str,
+    _text(rf"^[^;=+\-@{NOT_PRINTED}][^;{NOT_PRINTED}]*$", LABEL_EXPECTED),
 ]
 Names = Annotated[tuple[Text, ...], Field(min_length=1)]
 Ranks = Annotated[tuple[Rank, ...], Field(min_length=1), AfterValidator(_unique)]

@@ -58,6 +58,9 @@ def resnet(**changes: Any) -> dict[str, Any]:
         ({"robustness": {"cells": [{}], "corruptions": ["smok"]}}, "unknown name 'smok'. Did you mean 'smoke'?"),
         ({"datasets": {"mtlendoviss": {}}}, "datasets: unknown name 'mtlendoviss'. Did you mean 'mtlendovis'"),
         ({"weightings": {"db_mtl": 3}}, "weightings.db_mtl: 3 is not allowed; expected names with values."),
+        (resnet(label="=1+1"), "backbones.resnet.label: '=1+1' is not allowed; expected a name of at most 200 printable characters"),
+        (resnet(label="two\nlines"), "backbones.resnet.label: 'two\\nlines' is not allowed; expected a name of at most 200"),
+        (resnet(label="a;b"), "without ; and not beginning with = + - or @"),
         ({"title": "\ud800"}, "the study: holds text that is not Unicode"),
     ],
 )  # fmt: skip
