@@ -16,6 +16,8 @@ def described(schema: Schema, resolved: Callable[[Schema], Schema] = lambda sche
         resolved: fills in the references of a schema that has some.
     """
     schema = resolved(schema)
+    if "expected" in schema:
+        return str(schema["expected"])
     if "anyOf" in schema:
         return " or ".join(described(one, resolved) for one in schema["anyOf"] if one.get("type") != "null")
     if "enum" in schema or "const" in schema:
@@ -26,9 +28,7 @@ def described(schema: Schema, resolved: Callable[[Schema], Schema] = lambda sche
         return _described_list(schema, resolved)
     if kind == "object":
         return f"the keys {', '.join(schema['properties'])}" if "properties" in schema else "names with values"
-    if kind == "string":
-        return str(schema.get("expected", "text"))
-    words = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
+    words = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
     return words.get(str(kind), "a value") + _bounds(schema)
 
 

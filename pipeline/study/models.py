@@ -231,6 +231,9 @@ def _weights(given: Any) -> Any:
     return given
 
 
+_WEIGHTS = Field(json_schema_extra={"expected": "hub, none, or {file: PATH}"})
+
+
 class Backbone(Part):
     """A timm model and what is added to it."""
 
@@ -240,7 +243,7 @@ class Backbone(Part):
     """Name of a timm model."""
     arguments: Settings = Field(default_factory=dict)
     """Further keyword arguments for the timm model."""
-    weights: Annotated[Literal["hub", "none"] | WeightsFile, BeforeValidator(_weights)]
+    weights: Annotated[Literal["hub", "none"] | WeightsFile, BeforeValidator(_weights), _WEIGHTS]
     """Pretrained weights: hub (timm downloads them), none (random), or {file: PATH}."""
     output_stride: Literal[8, 16, 32] = 16
     """Output stride of a ResNet."""

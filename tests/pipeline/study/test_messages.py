@@ -48,6 +48,7 @@ def resnet(**changes: Any) -> dict[str, Any]:
         (resnet(label=True), "put the word in quotes"),
         (resnet(weights="x.pth"), "expected hub (timm downloads the weights), none (random weights), or a file: weights: {file: x.pth}."),
         (resnet(weights={"fil": "x"}), "backbones.resnet.weights.fil: unknown key. Did you mean 'file'?"),
+        ({"backbones": {"resnet": {"label": "x", "model": "resnet26"}}}, "weights: missing; expected hub, none, or {file: PATH}."),
         (resnet(weights=3), "backbones.resnet.weights: 3 is not allowed; expected hub, none, or {file: PATH}."),
         (resnet(model="resnet_26"), "timm has no model 'resnet_26'. Did you mean 'resnet26'"),
         (resnet(model="resnet50.a1_in2k"), "timm has no weights 'a1_in2k' of resnet50. Did you mean 'a1_in1k'"),
