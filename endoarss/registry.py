@@ -96,10 +96,15 @@ class Registry:
         """Return what bounds a component's settings, of those that state one: its class's `BOUNDS`."""
         return dict(self.describe(name).bounds)
 
-    def check(self, name: str) -> None:
-        """Raise UnknownNameError, with the known names, unless `name` is one of them."""
+    def check(self, name: str, where: str = "") -> None:
+        """Raise UnknownNameError, with the known names, unless `name` is one of them.
+
+        Args:
+            name: of a component.
+            where: what the message begins with, such as "cells.0.weightings: ".
+        """
         if name not in self.names():
-            raise UnknownNameError(self.kind, name, self.names())
+            raise UnknownNameError(self.kind, name, self.names(), where)
 
     def get(self, name: str) -> Any:
         """Return the component itself; imports its file.
@@ -199,6 +204,7 @@ def check_settings(kind: str, name: str, given: Mapping[str, Any], where: str = 
         UnknownNameError: if there is no such component, or it has no such setting. SettingsError: naming the setting, its value and what is
             expected.
     """
+    REGISTRIES[kind].check(name, f"{kind}: ")
     REGISTRIES[kind].describe(name).check(where or f"{kind}.{name}", given)
 
 

@@ -22,9 +22,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 # far beyond what anybody trains.
 Width = Annotated[int, Field(ge=1, le=16384)]
 Side = Annotated[int, Field(ge=1, le=2048)]
-_NOT_PRINTED = r"\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069"  # controls, and marks that turn the direction of writing
+NOT_PRINTED = r"\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069"  # controls, and marks that turn the direction of writing
 # Names stand in CSV files, legends and figures: one line, and nothing that a spreadsheet takes for a formula.
-Name = Annotated[str, Field(pattern=rf"^[^=+\-@{_NOT_PRINTED}][^{_NOT_PRINTED}]{{0,199}}$")]
+Name = Annotated[str, Field(pattern=rf"^[^=+\-@{NOT_PRINTED}][^{NOT_PRINTED}]{{0,199}}$")]
 MAX_BLOCKS = 1024  # of all encoders of a model together
 _FROM_FILE = ConfigDict(extra="forbid", strict=True)
 

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from endoarss.errors import SettingsError, shown, suggestion
+from endoarss.schema_words import described
 
 VISION_TRANSFORMER, RESNET = "vision_transformer", "resnet"
 
@@ -119,10 +120,23 @@ def check_arguments(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
             raise SettingsError(
                 f"arguments.{shown(where)}: not allowed for a {kind}.{suggestion(where, allowed)} Allowed: {', '.join(allowed)}."
             ) from None
-        raise SettingsError(f"arguments.{where}: {shown(first['input'])} is not allowed; {first['msg']}.") from None
+        raise SettingsError(
+            f"arguments.{where}: {shown(first['input'])} is not allowed; expected {_expected(kind, first['loc'])}."
+        ) from None
     except (TypeError, ValueError, RecursionError):
         raise SettingsError(f"arguments: {shown(arguments)}; expected names with numbers, words or lists.") from None
+    width, heads = checked.get("embed_dim"), checked.get("num_heads")
+    if width and heads and width % heads:
+        raise SettingsError(f"arguments.embed_dim: {width} is not allowed; expected a multiple of num_heads, {heads}.")
     return checked
+
+
+def _expected(kind: str, path: tuple[int | str, ...]) -> str:
+    """Return in words what an argument, or an item of one that is a list, may be."""
+    if not path:
+        return "names with values"
+    schema = ARGUMENTS[kind].json_schema()["properties"][path[0]]
+    return described(schema["items"] if len(path) > 1 and "items" in schema else schema)
 
 
 def _names(kind: str) -> list[str]:

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code if words else 2  # without words the help is shown, which is no success
     except click.UsageError as error:
-        print(masked(explained_usage(error)), file=sys.stderr)
+        print(_printable(masked(explained_usage(error))), file=sys.stderr)
         return 2
     except OSError as error:
         from corruptions.system_errors import READER_GONE, explained, reader_is_gone
@@ -72,5 +72,10 @@ def _errors_for_people() -> tuple[type[Exception], ...]:
 
 def _fail(words: Sequence[str], message: str) -> int:
     command = " ".join(words[: 2 if words[0] == "step" else 1])
-    print(masked(f"endoarss {command}: {message}"), file=sys.stderr)
+    print(_printable(masked(f"endoarss {command}: {message}")), file=sys.stderr)
     return 1
+
+
+def _printable(text: str) -> str:
+    """Return a message as one that steers no terminal: files and headers of anybody may hold control characters."""
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)

@@ -56,6 +56,11 @@ class Group(Command, click.Group):
             return name, self.commands[name], args[1:]
         if name in self.moved:
             raise click.UsageError(f"{ctx.command_path} {args[0]} is {self.moved[name]} now.", ctx)
+        inner = next(
+            (group for group in self.commands.values() if isinstance(group, Group) and name in group.commands), None
+        )
+        if inner is not None:
+            raise click.UsageError(f"{ctx.command_path} {args[0]} is {ctx.command_path} {inner.name} {name}.", ctx)
         raise click.UsageError(f"{ctx.command_path}: {unknown('command', args[0], self.commands)}", ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -69,7 +74,7 @@ class Group(Command, click.Group):
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is not known, which one may be meant, and what there is."""
     names = list(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    near = get_close_matches(name, names, n=1)
     meant = f" Did you mean {near[0]}?" if near else ""
     return f"no {kind} {name!r}.{meant} There are: {', '.join(names)}."
 
@@ -88,4 +93,6 @@ def explained_usage(error: click.UsageError) -> str:
         parameter = error.param
         name = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
         said = f"{name}: {'missing.' if isinstance(error, click.MissingParameter) else error.message}"
+    elif said.startswith("Got unexpected extra argument"):
+        said += " Studies are given as --study FILE." * any("--study" in one.opts for one in context.command.params)
     return f"{context.command_path}: {said}\nExample: {context.command.example}\n{more}"

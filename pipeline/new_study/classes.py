@@ -7,15 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from pipeline.errors import InputError
 from pipeline.labels.classes import IGNORE
 from pipeline.new_study.masks import HIGHEST_ID, Look, written
+from pipeline.study.models import LABEL_EXPECTED, Label
 
 Ask = Callable[[str], str]
 """Asks a person one question and returns the answer."""
 
 _IGNORED_BYTE = 255
 _MOST_CLASSES = 64
+_LABEL: TypeAdapter[str] = TypeAdapter(Label)
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,15 @@ def propose_classes(looks: Sequence[Look], masks: Path, ask: Ask | None) -> Clas
     return Classes(names, said, in_place, shares, ask is not None)
 
 
+def is_label(name: str) -> bool:
+    """Return whether a study takes a name of a class or of an activity."""
+    try:
+        _LABEL.validate_python(name)
+    except ValidationError:
+        return False
+    return True
+
+
 def _default_names(meant: Sequence[int], colours: bool) -> list[str]:
     if len(meant) == 2:
         return ["background", "foreground"]
@@ -94,11 +107,10 @@ def _ask_name(ask: Ask, what: str, names: Sequence[str], place: int) -> str:
     question = f"Name of the class of {what} [{names[place]}]: "
     while answer := ask(question).strip():
         taken = (*names[:place], *names[place + 1 :], IGNORE)
-        if answer not in taken and ";" not in answer and answer.isprintable():
+        if answer not in taken and is_label(answer):
             return answer
-        question = (
-            f"{answer!r} is taken, or not a name without semicolons. Name of the class of {what} [{names[place]}]: "
-        )
+        why = "is taken" if answer in taken else f"cannot be used; expected {LABEL_EXPECTED}"
+        question = f"{answer!r} {why}. Name of the class of {what} [{names[place]}]: "
     return names[place]
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from endoarss.errors import shown
 from pipeline.errors import InputError
 from pipeline.labels.splits import TEST, TRAIN
-from pipeline.new_study.classes import Ask
+from pipeline.new_study.classes import Ask, is_label
 from pipeline.sources.plain import names_of_images, read_labels
 
 # What people call the columns.
@@ -53,9 +54,10 @@ def look_at_labels(path: Path, images: Mapping[str, object], ask: Ask | None) ->
         path: the CSV. images: all images by name. ask: asks for the column of activities where none is called so.
 
     Raises:
-        InputError: if it is no CSV, rows are not as long as the head, or no column names images.
+        InputError: if it is no CSV, has no head or no rows, rows are not as long as the head, or no column names images.
     """
     head, rows = read_labels(path)
+    _check_head(path, head, len(rows), images)
     for line, fields in rows:
         if len(fields) != len(head):
             raise InputError(f"{path}, line {line}: {len(fields)} fields; expected {len(head)} ({', '.join(head)}).")
@@ -63,10 +65,10 @@ def look_at_labels(path: Path, images: Mapping[str, object], ask: Ask | None) ->
     known = names_of_images(images)
     hits = {name: sum(cell in known for cell in column) for name, column in cells.items()}
     of_names = max(hits, key=lambda name: (hits[name], name == "name"))
-    if len(cells) < len(head) or not hits[of_names]:
+    if not hits[of_names]:
         raise InputError(
-            f"{path}: no column of {', '.join(head)[:200]!r} names images; expected one that does, in rows below a head of different "
-            f"names. An image is called {next(iter(images), 'case1_0001.png')!r}, with or without folder and ending."
+            f"{path}: no column of {', '.join(head)[:200]!r} names images; expected one that does. "
+            f"An image is called {next(iter(images), 'case1_0001.png')!r}, with or without folder and ending."
         )
     columns, unused = {"name": of_names}, []
     for ours, called in _CALLED.items():
@@ -85,6 +87,22 @@ def look_at_labels(path: Path, images: Mapping[str, object], ask: Ask | None) ->
     return Labels(columns, said_so, dict(sorted(activities.items())), tuple(unused))
 
 
+def _check_head(path: Path, head: Sequence[str], rows: int, images: Mapping[str, object]) -> None:
+    """Refuse a CSV without a head, with two columns of one name, or without rows."""
+    known = names_of_images(images)
+    # A picture may be called name.png; one with a number is no column.
+    image = next((name for name in head if name in known and any(map(str.isdigit, name))), None)
+    if image is not None:
+        raise InputError(
+            f"{path}, line 1: {image!r} is the name of an image; expected a head that names the columns, such as name,activity."
+        )
+    twice = next((name for name in head if head.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{path}: the column {twice!r} is there twice; expected a head of different names.")
+    if not rows:
+        raise InputError(f"{path}: no rows below the head; expected one for each image.")
+
+
 def _ask_column(ask: Ask, names: Sequence[str]) -> str:
     if not names:
         return ""
@@ -96,8 +114,9 @@ def _no_activities(cells: Sequence[str]) -> str:
     different = set(cells)
     if "" in different:
         return "some are empty"
-    if any(";" in one or not one.isprintable() for one in different):
-        return "an activity's name has no semicolon"
+    unusable = [one for one in cells if not is_label(one)]
+    if unusable:
+        return f"{shown(unusable[0])} cannot be the name of an activity"
     if not 2 <= len(different) <= min(_MOST_ACTIVITIES, len(cells) / 2):
         return f"{len(different)} different values in {len(cells)} rows are no activities"
     return ""

@@ -177,8 +177,8 @@ def _split_lines(frames: _Frames, classes: Classes) -> list[Line]:
             Line(
                 "split",
                 PUBLISHED,
-                f"{TODO}names tell no sequences (case1_0001.png, or a folder a video), so a fifth of all frames is drawn: test frames may "
-                "resemble training frames",
+                f"{TODO}a fifth of all frames is drawn and may resemble training frames: not every name tells one of several sequences "
+                "(case1_0001.png)",
             )
         ]
     else:
@@ -196,9 +196,9 @@ def _split_lines(frames: _Frames, classes: Classes) -> list[Line]:
     faulty = [look.error for look in frames.looks if look.error]
     absent = len(frames.listed) - len(frames.frames)
     if faulty or absent:
-        gone = f"frames that lack a file: {absent}. " if absent else ""
-        said = f"{len(faulty)} of {len(frames.looks)} frames cannot be used: {faulty[0]}" if faulty else ""
-        lines.append(Line("skip_bad", True, f"{TODO}{gone}{said}"))
+        gone = [f"frames that lack a file: {absent}"] if absent else []
+        said = [f"{len(faulty)} of {len(frames.looks)} frames cannot be used: {faulty[0]}"] if faulty else []
+        lines.append(Line("skip_bad", True, TODO + "; ".join(gone + said)))
     return lines
 
 

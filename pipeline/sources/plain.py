@@ -108,6 +108,8 @@ def read_tree(tree: PlainTree, activities: Sequence[str]) -> list[FramePlain]:
         )
     pairs = pair_frames(tree.images, tree.masks)
     frames = [_frame(tree, name, mask, {}, str(tree.images / name)) for name, mask in pairs.items() if mask]
+    if not pairs:
+        raise InputError(f"{tree.images}: no images; expected PNG or JPEG files in it, or in folders below it.")
     if not frames:
         raise InputError(
             f"{tree.images}: {len(pairs)} images and none has a mask in {tree.masks}, and there is no labels.csv. Expected PNG or JPEG "

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from itertools import product
 
-from corruptions import SEVERITIES, corruptions_of
-from endoarss.errors import SettingsError, suggestion
+from corruptions import corruptions_of
+from endoarss.errors import SettingsError, shown, suggestion
 from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, check_settings
 from endoarss.settings import SMA_PATCH
 from endoarss.timm_arguments import RESNET, VISION_TRANSFORMER, check_arguments, check_model_name
@@ -41,8 +41,10 @@ def check_study(study: Study) -> None:
     _check_components(study)
     for key in study.training.schedules:
         dataset, *others = key.split("/")
+        if len(others) > 2:
+            raise InputError(f"training.schedules: {shown(key)}; expected at most <dataset>/<backbone>/<architecture>.")
         _choose("training.schedules", dataset, dict.fromkeys((*KINDS, *study.datasets)))
-        for name, known in zip(others, (study.backbones, ARCHITECTURES.names(), ()), strict=False):
+        for name, known in zip(others, (study.backbones, ARCHITECTURES.names()), strict=False):
             _choose("training.schedules", name, known)
     for index, block in enumerate(study.cell_blocks):
         _check_cells(study, f"cells.{index}", block)
@@ -105,7 +107,7 @@ def _check_dataset(study: Study, dataset: str) -> None:
 def _check_components(study: Study) -> None:
     """Backbones, architectures, weightings and mergers are registered, and their settings of the right kind."""
     for name, backbone in study.backbones.items():
-        BACKBONES.check(name)
+        BACKBONES.check(name, "backbones: ")
         _check_backbone(study, name, backbone)
     labels = [backbone.label for backbone in study.backbones.values()]
     for label in labels:
@@ -150,12 +152,12 @@ def _check_cells(study: Study, key: str, block: CellBlock) -> None:
     for dataset in block.datasets:
         _choose(f"{key}.datasets", dataset, trainable)
     for backbone in block.backbones:
-        BACKBONES.check(backbone)
+        BACKBONES.check(backbone, f"{key}.backbones: ")
         _choose(f"{key}.backbones", backbone, study.backbones)
     for architecture in block.architectures:
-        ARCHITECTURES.check(architecture)
+        ARCHITECTURES.check(architecture, f"{key}.architectures: ")
     for weighting in block.weightings:
-        WEIGHTINGS.check(weighting)
+        WEIGHTINGS.check(weighting, f"{key}.weightings: ")
     for names in product(block.datasets, block.backbones, block.architectures):
         schedule = study.training.schedules.get(schedule_key(study, *names))
         if schedule is None:
@@ -210,8 +212,6 @@ def _check_robustness(study: Study) -> None:
     assert robustness is not None
     for name in conditions.corruptions:
         _choose("robustness.corruptions", name, corruptions_of(conditions.profile))
-    for severity in conditions.severities:
-        _choose("robustness.severities", str(severity), SEVERITIES)
     for index, pattern in enumerate(robustness.cells):
         for key, value in pattern.as_dict().items():
             _choose(
@@ -221,6 +221,9 @@ def _check_robustness(study: Study) -> None:
             raise InputError(f"robustness.cells: no cell of the study matches {pattern.as_dict()}.")
     if robustness.baseline and not robustness.baseline.as_dict():
         raise InputError("robustness.baseline: names nothing; expected backbone, architecture or weighting.")
+    for key, value in robustness.baseline.as_dict().items() if robustness.baseline else ():
+        robust = [cell for cell in cells_of(study) if any(pattern.fits(cell) for pattern in robustness.cells)]
+        _choose(f"robustness.baseline.{key}", value, dict.fromkeys(getattr(cell, key) for cell in robust))
     if robustness.baseline and not any(robustness_baseline(study, dataset) for dataset in study.datasets):
         raise InputError(f"robustness.baseline: none of robustness.cells matches {robustness.baseline.as_dict()}.")
 

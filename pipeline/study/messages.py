@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from endoarss import schema_words
 from endoarss.errors import shown, suggestion
 from pipeline.study.models import Study
 
@@ -33,26 +34,8 @@ def explain(error: ValidationError, given: Any) -> str:
 
 
 def described(schema: Mapping[str, Any]) -> str:
-    """Return in words what a JSON schema allows, such as "a whole number from 1 to 1024"."""
-    schema = resolved(schema)
-    if "anyOf" in schema:
-        return " or ".join(described(one) for one in schema["anyOf"] if one.get("type") != "null")
-    if "enum" in schema or "const" in schema:
-        known = schema.get("enum", [schema.get("const")])
-        return str(known[0]) if len(known) == 1 else f"{', '.join(map(str, known[:-1]))} or {known[-1]}"
-    kind = schema.get("type")
-    if kind == "array":
-        if "prefixItems" in schema:
-            return f"a list of {len(schema['prefixItems'])}, each {described(schema['prefixItems'][0])}"
-        least = f" of at least {schema['minItems']}" if schema.get("minItems", 0) > 1 else ""
-        filled = " that is not empty" if schema.get("minItems") == 1 else ""
-        return f"a list{least}{filled}, each {described(schema['items'])}"
-    if kind == "object":
-        return f"the keys {', '.join(schema['properties'])}" if "properties" in schema else "names with values"
-    if kind == "string":
-        return str(schema.get("expected", "text"))
-    words = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
-    return words.get(str(kind), "a value") + _bounds(schema)
+    """Return in words what a part of a study's JSON schema allows, such as "a whole number from 1 to 1,024"."""
+    return schema_words.described(schema, resolved)
 
 
 def schema_at(path: Sequence[str | int]) -> Mapping[str, Any] | None:
@@ -103,17 +86,6 @@ def _path(location: Sequence[str | int], given: Any, missing: bool) -> tuple[str
         if inside or (missing and place == len(location) - 1):
             path.append(part)
     return tuple(path)
-
-
-def _bounds(schema: Mapping[str, Any]) -> str:
-    low, above, high = (
-        f"{schema[key]:,.15g}" if key in schema else "" for key in ("minimum", "exclusiveMinimum", "maximum")
-    )
-    if above:
-        return f" greater than {above}" + (f" and up to {high}" if high else "")
-    if low:
-        return f" from {low} to {high}" if high else f" of at least {low}"
-    return f" up to {high}" if high else ""
 
 
 def resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from endoarss.settings import LORA_TARGETS, Name
+from endoarss.errors import shown
+from endoarss.settings import LORA_TARGETS, NOT_PRINTED
 
 
 def _number(given: Any) -> Any:
@@ -41,18 +42,23 @@ Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False), _NUMBER]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Rank = Annotated[int, Field(ge=1, le=1024)]
+Severity = Annotated[int, Field(ge=1, le=5)]
 Side = Annotated[int, Field(ge=32, le=2048)]
 Width = Annotated[int, Field(ge=8, le=16384)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 StudyName = Annotated[str, _text(r"^[a-z][a-z0-9_]*$", _LETTERS)]
 FolderName = Annotated[str, _text(r"^[a-z][a-z0-9_-]*$", _LETTERS.replace(" and _", ", _ and -"))]
+LABEL_EXPECTED = "a name of at most 200 printable characters, without ; and not beginning with = + - or @"
+# One pattern: of two, pydantic applies the last alone.
 Label = Annotated[
-    Name, _text(r"^[^;]+$", "a name of at most 200 printable characters, without ; and not beginning with = + - or @")
+    str,
+    _text(rf"^[^;=+\-@{NOT_PRINTED}][^;{NOT_PRINTED}]*$", LABEL_EXPECTED),
 ]
 Names = Annotated[tuple[Text, ...], Field(min_length=1)]
 Ranks = Annotated[tuple[Rank, ...], Field(min_length=1), AfterValidator(_unique)]
 EpochChoice = Literal["last", "val", "test"]
-ComponentSettings = dict[str, dict[str, Any]]
+Settings = dict[str, Annotated[Any, _NUMBER]]
+ComponentSettings = dict[str, Settings]
 
 
 class Part(BaseModel):
@@ -217,12 +223,15 @@ class WeightsFile(Part):
 def _weights(given: Any) -> Any:
     if isinstance(given, str) and given not in ("hub", "none"):
         raise ValueError(
-            f"{given!r} is not allowed; expected hub (timm downloads the weights), none (random weights), or a file: "
-            f"weights: {{file: {given}}}"
+            f"{shown(given)} is not allowed; expected hub (timm downloads the weights), none (random weights), or a file: "
+            f"weights: {{file: {given if len(given) <= 80 and given.isprintable() else 'PATH'}}}"
         )
     if not isinstance(given, str | dict | WeightsFile):
-        raise ValueError(f"{given!r} is not allowed; expected hub, none, or {{file: PATH}}")
+        raise ValueError(f"{shown(given)} is not allowed; expected hub, none, or {{file: PATH}}")
     return given
+
+
+_WEIGHTS = Field(json_schema_extra={"expected": "hub, none, or {file: PATH}"})
 
 
 class Backbone(Part):
@@ -232,9 +241,9 @@ class Backbone(Part):
     """Name in tables and figures."""
     model: Text
     """Name of a timm model."""
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    arguments: Settings = Field(default_factory=dict)
     """Further keyword arguments for the timm model."""
-    weights: Annotated[Literal["hub", "none"] | WeightsFile, BeforeValidator(_weights)]
+    weights: Annotated[Literal["hub", "none"] | WeightsFile, BeforeValidator(_weights), _WEIGHTS]
     """Pretrained weights: hub (timm downloads them), none (random), or {file: PATH}."""
     output_stride: Literal[8, 16, 32] = 16
     """Output stride of a ResNet."""
@@ -421,7 +430,7 @@ class Robustness(Part):
         default=None, examples=[["smoke", "bleeding"]]
     )
     """Names of corruptions. Without them: all nineteen."""
-    severities: Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(_unique)] = (1, 2, 3, 4, 5)
+    severities: Annotated[tuple[Severity, ...], Field(min_length=1), AfterValidator(_unique)] = (1, 2, 3, 4, 5)
     """Severities from 1 to 5."""
     seed: Seed = 0
     """Seed of the corruptions' random draws."""

@@ -102,6 +102,10 @@ def test_a_name_that_is_more_than_a_name_is_refused(name: object) -> None:
 
 def test_arguments_that_do_not_go_together_are_told_in_one_sentence() -> None:
     with pytest.raises(SettingsError, match="timm model 'vit_small_patch14_dinov2' with"):
+        bare_timm_model("vit_small_patch14_dinov2", {"num_heads": 5})
+    with pytest.raises(
+        SettingsError, match="arguments.embed_dim: 25 is not allowed; expected a multiple of num_heads, 2"
+    ):
         bare_timm_model("vit_small_patch14_dinov2", {"embed_dim": 25, "num_heads": 2})
 
 

@@ -21,6 +21,9 @@ from pipeline.study.models import Study
         ("trian --cell x", "endoarss: no command 'trian'. Did you mean train? There are: new, doctor, list, train, "),
         ("step buid_dataset", "endoarss step: no command 'buid_dataset'. Did you mean build_dataset? There are: "),
         ("zzz", "endoarss: no command 'zzz'. There are: new, doctor, "),
+        ("help", "endoarss: no command 'help'. There are: new, doctor, "),
+        ("generate-raw", "endoarss generate-raw is endoarss step generate_raw."),
+        ("list study.yaml", "endoarss list: Got unexpected extra argument (study.yaml) Studies are given as --study FILE."),
         ("list --studdy x", "endoarss list: no option '--studdy'. Did you mean --study? There are: --study, --help."),
         ("train", "endoarss train: --cell: missing.\nExample: endoarss train --cell "),
         ("merge", "endoarss merge: MODEL...: missing.\nExample: endoarss merge mtlesd/"),
@@ -41,6 +44,13 @@ def test_a_wrong_command_line_is_explained(
     text = capsys.readouterr().err
     assert said in text and "Traceback" not in text
     assert text.splitlines()[-1].startswith("More: endoarss") and text.splitlines()[-1].endswith("--help")
+
+
+def test_a_message_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--study", "\x1b[2J\u202e.yaml"]) == 1
+    assert capsys.readouterr().err == (
+        "endoarss list: \\x1b[2J\\u202e.yaml: no such study. The stored studies are in studies/.\n"
+    )
 
 
 @pytest.mark.parametrize("old", sorted(MOVED))

@@ -218,7 +218,7 @@ def test_names_of_masks_and_sequences(write: Write, image: str, mask: str, seque
     assert len({sample.frame_id for sample in samples}) == 12 and {sample.sequence for sample in samples} == sequences
     assert all(sample.files[0].name.strip("abcdefgijklmnopqrstuvwxyz_.").split(".")[0] for sample in samples)
     assert dataset["split"] == ("published" if sequences == {""} else "by_sequence")
-    assert ("test frames may resemble training frames" in made.text) == (sequences == {""})
+    assert ("may resemble training frames" in made.text) == (sequences == {""})
 
 
 def test_images_and_masks_in_one_folder(write: Write) -> None:
@@ -274,23 +274,49 @@ def test_the_csv_s_own_split(write: Write) -> None:
     assert dataset["split"] == "released" and "test" not in dataset and "activities" not in dataset["plain"]
 
 
+def test_what_no_activity_is_called_is_left_out(write: Write) -> None:
+    images, masks = write([0, 1, 2])
+    rows = [f"case{n % 3 + 1}_{n:04d}.jpg,{('=1+1', 'cut')[n % 2]}" for n in range(12)]
+    Path("l.csv").write_text("\n".join(["name,phase", *rows]))
+    made = new_study("own", images, masks, Path("l.csv"))
+    assert "not used: phase ('=1+1' cannot be the name of an activity)" in made.text
+    assert "activities" not in dataset_of(made)["plain"]
+
+
 def test_rows_without_files(write: Write) -> None:
     images, masks = write([0, 1, 2])
     rows = [f"case{n % 3 + 1}_{n:04d}.jpg" for n in range(14)]
     Path("l.csv").write_text("\n".join(["name", *rows]))
     made = new_study("own", images, masks, Path("l.csv"))
-    assert dataset_of(made)["skip_bad"] is True and "frames that lack a file: 2" in made.text
+    assert dataset_of(made)["skip_bad"] is True and "frames that lack a file: 2\n" in made.text
+
+
+def test_one_name_without_a_sequence_is_told(write: Write) -> None:
+    images, masks = write([0, 1, 2])
+    rows = [f"case{n % 3 + 1}_{n:04d}.jpg" for n in range(12)]
+    Path("l.csv").write_text("\n".join(["name", *rows, "extra1.jpg"]))
+    made = new_study("own", images, masks, Path("l.csv"))
+    assert dataset_of(made)["split"] == "published"
+    assert "not every name tells one of several sequences (case1_0001.png)\n" in made.text
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a,b\n1,2\n", r"l\.csv: no column of 'a, b' names images; expected one .* is called 'case1_0000\.jpg'"),
-        ("name\n", r"l\.csv: no column"),
         ("name,x\ncase1_0000.jpg\n", r"l\.csv, line 2: 1 fields; expected 2"),
         ('name\n"a\n', r"l\.csv: not a CSV"),
         ("", r"l\.csv: empty"),
         ("name\ncase1_0000\ncase1_0000.jpg\n", r"l\.csv, line 3: 'case1_0000\.jpg' is there twice"),
+        (
+            "case1_0000.jpg,a\ncase2_0001.jpg,b\n",
+            r"l\.csv, line 1: 'case1_0000\.jpg' is the name of an image; expected a head",
+        ),
+        (
+            "name,x,x\ncase1_0000.jpg,a,b\n",
+            r"l\.csv: the column 'x' is there twice; expected a head of different names",
+        ),
+        ("name,x\n", r"l\.csv: no rows below the head"),
     ],
 )
 def test_a_csv_that_cannot_be_used(write: Write, text: str, message: str) -> None:
@@ -329,7 +355,7 @@ def test_folders_that_are_not_there(write: Write) -> None:
     with pytest.raises(InputError, match=r"case1_0000\.png: no folder; expected a folder"):
         new_study("own", images, masks / "case1_0000.png")
     Path("empty").mkdir()
-    with pytest.raises(InputError, match="empty: 0 images and none has a mask"):
+    with pytest.raises(InputError, match="empty: no images; expected PNG or JPEG"):
         new_study("own", Path("empty"), masks)
 
 
@@ -387,7 +413,7 @@ def test_a_person_names_classes_and_the_column(write: Write) -> None:
     images, masks = write([0, 1, 2])
     rows = [f"case{n % 3 + 1}_{n:04d}.jpg,{('cut', 'idle')[n % 2]}" for n in range(12)]
     Path("l.csv").write_text("\n".join(["name,gesture", *rows]))
-    ask = answers("gesture", "knife", "knife", "ignore", "a;b", "")
+    ask = answers("gesture", "knife", "knife", "ignore", "a;b", "=1+1", "")
     made = new_study("own", images, masks, Path("l.csv"), ask=ask)
     plain = dataset_of(made)["plain"]
     assert plain["classes"] == ["background", "knife", "class_2"] and plain["activities"] == ["cut", "idle"]

@@ -48,16 +48,27 @@ def resnet(**changes: Any) -> dict[str, Any]:
         (resnet(label=True), "put the word in quotes"),
         (resnet(weights="x.pth"), "expected hub (timm downloads the weights), none (random weights), or a file: weights: {file: x.pth}."),
         (resnet(weights={"fil": "x"}), "backbones.resnet.weights.fil: unknown key. Did you mean 'file'?"),
+        ({"backbones": {"resnet": {"label": "x", "model": "resnet26"}}}, "weights: missing; expected hub, none, or {file: PATH}."),
         (resnet(weights=3), "backbones.resnet.weights: 3 is not allowed; expected hub, none, or {file: PATH}."),
         (resnet(model="resnet_26"), "timm has no model 'resnet_26'. Did you mean 'resnet26'"),
         (resnet(model="resnet50.a1_in2k"), "timm has no weights 'a1_in2k' of resnet50. Did you mean 'a1_in1k'"),
         ({"backbones": {True: RESNET}}, "backbones: the key True is not text. YAML reads words such as on, off"),
-        ({"heads": {"atrous_rates": [1, 2]}}, "heads.atrous_rates: [1, 2] is not allowed; expected a list of at least 3"),
+        ({"heads": {"atrous_rates": [1, 2]}}, "heads.atrous_rates: [1, 2] is not allowed; expected a list of 3, each a whole number"),
         ({"robustness": {"cells": [{"weighting": "equall"}]}}, "cells.0.weighting: unknown name 'equall'. Did you mean 'equal'?"),
         ({"robustness": {"cells": [{}], "baseline": {}}}, "robustness.baseline: names nothing"),
         ({"robustness": {"cells": [{}], "corruptions": ["smok"]}}, "unknown name 'smok'. Did you mean 'smoke'?"),
         ({"datasets": {"mtlendoviss": {}}}, "datasets: unknown name 'mtlendoviss'. Did you mean 'mtlendovis'"),
         ({"weightings": {"db_mtl": 3}}, "weightings.db_mtl: 3 is not allowed; expected names with values."),
+        ({"robustness": {"cells": [{}], "baseline": {"backbone": "resnett"}}}, "baseline.backbone: unknown name 'resnett'. Did"),
+        ({"architectures": {"mmeo": {}}}, "architectures: unknown architecture 'mmeo'. Did you mean 'mmoe'?"),
+        (resnet(weights="\x1b" * 2000), "or a file: weights: {file: PATH}."),
+        (resnet(arguments={"channels": [1, 2]}), "[1, 2] is not allowed; expected a list of 4, each a whole number from 1 to 8,192."),
+        (resnet(arguments={"channels": [1, 2, 3, "x"]}), "arguments.channels.3: 'x' is not allowed; expected a whole number from"),
+        (resnet(arguments={"drop_path_rate": 1}), "arguments.drop_path_rate: 1 is not allowed; expected a number from 0 to below 1."),
+        (resnet(arguments={"stem_type": "flat"}), "expected '', deep or deep_tiered."),
+        (resnet(label="=1+1"), "backbones.resnet.label: '=1+1' is not allowed; expected a name of at most 200 printable characters"),
+        (resnet(label="two\nlines"), "backbones.resnet.label: 'two\\nlines' is not allowed; expected a name of at most 200"),
+        (resnet(label="a;b"), "without ; and not beginning with = + - or @"),
         ({"title": "\ud800"}, "the study: holds text that is not Unicode"),
     ],
 )  # fmt: skip
@@ -65,6 +76,12 @@ def test_key_value_and_what_is_allowed_are_named(minimal: Make, changes: dict[st
     with pytest.raises(InputError) as error:
         make_study(minimal(**changes))
     assert message in str(error.value), error.value
+
+
+def test_1e_3_is_a_number_wherever_a_number_is_expected(minimal: Make) -> None:
+    study = make_study(minimal(weightings={"db_mtl": {"beta": "1e-3"}}, **resnet(arguments={"drop_path_rate": "1e-1"})))
+    assert study.weightings["db_mtl"]["beta"] == 1e-3
+    assert study.backbones["resnet"].arguments["drop_path_rate"] == 0.1
 
 
 def test_several_faults_are_told_at_once(minimal: Make) -> None:

@@ -185,7 +185,7 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
         ({"raw": {}}, "raw: esd is missing.*ask for it at the authors"),
         (
             {"robustness": {"cells": [{}], "severities": [6]}},
-            "robustness.severities: unknown name '6'.*Known: 1, 2, 3, 4, 5",
+            "robustness.severities.0: 6 is not allowed; expected a whole number from 1 to 5",
         ),
         (
             {"robustness": {"cells": [{}], "corruptions": ["fog"]}},
@@ -246,11 +246,20 @@ def test_the_most_particular_schedule_counts(minimal: Make) -> None:
     assert [key for key in keys if "schedules" in key] == ["training.schedules.mtlesd/resnet/mmoe"]
 
 
-@pytest.mark.parametrize("key", ["mtlesdd", "mtlesd/resnt", "mtlesd/resnet/hpss", "mtlesd/resnet/hps/equal"])
+@pytest.mark.parametrize("key", ["mtlesdd", "mtlesd/resnt", "mtlesd/resnet/hpss"])
 def test_schedules_of_nothing_are_named(minimal: Make, key: str) -> None:
     settings = minimal()
     settings["training"]["schedules"][key] = {"epochs": 1, "learning_rate": 1}
     with pytest.raises(InputError, match="training.schedules: unknown name"):
+        make_study(settings)
+
+
+def test_a_schedule_of_one_weighting_is_refused(minimal: Make) -> None:
+    settings = minimal()
+    settings["training"]["schedules"]["mtlesd/resnet/hps/equal"] = {"epochs": 1, "learning_rate": 1}
+    with pytest.raises(
+        InputError, match="'mtlesd/resnet/hps/equal'; expected at most <dataset>/<backbone>/<architecture>"
+    ):
         make_study(settings)
 
 

@@ -1,0 +1,54 @@
+"""What a JSON schema allows, in words, for messages and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+
+def described(schema: Schema, resolved: Callable[[Schema], Schema] = lambda schema: schema) -> str:
+    """Return what a JSON schema allows, such as "a whole number from 1 to 1,024".
+
+    Args:
+        schema: as pydantic writes it.
+        resolved: fills in the references of a schema that has some.
+    """
+    schema = resolved(schema)
+    if "expected" in schema:
+        return str(schema["expected"])
+    if "anyOf" in schema:
+        return " or ".join(described(one, resolved) for one in schema["anyOf"] if one.get("type") != "null")
+    if "enum" in schema or "const" in schema:
+        known = [repr(one) if one == "" else str(one) for one in schema.get("enum", [schema.get("const")])]
+        return known[0] if len(known) == 1 else f"{', '.join(known[:-1])} or {known[-1]}"
+    kind = schema.get("type")
+    if kind == "array":
+        return _described_list(schema, resolved)
+    if kind == "object":
+        return f"the keys {', '.join(schema['properties'])}" if "properties" in schema else "names with values"
+    words = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
+    return words.get(str(kind), "a value") + _bounds(schema)
+
+
+def _described_list(schema: Schema, resolved: Callable[[Schema], Schema]) -> str:
+    if "prefixItems" in schema:
+        return f"a list of {len(schema['prefixItems'])}, each {described(schema['prefixItems'][0], resolved)}"
+    least, most = schema.get("minItems", 0), schema.get("maxItems")
+    count = f" of {least}" if least == most else f" of at least {least}" if least > 1 else ""
+    filled = " that is not empty" if least == 1 and not count else ""
+    return f"a list{count}{filled}, each {described(schema['items'], resolved)}"
+
+
+def _bounds(schema: Schema) -> str:
+    low, above, high, below = (
+        f"{schema[key]:,.15g}" if key in schema else ""
+        for key in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+    )
+    high = high or (f"below {below}" if below else "")
+    if above:
+        return f" greater than {above}" + (f" and up to {high}" if high else "")
+    if low:
+        return f" from {low} to {high}" if high else f" of at least {low}"
+    return f" up to {high}" if high else ""
