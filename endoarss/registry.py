@@ -165,7 +165,12 @@ def add_module(module: str) -> None:
     if "torch" in sys.modules:
         describe_imported(module)
     else:
-        for kind, components in describe_module(module).items():
+        described = describe_module(module)
+        if not any(described.values()):
+            raise SettingsError(
+                f"components: {module} registers no component; expected a module with @register_weighting or the like."
+            )
+        for kind, components in described.items():
             REGISTRIES[kind].add_described({name: _from_json(one) for name, one in components.items()})
     _user_modules.append(module)
 

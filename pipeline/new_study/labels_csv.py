@@ -11,6 +11,7 @@ from endoarss.errors import shown
 from pipeline.errors import InputError
 from pipeline.labels.splits import TEST, TRAIN
 from pipeline.new_study.classes import Ask, is_label
+from pipeline.new_study.text import TODO
 from pipeline.sources.plain import names_of_images, read_labels
 
 # What people call the columns.
@@ -128,7 +129,16 @@ def _no_sequences(cells: Sequence[str]) -> str:
 
 
 def _no_split(cells: Sequence[str]) -> str:
-    return "" if set(cells) == {TRAIN, TEST} else f"expected {TRAIN} and {TEST} alone"
+    different = set(cells)
+    if different == {TRAIN, TEST}:
+        return ""
+    # Whoever has a test split of their own must not have it trained on unawares.
+    own = (
+        f". {TODO}write {TRAIN} for others in the CSV, or frames of your {TEST} split are trained on"
+        if TEST in different
+        else ""
+    )
+    return f"expected {TRAIN} and {TEST} alone, found {', '.join(shown(one) for one in sorted(different)[:4])}{own}"
 
 
 _WHY_NOT: Mapping[str, Callable[[Sequence[str]], str]] = {

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import product
 
 from corruptions import corruptions_of
-from endoarss.errors import SettingsError, shown, suggestion
+from endoarss.errors import SettingsError, UnknownNameError, shown, suggestion
 from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, check_settings
 from endoarss.settings import SMA_PATCH
 from endoarss.timm_arguments import RESNET, VISION_TRANSFORMER, check_arguments, check_model_name
@@ -155,16 +155,26 @@ def _check_cells(study: Study, key: str, block: CellBlock) -> None:
         BACKBONES.check(backbone, f"{key}.backbones: ")
         _choose(f"{key}.backbones", backbone, study.backbones)
     for architecture in block.architectures:
-        ARCHITECTURES.check(architecture, f"{key}.architectures: ")
+        if architecture == MERGED:
+            raise InputError(f"{key}.architectures: {MERGED} is not trained; say under merging what to merge.")
+        _choose_architecture(f"{key}.architectures", architecture)
     for weighting in block.weightings:
         WEIGHTINGS.check(weighting, f"{key}.weightings: ")
     for names in product(block.datasets, block.backbones, block.architectures):
         schedule = study.training.schedules.get(schedule_key(study, *names))
         if schedule is None:
-            raise InputError(f"training.schedules: nothing for the dataset {names[0]!r}, which has cells.")
+            raise InputError(
+                f"training.schedules.{names[0]}: missing; {key} trains on it. Add {names[0]}: {{epochs: ..., learning_rate: ...}}."
+            )
         for weighting in block.weightings:
             _check_warmup(study, weighting, schedule.epochs, "/".join(names[:2]))
     _check_combinations(study, key, block)
+
+
+def _choose_architecture(key: str, name: str) -> None:
+    known = [one for one in ARCHITECTURES.names() if one != MERGED]
+    if name not in known:
+        raise UnknownNameError("architecture", name, known, where=f"{key}: ")
 
 
 def _check_warmup(study: Study, weighting: str, epochs: int, where: str) -> None:
@@ -180,8 +190,6 @@ def _check_warmup(study: Study, weighting: str, epochs: int, where: str) -> None
 
 def _check_combinations(study: Study, key: str, block: CellBlock) -> None:
     """What a block's cells ask for must be there to be trained: two tasks, low-rank adapters."""
-    if MERGED in block.architectures:
-        raise InputError(f"{key}.architectures: {MERGED} is not trained; say under merging what to merge.")
     for architecture, weighting in product(block.architectures, block.weightings):
         if architecture.startswith("single_") and weighting != "equal":
             raise InputError(
@@ -218,7 +226,10 @@ def _check_robustness(study: Study) -> None:
                 f"robustness.cells.{index}.{key}", value, dict.fromkeys(getattr(cell, key) for cell in cells_of(study))
             )
         if not any(map(pattern.fits, cells_of(study))):
-            raise InputError(f"robustness.cells: no cell of the study matches {pattern.as_dict()}.")
+            wanted = ", ".join(f"{name} {value}" for name, value in pattern.as_dict().items())
+            raise InputError(
+                f"robustness.cells.{index}: no cell has {wanted} together; `endoarss list` shows all cells."
+            )
     if robustness.baseline and not robustness.baseline.as_dict():
         raise InputError("robustness.baseline: names nothing; expected backbone, architecture or weighting.")
     for key, value in robustness.baseline.as_dict().items() if robustness.baseline else ():

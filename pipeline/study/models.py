@@ -24,7 +24,7 @@ def _number(given: Any) -> Any:
 def _unique(given: tuple[Any, ...]) -> tuple[Any, ...]:
     repeated = [one for one in dict.fromkeys(given) if given.count(one) > 1]
     if repeated:
-        raise ValueError(f"{repeated[0]!r} stands there more than once; expected each once")
+        raise ValueError(f"{repeated[0]!r} is given twice; give each once")
     return given
 
 
@@ -211,10 +211,18 @@ class Pretraining(Part):
     """Seed of scenes and training."""
 
 
+def _safetensors(given: str) -> str:
+    if not given.endswith((".safetensors", "}")):  # a whole path may stand in an environment variable
+        raise ValueError(
+            f"{given!r} is not allowed; expected a .safetensors file. Convert others with safetensors.torch.save_file."
+        )
+    return given
+
+
 class WeightsFile(Part):
     """A file of pretrained weights."""
 
-    file: Text
+    file: Annotated[Text, AfterValidator(_safetensors)]
     """Path of a safetensors file; environment variables as ${NAME}."""
     prefix: Text | None = None
     """What the names of the backbone's tensors begin with, in a file that holds more."""

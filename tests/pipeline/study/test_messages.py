@@ -17,6 +17,7 @@ from pipeline.study.loading import load_study, make_study
 ROOT = Path(__file__).parents[3]
 Make = Callable[..., dict[str, Any]]
 SCHEDULES = {"mtlesd": {"epochs": 3, "learning_rate": 0.001}}
+BLOCK = {"datasets": ["mtlesd"], "backbones": ["resnet"], "architectures": ["hps"], "weightings": ["equal"]}
 RESNET = {"label": "R", "model": "resnet26", "weights": "none"}
 
 
@@ -33,7 +34,7 @@ def resnet(**changes: Any) -> dict[str, Any]:
     [
         ({"seeds": [0.0]}, "seeds.0: 0.0 is not allowed; expected a whole number from 0 to 4,294,967,295."),
         ({"seeds": [True]}, "seeds.0: True is not allowed; expected a whole number"),
-        ({"seeds": [0, 0]}, "seeds: 0 stands there more than once; expected each once."),
+        ({"seeds": [0, 0]}, "seeds: 0 is given twice; give each once."),
         (training(schedules={"mtlesd": {"epochs": 10**400, "learning_rate": 1}}), "expected a whole number from 1 to"),
         (
             training(schedules={"mtlesd": {"epochs": 3, "learning_rate": float("nan")}}),
@@ -49,12 +50,21 @@ def resnet(**changes: Any) -> dict[str, Any]:
         (resnet(weights="x.pth"), "expected hub (timm downloads the weights), none (random weights), or a file: weights: {file: x.pth}."),
         (resnet(weights={"fil": "x"}), "backbones.resnet.weights.fil: unknown key. Did you mean 'file'?"),
         ({"backbones": {"resnet": {"label": "x", "model": "resnet26"}}}, "weights: missing; expected hub, none, or {file: PATH}."),
+        (resnet(weights={"file": "x.pth"}), "weights.file: 'x.pth' is not allowed; expected a .safetensors file."),
         (resnet(weights=3), "backbones.resnet.weights: 3 is not allowed; expected hub, none, or {file: PATH}."),
         (resnet(model="resnet_26"), "timm has no model 'resnet_26'. Did you mean 'resnet26'"),
         (resnet(model="resnet50.a1_in2k"), "timm has no weights 'a1_in2k' of resnet50. Did you mean 'a1_in1k'"),
         ({"backbones": {True: RESNET}}, "backbones: the key True is not text. YAML reads words such as on, off"),
         ({"heads": {"atrous_rates": [1, 2]}}, "heads.atrous_rates: [1, 2] is not allowed; expected a list of 3, each a whole number"),
         ({"robustness": {"cells": [{"weighting": "equall"}]}}, "cells.0.weighting: unknown name 'equall'. Did you mean 'equal'?"),
+        (
+            {"cells": [BLOCK, {**BLOCK, "architectures": ["mmoe"], "weightings": ["db_mtl"]}],
+             "robustness": {"cells": [{"architecture": "hps", "weighting": "db_mtl"}]}},
+            "robustness.cells.0: no cell has architecture hps, weighting db_mtl together",
+        ),
+        ({"cells": [{**BLOCK, "architectures": ["merged"]}]}, "cells.0.architectures: merged is not trained"),
+        ({"cells": [{**BLOCK, "architectures": ["mtan"]}]}, "Known: dselect_k, hps, mmoe, single_activity"),
+        ({"components": ["json"]}, "components: json registers no component"),
         ({"robustness": {"cells": [{}], "baseline": {}}}, "robustness.baseline: names nothing"),
         ({"robustness": {"cells": [{}], "corruptions": ["smok"]}}, "unknown name 'smok'. Did you mean 'smoke'?"),
         ({"datasets": {"mtlendoviss": {}}}, "datasets: unknown name 'mtlendoviss'. Did you mean 'mtlendovis'"),
