@@ -258,10 +258,22 @@ def test_columns_by_other_names(write: Write) -> None:
     dataset = dataset_of(made)
     assert dataset["plain"]["columns"] == {"name": "Frame no", "activity": "Phase", "sequence": "Patient"}
     assert "not used: Set (expected train and test alone), notes" in made.text
+
     assert "11 rows; images that it does not list, which are left out: 1" in made.text
     assert set(dataset["test"]) < {"patient 0", "patient 1", "patient 2"}
     assert dataset["skip_bad"] and "values" in dataset["plain"] and len(made.text.splitlines()) == 25, (
         "all keys there are"
+    )
+
+
+def test_a_test_split_of_ones_own_is_not_trained_on_unawares(write: Write) -> None:
+    images, masks = write([0, 1, 2])
+    names = sorted(path.name for path in images.iterdir())
+    rows = [f"{name},{('train', 'val', 'test')[place % 3]}" for place, name in enumerate(names)]
+    Path("l.csv").write_text("\n".join(["name,split", *rows]))
+    made = new_study("own", images, masks, Path("l.csv"))
+    assert any(
+        "write train for all but test in the CSV, or test frames are trained on" in line for line in made.unknown
     )
 
 
