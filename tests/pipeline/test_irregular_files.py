@@ -84,7 +84,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "annotation": ("frame000_QA.txt", vqla.read_states),
     "manifest": ("manifest.csv", lambda path: read_manifest(path.parent)),
     "card": ("dataset.json", lambda path: read_card(path.parent)),
-    "labels": ("labels.csv", lambda path: plain.read_tree(plain.find_tree({"plain": path.parent}), ())),
+    "labels": ("labels.csv", plain.read_labels),
     "checkpoint": ("a.safetensors", read_header),
     "model": ("a.safetensors", load_checkpoint),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -365,8 +366,13 @@ def test_it_keeps_within_itself(opened: Opened) -> None:
     stray.write_text(
         opened.file.read_text(encoding="utf-8").replace("</body>", '<img src="missing.png"></body>'), encoding="utf-8"
     )
-    found = Opened(opened.driver, stray)
-    assert any("Content Security Policy" in complaint for complaint in found.complaints())
+    found, complaints = Opened(opened.driver, stray), []
+    for _ in range(100):  # the console is told a little after the page is there
+        complaints += found.complaints()
+        if complaints:
+            break
+        time.sleep(0.1)
+    assert any("Content Security Policy" in complaint for complaint in complaints)
 
 
 def test_without_curves_and_gallery(driver: Any, page_content: page.Page, tmp_path: Path) -> None:

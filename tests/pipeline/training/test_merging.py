@@ -631,7 +631,7 @@ def test_merging_is_refused_where_nothing_can_be_merged(
     refused("architectures: merged is not trained", cells=[main_cells, cells("merged")])
     refused("merging.mergers: unknown name 'tie'", merging={"mergers": ["tie"]})
     refused("mergers.ties: unknown setting 'kept'", mergers={"ties": {"kept": 1}})
-    refused("mergers.ties.coefficients: 'a' is not allowed", mergers={"ties": {"coefficients": ["a"]}})
+    refused(r"mergers.ties.coefficients: \['a'\] is not allowed", mergers={"ties": {"coefficients": ["a"]}})
     refused("merging.surgery.rank: 0 is not allowed", merging={"surgery": {"rank": 0}})
     refused("merging.unlabelled: 'both' is not allowed", merging={"unlabelled": "both"})
 

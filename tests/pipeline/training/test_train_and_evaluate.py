@@ -116,7 +116,10 @@ def test_training_again_gives_the_same_bits(study_file: Path) -> None:
     [
         (("train", "--cell", CELL), "data/datasets/mtlesd/dataset.json: missing; this dataset is not built"),
         (("train", "--cell", "a/b"), "has no cell 'a/b'. Its first: mtlesd"),
-        (("step", "build_dataset", "--dataset", "mtlendovis"), "has no dataset 'mtlendovis'. Its datasets: mtlesd"),
+        (
+            ("step", "build_dataset", "--dataset", "mtlendovis"),
+            "has no dataset 'mtlendovis'. Did you mean 'mtlesd'? Its datasets: mtlesd",
+        ),
         (("step", "generate_raw", "--tree", "esd"), "generates no tree 'esd'"),
         (("step", "pretrain_backbone"), "has no pretraining"),
         (("robustness", "--cell", CELL), "mtlesd"),
