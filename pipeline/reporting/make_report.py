@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from pipeline.evaluation.collect_results import collect_results
@@ -13,10 +14,12 @@ from pipeline.reporting.figures.draw_figures import draw_figures
 from pipeline.reporting.make_page import make_page, reductions_of_page
 from pipeline.reporting.tables.make_tables import make_tables
 from pipeline.reporting.write_paper import write_paper
+from pipeline.results.paths import history_figures
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cells import cells_of
 from pipeline.study.datasets import leakage_datasets
 from pipeline.study.models import Study
+from reports.names import figure_of_history
 
 T = TypeVar("T")
 
@@ -35,22 +38,29 @@ def make_report(study: Study, if_gaps: bool = False) -> None:
         return
     _ = StudyResults(study).present_models  # raises before anything is drawn
     with processes(1) as other:
-        datasets = other.submit(draw_figures_of_datasets, study)
+        apart = other.submit(draw_what_needs_no_rows, study)
         results = _timed("results", lambda: collect_results(study, reductions_of_page(study)))
         _timed("tables", lambda: make_tables(study, results))
-        _timed("figures", lambda: draw_figures(study, results=results))
-        datasets.result()
+        _timed("figures", lambda: draw_figures(study, results=results, without=_histories(study)))
+        apart.result()
     _timed("page", lambda: make_page(study, results))
     _timed("paper", lambda: write_paper(study, results))
     for cell, reason in {**results.missing_robust_models, **results.missing_models}.items():
         print(f"without {cell.id}: {reason}", flush=True)
 
 
-def draw_figures_of_datasets(study: Study) -> None:
-    """Draw what shows the datasets. It needs no results, so that another process draws it meanwhile."""
+def draw_what_needs_no_rows(study: Study) -> None:
+    """Draw what shows the datasets and the trainings. It needs no saved rows, so that another process draws it meanwhile."""
     _timed("datasets", lambda: draw_datasets(study))
     if leakage_datasets(study):
         _timed("leakage", lambda: draw_leakage(study))
+    results = StudyResults(study)
+    for name in _histories(study):
+        _timed(name, partial(draw_figures, study, name, results))
+
+
+def _histories(study: Study) -> list[str]:
+    return [figure_of_history(dataset) for dataset in history_figures(study)]
 
 
 def has_gaps(study: Study) -> bool:

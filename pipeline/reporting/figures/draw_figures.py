@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,13 +49,16 @@ class Drawer:
     note: Callable[[StudyResults], str] = lambda results: ""
 
 
-def draw_figures(study: Study, only: str = "", results: StudyResults | None = None) -> list[Path]:
+def draw_figures(
+    study: Study, only: str = "", results: StudyResults | None = None, without: Collection[str] = ()
+) -> list[Path]:
     """Write all figures of a study's results, or one of them.
 
     Args:
         study: whose figures.
         only: its name, "" for all.
         results: of the study, if they are at hand.
+        without: names of figures that are left out.
 
     Returns:
         The files.
@@ -68,7 +71,8 @@ def draw_figures(study: Study, only: str = "", results: StudyResults | None = No
     if only and only not in files:
         raise InputError(_no_such_figure(study, only, list(files)))
     results, drawers = results or StudyResults(study, {scored_run: robust_models(study)}), _drawers(study)
-    for name in [only] if only else files:
+    drawn = [name for name in ([only] if only else files) if name not in without]
+    for name in drawn:
         png_file, pdf_file = files[name]
         with whole_file(png_file) as png, whole_file(pdf_file) as pdf:
             head = head_of(results, drawers[name].gaps(results), drawers[name].note(results))
@@ -76,7 +80,7 @@ def draw_figures(study: Study, only: str = "", results: StudyResults | None = No
                 drawers[name].draw(results, head, png, pdf)
             except NothingToShow as reason:
                 draw_message(". ".join(names.figure_title(name, titles_of(study))), str(reason), head, png, pdf)
-    return [path for name, both in files.items() if only in ("", name) for path in both]
+    return [path for name in drawn for path in files[name]]
 
 
 def _no_such_figure(study: Study, only: str, known: list[str]) -> str:

@@ -460,7 +460,7 @@ def test_merging_keeps_no_more_than_it_says(copy: Study, monkeypatch: pytest.Mon
 
 def test_reports_name_what_is_not_merged(copy: Study, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for other in ("draw_figures", "make_page", "write_paper"):  # which take their time
-        monkeypatch.setattr(make_report, other, lambda study, results=None: None)
+        monkeypatch.setattr(make_report, other, lambda study, results=None, without=(): None)
     for cell in (TIES, f"{TIES}-surgery8", f"{TIES}-surgery2"):
         shutil.rmtree(results_folder(copy) / "cells" / cell)
     assert run("report") == 0
