@@ -59,7 +59,12 @@ class Trace:
         for importer, module, names in record["edges"]:
             self.imports.setdefault(importer, []).append((module, names))
 
-    def code(self, label: str) -> tuple[str, ...]:
+    def code(self, label: str) -> set[str]:
+        """The files of a step's code, below the project's root; in another working folder the rules have whole paths."""
+        files = {Path(file) for file in self.files(label)}
+        return {str(file.relative_to(ROOT) if file.is_relative_to(ROOT) else file) for file in files}
+
+    def files(self, label: str) -> tuple[str, ...]:
         rule, _, cell = label.partition(" ")
         module = self.record["modules"][label]
         if rule in OF_STUDY:

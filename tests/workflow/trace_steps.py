@@ -5,7 +5,6 @@ Nothing but the standard library is imported before the recording begins.
 
 from __future__ import annotations
 
-import argparse
 import builtins
 import importlib
 import importlib.util
@@ -52,19 +51,22 @@ def record() -> None:
 
 def steps(study: Any) -> Iterator[tuple[str, str, Callable[[Any], object]]]:
     """Yield each step in order: its label, its module, and how its function is called."""
-    (tree, dataset), (group,) = ("esd", "mtlesd"), study.merging_groups()
+    from pipeline.study.cells import merging_groups, models_of, trainings_of
+    from pipeline.study.robust_models import robust_models
+
+    (tree, dataset), (group,) = ("esd", "mtlesd"), merging_groups(study)
     yield "generate_raw", "pipeline.preparation.generate_raw", lambda m: m.generate_raw(study, tree)
     yield "pretrain_backbone", "pipeline.training.pretrain_backbone", lambda m: m.pretrain_backbone(study)
     yield "build_dataset", "pipeline.preparation.build_dataset", lambda m: m.build_dataset(study, dataset)
     yield "pack_dataset", "pipeline.preparation.pack_dataset", lambda m: m.pack_dataset(study, dataset)
-    for cell in study.trainings():
+    for cell in trainings_of(study):
         yield f"train_cell {cell.id}", "pipeline.training.train_cell", lambda m, cell=cell: m.train_cell(study, cell)
     yield "merge_models", "pipeline.training.merge_models", lambda m: m.merge_models(study, request(study, group))
     scored = "pipeline.evaluation.evaluate_cell"
-    yield "evaluate_cell", scored, lambda m: [m.evaluate_cell(study, cell) for cell in study.models()]
+    yield "evaluate_cell", scored, lambda m: [m.evaluate_cell(study, cell) for cell in models_of(study)]
     yield "corrupt_images", "pipeline.evaluation.corrupt_images", lambda m: m.corrupt_images(study, dataset, 0)
     tested = "pipeline.evaluation.evaluate_robustness"
-    yield "evaluate_robustness", tested, lambda m: m.evaluate_robustness(study, study.robust_models(), 0)
+    yield "evaluate_robustness", tested, lambda m: m.evaluate_robustness(study, robust_models(study), 0)
     yield "score_references", "pipeline.evaluation.score_references", lambda m: m.score_references(study, dataset)
     yield "collect_results", "pipeline.evaluation.collect_results", lambda m: m.collect_results(study)
     yield "draw_datasets", "pipeline.reporting.figures.draw_datasets", lambda m: m.draw_datasets(study)
@@ -78,8 +80,7 @@ def steps(study: Any) -> Iterator[tuple[str, str, Callable[[Any], object]]]:
 def request(study: Any, group: Any) -> Any:
     from pipeline.training.merge_request import read_request
 
-    models = [cell.id for cell in group.singles]
-    return read_request(study, argparse.Namespace(models=models, method=None, surgery=None, out=None))
+    return read_request(study, [cell.id for cell in group.singles])
 
 
 def main(study_file: str, out: str) -> None:
