@@ -16,10 +16,10 @@ from pipeline.reporting.tables.make_tables import make_tables
 from pipeline.reporting.write_paper import write_paper
 from pipeline.results.paths import history_figures
 from pipeline.results.study_results import StudyResults
-from pipeline.study.cells import cells_of
+from pipeline.study.cells import cells_of, merging_groups
 from pipeline.study.datasets import leakage_datasets
 from pipeline.study.models import Study
-from reports.names import figure_of_history
+from reports.names import FIGURE_REPRESENTATIONS, figure_of_history
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def make_report(study: Study, if_gaps: bool = False) -> None:
         apart = other.submit(draw_what_needs_no_rows, study)
         results = _timed("results", lambda: collect_results(study, reductions_of_page(study)))
         _timed("tables", lambda: make_tables(study, results))
-        _timed("figures", lambda: draw_figures(study, results=results, without=_histories(study)))
+        _timed("figures", lambda: draw_figures(study, results=results, without=_without_rows(study)))
         apart.result()
     _timed("page", lambda: make_page(study, results))
     _timed("paper", lambda: write_paper(study, results))
@@ -55,12 +55,14 @@ def draw_what_needs_no_rows(study: Study) -> None:
     if leakage_datasets(study):
         _timed("leakage", lambda: draw_leakage(study))
     results = StudyResults(study)
-    for name in _histories(study):
+    for name in _without_rows(study):
         _timed(name, partial(draw_figures, study, name, results))
 
 
-def _histories(study: Study) -> list[str]:
-    return [figure_of_history(dataset) for dataset in history_figures(study)]
+def _without_rows(study: Study) -> list[str]:
+    """The figures that show no saved rows: trainings, and what models make of images."""
+    representations = [FIGURE_REPRESENTATIONS] if merging_groups(study) else []
+    return [*representations, *(figure_of_history(dataset) for dataset in history_figures(study))]
 
 
 def has_gaps(study: Study) -> bool:
