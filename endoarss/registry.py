@@ -163,15 +163,18 @@ def add_module(module: str) -> None:
     if module in _user_modules:
         return
     if "torch" in sys.modules:
+        fresh, before = module not in sys.modules, [registry.names() for registry in REGISTRIES.values()]
         describe_imported(module)
+        nothing = fresh and [registry.names() for registry in REGISTRIES.values()] == before
     else:
         described = describe_module(module)
-        if not any(described.values()):
-            raise SettingsError(
-                f"components: {module} registers no component; expected a module with @register_weighting or the like."
-            )
+        nothing = not any(described.values())
         for kind, components in described.items():
             REGISTRIES[kind].add_described({name: _from_json(one) for name, one in components.items()})
+    if nothing:
+        raise SettingsError(
+            f"components: {module} registers no component; expected a module with @register_weighting or the like."
+        )
     _user_modules.append(module)
 
 

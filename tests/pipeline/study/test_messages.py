@@ -64,7 +64,6 @@ def resnet(**changes: Any) -> dict[str, Any]:
         ),
         ({"cells": [{**BLOCK, "architectures": ["merged"]}]}, "cells.0.architectures: merged is not trained"),
         ({"cells": [{**BLOCK, "architectures": ["mtan"]}]}, "Known: dselect_k, hps, mmoe, single_activity"),
-        ({"components": ["json"]}, "components: json registers no component"),
         ({"robustness": {"cells": [{}], "baseline": {}}}, "robustness.baseline: names nothing"),
         ({"robustness": {"cells": [{}], "corruptions": ["smok"]}}, "unknown name 'smok'. Did you mean 'smoke'?"),
         ({"datasets": {"mtlendoviss": {}}}, "datasets: unknown name 'mtlendoviss'. Did you mean 'mtlendovis'"),
@@ -92,6 +91,13 @@ def test_1e_3_is_a_number_wherever_a_number_is_expected(minimal: Make) -> None:
     study = make_study(minimal(weightings={"db_mtl": {"beta": "1e-3"}}, **resnet(arguments={"drop_path_rate": "1e-1"})))
     assert study.weightings["db_mtl"]["beta"] == 1e-3
     assert study.backbones["resnet"].arguments["drop_path_rate"] == 0.1
+
+
+def test_a_module_without_components_is_refused(minimal: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "nothing_of_mine.py").write_text("x = 1\n")
+    with pytest.raises(InputError, match="components: nothing_of_mine registers no component"):
+        make_study(minimal(components=["nothing_of_mine"]))
 
 
 def test_several_faults_are_told_at_once(minimal: Make) -> None:
