@@ -130,7 +130,7 @@ def _time_model(study: Study, cell: Cell) -> _Speed:
     given = training_settings(study, cell)
     settings = dict(given.weighting_settings)
     if "warmup_epochs" in WEIGHTINGS.settings(cell.weighting):
-        settings["warmup_epochs"] = 0
+        settings |= {"warmup_epochs": 0}
     # The first step is slower than all others: memory is claimed, kernels are chosen.
     schedule = replace(
         given, epochs=1 + _TIMED_STEPS, learning_rate=1e-6, batch_size=batch, weighting_settings=settings
