@@ -38,22 +38,28 @@ def make_report(study: Study, if_gaps: bool = False) -> None:
         return
     _ = StudyResults(study).present_models  # raises before anything is drawn
     with processes(1) as other:
-        apart = other.submit(draw_what_needs_no_rows, study)
+        apart = [other.submit(draw_figures_of_datasets, study)]
         results = _timed("results", lambda: collect_results(study, reductions_of_page(study)))
+        apart.append(other.submit(draw_figures_without_rows, study))  # their heads are of results.parquet
         _timed("tables", lambda: make_tables(study, results))
         _timed("figures", lambda: draw_figures(study, results=results, without=_without_rows(study)))
-        apart.result()
+        for drawn in apart:
+            drawn.result()
     _timed("page", lambda: make_page(study, results))
     _timed("paper", lambda: write_paper(study, results))
     for cell, reason in {**results.missing_robust_models, **results.missing_models}.items():
         print(f"without {cell.id}: {reason}", flush=True)
 
 
-def draw_what_needs_no_rows(study: Study) -> None:
-    """Draw what shows the datasets and the trainings. It needs no saved rows, so that another process draws it meanwhile."""
+def draw_figures_of_datasets(study: Study) -> None:
+    """Draw what shows the datasets. It needs no results, so that another process draws it meanwhile."""
     _timed("datasets", lambda: draw_datasets(study))
     if leakage_datasets(study):
         _timed("leakage", lambda: draw_leakage(study))
+
+
+def draw_figures_without_rows(study: Study) -> None:
+    """Draw the figures that show no saved rows, which this process need not read therefore."""
     results = StudyResults(study)
     for name in _without_rows(study):
         _timed(name, partial(draw_figures, study, name, results))
