@@ -463,7 +463,9 @@ def test_reports_name_what_is_not_merged(copy: Study, capsys: Any, monkeypatch: 
         monkeypatch.setattr(make_report, other, lambda study, results=None, without=(): None)
     for cell in (TIES, f"{TIES}-surgery8", f"{TIES}-surgery2"):
         shutil.rmtree(results_folder(copy) / "cells" / cell)
-    (results_folder(copy) / "results.parquet").unlink(missing_ok=True)  # no part of a report may need that of another one
+    (results_folder(copy) / "results.parquet").unlink(
+        missing_ok=True
+    )  # no part of a report may need that of another one
     assert run("report") == 0
     assert f"without {TIES}: not merged yet" in capsys.readouterr().out
     table = pd.read_csv(results_folder(copy) / "tables/merging.csv")
