@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
-# One thread per job, whatever the cores: one and two threads give different bits. Set before numpy, OpenCV or torch is loaded.
-_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-os.environ.update(dict.fromkeys(_LIMITS, "1"))
+from pipeline.io.one_thread import use_one_thread
+
+use_one_thread()  # before anything loads numpy, OpenCV or torch
 
 import click
 

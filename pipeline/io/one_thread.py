@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 
-_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+)
 
 
 def use_one_thread() -> None:
-    """Tell numerical libraries to use one thread. Call it before numpy or torch is imported: they look once."""
-    os.environ.update(dict.fromkeys(_VARIABLES, "1"))
-
-
-def use_one_thread_in_opencv() -> None:
-    """Tell OpenCV to use one thread; it is imported for this."""
-    import cv2
-
-    cv2.setNumThreads(1)
+    """Tell numerical libraries to use one thread. Call it before numpy, OpenCV or torch is imported: they look once."""
+    os.environ.update(dict.fromkeys(VARIABLES, "1"))

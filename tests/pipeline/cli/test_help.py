@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from pipeline.cli import COMMANDS, main
 from pipeline.cli.groups import Command, Group
 from pipeline.cli.steps import STEP
+from pipeline.io.one_thread import VARIABLES
 from tests.pipeline.parsing import parsed
 
 ROOT = Path(__file__).parents[3]
@@ -117,3 +119,16 @@ def test_one_thread_each_is_set_before_libraries_are_loaded() -> None:
     program = "import pipeline.cli, cv2, os; print(cv2.getNumThreads(), os.environ['OMP_NUM_THREADS'], os.environ['NUMBA_NUM_THREADS'])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "1", "1"]
+
+
+def test_the_module_that_results_depend_on_is_what_sets_it() -> None:
+    """Every step's code names pipeline/io/one_thread.py; a second place would change bits without running anything again."""
+    program = (
+        "import os; from pipeline.io import one_thread; called = []; one_thread.use_one_thread = lambda: called.append(1)\n"
+        "import pipeline.cli; print(len(called), [name for name in one_thread.VARIABLES if name in os.environ])"
+    )
+    environment = {key: value for key, value in os.environ.items() if key not in VARIABLES}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1 []\n"
