@@ -71,7 +71,7 @@ def durations_of(study: Study, cells: Mapping[Cell, Progress], robustness: Mappi
                 left += size * rate
     spent = {"training": sum(trained.values(), 0.0), "robustness": sum(tested.values(), 0.0)}
     folder = results_folder(study) / StudyOutput.BENCHMARKS
-    own = [folder / name for name in ("train", "robustness", "merge", "robustness_merged")]
+    own = [folder / name for name in _MODEL_RULES]
     others = [path for path in folder.rglob("*.tsv") if not any(path.is_relative_to(rule) for rule in own)]
     spent["other steps"] = sum(map(seconds_of_benchmark, others))
     return Durations(spent, left, unknown)

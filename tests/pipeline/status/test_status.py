@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from pipeline.cli import main
 from pipeline.locking.command_locks import ROBUSTNESS, SCORING, TRAINING, cell_lock
 from pipeline.locking.locks import Holder, Lock, held
 from pipeline.results.paths import failure_file, robustness_failure_file, robustness_files, rows_file
+from pipeline.status import timing
 from pipeline.status.progress import progress_of_cells, progress_of_robustness
 from pipeline.status.show_status import Status, duration, show_status, status_of
 from pipeline.status.timing import seconds_of_benchmark
@@ -187,6 +189,19 @@ def test_torn_files_are_told_and_no_error(study: Study, finish: Fill, torn: str)
         assert status.cells[0].state == "failed" and str(cell_folder(study, one) / "provenance.json") in said
         assert str(failure_file(study, other)) in said
     json.dumps(status.as_dict())
+
+
+def test_other_steps_are_those_that_no_cell_tells(study: Study) -> None:
+    """Model rules are told by cell; their names are those of rules, so that a renamed rule is not counted twice."""
+    rules = set(
+        re.findall(r"(?m)^ *rule (\w+):", "".join(p.read_text() for p in (ROOT / "pipeline/rules").glob("*.smk")))
+    )
+    assert set(timing._MODEL_RULES) < rules
+    for rule in (*timing._MODEL_RULES, "make_tables"):
+        path = results_folder(study) / f"benchmarks/{rule}/x.tsv"
+        path.parent.mkdir(parents=True)
+        path.write_text("s\th:m:s\n7.0\t0:00:07\n")
+    assert status_of(study).as_dict()["seconds"]["spent"]["other steps"] == 7
 
 
 def test_folders_where_files_should_be_are_no_error(study: Study) -> None:
