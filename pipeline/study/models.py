@@ -214,7 +214,7 @@ class Pretraining(Part):
 def _safetensors(given: str) -> str:
     if not given.endswith((".safetensors", "}")):  # a whole path may stand in an environment variable
         raise ValueError(
-            f"{given!r} is not allowed; expected a .safetensors file. Convert others with safetensors.torch.save_file."
+            f"{given!r} is not allowed; expected a .safetensors file. Convert others with safetensors.torch.save_file"
         )
     return given
 

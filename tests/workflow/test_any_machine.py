@@ -166,8 +166,9 @@ def test_a_second_snakemake_on_the_same_files_ends_at_once_and_the_first_goes_on
 
 
 def make(folder: Path, *arguments: str, **variables: str) -> str:
-    """Run make in a folder that has our Makefile."""
-    environment = {name: value for name, value in bare(**variables).items() if name != "XDG_CACHE_HOME"}
+    """Run make in a folder that has our Makefile, as from a shell: not as a part of the make that runs these tests."""
+    ours = ("XDG_CACHE_HOME", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "CURDIR")
+    environment = {name: value for name, value in bare(**variables).items() if name not in ours}
     ended = subprocess.run(
         ["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
