@@ -57,31 +57,20 @@ for each in workflow.rules:
 
 localrules:
     all,
+    models,
 
 
 rule all:
     default_target: True
     input:
-        paths.report_file(study),
-        paths.paper_file(study),
-        paths.table_files(study),
-        paths.figure_files(study),
-        paths.results_file(study),
-        # Named for themselves, for reports are there with gaps too: what is missing is made.
-        [
-            cell_folder(study, cell) / name
-            for cell in models_of(study)
-            for name in (
-                CellOutput.CHECKPOINT,
-                CellOutput.PROVENANCE,
-                CellOutput.PREDICTIONS,
-                CellOutput.METRICS,
-                CellOutput.ROWS,
-            )
-        ],
-        [paths.history_file(study, cell) for cell in trainings_of(study)],
-        [paths.representations_file(study, group) for group in merging_groups(study)],
-        [path for cell in robust_models(study) for path in paths.robustness_files(study, cell)],
+        # Each is named for itself: reports are there with gaps too, and what is missing is made.
+        [result.done for result in RESULTS.all],
+
+
+# What DVC keeps apart from reports.
+rule models:
+    input:
+        [result.done for result in RESULTS.of_models()],
 
 
 # What is there is reported, gaps with their reasons; the next run does what failed again, and the report with it.

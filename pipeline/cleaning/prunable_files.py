@@ -18,6 +18,7 @@ from pipeline.locking.locks import is_alive
 from pipeline.results import paths
 from pipeline.study.cell import is_variant
 from pipeline.study.cells import merging_groups, models_of
+from pipeline.study.datasets import leakage_datasets
 from pipeline.study.folders import cell_folder, dataset_folder, results_folder
 from pipeline.study.models import Study
 from reports import names
@@ -98,7 +99,9 @@ def find_prunable_files(
         for path in _inside(results_folder(study), found):
             if path in places:
                 _prune(places[path], found, everything=results)
-            elif path.name not in list(paths.StudyOutput) and not path.name.startswith("."):
+            elif (
+                path.name not in list(paths.StudyOutput) and not path.name.startswith(".") and not paths.is_record(path)
+            ):
                 found.keep(path)
             elif results and not path.name.startswith("."):
                 found.add(path, _RESULT)
@@ -126,7 +129,8 @@ def _places_of_study(study: Study, notes: list[str]) -> list[_Place]:
     cells = [cell_folder(study, cell) for cell in models_of(study)]
     groups = [paths.representations_file(study, group).parent for group in merging_groups(study)]
     references = [paths.reference_folder(study, dataset) for dataset in paths.evaluated_datasets(study)]
-    figures, tables, version = paths.figure_files(study), paths.table_files(study), [paths.study_file(study)]
+    figures = [*paths.figure_files(study), *([paths.similarity_file(study)] if leakage_datasets(study) else [])]
+    tables, version = paths.table_files(study), [paths.study_file(study)]
     is_figure, is_table = drawn("FIGURE_", paths.figure_files), drawn("TABLE_", paths.table_files)
     no_references = "references of a dataset that the study no longer has"
     not_merged = "of models that the study no longer merges"
@@ -134,9 +138,20 @@ def _places_of_study(study: Study, notes: list[str]) -> list[_Place]:
     return [
         _Place(top / output.CELLS, cells, no_cell, lambda path: path.name in list(paths.CellOutput), 5, inside=True),
         _Place(
-            top / output.MERGING, groups, not_merged, lambda path: path.name == paths.REPRESENTATIONS, 3, inside=True
+            top / output.MERGING,
+            groups,
+            not_merged,
+            lambda path: path.name == paths.REPRESENTATIONS or paths.is_record(path),
+            3,
+            inside=True,
         ),
-        _Place(top / output.REFERENCES, references, no_references, lambda path: path.suffix == ".parquet", inside=True),
+        _Place(
+            top / output.REFERENCES,
+            references,
+            no_references,
+            lambda path: path.suffix == ".parquet" or paths.is_record(path),
+            inside=True,
+        ),
         _Place(top / output.FIGURES, figures, "of figures that the study no longer has", is_figure),
         _Place(top / output.TABLES, tables, "of tables that the study no longer has", is_table),
         _Place(top / output.VERSIONS, version, "an earlier version of the study", paths.is_study_file),
@@ -156,7 +171,7 @@ def _prune(place: _Place, found: PrunableFiles, everything: bool = False) -> Non
             _folder(path, place, _RESULT if everything else place.why, found)
         elif place.is_ours(path):
             found.add(path, place.why)
-        elif not path.name.startswith("."):
+        elif not paths.is_record(path) and not path.name.startswith("."):
             found.keep(path)
 
 
@@ -204,6 +219,8 @@ def _shared(studies: Sequence[Study], found: PrunableFiles, shared: bool) -> Non
         for path in _inside(folder, found):
             if path not in trees and _is_generated(path):
                 found.add(path, "a generated raw tree that no kept study uses")
+                for name in (paths.DONE, paths.DECIDED_BY):
+                    found.add(path.with_name(f"{path.name}.{name}"), "about a raw tree that no kept study uses")
 
 
 def _is_corrupted(path: Path) -> bool:

@@ -68,13 +68,13 @@ COMMANDS = [
         "train", "training.train_cell:train_by_id", "Train one cell and save its predictions on its test splits.",
         f"train --cell {_CELL}",
         click.option("--cell", required=True, metavar="ID", help="A cell of the study, as `endoarss list` names it."),
-        locks=_train_locks),
+        locks=_train_locks, makes="train_cell"),
     command(
         "evaluate", "evaluation.evaluate_cell:evaluate_cells",
         "Score trained or merged cells from their saved predictions.", f"evaluate --cell {_CELL}",
         click.option("--cell", "cells", required=True, multiple=True, metavar="ID", help="A cell (repeatable)."),
         click.option("--again", is_flag=True, help="Let the trained model predict again first."),
-        locks=_evaluate_locks),
+        locks=_evaluate_locks, makes="evaluate_cell"),
     command(
         "robustness", "reporting.external_model:evaluate_any_model",
         "Evaluate cells, or any other model, under all corruptions.", f"robustness --cell {_CELL} --workers 4",
@@ -85,7 +85,7 @@ COMMANDS = [
         click.option("--label", metavar="TEXT", help="What tables call a predictor (default: its name)."),
         path_option("--out", "DIR", "Where a predictor's scores, tables and figures go."),
         click.option("--beside", is_flag=True, help="Compare a predictor with the study's evaluated cells."),
-        workers_option(spared=1), locks=_robustness_locks),
+        workers_option(spared=1), locks=_robustness_locks, makes="evaluate_robustness"),
     command(
         "merge", "training.merge_models:merge_as_asked", "Merge single-task models, with Representation Surgery or not."
         "\n\nA MODEL is a cell of the study or a checkpoint, one per task. Without --method all is made that the study's "
@@ -95,7 +95,7 @@ COMMANDS = [
         click.option("--surgery", type=AtLeast(1), is_flag=False, flag_value=0, metavar="[RANK]",
                      help="With Representation Surgery (default rank: the study's, 16). Models come first."),
         path_option("--out", "DIR", "Where it goes (default: a cell of the study)."),
-        locks=_merge_locks),
+        locks=_merge_locks, makes="merged"),
     command(
         "predict", "inference.predict_files:predict_inputs", "Predict pictures and videos of your own with a trained model.\n\n"
         "CHECKPOINT is the model.safetensors of a trained cell; no study is needed. Each INPUT is a picture, a video, or "

@@ -23,7 +23,14 @@ Option = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 def command(
-    name: str, calls: str, text: str, example: str, *options: Option, locks: Locks | None = None, of_study: bool = True
+    name: str,
+    calls: str,
+    text: str,
+    example: str,
+    *options: Option,
+    locks: Locks | None = None,
+    makes: str | None = None,
+    of_study: bool = True,
 ) -> Command:
     """Make a command; what its function returns (a text, a path, or a list of them) is printed.
 
@@ -34,17 +41,21 @@ def command(
         example: a worked example, less the word `endoarss`.
         options: options and arguments.
         locks: given the study and these values, says which locks are held meanwhile; None where nothing of a study is written.
+        makes: which results of the study it makes, see `pipeline.workflow.made_by_command`; None if it makes none.
         of_study: whether the function takes a study too, that of --study.
     """
 
     def run(**values: Any) -> None:
-        with _at_work(name, values, locks) if of_study else nullcontext():
-            made = resolve_name(f"pipeline.{calls}")(**values)
+        if_stale = bool(values.pop("if_stale", False))
+        with _at_work(name, values, locks) if of_study else nullcontext(), _making(makes, values, if_stale) as due:
+            function: Any = resolve_name(f"pipeline.{calls}")
+            made = function(**values) if due else _CURRENT
         for line in made if isinstance(made, list) else [made]:
             if line and isinstance(line, (str, Path)):
                 print(line)
 
-    for option in reversed([_STUDY, *options] if of_study else options):
+    every: list[Option] = [*([_STUDY] if of_study else []), *options, *([_IF_STALE] if makes else [])]
+    for option in reversed(every):
         option(run)
     return click.command(name, cls=Command, help=text, calls=calls, example=f"endoarss {example}", locks=locks)(run)
 
@@ -60,6 +71,30 @@ def _at_work(name: str, values: Values, locks: Locks | None) -> Iterator[None]:
     with at_work(study, name, locks(study, values)) if locks else nullcontext():
         values["study"] = study
         yield
+
+
+@contextmanager
+def _making(makes: str | None, values: Values, if_stale: bool) -> Iterator[bool]:
+    """Record what decides the results that are made in the block; false if none is due."""
+    if makes is None:
+        yield True
+        return
+    from pipeline.io.known_digests import KnownDigests
+    from pipeline.workflow.made_by_command import made_by
+    from pipeline.workflow.making import are_current, making
+    from pipeline.workflow.results_of_study import ResultsOfStudy
+
+    digests = KnownDigests()
+    results = ResultsOfStudy(values["study"], digests)
+    wanted = made_by(makes, results, values)
+    if if_stale and are_current(wanted, digests):
+        yield False
+        return
+    again = (
+        [one for result in wanted for one in result.upstream if one.step in _PREDICTS] if values.get("again") else []
+    )
+    with making(wanted, digests, if_stale, again):
+        yield True
 
 
 class AtLeast(click.ParamType):
@@ -91,4 +126,8 @@ def workers_option(spared: int = 0) -> Option:
     return click.option("--workers", type=AtLeast(0), default=max(1, (os.cpu_count() or 1) - spared), help=text)
 
 
+_PREDICTS = ("train_cell", "merge_models")
+"""Steps that write predictions, which `evaluate --again` replaces."""
+_CURRENT = "Nothing to do: what lies here was made from the same settings, code and data."
+_IF_STALE = click.option("--if-stale", is_flag=True, help="Do nothing if the result is current, as rules call it.")
 _STUDY = path_option("--study", "FILE", "Study file (default: params.yaml).", default="params.yaml")

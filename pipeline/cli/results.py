@@ -31,12 +31,12 @@ COMMANDS = [
         "report", "reporting.make_report:make_report", "Write tables, figures, page and paper of the results there are.",
         "report --study studies/demo.yaml",
         click.option("--if-gaps", is_flag=True, help="Do nothing unless a cell lacks results and another has some."),
-        locks=report_locks("makes the report", *REPORT_STEPS)),
+        locks=report_locks("makes the report", *REPORT_STEPS), makes="report"),
     command(
         "paper", "reporting.write_paper:make_paper", "Write all tables and figures as one LaTeX document.",
         "paper --pdf --study studies/demo.yaml",
         click.option("--pdf", is_flag=True, help="Compile it as well (needs pdflatex)."),
-        locks=report_locks("sets the paper", "write_paper")),
+        locks=report_locks("sets the paper", "write_paper"), makes="paper"),
     command(
         "verify", "verify.verify_study:print_verification", "Check saved results against study, data and checkpoints.\n\n"
         "It ends with 1 if results are not what these give.", "verify --study studies/demo.yaml --cells 1",

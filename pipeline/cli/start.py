@@ -5,16 +5,21 @@ from __future__ import annotations
 import click
 
 from pipeline.cli.commands import command, path_option, workers_option
+from pipeline.cli.groups import Command
+
 
 # fmt: off
-DOCTOR = command(
-    "doctor", "preparation.check_sources:doctor", "Check the raw trees of a study: what is missing or wrong.",
-    "doctor --study studies/quick.yaml --deep --json doctor.json",
-    click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="Check this dataset alone (repeatable)."),
-    click.option("--deep", is_flag=True, help="Decode every picture and mask, not some of each folder."),
-    path_option("--json json_file", "FILE", "Write the report as JSON as well."),
-    path_option("--export-split split_file", "CSV", "Write which frame is in which split."),
-    workers_option())
+def doctor(name: str, example: str, makes: str | None = None) -> Command:
+    """Make the command that checks raw trees; as a step of the workflow, what it writes is a result."""
+    return command(
+        name, "preparation.check_sources:doctor", "Check the raw trees of a study: what is missing or wrong.", example,
+        click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="Check this dataset alone (repeatable)."),
+        click.option("--deep", is_flag=True, help="Decode every picture and mask, not some of each folder."),
+        path_option("--json json_file", "FILE", "Write the report as JSON as well."),
+        path_option("--export-split split_file", "CSV", "Write which frame is in which split."),
+        workers_option(), makes=makes)
+
+
 COMMANDS = [
     command(
         "new", "new_study.write_study:write_study", "Write a study for images and masks of your own.",
@@ -25,7 +30,7 @@ COMMANDS = [
         path_option("--labels", "CSV", "List of the frames, with activities or not."),
         click.option("--overwrite", is_flag=True, help="Replace a study of this name."),
         of_study=False),
-    DOCTOR,
+    doctor("doctor", "doctor --study studies/quick.yaml --deep --json doctor.json"),
     command("list", "status.list_study:list_study", "List components and the cells of a study.",
             "list --study studies/demo.yaml"),
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import click
 from pipeline.cli.commands import Locks, Option, Values, command, workers_option
 from pipeline.cli.groups import Command, Group
 from pipeline.cli.results import report_locks
-from pipeline.cli.start import DOCTOR
+from pipeline.cli.start import doctor
 from pipeline.locking.command_locks import Work, shared_lock, study_locks, tree_lock
 from pipeline.locking.locks import Lock
 
@@ -27,11 +26,13 @@ MOVED: dict[str, str] = {}
 
 
 def _step(old: str, calls: str, text: str, locks: Locks, *options: Option) -> Command:
-    """Make a step, named as its function."""
+    """Make a step, named as its function and as what it makes."""
     name = calls.partition(":")[2]
     MOVED[old] = f"endoarss step {name}"
     needed = " --tree esd" if _TREE in options else " --dataset mtlesd" if _DATASET in options else ""
-    return command(name, calls, text, f"step {name}{needed} --study studies/demo.yaml", *options, locks=locks)
+    return command(
+        name, calls, text, f"step {name}{needed} --study studies/demo.yaml", *options, locks=locks, makes=name
+    )
 
 
 def _on_dataset(does: str, lock: Callable[[Study, str], Path]) -> Locks:
@@ -77,15 +78,13 @@ def _corrupted_lock(study: Study, dataset: str) -> Path:
     return shared_lock("corrupted", corrupted_folder(study, dataset).name)
 
 
-_check_sources = copy(DOCTOR)
-_check_sources.name = "check_sources"
 _BUILD, _DRAW, _WORKERS = "preparation.build_dataset", "reporting.figures.draw_datasets", workers_option()
 _PAPER = report_locks("sets the paper", "write_paper")
 # fmt: off
 STEPS = {
     "Data": [
         _step("generate", "preparation.generate_raw:generate_raw", "Generate one raw tree of a study.", _generate, _TREE),
-        _check_sources,
+        doctor("check_sources", "step check_sources --dataset mtlesd", makes="check_sources"),
         _step("build", f"{_BUILD}:build_dataset", "Build one dataset from its raw trees.",
               _on_dataset("builds", _built_lock), _DATASET, _SKIP, _WORKERS),
         _step("pack", "preparation.pack_dataset:pack_dataset", "Decode a built dataset once to the study's size.",

@@ -9,12 +9,10 @@ from pipeline.cli.commands import PATH, command
 # fmt: off
 COMMANDS = [
     command("use", "workflow.use_study:use", "Make a study the one that `snakemake` and `dvc repro` run.\n\n"
-            "Writes params.yaml and dvc.yaml. STUDY is a study file, or params.yaml itself.", "use studies/paper.yaml",
-            click.argument("path", type=PATH, metavar="STUDY"),
-            click.option("--check", is_flag=True, help="Write nothing; fail if dvc.yaml does not fit params.yaml."),
-            of_study=False),
+            "Writes params.yaml, with all defaults, and .dvc/study.yaml. STUDY is a study file, or params.yaml itself.",
+            "use studies/paper.yaml", click.argument("path", type=PATH, metavar="STUDY"), of_study=False),
     command("record", "workflow.record_restore:record",
             "After snakemake: give results to DVC, so `dvc repro` runs nothing.", "record", of_study=False),
     command("restore", "workflow.record_restore:restore",
-            "After `dvc pull`: tell Snakemake that nothing is left to make.", "restore", of_study=False),
+            "After `dvc pull` or a copy: say whether anything is left to make.", "restore", of_study=False),
 ]

@@ -1,12 +1,13 @@
 """Built images at one size, kept as one array a split that training maps into memory: pictures are decoded once.
 
-They lie in <dataset>/arrays/<key>/{images,masks}.npy. The key covers split, size, the manifest's digest and the code that packs, so an
-array that no longer fits is never found.
+They lie in <dataset>/arrays/<size>/<key>/{images,masks}.npy. The key covers split, size, the manifest's digest and the code that packs, so
+an array that no longer fits is never found.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence, Set
 from functools import partial
 from pathlib import Path
@@ -38,8 +39,7 @@ def packed(folder: Path, rows: Sequence[Row], split: str, size: int, workers: in
     Raises:
         InputError: if a frame cannot be read or its mask holds a value that is no class.
     """
-    key = array_key(folder, split, size)
-    arrays = folder / "arrays" / key
+    arrays = arrays_folder(folder, split, size)
     if not arrays.is_dir():
         _pack(arrays, folder, rows, size, workers, f"pack {folder.name} {split}")
     images = _open(arrays / "images.npy", (len(rows), size, size, 3))
@@ -61,10 +61,18 @@ def _open(path: Path, shape: tuple[int, ...]) -> NDArray:
     return array
 
 
-def array_key(folder: Path, split: str, size: int) -> str:
-    """The name of a split's arrays: readable, and other for another size, manifest or code."""
+def arrays_folder(folder: Path, split: str, size: int) -> Path:
+    """Return where the arrays of a split lie: another folder for another size, manifest or code."""
     about = {"manifest": sha256_of(folder / "manifest.csv"), "code": code_sha256(import_closure(__name__))}
-    return f"{split}-{size}-{digest(about)[:16]}"
+    return folder / "arrays" / str(size) / f"{split}-{digest(about)[:16]}"
+
+
+def forget_other_arrays(folder: Path, splits: Sequence[str], size: int) -> None:
+    """Delete the arrays of a size that do not fit any more."""
+    fitting = {arrays_folder(folder, split, size).name for split in splits}
+    for path in (folder / "arrays" / str(size)).iterdir():
+        if path.name not in fitting and not path.name.startswith("."):
+            shutil.rmtree(path)
 
 
 def array_digests(folder: Path, split: str, size: int) -> dict[str, str]:
@@ -73,8 +81,9 @@ def array_digests(folder: Path, split: str, size: int) -> dict[str, str]:
     Raises:
         FileNotFoundError: if they are not packed.
     """
-    key = array_key(folder, split, size)
-    return {f"{key}/{name}.npy": sha256_of(folder / "arrays" / key / f"{name}.npy") for name in ("images", "masks")}
+    arrays = arrays_folder(folder, split, size)
+    files = [arrays / f"{name}.npy" for name in ("images", "masks")]
+    return {path.relative_to(folder / "arrays").as_posix(): sha256_of(path) for path in files}
 
 
 def _pack(arrays: Path, folder: Path, rows: Sequence[Row], size: int, workers: int, label: str) -> None:

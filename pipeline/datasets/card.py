@@ -55,7 +55,7 @@ def make_card(
     Args:
         labels: its classes and activities. rows: of its manifest. pixels: of each class, over all frames. ignored: pixels of no class.
         left_out: what did not get in. built: the raw files of each frame. roots: raw trees by source.
-        about: what else it says: name, kind, title, split rule, licences, expected_frames (None where nobody knows), ...
+        about: what else it says: name, kind, split rule, licences, expected_frames (None where nobody knows), ...
     """
     parts = sorted({row["split"] for row in rows})
     by_activity = Counter((row["split"], row["activity"]) for row in rows)
@@ -94,7 +94,7 @@ def make_card(
 
 # What others take from a card.
 _READ = {
-    *("name", "title", "classes", "palette", "activities", "frames", "expected_frames", "complete"),
+    *("name", "classes", "palette", "activities", "frames", "expected_frames", "complete"),
     *("frames_by_split", "frames_by_activity", "frames_with_class", "frames_with_class_by_activity"),
 }
 

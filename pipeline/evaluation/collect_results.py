@@ -12,9 +12,9 @@ import pandas as pd
 from endoarss.metrics import PUBLISHED, STANDARD
 from pipeline.evaluation.robustness import scores_by_condition
 from pipeline.evaluation.scores import scores_of
-from pipeline.io.files import whole_file
+from pipeline.io.files import whole_file, write_json
 from pipeline.io.hashing import sha256_of
-from pipeline.results.paths import evaluated_datasets, results_file, results_provenance_file
+from pipeline.results.paths import evaluated_datasets, metrics_file, results_file, results_provenance_file
 from pipeline.results.provenance import RunStart, about_run, write_provenance
 from pipeline.results.study_results import Reduction, StudyResults
 from pipeline.study.cell import Cell
@@ -49,6 +49,7 @@ def collect_results(
     checkpoints, missing, missing_robust = state
     with whole_file(results_file(study)) as partial:
         table.to_parquet(partial, index=False)
+    write_json(metrics_file(study), summary_of(table))
     about = {
         **about_run(study, run, study.datasets, with_model=False),
         "seed": list(study.seeds),
@@ -63,6 +64,19 @@ def collect_results(
     if SCORES_UNDER_CORRUPTION[study.protocol] not in reductions:
         results.release(SCORES_UNDER_CORRUPTION[study.protocol])
     return results
+
+
+def summary_of(table: pd.DataFrame) -> dict[str, float]:
+    """Return the means over all models by which versions of a study are told apart: accuracy and mIoU, clean and under corruption."""
+    models = table[(table["backbone"] != REFERENCE_BACKBONE) & (table["class"] == "")]
+    clean = models["corruption"] == CLEAN
+    parts = {"": models[clean], "_corrupted": models[~clean]}
+    scores = {
+        f"{metric}{suffix}": rows.loc[rows["metric"] == metric, "value"].mean()
+        for suffix, rows in parts.items()
+        for metric in ("accuracy", "miou")
+    }
+    return {name: round(float(value), 6) for name, value in scores.items() if pd.notna(value)}
 
 
 def _state(results: StudyResults) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:

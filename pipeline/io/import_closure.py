@@ -34,6 +34,7 @@ PLUMBING = {
     "pipeline.io.disk": "Sizes of files, for people.",
     "pipeline.io.files": "Writes files whole or not at all, and reads text.",
     "pipeline.io.import_closure": "Says what a rerun depends on.",
+    "pipeline.io.known_digests": "Remembers digests, which are the same however they are found.",
     "pipeline.locking": "Decides who waits for whom.",
     "pipeline.redaction": "Masks secrets in messages and provenance.",
     "pipeline.results.paths": "Decides where files lie; a rule with other outputs runs anyway.",
@@ -86,6 +87,21 @@ def code_sha256(files: Iterable[str]) -> str:
     """Return the hex SHA-256 of the content of files that `import_closure` returned; it does not depend on where the project lies."""
     paths = [_relative(Path(file)) for file in files]
     return digest(sorted((path.name if path.is_absolute() else str(path), sha256_of(ROOT / path)) for path in paths))
+
+
+def imported_packages(files: Iterable[str]) -> set[str]:
+    """Return the names of the installed packages that files of code import, e.g. {"torch", "numpy"}; the standard library is left out.
+
+    Args:
+        files: what `import_closure` returned.
+    """
+    names = set()
+    for path in map(Path, files):
+        if path.suffix == ".py":
+            package = "" if path.is_absolute() else ".".join(path.parent.parts)
+            names |= {one.module.partition(".")[0] for one in _imports(ROOT / path, package)}
+    own = {"", *PACKAGES, *sys.stdlib_module_names}
+    return {name for name in names if name not in own and module_file(name) is None}
 
 
 @cache

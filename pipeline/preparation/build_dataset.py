@@ -14,7 +14,6 @@ from pipeline.datasets.split_checks import check_split, lacking_activities
 from pipeline.errors import InputError
 from pipeline.io.hashing import sha256_of
 from pipeline.labels.splits import PUBLISHED
-from pipeline.preparation.generate_raw import bring_back_generated
 from pipeline.results.paths import dataset_files, dataset_provenance_file
 from pipeline.results.provenance import RunStart, about_run, write_provenance
 from pipeline.sources.archives import prepare_root
@@ -43,7 +42,6 @@ def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collect
     Raises:
         InputError: if a raw tree is missing, incomplete or not in its layout.
     """
-    bring_back_generated(study, dataset)
     build = build_of(study, dataset)
     order = Order(
         dataset,
@@ -127,7 +125,6 @@ def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool =
     card: dict[str, Any] = {
         "name": dataset,
         "kind": kind_name(study, dataset),
-        "title": kind.title,
         "synthetic": study.synthetic,
         "expected_frames": None if study.synthetic else kind.frames,
         "split_rule": build.split,

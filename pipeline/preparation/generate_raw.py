@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pipeline.errors import InputError
 from pipeline.io.files import whole_folder, write_json
 from pipeline.io.hashing import sha256_of_tree
-from pipeline.locking.command_locks import tree_lock
-from pipeline.locking.locks import Holder, Lock, held
 from pipeline.results.paths import generated_mark, generated_trees
 from pipeline.sources.synthetic.endovis2017_tree import generate_endovis2017
 from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
 from pipeline.sources.synthetic.released_trees import generate_esd, generate_released_mtlendovis
-from pipeline.study.folders import roots_of
 from pipeline.study.models import Study
 
 
@@ -42,20 +37,3 @@ def generate_raw(study: Study, tree: str) -> None:
         # The digest makes another content another mark, so that what was built from it is built again.
         mark = {"tree": tree, "synthetic": True, "sha256": sha256_of_tree(partial), **settings.as_dict()}
         write_json(generated_mark(partial), mark)
-
-
-def bring_back_generated(study: Study, dataset: str) -> None:
-    """Generate the raw trees of a dataset again of which the mark alone is there: DVC keeps the mark, for the tree follows from it."""
-    for root in roots_of(study, dataset).values() if study.raw.generate is not None else ():
-        if not _is_mark_alone(root):
-            continue
-        # Datasets that are built side by side may share a tree.
-        with held([Lock(tree_lock(root))], Holder.here("generate", f"generates {root}", study.name)):
-            if _is_mark_alone(root):
-                print(f"{root}: only its mark is here; the tree is generated again.", flush=True)
-                generate_raw(study, root.name)
-
-
-def _is_mark_alone(root: Path) -> bool:
-    mark = generated_mark(root)
-    return mark.is_file() and list(root.iterdir()) == [mark]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.datasets.arrays import array_digests
+from pipeline.datasets.arrays import array_digests, forget_other_arrays
 from pipeline.datasets.load import load_part
 from pipeline.datasets.manifest import read_manifest
 from pipeline.io.files import write_json
@@ -16,5 +16,6 @@ def pack_dataset(study: Study, dataset: str, workers: int = 1) -> None:
     folder, size = dataset_folder(study, dataset), study.input_size
     splits = sorted({row["split"] for row in read_manifest(folder)})
     shapes = {split: list(load_part(folder, split, size, workers).images.shape) for split in splits}
+    forget_other_arrays(folder, splits, size)
     sha256 = {split: array_digests(folder, split, size) for split in splits}
     write_json(arrays_file(study, dataset), {"size": size, "images": shapes, "sha256": sha256})

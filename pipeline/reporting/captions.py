@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.datasets.card import read_card
+from pipeline.reporting.dataset_cards import card_of
 from pipeline.reporting.models import label_of
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.datasets import titles_of
-from pipeline.study.folders import dataset_folder
 from pipeline.study.models import Study
 from reports.results import weights_note
 
@@ -23,7 +22,7 @@ def data_mark(study: Study, datasets: Sequence[str] = ()) -> str:
 
 def partial_note(study: Study, datasets: Sequence[str] = ()) -> str:
     """Which datasets lack frames, "" if none does."""
-    cards = [read_card(dataset_folder(study, dataset)) for dataset in datasets or study.datasets]
+    cards = [card_of(study, dataset) for dataset in datasets or study.datasets]
     lacking = [
         f"{card['title']} {card['frames']:,} of {card['expected_frames']:,} frames"
         for card in cards

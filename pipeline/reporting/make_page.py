@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from endoarss.metrics.catalogue import Shown, shown_metrics
-from pipeline.datasets.card import read_card
 from pipeline.io.files import read_json, write_text
 from pipeline.reporting.captions import partial_note, study_mark
+from pipeline.reporting.dataset_cards import card_of
 from pipeline.reporting.page_gallery import gallery_of, gallery_rows
 from pipeline.reporting.robustness import measure_study
 from pipeline.reporting.tables.make_tables import reductions_of_tables, study_tables
@@ -19,7 +19,7 @@ from pipeline.results.study_results import Reduction, StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.cells import merging_groups, models_of, trainings_of
 from pipeline.study.datasets import labels_of, titles_of
-from pipeline.study.folders import cell_folder, dataset_folder, results_folder
+from pipeline.study.folders import cell_folder, results_folder
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robust_models, robustness_cells
 from reports import names
@@ -174,7 +174,7 @@ def _figures(study: Study) -> list[FigureSection]:
 
 
 def _card(study: Study, dataset: str) -> DatasetCard:
-    card, labels = read_card(dataset_folder(study, dataset)), labels_of(study, dataset)
+    card, labels = card_of(study, dataset), labels_of(study, dataset)
     sheet = results_folder(study) / "figures" / paths.contact_sheet(dataset)
     colours = list(zip(labels.classes[1:], map(css_colour, labels.palette[1:]), strict=True))
     anchor = f"dataset_{dataset}"

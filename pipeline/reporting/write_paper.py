@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.io.files import whole_file, write_if_changed
 from pipeline.reporting.captions import data_mark, study_mark
+from pipeline.reporting.dataset_cards import card_of
 from pipeline.results import paths
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cells import cells_of, merged_cells, trainings_of
 from pipeline.study.conditions import conditions_of
 from pipeline.study.datasets import split_rule, titles_of
 from pipeline.study.fingerprints import study_digest
-from pipeline.study.folders import dataset_folder, results_folder
+from pipeline.study.folders import results_folder
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robustness_cells
 from reports import names
@@ -170,7 +170,7 @@ def _abstract(results: StudyResults) -> list[str]:
 def _datasets(study: Study) -> list[str]:
     lines = []
     for dataset in study.datasets:
-        card = read_card(dataset_folder(study, dataset))
+        card = card_of(study, dataset)
         parts = ", ".join(f"{count:,} {part}" for part, count in sorted(card["frames_by_split"].items(), reverse=True))
         kind = "synthetic" if card["synthetic"] else "real"
         lines.append(

@@ -33,9 +33,11 @@ CORRUPTED_MARK = "corruptions.json"
 SCORES, ROWS = "metrics.json", "per_image.parquet"
 ROBUSTNESS_NAMES = (SCORES, ROWS, "provenance.json", "gallery.npz")
 REPRESENTATIONS = "representations.npz"
-DRAWN = frozenset({".png", ".pdf", ".jpg", ".csv", ".tex"})
+DRAWN = frozenset({".png", ".pdf", ".jpg", ".csv", ".tex", ".json"})
 """The kinds of files that figures and tables are."""
-_BESIDE_DATASET = re.compile(r"(.+)\.(?:doctor|provenance)\.json")
+DONE, DECIDED_BY = "done.json", "decided_by.json"
+"""What lies beside each result, see `pipeline.workflow.result`. Where a folder holds several, a name and a dot come before."""
+_BESIDE_DATASET = re.compile(r"(.+)\.(?:doctor(?:\.done|\.decided_by)?|provenance)\.json")
 _VERSION = re.compile(r"[0-9a-f]{12}\.json")
 
 
@@ -52,11 +54,10 @@ class StudyOutput(StrEnum):
     PAPER = "paper"
     RESULTS = "results.parquet"
     PROVENANCE = "provenance.json"
-    SIMILARITY = "similarity.json"
+    METRICS = "metrics.json"
     VERSIONS = "studies"
     LOGS = "logs"
     BENCHMARKS = "benchmarks"
-    CODE = "code"
 
 
 class CellOutput(StrEnum):
@@ -73,6 +74,8 @@ class CellOutput(StrEnum):
     ROBUSTNESS_FAILURE = "robustness_failure.json"
     TENSORBOARD = "tensorboard"
     RESUME = ".training"
+    DONE = "done.json"
+    DECIDED_BY = "decided_by.json"
     ROBUSTNESS_BEGUN = resumable(Path("robustness")).name
     ROBUSTNESS_LOCK = resumable_lock(Path("robustness")).name
 
@@ -94,6 +97,11 @@ class RobustnessFiles(NamedTuple):
 def study_file(study: Study) -> Path:
     """The validated study with its defaults, as the steps read it. Its name holds its digest: a job keeps its study."""
     return results_folder(study) / StudyOutput.VERSIONS / f"{study_digest(study)[:12]}.json"
+
+
+def is_record(path: Path) -> bool:
+    """Return whether a file says what a result beside it was decided by."""
+    return path.name.endswith((DONE, DECIDED_BY))
 
 
 def is_study_file(path: Path) -> bool:
@@ -212,6 +220,11 @@ def results_file(study: Study) -> Path:
     return results_folder(study) / StudyOutput.RESULTS
 
 
+def metrics_file(study: Study) -> Path:
+    """Return where the few numbers lie by which DVC compares versions of the study."""
+    return results_folder(study) / StudyOutput.METRICS
+
+
 def results_provenance_file(study: Study) -> Path:
     """What the long table came from: data, checkpoints, code, and when it was collected."""
     return results_folder(study) / StudyOutput.PROVENANCE
@@ -291,8 +304,8 @@ def datasets_with_activities(study: Study) -> list[str]:
 
 
 def similarity_file(study: Study) -> Path:
-    """How alike each test frame and its nearest training frame are, by dataset and split."""
-    return results_folder(study) / StudyOutput.SIMILARITY
+    """How alike each test frame and its nearest training frame are, by dataset and split. It is what the figure shows."""
+    return results_folder(study) / StudyOutput.FIGURES / f"{FIGURE_LEAKAGE}.json"
 
 
 def _both(study: Study, stems: list[str]) -> list[Path]:

@@ -1,32 +1,30 @@
-# Raw trees, datasets, and the demo's pretrained backbone.
+# Raw trees, datasets, and the demo's pretrained backbone. Each rule writes done.json; what else it makes, and what decides it, stands in
+# pipeline/workflow/results_of_study.py.
 
 
 if study.raw.generate is not None:
 
     rule generate_raw:
         input:
-            code=code_of("pipeline.preparation.generate_raw"),
+            lambda wildcards: from_results(RESULTS.generate_raw(wildcards.tree)),
         output:
-            paths.generated_mark(raw_roots(study)["esd"].parent / "{tree}"),
+            raw_roots(study)["esd"].parent / "{tree}.done.json",
         log:
             LOGS / "generate_raw/{tree}.log",
         benchmark:
             BENCHMARKS / "generate_raw/{tree}.tsv"
         resources:
             **needs(4000, 60),
-        params:
-            settings=json.dumps(study.raw.generate.as_dict(), sort_keys=True),
         shell:
-            "python -m pipeline.cli step generate_raw --study {resources.study} --tree {wildcards.tree} > {log} 2>&1"
+            "python -m pipeline.cli step generate_raw --if-stale --study {resources.study} --tree {wildcards.tree}"
+            " > {log} 2>&1"
 
 
 rule check_sources:
     input:
-        sources=dataset_source_marks,
-        # Not the doctor's own code, which changes no dataset: an examination that runs builds the dataset again.
-        code=dataset_code,
+        lambda wildcards: from_results(RESULTS.check_sources(wildcards.dataset)),
     output:
-        paths.examination_file(study, "{dataset}"),
+        f"{dataset_folder(study, '{dataset}')}.doctor.done.json",
     log:
         LOGS / "check_sources/{dataset}.log",
     benchmark:
@@ -34,26 +32,20 @@ rule check_sources:
     resources:
         **needs(4000, 120),
     params:
-        settings=lambda wildcards: json.dumps(dataset_settings(study, wildcards.dataset), sort_keys=True),
-        roots=lambda wildcards: roots_as_written(study, wildcards.dataset),
-        listing=raw_listing,
+        file=lambda wildcards: paths.examination_file(study, wildcards.dataset),
     shell:
-        "python -m pipeline.cli step check_sources --study {resources.study} --dataset {wildcards.dataset}"
-        " --json {output} > {log} 2>&1"
+        "python -m pipeline.cli step check_sources --if-stale --study {resources.study}"
+        " --dataset {wildcards.dataset} --json {params.file} > {log} 2>&1"
 
 
 rule build_dataset:
     input:
-        sources=dataset_source_marks,
-        # Not ancient(): Snakemake (9.27) then overlooks this rule's own reasons whenever the examination runs.
-        examination=paths.examination_file(study, "{dataset}"),
-        code=dataset_code,
+        lambda wildcards: from_results(RESULTS.build_dataset(wildcards.dataset)),
+        # A broken raw tree is reported before anything is built. Not ancient(): Snakemake (9.27) then overlooks this rule's own
+        # reasons whenever the check runs.
+        rules.check_sources.output,
     output:
-        dataset_folder(study, "{dataset}") / "manifest.csv",
-        dataset_folder(study, "{dataset}") / "dataset.json",
-        directory(dataset_folder(study, "{dataset}") / "images"),
-        directory(dataset_folder(study, "{dataset}") / "masks"),
-        paths.dataset_provenance_file(study, "{dataset}"),
+        dataset_folder(study, "{dataset}") / "done.json",
     log:
         LOGS / "build_dataset/{dataset}.log",
     benchmark:
@@ -61,22 +53,16 @@ rule build_dataset:
     threads: workflow.cores
     resources:
         **needs(8000, 240),
-    params:
-        settings=lambda wildcards: json.dumps(dataset_settings(study, wildcards.dataset), sort_keys=True),
-        roots=lambda wildcards: roots_as_written(study, wildcards.dataset),
-        listing=raw_listing,
     shell:
-        "python -m pipeline.cli step build_dataset --study {resources.study} --dataset {wildcards.dataset}"
-        " --workers {threads} > {log} 2>&1"
+        "python -m pipeline.cli step build_dataset --if-stale --study {resources.study}"
+        " --dataset {wildcards.dataset} --workers {threads} > {log} 2>&1"
 
 
 rule pack_dataset:
     input:
-        dataset_folder(study, "{dataset}") / "manifest.csv",
-        dataset_folder(study, "{dataset}") / "dataset.json",
-        code=code_of("pipeline.preparation.pack_dataset"),
+        lambda wildcards: from_results(RESULTS.pack_dataset(wildcards.dataset)),
     output:
-        paths.arrays_file(study, "{dataset}"),
+        paths.arrays_file(study, "{dataset}").with_suffix(".done.json"),
     log:
         LOGS / "pack_dataset/{dataset}.log",
     benchmark:
@@ -85,18 +71,17 @@ rule pack_dataset:
     resources:
         **needs(8000, 120),
     shell:
-        "python -m pipeline.cli step pack_dataset --study {resources.study} --dataset {wildcards.dataset}"
-        " --workers {threads} > {log} 2>&1"
+        "python -m pipeline.cli step pack_dataset --if-stale --study {resources.study}"
+        " --dataset {wildcards.dataset} --workers {threads} > {log} 2>&1"
 
 
 if pretrained_file(study) is not None:
 
     rule pretrain_backbone:
         input:
-            code=code_of_pretraining(),
+            from_results(RESULTS.pretrain_backbone()),
         output:
-            pretrained_file(study),
-            pretrained_file(study).with_suffix(".json"),
+            pretrained_file(study).with_suffix(".done.json"),
         log:
             LOGS / "pretrain_backbone.log",
         benchmark:
@@ -105,7 +90,5 @@ if pretrained_file(study) is not None:
         resources:
             **needs(8000, 240),
             gpu=GPU,
-        params:
-            settings=json.dumps(pretraining_settings(study), sort_keys=True),
         shell:
-            "python -m pipeline.cli step pretrain_backbone --study {resources.study} > {log} 2>&1"
+            "python -m pipeline.cli step pretrain_backbone --if-stale --study {resources.study} > {log} 2>&1"

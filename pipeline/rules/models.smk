@@ -1,18 +1,15 @@
 # One training a cell, its scores, what is merged of trainings, and the robustness of the models that the study names.
 
 CELL = results_folder(study) / StudyOutput.CELLS / "{cell}"
+EVALUATED = f"{CellOutput.ROWS}/done.json"
+ROBUST = f"{CellOutput.ROBUSTNESS}/done.json"
 
 
 rule train_cell:
     input:
-        data=cell_data,
-        weights=lambda wildcards: weights_of(CELLS[wildcards.cell].backbone),
-        code=lambda wildcards: code_of_cells("pipeline.training.train_cell", study, CELLS[wildcards.cell]),
+        lambda wildcards: from_results(RESULTS.train_cell(CELLS[wildcards.cell])),
     output:
-        CELL / CellOutput.CHECKPOINT,
-        CELL / CellOutput.HISTORY,
-        CELL / CellOutput.PROVENANCE,
-        directory(CELL / CellOutput.PREDICTIONS),
+        CELL / "done.json",
     log:
         LOGS / "train_cell/{cell}.log",
     benchmark:
@@ -20,20 +17,15 @@ rule train_cell:
     resources:
         **needs(16000, 1440),
         gpu=GPU,
-    params:
-        settings=lambda wildcards: json.dumps(cell_settings(study, CELLS[wildcards.cell]), sort_keys=True),
     shell:
-        "python -m pipeline.cli train --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
+        "python -m pipeline.cli train --if-stale --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
 
 
 rule evaluate_cell:
     input:
-        predictions=CELL / CellOutput.PREDICTIONS,
-        data=cell_data,
-        code=code_of("pipeline.evaluation.evaluate_cell"),
+        lambda wildcards: from_results(RESULTS.evaluate_cell(CELLS[wildcards.cell])),
     output:
-        CELL / CellOutput.METRICS,
-        directory(CELL / CellOutput.ROWS),
+        CELL / EVALUATED,
     log:
         LOGS / "evaluate_cell/{cell}.log",
     benchmark:
@@ -41,17 +33,16 @@ rule evaluate_cell:
     resources:
         **needs(4000, 60),
     shell:
-        "python -m pipeline.cli evaluate --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
+        "python -m pipeline.cli evaluate --if-stale --study {resources.study} --cell {wildcards.cell} > {log} 2>&1"
 
 
 if keeps_corrupted(study):
 
     rule corrupt_images:
         input:
-            data=lambda wildcards: loaded_files(wildcards.dataset),
-            code=code_of("pipeline.evaluation.corrupt_images"),
+            lambda wildcards: from_results(RESULTS.corrupt_images(wildcards.dataset)),
         output:
-            paths.corrupted_mark(study, "{dataset}"),
+            paths.corrupted_mark(study, "{dataset}").with_name("done.json"),
         log:
             LOGS / "corrupt_images/{dataset}.log",
         benchmark:
@@ -59,35 +50,24 @@ if keeps_corrupted(study):
         threads: workflow.cores or 1
         resources:
             **needs(8000, 240),
-        params:
-            settings=json.dumps(conditions_of(study).as_dict(), sort_keys=True),
-            input_size=study.input_size,
         shell:
-            "python -m pipeline.cli step corrupt_images --study {resources.study} --dataset {wildcards.dataset}"
-            " --workers {threads} > {log} 2>&1"
+            "python -m pipeline.cli step corrupt_images --if-stale --study {resources.study}"
+            " --dataset {wildcards.dataset} --workers {threads} > {log} 2>&1"
 
 
-ON_TEST = "-on_test" if merging_of(study).unlabelled == "test" else ""
+ON_TEST = "-on_test" if study.merging and study.merging.unlabelled == "test" else ""
 
 if GROUPS:
 
     rule merge_models:
         input:
-            checkpoints=lambda wildcards: [
-                cell_folder(study, cell) / CellOutput.CHECKPOINT for cell in group_of(wildcards).singles
-            ],
-            data=group_data,
-            weights=lambda wildcards: weights_of(group_of(wildcards).singles[0].backbone),
-            code=lambda wildcards: code_of_cells(
-                "pipeline.training.merge_models", study, *group_of(wildcards).singles, *group_of(wildcards).merged
+            lambda wildcards: from_results(
+                *map(RESULTS.merge_models, group_of(wildcards).merged),
+                RESULTS.represent_group(group_of(wildcards)),
             ),
         output:
-            of_group(lambda group: group.merged, CellOutput.CHECKPOINT, CellOutput.PROVENANCE),
-            [directory(path) for path in of_group(lambda group: group.merged, CellOutput.PREDICTIONS)],
-            representations=results_folder(study)
-            / StudyOutput.MERGING
-            / f"{{pair}}/{{trained}}{ON_TEST}"
-            / paths.REPRESENTATIONS,
+            of_group(lambda group: group.merged, "done.json"),
+            results_folder(study) / StudyOutput.MERGING / f"{{pair}}/{{trained}}{ON_TEST}" / "done.json",
         log:
             LOGS / "merge_models/{pair}/{trained}.log",
         benchmark:
@@ -97,21 +77,15 @@ if GROUPS:
             **needs(24000, 240),
             gpu=GPU,
         params:
-            settings=lambda wildcards: [
-                json.dumps(cell_settings(study, cell), sort_keys=True) for cell in group_of(wildcards).merged
-            ],
             models=lambda wildcards: " ".join(cell.id for cell in group_of(wildcards).singles),
         shell:
-            "python -m pipeline.cli merge {params.models} --study {resources.study} > {log} 2>&1"
+            "python -m pipeline.cli merge {params.models} --if-stale --study {resources.study} > {log} 2>&1"
 
     rule evaluate_merged_cells:
         input:
-            predictions=of_group(lambda group: group.merged, CellOutput.PREDICTIONS),
-            data=group_data,
-            code=code_of("pipeline.evaluation.evaluate_cell"),
+            lambda wildcards: from_results(*map(RESULTS.evaluate_cell, group_of(wildcards).merged)),
         output:
-            of_group(lambda group: group.merged, CellOutput.METRICS),
-            [directory(path) for path in of_group(lambda group: group.merged, CellOutput.ROWS)],
+            of_group(lambda group: group.merged, EVALUATED),
         log:
             LOGS / "evaluate_merged_cells/{pair}/{trained}.log",
         benchmark:
@@ -121,10 +95,9 @@ if GROUPS:
         params:
             cells=lambda wildcards: " ".join(f"--cell {cell.id}" for cell in group_of(wildcards).merged),
         shell:
-            "python -m pipeline.cli evaluate --study {resources.study} {params.cells} > {log} 2>&1"
+            "python -m pipeline.cli evaluate --if-stale --study {resources.study} {params.cells} > {log} 2>&1"
 
 
-ROBUSTNESS_STEP = "pipeline.evaluation.evaluate_robustness"
 TOGETHER = [cell for group in GROUPS.values() for cell in robust_together(study, group)]
 
 if TOGETHER:
@@ -132,15 +105,11 @@ if TOGETHER:
     # Single and merged models of a group: images are corrupted once for all.
     rule evaluate_merged_robustness:
         input:
-            checkpoints=of_group(partial(robust_together, study), CellOutput.CHECKPOINT),
-            data=lambda wildcards: loaded_files(group_of(wildcards).singles[0].dataset),
-            corrupted=lambda wildcards: kept_images(group_of(wildcards).singles[0].dataset),
-            code=lambda wildcards: code_of_cells(ROBUSTNESS_STEP, study, *robust_together(study, group_of(wildcards))),
-        output:
-            of_group(
-                partial(robust_together, study),
-                *(f"{CellOutput.ROBUSTNESS}/{name}" for name in paths.ROBUSTNESS_NAMES),
+            lambda wildcards: from_results(
+                *map(RESULTS.evaluate_robustness, robust_together(study, group_of(wildcards)))
             ),
+        output:
+            of_group(lambda group: robust_together(study, group), ROBUST),
         log:
             LOGS / "evaluate_merged_robustness/{pair}/{trained}.log",
         benchmark:
@@ -151,24 +120,19 @@ if TOGETHER:
             **needs(16000, 1440),
             gpu=GPU,
         params:
-            settings=json.dumps(conditions_of(study).as_dict(), sort_keys=True),
-            input_size=study.input_size,
             cells=lambda wildcards: " ".join(
                 f"--cell {cell.id}" for cell in robust_together(study, group_of(wildcards))
             ),
         shell:
-            "python -m pipeline.cli robustness --study {resources.study} {params.cells}"
+            "python -m pipeline.cli robustness --if-stale --study {resources.study} {params.cells}"
             " --workers $(({threads} - 1)) > {log} 2>&1"
 
 
 rule evaluate_robustness:
     input:
-        checkpoint=CELL / CellOutput.CHECKPOINT,
-        data=lambda wildcards: loaded_files(CELLS[wildcards.cell].dataset),
-        corrupted=lambda wildcards: kept_images(CELLS[wildcards.cell].dataset),
-        code=lambda wildcards: code_of_cells(ROBUSTNESS_STEP, study, CELLS[wildcards.cell]),
+        lambda wildcards: from_results(RESULTS.evaluate_robustness(CELLS[wildcards.cell])),
     output:
-        [CELL / CellOutput.ROBUSTNESS / name for name in paths.ROBUSTNESS_NAMES],
+        CELL / ROBUST,
     log:
         LOGS / "evaluate_robustness/{cell}.log",
     benchmark:
@@ -181,9 +145,6 @@ rule evaluate_robustness:
     resources:
         **needs(16000, 720),
         gpu=GPU,
-    params:
-        settings=json.dumps(conditions_of(study).as_dict(), sort_keys=True),
-        input_size=study.input_size,
     shell:
-        "python -m pipeline.cli robustness --study {resources.study} --cell {wildcards.cell}"
+        "python -m pipeline.cli robustness --if-stale --study {resources.study} --cell {wildcards.cell}"
         " --workers $(({threads} - 1)) > {log} 2>&1"

@@ -3,56 +3,40 @@
 
 rule score_references:
     input:
-        data=lambda wildcards: [
-            path
-            for dataset in dict.fromkeys([wildcards.dataset, GENERALISATION.get(wildcards.dataset, wildcards.dataset)])
-            for path in loaded_files(dataset)
-        ],
-        code=code_of("pipeline.evaluation.score_references"),
+        lambda wildcards: from_results(RESULTS.score_references(wildcards.dataset)),
     output:
-        directory(paths.reference_folder(study, "{dataset}")),
+        paths.reference_folder(study, "{dataset}") / "done.json",
     log:
         LOGS / "score_references/{dataset}.log",
     benchmark:
         BENCHMARKS / "score_references/{dataset}.tsv"
     resources:
         **needs(4000, 60),
-    params:
-        input_size=study.input_size,
     shell:
-        "python -m pipeline.cli step score_references --study {resources.study} --dataset {wildcards.dataset} > {log} 2>&1"
+        "python -m pipeline.cli step score_references --if-stale --study {resources.study} --dataset {wildcards.dataset}"
+        " > {log} 2>&1"
 
 
 rule collect_results:
     input:
-        cells=[cell_folder(study, cell) / CellOutput.ROWS for cell in models_of(study)],
-        provenance=[cell_folder(study, cell) / CellOutput.PROVENANCE for cell in models_of(study)],
-        robustness=[paths.robustness_files(study, cell)[1] for cell in robust_models(study)],
-        references=[paths.reference_folder(study, dataset) for dataset in REPORTED],
-        data=DATA_OF_STUDY,
-        code=code_of_study("pipeline.evaluation.collect_results"),
+        from_results(RESULTS.collect_results()),
     output:
-        paths.results_file(study),
-        paths.results_provenance_file(study),
+        RESULTS.collect_results().done,
     log:
         LOGS / "collect_results.log",
     benchmark:
         BENCHMARKS / "collect_results.tsv"
     resources:
         **needs(4000, 60),
-    params:
-        labels={name: backbone.label for name, backbone in study.backbones.items()},
-        protocol=study.protocol,
     shell:
-        "python -m pipeline.cli step collect_results --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step collect_results --if-stale --study {resources.study} > {log} 2>&1"
 
 
 rule draw_datasets:
     input:
-        data=DATA_OF_STUDY,
-        code=code_of_study("pipeline.reporting.figures.draw_datasets"),
+        from_results(RESULTS.draw_datasets()),
     output:
-        paths.dataset_figures(study),
+        RESULTS.draw_datasets().done,
     log:
         LOGS / "draw_datasets.log",
     benchmark:
@@ -60,150 +44,92 @@ rule draw_datasets:
     resources:
         **needs(4000, 60),
     shell:
-        "python -m pipeline.cli step draw_datasets --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step draw_datasets --if-stale --study {resources.study} > {log} 2>&1"
 
 
 if leakage_datasets(study):
 
     rule draw_leakage:
         input:
-            data=[path for dataset in leakage_datasets(study) for path in loaded_files(dataset)],
-            code=code_of_study("pipeline.reporting.figures.draw_datasets"),
+            from_results(RESULTS.draw_leakage()),
         output:
-            paths.similarity_file(study),
-            paths.leakage_figures(study),
+            RESULTS.draw_leakage().done,
         log:
             LOGS / "draw_leakage.log",
         benchmark:
             BENCHMARKS / "draw_leakage.tsv"
         resources:
             **needs(4000, 60),
-        params:
-            input_size=study.input_size,
         shell:
-            "python -m pipeline.cli step draw_leakage --study {resources.study} > {log} 2>&1"
-
-
-# What robustness is reported from: one row an image and condition of every evaluated cell.
-ROBUSTNESS = [path for cell in robust_models(study) for path in paths.robustness_files(study, cell)[1:]]
+            "python -m pipeline.cli step draw_leakage --if-stale --study {resources.study} > {log} 2>&1"
 
 
 rule make_tables:
     input:
-        paths.results_file(study),
-        evaluations=[cell_folder(study, cell) / CellOutput.ROWS for cell in models_of(study)],
-        histories=[paths.history_file(study, cell) for cell in trainings_of(study)],
-        references=[paths.reference_folder(study, dataset) for dataset in REPORTED],
-        provenance=[cell_folder(study, cell) / CellOutput.PROVENANCE for cell in models_of(study)],
-        similarity=[paths.similarity_file(study)] if leakage_datasets(study) else [],
-        robustness=ROBUSTNESS,
-        data=DATA_OF_STUDY,
-        code=code_of_study("pipeline.reporting.tables.make_tables"),
+        from_results(RESULTS.make_tables()),
     output:
-        paths.table_files(study),
-        paths.note_file(study),
+        RESULTS.make_tables().done,
     log:
         LOGS / "make_tables.log",
     benchmark:
         BENCHMARKS / "make_tables.tsv"
     resources:
         **needs(8000, 60),
-    params:
-        baseline=BASELINE,
-        chosen=CHOSEN,
-        merging=MERGING,
     shell:
-        "python -m pipeline.cli step make_tables --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step make_tables --if-stale --study {resources.study} > {log} 2>&1"
 
 
 rule draw_figures:
     input:
-        paths.results_file(study),
-        evaluations=[cell_folder(study, cell) / CellOutput.ROWS for cell in models_of(study)],
-        provenance=[cell_folder(study, cell) / CellOutput.PROVENANCE for cell in models_of(study)],
-        histories=[paths.history_file(study, cell) for cell in trainings_of(study)],
-        robustness=ROBUSTNESS,
-        representations=[paths.representations_file(study, group) for group in merging_groups(study)],
-        predictions=[cell_folder(study, cell) / CellOutput.PREDICTIONS for cell in trainings_of(study)],
-        images=[path for dataset in REPORTED for path in loaded_files(dataset)],
-        data=DATA_OF_STUDY,
-        code=code_of_study("pipeline.reporting.figures.draw_figures"),
+        from_results(RESULTS.draw_figures()),
     output:
-        [path for files in paths.result_figures(study).values() for path in files],
+        RESULTS.draw_figures().done,
     log:
         LOGS / "draw_figures.log",
     benchmark:
         BENCHMARKS / "draw_figures.tsv"
     resources:
         **needs(8000, 60),
-    params:
-        baseline=BASELINE,
-        chosen=CHOSEN,
-        merging=MERGING,
     shell:
-        "python -m pipeline.cli step draw_figures --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step draw_figures --if-stale --study {resources.study} > {log} 2>&1"
 
 
 rule make_page:
     input:
-        paths.results_file(study),
-        paths.figure_files(study),
-        provenance=[cell_folder(study, cell) / CellOutput.PROVENANCE for cell in models_of(study)],
-        histories=[paths.history_file(study, cell) for cell in trainings_of(study)],
-        robustness=ROBUSTNESS,
-        tables=paths.table_files(study),
-        images=[path for dataset in REPORTED for path in loaded_files(dataset)],
-        data=DATA_OF_STUDY,
-        code=code_of_study("pipeline.reporting.make_page"),
-        similarity=[paths.similarity_file(study)] if leakage_datasets(study) else [],
+        from_results(RESULTS.make_page()),
     output:
-        paths.report_file(study),
+        RESULTS.make_page().done,
     log:
         LOGS / "make_page.log",
     benchmark:
         BENCHMARKS / "make_page.tsv"
     resources:
         **needs(8000, 60),
-    params:
-        title=study.title,
-        baseline=BASELINE,
-        chosen=CHOSEN,
-        merging=MERGING,
     shell:
-        "python -m pipeline.cli step make_page --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step make_page --if-stale --study {resources.study} > {log} 2>&1"
 
 
 rule write_paper:
     input:
-        paths.results_file(study),
-        tables=paths.table_files(study),
-        figures=paths.figure_files(study),
-        provenance=[cell_folder(study, cell) / CellOutput.PROVENANCE for cell in models_of(study)],
-        data=DATA_OF_STUDY,
-        code=code_of_study("pipeline.reporting.write_paper"),
+        from_results(RESULTS.write_paper()),
     output:
-        paths.paper_file(study),
+        RESULTS.write_paper().done,
     log:
         LOGS / "write_paper.log",
     benchmark:
         BENCHMARKS / "write_paper.tsv"
     resources:
         **needs(4000, 30),
-    params:
-        title=study.title,
-        chosen=CHOSEN,
     shell:
-        "python -m pipeline.cli step write_paper --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step write_paper --if-stale --study {resources.study} > {log} 2>&1"
 
 
 # Not part of `all`, for it needs pdflatex: snakemake compile_paper.
 rule compile_paper:
     input:
-        paths.paper_file(study),
-        tables=paths.table_files(study),
-        figures=paths.figure_files(study),
+        from_results(RESULTS.compile_paper()),
     output:
-        paths.paper_pdf(study),
+        RESULTS.compile_paper().done,
     log:
         LOGS / "compile_paper.log",
     benchmark:
@@ -211,4 +137,4 @@ rule compile_paper:
     resources:
         **needs(2000, 30),
     shell:
-        "python -m pipeline.cli step compile_paper --study {resources.study} > {log} 2>&1"
+        "python -m pipeline.cli step compile_paper --if-stale --study {resources.study} > {log} 2>&1"

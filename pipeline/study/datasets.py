@@ -124,5 +124,5 @@ def dataset_settings(study: Study, dataset: str) -> dict[str, Any]:
     """Return all that decides what a built dataset holds, besides the raw tree and the code."""
     build = {key: value for key, value in asdict(build_of(study, dataset)).items() if key != "named"}
     generate = study.raw.generate.as_dict() if study.raw.generate else None
-    about = {"name": dataset, "title": kind_of(study, dataset).title, "generate": generate}
-    return {**study.datasets[dataset].as_dict(), **build, "test": list(build["test"]), **about}
+    settings = {key: value for key, value in study.datasets[dataset].as_dict().items() if key != "title"}
+    return {**settings, **build, "test": list(build["test"]), "name": dataset, "generate": generate}

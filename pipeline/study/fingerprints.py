@@ -7,13 +7,17 @@ from typing import Any
 from endoarss.registry import MERGERS
 from pipeline.io.hashing import digest
 from pipeline.study.cell import Cell
-from pipeline.study.cells import merging_of, schedule_of
+from pipeline.study.cells import merging_of, models_of, schedule_of
 from pipeline.study.datasets import evaluated_on
 from pipeline.study.folders import dataset_folder
 from pipeline.study.models import Study
 
 OF_TRAINING = ("batch_size", "augmentation", "precision", "compile", "deterministic")
 """Keys of `training` that decide every model, as they stand. A test holds that each other key is told apart or decides nothing."""
+
+
+OF_EXECUTION = ("checkpoint_every", "cells_per_gpu", "tensorboard")
+"""Keys of `training` that decide no result."""
 
 
 def study_digest(study: Study) -> str:
@@ -75,3 +79,20 @@ def pretraining_settings(study: Study) -> dict[str, Any]:
         "input_size": study.network_size or study.input_size,
     }
     return {**study.pretraining.as_dict(), **model}
+
+
+def report_settings(study: Study) -> dict[str, Any]:
+    """Return what decides tables, figures and the page: the study, less where raw trees lie and how jobs run. The order of keys counts
+    here, because of several cells a table may show the first."""
+    settings = study.as_dict()
+    raw = {key: value for key, value in settings["raw"].items() if key in ("generate", "endovis2018_scheme")}
+    training = {key: value for key, value in settings["training"].items() if key not in OF_EXECUTION}
+    ordered = ("datasets", "backbones", "architectures", "weightings", "mergers")
+    order = {key: list(settings.get(key, ())) for key in ordered}
+    return {
+        **settings,
+        "raw": raw,
+        "training": training,
+        "order": order,
+        "cells": [cell.id for cell in models_of(study)],
+    }

@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.datasets.arrays import array_key
+from pipeline.datasets.arrays import arrays_folder
 from pipeline.datasets.manifest import read_manifest
 from pipeline.io.files import read_json
 from pipeline.io.hashing import sha256_of
@@ -58,18 +58,19 @@ def _check_arrays(check: Check, study: Study, dataset: str, splits: list[str]) -
         check.gaps.append(f"{path}: says no digests of arrays at {size} pixels")
         return
     for split in splits:
-        key = array_key(folder, split, size)
-        expected = {f"{key}/{name}.npy" for name in ("images", "masks")}
+        arrays = arrays_folder(folder, split, size)
+        expected = {f"{size}/{arrays.name}/{name}.npy" for name in ("images", "masks")}
         if set(recorded.get(split, {})) != expected:
             other = min(recorded.get(split, {"none": ""}))
             check.fail(
-                path, f"lists {other} for the part {split}", f"{key}, made from this manifest", f"{_PACK} {dataset}."
+                path,
+                f"lists {other} for the part {split}",
+                f"{arrays.name}, made from this manifest",
+                f"{_PACK} {dataset}.",
             )
             continue
-        if not (folder / "arrays" / key).is_dir():
-            check.gaps.append(
-                f"{folder / 'arrays' / key}: not there; DVC does not keep arrays, and what needs them makes them again"
-            )
+        if not arrays.is_dir():
+            check.gaps.append(f"{arrays}: not there; what needs them makes them again")
             continue
         for name, digest in recorded[split].items():
             check.checked += 1

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from endoarss.metrics import STANDARD
-from pipeline.datasets.arrays import array_key
+from pipeline.datasets.arrays import arrays_folder
 from pipeline.evaluation.collect_results import gather_results
 from pipeline.evaluation.evaluate_cell import measure_kept
 from pipeline.evaluation.robustness import scores_by_condition
@@ -71,7 +71,7 @@ def is_packed(study: Study, dataset: str) -> bool:
     folder = dataset_folder(study, dataset)
     if not all((folder / name).is_file() for name in ("manifest.csv", "dataset.json")):
         return False
-    return (folder / "arrays" / array_key(folder, "test", study.input_size)).is_dir()
+    return arrays_folder(folder, "test", study.input_size).is_dir()
 
 
 def _check_cell(check: Check, study: Study, cell: Cell) -> None:

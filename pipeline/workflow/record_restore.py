@@ -1,8 +1,7 @@
-"""Between Snakemake, which makes results, and DVC, which versions them: record what was made, restore what was pulled."""
+"""Between Snakemake, which makes results, and DVC, which keeps versions of them: record what was made, see what was pulled."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -10,102 +9,84 @@ from pathlib import Path
 
 import yaml
 
+from pipeline.cleaning.prunable_files import find_prunable_files
+from pipeline.cleaning.studies_in_use import studies_in_use
 from pipeline.errors import InputError
-from pipeline.io.files import write_text
-from pipeline.study.folders import roots_of
+from pipeline.io.files import read_text
+from pipeline.io.known_digests import KnownDigests
+from pipeline.results.paths import StudyOutput
+from pipeline.study.folders import results_folder
 from pipeline.study.loading import load_study
-from pipeline.workflow.snakemake_jobs import HOW_TO_INSTALL, last_words, pending_outputs, snakemake
-from pipeline.workflow.use_study import PARAMS, STAGES, check_stages
+from pipeline.study.models import Study
+from pipeline.workflow.plan import stale_results, tell_snakemake
+from pipeline.workflow.results_of_study import ResultsOfStudy
+from pipeline.workflow.system_said import last_words
+from pipeline.workflow.use_study import NAMES, PARAMS, names_for_dvc
 
+HOW_TO_INSTALL = (
+    "It belongs to the extra `workflow`: pip install -e '.[workflow]', or make setup, which installs everything."
+)
 _SHOWN = 8
+_KEPT = (StudyOutput.CELLS, StudyOutput.MERGING, StudyOutput.REFERENCES, StudyOutput.FIGURES, StudyOutput.TABLES)
+"""Folders that DVC keeps whole."""
 
 
 def record() -> str:
-    """After a full run of Snakemake: give all that it made to DVC, so that `dvc repro` runs nothing.
-
-    Returns:
-        How many stages were recorded, and what to do next.
+    """Give all that Snakemake made of the study in params.yaml to DVC, so that `dvc repro` makes nothing; return what to do next.
 
     Raises:
-        InputError: if Snakemake would still run something, dvc.yaml is of another study, or DVC refuses.
+        InputError: if something is still to be made, something lies among the results that the study does not have, or DVC refuses.
     """
-    _expect_repository()
-    check_stages()
-    pending = pending_outputs()
-    if pending:
+    study = _study_in_use()
+    results = ResultsOfStudy(study, KnownDigests())
+    stale = stale_results(results)
+    if stale:
         raise InputError(
-            f"{PARAMS}: Snakemake would still make {len(pending)} files. Run `snakemake --cores 2` first; what is missing and "
-            f"was recorded before, `dvc checkout` brings back.\n{_some(pending)}"
+            f"{PARAMS}: {len(stale)} results are not current. Run `snakemake --cores 2` first; what is missing and was recorded "
+            f"before, `dvc checkout` brings back.\n{_some([f'{path}: {why}' for path, why in stale.items()])}"
         )
-    stages = yaml.safe_load(STAGES.read_text(encoding="utf-8"))["stages"]
-    for name, stage in stages.items():
-        if name.startswith("code-"):
-            _write_digests(Path(stage["outs"][0]), stage["deps"])
+    kept = [results_folder(study) / name for name in _KEPT]
+    prunable = [one.path for one in find_prunable_files(study, studies_in_use(study)).delete]
+    dropped = [str(path) for path in prunable if any(path.is_relative_to(folder) for folder in kept)]
+    if dropped:
+        raise InputError(
+            f"{results_folder(study)}: holds {len(dropped)} files or folders that the study does not have, and DVC would keep them "
+            f"with it. `endoarss clean --yes` deletes them.\n{_some(dropped)}"
+        )
     committed = _dvc("commit", "--force")  # not quietly: then it keeps to itself why it fails
     if committed.returncode:
         raise InputError(f"dvc commit: {last_words(committed, '.dvc')}")
-    return (
-        f"{len(stages)} stages recorded in dvc.lock. Commit it with results/*/cells/**/metrics.json, then `dvc push`."
-    )
-
-
-def _write_digests(mark: Path, files: list[str]) -> None:
-    """What such a stage's command writes, without a shell."""
-    found = subprocess.run(["git", "hash-object", *files], capture_output=True, text=True, check=True)
-    write_text(mark, found.stdout)
+    return f"{len(results.all)} results recorded in dvc.lock. Commit it, then `dvc push`."
 
 
 def restore() -> str:
-    """After `dvc pull` on a fresh clone: tell Snakemake that what was pulled is what it would make, and say so.
+    """See that what `dvc pull` or a copy brought is what the study and the code ask for, and return that; tell Snakemake so.
 
     Raises:
-        InputError: if something is not there, or is not what dvc.lock says.
+        InputError: if something is missing or was made otherwise, with what differs.
     """
-    _expect_repository()
-    check_stages()
-    changed = _changed_stages()
-    if changed:
+    results = ResultsOfStudy(_study_in_use(), KnownDigests())
+    said = tell_snakemake(results)
+    stale = stale_results(results)
+    if stale:
+        lines = [*said, *(f"{path}: {why}" for path, why in stale.items() if not said)]
         raise InputError(
-            f"what is here is not what dvc.lock says ({len(changed)} differences). `dvc pull` brings what is missing, "
-            f"`dvc repro` makes what changed.\n{_some(changed)}"
+            f"{len(stale)} of {len(results.all)} results are not what {PARAMS} and this code ask for. `dvc pull` brings what is missing, "
+            f"`snakemake` makes what differs.\n{_some(lines)}"
         )
-    touched = snakemake("--touch", "--forceall")
-    if touched.returncode:
-        raise InputError(f"snakemake --touch: {last_words(touched)}")
-    pending = pending_outputs()
-    if pending:
-        raise InputError(f"Snakemake would still make {len(pending)} files.\n{_some(pending)}")
     return "Everything is there: neither `snakemake` nor `dvc repro` has anything to do."
 
 
-def _changed_stages() -> list[str]:
-    """What DVC holds for changed, a line a stage. Raw trees that are not here do not count: what was built from them is."""
-    status = _dvc("status", "--json")
-    if status.returncode:
-        raise InputError(f"dvc status: {last_words(status, '.dvc')}")
-    study = load_study(PARAMS)
-    raw = (
-        set() if study.synthetic else {str(root) for name in study.datasets for root in roots_of(study, name).values()}
-    )
-    lines = []
-    for stage, findings in json.loads(status.stdout).items():
-        for finding in findings:
-            about = finding if isinstance(finding, dict) else {finding: {}}
-            for kind, paths in about.items():
-                found = {path: what for path, what in paths.items() if not (path in raw and what == "deleted")}
-                if found or not paths:
-                    named = ", ".join(f"{path} {what}" for path, what in list(found.items())[:3])
-                    lines.append(f"{stage}: {kind} {named}".rstrip())
-    return lines
-
-
-def _expect_repository() -> None:
+def _study_in_use() -> Study:
+    """The study in params.yaml, after a look at whether DVC is of it too."""
     if not Path(".dvc").is_dir() or not Path(".git").exists():
         raise InputError(
             f"{Path.cwd()}: no git and DVC repository. Run this at the top of a clone; `dvc init` makes .dvc."
         )
-    if not STAGES.is_file():
-        raise InputError(f"{STAGES}: missing. Write it: endoarss use {PARAMS}.")
+    study = load_study(PARAMS)
+    if not NAMES.is_file() or yaml.safe_load(read_text(NAMES)) != names_for_dvc(study):
+        raise InputError(f"{NAMES} is not of the study in {PARAMS}: datasets came or went. Run: endoarss use {PARAMS}.")
+    return study
 
 
 def _dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -118,4 +99,4 @@ def _dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def _some(lines: list[str]) -> str:
     more = f"\n  and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
-    return "\n".join(f"  {line}" for line in lines[:_SHOWN]) + more
+    return "\n".join(f"  {line.strip()}" for line in lines[:_SHOWN]) + more

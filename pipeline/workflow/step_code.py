@@ -1,16 +1,15 @@
 """Which code a step of the workflow depends on: its module, and what the study makes that module load by name.
 
-A step reruns when one of these files changes. Settings are no code: rules compare them as parameters.
+A step reruns when one of these files changes. Settings are no code: they are compared for themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cache
-from pathlib import Path
 
 from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, Registry, user_modules
-from pipeline.io.import_closure import ROOT, code_sha256, import_closure
+from pipeline.io.import_closure import code_sha256, import_closure
 from pipeline.study.cell import MERGED, Cell
 from pipeline.study.datasets import recipe_of
 from pipeline.study.fingerprints import cell_settings
@@ -22,14 +21,14 @@ TRAINING = "pipeline.training.train_cell"
 _FIRST = "pipeline.io.one_thread"
 
 # A step about given cells or a dataset takes settings from the study, and the labels of datasets. Settings are resolved before they are
-# compared, defaults included: code that resolves them otherwise gives other parameters of the rule. Which cells there are changes none of
+# compared, defaults included: code that resolves them otherwise gives other settings. Which cells there are changes none of
 # them. Steps about the whole study are another matter: there pipeline.study decides which rows stand where.
 _STUDY = "pipeline.study"
 _LABELS = "pipeline.labels.classes"
 
 # Code behind a file that is an input of the step, and which says what it was made by.
 _BEHIND_INPUTS = {
-    "pipeline.preparation.generate_raw": "The mark of a generated tree is an input of the dataset, and holds the tree's SHA-256.",
+    "pipeline.preparation.generate_raw": "Digests of generated trees are compared.",
 }
 
 # What scores the epochs of a training. A training whose epochs are not scored does not call it.
@@ -38,7 +37,7 @@ _SCORING = "pipeline.training.validation_score"
 
 def code_of_study(module: str) -> tuple[str, ...]:
     """Return the files that a step about all of a study depends on, e.g. that of "pipeline.reporting.tables.make_tables"."""
-    return _from_here(import_closure(module, _FIRST))
+    return import_closure(module, _FIRST)
 
 
 def code_of(module: str, *loaded: str, without: Collection[str] = ()) -> tuple[str, ...]:
@@ -48,7 +47,7 @@ def code_of(module: str, *loaded: str, without: Collection[str] = ()) -> tuple[s
         module: of the step. loaded: modules that it imports by name. without: modules that it does not call here.
     """
     without = {_STUDY, *_BEHIND_INPUTS, *without} - {module}
-    return _from_here(import_closure(module, _FIRST, _LABELS, *loaded, without=without))
+    return import_closure(module, _FIRST, _LABELS, *loaded, without=without)
 
 
 def code_of_cells(module: str, study: Study, *cells: Cell) -> tuple[str, ...]:
@@ -73,11 +72,6 @@ def code_of_pretraining() -> tuple[str, ...]:
 def training_code_sha256(study: Study, *cells: Cell) -> str:
     """Return the hex SHA-256 of the code that trains cells. A training goes on only from a state of the same code."""
     return code_sha256(code_of_cells(TRAINING, study, *cells))
-
-
-def _from_here(files: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the files as absolute paths if the working folder is not the project's: Snakemake looks for them from there."""
-    return files if Path.cwd().samefile(ROOT) else tuple(str(ROOT / file) for file in files)
 
 
 def _components(cell: Cell) -> list[str]:

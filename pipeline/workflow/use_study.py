@@ -1,4 +1,4 @@
-"""Make a study the one that `snakemake` and `dvc repro` run: params.yaml and dvc.yaml."""
+"""Make a study the one that `snakemake` and `dvc repro` run: params.yaml, and the names that dvc.yaml asks for."""
 
 from __future__ import annotations
 
@@ -8,65 +8,64 @@ from typing import Any
 import yaml
 
 from pipeline.errors import InputError
-from pipeline.io.files import read_text, write_if_changed
+from pipeline.io.files import write_if_changed
+from pipeline.results import paths
+from pipeline.study.folders import dataset_folder, pretrained_file, results_folder, roots_as_written
 from pipeline.study.loading import load_study
-from pipeline.study.text import read_study_text
-from pipeline.workflow.dvc_stages import check_mark, stages_text
-from pipeline.workflow.snakemake_jobs import planned_jobs
+from pipeline.study.models import Study
 
 PARAMS = Path("params.yaml")
-STAGES = Path("dvc.yaml")
+NAMES = Path(".dvc/study.yaml")
+
+_HEAD = "# {path}, written by `endoarss use` with all defaults. DVC compares it key by key, and `dvc exp run -S` sets keys.\n"
+_NAMES_HEAD = "# What dvc.yaml calls the study in params.yaml. Written by `endoarss use`.\n"
 
 
-def use(path: Path, check: bool) -> str:
-    """Make a study the one that runs, see `use_study`, and say so; with `check` only compare, see `check_stages`.
-
-    Raises:
-        InputError: as these.
-    """
-    if check:
-        check_stages()
-        return f"{STAGES} is of {PARAMS}."
-    return f"{PARAMS} is {path}; {STAGES} has its {use_study(path)} stages."
-
-
-def use_study(path: Path) -> int:
-    """Copy a study to params.yaml, comments included, and write its stages to dvc.yaml; neither is touched if it says the same.
-
-    Returns:
-        How many stages there are.
+def use(path: Path) -> str:
+    """Write a study to params.yaml with all defaults, and its names for dvc.yaml; return what to say.
 
     Raises:
-        InputError: if the study is not valid or cannot be planned; nothing is written then.
-    """
-    text, stages = read_text(path), stages_of(path)
-    write_if_changed(PARAMS, text)
-    write_if_changed(STAGES, stages)
-    return len(yaml.safe_load(stages)["stages"])
-
-
-def stages_of(path: Path) -> str:
-    """What dvc.yaml holds of a study.
-
-    Raises:
-        InputError: as `use_study`.
+        InputError: if the study is not valid, or DVC cannot follow its raw trees; nothing is written then.
     """
     study = load_study(path)
-    given: dict[str, Any] = read_study_text(path)
-    return stages_text(study, given, planned_jobs(path))
+    settings = yaml.safe_dump(study.as_dict(), sort_keys=False, allow_unicode=True, width=120)
+    names = yaml.safe_dump(names_for_dvc(study), sort_keys=False, allow_unicode=True, width=1000)
+    if path.resolve() != PARAMS.resolve():
+        write_if_changed(PARAMS, _HEAD.format(path=path) + settings)
+    if NAMES.parent.is_dir():
+        write_if_changed(NAMES, _NAMES_HEAD + names)
+    return f"{PARAMS} is {path}. `snakemake --cores 2` and `dvc repro` run it."
 
 
-def check_stages() -> None:
-    """Compare dvc.yaml with the study in params.yaml, and leave the mark that stages wait for.
+def names_for_dvc(study: Study) -> dict[str, Any]:
+    """Return what stands in braces in dvc.yaml.
 
     Raises:
-        InputError: if they differ, with what to do.
+        InputError: if a raw tree is named by an environment variable.
     """
-    if not STAGES.is_file() or read_text(STAGES) != stages_of(PARAMS):
-        raise InputError(
-            f"{STAGES} is not what {PARAMS} and the rules now ask for: cells, settings or files of code came or went. "
-            f"Run `endoarss use {PARAMS}`, then go on."
-        )
-    study = load_study(PARAMS)
-    # The same text every time: what comes after the check does not run again because of it.
-    write_if_changed(Path(check_mark(study)), f"{STAGES} is of the study {study.name}.\n")
+    weights = pretrained_file(study)
+    return {
+        "results": str(results_folder(study)),
+        "generated": [str(root) for root in paths.generated_trees(study).values()],
+        "pretrained": [str(weights.with_suffix(""))] if weights else [],
+        "built": {
+            name: {
+                "folder": str(dataset_folder(study, name)),
+                "arrays": str(paths.arrays_file(study, name).with_suffix("")),
+                "raw": _three(roots_as_written(study, name)),
+            }
+            for name in study.datasets
+        },
+    }
+
+
+def _three(roots: list[str]) -> list[str]:
+    """Three raw trees, the last repeated: a list in dvc.yaml has a fixed length."""
+    for root in roots:
+        if "${" in root:
+            raise InputError(
+                f"raw tree {root!r}: what DVC reads goes to other people and machines, and holds no values of environment variables. "
+                "Make a link, e.g. data/raw/esd, to the tree, and name that in the study."
+            )
+    found = list(dict.fromkeys(roots))
+    return [*found, *found[-1:] * (3 - len(found))]

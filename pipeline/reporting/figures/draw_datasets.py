@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.datasets.card import read_card
 from pipeline.datasets.kinds import TEST_SEQUENCES
 from pipeline.datasets.leakage import similarity_by_split
 from pipeline.datasets.load import load_part
@@ -16,6 +15,7 @@ from pipeline.datasets.splits import hash_rank
 from pipeline.io.files import whole_file, write_json
 from pipeline.io.images import Pixels, read_ids, read_rgb
 from pipeline.reporting.captions import data_mark
+from pipeline.reporting.dataset_cards import card_of
 from pipeline.results import paths
 from pipeline.study.datasets import kind_name, leakage_datasets, titles_of
 from pipeline.study.folders import dataset_folder, results_folder
@@ -29,7 +29,7 @@ _SHOWN = (240, 192)  # width and height of a picture in a contact sheet
 def draw_datasets(study: Study) -> None:
     """Write the contact sheet of each dataset, the balance of all, and figure 1 (a)."""
     mark, folder = data_mark(study), results_folder(study) / "figures"
-    cards = {dataset: read_card(dataset_folder(study, dataset)) for dataset in study.datasets}
+    cards = {dataset: card_of(study, dataset) for dataset in study.datasets}
     for dataset, card in cards.items():
         with whole_file(folder / paths.contact_sheet(dataset)) as jpeg:
             rows = read_manifest(dataset_folder(study, dataset))

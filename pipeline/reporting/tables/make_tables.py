@@ -6,11 +6,11 @@ from collections.abc import Collection
 from typing import Any
 
 from endoarss.metrics import PUBLISHED
-from pipeline.datasets.card import read_card
 from pipeline.evaluation.collect_results import SCORES_UNDER_CORRUPTION
 from pipeline.io.files import write_text
 from pipeline.io.saved_files import read_similarities
 from pipeline.reporting.captions import gap_note, partial_note, study_mark
+from pipeline.reporting.dataset_cards import card_of
 from pipeline.reporting.models import backbone_labels, label_of, scored_run
 from pipeline.reporting.report_table import ReportTable, write_tables
 from pipeline.reporting.robustness import measure_study, missing_baselines, robustness_tables
@@ -28,7 +28,7 @@ from pipeline.results.study_results import Reduction, StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.cells import merging_groups
 from pipeline.study.datasets import leakage_datasets, titles_of
-from pipeline.study.folders import dataset_folder, results_folder
+from pipeline.study.folders import results_folder
 from pipeline.study.models import Study
 from pipeline.study.paper_cells import leakage_pairs
 from pipeline.study.robust_models import robust_models
@@ -75,7 +75,7 @@ def make_tables(study: Study, results: StudyResults | None = None) -> None:
 def study_tables(results: StudyResults) -> dict[str, ReportTable]:
     """All tables of a study by name, in the order of a report."""
     study, _ = results.study, results.table  # that results are not collected is said first
-    cards = [read_card(dataset_folder(study, dataset)) for dataset in study.datasets]
+    cards = [card_of(study, dataset) for dataset in study.datasets]
     datasets = tables.table_datasets(cards, published_datasets())
     title = "Datasets, and the paper's Table I beside them"
     found = {names.TABLE_DATASETS: ReportTable(title, datasets, datasets, note=_BESIDE)}

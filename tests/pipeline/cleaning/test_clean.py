@@ -99,7 +99,7 @@ def littered(study: Study, dead: int) -> list[str]:
         "results/toy/figures/contact_second.jpg",
         "results/toy/tables/table5_ablation.csv",
         "data/corrupted/mtlesd-0123456789ab/corruptions.json",
-        f"data/datasets/mtlesd/arrays/.train-56.{dead}.partial/images.npy",
+        f"data/datasets/mtlesd/arrays/56/.train-0.{dead}.partial/images.npy",
         f"data/raw/esd/.archive.{dead}.partial/x.png",
     ]
     put(*paths)

@@ -141,7 +141,7 @@ def test_a_changed_mask_and_a_lost_picture(study: Path) -> None:
 
 
 def test_changed_arrays(study: Path) -> None:
-    (masks,) = Path("data/datasets/mtlesd/arrays").glob("train-56-*/masks.npy")
+    (masks,) = Path("data/datasets/mtlesd/arrays").glob("56/train-*/masks.npy")
     flip(masks)
     status, checks = verify(study, "--cells", "0")
     assert status == 1 and list(wrong(checks)) == ["datasets"]

@@ -1,0 +1,104 @@
+"""SHA-256 digests of files, remembered: a file is read again only after its size, its time or its place on the disk changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+from corruptions.command.files import walk
+from pipeline.io.hashing import digest, sha256_of
+
+MEMORY = Path(".decides/digests.sqlite")
+"""Where digests are remembered, from the working folder. Whoever deletes it loses time alone."""
+
+_Stamp = tuple[int, int, int]
+_TABLE = "CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, size INT, time INT, inode INT, sha256 TEXT)"
+
+
+class KnownDigests:
+    """The digests of files, as far as they are remembered, and computed where they are not.
+
+    A plan asks for thousands of files, so all that is remembered is read at once. What is new is kept by `save`. Where the memory
+    cannot be read or written, everything is computed.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[_Stamp, str]] = {}
+        self._new: dict[str, tuple[_Stamp, str]] = {}
+        with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{MEMORY}?mode=ro", uri=True)) as memory:
+            for path, size, time, inode, sha256 in memory.execute("SELECT * FROM digests"):
+                self._known[path] = (size, time, inode), sha256
+
+    def of_file(self, path: Path) -> str:
+        """Return the hex SHA-256 of a file's bytes.
+
+        Raises:
+            OSError: if it cannot be read.
+        """
+        stamp, sha256 = self._known.get(str(path), (None, ""))
+        return sha256 if stamp == _stamp(path) else self._computed(path)
+
+    def remembers(self, path: Path) -> bool:
+        """Return whether the digest of a file was ever computed here, be it of other bytes."""
+        return str(path) in self._known
+
+    def remembers_below(self, folder: Path) -> bool:
+        """Return whether the digest of a file below a folder was ever computed here."""
+        return any(path.startswith(f"{folder}/") for path in self._known)
+
+    def of_folder(self, folder: Path) -> str:
+        """Return the hex SHA-256 of the names and bytes of all files below a folder, or of one file.
+
+        Hidden files are left out, and what an archive in the folder was extracted to, because it says nothing that the archive does not.
+
+        Raises:
+            OSError: if a file cannot be read.
+        """
+        return digest(sorted((path.relative_to(folder).as_posix(), self.of_file(path)) for path in files_below(folder)))
+
+    def save(self) -> None:
+        """Keep what was computed, for whoever asks next."""
+        if not self._new:
+            return
+        rows = [(path, *stamp, sha256) for path, (stamp, sha256) in self._new.items()]
+        with suppress(sqlite3.Error, OSError):
+            MEMORY.parent.mkdir(exist_ok=True)
+            with closing(sqlite3.connect(MEMORY, timeout=30)) as memory, memory:
+                memory.execute(_TABLE)
+                memory.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)", rows)
+        self._new.clear()
+
+    def _computed(self, path: Path) -> str:
+        stamp, sha256 = _stamp(path), sha256_of(path)
+        if stamp == _stamp(path):  # nobody wrote to it meanwhile
+            self._known[str(path)] = self._new[str(path)] = stamp, sha256
+        return sha256
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files that `KnownDigests.of_folder` reads."""
+    if folder.is_file():
+        yield folder
+        return
+    for inner, folders, names in walk(folder):
+        archives = {Path(name).stem for name in names if name.lower().endswith(".zip")}
+        folders[:] = [name for name in folders if name not in archives]
+        yield from (inner / name for name in names if not name.startswith("."))
+
+
+def sizes_of(paths: Iterable[Path]) -> list[int | None]:
+    """Return the size of each file in bytes, None where there is none."""
+    found: list[int | None] = []
+    for path in paths:
+        try:
+            found.append(path.stat().st_size)
+        except OSError:
+            found.append(None)
+    return found
+
+
+def _stamp(path: Path) -> _Stamp:
+    about = path.stat()
+    return about.st_size, about.st_mtime_ns, about.st_ino

@@ -1,0 +1,111 @@
+"""What Snakemake is told of each result: whether it is current, whatever the times of files say.
+
+Snakemake compares times. So each result has one more input, below .decides, which is older than done.json while the result is current,
+and newer while it is not. done.json of results that are current get times in the order of the steps, because copying and DVC mix times up.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pipeline.io.files import read_json, write_json
+from pipeline.io.hashing import digest
+from pipeline.io.known_digests import KnownDigests
+from pipeline.workflow.result import Result
+from pipeline.workflow.results_of_study import ResultsOfStudy
+
+DECIDES = Path(".decides")
+"""Where these inputs lie, from the working folder. Whoever deletes them loses nothing."""
+
+# Before any result was made. What is current has times from here on, a second a level.
+_LONG_AGO = 1_000_000_000
+_SHOWN = 8
+
+
+def decides_file(result: Result) -> Path:
+    """Return the input that stands for all that decides a result."""
+    return DECIDES / result.done
+
+
+def stale_results(results: ResultsOfStudy) -> dict[Path, str]:
+    """Return why each result of a study is not current, by its done.json; those that follow from others are left out."""
+    made: dict[Path, str] = {}
+    found = {}
+    for result in results.all:
+        record = result.record()
+        if record is not None:
+            made[result.done] = record["made"]
+        why = _why_stale(result, record, made, results.digests)
+        if why:
+            found[result.done] = why
+    results.digests.save()
+    return found
+
+
+def tell_snakemake(results: ResultsOfStudy) -> list[str]:
+    """Give the inputs below .decides, and done.json, of all results of a study their times.
+
+    Returns:
+        What is to be said of results that were made otherwise, line by line.
+    """
+    stale = stale_results(results)
+    for result in results.all:
+        _tell(result, stale.get(result.done, ""))
+    return _said(result for result in results.all if stale.get(result.done) == _OTHERWISE)
+
+
+_OTHERWISE = "made otherwise"
+
+
+def _why_stale(
+    result: Result, record: Mapping[str, Any] | None, made: Mapping[Path, str], digests: KnownDigests
+) -> str:
+    why = result.why_stale(record, made)
+    if why or record is None:
+        return why
+    changed = result.changed_files(record, digests, read=False)
+    return f"{changed[0].name} was changed" if changed else ""
+
+
+def _tell(result: Result, why: str) -> None:
+    path = decides_file(result)
+    # A state that Snakemake has seen at the end of a job must never come again: it takes equal bytes for no change.
+    state = {"decided_by": result.decided_by, "why": why, "record": digest(result.record()) if why else ""}
+    if _state(path) != state:
+        write_json(path, {**state, "since": time.time_ns() if why else 0})
+    if not why:
+        _set_time(path, _LONG_AGO)
+        _set_time(result.done, _LONG_AGO + result.level)
+        return
+    newest = max((one.stat().st_mtime for one in [result.done] if one.exists()), default=0) + 1
+    if path.stat().st_mtime < max(newest, _LONG_AGO + 1000):
+        _set_time(path, max(newest, time.time()))
+
+
+def _state(path: Path) -> dict[str, Any] | None:
+    try:
+        return {key: value for key, value in read_json(path).items() if key != "since"}
+    except Exception:  # whatever lies there is written anew
+        return None
+
+
+def _set_time(path: Path, seconds: float) -> None:
+    if path.stat().st_mtime != seconds:
+        with suppress(PermissionError):  # somebody else's results; nothing can be made there anyway
+            os.utime(path, (seconds, seconds))
+
+
+def _said(results: Iterable[Result]) -> list[str]:
+    """Say what decides results now and did not when they were made."""
+    count: Counter[str] = Counter()
+    for result in results:
+        count.update(result.differences(result.earlier_record() or {}))
+    lines = [f"  {what}: {number} result{'s' * (number > 1)}" for what, number in count.most_common(_SHOWN)]
+    more = [f"  and {len(count) - _SHOWN} more"] if len(count) > _SHOWN else []
+    return ["Results that are made again, because these changed:", *lines, *more] if lines else []

@@ -1,0 +1,195 @@
+"""One result: what a step makes in one piece, all that decides it, and done.json beside it, which says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.io.files import read_json, write_json
+from pipeline.io.hashing import digest
+from pipeline.io.known_digests import KnownDigests, sizes_of
+from pipeline.workflow.decisions import code_digests, decisions, differing_keys
+
+_RECORD = ("decided_by", "made", "upstream", "files", "folders")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a step makes in one piece.
+
+    Attributes:
+        step: name of the rule, e.g. "train_cell".
+        name: which of the rule's results it is, e.g. the cell's id; empty if there is one per study.
+        done: done.json, or <name>.done.json. It is the one output that Snakemake knows of.
+        decides: returns settings that decide the result (JSON-like, resolved) and files of code that do. It is called only for results
+            that are made or planned, not for those that these are made from.
+        upstream: the results that it is made from.
+        files: what it consists of; their digests are recorded.
+        folders: folders of many files that it consists of; one digest each.
+        beside: files that must be there too, and say when and by whom it was made.
+    """
+
+    step: str
+    name: str
+    done: Path
+    decides: Callable[[], tuple[Mapping[str, Any], tuple[str, ...]]]
+    upstream: tuple[Result, ...]
+    files: tuple[Path, ...]
+    folders: tuple[Path, ...] = ()
+    beside: tuple[Path, ...] = ()
+
+    @property
+    def decided(self) -> Path:
+        """decided_by.json, which lies beside done.json: all that decided the result, for people."""
+        return self.done.with_name(self.done.name.replace("done.json", "decided_by.json"))
+
+    @cached_property
+    def decided_by(self) -> str:
+        """The digest of settings, code and versions of packages. What lies upstream is compared apart."""
+        return digest(self._about)
+
+    @cached_property
+    def _decided(self) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        return self.decides()
+
+    @cached_property
+    def _about(self) -> dict[str, Any]:
+        return decisions(*self._decided)
+
+    @cached_property
+    def level(self) -> int:
+        """How many results lie upstream in a row."""
+        return 1 + max((one.level for one in self.upstream), default=0)
+
+    def record(self) -> dict[str, Any] | None:
+        """Return what done.json says, or None if it is missing or says nothing of use."""
+        return _record(self.done)
+
+    def earlier_record(self) -> dict[str, Any] | None:
+        """Return what decided_by.json says. Snakemake deletes done.json before a job, and leaves this one."""
+        return _record(self.decided)
+
+    def why_stale(self, record: Mapping[str, Any] | None, upstream: Mapping[Path, str]) -> str:
+        """Return why the result is not what the study and the code ask for, or an empty string if it is.
+
+        Args:
+            record: what done.json says. upstream: `made` of each result that lies there, by its done.json.
+        """
+        if record is None:
+            return "not made yet"
+        if record["decided_by"] != self.decided_by:
+            return "made otherwise"
+        made_from, wanted = record["upstream"], {str(one.done): upstream.get(one.done) for one in self.upstream}
+        for path in sorted({*made_from, *wanted}):
+            if path not in wanted or path not in made_from or wanted[path] not in (None, made_from[path]):
+                return (
+                    f"made from another {Path(path).parent.name if Path(path).name == 'done.json' else Path(path).stem}"
+                )
+        lost = [path for path in self._paths() if not path.exists()]
+        if lost:
+            return f"{lost[0].name} is missing"
+        return ""
+
+    def differences(self, record: Mapping[str, Any]) -> list[str]:
+        """Return what decides the result now and did not when it was made, e.g. "settings schedule.epochs" or "code endoarss/lora.py".
+
+        Args:
+            record: what decided_by.json says.
+        """
+        settings, code = self._decided
+        now = {"settings": settings, "code": code_digests(code), "packages": self._about["packages"]}
+        return [
+            f"{kind} {key}"
+            for kind, one in now.items()
+            for key in differing_keys(json.loads(json.dumps(one)), record.get(kind), deep=kind == "settings")
+        ]
+
+    def changed_files(
+        self, record: Mapping[str, Any], digests: KnownDigests, read: bool, folders: bool = True
+    ) -> list[Path]:
+        """Return the files and folders that are not as they were made.
+
+        Args:
+            record: what done.json says.
+            digests: remembered ones.
+            read: whether to read what was never read on this machine; else only its size counts.
+            folders: whether to look into folders.
+        """
+        changed = []
+        try:
+            for path, size in zip(self.files, sizes_of(self.files), strict=True):
+                sha256, recorded = record["files"].get(str(path), ("", None))
+                if size != recorded or ((read or digests.remembers(path)) and digests.of_file(path) != sha256):
+                    changed.append(path)
+            for folder in self.folders if folders else ():
+                if read or digests.remembers_below(folder):
+                    changed += [folder] * (digests.of_folder(folder) != record["folders"].get(str(folder)))
+        except OSError as error:
+            changed.append(Path(error.filename or self.done))
+        return changed
+
+    def begin(self, upstream: Mapping[Path, str]) -> dict[str, Any]:
+        """Return what is recorded of a result that is about to be made: all that decides it, as it is now."""
+        recorded = {str(one.done): upstream[one.done] for one in self.upstream if one.done in upstream}
+        return {
+            "decided_by": self.decided_by,
+            "upstream": recorded,
+            **self._about,
+            "code": code_digests(self._decided[1]),
+        }
+
+    def forget(self, content: bool) -> None:
+        """Delete done.json because the result is made again; with `content` the result itself too, as Snakemake deletes outputs."""
+        for path in (self.done, *((self.decided, *self.files, *self.beside) if content else ())):
+            path.unlink(missing_ok=True)
+
+    def finish(self, begun: dict[str, Any], digests: KnownDigests) -> str:
+        """Write done.json and decided_by.json of a result that was made; return `made`, the digest of what was made.
+
+        Raises:
+            InputError: if something is missing that the step should have made.
+        """
+        lost = [path for path in self._paths() if not path.exists()]
+        if lost:
+            raise InputError(f"{self.step}: {lost[0]} is missing, although the step ended.")
+        files = {str(path): [digests.of_file(path), path.stat().st_size] for path in self.files}
+        folders = {str(folder): digests.of_folder(folder) for folder in self.folders}
+        made = digest([sorted(one[0] for one in files.values()), sorted(folders.values())])
+        record = {**begun, "made": made, "files": files, "folders": folders}
+        write_json(self.decided, record)
+        write_json(self.done, {key: record[key] for key in _RECORD})
+        digests.save()
+        return made
+
+    def restore_done(self) -> None:
+        """Write done.json again from decided_by.json, of a result that turned out to be current."""
+        record = self.earlier_record()
+        assert record is not None
+        write_json(self.done, {key: record[key] for key in _RECORD})
+
+    def _paths(self) -> Iterator[Path]:
+        yield from (*self.files, *self.folders, *self.beside)
+
+
+def made_upstream(results: Sequence[Result]) -> dict[Path, str]:
+    """Return `made` of each result that others are made from and that is there, by its done.json."""
+    found: dict[Path, str] = {}
+    for one in {one.done: one for result in results for one in result.upstream}.values():
+        record = one.record()
+        if record is not None:
+            found[one.done] = record["made"]
+    return found
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    try:
+        record = read_json(path)
+    except (InputError, OSError, RecursionError):
+        return None
+    kinds = {"decided_by": str, "made": str, "upstream": dict, "files": dict, "folders": dict}
+    return record if all(isinstance(record.get(key), kind) for key, kind in kinds.items()) else None

@@ -1,0 +1,441 @@
+"""Every result of a study: what makes it, what decides it, what it is made from, and where it lies.
+
+The rules, the commands and the record of versions all ask here. A step has one function, which is named as its rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline.datasets.kinds import GENERALISATION
+from pipeline.io.known_digests import KnownDigests
+from pipeline.results import paths
+from pipeline.results.paths import CellOutput
+from pipeline.study.cell import Cell, MergingGroup
+from pipeline.study.cells import merging_groups, models_of
+from pipeline.study.conditions import conditions_of
+from pipeline.study.datasets import dataset_settings, evaluated_on, leakage_datasets
+from pipeline.study.fingerprints import cell_settings, pretraining_settings, report_settings
+from pipeline.study.folders import cell_folder, dataset_folder, pretrained_file, roots_of, weights_file
+from pipeline.study.models import Study
+from pipeline.study.robust_models import keeps_corrupted, robust_models
+from pipeline.workflow.result import Result
+from pipeline.workflow.step_code import code_of, code_of_cells, code_of_dataset, code_of_pretraining, code_of_study
+
+_Method = TypeVar("_Method", bound=Callable[..., Result])
+
+
+def _once(make: _Method) -> _Method:
+    """Make each result of a study once, so that what it is made from is the same object everywhere."""
+
+    def remembered(self: ResultsOfStudy, *key: Any) -> Result:
+        if (make.__name__, key) not in self._made:
+            self._made[make.__name__, key] = make(self, *key)
+        return self._made[make.__name__, key]
+
+    return remembered  # type: ignore[return-value]
+
+
+class ResultsOfStudy:
+    """The results of one study, each made when it is asked for.
+
+    Args:
+        study: the study.
+        digests: remembered digests, for raw trees and files of weights.
+    """
+
+    def __init__(self, study: Study, digests: KnownDigests) -> None:
+        self.study, self.digests = study, digests
+        self._made: dict[tuple[str, Any], Result] = {}
+
+    @cached_property
+    def all(self) -> list[Result]:
+        """All results that `rule all` asks for, and what they are made from: upstream first."""
+        found: dict[Path, Result] = {}
+
+        def add(result: Result) -> None:
+            if result.done not in found:
+                for one in result.upstream:
+                    add(one)
+                found[result.done] = result
+
+        for name in self.study.datasets:
+            add(self.check_sources(name))
+        for result in self.of_report():
+            add(result)
+        return list(found.values())
+
+    def of_models(self) -> list[Result]:
+        """What is trained, merged, scored and evaluated under corruption."""
+        return [*self._evaluated(), *(self.represent_group(group) for group in merging_groups(self.study))]
+
+    def of_report(self) -> list[Result]:
+        """What `endoarss report` makes, in this order."""
+        drawn = [self.draw_datasets(), *([self.draw_leakage()] if leakage_datasets(self.study) else [])]
+        return [
+            *drawn,
+            self.collect_results(),
+            self.make_tables(),
+            self.draw_figures(),
+            self.make_page(),
+            self.write_paper(),
+        ]
+
+    @_once
+    def generate_raw(self, tree: str) -> Result:
+        """A generated raw tree."""
+        generated = self.study.raw.generate
+        assert generated is not None
+        root = paths.generated_trees(self.study)[tree]
+        return Result(
+            "generate_raw",
+            tree,
+            root.with_name(f"{root.name}.done.json"),
+            lambda: (generated.as_dict(), code_of("pipeline.preparation.generate_raw")),
+            (),
+            (paths.generated_mark(root),),
+            (root,),
+        )
+
+    @_once
+    def check_sources(self, dataset: str) -> Result:
+        """What the doctor says of the raw trees of a dataset."""
+        file = paths.examination_file(self.study, dataset)
+        # Not the doctor's own code: a check that runs again builds the dataset again.
+        return Result(
+            "check_sources",
+            dataset,
+            file.with_suffix(".done.json"),
+            lambda: self._of_raw_trees(dataset),
+            self.trees_of(dataset),
+            (file,),
+        )
+
+    @_once
+    def build_dataset(self, dataset: str) -> Result:
+        """A built dataset."""
+        folder = dataset_folder(self.study, dataset)
+        return Result(
+            "build_dataset",
+            dataset,
+            folder / "done.json",
+            lambda: self._of_raw_trees(dataset),
+            self.trees_of(dataset),
+            tuple(paths.dataset_files(self.study, dataset)),
+            (folder / "images", folder / "masks"),
+            (paths.dataset_provenance_file(self.study, dataset),),
+        )
+
+    @_once
+    def pack_dataset(self, dataset: str) -> Result:
+        """A dataset's images and masks at the study's size."""
+        file = paths.arrays_file(self.study, dataset)
+        return Result(
+            "pack_dataset",
+            dataset,
+            file.with_suffix(".done.json"),
+            lambda: ({"input_size": self.study.input_size}, code_of("pipeline.preparation.pack_dataset")),
+            (self.build_dataset(dataset),),
+            (file,),
+            (file.with_suffix(""),),
+        )
+
+    @_once
+    def pretrain_backbone(self) -> Result:
+        """The backbone that the study pretrains itself."""
+        file = pretrained_file(self.study)
+        assert file is not None
+        return Result(
+            "pretrain_backbone",
+            "",
+            file.with_suffix(".done.json"),
+            lambda: (pretraining_settings(self.study), code_of_pretraining()),
+            (),
+            (file,),
+            beside=(file.with_suffix(".json"),),
+        )
+
+    @_once
+    def train_cell(self, cell: Cell) -> Result:
+        """A trained model and its predictions."""
+        return self._model("train_cell", cell, (cell,), beside=(paths.history_file(self.study, cell),))
+
+    def merge_models(self, cell: Cell, singles: tuple[Cell, ...] = ()) -> Result:
+        """A merged model and its predictions. singles: what it is merged from if the study does not list it."""
+        group = next((one for one in merging_groups(self.study) if cell in one.merged), None)
+        return self._merge_cell(cell, group.singles if group else singles)
+
+    @_once
+    def _merge_cell(self, cell: Cell, singles: tuple[Cell, ...]) -> Result:
+        sources = tuple(self.train_cell(single) for single in singles)
+        return self._model("merge_models", cell, (*singles, cell), sources)
+
+    @_once
+    def represent_group(self, group: MergingGroup) -> Result:
+        """What the models of a merging experiment make of each test image, for the figure."""
+        file = paths.representations_file(self.study, group)
+        return Result(
+            "merge_models",
+            group.id,
+            file.with_name("done.json"),
+            lambda: (
+                {"merged": [cell_settings(self.study, cell) for cell in group.merged]},
+                code_of_cells("pipeline.training.merge_models", self.study, *group.singles, *group.merged),
+            ),
+            tuple(self.merge_models(cell) for cell in group.merged),
+            (file,),
+        )
+
+    @_once
+    def evaluate_cell(self, cell: Cell) -> Result:
+        """The scores of a model's predictions."""
+        folder, datasets = cell_folder(self.study, cell), evaluated_on(self.study, cell.dataset)
+        return Result(
+            "evaluate_cell",
+            cell.id,
+            folder / CellOutput.ROWS / "done.json",
+            lambda: ({"input_size": self.study.input_size}, code_of("pipeline.evaluation.evaluate_cell")),
+            (self.model(cell), *self._loaded(datasets)),
+            (
+                folder / CellOutput.METRICS,
+                *(paths.scores_file(self.study, cell, dataset) for dataset in datasets),
+                *(paths.rows_file(self.study, cell, dataset) for dataset in datasets),
+            ),
+        )
+
+    @_once
+    def corrupt_images(self, dataset: str) -> Result:
+        """The corrupted test images of a dataset, where the study keeps them."""
+        mark = paths.corrupted_mark(self.study, dataset)
+        return Result(
+            "corrupt_images",
+            dataset,
+            mark.with_name("done.json"),
+            lambda: (self._conditions(), code_of("pipeline.evaluation.corrupt_images")),
+            self._loaded([dataset]),
+            (mark,),
+        )
+
+    @_once
+    def evaluate_robustness(self, cell: Cell) -> Result:
+        """The scores of a model under corruption."""
+        files = paths.robustness_files(self.study, cell)
+        corrupted = (self.corrupt_images(cell.dataset),) if keeps_corrupted(self.study) else ()
+        return Result(
+            "evaluate_robustness",
+            cell.id,
+            files.scores.with_name("done.json"),
+            lambda: (
+                self._conditions(),
+                code_of_cells("pipeline.evaluation.evaluate_robustness", self.study, cell),
+            ),
+            (self.model(cell), *self._loaded([cell.dataset]), *corrupted),
+            (files.scores, files.rows, files.gallery),
+            beside=(files.provenance,),
+        )
+
+    @_once
+    def score_references(self, dataset: str) -> Result:
+        """The scores of predictions that need no model."""
+        read = dict.fromkeys([dataset, GENERALISATION.get(dataset, dataset)])
+        return Result(
+            "score_references",
+            dataset,
+            paths.reference_folder(self.study, dataset) / "done.json",
+            lambda: ({"input_size": self.study.input_size}, code_of("pipeline.evaluation.score_references")),
+            self._loaded(read),
+            tuple(paths.reference_files(self.study, dataset).values()),
+        )
+
+    @_once
+    def collect_results(self) -> Result:
+        """The long table of all measurements."""
+        file = paths.results_file(self.study)
+        return self._reported(
+            "collect_results",
+            file.with_suffix(".done.json"),
+            "pipeline.evaluation.collect_results",
+            self._evaluated(),
+            [file, paths.metrics_file(self.study)],
+            [paths.results_provenance_file(self.study)],
+        )
+
+    @_once
+    def draw_datasets(self) -> Result:
+        """The figures of the datasets."""
+        files = paths.dataset_figures(self.study)
+        return self._reported(
+            "draw_datasets",
+            files[0].with_name("draw_datasets.done.json"),
+            "pipeline.reporting.figures.draw_datasets",
+            self._datasets(),
+            files,
+        )
+
+    @_once
+    def draw_leakage(self) -> Result:
+        """How alike test and training frames are, and its figure."""
+        file = paths.similarity_file(self.study)
+        return self._reported(
+            "draw_leakage",
+            paths.leakage_figures(self.study)[0].with_name("draw_leakage.done.json"),
+            "pipeline.reporting.figures.draw_datasets",
+            self._loaded(leakage_datasets(self.study)),
+            [file, *paths.leakage_figures(self.study)],
+        )
+
+    @_once
+    def make_tables(self) -> Result:
+        """All tables, and the note on the paper's claims."""
+        files = paths.table_files(self.study)
+        leakage = [self.draw_leakage()] if leakage_datasets(self.study) else []
+        return self._reported(
+            "make_tables",
+            files[0].with_name("done.json"),
+            "pipeline.reporting.tables.make_tables",
+            [self.collect_results(), *self._evaluated(), *leakage],
+            [*files, paths.note_file(self.study)],
+        )
+
+    @_once
+    def draw_figures(self) -> Result:
+        """All figures of results."""
+        files = [path for some in paths.result_figures(self.study).values() for path in some]
+        return self._reported(
+            "draw_figures",
+            files[0].with_name("done.json"),
+            "pipeline.reporting.figures.draw_figures",
+            [self.collect_results(), *self.of_models()],
+            files,
+        )
+
+    @_once
+    def make_page(self) -> Result:
+        """The page that shows everything."""
+        file = paths.report_file(self.study)
+        return self._reported(
+            "make_page",
+            file.with_name("done.json"),
+            "pipeline.reporting.make_page",
+            [self.make_tables(), *self._figures(), *self._evaluated()],
+            [file],
+        )
+
+    @_once
+    def write_paper(self) -> Result:
+        """The LaTeX document of all tables and figures."""
+        file = paths.paper_file(self.study)
+        return self._reported(
+            "write_paper",
+            file.with_name("done.json"),
+            "pipeline.reporting.write_paper",
+            [self.make_tables(), *self._figures(), *self._evaluated()],
+            [file],
+        )
+
+    @_once
+    def compile_paper(self) -> Result:
+        """The same, compiled."""
+        file = paths.paper_pdf(self.study)
+        upstream = [self.write_paper(), self.make_tables(), *self._figures()]
+        return self._reported(
+            "compile_paper", file.with_suffix(".done.json"), "pipeline.reporting.write_paper", upstream, [file]
+        )
+
+    def model(self, cell: Cell) -> Result:
+        """A trained or merged model and its predictions."""
+        return self.merge_models(cell) if cell.merger else self.train_cell(cell)
+
+    def trees_of(self, dataset: str) -> tuple[Result, ...]:
+        """The generated raw trees of a dataset; none where these are real."""
+        if self.study.raw.generate is None:
+            return ()
+        names = sorted({root.name for root in roots_of(self.study, dataset).values()})
+        return tuple(self.generate_raw(name) for name in names)
+
+    def _of_raw_trees(self, dataset: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Settings and code of what reads the raw trees of a dataset. Real trees count by the bytes of their files."""
+        settings = dataset_settings(self.study, dataset)
+        if self.study.raw.generate is None:
+            roots = roots_of(self.study, dataset)
+            settings["raw"] = {source: self.digests.of_folder(root) for source, root in roots.items()}
+        return settings, code_of_dataset("pipeline.preparation.build_dataset", self.study, dataset)
+
+    def _model(
+        self,
+        step: str,
+        cell: Cell,
+        cells: tuple[Cell, ...],
+        sources: tuple[Result, ...] = (),
+        beside: tuple[Path, ...] = (),
+    ) -> Result:
+        """A model and its predictions. cells: whose components its code is of. sources: the models that it is merged from."""
+        folder, datasets = cell_folder(self.study, cell), evaluated_on(self.study, cell.dataset)
+        weights, own = weights_file(self.study, cell.backbone), pretrained_file(self.study)
+        pretrained = (self.pretrain_backbone(),) if weights is not None and weights == own else ()
+
+        def decides() -> tuple[dict[str, Any], tuple[str, ...]]:
+            settings = cell_settings(self.study, cell)
+            if weights is not None and not pretrained:
+                settings["weights_sha256"] = self.digests.of_file(weights)
+            return settings, code_of_cells(f"pipeline.training.{step}", self.study, *cells)
+
+        return Result(
+            step,
+            cell.id,
+            folder / "done.json",
+            decides,
+            (*sources, *self._loaded(datasets), *pretrained),
+            (
+                folder / CellOutput.CHECKPOINT,
+                *(paths.predictions_file(self.study, cell, dataset) for dataset in datasets),
+            ),
+            beside=(folder / CellOutput.PROVENANCE, *beside),
+        )
+
+    def _reported(
+        self,
+        step: str,
+        done: Path,
+        module: str,
+        upstream: Iterable[Result],
+        files: Iterable[Path],
+        beside: Iterable[Path] = (),
+    ) -> Result:
+        """A result about the whole study."""
+        return Result(
+            step,
+            "",
+            done,
+            lambda: (report_settings(self.study), code_of_study(module)),
+            tuple(upstream),
+            tuple(files),
+            beside=tuple(beside),
+        )
+
+    def _conditions(self) -> dict[str, Any]:
+        return {**conditions_of(self.study).as_dict(), "input_size": self.study.input_size}
+
+    def _loaded(self, datasets: Iterable[str]) -> tuple[Result, ...]:
+        """Datasets whose images are loaded: the dataset, and the arrays that hold them at the study's size."""
+        return tuple(one for name in datasets for one in (self.build_dataset(name), self.pack_dataset(name)))
+
+    def _datasets(self) -> list[Result]:
+        return [self.build_dataset(name) for name in self.study.datasets]
+
+    def _figures(self) -> list[Result]:
+        leakage = [self.draw_leakage()] if leakage_datasets(self.study) else []
+        return [self.draw_figures(), self.draw_datasets(), *leakage]
+
+    def _evaluated(self) -> list[Result]:
+        """Everything that reports read of models and references."""
+        return [
+            *self._loaded(self.study.datasets),
+            *(self.model(cell) for cell in models_of(self.study)),
+            *(self.evaluate_cell(cell) for cell in models_of(self.study)),
+            *(self.evaluate_robustness(cell) for cell in robust_models(self.study)),
+            *(self.score_references(name) for name in paths.evaluated_datasets(self.study)),
+        ]
