@@ -34,7 +34,7 @@ def making(
     yield
     for one in refreshed:
         if record := earlier[one.done]:
-            one.finish(record, digests)
+            made[one.done] = one.finish(record, digests)
     for one in results:
         for other in one.upstream:
             if other.done in made and (other.done in begun or other.done in earlier):

@@ -360,8 +360,13 @@ class ResultsOfStudy:
         """Settings and code of what reads the raw trees of a dataset. Real trees count by the bytes of their files."""
         settings = dataset_settings(self.study, dataset)
         if self.study.raw.generate is None:
-            roots = roots_of(self.study, dataset)
-            settings["raw"] = {source: self.digests.of_folder(root) for source, root in roots.items()}
+            earlier = self.build_dataset(dataset).earlier_record() or {}
+            known = earlier.get("settings", {}).get("raw", {})
+            # A tree that is not on this machine is as it was when the dataset was built.
+            settings["raw"] = {
+                source: self.digests.of_folder(root) if root.exists() else known.get(source, "")
+                for source, root in roots_of(self.study, dataset).items()
+            }
         return settings, code_of_dataset("pipeline.preparation.build_dataset", self.study, dataset)
 
     def _model(

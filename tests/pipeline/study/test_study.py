@@ -22,7 +22,6 @@ from pipeline.study.loading import load_study, make_study
 from pipeline.study.models import Training
 from pipeline.study.paper_cells import ablation_cells, cells_by_rank, leakage_pairs
 from pipeline.study.robust_models import robustness_cells
-from pipeline.workflow.dvc_params import param_keys
 
 ROOT = Path(__file__).parents[3]
 RESNET = {"resnet": {"label": "R", "model": "resnet26", "weights": "none"}}
@@ -242,8 +241,6 @@ def test_the_most_particular_schedule_counts(minimal: Make) -> None:
     settings["training"]["schedules"]["mtlesd/resnet"] = {"epochs": 5, "learning_rate": 1}
     study = make_study(settings)
     assert [schedule_of(study, cell).epochs for cell in cells_of(study)] == [5, 7]
-    keys = param_keys(study, settings, "train_cell", {"cell": cells_of(study)[1].id})
-    assert [key for key in keys if "schedules" in key] == ["training.schedules.mtlesd/resnet/mmoe"]
 
 
 @pytest.mark.parametrize("key", ["mtlesdd", "mtlesd/resnt", "mtlesd/resnet/hpss"])

@@ -1,15 +1,17 @@
-"""Which jobs a file of code makes run again: asked of Snakemake, for a study with every kind of job and a component of a user's own."""
+"""Which results a file of code decides, in a study with every kind of result and a component of a user's own."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
-
-from pipeline.workflow.snakemake_jobs import Job, read_plan
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 LAST, MINE = "mtlesd/dinov2/hps/db_mtl/r4-s0", "mtlesd/dinov2/mine/equal/r4-s0"
@@ -17,9 +19,30 @@ OTHER = "mtlendovis/dinov2/hps/equal/r4-s0"
 VAL = {f"mtlesd/dinov2/{name}/equal/r4-s0-val" for name in ("hps", "single_activity", "single_segmentation")}
 TRAININGS = {LAST, MINE, OTHER, *VAL}
 GROUP = "mtlesd/dinov2/r4-s0-val"
-# Rules that read the whole study, of results and of datasets.
+# Steps that read the whole study, of results and of datasets.
 REPORTS = {"collect_results", "make_tables", "draw_figures", "make_page", "write_paper"}
 DRAWN = {"draw_datasets", "draw_leakage"}
+
+
+# In a process of its own, because components are registered for good.
+ASK = """
+import json
+from pathlib import Path
+from pipeline.io.known_digests import KnownDigests
+from pipeline.study.loading import load_study
+from pipeline.workflow.results_of_study import ResultsOfStudy
+from pipeline.workflow.decisions import code_digests
+results = ResultsOfStudy(load_study(Path("study.yaml")), KnownDigests())
+print(json.dumps([[one.step, one.name, list(code_digests(one.decides()[1]))] for one in results.all]))
+"""
+
+
+class Made(NamedTuple):
+    """A result: its step, which of the step's it is, and the files of its code."""
+
+    step: str
+    name: str
+    code: list[str]
 
 
 def block(**changes: object) -> dict[str, object]:
@@ -59,12 +82,12 @@ def study(small_study: Callable[..., str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def jobs(
+def results(
     link_checkout: Callable[[Path], Path],
     snakemake: Run,
     small_study: Callable[..., str],
     tmp_path_factory: pytest.TempPathFactory,
-) -> list[Job]:
+) -> list[Made]:
     checkout = link_checkout(tmp_path_factory.mktemp("code"))
     own = checkout / "my_models"
     own.mkdir()
@@ -76,17 +99,20 @@ def jobs(
         '@register_architecture("mine")\nclass Mine(Base):\n    pass\n'
     )
     (checkout / "study.yaml").write_text(study(small_study))
-    plan = snakemake(checkout, "--dry-run", "--forceall", study="study.yaml", cores=1)
-    assert plan.returncode == 0, plan.stdout + plan.stderr
-    return read_plan(plan.stdout)
+    plan = snakemake(checkout, "--dry-run", study="study.yaml", cores=1)
+    assert plan.returncode == 0, plan.stdout + plan.stderr  # each result is some rule's
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    asked = [sys.executable, "-c", ASK]
+    said = subprocess.run(asked, cwd=checkout, env=environment, capture_output=True, text=True, check=True)
+    return [Made(*one) for one in json.loads(said.stdout)]
 
 
-def of_trainings(jobs: list[Job], file: str) -> set[str]:
-    return {job.wildcards["cell"] for job in jobs if job.rule == "train_cell" and file in job.inputs}
+def of_trainings(results: list[Made], file: str) -> set[str]:
+    return {one.name for one in results if one.step == "train_cell" and file in one.code}
 
 
-def rules(jobs: list[Job], file: str) -> set[str]:
-    return {job.rule for job in jobs if file in job.inputs}
+def steps(results: list[Made], file: str) -> set[str]:
+    return {one.step for one in results if file in one.code}
 
 
 @pytest.mark.parametrize(
@@ -119,19 +145,19 @@ def rules(jobs: list[Job], file: str) -> set[str]:
         ("endoarss/metrics/evaluator.py", set()),
     ],
 )
-def test_a_file_trains_exactly_these_cells_again(jobs: list[Job], file: str, cells: set[str]) -> None:
-    assert of_trainings(jobs, file) == cells
+def test_a_file_trains_exactly_these_cells_again(results: list[Made], file: str, cells: set[str]) -> None:
+    assert of_trainings(results, file) == cells
 
 
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
         ("endoarss/weightings/db_mtl.py", {"train_cell", "evaluate_robustness"}),
-        ("endoarss/merging/ties.py", {"merge_models", "evaluate_merged_robustness"}),
+        ("endoarss/merging/ties.py", {"merge_models", "evaluate_robustness"}),
         ("endoarss/merging/averaging.py", set()),
         (
             "corruptions/operators/smoke.py",
-            {"corrupt_images", "evaluate_robustness", "evaluate_merged_robustness", *REPORTS, *DRAWN},
+            {"corrupt_images", "evaluate_robustness", *REPORTS, *DRAWN},
         ),
         ("pipeline/sources/synthetic/casts.csv", {"generate_raw", "pretrain_backbone"}),
         ("pipeline/sources/endovis2018.py", {"generate_raw", "check_sources", "build_dataset"}),
@@ -145,16 +171,15 @@ def test_a_file_trains_exactly_these_cells_again(jobs: list[Job], file: str, cel
         ("pipeline/cli.py", set()),
     ],
 )
-def test_a_file_runs_exactly_these_rules_again(jobs: list[Job], file: str, expected: set[str]) -> None:
-    assert rules(jobs, file) == expected
+def test_a_file_runs_exactly_these_steps_again(results: list[Made], file: str, expected: set[str]) -> None:
+    assert steps(results, file) == expected
 
 
-def test_a_metric_scores_again_and_merges_again(jobs: list[Job]) -> None:
+def test_a_metric_scores_again_and_merges_again(results: list[Made]) -> None:
     """Merging scores its models on images of the training part to choose nothing; its figures hold those scores."""
-    found = rules(jobs, "endoarss/metrics/segmentation.py")
+    found = steps(results, "endoarss/metrics/segmentation.py")
     assert {
         "evaluate_cell",
-        "evaluate_merged_cells",
         "evaluate_robustness",
         "score_references",
         "merge_models",
@@ -162,9 +187,9 @@ def test_a_metric_scores_again_and_merges_again(jobs: list[Job]) -> None:
     assert not found & {"generate_raw", "build_dataset", "pack_dataset", "corrupt_images", "pretrain_backbone"}
 
 
-def test_a_reader_builds_its_own_datasets_again(jobs: list[Job]) -> None:
+def test_a_reader_builds_its_own_datasets_again(results: list[Made]) -> None:
     def built(file: str) -> set[str]:
-        return {job.wildcards["dataset"] for job in jobs if job.rule == "build_dataset" and file in job.inputs}
+        return {one.name for one in results if one.step == "build_dataset" and file in one.code}
 
     assert built("pipeline/sources/endovis2018.py") == built("pipeline/sources/vqla.py") == {"mtlendovis"}
     assert built("pipeline/sources/released.py") == built("pipeline/datasets/released.py") == {"mtlesd"}
@@ -172,7 +197,6 @@ def test_a_reader_builds_its_own_datasets_again(jobs: list[Job]) -> None:
     assert built("pipeline/datasets/plain.py") == set()
 
 
-def test_every_rule_with_a_step_names_its_code(jobs: list[Job]) -> None:
-    for job in jobs:
-        code = [path for path in job.inputs if path.endswith(".py")]
-        assert job.rule in ("all", "compile_paper") or "pipeline/io/one_thread.py" in code, job.rule
+def test_thread_counts_decide_every_result(results: list[Made]) -> None:
+    for one in results:
+        assert "pipeline/io/one_thread.py" in one.code, one.step
