@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.workflow.recorded import make_repository
+
 ROOT = Path(__file__).parents[2]
 KEPT = (
     "corruptions",
@@ -23,6 +25,12 @@ KEPT = (
     "params.yaml",
     "environment.yml",
 )
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A miniature of the project in a real repository: run, recorded, committed. Tests leave it as it was."""
+    return make_repository(tmp_path_factory.mktemp("recorded") / "origin")
 
 
 @pytest.fixture(scope="session")
