@@ -141,7 +141,7 @@ def _places_of_study(study: Study, notes: list[str]) -> list[_Place]:
             top / output.MERGING,
             groups,
             not_merged,
-            lambda path: path.name == paths.REPRESENTATIONS or paths.is_record(path),
+            lambda path: path.name == paths.REPRESENTATIONS,
             3,
             inside=True,
         ),
@@ -149,7 +149,7 @@ def _places_of_study(study: Study, notes: list[str]) -> list[_Place]:
             top / output.REFERENCES,
             references,
             no_references,
-            lambda path: path.suffix == ".parquet" or paths.is_record(path),
+            lambda path: path.suffix == ".parquet",
             inside=True,
         ),
         _Place(top / output.FIGURES, figures, "of figures that the study no longer has", is_figure),
@@ -195,7 +195,9 @@ def _folder(path: Path, place: _Place, why: str, found: PrunableFiles) -> None:
         found.keep(path)
         return
     entries = [Path(entry.path) for entry in entries_of(path)]
-    ours = {entry for entry in entries if place.is_ours(entry) or writer_of(entry) is not None}
+    ours = {
+        entry for entry in entries if place.is_ours(entry) or paths.is_record(entry) or writer_of(entry) is not None
+    }
     others = [entry for entry in entries if entry not in ours and entry.name not in _WRITTEN_BY_TOOLS]
     for gone in sorted(ours) if others else [path]:
         found.add(gone, why)

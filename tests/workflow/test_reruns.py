@@ -72,7 +72,9 @@ def gone(file: str) -> Edit:
 
 def touched(folder: Path) -> None:
     """Give all results and all code the times of a copy, later ones first."""
-    for number, path in enumerate(sorted(path for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts)):
+    for number, path in enumerate(
+        sorted(path for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts)
+    ):
         if not {".dvc", ".snakemake", ".decides"} & set(path.parts):
             os.utime(path, (1.7e9 - number, 1.7e9 - number))
 

@@ -10,30 +10,15 @@ import pytest
 
 from endoarss.errors import SettingsError
 from endoarss.tensorboard import event_writer
-from pipeline.cli import main
+from pipeline.errors import InputError
 from pipeline.workflow import record_restore
 
 
-def test_without_snakemake(
-    study_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "snakemake", None)
-    assert main(["use", str(study_file)]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("endoarss use: Snakemake is not installed.") and "pip install -e '.[workflow]'" in said
-
-
-def test_without_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in (".dvc", ".git"):
-        Path(name).mkdir()
-    Path("dvc.yaml").touch()
-    monkeypatch.setattr(record_restore, "check_stages", lambda: None)
+def test_without_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert main(["restore"]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("endoarss restore: DVC is not installed.") and "pip install -e '.[workflow]'" in said
+    with pytest.raises(InputError, match=r"DVC is not installed.*pip install -e '\.\[workflow\]'"):
+        record_restore._dvc("commit")
 
 
 def test_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -311,14 +311,14 @@ def test_the_key_of_an_array_covers_size_code_and_manifest(
     trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = build(trees, tmp_path, "mtlesd")
-    keys = {arrays.array_key(folder, split, size) for split in ("train", "test") for size in (56, 84)}
+    keys = {arrays.arrays_folder(folder, split, size) for split in ("train", "test") for size in (56, 84)}
     assert len(keys) == 4
-    before = arrays.array_key(folder, "train", 56)
+    before = arrays.arrays_folder(folder, "train", 56)
     monkeypatch.setattr(arrays, "code_sha256", lambda files: "another way to resize")
-    assert arrays.array_key(folder, "train", 56) != before
+    assert arrays.arrays_folder(folder, "train", 56) != before
     monkeypatch.undo()
     (folder / "manifest.csv").write_text((folder / "manifest.csv").read_text() + "\n")
-    assert arrays.array_key(folder, "train", 56) != before
+    assert arrays.arrays_folder(folder, "train", 56) != before
 
 
 def test_a_released_mtlendovis_keeps_its_split(trees: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from pipeline.study.loading import load_study, make_study
 from pipeline.study.models import Training
 from pipeline.study.paper_cells import ablation_cells, cells_by_rank, leakage_pairs
 from pipeline.study.robust_models import robustness_cells
+from pipeline.workflow.use_study import names_for_dvc
 
 ROOT = Path(__file__).parents[3]
 RESNET = {"resnet": {"label": "R", "model": "resnet26", "weights": "none"}}
@@ -45,9 +46,10 @@ def test_real_studies_share_their_trees() -> None:
 
 
 def test_the_default_study_is_the_demo() -> None:
-    assert yaml.safe_load((ROOT / "params.yaml").read_text()) == yaml.safe_load(
-        (ROOT / "studies/demo.yaml").read_text()
-    )
+    """As `endoarss use studies/demo.yaml` writes it."""
+    demo = load_study(ROOT / "studies/demo.yaml")
+    assert yaml.safe_load((ROOT / "params.yaml").read_text()) == json.loads(json.dumps(demo.as_dict()))
+    assert yaml.safe_load((ROOT / ".dvc/study.yaml").read_text()) == names_for_dvc(demo)
 
 
 def test_the_demo_is_what_it_promises() -> None:
