@@ -103,8 +103,14 @@ class RunJobs:
         return time.monotonic() - self.started
 
     def time_left(self) -> TimeLeft:
-        """Estimate the rest from the mean duration of each rule's jobs, and from how many ran at the same time so far."""
+        """Estimate the rest from the mean duration of each rule's jobs, and from how many ran at the same time so far.
+
+        Rules of which nothing is known count from the middle of the run on, with the mean of all jobs.
+        """
         known = {rule: statistics.fmean(took) for rule, took in list(self._seconds.items()) if took}
+        if 2 * len(self.done) > self.total:
+            mean = statistics.fmean(job.seconds for job in self.done)
+            known = dict.fromkeys(self._left, mean) | known
         running = list(self.running.values())
         spent = [time.monotonic() - job.started for job in running]
         work = sum(count * known.get(rule, 0.0) for rule, count in list(self._left.items()))

@@ -238,6 +238,11 @@ def test_the_time_left_is_a_bound_while_a_rule_is_unknown(study: Study) -> None:
     jobs.plan({"train_cell": 2, "make_page": 1, "all": 1, "total": 4})
     left = jobs.time_left()
     assert left.seconds == pytest.approx(200, abs=1) and not left.complete
+    for number in (1, 2):
+        jobs.begin(number, "train_cell", "", "", [])
+        jobs.running[number].started -= 60
+        jobs.finish(number)
+    assert jobs.time_left().complete and 0 < jobs.time_left().seconds <= 60
 
 
 def test_snakemake_itself_shows_the_page(study: Study, tmp_path: Path) -> None:
