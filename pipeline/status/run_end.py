@@ -56,12 +56,13 @@ def failure(study: Study, jobs: RunJobs, reasons: Mapping[int, str]) -> list[str
     """
     left = jobs.total - len(jobs.done) - len(jobs.failed)
     done = f"{count(len(jobs.done))} done in {duration(jobs.elapsed())}"
-    lines = ["", f"Study {study.name}: {done}, {len(jobs.failed)} failed, {left} not run."]
+    failed = f"{len(jobs.failed)} failed" if jobs.failed else "then it was stopped"
+    lines = ["", f"Study {study.name}: {done}, {failed}, {left} left."]
     made = [str(path) for job in jobs.done for path in job.outputs]
     page = paths.report_file(study)
     if page.is_file() and str(page) not in made:
         lines.append(f"The report shows the results there are, and the gaps: {page}")
-    lines.append("Run the same command again: it goes on from here, and tries again what failed.")
+    lines.append("Run the same command again: it goes on from here.")
     if len(jobs.failed) > _LISTED:
         lines.append(f"The first {_LISTED} failures; `endoarss status` lists all cells.")
     for number, job in list(jobs.failed.items())[:_LISTED]:

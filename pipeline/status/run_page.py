@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _NOTHING = "Nothing to be done"
 # Said again, with the reason, at the end of the page.
 _SAID_BY_PAGE = ("Exiting because a job execution failed", "At least one job did not complete", "CalledProcessError")
+_STOPPED = ("Terminating processes on user request", "Will exit after finishing currently running jobs")
 _ENDED = re.compile(r"(?:returned non-zero exit status|died with) [^\n]*?(?=\.?$)", re.MULTILINE)
 _SHOWN_RUNNING = 8  # jobs at most; a cluster runs hundreds at once
 
@@ -139,7 +140,7 @@ class RunPage(logging.Handler):
         if said.startswith(_NOTHING):
             self._waiting.clear()
             self._say("\n".join(run_end.nothing_to_do(self._study)))
-        elif record.levelno < logging.WARNING:
+        elif record.levelno < logging.WARNING and not said.startswith(_STOPPED):
             if not self._planned:
                 self._waiting.append(record)
         elif not self._planned:
@@ -206,7 +207,8 @@ class RunPage(logging.Handler):
         done = f"{len(jobs.done)} of {run_end.count(jobs.total)}, {duration(jobs.elapsed())}"
         bar = ProgressBar(jobs.total, len(jobs.done), width=30, complete_style="green")
         head = Table.grid(padding=(0, 1))
-        head.add_row(bar, f"{done}{self._left() or ', time left not known yet'}")
+        early = 2 * len(jobs.done) <= jobs.total
+        head.add_row(bar, f"{done}{self._left() or (', time left not known yet' if early else '')}")
         now = Table.grid(padding=(0, 2))
         for job in running[:_SHOWN_RUNNING]:
             now.add_row(f"  {job.name}", duration(time.monotonic() - job.started), job.percent)

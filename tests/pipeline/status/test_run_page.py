@@ -139,7 +139,7 @@ def test_the_last_lines_of_a_failed_training_are_its_cell_the_reason_and_the_log
     run.page.say_failures()
     run.send("WorkflowError:\nAt least one job did not complete successfully.", "error", logging.ERROR)
     assert f"[1/3] FAILED train_cell {CELL}: the loss is not finite. Lower it." in run.lines()
-    assert "Study toy: 1 job done in 0 s, 1 failed, 1 not run." in run.lines()
+    assert "Study toy: 1 job done in 0 s, 1 failed, 1 left." in run.lines()
     assert run.lines()[-3:] == [
         f"failed: train_cell {CELL}",
         "reason: the loss is not finite. Lower it.",
@@ -166,7 +166,19 @@ def test_a_job_that_succeeds_when_tried_again_has_not_failed(run: Run) -> None:
     run.begin(1, "train_cell", LOG, cell=CELL)
     run.finish(1)
     run.page.say_failures()
-    assert "Study toy: 1 job done in 0 s, 0 failed, 0 not run." in run.lines()
+    assert not [line for line in run.lines()[2:] if line.startswith("failed")]
+
+
+def test_a_run_that_somebody_stops_says_so(run: Run) -> None:
+    run.plan(train_cell=2)
+    run.begin(1, "train_cell", LOG, cell=CELL)
+    run.send("Terminating processes on user request, this might take some time.")
+    run.page.say_failures()
+    assert run.lines()[1].startswith("Terminating processes")
+    assert run.lines()[3:] == [
+        "Study toy: 0 jobs done in 0 s, then it was stopped, 2 left.",
+        "Run the same command again: it goes on from here.",
+    ]
 
 
 @pytest.mark.parametrize(
