@@ -77,4 +77,4 @@ def count(jobs: int) -> str:
 
 def _described(job: Job, reason: str) -> list[str]:
     log = job.log if Path(job.log).is_file() else f"{job.log or 'none'} (not written)"
-    return [f"failed: {job.name}", f"reason: {reason.removeprefix(f'{job.subject}: ')}", f"log:    {log}"]
+    return [f"failed: {job.name}", f"reason: {reason}", f"log:    {log}"]

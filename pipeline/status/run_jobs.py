@@ -139,6 +139,7 @@ def reason_of(log: str, ended: str = "") -> str:
         reason = "It was killed, perhaps because the memory ran out."
     else:
         reason = f"It left no message{f': {ended}' if ended else ''}."
+    reason = "".join(one if one.isprintable() else "?" for one in reason)  # a log may steer a terminal
     return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ..."
 
 

@@ -9,8 +9,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError
@@ -86,11 +85,11 @@ class RunPage(logging.Handler):
 
     def say_made(self) -> None:
         """Say what the run made and where it is."""
-        self._end(run_end.success(self._study, self._jobs))
+        self._end(lambda: run_end.success(self._study, self._jobs))
 
     def say_failures(self) -> None:
         """Say what failed, why, and where its log is."""
-        self._end(run_end.failure(self._study, self._jobs, self._reasons))
+        self._end(lambda: run_end.failure(self._study, self._jobs, self._reasons))
 
     def close(self) -> None:
         """Leave the terminal as it was, and let out what was held back of a command that planned no run."""
@@ -122,10 +121,9 @@ class RunPage(logging.Handler):
         number = vars(record)["jobid"]
         if job := self._jobs.fail(number):
             ended = next((_ENDED.search(said) for said in self._ends if job.log and job.log in said), None)
-            self._reasons[number] = reason_of(job.log, ended[0] if ended else "")
-            self._say(
-                f"{self._counted()} FAILED {job.name}: {self._reasons[number].removeprefix(f'{job.subject}: ')}", "red"
-            )
+            reason = reason_of(job.log, ended[0] if ended else "").removeprefix(f"{job.subject}: ")
+            self._reasons[number] = reason
+            self._say(f"{self._counted()} FAILED {job.name}: {reason}", "red")
 
     def _on_error(self, record: logging.LogRecord) -> None:
         self._on_message(record)
@@ -155,11 +153,14 @@ class RunPage(logging.Handler):
             if self._own:
                 self._own.handle(record)
 
-    def _end(self, lines: Iterable[str]) -> None:
+    def _end(self, lines: Callable[[], Iterable[str]]) -> None:
+        """Print the last lines. Whatever cannot be read for them changes nothing about how the run ended."""
         self._stop()
         self._own = self._own or logging.StreamHandler()
-        with suppress(OSError, InputError):
-            self._say("\n".join(lines))
+        try:
+            self._say("\n".join(lines()))
+        except (OSError, InputError) as error:
+            self._say(str(error), "yellow")
 
     def _counted(self) -> str:
         return f"[{len(self._jobs.done):>{len(str(self._jobs.total))}}/{self._jobs.total}]"

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.errors import InputError
 from pipeline.results.paths import paper_pdf, report_file, results_file, table_files
+from pipeline.status import run_end
 from pipeline.status.run_jobs import RunJobs, reason_of
 from pipeline.status.run_page import RunPage
 from pipeline.study.loading import make_study
@@ -158,6 +160,16 @@ def test_a_step_without_a_cell_fails_in_the_same_words(run: Run) -> None:
     assert run.lines()[-3:] == expected
 
 
+def test_what_cannot_be_read_at_the_end_is_said_and_raises_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(*_: object) -> list[str]:
+        raise InputError("metrics.json: not JSON.")
+
+    monkeypatch.setattr(run_end, "success", unreadable)
+    run.plan(train_cell=1)
+    run.page.say_made()
+    assert run.lines()[-1] == "metrics.json: not JSON."
+
+
 def test_a_job_that_succeeds_when_tried_again_has_not_failed(run: Run) -> None:
     run.plan(train_cell=1)
     for _ in range(2):
@@ -189,6 +201,7 @@ def test_a_run_that_somebody_stops_says_so(run: Run) -> None:
         ("  0%|  | 0/2", "died with <Signals.SIGKILL: 9>", "It was killed, perhaps because the memory ran out."),
         ("  0%|  | 0/2", "returned non-zero exit status 3", "It left no message: returned non-zero exit status 3."),
         (None, "", "It left no message."),
+        ("endoarss train: red \x1b[31m", "", "red ?[31m"),
         ("endoarss train: " + "a" * 600, "", "a" * 500 + " ..."),
     ],
 )
