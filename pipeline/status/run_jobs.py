@@ -137,6 +137,8 @@ def reason_of(log: str, ended: str = "") -> str:
         reason = raised[-1].strip()
     elif "SIGKILL" in ended or "exit status 137" in ended:
         reason = "It was killed, perhaps because the memory ran out."
+    elif re.search(r"SIGINT|SIGTERM|exit status 1(?:30|43)\b", ended):
+        reason = "It was stopped."
     else:
         reason = f"It left no message{f': {ended}' if ended else ''}."
     reason = "".join(one if one.isprintable() else "?" for one in reason)  # a log may steer a terminal

@@ -132,7 +132,7 @@ class RunPage(logging.Handler):
         said = record.getMessage()
         if "CalledProcessError" in said:
             self._ends.append(said)
-        self._ending = self._ending or said.startswith(_SAID_BY_PAGE[0])
+        self._ending = self._ending or said.startswith((_SAID_BY_PAGE[0], _STOPPED[0]))
         if not self._own:
             return
         if said.startswith(_NOTHING):
@@ -208,8 +208,8 @@ class RunPage(logging.Handler):
         done = f"{len(jobs.done)} of {run_end.count(jobs.total)}, {duration(jobs.elapsed())}"
         bar = ProgressBar(jobs.total, len(jobs.done), width=30, complete_style="green")
         head = Table.grid(padding=(0, 1))
-        early = 2 * len(jobs.done) <= jobs.total
-        head.add_row(bar, f"{done}{self._left() or (', time left not known yet' if early else '')}")
+        left = self._left() or (", time left not known yet" if 2 * len(jobs.done) <= jobs.total else "")
+        head.add_row(bar, f"{done}{'' if self._ending else left}")
         now = Table.grid(padding=(0, 2))
         for job in running[:_SHOWN_RUNNING]:
             now.add_row(f"  {job.name}", duration(time.monotonic() - job.started), job.percent)
