@@ -20,7 +20,6 @@ endif
 
 demo: $(STAMP)  ## run the demo study from nothing to its report
 	$(BIN)/snakemake --cores $(CORES) --configfile studies/demo.yaml
-	@echo "Open results/demo/report/index.html"
 
 paper: $(STAMP)  ## all tables and figures of a study as one PDF (needs pdflatex); make paper STUDY=studies/quick.yaml
 	$(BIN)/snakemake compile_paper --cores $(CORES) --configfile "$(STUDY)"

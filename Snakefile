@@ -19,6 +19,7 @@ for name, folder in {"PATH": Path(sys.executable).parent, "PYTHONPATH": workflow
 from snakemake.exceptions import WorkflowError
 
 from pipeline.errors import InputError
+from pipeline.status.run_page import show_run
 from pipeline.study.text import read_study_text
 
 # A given study stands alone: Snakemake would merge a second configfile deep into the first.
@@ -73,6 +74,15 @@ rule models:
         [result.done for result in RESULTS.of_models()],
 
 
+# What a run looks like. `snakemake --printshellcmds` prints Snakemake's own messages instead.
+page = show_run(study, workflow)
+
+
+onsuccess:
+    page.say_made()
+
+
 # What is there is reported, gaps with their reasons; the next run does what failed again, and the report with it.
 onerror:
     shell(f"python -m pipeline.cli report --if-gaps --study {STUDY} > {LOGS}/report.log 2>&1 || true")
+    page.say_failures()

@@ -80,3 +80,36 @@ def test_reports_are_made_without_torch() -> None:
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "reports").rglob("*.py")]
     script = f"import sys, {', '.join(sorted(modules))}; assert not {{'torch', 'timm'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
+def lint_commands() -> list[str]:
+    """The commands of `make lint`, as one calls them in the checkout."""
+    recipe = re.search(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    return [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe.splitlines()]
+
+
+def test_pre_commit_checks_what_make_lint_checks() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    # A plan of the whole workflow is too slow for a commit.
+    assert [hook["entry"] for hook in hooks] == [line for line in lint_commands() if "/snakemake " not in line]
+    assert all(hook["language"] == "system" for hook in hooks), "the versions of the lock"
+
+
+def test_ci_tests_each_python_that_is_supported_by_the_targets_of_make() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    supported = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    least, below = map(int, re.fullmatch(r">=3\.(\d+),<3\.(\d+)", supported).groups())
+    versions = jobs["tests"]["strategy"]["matrix"]["python-version"]
+    assert versions == [f"3.{minor}" for minor in range(least, below)]
+    called = {step["run"] for job in jobs.values() for step in job["steps"] if step.get("run", "").startswith("make ")}
+    assert called == {"make lint", "make test", "make test-slow", "make setup"}
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"^{call.split()[1]}:", makefile, re.MULTILINE) for call in called)
+
+
+def test_ci_may_only_read_and_its_actions_are_pinned() -> None:
+    files = [*(ROOT / ".github/workflows").glob("*.yml"), *(ROOT / ".github/actions").rglob("*.yml")]
+    assert len(files) == 2 and yaml.safe_load(files[0].read_text())["permissions"] == {"contents": "read"}
+    used = re.findall(r"uses: (\S+)(.*)", "".join(path.read_text() for path in files))
+    for action, version in used:
+        assert action.startswith("./") or re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", action + version), action

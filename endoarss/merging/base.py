@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tqdm import tqdm
+
 from endoarss.merging.task_vectors import TaskVector, check_vectors, combine
 
 
@@ -53,7 +55,8 @@ def choose_coefficient(vector: TaskVector, coefficients: Sequence[float], feedba
     """The multiple of a vector that scores best on validation data, the first of equals; of a single coefficient no score is asked."""
     if len(coefficients) == 1:
         return Merged(combine([vector], [coefficients[0]]), {"coefficient": coefficients[0]})
-    scores = {c: feedback.score(combine([vector], [c])) for c in coefficients}
+    tried = tqdm(coefficients, desc="coefficients", unit="coefficient", mininterval=1.0, leave=False)
+    scores = {c: feedback.score(combine([vector], [c])) for c in tried}
     best = max(scores, key=lambda c: scores[c])
     return Merged(
         combine([vector], [best]),

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from endoarss.data import to_input
 from endoarss.errors import SettingsError
@@ -73,7 +74,8 @@ def representations(
     model.to(device).eval()
     height, width = model.backbone.map_size
     found = torch.empty(len(images), height, width, model.backbone.out_channels)
-    for start in range(0, len(images), batch_size):
+    starts = range(0, len(images), batch_size)
+    for start in tqdm(starts, desc="representations", unit="batch", mininterval=1.0, leave=False):
         inputs = to_input(images[start : start + batch_size], device, model.settings.normalisation)
         maps = model.backbone.encode(model.stack(model.front(inputs)))[0]
         found[start : start + len(inputs)] = maps.movedim(1, -1).float().cpu()

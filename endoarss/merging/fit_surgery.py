@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from endoarss.data import Chosen, Rows
 from endoarss.errors import SettingsError
@@ -49,7 +50,7 @@ def fit_surgery(surgery: Surgery, merged: Tensor, individual: Tensor, settings: 
     optimizer = torch.optim.Adam(surgery.parameters(), lr=settings.learning_rate, fused=True)
     order = Batches(len(merged), settings.batches * settings.batch_size, settings.seed)
     rows = Rows(device, merged, individual)
-    for step in range(settings.iterations):
+    for step in tqdm(range(settings.iterations), desc="surgery", unit="step", mininterval=1.0, leave=False):
         z, target = (taken.reshape(-1, channels) for taken in rows.take(Chosen.upload(order[step], device)))
         optimizer.zero_grad(set_to_none=True)
         F.l1_loss(surgery(z), target).backward()

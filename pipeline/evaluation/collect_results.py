@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
+from tqdm import tqdm
 
 from endoarss.metrics import PUBLISHED, STANDARD
 from pipeline.evaluation.robustness import scores_by_condition
@@ -119,7 +120,7 @@ def gather_scores(
         InputError: if rows are not what a cell leaves, naming the file.
     """
     frames = []
-    for cell in models:
+    for cell in tqdm(models, desc="collect", unit="model", mininterval=1.0, delay=2.0):
         scores = [
             _CLEAN | {"eval_dataset": dataset} | score
             for dataset in evaluated_on(results.study, cell.dataset)

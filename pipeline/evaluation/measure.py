@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from endoarss.metrics import confuse_mask, measure_mask
 from pipeline.datasets.load import Part
@@ -32,7 +33,7 @@ def measure(
     measured = None
     if masks is not None:
         classes = len(labels.classes)
-        pairs = list(zip(truth, masks, strict=True))
+        pairs = tqdm(list(zip(truth, masks, strict=True)), desc="measure", unit="image", mininterval=1.0, delay=2.0)
         measured = [measure_mask(*pair, classes) | confuse_mask(*pair, classes) for pair in pairs]
     return rows_of_images(part, activity, measured, confidence)
 

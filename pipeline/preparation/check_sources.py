@@ -47,8 +47,10 @@ def doctor(
     print(masked(show(report)))
     if json_file is not None:
         write_json(json_file, masked_content(report.as_dict()))
-    if not report.usable:
-        raise InputError("the raw trees cannot be used as they are; see above.")
+    errors = [finding.text for part in report.datasets for finding in part.findings if finding.level == ERROR]
+    if errors:
+        others = f" The report lists {len(errors) - 1} more." if len(errors) > 1 else ""
+        raise InputError(f"the raw trees cannot be used as they are. {errors[0]}{others}")
     if split_file is not None:
         print(f"{split_file}: the split of {export_split(study, split_file)} frames.")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from corruptions.catalogue import CATEGORIES
 from endoarss.metrics.catalogue import ACCURACY, MAIN, MIOU, Shown, metrics_by_name, shown_metrics
@@ -78,7 +79,10 @@ def robust_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedM
         InputError: as `clean_models`.
     """
     cells = (cell for cell in robustness_cells(results.study) if cell not in results.missing_robustness)
-    runs = {cell: results.reduced(cell, scored_run) for cell in cells if cell.dataset == dataset}
+    shown = tqdm(
+        [cell for cell in cells if cell.dataset == dataset], desc=f"robustness on {dataset}", unit="model", delay=2.0
+    )
+    runs = {cell: results.reduced(cell, scored_run) for cell in shown}
     return _models(results.study, dataset, runs)
 
 

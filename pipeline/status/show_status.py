@@ -16,7 +16,7 @@ from pipeline.io.disk import bytes_below, size
 from pipeline.results.paths import results_file
 from pipeline.results.provenance import software
 from pipeline.status import progress
-from pipeline.status.timing import Durations, durations_of
+from pipeline.status.timing import Durations, duration, durations_of
 from pipeline.study.folders import dataset_folder, results_folder
 from pipeline.study.models import Study
 
@@ -157,15 +157,6 @@ def _times(durations: Durations) -> Iterator[str]:
     yield f"Time left: {known}"
     for until, count in durations.unknown.items():
         yield f"  unknown for {count} until {until}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people read them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
 def _about_dataset(study: Study, dataset: str) -> str:

@@ -127,3 +127,12 @@ def _frames(study: Study, dataset: str) -> dict[str, int]:
         return {str(part): int(count) for part, count in found.items()}
     except (InputError, OSError, ValueError, TypeError, AttributeError):
         return {}
+
+
+def duration(seconds: float) -> str:
+    """Return a number of seconds as people read it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

@@ -54,7 +54,7 @@ def snakemake() -> Callable[..., subprocess.CompletedProcess[str]]:
     ) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if name != without}
         environment |= {"PATH": f"{Path(sys.executable).parent}:{environment['PATH']}", "PYTHONPATH": str(folder)}
-        command = [sys.executable, "-m", "snakemake", *arguments]
+        command = [sys.executable, "-m", "snakemake", "--printshellcmds", *arguments]  # its own messages, not the page
         command += ["--cores", str(cores)] if cores else []
         command += ["--configfile", study] if study else []
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

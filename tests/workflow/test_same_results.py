@@ -68,7 +68,7 @@ class Checkout:
         """Snakemake as the leader of a session of its own."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         return subprocess.Popen(
-            [sys.executable, "-m", "snakemake", "--cores", str(cores), "--configfile", "killed.yaml", *arguments],
+            [sys.executable, "-m", "snakemake", "-p", "--cores", str(cores), "--configfile", "killed.yaml", *arguments],
             cwd=self.folder,
             env=os.environ | {"PATH": path, "PYTHONPATH": str(self.folder)},
             stdout=self.said.open("wb"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.errors import InputError
@@ -72,7 +73,7 @@ def draw_figures(
         raise InputError(_no_such_figure(study, only, list(files)))
     results, drawers = results or StudyResults(study, {scored_run: robust_models(study)}), _drawers(study)
     drawn = [name for name in ([only] if only else files) if name not in without]
-    for name in drawn:
+    for name in tqdm(drawn, desc="draw", unit="figure", mininterval=1.0, delay=2.0):
         png_file, pdf_file = files[name]
         with whole_file(png_file) as png, whole_file(pdf_file) as pdf:
             head = head_of(results, drawers[name].gaps(results), drawers[name].note(results))

@@ -115,3 +115,10 @@ def test_batches_see_every_image_alike_and_none_twice_at_a_time(count: int, size
 
 def test_the_bias_is_the_mean_absolute_difference() -> None:
     assert mean_l1(torch.tensor([1.0, -2.0]), torch.tensor([0.0, 2.0])) == 2.5
+
+
+def test_its_fit_shows_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """It takes minutes on a CPU, and the log is all that a job shows."""
+    z = torch.randn(8, 6)
+    fit_surgery(Surgery(6, 2), z, z, SurgerySettings(iterations=3, batch_size=4, batches=2))
+    assert "surgery:" in capsys.readouterr().err

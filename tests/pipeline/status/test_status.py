@@ -19,8 +19,8 @@ from pipeline.locking.locks import Holder, Lock, held
 from pipeline.results.paths import failure_file, robustness_failure_file, robustness_files, rows_file
 from pipeline.status import timing
 from pipeline.status.progress import progress_of_cells, progress_of_robustness
-from pipeline.status.show_status import Status, duration, show_status, status_of
-from pipeline.status.timing import seconds_of_benchmark
+from pipeline.status.show_status import Status, show_status, status_of
+from pipeline.status.timing import duration, seconds_of_benchmark
 from pipeline.study.cell import Cell
 from pipeline.study.cells import cells_of, merged_cells, trainings_of
 from pipeline.study.fingerprints import study_digest

@@ -1,0 +1,80 @@
+"""What a run of Snakemake says at its end: what was made and where, or what failed, why, and where its log is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.results import paths
+from pipeline.results.cell_state import missing_models
+from pipeline.status.run_jobs import Job, RunJobs
+from pipeline.status.timing import duration
+from pipeline.study.cells import models_of
+from pipeline.study.models import Study
+
+_LISTED = 10  # failures that are described; `endoarss status` lists all
+
+
+def nothing_to_do(study: Study) -> list[str]:
+    """Return the two lines of a run that finds everything done."""
+    made = [path for path in (paths.report_file(study), paths.paper_pdf(study)) if path.is_file()]
+    return [
+        f"Nothing to be done: all that study {study.name} was asked for is there.",
+        f"Open {' or '.join(map(str, made))}" if made else "`endoarss status` says what else the study has.",
+    ]
+
+
+def success(study: Study, jobs: RunJobs) -> list[str]:
+    """Return what the run made and where it is; everything that people read, if the run made the page that shows it."""
+    outputs = {path for job in jobs.done for path in job.outputs}
+    page, pdf, results = paths.report_file(study), paths.paper_pdf(study), paths.results_file(study)
+    models = models_of(study)
+    there = len(models) - len(missing_models(study))
+    tables, figures = set(paths.table_files(study)), set(paths.figure_files(study))
+    all_made = str(page) in outputs
+    rows = [
+        ("page", page, {page}, ""),
+        ("PDF", pdf, {pdf}, ""),
+        ("tables", paths.table_files(study)[0].parent, tables, f" ({len(tables)} files)"),
+        ("figures", paths.figure_files(study)[0].parent, figures, f" ({len(figures)} files)"),
+        ("results", results, {results}, f" ({there} of {len(models)} models)"),
+    ]
+    lines = [f"Study {study.name}: {count(len(jobs.done))} done in {duration(jobs.elapsed())}."]
+    for title, path, files, about in rows:
+        if outputs & set(map(str, files)) or (all_made and path.exists()):
+            lines.append(f"  {title:<8} {path}{about}")
+    return lines
+
+
+def failure(study: Study, jobs: RunJobs, reasons: Mapping[int, str]) -> list[str]:
+    """Return what is done and what is not, and at the end each failed job with its reason and its log.
+
+    Args:
+        study: the study.
+        jobs: the jobs of the run.
+        reasons: why a job failed, by its number.
+    """
+    left = jobs.total - len(jobs.done) - len(jobs.failed)
+    done = f"{count(len(jobs.done))} done in {duration(jobs.elapsed())}"
+    failed = f"{len(jobs.failed)} failed" if jobs.failed else "then it was stopped"
+    lines = ["", f"Study {study.name}: {done}, {failed}, {left} left."]
+    made = [str(path) for job in jobs.done for path in job.outputs]
+    page = paths.report_file(study)
+    if page.is_file() and str(page) not in made:
+        lines.append(f"The report shows the results there are, and the gaps: {page}")
+    lines.append("Run the same command again: it goes on from here.")
+    if len(jobs.failed) > _LISTED:
+        lines.append(f"The first {_LISTED} failures; `endoarss status` lists all cells.")
+    for number, job in list(jobs.failed.items())[:_LISTED]:
+        lines += ["", *_described(job, reasons.get(number, ""))]
+    return lines
+
+
+def count(jobs: int) -> str:
+    """Return a number of jobs in words."""
+    return f"{jobs} job" if jobs == 1 else f"{jobs} jobs"
+
+
+def _described(job: Job, reason: str) -> list[str]:
+    log = job.log if Path(job.log).is_file() else f"{job.log or 'none'} (not written)"
+    return [f"failed: {job.name}", f"reason: {reason}", f"log:    {log}"]

@@ -1,0 +1,155 @@
+"""The jobs of one run of Snakemake, as its events describe them: what runs, what is done, what failed, and the time left."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.results.paths import StudyOutput
+from pipeline.status.timing import seconds_of_benchmark
+from pipeline.study.folders import results_folder
+from pipeline.study.models import Study
+
+_TARGET = "all"  # the rule that only names what is wanted: no work, and no job for people
+_TAIL = 20_000  # bytes of a log that are read for its last message
+_MESSAGE = re.compile(r"^endoarss (?:step )?\w+: ", re.MULTILINE)
+_EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt)\b.*", re.MULTILINE)
+_BAR = re.compile(r"(\d+)%\|")
+_LONGEST_REASON = 500
+
+
+@dataclass
+class Job:
+    """One job: its rule, the values of its wildcards (a cell, a dataset), its files, and when it started (time.monotonic)."""
+
+    rule: str
+    subject: str
+    log: str
+    outputs: Sequence[str]
+    started: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The rule and what it works on."""
+        return f"{self.rule} {self.subject}".strip()
+
+    @property
+    def percent(self) -> str:
+        """How far the progress bar in the log is, e.g. "40 %"; empty if there is none."""
+        found = _BAR.findall(_tail(self.log))
+        return f"{found[-1]} %" if found else ""
+
+
+class TimeLeft(NamedTuple):
+    """Seconds that the run still takes; complete: whether the duration of every remaining job can be told."""
+
+    seconds: float
+    complete: bool
+
+
+class RunJobs:
+    """Counts the jobs of a run. Everything that is shown about the run is read from here."""
+
+    def __init__(self, study: Study) -> None:
+        self.running: dict[int, Job] = {}
+        self.done: list[Job] = []
+        self.failed: dict[int, Job] = {}
+        self.total = 0
+        self.started = time.monotonic()
+        self._benchmarks = results_folder(study) / StudyOutput.BENCHMARKS
+        self._left: Counter[str] = Counter()
+        self._seconds: dict[str, list[float]] = defaultdict(list)
+
+    def plan(self, stats: Mapping[str, int]) -> None:
+        """Note how many jobs of each rule there are, and what jobs of these rules took in earlier runs."""
+        self._left = Counter({rule: count for rule, count in stats.items() if rule not in (_TARGET, "total")})
+        self.total = self._left.total()
+        for rule in self._left:
+            paths = [self._benchmarks / f"{rule}.tsv", *(self._benchmarks / rule).rglob("*.tsv")]
+            self._seconds[rule] = list(filter(None, map(seconds_of_benchmark, paths)))
+
+    def begin(self, number: int, rule: str, subject: str, log: str, outputs: Sequence[str]) -> None:
+        """Note that a job starts, perhaps once more after a failure."""
+        if rule != _TARGET:
+            self.failed.pop(number, None)
+            self.running[number] = Job(rule, subject, log, outputs)
+
+    def finish(self, number: int) -> Job | None:
+        """Note that a job is done, and return it; None for what is no job for people."""
+        job = self.running.pop(number, None)
+        if job:
+            job.seconds = time.monotonic() - job.started
+            self._left[job.rule] -= 1
+            self._seconds[job.rule].append(job.seconds)
+            self.done.append(job)
+        return job
+
+    def fail(self, number: int) -> Job | None:
+        """Note that a job failed, and return it; None if that is known."""
+        job = self.running.pop(number, None)
+        if job:
+            self.failed[number] = job
+        return job
+
+    def elapsed(self) -> float:
+        """Return the seconds since the run began."""
+        return time.monotonic() - self.started
+
+    def time_left(self) -> TimeLeft:
+        """Estimate the rest from the mean duration of each rule's jobs, and from how many ran at the same time so far.
+
+        Rules of which nothing is known count from the middle of the run on, with the mean of all jobs.
+        """
+        known = {rule: statistics.fmean(took) for rule, took in list(self._seconds.items()) if took}
+        if 2 * len(self.done) > self.total:
+            mean = statistics.fmean(job.seconds for job in self.done)
+            known = dict.fromkeys(self._left, mean) | known
+        running = list(self.running.values())
+        spent = [time.monotonic() - job.started for job in running]
+        work = sum(count * known.get(rule, 0.0) for rule, count in list(self._left.items()))
+        work -= sum(min(took, known.get(job.rule, 0.0)) for job, took in zip(running, spent, strict=True))
+        busy = sum(job.seconds for job in self.done) + sum(spent)
+        at_once = max(1.0, busy / max(self.elapsed(), 1e-9))
+        return TimeLeft(max(0.0, work) / at_once, all(rule in known for rule, count in self._left.items() if count > 0))
+
+
+def reason_of(log: str, ended: str = "") -> str:
+    """Return why a job failed, as its log says at its end.
+
+    Args:
+        log: path of the log; empty if the job has none.
+        ended: what Snakemake says about how the job's command ended, e.g. "died with <Signals.SIGKILL: 9>".
+
+    Returns:
+        The message of the step; else the last exception; else how the command ended.
+    """
+    text = _tail(log)
+    if found := list(_MESSAGE.finditer(text)):
+        reason = " ".join(text[found[-1].end() :].split())
+    elif raised := _EXCEPTION.findall(text):
+        reason = raised[-1].strip()
+    elif "SIGKILL" in ended or "exit status 137" in ended:
+        reason = "It was killed, perhaps because the memory ran out."
+    elif re.search(r"SIGINT|SIGTERM|exit status 1(?:30|43)\b", ended):
+        reason = "It was stopped."
+    else:
+        reason = f"It left no message{f': {ended}' if ended else ''}."
+    reason = "".join(one if one.isprintable() else "?" for one in reason)  # a log may steer a terminal
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ..."
+
+
+def _tail(log: str) -> str:
+    try:
+        with Path(log).open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _TAIL))
+            return file.read().decode("utf-8", errors="replace").replace("\r", "\n")
+    except OSError:
+        return ""

@@ -1,0 +1,224 @@
+"""What a run of Snakemake looks like: a page in a terminal, one line per finished job in a file, in place of Snakemake's own messages.
+
+Snakemake's own messages stay in its log file, and `snakemake --printshellcmds`, `--verbose` or `--dry-run` print them as ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import InputError
+from pipeline.status import run_end
+from pipeline.status.run_jobs import RunJobs, reason_of
+from pipeline.status.timing import duration
+from pipeline.study.models import Study
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+    from rich.live import Live
+
+_NOTHING = "Nothing to be done"
+# Said again, with the reason, at the end of the page.
+_SAID_BY_PAGE = ("Exiting because a job execution failed", "At least one job did not complete", "CalledProcessError")
+_STOPPED = ("Terminating processes on user request", "Will exit after finishing currently running jobs")
+_ENDED = re.compile(r"(?:returned non-zero exit status|died with) [^\n]*?(?=\.?$)", re.MULTILINE)
+_SHOWN_RUNNING = 8  # jobs at most; a cluster runs hundreds at once
+
+
+def show_run(study: Study, workflow: Any) -> RunPage:
+    """Show the run of a workflow, unless Snakemake was asked for its own messages, for none, or for those of a plugin.
+
+    Args:
+        study: the study that runs.
+        workflow: Snakemake's, as a Snakefile knows it.
+
+    Returns:
+        The page; the Snakefile tells it how the run ended.
+    """
+    logger, said = logging.getLogger("snakemake.logging"), workflow.output_settings
+    own = next((handler for handler in logger.handlers if handler.name == "DefaultStreamHandler"), None)
+    words = said.dryrun or said.printshellcmds or said.verbose or said.debug_dag or said.quiet
+    if not isinstance(own, logging.StreamHandler) or words or not workflow.is_main_process:
+        own = None
+    page = RunPage(study, own)
+    logger.addHandler(page)
+    if own:
+        logger.removeHandler(own)
+    return page
+
+
+class RunPage(logging.Handler):
+    """Receives the events of a run. Before its jobs are planned, and where it only counts them, other messages pass as they are."""
+
+    def __init__(self, study: Study, own: logging.StreamHandler[Any] | None) -> None:
+        """Make the page.
+
+        Args:
+            study: the study that runs.
+            own: Snakemake's handler in whose place the page stands; None to count jobs alone.
+        """
+        super().__init__()
+        self._study, self._own = study, own
+        self._jobs = RunJobs(study)
+        self._reasons: dict[int, str] = {}
+        self._waiting: list[logging.LogRecord] = []
+        self._ends: list[str] = []
+        self._planned = self._ending = False
+        self._console: Console | None = None
+        self._live: Live | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one message or event."""
+        try:
+            handle = getattr(self, f"_on_{getattr(record, 'event', None) or 'message'}", None)
+            if handle:
+                handle(record)
+            elif self._own and not self._planned:
+                self._waiting.append(record)
+        except Exception:
+            self.handleError(record)
+
+    def say_made(self) -> None:
+        """Say what the run made and where it is."""
+        self._end(lambda: run_end.success(self._study, self._jobs))
+
+    def say_failures(self) -> None:
+        """Say what failed, why, and where its log is."""
+        self._end(lambda: run_end.failure(self._study, self._jobs, self._reasons))
+
+    def close(self) -> None:
+        """Leave the terminal as it was, and let out what was held back of a command that planned no run."""
+        self._stop()
+        self._release()
+        super().close()
+
+    def _on_run_info(self, record: logging.LogRecord) -> None:
+        self._jobs.plan(vars(record)["stats"])
+        self._planned = True
+        self._waiting.clear()
+        files = [handler.baseFilename for handler in _handlers() if isinstance(handler, logging.FileHandler)]
+        log = f" Snakemake's own log: {os.path.relpath(files[0])}" if files else ""
+        self._say(f"Study {self._study.name}: {run_end.count(self._jobs.total)}.{log}")
+        self._start()
+
+    def _on_job_info(self, record: logging.LogRecord) -> None:
+        about = vars(record)
+        subject = " ".join(map(str, about["wildcards"].values()))
+        log = next(iter(about["log"]), "")
+        self._jobs.begin(about["jobid"], about["rule_name"], subject, str(log), [str(path) for path in about["output"]])
+
+    def _on_job_finished(self, record: logging.LogRecord) -> None:
+        job = self._jobs.finish(vars(record)["job_id"])
+        if job and not self._live:
+            self._say(f"{self._counted()} {job.name} ({duration(job.seconds)}){self._left()}")
+
+    def _on_job_error(self, record: logging.LogRecord) -> None:
+        number = vars(record)["jobid"]
+        if job := self._jobs.fail(number):
+            ended = next((_ENDED.search(said) for said in self._ends if job.log and job.log in said), None)
+            reason = reason_of(job.log, ended[0] if ended else "").removeprefix(f"{job.subject}: ")
+            self._reasons[number] = reason
+            self._say(f"{self._counted()} FAILED {job.name}: {reason}", "red")
+
+    def _on_error(self, record: logging.LogRecord) -> None:
+        self._on_message(record)
+
+    def _on_message(self, record: logging.LogRecord) -> None:
+        said = record.getMessage()
+        if "CalledProcessError" in said:
+            self._ends.append(said)
+        self._ending = self._ending or said.startswith((_SAID_BY_PAGE[0], _STOPPED[0]))
+        if not self._own:
+            return
+        if said.startswith(_NOTHING):
+            self._waiting.clear()
+            self._say("\n".join(run_end.nothing_to_do(self._study)))
+        elif record.levelno < logging.WARNING and not said.startswith(_STOPPED):
+            if not self._planned:
+                self._waiting.append(record)
+        elif not self._planned:
+            self._release()
+            self._own.handle(record)
+        elif not any(words in said for words in _SAID_BY_PAGE):
+            self._say(said, "red" if record.levelno >= logging.ERROR else "yellow")
+
+    def _release(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for record in waiting:
+            if self._own:
+                self._own.handle(record)
+
+    def _end(self, lines: Callable[[], Iterable[str]]) -> None:
+        """Print the last lines. Whatever cannot be read for them changes nothing about how the run ended."""
+        self._stop()
+        self._own = self._own or logging.StreamHandler()
+        try:
+            self._say("\n".join(lines()))
+        except (OSError, InputError) as error:
+            self._say(str(error), "yellow")
+
+    def _counted(self) -> str:
+        return f"[{len(self._jobs.done):>{len(str(self._jobs.total))}}/{self._jobs.total}]"
+
+    def _left(self) -> str:
+        """Return the time left, as the end of a line; empty if there is none, or nothing is known."""
+        left = self._jobs.time_left()
+        if left.seconds < 1:
+            return ""
+        return f", {'about' if left.complete else 'more than'} {duration(left.seconds)} left"
+
+    def _say(self, text: str, style: str = "") -> None:
+        if not self._own:
+            return
+        from rich.console import Console  # not when a run is only planned
+        from rich.text import Text
+
+        if self._console is None:
+            self._console = Console(file=self._own.stream)
+        self._console.print(Text(text, style), soft_wrap=not self._console.is_terminal)
+
+    def _start(self) -> None:
+        if self._console is None or not self._console.is_terminal or os.environ.get("TERM") == "dumb":
+            return
+        from rich.live import Live
+
+        self._live = Live(
+            get_renderable=self._page, console=self._console, refresh_per_second=2, transient=True,
+            redirect_stdout=False, redirect_stderr=False,
+        )  # fmt: skip
+        self._live.start()
+
+    def _stop(self) -> None:
+        live, self._live = self._live, None
+        if live:
+            live.stop()
+
+    def _page(self) -> Group:
+        """Draw the page; called by another thread, so that it reads copies."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        jobs, running = self._jobs, list(self._jobs.running.values())
+        done = f"{len(jobs.done)} of {run_end.count(jobs.total)}, {duration(jobs.elapsed())}"
+        bar = ProgressBar(jobs.total, len(jobs.done), width=30, complete_style="green")
+        head = Table.grid(padding=(0, 1))
+        left = self._left() or (", time left not known yet" if 2 * len(jobs.done) <= jobs.total else "")
+        head.add_row(bar, f"{done}{'' if self._ending else left}")
+        now = Table.grid(padding=(0, 2))
+        for job in running[:_SHOWN_RUNNING]:
+            now.add_row(f"  {job.name}", duration(time.monotonic() - job.started), job.percent)
+        if len(running) > _SHOWN_RUNNING:
+            now.add_row(f"  and {run_end.count(len(running) - _SHOWN_RUNNING)} more")
+        if self._ending:
+            now.add_row("  the report is made from the results there are")
+        return Group("", head, now)
+
+
+def _handlers() -> list[logging.Handler]:
+    return logging.getLogger("snakemake.logging").handlers
