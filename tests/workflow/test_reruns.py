@@ -82,36 +82,90 @@ def touched(folder: Path) -> None:
 CASES = [
     Case("nothing", lambda folder: None, {}),
     Case("the times of all files, as after a copy", touched, {}),
-    Case("a setting of one weighting", setting("beta: 0.9", "beta: 0.5"), {"train_cell": 2, "evaluate_cell": 2, "evaluate_robustness": 1, **REPORT}),
-    Case("the file of one weighting", comment("endoarss/weightings/stch.py"), {"train_cell": 1, "evaluate_cell": 1, **REPORT}),
+    Case(
+        "a setting of one weighting",
+        setting("beta: 0.9", "beta: 0.5"),
+        {"train_cell": 2, "evaluate_cell": 2, "evaluate_robustness": 1, **REPORT},
+    ),
+    Case(
+        "the file of one weighting",
+        comment("endoarss/weightings/stch.py"),
+        {"train_cell": 1, "evaluate_cell": 1, **REPORT},
+    ),
     Case("code of every training", comment("endoarss/training.py"), {**TRAINED, **REPORT, "pretrain_backbone": 1}),
-    Case("thread counts", comment("pipeline/io/one_thread.py"), {"generate_raw": 1, "pretrain_backbone": 1, **BUILT, **TRAINED, **OF_STUDY}),
+    Case(
+        "thread counts",
+        comment("pipeline/io/one_thread.py"),
+        {"generate_raw": 1, "pretrain_backbone": 1, **BUILT, **TRAINED, **OF_STUDY},
+    ),
     Case("a metric", comment("endoarss/metrics/segmentation.py"), {**SCORED, "score_references": 1, **OF_STUDY}),
     Case("a corruption", comment("corruptions/operators/contrast.py"), {"evaluate_robustness": 1, **OF_STUDY}),
     Case("which rows a table of the paper shows", comment("pipeline/study/paper_cells.py"), OF_STUDY),
-    Case("the order of `weightings` in the study", setting("  - db_mtl\n  - stch\n", "  - stch\n  - db_mtl\n"), OF_STUDY),
+    Case(
+        "the order of `weightings` in the study", setting("  - db_mtl\n  - stch\n", "  - stch\n  - db_mtl\n"), OF_STUDY
+    ),
     Case("a dataset's title", setting("mtlesd:\n    split", "mtlesd:\n    title: Another\n    split"), OF_STUDY),
     Case("a backbone's label", setting("label: R\n", "label: Another\n"), OF_STUDY),
     Case("how a table is set", comment("reports/tables/latex.py"), SHOWN),
     Case("the style of the page", comment("reports/page/page.css"), {"make_page": 1}),
     Case("a key that decides no result (`cells_per_gpu`)", setting("cells_per_gpu: 1", "cells_per_gpu: 2"), {}),
     Case("code that decides no result (locks, messages)", comment("pipeline/locking/locks.py"), {}),
-    Case("a file of a raw tree", byte("data/raw/mini/esd/**/*.png"), {"generate_raw": 1, **BUILT, **TRAINED, **OF_STUDY}),
-    Case("an image of a built dataset", byte("data/datasets/mtlesd-mini/images/*.png"), {**BUILT, "check_sources": 0, **TRAINED, **OF_STUDY}),
-    Case("an array of a dataset", byte("data/datasets/mtlesd-mini/arrays/56/train-*/images.npy"), {"pack_dataset": 1, "score_references": 1, **TRAINED, **REPORT}),
-    Case("weights that the study pretrained", byte("data/weights/mini.safetensors"), {"pretrain_backbone": 1, "train_cell": 2, "evaluate_cell": 2, "evaluate_robustness": 1, **REPORT}),
-    Case("predictions of a cell", byte(f"results/mini/cells/{STCH}/predictions/mtlesd.npz"), {"train_cell": 1, "evaluate_cell": 1, **REPORT}),
-    Case("a checkpoint that was deleted", gone(f"results/mini/cells/{RESNET}/model.safetensors"), {"train_cell": 1, "evaluate_cell": 1, **REPORT}),
-    Case("rows of a cell that were deleted", gone(f"results/mini/cells/{RESNET}/eval/mtlesd/per_image.parquet"), {"evaluate_cell": 1, **REPORT}),
-    Case("a table that was deleted", gone("results/mini/tables/table2_mtlesd.csv"), {"make_tables": 1, "make_page": 1, "write_paper": 1}),
-    Case("another seed beside the first", setting("seeds:\n- 0\n", "seeds:\n- 0\n- 1\n"), {"train_cell": 3, "evaluate_cell": 3, "evaluate_robustness": 1, **OF_STUDY}),
-]  # fmt: skip
+    Case(
+        "a file of a raw tree", byte("data/raw/mini/esd/**/*.png"), {"generate_raw": 1, **BUILT, **TRAINED, **OF_STUDY}
+    ),
+    Case(
+        "an image of a built dataset",
+        byte("data/datasets/mtlesd-mini/images/*.png"),
+        {**BUILT, "check_sources": 0, **TRAINED, **OF_STUDY},
+    ),
+    Case(
+        "an array of a dataset",
+        byte("data/datasets/mtlesd-mini/arrays/56/train-*/images.npy"),
+        {"pack_dataset": 1, "score_references": 1, **TRAINED, **REPORT},
+    ),
+    Case(
+        "weights that the study pretrained",
+        byte("data/weights/mini.safetensors"),
+        {"pretrain_backbone": 1, "train_cell": 2, "evaluate_cell": 2, "evaluate_robustness": 1, **REPORT},
+    ),
+    Case(
+        "predictions of a cell",
+        byte(f"results/mini/cells/{STCH}/predictions/mtlesd.npz"),
+        {"train_cell": 1, "evaluate_cell": 1, **REPORT},
+    ),
+    Case(
+        "a checkpoint that was deleted",
+        gone(f"results/mini/cells/{RESNET}/model.safetensors"),
+        {"train_cell": 1, "evaluate_cell": 1, **REPORT},
+    ),
+    Case(
+        "rows of a cell that were deleted",
+        gone(f"results/mini/cells/{RESNET}/eval/mtlesd/per_image.parquet"),
+        {"evaluate_cell": 1, **REPORT},
+    ),
+    Case(
+        "a table that was deleted",
+        gone("results/mini/tables/table2_mtlesd.csv"),
+        {"make_tables": 1, "make_page": 1, "write_paper": 1},
+    ),
+    Case(
+        "another seed beside the first",
+        setting("seeds:\n- 0\n", "seeds:\n- 0\n- 1\n"),
+        {"train_cell": 3, "evaluate_cell": 3, "evaluate_robustness": 1, **OF_STUDY},
+    ),
+]
 
 
 @contextmanager
 def undone(folder: Path) -> Iterator[None]:
     """Put back the bytes of every file that the block changes."""
-    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and not {".git", ".dvc", ".snakemake", ".decides", "__pycache__", "studies", "logs"} & set(path.parts)}  # fmt: skip
+    kept = {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not path.is_symlink()
+        and not {".git", ".dvc", ".snakemake", ".decides", "__pycache__", "studies", "logs"} & set(path.parts)
+    }
     try:
         yield
     finally:
