@@ -81,6 +81,12 @@ def pretraining_settings(study: Study) -> dict[str, Any]:
     return {**study.pretraining.as_dict(), **model}
 
 
+def settings_of_datasets(study: Study) -> dict[str, Any]:
+    """Return what decides the figures of the datasets themselves. Their order counts."""
+    settings = report_settings(study)
+    return {key: settings[key] for key in ("study", "raw", "datasets", "input_size")} | {"order": list(study.datasets)}
+
+
 def report_settings(study: Study) -> dict[str, Any]:
     """Return what decides tables, figures and the page: the study, less where raw trees lie and how jobs run. The order of keys counts
     here, because of several cells a table may show the first."""

@@ -18,7 +18,12 @@ from pipeline.study.cell import Cell, MergingGroup
 from pipeline.study.cells import merging_groups, models_of
 from pipeline.study.conditions import conditions_of
 from pipeline.study.datasets import dataset_settings, evaluated_on, leakage_datasets
-from pipeline.study.fingerprints import cell_settings, pretraining_settings, report_settings
+from pipeline.study.fingerprints import (
+    cell_settings,
+    pretraining_settings,
+    report_settings,
+    settings_of_datasets,
+)
 from pipeline.study.folders import cell_folder, dataset_folder, pretrained_file, roots_of, weights_file
 from pipeline.study.models import Study
 from pipeline.study.robust_models import keeps_corrupted, robust_models
@@ -273,6 +278,7 @@ class ResultsOfStudy:
             "pipeline.reporting.figures.draw_datasets",
             self._datasets(),
             files,
+            settings=settings_of_datasets,
         )
 
     @_once
@@ -285,6 +291,7 @@ class ResultsOfStudy:
             "pipeline.reporting.figures.draw_datasets",
             self._loaded(leakage_datasets(self.study)),
             [file, *paths.leakage_figures(self.study)],
+            settings=settings_of_datasets,
         )
 
     @_once
@@ -409,13 +416,14 @@ class ResultsOfStudy:
         upstream: Iterable[Result],
         files: Iterable[Path],
         beside: Iterable[Path] = (),
+        settings: Callable[[Study], dict[str, Any]] = report_settings,
     ) -> Result:
         """A result about the whole study."""
         return Result(
             step,
             "",
             done,
-            lambda: (report_settings(self.study), code_of_study(module)),
+            lambda: (settings(self.study), code_of_study(module)),
             tuple(upstream),
             tuple(files),
             beside=tuple(beside),
