@@ -41,7 +41,7 @@ def command(
         example: a worked example, less the word `endoarss`.
         options: options and arguments.
         locks: given the study and these values, says which locks are held meanwhile; None where nothing of a study is written.
-        makes: which results of the study it makes, see `pipeline.workflow.made_by_command`; None if it makes none.
+        makes: which results of the study it makes, see `pipeline.cli.made_by_command`; None if it makes none.
         of_study: whether the function takes a study too, that of --study.
     """
 
@@ -79,8 +79,8 @@ def _making(makes: str | None, values: Values, if_stale: bool) -> Iterator[bool]
     if makes is None:
         yield True
         return
+    from pipeline.cli.made_by_command import made_by
     from pipeline.io.known_digests import KnownDigests
-    from pipeline.workflow.made_by_command import made_by
     from pipeline.workflow.making import are_current, making
     from pipeline.workflow.results_of_study import ResultsOfStudy
 

@@ -39,7 +39,8 @@ def making(
         for other in one.upstream:
             if other.done in made and (other.done in begun or other.done in earlier):
                 begun[one.done]["upstream"][str(other.done)] = made[other.done]
-        made[one.done] = one.finish(begun[one.done], digests)
+        if by_rule or one.is_there():  # by hand, reports are made of part of the results, and are then never current
+            made[one.done] = one.finish(begun[one.done], digests)
 
 
 def are_current(results: Sequence[Result], digests: KnownDigests) -> bool:

@@ -166,6 +166,10 @@ class Result:
         digests.save()
         return made
 
+    def is_there(self) -> bool:
+        """Return whether everything lies there that the result consists of."""
+        return all(path.exists() for path in self._paths())
+
     def restore_done(self) -> None:
         """Write done.json again from decided_by.json, of a result that turned out to be current."""
         record = self.earlier_record()

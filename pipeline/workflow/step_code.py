@@ -26,11 +26,6 @@ _FIRST = "pipeline.io.one_thread"
 _STUDY = "pipeline.study"
 _LABELS = "pipeline.labels.classes"
 
-# Code behind a file that is an input of the step, and which says what it was made by.
-_BEHIND_INPUTS = {
-    "pipeline.preparation.generate_raw": "Digests of generated trees are compared.",
-}
-
 # What scores the epochs of a training. A training whose epochs are not scored does not call it.
 _SCORING = "pipeline.training.validation_score"
 
@@ -46,7 +41,7 @@ def code_of(module: str, *loaded: str, without: Collection[str] = ()) -> tuple[s
     Args:
         module: of the step. loaded: modules that it imports by name. without: modules that it does not call here.
     """
-    without = {_STUDY, *_BEHIND_INPUTS, *without} - {module}
+    without = {_STUDY, *without} - {module}
     return import_closure(module, _FIRST, _LABELS, *loaded, without=without)
 
 

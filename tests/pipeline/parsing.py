@@ -30,6 +30,7 @@ def work_of(study: Study, *words: str) -> Work:
     """Return what the command that words name declares."""
     command, values = parsed(*words)
     values.pop("study")
+    values.pop("if_stale", None)  # which is not for the function
     work = command.locks(study, values)
     assert isinstance(work, Work)
     return work

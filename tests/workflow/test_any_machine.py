@@ -66,31 +66,28 @@ def test_another_working_folder_plans_on_the_code_beside_the_snakefile(
     else:
         status, said = run(elsewhere, "-n", "-s", snakefile, "--configfile", "tiny.yaml")
     assert status == 0, said
-    assert f"{checkout}/pipeline/training/train_cell.py" in said
+    assert "rule train_cell:" in said
     assert (elsewhere / "results/tiny").is_dir() and not (checkout / "results").exists()
 
 
 @pytest.mark.parametrize("inside", [True, False])
-def test_a_checkout_whose_path_has_braces_is_planned_in_it_and_refused_from_elsewhere(
-    link_checkout: Callable[[Path], Path], elsewhere: Path, tmp_path: Path, inside: bool
+def test_paths_may_have_braces(
+    link_checkout: Callable[[Path], Path],
+    elsewhere: Path,
+    tmp_path: Path,
+    inside: bool,
+    small_study: Callable[..., str],
 ) -> None:
+    """Snakemake takes them for wildcards in its inputs, where neither code nor weights stand."""
     (folder := tmp_path / "{mine} of {two}").mkdir()
     checkout = link_checkout(folder)
-    study = ("--configfile", elsewhere / "tiny.yaml")
-    status, said = run(checkout if inside else elsewhere, "-n", "-s", checkout / "Snakefile", *study)
-    assert (status == 0) is inside, said
-    assert inside or (f"{checkout}/" in said and "takes braces in a path for wildcards" in said)
-
-
-def test_weights_whose_path_has_braces_are_refused(
-    checkout: Path, elsewhere: Path, small_study: Callable[..., str]
-) -> None:
     (elsewhere / "{w}.safetensors").touch()
     study = yaml.safe_load(small_study("tiny"))
-    study["backbones"]["resnet"]["weights"] = {"file": "{w}.safetensors"}
+    study["backbones"]["resnet"]["weights"] = {"file": str(elsewhere / "{w}.safetensors")}
     (elsewhere / "tiny.yaml").write_text(yaml.safe_dump(study))
-    status, said = run(elsewhere, "-n", "-s", checkout / "Snakefile", "--configfile", "tiny.yaml")
-    assert status and "{w}.safetensors: Snakemake takes braces in a path for wildcards. Rename" in said
+    where = checkout if inside else elsewhere
+    status, said = run(where, "-n", "-s", checkout / "Snakefile", "--configfile", elsewhere / "tiny.yaml")
+    assert status == 0, said
 
 
 @pytest.mark.parametrize(
@@ -140,7 +137,7 @@ def test_jobs_take_the_interpreter_and_the_code_of_snakemake_in_folders_of_any_n
     main = checkout / "pipeline/cli/__main__.py"
     main.write_text(main.read_text().replace("sys.exit(", "print(__file__, sys.executable)\nsys.exit("))
     status, said = run(
-        elsewhere, "data/datasets/mine.doctor.json", "-s", checkout / "Snakefile", "--configfile", "tiny.yaml"
+        elsewhere, "data/datasets/mine.doctor.done.json", "-s", checkout / "Snakefile", "--configfile", "tiny.yaml"
     )
     assert status == 0, said
     log = (elsewhere / "results/tiny/logs/check_sources/mine.log").read_text()
@@ -153,7 +150,7 @@ def test_a_second_snakemake_on_the_same_files_ends_at_once_and_the_first_goes_on
 ) -> None:
     monkeypatch.chdir(checkout)
     study = load_study(elsewhere / "tiny.yaml")
-    wanted = ("data/raw/tiny/esd/generated.json", "--configfile", elsewhere / "tiny.yaml")
+    wanted = ("data/raw/tiny/esd.done.json", "--configfile", elsewhere / "tiny.yaml")
     # While this process holds the step's own lock, the job waits, and with it the first Snakemake.
     with at_work(study, "here", Work("holds the tree", [Lock(tree_lock(raw_roots(study)["esd"]))])):
         first = subprocess.Popen(command(*wanted), cwd=checkout, env=bare(), stderr=subprocess.DEVNULL)
