@@ -287,7 +287,7 @@ class ResultsOfStudy:
         file = paths.similarity_file(self.study)
         return self._reported(
             "draw_leakage",
-            paths.leakage_figures(self.study)[0].with_name("draw_leakage.done.json"),
+            file.with_name("draw_leakage.done.json"),
             "pipeline.reporting.figures.draw_datasets",
             self._loaded(leakage_datasets(self.study)),
             [file, *paths.leakage_figures(self.study)],
