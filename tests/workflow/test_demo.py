@@ -43,9 +43,11 @@ def test_every_cell_learns_and_corruption_costs(results: pd.DataFrame) -> None:
     accuracy = cells[cells["metric"] == "accuracy"]
     margin = accuracy["value"].to_numpy() - majority.loc[accuracy["dataset"]].to_numpy()
     foreground = cells[cells["metric"] == "miou_foreground"]["value"]
-    assert len(cells[CELL].drop_duplicates()) <= 20
+    assert len(cells[CELL].drop_duplicates()) <= 16
     assert (margin > 0).all() and pd.Series(margin).median() >= 0.15
     assert (foreground > 0).all() and foreground.median() >= 0.2
+    shown = cells[cells["metric"].isin(["accuracy", "macro_f1", "miou", "dice", "miou_foreground", "dice_foreground"])]
+    assert shown["value"].max() <= 0.97, "nothing can be seen where every model is right"
 
     miou = whole[(whole["metric"] == "miou") & whole["mask_warped"]]
     corrupted = miou[miou["corruption"] != ""].groupby(CELL)["value"].mean()
@@ -76,10 +78,10 @@ def test_every_table_and_history_is_there(demo: Path) -> None:
     rows = {path.stem: len(pd.read_csv(path)) for path in (demo / "tables").glob("*.csv")}
     numbered = {int(name[5]) for name in rows if name[5].isdigit()}
     assert numbered == set(range(1, 8))
-    assert rows["table_robustness_conditions"] > 3 * 96 * 2
-    assert rows["table5_ablation"] == 6 and rows["table6_rank"] == 4 and rows["table_cost"] == 17
+    assert rows["table_robustness_conditions"] > 3 * 57 * 2
+    assert rows["table5_ablation"] == 6 and rows["table6_rank"] == 2 and rows["table_cost"] == 13
     histories = list(demo.glob("cells/*/*/*/*/*/history.csv"))
-    assert len(histories) == 20
+    assert len(histories) == 16
     for path in histories:
         history = pd.read_csv(path)
         assert history["loss_segmentation" if "single_segmentation" in str(path) else "loss_activity"].iloc[-1] < 1
