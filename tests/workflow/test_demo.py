@@ -84,7 +84,9 @@ def test_every_table_and_history_is_there(demo: Path) -> None:
     assert len(histories) == 17
     for path in histories:
         history = pd.read_csv(path)
-        assert history["loss_segmentation" if "single_segmentation" in str(path) else "loss_activity"].iloc[-1] < 1
+        # DSelect-k's loss holds the entropy of its selectors as well, so that only the fall can be asked for.
+        loss = history["loss_segmentation" if "single_segmentation" in str(path) else "loss_activity"]
+        assert loss.iloc[-1] < 0.9 * loss.iloc[0]
         assert ("cosine_activity_segmentation" in history) == ("single_" not in str(path)), path
     for dataset in ("mtlesd", "mtlendovis", "mtlendovis_by_sequence"):
         assert (demo / "figures" / f"history_{dataset}.png").stat().st_size > 20_000
