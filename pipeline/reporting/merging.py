@@ -17,6 +17,7 @@ from pipeline.results.paths import history_file
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell, MergingGroup
 from pipeline.study.cells import merging_groups, merging_of
+from pipeline.study.conditions import conditions_of
 from pipeline.study.datasets import evaluated_on, titles_of
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robust_models
@@ -40,7 +41,10 @@ def study_note(study: Study) -> str:
     part = merging_of(study).unlabelled
     seen = "unlabelled training images" if part == "train" else "TEST IMAGES, unlabelled, as in the papers of both"
     others = "" if study.training.select_on == "val" else ", unlike elsewhere in this study"
-    return f"Epochs and coefficients are chosen on validation frames{others}. AdaMerging and Surgery see {seen}."
+    levels = f"Severities of corruptions: {', '.join(map(str, conditions_of(study).severities))}."
+    return (
+        f"Epochs and coefficients are chosen on validation frames{others}. AdaMerging and Surgery see {seen}. {levels}"
+    )
 
 
 def shown_rank(study: Study) -> int:

@@ -58,11 +58,11 @@ def robustness_tables(
     found: Robustness, gaps: str = "", lacking: Sequence[tuple[str, str]] = ()
 ) -> dict[str, ReportTable]:
     """The tables by name. gaps: what is said of models without results. lacking: dataset and model of these."""
-    intervals, notes = " ".join(found.intervals), " ".join(found.notes)
+    intervals, notes, levels = " ".join(found.intervals), " ".join(found.notes), _severities(found)
     means, summary = table_robustness(found.summary, found.categories), table_robustness_summary(found.summary)
     return {
         names.TABLE_ROBUSTNESS: ReportTable(
-            "Robustness: mean over severities of each corruption",
+            f"Robustness: mean over severities {levels} of each corruption",
             means,
             readable_robustness(means, lacking),
             note=f"{_MEANS} {intervals} {gaps}".strip(),
@@ -72,7 +72,7 @@ def robustness_tables(
             "Robustness, summed up (%)",
             summary,
             readable_robustness_summary(found.summary, lacking),
-            note=f"{_SUMMARY} {intervals} {notes} {gaps}".strip(),
+            note=f"Severities: {levels}. {_SUMMARY} {intervals} {notes} {gaps}".strip(),
             protocol="standard",
         ),
         names.TABLE_ROBUSTNESS_CONDITIONS: ReportTable(
@@ -94,8 +94,15 @@ _SUMMARY = (
 )
 
 
+def _severities(found: Robustness) -> str:
+    """Return the severities that means are over, as captions name them."""
+    levels = found.summary.loc[found.summary["quantity"] == "severity_mean", "of"]
+    return ", ".join(sorted(set(levels), key=int))
+
+
 def robustness_drawers(found: Robustness, mark: str) -> dict[str, Callable[[Path, Path], None]]:
     """What draws each figure of robustness, by name."""
+    mark = f"{mark}\nSeverities: {_severities(found)}."
     return {
         names.FIGURE_SEVERITY: partial(draw_severity, found.summary, mark),
         names.FIGURE_RETENTION: partial(draw_retention, found.summary, mark),

@@ -59,7 +59,7 @@ def test_a_given_study_is_never_merged_with_the_default(checkout: Path, snakemak
             "severities: [6]",
             "robustness.severities.0: 6 is not allowed; expected a whole number from 1 to 5",
         ),
-        ("input_size: 84", "input_size: many", "input_size: 'many' is not allowed"),
+        ("input_size: 70", "input_size: many", "input_size: 'many' is not allowed"),
         ("seeds: [0]", "sead: [0]", "sead: unknown key. Did you mean 'seeds'"),
     ],
 )

@@ -149,8 +149,8 @@ KINDS: dict[str, Callable[[float], list[Piece]]] = {
         *_jaws(_FPCW_JAW, opening + 0.2, (0.88, 0.89, 0.92), 10),
     ],
     "fpcw_knife": lambda opening: [
-        *_continuum_body((0.84, 0.74, 0.50)),
-        _bar(-13, 3, 12, WRIST, (0.62, 0.50, 0.22)),
+        *_continuum_body((0.82, 0.77, 0.64)),
+        _bar(-13, 3, 12, WRIST, (0.58, 0.50, 0.34)),
         Piece(np.array(_FPCW_HOOK), CLASPER, (0.92, 0.90, 0.82), 5),
     ],
 }

@@ -21,7 +21,7 @@ from pipeline.sources.synthetic.tissue import sample_style
 
 # Inferred from Table VII of the paper: 35, 120 and 247 of the 402 test frames.
 _TEST_PROPORTIONS = {"marking": 35, "injection": 120, "dissection": 247}
-_VIDEOS = 6
+VIDEOS = 8  # of which at least six are in a test part of 40 frames
 
 
 def generate_esd(root: Path, frames: int, height: int, width: int, seed: int) -> None:
@@ -29,16 +29,16 @@ def generate_esd(root: Path, frames: int, height: int, width: int, seed: int) ->
 
     Args:
         root: an existing folder to fill.
-        frames: how many frames; at least 10 of an activity where they allow it.
+        frames: how many frames; at least 30 of an activity where they allow it.
         height, width: size of a frame in pixels.
         seed: decides everything.
     """
     rng = np.random.default_rng(seed)
-    counts = proportional_counts(_TEST_PROPORTIONS, frames, min(15, frames // 4))
-    styles = [sample_style(rng) for _ in range(_VIDEOS)]
+    counts = proportional_counts(_TEST_PROPORTIONS, frames, min(30, frames // 4))
+    styles = [sample_style(rng) for _ in range(VIDEOS)]
 
     def render(activity: str, index: int) -> tuple[Pixels, Pixels]:
-        return render_esd_scene(activity, styles[index % _VIDEOS], height, width, rng)
+        return render_esd_scene(activity, styles[index % VIDEOS], height, width, rng)
 
     _write(root, "esd", ACTIVITIES, counts, render, rng)
 
@@ -52,10 +52,10 @@ def generate_released_mtlendovis(root: Path, frames: int, height: int, width: in
     """
     rng = np.random.default_rng(seed)
     counts = proportional_counts(ENDOVIS_COUNTS, frames, floor)
-    styles = [sample_style(rng) for _ in range(_VIDEOS)]
+    styles = [sample_style(rng) for _ in range(VIDEOS)]
 
     def render(activity: str, index: int) -> tuple[Pixels, Pixels]:
-        scene = render_scene(cast_frame(activity, rng), styles[index % _VIDEOS], height, width, rng)
+        scene = render_scene(cast_frame(activity, rng), styles[index % VIDEOS], height, width, rng)
         return scene.image, written_types(scene, COMPATIBLE_2017)
 
     _write(root / "MTLEndovis", "released_mtlendovis", sorted(ENDOVIS_COUNTS), counts, render, rng)
