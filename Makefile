@@ -7,6 +7,8 @@ CORES ?= 2
 PYTHON ?= python3
 STUDY ?= studies/demo.yaml
 UPGRADE ?= --upgrade
+# A worker begins with its share of the tests in their order, and takes over others' when it has done: fixtures of a file are made once.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(CORES) --dist worksteal
 # For what the commands below start; they themselves are called by path, for the make of macOS ignores this one.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Nothing of another environment gets in.
@@ -25,11 +27,11 @@ demo: $(STAMP)  ## run the demo study from nothing to its report
 paper: $(STAMP)  ## all tables and figures of a study as one PDF (needs pdflatex); make paper STUDY=studies/quick.yaml
 	$(BIN)/snakemake compile_paper --cores $(CORES) --configfile "$(STUDY)"
 
-test: $(STAMP)  ## quick tests
-	$(BIN)/python -m pytest -m "not slow and not long"
+test: $(STAMP)  ## quick tests; make test ARGS="tests/reports -k bootstrap" runs some
+	$(PYTEST) -m "not slow and not long" $(ARGS)
 
 test-slow: $(STAMP)  ## tests that take minutes: a miniature of the whole DAG among them
-	$(BIN)/python -m pytest -m "slow and not long"
+	$(PYTEST) -m "slow and not long" $(ARGS)
 
 test-all: $(STAMP)  ## tests that kill jobs and need more than this project; what they said is kept in docs/test-all.txt
 	bash -o pipefail -c '$(BIN)/python -m pytest --no-header -m long 2>&1 | tee docs/test-all.txt'

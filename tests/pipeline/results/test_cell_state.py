@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -24,13 +25,17 @@ OTHER = "mtlesd/resnet/hps/db_mtl/r4-s0"
 
 
 @pytest.fixture
-def two_cells(study_file: Path) -> Path:
+def two_cells(study_file: Path, copied: Callable[[str, Callable[[], None]], None]) -> Path:
     """The toy study with a second weighting; its dataset is built and its references are measured."""
     settings = yaml.safe_load(study_file.read_text())
     settings["cells"][0]["weightings"] = ["equal", "db_mtl"]
     study_file.write_text(yaml.safe_dump(settings))
-    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
-    assert run(study_file, "step", "score_references", "--dataset", "mtlesd") == 0
+
+    def make() -> None:
+        assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+        assert run(study_file, "step", "score_references", "--dataset", "mtlesd") == 0
+
+    copied("two_cells", make)
     return study_file
 
 

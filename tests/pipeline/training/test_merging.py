@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ from pipeline.study.models import Study
 from pipeline.study.robust_models import robust_models
 from pipeline.training import merge_models
 from pipeline.training.merge_models import _common_dataset
+from tests.pipeline.undrawn import figures_left_empty
 
 VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1.0}
 A = "mtlesd/dinov2/single_activity/equal/r4-s0-val"
@@ -92,18 +95,28 @@ def settings_of(trees: Path, weights: Path) -> dict[str, Any]:
     }
 
 
+# Nothing here looks at figures, and drawing them takes longer than everything else.
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
 @pytest.fixture(scope="module")
-def folder(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A working folder in which everything was done by hand, once."""
-    root = tmp_path_factory.mktemp("merging")
+def folder(
+    trees: Path, made_once: Callable[[str, Callable[[Path], None]], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A working folder in which everything was done by hand, once per run."""
+    made = made_once("merging", partial(do_everything, trees))
+    return Path(shutil.copytree(made, tmp_path_factory.mktemp("merging"), dirs_exist_ok=True))
+
+
+def do_everything(trees: Path, root: Path) -> None:
+    """Build, train, merge, evaluate and report in a folder."""
     torch.manual_seed(3)
     vit = timm.create_model("vit_small_patch14_dinov2", img_size=56, num_classes=0, **VIT)
     save_file(
         {n: (t * 8 if t.ndim == 2 else t).contiguous() for n, t in vit.state_dict().items()}, root / "vit.safetensors"
     )
     (root / "study.yaml").write_text(yaml.safe_dump(settings_of(trees, root / "vit.safetensors")))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
+    with contextlib.chdir(root), figures_left_empty():
         study = load_study(Path("study.yaml"))
         (group,) = merging_groups(study)
         steps = [
@@ -123,7 +136,6 @@ def folder(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
         ]
         for step in steps:
             assert run(*step) == 0, step
-        yield root
 
 
 @pytest.fixture
