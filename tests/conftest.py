@@ -9,6 +9,7 @@ use_one_thread()
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,14 @@ import pytest
 from pipeline.sources.synthetic.casts import cast_frame
 from pipeline.sources.synthetic.scenes import render_scene
 from pipeline.sources.synthetic.tissue import sample_style
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_stale_bytecode() -> None:
+    """Write no bytecode while tests run: of a module that a test writes twice within a second, Python would take what it first was."""
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
 
 MakeOnce = Callable[[str, Callable[[Path], None]], Path]
 
