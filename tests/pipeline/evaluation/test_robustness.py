@@ -36,6 +36,7 @@ from pipeline.study.conditions import conditions_of
 from pipeline.study.folders import dataset_folder
 from pipeline.study.loading import load_study, make_study
 from pipeline.study.robust_models import robustness_baseline
+from tests.pipeline.undrawn import figures_left_empty
 
 CONDITIONS = Conditions(("smoke", "elastic_transform", "gaussian_noise"), (2, 5), seed=3)
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
@@ -401,6 +402,14 @@ def test_any_predictor_gets_the_same_tables(trained: Path, tmp_path: Path, capsy
     table = (folder / "tables/table7_robustness.csv").read_text()
     assert "smoke" in table and "Light" in table and (folder / "tables/table7_robustness.tex").is_file()
     assert (folder / "figures/fig6_severity.png").stat().st_size > 10_000
+    with figures_left_empty():
+        hand_in_what_is_not_right(trained, tested, rows, capsys)
+
+
+def hand_in_what_is_not_right(
+    trained: Path, tested: tuple[str, ...], rows: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Give a predictor of masks alone, names that folders cannot have or that are taken, and functions that do not fit."""
     assert run(trained, *tested, "predictor_of_a_test:masks_alone", "--out", "elsewhere") == 0
     pd.testing.assert_series_equal(per_image(Path("elsewhere"))["both_1"], rows["both_1"])
     for label, message in (("..", "expected a name with letters"), ("Li_ght", "")):

@@ -11,6 +11,7 @@ import yaml
 
 from endoarss.errors import TrainingError
 from pipeline.cli import main
+from pipeline.io.processes import processes
 from pipeline.results.cell_state import missing_models, missing_robust_models
 from pipeline.results.paths import failure_file
 from pipeline.results.study_results import StudyResults
@@ -160,7 +161,10 @@ def test_rows_that_are_torn_stop_the_collection_and_are_named(
     assert f"{path}: truth_2 of the image" in said and "is nan" in said and "Traceback" not in said
 
 
-def test_a_report_is_made_of_what_is_there(two_cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_is_made_of_what_is_there(
+    two_cells: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pipeline.reporting.make_report.processes", lambda count: processes(0))  # none to start
     assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
     assert run(two_cells, "report") == 0
     said = capsys.readouterr().out
