@@ -52,7 +52,6 @@ from pipeline.study.models import Study
 from pipeline.study.robust_models import robust_models
 from pipeline.training import merge_models
 from pipeline.training.merge_models import _common_dataset
-from tests.pipeline.undrawn import figures_left_empty
 
 VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1.0}
 A = "mtlesd/dinov2/single_activity/equal/r4-s0-val"
@@ -95,10 +94,6 @@ def settings_of(trees: Path, weights: Path) -> dict[str, Any]:
     }
 
 
-# Nothing here looks at figures, and drawing them takes longer than everything else.
-pytestmark = pytest.mark.usefixtures("undrawn")
-
-
 @pytest.fixture(scope="module")
 def folder(
     trees: Path, made_once: Callable[[str, Callable[[Path], None]], Path], tmp_path_factory: pytest.TempPathFactory
@@ -116,7 +111,7 @@ def do_everything(trees: Path, root: Path) -> None:
         {n: (t * 8 if t.ndim == 2 else t).contiguous() for n, t in vit.state_dict().items()}, root / "vit.safetensors"
     )
     (root / "study.yaml").write_text(yaml.safe_dump(settings_of(trees, root / "vit.safetensors")))
-    with contextlib.chdir(root), figures_left_empty():
+    with contextlib.chdir(root):
         study = load_study(Path("study.yaml"))
         (group,) = merging_groups(study)
         steps = [
