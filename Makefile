@@ -7,10 +7,11 @@ CORES ?= 2
 PYTHON ?= python3
 STUDY ?= studies/demo.yaml
 UPGRADE ?= --upgrade
+PYTEST := $(BIN)/python -m pytest --numprocesses $(CORES)
 # For what the commands below start; they themselves are called by path, for the make of macOS ignores this one.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Nothing of another environment gets in.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 # Snakemake ends with a traceback where a home takes no files.
 ifeq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake" 2> /dev/null && echo yes),)
 export XDG_CACHE_HOME := $(CURDIR)/$(VENV)/cache
@@ -24,11 +25,12 @@ demo: $(STAMP)  ## run the demo study from nothing to its report
 paper: $(STAMP)  ## all tables and figures of a study as one PDF (needs pdflatex); make paper STUDY=studies/quick.yaml
 	$(BIN)/snakemake compile_paper --cores $(CORES) --configfile "$(STUDY)"
 
-test: $(STAMP)  ## quick tests
-	$(BIN)/python -m pytest -m "not slow and not long"
+test: $(STAMP)  ## quick tests; make test ARGS="tests/reports -k bootstrap" runs some
+	$(PYTEST) --dist worksteal -m "not slow and not long" $(ARGS)
 
+# One worker runs a file: its tests share a workflow's run. A worker that stole one of them would run that again.
 test-slow: $(STAMP)  ## tests that take minutes: a miniature of the whole DAG among them
-	$(BIN)/python -m pytest -m "slow and not long"
+	$(PYTEST) --dist loadfile --no-loadscope-reorder -m "slow and not long" $(ARGS)
 
 test-all: $(STAMP)  ## tests that kill jobs and need more than this project; what they said is kept in docs/test-all.txt
 	bash -o pipefail -c '$(BIN)/python -m pytest --no-header -m long 2>&1 | tee docs/test-all.txt'

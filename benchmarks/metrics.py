@@ -28,8 +28,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from monai.metrics.hausdorff_distance import compute_hausdorff_distance
-from monai.metrics.surface_distance import compute_average_surface_distance
 from numpy.typing import NDArray
 
 from endoarss.metrics import PROTOCOLS, Evaluator, surface_distances
@@ -157,6 +155,10 @@ def _one_hot(mask: Mask) -> torch.Tensor:
 
 def _of_monai(truth: torch.Tensor, prediction: torch.Tensor) -> list[NDArray[np.float64]]:
     """HD, HD95 and ASSD of the foreground classes."""
+    # MONAI takes seconds to import.
+    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+    from monai.metrics.surface_distance import compute_average_surface_distance
+
     return [
         compute_hausdorff_distance(prediction, truth)[0].numpy(),
         compute_hausdorff_distance(prediction, truth, percentile=95)[0].numpy(),

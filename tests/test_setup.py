@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -113,3 +115,30 @@ def test_ci_may_only_read_and_its_actions_are_pinned() -> None:
     used = re.findall(r"uses: (\S+)(.*)", "".join(path.read_text() for path in files))
     for action, version in used:
         assert action.startswith("./") or re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", action + version), action
+
+
+def test_make_runs_the_tests_that_are_asked_for() -> None:
+    command = [
+        "make",
+        "--dry-run",
+        "--assume-old=.venv/.installed",
+        "test",
+        "CORES=3",
+        "ARGS=tests/reports -k bootstrap",
+    ]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert '--numprocesses 3 --dist worksteal -m "not slow and not long" tests/reports -k bootstrap\n' in done.stdout
+
+
+@pytest.mark.parametrize(("fails", "status", "parts"), [("", 0, 4), ("test", 2, 3)])
+def test_the_parts_of_ci_say_what_they_took(tmp_path: Path, fails: str, status: int, parts: int) -> None:
+    for name in ("make", "pdflatex", "chromedriver"):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\n[ "$1" = "{fails}" ] && exit 2\nexit 0\n')
+        program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    done = subprocess.run([ROOT / ".ci/run"], env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == status
+    said = [f"make {part}: N s" for part in ("setup", "lint", "test", "test-slow")][:parts]
+    assert re.sub(r"\d+ s", "N s", done.stdout).splitlines() == said

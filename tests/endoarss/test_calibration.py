@@ -65,3 +65,7 @@ def test_a_confidence_outside_0_to_1_is_named(wrong: list[float]) -> None:
 def test_other_shapes_are_named(confidence: list[object], correct: list[object]) -> None:
     with pytest.raises(ValueError, match=r"expected two equal, non-empty \(N,\)"):
         expected_calibration_error(confidence, correct)  # type: ignore[arg-type]
+
+
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
+    assert expected_calibration_error([0.5, 0.25], [True, False], bins=2) == pytest.approx(0.125)

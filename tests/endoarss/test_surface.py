@@ -11,8 +11,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.metrics.hausdorff_distance import compute_hausdorff_distance
-from monai.metrics.surface_distance import compute_average_surface_distance
 from scipy.ndimage import binary_erosion, distance_transform_edt, generate_binary_structure
 from scipy.spatial.distance import cdist
 from skimage.metrics import hausdorff_distance
@@ -166,6 +164,10 @@ def test_values_of_monai() -> None:
 
 def of_monai(truth: np.ndarray, prediction: np.ndarray, classes: int) -> list[np.ndarray]:
     """HD, HD95 and ASSD of each foreground class."""
+    # MONAI takes seconds to import.
+    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+    from monai.metrics.surface_distance import compute_average_surface_distance
+
     hot = [torch.from_numpy(np.stack([m == i for i in range(classes)])[None]).float() for m in (prediction, truth)]
     found = (
         compute_hausdorff_distance(*hot),

@@ -244,3 +244,12 @@ def test_bad_settings_are_named() -> None:
         make("db_mtl", speed=1)
     with pytest.raises(SettingsError, match=f"unknown weighting 'nobodys'. Known: {', '.join(list_weightings())}"):
         make("nobodys")
+
+
+def test_a_momentum_that_decays_goes_on_where_it_stopped() -> None:
+    gradients, losses = torch.tensor([[1.0, 2.0], [3.0, -4.0]]), torch.tensor([1.0, 2.0])
+    whole, resumed = (WEIGHTINGS.get("db_mtl")(("a", "b"), 3, beta_sigma=1.0) for _ in range(2))
+    for sign in (1, -1):
+        whole.combine(sign * gradients, losses)
+    resumed.load_state_dict(whole.state_dict())
+    assert torch.equal(resumed.combine(2 * gradients, losses)[0], whole.combine(2 * gradients, losses)[0])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,16 @@ from pipeline.sources.archives import prepare_root
 from pipeline.sources.synthetic.endovis2017_tree import generate_endovis2017
 from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
 from pipeline.sources.synthetic.released_trees import generate_esd, generate_released_mtlendovis
+from tests.pipeline.undrawn import figures_left_empty
 
 
 @pytest.fixture(scope="session")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trees(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """The generated trees, archives extracted: endovis2018 (60 frames), endovis2017 (every fourth), two released ones."""
-    root = tmp_path_factory.mktemp("raw")
+    return made_once("raw", _generate_trees)
+
+
+def _generate_trees(root: Path) -> None:
     for name in ("endovis2018", "endovis2017", "esd", "released_mtlendovis"):
         (root / name).mkdir()
     generate_endovis2018(root / "endovis2018", frames=60, height=96, width=120, seed=1, floor=2)
@@ -27,7 +33,30 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generate_released_mtlendovis(root / "released_mtlendovis", frames=40, height=96, width=120, seed=4, floor=2)
     for name in ("endovis2018", "endovis2017", "released_mtlendovis"):
         prepare_root(root / name)
-    return root
+
+
+@pytest.fixture
+def copied(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Callable[[str, Callable[[], None]], None]:
+    """Return a function that copies into the working folder what another function makes there: (name, make).
+
+    That one runs once per run, in a working folder of its own.
+    """
+
+    def copy(name: str, make: Callable[[], None]) -> None:
+        def fill(folder: Path) -> None:
+            with contextlib.chdir(folder):
+                make()
+
+        shutil.copytree(made_once(name, fill), Path(), dirs_exist_ok=True)
+
+    return copy
+
+
+@pytest.fixture
+def undrawn() -> Iterator[None]:
+    """Leave figures empty."""
+    with figures_left_empty():
+        yield
 
 
 @pytest.fixture

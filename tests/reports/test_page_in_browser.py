@@ -85,6 +85,16 @@ class Opened:
                     found.append(f"asked for {url}")
         return found
 
+    def wait_for_complaint(self, word: str) -> None:
+        """Wait until a complaint has a word: the console is told a little after the page is there."""
+        found: list[str] = []
+        for _ in range(100):
+            found += self.complaints()
+            if any(word in complaint for complaint in found):
+                return
+            time.sleep(0.1)
+        pytest.fail(f"no complaint of {word!r}, but {found}")
+
 
 def start(folder: Path) -> Any:
     options = webdriver.ChromeOptions()
@@ -355,9 +365,9 @@ def test_an_error_or_a_request_is_noticed(opened: Opened) -> None:
     broken.write_text(text, encoding="utf-8")
     assert opened.complaints() == []
     found = Opened(opened.driver, broken)
-    assert any("broken" in complaint for complaint in found.complaints())
+    found.wait_for_complaint("broken")
     found.open()
-    assert any(complaint.endswith("missing.png") for complaint in found.complaints())
+    found.wait_for_complaint("missing.png")
 
 
 def test_it_keeps_within_itself(opened: Opened) -> None:
@@ -366,13 +376,7 @@ def test_it_keeps_within_itself(opened: Opened) -> None:
     stray.write_text(
         opened.file.read_text(encoding="utf-8").replace("</body>", '<img src="missing.png"></body>'), encoding="utf-8"
     )
-    found, complaints = Opened(opened.driver, stray), []
-    for _ in range(100):  # the console is told a little after the page is there
-        complaints += found.complaints()
-        if complaints:
-            break
-        time.sleep(0.1)
-    assert any("Content Security Policy" in complaint for complaint in complaints)
+    Opened(opened.driver, stray).wait_for_complaint("Content Security Policy")
 
 
 def test_without_curves_and_gallery(driver: Any, page_content: page.Page, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +228,14 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
     yield saved
 
 
+@pytest.fixture
+def laid_out(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that were to be saved: laid out, and not drawn."""
+    found: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *given, **how: found.append(figure))
+    return found
+
+
 def texts(figure: Figure) -> list[Text]:
     """The texts that are seen: not those of ticks beyond an axis's limits."""
     hidden = set()
@@ -250,19 +257,17 @@ def test_every_figure_is_whole_and_readable(case: str, figures: list[Figure], tm
     assert "SYNTHETIC DATA (generated scenes)" in said(figure)
     assert figure.get_figwidth() <= PAGE + 0.01 or "long names" in case
     figure.draw_without_rendering()  # places of legends are those of the last drawing, the PDF's
-    boxes = []
-    for text in texts(figure):
-        assert text.get_fontsize() >= 6, text
-        box = text.get_window_extent()
-        assert box.x0 > -2 and box.y0 > -2, text
-        assert box.x1 < figure.bbox.width + 2 and box.y1 < figure.bbox.height + 2, text
-        boxes.append((text, box))
+    shown = texts(figure)
+    assert min(text.get_fontsize() for text in shown) >= 6
+    x0, y0, x1, y1 = np.array([text.get_window_extent().extents for text in shown]).T
+    beyond = (x0 <= -2) | (y0 <= -2) | (x1 >= figure.bbox.width + 2) | (y1 >= figure.bbox.height + 2)
+    assert not beyond.any(), [shown[i] for i in np.flatnonzero(beyond)]
     if "masks" in case and "heatmap" not in case and "cost" not in case:
         return  # numbers stand where classes are
-    for (one, first), (other, second) in combinations(boxes, 2):
-        across = min(first.x1, second.x1) - max(first.x0, second.x0)
-        down = min(first.y1, second.y1) - max(first.y0, second.y0)
-        assert min(across, down) < 4, f"{one.get_text()!r} lies over {other.get_text()!r}"
+    across = np.minimum.outer(x1, x1) - np.maximum.outer(x0, x0)
+    down = np.minimum.outer(y1, y1) - np.maximum.outer(y0, y0)
+    pairs = np.argwhere(np.triu(np.minimum(across, down) >= 4, 1))
+    assert not len(pairs), [f"{shown[i].get_text()!r} lies over {shown[j].get_text()!r}" for i, j in pairs]
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "," not in case])
@@ -393,12 +398,12 @@ def test_ticks_of_a_logarithmic_axis(low: float, high: float) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "," not in case or "four" in case or "missing" in case])
-def test_figures_keep_their_size_in_print(case: str, figures: list[Figure], tmp_path: Path) -> None:
+def test_figures_keep_their_size_in_print(case: str, laid_out: list[Figure], tmp_path: Path) -> None:
     """Those of usual studies: none is larger than what a page of the paper leaves them, so letters stay as they are drawn."""
     CASES[case](tmp_path / "a.png", tmp_path / "a.pdf")
-    width, height = figures[0].get_size_inches()
+    width, height = laid_out[0].get_size_inches()
     printed = min(1.0, PAGE / width, PRINTED / height)
-    assert min(float(text.get_fontsize()) for text in texts(figures[0])) * printed >= 5.99
+    assert min(float(text.get_fontsize()) for text in texts(laid_out[0])) * printed >= 5.99
 
 
 def curves(metrics: tuple[str, ...] = ("accuracy", "miou"), models: int = 2) -> pd.DataFrame:

@@ -17,6 +17,7 @@ import yaml
 from pipeline.cleaning.prunable_files import find_prunable_files
 from pipeline.cleaning.studies_in_use import StudiesInUse
 from pipeline.cli import main
+from pipeline.io.processes import processes
 from pipeline.locking.command_locks import data_lock
 from pipeline.locking.locks import Holder, Lock, held
 from pipeline.results.paths import corrupted_folder, figure_files, study_file, table_files
@@ -326,9 +327,11 @@ def test_all_results_are_those_of_the_project_alone(clean: Clean) -> None:
     assert all(f"  {path}: not known to this project\n" in said + "\n" for path in own)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_whatever_the_steps_write_is_declared(study_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No step writes what `clean` does not know: with all results gone, nothing of the study is left."""
     monkeypatch.chdir(study_file.parent)
+    monkeypatch.setattr("pipeline.reporting.make_report.processes", lambda count: processes(0))
     cell = "mtlesd/resnet/hps/equal/r4-s0"
     for step in (
         "step build_dataset --dataset mtlesd",

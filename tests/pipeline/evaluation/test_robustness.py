@@ -36,6 +36,7 @@ from pipeline.study.conditions import conditions_of
 from pipeline.study.folders import dataset_folder
 from pipeline.study.loading import load_study, make_study
 from pipeline.study.robust_models import robustness_baseline
+from tests.pipeline.undrawn import figures_left_empty
 
 CONDITIONS = Conditions(("smoke", "elastic_transform", "gaussian_noise"), (2, 5), seed=3)
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
@@ -240,6 +241,18 @@ def run(study_file: Path, *arguments: str) -> int:
     return main([*arguments, "--study", str(study_file)])
 
 
+@pytest.fixture
+def trained(study_file: Path, copied: Callable[[str, Callable[[], None]], None]) -> Path:
+    """The file of the toy study, whose dataset is built and whose cell is trained. Both are made once and copied."""
+
+    def make() -> None:
+        assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+        assert run(study_file, "train", "--cell", CELL) == 0
+
+    copied("robust_study", make)
+    return study_file
+
+
 def said(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err.strip().splitlines()[-1]
 
@@ -248,24 +261,20 @@ def per_image(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(folder / "robustness" / "per_image.parquet")
 
 
-def test_kept_images_give_the_same_rows(study_file: Path) -> None:
+def test_kept_images_give_the_same_rows(trained: Path) -> None:
     folder = Path("results/toy/cells") / CELL
-    assert (
-        run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
-        and run(study_file, "train", "--cell", CELL) == 0
-    )
-    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 0
+    assert run(trained, "robustness", "--cell", CELL, "--workers", "0") == 0
     made = per_image(folder)
     metrics = (folder / "robustness/metrics.json").read_bytes()
     assert not [path for path in folder.rglob("*") if "partial" in path.name or ".lock" in path.name]
     latency = json.loads((folder / "robustness/provenance.json").read_text())["latency_ms"]
     assert set(latency) == {"clean", "smoke", "elastic_transform"} and all(value > 0 for value in latency.values())
 
-    settings = yaml.safe_load(study_file.read_text())
+    settings = yaml.safe_load(trained.read_text())
     settings["robustness"]["keep_corrupted"] = True
-    study_file.write_text(yaml.safe_dump(settings))
-    study = load_study(study_file)
-    assert run(study_file, "step", "corrupt_images", "--dataset", "mtlesd", "--workers", "0") == 0
+    trained.write_text(yaml.safe_dump(settings))
+    study = load_study(trained)
+    assert run(trained, "step", "corrupt_images", "--dataset", "mtlesd", "--workers", "0") == 0
     kept = corrupted_folder(study, "mtlesd")
     test = load_part(dataset_folder(study, "mtlesd"), "test", 42)
     for name, severity in (("smoke", 5), ("elastic_transform", 1)):
@@ -276,40 +285,32 @@ def test_kept_images_give_the_same_rows(study_file: Path) -> None:
                 np.testing.assert_array_equal(read_ids(kept / name / str(severity) / "masks" / f"{frame}.png"), moved)
     assert json.loads((kept / "corruptions.json").read_text())["seed"] == 4
     assert not list(kept.rglob(".*"))
-    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 0
+    assert run(trained, "robustness", "--cell", CELL, "--workers", "0") == 0
     pd.testing.assert_frame_equal(per_image(folder), made)
     assert (folder / "robustness/metrics.json").read_bytes() == metrics
 
 
 def test_kept_images_of_something_else_are_refused(
-    study_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = yaml.safe_load(study_file.read_text())
+    settings = yaml.safe_load(trained.read_text())
     settings["robustness"] |= {"keep_corrupted": True, "corruptions": ["contrast"]}
-    study_file.write_text(yaml.safe_dump(settings))
-    assert (
-        run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
-        and run(study_file, "train", "--cell", CELL) == 0
-    )
-    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 1
+    trained.write_text(yaml.safe_dump(settings))
+    assert run(trained, "robustness", "--cell", CELL, "--workers", "0") == 1
     assert "missing; robustness.keep_corrupted asks for kept images. Make them: endoarss step corrupt_images" in said(
         capsys
     )
-    assert run(study_file, "step", "corrupt_images", "--dataset", "mtlesd", "--workers", "0") == 0
+    assert run(trained, "step", "corrupt_images", "--dataset", "mtlesd", "--workers", "0") == 0
     manifest = Path("data/datasets/mtlesd/manifest.csv")
     manifest.write_text(manifest.read_text() + "\n")
-    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 1
+    assert run(trained, "robustness", "--cell", CELL, "--workers", "0") == 1
     assert "made with another manifest_sha256. Make them: endoarss step corrupt_images --dataset mtlesd" in said(capsys)
 
 
 @pytest.mark.parametrize("stop_at", ["per_image.parquet", "metrics.json", "provenance.json"])
 def test_a_stop_while_results_are_written_loses_nothing(
-    study_file: Path, monkeypatch: pytest.MonkeyPatch, stop_at: str
+    trained: Path, monkeypatch: pytest.MonkeyPatch, stop_at: str
 ) -> None:
-    assert (
-        run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
-        and run(study_file, "train", "--cell", CELL) == 0
-    )
     for module in (evaluate_robustness, files):
         real = module.whole_file
 
@@ -321,10 +322,10 @@ def test_a_stop_while_results_are_written_loses_nothing(
                 raise KeyboardInterrupt
 
         monkeypatch.setattr(module, "whole_file", stopping)
-    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 130
+    assert run(trained, "robustness", "--cell", CELL, "--workers", "0") == 130
     monkeypatch.undo()
-    monkeypatch.chdir(study_file.parent)
-    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 0
+    monkeypatch.chdir(trained.parent)
+    assert run(trained, "robustness", "--cell", CELL, "--workers", "0") == 0
     folder = Path("results/toy/cells") / CELL / "robustness"
     assert {path.name for path in folder.iterdir()} == {
         "per_image.parquet",
@@ -336,40 +337,37 @@ def test_a_stop_while_results_are_written_loses_nothing(
     assert not list(folder.parent.glob(".*"))
 
 
-def test_what_other_code_measured_is_measured_again(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_what_other_code_measured_is_measured_again(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A predictor that crashed and was mended: its old answers are not mixed with the new ones."""
-    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     Path("mended.py").write_text(
         "import numpy as np\ncalls = []\ndef f(images):\n    calls.append(1)\n    assert len(calls) < 2, 'crash'\n"
         "    return np.eye(7, dtype=np.float32)[0][None, :, None, None] * np.ones((len(images), 1, 42, 42), np.float32)\n"
     )
     tested = ("robustness", "--dataset", "mtlesd", "--workers", "0", "--out", "out", "--predictor", "mended:f")
-    assert run(study_file, *tested) == 1
+    assert run(trained, *tested) == 1
     assert "failed for images (4, 42, 42, 3): mended.py, line 5, in f: AssertionError: crash" in capsys.readouterr().err
     assert list(Path("out").glob(".robustness.partial/.parts/clean.parquet"))
     Path("mended.py").write_text(
         "import numpy as np\ndef f(images):\n"
         "    return np.eye(7, dtype=np.float32)[1][None, :, None, None] * np.ones((len(images), 1, 42, 42), np.float32)\n"
     )
-    assert run(study_file, *tested) == 0
+    assert run(trained, *tested) == 0
     assert (per_image(Path("out"))["predicted_1"] == 42 * 42).all()
 
 
-def test_a_predictor_stands_beside_the_cells(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_a_predictor_stands_beside_the_cells(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("beside.py").write_text(PREDICTOR)
     tested = ("robustness", "--dataset", "mtlesd", "--workers", "0", "--out", "out", "--beside", "--predictor")
-    assert (
-        run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
-        and run(study_file, "train", "--cell", CELL) == 0
-    )
-    assert run(study_file, *tested, "beside:good") == 1
+    assert run(trained, *tested, "beside:good") == 1
     assert f"--beside: no cell of mtlesd has its robustness evaluated; missing: {CELL}" in said(capsys)
-    assert run(study_file, "evaluate", "--cell", CELL) == 0
-    assert run(study_file, "robustness", "--cell", CELL, "--workers", "0") == 0
-    assert run(study_file, *tested, "beside:good") == 0
+    assert run(trained, "evaluate", "--cell", CELL) == 0
+    assert run(trained, "robustness", "--cell", CELL, "--workers", "0") == 0
+    assert run(trained, *tested, "beside:good") == 0
     summary = pd.read_csv("out/tables/table_robustness_summary.csv")
     assert set(summary["model"]) == {"R HPS Equal", "beside:good"}
-    assert run(study_file, "robustness", "--cell", CELL, "--beside") == 1
+    assert run(trained, "robustness", "--cell", CELL, "--beside") == 1
     assert "--beside: is for --predictor" in said(capsys)
 
 
@@ -391,13 +389,10 @@ not_a_function = 3
 """
 
 
-def test_any_predictor_gets_the_same_tables(
-    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_any_predictor_gets_the_same_tables(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "predictor_of_a_test.py").write_text(PREDICTOR)
-    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     tested = ("robustness", "--dataset", "mtlesd", "--workers", "0", "--label", "Light", "--predictor")
-    assert run(study_file, *tested, "predictor_of_a_test:good") == 0
+    assert run(trained, *tested, "predictor_of_a_test:good") == 0
     folder = Path("results/toy/predictors/Light/mtlesd")
     assert capsys.readouterr().out.startswith(str(folder))
     rows = per_image(folder)
@@ -407,34 +402,42 @@ def test_any_predictor_gets_the_same_tables(
     table = (folder / "tables/table7_robustness.csv").read_text()
     assert "smoke" in table and "Light" in table and (folder / "tables/table7_robustness.tex").is_file()
     assert (folder / "figures/fig6_severity.png").stat().st_size > 10_000
-    assert run(study_file, *tested, "predictor_of_a_test:masks_alone", "--out", "elsewhere") == 0
+    with figures_left_empty():
+        hand_in_what_is_not_right(trained, tested, rows, capsys)
+
+
+def hand_in_what_is_not_right(
+    trained: Path, tested: tuple[str, ...], rows: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Give a predictor of masks alone, names that folders cannot have or that are taken, and functions that do not fit."""
+    assert run(trained, *tested, "predictor_of_a_test:masks_alone", "--out", "elsewhere") == 0
     pd.testing.assert_series_equal(per_image(Path("elsewhere"))["both_1"], rows["both_1"])
     for label, message in (("..", "expected a name with letters"), ("Li_ght", "")):
-        assert run(study_file, *tested, "predictor_of_a_test:good", "--label", label) == (1 if message else 0)
+        assert run(trained, *tested, "predictor_of_a_test:good", "--label", label) == (1 if message else 0)
         assert not message or message in said(capsys)
-    assert run(study_file, *tested, "predictor_of_a_test:good", "--label", "Li ght") == 1
+    assert run(trained, *tested, "predictor_of_a_test:good", "--label", "Li ght") == 1
     assert "holds the results of 'Li_ght'. Choose another --label or --out" in said(capsys)
-    assert run(study_file, *tested, "predictor_of_a_test:good", "--workers", "-1") == 2
+    assert run(trained, *tested, "predictor_of_a_test:good", "--workers", "-1") == 2
     assert "--workers: '-1': expected a whole number of at least 0." in capsys.readouterr().err
     for name, message in (
         ("wrong_shape", "gave segmentation as float32 (4, 3, 42, 42); expected class scores, floats (4, 7, 42, 42)"),
         ("not_a_function", "has no function 'not_a_function'"),
     ):
-        assert run(study_file, *tested, f"predictor_of_a_test:{name}") == 1
+        assert run(trained, *tested, f"predictor_of_a_test:{name}") == 1
         assert message in said(capsys)
-    assert run(study_file, *tested, "no_such_module:f") == 1
+    assert run(trained, *tested, "no_such_module:f") == 1
     assert "there is no module 'no_such_module': neither no_such_module.py in " in said(capsys)
-    assert run(study_file, *tested, "nothing") == 1
+    assert run(trained, *tested, "nothing") == 1
     assert "expected MODULE:FUNCTION" in said(capsys)
 
 
-def test_masks_predicted_elsewhere_get_the_same_tables(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_masks_predicted_elsewhere_get_the_same_tables(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Somebody makes a copy of the dataset with the corruptions' own command, predicts on it, and hands in the masks."""
     Path("light.py").write_text(PREDICTOR)
-    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     tested = ("robustness", "--dataset", "mtlesd", "--workers", "0")
-    assert run(study_file, *tested, "--predictor", "light:masks_alone", "--out", "by_function") == 0
-    images = dataset_folder(load_study(study_file), "mtlesd") / "images"
+    assert run(trained, *tested, "--predictor", "light:masks_alone", "--out", "by_function") == 0
+    images = dataset_folder(load_study(trained), "mtlesd") / "images"
     chosen = (
         "--corruption",
         "smoke,elastic_transform",
@@ -453,7 +456,7 @@ def test_masks_predicted_elsewhere_get_the_same_tables(study_file: Path, capsys:
         target.parent.mkdir(parents=True, exist_ok=True)
         light = read_rgb(path).astype(np.float32).mean(axis=2) / 255
         write_png(target, (light > 1 - light).astype(np.uint8))
-    assert run(study_file, *tested, "--predictions", "predicted", "--out", "by_masks") == 0
+    assert run(trained, *tested, "--predictions", "predicted", "--out", "by_masks") == 0
     pd.testing.assert_frame_equal(per_image(Path("by_masks")), per_image(Path("by_function")))
     part = load_part(Path("data/datasets/mtlesd"), "test", 42)
 
@@ -461,14 +464,14 @@ def test_masks_predicted_elsewhere_get_the_same_tables(study_file: Path, capsys:
     for name, severity in (("clean", 0), *((n, s) for n in ("smoke", "elastic_transform") for s in (1, 5))):
         lines += [f"{name},{severity},{frame},{ESD.activities[1]}" for frame in part.frame_ids]
     Path("predicted/activity.csv").write_text("\n".join(lines))
-    assert run(study_file, *tested, "--predictions", "predicted", "--out", "by_masks") == 0
+    assert run(trained, *tested, "--predictions", "predicted", "--out", "by_masks") == 0
     assert (per_image(Path("by_masks"))["activity_predicted"] == 1).all()
 
     Path("predicted/activity.csv").write_text("\n".join(lines[:-1]))
-    assert run(study_file, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
+    assert run(trained, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
     assert f"no activity of {part.frame_ids[-1]} under elastic_transform, severity 5" in said(capsys)
     Path("predicted/activity.csv").write_text("\n".join([*lines[:-1], "smoke,1,x,flying"]))
-    assert run(study_file, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
+    assert run(trained, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
     assert f"activity.csv, line {len(lines)}: " in said(capsys)
     Path("predicted/activity.csv").unlink()
     one = Path("predicted/smoke/5") / f"{part.frame_ids[0]}.png"
@@ -480,14 +483,14 @@ def test_masks_predicted_elsewhere_get_the_same_tables(study_file: Path, capsys:
         (np.full((42, 42), 99, np.uint8), "value 99; expected class ids 0 to 6"),
     ):
         write_png(one, pixels)
-        assert run(study_file, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
+        assert run(trained, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
         assert message in said(capsys)
     one.unlink()
-    assert run(study_file, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
+    assert run(trained, *tested, "--predictions", "predicted", "--out", "by_masks") == 1
     assert "this mask is missing, and 0 others of 20" in said(capsys)
     Path("empty").mkdir()
     for folder, message in (("nowhere", "no such folder"), ("empty", "holds no folder of a corruption")):
-        assert run(study_file, *tested, "--predictions", folder) == 1
+        assert run(trained, *tested, "--predictions", folder) == 1
         assert message in said(capsys)
 
     shutil.rmtree("predicted/smoke")
@@ -497,15 +500,15 @@ def test_masks_predicted_elsewhere_get_the_same_tables(study_file: Path, capsys:
         ("{torn", "corruptions.json: not JSON"),
     ):
         Path("predicted/corruptions.json").write_text(made)
-        assert run(study_file, *tested, "--predictions", "predicted", "--out", "less") == 1
+        assert run(trained, *tested, "--predictions", "predicted", "--out", "less") == 1
         assert message in said(capsys)
     Path("predicted/corruptions.json").unlink()
-    assert run(study_file, *tested, "--predictions", "predicted", "--out", "less") == 0
+    assert run(trained, *tested, "--predictions", "predicted", "--out", "less") == 0
     assert "predicted: no folder of smoke; tables are without them" in capsys.readouterr().err
     assert set(per_image(Path("less"))["corruption"]) == {"", "elastic_transform"}
     assert "latency_ms" not in json.loads(Path("less/robustness/provenance.json").read_text())
     Path("predicted/smok").mkdir()
-    assert run(study_file, *tested, "--predictions", "predicted", "--out", "less") == 1
+    assert run(trained, *tested, "--predictions", "predicted", "--out", "less") == 1
     assert "predicted/smok: no corruption has this name. Did you mean 'smoke'? Known: gaussian_noise" in said(capsys)
 
 
@@ -533,9 +536,9 @@ def test_the_study_names_a_baseline(minimal: Callable[..., dict[str, Any]]) -> N
         make_study(minimal(robustness={"cells": [{}], "baseline": {"architecture": "tesla"}}))
 
 
-def test_a_helper_that_is_imported_late_counts_when_an_evaluation_goes_on(study_file: Path) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_a_helper_that_is_imported_late_counts_when_an_evaluation_goes_on(trained: Path) -> None:
     """Answers of the helper as it was are thrown away, and provenance names it."""
-    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     Path("helper.py").write_text("VALUE = 1\n")
     Path("late.py").write_text(
         "import pathlib\nimport numpy as np\ndef f(images):\n    import helper\n"
@@ -545,10 +548,10 @@ def test_a_helper_that_is_imported_late_counts_when_an_evaluation_goes_on(study_
         "    return np.full(images.shape[:3], helper.VALUE)\n"
     )
     tested = ("robustness", "--dataset", "mtlesd", "--workers", "0", "--out", "out", "--predictor", "late:f")
-    assert run(study_file, *tested) == 1
+    assert run(trained, *tested) == 1
     Path("stop").unlink()
     Path("helper.py").write_text("VALUE = 0\n")
-    assert run(study_file, *tested) == 0
+    assert run(trained, *tested) == 0
     rows = pd.read_parquet("out/robustness/per_image.parquet")
     assert (rows["predicted_1"] == 0).all()
     about = json.loads(Path("out/robustness/provenance.json").read_text())

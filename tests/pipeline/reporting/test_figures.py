@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,20 +26,25 @@ def run(study_file: Path, *arguments: str) -> int:
 
 
 @pytest.fixture
-def half_done(study_file: Path) -> Path:
-    """The toy study with a second weighting, of which the first is trained; robustness is asked for, and not evaluated."""
+def half_done(study_file: Path, copied: Callable[[str, Callable[[], None]], None]) -> Path:
+    """The toy study with a second weighting, of which the first is trained; robustness is asked for, and not evaluated. It is made once
+    and copied."""
     settings = yaml.safe_load(study_file.read_text())
     settings["cells"][0]["weightings"] = ["equal", "db_mtl"]
     settings["training"]["schedules"]["mtlesd"]["epochs"] = 1
     study_file.write_text(yaml.safe_dump(settings))
-    for step in (
-        ("step", "build_dataset", "--dataset", "mtlesd"),
-        ("step", "score_references", "--dataset", "mtlesd"),
-        ("train", "--cell", CELL),
-        ("evaluate", "--cell", CELL),
-    ):
-        assert run(study_file, *step) == 0
-    assert run(study_file, "step", "collect_results") == 0
+
+    def make() -> None:
+        for step in (
+            ("step", "build_dataset", "--dataset", "mtlesd"),
+            ("step", "score_references", "--dataset", "mtlesd"),
+            ("train", "--cell", CELL),
+            ("evaluate", "--cell", CELL),
+            ("step", "collect_results"),
+        ):
+            assert run(study_file, *step) == 0
+
+    copied("half_done_study", make)
     return study_file
 
 
@@ -46,11 +52,10 @@ def test_figures_and_paper_of_half_a_study(
     half_done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said: dict[str, str] = {}
-    save = Figure.savefig
 
     def keep(self: Figure, path: Path, *arguments: object, **settings: object) -> None:
         said[Path(path).name.split(".")[1]] = " ".join(" ".join(t.get_text() for t in self.findobj(Text)).split())
-        save(self, path, *arguments, **settings)  # type: ignore[arg-type]
+        Path(path).touch()
 
     monkeypatch.setattr(Figure, "savefig", keep)
     study = load_study(half_done)
@@ -83,6 +88,7 @@ def test_torn_masks_are_named(half_done: Path, capsys: pytest.CaptureFixture[str
         assert f"{masks}: no kept predictions of these images" in said and "Traceback" not in said
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_paper_points_to_settings_that_are_there(half_done: Path) -> None:
     study = load_study(half_done)
     for step in ("draw_datasets", "make_tables", "draw_figures", "write_paper"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import yaml
 
 from endoarss.errors import TrainingError
 from pipeline.cli import main
+from pipeline.io.processes import processes
 from pipeline.results.cell_state import missing_models, missing_robust_models
 from pipeline.results.paths import failure_file
 from pipeline.results.study_results import StudyResults
@@ -24,13 +26,17 @@ OTHER = "mtlesd/resnet/hps/db_mtl/r4-s0"
 
 
 @pytest.fixture
-def two_cells(study_file: Path) -> Path:
+def two_cells(study_file: Path, copied: Callable[[str, Callable[[], None]], None]) -> Path:
     """The toy study with a second weighting; its dataset is built and its references are measured."""
     settings = yaml.safe_load(study_file.read_text())
     settings["cells"][0]["weightings"] = ["equal", "db_mtl"]
     study_file.write_text(yaml.safe_dump(settings))
-    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
-    assert run(study_file, "step", "score_references", "--dataset", "mtlesd") == 0
+
+    def make() -> None:
+        assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+        assert run(study_file, "step", "score_references", "--dataset", "mtlesd") == 0
+
+    copied("two_cells", make)
     return study_file
 
 
@@ -155,7 +161,10 @@ def test_rows_that_are_torn_stop_the_collection_and_are_named(
     assert f"{path}: truth_2 of the image" in said and "is nan" in said and "Traceback" not in said
 
 
-def test_a_report_is_made_of_what_is_there(two_cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_is_made_of_what_is_there(
+    two_cells: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pipeline.reporting.make_report.processes", lambda count: processes(0))  # none to start
     assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
     assert run(two_cells, "report") == 0
     said = capsys.readouterr().out

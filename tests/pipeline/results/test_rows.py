@@ -22,8 +22,8 @@ CELL = "mtlesd/resnet/hps/equal/r4-s0"
 
 
 @pytest.fixture
-def evaluated(study_file: Path) -> tuple[Study, Cell]:
-    """The toy study with its cell trained and its robustness evaluated."""
+def evaluated(study_file: Path, copied: Callable[[str, Callable[[], None]], None]) -> tuple[Study, Cell]:
+    """The toy study with its cell trained and its robustness evaluated. It is made once and copied."""
     steps: tuple[tuple[str, ...], ...] = (
         ("step", "build_dataset", "--dataset", "mtlesd"),
         ("train", "--cell", CELL),
@@ -31,8 +31,12 @@ def evaluated(study_file: Path) -> tuple[Study, Cell]:
         ("robustness", "--cell", CELL, "--workers", "0"),
         ("step", "score_references", "--dataset", "mtlesd"),
     )
-    for step in steps:
-        assert main([*step, "--study", str(study_file)]) == 0
+
+    def make() -> None:
+        for step in steps:
+            assert main([*step, "--study", str(study_file)]) == 0
+
+    copied("evaluated_study", make)
     study = load_study(study_file)
     return study, find_cell(study, CELL)
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,10 @@ RESNET, VIT = "mtlesd/resnet/hps/equal/r4-s0", "mtlesd/dinov2/hps/equal/r4-s0"
 CELLS = Path("results/toy/cells")
 WEIGHTS = Path("weights.safetensors")
 _TINY = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": None}
-_finished: list[Path] = []
 
 
 @pytest.fixture
-def study(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study(study_file: Path, copied: Callable[[str, Callable[[], None]], None]) -> Path:
     """A study of two cells, one of them on frozen weights, with everything done. It is made once and copied."""
     settings = yaml.safe_load(study_file.read_text())
     settings["backbones"]["dinov2"] = {
@@ -52,9 +52,12 @@ def study(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings["cells"][0]["backbones"] = ["resnet", "dinov2"]
     settings["robustness"]["cells"] = [{"backbone": "resnet"}]
     study_file.write_text(yaml.safe_dump(settings))
-    if _finished:
-        shutil.copytree(_finished[0], Path(), dirs_exist_ok=True)
-        return study_file
+    copied("verified_study", partial(finish, study_file))
+    return study_file
+
+
+def finish(study_file: Path) -> None:
+    """Do everything of the study, here."""
     model = timm.create_model("vit_small_patch14_dinov2", img_size=56, num_classes=0, **_TINY)
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, WEIGHTS)
     for step in (
@@ -69,9 +72,6 @@ def study(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert run(study_file, *step) == 0, step
     keep_digests(RESNET)
     keep_digests(VIT)
-    _finished.append(tmp_path_factory.mktemp("finished") / "copy")
-    shutil.copytree(Path(), _finished[0])
-    return study_file
 
 
 def keep_digests(cell: str) -> None:
