@@ -101,17 +101,17 @@ def planned(folder: Path) -> dict[str, int]:
 
 @contextmanager
 def made(folder: Path) -> Iterator[set[str]]:
-    """Collect the results that are made in the block, as their folders or names below results/mini and data."""
-    before, found = _records(folder), set[str]()
+    """Collect what jobs make in the block, as <rule>/<cell or dataset>. A job that finds its result current makes nothing."""
+    before, found = _logs(folder), set[str]()
     yield found
-    found |= {name for name, time in _records(folder).items() if before.get(name) != time}
+    for name, (time, said) in _logs(folder).items():
+        if before.get(name, (0, ""))[0] != time and "Nothing to do:" not in said:
+            found.add(name)
 
 
-def _records(folder: Path) -> dict[str, int]:
-    paths = [path for top in ("data", "results/mini") for path in (folder / top).rglob("*decided_by.json")]
+def _logs(folder: Path) -> dict[str, tuple[int, str]]:
+    top = folder / "results/mini/logs"
     return {
-        re.sub(
-            r"^(results/mini/(cells/)?|data/)|[./]?decided_by\.json$", "", path.relative_to(folder).as_posix()
-        ): path.stat().st_mtime_ns
-        for path in paths
+        path.relative_to(top).with_suffix("").as_posix(): (path.stat().st_mtime_ns, path.read_text())
+        for path in top.rglob("*.log")
     }

@@ -15,7 +15,7 @@ import pytest
 from tests.workflow.recorded import DB_MTL, MINI, RESNET, STCH, environment, made, make_repository, planned, shell
 
 pytestmark = pytest.mark.slow
-REPORTS = {"results", "tables", "figures", "report", "paper"}
+REPORTS = {"collect_results", "make_tables", "draw_figures", "make_page", "write_paper"}
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def test_a_parameter_makes_its_cells_again_and_what_follows(repository: Path) ->
     """As an experiment: `dvc exp run` is `dvc repro` with settings."""
     with made(repository) as again:
         shell(repository, "dvc exp run --name half -S weightings.db_mtl.beta=0.5")
-    evaluated = {f"{cell}/eval" for cell in (DB_MTL, RESNET)}
-    assert again == {DB_MTL, RESNET, *evaluated, f"{DB_MTL}/robustness", *REPORTS}
+    again_by_cell = {f"{rule}/{cell}" for rule in ("train_cell", "evaluate_cell") for cell in (DB_MTL, RESNET)}
+    assert again == {*again_by_cell, f"evaluate_robustness/{DB_MTL}", *REPORTS}
     assert nothing_to_do(repository)
     changed = json.loads(shell(repository, "dvc params diff --json"))["params.yaml"]
     assert changed == {"weightings.db_mtl.beta": {"old": 0.9, "new": 0.5, "diff": -0.4}}
@@ -63,7 +63,7 @@ def test_a_component_makes_its_cells_again_and_equal_bytes_end_it(repository: Pa
     weighting.write_text(text + "\n# a comment\n")
     with made(repository) as again:
         shell(repository, "dvc repro")
-    assert again == {STCH}
+    assert again == {f"train_cell/{STCH}"}
     assert nothing_to_do(repository)
     weighting.write_text(text)
     said = shell(repository, "snakemake --dry-run --cores 1")
@@ -79,8 +79,11 @@ def test_an_edit_while_a_cell_trains_is_seen_by_the_next_plan(repository: Path) 
         ["snakemake", "--cores", "2", "--until", "train_cell"],
         cwd=repository, env=environment(repository), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as run:  # fmt: skip
-        while not list((repository / "results/mini/.locks").glob(f"cells/{DB_MTL}/train.lock")) or planned_none(run):
-            time.sleep(0.1)
+        log = repository / f"results/mini/logs/train_cell/{DB_MTL}.log"
+        begun = log.stat().st_mtime
+        while not (log.exists() and log.stat().st_mtime > begun and "epoch" in log.read_text()):
+            assert run.poll() is None, "it ended before the edit"
+            time.sleep(0.05)
         params.write_text(text.replace("beta: 0.9", "beta: 0.7"))
         planned(repository)
         assert run.wait() == 0
@@ -90,22 +93,16 @@ def test_an_edit_while_a_cell_trains_is_seen_by_the_next_plan(repository: Path) 
     shell(repository, "git checkout -q . && dvc checkout -q && python -m pipeline.cli restore")
 
 
-def planned_none(run: subprocess.Popen[bytes]) -> bool:
-    """Whether a run ended before the edit, which then tests nothing."""
-    assert run.poll() is None
-    return False
-
-
 def test_by_hand_is_by_rule(repository: Path) -> None:
     """The next run does what follows, and no more."""
     shell(repository, f"python -m pipeline.cli train --cell {STCH}")
     assert planned(repository) == {}, "the same study and code give the same model"
     params = repository / "params.yaml"
-    params.write_text(params.read_text().replace("warmup_epochs: 1", "warmup_epochs: 2"))
+    params.write_text(params.read_text().replace("warmup_epochs: 1", "warmup_epochs: 0"))
     shell(repository, f"python -m pipeline.cli train --cell {STCH}")
     with made(repository) as again:
         shell(repository, "snakemake --cores 2")
-    assert again == {f"{STCH}/eval", *REPORTS}
+    assert again == {f"evaluate_cell/{STCH}", *REPORTS}
     # An old output over newer data is told by what it was made from.
     shell(repository, "git checkout -q params.yaml dvc.lock")
     shell(repository, "dvc checkout -q results/mini/tables")
@@ -144,10 +141,10 @@ def test_a_fresh_clone_pulls_and_has_nothing_to_do(repository: Path) -> None:
         shell(clone, "dvc repro")
     assert not again
     params = clone / "params.yaml"
-    params.write_text(params.read_text().replace("warmup_epochs: 1", "warmup_epochs: 2"))
+    params.write_text(params.read_text().replace("warmup_epochs: 1", "warmup_epochs: 0"))
     with made(clone) as again:
         shell(clone, "dvc repro")
-    assert again == {STCH, f"{STCH}/eval", *REPORTS} and nothing_to_do(clone)
+    assert again == {f"train_cell/{STCH}", f"evaluate_cell/{STCH}", *REPORTS} and nothing_to_do(clone)
 
 
 def test_a_copy_needs_nothing_and_another_commit_says_what_differs(repository: Path) -> None:
@@ -161,12 +158,14 @@ def test_a_copy_needs_nothing_and_another_commit_says_what_differs(repository: P
 
 
 def test_a_failed_cell_is_planned_again_and_cannot_be_recorded(repository: Path) -> None:
-    params = repository / "params.yaml"
-    text = params.read_text()
-    params.write_text(text.replace("learning_rate: 0.001", "learning_rate: 1.0e+30"))
+    weighting = repository / "endoarss/weightings/stch.py"
+    text = weighting.read_text()
+    weighting.write_text(f"{text}\nraise ValueError('broken')\n")
     shell(repository, "snakemake --cores 2", fails=True)
-    assert planned(repository)["train_cell"] == 3
+    assert planned(repository)["train_cell"] == 1
     assert "not current" in shell(repository, "python -m pipeline.cli record", fails=True)
+    weighting.write_text(text)
+    assert planned(repository)["train_cell"] == 1, "a rule deletes what it makes again"
     shell(repository, "git checkout -q . && dvc checkout -q && python -m pipeline.cli restore")
     assert nothing_to_do(repository)
 
