@@ -25,7 +25,7 @@ from pipeline.study.robust_models import robust_models, robustness_cells
 from reports import names
 from reports.page import DatasetCard, Facts, FigureSection, Gap, Page, TableSection, render_page, scores_of
 from reports.page.gallery import css_colour
-from reports.statistics.bootstrap import with_brackets
+from reports.statistics.brackets import with_brackets
 
 
 def make_page(study: Study, results: StudyResults | None = None) -> None:

@@ -81,7 +81,7 @@ def robustness() -> Robustness:
                 ]
     categories = {"noise": ("gaussian_noise",), "digital": ("smoke", "elastic_transform")}
     conditions = pd.DataFrame(rows, columns=CONDITION_COLUMNS)
-    return Robustness(conditions, pd.DataFrame(sums, columns=SUMMARY_COLUMNS), categories, ("Toy: bootstrap.",), ())
+    return Robustness(conditions, pd.DataFrame(sums, columns=SUMMARY_COLUMNS), categories, ("Toy: t intervals.",), ())
 
 
 @pytest.fixture

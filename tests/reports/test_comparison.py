@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from reports.statistics.bootstrap import draw_weights, with_brackets
 
 from endoarss.metrics import evaluate_classification, scores_from_counts
 from reports.errors import ResultsError
-from reports.statistics.bootstrap import draw_weights, with_brackets
 from reports.statistics.comparison import compare, replicate_scores
 from reports.statistics.condition_scores import EvaluatedModel, images_of
 from reports.tables.comparison import readable_comparison, table_comparison, table_pairs

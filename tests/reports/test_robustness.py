@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from reports.statistics.bootstrap import draw_weights, interval, ratio
 
 from endoarss.metrics import evaluate_classification, scores_from_counts
 from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.reporting.robustness import write_robustness_report
 from reports.errors import ResultsError
 from reports.figures.robustness import draw_retention, draw_severity
-from reports.statistics.bootstrap import draw_weights, interval, ratio
 from reports.statistics.comparison import replicate_mpc
 from reports.statistics.condition_scores import KEYS, grid_of, images_of, score_model, score_run
 from reports.statistics.robustness import EvaluatedModel, Robustness, measure_robustness
