@@ -18,10 +18,10 @@ from pipeline.study.datasets import evaluated_on, labels_of, titles_of
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robustness_cells
 from reports.names import model_label
-from reports.statistics.claims import COSINE, Model, Score
+from reports.statistics.claim_scores import COSINE, MPC, Model, Score, cosine_scores, scores_of
 from reports.statistics.comparison import VariedScores, vary_mpc, vary_scores
 from reports.statistics.condition_scores import EvaluatedModel, ScoredRun, score_run
-from reports.statistics.variation import MIN_SEEDS, Variation
+from reports.statistics.variation import Variation
 
 CLEAN_ROWS = {"corruption": "", "severity": 0, "mask_warped": True}
 
@@ -104,39 +104,24 @@ def scores_for_claims(results: StudyResults, dataset: str) -> tuple[dict[Model, 
     clean = results.once(varied_scores, dataset)
     if clean is None:
         return {}, None
-    scores: dict[Model, dict[str, Score]] = {}
-    _add(scores, clean, results.once(clean_models, dataset), "")
-    robust = results.once(robust_models, dataset)
+    models, robust = results.once(clean_models, dataset), results.once(robust_models, dataset)
+    scores = {model: scores_of(clean, named.label) for model, named in models.items()}
     if robust:
-        _add(scores, vary_mpc(list(robust.values())), robust, "mPC ")
-    for model, cosine in _cosines(results, dataset).items():
+        means = vary_mpc(list(robust.values()))
+        for model, named in robust.items():
+            scores[model] |= scores_of(means, named.label, MPC)
+    for model, cosine in cosine_scores(_cosines(results, dataset)).items():
         scores[model][COSINE] = cosine
     return scores, clean
 
 
-def _add(
-    scores: dict[Model, dict[str, Score]], found: VariedScores, models: Mapping[Model, EvaluatedModel], prefix: str
-) -> None:
-    for model, named in models.items():
-        seeds = found.seeds[named.label]
-        of_model = {f"{prefix}{m}": Score(v, found.variation, seeds) for m, v in found.scores[named.label].items()}
-        scores.setdefault(model, {}).update(of_model)
-
-
-def _cosines(results: StudyResults, dataset: str) -> dict[Model, Score]:
-    """The cosine between the tasks' gradients of each model that has both, a mean over epochs for each training: epochs follow from one
-    another, so that they show no variation."""
-    found: dict[Model, list[float]] = {}
+def _cosines(results: StudyResults, dataset: str) -> dict[Model, list[float]]:
+    """The mean cosine between the tasks' gradients in each training of each model that solves both."""
+    found = {}
     for model, seeds in seeds_by_model(cell for cell in results.present_cells if cell.dataset == dataset).items():
         cosines = [_cosine(read_history(history_file(results.study, cell))) for cell in seeds]
-        if not np.isnan(cosines).all():
-            found[model] = [one for one in cosines if not np.isnan(one)]
-    trainings = {str(model): len(values) for model, values in found.items() if len(values) >= MIN_SEEDS}
-    variation = Variation(0, trainings)
-    return {
-        model: Score(variation.vary(np.array(values)[:, None], str(model)), variation, len(values))
-        for model, values in found.items()
-    }
+        found[model] = [cosine for cosine in cosines if not np.isnan(cosine)]
+    return {model: cosines for model, cosines in found.items() if cosines}
 
 
 def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Score]]:
@@ -155,7 +140,7 @@ def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Score]
         )
         scores |= dict.fromkeys(own, nothing)
         if cell in robustness_cells(study) and cell.dataset == dataset:
-            scores |= {f"mPC {metric}": nothing for metric in own if metric != COSINE}
+            scores |= {f"{MPC}{metric}": nothing for metric in own if metric != COSINE}
     return found
 
 

@@ -10,9 +10,10 @@ import pytest
 from scipy import stats
 
 from reports.statistics import claims
+from reports.statistics.claim_evidence import CLAIMS, RANK_CLAIM
+from reports.statistics.claim_scores import Model, Score, Scores, cosine_scores
 from reports.statistics.claims import (
     AGAINST,
-    CLAIMS,
     CONTRADICTED,
     EQUAL,
     FEW_SEEDS,
@@ -20,11 +21,7 @@ from reports.statistics.claims import (
     FOR_THESE,
     LEANS,
     NOT_TESTED,
-    RANK_CLAIM,
     SUPPORTED,
-    Model,
-    Score,
-    Scores,
     verdict,
 )
 from reports.statistics.variation import Variation, holm
@@ -43,13 +40,6 @@ def score(value: float, noise: np.ndarray = NOISE, seeds: int = 3) -> Score:
 
 def scores(value: float, seeds: int = 3) -> dict[str, Score]:
     return {"accuracy": score(value, seeds=seeds), "miou": score(value / 2, seeds=seeds)}
-
-
-def cosine(*values: float) -> Score:
-    """One value a training, which is left out by itself."""
-    variation = Variation(0, {"0": 3, "1": 3} if len(values) > 2 else {})
-    name = "0" if values[0] > 0.2 else "1"
-    return Score(variation.vary(np.array(values)[:, None], name), variation, len(values))
 
 
 def weigh(found: Scores, dataset: str = "mtlesd", asked: Scores | None = None) -> pd.DataFrame:
@@ -176,19 +166,23 @@ def test_pairs_differ_in_one_thing_alone() -> None:
 def test_gradients_robustness_and_single_tasks() -> None:
     single = Model("dinov2", "single_segmentation", "equal", 4)
     multi = replace(TESLA, backbone="dinov2")
+    mmoe = replace(TESLA, architecture="mmoe")
     found = {
-        TESLA: scores(0.9) | {"mPC miou": score(0.6), "cosine": cosine(0.10, 0.11, 0.09)},
-        replace(TESLA, architecture="mmoe"): scores(0.9) | {"cosine": cosine(0.30, 0.31, 0.29)},
+        TESLA: scores(0.9) | {"mPC miou": score(0.6)},
+        mmoe: scores(0.9),
         multi: scores(0.8) | {"mPC miou": score(0.7)},
         single: {"miou": score(0.3)},
     }
+    for model, cosine in cosine_scores({TESLA: [0.10, 0.11, 0.09], mmoe: [0.30, 0.31, 0.29]}).items():
+        found[model]["cosine"] = cosine
     table = weigh(found)
     gradients = row(table, "Under TESLA the tasks' gradients conflict less", "cosine")
     assert gradients["difference"] == pytest.approx(-0.2) and gradients["verdict"] == CONTRADICTED
     error = np.sqrt(2 * np.var([0.10, 0.11, 0.09], ddof=1) / 3)
     assert gradients["high"] - gradients["difference"] == pytest.approx(stats.t.ppf(0.975, 4) * error)
     assert gradients["over"] == "trainings alone"
-    found[TESLA]["cosine"], found[replace(TESLA, architecture="mmoe")]["cosine"] = cosine(0.1), cosine(0.3)
+    for model, cosine in cosine_scores({TESLA: [0.1], mmoe: [0.3]}).items():
+        found[model]["cosine"] = cosine
     assert row(weigh(found), "Under TESLA the tasks' gradients conflict less", "cosine")["verdict"] == FEW_SEEDS
     assert row(table, "EndoARSS is most robust on average", "mPC miou")["verdict"] == CONTRADICTED
     assert row(table, "Multi-task segments better than segmentation alone")["difference"] == pytest.approx(0.1)
