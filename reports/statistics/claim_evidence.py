@@ -9,8 +9,7 @@ import numpy as np
 
 from endoarss.metrics.catalogue import MAIN, MIOU
 from reports.names import architecture_label, weighting_label
-from reports.published import published_ranks
-from reports.statistics.claim_scores import BEST_RANK, COSINE, MPC, Model, Score, Scores, mean_score
+from reports.statistics.claim_scores import BEST_RANK, COSINE, MPC, Model, Score, Scores, mean_score, weighting_of_ranks
 from reports.statistics.variation import Array, Variation
 
 
@@ -123,9 +122,9 @@ def _gradients(scores: Scores, dataset: str) -> Iterator[Evidence]:
 
 def _best_rank(scores: Scores, dataset: str) -> Iterator[Evidence]:
     """Rank 4 against the best of the other ranks, of the model that the paper's table has."""
-    weighting = next((name for of, _, name in published_ranks().index if of == dataset), None)
+    weighting = weighting_of_ranks(dataset)
     for metric in MAIN if weighting else ():
-        model = Model("endoarss", "tesla", str(weighting), BEST_RANK)
+        model = Model("endoarss", "tesla", weighting, BEST_RANK)
         others = [
             s[metric]
             for m, s in sorted(scores.items())

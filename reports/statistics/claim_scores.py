@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -83,6 +84,7 @@ def cosine_scores(cosines: Mapping[Model, Sequence[float]]) -> dict[Model, Score
     }
 
 
+@cache
 def published_claim_scores(dataset: str) -> Scores:
     """Return the paper's own tables of a dataset as scores that do not vary, in shares."""
     found: dict[Model, dict[str, Score]] = {}
@@ -101,6 +103,12 @@ def published_claim_scores(dataset: str) -> Scores:
             for metric in MAIN:
                 found[Model(*name, BEST_RANK)][f"mPC {metric}"] = _constant(means[metric, *name] / 100)
     return found
+
+
+@cache
+def weighting_of_ranks(dataset: str) -> str:
+    """Return the weighting of the model whose ranks the paper compares on a dataset; "" if it compares none."""
+    return next((str(weighting) for of, _, weighting in published_ranks().index if of == dataset), "")
 
 
 def _constant(value: float) -> Score:

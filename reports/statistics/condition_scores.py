@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -197,49 +197,51 @@ def images_of(models: Sequence[EvaluatedModel]) -> Images:
         ResultsError: naming two models whose images or truth differ, or an image that is in two sequences.
     """
     clean = [(model, _clean(run)) for model in models for run in model.rows]
-    first, expected = clean[0][0], set(clean[0][1]["frame_id"])
-    for model, rows in clean:
-        if set(rows["frame_id"]) != expected:
-            odd = min(set(rows["frame_id"]) ^ expected)
+    first, expected = clean[0][0], {frame for frame, _ in clean[0][1]}
+    for model, images in clean:
+        frames = {frame for frame, _ in images}
+        if frames != expected:
+            odd = min(frames ^ expected)
             raise ResultsError(
                 f"{first.label} and {model.label} on {first.dataset}: evaluated on different images, {odd!r} for one; a paired "
                 "comparison needs the same."
             )
     _check_truth(models)
-    known = pd.concat([rows for _, rows in clean]).drop_duplicates()
-    known = known[known["sequence"] != ""]
-    twice = known[known["frame_id"].duplicated()]
-    if not twice.empty:
-        raise ResultsError(f"{first.dataset}: the image {twice['frame_id'].iloc[0]!r} is in two sequences.")
-    sequence = dict(zip(known["frame_id"], known["sequence"], strict=True))
+    sequence: dict[str, str] = {}
+    for frame, name in (image for _, images in clean for image in images if image[1]):
+        if sequence.setdefault(frame, name) != name:
+            raise ResultsError(f"{first.dataset}: the image {frame!r} is in two sequences.")
     # Sorted, so that neither the order of rows nor that of models decides the order of sums.
     units = sorted((sequence.get(frame) is None, sequence.get(frame, frame), frame) for frame in expected)
     new = [i for i, unit in enumerate(units) if i == 0 or unit[:2] != units[i - 1][:2]]
-    return Images(tuple(unit[2] for unit in units), np.array(new), known["sequence"].nunique())
+    return Images(tuple(unit[2] for unit in units), np.array(new), len(set(sequence.values())))
 
 
 def _check_truth(models: Sequence[EvaluatedModel]) -> None:
     """Scores are paired by image: the truth of an image must be the same for all."""
     first: dict[str, tuple[EvaluatedModel, NDArray[Any]]] = {}
-    frames: pd.Index | None = None
+    frames: list[Any] = []
     for model in models:
         for run in model.rows:
-            truth = [name for name in run if str(name).startswith("truth_") or name == "activity_true"]
-            rows = run.loc[run["corruption"] == "", ["frame_id", *truth]].set_index("frame_id")
-            frames = rows.index if frames is None else frames
-            rows = rows if rows.index.equals(frames) else rows.reindex(frames)
-            for name in truth:
-                one, expected = first.setdefault(name, (model, rows[name].to_numpy()))
-                for place in np.flatnonzero(expected != rows[name].to_numpy())[:1]:
+            clean = (run["corruption"] == "").to_numpy(bool)
+            own = run["frame_id"].to_numpy()[clean].tolist()
+            frames = frames or own
+            order = slice(None) if own == frames else _places(own, frames)
+            for name in (str(n) for n in run if str(n).startswith("truth_") or n == "activity_true"):
+                truth = run[name].to_numpy()[clean][order]
+                one, expected = first.setdefault(name, (model, truth))
+                for place in np.flatnonzero(expected != truth)[:1]:
                     raise ResultsError(
                         f"{one.label} and {model.label} on {model.dataset}: {name} of the image {frames[place]!r} differs; they were "
                         "measured against other truths. Evaluate both again."
                     )
 
 
-def _clean(run: pd.DataFrame) -> pd.DataFrame:
-    rows = run.loc[run["corruption"] == "", ["frame_id", "sequence"]]
-    return rows.fillna({"sequence": ""}).astype(str).reset_index(drop=True)
+def _clean(run: pd.DataFrame) -> list[tuple[str, str]]:
+    """The images as they are, each with its sequence, "" where it is not known."""
+    clean = (run["corruption"] == "").to_numpy(bool)
+    pairs = zip(run["frame_id"].to_numpy()[clean], run["sequence"].to_numpy()[clean], strict=True)
+    return [(str(frame), "" if pd.isna(name) else str(name)) for frame, name in pairs]
 
 
 def variation_of(models: Sequence[EvaluatedModel], images: Images) -> Variation:
@@ -315,7 +317,7 @@ def _score_run(
     scores: dict[str, Array] = {}
     for needs, values in of_images.items():
         counts = _sums_without_each(values, images)
-        _hold_labels(counts, needs)
+        hold_labels(counts, needs)
         for name, metric in metrics.items():
             if metric.needs == needs and metric.whole is not None:
                 scores[name] = metric.whole(counts)
@@ -332,11 +334,15 @@ def _sums_without_each(values: Array, images: Images) -> Array:
     return np.concatenate([whole, whole - of_units]) if len(of_units) > 1 else whole
 
 
-def _hold_labels(counts: Array, needs: str) -> None:
-    """Keep the labels of the estimate in the sums without a unit that has some of them alone, in place: (1 + U, conditions, 3, L).
+def hold_labels(counts: Array, needs: str) -> None:
+    """Keep the labels of the estimate in the sums without a unit that has some of them alone, in place.
 
     Nothing is known of such a label there. Its IoU is 1/2, for every model, so that a difference rests on the unit as much as it does: with
     the label's own IoU, a difference in one sequence would pass for certain. Values in pixels have no middle, and keep their own.
+
+    Args:
+        counts: (1 + U, conditions, k, L), the first row of all units.
+        needs: Name of the counts, see `endoarss.metrics.counts`.
     """
     whole, without = counts[:1], counts[1:]
     if needs in (ACTIVITIES, PIXELS):
@@ -351,9 +357,10 @@ def _hold_labels(counts: Array, needs: str) -> None:
 def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images) -> pd.DataFrame:
     """The rows condition by condition, images in their order. Without masks it does not matter whether these moved."""
     conditions = grid.conditions() if model.gives_masks else grid.moved_conditions()
-    codes = pd.MultiIndex.from_tuples(conditions).get_indexer(pd.MultiIndex.from_frame(run[KEYS]))
-    run, codes = run[codes >= 0], codes[codes >= 0]
-    frames = pd.Index(images.frame_ids).get_indexer(run["frame_id"].astype(str))
+    codes = _places(conditions, zip(*(run[key].tolist() for key in KEYS), strict=True))
+    if (codes < 0).any():
+        run, codes = run[codes >= 0], codes[codes >= 0]
+    frames = _places(images.frame_ids, map(str, run["frame_id"].tolist()))
     for row in np.flatnonzero(frames < 0)[:1]:
         raise ResultsError(
             f"{model.label} on {model.dataset}: the image {run['frame_id'].iloc[row]!r} is there under "
@@ -367,4 +374,10 @@ def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Image
             f"{model.label} on {model.dataset}: the image {images.frame_ids[image]!r} is there {times[index]} times under "
             f"{_say(conditions[condition])}; expected once."
         )
-    return run.iloc[np.argsort(places)]
+    return run if (np.diff(places) > 0).all() else run.iloc[np.argsort(places)]
+
+
+def _places(expected: Sequence[Hashable], found: Iterable[Hashable]) -> NDArray[np.int64]:
+    """The place of each thing that is found among those expected, -1 if it is none of them."""
+    places = {one: place for place, one in enumerate(expected)}
+    return np.array([places.get(one, -1) for one in found], np.int64)
