@@ -101,7 +101,7 @@ def published_claim_scores(dataset: str) -> Scores:
         means = published_robustness().loc["mean"]
         for name in PUBLISHED_ROBUST_MODELS:
             for metric in MAIN:
-                found[Model(*name, BEST_RANK)][f"mPC {metric}"] = _constant(means[metric, *name] / 100)
+                found[Model(*name, BEST_RANK)][f"{MPC}{metric}"] = _constant(means[metric, *name] / 100)
     return found
 
 
