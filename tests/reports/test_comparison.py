@@ -1,4 +1,4 @@
-"""Models beside each other, against plain loops over replicates."""
+"""Models compared with each other, against plain loops."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ def test_a_model_differs_from_itself_by_nothing() -> None:
     shuffled = rows.sample(frac=1, random_state=0)
     found = measured(model("A", rows), model("same", shuffled), baseline="A").summary
     assert (found["against"] == "A").all()
-    # What no replicate knows (NaN) aside, exactly zero.
+    # What is not defined (NaN) aside, exactly zero.
     for column in ("difference", "difference_low", "difference_high"):
         assert (found[column].dropna() == 0).all() and found[column].notna().sum() > 50
     errors = found[found["quantity"].isin(["CE", "mCE", "relative_CE", "relative_mCE"])]
