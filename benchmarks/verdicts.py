@@ -152,7 +152,7 @@ def draw(
         right.set_ylabel("supported, in % of studies")
         right.set_ylim(0, 102)
         for axes in (left, right):
-            axes.legend(fontsize=6.5, frameon=False)
+            axes.legend(fontsize=6.5, frameon=False, loc="upper left")
         figure.savefig(path, dpi=150)
 
 
