@@ -4,8 +4,8 @@ Counts of labels are arrays (..., 3, K): for each of K labels how often it stand
 prediction (`COUNTED`). Values of images are arrays (..., 3, K): for each label the sum of a value over the images that have one, the number
 of these images, and the number of images with the label in the truth. Values without the last row, (..., 2, K), do not depend on truth.
 
-The leading axes (...) are whatever is scored: images, conditions, bootstrap replicates, or nothing at all for one test set. Counts are
-additive: summed over images they are the counts of these images. A score that is not defined is NaN.
+The leading axes (...) are whatever is scored: images, conditions, test sets without a sequence, or nothing at all for one test set. Counts
+are additive: summed over images they are the counts of these images. A score that is not defined is NaN.
 """
 
 from __future__ import annotations

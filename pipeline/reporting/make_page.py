@@ -25,7 +25,7 @@ from pipeline.study.robust_models import robust_models, robustness_cells
 from reports import names
 from reports.page import DatasetCard, Facts, FigureSection, Gap, Page, TableSection, render_page, scores_of
 from reports.page.gallery import css_colour
-from reports.statistics.bootstrap import with_brackets
+from reports.statistics.brackets import with_brackets, with_units
 
 
 def make_page(study: Study, results: StudyResults | None = None) -> None:
@@ -132,6 +132,7 @@ def _facts(results: StudyResults) -> Facts:
 def _glance(comparison: pd.DataFrame) -> pd.DataFrame:
     """The best model of each dataset in accuracy, in mIoU and the like, with its score."""
     best = comparison[comparison["rank"] == 1].reset_index()
+    over = dict(zip(best["dataset"], best["interval_over"], strict=True))
     rows: dict[str, dict[str, str]] = {}
     for metric, about in shown_metrics(Shown.SUMMARY).items():
         of_metric = best[best["metric"] == metric]
@@ -139,7 +140,7 @@ def _glance(comparison: pd.DataFrame) -> pd.DataFrame:
             first = group.iloc[0]
             name = first["model"] if len(group) == 1 else f"{len(group)} models"
             score = with_brackets(first["value"], first["low"], first["high"])
-            rows.setdefault(str(dataset), {})[f"Best {about.head}"] = f"{score}, {name}"
+            rows.setdefault(with_units(str(dataset), over), {})[f"Best {about.head}"] = f"{score}, {name}"
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Dataset").fillna("-")
 
 

@@ -174,13 +174,18 @@ class _Case:
         ]
         about = [self.results.provenance(cell).get("merging", {}) for cell in cells]
         bias = [one["bias"] for one in about if "bias" in one and self.own]
+        # Merged models come of the single-task trainings, and vary with them.
+        trainings = "" if label.startswith(JOINT) else INDIVIDUAL
         return MergingSubject(
             label,
             first.merger,
             first.surgery,
-            EvaluatedModel(label, self.title, clean),
+            EvaluatedModel(label, self.title, clean, trainings),
             EvaluatedModel(
-                label, self.title, [_scored([self.results.reduced(c, scored_run) for c in run]) for run in runs]
+                label,
+                self.title,
+                [_scored([self.results.reduced(c, scored_run) for c in run]) for run in runs],
+                trainings,
             )
             if robust
             else None,

@@ -19,10 +19,10 @@ from pipeline.study.datasets import evaluated_on, labels_of, titles_of
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robustness_cells
 from reports.names import model_label
-from reports.statistics.bootstrap import REPLICATES, Array, draw_weights
-from reports.statistics.claims import Model
-from reports.statistics.comparison import Replicates, replicate_mpc, replicate_scores
+from reports.statistics.claim_scores import COSINE, MPC, Model, Score, cosine_scores, scores_of
+from reports.statistics.comparison import VariedScores, vary_mpc, vary_scores
 from reports.statistics.condition_scores import EvaluatedModel, ScoredRun, score_run
+from reports.statistics.variation import Variation
 
 CLEAN_ROWS = {"corruption": "", "severity": 0, "mask_warped": True}
 
@@ -66,10 +66,10 @@ def clean_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedMo
     return _models(results.study, dataset, runs)
 
 
-def clean_replicates(results: StudyResults, dataset: str) -> Replicates | None:
-    """Return the scores of `clean_models` in every replicate of the bootstrap; None where there are no models."""
+def varied_scores(results: StudyResults, dataset: str) -> VariedScores | None:
+    """Return the scores of `clean_models` with what they vary with; None where there are no models."""
     models = list(results.once(clean_models, dataset).values())
-    return replicate_scores(models) if models else None
+    return vary_scores(models) if models else None
 
 
 def robust_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedModel]:
@@ -94,8 +94,8 @@ def _models(study: Study, dataset: str, runs: Mapping[Cell, pd.DataFrame | Score
 
 
 def scored_run(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> ScoredRun:
-    """Return the scores of a cell under each condition in every replicate: all that tables show, of a model that is only compared in
-    merging the main ones alone. A `Reduction`."""
+    """Return the scores of a cell under each condition, also without each sequence: all that tables show, of a model that is only compared
+    in merging the main ones alone. A `Reduction`."""
     shown = shown_metrics(Shown.CONDITIONS | Shown.SUMMARY)
     main = {name: metric for name, metric in metrics_by_name().items() if name in MAIN}
     order = [name for names in CATEGORIES.values() for name in names]
@@ -103,29 +103,35 @@ def scored_run(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> ScoredR
     return score_run(model, order, shown if cell in robustness_cells(results.study) else main)
 
 
-def scores_for_claims(results: StudyResults, dataset: str) -> tuple[dict[Model, dict[str, Array]], str, int]:
-    """Return what `reports.statistics.claims` weighs of a dataset, in every replicate, what a replicate draws, and how many there are."""
-    found = results.once(clean_replicates, dataset)
-    if found is None:
-        return {}, "", 0
-    scores = {model: dict(found.scores[named.label]) for model, named in results.once(clean_models, dataset).items()}
-    robust = results.once(robust_models, dataset)
+def scores_for_claims(results: StudyResults, dataset: str) -> tuple[dict[Model, dict[str, Score]], VariedScores | None]:
+    """Return what `reports.statistics.claims` tests of a dataset, and the clean scores among it; nothing and None without models."""
+    clean = results.once(varied_scores, dataset)
+    if clean is None:
+        return {}, None
+    models, robust = results.once(clean_models, dataset), results.once(robust_models, dataset)
+    scores = {model: scores_of(clean, named.label) for model, named in models.items()}
     if robust:
-        means = replicate_mpc(list(robust.values()))
+        means = vary_mpc(list(robust.values()))
         for model, named in robust.items():
-            scores[model] |= {f"mPC {metric}": values for metric, values in means.scores[named.label].items()}
+            scores[model] |= scores_of(means, named.label, MPC)
+    for model, cosine in cosine_scores(_cosines(results, dataset)).items():
+        scores[model][COSINE] = cosine
+    return scores, clean
+
+
+def _cosines(results: StudyResults, dataset: str) -> dict[Model, list[float]]:
+    """The mean cosine between the tasks' gradients in each training of each model that solves both."""
+    found = {}
     for model, seeds in seeds_by_model(cell for cell in results.present_cells if cell.dataset == dataset).items():
         cosines = [_cosine(read_history(history_file(results.study, cell))) for cell in seeds]
-        known = [one for one in cosines if one is not None]
-        if known:
-            scores[model]["cosine"] = np.mean(known, axis=0)
-    return scores, found.units, found.count
+        found[model] = [cosine for cosine in cosines if not np.isnan(cosine)]
+    return {model: cosines for model, cosines in found.items() if cosines}
 
 
-def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Array]]:
+def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Score]]:
     """What `scores_for_claims` has of a study without gaps, zeros for scores."""
-    nothing = np.zeros(1)
-    found: dict[Model, dict[str, Array]] = {}
+    nothing = Score(np.zeros(1), Variation(), 0)
+    found: dict[Model, dict[str, Score]] = {}
     for cell in cells_of(study):
         if dataset not in evaluated_on(study, cell.dataset):
             continue
@@ -134,22 +140,18 @@ def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Array]
         own = (
             ([ACCURACY] if tells and labels_of(study, dataset).activities else [])
             + ([MIOU] if segments else [])
-            + (["cosine"] if tells and segments and cell.dataset == dataset else [])
+            + ([COSINE] if tells and segments and cell.dataset == dataset else [])
         )
         scores |= dict.fromkeys(own, nothing)
         if cell in robustness_cells(study) and cell.dataset == dataset:
-            scores |= {f"mPC {metric}": nothing for metric in own if metric != "cosine"}
+            scores |= {f"{MPC}{metric}": nothing for metric in own if metric != COSINE}
     return found
 
 
-def _cosine(history: pd.DataFrame) -> Array | None:
-    """The mean cosine between the tasks' gradients over epochs, in every replicate of them; None of a single task."""
+def _cosine(history: pd.DataFrame) -> float:
+    """The mean cosine between the tasks' gradients over epochs; NaN of a single task."""
     column = next((name for name in history if str(name).startswith("cosine_")), None)
-    values = history[column].dropna().to_numpy(np.float64) if column is not None else np.empty(0)
-    if not len(values):
-        return None
-    weights = draw_weights(len(values), REPLICATES, seed=0)
-    return weights @ values / len(values)
+    return float(history[column].mean()) if column is not None else float("nan")
 
 
 def seeds_by_model(cells: Iterable[Cell]) -> dict[Model, list[Cell]]:

@@ -16,7 +16,6 @@ from pipeline.study.robust_models import robustness_baseline
 from reports import names
 from reports.figures.heatmap import draw_heatmap
 from reports.figures.robustness import draw_retention, draw_severity
-from reports.statistics.bootstrap import REPLICATES
 from reports.statistics.robustness import EvaluatedModel, Robustness, measure_robustness
 from reports.tables.robustness import (
     readable_robustness,
@@ -34,18 +33,17 @@ def write_robustness_report(
     baselines: Mapping[str, str],
     mark: str,
     marks: Mapping[str, object],
-    replicates: int = REPLICATES,
 ) -> Robustness:
     """Write the tables and figures of models into tables/ and figures/ of a folder.
 
     Args:
-        models, categories, baselines, replicates: as `measure_robustness` takes them. folder: to write into. mark: what every figure
+        models, categories, baselines: as `measure_robustness` takes them. folder: to write into. mark: what every figure
         and caption says of the numbers. marks: last columns of every CSV.
 
     Raises:
         ResultsError: as `measure_robustness`.
     """
-    found = measure_robustness(models, categories, baselines, replicates)
+    found = measure_robustness(models, categories, baselines)
     write_tables(robustness_tables(found), folder / "tables", mark, marks)
     for name, draw in robustness_drawers(found, mark).items():
         png_file, pdf_file = (folder / "figures" / f"{name}.{kind}" for kind in ("png", "pdf"))

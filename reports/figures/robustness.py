@@ -17,8 +17,8 @@ from matplotlib.patches import Patch
 
 from endoarss.metrics.catalogue import metrics_by_name
 from reports.figures.style import HATCHES, LINES, MARKERS, STYLE, save_figure, wrapped
-from reports.statistics.bootstrap import COVERAGE, Array
 from reports.statistics.robustness import NOT_MOVED
+from reports.statistics.variation import COVERAGE, Array
 
 # Beyond so many models bands hide each other: whiskers, side by side, then.
 _BANDS = 4
@@ -169,7 +169,7 @@ def _head(summary: pd.DataFrame, mark: str, width: float) -> tuple[str, float]:
     means = summary[(summary["quantity"] == "corruption_mean") & ~summary["of"].str.endswith(NOT_MOVED)]
     over = summary.loc[summary["low"].notna(), ["dataset", "interval_over"]].drop_duplicates()
     said = "; ".join(f"{dataset}: {units}" for dataset, units in over.itertuples(index=False))
-    said = f"; {100 * COVERAGE:.0f} % intervals by bootstrap ({said})" if said else ""
+    said = f"; {100 * COVERAGE:.0f} % t intervals ({said})" if said else ""
     text = wrapped(f"Mean over {means['of'].nunique()} corruptions{said}\n{mark}", width - 0.2, 8)
     return text, 0.135 * (1 + text.count("\n"))
 

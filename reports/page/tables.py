@@ -32,26 +32,37 @@ def to_html(
     """A table as HTML, names escaped, the index as its first columns. No name decides what a row or a column is: names are a user's.
 
     Args:
-        table: with one level of columns or several. caption: what screen readers call it. best: whether the best of each column of a known
-        metric are marked. within: index levels within which rows compete. apart: positions of rows that are no rivals of the others: they
-        stay below, in their order, however the rest is sorted. published: positions of columns that hold what somebody published elsewhere.
+        table: with one level of columns or several; what is in a column "± X" stands in the cells of "X".
+        caption: what screen readers call it.
+        best: whether the best of each column of a known metric are marked.
+        within: index levels within which rows compete.
+        apart: positions of rows that are no rivals of the others: they stay below, in their order, however the rest is sorted.
+        published: positions of columns that hold what somebody published elsewhere.
     """
-    flat = [_columns(table, i) for i in range(table.shape[1])]
+    deviations = _deviations(table)
+    shown = [i for i in range(table.shape[1]) if i not in deviations.values()]
+    flat = [_columns(table, i) for i in shown]
     index = [[str(label) for label in _levels(key)] for key in table.index]
     below = [i in apart for i in range(len(index))]
     if all(below):
         below = [False] * len(below)
     groups = [tuple(labels[table.index.names.index(name)] for name in within) for labels in index]
-    winners = [_best(table.iloc[:, i], flat[i], below, groups) if best else set() for i in range(table.shape[1])]
+    winners = {i: _best(table.iloc[:, i], _columns(table, i), below, groups) if best else set() for i in shown}
     columns = [[labels[i] for labels in index] for i in range(table.index.nlevels)]
-    columns += [list(table.iloc[:, i]) for i in range(table.shape[1])]
+    columns += [list(table.iloc[:, i]) for i in shown]
     kinds, worded = [_kind(values) for values in columns], [_is_worded(values) for values in columns]
     rows: list[tuple[bool, Markup]] = []
     for r, labels in enumerate(index):
         heads = Markup("").join(_row_head(label) for label in labels)
         cells = Markup("").join(
-            _cell(table.iloc[r, i], r in winners[i], i in published, worded[table.index.nlevels + i])
-            for i in range(table.shape[1])
+            _cell(
+                table.iloc[r, i],
+                r in winners[i],
+                i in published,
+                words,
+                table.iloc[r, deviations[i]] if i in deviations else None,
+            )
+            for i, words in zip(shown, worded[table.index.nlevels :], strict=True)
         )
         rows.append((below[r], Markup("<tr>{}{}</tr>").format(heads, cells)))
     bodies = Markup("").join(
@@ -62,7 +73,10 @@ def to_html(
         if part in below
     )
     return Markup('<table class="sortable{}"><caption class="unseen">{}</caption><thead>{}</thead>{}</table>').format(
-        " deep" if table.columns.nlevels > 1 else "", caption, _head(table, flat, kinds, worded, published), bodies
+        " deep" if table.columns.nlevels > 1 else "",
+        caption,
+        _head(table, flat, kinds, worded, [i in published for i in shown]),
+        bodies,
     )
 
 
@@ -79,7 +93,7 @@ def _head(
     flat: Sequence[tuple[str, ...]],
     kinds: Sequence[str],
     worded: Sequence[bool],
-    published: Collection[int],
+    published: Sequence[bool],
 ) -> Markup:
     """Rows of heads: upper levels span their columns, the last level has the buttons that sort."""
     rows = []
@@ -91,7 +105,7 @@ def _head(
         rows.append(Markup('<tr class="group">{}</tr>').format(Markup("").join(cells)))
     names = [str(name) if name is not None else "" for name in table.index.names]
     heads = [*((name,) for name in names), *flat]
-    tagged = [False] * len(names) + [i in published for i in range(len(flat))]
+    tagged = [False] * len(names) + [*published]
     last = Markup("").join(
         Markup('<th scope="col" data-kind="{}"{}><button type="button">{}{}</button></th>').format(
             kind,
@@ -109,10 +123,18 @@ def _row_head(label: str) -> Markup:
     return Markup('<th scope="row"{}{}>{}</th>').format(long, _key_of(label), DASH if label in _DASHES else label)
 
 
-def _cell(value: Any, winner: bool, published: bool, words: bool) -> Markup:
+def _deviations(table: pd.DataFrame) -> dict[int, int]:
+    """By position of a column "X" that of the column "± X" whose numbers stand in its cells."""
+    places = {_columns(table, i): i for i in range(table.shape[1])}
+    found = {i: places.get((*key[:-1], f"± {key[-1]}")) for key, i in places.items()}
+    return {i: place for i, place in found.items() if place is not None}
+
+
+def _cell(value: Any, winner: bool, published: bool, words: bool, deviation: Any) -> Markup:
     long = isinstance(value, str) and len(value) > _LONG
     marks = _classes(("words", words), ("best", winner), ("published", published), ("long", long))
-    return Markup("<td{}{}>{}</td>").format(marks, _key_of(value), _text(value))
+    spread = "" if deviation is None or _is_missing(deviation) else f" ± {_text(deviation)}"
+    return Markup("<td{}{}>{}{}</td>").format(marks, _key_of(value), _text(value), spread)
 
 
 def _classes(*marks: tuple[str, bool]) -> Markup:

@@ -1,6 +1,6 @@
-"""Models beside each other on the images as they are: every score with its interval, paired differences, and ranks.
+"""Models compared on the images as they are: every score with its interval, paired differences, and ranks.
 
-All models of a dataset see the same bootstrap draws (`reports.statistics.bootstrap`), so that a difference or a rank has an interval of its
+All models of a dataset are scored without the same sequences (`reports.statistics.variation`), so that a difference has an interval of its
 own: two intervals of scores may overlap where that of their difference excludes zero.
 """
 
@@ -13,43 +13,49 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from endoarss.metrics.catalogue import MAIN, Shown, metrics_by_name, shown_metrics
+from endoarss.metrics.catalogue import MAIN, PERCENT, Shown, metrics_by_name, shown_metrics
 from reports.errors import ResultsError
-from reports.statistics.bootstrap import REPLICATES, Array, draw_weights, interval, note_of_intervals, with_interval
-from reports.statistics.condition_scores import EvaluatedModel, Grid, grid_of, images_of, score_model
+from reports.statistics.condition_scores import EvaluatedModel, Grid, grid_of, images_of, score_model, variation_of
+from reports.statistics.variation import (
+    COVERAGE,
+    Array,
+    Variation,
+    gap_of_best,
+    interval,
+    note_of_intervals,
+    p_values,
+    score_interval,
+)
 
 AS_THEY_ARE = Grid((), (), ())
 
 SCORE_COLUMNS = ["dataset", "metric", "model", "value", "low", "high", "rank", "rank_low", "rank_high"]
-SCORE_COLUMNS += ["to_best", "to_best_low", "to_best_high", "best"]
-PAIR_COLUMNS = ["dataset", "metric", "model", "other", "difference", "low", "high", "wins"]
+SCORE_COLUMNS += ["to_best", "to_best_low", "to_best_high", "best", "seeds", "interval_over"]
+PAIR_COLUMNS = ["dataset", "metric", "model", "other", "difference", "low", "high", "p", "seeds", "interval_over"]
 
 
 @dataclass(frozen=True)
-class Replicates:
-    """The scores of the models of one dataset in every replicate of the bootstrap.
+class VariedScores:
+    """The scores of the models of one dataset, and how they vary.
 
-    scores: by model and metric (R,), the estimate first. units: what a replicate draws, in words.
+    scores: by model and metric (R,), the estimate first. variation: of these. units: what varies, in words. seeds: by model how many
+    trainings its scores are the mean of.
     """
 
     scores: Mapping[str, Mapping[str, Array]]
+    variation: Variation
     units: str
-
-    @property
-    def count(self) -> int:
-        """How many replicates there are beside the estimate."""
-        first = next(iter(next(iter(self.scores.values())).values()))
-        return len(first) - 1
+    seeds: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Both tables in shares from 0 to 1, distances in pixels; low and high are the ends of an interval, NaN where there is none.
 
-    scores: `SCORE_COLUMNS`, one row a model and metric; rank 1 is the best, equal ones share the better rank; to_best is the score
-    minus that of `best`, the model whose score is best. pairs: `PAIR_COLUMNS`, one row two models; difference is model minus other; wins
-    is the share of the replicates in which the model is better, of those where both have a score, equal ones counted half. intervals:
-    sentences, what the intervals of each dataset are over.
+    scores: `SCORE_COLUMNS`, one row a model and metric; rank 1 is the best, equal ones share the better rank, and the ends of its interval
+    count the models that are surely better or worse; to_best is the score minus that of the best model, whichever that is: the one in
+    `best` only looks so. pairs: `PAIR_COLUMNS`, one row two models; difference is model minus other, p that of no difference,
+    as if no other two were compared. intervals: sentences, what the intervals of each dataset are over.
     """
 
     scores: pd.DataFrame
@@ -57,11 +63,11 @@ class Comparison:
     intervals: tuple[str, ...]
 
 
-def replicate_scores(models: Sequence[EvaluatedModel], replicates: int = REPLICATES, seed: int = 0) -> Replicates:
-    """Score models of one dataset, clean, in every replicate.
+def vary_scores(models: Sequence[EvaluatedModel]) -> VariedScores:
+    """Score models of one dataset, clean, with what they vary with.
 
     Args:
-        models: whose rows have the columns of `EvaluatedModel`; only clean ones are looked at. replicates, seed: of the bootstrap.
+        models: whose rows have the columns of `EvaluatedModel`; only clean ones are looked at.
 
     Raises:
         ResultsError: if two models have one label, or as `images_of` and `score_model` say.
@@ -71,103 +77,114 @@ def replicate_scores(models: Sequence[EvaluatedModel], replicates: int = REPLICA
         if labels.count(label) > 1:
             raise ResultsError(f"{models[0].dataset}: two models are called {label!r}; each needs a name of its own.")
     images = images_of(models)
-    weights = draw_weights(len(images.starts), replicates, seed)
-    scores = {}
+    variation, scores = variation_of(models, images), {}
     for model in models:
-        found = score_model(model, AS_THEY_ARE, images, weights, shown_metrics(Shown.COMPARED))
-        scores[model.label] = {metric: values[:, 0] for metric, values in found.items()}
-    return Replicates(scores, images.units())
+        found = score_model(model, AS_THEY_ARE, images, shown_metrics(Shown.COMPARED))
+        scores[model.label] = {m: variation.vary(runs[:, :, 0], model.varies_with) for m, runs in found.items()}
+    return VariedScores(scores, variation, images.units(), {model.label: len(model.runs) for model in models})
 
 
-def replicate_mpc(models: Sequence[EvaluatedModel], replicates: int = REPLICATES, seed: int = 0) -> Replicates:
-    """The mean of accuracy and of mIoU over corruptions and severities (mPC) of models of one dataset, in every replicate.
+def vary_mpc(models: Sequence[EvaluatedModel]) -> VariedScores:
+    """Return the mean of accuracy and of mIoU over corruptions and severities (mPC) of models of one dataset, with what they vary with.
 
-    Args, raises: as `replicate_scores`, and ResultsError as `grid_of`.
+    Args, raises: as `vary_scores`, and ResultsError as `grid_of`.
     """
     grid, images = grid_of(models, ()), images_of(models)
-    weights = draw_weights(len(images.starts), replicates, seed)
+    variation, scores = variation_of(models, images), {}
     metrics = {name: metric for name, metric in metrics_by_name().items() if name in MAIN}
-    scores = {}
     for model in models:
-        found = score_model(model, grid, images, weights, metrics)
-        scores[model.label] = {metric: grid.parts(values)[1].mean(axis=(1, 2)) for metric, values in found.items()}
-    return Replicates(scores, images.units())
+        found = score_model(model, grid, images, metrics)
+        varied = {metric: variation.vary(runs, model.varies_with) for metric, runs in found.items()}
+        scores[model.label] = {metric: grid.parts(values)[1].mean(axis=(1, 2)) for metric, values in varied.items()}
+    return VariedScores(scores, variation, images.units(), {model.label: len(model.runs) for model in models})
 
 
-def compare(models: Sequence[EvaluatedModel], replicates: int = REPLICATES, seed: int = 0) -> Comparison:
+def compare(models: Sequence[EvaluatedModel]) -> Comparison:
     """Compare models, of one dataset or of several, within each dataset.
 
     Args:
-        models: in the order of tables. replicates, seed: of the bootstrap.
+        models: in the order of tables.
 
     Raises:
-        ResultsError: as `replicate_scores`.
+        ResultsError: as `vary_scores`.
     """
     datasets = dict.fromkeys(model.dataset for model in models)
-    return compare_scores(
-        {d: replicate_scores([model for model in models if model.dataset == d], replicates, seed) for d in datasets}
-    )
+    return compare_scores({d: vary_scores([model for model in models if model.dataset == d]) for d in datasets})
 
 
-def compare_scores(replicates: Mapping[str, Replicates]) -> Comparison:
+def compare_scores(varied: Mapping[str, VariedScores]) -> Comparison:
     """Compare models within each dataset.
 
     Args:
-        replicates: by the dataset's title, models in the order of tables.
+        varied: by the dataset's title, models in the order of tables.
     """
     scores: list[tuple[Any, ...]] = []
     pairs: list[tuple[Any, ...]] = []
     intervals = []
-    for dataset, found in replicates.items():
-        intervals.append(note_of_intervals(dataset, found.units, found.count))
+    for dataset, found in varied.items():
+        intervals.append(note_of_intervals(dataset, found.units, found.variation))
         for metric in shown_metrics(Shown.COMPARED):
             of_metric = {label: by_metric[metric] for label, by_metric in found.scores.items() if metric in by_metric}
             known = {label: values for label, values in of_metric.items() if not np.isnan(values[0])}
             if known:
-                scores += _score_rows(dataset, metric, known)
-                pairs += _pair_rows(dataset, metric, known)
+                panel = _Panel(dataset, metric, list(known), np.stack(list(known.values()), axis=1), found)
+                scores += panel.score_rows()
+                pairs += panel.pair_rows()
     return Comparison(
         pd.DataFrame(scores, columns=SCORE_COLUMNS), pd.DataFrame(pairs, columns=PAIR_COLUMNS), tuple(intervals)
     )
 
 
-def _score_rows(dataset: str, metric: str, scores: Mapping[str, Array]) -> list[tuple[Any, ...]]:
-    values = _towards_better(metric, scores)
-    ranks = 1 + (values[:, None, :] > values[:, :, None]).sum(axis=2).astype(np.float64)
-    ranks[np.isnan(values)] = np.nan
-    labels = list(scores)
-    best = labels[int(values[0].argmax())]
-    return [
-        (
-            dataset,
-            metric,
-            label,
-            *with_interval(scores[label]),
-            *with_interval(ranks[:, i]),
-            *with_interval(scores[label] - scores[best]),
-            best,
-        )
-        for i, label in enumerate(labels)
-    ]
+@dataclass(frozen=True)
+class _Panel:
+    """The scores of some models in one metric: (R, models)."""
 
+    dataset: str
+    metric: str
+    labels: list[str]
+    scores: Array
+    of: VariedScores
 
-def _pair_rows(dataset: str, metric: str, scores: Mapping[str, Array]) -> list[tuple[Any, ...]]:
-    values = dict(zip(scores, _towards_better(metric, scores).T, strict=True))
-    labels, rows = list(scores), []
-    for place, one in enumerate(labels[:-1], 1):
-        others = labels[place:]
-        differences = np.stack([scores[one] - scores[other] for other in others], axis=1)
-        ends = zip(differences[0], *interval(differences), strict=True)
-        for other, (difference, low, high) in zip(others, ends, strict=True):
-            drawn = slice(1, None) if len(values[one]) > 1 else slice(None)
-            gap = values[one][drawn] - values[other][drawn]
-            gap = gap[np.isfinite(gap)]
-            wins = float(np.mean((gap > 0) + 0.5 * (gap == 0))) if gap.size else float("nan")
-            rows.append((dataset, metric, one, other, float(difference), float(low), float(high), wins))
-    return rows
+    def score_rows(self) -> list[tuple[Any, ...]]:
+        about = metrics_by_name()[self.metric]
+        sign = 1 if about.higher_is_better else -1
+        # Rounded, so that sums in another order do not decide between equal ones.
+        values = np.round(sign * self.scores, 12)
+        best = int(values[0].argmax())
+        low, high = score_interval(self.scores, self.of.variation, 1.0 if about.unit == PERCENT else np.inf)
+        rows = []
+        for i, label in enumerate(self.labels):
+            score = (float(self.scores[0, i]), float(low[i]), float(high[i]))
+            ranks = (1 + int((values[0] > values[0, i]).sum()), *self._ranks(values, i))
+            to_best = (float(self.scores[0, i] - self.scores[0, best]), *self._to_best(values, i, sign))
+            over = (self.labels[best], self.of.seeds[label], self.of.units)
+            rows.append((self.dataset, self.metric, label, *score, *ranks, *to_best, *over))
+        return rows
 
+    def _to_best(self, values: Array, i: int, sign: int) -> tuple[float, float]:
+        """The interval of a score minus that of the best model, itself among them: no more than 0, towards the better."""
+        others = np.delete(values, i, axis=1)
+        if not others.size:
+            return (0.0, 0.0) if self.of.variation.units else (np.nan, np.nan)
+        gap = gap_of_best(values[:, [i], None] - others[:, None], self.of.variation)
+        ends = sorted(sign * np.minimum([gap.low, gap.high], 0.0))
+        return float(ends[0]), float(ends[1])
 
-def _towards_better(metric: str, scores: Mapping[str, Array]) -> Array:
-    """Scores as (R, models), the higher the better; rounded, so that sums in another order do not decide between equal ones."""
-    sign = 1 if metrics_by_name()[metric].higher_is_better else -1
-    return np.round(sign * np.stack(list(scores.values()), axis=1), 12)
+    def _ranks(self, values: Array, i: int) -> tuple[float, float]:
+        """The ranks that a model may have, given how many of the others are surely better and surely worse."""
+        others = np.delete(values, i, axis=1)
+        if not self.of.variation.units:
+            return np.nan, np.nan
+        gaps = values[:, [i]] - others
+        sure = p_values(gaps, self.of.variation) < (1 - COVERAGE) / max(others.shape[1], 1)
+        return 1.0 + (sure & (gaps[0] < 0)).sum(), 1.0 + (~sure | (gaps[0] < 0)).sum()
+
+    def pair_rows(self) -> list[tuple[Any, ...]]:
+        rows = []
+        for place, one in enumerate(self.labels[:-1]):
+            gaps = self.scores[:, [place]] - self.scores[:, place + 1 :]
+            numbers = zip(gaps[0], *interval(gaps, self.of.variation), p_values(gaps, self.of.variation), strict=True)
+            for other, of_pair in zip(self.labels[place + 1 :], numbers, strict=True):
+                seeds = min(self.of.seeds[one], self.of.seeds[other])
+                rows.append((self.dataset, self.metric, one, other, *map(float, of_pair), seeds, self.of.units))
+        return rows

@@ -1,8 +1,8 @@
-"""From one row an (image, condition) to scores of each condition, once for the images as they are and once a bootstrap replicate."""
+"""From one row an (image, condition) to scores of each condition, from all images and without each sequence."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +11,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from endoarss.metrics.catalogue import Metric
+from endoarss.metrics.counts import ACTIVITIES, PIXELS
 from endoarss.metrics.row_counts import counts_of_rows
 from reports.errors import ResultsError
-from reports.statistics.bootstrap import REPLICATES, Array, draw_weights
+from reports.statistics.variation import MIN_SEEDS, Array, Variation
 
 Condition = tuple[str, int, bool]  # corruption, severity, whether the masks were moved along
 CLEAN: Condition = ("", 0, True)
 KEYS = ["corruption", "severity", "mask_warped"]
 _ACTIVITIES = ("activity_true", "activity_predicted")
+# Counts (both, truth, predicted) of a label of which nothing is known: its IoU is 1/2, and it is too small to change the accuracy.
+_UNKNOWN = (1e-9, 1.5e-9, 1.5e-9)
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,18 @@ class EvaluatedModel:
       both_<i>, truth_<i>, predicted_<i>: pixels of class i, 0 the background (where it gives masks),
       <name>_<i>: of the names of `MEASUREMENTS` in endoarss.metrics, the value of foreground class i, NaN where there is none to measure
       (optional).
+    trainings: what its trainings are called; models that come of the same trainings, as merged ones do, share it. "" for its label.
     """
 
     label: str
     dataset: str
     runs: Sequence[pd.DataFrame | ScoredRun]
+    trainings: str = ""
+
+    @property
+    def varies_with(self) -> str:
+        """The name of its trainings."""
+        return self.trainings or self.label
 
     @property
     def rows(self) -> list[pd.DataFrame]:
@@ -81,14 +91,15 @@ class Grid:
 
 @dataclass(frozen=True)
 class Images:
-    """The test images, those of one unit of the bootstrap side by side. starts: (U,), where each unit begins."""
+    """The test images, those of one unit side by side. A unit varies as a whole: a sequence, or an image whose sequence is not known.
+    starts: (U,), where each unit begins."""
 
     frame_ids: tuple[str, ...]
     starts: NDArray[np.int64]
     sequences: int
 
     def units(self) -> str:
-        """What is drawn in a replicate, in words."""
+        """How many units there are, in words."""
         alone = len(self.starts) - self.sequences
         names = [f"{n} {what}{'s' * (n > 1)}" for n, what in ((self.sequences, "sequence"), (alone, "image")) if n]
         return " and ".join(names)
@@ -99,7 +110,7 @@ class ScoredRun:
     """The scores of a run, without the most of its rows.
 
     label, dataset: of its model. rows: those without corruption, and one of each other condition. grid, images: what it was evaluated
-    on. scores: by metric (R, conditions), as `score_model` gives them.
+    on. scores: by metric (1 + U, conditions), as `score_model` gives them.
     """
 
     label: str
@@ -113,7 +124,7 @@ class ScoredRun:
         """Return the scores in the order of another grid; NaN under the conditions that this one lacks, being of a model without masks.
 
         Raises:
-            ResultsError: if the images of a replicate are not the same.
+            ResultsError: if the images of a sequence are not the same.
         """
         if self.images.frame_ids != images.frame_ids or not np.array_equal(self.images.starts, images.starts):
             raise ResultsError(
@@ -180,112 +191,112 @@ def _say(condition: Condition) -> str:
 
 
 def images_of(models: Sequence[EvaluatedModel]) -> Images:
-    """The images that all models of a dataset were evaluated on, and which of them are drawn together.
-
-    An image is drawn with its sequence where one is known, else alone.
+    """The images that all models of a dataset were evaluated on, and which of them are of one sequence.
 
     Raises:
         ResultsError: naming two models whose images or truth differ, or an image that is in two sequences.
     """
     clean = [(model, _clean(run)) for model in models for run in model.rows]
-    first, expected = clean[0][0], set(clean[0][1]["frame_id"])
-    for model, rows in clean:
-        if set(rows["frame_id"]) != expected:
-            odd = min(set(rows["frame_id"]) ^ expected)
+    first, expected = clean[0][0], {frame for frame, _ in clean[0][1]}
+    for model, images in clean:
+        frames = {frame for frame, _ in images}
+        if frames != expected:
+            odd = min(frames ^ expected)
             raise ResultsError(
                 f"{first.label} and {model.label} on {first.dataset}: evaluated on different images, {odd!r} for one; a paired "
                 "comparison needs the same."
             )
     _check_truth(models)
-    known = pd.concat([rows for _, rows in clean]).drop_duplicates()
-    known = known[known["sequence"] != ""]
-    twice = known[known["frame_id"].duplicated()]
-    if not twice.empty:
-        raise ResultsError(f"{first.dataset}: the image {twice['frame_id'].iloc[0]!r} is in two sequences.")
-    sequence = dict(zip(known["frame_id"], known["sequence"], strict=True))
-    # Sorted, so that neither the order of rows nor that of models decides what a replicate holds.
+    sequence: dict[str, str] = {}
+    for frame, name in (image for _, images in clean for image in images if image[1]):
+        if sequence.setdefault(frame, name) != name:
+            raise ResultsError(f"{first.dataset}: the image {frame!r} is in two sequences.")
+    # Sorted, so that neither the order of rows nor that of models decides the order of sums.
     units = sorted((sequence.get(frame) is None, sequence.get(frame, frame), frame) for frame in expected)
     new = [i for i, unit in enumerate(units) if i == 0 or unit[:2] != units[i - 1][:2]]
-    return Images(tuple(unit[2] for unit in units), np.array(new), known["sequence"].nunique())
+    return Images(tuple(unit[2] for unit in units), np.array(new), len(set(sequence.values())))
 
 
 def _check_truth(models: Sequence[EvaluatedModel]) -> None:
     """Scores are paired by image: the truth of an image must be the same for all."""
     first: dict[str, tuple[EvaluatedModel, NDArray[Any]]] = {}
-    frames: pd.Index | None = None
+    frames: list[Any] = []
     for model in models:
         for run in model.rows:
-            truth = [name for name in run if str(name).startswith("truth_") or name == "activity_true"]
-            rows = run.loc[run["corruption"] == "", ["frame_id", *truth]].set_index("frame_id")
-            frames = rows.index if frames is None else frames
-            rows = rows if rows.index.equals(frames) else rows.reindex(frames)
-            for name in truth:
-                one, expected = first.setdefault(name, (model, rows[name].to_numpy()))
-                for place in np.flatnonzero(expected != rows[name].to_numpy())[:1]:
+            clean = (run["corruption"] == "").to_numpy(bool)
+            own = run["frame_id"].to_numpy()[clean].tolist()
+            frames = frames or own
+            order = slice(None) if own == frames else _places(own, frames)
+            for name in (str(n) for n in run if str(n).startswith("truth_") or n == "activity_true"):
+                truth = run[name].to_numpy()[clean][order]
+                one, expected = first.setdefault(name, (model, truth))
+                for place in np.flatnonzero(expected != truth)[:1]:
                     raise ResultsError(
                         f"{one.label} and {model.label} on {model.dataset}: {name} of the image {frames[place]!r} differs; they were "
                         "measured against other truths. Evaluate both again."
                     )
 
 
-def _clean(run: pd.DataFrame) -> pd.DataFrame:
-    rows = run.loc[run["corruption"] == "", ["frame_id", "sequence"]]
-    return rows.fillna({"sequence": ""}).astype(str).reset_index(drop=True)
+def _clean(run: pd.DataFrame) -> list[tuple[str, str]]:
+    """The images as they are, each with its sequence, "" where it is not known."""
+    clean = (run["corruption"] == "").to_numpy(bool)
+    pairs = zip(run["frame_id"].to_numpy()[clean], run["sequence"].to_numpy()[clean], strict=True)
+    return [(str(frame), "" if pd.isna(name) else str(name)) for frame, name in pairs]
 
 
-def score_model(
-    model: EvaluatedModel, grid: Grid, images: Images, weights: Array, metrics: Mapping[str, Metric]
-) -> dict[str, Array]:
-    """Return scores of a model under each condition, mean over its runs.
+def variation_of(models: Sequence[EvaluatedModel], images: Images) -> Variation:
+    """Return how scores of the models of a dataset vary: with each sequence, and with the trainings of those that have enough of them."""
+    if len(images.starts) < 2:
+        return Variation()
+    seeds: dict[str, set[int]] = {}
+    for model in models:
+        seeds.setdefault(model.varies_with, set()).add(len(model.runs))
+    return Variation(
+        len(images.starts),
+        {name: count for name, (count, *others) in seeds.items() if count >= MIN_SEEDS and not others},
+    )
+
+
+def score_model(model: EvaluatedModel, grid: Grid, images: Images, metrics: Mapping[str, Metric]) -> dict[str, Array]:
+    """Return scores of each training of a model under each condition, from all images and without each unit.
 
     Args:
         model: one of those that `grid` and `images` are of.
-        weights: (R, U), as `draw_weights` gives them.
         metrics: by name those that are wanted.
 
     Returns:
-        By metric (R, conditions) in the order of `Grid.conditions`, as far as the rows have what it needs. What does not depend on masks is
-        NaN where they were not moved, and so is every score without a class to measure.
+        By metric (K, 1 + U, conditions) in the order of `Grid.conditions`, as far as the rows have what it needs. What does not depend on
+        masks is NaN where they were not moved, and so is every score without a class to measure.
 
     Raises:
         ResultsError: if an image is missing under a condition, or there twice, or a label or a count is no whole number from 0 on.
     """
     runs = [
-        run.of_grid(grid, images)
-        if isinstance(run, ScoredRun)
-        else _score_run(model, run, grid, images, weights, metrics)
+        run.of_grid(grid, images) if isinstance(run, ScoredRun) else _score_run(model, run, grid, images, metrics)
         for run in model.runs
     ]
-    return {name: np.mean([run[name] for run in runs], axis=0) for name in metrics if all(name in run for run in runs)}
+    return {name: np.stack([run[name] for run in runs]) for name in metrics if all(name in run for run in runs)}
 
 
-def score_run(
-    model: EvaluatedModel,
-    order: Sequence[str],
-    metrics: Mapping[str, Metric],
-    replicates: int = REPLICATES,
-    seed: int = 0,
-) -> ScoredRun:
+def score_run(model: EvaluatedModel, order: Sequence[str], metrics: Mapping[str, Metric]) -> ScoredRun:
     """Return the scores of a model's only run, in place of which they stand where its rows are too many to be held.
 
     Args:
         model: with one run, a frame.
         order, metrics: as `grid_of` and `score_model` take them.
-        replicates, seed: of the bootstrap.
 
     Raises:
         ResultsError: as `grid_of`, `images_of` and `score_model`.
     """
     (rows,) = model.rows
     grid, images = grid_of([model], order), images_of([model])
-    weights = draw_weights(len(images.starts), replicates, seed)
-    scores = score_model(model, grid, images, weights, metrics)
+    scores = {name: runs[0] for name, runs in score_model(model, grid, images, metrics).items()}
     telling = (rows["corruption"] == "") | ~rows.duplicated(KEYS)
     return ScoredRun(model.label, model.dataset, rows[telling].reset_index(drop=True), grid, images, scores)
 
 
 def _score_run(
-    model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images, weights: Array, metrics: Mapping[str, Metric]
+    model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images, metrics: Mapping[str, Metric]
 ) -> dict[str, Array]:
     rows = _ordered(model, run, grid, images)
     # What only some runs of a model have is not scored.
@@ -305,7 +316,8 @@ def _score_run(
     moved, whole = len(grid.moved_conditions()), len(grid.conditions())
     scores: dict[str, Array] = {}
     for needs, values in of_images.items():
-        counts = _sums(values, images, weights)
+        counts = _sums_without_each(values, images)
+        hold_labels(counts, needs)
         for name, metric in metrics.items():
             if metric.needs == needs and metric.whole is not None:
                 scores[name] = metric.whole(counts)
@@ -315,19 +327,40 @@ def _score_run(
     return {name: scores[name] for name in metrics if name in scores}
 
 
-def _sums(values: Array, images: Images, weights: Array) -> Array:
-    """Counts of images summed in each replicate: (conditions, images, k, L) to (R, conditions, k, L)."""
-    of_units = np.add.reduceat(values, images.starts, axis=1)
-    flat = np.moveaxis(of_units, 1, 0).reshape(len(images.starts), -1)
-    return (weights @ flat).reshape(-1, len(values), *values.shape[2:])
+def _sums_without_each(values: Array, images: Images) -> Array:
+    """Counts summed over all images, then over all but those of each unit: (conditions, images, k, L) to (1 + U, conditions, k, L)."""
+    of_units = np.moveaxis(np.add.reduceat(values, images.starts, axis=1), 1, 0).astype(np.float64)
+    whole = of_units.sum(axis=0, keepdims=True)
+    return np.concatenate([whole, whole - of_units]) if len(of_units) > 1 else whole
+
+
+def hold_labels(counts: Array, needs: str) -> None:
+    """Keep the labels of the estimate in the sums without a unit that has some of them alone, in place.
+
+    Nothing is known of such a label there. Its IoU is 1/2, for every model, so that a difference rests on the unit as much as it does: with
+    the label's own IoU, a difference in one sequence would pass for certain. Values in pixels have no middle, and keep their own.
+
+    Args:
+        counts: (1 + U, conditions, k, L), the first row of all units.
+        needs: Name of the counts, see `endoarss.metrics.counts`.
+    """
+    whole, without = counts[:1], counts[1:]
+    if needs in (ACTIVITIES, PIXELS):
+        alone = (whole[:, :, 1] > 0) & (without[:, :, 1] == 0)
+        for row, count in enumerate(_UNKNOWN):
+            without[:, :, row][alone] = count
+    elif counts.shape[2] == len(_UNKNOWN):
+        alone = ((whole[:, :, 1:] > 0) & (without[:, :, 1:] == 0)).any(axis=2, keepdims=True)
+        np.copyto(without, whole, where=alone)
 
 
 def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images) -> pd.DataFrame:
     """The rows condition by condition, images in their order. Without masks it does not matter whether these moved."""
     conditions = grid.conditions() if model.gives_masks else grid.moved_conditions()
-    codes = pd.MultiIndex.from_tuples(conditions).get_indexer(pd.MultiIndex.from_frame(run[KEYS]))
-    run, codes = run[codes >= 0], codes[codes >= 0]
-    frames = pd.Index(images.frame_ids).get_indexer(run["frame_id"].astype(str))
+    codes = _places(conditions, zip(*(run[key].tolist() for key in KEYS), strict=True))
+    if (codes < 0).any():
+        run, codes = run[codes >= 0], codes[codes >= 0]
+    frames = _places(images.frame_ids, map(str, run["frame_id"].tolist()))
     for row in np.flatnonzero(frames < 0)[:1]:
         raise ResultsError(
             f"{model.label} on {model.dataset}: the image {run['frame_id'].iloc[row]!r} is there under "
@@ -341,4 +374,10 @@ def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Image
             f"{model.label} on {model.dataset}: the image {images.frame_ids[image]!r} is there {times[index]} times under "
             f"{_say(conditions[condition])}; expected once."
         )
-    return run.iloc[np.argsort(places)]
+    return run if (np.diff(places) > 0).all() else run.iloc[np.argsort(places)]
+
+
+def _places(expected: Sequence[Hashable], found: Iterable[Hashable]) -> NDArray[np.int64]:
+    """The place of each thing that is found among those expected, -1 if it is none of them."""
+    places = {one: place for place, one in enumerate(expected)}
+    return np.array([places.get(one, -1) for one in found], np.int64)

@@ -13,9 +13,10 @@ import pandas as pd
 
 from endoarss.metrics.catalogue import MAIN, Shown, metrics_by_name, shown_metrics
 from reports.names import merged_label
-from reports.statistics.bootstrap import Array, note_of_intervals, with_brackets, with_interval
-from reports.statistics.comparison import replicate_mpc, replicate_scores
+from reports.statistics.brackets import with_brackets
+from reports.statistics.comparison import VariedScores, vary_mpc, vary_scores
 from reports.statistics.condition_scores import EvaluatedModel
+from reports.statistics.variation import Array, note_of_intervals, with_interval
 
 INDIVIDUAL, JOINT = "Individual models", "Jointly trained"
 INDEX = ["Dataset", "Backbone", "Model"]
@@ -75,31 +76,30 @@ def measure_merging(cases: Sequence[MergingCase]) -> Merging:
         cases: with results, their scores under the standard protocol.
 
     Raises:
-        ResultsError: as `replicate_scores` and `replicate_mpc`.
+        ResultsError: as `vary_scores` and `vary_mpc`.
     """
     frames, said, intervals = [], [], []
     for case in cases:
-        found = replicate_scores([subject.clean for subject in case.subjects])
-        means = {label: _mean(scores) for label, scores in found.scores.items()}
-        frame = pd.DataFrame([_row(case, subject, means) for subject in case.subjects])
+        found = vary_scores([subject.clean for subject in case.subjects])
+        frame = pd.DataFrame([_row(case, subject, found) for subject in case.subjects])
         robust = [subject.robust for subject in case.subjects if subject.robust is not None]
         if robust:
-            mpc = replicate_mpc(robust).scores
+            mpc = vary_mpc(robust).scores
             for metric in MAIN:
                 values = {label: 100 * scores[metric][0] for label, scores in mpc.items() if metric in scores}
                 frame[f"mpc_{metric}"] = frame["Model"].map(values)
         frames.append(frame)
         said += _sentences(case, frame)
-        intervals.append(note_of_intervals(case.dataset, found.units, found.count))
+        intervals.append(note_of_intervals(case.dataset, found.units, found.variation))
     return Merging(pd.concat(frames, ignore_index=True), tuple(said), tuple(dict.fromkeys(intervals)))
 
 
 def _mean(scores: Mapping[str, Array]) -> Array:
-    """The mean of accuracy and mIoU in every replicate."""
+    """The mean of accuracy and mIoU, as a varied value."""
     return np.mean([scores[metric] for metric in MAIN], axis=0)
 
 
-def _row(case: MergingCase, subject: MergingSubject, means: Mapping[str, Array]) -> dict[str, float | str | int]:
+def _row(case: MergingCase, subject: MergingSubject, found: VariedScores) -> dict[str, float | str | int]:
     row: dict[str, float | str | int] = {
         "Dataset": case.dataset,
         "Backbone": case.backbone,
@@ -112,17 +112,18 @@ def _row(case: MergingCase, subject: MergingSubject, means: Mapping[str, Array])
         row[metric] = float(values.mean())
         if len(values) > 1:
             row[f"{metric}_std"] = float(values.std(ddof=1))
+    means = {label: _mean(scores) for label, scores in found.scores.items()}
     own = means[subject.label]
-    row |= _with_ends("mean", own)
+    row |= _with_ends("mean", own, found) | {"interval_over": found.units}
     without = _beside(case, subject.merger, 0)
     if subject.rank and without is not None:
-        row |= _with_ends("surgery_gain", own - means[without.label])
+        row |= _with_ends("surgery_gain", own - means[without.label], found)
     joint = _beside(case, "", 0, JOINT)
     if subject.merger and joint is not None:
-        row |= _with_ends("to_joint", own - means[joint.label])
+        row |= _with_ends("to_joint", own - means[joint.label], found)
     individual = _beside(case, "", 0, INDIVIDUAL)
     if subject.merger and individual is not None:
-        row |= _with_ends("to_individual", own - means[individual.label])
+        row |= _with_ends("to_individual", own - means[individual.label], found)
     row |= {f"bias_{task}": float(np.mean(of_seeds)) for task, of_seeds in subject.bias.items()}
     if subject.bias:
         bias = float(np.mean(list(subject.bias.values())))
@@ -134,8 +135,8 @@ def _row(case: MergingCase, subject: MergingSubject, means: Mapping[str, Array])
     return row
 
 
-def _with_ends(name: str, replicates: Array) -> dict[str, float]:
-    value, low, high = with_interval(100 * replicates)
+def _with_ends(name: str, varied: Array, of: VariedScores) -> dict[str, float]:
+    value, low, high = with_interval(100 * varied, of.variation)
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
@@ -247,7 +248,8 @@ def readable_merging(found: Merging, rank: int) -> pd.DataFrame:
 
 
 def _trained_on(rows: pd.DataFrame) -> list[str]:
-    return [f"{dataset}, {backbone}" for dataset, backbone in zip(rows["Dataset"], rows["Backbone"], strict=True)]
+    columns = (rows["Dataset"], rows["Backbone"], rows["interval_over"])
+    return [", ".join(texts) for texts in zip(*columns, strict=True)]
 
 
 def table_surgery_ranks(found: Merging) -> pd.DataFrame:

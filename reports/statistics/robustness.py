@@ -13,18 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from endoarss.metrics.catalogue import Shown, metrics_by_name, shown_metrics
+from endoarss.metrics.catalogue import PERCENT, Shown, metrics_by_name, shown_metrics
 from reports.errors import ResultsError
-from reports.statistics.bootstrap import (
-    REPLICATES,
+from reports.statistics.condition_scores import EvaluatedModel, Grid, grid_of, images_of, score_model, variation_of
+from reports.statistics.variation import (
     Array,
-    draw_weights,
-    interval,
+    Variation,
     note_of_intervals,
-    ratio,
+    score_interval,
     with_interval,
 )
-from reports.statistics.condition_scores import EvaluatedModel, Grid, grid_of, images_of, score_model
 
 __all__ = ["NOT_MOVED", "OTHER", "EvaluatedModel", "Robustness", "categories_of", "measure_robustness"]
 
@@ -32,6 +30,7 @@ NOT_MOVED = ", masks not moved"
 OTHER = "other"
 
 CONDITION_COLUMNS = ["dataset", "model", "corruption", "severity", "mask_warped", "metric", "value", "low", "high"]
+CONDITION_COLUMNS += ["interval_over"]
 SUMMARY_COLUMNS = ["dataset", "model", "metric", "quantity", "of", "value", "low", "high"]
 SUMMARY_COLUMNS += ["difference", "difference_low", "difference_high", "against", "interval_over"]
 
@@ -57,8 +56,6 @@ def measure_robustness(
     models: Sequence[EvaluatedModel],
     categories: Mapping[str, Sequence[str]],
     baselines: Mapping[str, str] | None = None,
-    replicates: int = REPLICATES,
-    seed: int = 0,
 ) -> Robustness:
     """Scores and summaries of models, of one dataset or of several.
 
@@ -66,7 +63,6 @@ def measure_robustness(
         models: in the order of tables. categories: corruptions by category, in order; those it lacks are put under "other".
         baselines: by dataset the label of the model that corruption errors are relative to and differences are taken from. Without
         one there are no corruption errors, and differences are to the dataset's first model that has the metric.
-        replicates: of the bootstrap. seed: of its draws.
 
     Raises:
         ResultsError: if there are no models, a label is taken twice, a baseline is not among the models, or as `grid_of`,
@@ -85,13 +81,17 @@ def measure_robustness(
     for dataset, group in by_dataset.items():
         grid = grid_of(group, [name for members in categories.values() for name in members])
         images = images_of(group)
-        weights = draw_weights(len(images.starts), replicates, seed)
-        scores = {model.label: score_model(model, grid, images, weights, metrics) for model in group}
-        conditions += [_condition_rows(dataset, label, grid, found) for label, found in scores.items()]
+        variation = variation_of(group, images)
         chosen = categories_of(grid.corruptions, categories)
-        rows, said = _summarise(_Panel(dataset, grid, chosen, (baselines or {}).get(dataset), images.units()), scores)
+        panel = _Panel(dataset, grid, chosen, (baselines or {}).get(dataset), images.units(), variation)
+        scores = {}
+        for model in group:
+            runs = score_model(model, grid, images, metrics)
+            scores[model.label] = {name: variation.vary(of, model.varies_with) for name, of in runs.items()}
+        conditions += [_condition_rows(panel, label, found) for label, found in scores.items()]
+        rows, said = _summarise(panel, scores)
         summaries += rows
-        intervals.append(note_of_intervals(dataset, images.units(), len(weights) - 1))
+        intervals.append(note_of_intervals(dataset, images.units(), variation))
         notes += said
         names += grid.corruptions
     return Robustness(
@@ -124,17 +124,6 @@ def _check_names(by_dataset: Mapping[str, Sequence[EvaluatedModel]], baselines: 
             raise ResultsError(f"{dataset}: the baseline {baselines[dataset]!r} is not among the models: {known}.")
 
 
-def _condition_rows(dataset: str, model: str, grid: Grid, scores: Mapping[str, Array]) -> pd.DataFrame:
-    """Long rows of one model, without those where nothing could be measured."""
-    frames = []
-    for metric, replicates in scores.items():
-        rows = pd.DataFrame(grid.conditions(), columns=["corruption", "severity", "mask_warped"])
-        low, high = interval(replicates)
-        rows = rows.assign(dataset=dataset, model=model, metric=metric, value=replicates[0], low=low, high=high)
-        frames.append(rows[rows["value"].notna()])
-    return pd.concat(frames, ignore_index=True)[CONDITION_COLUMNS]
-
-
 @dataclass(frozen=True)
 class _Panel:
     """What the models of one dataset share."""
@@ -144,15 +133,27 @@ class _Panel:
     categories: Mapping[str, Sequence[str]]
     baseline: str | None
     units: str
+    variation: Variation
+
+
+def _condition_rows(panel: _Panel, model: str, scores: Mapping[str, Array]) -> pd.DataFrame:
+    """Long rows of one model, without those where nothing could be measured."""
+    frames, metrics = [], metrics_by_name()
+    for metric, varied in scores.items():
+        rows = pd.DataFrame(panel.grid.conditions(), columns=["corruption", "severity", "mask_warped"])
+        low, high = score_interval(varied, panel.variation, 1.0 if metrics[metric].unit == PERCENT else np.inf)
+        rows = rows.assign(dataset=panel.dataset, model=model, metric=metric, interval_over=panel.units)
+        frames.append(rows.assign(value=varied[0], low=low, high=high)[~np.isnan(varied[0])])
+    return pd.concat(frames, ignore_index=True)[CONDITION_COLUMNS]
 
 
 @dataclass(frozen=True)
 class _Quantity:
-    """One number of a model: its name, what it is of, and its value in each replicate (R,), the estimate first."""
+    """One number of a model: its name, what it is of, and its varied value (R,)."""
 
     name: str
     of: str
-    replicates: Array
+    varied: Array
 
 
 def _summarise(panel: _Panel, scores: Mapping[str, Mapping[str, Array]]) -> tuple[list[tuple[Any, ...]], list[str]]:
@@ -171,10 +172,10 @@ def _summarise(panel: _Panel, scores: Mapping[str, Mapping[str, Array]]) -> tupl
             compared.setdefault(against, []).append(about.text)
         for label, quantities in found.items():
             for one, other in zip(quantities, found.get(against, quantities), strict=True):
-                difference = one.replicates - other.replicates
-                compares = (*with_interval(difference), against) if against in found else (*[np.nan] * 3, "")
+                difference = with_interval(one.varied - other.varied, panel.variation)
+                compares = (*difference, against) if against in found else (*[np.nan] * 3, "")
                 key = (panel.dataset, label, metric, one.name, one.of)
-                rows.append((*key, *with_interval(one.replicates), *compares, panel.units))
+                rows.append((*key, *with_interval(one.varied, panel.variation), *compares, panel.units))
         notes += _notes(found, metric, panel, baseline is not None)
     said = [f"{panel.dataset}: differences of {' and '.join(of)} are to {against}." for against, of in compared.items()]
     return rows, said + notes
@@ -219,7 +220,7 @@ def _corruption_errors(
     )
     found = []
     for kind, mean, values in (("CE", "mCE", errors), ("relative_CE", "relative_mCE", losses)):
-        # The corruptions that count are those of the estimate: a replicate must not choose others.
+        # The corruptions that count are those of the estimate: what is left out must not choose others.
         known = ~np.isnan(values[0])
         usable = known & ~np.isnan(values)
         found += [_Quantity(kind, name, np.where(known[i], values[:, i], np.nan)) for i, name in enumerate(names)]
@@ -231,16 +232,22 @@ def _notes(found: Mapping[str, Sequence[_Quantity]], metric: str, panel: _Panel,
     """What is undefined, and why."""
     where, notes = f"{panel.dataset}, {metrics_by_name()[metric].text}", []
     for label, quantities in found.items():
-        if any(one.name == "rPC" and np.isnan(one.replicates[0]) for one in quantities):
+        if any(one.name == "rPC" and np.isnan(one.varied[0]) for one in quantities):
             notes.append(f"{where}: no rPC and no retention for {label}, whose clean score is 0.")
     if panel.baseline and not has_errors:
         return [*notes, f"{where}: no corruption errors, for the baseline {panel.baseline} has no such score."]
     for kind, name, reason in (("CE", "CE", "makes no error"), ("relative_CE", "relative CE", "loses nothing")):
         # What is undefined is so for all models alike: it is the baseline that is divided by.
-        undefined = [one.of for one in next(iter(found.values())) if one.name == kind and np.isnan(one.replicates[0])]
+        undefined = [one.of for one in next(iter(found.values())) if one.name == kind and np.isnan(one.varied[0])]
         if undefined:
             names = ", ".join(undefined)
             notes.append(
                 f"{where}: no {name} for {names}, where the baseline {panel.baseline} {reason}; the mean is over the others."
             )
     return notes
+
+
+def ratio(above: Any, below: Any) -> Array:
+    """above / below, NaN where below is not positive (rounding aside)."""
+    above, below = np.broadcast_arrays(np.asarray(above, np.float64), np.asarray(below, np.float64))
+    return np.divide(above, below, out=np.full(below.shape, np.nan), where=below > 1e-12)

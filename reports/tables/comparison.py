@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from endoarss.metrics.catalogue import Shown, metrics_by_name, shown_metrics
-from reports.statistics.bootstrap import with_brackets
+from reports.statistics.brackets import with_brackets, with_units
 
 _NUMBERS = ("value", "low", "high", "to_best", "to_best_low", "to_best_high", "difference")
 
@@ -41,6 +41,7 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
     """
     rows: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
     table, metrics = _scaled(scores), shown_metrics(Shown.PRINTED)
+    over = dict(zip(table["dataset"], table["interval_over"], strict=True))
     for row in table[table["metric"].isin(list(metrics))].to_dict("records"):
         cells = rows.setdefault((row["dataset"], row["model"]), {})
         head = metrics[row["metric"]].head
@@ -54,11 +55,13 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
         rows.setdefault(gap, {})
     datasets = list(dict.fromkeys(dataset for dataset, _ in rows))
     rows = dict(sorted(rows.items(), key=lambda row: datasets.index(row[0][0])))
-    index = pd.MultiIndex.from_tuples(list(rows), names=["Dataset", "Model"])
+    keys = [(with_units(dataset, over), model) for dataset, model in rows]
+    index = pd.MultiIndex.from_tuples(keys, names=["Dataset", "Model"])
     columns = pd.MultiIndex.from_tuples(
         [(metric.head, part) for metric in metrics.values() for part in ("score", "to best", "rank")]
     )
-    return pd.DataFrame(list(rows.values()), index=index).reindex(columns=columns).dropna(axis=1, how="all").fillna("-")
+    shown = pd.DataFrame(list(rows.values()), index=index).reindex(columns=columns)
+    return shown.dropna(axis=1, how="all").fillna("-")
 
 
 def table_claims(claims: pd.DataFrame) -> pd.DataFrame:
@@ -90,6 +93,9 @@ def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
             "Compared": table["compared"],
             "Metric": table["metric"].map(_metric_of_claim),
             "Difference": here,
+            "Over": [str(over) or "-" for over in table["over"].astype(object).fillna("-")],
+            "Seeds": table["seeds"],
+            "p (Holm)": [_shown_p(value) for value in table["p_adjusted"]],
             "In the paper": paper,
             "Pairs": [
                 f"{n}" if n == of else f"{n} of {of}" for n, of in zip(table["pairs"], table["asked"], strict=True)
@@ -98,6 +104,10 @@ def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
         }
     )
     return shown.set_index(["Claim", "Dataset", "Compared", "Metric"])
+
+
+def _shown_p(value: float) -> str:
+    return "-" if pd.isna(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _metric_of_claim(metric: object) -> str:
@@ -132,7 +142,8 @@ def claims_text(shown: pd.DataFrame, mark: str, note: str) -> str:
             verdict = row["Verdict"][0].upper() + row["Verdict"][1:]
             some = f" Only {row['Pairs']} comparisons have results." if " of " in row["Pairs"] else ""
             lines.append(
-                f"- {row['Dataset']}, {row['Metric']}: **{verdict}**. {row['Compared']}: {row['Difference']}{unit}.{some}{said}"
+                f"- {row['Dataset']}, {row['Metric']}: **{verdict}**. {row['Compared']}: {row['Difference']}{unit}, over {row['Over']}"
+                f" and {row['Seeds']} seed{'s' * (row['Seeds'] > 1)}, p {row['p (Holm)']}.{some}{said}"
             )
         lines.append("")
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from endoarss.metrics.catalogue import metrics_by_name
-from reports.statistics.bootstrap import with_brackets
+from reports.statistics.brackets import with_brackets, with_units
 from reports.statistics.robustness import NOT_MOVED
 
 _ENDS = ["value", "low", "high"]
@@ -109,7 +109,9 @@ def readable_robustness_summary(summary: pd.DataFrame, gaps: Sequence[tuple[str,
             cells["mPC, difference"] = difference
     metrics = list(dict.fromkeys(metric for _, metric, _ in heads))
     heads |= {(dataset, metric, model): {} for dataset, model in gaps for metric in metrics}
-    index = pd.MultiIndex.from_tuples(list(heads), names=["Dataset", "Metric", "Model"])
+    over = dict(zip(summary["dataset"], summary["interval_over"], strict=True))
+    keys = [(with_units(dataset, over), *others) for dataset, *others in heads]
+    index = pd.MultiIndex.from_tuples(keys, names=["Dataset", "Metric", "Model"])
     columns = [*_SHOWN.values(), "mPC, difference"]
     return (
         pd.DataFrame(list(heads.values()), index=index).reindex(columns=columns).dropna(axis=1, how="all").fillna("-")

@@ -69,9 +69,11 @@ def robustness() -> Robustness:
         for metric, scale in metrics.items():
             for corruption, severity in CONDITIONS:
                 value = (0.9 - 0.1 * index - 0.1 * severity) * scale
-                rows.append(("Toy", model, corruption, severity, True, metric, value, value - 0.05, value + 0.05))
+                rows.append(
+                    ("Toy", model, corruption, severity, True, metric, value, value - 0.05, value + 0.05, "4 images")
+                )
                 if corruption == "elastic_transform" and metric != "accuracy":
-                    rows.append(("Toy", model, corruption, severity, False, metric, 0.1, 0.05, 0.15))
+                    rows.append(("Toy", model, corruption, severity, False, metric, 0.1, 0.05, 0.15, "4 images"))
             if metric != "hd95":
                 mean = {severity: 0.9 - 0.1 * index - 0.1 * severity for severity in (1, 5)}
                 tail = [np.nan, np.nan, np.nan, "", "4 images"]
@@ -81,7 +83,7 @@ def robustness() -> Robustness:
                 ]
     categories = {"noise": ("gaussian_noise",), "digital": ("smoke", "elastic_transform")}
     conditions = pd.DataFrame(rows, columns=CONDITION_COLUMNS)
-    return Robustness(conditions, pd.DataFrame(sums, columns=SUMMARY_COLUMNS), categories, ("Toy: bootstrap.",), ())
+    return Robustness(conditions, pd.DataFrame(sums, columns=SUMMARY_COLUMNS), categories, ("Toy: t intervals.",), ())
 
 
 @pytest.fixture

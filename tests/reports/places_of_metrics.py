@@ -102,9 +102,9 @@ def places() -> dict[str, list[str]]:
     shown = tables.readable_scores(scores, "standard")
     chosen = tables.table_of_rows(results, [tables.Row(("A",), "one", "A", "hps", "", 4)], ["Model"])
     leakage = tables.table_leakage(results, "one", "two", ["A", "B"])
-    robust = measure_robustness([EvaluatedModel(n, "Toy", [r]) for n, r in rows.items()], CATEGORIES, {"Toy": "B"}, 20)
+    robust = measure_robustness([EvaluatedModel(n, "Toy", [r]) for n, r in rows.items()], CATEGORIES, {"Toy": "B"})
     clean = {name: of_rows[of_rows["corruption"] == ""] for name, of_rows in rows.items()}
-    compared = compare([EvaluatedModel(name, "Toy", [own]) for name, own in clean.items()], 20)
+    compared = compare([EvaluatedModel(name, "Toy", [own]) for name, own in clean.items()])
     whole = dict(iter(results[results["class"] == ""].groupby("backbone")))
     values = {name: {m: list(v) for m, v in own.groupby("metric")["value"]} for name, own in whole.items()}
     subjects = [

@@ -98,7 +98,7 @@ def test_the_mean_and_its_changes_are_of_accuracy_and_miou() -> None:
 
 
 def test_intervals_are_paired() -> None:
-    """Two models that differ by a constant differ by it in every replicate, however wide their own intervals are."""
+    """Two models that differ by a constant differ by it without each image, however wide their own intervals are."""
     same = rows(0.7, 0.5)
     better = same.assign(activity_predicted=same["activity_true"])
     before = MergingSubject("TIES", "ties", 0, EvaluatedModel("TIES", "Toy", [better]), None, {})

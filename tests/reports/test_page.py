@@ -174,6 +174,19 @@ def test_a_score_with_the_name_of_its_model_is_a_number() -> None:
     assert keys(str(to_html(pd.DataFrame({"n": ["1,234", "5"]}), "x")), 1) == ["1234", "5"]
 
 
+def test_a_deviation_stands_in_the_cell_of_its_mean() -> None:
+    """The cell sorts and wins by the mean; a deviation that one seed does not have is left out."""
+    table = pd.DataFrame(
+        {"mIoU (%)": [62.5, 70.0], "HD (px)": [3.0, 4.0], "± mIoU (%)": [1.25, np.nan]}, index=["a", "b"]
+    )
+    html = str(to_html(table, "x", best=True, published=[1]))
+    cells = re.findall(r"<td([^>]*)>([^<]*)</td>", html)
+    assert [text for _, text in cells] == ["62.50 ± 1.25", "3.00", "70.00", "4.00"]
+    assert keys(html, 1) == ["62.5", "70"] and html.count("<button") == 3
+    assert ["published" in marks for marks, _ in cells] == [False, True, False, True]
+    assert "best" in cells[2][0] and "best" not in cells[0][0]
+
+
 def test_numbers_are_shown_as_they_are(page_content: page.Page) -> None:
     table = pd.DataFrame(
         {"n": pd.array([2020, pd.NA], "Int64"), "x": [0.5, -1234.567], "b": [True, False], "s": ["1,234", "a"]}

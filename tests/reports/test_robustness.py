@@ -15,10 +15,9 @@ from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.reporting.robustness import write_robustness_report
 from reports.errors import ResultsError
 from reports.figures.robustness import draw_retention, draw_severity
-from reports.statistics.bootstrap import draw_weights, interval, ratio
-from reports.statistics.comparison import replicate_mpc
+from reports.statistics.comparison import vary_mpc
 from reports.statistics.condition_scores import KEYS, grid_of, images_of, score_model, score_run
-from reports.statistics.robustness import EvaluatedModel, Robustness, measure_robustness
+from reports.statistics.robustness import EvaluatedModel, Robustness, measure_robustness, ratio
 from reports.tables import robustness as robustness_tables
 from reports.tables import scores as tables
 from reports.tables.latex import to_latex
@@ -69,8 +68,8 @@ def model(label: str = "A", *runs: pd.DataFrame, dataset: str = "Toy") -> Evalua
     return EvaluatedModel(label, dataset, runs or (answers(len(label)),))
 
 
-def measured(*models: EvaluatedModel, baseline: str | None = None, replicates: int = 200) -> Robustness:
-    return measure_robustness(models, CATEGORIES, {"Toy": baseline} if baseline else {}, replicates)
+def measured(*models: EvaluatedModel, baseline: str | None = None) -> Robustness:
+    return measure_robustness(models, CATEGORIES, {"Toy": baseline} if baseline else {})
 
 
 def row(found: Robustness, quantity: str, of: str = "", metric: str = "miou", label: str = "A") -> pd.Series:
@@ -140,21 +139,21 @@ def test_scores_stand_in_place_of_rows() -> None:
         [n for names in CATEGORIES.values() for n in names],
     )
     scored = [
-        model(one.label, *(score_run(model(one.label, run), order, metrics, 200) for run in one.rows)) for one in given
+        model(one.label, *(score_run(model(one.label, run), order, metrics) for run in one.rows)) for one in given
     ]
     assert all(len(run.rows) < 30 for one in scored for run in one.runs), "the most of the rows is released"
     expected, found = measured(*given, baseline="A"), measured(*scored, baseline="A")
     pd.testing.assert_frame_equal(found.summary, expected.summary, check_exact=True)
     pd.testing.assert_frame_equal(found.conditions, expected.conditions, check_exact=True)
-    for label, scores in replicate_mpc(given, 200).scores.items():
-        for metric, values in replicate_mpc(scored, 200).scores[label].items():
+    for label, scores in vary_mpc(given).scores.items():
+        for metric, values in vary_mpc(scored).scores[label].items():
             np.testing.assert_array_equal(values, scores[metric])
 
 
 def test_scores_of_other_sequences_are_not_compared() -> None:
     other = answers(2, sequences=3)
     metrics = shown_metrics(Shown.SUMMARY)
-    scored = [model("A", score_run(model("A", answers(1, sequences=0)), (), metrics, 200))]
+    scored = [model("A", score_run(model("A", answers(1, sequences=0)), (), metrics))]
     with pytest.raises(
         ResultsError, match="A on Toy: its images are of other sequences than those of the models it is"
     ):
@@ -162,26 +161,23 @@ def test_scores_of_other_sequences_are_not_compared() -> None:
 
 
 @pytest.mark.parametrize("sequences", [4, 0])
-def test_replicates_are_scores_of_the_images_that_were_drawn(sequences: int) -> None:
-    """Every replicate of every score, against the rows of the drawn units set side by side."""
-    rows = answers(1, sequences=sequences)
+def test_scores_without_a_unit_are_those_of_the_others(sequences: int) -> None:
+    rows = answers(1, 24, sequences)
     one = model("A", rows)
     grid, images = grid_of([one], []), images_of([one])
-    weights = draw_weights(len(images.starts), 20, 0)
-    scores = score_model(one, grid, images, weights, shown_metrics(Shown.CONDITIONS))
-    assert len(images.starts) == (sequences or 12) and (weights.sum(axis=1) == weights.shape[1]).all()
-    units = np.split(np.array(images.frame_ids), images.starts[1:])
-    for metric, replicates in scores.items():
+    scores = score_model(one, grid, images, shown_metrics(Shown.CONDITIONS))
+    assert len(images.starts) == (sequences or 24)
+    units = [[], *np.split(np.array(images.frame_ids), images.starts[1:])]
+    for metric, (varied,) in scores.items():
         if metric == "modal_share":
             continue  # its class is the one of all images
         for index, (name, severity, moved) in enumerate(grid.conditions()):
             by_frame = one_condition(rows, name, severity, moved).set_index("frame_id", drop=False)
-            for weight, value in zip(weights, replicates[:, index], strict=True):
-                drawn = [frame for unit, times in zip(units, weight, strict=True) for frame in [*unit] * int(times)]
+            for unit, value in zip(units, varied[:, index], strict=True):
                 if metric in ("accuracy", "macro_f1") and not moved:
                     assert np.isnan(value)
                 else:
-                    assert value == pytest.approx(plain_score(by_frame.loc[drawn], metric))
+                    assert value == pytest.approx(plain_score(by_frame.drop(unit), metric))
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "miou"])
@@ -223,25 +219,29 @@ def test_summaries_against_plain_loops(metric: str) -> None:
     assert apart == pytest.approx(sum(unmoved) / 3)
 
 
-def test_intervals_are_percentiles_and_hold_the_estimate() -> None:
-    found = measured(model("A"), model("BB"), baseline="A", replicates=1000)
+def test_intervals_hold_the_estimate() -> None:
+    found = measured(model("A"), model("BB"), baseline="A")
     for table in (found.conditions[found.conditions["metric"] == "accuracy"], found.summary):
         known = table[table["low"].notna()]
-        assert len(known) >= 20
+        assert len(known) >= 20 and (known["high"] > known["low"] + 0.01).mean() > 0.5
         assert (known["low"] <= known["value"] + 1e-12).all() and (known["value"] <= known["high"] + 1e-12).all()
-    values = np.random.default_rng(0).normal(size=(1001, 3))
-    low, high = interval(values)
-    np.testing.assert_allclose(low, np.quantile(values[1:], 0.025, axis=0))
-    np.testing.assert_allclose(high, np.quantile(values[1:], 0.975, axis=0))
+    accuracy = found.conditions[found.conditions["metric"] == "accuracy"]
+    assert accuracy["low"].min() >= 0 and accuracy["high"].max() <= 1
 
 
-def test_a_value_that_many_replicates_lack_has_no_interval() -> None:
-    replicates = np.ones((101, 3))
-    replicates[1:11, 0] = replicates[1:4, 1] = replicates[0, 2] = np.nan
-    low, high = interval(replicates)
-    np.testing.assert_array_equal(np.isnan(low), [True, False, True])
-    np.testing.assert_array_equal(np.isnan(high), [True, False, True])
+def test_ratios_of_nothing_are_undefined() -> None:
     np.testing.assert_array_equal(ratio([1, 1, 1], [2, 0, -1]), [0.5, np.nan, np.nan])
+
+
+def test_the_baselines_trainings_vary_corruption_errors() -> None:
+    """Of a model that never varies against one of three trainings, the interval is wider than against its mean."""
+    runs = [answers(seed) for seed in (3, 4, 5)]
+    ends = []
+    for baseline in (runs, [pd.concat(runs).groupby(["frame_id", *KEYS], as_index=False).first()]):
+        found = measured(model("A", answers(1)), model("B", *baseline), baseline="B")
+        ends.append(row(found, "mCE"))
+    assert ends[0]["low"] < ends[0]["value"] < ends[0]["high"]
+    assert "and 3 trainings of each model that has 3 or more" in measured(model("B", *runs)).intervals[0]
 
 
 def test_a_model_differs_from_itself_by_nothing() -> None:
@@ -249,7 +249,7 @@ def test_a_model_differs_from_itself_by_nothing() -> None:
     shuffled = rows.sample(frac=1, random_state=0)
     found = measured(model("A", rows), model("same", shuffled), baseline="A").summary
     assert (found["against"] == "A").all()
-    # What no replicate knows (NaN) aside, exactly zero.
+    # What is not defined (NaN) aside, exactly zero.
     for column in ("difference", "difference_low", "difference_high"):
         assert (found[column].dropna() == 0).all() and found[column].notna().sum() > 50
     errors = found[found["quantity"].isin(["CE", "mCE", "relative_CE", "relative_mCE"])]
@@ -283,7 +283,7 @@ def test_paired_differences_are_narrower_than_apart() -> None:
     assert smoke["difference_high"] - smoke["difference_low"] < 0.3 * (smoke["high"] - smoke["low"])
 
 
-def test_seeds_are_averaged_inside_a_replicate() -> None:
+def test_scores_are_means_over_seeds() -> None:
     rows, other = answers(1), answers(2)
     apart = [measured(model("A", one)) for one in (rows, other)]
     together = measured(model("A", rows, other))
@@ -292,12 +292,15 @@ def test_seeds_are_averaged_inside_a_replicate() -> None:
         assert row(together, quantity)["value"] == pytest.approx(np.mean(values))
     twice = measured(model("A", rows, rows))
     pd.testing.assert_frame_equal(twice.summary, apart[0].summary, rtol=1e-12)
+    different = measured(model("A", rows, other, answers(3)))
+    assert row(different, "clean")["high"] - row(different, "clean")["low"] > 0
 
 
 def test_what_intervals_are_over_is_said() -> None:
     found = measured(model("A", answers(1)))
     assert found.intervals == (
-        "Toy: 95 % intervals by bootstrap over 4 sequences, 200 replicates, paired across models.",
+        "Toy: 95 % t intervals over 4 sequences, for these trained models alone (what other trainings give takes 3 seeds), paired across "
+        "models.",
     )
     assert set(found.summary["interval_over"]) == {"4 sequences"}
     assert "over 12 images" in measured(model("A", answers(1, sequences=0))).intervals[0]
@@ -311,7 +314,7 @@ def test_what_intervals_are_over_is_said() -> None:
 @pytest.mark.parametrize(("images", "sequences", "alone"), [(1, 0, "1 image"), (12, 1, "1 sequence")])
 def test_one_unit_has_no_intervals(images: int, sequences: int, alone: str, tmp_path: Path) -> None:
     found = measured(model("A", answers(1, images, sequences)), model("B", answers(2, images, sequences)), baseline="A")
-    assert found.intervals == (f"Toy: no intervals, for there is {alone} alone.",)
+    assert found.intervals == (f"Toy: no intervals, because there is {alone} alone.",)
     ends = [name for name in found.summary if name.endswith(("low", "high"))]
     assert len(ends) == 4 and found.summary[ends].isna().all(axis=None)
     assert found.conditions["value"].notna().all() and "[" not in shown_text(found)
@@ -392,25 +395,14 @@ def test_one_severity_and_corruptions_of_no_category(tmp_path: Path) -> None:
     draw(found, tmp_path)
 
 
-def test_a_class_that_a_replicate_lacks_is_not_averaged() -> None:
-    rows = answers(1, images=6, sequences=0)
-    for index in (1, 2, 3):
-        rows.loc[rows["frame_id"] != "frame_000", [f"truth_{index}", f"both_{index}"]] = 0
-    found = measured(model("A", rows))
-    assert row(found, "clean")[["value", "low", "high"]].notna().all()
-    # Distances need a foreground class: the draws without that image have none, and they are more than 5 %.
-    distances = found.conditions[found.conditions["metric"] == "hd95"]
-    assert distances["value"].notna().all() and distances["low"].isna().all()
-
-
 def test_two_datasets_stand_apart(tmp_path: Path) -> None:
     small = answers(3, images=5, sequences=0, severities=(1, 2))
     models = [model("A"), model("BB"), model("A", small, dataset="Other")]
-    found = measure_robustness(models, CATEGORIES, {"Toy": "BB"}, 100)
+    found = measure_robustness(models, CATEGORIES, {"Toy": "BB"})
     other = found.summary[found.summary["dataset"] == "Other"]
     assert (other["against"] == "A").all() and "mCE" not in set(other["quantity"])
     assert "mCE" in set(found.summary.loc[found.summary["dataset"] == "Toy", "quantity"])
-    alone = measure_robustness(models[:2], CATEGORIES, {"Toy": "BB"}, 100).summary
+    alone = measure_robustness(models[:2], CATEGORIES, {"Toy": "BB"}).summary
     toy = found.summary[found.summary["dataset"] == "Toy"]
     pd.testing.assert_frame_equal(toy.reset_index(drop=True), alone)
     draw(found, tmp_path)
@@ -518,7 +510,7 @@ def test_the_long_tables_say_their_unit(tmp_path: Path) -> None:
 
 def test_a_report_of_any_models_is_written_whole_and_marked(tmp_path: Path) -> None:
     models = [model("A"), model("BB")]
-    write_robustness_report(models, CATEGORIES, tmp_path, {"Toy": "A"}, MARK, {"synthetic": True}, replicates=50)
+    write_robustness_report(models, CATEGORIES, tmp_path, {"Toy": "A"}, MARK, {"synthetic": True})
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")}
     names = [f"tables/{name}" for name in ("table7_robustness", "table_robustness_summary")]
     figures = [f"figures/{name}" for name in ("fig6_severity", "fig_retention", "fig_heatmap")]
@@ -529,7 +521,7 @@ def test_a_report_of_any_models_is_written_whole_and_marked(tmp_path: Path) -> N
     }
     for path in (tmp_path / "tables").glob("*.tex"):
         text = path.read_text()
-        assert MARK in text and "bootstrap over 4 sequences" in text
+        assert MARK in text and "t intervals over 4 sequences" in text
     for path in (tmp_path / "tables").glob("*.csv"):
         assert "synthetic" in path.read_text().splitlines()[0]
 
@@ -537,12 +529,16 @@ def test_a_report_of_any_models_is_written_whole_and_marked(tmp_path: Path) -> N
 def test_the_short_summary_has_one_row_a_model_and_metric() -> None:
     found = measured(model("A"), model("BB"), baseline="BB")
     shown = robustness_tables.readable_robustness_summary(found.summary)
-    assert list(shown.index) == [("Toy", metric, name) for metric in ("accuracy", "mIoU") for name in ("A", "BB")]
-    one = shown.loc[("Toy", "mIoU", "BB")]
+    assert list(shown.index) == [
+        ("Toy, 4 sequences", metric, name) for metric in ("accuracy", "mIoU") for name in ("A", "BB")
+    ]
+    one = shown.loc[("Toy, 4 sequences", "mIoU", "BB")]
     assert one["mCE"] == "100.0 [100.0, 100.0]" and one["mPC, difference"] == "-"
-    assert shown.loc[("Toy", "mIoU", "A"), "mPC, difference"][0] in "+-"
+    assert shown.loc[("Toy, 4 sequences", "mIoU", "A"), "mPC, difference"][0] in "+-"
     mpc = row(found, "mPC")
-    assert shown.loc[("Toy", "mIoU", "A"), "mPC"].startswith(f"{100 * mpc['value']:.1f} [{100 * mpc['low']:.1f}, ")
+    assert shown.loc[("Toy, 4 sequences", "mIoU", "A"), "mPC"].startswith(
+        f"{100 * mpc['value']:.1f} [{100 * mpc['low']:.1f}, "
+    )
     assert "mCE" not in robustness_tables.readable_robustness_summary(measured(model("A")).summary)
 
 
@@ -552,7 +548,7 @@ def test_figures_are_the_same_from_the_same(tmp_path: Path) -> None:
     assert written == draw(measured(*models), tmp_path)
     for name in ("a.png", "b.png"):
         assert np.asarray(Image.open(tmp_path / name).convert("L")).std() > 5
-    many = measured(*(model("A" * i, answers(i)) for i in range(1, 10)), replicates=50)
+    many = measured(*(model("A" * i, answers(i)) for i in range(1, 10)))
     assert draw(many, tmp_path) != written
 
 

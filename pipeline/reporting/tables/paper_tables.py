@@ -19,8 +19,8 @@ from pipeline.study.robust_models import robustness_cells
 from reports import names
 from reports.published import DATASETS, published_ablation, published_ranks
 from reports.results import set_beside
-from reports.statistics.bootstrap import note_of_intervals
-from reports.statistics.claims import weigh_claims
+from reports.statistics.claims import test_claims
+from reports.statistics.variation import MIN_CLUSTERS, MIN_SEEDS, note_of_intervals
 from reports.tables.against_paper import Beside, ablation_beside, ranks_beside, robustness_beside, scores_beside
 from reports.tables.comparison import readable_claims, table_claims
 
@@ -66,7 +66,7 @@ def published_tables(saved: StudyResults) -> dict[str, ReportTable]:
             "The paper's claims, and what these results say of them",
             table_claims(claims),
             readable_claims(claims),
-            note=f"{_CLAIMS} {intervals} {gaps}".strip(),
+            note=f"{_CLAIMS.format(tests=claims['p_adjusted'].count())} {intervals} {gaps}".strip(),
             protocol="standard",
         )
     }
@@ -84,19 +84,18 @@ def _published(saved: StudyResults) -> pd.DataFrame:
 
 
 def _reproduction(saved: StudyResults) -> tuple[pd.DataFrame, str]:
-    """The paper's claims on every dataset, as `weigh_claims` gives them, and what the intervals are over."""
-    study = saved.study
+    """The paper's claims on every dataset, as `test_claims` gives them, and what the intervals are over."""
+    study, titles = saved.study, titles_of(saved.study)
     found = {dataset: scores_for_claims(saved, dataset) for dataset in evaluated_datasets(study)}
-    known = {dataset: one for dataset, one in found.items() if one[0]}
-    titles = titles_of(study)
-    claims = weigh_claims(
-        {dataset: scores for dataset, (scores, _, _) in known.items()},
+    clean = {dataset: one for dataset, (_, one) in found.items() if one is not None}
+    claims = test_claims(
+        {dataset: found[dataset][0] for dataset in clean},
         {dataset: asked_for_claims(study, dataset) for dataset in evaluated_datasets(study)},
         study.lora.rank,
         titles,
-        {dataset: units for dataset, (_, units, _) in known.items()},
+        {dataset: one.units for dataset, one in clean.items()},
     )
-    return claims, " ".join(note_of_intervals(titles[d], units, count) for d, (_, units, count) in known.items())
+    return claims, " ".join(note_of_intervals(titles[d], one.units, one.variation) for d, one in clean.items())
 
 
 def _asked(study: Study, dataset: str) -> set[tuple[str, str, str]]:
@@ -149,7 +148,10 @@ _ABOUT = {
 }
 _CLAIMS = (
     "Differences in percentage points, cosines as they are, of models that are alike in all but what the claim is about, mean over all "
-    "such pairs. Supported: the interval lies above zero; contradicted: below; else not decided. The best other model is chosen on the "
-    "same images, which favours it. Intervals say how scores vary with the test images, not with the training. In the paper: the same "
-    "difference in its tables, whose AC is mean precision (protocol published)."
+    "such pairs; or of the best of some models and the best of others, where the interval allows for any of them to be the best. "
+    "Intervals are of each row by itself. p: of no difference, by Holm's method for all {tests} tests of this table, so that at most 5 of "
+    f"100 studies have a false verdict. Supported or contradicted: p below 0.05, at least {MIN_CLUSTERS} sequences and {MIN_SEEDS} "
+    "trainings of each model. With fewer trainings a small p says that these trained models differ; those of other seeds may not. With few "
+    "sequences and trainings most claims stay undecided, and rightly so. Images whose sequence is not known count as independent, which "
+    "frames of one video are not. In the paper: the same difference in its tables, whose AC is mean precision (protocol published)."
 )

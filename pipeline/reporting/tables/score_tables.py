@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from pipeline.reporting.captions import gap_note
-from pipeline.reporting.models import backbone_labels, clean_models, clean_replicates, label_of
+from pipeline.reporting.models import backbone_labels, clean_models, label_of, varied_scores
 from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import datasets_with_activities, evaluated_datasets
 from pipeline.results.study_results import StudyResults
@@ -63,11 +63,9 @@ def chosen_tables(results: StudyResults) -> dict[str, ReportTable]:
 def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Every score with its interval, differences and ranks, in the standard protocol."""
     study, lacking = results.study, results.missing_cells
-    scored = {
-        titles_of(study)[dataset]: results.once(clean_replicates, dataset) for dataset in evaluated_datasets(study)
-    }
-    known = {title: replicates for title, replicates in scored.items() if replicates is not None}
-    there = {(title, label) for title, replicates in known.items() for label in replicates.scores}
+    scored = {titles_of(study)[dataset]: results.once(varied_scores, dataset) for dataset in evaluated_datasets(study)}
+    known = {title: one for title, one in scored.items() if one is not None}
+    there = {(title, label) for title, one in known.items() for label in one.scores}
     found = compare_scores(known)
     gaps = [
         (titles_of(study)[dataset], label_of(study, cell))
@@ -128,7 +126,10 @@ def _note(study: Study) -> str:
 
 
 _ABLATION = "DINOv2: instead of ResNet. TESLA: instead of MMoE. SMA: before DINOv2. All under DB-MTL."
-_COMPARISON = "To best: the score minus that of the best model of the dataset, paired. Rank 1 is the best."
+_COMPARISON = (
+    "To best: the score minus that of the best model of the dataset, paired; its interval, and that of the rank (1 is the best), allow for "
+    "any model to be the best."
+)
 
 
 def _key(cell: Cell) -> tuple[str, str, str, str, int]:

@@ -1,0 +1,78 @@
+"""Intervals and p-values on numbers drawn without any difference: how often they say that there is one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reports.statistics.variation import Variation, gap_of_best, interval, note_of_intervals, p_values, score_interval
+
+DRAWS = 20_000
+
+
+def without_each(values: np.ndarray) -> np.ndarray:
+    """Means of all and of all but each along the first axis: (U, ...) to (1 + U, ...)."""
+    count = len(values)
+    return np.concatenate([values.mean(axis=0)[None], (values.sum(axis=0) - values) / (count - 1)])
+
+
+@pytest.mark.parametrize("sequences", [2, 3, 5, 14, 30])
+def test_one_difference_in_twenty_is_false(sequences: int) -> None:
+    differences = np.random.default_rng(2).standard_normal((sequences, DRAWS))
+    varied, variation = without_each(differences), Variation(sequences)
+    low, high = interval(varied, variation)
+    excluded = (low > 0) | (high < 0)
+    assert 0.045 < excluded.mean() < 0.055
+    np.testing.assert_array_equal(excluded, p_values(varied, variation) < 0.05)
+
+
+@pytest.mark.parametrize("sequences", [6, 14, 30])
+def test_sequences_and_trainings_vary_together(sequences: int) -> None:
+    """Two models of three seeds, in which both matter alike: with sequences alone many more would be false."""
+    random = np.random.default_rng(3)
+    variation = Variation(sequences, {"a": 3, "b": 3})
+    of_sequences = random.standard_normal((2, 1, sequences, DRAWS)) / 3
+    scores = of_sequences + random.standard_normal((2, 3, 1, DRAWS)) * 3**0.5 / sequences**0.5 / 3
+    a, b = (
+        variation.vary(np.stack([without_each(run) for run in runs]), name)
+        for runs, name in zip(scores, "ab", strict=True)
+    )
+    assert 0.03 < (p_values(a - b, variation) < 0.05).mean() < 0.06
+    alone = Variation(sequences)
+    assert (p_values((a - b)[: 1 + sequences], alone) < 0.05).mean() > 0.12
+
+
+def test_the_best_of_many_equals_is_rarely_better() -> None:
+    """Of one and of four models against three and 37 others; to choose the best first would contradict in 10 and 7 %."""
+    random, variation = np.random.default_rng(4), Variation(14)
+    for own, others in ((1, 3), (4, 37)):
+        better = worse = 0
+        for _ in range(600):
+            mine, theirs = random.standard_normal((14, own, 1)), random.standard_normal((14, 1, others))
+            gap = gap_of_best(without_each(mine - theirs), variation)
+            assert gap.low <= gap.difference <= gap.high and (gap.p < 0.05) == (gap.low > 0 or gap.high < 0)
+            better, worse = better + (gap.low > 0), worse + (gap.high < 0)
+        assert better <= 0.04 * 600 and worse <= 0.04 * 600
+
+
+def test_what_does_not_vary_is_certain_and_nothing_is_no_difference() -> None:
+    variation = Variation(3)
+    varied = np.array([[0.2, 0.0, 1e-17]] * 4)
+    np.testing.assert_array_equal(p_values(varied, variation), [0, 1, 1])
+    low, high = interval(varied, variation)
+    np.testing.assert_allclose(low, high)
+    assert np.isnan(interval(varied, Variation())[0]).all() and np.isnan(p_values(varied, Variation())).all()
+
+
+def test_scores_stay_within_what_is_possible() -> None:
+    varied = np.array([[0.98, 0.02], [0.9, 0.01], [1.0, 0.1], [1.0, 0.0]])
+    low, high = score_interval(varied, Variation(3), 1.0)
+    assert high[0] == 1 and low[1] == 0 and low[0] < 0.98 and high[1] > 0.02
+
+
+def test_notes_say_what_varies() -> None:
+    assert "over 9 sequences and 3 trainings of each model" in note_of_intervals(
+        "D", "9 sequences", Variation(9, {"a": 3})
+    )
+    assert "for these trained models alone" in note_of_intervals("D", "9 sequences", Variation(9))
+    assert note_of_intervals("D", "1 image", Variation()) == "D: no intervals, because there is 1 image alone."
