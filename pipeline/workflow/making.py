@@ -26,12 +26,19 @@ def making(
         InputError: if what a result is made from is not as it was made, or something is missing at the end.
     """
     made = made_upstream(results)
-    _check_upstream(results, digests)
+    _check_upstream(results, digests, refreshed)
     begun = {one.done: one.begin(made) for one in results}
     earlier = {one.done: one.earlier_record() for one in refreshed}
     for one in results:
         one.forget(content=by_rule)
-    yield
+    try:
+        yield
+    except BaseException:
+        for one in results:
+            record = one.earlier_record()
+            if record and not one.changed_files(record, digests, read=True):
+                one.restore_done()  # by hand, what was there is there still
+        raise
     for one in refreshed:
         if record := earlier[one.done]:
             made[one.done] = one.finish(record, digests)
@@ -63,9 +70,9 @@ def are_current(results: Sequence[Result], digests: KnownDigests) -> bool:
     return bool(results)
 
 
-def _check_upstream(results: Sequence[Result], digests: KnownDigests) -> None:
+def _check_upstream(results: Sequence[Result], digests: KnownDigests, refreshed: Sequence[Result]) -> None:
     """See that what is read is as it was made. Results about the whole study read a little of everything: `verify` checks that."""
-    checked = {one.done for one in results}
+    checked = {one.done for one in (*results, *refreshed)}
     for result in (one for one in results if one.name):
         for one in result.upstream:
             record = None if one.done in checked else one.record()

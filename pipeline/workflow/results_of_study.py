@@ -392,7 +392,7 @@ class ResultsOfStudy:
         def decides() -> tuple[dict[str, Any], tuple[str, ...]]:
             settings = cell_settings(self.study, cell)
             if weights is not None and not pretrained:
-                settings["weights_sha256"] = self.digests.of_file(weights)
+                settings["weights_sha256"] = self.digests.of_file(weights) if weights.is_file() else ""
             return settings, code_of_cells(f"pipeline.training.{step}", self.study, *cells)
 
         return Result(

@@ -228,4 +228,4 @@ def test_a_command_says_it_in_a_sentence(study_file: Path, capsys: pytest.Captur
         status = cli.main(["step", "pack_dataset", "--dataset", "mtlesd", "--study", str(study_file)])
     said = capsys.readouterr().err
     assert status == 1 and "endoarss step pack_dataset: data/datasets/mtlesd" in said and "File too large" in said
-    assert not list(study_file.parent.glob("data/datasets/*/arrays/*"))
+    assert not list(study_file.parent.glob("data/datasets/*/arrays/*/*"))

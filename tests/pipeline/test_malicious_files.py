@@ -165,6 +165,9 @@ def test_as_kept_arrays_of_a_dataset(
         path.write_bytes(content)
     capsys.readouterr()
     assert run(study_file, "train", "--cell", CELL) == 1
+    assert "arrays/56: is not as pack_dataset made it" in capsys.readouterr().err
+    Path("data/datasets/mtlesd/arrays/56.done.json").unlink()  # whoever gave the arrays gave no record of them
+    assert run(study_file, "train", "--cell", CELL) == 1
     said = capsys.readouterr().err
     assert "masks.npy: not an array of pixels" in said and "Traceback" not in said and not mark.exists()
 

@@ -55,7 +55,7 @@ def test_a_given_study_is_never_merged_with_the_default(checkout: Path, snakemak
             "unknown weighting 'stsh'. Did you mean 'stch'? Known: aligned_mtl",
         ),
         (
-            "severities: [1, 2, 3, 4, 5]",
+            "severities: [1, 3, 5]",
             "severities: [6]",
             "robustness.severities.0: 6 is not allowed; expected a whole number from 1 to 5",
         ),

@@ -304,6 +304,9 @@ def test_kept_images_of_something_else_are_refused(
     manifest = Path("data/datasets/mtlesd/manifest.csv")
     manifest.write_text(manifest.read_text() + "\n")
     assert run(trained, "robustness", "--cell", CELL, "--workers", "0") == 1
+    assert "manifest.csv: is not as build_dataset made it" in said(capsys)
+    manifest.with_name("done.json").unlink()
+    assert run(trained, "robustness", "--cell", CELL, "--workers", "0") == 1
     assert "made with another manifest_sha256. Make them: endoarss step corrupt_images --dataset mtlesd" in said(capsys)
 
 
@@ -332,6 +335,8 @@ def test_a_stop_while_results_are_written_loses_nothing(
         "metrics.json",
         "gallery.npz",
         "provenance.json",
+        "done.json",
+        "decided_by.json",
     }
     assert len(pd.read_parquet(folder / "per_image.parquet")) == 4 * (1 + 2 + 4)
     assert not list(folder.parent.glob(".*"))

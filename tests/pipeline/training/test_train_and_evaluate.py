@@ -98,7 +98,8 @@ def test_references_are_what_they_say(study_file: Path) -> None:
     majority = np.bincount(load_part(Path("data/datasets/mtlesd"), "train", 56).activities).argmax()
     assert value["majority_activity"]["accuracy"] == pytest.approx((part.activities == majority).mean())
     assert value["all_background"]["miou_foreground"] == 0
-    assert value["activity_from_instruments"]["accuracy"] == 1, "in ESD the classes tell the activity"
+    # The first activity has no instrument of its own; the others share theirs in some frames.
+    assert value["majority_activity"]["accuracy"] < value["activity_from_instruments"]["accuracy"] <= 1
 
 
 def test_training_again_gives_the_same_bits(study_file: Path) -> None:

@@ -234,6 +234,8 @@ def test_exchanged_predictions_are_found_without_a_model(study: Path) -> None:
     shutil.move(second, first)
     shutil.move("kept.npz", second)
     for cell in (RESNET, VIT):
+        assert run(study, "evaluate", "--cell", cell) == 1, "they are not as the trainings made them"
+        (CELLS / cell / "done.json").unlink()
         assert run(study, "evaluate", "--cell", cell) == 0
     assert run(study, "step", "collect_results") == 1, "they are no results of the trainings"
     status, checks = verify(study, "--cells", "0")
@@ -270,6 +272,7 @@ def spoil(path: Path, pixels: int) -> None:
 @pytest.mark.parametrize(("pixels", "kind"), [(5, "told"), (56 * 56, "warnings")])
 def test_answers_of_another_device_may_differ(study: Path, pixels: int, kind: str) -> None:
     spoil(CELLS / RESNET / "predictions/mtlesd.npz", pixels)
+    (CELLS / RESNET / "done.json").unlink()
     assert run(study, "evaluate", "--cell", RESNET) == 0
     keep_digests(RESNET)
     assert run(study, "step", "collect_results") == 0
@@ -505,6 +508,7 @@ def test_predicting_again_with_a_damaged_checkpoint_replaces_nothing(
     if digest_fits:
         about = read_json(folder / "provenance.json")
         write_json(folder / "provenance.json", about | {"checkpoint_sha256": sha256_of(checkpoint)})
+    (folder / "done.json").unlink()
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for command in (("evaluate", "--again"), ("robustness", "--workers", "0")):
         assert run(study, *command, "--cell", RESNET) == 1

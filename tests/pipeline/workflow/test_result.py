@@ -131,11 +131,18 @@ def test_equal_bytes_upstream_leave_a_result_current() -> None:
 def test_a_rule_deletes_what_was_there_and_a_hand_keeps_it() -> None:
     first = data()
     make(first)
-    for by_rule in (False, True):
-        with pytest.raises(RuntimeError), making([first], KnownDigests(), by_rule):
-            raise RuntimeError
-        assert not first.done.exists() and Path("d/list").exists() is not by_rule
+    with pytest.raises(RuntimeError), making([first], KnownDigests(), by_rule=False):
+        assert not first.done.exists(), "who looks meanwhile must not take the old result for the new one"
+        raise RuntimeError
+    assert stale(first) == {}, "nothing was replaced"
+    with pytest.raises(RuntimeError), making([first], KnownDigests(), by_rule=False):
+        write(first, "y")
+        raise RuntimeError
     assert stale(first) == {"d": "not made yet"}
+    make(first)
+    with pytest.raises(RuntimeError), making([first], KnownDigests(), by_rule=True):
+        raise RuntimeError
+    assert not Path("d/list").exists() and stale(first) == {"d": "not made yet"}
 
 
 def test_what_is_read_must_be_as_it_was_made() -> None:
