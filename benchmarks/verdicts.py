@@ -63,7 +63,9 @@ class Rate:
 def judge(world: World, seed: int) -> pd.DataFrame:
     """Return the table of claims of one simulated study."""
     scores = {"mtlesd": claim_scores(world, np.random.default_rng(seed))}
-    return test_claims(scores, scores, 4, {"mtlesd": "simulated"}, {"mtlesd": f"{world.sequences} sequences"})
+    return test_claims(
+        scores, scores, 4, {"mtlesd": "simulated"}, {"mtlesd": f"{world.sequences} sequences"}, ["mtlesd"]
+    )
 
 
 def tables_of(world: World, studies: int) -> list[pd.DataFrame]:

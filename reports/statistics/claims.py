@@ -1,13 +1,13 @@
 """What the paper claims, and whether results support it: by how much, and whether that is more than test images and trainings vary.
 
 A claim is a difference between models that are alike in all but what it is about, or between the best of some and the best of others.
-A verdict takes at least six sequences and three trainings of each model, and a p-value that counts how many claims a study tests
+A verdict takes at least six known sequences and three trainings of each model, and a p-value that counts how many claims a study tests
 (Holm). The same function reads the paper's own tables: in them nothing varies, so they have no interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ LEANS = "not decided, leans towards it"
 AGAINST = "not decided, leans against it"
 EQUAL = "not decided, no difference"
 FEW_SEQUENCES = f"not decided, fewer than {MIN_CLUSTERS} sequences"
+UNKNOWN_SEQUENCES = "not decided, sequences not known"
 FEW_SEEDS = f"not decided, fewer than {MIN_SEEDS} seeds"
 NOT_TESTED = "not tested"
 
@@ -51,6 +52,7 @@ def test_claims(
     rank: int,
     titles: Mapping[str, str],
     units: Mapping[str, str],
+    of_sequences: Collection[str],
 ) -> pd.DataFrame:
     """Test every claim on every dataset.
 
@@ -60,6 +62,7 @@ def test_claims(
             comparisons a complete study has.
         rank: of the study's adapters; only the claim about ranks looks at others.
         titles, units: of each dataset its readable name, and what varies in words.
+        of_sequences: datasets of whose images every sequence is known. Others get no verdict: images of one video are not independent.
 
     Returns:
         `COLUMNS`: differences in shares from 0 to 1, NaN where a claim is not tested; paper is the same difference in the paper's own
@@ -78,9 +81,9 @@ def test_claims(
                 of_paper = gap_of_best(printed[key].varied, Variation()).difference if key in printed else np.nan
                 over = units.get(dataset, "") if whole.of_images else _NO_TEST_IMAGES
                 about = {"compared": whole.compared, "paper": of_paper, "asked": whole.pairs, "over": over}
-                rows.append(names | about | _tested(found.get(key)))
+                rows.append(names | about | _tested(found.get(key), dataset in of_sequences))
         if not any(row["claim"] == claim.name for row in rows):
-            rows.append({"claim": claim.name, "compared": claim.needs, "asked": 0} | _tested(None))
+            rows.append({"claim": claim.name, "compared": claim.needs, "asked": 0} | _tested(None, False))
     table = pd.DataFrame(rows, columns=[*COLUMNS, "p", "lack"])
     table["p_adjusted"] = holm(table["p"].to_numpy(np.float64))
     numbers = table[["difference", "p_adjusted", "seeds", "lack"]].itertuples(index=False, name=None)
@@ -88,12 +91,14 @@ def test_claims(
     return table[COLUMNS]
 
 
-def _tested(one: Evidence | None) -> dict[str, object]:
+def _tested(one: Evidence | None, of_sequences: bool) -> dict[str, object]:
     """What is measured of a comparison; p is NaN where there can be no answer."""
     if one is None:
         return {"difference": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "pairs": 0, "seeds": 0, "lack": ""}
     gap, lack = gap_of_best(one.varied, one.variation), ""
-    if one.of_images and one.variation.units < MIN_CLUSTERS:
+    if one.of_images and not of_sequences:
+        lack = UNKNOWN_SEQUENCES
+    elif one.of_images and one.variation.units < MIN_CLUSTERS:
         lack = FEW_SEQUENCES
     elif not one.of_images and one.seeds < MIN_SEEDS:
         lack = FEW_SEEDS

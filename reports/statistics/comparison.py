@@ -39,13 +39,14 @@ class VariedScores:
     """The scores of the models of one dataset, and how they vary.
 
     scores: by model and metric (R,), the estimate first. variation: of these. units: what varies, in words. seeds: by model how many
-    trainings its scores are the mean of.
+    trainings its scores are the mean of. of_sequences: whether the sequence of every image is known.
     """
 
     scores: Mapping[str, Mapping[str, Array]]
     variation: Variation
     units: str
     seeds: Mapping[str, int]
+    of_sequences: bool
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,17 @@ def vary_scores(models: Sequence[EvaluatedModel]) -> VariedScores:
     for model in models:
         found = score_model(model, AS_THEY_ARE, images, shown_metrics(Shown.COMPARED))
         scores[model.label] = {m: variation.vary(runs[:, :, 0], model.varies_with) for m, runs in found.items()}
-    return VariedScores(scores, variation, images.units(), {model.label: len(model.runs) for model in models})
+    return _varied(scores, variation, images, models)
+
+
+def _varied(
+    scores: Mapping[str, Mapping[str, Array]],
+    variation: Variation,
+    images: Images,
+    models: Sequence[EvaluatedModel],
+) -> VariedScores:
+    seeds = {model.label: len(model.runs) for model in models}
+    return VariedScores(scores, variation, images.units(), seeds, images.sequences == len(images.starts))
 
 
 def vary_mpc(models: Sequence[EvaluatedModel]) -> VariedScores:
@@ -96,7 +107,7 @@ def vary_mpc(models: Sequence[EvaluatedModel]) -> VariedScores:
         found = score_model(model, grid, images, metrics)
         varied = {metric: variation.vary(runs, model.varies_with) for metric, runs in found.items()}
         scores[model.label] = {metric: grid.parts(values)[1].mean(axis=(1, 2)) for metric, values in varied.items()}
-    return VariedScores(scores, variation, images.units(), {model.label: len(model.runs) for model in models})
+    return _varied(scores, variation, images, models)
 
 
 def compare(models: Sequence[EvaluatedModel]) -> Comparison:

@@ -44,7 +44,9 @@ def scores(value: float, seeds: int = 3) -> dict[str, Score]:
 
 def weigh(found: Scores, dataset: str = "mtlesd", asked: Scores | None = None) -> pd.DataFrame:
     complete = found if asked is None else asked
-    return claims.test_claims({dataset: found}, {dataset: complete}, 4, {dataset: "D"}, {dataset: "9 sequences"})
+    return claims.test_claims(
+        {dataset: found}, {dataset: complete}, 4, {dataset: "D"}, {dataset: "9 sequences"}, [dataset]
+    )
 
 
 def row(table: pd.DataFrame, claim: str, metric: str = "miou") -> pd.Series:
@@ -89,6 +91,15 @@ def test_a_verdict_takes_six_sequences_and_three_trainings() -> None:
         assert over_mmoe["low"] < over_mmoe["difference"] < over_mmoe["high"] and over_mmoe["seeds"] == seeds
 
 
+def test_images_of_unknown_sequences_give_no_verdict() -> None:
+    """However many they are: those of one video are alike."""
+    found = {TESLA: wavering(0.9, 1, 41), replace(TESLA, architecture="mmoe"): wavering(0.7, 2, 41)}
+    table = claims.test_claims({"mtlesd": found}, {"mtlesd": found}, 4, {"mtlesd": "D"}, {"mtlesd": "41 images"}, [])
+    over_mmoe = row(table, "TESLA is better than MMoE")
+    assert over_mmoe["verdict"] == claims.UNKNOWN_SEQUENCES and np.isnan(over_mmoe["p_adjusted"])
+    assert over_mmoe["low"] < over_mmoe["difference"] < over_mmoe["high"]
+
+
 def test_the_best_is_compared_without_choosing_it() -> None:
     """Against one other the interval is that of the difference; against twenty equal ones its upper end is higher, for any of them may be
     the best, and its lower end no higher."""
@@ -125,6 +136,7 @@ def test_p_counts_all_tests_of_a_study() -> None:
         4,
         {"mtlesd": "D", "mtlendovis": "E"},
         {},
+        ["mtlesd", "mtlendovis"],
     )
     np.testing.assert_allclose(both["p_adjusted"].dropna(), 4 * p)
     np.testing.assert_allclose(holm(np.array([0.01, np.nan, 0.03, 0.02, 0.9])), [0.04, np.nan, 0.06, 0.06, 0.9])

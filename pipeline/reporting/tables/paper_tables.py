@@ -94,6 +94,7 @@ def _reproduction(saved: StudyResults) -> tuple[pd.DataFrame, str]:
         study.lora.rank,
         titles,
         {dataset: one.units for dataset, one in clean.items()},
+        [dataset for dataset, one in clean.items() if one.of_sequences],
     )
     return claims, " ".join(note_of_intervals(titles[d], one.units, one.variation) for d, one in clean.items())
 
