@@ -15,7 +15,15 @@ import pandas as pd
 
 from endoarss.metrics.catalogue import MAIN, PERCENT, Shown, metrics_by_name, shown_metrics
 from reports.errors import ResultsError
-from reports.statistics.condition_scores import EvaluatedModel, Grid, grid_of, images_of, score_model, variation_of
+from reports.statistics.condition_scores import (
+    EvaluatedModel,
+    Grid,
+    Images,
+    grid_of,
+    images_of,
+    score_model,
+    variation_of,
+)
 from reports.statistics.variation import (
     COVERAGE,
     Array,
