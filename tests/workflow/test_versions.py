@@ -172,7 +172,7 @@ def test_a_failed_cell_is_planned_again_and_cannot_be_recorded(repository: Path)
 
 
 def test_another_shape_of_the_study_is_used_first(repository: Path) -> None:
-    changed = MINI.replace("  mtlesd: {}\n", "  mtlesd: {}\n  other: {kind: mtlesd, split: by_sequence}\n", 1)
+    changed = MINI.replace("  mtlesd: {}\n", "  mtlesd: {}\n  other: {kind: mtlesd}\n", 1)
     (repository / "params.yaml").write_text(changed)
     assert "Run: endoarss use params.yaml" in shell(repository, "python -m pipeline.cli record", fails=True)
     shell(repository, "git checkout -q .")
