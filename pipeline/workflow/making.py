@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pipeline.errors import InputError
 from pipeline.io.known_digests import KnownDigests
@@ -37,7 +37,8 @@ def making(
         for one in results:
             record = one.earlier_record()
             if record and not one.changed_files(record, digests, read=True):
-                one.restore_done()  # by hand, what was there is there still
+                with suppress(OSError):  # a full disk is why it failed
+                    one.restore_done()  # by hand, what was there is there still
         raise
     for one in refreshed:
         if record := earlier[one.done]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -32,11 +33,11 @@ def test_models_wait_for_a_slot_in_snakemake_and_not_on_the_gpu(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
     cells = sorted(
-        f"results/slots/cells/mtlesd/resnet/hps/{name}/r4-s0/model.safetensors"
-        for name in ("equal", "db_mtl", "aligned_mtl")
+        f"results/slots/cells/mtlesd/resnet/hps/{name}/r4-s0/done.json" for name in ("equal", "db_mtl", "aligned_mtl")
     )
     for asked, waiting in (((), 0), (("--resources", "gpu=3"), 1)):
-        run = snakemake(folder, *cells, *asked, "--forcerun", "train_cell", study="slots.yaml")
+        shutil.rmtree(folder / "results/slots/cells", ignore_errors=True)
+        run = snakemake(folder, *cells, *asked, study="slots.yaml")
         assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
         logs = [path.read_text() for path in folder.glob("results/slots/logs/train_cell/**/*.log")]
         assert len(logs) == 3 and all(f"device: GPU-{tmp_path.name} (slot 1 of 1)" in log for log in logs)

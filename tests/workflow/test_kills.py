@@ -65,7 +65,7 @@ class Command:
         return {
             str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in found
-            if not path.name.startswith(".")
+            if not path.name.startswith(".") and not path.name.endswith(("done.json", "decided_by.json"))
         }
 
     def delete(self, folder: Path) -> None:
@@ -85,7 +85,7 @@ COMMANDS = {
             f"{RESULTS}/merging/**/representations.npz",
         ),
     ),
-    "record": Command(("record",), ("dvc.lock", f"{RESULTS}/code/*", ".dvc/cache/files/**/*")),
+    "record": Command(("record",), ("dvc.lock", ".dvc/cache/files/**/*")),
 }
 
 
@@ -125,7 +125,15 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     ignore = shutil.ignore_patterns("__pycache__", "tmp", "cache")
     for name in ("corruptions", "endoarss", "reports", "pipeline", "profiles", "studies", ".dvc"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-    for name in ("Snakefile", "params.yaml", "dvc.yaml", "environment.yml", ".gitignore", ".dvcignore"):
+    for name in (
+        "Snakefile",
+        "params.yaml",
+        "dvc.yaml",
+        "environment.yml",
+        "requirements.lock",
+        ".gitignore",
+        ".dvcignore",
+    ):
         shutil.copy(ROOT / name, folder / name)
     (folder / "studies/kills.yaml").write_text(STUDY)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_"))}

@@ -108,7 +108,7 @@ def test_kept_images_are_made_once_and_give_the_same_rows(done: Path, snakemake:
     (done / "kept.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     cell = min(done.glob("results/mini/cells/mtlesd/*/*/*/*/robustness"))
     made = pd.read_parquet(cell / "per_image.parquet")
-    run = snakemake(done, str(cell.relative_to(done) / "metrics.json"), study="kept.yaml")
+    run = snakemake(done, str(cell.relative_to(done) / "done.json"), study="kept.yaml")
     out = run.stdout + run.stderr
     assert run.returncode == 0, out[-8000:]
     assert (
@@ -188,7 +188,7 @@ def test_a_broken_picture_stops_the_build_with_its_name(done: Path, snakemake: R
     settings["cells"] = settings["cells"][:1]
     del settings["training"]["schedules"]["mtlendovis_by_sequence"]
     (done / "broken.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-    run = snakemake(done, "data/datasets/mtlesd/manifest.csv", study="broken.yaml")
+    run = snakemake(done, "data/datasets/mtlesd/done.json", study="broken.yaml")
     assert run.returncode != 0
     assert f"{broken.name}: not a readable picture" in run.stdout + run.stderr
     assert not (done / "data/datasets/mtlesd/manifest.csv").exists()
@@ -244,7 +244,7 @@ def test_real_frames_from_raw_to_curves(checkout: Path, snakemake: Run, sample_d
     )
     pairs = {f"{name}.{kind}" for name in expected for kind in ("csv", "tex")}
     long = ("table_robustness_conditions", "table_pairs", "table_classes", "table_confusion")
-    assert names == pairs | {f"{name}.csv" for name in long}
+    assert names == pairs | {f"{name}.csv" for name in long} | {"done.json", "decided_by.json"}
     assert "Accuracy" not in (results / "tables/table_endovis2017_parts.tex").read_text()
     page = (results / "report/index.html").read_text()
     assert "Accuracy" not in page and page.count("data:image/jpeg") > 19 * 2 and len(page) < 15_000_000

@@ -91,7 +91,12 @@ class Checkout:
         results = self.folder / "results/killed"
         files = [*results.glob("tables/*"), results / "results.parquet", *results.glob("cells/**/per_image.parquet")]
         files += [*results.glob("cells/**/model.safetensors")]
-        return {str(path.relative_to(results)): path.read_bytes() for path in files if "table_cost" not in path.name}
+        measured = ("table_cost", "done.json", "decided_by.json")
+        return {
+            str(path.relative_to(results)): path.read_bytes()
+            for path in files
+            if not any(name in path.name for name in measured)
+        }
 
 
 @pytest.fixture(scope="module")
