@@ -1,6 +1,6 @@
 """Make the example report in docs/example from a finished study.
 
-    cd FOLDER_WITH_RESULTS && python -m benchmarks.example_report --study studies/demo.yaml --out docs/example
+    make demo && python -m benchmarks.example_report
 
 The folder then holds the study's page with fewer pictures, a picture for the README, three figures, and a README.md that shows them.
 """
@@ -165,7 +165,7 @@ surgery.**
   needs no network.
 - The table and the figures below are from the same run. "Corrupted" is the mean over nineteen corruptions and their severities.
 
-`python -m benchmarks.example_report`, started in a folder with a finished demo, writes all files of this folder."""
+After `make demo`, `python -m benchmarks.example_report` writes all files of this folder. README.md shows the same table."""
 _PICTURE = f"""![Images under {SHOWN}, predicted masks, and mIoU against severity, synthetic data](corruption_and_curve.webp)"""
 
 
