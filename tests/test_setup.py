@@ -51,7 +51,7 @@ def test_conda_installs_the_same_versions() -> None:
     text = (ROOT / "environment.yml").read_text()
     pip = next(part["pip"] for part in yaml.safe_load(text)["dependencies"] if isinstance(part, dict))
     assert pip == ["-r requirements.txt", "-e ."]
-    for document in (text, (ROOT / "README.md").read_text()):
+    for document in (text, (ROOT / "docs/overview.md").read_text()):
         assert "imagecorruptions-imaug" in document and "maintained" in document
 
 

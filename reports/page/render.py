@@ -53,12 +53,15 @@ def render_page(page: Page) -> str:
 
 
 def picture_url(path: Path) -> str:
-    """A picture as a data URL, "" where the file is missing: a JPEG as it is, a PNG as WebP, without loss unless photographs in it would
-    make that large."""
+    """Return a picture as a data URL, or "" if the file is absent.
+
+    JPEG and WebP stay as they are. PNG becomes WebP, without loss unless photographs in it would make that large.
+    """
     if not path.is_file():
         return ""
-    if path.suffix in (".jpg", ".jpeg"):
-        return _data_url("jpeg", path.read_bytes())
+    kind = {".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}.get(path.suffix)
+    if kind is not None:
+        return _data_url(kind, path.read_bytes())
     with Image.open(path) as picture:
         exact = _webp(picture, {"lossless": True, "method": 1})  # the quicker method, for figures no larger
         return _data_url("webp", exact if len(exact) <= _MOST_EXACT else _webp(picture, {"quality": 90}))

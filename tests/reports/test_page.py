@@ -299,3 +299,11 @@ def test_the_best_is_no_difference() -> None:
     table = pd.DataFrame({"to best": ["best", "-3.0 [-5.0, -1.0]", "+0.0 [-1.0, +1.0]", "-"]})
     html = str(to_html(table, "x"))
     assert keys(html, 1) == ["0", "-3", "0", ""] and html.count('data-kind="number"') == 2
+
+
+@pytest.mark.parametrize(("ending", "kind"), [("webp", "webp"), ("jpg", "jpeg")])
+def test_pictures_that_are_compressed_already_stay_as_they_are(tmp_path: Path, ending: str, kind: str) -> None:
+    path = tmp_path / f"figure.{ending}"
+    Image.fromarray(np.arange(3072, dtype=np.uint8).reshape(32, 32, 3)).save(path, quality=40)
+    expected = base64.b64encode(path.read_bytes()).decode("ascii")
+    assert picture_url(path) == f"data:image/{kind};base64,{expected}"
