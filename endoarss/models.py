@@ -79,8 +79,12 @@ class MultiTaskModel(nn.Module, ABC):
         """Modules that belong to one task alone."""
         return [self.heads[task]]
 
-    def penalties(self) -> dict[str, Tensor]:
-        """What is added to a task's loss whatever the images, by task; for architectures with a regulariser."""
+    def penalties(self, images: Tensor) -> dict[str, Tensor]:
+        """What is added to a task's loss, by task; for architectures with a regulariser. images: the input (B, 3, H, W)."""
+        return {}
+
+    def measures(self, images: Tensor) -> dict[str, Tensor]:
+        """What else the history says of an epoch, scalars by the name of their column. images: the epoch's last batch (B, 3, H, W)."""
         return {}
 
     def forward(self, images: Tensor, stacked: Tensor | None = None) -> dict[str, Tensor]:

@@ -136,8 +136,8 @@ def train(
 
     Returns:
         One row an epoch: epoch, seconds, images_per_second, memory_mib, learning_rate; by task loss, weight, gradient_norm; cosine of
-        each pair of tasks; validation. Norms and cosines are of the raw losses' gradients of the shared parameters: means over all
-        steps where the weighting works on gradients, else of the epoch's first step.
+        each pair of tasks; what the architecture measures; validation. Norms and cosines are of the raw losses' gradients of the shared
+        parameters: means over all steps where the weighting works on gradients, else of the epoch's first step.
 
     Raises:
         TrainingError: if a loss is not finite, or memory runs out. SettingsError: if there are too few images.
@@ -199,6 +199,7 @@ class _Run:
         self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate, fused=True)
         self.history: History = []
         self.best = _Best()
+        self.images: Tensor  # of the last step
 
     def epoch(self, number: int, where: list[str]) -> dict[str, float]:
         """Train for one epoch. where: its one entry says which step this is.
@@ -208,6 +209,8 @@ class _Run:
         """
         epoch = self.steps(number, where)
         row = epoch.row(self.settings.rate(number), self.device)
+        with torch.no_grad():
+            row |= {name: float(value) for name, value in self.model.measures(self.images).items()}
         if not math.isfinite(float(self.length())):
             raise TrainingError(
                 f"{self.label}: trained parameters are not finite after epoch {number + 1}, though its losses were. A lower learning "
@@ -234,11 +237,11 @@ class _Run:
 
     def _step(self, epoch: Epoch, taken: Batch, first: bool) -> None:
         batch = augment(taken, self.settings.augmentation, self.changes)
-        images = normalise(batch.images, self.model.settings.normalisation)
+        images = self.images = normalise(batch.images, self.model.settings.normalisation)
 
         def losses_of(outputs: dict[str, Tensor]) -> list[Tensor]:
             losses = task_losses(outputs, batch.masks, batch.activities, self.ignores)
-            penalties = self.model.penalties()
+            penalties = self.model.penalties(images)
             return [losses[t] + penalties[t] if t in penalties else losses[t] for t in self.model.tasks]
 
         self.optimizer.zero_grad(set_to_none=True)

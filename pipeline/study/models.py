@@ -383,11 +383,11 @@ class Surgery(Part):
     ablation: Annotated[tuple[Rank, ...], AfterValidator(_unique)] = (4, 64)
     """Further ranks, for a table of their own."""
     iterations: Count = 500
-    """Steps of Adam."""
+    """Iterations; each takes one step of Adam per batch. The default is the authors' schedule of 1,000 steps."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
     """Images per batch."""
     batches: Annotated[int, Field(ge=1, le=1000)] = 2
-    """Batches per step."""
+    """Batches per iteration. AdaMerging takes one step over all of them."""
     learning_rate: Rate = 0.001
     """Learning rate of Adam."""
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from endoarss import build_model, list_backbones, load_checkpoint
-from endoarss.architectures.dselect_k import Selector, smooth_step
+from endoarss.architectures.dselect_k import PixelSelector, Selector, smooth_step
 from endoarss.checkpoints import save_checkpoint
 from endoarss.data import LabelledImages, to_input
 from endoarss.errors import SettingsError
@@ -23,6 +23,7 @@ from endoarss.training import TrainingSettings, task_losses, train
 
 Make = Callable[..., ModelSettings]
 CPU = torch.device("cpu")
+NO_IMAGES = torch.zeros(1, 3, 2, 2)  # a static selector does not look at them
 
 
 def with_backbone(settings: ModelSettings, **changes: object) -> ModelSettings:
@@ -62,10 +63,10 @@ def test_selections_written_out(experts: int, k: int) -> None:
         [[np.prod([s[b] if j >> b & 1 else 1 - s[b] for b in range(bits)]) for j in range(experts)] for s in steps]
     )
     w = np.exp(selector.logits.detach().numpy())
-    np.testing.assert_allclose(selector().detach().numpy(), (w / w.sum()) @ r, rtol=1e-12)
+    np.testing.assert_allclose(selector(NO_IMAGES)[0].detach().numpy(), (w / w.sum()) @ r, rtol=1e-12)
     entropy = -(r * np.log(r + 1e-6)).sum()
     missing = (1 / r.sum(axis=1)).sum() if experts != 2**bits else 0.0
-    np.testing.assert_allclose(selector.penalty(0.3).item(), 0.3 * entropy + missing, rtol=1e-9)
+    np.testing.assert_allclose(selector.penalty(NO_IMAGES, 0.3).item(), 0.3 * entropy + missing, rtol=1e-9)
     assert set(selector.state_dict()) == {"bits", "logits", "codes"} and selector.codes.dtype == torch.bool
 
 
@@ -74,14 +75,14 @@ def test_saturated_bits_select_k_experts() -> None:
     with torch.no_grad():
         selector.bits.copy_(torch.tensor([[0.7, -0.7, 0.7], [-0.7, -0.7, 0.9]]))
         selector.logits.zero_()
-    assert selector().tolist() == [0, 0, 0, 0, 0.5, 0.5, 0, 0]
+    assert selector(NO_IMAGES)[0].tolist() == [0, 0, 0, 0, 0.5, 0.5, 0, 0]
 
 
 def test_selectors_start_undecided() -> None:
     torch.manual_seed(1)
     selector = Selector(4, 2)
     assert selector.bits.abs().max() <= 0.01 and selector.logits.abs().max() <= 0.05
-    torch.testing.assert_close(selector(), torch.full((4,), 0.25), rtol=0.1, atol=0.02)
+    torch.testing.assert_close(selector(NO_IMAGES)[0], torch.full((4,), 0.25), rtol=0.1, atol=0.02)
 
 
 def test_each_task_selects_for_itself(make_settings: Make, data: LabelledImages) -> None:
@@ -96,12 +97,55 @@ def test_each_task_selects_for_itself(make_settings: Make, data: LabelledImages)
     torch.testing.assert_close(seen["segmentation"], maps[2])
 
 
+@pytest.mark.parametrize(("experts", "k"), [(4, 2), (3, 2), (2, 2)])
+def test_selections_of_each_image_are_linear_in_its_pixels(experts: int, k: int) -> None:
+    """Image by image: what a static selector with this image's z and w gives, and the mean of its penalties."""
+    torch.manual_seed(0)
+    selector, images = PixelSelector(experts, k, 3 * 6 * 6).double(), torch.rand(5, 3, 6, 6, dtype=torch.float64)
+    weights, r = selector(images)
+    assert weights.shape == (5, experts) and r.shape == (5, k, experts) and len(weights.unique(dim=0)) == 5
+    penalties = []
+    for image, found in zip(images, weights, strict=True):
+        static = Selector(experts, k).double()
+        with torch.no_grad():
+            static.bits.copy_((selector.z.weight @ image.flatten() + selector.z.bias).view_as(static.bits))
+            static.logits.copy_(selector.w.weight @ image.flatten() + selector.w.bias)
+        torch.testing.assert_close(found, static(NO_IMAGES)[0])
+        penalties.append(static.penalty(NO_IMAGES, 0.3))
+    torch.testing.assert_close(selector.penalty(images, 0.3), torch.stack(penalties).mean())
+
+
+def test_selectors_of_the_released_code(make_settings: Make, data: LabelledImages) -> None:
+    """Drawn uniformly, weights and biases alike, and owned by their task."""
+    given = {"experts": 2, "k": 2, "entropy": 0, "selector_input": "raw_pixels"}
+    model = build_model(replace(make_settings("resnet", "dselect_k"), architecture_settings=given))
+    selector = model.selectors["activity"]
+    assert selector.z.weight.shape == (2, 3 * 56 * 56)
+    for layer, bound in ((selector.z, 0.01), (selector.w, 0.05)):
+        assert 0.99 * bound < layer.weight.abs().max() <= bound and layer.bias.abs().max() <= bound
+    assert {id(p) for p in selector.parameters()} <= {id(p) for p in model.task_parameters("activity")}
+    history = train(model, data, TrainingSettings(1, 1e-3), CPU)
+    assert 1 <= history[0]["experts_activity"] <= 2
+
+
+def test_the_regulariser_selects_and_the_history_tells_how_many(make_settings: Make, data: LabelledImages) -> None:
+    """All four experts have a weight at first, at most k = 2 at last."""
+    torch.manual_seed(0)
+    model = build_model(replace(make_settings("dinov2", "dselect_k"), architecture_settings={"entropy": 0.1}))
+    history = train(model, data, TrainingSettings(15, 0.1, 32), CPU)
+    for task in ("activity", "segmentation"):
+        counts = [row[f"experts_{task}"] for row in history]
+        assert counts[0] == 4 and 1 <= counts[-1] <= 2
+        assert counts[-1] == (model.selectors[task](NO_IMAGES)[0] > 0.01).sum()
+
+
 def test_penalties_only_where_there_is_something_to_penalise(make_settings: Make, data: LabelledImages) -> None:
-    settings = make_settings("resnet", "dselect_k")
-    assert build_model(settings).penalties() == {}
+    settings, images = make_settings("resnet", "dselect_k"), images_of(data)
+    assert build_model(replace(settings, architecture_settings={"entropy": 0})).penalties(images) == {}
+    assert set(build_model(settings).penalties(images)) == {"activity", "segmentation"}, "selection is on by default"
     for given in ({"experts": 3}, {"entropy": 0.1}):
         model = build_model(replace(settings, architecture_settings=given))
-        penalties = model.penalties()
+        penalties = model.penalties(images)
         assert set(penalties) == set(model.tasks) and all(value > 0 for value in penalties.values())
         history = train(model, data, TrainingSettings(1, 1e-4), CPU)
         masks, activities = torch.from_numpy(data.masks).long(), torch.from_numpy(data.activities)

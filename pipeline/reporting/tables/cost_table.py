@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.io.files import read_json
+from pipeline.io.saved_files import read_history
 from pipeline.reporting.captions import gap_note
 from pipeline.reporting.models import backbone_labels
 from pipeline.reporting.report_table import ReportTable
-from pipeline.results.paths import robustness_files
+from pipeline.results.paths import history_file, robustness_files
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.cells import cells_of
@@ -34,7 +35,7 @@ def cost_table(results: StudyResults) -> dict[str, ReportTable]:
 
 _COST = (
     "Training: the median epoch; memory is the peak torch held on a GPU, of the whole process on a CPU. Jobs that ran beside slow each "
-    "other."
+    "other. Experts: how many of them DSelect-k's tasks select in the last epoch, activity first (a weight above 0.01)."
 )
 
 
@@ -55,4 +56,7 @@ def _cost(results: StudyResults, cell: Cell) -> dict[str, object]:
         # Milliseconds of one image, mean over the corruptions.
         latency = read_json(robustness_files(results.study, cell).provenance)["latency_ms"]
         cost["latency_ms"] = float(np.mean(list(latency.values())))
+    if cell.architecture == "dselect_k" and history_file(results.study, cell).is_file():
+        last = read_history(history_file(results.study, cell)).iloc[-1]
+        cost["experts"] = " / ".join(f"{last[name]:.3g}" for name in last.index if str(name).startswith("experts_"))
     return cost
