@@ -11,6 +11,8 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import interpolate
+from torchvision.models.resnet import Bottleneck, ResNet
 
 from endoarss import build_model, list_backbones, load_checkpoint
 from endoarss.architectures.dselect_k import PixelSelector, Selector, smooth_step
@@ -241,6 +243,57 @@ def test_the_backbone_may_see_smaller_images(backbone: str, make_settings: Make,
     assert outputs["segmentation"].shape[-2:] == (64, 64)
     with pytest.raises(SettingsError, match="normalisation 'half'"):
         replace(settings, normalisation="half")
+
+
+def test_corners_stay_corners_where_it_is_asked(make_settings: Make, data: LabelledImages) -> None:
+    """Images on the way in and logits on the way out are resized as torch does it with align_corners."""
+    plain = replace(make_settings("resnet", "hps"), network_size=28)
+    torch.manual_seed(0)
+    model, images, seen = build_model(replace(plain, align_corners=True)).eval(), images_of(data), {}
+    model.heads["segmentation"].register_forward_hook(lambda _, __, logits: seen.update(logits=logits))
+    with torch.inference_mode():
+        expected_front = interpolate(images, size=(28, 28), mode="bilinear", align_corners=True)
+        torch.testing.assert_close(model.front(images), expected_front)
+        found = model(images)["segmentation"]
+        torch.testing.assert_close(found, interpolate(seen["logits"], (56, 56), mode="bilinear", align_corners=True))
+        torch.testing.assert_close(found[..., 0, 0], seen["logits"][..., 0, 0])
+        torch.manual_seed(0)
+        assert not torch.allclose(build_model(plain).eval()(images)["segmentation"], found)
+
+
+def test_a_resnet_at_stride_32_is_torchvisions(tmp_path: Path, make_settings: Make) -> None:
+    """With torchvision's tensors, as a file, it makes torchvision's map of images of a side that 32 does not divide."""
+    torch.manual_seed(0)
+    peer = ResNet(Bottleneck, [2, 2, 2, 2]).eval()
+    save_file(peer.state_dict(), tmp_path / "torchvision.safetensors")
+    settings = with_backbone(
+        make_settings("resnet", "hps"),
+        arguments={},
+        weights=WeightsSettings("file", str(tmp_path / "torchvision.safetensors")),
+        output_stride=32,
+    )
+    backbone, images = build_model(replace(settings, input_size=61)).backbone.eval(), torch.rand(2, 3, 61, 61)
+    with torch.inference_mode():
+        (found,) = backbone(images)
+        expected = torch.nn.Sequential(*list(peer.children())[:-2])(images)
+    assert found.shape[-2:] == backbone.map_size == (2, 2)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_random_vectors_of_adapters_are_in_the_checkpoint(
+    make_settings: Make, data: LabelledImages, vit_file: Path, tmp_path: Path
+) -> None:
+    """They are drawn, so that no file of weights gives them again."""
+    lora = LoRASettings(4, targets=("fc1", "fc2"), random_vectors=True)
+    model = build_model(with_backbone(make_settings("dinov2", "mmoe"), lora=lora))
+    vectors = {name: tensor.clone() for name, tensor in model.named_buffers() if name.endswith(("_u", "_v"))}
+    assert len(vectors) == 2 * 2 * 2  # blocks, layers, vectors
+    train(model, data, TrainingSettings(1, 1e-3), CPU)
+    assert all(torch.equal(dict(model.named_buffers())[name], tensor) for name, tensor in vectors.items())
+    save_checkpoint(model.eval(), tmp_path / "model.safetensors", {})
+    again = load_checkpoint(tmp_path / "model.safetensors", [vit_file])
+    with torch.inference_mode():
+        assert torch.equal(again(images_of(data))["activity"], model(images_of(data))["activity"])
 
 
 def test_any_dino_with_patch_14(make_settings: Make, tmp_path: Path, data: LabelledImages) -> None:
