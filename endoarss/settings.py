@@ -75,7 +75,9 @@ class LoRASettings:
     def __post_init__(self) -> None:
         unknown = set(self.targets) - set(LORA_TARGETS)
         if unknown or not self.targets:
-            raise SettingsError(f"lora: targets {list(self.targets)}; expected some of {', '.join(LORA_TARGETS)}.")
+            raise SettingsError(
+                f"lora: targets {shown(list(self.targets))}; expected some of {', '.join(LORA_TARGETS)}."
+            )
 
     @property
     def scale(self) -> float:
@@ -120,7 +122,7 @@ class BackboneSettings:
 
     def __post_init__(self) -> None:
         if self.token_map not in (SPATIAL, TOKENS_AS_CHANNELS):
-            raise SettingsError(f"token_map {self.token_map!r}; expected {SPATIAL} or {TOKENS_AS_CHANNELS}.")
+            raise SettingsError(f"token_map {shown(self.token_map)}; expected {SPATIAL} or {TOKENS_AS_CHANNELS}.")
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         if self.normalisation not in ("imagenet", "none"):
-            raise SettingsError(f"normalisation {self.normalisation!r}; expected imagenet or none.")
+            raise SettingsError(f"normalisation {shown(self.normalisation)}; expected imagenet or none.")
 
     @property
     def seen_size(self) -> int:
