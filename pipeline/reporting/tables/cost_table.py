@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from pipeline.io.files import read_json
@@ -56,7 +58,17 @@ def _cost(results: StudyResults, cell: Cell) -> dict[str, object]:
         # Milliseconds of one image, mean over the corruptions.
         latency = read_json(robustness_files(results.study, cell).provenance)["latency_ms"]
         cost["latency_ms"] = float(np.mean(list(latency.values())))
-    if cell.architecture == "dselect_k" and history_file(results.study, cell).is_file():
-        last = read_history(history_file(results.study, cell)).iloc[-1]
-        cost["experts"] = " / ".join(f"{last[name]:.3g}" for name in last.index if str(name).startswith("experts_"))
+    history = history_file(results.study, cell)
+    if cell.architecture == "dselect_k" and history.is_file():
+        cost["experts"] = selected_experts(history)
     return cost
+
+
+def selected_experts(history: Path) -> str:
+    """Return how many experts each task has selected in the last epoch of a history.csv, such as "2 / 1"; "" if it does not say.
+
+    Raises:
+        InputError: as `read_history`.
+    """
+    last = read_history(history).iloc[-1]
+    return " / ".join(f"{last[name]:.3g}" for name in last.index if str(name).startswith("experts_"))
