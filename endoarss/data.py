@@ -104,10 +104,10 @@ class ImagesOnDevice:
         images, masks, *activities = self.rows.take(chosen)
         return Batch(images.permute(0, 3, 1, 2).float(), masks.long(), activities[0] if activities else None)
 
-    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def epoch(self, batch_size: int, generator: torch.Generator, drop_last: bool = False) -> Iterator[Batch]:
         """Return all images once, in an order that is drawn and sent to the device at the epoch's begin: see `batches`."""
         order = Chosen.upload(torch.randperm(self.count, generator=generator), self.device)
-        for part in batches(self.count, batch_size):
+        for part in batches(self.count, batch_size, drop_last):
             yield self.batch(order[part])
 
 
@@ -151,9 +151,11 @@ def to_input(images: NDArray[np.uint8], device: torch.device, normalisation: str
     return normalise(pixels, normalisation)
 
 
-def batches(count: int, batch_size: int) -> Iterator[slice]:
+def batches(count: int, batch_size: int, drop_last: bool = False) -> Iterator[slice]:
     """Return which images of a shuffled epoch each batch holds. A last batch of one image joins the batch before it: batch
-    normalisation over a pooled map needs two."""
+    normalisation over a pooled map needs two. drop_last: leave out the last batch if it is smaller than the others."""
+    if drop_last:
+        count -= count % batch_size
     starts = list(range(0, count, batch_size))
     if len(starts) > 1 and count - starts[-1] == 1:
         starts.pop()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 from torchvision.models.segmentation.deeplabv3 import ASPP
 
 from endoarss.settings import HeadSettings
@@ -43,8 +42,3 @@ class ActivityHead(nn.Sequential):
             nn.Flatten(),
             nn.Linear(channels, activities),
         )
-
-
-def upsample_logits(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear upsampling of a map of logits to the input's size."""
-    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from endoarss.errors import SettingsError
+from endoarss.settings import LoRASettings
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,25 @@ class LoRALinear(nn.Module):
     Block j of the output becomes W_j x + b_j + s B_j A_j x; blocks without an adapter pass unchanged, bit for bit. A is
     kaiming-uniform(a = sqrt 5), B zero, so that nothing changes at first.
 
+    With random vectors u (r) and v (width), drawn once from -1 to 1 and not trained, B_j A_j becomes diag(v) B_j diag(u) A_j. It is what
+    the released code trains: its DV-LoRA would train u and v in a second phase, which never comes.
+
     Args:
         base: the layer, of `count` blocks of out_features / count outputs. Its parameters are frozen.
         rank: r. scale: s = alpha / r. streams: their number and which adapters there are.
         blocks: which blocks are adapted: (0, 2) of 3 are q and v of a fused qkv projection of timm.
-        count: how many blocks there are.
+        count: how many blocks there are. random_vectors: whether there are u and v, of each adapter its own.
     """
 
     def __init__(
-        self, base: nn.Linear, rank: int, scale: float, streams: Streams, blocks: Sequence[int] = (0,), count: int = 1
+        self,
+        base: nn.Linear,
+        rank: int,
+        scale: float,
+        streams: Streams,
+        blocks: Sequence[int] = (0,),
+        count: int = 1,
+        random_vectors: bool = False,
     ) -> None:
         super().__init__()
         self.base = base.requires_grad_(False)
@@ -71,6 +82,14 @@ class LoRALinear(nn.Module):
         self.shared_b = up() if streams.shared else None
         self.owned_a = nn.ParameterList([down() for _ in range(streams.count)] if streams.owned else [])
         self.owned_b = nn.ParameterList([up() for _ in range(streams.count)] if streams.owned else [])
+        self.shared_u: Tensor | None
+        self.shared_v: Tensor | None
+        self.owned_u: Tensor | None
+        self.owned_v: Tensor | None
+        for name, there, copies in (("shared", streams.shared, 1), ("owned", streams.owned, streams.count)):
+            for vector, length in (("u", rank), ("v", width)):
+                drawn = torch.empty(copies, len(self.blocks), length, 1) if random_vectors and there else None
+                self.register_buffer(f"{name}_{vector}", None if drawn is None else drawn.uniform_(-1, 1))
 
     def owned_parameters(self, stream: int) -> list[nn.Parameter]:
         """The adapter that belongs to one stream."""
@@ -80,11 +99,11 @@ class LoRALinear(nn.Module):
         """A (S, blocks, R, in) and B (S, blocks, width, R) of all streams, shared and owned ranks side by side."""
         down, up = [], []
         if self.shared_a is not None and self.shared_b is not None:
-            down.append(_a_copy_a_stream(self.shared_a, self.streams, 3))
-            up.append(_a_copy_a_stream(self.shared_b, self.streams, 3))
+            down.append(_scaled(_a_copy_a_stream(self.shared_a, self.streams, 3), self.shared_u))
+            up.append(_scaled(_a_copy_a_stream(self.shared_b, self.streams, 3), self.shared_v))
         if len(self.owned_a):
-            down.append(torch.stack(list(self.owned_a)))
-            up.append(torch.stack(list(self.owned_b)))
+            down.append(_scaled(torch.stack(list(self.owned_a)), self.owned_u))
+            up.append(_scaled(torch.stack(list(self.owned_b)), self.owned_v))
         return torch.cat(down, dim=2), torch.cat(up, dim=3)
 
     def delta(self, stream: int) -> Tensor:
@@ -213,6 +232,11 @@ def _a_copy_a_stream(value: Tensor, streams: int, dimensions: int) -> Tensor:
     return value if value.ndim > dimensions else value.expand(streams, *value.shape)
 
 
+def _scaled(factor: Tensor, vector: Tensor | None) -> Tensor:
+    """(S, blocks, rows, columns), its rows times a vector (1 or S, blocks, rows, 1) where there is one."""
+    return factor if vector is None else factor * vector
+
+
 def owned_parameters(module: nn.Module, stream: int) -> list[nn.Parameter]:
     """All adapters in `module` that belong to one stream."""
     return [
@@ -223,18 +247,19 @@ def owned_parameters(module: nn.Module, stream: int) -> list[nn.Parameter]:
     ]
 
 
-def adapt_block(block: Any, targets: Sequence[str], rank: int, scale: float, streams: Streams) -> None:
+def adapt_block(block: Any, settings: LoRASettings, streams: Streams) -> None:
     """Give a timm ViT's block its adapters.
 
     Args:
-        block: a frozen block. targets: q, k, v, proj, fc1 or fc2. rank, scale, streams: see `LoRALinear`.
+        block: a frozen block. settings: of the adapters. streams: see `LoRALinear`.
     """
+    targets = settings.targets
     parts = [index for index, name in enumerate("qkv") if name in targets]
 
     def adapted(layer: nn.Linear, blocks: Sequence[int] = (0,), count: int = 1) -> nn.Module:
         if streams.merged:
             return MergedLinear(layer, blocks, count)
-        return LoRALinear(layer, rank, scale, streams, blocks, count)
+        return LoRALinear(layer, settings.rank, settings.scale, streams, blocks, count, settings.random_vectors)
 
     if parts:
         block.attn.qkv = adapted(block.attn.qkv, parts, 3)

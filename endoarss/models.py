@@ -16,7 +16,7 @@ from endoarss.components.bounds import Bound
 from endoarss.components.description import check_settings_of, settings_of
 from endoarss.devices import autocast
 from endoarss.errors import SettingsError
-from endoarss.heads import ActivityHead, SegmentationHead, upsample_logits
+from endoarss.heads import ActivityHead, SegmentationHead
 from endoarss.lora import Streams
 from endoarss.registry import ARCHITECTURES, BACKBONES
 from endoarss.settings import ACTIVITY, SEGMENTATION, ModelSettings
@@ -79,8 +79,12 @@ class MultiTaskModel(nn.Module, ABC):
         """Modules that belong to one task alone."""
         return [self.heads[task]]
 
-    def penalties(self) -> dict[str, Tensor]:
-        """What is added to a task's loss whatever the images, by task; for architectures with a regulariser."""
+    def penalties(self, images: Tensor) -> dict[str, Tensor]:
+        """What is added to a task's loss, by task; for architectures with a regulariser. images: the input (B, 3, H, W)."""
+        return {}
+
+    def measures(self, images: Tensor) -> dict[str, Tensor]:
+        """What else the history says of an epoch, scalars by the name of their column. images: the epoch's last batch (B, 3, H, W)."""
         return {}
 
     def forward(self, images: Tensor, stacked: Tensor | None = None) -> dict[str, Tensor]:
@@ -97,16 +101,19 @@ class MultiTaskModel(nn.Module, ABC):
                 logits = self.heads[task](features)
                 outputs[task] = logits.float() if logits.dtype == torch.bfloat16 else logits
         if SEGMENTATION in outputs:
-            outputs[SEGMENTATION] = upsample_logits(outputs[SEGMENTATION], (images.shape[-2], images.shape[-1]))
+            outputs[SEGMENTATION] = self._resized(outputs[SEGMENTATION], (images.shape[-2], images.shape[-1]))
         return outputs
 
     def front(self, images: Tensor) -> Tensor:
         """What stands before the streams, on images at the side the backbone sees them at: (B, 3, h, w)."""
         side = self.settings.seen_size
         if self.settings.network_size:
-            images = F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
+            images = self._resized(images, (side, side))
         with autocast(images.device, self.precision):
             return self.backbone.front(images)
+
+    def _resized(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=self.settings.align_corners)
 
     def stack(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) -> (S * B, 3, h, w), one copy a stream."""

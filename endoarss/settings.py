@@ -60,18 +60,24 @@ LORA_TARGETS = ("q", "k", "v", "proj", "fc1", "fc2")
 
 @dataclass(frozen=True)
 class LoRASettings:
-    """Low-rank adapters. rank: r. alpha: 0 means alpha = rank. targets: of a ViT's blocks, from `LORA_TARGETS`."""
+    """Low-rank adapters of a ViT's blocks. rank: r. alpha: 0 means alpha = rank. targets: from `LORA_TARGETS`.
+
+    random_vectors: the released code's variant, see `lora.LoRALinear`.
+    """
 
     __pydantic_config__ = _FROM_FILE
 
     rank: Width = 4
     alpha: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
     targets: tuple[str, ...] = ("q", "v")
+    random_vectors: bool = False
 
     def __post_init__(self) -> None:
         unknown = set(self.targets) - set(LORA_TARGETS)
         if unknown or not self.targets:
-            raise SettingsError(f"lora: targets {list(self.targets)}; expected some of {', '.join(LORA_TARGETS)}.")
+            raise SettingsError(
+                f"lora: targets {shown(list(self.targets))}; expected some of {', '.join(LORA_TARGETS)}."
+            )
 
     @property
     def scale(self) -> float:
@@ -116,7 +122,7 @@ class BackboneSettings:
 
     def __post_init__(self) -> None:
         if self.token_map not in (SPATIAL, TOKENS_AS_CHANNELS):
-            raise SettingsError(f"token_map {self.token_map!r}; expected {SPATIAL} or {TOKENS_AS_CHANNELS}.")
+            raise SettingsError(f"token_map {shown(self.token_map)}; expected {SPATIAL} or {TOKENS_AS_CHANNELS}.")
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,7 @@ class ModelSettings:
     backbone, architecture: registered names. classes, activities: names of the outputs; classes[0] is the background, and
     no activities means segmentation alone. input_size: side of the square input in pixels, which masks are predicted at.
     network_size: side the backbone sees images at; 0 means input_size. normalisation: "imagenet" or "none" (values 0 to 1).
+    align_corners: whether bilinear resizing, of images to network_size and of logits to input_size, maps corner pixels onto corner pixels.
     """
 
     __pydantic_config__ = _FROM_FILE
@@ -151,10 +158,11 @@ class ModelSettings:
     heads: HeadSettings = HeadSettings()
     network_size: Annotated[int, Field(ge=0, le=2048)] = 0
     normalisation: str = "imagenet"
+    align_corners: bool = False
 
     def __post_init__(self) -> None:
         if self.normalisation not in ("imagenet", "none"):
-            raise SettingsError(f"normalisation {self.normalisation!r}; expected imagenet or none.")
+            raise SettingsError(f"normalisation {shown(self.normalisation)}; expected imagenet or none.")
 
     @property
     def seen_size(self) -> int:

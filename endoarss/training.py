@@ -33,7 +33,8 @@ _AS_THEY_ARE = AugmentationSettings()
 class TrainingSettings:
     """How a model is trained: Adam (section IV-B of the paper), its rate constant or lowered in steps.
 
-    decay_every, decay_factor: every so many epochs the rate is multiplied by the factor; 0 means never.
+    decay_every, decay_factor: every so many epochs the rate is multiplied by the factor; 0 means never. weight_decay: Adam's, added to
+    the gradient. drop_last: leave out the last batch of an epoch if it is smaller than the others.
     precision: "float32", "bf16" (autocast), or "auto": bf16 on a GPU. compile: torch.compile; None means on a GPU.
     checkpoint_every, validate_every: in epochs. deterministic: on a GPU, the same bits in each run, see `devices.choose_kernels`.
     """
@@ -46,6 +47,8 @@ class TrainingSettings:
     seed: int = 0
     decay_every: int = 0
     decay_factor: float = 1.0
+    weight_decay: float = 0.0
+    drop_last: bool = False
     augmentation: AugmentationSettings = _AS_THEY_ARE
     precision: str = "auto"
     compile: bool | None = None
@@ -136,14 +139,13 @@ def train(
 
     Returns:
         One row an epoch: epoch, seconds, images_per_second, memory_mib, learning_rate; by task loss, weight, gradient_norm; cosine of
-        each pair of tasks; validation. Norms and cosines are of the raw losses' gradients of the shared parameters: means over all
-        steps where the weighting works on gradients, else of the epoch's first step.
+        each pair of tasks; what the architecture measures; validation. Norms and cosines are of the raw losses' gradients of the shared
+        parameters: means over all steps where the weighting works on gradients, else of the epoch's first step.
 
     Raises:
         TrainingError: if a loss is not finite, or memory runs out. SettingsError: if there are too few images.
     """
-    if len(data) < 2:
-        raise SettingsError(f"{len(data)} training image(s); expected at least 2.")
+    _check_enough(len(data), settings)
     with memory_explained(label, device, _takes_less(model, settings)) as where:
         run = _Run(model, data, settings, device, label)
         done = resume.load() if resume is not None else None
@@ -168,6 +170,15 @@ def train(
                 progress.update()
         run.best.restore(model)
         return run.history
+
+
+def _check_enough(images: int, settings: TrainingSettings) -> None:
+    if images < 2:
+        raise SettingsError(f"{images} training image(s); expected at least 2.")
+    if settings.drop_last and images < settings.batch_size:
+        raise SettingsError(
+            f"{images} training images with batch_size {settings.batch_size} and drop_last; expected a whole batch at least."
+        )
 
 
 def _takes_less(model: MultiTaskModel, settings: TrainingSettings) -> str:
@@ -196,9 +207,11 @@ class _Run:
         self.data, self.ignores = ImagesOnDevice(data, device), data.ignores
         self.trained = Trained(model)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate, fused=True)
+        rate, decay = settings.learning_rate, settings.weight_decay
+        self.optimizer = torch.optim.Adam(self.parameters, lr=rate, weight_decay=decay, fused=True)
         self.history: History = []
         self.best = _Best()
+        self.images: Tensor  # of the last step
 
     def epoch(self, number: int, where: list[str]) -> dict[str, float]:
         """Train for one epoch. where: its one entry says which step this is.
@@ -208,6 +221,8 @@ class _Run:
         """
         epoch = self.steps(number, where)
         row = epoch.row(self.settings.rate(number), self.device)
+        with torch.no_grad():
+            row |= {name: float(value) for name, value in self.model.measures(self.images).items()}
         if not math.isfinite(float(self.length())):
             raise TrainingError(
                 f"{self.label}: trained parameters are not finite after epoch {number + 1}, though its losses were. A lower learning "
@@ -222,8 +237,9 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.rate(number)
         epoch = Epoch(number, self.model.tasks, self.label)
+        batches = self.data.epoch(self.settings.batch_size, self.order, self.settings.drop_last)
         with self.compiled:
-            for index, batch in enumerate(self.data.epoch(self.settings.batch_size, self.order)):
+            for index, batch in enumerate(batches):
                 where[0] = f"epoch {number + 1}, step {index + 1}"
                 self._step(epoch, batch, first=index == 0)
         return epoch
@@ -234,11 +250,11 @@ class _Run:
 
     def _step(self, epoch: Epoch, taken: Batch, first: bool) -> None:
         batch = augment(taken, self.settings.augmentation, self.changes)
-        images = normalise(batch.images, self.model.settings.normalisation)
+        images = self.images = normalise(batch.images, self.model.settings.normalisation)
 
         def losses_of(outputs: dict[str, Tensor]) -> list[Tensor]:
             losses = task_losses(outputs, batch.masks, batch.activities, self.ignores)
-            penalties = self.model.penalties()
+            penalties = self.model.penalties(images)
             return [losses[t] + penalties[t] if t in penalties else losses[t] for t in self.model.tasks]
 
         self.optimizer.zero_grad(set_to_none=True)

@@ -67,9 +67,8 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
         together = 1
     else:
         first.requires_grad_(False)
-        lora = settings.lora
         for block in first.blocks:
-            adapt_block(block, lora.targets, lora.rank, lora.scale, streams)
+            adapt_block(block, settings.lora, streams)
         vits, together = [first], streams.count
     tokens_as_channels = settings.token_map == TOKENS_AS_CHANNELS
     channels, map_size = int(first.num_features), (side, side)

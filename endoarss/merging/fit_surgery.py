@@ -19,8 +19,8 @@ from endoarss.merging.surgery import Surgery
 class SurgerySettings:
     """How Surgery is fitted; the defaults are the authors' schedule.
 
-    iterations: steps of Adam. batch_size, batches: images of a step; its loss is the mean over all of them. learning_rate: Adam's.
-    seed: draws D and the order of the images.
+    iterations, batches, batch_size: each iteration takes one step of Adam per batch, 1,000 steps of 16 images by default.
+    learning_rate: Adam's. seed: draws D and the order of the images.
     """
 
     iterations: int = 500
@@ -48,9 +48,10 @@ def fit_surgery(surgery: Surgery, merged: Tensor, individual: Tensor, settings: 
         )
     device = surgery.down.device
     optimizer = torch.optim.Adam(surgery.parameters(), lr=settings.learning_rate, fused=True)
-    order = Batches(len(merged), settings.batches * settings.batch_size, settings.seed)
+    order = Batches(len(merged), settings.batch_size, settings.seed)
     rows = Rows(device, merged, individual)
-    for step in tqdm(range(settings.iterations), desc="surgery", unit="step", mininterval=1.0, leave=False):
+    steps = settings.iterations * settings.batches
+    for step in tqdm(range(steps), desc="surgery", unit="step", mininterval=1.0, leave=False):
         z, target = (taken.reshape(-1, channels) for taken in rows.take(Chosen.upload(order[step], device)))
         optimizer.zero_grad(set_to_none=True)
         F.l1_loss(surgery(z), target).backward()

@@ -205,6 +205,7 @@ def _compared(settings: ModelSettings) -> dict[str, Any]:
         "input_size": settings.input_size,
         "network_size": settings.network_size,
         "normalisation": settings.normalisation,
+        "align_corners": settings.align_corners,
     }
 
 

@@ -209,7 +209,7 @@ _STANDARD: tuple[Metric, ...] = (
 )
 
 _PUBLISHED: tuple[Metric, ...] = (
-    Metric(ACCURACY, "AC", ACTIVITIES, _mean_of(published.precision_eps), shown=Shown.TABLES),
+    Metric(ACCURACY, "AC", ACTIVITIES, _mean_of(published.accuracy_eps), shown=Shown.TABLES),
     Metric(MACRO_F1, "F", ACTIVITIES, _mean_of(published.f_eps), shown=Shown.TABLES),
     Metric(ACCURACY_SPREAD, "± AC", ACTIVITIES, published.spread_of_accuracy, shown=_NOT),
     Metric("precision", "Precision", ACTIVITIES, of_labels=published.precision_eps),

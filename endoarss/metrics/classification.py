@@ -10,14 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from endoarss.metrics import counts
 from endoarss.metrics.counts import counts_of_confusion
 from endoarss.metrics.protocol import PUBLISHED, STANDARD, check_protocol
-from endoarss.metrics.published import f_eps, precision_eps, recall_eps
+from endoarss.metrics.published import accuracy_eps, f_eps, precision_eps, recall_eps
 
 
 @dataclass(frozen=True)
 class ClassificationScores:
     """Scores of K classes, in [0, 1].
 
-    accuracy, macro_f1: of all; under the protocol "published" mean precision_eps and mean f_eps. precision, recall, f1: (K,); standard:
+    accuracy, macro_f1: of all; under the protocol "published" mean accuracy_eps and mean f_eps. precision, recall, f1: (K,); standard:
     NaN where a class has no support, precision also where it is no answer. support: (K,). predictions_without_support: how
     many answers name a class without support. confusion: (K, K), rows are the truth.
     """
@@ -76,7 +76,7 @@ def evaluate_classification(
     found = counts_of_confusion(confusion)
     if protocol == PUBLISHED:
         precision, recall, f1 = precision_eps(found), recall_eps(found), f_eps(found)
-        accuracy, macro_f1 = precision.mean(), f1.mean()
+        accuracy, macro_f1 = accuracy_eps(found).mean(), f1.mean()
     else:
         precision, recall, f1 = counts.precision(found), counts.recall(found), counts.dice(found)
         accuracy, macro_f1 = counts.accuracy(found), counts.mean_dice(found)

@@ -19,12 +19,14 @@ _EPSILON = 1e-8
 class GradientCorrection(GradientWeighting):
     """Track each task's gradient, and weigh the tracked ones towards the shortest vector of their hull.
 
-    In step k: y_t <- y_t - beta / k^beta_sigma (y_t - l_t g_t / (|g_t| + 1e-8)), from y = 0; lambda <- softmax(lambda - gamma /
-    k^gamma_sigma (Y Y^T + rho I) lambda), from 1 / T; the shared update is Y^T lambda.
+    In step k: y_t <- y_t - beta / k^beta_sigma (y_t - l_t g_t / (|g_t| + 1e-8)), from y = 0; lambda <- P(lambda - gamma /
+    k^gamma_sigma (Y Y^T + rho I) lambda), from 1 / T; the shared update is Y^T lambda. P is the projection onto the simplex, the
+    default, because the paper defines it so and only then does lambda reach the shortest vector. LibMTL, and the released code with
+    it, has a softmax instead, which evens the weights out in each step.
 
     Args:
         beta, beta_sigma: step size of the tracking and how fast it decays. gamma, gamma_sigma: the same of lambda.
-        rho: regularisation of lambda.
+        rho: regularisation of lambda. simplex: P, "projection" or "softmax".
     """
 
     BOUNDS: ClassVar = {
@@ -33,6 +35,7 @@ class GradientCorrection(GradientWeighting):
         "gamma": "(0, 1000000]",
         "gamma_sigma": "[0, 10]",
         "rho": "[0, 1000000]",
+        "simplex": ("projection", "softmax"),
     }
 
     def __init__(
@@ -44,13 +47,15 @@ class GradientCorrection(GradientWeighting):
         gamma: float = 0.1,
         gamma_sigma: float = 0.5,
         rho: float = 0.0,
+        simplex: str = "projection",
     ) -> None:
         super().__init__(tasks, epochs)
         given = {"beta": beta, "beta_sigma": beta_sigma, "gamma": gamma, "gamma_sigma": gamma_sigma, "rho": rho}
-        check_settings_of(GradientCorrection, "moco", given)
+        check_settings_of(GradientCorrection, "moco", {**given, "simplex": simplex})
         self.beta, self.beta_sigma = beta, beta_sigma
         self.gamma, self.gamma_sigma = gamma, gamma_sigma
         self.rho = rho
+        self.simplex = simplex
         self.step = 0
         self.tracked: Tensor | None = None
         self.weights: Tensor | None = None
@@ -65,7 +70,8 @@ class GradientCorrection(GradientWeighting):
         self.tracked = self.tracked.lerp(scales.unsqueeze(1) * gradients, self.beta / self.step**self.beta_sigma)
         gram = self.tracked @ self.tracked.T
         slope = gram @ self.weights + self.rho * self.weights
-        self.weights = (self.weights - self.gamma / self.step**self.gamma_sigma * slope).softmax(dim=0)
+        moved = self.weights - self.gamma / self.step**self.gamma_sigma * slope
+        self.weights = moved.softmax(dim=0) if self.simplex == "softmax" else project_onto_simplex(moved)
         return self.weights @ self.tracked, self.weights
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -80,3 +86,19 @@ class GradientCorrection(GradientWeighting):
         self.step = int(state["step"])
         if "tracked" in state:
             self.tracked, self.weights = state["tracked"].clone(), state["weights"].clone()
+
+
+def project_onto_simplex(values: Tensor) -> Tensor:
+    """Return the nearest point (Euclidean) whose entries are at least 0 and sum to 1 (Duchi et al. 2008, ICML).
+
+    Args:
+        values: (T,), of any floating type.
+
+    Returns:
+        (T,): the values less one threshold, cut off at 0. Nothing in it waits for the device.
+    """
+    ordered = values.sort(descending=True).values
+    excess = ordered.cumsum(dim=0) - 1
+    counts = torch.arange(1, len(values) + 1, dtype=values.dtype, device=values.device)
+    # The threshold that leaves the n largest values is excess_n / n. The right n has the largest one.
+    return (values - (excess / counts).max()).clamp_min(0)

@@ -13,13 +13,16 @@ from endoarss.errors import SettingsError
 from endoarss.registry import register_weighting
 from endoarss.weightings.base import LossWeighting
 
+# A task whose loss vanished during that epoch has a nadir of almost 0, relative to which every later loss would outweigh all others.
+_LOWEST_NADIR = 1e-4
+
 
 @register_weighting("stch")
 class SmoothTchebycheff(LossWeighting):
     """T mu log sum_t exp((log(l_t / nadir_t) - max) / mu), after a warm-up of W epochs.
 
     In the epochs before W the loss is sum_t log l_t. In epoch W it is the same, and the mean raw losses of that epoch
-    become the nadir. The tasks' own parameters are scaled with the rest.
+    become the nadir, which is at least 1e-4. The tasks' own parameters are scaled with the rest.
 
     Args:
         mu: smoothness, above 0. warmup_epochs: W.
@@ -55,7 +58,7 @@ class SmoothTchebycheff(LossWeighting):
                 self.steps += 1
             return losses.log().sum(), torch.ones_like(losses)
         assert self.loss_sum is not None, "the epoch before these records the nadir"
-        nadir = (self.loss_sum / self.steps).to(losses)
+        nadir = (self.loss_sum / self.steps).clamp_min(_LOWEST_NADIR).to(losses)
         ratios = (losses / nadir).log()
         scaled = (ratios - ratios.detach().max()) / self.mu
         tasks = len(self.tasks)

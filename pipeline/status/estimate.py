@@ -106,7 +106,7 @@ def _with_random_weights(study: Study, cell: Cell, folder: Path) -> Study:
     if given.weights == "none":
         return study
     path = folder / "random.safetensors"
-    size = study.network_size or study.input_size
+    size = given.network_size or study.input_size
     arguments: dict[str, Any] = {"img_size": size} if "vit" in given.model else {}
     plain = bare_timm_model(given.model.split(".")[0], given.arguments, **arguments)
     save_tensors({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, path)

@@ -135,7 +135,9 @@ def _check_backbone(study: Study, name: str, backbone: Backbone) -> None:
         check_arguments(RESNET if patch is None else VISION_TRANSFORMER, backbone.arguments)
     except SettingsError as error:
         raise InputError(f"backbones.{name}: {error}") from None
-    key, size = ("network_size", study.network_size) if study.network_size else ("input_size", study.input_size)
+    key, size = "input_size", study.input_size
+    if backbone.network_size:
+        key, size = f"backbones.{name}.network_size", backbone.network_size
     if patch is not None and size % patch:
         raise InputError(f"{key}: {size}; {backbone.model} asks for a multiple of {patch}.")
     if name in ("dinov2", "endoarss") and patch is None:

@@ -12,7 +12,7 @@ from pipeline.study.datasets import evaluated_on
 from pipeline.study.folders import dataset_folder
 from pipeline.study.models import Study
 
-OF_TRAINING = ("batch_size", "augmentation", "precision", "compile", "deterministic")
+OF_TRAINING = ("batch_size", "drop_last", "weight_decay", "augmentation", "precision", "compile", "deterministic")
 """Keys of `training` that decide every model, as they stand. A test holds that each other key is told apart or decides nothing."""
 
 
@@ -35,8 +35,8 @@ def cell_settings(study: Study, cell: Cell) -> dict[str, Any]:
     return {
         "cell": cell.id,
         "input_size": study.input_size,
-        "network_size": study.network_size,
         "normalisation": study.normalisation,
+        "align_corners": study.align_corners,
         "backbone": {key: value for key, value in backbone.items() if key != "label"},
         "lora": {**study.lora.as_dict(), "rank": cell.rank},
         "heads": study.heads.as_dict(),
@@ -76,7 +76,7 @@ def pretraining_settings(study: Study) -> dict[str, Any]:
     model = {
         "model": backbone.model,
         "arguments": backbone.arguments,
-        "input_size": study.network_size or study.input_size,
+        "input_size": backbone.network_size or study.input_size,
     }
     return {**study.pretraining.as_dict(), **model}
 

@@ -254,7 +254,9 @@ class Backbone(Part):
     weights: Annotated[Literal["hub", "none"] | WeightsFile, BeforeValidator(_weights), _WEIGHTS]
     """Pretrained weights: hub (timm downloads them), none (random), or {file: PATH}."""
     output_stride: Literal[8, 16, 32] = 16
-    """Output stride of a ResNet."""
+    """Output stride of a ResNet. The released code has 32, which is none of its convolutions dilated."""
+    network_size: Side | None = None
+    """Side that this backbone sees images at, where it differs from input_size."""
     sma_width: Annotated[int, Field(ge=1, le=16384)] = 64
     """Width d of SMA (backbone endoarss)."""
     sma_trained: bool = True
@@ -274,6 +276,8 @@ class Lora(Part):
     """Scale alpha; 0 stands for alpha = rank."""
     targets: Annotated[tuple[Literal[LORA_TARGETS], ...], Field(min_length=1), AfterValidator(_unique)] = ("q", "v")  # type: ignore[valid-type]
     """Layers of a ViT's blocks that carry adapters. The released code uses fc1 and fc2."""
+    random_vectors: bool = False
+    """Multiply both factors of each adapter by a random vector that is not trained, as the released code does."""
 
 
 class Heads(Part):
@@ -335,6 +339,10 @@ class Training(Part):
 
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 16
     """Images per step."""
+    drop_last: bool = False
+    """Leave out the last batch of an epoch if it is smaller than the others, as the released code does."""
+    weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _NUMBER] = 0.0
+    """Weight decay of Adam. The released code has 1e-4."""
     select_on: EpochChoice = "last"
     """Which epoch's model is saved. last: the last one, trained on the whole training split. val: the best on a validation split cut from
     it. test: the best on the test split, as the released code chose; never to be compared with the others."""
@@ -383,11 +391,11 @@ class Surgery(Part):
     ablation: Annotated[tuple[Rank, ...], AfterValidator(_unique)] = (4, 64)
     """Further ranks, for a table of their own."""
     iterations: Count = 500
-    """Steps of Adam."""
+    """Iterations; each takes one step of Adam per batch. The default is the authors' schedule of 1,000 steps."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
     """Images per batch."""
     batches: Annotated[int, Field(ge=1, le=1000)] = 2
-    """Batches per step."""
+    """Batches per iteration. AdaMerging takes one step over all of them."""
     learning_rate: Rate = 0.001
     """Learning rate of Adam."""
 
@@ -469,10 +477,10 @@ class Study(Part):
     """Datasets by name. A name that is no known kind gives its `kind`, or describes frames of your own under `plain`."""
     input_size: Side
     """Side of the square input in pixels."""
-    network_size: Side | None = None
-    """Side that backbones see images at, where it differs from input_size."""
     normalisation: Literal["imagenet", "none"] = "imagenet"
     """Normalisation of input images."""
+    align_corners: bool = False
+    """Resize images to network_size and logits to input_size with corner pixels on corner pixels, as the released code does."""
     pretraining: Pretraining | None = None
     """Pretraining on generated scenes."""
     backbones: Annotated[dict[Text, Backbone], Field(min_length=1)]

@@ -212,7 +212,7 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     Args:
         costs: dicts of backbone (label), architecture, weighting, rank, dataset, device, parameters and cost, as provenance holds them;
             and latency_ms, of one image in the evaluation of robustness (None without one). The last four are lacking of a cell
-            without results.
+            without results. experts, a text, is there of cells that select some.
     """
     rows = [
         {
@@ -227,7 +227,7 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows).set_index(["Dataset", "Backbone", "Architecture", "Weighting", "Rank"])
     for column in table:
-        if column not in ("Device", "Under corruption (ms/image)"):
+        if column not in ("Device", "Experts", "Under corruption (ms/image)"):
             table[column] = table[column].round().astype("Int64")
     return table
 
@@ -242,6 +242,7 @@ def _measured_cost(one: Mapping[str, Any]) -> dict[str, Any]:
         "Inference (MiB)": one["cost"]["inference"]["memory_mib"],
         "Under corruption (ms/image)": one["latency_ms"],
         "Device": one["device"],
+        **({"Experts": one["experts"]} if "experts" in one else {}),
     }
 
 

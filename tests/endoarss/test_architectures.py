@@ -11,9 +11,11 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import interpolate
+from torchvision.models.resnet import Bottleneck, ResNet
 
 from endoarss import build_model, list_backbones, load_checkpoint
-from endoarss.architectures.dselect_k import Selector, smooth_step
+from endoarss.architectures.dselect_k import PixelSelector, Selector, smooth_step
 from endoarss.checkpoints import save_checkpoint
 from endoarss.data import LabelledImages, to_input
 from endoarss.errors import SettingsError
@@ -23,6 +25,7 @@ from endoarss.training import TrainingSettings, task_losses, train
 
 Make = Callable[..., ModelSettings]
 CPU = torch.device("cpu")
+NO_IMAGES = torch.zeros(1, 3, 2, 2)  # a static selector does not look at them
 
 
 def with_backbone(settings: ModelSettings, **changes: object) -> ModelSettings:
@@ -62,10 +65,10 @@ def test_selections_written_out(experts: int, k: int) -> None:
         [[np.prod([s[b] if j >> b & 1 else 1 - s[b] for b in range(bits)]) for j in range(experts)] for s in steps]
     )
     w = np.exp(selector.logits.detach().numpy())
-    np.testing.assert_allclose(selector().detach().numpy(), (w / w.sum()) @ r, rtol=1e-12)
+    np.testing.assert_allclose(selector(NO_IMAGES)[0].detach().numpy(), (w / w.sum()) @ r, rtol=1e-12)
     entropy = -(r * np.log(r + 1e-6)).sum()
     missing = (1 / r.sum(axis=1)).sum() if experts != 2**bits else 0.0
-    np.testing.assert_allclose(selector.penalty(0.3).item(), 0.3 * entropy + missing, rtol=1e-9)
+    np.testing.assert_allclose(selector.penalty(NO_IMAGES, 0.3).item(), 0.3 * entropy + missing, rtol=1e-9)
     assert set(selector.state_dict()) == {"bits", "logits", "codes"} and selector.codes.dtype == torch.bool
 
 
@@ -74,14 +77,14 @@ def test_saturated_bits_select_k_experts() -> None:
     with torch.no_grad():
         selector.bits.copy_(torch.tensor([[0.7, -0.7, 0.7], [-0.7, -0.7, 0.9]]))
         selector.logits.zero_()
-    assert selector().tolist() == [0, 0, 0, 0, 0.5, 0.5, 0, 0]
+    assert selector(NO_IMAGES)[0].tolist() == [0, 0, 0, 0, 0.5, 0.5, 0, 0]
 
 
 def test_selectors_start_undecided() -> None:
     torch.manual_seed(1)
     selector = Selector(4, 2)
     assert selector.bits.abs().max() <= 0.01 and selector.logits.abs().max() <= 0.05
-    torch.testing.assert_close(selector(), torch.full((4,), 0.25), rtol=0.1, atol=0.02)
+    torch.testing.assert_close(selector(NO_IMAGES)[0], torch.full((4,), 0.25), rtol=0.1, atol=0.02)
 
 
 def test_each_task_selects_for_itself(make_settings: Make, data: LabelledImages) -> None:
@@ -96,12 +99,55 @@ def test_each_task_selects_for_itself(make_settings: Make, data: LabelledImages)
     torch.testing.assert_close(seen["segmentation"], maps[2])
 
 
+@pytest.mark.parametrize(("experts", "k"), [(4, 2), (3, 2), (2, 2)])
+def test_selections_of_each_image_are_linear_in_its_pixels(experts: int, k: int) -> None:
+    """Image by image: what a static selector with this image's z and w gives, and the mean of its penalties."""
+    torch.manual_seed(0)
+    selector, images = PixelSelector(experts, k, 3 * 6 * 6).double(), torch.rand(5, 3, 6, 6, dtype=torch.float64)
+    weights, r = selector(images)
+    assert weights.shape == (5, experts) and r.shape == (5, k, experts) and len(weights.unique(dim=0)) == 5
+    penalties = []
+    for image, found in zip(images, weights, strict=True):
+        static = Selector(experts, k).double()
+        with torch.no_grad():
+            static.bits.copy_((selector.z.weight @ image.flatten() + selector.z.bias).view_as(static.bits))
+            static.logits.copy_(selector.w.weight @ image.flatten() + selector.w.bias)
+        torch.testing.assert_close(found, static(NO_IMAGES)[0])
+        penalties.append(static.penalty(NO_IMAGES, 0.3))
+    torch.testing.assert_close(selector.penalty(images, 0.3), torch.stack(penalties).mean())
+
+
+def test_selectors_of_the_released_code(make_settings: Make, data: LabelledImages) -> None:
+    """Drawn uniformly, weights and biases alike, and owned by their task."""
+    given = {"experts": 2, "k": 2, "entropy": 0, "selector_input": "raw_pixels"}
+    model = build_model(replace(make_settings("resnet", "dselect_k"), architecture_settings=given))
+    selector = model.selectors["activity"]
+    assert selector.z.weight.shape == (2, 3 * 56 * 56)
+    for layer, bound in ((selector.z, 0.01), (selector.w, 0.05)):
+        assert 0.99 * bound < layer.weight.abs().max() <= bound and layer.bias.abs().max() <= bound
+    assert {id(p) for p in selector.parameters()} <= {id(p) for p in model.task_parameters("activity")}
+    history = train(model, data, TrainingSettings(1, 1e-3), CPU)
+    assert 1 <= history[0]["experts_activity"] <= 2
+
+
+def test_the_regulariser_selects_and_the_history_tells_how_many(make_settings: Make, data: LabelledImages) -> None:
+    """All four experts have a weight at first, at most k = 2 at last."""
+    torch.manual_seed(0)
+    model = build_model(replace(make_settings("dinov2", "dselect_k"), architecture_settings={"entropy": 0.1}))
+    history = train(model, data, TrainingSettings(15, 0.1, 32), CPU)
+    for task in ("activity", "segmentation"):
+        counts = [row[f"experts_{task}"] for row in history]
+        assert counts[0] == 4 and 1 <= counts[-1] <= 2
+        assert counts[-1] == (model.selectors[task](NO_IMAGES)[0] > 0.01).sum()
+
+
 def test_penalties_only_where_there_is_something_to_penalise(make_settings: Make, data: LabelledImages) -> None:
-    settings = make_settings("resnet", "dselect_k")
-    assert build_model(settings).penalties() == {}
+    settings, images = make_settings("resnet", "dselect_k"), images_of(data)
+    assert build_model(replace(settings, architecture_settings={"entropy": 0})).penalties(images) == {}
+    assert set(build_model(settings).penalties(images)) == {"activity", "segmentation"}, "selection is on by default"
     for given in ({"experts": 3}, {"entropy": 0.1}):
         model = build_model(replace(settings, architecture_settings=given))
-        penalties = model.penalties()
+        penalties = model.penalties(images)
         assert set(penalties) == set(model.tasks) and all(value > 0 for value in penalties.values())
         history = train(model, data, TrainingSettings(1, 1e-4), CPU)
         masks, activities = torch.from_numpy(data.masks).long(), torch.from_numpy(data.activities)
@@ -197,6 +243,57 @@ def test_the_backbone_may_see_smaller_images(backbone: str, make_settings: Make,
     assert outputs["segmentation"].shape[-2:] == (64, 64)
     with pytest.raises(SettingsError, match="normalisation 'half'"):
         replace(settings, normalisation="half")
+
+
+def test_corners_stay_corners_where_it_is_asked(make_settings: Make, data: LabelledImages) -> None:
+    """Images on the way in and logits on the way out are resized as torch does it with align_corners."""
+    plain = replace(make_settings("resnet", "hps"), network_size=28)
+    torch.manual_seed(0)
+    model, images, seen = build_model(replace(plain, align_corners=True)).eval(), images_of(data), {}
+    model.heads["segmentation"].register_forward_hook(lambda _, __, logits: seen.update(logits=logits))
+    with torch.inference_mode():
+        expected_front = interpolate(images, size=(28, 28), mode="bilinear", align_corners=True)
+        torch.testing.assert_close(model.front(images), expected_front)
+        found = model(images)["segmentation"]
+        torch.testing.assert_close(found, interpolate(seen["logits"], (56, 56), mode="bilinear", align_corners=True))
+        torch.testing.assert_close(found[..., 0, 0], seen["logits"][..., 0, 0])
+        torch.manual_seed(0)
+        assert not torch.allclose(build_model(plain).eval()(images)["segmentation"], found)
+
+
+def test_a_resnet_at_stride_32_is_torchvisions(tmp_path: Path, make_settings: Make) -> None:
+    """With torchvision's tensors, as a file, it makes torchvision's map of images of a side that 32 does not divide."""
+    torch.manual_seed(0)
+    peer = ResNet(Bottleneck, [2, 2, 2, 2]).eval()
+    save_file(peer.state_dict(), tmp_path / "torchvision.safetensors")
+    settings = with_backbone(
+        make_settings("resnet", "hps"),
+        arguments={},
+        weights=WeightsSettings("file", str(tmp_path / "torchvision.safetensors")),
+        output_stride=32,
+    )
+    backbone, images = build_model(replace(settings, input_size=61)).backbone.eval(), torch.rand(2, 3, 61, 61)
+    with torch.inference_mode():
+        (found,) = backbone(images)
+        expected = torch.nn.Sequential(*list(peer.children())[:-2])(images)
+    assert found.shape[-2:] == backbone.map_size == (2, 2)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_random_vectors_of_adapters_are_in_the_checkpoint(
+    make_settings: Make, data: LabelledImages, vit_file: Path, tmp_path: Path
+) -> None:
+    """They are drawn, so that no file of weights gives them again."""
+    lora = LoRASettings(4, targets=("fc1", "fc2"), random_vectors=True)
+    model = build_model(with_backbone(make_settings("dinov2", "mmoe"), lora=lora))
+    vectors = {name: tensor.clone() for name, tensor in model.named_buffers() if name.endswith(("_u", "_v"))}
+    assert len(vectors) == 2 * 2 * 2  # blocks, layers, vectors
+    train(model, data, TrainingSettings(1, 1e-3), CPU)
+    assert all(torch.equal(dict(model.named_buffers())[name], tensor) for name, tensor in vectors.items())
+    save_checkpoint(model.eval(), tmp_path / "model.safetensors", {})
+    again = load_checkpoint(tmp_path / "model.safetensors", [vit_file])
+    with torch.inference_mode():
+        assert torch.equal(again(images_of(data))["activity"], model(images_of(data))["activity"])
 
 
 def test_any_dino_with_patch_14(make_settings: Make, tmp_path: Path, data: LabelledImages) -> None:

@@ -48,6 +48,33 @@ def test_qkv_delta_is_the_sum_of_shared_and_owned() -> None:
         torch.testing.assert_close(layer.delta(stream), shared + owned)
 
 
+@pytest.mark.parametrize("streams", [Streams(), Streams(2, shared=True, owned=True), Streams(3, False, owned=True)])
+def test_random_vectors_scale_the_rows_of_both_factors(streams: Streams) -> None:
+    """s diag(v) B diag(u) A, u and v drawn from -1 to 1 and not trained, every adapter's its own."""
+    torch.manual_seed(0)
+    layer = LoRALinear(nn.Linear(12, 20), 3, 1.7, streams, random_vectors=True)
+    x = torch.randn(streams.count, 5, 12)
+    torch.testing.assert_close(layer(x), layer.base(x))
+    vectors = dict(layer.named_buffers())
+    assert not set(vectors) & {name for name, _ in layer.named_parameters()}
+    drawn = torch.cat([vector.flatten() for vector in vectors.values()])
+    assert drawn.abs().max() <= 1 and drawn.min() < -0.6 and drawn.max() > 0.6 and len(drawn.unique()) == len(drawn)
+    with torch.no_grad():
+        for name, parameter in layer.named_parameters():
+            if "_b" in name:
+                parameter.normal_()
+    for stream in range(streams.count):
+        expected = torch.zeros(20, 12)
+        if streams.shared:
+            u, v = layer.shared_u[0, 0], layer.shared_v[0, 0]
+            expected = expected + 1.7 * (layer.shared_b[0] * v) @ (layer.shared_a[0] * u)
+        if streams.owned:
+            u, v = layer.owned_u[stream, 0], layer.owned_v[stream, 0]
+            expected = expected + 1.7 * (layer.owned_b[stream][0] * v) @ (layer.owned_a[stream][0] * u)
+        torch.testing.assert_close(layer.delta(stream)[0], expected)
+        torch.testing.assert_close(layer(x)[stream], layer.base(x)[stream] + x[stream] @ expected.T)
+
+
 def test_qkv_adapter_starts_as_nothing_and_learns_b_first() -> None:
     layer = LoRALinear(nn.Linear(12, 36), 3, 1.0, Streams(), blocks=(0, 2), count=3)
     x = torch.randn(2, 5, 12)

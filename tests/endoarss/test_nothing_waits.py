@@ -163,7 +163,7 @@ def test_no_step_of_adamerging_waits(name: str, monkeypatch: pytest.MonkeyPatch)
 def test_no_step_of_surgery_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     surgery, z = Surgery(8, 4).to(META), torch.zeros(5, 2, 2, 8, device=META)
     with uploads_alone(monkeypatch) as uploaded:
-        fit_surgery(surgery, z, z, SurgerySettings(iterations=3, batch_size=1))
+        fit_surgery(surgery, z, z, SurgerySettings(iterations=3, batch_size=1, batches=1))
     assert len(uploaded) == 3, "the numbers of the images that each step sees"
 
 

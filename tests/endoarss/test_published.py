@@ -13,6 +13,7 @@ from endoarss.metrics import PUBLISHED, confusion_matrix, evaluate_classificatio
 from endoarss.metrics.counts import counts_of_confusion
 from endoarss.metrics.published import (
     EPSILON,
+    accuracy_eps,
     dice_absent_zero,
     f_eps,
     image_iou,
@@ -31,11 +32,23 @@ SEEDS = st.integers(0, 2**32 - 1)
 def test_perfect_answers_come_out_below_100() -> None:
     labels = np.repeat(np.arange(12), 33)
     scores = evaluate_classification(labels, labels, 12, PUBLISHED)
-    assert 0.9999 < scores.accuracy < 1
+    assert round(100 * scores.accuracy, 6) == 100
     assert round(100 * scores.macro_f1, 2) == 99.95
     mask = np.tile(np.arange(4, dtype=np.uint8), (1, 50, 13))
     masks = evaluate_segmentation(mask, mask, 4, PUBLISHED)
     assert 0.99999 < masks.miou < 1 and 0.99999 < masks.dice < 1
+
+
+def test_accuracy_is_the_column_acc_and_not_the_column_precision() -> None:
+    """Of a noisy test they are 56.385 and 56.375; of one without an error 100.00 and 99.9986, and none of them rounds to 99.99."""
+    confusion = np.array([[5, 1, 1], [15, 27, 0], [2, 0, 1]])
+    truth, prediction = (np.repeat(labels.ravel(), confusion.ravel()) for labels in np.indices((3, 3)))
+    scores = evaluate_classification(truth, prediction, 3, PUBLISHED)
+    assert round(100 * scores.accuracy, 3) == 56.385
+    assert round(100 * scores.precision.mean(), 3) == 56.375
+    labels = np.repeat(np.arange(3), 71)
+    faultless = evaluate_classification(labels, labels, 3, PUBLISHED)
+    assert [round(100 * value, 4) for value in (faultless.accuracy, faultless.precision.mean())] == [100, 99.9986]
 
 
 @settings(max_examples=80, deadline=None)
@@ -50,6 +63,7 @@ def test_ratios_with_epsilon_against_a_loop(count: int, classes: int, seed: int)
         precision = hits / ((prediction == index).sum() + EPSILON)
         recall = hits / ((truth == index).sum() + EPSILON)
         assert precision_eps(counts)[index] == pytest.approx(precision)
+        assert accuracy_eps(counts)[index] == pytest.approx(hits / ((prediction == index).sum() + 1e-8))
         assert recall_eps(counts)[index] == pytest.approx(recall)
         assert f_eps(counts)[index] == pytest.approx(2 * precision * recall / (precision + recall + EPSILON))
 

@@ -19,6 +19,36 @@ from endoarss.training import TrainingSettings, seed_everything, train
 CPU = torch.device("cpu")
 
 
+def test_a_last_batch_that_is_smaller_may_be_left_out() -> None:
+    assert [part.stop - part.start for part in batches(33, 16, drop_last=True)] == [16, 16]
+    assert [part.stop - part.start for part in batches(32, 16, drop_last=True)] == [16, 16]
+    assert [part.stop - part.start for part in batches(40, 16)] == [16, 16, 8]
+
+
+def test_training_without_the_last_batch(make_settings: Callable[..., ModelSettings], data: LabelledImages) -> None:
+    """17 images in batches of 8: 16 are seen. Of a batch that is never whole nothing would be."""
+    model, label = build_model(make_settings("dinov2", "hps")), "toy"
+    (row,) = train(model, data, TrainingSettings(1, 1e-3, 8, drop_last=True), CPU, label)
+    assert round(row["images_per_second"] * row["seconds"]) == 16
+    with pytest.raises(SettingsError, match="17 training images with batch_size 18 and drop_last; expected a whole"):
+        train(model, data, TrainingSettings(1, 1e-3, 18, drop_last=True), CPU, label)
+
+
+def test_weight_decay_is_added_to_the_gradient(
+    make_settings: Callable[..., ModelSettings], data: LabelledImages
+) -> None:
+    """Adam's first step is the rate along the sign of the gradient: decay that outweighs the gradient turns it to the parameter's."""
+    torch.manual_seed(0)
+    model = build_model(make_settings("dinov2", "hps"))
+    before = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+    train(model, data, TrainingSettings(1, 1e-3, 32, weight_decay=1e4), CPU)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            large = before[name].abs() > 0.01
+            expected = before[name] - 1e-3 * before[name].sign()
+            torch.testing.assert_close(parameter[large], expected[large], rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("count", "sizes"), [(17, [17]), (16, [16]), (18, [16, 2]), (33, [16, 17]), (1, [1]), (5, [5])]
 )

@@ -18,6 +18,7 @@ from endoarss.registry import WEIGHTINGS
 from endoarss.training import TrainingSettings, make_weighting
 from endoarss.weightings.aligned_mtl import alignment
 from endoarss.weightings.base import GradientWeighting, Weighting
+from endoarss.weightings.moco import project_onto_simplex
 
 GOLDEN = Path(__file__).parent / "golden"
 KEPT = json.loads((GOLDEN / "weightings.json").read_text(encoding="utf-8"))
@@ -179,11 +180,46 @@ def test_stch_of_a_loss_that_is_zero(epoch: int) -> None:
     assert logits.grad is not None and logits.grad.isfinite().all() and weights.isfinite().all()
 
 
+def test_stch_of_a_task_that_was_solved_in_the_nadir_epoch() -> None:
+    """Its loss of 0 is no scale: what it is afterwards is compared with 1e-4 instead."""
+    weighting = WEIGHTINGS.get("stch")(TASKS, 9, warmup_epochs=0)
+    weighting.start_epoch(0)
+    weighting.combine(torch.tensor([0.0, 0.5]))
+    weighting.start_epoch(1)
+    _, weights = weighting.combine(torch.tensor([1e-4, 0.5]))
+    torch.testing.assert_close(weights, torch.ones(2))
+
+
 def test_db_mtl_gives_every_task_the_same_length() -> None:
     gradients, losses = torch.randn(2, 9) * torch.tensor([[1.0], [40.0]]), torch.tensor([0.3, 7.0])
     _, weights = WEIGHTINGS.get("db_mtl")(TASKS, 3, beta=0.0).combine(gradients, losses)
     lengths = weights * (gradients / losses.unsqueeze(1)).norm(dim=1)
     torch.testing.assert_close(lengths[0], lengths[1])
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 3, 6])
+def test_the_projection_is_the_nearest_point_of_the_simplex(tasks: int) -> None:
+    """Against the optimality conditions of the quadratic program, and against every other point that is drawn."""
+    rng = np.random.default_rng(tasks)
+    for scale in (0.01, 1, 30):
+        values = scale * rng.normal(size=tasks)
+        found = project_onto_simplex(torch.from_numpy(values)).numpy()
+        assert found.min() >= 0 and found.sum() == pytest.approx(1, abs=1e-12)
+        # Lagrange: values - found is one number where found > 0, and at most that number elsewhere.
+        rest = values - found
+        np.testing.assert_allclose(rest[found > 0], rest.max(), atol=1e-10 * max(scale, 1))
+        others = rng.dirichlet(np.full(tasks, 0.5), size=200)
+        assert (np.linalg.norm(others - values, axis=1) >= np.linalg.norm(found - values) - 1e-12).all()
+
+
+@pytest.mark.parametrize(("simplex", "expected"), [("projection", 100 / 101), ("softmax", 0.545)])
+def test_moco_reaches_the_shortest_vector_by_the_projection_alone(simplex: str, expected: float) -> None:
+    """Tracked gradients of lengths 1 and 10 at right angles: the shortest vector of their hull has the weights 100/101 and 1/101."""
+    weighting = WEIGHTINGS.get("moco")(TASKS, 3, simplex=simplex)
+    gradients, losses = torch.eye(2, dtype=torch.float64), torch.tensor([1.0, 10.0], dtype=torch.float64)
+    for _ in range(3000):
+        _, weights = weighting.combine(gradients, losses)
+    assert float(weights[0]) == pytest.approx(expected, abs=0.005)
 
 
 def test_moco_turns_away_from_the_longer_gradient() -> None:
@@ -240,6 +276,8 @@ def test_bad_settings_are_named() -> None:
         make("moco", gamma=0)
     with pytest.raises(SettingsError, match="rho: -1 is not allowed"):
         make("moco", rho=-1)
+    with pytest.raises(SettingsError, match="simplex: 'sort' is not allowed; expected one of 'projection', 'softmax'"):
+        make("moco", simplex="sort")
     with pytest.raises(SettingsError, match="weightings.db_mtl: unknown setting 'speed'"):
         make("db_mtl", speed=1)
     with pytest.raises(SettingsError, match=f"unknown weighting 'nobodys'. Known: {', '.join(list_weightings())}"):

@@ -63,6 +63,7 @@ def test_cost_names_device_and_parameters() -> None:
     table = tables.table_cost([cost])
     assert table.index.tolist() == [("D", "E", "DSelect-k", "MoCo", 4)]
     assert table.iloc[0].tolist() == [10, 100, 12, 900, 12, 900, 3.25, "CPU"]
+    assert tables.table_cost([{**cost, "experts": "2 / 1"}, cost])["Experts"].tolist()[0] == "2 / 1"
 
 
 def history(seed: int, cosine: bool = True) -> pd.DataFrame:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from pipeline.io.files import read_json
+from pipeline.io.saved_files import read_history
 from pipeline.reporting.captions import gap_note
 from pipeline.reporting.models import backbone_labels
 from pipeline.reporting.report_table import ReportTable
-from pipeline.results.paths import robustness_files
+from pipeline.results.paths import history_file, robustness_files
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.cells import cells_of
@@ -34,7 +37,7 @@ def cost_table(results: StudyResults) -> dict[str, ReportTable]:
 
 _COST = (
     "Training: the median epoch; memory is the peak torch held on a GPU, of the whole process on a CPU. Jobs that ran beside slow each "
-    "other."
+    "other. Experts: how many of them DSelect-k's tasks select in the last epoch, activity first (a weight above 0.01)."
 )
 
 
@@ -55,4 +58,17 @@ def _cost(results: StudyResults, cell: Cell) -> dict[str, object]:
         # Milliseconds of one image, mean over the corruptions.
         latency = read_json(robustness_files(results.study, cell).provenance)["latency_ms"]
         cost["latency_ms"] = float(np.mean(list(latency.values())))
+    history = history_file(results.study, cell)
+    if cell.architecture == "dselect_k" and history.is_file():
+        cost["experts"] = selected_experts(history)
     return cost
+
+
+def selected_experts(history: Path) -> str:
+    """Return how many experts each task has selected in the last epoch of a history.csv, such as "2 / 1"; "" if it does not say.
+
+    Raises:
+        InputError: as `read_history`.
+    """
+    last = read_history(history).iloc[-1]
+    return " / ".join(f"{last[name]:.3g}" for name in last.index if str(name).startswith("experts_"))

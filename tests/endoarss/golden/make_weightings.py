@@ -125,6 +125,15 @@ def softmax(x: Array) -> Array:
     return powers / np.sum(powers)
 
 
+def project(x: Array) -> Array:
+    """max(x_t - theta, 0) with the theta, found by bisection, that makes the sum 1."""
+    low, high = np.min(x) - 1.0, np.max(x)
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.sum(np.maximum(x - middle, 0.0)) > 1.0 else (low, middle)
+    return np.maximum(x - high, 0.0)
+
+
 def sum_of_losses(losses: Array) -> float:
     """sum_t l_t."""
     return float(np.sum(losses))
@@ -155,13 +164,16 @@ class MoCo:
     """Tracked gradients y_t and tracked weights lambda.
 
     y_t    <- y_t - beta / k^beta_sigma * (y_t - l_t g_t / (|g_t| + 1e-8)),  y_t = 0 at first
-    lambda <- softmax(lambda - gamma / k^gamma_sigma * (Y Y^T + rho I) lambda),  lambda_t = 1 / T at first
+    lambda <- P(lambda - gamma / k^gamma_sigma * (Y Y^T + rho I) lambda),  lambda_t = 1 / T at first
     d = Y^T lambda
+
+    P is the Euclidean projection onto the simplex (the paper), or a softmax (LibMTL).
     """
 
     def __init__(
-        self, tasks: int, beta: float, beta_sigma: float, gamma: float, gamma_sigma: float, rho: float
+        self, tasks: int, beta: float, beta_sigma: float, gamma: float, gamma_sigma: float, rho: float, simplex: str
     ) -> None:
+        self.onto_simplex = {"projection": project, "softmax": softmax}[simplex]
         self.beta, self.beta_sigma = beta, beta_sigma
         self.gamma, self.gamma_sigma = gamma, gamma_sigma
         self.rho = rho
@@ -174,7 +186,7 @@ class MoCo:
         target = (losses / (norms + NORM_EPSILON))[:, None] * shared
         self.y = self.y - self.beta / k**self.beta_sigma * (self.y - target)
         gram = self.y @ self.y.T + self.rho * np.eye(len(losses))
-        self.weights = softmax(self.weights - self.gamma / k**self.gamma_sigma * (gram @ self.weights))
+        self.weights = self.onto_simplex(self.weights - self.gamma / k**self.gamma_sigma * (gram @ self.weights))
         return Update(self.y.T @ self.weights, owned, self.weights, None, sum_of_losses)
 
 
@@ -278,10 +290,23 @@ WEIGHTINGS: dict[str, Callable[..., Weighting]] = {
 }
 
 # Name, settings, learning rate.
-RUNS: list[tuple[str, dict[str, float | int], float]] = [
+RUNS: list[tuple[str, dict[str, float | int | str], float]] = [
     ("equal", {}, 0.002),
-    ("moco", {"beta": 0.5, "beta_sigma": 0.5, "gamma": 0.1, "gamma_sigma": 0.5, "rho": 0.0}, 0.01),
-    ("moco", {"beta": 0.8, "beta_sigma": 0.5, "gamma": 0.05, "gamma_sigma": 0.5, "rho": 0.3}, 0.01),
+    (
+        "moco",
+        {"beta": 0.5, "beta_sigma": 0.5, "gamma": 0.1, "gamma_sigma": 0.5, "rho": 0.0, "simplex": "softmax"},
+        0.01,
+    ),
+    (
+        "moco",
+        {"beta": 0.8, "beta_sigma": 0.5, "gamma": 0.05, "gamma_sigma": 0.5, "rho": 0.3, "simplex": "softmax"},
+        0.01,
+    ),
+    (
+        "moco",
+        {"beta": 0.8, "beta_sigma": 0.5, "gamma": 0.02, "gamma_sigma": 0.5, "rho": 0.3, "simplex": "projection"},
+        0.01,
+    ),
     ("aligned_mtl", {}, 0.005),
     ("stch", {"mu": 1.0, "warmup_epochs": 1}, 0.02),
     ("stch", {"mu": 0.5, "warmup_epochs": 1}, 0.02),
@@ -326,7 +351,9 @@ def check_step(problem: Problem, theta: Array, u: Array, update: Update) -> None
     check_gradient(lambda x: owned_scalar(problem.losses(theta, x)), u, update.owned)
 
 
-def make_run(problem: Problem, name: str, settings: dict[str, float | int], learning_rate: float) -> dict[str, Any]:
+def make_run(
+    problem: Problem, name: str, settings: dict[str, float | int | str], learning_rate: float
+) -> dict[str, Any]:
     """Descend with a weighting and record each step before the parameters move."""
     tasks = len(problem.c)
     weighting = WEIGHTINGS[name](tasks, **settings)
@@ -338,7 +365,7 @@ def make_run(problem: Problem, name: str, settings: dict[str, float | int], lear
         update = weighting.step(k, epoch, losses, problem.shared_gradients(theta), problem.owned_gradients(u))
         check_step(problem, theta, u, update)
         assert np.all(losses > problem.d) and np.all(losses < 1e3), losses
-        if name == "moco":
+        if settings.get("simplex") == "softmax":
             assert np.all(update.weights > 0.01) and np.all(update.weights < 0.99), update.weights
         steps.append(
             {

@@ -42,9 +42,9 @@ def numpy_fit(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same fit in NumPy float64, its gradients by hand."""
     d, u = (p.detach().numpy().astype(np.float64) for p in (surgery.down, surgery.up))
-    order = Batches(len(z), settings.batches * settings.batch_size, settings.seed)
+    order = Batches(len(z), settings.batch_size, settings.seed)
     m, v = [np.zeros_like(d), np.zeros_like(u)], [np.zeros_like(d), np.zeros_like(u)]
-    for step in range(settings.iterations):
+    for step in range(settings.iterations * settings.batches):
         chosen = order[step].numpy()
         x, y = z[chosen].reshape(-1, d.shape[1]), target[chosen].reshape(-1, d.shape[1])
         hidden = np.maximum(x @ d.T, 0)
@@ -68,6 +68,19 @@ def test_the_fit_is_adam_on_the_mean_l1() -> None:
     np.testing.assert_allclose(surgery.up.detach().numpy(), u, atol=2e-5)
 
 
+def test_an_iteration_takes_a_step_per_batch() -> None:
+    """The authors' schedule: 500 iterations over two batches of 16 are 1,000 steps."""
+    z, target = torch.randn(2, 40, 3, 6)
+
+    def fitted(iterations: int, batches: int) -> torch.Tensor:
+        surgery = Surgery(6, 4)
+        fit_surgery(surgery, z, target, SurgerySettings(iterations, batch_size=16, batches=batches))
+        return surgery.up.detach()
+
+    assert torch.equal(fitted(10, 2), fitted(20, 1)) and not torch.equal(fitted(10, 2), fitted(10, 1))
+    assert SurgerySettings().iterations * SurgerySettings().batches == 1000
+
+
 def test_a_bias_that_the_module_can_express_goes_away() -> None:
     torch.manual_seed(0)
     true = Surgery(10, 4, seed=9)
@@ -76,7 +89,7 @@ def test_a_bias_that_the_module_can_express_goes_away() -> None:
     target = true(z).detach()
     surgery = Surgery(10, 10)
     before = mean_l1(z, target)
-    fit_surgery(surgery, z, target, SurgerySettings(iterations=800, learning_rate=0.01))
+    fit_surgery(surgery, z, target, SurgerySettings(iterations=400, learning_rate=0.01))
     assert mean_l1(surgery(z).detach(), target) < 0.25 * before
 
 

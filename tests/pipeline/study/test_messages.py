@@ -116,7 +116,7 @@ def test_a_number_that_yaml_takes_for_text_is_a_number(tmp_path: Path, minimal: 
 
 
 def test_null_stands_for_a_key_that_is_left_out(minimal: Make) -> None:
-    assert make_study(minimal(network_size=None, robustness=None)) == make_study(minimal())
+    assert make_study(minimal(pretraining=None, robustness=None)) == make_study(minimal())
 
 
 ODD: list[Any] = [

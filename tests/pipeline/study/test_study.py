@@ -22,6 +22,7 @@ from pipeline.study.loading import load_study, make_study
 from pipeline.study.models import Training
 from pipeline.study.paper_cells import ablation_cells, cells_by_rank, leakage_pairs
 from pipeline.study.robust_models import robustness_cells
+from pipeline.training.model_settings import model_settings, training_settings
 from pipeline.workflow.use_study import names_for_dvc
 
 ROOT = Path(__file__).parents[3]
@@ -141,16 +142,45 @@ def test_the_released_study_sets_every_switch() -> None:
     """Every default that spec'd differences of the released code touch is another one there."""
     released, default = load_study(ROOT / "studies/released.yaml"), load_study(ROOT / "studies/paper.yaml")
     settings, paper = released.as_dict(), default.as_dict()
-    for key in ("input_size", "network_size", "normalisation", "lora", "heads"):
+    for key in ("input_size", "normalisation", "align_corners", "heads"):
         assert settings.get(key) != paper.get(key), key
-    for key in ("weights", "token_map", "sma_width", "sma_trained", "sma_residual"):
-        assert settings["backbones"]["endoarss"][key] != paper["backbones"]["endoarss"][key], key
-    for key in ("batch_size", "select_on", "schedules"):
+    for key in ("targets", "random_vectors"):
+        assert settings["lora"][key] != paper["lora"][key], key
+    for key in ("weights", "token_map", "sma_width", "sma_trained", "sma_residual", "network_size"):
+        assert settings["backbones"]["endoarss"][key] != paper["backbones"]["endoarss"].get(key), key
+    for key in ("model", "output_stride"):
+        assert settings["backbones"]["resnet"][key] != paper["backbones"]["resnet"][key], key
+    for key in ("batch_size", "drop_last", "weight_decay", "select_on", "schedules"):
         assert settings["training"][key] != paper["training"][key], key
     for key in ("mmoe", "dselect_k"):
         assert settings["architectures"][key] != paper["architectures"][key], key
+    assert settings["weightings"]["moco"] == {"simplex": "softmax"}
     assert {cell.architecture for cell in cells_of(released)} == {"hps", "mmoe", "dselect_k"}
     assert all(cell.variant == "r4-s0-test" for cell in cells_of(released))
+
+
+def test_the_switches_of_the_released_code_reach_models_and_trainings() -> None:
+    study = load_study(ROOT / "studies/released.yaml")
+    cells = {(cell.backbone, cell.architecture): cell for cell in cells_of(study)}
+    models = {pair: model_settings(study, cell, "0" * 64) for pair, cell in cells.items()}
+    assert {pair[0]: model.seen_size for pair, model in models.items()} == {
+        "resnet": 244,
+        "dinov2": 224,
+        "endoarss": 224,
+    }
+    assert all(model.align_corners and model.backbone_settings.lora.random_vectors for model in models.values())
+    resnet = models["resnet", "dselect_k"]
+    assert (resnet.backbone_settings.model, resnet.backbone_settings.output_stride) == ("resnet101.tv_in1k", 32)
+    assert resnet.architecture_settings["selector_input"] == "raw_pixels"
+    training = training_settings(study, cells["dinov2", "hps"])
+    assert training.drop_last and training.weight_decay == 1e-4
+
+
+def test_a_side_of_a_backbone_alone_is_checked(minimal: Make) -> None:
+    settings = minimal(input_size=61)
+    settings["backbones"] = {**settings["backbones"], "dinov2": {**VIT, "network_size": 57}}
+    with pytest.raises(InputError, match=r"backbones.dinov2.network_size: 57; .* asks for a multiple of 14"):
+        make_study(settings)
 
 
 def test_real_and_generated_data_have_folders_of_their_own() -> None:
@@ -160,7 +190,8 @@ def test_real_and_generated_data_have_folders_of_their_own() -> None:
 
 def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
     settings = make_study(minimal()).as_dict()
-    assert settings["lora"] == {"rank": 4, "alpha": 0, "targets": ["q", "v"]} and settings["seeds"] == [0]
+    assert settings["lora"] == {"rank": 4, "alpha": 0, "targets": ["q", "v"], "random_vectors": False}
+    assert settings["seeds"] == [0]
     assert settings["heads"]["segmentation_channels"] == 256
     assert make_study(json.loads(json.dumps(settings))).as_dict() == settings
 
