@@ -365,16 +365,16 @@ class ResultsOfStudy:
 
     def _of_raw_trees(self, dataset: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Settings and code of what reads the raw trees of a dataset. Real trees count by the bytes of their files."""
-        settings = dataset_settings(self.study, dataset)
+        decided = dataset_settings(self.study, dataset)
         if self.study.raw.generate is None:
             earlier = self.build_dataset(dataset).earlier_record() or {}
             known = earlier.get("settings", {}).get("raw", {})
             # A tree that is not on this machine is as it was when the dataset was built.
-            settings["raw"] = {
+            decided["raw"] = {
                 source: self.digests.of_folder(root) if root.exists() else known.get(source, "")
                 for source, root in roots_of(self.study, dataset).items()
             }
-        return settings, code_of_dataset("pipeline.preparation.build_dataset", self.study, dataset)
+        return decided, code_of_dataset("pipeline.preparation.build_dataset", self.study, dataset)
 
     def _model(
         self,
@@ -390,10 +390,10 @@ class ResultsOfStudy:
         pretrained = (self.pretrain_backbone(),) if weights is not None and weights == own else ()
 
         def decides() -> tuple[dict[str, Any], tuple[str, ...]]:
-            settings = cell_settings(self.study, cell)
+            decided = cell_settings(self.study, cell)
             if weights is not None and not pretrained:
-                settings["weights_sha256"] = self.digests.of_file(weights) if weights.is_file() else ""
-            return settings, code_of_cells(f"pipeline.training.{step}", self.study, *cells)
+                decided["weights_sha256"] = self.digests.of_file(weights) if weights.is_file() else ""
+            return decided, code_of_cells(f"pipeline.training.{step}", self.study, *cells)
 
         return Result(
             step,
