@@ -75,7 +75,7 @@ class ResultsOfStudy:
 
     def of_models(self) -> list[Result]:
         """What is trained, merged, scored and evaluated under corruption."""
-        return [*self._evaluated(), *(self.represent_group(group) for group in merging_groups(self.study))]
+        return [*self._evaluated, *(self.represent_group(group) for group in merging_groups(self.study))]
 
     def of_report(self) -> list[Result]:
         """What `endoarss report` makes, in this order."""
@@ -170,7 +170,7 @@ class ResultsOfStudy:
 
     def merge_models(self, cell: Cell, singles: tuple[Cell, ...] = ()) -> Result:
         """A merged model and its predictions. singles: what it is merged from if the study does not list it."""
-        group = next((one for one in merging_groups(self.study) if cell in one.merged), None)
+        group = self._groups.get(cell)
         return self._merge_cell(cell, group.singles if group else singles)
 
     @_once
@@ -263,7 +263,7 @@ class ResultsOfStudy:
             "collect_results",
             file.with_suffix(".done.json"),
             "pipeline.evaluation.collect_results",
-            self._evaluated(),
+            self._evaluated,
             [file, paths.metrics_file(self.study)],
             [paths.results_provenance_file(self.study)],
         )
@@ -303,7 +303,7 @@ class ResultsOfStudy:
             "make_tables",
             files[0].with_name("done.json"),
             "pipeline.reporting.tables.make_tables",
-            [self.collect_results(), *self._evaluated(), *leakage],
+            [self.collect_results(), *self._evaluated, *leakage],
             [*files, paths.note_file(self.study)],
         )
 
@@ -327,7 +327,7 @@ class ResultsOfStudy:
             "make_page",
             file.with_name("done.json"),
             "pipeline.reporting.make_page",
-            [self.make_tables(), *self._figures(), *self._evaluated()],
+            [self.make_tables(), *self._figures(), *self._evaluated],
             [file],
         )
 
@@ -339,7 +339,7 @@ class ResultsOfStudy:
             "write_paper",
             file.with_name("done.json"),
             "pipeline.reporting.write_paper",
-            [self.make_tables(), *self._figures(), *self._evaluated()],
+            [self.make_tables(), *self._figures(), *self._evaluated],
             [file],
         )
 
@@ -443,6 +443,12 @@ class ResultsOfStudy:
         leakage = [self.draw_leakage()] if leakage_datasets(self.study) else []
         return [self.draw_figures(), self.draw_datasets(), *leakage]
 
+    @cached_property
+    def _groups(self) -> dict[Cell, MergingGroup]:
+        """The group of each merged cell that the study lists."""
+        return {cell: group for group in merging_groups(self.study) for cell in group.merged}
+
+    @cached_property
     def _evaluated(self) -> list[Result]:
         """Everything that reports read of models and references."""
         return [
