@@ -13,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.io.files import read_json, write_json
 from pipeline.io.hashing import digest
 from pipeline.io.known_digests import KnownDigests, sizes_of
+from pipeline.redaction import masked_content
 from pipeline.workflow.decisions import code_digests, decisions, differing_keys
 
 _RECORD = ("decided_by", "made", "upstream", "files", "folders")
@@ -102,7 +103,7 @@ class Result:
             record: what decided_by.json says.
         """
         settings, code = self._decided
-        now = {"settings": settings, "code": code_digests(code), "packages": self._about["packages"]}
+        now = {"settings": masked_content(settings), "code": code_digests(code), "packages": self._about["packages"]}
         return [
             f"{kind} {key}"
             for kind, one in now.items()
@@ -161,7 +162,7 @@ class Result:
         folders = {str(folder): digests.of_folder(folder) for folder in self.folders}
         made = digest([sorted(one[0] for one in files.values()), sorted(folders.values())])
         record = {**begun, "made": made, "files": files, "folders": folders}
-        write_json(self.decided, record)
+        write_json(self.decided, {**record, "settings": masked_content(begun["settings"])})
         write_json(self.done, {key: record[key] for key in _RECORD})
         digests.save()
         return made

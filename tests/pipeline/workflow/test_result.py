@@ -104,6 +104,14 @@ def test_settings_files_folders_and_upstream_decide() -> None:
     assert stale(first, more) == {"m": "made from another other"}
 
 
+def test_secrets_are_not_recorded() -> None:
+    """What is compared is a digest; what people read is masked, and no difference by itself."""
+    first = data("https://me:a-password@host/weights")
+    make(first)
+    assert stale(first) == {} and "a-password" not in first.decided.read_text() + first.done.read_text()
+    assert first.differences(first.earlier_record() or {}) == []
+
+
 def test_what_was_never_read_here_counts_by_its_size() -> None:
     """A copy of results is not read through at each plan; `verify` and who needs a file read it."""
     first = data()
