@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import InputError
 from pipeline.io.files import read_json, write_json
 from pipeline.io.hashing import digest
 from pipeline.io.known_digests import KnownDigests
-from pipeline.workflow.result import Result
+from pipeline.workflow.result import OTHERWISE, Result
 from pipeline.workflow.results_of_study import ResultsOfStudy
 
 DECIDES = Path(".decides")
@@ -57,10 +58,7 @@ def tell_snakemake(results: ResultsOfStudy) -> list[str]:
     stale = stale_results(results)
     for result in results.all:
         _tell(result, stale.get(result.done, ""))
-    return _said(result for result in results.all if stale.get(result.done) == _OTHERWISE)
-
-
-_OTHERWISE = "made otherwise"
+    return _said(result for result in results.all if stale.get(result.done) == OTHERWISE)
 
 
 def _why_stale(
@@ -83,15 +81,15 @@ def _tell(result: Result, why: str) -> None:
         _set_time(path, _LONG_AGO)
         _set_time(result.done, _LONG_AGO + result.level)
         return
-    newest = max((one.stat().st_mtime for one in [result.done] if one.exists()), default=0) + 1
-    if path.stat().st_mtime < max(newest, _LONG_AGO + 1000):
-        _set_time(path, max(newest, time.time()))
+    made = result.done.stat().st_mtime if result.done.exists() else _LONG_AGO
+    if path.stat().st_mtime <= max(made, _LONG_AGO):
+        _set_time(path, max(made + 1, time.time()))
 
 
 def _state(path: Path) -> dict[str, Any] | None:
     try:
         return {key: value for key, value in read_json(path).items() if key != "since"}
-    except Exception:  # whatever lies there is written anew
+    except (InputError, OSError, RecursionError):  # it is written anew
         return None
 
 

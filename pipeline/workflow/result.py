@@ -14,8 +14,11 @@ from pipeline.io.files import read_json, write_json
 from pipeline.io.hashing import digest
 from pipeline.io.known_digests import KnownDigests, sizes_of
 from pipeline.redaction import masked_content
+from pipeline.results.paths import DECIDED_BY, DONE
 from pipeline.workflow.decisions import code_digests, decisions, differing_keys
 
+OTHERWISE = "made otherwise"
+"""Why a result is not current whose settings, code or packages changed."""
 _RECORD = ("decided_by", "made", "upstream", "files", "folders")
 
 
@@ -47,7 +50,7 @@ class Result:
     @property
     def decided(self) -> Path:
         """decided_by.json, which lies beside done.json: all that decided the result, for people."""
-        return self.done.with_name(self.done.name.replace("done.json", "decided_by.json"))
+        return self.done.with_name(self.done.name.replace(DONE, DECIDED_BY))
 
     @cached_property
     def decided_by(self) -> str:
@@ -84,13 +87,11 @@ class Result:
         if record is None:
             return "not made yet"
         if record["decided_by"] != self.decided_by:
-            return "made otherwise"
+            return OTHERWISE
         made_from, wanted = record["upstream"], {str(one.done): upstream.get(one.done) for one in self.upstream}
         for path in sorted({*made_from, *wanted}):
             if path not in wanted or path not in made_from or wanted[path] not in (None, made_from[path]):
-                return (
-                    f"made from another {Path(path).parent.name if Path(path).name == 'done.json' else Path(path).stem}"
-                )
+                return f"made from another {Path(path).parent.name if Path(path).name == DONE else Path(path).stem}"
         lost = [path for path in self._paths() if not path.exists()]
         if lost:
             return f"{lost[0].name} is missing"
