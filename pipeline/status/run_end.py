@@ -12,6 +12,7 @@ from pipeline.status.timing import duration
 from pipeline.study.cells import models_of
 from pipeline.study.models import Study
 
+_PAGE = "make_page"  # the rule whose page shows everything that people read
 _LISTED = 10  # failures that are described; `endoarss status` lists all
 
 
@@ -26,22 +27,20 @@ def nothing_to_do(study: Study) -> list[str]:
 
 def success(study: Study, jobs: RunJobs) -> list[str]:
     """Return what the run made and where it is; everything that people read, if the run made the page that shows it."""
-    outputs = {path for job in jobs.done for path in job.outputs}
-    page, pdf, results = paths.report_file(study), paths.paper_pdf(study), paths.results_file(study)
+    made = {job.rule for job in jobs.done}
     models = models_of(study)
     there = len(models) - len(missing_models(study))
     tables, figures = set(paths.table_files(study)), set(paths.figure_files(study))
-    all_made = str(page) in outputs
     rows = [
-        ("page", page, {page}, ""),
-        ("PDF", pdf, {pdf}, ""),
-        ("tables", paths.table_files(study)[0].parent, tables, f" ({len(tables)} files)"),
-        ("figures", paths.figure_files(study)[0].parent, figures, f" ({len(figures)} files)"),
-        ("results", results, {results}, f" ({there} of {len(models)} models)"),
+        ("page", _PAGE, paths.report_file(study), ""),
+        ("PDF", "compile_paper", paths.paper_pdf(study), ""),
+        ("tables", "make_tables", paths.table_files(study)[0].parent, f" ({len(tables)} files)"),
+        ("figures", "draw_figures", paths.figure_files(study)[0].parent, f" ({len(figures)} files)"),
+        ("results", "collect_results", paths.results_file(study), f" ({there} of {len(models)} models)"),
     ]
     lines = [f"Study {study.name}: {count(len(jobs.done))} done in {duration(jobs.elapsed())}."]
-    for title, path, files, about in rows:
-        if outputs & set(map(str, files)) or (all_made and path.exists()):
+    for title, rule, path, about in rows:
+        if rule in made or (_PAGE in made and path.exists()):
             lines.append(f"  {title:<8} {path}{about}")
     return lines
 
@@ -58,9 +57,8 @@ def failure(study: Study, jobs: RunJobs, reasons: Mapping[int, str]) -> list[str
     done = f"{count(len(jobs.done))} done in {duration(jobs.elapsed())}"
     failed = f"{len(jobs.failed)} failed" if jobs.failed else "then it was stopped"
     lines = ["", f"Study {study.name}: {done}, {failed}, {left} left."]
-    made = [str(path) for job in jobs.done for path in job.outputs]
     page = paths.report_file(study)
-    if page.is_file() and str(page) not in made:
+    if page.is_file() and _PAGE not in {job.rule for job in jobs.done}:
         lines.append(f"The report shows the results there are, and the gaps: {page}")
     lines.append("Run the same command again: it goes on from here.")
     if len(jobs.failed) > _LISTED:

@@ -6,7 +6,7 @@ import re
 import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from pipeline.status.timing import seconds_of_benchmark
 from pipeline.study.folders import results_folder
 from pipeline.study.models import Study
 
-_TARGET = "all"  # the rule that only names what is wanted: no work, and no job for people
+_TARGETS = ("all", "models")  # rules that only name what is wanted: no work, and no job for people
 _TAIL = 20_000  # bytes of a log that are read for its last message
 _MESSAGE = re.compile(r"^endoarss (?:step )?\w+: ", re.MULTILINE)
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt)\b.*", re.MULTILINE)
@@ -26,12 +26,11 @@ _LONGEST_REASON = 500
 
 @dataclass
 class Job:
-    """One job: its rule, the values of its wildcards (a cell, a dataset), its files, and when it started (time.monotonic)."""
+    """One job: its rule, the values of its wildcards (a cell, a dataset), its log, and when it started (time.monotonic)."""
 
     rule: str
     subject: str
     log: str
-    outputs: Sequence[str]
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
 
@@ -69,17 +68,17 @@ class RunJobs:
 
     def plan(self, stats: Mapping[str, int]) -> None:
         """Note how many jobs of each rule there are, and what jobs of these rules took in earlier runs."""
-        self._left = Counter({rule: count for rule, count in stats.items() if rule not in (_TARGET, "total")})
+        self._left = Counter({rule: count for rule, count in stats.items() if rule not in (*_TARGETS, "total")})
         self.total = self._left.total()
         for rule in self._left:
             paths = [self._benchmarks / f"{rule}.tsv", *(self._benchmarks / rule).rglob("*.tsv")]
             self._seconds[rule] = list(filter(None, map(seconds_of_benchmark, paths)))
 
-    def begin(self, number: int, rule: str, subject: str, log: str, outputs: Sequence[str]) -> None:
+    def begin(self, number: int, rule: str, subject: str, log: str) -> None:
         """Note that a job starts, perhaps once more after a failure."""
-        if rule != _TARGET:
+        if rule not in _TARGETS:
             self.failed.pop(number, None)
-            self.running[number] = Job(rule, subject, log, outputs)
+            self.running[number] = Job(rule, subject, log)
 
     def finish(self, number: int) -> Job | None:
         """Note that a job is done, and return it; None for what is no job for people."""

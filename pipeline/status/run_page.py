@@ -110,7 +110,7 @@ class RunPage(logging.Handler):
         about = vars(record)
         subject = " ".join(map(str, about["wildcards"].values()))
         log = next(iter(about["log"]), "")
-        self._jobs.begin(about["jobid"], about["rule_name"], subject, str(log), [str(path) for path in about["output"]])
+        self._jobs.begin(about["jobid"], about["rule_name"], subject, str(log))
 
     def _on_job_finished(self, record: logging.LogRecord) -> None:
         job = self._jobs.finish(vars(record)["job_id"])

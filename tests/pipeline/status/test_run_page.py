@@ -51,8 +51,8 @@ class Run:
         self.send("Building DAG of jobs...")
         self.send("Job stats: ...", "run_info", stats={**jobs, "all": 1, "total": sum(jobs.values()) + 1})
 
-    def begin(self, number: int, rule: str, log: str, *outputs: Path, **wildcards: str) -> None:
-        about = {"wildcards": wildcards, "log": [log], "output": list(map(str, outputs))}
+    def begin(self, number: int, rule: str, log: str, **wildcards: str) -> None:
+        about = {"wildcards": wildcards, "log": [log]}
         self.send("Rule", "job_info", jobid=number, rule_name=rule, **about)
 
     def finish(self, number: int) -> None:
@@ -90,10 +90,11 @@ def test_a_finished_job_is_a_line_and_the_end_says_what_was_made_and_where(run: 
     run.plan(train_cell=1, make_page=1)
     run.begin(1, "train_cell", LOG, cell=CELL)
     run.finish(1)
-    run.begin(2, "make_page", "make_page.log", report_file(study))
+    run.begin(2, "make_page", "make_page.log")
     run.finish(2)
-    run.begin(0, "all", "")
-    run.finish(0)
+    for number, target in enumerate(("all", "models"), 8):
+        run.begin(number, target, "")
+        run.finish(number)
     run.page.say_made()
     run.send("Complete log(s): /somewhere")
     assert run.lines() == [
@@ -111,7 +112,7 @@ def test_a_run_for_one_file_names_nothing_that_it_did_not_make(run: Run, study: 
     for path in (report_file(study), paper_pdf(study)):
         write(path)
     run.plan(compile_paper=1)
-    run.begin(1, "compile_paper", "compile_paper.log", paper_pdf(study))
+    run.begin(1, "compile_paper", "compile_paper.log")
     run.finish(1)
     run.page.say_made()
     assert run.lines()[-2:] == ["Study toy: 1 job done in 0 s.", "  PDF      results/toy/paper/paper.pdf"]
@@ -265,7 +266,7 @@ def test_the_time_left_is_a_bound_while_a_rule_is_unknown(study: Study) -> None:
     left = jobs.time_left()
     assert left.seconds == pytest.approx(200, abs=1) and not left.complete
     for number in (1, 2):
-        jobs.begin(number, "train_cell", "", "", [])
+        jobs.begin(number, "train_cell", "", "")
         jobs.running[number].started -= 60
         jobs.finish(number)
     assert jobs.time_left().complete and 0 < jobs.time_left().seconds <= 60
