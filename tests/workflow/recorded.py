@@ -84,7 +84,9 @@ def make_repository(folder: Path) -> Path:
     (folder / "studies/mini.yaml").write_text(MINI)
     shell(folder, "git init -q && python -m pipeline.cli use studies/mini.yaml && git add -A && git commit -qm study")
     shell(folder, f"dvc remote add -q -d kept {folder.parent / 'remote'} && git commit -qam remote")
-    shell(folder, "snakemake --cores 2")
+    said = shell(folder, "snakemake --cores 2")
+    assert said.endswith("results/mini/results.parquet (3 of 3 models)\n"), said[-2000:]
+    assert "  page     results/mini/report/index.html\n" in said
     said = shell(folder, "python -m pipeline.cli record")
     assert re.search(r"\d+ results recorded in dvc\.lock\.", said), said
     shell(folder, "git add -A && git commit -qm results")
