@@ -4,7 +4,7 @@ Each task has k selectors. Selector i writes the number of an expert in m = ceil
 z_i: expert j gets r_ij, the product over its bits of S or 1 - S. The task sees z_t = sum_i softmax(w)_i sum_j r_ij f_j(x). Once every
 S is 0 or 1, at most k experts are selected. Experts are shared, selectors and heads owned by a task.
 
-What drives S to 0 or 1 is the entropy regulariser of the paper (section 3.3), whose weight the paper tunes for each dataset. Without it
+What drives S to 0 or 1 is the entropy regulariser of the paper, whose weight the paper tunes for each dataset. Without it
 nothing is selected here: after 22 epochs of a small model all four experts kept a weight. With 0.01, the default, one and two did. (The
 paper's code has 1e-6, which is as good as none.)
 """
