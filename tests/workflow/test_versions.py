@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -19,8 +20,19 @@ REPORTS = {"collect_results", "make_tables", "draw_figures", "make_page", "write
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_repository(tmp_path_factory.mktemp("versions") / "origin")
+
+
+@pytest.fixture
+def repository(made_once: Path) -> Iterator[Path]:
+    """The repository as it was committed. It is brought back after each test, also after one that fails."""
+    yield made_once
+    bring_back(made_once)
+
+
+def bring_back(folder: Path) -> None:
+    shell(folder, "git checkout -q . && dvc checkout -q -f && python -m pipeline.cli restore")
 
 
 def nothing_to_do(folder: Path) -> bool:
@@ -53,7 +65,7 @@ def test_a_parameter_makes_its_cells_again_and_what_follows(repository: Path) ->
     assert max(map(len, wide.splitlines())) <= 160, wide
 
     # Back to what was committed: DVC has it, and its content says so.
-    shell(repository, "git checkout -q . && dvc checkout -q -f && python -m pipeline.cli restore")
+    bring_back(repository)
     assert nothing_to_do(repository)
 
 
@@ -69,20 +81,24 @@ def test_a_component_makes_its_cells_again_and_equal_bytes_end_it(repository: Pa
     weighting.write_text(text)
     said = shell(repository, "snakemake --dry-run --cores 1")
     assert "code endoarss/weightings/stch.py: 1 result" in said
-    shell(repository, "git checkout -q . && dvc checkout -q -f && python -m pipeline.cli restore")
+
+
+def trains(log: Path, since: float) -> bool:
+    """Return whether a cell has read its settings and ended its first epoch after a time."""
+    return log.exists() and log.stat().st_mtime > since and "epoch" in log.read_text()
 
 
 def test_an_edit_while_a_cell_trains_is_seen_by_the_next_plan(repository: Path) -> None:
     params = repository / "params.yaml"
     text = params.read_text()
+    logs = [repository / f"results/mini/logs/train_cell/{cell}.log" for cell in (DB_MTL, RESNET)]
+    before = {log: log.stat().st_mtime for log in logs}
     params.write_text(text.replace("beta: 0.9", "beta: 0.8"))
     with subprocess.Popen(
         ["snakemake", "--cores", "2", "--until", "train_cell"],
         cwd=repository, env=environment(repository), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as run:  # fmt: skip
-        log = repository / f"results/mini/logs/train_cell/{DB_MTL}.log"
-        begun = log.stat().st_mtime
-        while not (log.exists() and log.stat().st_mtime > begun and "epoch" in log.read_text()):
+        while not all(trains(log, since) for log, since in before.items()):
             assert run.poll() is None, "it ended before the edit"
             time.sleep(0.05)
         params.write_text(text.replace("beta: 0.9", "beta: 0.7"))
@@ -91,7 +107,6 @@ def test_an_edit_while_a_cell_trains_is_seen_by_the_next_plan(repository: Path) 
     assert planned(repository)["train_cell"] == 2
     params.write_text(text)
     assert planned(repository)["train_cell"] == 2
-    shell(repository, "git checkout -q . && dvc checkout -q -f && python -m pipeline.cli restore")
 
 
 def test_by_hand_is_by_rule(repository: Path) -> None:
@@ -108,7 +123,7 @@ def test_by_hand_is_by_rule(repository: Path) -> None:
     shell(repository, "git checkout -q params.yaml dvc.lock")
     shell(repository, "dvc checkout -q -f results/mini/tables")
     assert {"train_cell", "evaluate_cell", "make_tables"} <= planned(repository).keys()
-    shell(repository, "git checkout -q . && dvc checkout -q -f && python -m pipeline.cli restore")
+    bring_back(repository)
     assert nothing_to_do(repository)
 
 
@@ -167,7 +182,7 @@ def test_a_failed_cell_is_planned_again_and_cannot_be_recorded(repository: Path)
     assert "not current" in shell(repository, "python -m pipeline.cli record", fails=True)
     weighting.write_text(text)
     assert planned(repository)["train_cell"] == 1, "a rule deletes what it makes again"
-    shell(repository, "git checkout -q . && dvc checkout -q -f && python -m pipeline.cli restore")
+    bring_back(repository)
     assert nothing_to_do(repository)
 
 
