@@ -27,7 +27,8 @@ def described(schema: Schema, resolved: Callable[[Schema], Schema] = lambda sche
     if kind == "array":
         return _described_list(schema, resolved)
     if kind == "object":
-        return f"the keys {', '.join(schema['properties'])}" if "properties" in schema else "names with values"
+        closed = "properties" in schema and schema.get("additionalProperties", False) is False
+        return f"the keys {', '.join(schema['properties'])}" if closed else "names with values"
     words = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
     return words.get(str(kind), "a value") + _bounds(schema)
 

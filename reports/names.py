@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 TABLE_DATASETS = "table1_datasets"
 TABLE_ABLATION = "table5_ablation"
@@ -118,26 +119,40 @@ def table_title(name: str) -> str:
     return f"Table, {name.removeprefix('table_').replace('_', ' ')}"
 
 
-def architecture_label(name: str) -> str:
-    """An architecture or reference as readers know it."""
-    return ARCHITECTURES.get(name, REFERENCES.get(name, name))
+@dataclass(frozen=True)
+class Labels:
+    """What readers call backbones, architectures and weightings, by name. Names without a label are shown as they are."""
+
+    backbones: Mapping[str, str] = field(default_factory=dict)
+    architectures: Mapping[str, str] = field(default_factory=lambda: ARCHITECTURES)
+    weightings: Mapping[str, str] = field(default_factory=lambda: WEIGHTINGS)
+
+    def backbone(self, name: str) -> str:
+        """Return the label of a backbone."""
+        return self.backbones.get(name, name)
+
+    def architecture(self, name: str) -> str:
+        """Return the label of an architecture or of a reference that needs no model."""
+        return self.architectures.get(name, REFERENCES.get(name, name))
+
+    def weighting(self, name: str) -> str:
+        """Return the label of a weighting."""
+        return self.weightings.get(name, name)
+
+    def model(self, backbone: str, architecture: str, weighting: str) -> str:
+        """Return a model in one line. A single task has nothing to weigh."""
+        parts = [self.backbone(backbone), self.architecture(architecture)]
+        return " ".join(parts if architecture.startswith("single_") else [*parts, self.weighting(weighting)]).strip()
 
 
-def model_label(backbone: str, architecture: str, weighting: str) -> str:
-    """A cell in one line. A single task has nothing to weigh."""
-    parts = [backbone, architecture_label(architecture)]
-    return " ".join(parts if architecture.startswith("single_") else [*parts, weighting_label(weighting)])
+KNOWN_LABELS = Labels()
+"""Labels of the project's own architectures and weightings."""
 
 
 def merged_label(merger: str, rank: int = 0) -> str:
     """A merged model as readers know it. rank: of its Surgery, 0 without."""
     name = MERGERS.get(merger, merger)
     return f"{name} + Surgery {rank}" if rank else name
-
-
-def weighting_label(name: str) -> str:
-    """A weighting as readers know it."""
-    return WEIGHTINGS.get(name, name)
 
 
 # Figures as readers know them, by file name without its ending: how they are called, and what they show.

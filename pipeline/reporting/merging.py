@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from endoarss.metrics import STANDARD
 from pipeline.evaluation.collect_results import gather_scores
 from pipeline.io.saved_files import read_history
-from pipeline.reporting.models import CLEAN_ROWS, backbone_labels, label_of, model_name, rows_of_cell, scored_run
+from pipeline.reporting.models import CLEAN_ROWS, label_of, model_name, rows_of_cell, scored_run
 from pipeline.results.paths import history_file
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell, MergingGroup
 from pipeline.study.cells import merging_groups, merging_of
 from pipeline.study.conditions import conditions_of
 from pipeline.study.datasets import evaluated_on, titles_of
+from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robust_models
 from reports.names import merged_label
@@ -129,7 +130,7 @@ class _Case:
         first = groups[0].singles[0]
         self.own = dataset == first.dataset
         self.dataset, self.title = dataset, titles_of(study)[dataset]
-        self.backbone = backbone_labels(study)[first.backbone]
+        self.backbone = model_labels(study).backbone(first.backbone)
         if first.rank != study.lora.rank:
             self.backbone += f", rank {first.rank}"
         self.robust = set(robust_models(study)) - set(results.missing_robust_models)
@@ -145,7 +146,7 @@ class _Case:
                 subjects.append(self._subject(merged_label(cell.merger, cell.surgery), cells))
         joint = self._best_joint()
         if joint:
-            subjects.append(self._subject(f"{JOINT}: {model_name(joint[0])}", [(cell,) for cell in joint]))
+            subjects.append(self._subject(f"{JOINT}: {model_name(self.study, joint[0])}", [(cell,) for cell in joint]))
         return MergingCase(self.title, self.backbone, subjects)
 
     def _best_joint(self) -> list[Cell]:

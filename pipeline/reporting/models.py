@@ -16,9 +16,10 @@ from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.cells import cells_of
 from pipeline.study.datasets import evaluated_on, labels_of, titles_of
+from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
+from pipeline.study.paper_cells import PaperNames
 from pipeline.study.robust_models import robustness_cells
-from reports.names import model_label
 from reports.statistics.claim_scores import COSINE, MPC, Model, Score, cosine_scores, scores_of
 from reports.statistics.comparison import VariedScores, vary_mpc, vary_scores
 from reports.statistics.condition_scores import EvaluatedModel, ScoredRun, score_run
@@ -27,14 +28,9 @@ from reports.statistics.variation import Variation
 CLEAN_ROWS = {"corruption": "", "severity": 0, "mask_warped": True}
 
 
-def backbone_labels(study: Study) -> dict[str, str]:
-    """What readers call each backbone, in the study's order."""
-    return {name: str(backbone.label) for name, backbone in study.backbones.items()}
-
-
-def model_name(cell: Cell) -> str:
-    """What readers call a cell's model without its backbone."""
-    return model_label("", cell.architecture, cell.weighting).strip()
+def model_name(study: Study, cell: Cell) -> str:
+    """Return what readers call a cell's model without its backbone."""
+    return model_labels(study).model("", cell.architecture, cell.weighting)
 
 
 def rows_of_cell(table: pd.DataFrame, cell: Cell) -> pd.DataFrame:
@@ -46,13 +42,13 @@ def rows_of_cell(table: pd.DataFrame, cell: Cell) -> pd.DataFrame:
 
 def label_of(study: Study, cell: Cell) -> str:
     """What readers call a cell's model; its rank where that is not the study's."""
-    label = model_label(backbone_labels(study)[cell.backbone], cell.architecture, cell.weighting)
+    label = model_labels(study).model(cell.backbone, cell.architecture, cell.weighting)
     return label if cell.rank == study.lora.rank else f"{label}, rank {cell.rank}"
 
 
-def model_of(cell: Cell) -> Model:
-    """A cell without its dataset and seed."""
-    return Model(cell.backbone, cell.architecture, cell.weighting, cell.rank)
+def model_of(names: PaperNames, cell: Cell) -> Model:
+    """Return a cell without its dataset and seed, by the paper's names where it stands for the paper's."""
+    return Model(*names.of(cell), cell.rank)
 
 
 def clean_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedModel]:
@@ -89,7 +85,7 @@ def robust_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedM
 def _models(study: Study, dataset: str, runs: Mapping[Cell, pd.DataFrame | ScoredRun]) -> dict[Model, EvaluatedModel]:
     return {
         model: EvaluatedModel(label_of(study, seeds[0]), titles_of(study)[dataset], [runs[cell] for cell in seeds])
-        for model, seeds in seeds_by_model(runs).items()
+        for model, seeds in seeds_by_model(study, runs).items()
     }
 
 
@@ -122,7 +118,8 @@ def scores_for_claims(results: StudyResults, dataset: str) -> tuple[dict[Model, 
 def _cosines(results: StudyResults, dataset: str) -> dict[Model, list[float]]:
     """The mean cosine between the tasks' gradients in each training of each model that solves both."""
     found = {}
-    for model, seeds in seeds_by_model(cell for cell in results.present_cells if cell.dataset == dataset).items():
+    cells = [cell for cell in results.present_cells if cell.dataset == dataset]
+    for model, seeds in seeds_by_model(results.study, cells).items():
         cosines = [_cosine(read_history(history_file(results.study, cell))) for cell in seeds]
         found[model] = [cosine for cosine in cosines if not np.isnan(cosine)]
     return {model: cosines for model, cosines in found.items() if cosines}
@@ -132,10 +129,11 @@ def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Score]
     """What `scores_for_claims` has of a study without gaps, zeros for scores."""
     nothing = Score(np.zeros(1), Variation(), 0)
     found: dict[Model, dict[str, Score]] = {}
+    names = PaperNames(study)
     for cell in cells_of(study):
         if dataset not in evaluated_on(study, cell.dataset):
             continue
-        scores = found.setdefault(model_of(cell), {})
+        scores = found.setdefault(model_of(names, cell), {})
         tells, segments = cell.architecture != "single_segmentation", cell.architecture != "single_activity"
         own = (
             ([ACCURACY] if tells and labels_of(study, dataset).activities else [])
@@ -154,9 +152,9 @@ def _cosine(history: pd.DataFrame) -> float:
     return float(history[column].mean()) if column is not None else float("nan")
 
 
-def seeds_by_model(cells: Iterable[Cell]) -> dict[Model, list[Cell]]:
-    """Cells of one dataset that differ by seed alone, together."""
-    found: dict[Model, list[Cell]] = {}
+def seeds_by_model(study: Study, cells: Iterable[Cell]) -> dict[Model, list[Cell]]:
+    """Return cells of one dataset by model: those together that differ by seed alone."""
+    names, found = PaperNames(study), dict[Model, list[Cell]]()
     for cell in cells:
-        found.setdefault(model_of(cell), []).append(cell)
+        found.setdefault(model_of(names, cell), []).append(cell)
     return found

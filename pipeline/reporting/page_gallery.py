@@ -77,7 +77,9 @@ def _dataset(results: StudyResults, dataset: str, cells: Sequence[Cell], picture
         )
         for i, frame_id in enumerate(shown.frame_ids)
     ]
-    models = [_model(results, seeds, shown.frame_ids, labels, pictures) for seeds in seeds_by_model(cells).values()]
+    models = [
+        _model(results, seeds, shown.frame_ids, labels, pictures) for seeds in seeds_by_model(study, cells).values()
+    ]
     colours = list(zip(labels.classes[1:], map(css_colour, labels.palette[1:]), strict=True))
     if (shown.masks == IGNORED).any():
         colours.append((IGNORED_NAME, css_colour(IGNORED_COLOUR)))

@@ -15,7 +15,7 @@ from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.datasets import evaluated_on
 from pipeline.study.models import Study
-from pipeline.study.paper_cells import task_pairs
+from pipeline.study.paper_cells import PaperNames, task_pairs
 from reports.results import clean_scores
 
 Scores = Mapping[str, float]
@@ -63,7 +63,8 @@ def single_and_multi(study: Study, scores: Mapping[str, Mapping[Cell, Scores]]) 
         of_dataset = scores[single.dataset]
         having = [cell for cell in others if MIOU in of_dataset.get(cell, {})]
         if MIOU in of_dataset.get(single, {}) and having:
-            named = [cell for cell in having if (cell.architecture, cell.weighting) == ("mmoe", "stch")]
+            paper = PaperNames(study)
+            named = [cell for cell in having if paper.of(cell)[1:] == ("mmoe", "stch")]
             return single, max(named or having, key=lambda cell: of_dataset[cell][MIOU])
     return None
 

@@ -23,6 +23,7 @@ from pipeline.study.conditions import conditions_of
 from pipeline.study.datasets import split_rule, titles_of
 from pipeline.study.fingerprints import study_digest
 from pipeline.study.folders import results_folder
+from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robustness_cells
 from reports import names
@@ -135,9 +136,10 @@ def _splits(study: Study, name: str) -> str:
 def _abstract(results: StudyResults) -> list[str]:
     study, lacking, not_robust = results.study, results.missing_cells, results.missing_robustness
     cells, titles, seeds = cells_of(study), titles_of(study), ", ".join(map(str, study.seeds))
-    backbones = [study.backbones[name].label for name in dict.fromkeys(c.backbone for c in cells)]
-    architectures = [names.architecture_label(name) for name in dict.fromkeys(cell.architecture for cell in cells)]
-    weightings = [names.weighting_label(name) for name in dict.fromkeys(cell.weighting for cell in cells)]
+    labels = model_labels(study)
+    backbones = [labels.backbone(name) for name in dict.fromkeys(c.backbone for c in cells)]
+    architectures = [labels.architecture(name) for name in dict.fromkeys(cell.architecture for cell in cells)]
+    weightings = [labels.weighting(name) for name in dict.fromkeys(cell.weighting for cell in cells)]
     size, robust = study.input_size, robustness_cells(study)
     sentences = [
         f"{len(cells)} trainings on {_joined([titles[d] for d in study.datasets if any(c.dataset == d for c in cells)])},",

@@ -20,7 +20,7 @@ from pipeline.study.datasets import evaluated_on, kind_name, labels_of, leakage_
 from pipeline.study.fingerprints import study_digest
 from pipeline.study.folders import cell_folder, dataset_folder, raw_roots, results_folder, roots_of
 from pipeline.study.models import Study
-from pipeline.study.paper_cells import ablation_cells, cells_by_rank, leakage_pairs, task_pairs
+from pipeline.study.paper_cells import PaperNames, ablation_cells, cells_by_rank, leakage_pairs, task_pairs
 from pipeline.study.robust_models import robustness_cells
 from reports import names
 
@@ -253,15 +253,13 @@ def table_files(study: Study) -> list[Path]:
 def tables_beside_published(study: Study) -> list[str]:
     """The tables that set a study's scores beside the paper's, of those datasets and tables that the paper has."""
     stems = [names.table_of_dataset(dataset) for dataset in evaluated_datasets(study) if names.has_published(dataset)]
-    ranks = any(
-        c.backbone == "endoarss" and c.architecture == "tesla"
-        for d in study.datasets
-        for c in cells_by_rank(study, d).values()
-    )
+    paper = PaperNames(study)
+    models = (by_rank for dataset in study.datasets for by_rank in cells_by_rank(study, dataset))
+    ranks = any(paper.ranked(cell) for by_rank in models for cell in by_rank.values())
     # The paper has the ranks of one model.
     stems += [name for name in _chosen_tables(study) if ranks or name != names.TABLE_RANK]
     of_paper = [(names.PUBLISHED_ROBUSTNESS, *model) for model in names.PUBLISHED_ROBUST_MODELS]
-    if any((c.dataset, c.backbone, c.architecture, c.weighting) in of_paper for c in robustness_cells(study)):
+    if any((c.dataset, *paper.of(c)) in of_paper for c in robustness_cells(study)):
         stems.append(names.TABLE_ROBUSTNESS)
     return [names.beside_published(name) for name in stems]
 

@@ -129,7 +129,7 @@ def _time_model(study: Study, cell: Cell) -> _Speed:
     )
     given = training_settings(study, cell)
     settings = dict(given.weighting_settings)
-    if "warmup_epochs" in WEIGHTINGS.settings(cell.weighting):
+    if "warmup_epochs" in WEIGHTINGS.settings(given.weighting):
         settings |= {"warmup_epochs": 0}
     # The first step is slower than all others: memory is claimed, kernels are chosen.
     schedule = replace(

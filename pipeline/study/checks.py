@@ -8,7 +8,7 @@ from itertools import product
 
 from corruptions import corruptions_of
 from endoarss.errors import SettingsError, UnknownNameError, shown, suggestion
-from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, check_settings
+from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, Registry, check_settings
 from endoarss.settings import SMA_PATCH
 from endoarss.timm_arguments import RESNET, VISION_TRANSFORMER, check_arguments, check_model_name
 from endoarss.timm_names import check_is_timm_model
@@ -18,8 +18,11 @@ from pipeline.study.cell import MERGED, SINGLE_TASKS
 from pipeline.study.cells import cells_of, merging_groups, merging_of, schedule_key
 from pipeline.study.conditions import conditions_of
 from pipeline.study.datasets import build_of, kind_name, labels_of, recipe_of, split_rule
+from pipeline.study.labels import model_labels
 from pipeline.study.models import Backbone, CellBlock, Study
 from pipeline.study.robust_models import robustness_baseline
+from pipeline.study.variants import architecture_kind, backbone_kind, weighting_kind, weighting_settings
+from reports.names import REFERENCE_BACKBONE
 
 # The keys that say where own frames lie.
 _PLACES = ({"root"}, {"images", "masks"}, {"images", "masks", "labels"})
@@ -44,7 +47,8 @@ def check_study(study: Study) -> None:
         if len(others) > 2:
             raise InputError(f"training.schedules: {shown(key)}; expected at most <dataset>/<backbone>/<architecture>.")
         _choose("training.schedules", dataset, dict.fromkeys((*KINDS, *study.datasets)))
-        for name, known in zip(others, (study.backbones, ARCHITECTURES.names()), strict=False):
+        known_names = list(study.backbones), [*study.architectures, *ARCHITECTURES.names()]
+        for name, known in zip(others, known_names, strict=False):
             _choose("training.schedules", name, known)
     for index, block in enumerate(study.cell_blocks):
         _check_cells(study, f"cells.{index}", block)
@@ -107,18 +111,48 @@ def _check_dataset(study: Study, dataset: str) -> None:
 def _check_components(study: Study) -> None:
     """Backbones, architectures, weightings and mergers are registered, and their settings of the right kind."""
     for name, backbone in study.backbones.items():
-        BACKBONES.check(name, "backbones: ")
+        _check_kind("backbones", BACKBONES, name, backbone.kind)
         _check_backbone(study, name, backbone)
-    labels = [backbone.label for backbone in study.backbones.values()]
-    for label in labels:
-        if labels.count(label) > 1 or label == "reference":
+    for key, registry, variants in (
+        ("architectures", ARCHITECTURES, study.architectures),
+        ("weightings", WEIGHTINGS, study.weightings),
+    ):
+        for name, variant in variants.items():
+            _check_kind(key, registry, name, variant.kind)
+            kind = variant.kind or name
+            if name != kind and kind in (MERGED, *SINGLE_TASKS):
+                raise InputError(f"{key}.{name}.kind: {kind!r} has no settings to vary; use it under its own name.")
+            check_settings(key, kind, variant.settings, f"{key}.{name}")
+    for name, values in study.mergers.items():
+        check_settings("mergers", name, values)
+    labels = model_labels(study)
+    for key, known in (
+        ("backbones", labels.backbones),
+        ("architectures", labels.architectures),
+        ("weightings", labels.weightings),
+    ):
+        taken = list(known.values())
+        for name, label in known.items():
+            if taken.count(label) > 1 or label == REFERENCE_BACKBONE:
+                raise InputError(
+                    f"{key}.{name}: the label {label!r} is taken; expected one of its own for each, because tables show it."
+                )
+
+
+def _check_kind(key: str, registry: Registry, name: str, kind: str | None) -> None:
+    """A variant is of a registered kind; a name that is a kind itself is of no other."""
+    if kind is None and name not in registry.names():
+        close = suggestion(name, registry.names())
+        raise InputError(
+            f"{key}: unknown {registry.kind} {name!r}.{close} Known: {', '.join(registry.names())}. "
+            f"A variant of one of them says so: {name}: {{kind: ...}}."
+        )
+    if kind is not None:
+        registry.check(kind, f"{key}.{name}.kind: ")
+        if name in registry.names() and name != kind:
             raise InputError(
-                f"backbones: the label {label!r} is taken; expected one of its own for each, for tables show it."
+                f"{key}.{name}.kind: {kind!r}; a {registry.kind} named like a registered one is of that kind."
             )
-    given = {"architectures": study.architectures, "weightings": study.weightings, "mergers": study.mergers}
-    for key, settings in given.items():
-        for name, values in settings.items():
-            check_settings(key, name, values)
 
 
 def _patch(backbone: Backbone) -> int | None:
@@ -140,11 +174,12 @@ def _check_backbone(study: Study, name: str, backbone: Backbone) -> None:
         key, size = f"backbones.{name}.network_size", backbone.network_size
     if patch is not None and size % patch:
         raise InputError(f"{key}: {size}; {backbone.model} asks for a multiple of {patch}.")
-    if name in ("dinov2", "endoarss") and patch is None:
+    kind = backbone_kind(study, name)
+    if kind in ("dinov2", "endoarss") and patch is None:
         raise InputError(
             f"backbones.{name}.model: {backbone.model!r}; expected a vision transformer of timm, e.g. *_patch14_*."
         )
-    if name == "endoarss" and size % SMA_PATCH:
+    if kind == "endoarss" and size % SMA_PATCH:
         raise InputError(f"{key}: {size}; SMA, before {backbone.model}, asks for a multiple of {SMA_PATCH}.")
 
 
@@ -154,14 +189,13 @@ def _check_cells(study: Study, key: str, block: CellBlock) -> None:
     for dataset in block.datasets:
         _choose(f"{key}.datasets", dataset, trainable)
     for backbone in block.backbones:
-        BACKBONES.check(backbone, f"{key}.backbones: ")
         _choose(f"{key}.backbones", backbone, study.backbones)
     for architecture in block.architectures:
         if architecture == MERGED:
             raise InputError(f"{key}.architectures: {MERGED} is not trained; say under merging what to merge.")
-        _choose_architecture(f"{key}.architectures", architecture)
+        _choose_variant(f"{key}.architectures", ARCHITECTURES, study.architectures, architecture)
     for weighting in block.weightings:
-        WEIGHTINGS.check(weighting, f"{key}.weightings: ")
+        _choose_variant(f"{key}.weightings", WEIGHTINGS, study.weightings, weighting)
     for names in product(block.datasets, block.backbones, block.architectures):
         schedule = study.training.schedules.get(schedule_key(study, *names))
         if schedule is None:
@@ -173,15 +207,15 @@ def _check_cells(study: Study, key: str, block: CellBlock) -> None:
     _check_combinations(study, key, block)
 
 
-def _choose_architecture(key: str, name: str) -> None:
-    known = [one for one in ARCHITECTURES.names() if one != MERGED]
+def _choose_variant(key: str, registry: Registry, variants: Iterable[str], name: str) -> None:
+    known = sorted({*variants, *registry.names()} - {MERGED})
     if name not in known:
-        raise UnknownNameError("architecture", name, known, where=f"{key}: ")
+        raise UnknownNameError(registry.kind, name, known, where=f"{key}: ")
 
 
 def _check_warmup(study: Study, weighting: str, epochs: int, where: str) -> None:
     """A weighting with a warm-up needs epochs left after it and after the epoch that records its reference losses."""
-    given = {**WEIGHTINGS.settings(weighting), **study.weightings.get(weighting, {})}
+    given = {**WEIGHTINGS.settings(weighting_kind(study, weighting)), **weighting_settings(study, weighting)}
     warmup = given.get("warmup_epochs")
     if warmup is not None and epochs <= warmup + 1:
         raise InputError(
@@ -205,12 +239,13 @@ def _check_combinations(study: Study, key: str, block: CellBlock) -> None:
     for backbone, architecture in product(block.backbones, block.architectures):
         given = study.backbones[backbone]
         random_vit = _patch(given) is not None and given.weights == "none"
-        if random_vit and architecture == "tesla":
+        tesla = architecture_kind(study, architecture) == "tesla"
+        if random_vit and tesla:
             raise InputError(
-                f"{key}.architectures: tesla on {backbone}, whose weights are none: such a ViT is trained in full and has no adapters. "
-                "Give weights: hub or weights: {file: ...}."
+                f"{key}.architectures: {architecture} on {backbone}, whose weights are none: such a ViT is trained in full and has no "
+                "adapters. Give weights: hub or weights: {file: ...}."
             )
-        adapted = architecture == "tesla" if _patch(given) is None else not random_vit
+        adapted = tesla if _patch(given) is None else not random_vit
         if block.ranks and not adapted:
             raise InputError(
                 f"{key}.ranks: {architecture} on {backbone} has no low-rank adapters, so that ranks would all be the same."
@@ -254,8 +289,9 @@ def _check_merging(study: Study) -> None:
     for group in groups:
         name = group.singles[0].backbone
         given = study.backbones[name]
-        if _patch(given) is None or given.weights == "none" or name == "endoarss":
-            lacks = "has SMA, which starts from no common values" if name == "endoarss" else "is trained in full"
+        has_sma = backbone_kind(study, name) == "endoarss"
+        if _patch(given) is None or given.weights == "none" or has_sma:
+            lacks = "has SMA, which starts from no common values" if has_sma else "is trained in full"
             raise InputError(
                 f"merging: {' and '.join(cell.id for cell in group.singles)}: the backbone {name} {lacks}; expected a ViT that starts from "
                 "pretrained weights and trains adapters alone, e.g. dinov2."

@@ -11,6 +11,7 @@ from pipeline.study.cells import merging_of, models_of, schedule_of
 from pipeline.study.datasets import evaluated_on
 from pipeline.study.folders import dataset_folder
 from pipeline.study.models import Study
+from pipeline.study.variants import architecture_settings, kinds_of, weighting_settings
 
 OF_TRAINING = ("batch_size", "drop_last", "weight_decay", "augmentation", "precision", "compile", "deterministic")
 """Keys of `training` that decide every model, as they stand. A test holds that each other key is told apart or decides nothing."""
@@ -37,11 +38,12 @@ def cell_settings(study: Study, cell: Cell) -> dict[str, Any]:
         "input_size": study.input_size,
         "normalisation": study.normalisation,
         "align_corners": study.align_corners,
-        "backbone": {key: value for key, value in backbone.items() if key != "label"},
+        "kinds": kinds_of(study, cell),
+        "backbone": {key: value for key, value in backbone.items() if key not in ("kind", "label")},
         "lora": {**study.lora.as_dict(), "rank": cell.rank},
         "heads": study.heads.as_dict(),
-        "architecture": study.architectures.get(cell.architecture, {}),
-        "weighting": study.weightings.get(cell.weighting, {}),
+        "architecture": architecture_settings(study, cell.architecture),
+        "weighting": weighting_settings(study, cell.weighting),
         **{key: training[key] for key in OF_TRAINING},
         "select_on": cell.select_on,
         "score_every": study.training.score_every or (None if cell.select_on == "last" else 1),

@@ -58,6 +58,9 @@ def _said(fault: Any, path: tuple[str | int, ...]) -> str:
         known = [key for one in alternatives(schema_at(path[:-1]) or {}) for key in one.get("properties", ())]
         name = str(path[-1])
         return f"unknown key.{suggestion(name, known)} Known keys: {', '.join(known)}."
+    if fault["loc"][-1:] == ("[key]",):
+        names = (schema_at(path[:-1]) or {}).get("propertyNames", {})
+        return f"this name is not allowed; expected {described(names)}."
     schema = schema_at(path)
     if fault["type"] == "missing":
         wanted = f"; expected {described(schema)}" if schema else ""

@@ -242,9 +242,13 @@ def _weights(given: Any) -> Any:
 _WEIGHTS = Field(json_schema_extra={"expected": "hub, none, or {file: PATH}"})
 
 
+KIND = "Registered kind, for a variant under another name."
+
+
 class Backbone(Part):
     """A timm model and what is added to it."""
 
+    kind: Text | None = Field(default=None, examples=["dinov2"], description=KIND)
     label: Label
     """Name in tables and figures."""
     model: Text
@@ -265,6 +269,26 @@ class Backbone(Part):
     """Use x + gamma SMA(x); false uses SMA(x) alone, as the released code does."""
     token_map: Literal["spatial", "tokens_as_channels"] = "spatial"
     """How a ViT's tokens become a feature map; tokens_as_channels is the released code's view of them."""
+
+
+class Variant(Part):
+    """A registered architecture or weighting with settings. All other keys are settings of its kind."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: Settings
+
+    kind: Text | None = Field(default=None, examples=["db_mtl"], description=KIND)
+    label: Label | None = Field(default=None, examples=["DB-MTL, beta 0.5"])
+    """Name in tables and figures. Without it, the kind's own name, or the name of the variant."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the kind."""
+        return dict(self.__pydantic_extra__)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON holds it, with the settings that are given."""
+        return super().as_dict() | self.settings
 
 
 class Lora(Part):
@@ -483,16 +507,16 @@ class Study(Part):
     """Resize images to network_size and logits to input_size with corner pixels on corner pixels, as the released code does."""
     pretraining: Pretraining | None = None
     """Pretraining on generated scenes."""
-    backbones: Annotated[dict[Text, Backbone], Field(min_length=1)]
-    """Backbones by name."""
+    backbones: Annotated[dict[StudyName, Backbone], Field(min_length=1)]
+    """Backbones by name. A name that is no registered kind gives its `kind`."""
     lora: Lora = Lora()
     """Low-rank adapters."""
     heads: Heads = Heads()
     """The two heads."""
-    architectures: ComponentSettings = Field(default_factory=dict)
-    """Settings of architectures by name."""
-    weightings: ComponentSettings = Field(default_factory=dict)
-    """Settings of weightings by name."""
+    architectures: dict[StudyName, Variant] = Field(default_factory=dict)
+    """Settings of architectures by name. A name that is no registered kind gives its `kind`."""
+    weightings: dict[StudyName, Variant] = Field(default_factory=dict)
+    """Settings of weightings by name. A name that is no registered kind gives its `kind`."""
     mergers: ComponentSettings = Field(default_factory=dict)
     """Settings of mergers by name."""
     training: Training

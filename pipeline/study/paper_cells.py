@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from pipeline.datasets.kinds import BY_SEQUENCE
 from pipeline.study.cell import Cell
-from pipeline.study.cells import cells_of
+from pipeline.study.cells import cells_of, trainings_of
 from pipeline.study.datasets import kind_name, leakage_datasets, split_rule
 from pipeline.study.models import Study
+from pipeline.study.variants import architecture_kind, backbone_kind, weighting_kind
 
 # The rows of the paper's Table V, by backbone and architecture.
 ABLATION = (
@@ -17,28 +20,64 @@ ABLATION = (
     ("endoarss", "mmoe"),
     ("endoarss", "tesla"),
 )
+PaperModel = tuple[str, str, str]
+
+
+class PaperNames:
+    """The paper's names for the models of a study: backbone, architecture and weighting by kind.
+
+    Of several variants of a kind one stands for the paper's: the one that is named like the kind, else the first of the study. The
+    others keep names of their own, which the paper does not have.
+    """
+
+    def __init__(self, study: Study) -> None:
+        cells = trainings_of(study)
+        self.backbones = _by_kind(study.backbones, lambda name: backbone_kind(study, name))
+        self.architectures = _by_kind((c.architecture for c in cells), lambda name: architecture_kind(study, name))
+        self.weightings = _by_kind((c.weighting for c in cells), lambda name: weighting_kind(study, name))
+
+    def of(self, cell: Cell) -> PaperModel:
+        """Return backbone, architecture and weighting of a cell, by kind where it stands for the paper's."""
+        return (
+            self.backbones.get(cell.backbone, cell.backbone),
+            self.architectures.get(cell.architecture, cell.architecture),
+            self.weightings.get(cell.weighting, cell.weighting),
+        )
+
+    def ranked(self, cell: Cell) -> tuple[str, int, str] | None:
+        """Return dataset, rank and weighting of a cell of the model whose ranks Table VI compares, or None of another model."""
+        backbone, architecture, weighting = self.of(cell)
+        return (cell.dataset, cell.rank, weighting) if (backbone, architecture) == ("endoarss", "tesla") else None
+
+
+def _by_kind(used: Iterable[str], kind_of: Callable[[str], str]) -> dict[str, str]:
+    """Return the kinds that names stand for, by name."""
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(used):
+        kind = kind_of(name)
+        if name == kind or kind not in found:
+            found[kind] = name
+    return {name: kind for kind, name in found.items()}
 
 
 def ablation_cells(study: Study, dataset: str) -> dict[tuple[str, str], Cell]:
-    """Return the cells of Table V by backbone and architecture: of one dataset, under DB-MTL, of the first seed; empty unless the study
-    has all six."""
-    chosen = {
-        (cell.backbone, cell.architecture): cell
-        for cell in reversed(cells_of(study))
-        if cell.dataset == dataset and cell.weighting == "db_mtl" and cell.rank == study.lora.rank
-    }
+    """Return the cells of Table V by the paper's backbone and architecture: of one dataset, under DB-MTL, of the first seed; empty unless
+    the study has all six."""
+    names, chosen = PaperNames(study), {}
+    for cell in reversed(cells_of(study)):
+        backbone, architecture, weighting = names.of(cell)
+        if cell.dataset == dataset and weighting == "db_mtl" and cell.rank == study.lora.rank:
+            chosen[backbone, architecture] = cell
     return {pair: chosen[pair] for pair in ABLATION} if set(ABLATION) <= set(chosen) else {}
 
 
-def cells_by_rank(study: Study, dataset: str) -> dict[int, Cell]:
-    """Return the cells of Table VI by rank: of one dataset, of the first seed, equal in all else; empty where there is one rank."""
-    cells = [cell for cell in cells_of(study) if cell.dataset == dataset]
-    models = {(c.backbone, c.architecture, c.weighting) for c in cells if c.rank != study.lora.rank}
-    for model in sorted(models):
-        chosen = {c.rank: c for c in reversed(cells) if (c.backbone, c.architecture, c.weighting) == model}
-        if len(chosen) > 1:
-            return dict(sorted(chosen.items()))
-    return {}
+def cells_by_rank(study: Study, dataset: str) -> list[dict[int, Cell]]:
+    """Return the models of Table VI: cells of one dataset, of the first seed, that differ by rank alone, by rank."""
+    found: dict[PaperModel, dict[int, Cell]] = {}
+    for cell in reversed(cells_of(study)):
+        if cell.dataset == dataset:
+            found.setdefault((cell.backbone, cell.architecture, cell.weighting), {})[cell.rank] = cell
+    return [dict(sorted(found[model].items())) for model in sorted(found) if len(found[model]) > 1]
 
 
 def task_pairs(study: Study) -> tuple[tuple[Cell, tuple[Cell, ...]], ...]:
@@ -55,7 +94,8 @@ def task_pairs(study: Study) -> tuple[tuple[Cell, tuple[Cell, ...]], ...]:
         )
         if others:
             pairs.append((single, others))
-    return tuple(sorted(pairs, key=lambda pair: (pair[0].backbone != "dinov2", pair[0].dataset != "mtlesd")))
+    names = PaperNames(study)
+    return tuple(sorted(pairs, key=lambda pair: (names.of(pair[0])[0] != "dinov2", pair[0].dataset != "mtlesd")))
 
 
 def leakage_pairs(study: Study) -> tuple[tuple[Cell, Cell], ...]:

@@ -13,6 +13,13 @@ from pipeline.study.cells import schedule_of
 from pipeline.study.datasets import labels_of
 from pipeline.study.folders import weights_file
 from pipeline.study.models import Study, WeightsFile
+from pipeline.study.variants import (
+    architecture_kind,
+    architecture_settings,
+    backbone_kind,
+    weighting_kind,
+    weighting_settings,
+)
 
 
 def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelSettings:
@@ -25,8 +32,8 @@ def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelS
     labels, heads = labels_of(study, cell.dataset), study.heads
     return ModelSettings.from_dict(
         {
-            "backbone": cell.backbone,
-            "architecture": cell.architecture,
+            "backbone": backbone_kind(study, cell.backbone),
+            "architecture": architecture_kind(study, cell.architecture),
             "classes": labels.classes,
             "activities": labels.activities,
             "input_size": study.input_size,
@@ -46,7 +53,7 @@ def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelS
                 },
                 "token_map": given.token_map,
             },
-            "architecture_settings": study.architectures.get(cell.architecture, {}),
+            "architecture_settings": architecture_settings(study, cell.architecture),
             "heads": {"atrous_rates": (), **heads.as_dict()},
         }
     )
@@ -66,8 +73,8 @@ def training_settings(study: Study, cell: Cell) -> TrainingSettings:
         epochs=schedule.epochs,
         learning_rate=schedule.learning_rate,
         batch_size=training.batch_size,
-        weighting=cell.weighting,
-        weighting_settings=dict(study.weightings.get(cell.weighting, {})),
+        weighting=weighting_kind(study, cell.weighting),
+        weighting_settings=weighting_settings(study, cell.weighting),
         seed=cell.seed,
         decay_every=schedule.decay.every if schedule.decay else 0,
         decay_factor=schedule.decay.factor if schedule.decay else 1.0,

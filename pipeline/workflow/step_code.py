@@ -14,6 +14,7 @@ from pipeline.study.cell import MERGED, Cell
 from pipeline.study.datasets import recipe_of
 from pipeline.study.fingerprints import cell_settings
 from pipeline.study.models import Study
+from pipeline.study.variants import kinds_of
 
 TRAINING = "pipeline.training.train_cell"
 
@@ -49,7 +50,7 @@ def code_of_cells(module: str, study: Study, *cells: Cell) -> tuple[str, ...]:
     """Return the files that a step about cells depends on: its own, and those of the cells' components, wherever these lie."""
     scored = any(cell_settings(study, cell).get("score_every") for cell in cells)
     unused = [_SCORING] if module == TRAINING and not scored else []
-    return code_of(module, *{name for cell in cells for name in _components(cell)}, without=unused)
+    return code_of(module, *{name for cell in cells for name in _components(study, cell)}, without=unused)
 
 
 def code_of_dataset(module: str, study: Study, dataset: str) -> tuple[str, ...]:
@@ -69,9 +70,9 @@ def training_code_sha256(study: Study, *cells: Cell) -> str:
     return code_sha256(code_of_cells(TRAINING, study, *cells))
 
 
-def _components(cell: Cell) -> list[str]:
-    weightings = MERGERS if cell.architecture == MERGED else WEIGHTINGS
-    named = (BACKBONES, cell.backbone), (ARCHITECTURES, cell.architecture), (weightings, cell.weighting)
+def _components(study: Study, cell: Cell) -> list[str]:
+    registries = BACKBONES, ARCHITECTURES, MERGERS if cell.architecture == MERGED else WEIGHTINGS
+    named = zip(registries, kinds_of(study, cell), strict=True)
     return [module for registry, name in named for module in _modules_of(registry, name)]
 
 

@@ -28,7 +28,6 @@ from reports.figures.style import (
     text_width,
     write_head,
 )
-from reports.names import architecture_label
 
 COLUMNS = ["dataset", "backbone", "architecture", "parameters", "images_per_second", "device"]
 COLUMNS += shown_metrics(Shown.SUMMARY)
@@ -189,8 +188,6 @@ def _handles(costs: pd.DataFrame, looks: Looks) -> tuple[list[Line2D], list[Line
     """The legends: shapes in grey for architectures; colours and fillings for backbones."""
     backbones, architectures = costs["backbone"].unique(), costs["architecture"].unique()
     grey = {"color": "0.35", "fillstyle": "full"}
-    shapes = [
-        Line2D([], [], **(looks[backbones[0], name] | grey), label=architecture_label(name)) for name in architectures
-    ]
+    shapes = [Line2D([], [], **(looks[backbones[0], name] | grey), label=name) for name in architectures]
     round_ones = {"marker": "o"}
     return shapes, [Line2D([], [], **(looks[name, architectures[0]] | round_ones), label=name) for name in backbones]

@@ -31,7 +31,6 @@ from reports.figures.style import (
     wrapped,
     write_head,
 )
-from reports.names import architecture_label, weighting_label
 
 _LOGARITHMIC = ("loss_", "gradient_norm_")
 _ROW, _LEFT, _BETWEEN = 1.15, 0.7, 0.05  # inches: a row of panels, what its axis takes, and what is between two columns
@@ -41,7 +40,8 @@ _NARROW = 1.0  # inches of a column
 
 @dataclass(frozen=True)
 class TrainingHistory:
-    """One training: how readers call its backbone, its architecture and weighting, and its rows by epoch."""
+    """One training: the labels of its backbone, architecture and weighting, and its rows by epoch. Trainings of one architecture share a
+    column, so that those of single tasks, which share no quantity, may have one label."""
 
     backbone: str
     architecture: str
@@ -66,7 +66,7 @@ def draw_histories(histories: Sequence[TrainingHistory], title: str, mark: str, 
     quantities = _quantities(histories)
     shown = {name: [values for h in histories if (values := _values(h.rows, name)) is not None] for name in quantities}
     limits = {name: _limits(name, values) for name, values in shown.items()}
-    handles = [Line2D([], [], **look, label=weighting_label(name)) for name, look in looks.items()]
+    handles = [Line2D([], [], **look, label=name) for name, look in looks.items()]
     across = max(1, min(len(handles), int(PAGE / (text_width([str(h.get_label()) for h in handles], 7) + 0.6))))
     blocks = [columns[at : at + _ACROSS] for at in range(0, len(columns), _ACROSS)]
     width = (PAGE - _LEFT - 0.1) / len(blocks[0])
@@ -117,12 +117,10 @@ class _Column:
 
 
 def _columns(histories: Sequence[TrainingHistory]) -> list[_Column]:
-    """Backbones in their order, of each its architectures; single tasks share a column, for they share no quantity."""
+    """Backbones in their order, of each its architectures."""
     found: dict[str, dict[str, list[TrainingHistory]]] = {}
     for history in histories:
-        single = history.architecture.startswith("single_")
-        name = "Single tasks" if single else architecture_label(history.architecture)
-        found.setdefault(history.backbone, {}).setdefault(name, []).append(history)
+        found.setdefault(history.backbone, {}).setdefault(history.architecture, []).append(history)
     return [_Column(backbone, name, those) for backbone, of in found.items() for name, those in of.items()]
 
 

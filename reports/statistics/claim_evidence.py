@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from endoarss.metrics.catalogue import MAIN, MIOU
-from reports.names import architecture_label, weighting_label
+from reports.names import KNOWN_LABELS
 from reports.statistics.claim_scores import BEST_RANK, COSINE, MPC, Model, Score, Scores, mean_score, weighting_of_ranks
 from reports.statistics.variation import Array, Variation
 
@@ -114,7 +114,7 @@ def _multi_task(scores: Scores, _: str) -> Iterator[Evidence]:
 def _gradients(scores: Scores, dataset: str) -> Iterator[Evidence]:
     """The cosine between the tasks' gradients of shared parameters under TESLA and under other architectures."""
     for architecture in ("mmoe", "dselect_k"):
-        compared = f"TESLA - {architecture_label(architecture)}"
+        compared = f"TESLA - {KNOWN_LABELS.architecture(architecture)}"
         yield from _matched({"architecture": "tesla"}, {"architecture": architecture}, compared, [COSINE])(
             scores, dataset
         )
@@ -131,7 +131,7 @@ def _best_rank(scores: Scores, dataset: str) -> Iterator[Evidence]:
             if replace(m, rank=BEST_RANK) == model and metric in s and m != model
         ]
         if metric in scores.get(model, {}) and others:
-            compared = f"rank {BEST_RANK} - the best other rank, {weighting_label(model.weighting)}"
+            compared = f"rank {BEST_RANK} - the best other rank, {KNOWN_LABELS.weighting(model.weighting)}"
             yield evidence(metric, compared, [scores[model][metric]], others)
 
 

@@ -15,8 +15,7 @@ from endoarss.metrics.protocol import PUBLISHED
 from reports.names import (
     PUBLISHED_ROBUST_MODELS,
     PUBLISHED_ROBUSTNESS,
-    architecture_label,
-    weighting_label,
+    Labels,
 )
 from reports.published import (
     DATASETS,
@@ -48,13 +47,13 @@ class Beside:
 
 
 def scores_beside(
-    results: pd.DataFrame, dataset: str, rank: int, labels: Mapping[str, str], asked: Collection[tuple[str, str, str]]
+    results: pd.DataFrame, dataset: str, rank: int, labels: Labels, asked: Collection[tuple[str, str, str]]
 ) -> Beside:
     """Tables II to IV beside the paper's.
 
     Args:
-        results: the long table, in the protocol "published". dataset: its key. rank: of the study's adapters. labels: readable names of
-        backbones by key. asked: backbone, architecture, weighting of the study's cells, those without results among them.
+        results: the long table, in the protocol "published", models by the paper's names. dataset: its key. rank: of the study's adapters.
+        labels: by the paper's names. asked: backbone, architecture, weighting of the study's cells, those without results among them.
 
     Raises:
         KeyError: if the paper has no table of the dataset.
@@ -66,14 +65,14 @@ def scores_beside(
     table = _beside(ours, published, list(HEADS))
     there = [key in asked for key in table.index]
     table.index = pd.MultiIndex.from_tuples(
-        [(labels.get(b, b), architecture_label(a), _weighting(a, w)) for b, a, w in table.index],
+        [(labels.backbone(b), labels.architecture(a), _weighting(labels, a, w)) for b, a, w in table.index],
         names=["Backbone", "Architecture", "Weighting"],
     )
     return _chosen(table, there)
 
 
 def ablation_beside(
-    results: pd.DataFrame, rank: int, labels: Mapping[str, str], asked: Collection[tuple[str, str, str, str]]
+    results: pd.DataFrame, rank: int, labels: Labels, asked: Collection[tuple[str, str, str, str]]
 ) -> Beside:
     """Table V beside the paper's, its ± among the columns: the spread over classes, not over seeds. Arguments as `scores_beside`; asked
     begins with the dataset."""
@@ -82,17 +81,17 @@ def ablation_beside(
     table = _beside(ours, published_ablation(), [*HEADS, *SPREADS])
     there = [key in asked for key in table.index]
     table.index = pd.MultiIndex.from_tuples(
-        [(DATASETS[d], labels.get(b, b), architecture_label(a), weighting_label(w)) for d, b, a, w in table.index],
+        [(DATASETS[d], labels.backbone(b), labels.architecture(a), labels.weighting(w)) for d, b, a, w in table.index],
         names=["Dataset", "Backbone", "Architecture", "Weighting"],
     )
     return _chosen(table, there)
 
 
-def ranks_beside(results: pd.DataFrame, asked: Collection[tuple[str, int, str]]) -> Beside:
+def ranks_beside(results: pd.DataFrame, labels: Labels, asked: Collection[tuple[str, int, str]]) -> Beside:
     """Table VI beside the paper's: EndoARSS with TESLA.
 
     Args:
-        results: the long table, in the protocol "published". asked: dataset, rank and weighting of the study's such cells.
+        results, labels: as `scores_beside`. asked: dataset, rank and weighting of the study's such cells.
     """
     found = []
     for dataset, rank, weighting in asked:
@@ -104,13 +103,13 @@ def ranks_beside(results: pd.DataFrame, asked: Collection[tuple[str, int, str]])
     table = _beside(ours, published_ranks(), list(HEADS))
     there = [(dataset, int(rank), weighting) in asked for dataset, rank, weighting in table.index]
     table.index = pd.MultiIndex.from_tuples(
-        [(DATASETS[dataset], weighting_label(weighting), str(rank)) for dataset, rank, weighting in table.index],
+        [(DATASETS[dataset], labels.weighting(weighting), str(rank)) for dataset, rank, weighting in table.index],
         names=["Dataset", "Weighting", "Rank"],
     )
     return _chosen(table, there)
 
 
-def robustness_beside(results: pd.DataFrame, rank: int, labels: Mapping[str, str]) -> Beside:
+def robustness_beside(results: pd.DataFrame, rank: int, labels: Labels) -> Beside:
     """Table VII beside the paper's: mean over severities of each corruption, and the mean over those the study applied. Arguments as
     `scores_beside`."""
     rows = of_rank(results, rank)
@@ -127,7 +126,7 @@ def robustness_beside(results: pd.DataFrame, rank: int, labels: Mapping[str, str
     for metric, model in product(MAIN, PUBLISHED_ROBUST_MODELS):
         backbone, architecture, _ = model
         name = f"{metric}_{backbone}_{architecture}"
-        heads[name] = f"{HEADS[metric]}, {labels.get(backbone, backbone)} {architecture_label(architecture)}"
+        heads[name] = f"{HEADS[metric]}, {labels.backbone(backbone)} {labels.architecture(architecture)}"
         own = ours.get((metric, *model), pd.Series(np.nan, applied)).reindex(applied)
         paper = published.loc[applied, (metric, *model)]
         with_means = (
@@ -176,8 +175,8 @@ def _with_heads(table: pd.DataFrame, heads: Mapping[str, str]) -> pd.DataFrame:
     return table.set_axis(pd.MultiIndex.from_tuples([(heads[m], whose) for m, whose in table.columns]), axis=1)
 
 
-def _weighting(architecture: str, weighting: str) -> str:
-    return "-" if architecture.startswith("single_") else weighting_label(weighting)
+def _weighting(labels: Labels, architecture: str, weighting: str) -> str:
+    return "-" if architecture.startswith("single_") else labels.weighting(weighting)
 
 
 def _chosen(table: pd.DataFrame, there: list[bool]) -> Beside:

@@ -11,9 +11,9 @@ import pandas as pd
 
 from endoarss.metrics.catalogue import Shown, label_metrics, shown_metrics
 from reports.names import (
+    KNOWN_LABELS,
     REFERENCE_BACKBONE,
-    architecture_label,
-    weighting_label,
+    Labels,
 )
 from reports.results import CELL, clean_scores, of_rank
 
@@ -122,9 +122,9 @@ def table_leakage(
     return pd.DataFrame(columns)
 
 
-def readable_leakage(table: pd.DataFrame) -> pd.DataFrame:
+def readable_leakage(table: pd.DataFrame, labels: Labels = KNOWN_LABELS) -> pd.DataFrame:
     """Table of leakage with names as readers know them."""
-    shown = readable_index(table)
+    shown = readable_index(table, labels)
     shown.columns = shown.columns.set_names(["", ""])
     return shown
 
@@ -210,7 +210,7 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """What each cell costs: parameters, and speed and peak memory of training and inference on the device it ran on.
 
     Args:
-        costs: dicts of backbone (label), architecture, weighting, rank, dataset, device, parameters and cost, as provenance holds them;
+        costs: dicts of backbone, architecture and weighting (labels), rank, dataset, device, parameters and cost, as provenance holds them;
             and latency_ms, of one image in the evaluation of robustness (None without one). The last four are lacking of a cell
             without results. experts, a text, is there of cells that select some.
     """
@@ -218,8 +218,8 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
         {
             "Dataset": one["dataset"],
             "Backbone": one["backbone"],
-            "Architecture": architecture_label(one["architecture"]),
-            "Weighting": weighting_label(one["weighting"]),
+            "Architecture": one["architecture"],
+            "Weighting": one["weighting"],
             "Rank": one["rank"],
             **(_measured_cost(one) if "cost" in one else {}),
         }
@@ -246,15 +246,15 @@ def _measured_cost(one: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def readable_index(table: pd.DataFrame) -> pd.DataFrame:
+def readable_index(table: pd.DataFrame, labels: Labels = KNOWN_LABELS) -> pd.DataFrame:
     """A table by backbone, architecture and weighting, with names as readers know them."""
     shown = table.copy()
     shown.index = pd.MultiIndex.from_tuples(
         [
             (
                 "Reference" if backbone == REFERENCE_BACKBONE else backbone,
-                architecture_label(a),
-                weighting_label(w) or "-",
+                labels.architecture(a),
+                labels.weighting(w) or "-",
             )
             for backbone, a, w in shown.index
         ],
@@ -263,11 +263,11 @@ def readable_index(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def readable_scores(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
+def readable_scores(table: pd.DataFrame, protocol: str, labels: Labels = KNOWN_LABELS) -> pd.DataFrame:
     """A table of scores with names, and heads as readers know them under the protocol, without what is counted."""
     counted = tuple(shown_metrics(Shown.COUNTS, protocol))
     table = table.drop(columns=[column for column in table if str(column).startswith(counted)])
-    return readable_index(table).rename(columns=_heads(protocol)).rename_axis(columns=None)
+    return readable_index(table, labels).rename(columns=_heads(protocol)).rename_axis(columns=None)
 
 
 def table_of_labels(results: pd.DataFrame, of_activities: bool) -> pd.DataFrame:

@@ -53,7 +53,7 @@ def test_tables_of_scores_hold_one_rank(ranks: pd.DataFrame) -> None:
 
 def test_cost_names_device_and_parameters() -> None:
     speed = {"images_per_second": 12.4, "memory_mib": 900.2}
-    cost = {"dataset": "D", "backbone": "E", "architecture": "dselect_k", "weighting": "moco", "rank": 4}
+    cost = {"dataset": "D", "backbone": "E", "architecture": "DSelect-k", "weighting": "MoCo", "rank": 4}
     cost |= {
         "device": "CPU",
         "parameters": {"trained": 10, "total": 100},

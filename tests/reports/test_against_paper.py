@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reports.names import Labels
 from reports.published import published_ablation, published_ranks, published_robustness, published_scores
 from reports.results import COLUMNS
 from reports.tables.against_paper import ablation_beside, ranks_beside, robustness_beside, scores_beside
 
-LABELS = {"resnet": "R", "dinov2": "D", "endoarss": "E"}
+LABELS = Labels({"resnet": "R", "dinov2": "D", "endoarss": "E"})
 
 
 def long(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -105,7 +106,7 @@ def test_ranks_are_compared_under_the_papers_weighting() -> None:
     ]
     other = [row | {"weighting": "db_mtl", "value": 0.99} for row in rows]
     asked = {("mtlendovis", rank, weighting) for rank in (1, 16) for weighting in ("stch", "db_mtl")}
-    found = ranks_beside(long(*rows, *other), asked)
+    found = ranks_beside(long(*rows, *other), LABELS, asked)
     assert found.shown["mIoU (%)", "ours"].tolist() == pytest.approx([1, 16])
     assert found.shown.index.tolist() == [("MTLEndovis", "STCH", "1"), ("MTLEndovis", "STCH", "16")]
 

@@ -366,7 +366,7 @@ def test_the_trainings_of_a_panel_are_told_by_their_colours(figures: list[Figure
     rows = histories(1)[0].rows
     kinds, rules = ("mmoe", "dselect_k", "tesla", "hps"), ("equal", "stch", "db_mtl", "moco", "aligned_mtl")
     shown = [TrainingHistory(f"Net {i}", kind, rule, rows) for i in range(3) for kind in kinds for rule in rules]
-    shown += [TrainingHistory("Net 1", f"single_{task}", "equal", rows[["epoch", f"loss_{task}"]]) for task in "ab"]
+    shown += [TrainingHistory("Net 1", "Single tasks", "equal", rows[["epoch", f"loss_{task}"]]) for task in "ab"]
     draw_histories(shown, "Toy", MARK, tmp_path / "a.png", tmp_path / "a.pdf")
     assert len(figures[0].axes) == 13 * 6
     for axes in figures[0].axes:

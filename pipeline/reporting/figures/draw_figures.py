@@ -20,13 +20,14 @@ from pipeline.reporting.figures.figure_inputs import NothingToShow, head_of, sco
 from pipeline.reporting.figures.mask_figures import draw_best, draw_tasks, gaps_of_masks, gaps_of_tasks
 from pipeline.reporting.figures.merging_figures import draw_merging, draw_representations
 from pipeline.reporting.merging import merging_gaps
-from pipeline.reporting.models import backbone_labels, label_of, scored_run
+from pipeline.reporting.models import label_of, scored_run
 from pipeline.reporting.robustness import measure_study, robustness_drawers
 from pipeline.results import paths
 from pipeline.results.study_results import StudyResults
-from pipeline.study.cell import Cell
+from pipeline.study.cell import SINGLE_TASKS, Cell
 from pipeline.study.cells import cells_of, merging_groups
 from pipeline.study.datasets import titles_of
+from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robust_models
 from reports import names
@@ -171,12 +172,14 @@ def draw_history(results: StudyResults, head: str, png: Path, pdf: Path, dataset
         NothingToShow: if there was none.
     """
     study = results.study
-    labels, histories = backbone_labels(study), []
+    labels, histories = model_labels(study), []
     for cell in _followed(study, dataset):
         path = paths.history_file(study, cell)
         if path.is_file():
-            label = labels[cell.backbone]
-            histories.append(TrainingHistory(label, cell.architecture, cell.weighting, read_history(path)))
+            single = cell.architecture in SINGLE_TASKS
+            architecture = "Single tasks" if single else labels.architecture(cell.architecture)
+            named = labels.backbone(cell.backbone), architecture, labels.weighting(cell.weighting)
+            histories.append(TrainingHistory(*named, read_history(path)))
     if not histories:
         raise NothingToShow(f"No training on {titles_of(study)[dataset]} is done.")
     draw_histories(histories, titles_of(study)[dataset], head, png, pdf)
@@ -193,7 +196,7 @@ def draw_costs(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
     Raises:
         NothingToShow: if no cell has results.
     """
-    rows = []
+    labels, rows = model_labels(results.study), []
     for dataset, scores in scores_by_dataset(results).items():
         for cell, of_cell in scores.items():
             if cell.seed != results.study.seeds[0]:
@@ -202,8 +205,8 @@ def draw_costs(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
             rows.append(
                 {
                     "dataset": titles_of(results.study)[dataset],
-                    "backbone": backbone_labels(results.study)[cell.backbone],
-                    "architecture": cell.architecture,
+                    "backbone": labels.backbone(cell.backbone),
+                    "architecture": labels.architecture(cell.architecture),
                     "parameters": about["parameters"]["trained"],
                     "images_per_second": about["cost"]["inference"]["images_per_second"],
                     "device": about["device"],

@@ -14,7 +14,7 @@ from pipeline.datasets.load import Part, load_part
 from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError
 from pipeline.reporting.figures.figure_inputs import NothingToShow, scores_by_dataset
-from pipeline.reporting.models import backbone_labels, label_of, model_name
+from pipeline.reporting.models import label_of, model_name
 from pipeline.reporting.shown_cells import best_by_backbone, high_middle_low, image_ious, single_and_multi
 from pipeline.results.paths import predictions_file
 from pipeline.results.predictions import read_predictions
@@ -23,6 +23,7 @@ from pipeline.study.cell import Cell
 from pipeline.study.cells import cells_of
 from pipeline.study.datasets import labels_of, titles_of
 from pipeline.study.folders import dataset_folder
+from pipeline.study.labels import model_labels
 from pipeline.study.paper_cells import task_pairs
 from reports.figures.segmentation import Gallery, draw_segmentation
 
@@ -59,9 +60,10 @@ def draw_tasks(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
     gains = _ious(results, multi, dataset) - _ious(results, single, dataset)
     part = load_part(dataset_folder(study, dataset), "test", study.input_size)
     picked = high_middle_low(gains, part.frame_ids)
+    backbone, other = model_labels(study).backbone(single.backbone), model_name(study, multi)
     title = (
-        f"{titles_of(study)[dataset]}, {backbone_labels(study)[single.backbone]}: {model_name(single)} beside {model_name(multi)}. "
-        f"Columns: what {model_name(multi)} adds to the image's mean IoU, in points"
+        f"{titles_of(study)[dataset]}, {backbone}: {model_name(study, single)} beside {other}. "
+        f"Columns: what {other} adds to the image's mean IoU, in points"
     )
     notes = [_note_of_gain(gains[index], place, len(picked)) for place, index in enumerate(picked)]
     draw_segmentation([_gallery(results, part, [single, multi], dataset, title, picked, notes)], head, png, pdf)
@@ -122,7 +124,7 @@ def _gallery(
     masks = {"truth": truth}
     for cell in cells:
         miou = scores_by_dataset(results)[dataset][cell][MIOU]
-        name = f"{backbone_labels(results.study)[cell.backbone]}\n{model_name(cell)}\nmIoU {100 * miou:.1f}"
+        name = f"{model_labels(results.study).backbone(cell.backbone)}\n{model_name(results.study, cell)}\nmIoU {100 * miou:.1f}"
         predicted = _kept_masks(results, cell, dataset, [part.frame_ids[i] for i in picked])
         # Shown as it is scored: nobody is to wonder what is predicted where no truth is.
         masks[name] = np.where(truth == IGNORED, truth, predicted)

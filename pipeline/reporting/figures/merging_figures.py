@@ -20,11 +20,11 @@ from pipeline.reporting.merging import (
     shown_rank,
     study_note,
 )
-from pipeline.reporting.models import backbone_labels
 from pipeline.results.paths import representations_file
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell, MergingGroup
 from pipeline.study.datasets import titles_of
+from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
 from reports.figures.merging import Representations, draw_bias
 from reports.figures.merging import draw_representations as draw_projections
@@ -82,7 +82,7 @@ def representations_of(results: StudyResults) -> list[Representations]:
                     merged.setdefault(cell.merger, {})[kind] = of
             if merged:
                 title = titles_of(study)[group.singles[0].dataset]
-                backbone = backbone_labels(study)[group.singles[0].backbone]
+                backbone = model_labels(study).backbone(group.singles[0].backbone)
                 individual = {task: kept[f"individual/{task}"] for task in tasks}
                 found.append(Representations(title, backbone, individual, merged))
     return found

@@ -9,13 +9,13 @@ import numpy as np
 from pipeline.io.files import read_json
 from pipeline.io.saved_files import read_history
 from pipeline.reporting.captions import gap_note
-from pipeline.reporting.models import backbone_labels
 from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import history_file, robustness_files
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.cells import cells_of
 from pipeline.study.datasets import titles_of
+from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robustness_cells
 from reports.names import TABLE_COST
@@ -42,11 +42,12 @@ _COST = (
 
 
 def _named(study: Study, cell: Cell) -> dict[str, object]:
+    labels = model_labels(study)
     return {
         "dataset": titles_of(study)[cell.dataset],
-        "backbone": backbone_labels(study)[cell.backbone],
-        "architecture": cell.architecture,
-        "weighting": cell.weighting,
+        "backbone": labels.backbone(cell.backbone),
+        "architecture": labels.architecture(cell.architecture),
+        "weighting": labels.weighting(cell.weighting),
         "rank": cell.rank,
     }
 
@@ -59,9 +60,8 @@ def _cost(results: StudyResults, cell: Cell) -> dict[str, object]:
         latency = read_json(robustness_files(results.study, cell).provenance)["latency_ms"]
         cost["latency_ms"] = float(np.mean(list(latency.values())))
     history = history_file(results.study, cell)
-    if cell.architecture == "dselect_k" and history.is_file():
-        cost["experts"] = selected_experts(history)
-    return cost
+    experts = selected_experts(history) if history.is_file() else ""
+    return cost | ({"experts": experts} if experts else {})
 
 
 def selected_experts(history: Path) -> str:

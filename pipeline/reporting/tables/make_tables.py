@@ -11,7 +11,7 @@ from pipeline.io.files import write_text
 from pipeline.io.saved_files import read_similarities
 from pipeline.reporting.captions import gap_note, partial_note, study_mark
 from pipeline.reporting.dataset_cards import card_of
-from pipeline.reporting.models import backbone_labels, label_of, scored_run
+from pipeline.reporting.models import label_of, scored_run
 from pipeline.reporting.report_table import ReportTable, write_tables
 from pipeline.reporting.robustness import measure_study, missing_baselines, robustness_tables
 from pipeline.reporting.tables.cost_table import cost_table
@@ -29,6 +29,7 @@ from pipeline.study.cell import Cell
 from pipeline.study.cells import merging_groups
 from pipeline.study.datasets import leakage_datasets, titles_of
 from pipeline.study.folders import results_folder
+from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
 from pipeline.study.paper_cells import leakage_pairs
 from pipeline.study.robust_models import robust_models
@@ -108,14 +109,14 @@ def _lacking(results: StudyResults, found: Robustness) -> list[tuple[str, str]]:
 def _leakage(results: StudyResults) -> ReportTable:
     study, pairs = results.study, leakage_pairs(results.study)
     published, by_sequence = pairs[0]
-    labels = backbone_labels(study)
+    labels = model_labels(study)
     gaps = results.gaps(cell for pair in pairs for cell in pair)
-    keys = [(labels[cell.backbone], cell.architecture, cell.weighting) for cell in gaps]
-    order, of_study = list(labels.values()), of_rank(results.compared_table, study.lora.rank)
+    keys = [(labels.backbone(cell.backbone), cell.architecture, cell.weighting) for cell in gaps]
+    order, of_study = list(labels.backbones.values()), of_rank(results.compared_table, study.lora.rank)
     table = tables.table_leakage(of_study, published.dataset, by_sequence.dataset, order, keys)
     title = "Leakage: the same models on the published split and by sequence"
     note = f"{_LEAKAGE} {gap_note(study, gaps)}".strip()
-    return ReportTable(title, table, tables.readable_leakage(table), note=note, protocol=study.protocol)
+    return ReportTable(title, table, tables.readable_leakage(table, labels), note=note, protocol=study.protocol)
 
 
 _BESIDE = (

@@ -7,14 +7,16 @@ import pandas as pd
 from endoarss.metrics import PUBLISHED
 from pipeline.evaluation.collect_results import gather_scores
 from pipeline.reporting.captions import gap_note
-from pipeline.reporting.models import asked_for_claims, backbone_labels, scores_for_claims
+from pipeline.reporting.models import asked_for_claims, scores_for_claims
 from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import evaluated_datasets, tables_beside_published
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.cells import cells_of
 from pipeline.study.datasets import evaluated_on, split_rule, titles_of
+from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
+from pipeline.study.paper_cells import PaperNames
 from pipeline.study.robust_models import robustness_cells
 from reports import names
 from reports.published import DATASETS, published_ablation, published_ranks
@@ -29,23 +31,23 @@ def published_tables(saved: StudyResults) -> dict[str, ReportTable]:
     """Tables II to VII as "ours, paper, difference", and the claims."""
     study = saved.study
     wanted = set(tables_beside_published(study))
-    results = _published(saved) if wanted else saved.compared_table
-    labels = backbone_labels(study)
+    paper = PaperNames(study)
+    results = in_paper_names(paper, _published(saved) if wanted else saved.compared_table)
+    labels = labels_of_paper(study, paper)
     found: dict[str, Beside] = {
         names.table_of_dataset(dataset): scores_beside(
-            results, dataset, study.lora.rank, labels, _asked(study, dataset)
+            results, dataset, study.lora.rank, labels, _asked(study, paper, dataset)
         )
         for dataset in evaluated_datasets(study)
         if names.beside_published(names.table_of_dataset(dataset)) in wanted
     }
     if names.beside_published(names.TABLE_ABLATION) in wanted:
-        asked = {
-            (c.dataset, c.backbone, c.architecture, c.weighting) for c in cells_of(study) if c.rank == study.lora.rank
-        }
+        asked = {(c.dataset, *paper.of(c)) for c in cells_of(study) if c.rank == study.lora.rank}
         found[names.TABLE_ABLATION] = ablation_beside(results, study.lora.rank, labels, asked)
     if names.beside_published(names.TABLE_RANK) in wanted:
-        of_paper = (c for c in cells_of(study) if (c.backbone, c.architecture) == ("endoarss", "tesla"))
-        found[names.TABLE_RANK] = ranks_beside(results, {(c.dataset, c.rank, c.weighting) for c in of_paper})
+        found[names.TABLE_RANK] = ranks_beside(
+            results, labels, {key for key in map(paper.ranked, cells_of(study)) if key}
+        )
     if names.beside_published(names.TABLE_ROBUSTNESS) in wanted:
         found[names.TABLE_ROBUSTNESS] = robustness_beside(results, study.lora.rank, labels)
     about = {names.table_of_dataset(d): f"Results on {titles_of(study)[d]}" for d in evaluated_datasets(study)} | _ABOUT
@@ -99,25 +101,40 @@ def _reproduction(saved: StudyResults) -> tuple[pd.DataFrame, str]:
     return claims, " ".join(note_of_intervals(titles[d], one.units, one.variation) for d, one in clean.items())
 
 
-def _asked(study: Study, dataset: str) -> set[tuple[str, str, str]]:
+def in_paper_names(paper: PaperNames, results: pd.DataFrame) -> pd.DataFrame:
+    """Return the long table with the paper's names of models in place of the study's."""
+    columns = {"backbone": paper.backbones, "architecture": paper.architectures, "weighting": paper.weightings}
+    return results.assign(**{name: results[name].replace(of_paper) for name, of_paper in columns.items()})
+
+
+def labels_of_paper(study: Study, paper: PaperNames) -> names.Labels:
+    """Return the study's labels by the paper's names."""
+    labels = model_labels(study)
+    return names.Labels(
+        {kind: labels.backbone(name) for name, kind in paper.backbones.items()},
+        {**labels.architectures} | {kind: labels.architecture(name) for name, kind in paper.architectures.items()},
+        {**labels.weightings} | {kind: labels.weighting(name) for name, kind in paper.weightings.items()},
+    )
+
+
+def _asked(study: Study, paper: PaperNames, dataset: str) -> set[tuple[str, str, str]]:
     cells = (c for c in cells_of(study) if dataset in evaluated_on(study, c.dataset) and c.rank == study.lora.rank)
-    return {(cell.backbone, cell.architecture, cell.weighting) for cell in cells}
+    return {paper.of(cell) for cell in cells}
 
 
 def _gaps(saved: StudyResults, name: str) -> str:
     """Which cells of the paper's a table lacks, and why."""
-    study = saved.study
+    study, paper = saved.study, PaperNames(saved.study)
     if name == names.TABLE_ROBUSTNESS:
         return gap_note(
             study, {c: why for c, why in saved.missing_robustness.items() if c.dataset == names.PUBLISHED_ROBUSTNESS}
         )
     if name == names.TABLE_ABLATION:
         printed = set(published_ablation().index)
-        cells = {c for c in cells_of(study) if (c.dataset, c.backbone, c.architecture, c.weighting) in printed}
+        cells = {c for c in cells_of(study) if (c.dataset, *paper.of(c)) in printed}
     elif name == names.TABLE_RANK:
         printed = {(of, int(rank), weighting) for of, rank, weighting in published_ranks().index}
-        tesla = (c for c in cells_of(study) if (c.backbone, c.architecture) == ("endoarss", "tesla"))
-        cells = {cell for cell in tesla if (cell.dataset, cell.rank, cell.weighting) in printed}
+        cells = {c for c in cells_of(study) if paper.ranked(c) in printed}
     else:
         cells = {
             c for c in cells_of(study) if any(name == names.table_of_dataset(d) for d in evaluated_on(study, c.dataset))

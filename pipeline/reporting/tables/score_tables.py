@@ -5,13 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from pipeline.reporting.captions import gap_note
-from pipeline.reporting.models import backbone_labels, clean_models, label_of, varied_scores
+from pipeline.reporting.models import clean_models, label_of, varied_scores
 from pipeline.reporting.report_table import ReportTable
 from pipeline.results.paths import datasets_with_activities, evaluated_datasets
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.cells import cells_of
 from pipeline.study.datasets import evaluated_on, labels_of, split_rule, titles_of
+from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
 from pipeline.study.paper_cells import ablation_cells, cells_by_rank
 from reports import names
@@ -24,7 +25,7 @@ from reports.tables.comparison import readable_comparison, table_comparison, tab
 
 def score_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Tables II to IV, and one for every other dataset that cells are tested on."""
-    study, labels, found = results.study, backbone_labels(results.study), {}
+    study, labels, found = results.study, model_labels(results.study), {}
     for dataset in evaluated_datasets(study):
         cells = [
             cell
@@ -32,13 +33,16 @@ def score_tables(results: StudyResults) -> dict[str, ReportTable]:
             if dataset in evaluated_on(study, cell.dataset) and cell.rank == study.lora.rank
         ]
         gaps = results.gaps(cells)
-        keys = [(labels[cell.backbone], cell.architecture, cell.weighting) for cell in gaps]
+        keys = [(labels.backbone(cell.backbone), cell.architecture, cell.weighting) for cell in gaps]
         scores = tables.table_of_scores(
-            of_rank(results.compared_table, study.lora.rank), dataset, list(labels.values()), list(dict.fromkeys(keys))
+            of_rank(results.compared_table, study.lora.rank),
+            dataset,
+            list(labels.backbones.values()),
+            list(dict.fromkeys(keys)),
         )
         title = f"Results on {titles_of(study)[dataset]} (test part, split: {split_rule(study, dataset)})"
-        note = " ".join(f"{_note(study)} {_unsupported(scores)} {gap_note(study, gaps)}".split())
-        shown = tables.readable_scores(scores, study.protocol)
+        note = " ".join(f"{_note(study)} {_unsupported(labels, scores)} {gap_note(study, gaps)}".split())
+        shown = tables.readable_scores(scores, study.protocol, labels)
         found[names.table_of_dataset(dataset)] = ReportTable(title, scores, shown, True, note, protocol=study.protocol)
     return found
 
@@ -106,12 +110,12 @@ def label_tables(results: StudyResults) -> dict[str, ReportTable]:
     return found
 
 
-def _unsupported(scores: pd.DataFrame) -> str:
+def _unsupported(labels: names.Labels, scores: pd.DataFrame) -> str:
     """Which models name activities that the test part does not have, and how often."""
     if "predictions_without_support" not in scores:
         return ""
     counts = scores["predictions_without_support"]
-    named = [f"{names.model_label(*key)} {count:g}" for key, count in counts[counts > 0].items()]
+    named = [f"{labels.model(*key)} {count:g}" for key, count in counts[counts > 0].items()]
     return f"Answers that name an activity without truth: {', '.join(named)}." if named else ""
 
 
@@ -140,17 +144,18 @@ def _ablation_rows(study: Study) -> list[tables.Row]:
     """Table V: what stands in place of ResNet, MMoE and nothing before the backbone."""
     rows = []
     for dataset in study.datasets:
-        for cell in ablation_cells(study, dataset).values():
-            parts = (cell.backbone != "resnet", cell.architecture == "tesla", cell.backbone == "endoarss")
+        for (backbone, architecture), cell in ablation_cells(study, dataset).items():
+            parts = (backbone != "resnet", architecture == "tesla", backbone == "endoarss")
             labels = (titles_of(study)[dataset], *("yes" if part else "no" for part in parts))
             rows.append(tables.Row(labels, *_key(cell)))
     return rows
 
 
 def _rank_rows(study: Study) -> list[tables.Row]:
-    rows = []
+    labels, rows = model_labels(study), []
     for dataset in study.datasets:
-        for rank, cell in cells_by_rank(study, dataset).items():
-            model = names.model_label(backbone_labels(study)[cell.backbone], cell.architecture, cell.weighting)
-            rows.append(tables.Row((titles_of(study)[dataset], model, str(rank)), *_key(cell)))
+        for by_rank in cells_by_rank(study, dataset):
+            for rank, cell in by_rank.items():
+                model = labels.model(cell.backbone, cell.architecture, cell.weighting)
+                rows.append(tables.Row((titles_of(study)[dataset], model, str(rank)), *_key(cell)))
     return rows

@@ -250,7 +250,7 @@ def test_trainings_that_are_missing_are_left_out(study: Study, monkeypatch: pyte
     monkeypatch.setattr(draw_figures, "draw_histories", lambda *arguments: drawn.append(arguments))
     monkeypatch.setattr(figure_inputs, "study_mark", lambda results: "mark")
     draw_figures.draw_history(StudyResults(study), "the head", Path("a"), Path("b"), "mtlesd")
-    assert [history.weighting for history in drawn[0][0]] == [cell.weighting for cell in cells]
+    assert [history.weighting for history in drawn[0][0]] == ["STCH", "DB-MTL"]
     assert drawn[0][2] == "the head"
 
 

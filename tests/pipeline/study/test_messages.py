@@ -89,7 +89,7 @@ def test_key_value_and_what_is_allowed_are_named(minimal: Make, changes: dict[st
 
 def test_1e_3_is_a_number_wherever_a_number_is_expected(minimal: Make) -> None:
     study = make_study(minimal(weightings={"db_mtl": {"beta": "1e-3"}}, **resnet(arguments={"drop_path_rate": "1e-1"})))
-    assert study.weightings["db_mtl"]["beta"] == 1e-3
+    assert study.weightings["db_mtl"].settings["beta"] == 1e-3
     assert study.backbones["resnet"].arguments["drop_path_rate"] == 0.1
 
 

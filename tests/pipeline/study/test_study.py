@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 
-from endoarss import list_weightings
 from pipeline.errors import InputError
 from pipeline.results.paths import table_files
 from pipeline.study.cells import cells_of, find_cell, schedule_of, trainings_of
@@ -58,7 +57,7 @@ def test_the_demo_is_what_it_promises() -> None:
     cells = [cell for cell in cells_of(study) if not cell.architecture.startswith("single")]
     pairs = {(cell.backbone, cell.architecture) for cell in cells}
     assert len(pairs) == 9 and len(trainings_of(study)) <= 17
-    assert {cell.weighting for cell in trainings_of(study)} == set(list_weightings())
+    assert {cell.weighting for cell in trainings_of(study)} == {"equal", "moco", "aligned_mtl", "stch", "db_mtl"}
     table6 = [
         cell.rank
         for cell in cells
@@ -79,7 +78,9 @@ def test_the_papers_82_trainings_are_there(name: str) -> None:
     assert len(cells) == 82
     grid = {c.model[:3] for c in cells if c.rank == 4 and not c.architecture.startswith("single")}
     assert len(grid) == 36 and sum(c.rank != 4 for c in cells) == 6
-    assert ablation_cells(study, "mtlendovis") and len(cells_by_rank(study, "mtlesd")) == 4
+    assert ablation_cells(study, "mtlendovis") and [sorted(model) for model in cells_by_rank(study, "mtlesd")] == [
+        [1, 4, 8, 16]
+    ]
     assert name == "paper" or len(cells_of(study)) == 82
 
 
@@ -235,7 +236,7 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
         ({"raw": {"generate": {"name": "toy"}, "esd": "x"}}, "raw: generate and esd exclude each other"),
         ({"datasets": {"mtlesd": {"test": ["a"]}}}, "datasets.mtlesd.test: goes with split: by_sequence alone"),
         ({"input_size": 100, "backbones": {**RESNET, "dinov2": VIT}}, "input_size: 100; .* asks for a multiple of 14"),
-        ({"backbones": {**RESNET, "dinov2": {**VIT, "label": "R"}}}, "backbones: the label 'R' is taken"),
+        ({"backbones": {**RESNET, "dinov2": {**VIT, "label": "R"}}}, "backbones.resnet: the label 'R' is taken"),
         ({"backbones": {"resnet": {**RESNET["resnet"], "label": "reference"}}}, "the label 'reference' is taken"),
         (
             {"pretraining": {"name": "p", "backbone": "resnet", "scenes": 16, "epochs": 1}},
@@ -297,7 +298,7 @@ def test_a_schedule_of_one_weighting_is_refused(minimal: Make) -> None:
 def test_unknown_names_in_cells(minimal: Make, key: str, name: str) -> None:
     settings = minimal()
     settings["cells"][0][key] = [name]
-    with pytest.raises(InputError, match=f"unknown {key[:-1]} '{name}'.*Known: "):
+    with pytest.raises(InputError, match=f"unknown .* '{name}'.*Known: "):
         make_study(settings)
 
 
