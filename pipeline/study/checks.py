@@ -10,8 +10,8 @@ from corruptions import corruptions_of
 from endoarss.errors import SettingsError, UnknownNameError, shown, suggestion
 from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, check_settings
 from endoarss.settings import SMA_PATCH
-from endoarss.timm_arguments import RESNET, VISION_TRANSFORMER, check_arguments, check_model_name
-from endoarss.timm_names import check_is_timm_model
+from endoarss.timm_arguments import check_arguments, check_model_name
+from endoarss.timm_names import check_is_timm_model, kind_of_model
 from pipeline.datasets.kinds import BY_SEQUENCE, GENERALISATION, KINDS, PLAIN, PLAIN_KEYS, PLAIN_RECIPES, WHERE_TO_ASK
 from pipeline.errors import InputError
 from pipeline.study.cell import MERGED, SINGLE_TASKS
@@ -132,7 +132,7 @@ def _check_backbone(study: Study, name: str, backbone: Backbone) -> None:
     try:
         check_model_name(backbone.model)
         check_is_timm_model(backbone.model)
-        check_arguments(RESNET if patch is None else VISION_TRANSFORMER, backbone.arguments)
+        check_arguments(kind_of_model(backbone.model), backbone.arguments)
     except SettingsError as error:
         raise InputError(f"backbones.{name}: {error}") from None
     key, size = "input_size", study.input_size
@@ -144,7 +144,7 @@ def _check_backbone(study: Study, name: str, backbone: Backbone) -> None:
         raise InputError(
             f"backbones.{name}.model: {backbone.model!r}; expected a vision transformer of timm, e.g. *_patch14_*."
         )
-    if name == "endoarss" and size % SMA_PATCH:
+    if (name == "endoarss" or backbone.sma) and size % SMA_PATCH:
         raise InputError(f"{key}: {size}; SMA, before {backbone.model}, asks for a multiple of {SMA_PATCH}.")
 
 

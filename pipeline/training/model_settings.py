@@ -45,6 +45,7 @@ def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelS
                     "residual": given.sma_residual,
                 },
                 "token_map": given.token_map,
+                "with_sma": bool(given.sma),
             },
             "architecture_settings": study.architectures.get(cell.architecture, {}),
             "heads": {"atrous_rates": (), **heads.as_dict()},

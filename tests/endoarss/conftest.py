@@ -15,7 +15,7 @@ from endoarss.data import LabelledImages
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
 
 SIZE = 56
-VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": None}
+VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2}
 CLASSES = ("background", "a", "b")
 ACTIVITIES = ("idle", "cutting", "suction", "looping")
 

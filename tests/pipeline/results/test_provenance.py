@@ -237,7 +237,7 @@ def test_a_pretrained_backbone_says_it_too(
     study_file: Path, capsys: pytest.CaptureFixture[str], minimal: Callable[..., dict[str, Any]]
 ) -> None:
     """The weights are the same bytes at each try; what stands beside tells when. A changed file is found."""
-    tiny = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": None}
+    tiny = {"embed_dim": 24, "depth": 2, "num_heads": 2}
     vit = {"label": "D", "model": "vit_small_patch14_dinov2", "arguments": tiny, "weights": "none"}
     settings = minimal(
         input_size=42,

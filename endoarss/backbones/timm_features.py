@@ -1,0 +1,111 @@
+"""Any model of timm that gives feature maps (ConvNeXt, Swin, EfficientNet, MobileNet, ResNet ...), trained in full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from endoarss.backbones.base import Backbone
+from endoarss.backbones.feature_map import look_at, take_off_unused
+from endoarss.backbones.front import build_front
+from endoarss.backbones.lockstep import in_lockstep
+from endoarss.backbones.separate_streams import separate_streams
+from endoarss.backbones.timm_model import bare_timm_model, create_timm_model, takes_input_size
+from endoarss.errors import SettingsError
+from endoarss.lora import Streams
+from endoarss.registry import register_backbone
+from endoarss.settings import MAX_BLOCKS, BackboneSettings
+
+_MAX_LAYERS = 4 * MAX_BLOCKS  # of all encoders together; a block of a ResNet has at most four
+
+
+class FeatureEncoder(nn.Module):
+    """A timm model read out as its last feature map, channels first."""
+
+    def __init__(self, model: Any, channels_last: bool) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.channels_last = channels_last
+
+    def forward(self, stacked: Tensor) -> Tensor:
+        """(S * B, 3, H, W) -> (S * B, C, h, w)."""
+        found: Tensor = self.model.forward_features(stacked)
+        return found.permute(0, 3, 1, 2) if self.channels_last else found
+
+
+@register_backbone("timm_features")
+def build_timm_features(settings: BackboneSettings, input_size: int, streams: Streams) -> Backbone:
+    """Build it. Experts are full encoders; task adapters stand in every layer but the first that `separate_streams` can adapt.
+
+    Args:
+        settings: model and weights. input_size: side in pixels. streams: what the architecture asks for.
+
+    Raises:
+        SettingsError: if the model gives no feature map, or none of the stride that is asked for, or cannot have what the streams ask for.
+    """
+    arguments: dict[str, Any] = {"img_size": input_size} if takes_input_size(settings.model) else {}
+    if settings.output_stride != 32:
+        arguments["output_stride"] = settings.output_stride  # the other models of timm take it under no name
+    with torch.device("meta"):
+        twin = bare_timm_model(settings.model, settings.arguments, **arguments)
+    found = look_at(twin, settings.model, input_size)
+    side = -(-input_size // settings.output_stride)
+    if not side - 1 <= found.size[0] <= side:  # some models round down
+        raise SettingsError(
+            f"output_stride {settings.output_stride}: {settings.model}'s last feature map of {input_size} pixels has a side of "
+            f"{found.size[0]}, a stride of {round(input_size / found.size[0])}. Set output_stride to that, or choose another model."
+        )
+
+    def create() -> nn.Module:
+        model = create_timm_model(settings, **arguments)
+        layers = sum(isinstance(module, nn.Conv2d | nn.Linear) for module in model.modules())
+        if layers * count_encoders(streams) > _MAX_LAYERS:
+            raise SettingsError(
+                f"{count_encoders(streams)} encoders of {layers} layers; expected at most {_MAX_LAYERS} layers in all."
+            )
+        take_off_unused(model, found.used)
+        return model
+
+    def separate(model: nn.Module) -> None:
+        separate_streams(model, found.image_layers, settings, streams.count)
+
+    stages = [one["module"] for one in twin.feature_info]
+    encoders, together = build_encoders(create, separate, stages, streams)
+    wrapped = [FeatureEncoder(model, found.channels_last) for model in encoders]
+    return Backbone(wrapped, together, found.channels, found.size, build_front(settings, input_size))
+
+
+def count_encoders(streams: Streams) -> int:
+    """Return how many encoders a backbone that is trained in full has: one for all streams, or one per expert."""
+    return streams.count if streams.count > 1 and not streams.shared else 1
+
+
+def build_encoders(
+    create: Callable[[], nn.Module],
+    separate: Callable[[nn.Module], None],
+    stages: list[str],
+    streams: Streams,
+) -> tuple[list[nn.Module], int]:
+    """Build the models of a backbone that is trained in full, as its streams ask.
+
+    Args:
+        create: makes one model. separate: gives one its task adapters. stages: modules after which cross-stitch units may stand.
+        streams: what the architecture asks for.
+
+    Returns:
+        The models, and how many streams each runs.
+
+    Raises:
+        SettingsError: if a merged model is asked for.
+    """
+    if streams.merged:
+        raise SettingsError("a merged model needs a frozen backbone with adapters; this one is trained in full.")
+    models = [create() for _ in range(count_encoders(streams))]
+    if streams.stitched:
+        return [in_lockstep(models, stages)], streams.count
+    if streams.shared and streams.owned:
+        separate(models[0])
+    return models, streams.count // len(models)
