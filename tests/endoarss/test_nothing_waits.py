@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from itertools import product
@@ -40,6 +41,7 @@ VIT = BackboneSettings(
     sma=SMASettings(width=2),
 )
 RESNET = BackboneSettings("resnet10t", {"channels": (8, 8, 12, 16)})
+CONVNEXT = BackboneSettings("convnext_atto", {"depths": (1, 1, 1, 1), "dims": (8, 8, 12, 16)})
 TRAINED = [name for name in list_architectures() if ARCHITECTURES.get(name).trained]
 PAIRS = list(product(list_backbones(), TRAINED))
 EVERYTHING = AugmentationSettings(0.5, 0.5, 10.0, 0.1, 0.1, 0.1)
@@ -102,7 +104,8 @@ def uploads_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tensor]]:
 
 @cache
 def on_meta(backbone: str, architecture: str) -> MultiTaskModel:
-    given = RESNET if backbone == "resnet" else VIT
+    given = {"resnet": RESNET, "timm_features": CONVNEXT}.get(backbone, VIT)
+    given = replace(given, sma=SMASettings(width=2), with_sma=architecture == "task_adapters")
     settings = ModelSettings(
         backbone, architecture, ("0", "1", "2"), ("a", "b"), SIZE, given, heads=HeadSettings(16, 16)
     )
