@@ -151,7 +151,11 @@ def test_gradients_lie_in_memory_as_their_parameters(
     images, losses_of = problem(model, data)
     backward(model, Trained(model), WEIGHTINGS.get(weighting)(model.tasks, 9), images, losses_of)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    assert all(p.grad is not None and p.grad.stride() == p.stride() for p in parameters)
+    for p in parameters:  # the stride of a dimension of one entry is nowhere used
+        assert p.grad is not None
+        assert all(
+            found == own for size, found, own in zip(p.shape, p.grad.stride(), p.stride(), strict=True) if size > 1
+        )
     before = [p.detach().clone() for p in parameters]
     torch.optim.Adam(parameters, lr=1e-3, fused=True).step()
     fused = [p.detach().clone() for p in parameters]
