@@ -179,6 +179,11 @@ class StreamConv2d(nn.Module):
         """The adapter that belongs to one stream."""
         return [self.owned_a[stream], self.owned_b[stream]] if len(self.owned_a) else []
 
+    @property
+    def weight(self) -> Tensor:
+        """The shared kernel: some of timm's models ask a layer that they call for its device and type."""
+        return self.base.weight
+
     def delta(self, stream: int) -> Tensor:
         """The update of the kernel (C_out, C_in, k, k) of one stream; it must have adapters."""
         return self.scale * (self.owned_b[stream] @ self.owned_a[stream]).view(self.base.weight.shape[-4:])

@@ -19,7 +19,8 @@ from endoarss.errors import SettingsError, shown, suggestion
 from endoarss.schema_words import described
 
 VISION_TRANSFORMER, RESNET = "vision_transformer", "resnet"
-EVA, CONVNEXT, SWIN, EFFICIENTNET = "eva", "convnext", "swin_transformer", "efficientnet"
+EVA, CONVNEXT, EFFICIENTNET = "eva", "convnext", "efficientnet"
+SWIN, SWIN_V2 = "swin_transformer", "swin_transformer_v2"
 
 _NAME = re.compile(r"[a-z0-9_]{1,100}(\.[a-z0-9_]{1,100})?\Z")
 
@@ -106,7 +107,7 @@ class ConvNeXtArguments(TypedDict, total=False):
 
 
 class SwinArguments(TypedDict, total=False):
-    """Arguments of timm's `SwinTransformer`: four stages, each twice as wide as the one before."""
+    """Arguments of timm's `SwinTransformer` and `SwinTransformerV2`: four stages, each twice as wide as the one before."""
 
     __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
 
@@ -134,6 +135,7 @@ ARGUMENTS: dict[str, TypeAdapter[Any]] = {
     EVA: TypeAdapter(EvaArguments),
     CONVNEXT: TypeAdapter(ConvNeXtArguments),
     SWIN: TypeAdapter(SwinArguments),
+    SWIN_V2: TypeAdapter(SwinArguments),
     EFFICIENTNET: TypeAdapter(EfficientNetArguments),
 }
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.errors import SettingsError
 
 # A prime that no layer's other sizes are a multiple of: what begins with a multiple of it begins with the images.
@@ -23,6 +26,7 @@ class FeatureMap:
         used: names of the parameters that the map depends on.
         image_layers: names of the convolutions and linear layers that are called with the images one after the other, whatever else
             they see of each.
+        stages: names of the modules that timm names as stages.
     """
 
     channels: int
@@ -30,17 +34,27 @@ class FeatureMap:
     channels_last: bool
     used: frozenset[str]
     image_layers: frozenset[str]
+    stages: tuple[str, ...]
 
 
-def look_at(model: Any, name: str, input_size: int) -> FeatureMap:
-    """Run a model on the meta device and return what its feature map is.
+@lru_cache(
+    maxsize=64
+)  # a model is built several times: one per expert, and on the meta device before a checkpoint is read
+def feature_map_of(name: str, given: str, own: str, input_size: int) -> FeatureMap:
+    """Run a timm model on the meta device and return what its feature map is.
 
     Args:
-        model: of timm, on the meta device. name: of the model, for messages. input_size: side of the images in pixels.
+        name: of the model. given: arguments from settings, as JSON. own: arguments of this package's own code, as JSON.
+        input_size: side of the images in pixels.
 
     Raises:
-        SettingsError: if it does not run at this size, or gives no feature map.
+        SettingsError: if timm cannot build it, it does not run at this size, or it gives no feature map.
     """
+    with torch.device("meta"):
+        return _look_at(bare_timm_model(name, json.loads(given), **json.loads(own)), name, input_size)
+
+
+def _look_at(model: Any, name: str, input_size: int) -> FeatureMap:
     image_layers: set[str] = set()
     for path, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -63,7 +77,8 @@ def look_at(model: Any, name: str, input_size: int) -> FeatureMap:
     channels, height, width = (sizes[2], sizes[0], sizes[1]) if channels_last else sizes
     gradients = torch.autograd.grad(found.sum(), list(parameters.values()), allow_unused=True)
     used = {path for path, gradient in zip(parameters, gradients, strict=True) if gradient is not None}
-    return FeatureMap(channels, (height, width), channels_last, frozenset(used), frozenset(image_layers))
+    stages = tuple(one["module"] for one in model.feature_info)
+    return FeatureMap(channels, (height, width), channels_last, frozenset(used), frozenset(image_layers), stages)
 
 
 def take_off_unused(model: nn.Module, used: frozenset[str]) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from endoarss.backbones.base import Backbone
-from endoarss.backbones.feature_map import look_at, take_off_unused
+from endoarss.backbones.feature_map import feature_map_of, take_off_unused
 from endoarss.backbones.front import build_front
 from endoarss.backbones.lockstep import in_lockstep
 from endoarss.backbones.separate_streams import separate_streams
-from endoarss.backbones.timm_model import bare_timm_model, create_timm_model, takes_input_size
+from endoarss.backbones.timm_model import create_timm_model, takes_input_size
 from endoarss.errors import SettingsError
 from endoarss.lora import Streams
 from endoarss.registry import register_backbone
@@ -49,9 +49,8 @@ def build_timm_features(settings: BackboneSettings, input_size: int, streams: St
     arguments: dict[str, Any] = {"img_size": input_size} if takes_input_size(settings.model) else {}
     if settings.output_stride != 32:
         arguments["output_stride"] = settings.output_stride  # the other models of timm take it under no name
-    with torch.device("meta"):
-        twin = bare_timm_model(settings.model, settings.arguments, **arguments)
-    found = look_at(twin, settings.model, input_size)
+    given, own = json.dumps(settings.arguments), json.dumps(arguments)
+    found = feature_map_of(settings.model, given, own, input_size)
     side = -(-input_size // settings.output_stride)
     if not side - 1 <= found.size[0] <= side:  # some models round down
         raise SettingsError(
@@ -72,8 +71,7 @@ def build_timm_features(settings: BackboneSettings, input_size: int, streams: St
     def separate(model: nn.Module) -> None:
         separate_streams(model, found.image_layers, settings, streams.count)
 
-    stages = [one["module"] for one in twin.feature_info]
-    encoders, together = build_encoders(create, separate, stages, streams)
+    encoders, together = build_encoders(create, separate, found.stages, streams)
     wrapped = [FeatureEncoder(model, found.channels_last) for model in encoders]
     return Backbone(wrapped, together, found.channels, found.size, build_front(settings, input_size))
 
@@ -86,7 +84,7 @@ def count_encoders(streams: Streams) -> int:
 def build_encoders(
     create: Callable[[], nn.Module],
     separate: Callable[[nn.Module], None],
-    stages: list[str],
+    stages: Sequence[str],
     streams: Streams,
 ) -> tuple[list[nn.Module], int]:
     """Build the models of a backbone that is trained in full, as its streams ask.

@@ -16,6 +16,7 @@ from timm.models.efficientnet import EfficientNet
 from timm.models.eva import Eva
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer
+from timm.models.swin_transformer_v2 import SwinTransformerV2
 from timm.models.vision_transformer import VisionTransformer
 
 from endoarss.backbones.timm_model import bare_timm_model
@@ -27,6 +28,7 @@ from endoarss.timm_arguments import (
     EVA,
     RESNET,
     SWIN,
+    SWIN_V2,
     VISION_TRANSFORMER,
     check_arguments,
     check_model_name,
@@ -43,6 +45,7 @@ MODELS = {
     EVA: Eva,
     CONVNEXT: ConvNeXt,
     SWIN: SwinTransformer,
+    SWIN_V2: SwinTransformerV2,
     EFFICIENTNET: EfficientNet,
 }
 
