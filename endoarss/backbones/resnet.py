@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from endoarss.backbones.base import Backbone
 from endoarss.backbones.front import build_front
-from endoarss.backbones.timm_features import build_encoders, count_encoders
+from endoarss.backbones.full_encoders import build_encoders, count_encoders
 from endoarss.backbones.timm_model import create_timm_model
 from endoarss.errors import SettingsError
 from endoarss.lora import StreamBatchNorm2d, StreamConv2d, Streams

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from endoarss.backbones.base import Backbone
 from endoarss.backbones.feature_map import feature_map_of, take_off_unused
 from endoarss.backbones.front import build_front
-from endoarss.backbones.lockstep import in_lockstep
+from endoarss.backbones.full_encoders import build_encoders, count_encoders
 from endoarss.backbones.separate_streams import separate_streams
 from endoarss.backbones.timm_model import create_timm_model, takes_input_size
 from endoarss.errors import SettingsError
@@ -50,7 +49,12 @@ def build_timm_features(settings: BackboneSettings, input_size: int, streams: St
     if settings.output_stride != 32:
         arguments["output_stride"] = settings.output_stride  # the other models of timm take it under no name
     given, own = json.dumps(settings.arguments), json.dumps(arguments)
-    found = feature_map_of(settings.model, given, own, input_size)
+    try:
+        found = feature_map_of(settings.model, given, own, input_size)
+    except SettingsError as error:
+        if settings.output_stride == 32:
+            raise
+        raise SettingsError(f"{error} Where timm cannot dilate a model, output_stride: 32 is the one it has.") from None
     side = -(-input_size // settings.output_stride)
     if not side - 1 <= found.size[0] <= side:  # some models round down
         raise SettingsError(
@@ -74,36 +78,3 @@ def build_timm_features(settings: BackboneSettings, input_size: int, streams: St
     encoders, together = build_encoders(create, separate, found.stages, streams)
     wrapped = [FeatureEncoder(model, found.channels_last) for model in encoders]
     return Backbone(wrapped, together, found.channels, found.size, build_front(settings, input_size))
-
-
-def count_encoders(streams: Streams) -> int:
-    """Return how many encoders a backbone that is trained in full has: one for all streams, or one per expert."""
-    return streams.count if streams.count > 1 and not streams.shared else 1
-
-
-def build_encoders(
-    create: Callable[[], nn.Module],
-    separate: Callable[[nn.Module], None],
-    stages: Sequence[str],
-    streams: Streams,
-) -> tuple[list[nn.Module], int]:
-    """Build the models of a backbone that is trained in full, as its streams ask.
-
-    Args:
-        create: makes one model. separate: gives one its task adapters. stages: modules after which cross-stitch units may stand.
-        streams: what the architecture asks for.
-
-    Returns:
-        The models, and how many streams each runs.
-
-    Raises:
-        SettingsError: if a merged model is asked for.
-    """
-    if streams.merged:
-        raise SettingsError("a merged model needs a frozen backbone with adapters; this one is trained in full.")
-    models = [create() for _ in range(count_encoders(streams))]
-    if streams.stitched:
-        return [in_lockstep(models, stages)], streams.count
-    if streams.shared and streams.owned:
-        separate(models[0])
-    return models, streams.count // len(models)

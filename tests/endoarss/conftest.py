@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from endoarss.data import LabelledImages
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
+from tests.endoarss.small_backbones import small_settings
 
 SIZE = 56
 EVA = {"embed_dim": 24, "depth": 2, "num_heads": 2}
@@ -51,11 +52,8 @@ def make_settings(vit_file: Path) -> Callable[..., ModelSettings]:
     def make(
         backbone: str, architecture: str, weights: str = "file", activities: tuple[str, ...] = ACTIVITIES
     ) -> ModelSettings:
-        if backbone == "resnet":
-            given = BackboneSettings("resnet26", {"channels": (8, 8, 12, 16)})
-        elif backbone == "timm_features":
-            given = BackboneSettings("convnext_atto", {"depths": (1, 1, 1, 1), "dims": (8, 8, 12, 16)})
-        else:
+        given = small_settings(backbone)
+        if given is None:
             eva = backbone == "timm_vit"
             file = vit_file.with_name("eva.safetensors") if eva else vit_file
             source = WeightsSettings("file", str(file)) if weights == "file" else WeightsSettings()

@@ -256,9 +256,7 @@ def test_random_vit_is_trained_in_full_and_has_no_task_adapters(make_settings: M
 
 
 def test_unknown_names_list_the_known(make_settings: Make) -> None:
-    with pytest.raises(
-        UnknownNameError, match="unknown backbone 'vgg'. Known: dinov2, endoarss, resnet, timm_features, timm_vit"
-    ):
+    with pytest.raises(UnknownNameError, match="unknown backbone 'vgg'. Known: .*dinov2, endoarss, .*resnet"):
         build_model(make_settings("vgg", "hps"))
     with pytest.raises(UnknownNameError, match="unknown architecture 'mtan'"):
         build_model(make_settings("resnet", "mtan"))

@@ -31,6 +31,7 @@ from endoarss.models import MultiTaskModel
 from endoarss.registry import ARCHITECTURES, MERGERS, list_mergers
 from endoarss.settings import IGNORED, BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
 from endoarss.training import TrainingSettings, _Run
+from tests.endoarss.small_backbones import small_settings
 
 META = torch.device("meta")
 SIZE = 56
@@ -41,7 +42,6 @@ VIT = BackboneSettings(
     sma=SMASettings(width=2),
 )
 RESNET = BackboneSettings("resnet10t", {"channels": (8, 8, 12, 16)})
-CONVNEXT = BackboneSettings("convnext_atto", {"depths": (1, 1, 1, 1), "dims": (8, 8, 12, 16)})
 TRAINED = [name for name in list_architectures() if ARCHITECTURES.get(name).trained]
 PAIRS = list(product(list_backbones(), TRAINED))
 EVERYTHING = AugmentationSettings(0.5, 0.5, 10.0, 0.1, 0.1, 0.1)
@@ -104,7 +104,7 @@ def uploads_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tensor]]:
 
 @cache
 def on_meta(backbone: str, architecture: str) -> MultiTaskModel:
-    given = {"resnet": RESNET, "timm_features": CONVNEXT}.get(backbone, VIT)
+    given = RESNET if backbone == "resnet" else small_settings(backbone) or VIT
     given = replace(given, sma=SMASettings(width=2), with_sma=architecture == "task_adapters")
     settings = ModelSettings(
         backbone, architecture, ("0", "1", "2"), ("a", "b"), SIZE, given, heads=HeadSettings(16, 16)
