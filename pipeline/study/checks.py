@@ -123,7 +123,9 @@ def _check_components(study: Study) -> None:
 
 def _patch(backbone: Backbone) -> int | None:
     """The patch size in a timm ViT's name; None for other models."""
-    match = re.search(r"patch(\d+)", backbone.model)
+    match = re.search(
+        r"patch(\d+)(?!.*window)", backbone.model
+    )  # a Swin transformer's patches are no tokens of its map
     return int(match[1]) if match else None
 
 
@@ -209,6 +211,11 @@ def _check_combinations(study: Study, key: str, block: CellBlock) -> None:
             raise InputError(
                 f"{key}.architectures: tesla on {backbone}, whose weights are none: such a ViT is trained in full and has no adapters. "
                 "Give weights: hub or weights: {file: ...}."
+            )
+        if architecture == "task_adapters" and not (given.sma or backbone == "endoarss"):
+            raise InputError(
+                f"{key}.architectures: task_adapters on {backbone}: no trained parameter would be shared by the tasks. "
+                f"Give backbones.{backbone}: {{sma: true}}, or choose tesla."
             )
         adapted = architecture == "tesla" if _patch(given) is None else not random_vit
         if block.ranks and not adapted:

@@ -114,14 +114,15 @@ def _copy_stream(model: torch.nn.Module, single: torch.nn.Module, stream: int) -
         for name, module in model.backbone.named_modules():
             target = plain.get(name)
             if isinstance(module, LoRALinear):
-                width = module.base.in_features
-                q, v = module.delta(stream)
-                target.base.weight.copy_(module.base.weight)
-                target.base.weight[:width] += q
-                target.base.weight[2 * width :] += v
+                inner = target.base if isinstance(target, LoRALinear) else target
+                rows = list(module.base.weight.chunk(module.count))
+                for block, delta in zip(module.blocks, module.delta(stream), strict=True):
+                    rows[block] = rows[block] + delta
+                inner.weight.copy_(torch.cat(rows))
                 if module.base.bias is not None:
-                    target.base.bias.copy_(module.base.bias)
-                target.shared_b.zero_()
+                    inner.bias.copy_(module.base.bias)
+                if isinstance(target, LoRALinear):
+                    target.shared_b.zero_()
             elif isinstance(module, StreamConv2d):
                 target.weight.copy_(module.base.weight + (module.delta(stream) if len(module.owned_a) else 0))
             elif isinstance(module, StreamBatchNorm2d):
