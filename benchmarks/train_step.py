@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def on_cpu(device: torch.device, steps: int, folder: Path) -> list[dict[str, Any]]:
     """Every architecture x weighting on a ViT-S/14 of four blocks and a narrow ResNet-26, and TESLA behind SMA, beside the peers."""
-    vit = BackboneSettings("vit_small_patch14_dinov2", {"depth": 4, "init_values": None})
+    vit = BackboneSettings("vit_small_patch14_dinov2", {"depth": 4})
     frozen = with_random_weights(vit, 112, folder)
     resnet = BackboneSettings("resnet26", {"channels": (32, 64, 128, 256)})
     backbones = {"dinov2": frozen, "resnet": resnet, "endoarss": frozen}

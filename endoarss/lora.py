@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from timm.layers import Attention, AttentionRope
+from timm.models.eva import EvaAttention
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,13 +29,14 @@ class Streams:
     """How many streams a backbone runs and which adapters they have.
 
     count: number of streams. shared: one adapter trained by all. owned: one adapter a stream. merged: one dense update in place of
-    adapters, which nothing trains.
+    adapters, which nothing trains. stitched: a `CrossStitch` after each stage mixes the streams.
     """
 
     count: int = 1
     shared: bool = True
     owned: bool = False
     merged: bool = False
+    stitched: bool = False
 
 
 class LoRALinear(nn.Module):
@@ -176,6 +179,11 @@ class StreamConv2d(nn.Module):
         """The adapter that belongs to one stream."""
         return [self.owned_a[stream], self.owned_b[stream]] if len(self.owned_a) else []
 
+    @property
+    def weight(self) -> Tensor:
+        """The shared kernel: some of timm's models ask a layer that they call for its device and type."""
+        return self.base.weight
+
     def delta(self, stream: int) -> Tensor:
         """The update of the kernel (C_out, C_in, k, k) of one stream; it must have adapters."""
         return self.scale * (self.owned_b[stream] @ self.owned_a[stream]).view(self.base.weight.shape[-4:])
@@ -248,24 +256,39 @@ def owned_parameters(module: nn.Module, stream: int) -> list[nn.Parameter]:
 
 
 def adapt_block(block: Any, settings: LoRASettings, streams: Streams) -> None:
-    """Give a timm ViT's block its adapters.
+    """Give a block of a timm ViT its adapters: one with q, k and v in one layer or in three, and with a plain or a gated MLP.
 
     Args:
         block: a frozen block. settings: of the adapters. streams: see `LoRALinear`.
-    """
-    targets = settings.targets
-    parts = [index for index, name in enumerate("qkv") if name in targets]
 
-    def adapted(layer: nn.Linear, blocks: Sequence[int] = (0,), count: int = 1) -> nn.Module:
+    Raises:
+        SettingsError: if the block is of another make, or has no layer of a target's name.
+    """
+    attention, mlp = getattr(block, "attn", None), getattr(block, "mlp", None)
+    if not isinstance(attention, Attention | AttentionRope | EvaAttention) or mlp is None:
+        raise SettingsError(
+            f"low-rank adapters on a {type(block).__name__}: its attention is not one of timm's standard ones. "
+            "Choose another vision transformer, such as vit_small_patch14_dinov2 or vit_small_patch16_dinov3."
+        )
+    fused = attention.qkv is not None
+
+    def adapted(layer: nn.Linear, blocks: Sequence[int], count: int) -> nn.Module:
         if streams.merged:
             return MergedLinear(layer, blocks, count)
         return LoRALinear(layer, settings.rank, settings.scale, streams, blocks, count, settings.random_vectors)
 
-    if parts:
-        block.attn.qkv = adapted(block.attn.qkv, parts, 3)
-    for parent, name in ((block.attn, "proj"), (block.mlp, "fc1"), (block.mlp, "fc2")):
-        if name in targets:
-            setattr(parent, name, adapted(getattr(parent, name)))
+    parts = [index for index, name in enumerate("qkv") if name in settings.targets]
+    if parts and fused:
+        # timm takes the weight and leaves the layer out where q and v have biases of their own, unless these are added apart.
+        attention.qkv_bias_separate = True
+    wanted: list[tuple[nn.Module, str, Sequence[int], int]] = [(attention, "qkv", parts, 3)] if parts and fused else []
+    projections = ["proj"] if fused else ["q_proj", "k_proj", "v_proj", "proj"]
+    wanted += [(attention, name, (0,), 1) for name in projections if name.removesuffix("_proj") in settings.targets]
+    # A gated MLP has two layers in the place of fc1, or one of twice the width.
+    names = [name for name in ("fc1", "fc1_g", "fc1_x", "fc2") if hasattr(mlp, name)]
+    wanted += [(mlp, name, (0,), 1) for name in names if name[:3] in settings.targets]
+    for parent, name, blocks, count in wanted:
+        setattr(parent, name, adapted(getattr(parent, name), blocks, count))
 
 
 def adapted_layers(module: nn.Module) -> dict[str, LoRALinear]:

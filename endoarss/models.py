@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from endoarss.backbones.base import Backbone
+from endoarss.backbones.lockstep import CrossStitch
 from endoarss.components.bounds import Bound
 from endoarss.components.description import check_settings_of, settings_of
 from endoarss.devices import autocast
 from endoarss.errors import SettingsError
 from endoarss.heads import ActivityHead, SegmentationHead
-from endoarss.lora import Streams
+from endoarss.lora import MergedLinear, Streams
 from endoarss.registry import ARCHITECTURES, BACKBONES
 from endoarss.settings import ACTIVITY, SEGMENTATION, ModelSettings
 
@@ -164,12 +165,43 @@ def build_model(settings: ModelSettings) -> MultiTaskModel:
         return make(settings.backbone_settings, settings.seen_size, streams)
 
     model = architecture(settings, make_backbone)
+    check_streams(settings, model.backbone, model.streams)
     if model.trained and len(model.tasks) > 1 and not model.shared_parameters():
         raise SettingsError(
             f"{settings.architecture} on {settings.backbone}: no trained parameter is shared by the tasks, "
-            "so that no weighting could act."
+            "so that no weighting could act. Put SMA, which is shared, before the backbone, or choose another architecture."
         )
     return model
+
+
+def check_streams(settings: ModelSettings, backbone: Backbone, streams: Streams) -> None:
+    """Refuse a backbone that does not give what an architecture asks of it: it would train as another architecture than it is shown as.
+
+    Args:
+        settings: what backbone and architecture are called. backbone: as built. streams: what the architecture asks for.
+
+    Raises:
+        SettingsError: naming backbone, architecture and what is lacking.
+    """
+    given = len(backbone.encoders) * backbone.streams
+    lacking = ""
+    if given != streams.count:
+        lacking = f"{streams.count} stream(s), and the backbone gives {given}"
+    elif streams.stitched:
+        if not any(isinstance(module, CrossStitch) for module in backbone.modules()):
+            lacking = "cross-stitch units after its stages, and the backbone has none"
+    elif streams.merged:
+        if not any(isinstance(module, MergedLinear) for module in backbone.modules()):
+            lacking = "layers with a merged update, and the backbone has none"
+    elif streams.owned:
+        without = [stream for stream in range(given) if not backbone.owned_parameters(stream)]
+        if without:
+            lacking = f"adapters that each stream owns, and the backbone gives stream {without[0]} none: its tasks would share everything"
+    if lacking:
+        raise SettingsError(
+            f"{settings.architecture} on {settings.backbone}: the architecture asks for {lacking}. Choose another architecture, "
+            "such as hps, or let the backbone follow its argument `streams`, as CONTRIBUTING.md shows."
+        )
 
 
 def require_both_tasks(settings: ModelSettings) -> tuple[str, ...]:

@@ -105,7 +105,8 @@ SPATIAL, TOKENS_AS_CHANNELS = "spatial", "tokens_as_channels"
 class BackboneSettings:
     """A timm model and what is added to it.
 
-    model: timm name. arguments: further keyword arguments for timm. output_stride: of a ResNet (8, 16 or 32).
+    model: timm name. arguments: further keyword arguments for timm. output_stride: of the feature map of a model that is trained in full
+    (8, 16 or 32). with_sma: whether SMA stands before the model; before `endoarss` it always does.
     token_map: how the N tokens of a ViT become a map: "spatial" (C, side, side), or "tokens_as_channels", the released code's
     view of them as N channels of side x (C / side).
     """
@@ -119,6 +120,7 @@ class BackboneSettings:
     lora: LoRASettings = LoRASettings()
     sma: SMASettings = SMASettings()
     token_map: str = SPATIAL
+    with_sma: bool = False
 
     def __post_init__(self) -> None:
         if self.token_map not in (SPATIAL, TOKENS_AS_CHANNELS):

@@ -19,6 +19,8 @@ from endoarss.errors import SettingsError, shown, suggestion
 from endoarss.schema_words import described
 
 VISION_TRANSFORMER, RESNET = "vision_transformer", "resnet"
+EVA, CONVNEXT, EFFICIENTNET = "eva", "convnext", "efficientnet"
+SWIN, SWIN_V2 = "swin_transformer", "swin_transformer_v2"
 
 _NAME = re.compile(r"[a-z0-9_]{1,100}(\.[a-z0-9_]{1,100})?\Z")
 
@@ -31,7 +33,7 @@ _NO_OTHERS = ConfigDict(extra="forbid", strict=True)
 
 
 class VisionTransformerArguments(TypedDict, total=False):
-    """Arguments of timm's `VisionTransformer`; None leaves timm's default."""
+    """Arguments of timm's `VisionTransformer`. No value of `init_values` means no LayerScale."""
 
     __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
 
@@ -72,9 +74,69 @@ class ResNetArguments(TypedDict, total=False):
     drop_block_rate: Rate
 
 
+class EvaArguments(TypedDict, total=False):
+    """Arguments of timm's `Eva`, which DINOv3 is one of."""
+
+    __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
+
+    embed_dim: Width
+    depth: Count
+    num_heads: Count
+    mlp_ratio: Scale
+    qkv_bias: bool
+    qkv_fused: bool
+    swiglu_mlp: bool
+    scale_mlp: bool
+    init_values: Scale
+    class_token: bool
+    num_reg_tokens: Annotated[int, Field(ge=0, le=128)]
+    pos_drop_rate: Rate
+    proj_drop_rate: Rate
+    attn_drop_rate: Rate
+    drop_path_rate: Rate
+
+
+class ConvNeXtArguments(TypedDict, total=False):
+    """Arguments of timm's `ConvNeXt`: four stages."""
+
+    __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
+
+    depths: Annotated[tuple[Count, ...], Field(min_length=4, max_length=4)]
+    dims: Annotated[tuple[Width, ...], Field(min_length=4, max_length=4)]
+    drop_path_rate: Rate
+
+
+class SwinArguments(TypedDict, total=False):
+    """Arguments of timm's `SwinTransformer` and `SwinTransformerV2`: four stages, each twice as wide as the one before."""
+
+    __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
+
+    embed_dim: Width
+    depths: Annotated[tuple[Count, ...], Field(min_length=4, max_length=4)]
+    num_heads: Annotated[tuple[Count, ...], Field(min_length=4, max_length=4)]
+    window_size: Annotated[int, Field(ge=1, le=64)]
+    mlp_ratio: Scale
+    attn_drop_rate: Rate
+    proj_drop_rate: Rate
+    drop_path_rate: Rate
+
+
+class EfficientNetArguments(TypedDict, total=False):
+    """Arguments of timm's `EfficientNet`; its size is in its name."""
+
+    __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
+
+    drop_path_rate: Rate
+
+
 ARGUMENTS: dict[str, TypeAdapter[Any]] = {
     VISION_TRANSFORMER: TypeAdapter(VisionTransformerArguments),
     RESNET: TypeAdapter(ResNetArguments),
+    EVA: TypeAdapter(EvaArguments),
+    CONVNEXT: TypeAdapter(ConvNeXtArguments),
+    SWIN: TypeAdapter(SwinArguments),
+    SWIN_V2: TypeAdapter(SwinArguments),
+    EFFICIENTNET: TypeAdapter(EfficientNetArguments),
 }
 
 
@@ -97,7 +159,7 @@ def check_arguments(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments that may reach timm, in the types that timm expects.
 
     Args:
-        kind: of the model, as timm's module is named: "vision_transformer" or "resnet". Other kinds take no arguments.
+        kind: of the model, as timm's module is named, such as "vision_transformer". Kinds that are not listed take no arguments.
         arguments: JSON-like keyword arguments.
 
     Returns:
@@ -126,9 +188,10 @@ def check_arguments(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError):
         raise SettingsError(f"arguments: {shown(arguments)}; expected names with numbers, words or lists.") from None
     width, heads = checked.get("embed_dim"), checked.get("num_heads")
-    if width and heads and width % heads:
+    if width and isinstance(heads, int) and width % heads:
         raise SettingsError(f"arguments.embed_dim: {width} is not allowed; expected a multiple of num_heads, {heads}.")
-    return checked
+    # timm drops what is None, and would build the LayerScale of the model's name; of 0 it builds none.
+    return {name: 0.0 if value is None else value for name, value in checked.items()}
 
 
 def _expected(kind: str, path: tuple[int | str, ...]) -> str:

@@ -36,16 +36,22 @@ def check_is_timm_model(name: str) -> None:
         )
 
 
+def kind_of_model(name: str) -> str:
+    """Return the kind of a timm model that is known to be one: the module that it is written in, such as "vision_transformer"."""
+    return _source_names()[0][name.partition(".")[0]]
+
+
 @cache
-def _source_names() -> tuple[frozenset[str], dict[str, set[str]]]:
-    """The names of all models, and the tags of pretrained weights by the name they stand with."""
+def _source_names() -> tuple[dict[str, str], dict[str, set[str]]]:
+    """The module of each model, and the tags of pretrained weights by the name they stand with."""
     spec = find_spec("timm")
     folders = spec.submodule_search_locations if spec else None
     if not folders:
         raise SettingsError("timm is not installed: pip install timm.")
-    texts = [path.read_text(encoding="utf-8") for path in sorted(Path(folders[0], "models").glob("*.py"))]
+    paths = sorted(Path(folders[0], "models").glob("*.py"))
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in paths}
     tags: dict[str, set[str]] = {}
-    for text in texts:
+    for text in texts.values():
         for name, tag in _WITH_TAG.findall(text):
             tags.setdefault(name, set()).add(tag)
-    return frozenset(name for text in texts for name in _MODEL.findall(text)), tags
+    return {name: module for module, text in texts.items() for name in _MODEL.findall(text)}, tags

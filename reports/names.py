@@ -60,6 +60,9 @@ ARCHITECTURES = {
     "mmoe": "MMoE",
     "tesla": "TESLA",
     "dselect_k": "DSelect-k",
+    "task_adapters": "Task adapters",
+    "cross_stitch": "Cross-stitch",
+    "cgc": "CGC",
     "single_activity": "Classification only",
     "single_segmentation": "Segmentation only",
 }

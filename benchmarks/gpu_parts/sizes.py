@@ -62,7 +62,7 @@ TINY = Sizes(
     largest_batch=4,
     vit=BackboneSettings(
         "vit_small_patch14_dinov2",
-        {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": None},
+        {"embed_dim": 24, "depth": 2, "num_heads": 2},
         sma=SMASettings(width=2),
     ),
     resnet=BackboneSettings("resnet26", {"channels": (8, 8, 12, 16)}),

@@ -61,7 +61,7 @@ class RawPixelsGate(nn.Module):
         return self.linear(images.flatten(1)).softmax(dim=1)
 
 
-_GATES = {"thumbnail": ThumbnailGate, "static": StaticGate, "raw_pixels": RawPixelsGate}
+GATES = {"thumbnail": ThumbnailGate, "static": StaticGate, "raw_pixels": RawPixelsGate}
 
 
 @register_architecture("mmoe")
@@ -73,7 +73,7 @@ class MixtureOfExperts(MultiTaskModel):
 
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__(settings, make_backbone)
-        gate = _GATES[self.own_settings(settings)["gate_input"]]
+        gate = GATES[self.own_settings(settings)["gate_input"]]
         experts, size = self.streams.count, settings.input_size
         self.gates = nn.ModuleDict({task: gate(experts, size) for task in self.tasks})
 

@@ -1,14 +1,17 @@
 """TESLA: task-efficient shared low-rank adapters, EndoARSS section III-D.
 
 Each task runs as a stream of its own through one backbone. In every adapted layer stream t computes
-W x + s B_shared A_shared x + s B_t A_t x. Shared and trained: the shared adapters (on a ResNet: the backbone itself) and
-SMA. Owned by a task: A_t, B_t and its head.
+W x + s B_shared A_shared x + s B_t A_t x. Shared and trained: the shared adapters (of a backbone that is trained in full: the
+backbone itself) and SMA. Owned by a task: A_t, B_t and its head.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
+from endoarss.backbones.base import Backbone
 from endoarss.lora import Streams
 from endoarss.models import MultiTaskModel, require_both_tasks
 from endoarss.registry import register_architecture
@@ -19,7 +22,9 @@ from endoarss.settings import ModelSettings
 class Tesla(MultiTaskModel):
     """A stream a task, kept apart by task-owned adapters."""
 
-    a_stream_a_task = True
+    def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
+        super().__init__(settings, make_backbone)
+        self.a_stream_a_task = self.backbone.streams == len(self.tasks) and self.backbone.takes_copies
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:

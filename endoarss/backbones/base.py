@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from endoarss.lora import owned_parameters
+from endoarss.lora import LoRALinear, StreamBatchNorm2d, StreamConv2d, owned_parameters
 
 
 class Backbone(nn.Module):
@@ -46,5 +46,20 @@ class Backbone(nn.Module):
         return [part for encoder in self.encoders for part in encoder(stacked).chunk(self.streams)]
 
     def owned_parameters(self, stream: int) -> list[nn.Parameter]:
-        """Adapters that belong to one stream alone."""
-        return owned_parameters(self, stream)
+        """Return the trained parameters of one stream alone: its adapters, or its encoder where each stream has one."""
+        encoder = self.encoders[stream // self.streams]
+        if self.streams == 1 and len(self.encoders) > 1:
+            return [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+        return owned_parameters(encoder, stream % self.streams)
+
+    @property
+    def takes_copies(self) -> bool:
+        """Whether each trained parameter of the encoders may be replaced by one copy per stream (see `endoarss.lora`)."""
+        layers = [m for m in self.encoders.modules() if isinstance(m, LoRALinear | StreamConv2d | StreamBatchNorm2d)]
+        # A linear layer takes copies of its adapters alone: below them it is frozen.
+        able = {id(p) for m in layers for name, p in m.named_parameters() if not _is_linear_base(m, name)}
+        return all(id(p) in able for p in self.encoders.parameters() if p.requires_grad)
+
+
+def _is_linear_base(layer: nn.Module, name: str) -> bool:
+    return isinstance(layer, LoRALinear) and name.startswith("base.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from endoarss.backbones.base import Backbone
-from endoarss.backbones.vit import build_vit
+from endoarss.backbones.timm_vit import build_timm_vit
 from endoarss.lora import Streams
 from endoarss.registry import register_backbone
 from endoarss.settings import BackboneSettings
@@ -11,5 +11,5 @@ from endoarss.settings import BackboneSettings
 
 @register_backbone("dinov2")
 def build_dinov2(settings: BackboneSettings, input_size: int, streams: Streams) -> Backbone:
-    """Build it; see `build_vit`."""
-    return build_vit(settings, input_size, streams, front=None)
+    """Build it: a `timm_vit`."""
+    return build_timm_vit(settings, input_size, streams)

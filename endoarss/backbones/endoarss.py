@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from endoarss.backbones.base import Backbone
-from endoarss.backbones.vit import build_vit
+from endoarss.backbones.timm_vit import build_timm_vit
 from endoarss.lora import Streams
 from endoarss.registry import register_backbone
 from endoarss.settings import BackboneSettings
-from endoarss.sma import SpatiallyAwareMultiScaleAttention
 
 
 @register_backbone("endoarss")
 def build_endoarss(settings: BackboneSettings, input_size: int, streams: Streams) -> Backbone:
-    """Build it; SMA is shared by all streams. See `build_vit`."""
-    sma = SpatiallyAwareMultiScaleAttention(settings.sma.width, residual=settings.sma.residual)
-    return build_vit(settings, input_size, streams, front=sma.requires_grad_(settings.sma.trained))
+    """Build it: a `timm_vit` with SMA, which all streams share."""
+    return build_timm_vit(replace(settings, with_sma=True), input_size, streams)

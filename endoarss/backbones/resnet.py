@@ -8,11 +8,15 @@ from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor, nn
 
 from endoarss.backbones.base import Backbone
+from endoarss.backbones.front import build_front
+from endoarss.backbones.full_encoders import build_encoders, count_encoders
 from endoarss.backbones.timm_model import create_timm_model
 from endoarss.errors import SettingsError
 from endoarss.lora import StreamBatchNorm2d, StreamConv2d, Streams
 from endoarss.registry import register_backbone
 from endoarss.settings import MAX_BLOCKS, BackboneSettings
+
+_STAGES = ["layer1", "layer2", "layer3", "layer4"]
 
 
 class ResNetEncoder(nn.Module):
@@ -42,24 +46,23 @@ def build_resnet(settings: BackboneSettings, input_size: int, streams: Streams) 
         resnet = create_timm_model(settings, output_stride=settings.output_stride)
         if not isinstance(resnet, ResNet):
             raise SettingsError(
-                f"backbone resnet: {settings.model!r} is a {type(resnet).__name__}; expected a ResNet of timm."
+                f"backbone resnet: {settings.model!r} is a {type(resnet).__name__}; expected a ResNet of timm. "
+                "Other models with feature maps go with the backbone timm_features."
             )
+        blocks = sum(isinstance(module, BasicBlock | Bottleneck) for module in resnet.modules())
+        if blocks * encoders > MAX_BLOCKS:
+            raise SettingsError(f"{encoders} encoders of {blocks} blocks; expected at most {MAX_BLOCKS} blocks in all.")
         return resnet
 
-    if streams.merged:
-        raise SettingsError("a merged model needs a frozen backbone with adapters; a ResNet is trained in full.")
-    experts = streams.count if streams.count > 1 and not streams.shared else 1
-    encoders = []
-    for _ in range(experts):
-        resnet = create()
-        blocks = sum(isinstance(module, BasicBlock | Bottleneck) for module in resnet.modules())
-        if blocks * experts > MAX_BLOCKS:
-            raise SettingsError(f"{experts} encoders of {blocks} blocks; expected at most {MAX_BLOCKS} blocks in all.")
-        if streams.shared and streams.owned:
-            _separate_streams(resnet, settings, streams.count)
-        encoders.append(ResNetEncoder(resnet))
+    def separate(resnet: nn.Module) -> None:
+        _separate_streams(resnet, settings, streams.count)
+
+    encoders = count_encoders(streams)
+    front = build_front(settings, input_size)
+    models, together = build_encoders(create, separate, _STAGES, streams)
     side = -(-input_size // settings.output_stride)
-    return Backbone(encoders, streams.count // experts, int(encoders[0].resnet.num_features), (side, side))
+    wrapped = [ResNetEncoder(resnet) for resnet in models]
+    return Backbone(wrapped, together, int(wrapped[0].resnet.num_features), (side, side), front)
 
 
 def _separate_streams(resnet: nn.Module, settings: BackboneSettings, streams: int) -> None:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import nn
 
+from endoarss.backbones.check_built import check_built
 from endoarss.errors import SettingsError, suggestion
 from endoarss.settings import BackboneSettings
 from endoarss.timm_arguments import check_arguments, check_model_name
@@ -55,7 +56,7 @@ def bare_timm_model(name: str, given: Mapping[str, Any], pretrained: bool = Fals
         ) from None
     checked = check_arguments(entry.__module__.rpartition(".")[2], given)
     try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=0, **{**checked, **arguments})
+        model = timm.create_model(name, pretrained=pretrained, num_classes=0, **{**checked, **arguments})
     except OSError as error:
         raise SettingsError(
             f"weights of {name!r} cannot be fetched from the hub ({error}). Download them elsewhere and give "
@@ -65,6 +66,19 @@ def bare_timm_model(name: str, given: Mapping[str, Any], pretrained: bool = Fals
         raise SettingsError(
             f"timm model {name!r} with {checked | arguments}: {error or type(error).__name__}"
         ) from None
+    check_built(model, name, checked)
+    return model
+
+
+def takes_input_size(name: str) -> bool:
+    """Return whether a timm model is built for one size of images, such as a Swin transformer with its windows.
+
+    Raises:
+        SettingsError: if the name is no name.
+    """
+    check_model_name(name)
+    known = timm.get_pretrained_cfg(name)
+    return known is not None and bool(known.fixed_input_size)
 
 
 def _load_file_strictly(model: nn.Module, settings: BackboneSettings) -> None:

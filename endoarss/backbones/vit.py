@@ -1,13 +1,15 @@
-"""The vision transformer that the backbones `dinov2` and `endoarss` share."""
+"""Vision transformers of timm, frozen with low-rank adapters where their weights are pretrained."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from endoarss.backbones.base import Backbone
+from endoarss.backbones.lockstep import Stitched, in_lockstep
 from endoarss.backbones.timm_model import create_timm_model
 from endoarss.errors import SettingsError
 from endoarss.lora import Streams, adapt_block
@@ -41,36 +43,27 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
     Raises:
         SettingsError: if the model is no ViT, the input is no multiple of the patch, or task adapters are asked of random weights.
     """
-    first = create_timm_model(settings, img_size=input_size)
-    if not isinstance(first, VisionTransformer):
-        raise SettingsError(f"{settings.model!r} is a {type(first).__name__}; expected a VisionTransformer of timm.")
+    first = _create(settings, input_size)
     patch = int(first.patch_embed.patch_size[0])
     if input_size % patch:
         raise SettingsError(f"input size {input_size}: expected a multiple of the patch, {patch} pixels.")
-    whole = streams.count if settings.weights.source == "none" else 1
-    if len(first.blocks) * whole > MAX_BLOCKS:
-        raise SettingsError(
-            f"{whole} encoders of {len(first.blocks)} blocks; expected at most {MAX_BLOCKS} blocks in all."
-        )
-    side = input_size // patch
-    if settings.weights.source == "none":
-        if streams.merged:
-            raise SettingsError(
-                "a merged model needs a pretrained ViT, which the models before it share: weights are none."
-            )
-        if streams.shared and streams.owned:
-            raise SettingsError(
-                "task-specific adapters need a pretrained ViT: weights are none, so the whole ViT is trained. "
-                "Give weights: hub or weights: {file: ...}."
-            )
-        vits = [first, *(create_timm_model(settings, img_size=input_size) for _ in range(streams.count - 1))]
+    random = settings.weights.source == "none"
+    _check_streams(settings, streams, len(first.blocks))
+    if random:
+        vits = [first, *(_create(settings, input_size) for _ in range(streams.count - 1))]
         together = 1
+        if streams.stitched:
+            stages = [f"blocks.{index}" for index in range(len(first.blocks))]
+            vits, together = [in_lockstep(vits, stages)], streams.count
     else:
         first.requires_grad_(False)
-        for block in first.blocks:
+        for index, block in enumerate(first.blocks):
             adapt_block(block, settings.lora, streams)
+            if streams.stitched:
+                first.blocks[index] = Stitched(block, streams.count)
         vits, together = [first], streams.count
     tokens_as_channels = settings.token_map == TOKENS_AS_CHANNELS
+    side = input_size // patch
     channels, map_size = int(first.num_features), (side, side)
     if tokens_as_channels:
         if channels % side:
@@ -80,3 +73,37 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
         channels, map_size = side * side, (side, channels // side)
     encoders = [VitEncoder(vit, channels, map_size, tokens_as_channels) for vit in vits]
     return Backbone(encoders, together, channels, map_size, front)
+
+
+def _create(settings: BackboneSettings, input_size: int) -> Any:
+    vit: Any = create_timm_model(settings, img_size=input_size)
+    if not isinstance(vit, VisionTransformer | Eva):
+        raise SettingsError(
+            f"{settings.model!r} is a {type(vit).__name__}; expected a VisionTransformer or Eva of timm. A model with feature maps goes "
+            "with the backbone timm_features."
+        )
+    return _without_pooling(vit)
+
+
+def _without_pooling(vit: Any) -> Any:
+    """Take off what follows the tokens on the way to a classifier, and would be trained in name alone."""
+    vit.fc_norm, vit.attn_pool = nn.Identity(), None
+    return vit
+
+
+def _check_streams(settings: BackboneSettings, streams: Streams, blocks: int) -> None:
+    """Refuse more blocks than anybody trains, and what asks for pretrained weights where there are none."""
+    whole = streams.count if settings.weights.source == "none" else 1
+    if blocks * whole > MAX_BLOCKS:
+        raise SettingsError(f"{whole} encoders of {blocks} blocks; expected at most {MAX_BLOCKS} blocks in all.")
+    if settings.weights.source != "none":
+        return
+    if streams.merged:
+        raise SettingsError(
+            "a merged model needs a pretrained ViT, which the models before it share: weights are none."
+        )
+    if streams.shared and streams.owned:
+        raise SettingsError(
+            "task-specific adapters need a pretrained ViT: weights are none, so the whole ViT is trained. "
+            "Give weights: hub or weights: {file: ...}."
+        )

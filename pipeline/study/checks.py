@@ -10,8 +10,8 @@ from corruptions import corruptions_of
 from endoarss.errors import SettingsError, UnknownNameError, shown, suggestion
 from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, Registry, check_settings
 from endoarss.settings import SMA_PATCH
-from endoarss.timm_arguments import RESNET, VISION_TRANSFORMER, check_arguments, check_model_name
-from endoarss.timm_names import check_is_timm_model
+from endoarss.timm_arguments import check_arguments, check_model_name
+from endoarss.timm_names import check_is_timm_model, kind_of_model
 from pipeline.datasets.kinds import BY_SEQUENCE, GENERALISATION, KINDS, PLAIN, PLAIN_KEYS, PLAIN_RECIPES, WHERE_TO_ASK
 from pipeline.errors import InputError
 from pipeline.study.cell import MERGED, SINGLE_TASKS
@@ -21,7 +21,7 @@ from pipeline.study.datasets import build_of, kind_name, labels_of, recipe_of, s
 from pipeline.study.labels import model_labels
 from pipeline.study.models import Backbone, CellBlock, Study
 from pipeline.study.robust_models import robustness_baseline
-from pipeline.study.variants import architecture_kind, backbone_kind, weighting_kind, weighting_settings
+from pipeline.study.variants import architecture_kind, backbone_kind, has_sma, weighting_kind, weighting_settings
 from reports.names import REFERENCE_BACKBONE
 
 # The keys that say where own frames lie.
@@ -64,7 +64,7 @@ def check_study(study: Study) -> None:
     if study.pretraining:
         name = study.pretraining.backbone
         _choose("pretraining.backbone", name, study.backbones)
-        if _patch(study.backbones[name]) is None:
+        if not _is_vit(study, name):
             raise InputError(f"pretraining.backbone: {name!r} is no vision transformer.")
 
 
@@ -157,8 +157,14 @@ def _check_kind(key: str, registry: Registry, name: str, kind: str | None) -> No
 
 def _patch(backbone: Backbone) -> int | None:
     """The patch size in a timm ViT's name; None for other models."""
-    match = re.search(r"patch(\d+)", backbone.model)
+    # The patches of a Swin transformer are not the tokens of its map.
+    match = re.search(r"patch(\d+)(?!.*window)", backbone.model)
     return int(match[1]) if match else None
+
+
+def _is_vit(study: Study, name: str) -> bool:
+    """Whether a backbone is a vision transformer, which is frozen where its weights are pretrained."""
+    return backbone_kind(study, name) in ("dinov2", "endoarss", "timm_vit") or _patch(study.backbones[name]) is not None
 
 
 def _check_backbone(study: Study, name: str, backbone: Backbone) -> None:
@@ -166,7 +172,7 @@ def _check_backbone(study: Study, name: str, backbone: Backbone) -> None:
     try:
         check_model_name(backbone.model)
         check_is_timm_model(backbone.model)
-        check_arguments(RESNET if patch is None else VISION_TRANSFORMER, backbone.arguments)
+        check_arguments(kind_of_model(backbone.model), backbone.arguments)
     except SettingsError as error:
         raise InputError(f"backbones.{name}: {error}") from None
     key, size = "input_size", study.input_size
@@ -179,7 +185,7 @@ def _check_backbone(study: Study, name: str, backbone: Backbone) -> None:
         raise InputError(
             f"backbones.{name}.model: {backbone.model!r}; expected a vision transformer of timm, e.g. *_patch14_*."
         )
-    if kind == "endoarss" and size % SMA_PATCH:
+    if has_sma(study, name) and size % SMA_PATCH:
         raise InputError(f"{key}: {size}; SMA, before {backbone.model}, asks for a multiple of {SMA_PATCH}.")
 
 
@@ -238,14 +244,20 @@ def _check_combinations(study: Study, key: str, block: CellBlock) -> None:
             )
     for backbone, architecture in product(block.backbones, block.architectures):
         given = study.backbones[backbone]
-        random_vit = _patch(given) is not None and given.weights == "none"
+        vit = _is_vit(study, backbone)
+        random_vit = vit and given.weights == "none"
         tesla = architecture_kind(study, architecture) == "tesla"
         if random_vit and tesla:
             raise InputError(
                 f"{key}.architectures: {architecture} on {backbone}, whose weights are none: such a ViT is trained in full and has no "
                 "adapters. Give weights: hub or weights: {file: ...}."
             )
-        adapted = tesla if _patch(given) is None else not random_vit
+        if architecture_kind(study, architecture) == "task_adapters" and not has_sma(study, backbone):
+            raise InputError(
+                f"{key}.architectures: {architecture} on {backbone}: no trained parameter would be shared by the tasks. "
+                f"Give backbones.{backbone}: {{sma: true}}, or choose tesla."
+            )
+        adapted = not random_vit if vit else tesla
         if block.ranks and not adapted:
             raise InputError(
                 f"{key}.ranks: {architecture} on {backbone} has no low-rank adapters, so that ranks would all be the same."
@@ -289,9 +301,9 @@ def _check_merging(study: Study) -> None:
     for group in groups:
         name = group.singles[0].backbone
         given = study.backbones[name]
-        has_sma = backbone_kind(study, name) == "endoarss"
-        if _patch(given) is None or given.weights == "none" or has_sma:
-            lacks = "has SMA, which starts from no common values" if has_sma else "is trained in full"
+        sma = has_sma(study, name)
+        if not _is_vit(study, name) or given.weights == "none" or sma:
+            lacks = "has SMA, which starts from no common values" if sma else "is trained in full"
             raise InputError(
                 f"merging: {' and '.join(cell.id for cell in group.singles)}: the backbone {name} {lacks}; expected a ViT that starts from "
                 "pretrained weights and trains adapters alone, e.g. dinov2."

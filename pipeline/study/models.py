@@ -258,11 +258,14 @@ class Backbone(Part):
     weights: Annotated[Literal["hub", "none"] | WeightsFile, BeforeValidator(_weights), _WEIGHTS]
     """Pretrained weights: hub (timm downloads them), none (random), or {file: PATH}."""
     output_stride: Literal[8, 16, 32] = 16
-    """Output stride of a ResNet. The released code has 32, which is none of its convolutions dilated."""
+    """Stride of the feature map of a model that is trained in full (resnet, timm_features). The released code has 32, which is none of
+    its convolutions dilated; a model that cannot be dilated has 32 alone."""
     network_size: Side | None = None
     """Side that this backbone sees images at, where it differs from input_size."""
+    sma: bool | None = Field(default=None, examples=[True])
+    """Put SMA before the backbone; before endoarss it always stands."""
     sma_width: Annotated[int, Field(ge=1, le=16384)] = 64
-    """Width d of SMA (backbone endoarss)."""
+    """Width d of SMA."""
     sma_trained: bool = True
     """Train SMA; false leaves it as it was drawn, as the released code does."""
     sma_residual: bool = True

@@ -14,6 +14,11 @@ def backbone_kind(study: Study, name: str) -> str:
     return given.kind or name if given else name
 
 
+def has_sma(study: Study, name: str) -> bool:
+    """Return whether SMA stands before one of the study's backbones."""
+    return bool(study.backbones[name].sma) or backbone_kind(study, name) == "endoarss"
+
+
 def architecture_kind(study: Study, name: str) -> str:
     """Return the registered kind of an architecture. A name without settings in the study is a kind itself."""
     given = study.architectures.get(name)

@@ -52,6 +52,7 @@ def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelS
                     "residual": given.sma_residual,
                 },
                 "token_map": given.token_map,
+                "with_sma": bool(given.sma),
             },
             "architecture_settings": architecture_settings(study, cell.architecture),
             "heads": {"atrous_rates": (), **heads.as_dict()},

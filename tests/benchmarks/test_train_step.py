@@ -12,7 +12,7 @@ from benchmarks import load_images, train_step
 from endoarss import list_weightings
 from endoarss.settings import BackboneSettings
 
-VIT = BackboneSettings("vit_small_patch14_dinov2", {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": None})
+VIT = BackboneSettings("vit_small_patch14_dinov2", {"embed_dim": 24, "depth": 2, "num_heads": 2})
 CPU = torch.device("cpu")
 
 

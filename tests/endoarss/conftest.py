@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from safetensors.torch import save_file
 
 from endoarss.data import LabelledImages
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
+from tests.endoarss.small_backbones import small_settings
 
 SIZE = 56
-VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": None}
+EVA = {"embed_dim": 24, "depth": 2, "num_heads": 2}
+VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2}
 CLASSES = ("background", "a", "b")
 ACTIVITIES = ("idle", "cutting", "suction", "looping")
 
@@ -24,9 +27,15 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def vit_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a DINOv2; beside it, in eva.safetensors, those of a ViT with rotary positions and a gated MLP."""
+    folder = tmp_path_factory.mktemp("weights")
+    _save_vit("eva02_tiny_patch14_224", EVA, folder / "eva.safetensors")
+    return _save_vit("vit_small_patch14_dinov2", VIT, folder / "vit.safetensors")
+
+
+def _save_vit(name: str, arguments: dict[str, int], path: Path) -> Path:
     torch.manual_seed(7)
-    vit = timm.create_model("vit_small_patch14_dinov2", img_size=SIZE, num_classes=0, **VIT)
-    path = tmp_path_factory.mktemp("weights") / "vit.safetensors"
+    vit = timm.create_model(name, img_size=SIZE, num_classes=0, **arguments)
     # timm draws weights so small that hardly a gradient comes through, and scales what a block adds by 1e-5; trained ones are larger.
     state = {
         n: (
@@ -43,11 +52,15 @@ def make_settings(vit_file: Path) -> Callable[..., ModelSettings]:
     def make(
         backbone: str, architecture: str, weights: str = "file", activities: tuple[str, ...] = ACTIVITIES
     ) -> ModelSettings:
-        if backbone == "resnet":
-            given = BackboneSettings("resnet26", {"channels": (8, 8, 12, 16)})
-        else:
-            source = WeightsSettings("file", str(vit_file)) if weights == "file" else WeightsSettings()
-            given = BackboneSettings("vit_small_patch14_dinov2", VIT, source, sma=SMASettings(width=2))
+        given = small_settings(backbone)
+        if given is None:
+            eva = backbone == "timm_vit"
+            file = vit_file.with_name("eva.safetensors") if eva else vit_file
+            source = WeightsSettings("file", str(file)) if weights == "file" else WeightsSettings()
+            model, arguments = ("eva02_tiny_patch14_224", EVA) if eva else ("vit_small_patch14_dinov2", VIT)
+            given = BackboneSettings(model, arguments, source)
+        # Without SMA, adapters of each task alone leave nothing that is shared.
+        given = replace(given, sma=SMASettings(width=2), with_sma=architecture == "task_adapters")
         return ModelSettings(backbone, architecture, CLASSES, activities, SIZE, given, heads=HeadSettings(16, 16))
 
     return make

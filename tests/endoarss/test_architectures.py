@@ -16,6 +16,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 
 from endoarss import build_model, list_backbones, load_checkpoint
 from endoarss.architectures.dselect_k import PixelSelector, Selector, smooth_step
+from endoarss.backbones.lockstep import CrossStitch
 from endoarss.checkpoints import save_checkpoint
 from endoarss.data import LabelledImages, to_input
 from endoarss.errors import SettingsError
@@ -348,3 +349,108 @@ def test_which_parameters_train(make_settings: Make) -> None:
 def test_each_gate_that_is_allowed_can_be_built(gate: str, make_settings: Make) -> None:
     settings = replace(make_settings("resnet", "mmoe"), architecture_settings={"gate_input": gate})
     assert set(build_model(settings).gates) == {"activity", "segmentation"}
+
+
+@pytest.mark.parametrize("backbone", ["resnet", "dinov2"])
+def test_cgc_mixes_shared_experts_and_those_of_the_task(
+    backbone: str, make_settings: Make, data: LabelledImages
+) -> None:
+    """z_t = sum_e softmax(G_t)_e f_e over the shared experts and the task's own, written out; no gradient reaches the others'."""
+    given = {"shared_experts": 2, "task_experts": 1, "gate_input": "static"}
+    model = build_model(replace(make_settings(backbone, "cgc"), architecture_settings=given)).double().eval()
+    images = images_of(data).double()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "owned_b" in name or name.startswith("gates."):
+                parameter.normal_(std=0.5)
+    maps = model.backbone(images)
+    assert len(maps) == 4
+    found = model.features(maps, images)
+    for number, task in enumerate(model.tasks):
+        weights = np.exp(model.gates[task].logits.detach().numpy())
+        weights /= weights.sum()
+        seen = [maps[0], maps[1], maps[2 + number]]
+        expected = sum(weight * one.detach() for weight, one in zip(weights, seen, strict=True))
+        torch.testing.assert_close(found[task].detach(), expected)
+        other = model.backbone.owned_parameters(3 - number)
+        gradients = torch.autograd.grad(found[task].sum(), other, retain_graph=True, allow_unused=True)
+        assert other and all(gradient is None or not gradient.any() for gradient in gradients)
+        assert {id(p) for p in model.backbone.owned_parameters(2 + number)} <= {
+            id(p) for p in model.task_parameters(task)
+        }
+    assert {id(p) for p in model.backbone.owned_parameters(0)} <= {id(p) for p in model.shared_parameters()}
+
+
+def test_cross_stitch_units_start_nearly_apart_and_mix_streams() -> None:
+    """x_t becomes sum_r alpha_tr x_r, written out."""
+    unit = CrossStitch(2).double()
+    torch.testing.assert_close(unit.alpha.detach(), torch.tensor([[0.9, 0.1], [0.1, 0.9]], dtype=torch.float64))
+    with torch.no_grad():
+        unit.alpha.normal_()
+    x = torch.randn(6, 4, 3, 3, dtype=torch.float64)
+    (a, b), (c, d) = unit.alpha.detach()
+    torch.testing.assert_close(unit(x)[:3].detach(), a * x[:3] + b * x[3:])
+    torch.testing.assert_close(unit(x)[3:].detach(), c * x[:3] + d * x[3:])
+
+
+def test_cross_stitch_of_two_resnets_stage_by_stage(make_settings: Make, data: LabelledImages) -> None:
+    """Two whole ResNets, mixed by the units after each of the four stages: run here by hand."""
+    model = build_model(make_settings("resnet", "cross_stitch")).eval()
+    resnet, images = model.backbone.encoders[0].resnet, images_of(data)
+    with torch.inference_mode():
+        units = [getattr(resnet, f"layer{stage}").unit for stage in (1, 2, 3, 4)]
+        for unit in units:
+            unit.alpha.normal_()
+        streams = []
+        for number in (0, 1):
+            stem = resnet.conv1.streams[number], resnet.bn1.streams[number]
+            streams.append(resnet.maxpool(resnet.act1(stem[1](stem[0](images)))))
+        for stage, unit in zip((1, 2, 3, 4), units, strict=True):
+            layers = getattr(resnet, f"layer{stage}").stage.streams
+            first, second = (layer(x) for layer, x in zip(layers, streams, strict=True))
+            streams = [row[0] * first + row[1] * second for row in unit.alpha]
+        for found, expected in zip(model.backbone(images), streams, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_unmixed_streams_of_a_frozen_vit_are_their_adapters_alone(make_settings: Make, data: LabelledImages) -> None:
+    """With alpha the identity, a cross-stitch network is MMoE's experts; with any other, stream 0 sees what stream 1 adds."""
+    stitched = build_model(make_settings("dinov2", "cross_stitch")).eval()
+    experts = build_model(make_settings("dinov2", "mmoe")).eval()
+    units = [module for module in stitched.modules() if isinstance(module, CrossStitch)]
+    assert len(units) == 2  # one per block
+    with torch.inference_mode():
+        plain = {name.replace(".stage.", "."): p for name, p in stitched.backbone.named_parameters()}
+        for name, parameter in experts.backbone.named_parameters():
+            parameter.normal_(std=0.1) if "owned_b" in name else None
+            plain[name].copy_(parameter)
+        mixed = stitched.backbone(images_of(data))
+        for unit in units:
+            unit.alpha.copy_(torch.eye(2))
+        apart = stitched.backbone(images_of(data))
+        for found, expected in zip(apart, experts.backbone(images_of(data)), strict=True):
+            torch.testing.assert_close(found, expected)
+        assert not torch.allclose(mixed[0], apart[0], atol=1e-3)
+
+
+def test_task_adapters_are_tesla_without_what_is_shared(make_settings: Make, data: LabelledImages) -> None:
+    """TESLA's shared adapters at zero give the same; without SMA nothing is shared, and the model is refused."""
+    alone = build_model(make_settings("dinov2", "task_adapters")).eval()
+    assert alone.a_stream_a_task and not any("shared_" in name for name, _ in alone.named_parameters())
+    assert all(
+        name.startswith("backbone.front.")
+        for name, p in alone.named_parameters()
+        if id(p) in map(id, alone.shared_parameters())
+    )
+    tesla = build_model(with_backbone(make_settings("dinov2", "tesla"), with_sma=True, sma=SMASettings(2))).eval()
+    with torch.inference_mode():
+        for name, parameter in alone.named_parameters():
+            parameter.normal_(std=0.1) if "owned_b" in name else None
+            dict(tesla.named_parameters())[name].copy_(parameter)
+        for found, expected in zip(alone.backbone(images_of(data)), tesla.backbone(images_of(data)), strict=True):
+            torch.testing.assert_close(found, expected)
+    for backbone in ("dinov2", "resnet"):
+        with pytest.raises(
+            SettingsError, match=f"task_adapters on {backbone}: no trained parameter is shared .* Put SMA"
+        ):
+            build_model(with_backbone(make_settings(backbone, "task_adapters"), with_sma=False))

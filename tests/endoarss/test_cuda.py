@@ -239,7 +239,7 @@ def test_deterministic_runs_give_the_same_bits(backbone: str, make_settings: Mak
         if not torch.equal(first, second)
     ]
     # torch has no deterministic gradient of max-pooling, with which a ResNet begins.
-    assert not differing or backbone == "resnet", differing[:5]
+    assert not differing or backbone in ("resnet", "timm_features"), differing[:5]
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -83,13 +83,19 @@ def test_tasks_are_told_apart(backbone: str, architecture: str, make_settings: M
 def test_one_pass_is_taken_where_tasks_have_streams(backbone: str, make_settings: Make, data: LabelledImages) -> None:
     """One pass and two give the same on TESLA; an architecture without a stream a task is not asked for one."""
     model = make(make_settings(backbone, "tesla"))
-    assert model.a_stream_a_task
+    # A ConvNeXt has trained layers, such as its normalisations, that cannot be replaced by a copy per stream.
+    if backbone in ("resnet", "dinov2", "endoarss", "timm_vit"):
+        assert model.a_stream_a_task
+    if not model.a_stream_a_task:
+        pytest.skip("its trained layers take no copies: one pass per task")
     images, losses_of = problem(model, data)
     one = one_pass(model, Trained(model), images, losses_of)
     two = a_pass_a_task(model, Trained(model), images, losses_of)
     torch.testing.assert_close(one.losses, two.losses)
     torch.testing.assert_close(one.shared, two.shared, rtol=1e-8, atol=1e-12 * float(two.shared.abs().max()))
-    assert not any(build_model(make_settings(backbone, name)).a_stream_a_task for name in MULTI if name != "tesla")
+    assert not any(
+        build_model(make_settings(backbone, name)).a_stream_a_task for name in {*MULTI} - {"tesla", "task_adapters"}
+    )
 
 
 def test_one_pass_with_a_frozen_front(make_settings: Make, data: LabelledImages) -> None:
@@ -110,7 +116,7 @@ def test_a_step_sets_every_trained_gradient(
     architecture: str, weighting: str, make_settings: Make, data: LabelledImages
 ) -> None:
     """The update is the weighting's, of separately computed gradients; owned parameters get theirs, scaled as it says."""
-    model = make(make_settings("dinov2", architecture))
+    model = make(make_settings("dinov2", architecture))  # with SMA where nothing else is shared
     images, losses_of = problem(model, data)
     rows, owned = separate_passes(model, images, losses_of)
     losses = torch.stack(losses_of(model(images))).detach()
@@ -146,7 +152,11 @@ def test_gradients_lie_in_memory_as_their_parameters(
     images, losses_of = problem(model, data)
     backward(model, Trained(model), WEIGHTINGS.get(weighting)(model.tasks, 9), images, losses_of)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    assert all(p.grad is not None and p.grad.stride() == p.stride() for p in parameters)
+    for p in parameters:  # the stride of a dimension of one entry is nowhere used
+        assert p.grad is not None
+        assert all(
+            found == own for size, found, own in zip(p.shape, p.grad.stride(), p.stride(), strict=True) if size > 1
+        )
     before = [p.detach().clone() for p in parameters]
     torch.optim.Adam(parameters, lr=1e-3, fused=True).step()
     fused = [p.detach().clone() for p in parameters]

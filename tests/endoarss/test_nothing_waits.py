@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from itertools import product
@@ -30,6 +31,7 @@ from endoarss.models import MultiTaskModel
 from endoarss.registry import ARCHITECTURES, MERGERS, list_mergers
 from endoarss.settings import IGNORED, BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
 from endoarss.training import TrainingSettings, _Run
+from tests.endoarss.small_backbones import small_settings
 
 META = torch.device("meta")
 SIZE = 56
@@ -102,7 +104,8 @@ def uploads_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tensor]]:
 
 @cache
 def on_meta(backbone: str, architecture: str) -> MultiTaskModel:
-    given = RESNET if backbone == "resnet" else VIT
+    given = RESNET if backbone == "resnet" else small_settings(backbone) or VIT
+    given = replace(given, sma=SMASettings(width=2), with_sma=architecture == "task_adapters")
     settings = ModelSettings(
         backbone, architecture, ("0", "1", "2"), ("a", "b"), SIZE, given, heads=HeadSettings(16, 16)
     )

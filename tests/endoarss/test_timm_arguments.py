@@ -11,19 +11,46 @@ import pytest
 import timm
 from hypothesis import given
 from hypothesis import strategies as st
+from timm.models.convnext import ConvNeXt
+from timm.models.efficientnet import EfficientNet
+from timm.models.eva import Eva
 from timm.models.resnet import ResNet
+from timm.models.swin_transformer import SwinTransformer
+from timm.models.swin_transformer_v2 import SwinTransformerV2
 from timm.models.vision_transformer import VisionTransformer
 
 from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.errors import SettingsError
-from endoarss.timm_arguments import ARGUMENTS, RESNET, VISION_TRANSFORMER, check_arguments, check_model_name
+from endoarss.timm_arguments import (
+    ARGUMENTS,
+    CONVNEXT,
+    EFFICIENTNET,
+    EVA,
+    RESNET,
+    SWIN,
+    SWIN_V2,
+    VISION_TRANSFORMER,
+    check_arguments,
+    check_model_name,
+)
 
 ROOT = Path(__file__).parents[2]
 ALLOWED = {kind: set(adapter.json_schema()["properties"]) for kind, adapter in ARGUMENTS.items()}
 OF_CREATE = [name for name in inspect.signature(timm.create_model).parameters if name != "kwargs"]
 
 
-@pytest.mark.parametrize(("kind", "model"), [(VISION_TRANSFORMER, VisionTransformer), (RESNET, ResNet)])
+MODELS = {
+    VISION_TRANSFORMER: VisionTransformer,
+    RESNET: ResNet,
+    EVA: Eva,
+    CONVNEXT: ConvNeXt,
+    SWIN: SwinTransformer,
+    SWIN_V2: SwinTransformerV2,
+    EFFICIENTNET: EfficientNet,
+}
+
+
+@pytest.mark.parametrize(("kind", "model"), MODELS.items())
 def test_every_argument_of_the_list_is_one_of_the_models(kind: str, model: type) -> None:
     allowed = ALLOWED[kind]
     assert allowed <= set(inspect.signature(model.__init__).parameters)
@@ -44,7 +71,7 @@ def test_every_argument_of_the_list_is_one_of_the_models(kind: str, model: type)
 @pytest.mark.parametrize(
     "name", [*OF_CREATE[1:], "features_only", "block_fn", "norm_layer", "weight_init", "num_classes", "img_size"]
 )
-@pytest.mark.parametrize("kind", [VISION_TRANSFORMER, RESNET])
+@pytest.mark.parametrize("kind", ALLOWED)
 def test_any_other_argument_is_refused_by_name(kind: str, name: str) -> None:
     for value in ({"url": "file:///etc/passwd"}, "/etc/passwd", True, 1):
         with pytest.raises(SettingsError, match=f"arguments.'{name}': not allowed for a {kind}.* Allowed: "):
@@ -69,7 +96,14 @@ def test_any_argument_not_thought_of_is_refused(name: str) -> None:
         (VISION_TRANSFORMER, {"act_layer": "os.system"}, "act_layer: 'os.system'"),
         (RESNET, {"channels": [8, 8, 8]}, "channels: .* is not allowed"),
         (RESNET, {"layers": [1, 1, 1, 10**6]}, "layers.3: 1000000"),
-        ("convnext", {"depths": [1]}, "a timm model of kind convnext takes none here"),
+        (
+            CONVNEXT,
+            {"depths": [1]},
+            "depths: .* is not allowed; expected a list of 4, each a whole number from 1 to 128",
+        ),
+        (EVA, {"init_values": None}, "init_values: None is not allowed"),
+        (SWIN, {"window_size": 10**6}, "window_size: 1000000 is not allowed"),
+        ("levit", {"depths": [1]}, "a timm model of kind levit takes none here"),
     ],
 )
 def test_values_out_of_bounds_name_key_and_value(kind: str, arguments: dict[str, Any], message: str) -> None:

@@ -29,7 +29,7 @@ backbones:
   dinov2:
     label: D
     model: vit_small_patch14_dinov2
-    arguments: {embed_dim: 24, depth: 2, num_heads: 2, init_values: null}
+    arguments: {embed_dim: 24, depth: 2, num_heads: 2}
     weights: {file: data/weights/mini.safetensors}
 heads: {segmentation_channels: 16, activity_channels: 16}
 weightings:

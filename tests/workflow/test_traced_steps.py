@@ -22,7 +22,7 @@ from pipeline.workflow.step_code import code_of, code_of_cells, code_of_dataset,
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": None}
+VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2}
 OF_STUDY = {
     *("collect_results", "draw_datasets", "draw_leakage", "make_tables", "draw_figures", "make_page", "write_paper"),
 }

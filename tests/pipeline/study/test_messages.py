@@ -63,7 +63,7 @@ def resnet(**changes: Any) -> dict[str, Any]:
             "robustness.cells.0: no cell has architecture hps, weighting db_mtl together",
         ),
         ({"cells": [{**BLOCK, "architectures": ["merged"]}]}, "cells.0.architectures: merged is not trained"),
-        ({"cells": [{**BLOCK, "architectures": ["mtan"]}]}, "Known: dselect_k, hps, mmoe, single_activity"),
+        ({"cells": [{**BLOCK, "architectures": ["mtan"]}]}, "Known: cgc, cross_stitch, dselect_k, hps, mmoe, single_activity"),
         ({"robustness": {"cells": [{}], "baseline": {}}}, "robustness.baseline: names nothing"),
         ({"robustness": {"cells": [{}], "corruptions": ["smok"]}}, "unknown name 'smok'. Did you mean 'smoke'?"),
         ({"datasets": {"mtlendoviss": {}}}, "datasets: unknown name 'mtlendoviss'. Did you mean 'mtlendovis'"),

@@ -36,7 +36,7 @@ from pipeline.verify.compare import as_stored, difference
 RESNET, VIT = "mtlesd/resnet/hps/equal/r4-s0", "mtlesd/dinov2/hps/equal/r4-s0"
 CELLS = Path("results/toy/cells")
 WEIGHTS = Path("weights.safetensors")
-_TINY = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": None}
+_TINY = {"embed_dim": 24, "depth": 2, "num_heads": 2}
 
 
 @pytest.fixture

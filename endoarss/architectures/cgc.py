@@ -1,0 +1,75 @@
+"""CGC, customized gate control: progressive layered extraction with one level (Tang et al., RecSys 2020).
+
+Some experts are shared, others belong to one task. z_t = sum_e softmax(G_t(g(x)))_e f_e(x) over the shared experts and those of task t.
+The other tasks' experts do not reach it, and get no gradient from it. Experts are what they are in MMoE: sets of adapters over a frozen
+backbone, or full encoders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from endoarss.architectures.mmoe import GATES
+from endoarss.backbones.base import Backbone
+from endoarss.lora import Streams
+from endoarss.models import MultiTaskModel, require_both_tasks
+from endoarss.registry import register_architecture
+from endoarss.settings import ModelSettings
+
+
+@register_architecture("cgc")
+class CustomizedGateControl(MultiTaskModel):
+    """Settings: `shared_experts`, `task_experts` (of each task), and `gate_input` as of MMoE."""
+
+    DEFAULTS: ClassVar = {"shared_experts": 1, "task_experts": 1, "gate_input": "thumbnail"}
+    BOUNDS: ClassVar = {
+        "shared_experts": "[1, 32]",
+        "task_experts": "[1, 16]",
+        "gate_input": ("thumbnail", "static", "raw_pixels"),
+    }
+
+    def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
+        super().__init__(settings, make_backbone)
+        gate = GATES[self.own_settings(settings)["gate_input"]]
+        seen = len(self.experts(self.tasks[0]))
+        self.gates = nn.ModuleDict({task: gate(seen, settings.input_size) for task in self.tasks})
+
+    @staticmethod
+    def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
+        """Both tasks over one stream an expert: the shared ones first, then each task's."""
+        given, tasks = CustomizedGateControl.own_settings(settings), require_both_tasks(settings)
+        count = given["shared_experts"] + len(tasks) * given["task_experts"]
+        return tasks, Streams(count=count, shared=False, owned=True)
+
+    def experts(self, task: str) -> list[int]:
+        """Return the streams that a task sees: the shared experts, then its own."""
+        shared = self.own_settings(self.settings)["shared_experts"]
+        return [*range(shared), *self.own_experts(task)]
+
+    def own_experts(self, task: str) -> range:
+        """Return the streams that a task sees alone."""
+        given = self.own_settings(self.settings)
+        first = given["shared_experts"] + self.tasks.index(task) * given["task_experts"]
+        return range(first, first + given["task_experts"])
+
+    def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
+        """Each task's own mixture of the maps that it sees."""
+        return {
+            task: torch.einsum(
+                "be,bechw->bchw", self.gates[task](images), torch.stack([maps[e] for e in self.experts(task)], dim=1)
+            )
+            for task in self.tasks
+        }
+
+    def task_modules(self, task: str) -> list[nn.Module]:
+        """The task's head and gate."""
+        return [self.heads[task], self.gates[task]]
+
+    def task_parameters(self, task: str) -> list[nn.Parameter]:
+        """Those of its head and gate, and of its own experts."""
+        owned = [parameter for expert in self.own_experts(task) for parameter in self.backbone.owned_parameters(expert)]
+        return [*super().task_parameters(task), *owned]

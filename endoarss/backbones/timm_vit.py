@@ -1,0 +1,16 @@
+"""Any vision transformer of timm: patches of 14 or 16, class and register tokens, absolute or rotary positions (DINOv3)."""
+
+from __future__ import annotations
+
+from endoarss.backbones.base import Backbone
+from endoarss.backbones.front import build_front
+from endoarss.backbones.vit import build_vit
+from endoarss.lora import Streams
+from endoarss.registry import register_backbone
+from endoarss.settings import BackboneSettings
+
+
+@register_backbone("timm_vit")
+def build_timm_vit(settings: BackboneSettings, input_size: int, streams: Streams) -> Backbone:
+    """Build it, with SMA before the patch embedding if the settings ask for it. See `build_vit`."""
+    return build_vit(settings, input_size, streams, build_front(settings, input_size))
