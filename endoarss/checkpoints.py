@@ -92,7 +92,7 @@ def load_checkpoint(path: str | Path, weights: Sequence[Path] = ()) -> MultiTask
     allocated only after names and shapes of the stored tensors have been compared with those of the model that the header describes.
 
     Args:
-        path: of the checkpoint. weights: files, and folders of safetensors files, where the frozen weights that it was trained on are
+        path: of the checkpoint. weights: files, and folders of files, where the frozen weights that it was trained on are
             looked for by their digest, besides the checkpoint's own folder and the hub's cache.
 
     Raises:
@@ -176,7 +176,7 @@ def _build(settings: ModelSettings, path: Path, places: Sequence[Path], frozen_v
     file = find_base_weights(given, path, places)
     if file.stat().st_size < frozen_values:
         raise SettingsError(f"{file}: too small for the {frozen_values:,} frozen weights that {path} needs.")
-    found = WeightsSettings("file", str(file), prefix=given.weights.prefix)
+    found = replace(given.weights, source="file", path=str(file), sha256="")
     model = build_model(replace(settings, backbone_settings=replace(given, weights=found)))
     model.settings = settings  # where the file lies on this machine is no part of the model
     return model

@@ -1,0 +1,215 @@
+"""Files as their authors publish them, made small: each loads with the study's text of docs/foreign-weights.md, and no other tensor is lost.
+
+The names are those of facebookresearch/dinov2, dinov3, mae and ConvNeXt-V2, of transformers, of EndoViT and of SurgeNet.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from timm.models import metaformer
+from torch import Tensor, nn
+
+from endoarss.errors import SettingsError
+from endoarss.pretrained.load import load_weights
+from endoarss.settings import BackboneSettings, WeightsSettings
+
+VIT = {"img_size": 28, "embed_dim": 24, "depth": 2, "num_heads": 2}
+Tensors = dict[str, Tensor]
+Load = Callable[..., nn.Module]
+
+
+def timm_model(name: str, **arguments: Any) -> nn.Module:
+    torch.manual_seed(0)
+    model: nn.Module = timm.create_model(name, num_classes=0, **arguments)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    return model.eval()
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Save what is given as a file, and load it into a model of the same shapes."""
+
+    def into(model: nn.Module, content: Any, **weights: Any) -> nn.Module:
+        path = tmp_path / ("w.safetensors" if weights.pop("safetensors", False) else "w.pth")
+        save_file(content, path) if path.suffix == ".safetensors" else torch.save(content, path)
+        for parameter in model.parameters():
+            nn.init.zeros_(parameter)
+        load_weights(model, BackboneSettings("the model", weights=WeightsSettings("file", str(path), **weights)))
+        return model
+
+    return into
+
+
+def as_stored(model: nn.Module) -> Tensors:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def assert_holds(model: nn.Module, expected: Tensors) -> None:
+    found = model.state_dict()
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, msg=name)
+
+
+def meta_dinov2(model: nn.Module, stored: Tensors) -> Tensors:
+    """Meta's file: the positions hold one for the class token, and with registers no other."""
+    state = {"mask_token": torch.ones(1, 24), **stored}
+    if "reg_token" in state:
+        state["register_tokens"] = state.pop("reg_token")
+        state["pos_embed"] = torch.cat([torch.ones(1, 1, 24), state["pos_embed"]], dim=1)
+        state["cls_token"] = state["cls_token"] - 1
+    return state
+
+
+def meta_dinov3(stored: Tensors) -> Tensors:
+    names = {"gamma_1": "ls1.gamma", "gamma_2": "ls2.gamma", "reg_token": "storage_tokens"}
+    state = {}
+    for name, tensor in stored.items():
+        head, _, last = name.rpartition(".")
+        state[f"{head}.{names[last]}".lstrip(".") if last in names else name] = tensor
+    for block in range(2):
+        state[f"blocks.{block}.attn.qkv.bias"] = torch.zeros(72)
+        state[f"blocks.{block}.attn.qkv.bias_mask"] = torch.ones(72)
+    return {**state, "mask_token": torch.ones(1, 24), "rope_embed.periods": torch.ones(3)}
+
+
+def mae_decoder() -> Tensors:
+    names = ["decoder_pos_embed", "decoder_embed.weight", "decoder_embed.bias", "decoder_blocks.0.norm1.weight"]
+    names += ["decoder_norm.weight", "decoder_pred.bias", "mask_token"]
+    return {name: torch.ones(2) for name in names}
+
+
+def transformers_dinov2(stored: Tensors) -> Tensors:
+    """The names of transformers' Dinov2Model, with q, k and v apart."""
+    state = {"embeddings.mask_token": torch.ones(1, 24)}
+    for name, tensor in stored.items():
+        if ".attn.qkv." in name:
+            block, kind = name.split(".")[1], name.split(".")[-1]
+            parts = zip(("query", "key", "value"), tensor.chunk(3), strict=True)
+            state |= {f"encoder.layer.{block}.attention.attention.{part}.{kind}": one.clone() for part, one in parts}
+            continue
+        for old, new in {
+            "cls_token": "embeddings.cls_token",
+            "pos_embed": "embeddings.position_embeddings",
+            "patch_embed.proj": "embeddings.patch_embeddings.projection",
+            "blocks": "encoder.layer",
+            "attn.proj": "attention.output.dense",
+            "ls1.gamma": "layer_scale1.lambda1",
+            "ls2.gamma": "layer_scale2.lambda1",
+        }.items():
+            name = name.replace(old, new)
+        state[f"layernorm.{name.split('.')[1]}" if name.startswith("norm.") else name] = tensor
+    return state
+
+
+@pytest.mark.parametrize("name", ["vit_small_patch14_dinov2", "vit_small_patch14_reg4_dinov2"])
+def test_dinov2_of_meta_and_its_trainings(name: str, load: Load) -> None:
+    model = timm_model(name, **VIT)
+    stored = as_stored(model)
+    released = meta_dinov2(model, stored)
+    assert_holds(load(model, released), stored)
+    student = {f"backbone.{key}": torch.zeros_like(tensor) for key, tensor in released.items()}
+    chunked = {key.replace("blocks.", "backbone.blocks.0."): tensor for key, tensor in released.items()}
+    teacher = {key if "backbone." in key else f"backbone.{key}": tensor for key, tensor in chunked.items()}
+    teacher["dino_head.mlp.0.weight"] = torch.ones(2)
+    training = {"teacher": teacher, "student": student, "iteration": 7, "optimizer": {"state": {0: torch.ones(1)}}}
+    assert_holds(load(model, training, entry="teacher", prefix="backbone.", rename={"blocks.0": "blocks"}), stored)
+    with pytest.raises(SettingsError, match=r"several dictionaries of tensors; it has 'teacher' .* entry: teacher"):
+        load(model, training)
+    with pytest.raises(SettingsError, match=r"no entry 'techer'; it has 'teacher' \(\d+ tensors\), 'student'"):
+        load(model, training, entry="techer")
+    with pytest.raises(SettingsError) as refused:
+        load(model, training, entry="teacher")
+    assert str(refused.value).endswith("w.pth, entry: teacher, prefix: backbone., rename: {blocks.0: blocks}}")
+
+
+def test_dinov2_of_transformers_has_q_k_and_v_apart(load: Load) -> None:
+    model = timm_model("vit_small_patch14_dinov2", **VIT)
+    stored = as_stored(model)
+    with pytest.raises(
+        SettingsError, match=r"It lacks cls_token \(1, 1, 24\), .*attention.query: attn.q_proj"
+    ) as refused:
+        load(model, transformers_dinov2(stored), safetensors=True)
+    rename = dict(pair.split(": ") for pair in str(refused.value).partition("rename: {")[2].rstrip("}").split(", "))
+    assert_holds(load(model, transformers_dinov2(stored), safetensors=True, rename=rename), stored)
+
+
+def test_dinov3_of_meta_and_of_timm(load: Load) -> None:
+    model = timm_model("vit_small_patch16_dinov3", **{**VIT, "img_size": 32})
+    stored = as_stored(model)
+    assert_holds(load(model, stored, safetensors=True), stored)
+    assert_holds(load(model, meta_dinov3(stored)), stored)
+    biased = {**meta_dinov3(stored), "blocks.1.attn.qkv.bias": torch.ones(72)}
+    with pytest.raises(SettingsError, match=r"blocks.1.attn.qkv.bias, which is not zero, .* ends with _qkvb"):
+        load(model, biased)
+    qkvb = timm_model("vit_small_patch16_dinov3_qkvb", **{**VIT, "img_size": 32})
+    load(qkvb, biased)
+    assert torch.equal(qkvb.state_dict()["blocks.1.attn.q_bias"], torch.ones(24))
+
+
+def test_mae_and_endovit_with_the_arguments_of_their_training(load: Load) -> None:
+    model = timm_model("vit_base_patch16_224", **{**VIT, "img_size": 32})
+    stored = as_stored(model)
+    content = {"model": {**stored, **mae_decoder()}, "epoch": 3, "args": argparse.Namespace(lr=0.1, output_dir="x")}
+    assert_holds(load(model, content, drop=("decoder_",)), stored)
+    with pytest.raises(SettingsError, match=r"The model lacks decoder_pos_embed \(2,\), .* drop: \[decoder_\]}$"):
+        load(model, content)
+
+
+def test_surgenet_convnext_pvt_and_caformer(load: Load) -> None:
+    """Its DINO heads are no part of the teacher's file; the classifier, where there is one, is left out."""
+    convnext = timm_model("convnextv2_tiny", depths=(1, 1, 1, 1), dims=(8, 8, 8, 8))
+    stored, state = as_stored(convnext), {"head.weight": torch.ones(2, 8), "head.bias": torch.ones(2)}
+    for name, tensor in stored.items():
+        if "grn" in name:
+            tensor = tensor.reshape(1, 1, 1, -1)
+        for old, new in {
+            "stem.": "downsample_layers.0.",
+            "blocks.": "",
+            "conv_dw": "dwconv",
+            "mlp.fc": "pwconv",
+            "mlp.grn.weight": "grn.gamma",
+            "mlp.grn.bias": "grn.beta",
+            "head.norm": "norm",
+        }.items():
+            name = name.replace(old, new)
+        parts = name.split(".")
+        state[f"downsample_layers.{parts[1]}.{'.'.join(parts[3:])}" if "downsample." in name else name] = tensor
+    assert_holds(load(convnext, {"model": state}), stored)
+    pvt = timm_model("pvt_v2_b0", depths=(1, 1, 1, 1), embed_dims=(8, 8, 8, 8), num_heads=(1, 1, 1, 1))
+    stored, state = as_stored(pvt), {}
+    for name, tensor in stored.items():
+        parts = name.split(".")
+        stage = int(parts[1]) if parts[0] == "stages" else 0
+        for old, new in {
+            f"stages.{stage}.blocks.": f"block{stage + 1}.",
+            f"stages.{stage}.downsample.": f"patch_embed{stage + 1}.",
+            f"stages.{stage}.norm.": f"norm{stage + 1}.",
+            "mlp.dwconv.": "mlp.dwconv.dwconv.",
+        }.items():
+            name = name.replace(old, new)
+        state[name.replace("patch_embed.", "patch_embed1.")] = tensor
+    assert_holds(load(pvt, state), stored)
+    mixers = [metaformer.SepConv, metaformer.SepConv, metaformer.Attention, metaformer.Attention]
+    norms = [metaformer.LayerNorm2dNoBias] * 2 + [metaformer.LayerNormNoBias] * 2
+    shape = {"depths": (1, 1, 1, 1), "dims": (8, 8, 32, 32)}
+    caformer = metaformer.MetaFormer(**shape, token_mixers=mixers, norm_layers=norms, num_classes=0)
+    stored, state = as_stored(caformer), {"head.fc1.weight": torch.ones(2)}
+    for name, tensor in stored.items():
+        parts = (
+            name.replace("stem.norm", "stem.post_norm").replace("blocks.", "").replace("head.norm", "norm").split(".")
+        )
+        if "downsample" in parts:
+            parts = ["downsample_layers", parts[1], *parts[3:]]
+            parts[2] = parts[2].replace("norm", "pre_norm")
+        state[".".join(parts).replace("stem.", "downsample_layers.0.")] = tensor
+    assert_holds(load(caformer, state, drop=("head.",)), stored)
