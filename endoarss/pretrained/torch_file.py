@@ -121,22 +121,19 @@ def _chosen(path: Path, content: Any, entry: str) -> dict[str, Tensor]:
             raise SettingsError(f"{path}: holds {type(content).__name__}; expected a dictionary of tensors.")
         inner = {key: _count(one) for key, one in content.items() if isinstance(key, str) and isinstance(one, dict)}
         inner = {key: count for key, count in inner.items() if count}
-        if entry and entry in inner and entry not in where:
-            where.append(entry)
-        elif not inner:
+        if not inner:
             break
-        elif len(inner) == 1 and not entry:
-            where.append(next(iter(inner)))
-        else:
+        if entry not in inner and len(inner) > 1:
             known = ", ".join(f"{shown(key)} ({count} tensors)" for key, count in list(inner.items())[:10])
             given = f"no entry {shown(entry)}" if entry else "several dictionaries of tensors"
             raise SettingsError(
                 f"{path}: has {given}; it has {known}. Name one: weights: {{file: ..., entry: {next(iter(inner))}}}."
             )
+        where.append(entry if entry in inner else next(iter(inner)))
         content = content[where[-1]]
     if entry and entry not in where:
         raise SettingsError(
-            f"{path}: has no entry {shown(entry)}; its tensors lie in no dictionary of their own. Leave entry out."
+            f"{path}: has no entry {shown(entry)}, and only one dictionary of tensors. Leave entry out."
         )
     found = {key: one for key, one in content.items() if isinstance(key, str) and isinstance(one, Tensor)}
     odd = [key for key, one in found.items() if not _is_plain(one)]

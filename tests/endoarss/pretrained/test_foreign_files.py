@@ -1,4 +1,4 @@
-"""Files as their authors publish them, made small: each loads with the study's text of docs/foreign-weights.md, and no other tensor is lost.
+"""Files as their authors publish them, made small: each loads with the text of docs/foreign-weights.md, and no tensor is lost.
 
 The names are those of facebookresearch/dinov2, dinov3, mae and ConvNeXt-V2, of transformers, of EndoViT and of SurgeNet.
 """
