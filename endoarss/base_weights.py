@@ -41,7 +41,7 @@ def find_base_weights(settings: BackboneSettings, checkpoint: Path, places: Sequ
     wanted = settings.weights
     name = Path(wanted.path).name
     others = []
-    for path in _candidates(checkpoint, places):
+    for path in _candidates(checkpoint, places, name):
         if not wanted.sha256:
             if path.name == name or path in places:
                 return path
@@ -59,10 +59,12 @@ def find_base_weights(settings: BackboneSettings, checkpoint: Path, places: Sequ
     )
 
 
-def _candidates(checkpoint: Path, places: Sequence[Path]) -> Iterator[Path]:
+def _candidates(checkpoint: Path, places: Sequence[Path], name: str) -> Iterator[Path]:
+    """Yield files that may be the wanted one; in each folder first the one of its name."""
     for place in [*places, checkpoint.parent]:
         if place.is_dir():
-            files = sorted(path for path in place.iterdir() if path.suffix in WEIGHTS_SUFFIXES and path.is_file())
+            found = (path for path in place.iterdir() if path.suffix in WEIGHTS_SUFFIXES and path.is_file())
+            files = sorted(found, key=lambda path: (path.name != name, path))
             yield from (path for path in files[:_MOST_FILES] if path != checkpoint)
         elif place.is_file():
             yield place

@@ -17,7 +17,9 @@ from endoarss.errors import SettingsError
 from endoarss.pretrained.names import Tensors
 
 _OF_ATTENTION = re.compile(r"(.+)\.(qkv|q_proj)\.(weight|bias)")
+_LONE_BIAS = re.compile(r"(.+)\.([qv])_bias")
 _SEPARATE = ("q_proj", "k_proj", "v_proj")
+_BIASES = (".qkv.bias", ".q_proj.bias", ".k_proj.bias", ".v_proj.bias")
 _PATCHES, _POSITIONS = "patch_embed.proj.weight", "pos_embed"
 
 
@@ -37,7 +39,7 @@ def converted(given: Mapping[str, Tensor], model: nn.Module) -> Tensors:
     state = _without_classifier(_joined_or_divided(given, expected), model)
     _check_patches(state, expected)
     _check_positions(state, expected, model)
-    _check_biases(state, expected)
+    state = _without_zero_biases(state, expected)
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     if convert is None:
         return state
@@ -60,6 +62,9 @@ def _joined_or_divided(given: Mapping[str, Tensor], expected: Mapping[str, Tenso
     """Return tensors with q, k and v in one, or in three, as the model has them."""
     state = dict(given)
     for name in expected:
+        lone = _LONE_BIAS.fullmatch(name)
+        if lone and (separate_bias := f"{lone[1]}.{lone[2]}_proj.bias") in state:
+            state[name] = state.pop(separate_bias)
         match = _OF_ATTENTION.fullmatch(name)
         if match is None:
             continue
@@ -98,14 +103,20 @@ def _check_positions(state: Tensors, expected: Mapping[str, Tensor], model: nn.M
             )
 
 
-def _check_biases(state: Tensors, expected: Mapping[str, Tensor]) -> None:
-    """Refuse biases of q and v that the model has no place for: timm's function leaves them out."""
-    if "storage_tokens" not in state or any(name.endswith((".q_bias", ".qkv.bias")) for name in expected):
-        return
-    for name, bias in state.items():
-        if name.endswith(".qkv.bias"):
-            q, _, v = bias.chunk(3)
-            if q.any() or v.any():
-                raise SettingsError(
-                    f"it has {name}, which is not zero, and the model has none. Choose the timm model whose name ends with _qkvb."
-                )
+def _without_zero_biases(state: Tensors, expected: Mapping[str, Tensor]) -> Tensors:
+    """Leave out biases of q, k and v that a model has no place for, as of DINOv3, if they are zero.
+
+    Raises:
+        SettingsError: if one is not zero.
+    """
+    if any(name.endswith((".q_bias", *_BIASES)) for name in expected):
+        return state
+    biases = [name for name in state if name.endswith(_BIASES)]
+    for name in biases:
+        masked = f"{name}_mask" in state  # Meta's file: that of k is not used
+        parts = state[name].chunk(3)[::2] if masked else (state[name],)
+        if any(part.any() for part in parts):
+            raise SettingsError(
+                f"it has {name}, which is not zero, and the model has none. Choose the timm model whose name ends with _qkvb."
+            )
+    return {name: tensor for name, tensor in state.items() if name not in biases}

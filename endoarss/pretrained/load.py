@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from endoarss.errors import SettingsError, shown
+from endoarss.errors import SettingsError
 from endoarss.pretrained.convert import converted
 from endoarss.pretrained.names import Tensors, chosen_tensors
 from endoarss.pretrained.read_tensors import file_sha256, read_tensors
 from endoarss.pretrained.suggest import differences, suggested
-from endoarss.settings import BackboneSettings
+from endoarss.settings import BackboneSettings, short_key
 
 _SHOWN = 4  # names of each side
+_VALUES = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")  # which YAML takes for something else than text
+_WORD = re.compile(r"[A-Za-z_/][\w./-]*")
 
 
 def load_weights(model: nn.Module, settings: BackboneSettings) -> None:
@@ -52,12 +56,18 @@ def load_weights(model: nn.Module, settings: BackboneSettings) -> None:
 
 def study_text(path: Path, entry: str, prefix: str, drop: tuple[str, ...], rename: Mapping[str, str]) -> str:
     """Return the key `weights` of a backbone as a study writes it on one line."""
-    parts = [f"file: {path}"]
-    parts += [f"entry: {entry}"] if entry else []
-    parts += [f"prefix: {prefix}"] if prefix else []
-    parts += [f"drop: [{', '.join(drop)}]"] if drop else []
-    parts += [f"rename: {{{', '.join(f'{old}: {new}' for old, new in rename.items())}}}"] if rename else []
+    parts = [f"file: {_as_yaml(str(path))}"]
+    parts += [f"entry: {_as_yaml(entry)}"] if entry else []
+    parts += [f"prefix: {_as_yaml(prefix)}"] if prefix else []
+    parts += [f"drop: [{', '.join(map(_as_yaml, drop))}]"] if drop else []
+    names = [f"{_as_yaml(old)}: {_as_yaml(new)}" for old, new in rename.items()]
+    parts += [f"rename: {{{', '.join(names)}}}"] if rename else []
     return f"weights: {{{', '.join(parts)}}}"
+
+
+def _as_yaml(text: str) -> str:
+    """Return text as YAML writes it in a flow of keys: quoted, unless every reader takes it for a word."""
+    return text if _WORD.fullmatch(text) and text.lower() not in _VALUES else json.dumps(text)
 
 
 def _reason(state: Tensors, expected: Mapping[str, Tensor]) -> str:
@@ -69,12 +79,15 @@ def _reason(state: Tensors, expected: Mapping[str, Tensor]) -> str:
     if extra:
         parts.append(f"The model lacks {_listed(extra, state)}.")
     if others:
-        shapes = [f"{name} {tuple(state[name].shape)} for {tuple(expected[name].shape)}" for name in others[:_SHOWN]]
+        shapes = [
+            f"{short_key(name)} {tuple(state[name].shape)} for {tuple(expected[name].shape)}"
+            for name in others[:_SHOWN]
+        ]
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
         parts.append(f"Other shapes than the model's: {', '.join(shapes)}{more}.")
     return " ".join(parts)
 
 
 def _listed(names: list[str], tensors: Mapping[str, Tensor]) -> str:
-    first = ", ".join(f"{shown(name).strip(chr(39))} {tuple(tensors[name].shape)}" for name in names[:_SHOWN])
+    first = ", ".join(f"{short_key(name)} {tuple(tensors[name].shape)}" for name in names[:_SHOWN])
     return f"{first} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else first

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from endoarss.errors import SettingsError
 from endoarss.pretrained.convert import converted
-from endoarss.pretrained.names import Tensors, chosen_tensors
+from endoarss.pretrained.names import chosen_tensors
 
 Choice = tuple[str, tuple[str, ...], dict[str, str]]
 """prefix, drop and rename, as a study has them."""
@@ -53,6 +53,7 @@ _RENAMES: tuple[dict[str, str], ...] = (
 )
 _PREFIXES, _DEPTH = 8, 4  # how many are tried, and how many parts one has
 _MOST_CHUNKS = 100
+_HEADS = ("head.", "fc.", "classifier.", "dino_head.", "ibot_head.", "projector.")
 _MANY = 3  # of starts to drop that are worth shortening
 
 
@@ -104,27 +105,29 @@ def _needless(
     stored: Mapping[str, Tensor], model: nn.Module, prefix: str, rename: dict[str, str]
 ) -> tuple[str, ...] | None:
     """Return what to drop so that the rest fits; None if it does not fit."""
+    inside = [name.removeprefix(prefix) for name in stored if name.startswith(prefix)]
+    # timm's functions for some models trip over a head, so that the names behind it cannot be compared before it is dropped.
+    heads = tuple(head for head in _HEADS if any(name.startswith(head) for name in inside))
     expected = model.state_dict()
-    try:
-        state = chosen_tensors(stored, prefix, (), rename)
-        first = converted(state, model)
-    except SettingsError:
-        return None
-    lacking, extra, _ = differences(first, expected)
-    if lacking:
-        return None
-    before = {id(tensor): name for name, tensor in stored.items()}
-    named = [before.get(id(first[name]), name).removeprefix(prefix) for name in extra]
-    kept = [name.removeprefix(prefix) for name in stored if name.startswith(prefix)]
-    kept = [name for name in kept if name not in named]
-    drop = _starts(named, kept)
-    if any(part.isdigit() for start in drop for part in start.split(".")):
-        return None  # some blocks, or a part of each: without them it would be another model
-    try:
-        last: Tensors = converted(chosen_tensors(stored, prefix, drop, rename), model)
-    except SettingsError:
-        return None
-    return None if any(differences(last, expected)) else drop
+    for first in dict.fromkeys(((), heads)):
+        try:
+            state = converted(chosen_tensors(stored, prefix, first, rename), model)
+            lacking, extra, _ = differences(state, expected)
+            if lacking:
+                continue
+            before = {id(tensor): name.removeprefix(prefix) for name, tensor in stored.items()}
+            named = [before.get(id(state[name]), name) for name in extra]
+            drop = (
+                *first,
+                *_starts(named, [name for name in inside if name not in named and not name.startswith(first)]),
+            )
+            if any(part.isdigit() for start in drop for part in start.split(".")):
+                return None  # some blocks, or a part of each: without them it would be another model
+            if not any(differences(converted(chosen_tensors(stored, prefix, drop, rename), model), expected)):
+                return drop
+        except SettingsError:
+            return None
+    return None
 
 
 def _starts(names: list[str], kept: list[str]) -> tuple[str, ...]:

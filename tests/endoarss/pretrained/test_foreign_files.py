@@ -111,6 +111,31 @@ def transformers_dinov2(stored: Tensors) -> Tensors:
     return state
 
 
+def transformers_dinov3(stored: Tensors) -> Tensors:
+    """The names of transformers' DINOv3ViTModel; the biases of q and v are zero."""
+    state = {"embeddings.mask_token": torch.ones(1, 1, 24)}
+    for name, tensor in stored.items():
+        if ".attn.qkv." in name:
+            start = f"layer.{name.split('.')[1]}.attention"
+            parts = zip("qkv", tensor.chunk(3), strict=True)
+            state |= {f"{start}.{part}_proj.weight": one.clone() for part, one in parts}
+            state |= {f"{start}.{part}_proj.bias": torch.zeros(24) for part in "qv"}
+            continue
+        for old, new in {
+            "cls_token": "embeddings.cls_token",
+            "reg_token": "embeddings.register_tokens",
+            "patch_embed.proj": "embeddings.patch_embeddings",
+            "blocks": "layer",
+            "attn.proj": "attention.o_proj",
+            "gamma_": "layer_scale",
+            "mlp.fc1": "mlp.up_proj",
+            "mlp.fc2": "mlp.down_proj",
+        }.items():
+            name = name.replace(old, new)
+        state[f"{name}.lambda1" if "layer_scale" in name else name] = tensor
+    return state
+
+
 @pytest.mark.parametrize("name", ["vit_small_patch14_dinov2", "vit_small_patch14_reg4_dinov2"])
 def test_dinov2_of_meta_and_its_trainings(name: str, load: Load) -> None:
     model = timm_model(name, **VIT)
@@ -151,9 +176,22 @@ def test_dinov3_of_meta_and_of_timm(load: Load) -> None:
     biased = {**meta_dinov3(stored), "blocks.1.attn.qkv.bias": torch.ones(72)}
     with pytest.raises(SettingsError, match=r"blocks.1.attn.qkv.bias, which is not zero, .* ends with _qkvb"):
         load(model, biased)
+    of_transformers = transformers_dinov3(stored)
+    with pytest.raises(
+        SettingsError, match=r"drop: \[embeddings.mask_token\], rename: {embeddings.cls_token: cls_token, "
+    ) as refused:
+        load(model, of_transformers, safetensors=True)
+    rename = dict(pair.split(": ") for pair in str(refused.value).partition("rename: {")[2].rstrip("}").split(", "))
+    wanted = {"safetensors": True, "drop": ("embeddings.mask_token",), "rename": rename}
+    assert_holds(load(model, of_transformers, **wanted), stored)
+    of_transformers["layer.0.attention.v_proj.bias"] += 1
+    with pytest.raises(SettingsError, match=r"blocks.0.attn.v_proj.bias, which is not zero"):
+        load(model, of_transformers, **wanted)
     qkvb = timm_model("vit_small_patch16_dinov3_qkvb", **{**VIT, "img_size": 32})
     load(qkvb, biased)
     assert torch.equal(qkvb.state_dict()["blocks.1.attn.q_bias"], torch.ones(24))
+    load(qkvb, of_transformers, **wanted)
+    assert torch.equal(qkvb.state_dict()["blocks.0.attn.v_bias"], torch.ones(24))
 
 
 def test_mae_and_endovit_with_the_arguments_of_their_training(load: Load) -> None:
@@ -212,4 +250,50 @@ def test_surgenet_convnext_pvt_and_caformer(load: Load) -> None:
             parts = ["downsample_layers", parts[1], *parts[3:]]
             parts[2] = parts[2].replace("norm", "pre_norm")
         state[".".join(parts).replace("stem.", "downsample_layers.0.")] = tensor
+    with pytest.raises(SettingsError, match=r"This fits: weights: {file: .*w.pth, drop: \[head.\]}$"):
+        load(caformer, state)
     assert_holds(load(caformer, state, drop=("head.",)), stored)
+
+
+def test_what_would_be_another_model_is_refused_without_a_suggestion(load: Load) -> None:
+    model = timm_model("vit_small_patch14_dinov2", **VIT)
+    stored = as_stored(model)
+    for content, message in (
+        (
+            {**stored, "patch_embed.proj.weight": torch.ones(24, 3, 16, 16)},
+            "its patches have 16x16 pixels, the model's 14x14",
+        ),
+        (
+            {**stored, "pos_embed": torch.ones(1, 9, 24)},
+            "its pos_embed has 9 positions, which is no square image and the 1 tokens",
+        ),
+        ({**stored, "blocks.2.ls1.gamma": torch.ones(24)}, r"The model lacks blocks.2.ls1.gamma \(24,\).$"),
+        ({**stored, "norm.bias": torch.ones(25)}, r"Other shapes than the model's: norm.bias \(25,\) for \(24,\).$"),
+        ({"x": torch.ones(2)}, r"It lacks cls_token \(1, 1, 24\), .* and \d+ more. The model lacks x \(2,\).$"),
+    ):
+        with pytest.raises(SettingsError, match=message) as refused:
+            load(model, content)
+        assert "This fits" not in str(refused.value)
+    larger = timm_model("vit_small_patch14_dinov2", **{**VIT, "img_size": 56})
+    assert not torch.equal(load(larger, stored).state_dict()["pos_embed"][:, 1:5], stored["pos_embed"][:, 1:])
+
+
+def test_what_stands_in_no_name_is_told_with_what_fits(load: Load) -> None:
+    model = timm_model("vit_small_patch14_dinov2", **VIT)
+    stored = {f"module.encoder.{name}": tensor for name, tensor in as_stored(model).items()}
+    fits = r" This fits: weights: {file: .*w.pth, prefix: module.encoder.}$"
+    for weights, message in (
+        ({"prefix": "encoder."}, "no name begins with the prefix 'encoder.'."),
+        ({"prefix": "module.encoder.", "drop": ("head.",)}, "drop: no name begins with 'head.'."),
+        (
+            {"prefix": "module.encoder.", "rename": {"block": "x"}},
+            "rename: 'block' stands in no name; .* between dots.",
+        ),
+        ({"prefix": "module.", "rename": {"encoder": "", "weight": "bias"}}, "rename: two names become the same."),
+    ):
+        with pytest.raises(SettingsError, match=message + fits):
+            load(model, stored, **weights)
+    load(model, stored, prefix="module.", rename={"encoder": ""})
+    odd = {f"0.{name}": tensor for name, tensor in as_stored(model).items()}
+    with pytest.raises(SettingsError, match=r'prefix: "0\."}$'):
+        load(model, odd)
