@@ -19,7 +19,7 @@ from torch import Tensor
 from endoarss.errors import SettingsError, shown
 
 # A checkpoint of a ViT-L with two copies and the state of its optimiser has 2,000 tensors, and about 40 operations for each.
-_MAX_MEMBERS, _MAX_PICKLE, _MAX_OPERATIONS = 20_000, 16 << 20, 600_000
+_MAX_MEMBERS, _MAX_PICKLE, _MAX_OPERATIONS = 20_000, 16 << 20, 300_000
 _MAX_TUPLES = 30_000  # tuples in tuples are hashed by recursion
 _MAX_INTEGER = 9  # bytes; longer integers can be chosen so that a dictionary of them takes quadratic time
 _MAX_LEVELS = 4  # of dictionaries in dictionaries

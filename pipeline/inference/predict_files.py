@@ -111,8 +111,7 @@ def predict_files(
         checkpoint: of `train`. inputs: pictures, videos, and folders that are searched. out: a new folder, or one without results.
         batch_size: frames that go through the model at once. every: N takes each Nth frame of a video.
         overlays: whether frames are painted. overwrite: replace what an earlier run wrote to `out`, once all frames are done.
-        weights, components: as `load_file` takes them.
-        half: run the model in bfloat16, on a GPU alone; else in float32.
+        weights, components: as `load_file` takes them. half: run the model in bfloat16, on a GPU alone; else in float32.
 
     Raises:
         InputError: if inputs or `out` are not usable, if `half` is asked for without a GPU, or if another process predicts into `out`;

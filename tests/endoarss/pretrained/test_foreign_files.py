@@ -6,6 +6,7 @@ The names are those of facebookresearch/dinov2, dinov3, mae and ConvNeXt-V2, of 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,35 @@ from typing import Any
 import pytest
 import timm
 import torch
+import yaml
 from safetensors.torch import save_file
 from timm.models import metaformer
 from torch import Tensor, nn
 
+from endoarss.components.description import as_tuple
 from endoarss.errors import SettingsError
 from endoarss.pretrained.load import load_weights
 from endoarss.settings import BackboneSettings, WeightsSettings
+from endoarss.timm_names import check_is_timm_model
 
+ROOT = Path(__file__).parents[3]
 VIT = {"img_size": 28, "embed_dim": 24, "depth": 2, "num_heads": 2}
+_TEACHER = "_checkpoint_epoch0050_teacher.pth"
 Tensors = dict[str, Tensor]
 Load = Callable[..., nn.Module]
+
+
+def documented(file: str) -> dict[str, Any]:
+    """The keys of `weights`, without the file, that docs/foreign-weights.md has for a file."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/foreign-weights.md").read_text(), re.DOTALL)
+    (found,) = [
+        one for one in map(yaml.safe_load, blocks) if one.get("weights", {}).get("file") == f"data/weights/{file}"
+    ]
+    check_is_timm_model(found["model"])
+    given = WeightsSettings(
+        "file", "x", **{key: as_tuple(one) for key, one in found["weights"].items() if key != "file"}
+    )
+    return {key: one for key in ("entry", "prefix", "drop", "rename") if (one := getattr(given, key))}
 
 
 def timm_model(name: str, **arguments: Any) -> nn.Module:
@@ -141,13 +160,13 @@ def test_dinov2_of_meta_and_its_trainings(name: str, load: Load) -> None:
     model = timm_model(name, **VIT)
     stored = as_stored(model)
     released = meta_dinov2(model, stored)
-    assert_holds(load(model, released), stored)
+    assert_holds(load(model, released, **documented(f"dinov2_vitb14{'_reg4' * ('reg4' in name)}_pretrain.pth")), stored)
     student = {f"backbone.{key}": torch.zeros_like(tensor) for key, tensor in released.items()}
     chunked = {key.replace("blocks.", "backbone.blocks.0."): tensor for key, tensor in released.items()}
     teacher = {key if "backbone." in key else f"backbone.{key}": tensor for key, tensor in chunked.items()}
     teacher["dino_head.mlp.0.weight"] = torch.ones(2)
     training = {"teacher": teacher, "student": student, "iteration": 7, "optimizer": {"state": {0: torch.ones(1)}}}
-    assert_holds(load(model, training, entry="teacher", prefix="backbone.", rename={"blocks.0": "blocks"}), stored)
+    assert_holds(load(model, training, **documented("teacher_checkpoint.pth")), stored)
     with pytest.raises(SettingsError, match=r"several dictionaries of tensors; it has 'teacher' .* entry: teacher"):
         load(model, training)
     with pytest.raises(SettingsError, match=r"no entry 'techer'; it has 'teacher' \(\d+ tensors\), 'student'"):
@@ -164,15 +183,18 @@ def test_dinov2_of_transformers_has_q_k_and_v_apart(load: Load) -> None:
         SettingsError, match=r"It lacks cls_token \(1, 1, 24\), .*attention.query: attn.q_proj"
     ) as refused:
         load(model, transformers_dinov2(stored), safetensors=True)
-    rename = dict(pair.split(": ") for pair in str(refused.value).partition("rename: {")[2].rstrip("}").split(", "))
-    assert_holds(load(model, transformers_dinov2(stored), safetensors=True, rename=rename), stored)
+    fits = yaml.safe_load(str(refused.value).partition("This fits: ")[2])["weights"]
+    del fits["file"]
+    for weights in (fits, documented("dinov2-base.safetensors")):
+        assert_holds(load(model, transformers_dinov2(stored), safetensors=True, **weights), stored)
 
 
 def test_dinov3_of_meta_and_of_timm(load: Load) -> None:
     model = timm_model("vit_small_patch16_dinov3", **{**VIT, "img_size": 32})
     stored = as_stored(model)
-    assert_holds(load(model, stored, safetensors=True), stored)
-    assert_holds(load(model, meta_dinov3(stored)), stored)
+    assert_holds(load(model, stored, safetensors=True, **documented("vit_base_patch16_dinov3.safetensors")), stored)
+    of_meta = documented("dinov3_vitb16_pretrain_lvd1689m-73cec8be.pth")
+    assert_holds(load(model, meta_dinov3(stored), **of_meta), stored)
     biased = {**meta_dinov3(stored), "blocks.1.attn.qkv.bias": torch.ones(72)}
     with pytest.raises(SettingsError, match=r"blocks.1.attn.qkv.bias, which is not zero, .* ends with _qkvb"):
         load(model, biased)
@@ -181,8 +203,8 @@ def test_dinov3_of_meta_and_of_timm(load: Load) -> None:
         SettingsError, match=r"drop: \[embeddings.mask_token\], rename: {embeddings.cls_token: cls_token, "
     ) as refused:
         load(model, of_transformers, safetensors=True)
-    rename = dict(pair.split(": ") for pair in str(refused.value).partition("rename: {")[2].rstrip("}").split(", "))
-    wanted = {"safetensors": True, "drop": ("embeddings.mask_token",), "rename": rename}
+    wanted = {"safetensors": True, **documented("dinov3-vitb16.safetensors")}
+    assert yaml.safe_load(str(refused.value).partition("This fits: ")[2])["weights"]["rename"] == wanted["rename"]
     assert_holds(load(model, of_transformers, **wanted), stored)
     of_transformers["layer.0.attention.v_proj.bias"] += 1
     with pytest.raises(SettingsError, match=r"blocks.0.attn.v_proj.bias, which is not zero"):
@@ -198,7 +220,9 @@ def test_mae_and_endovit_with_the_arguments_of_their_training(load: Load) -> Non
     model = timm_model("vit_base_patch16_224", **{**VIT, "img_size": 32})
     stored = as_stored(model)
     content = {"model": {**stored, **mae_decoder()}, "epoch": 3, "args": argparse.Namespace(lr=0.1, output_dir="x")}
-    assert_holds(load(model, content, drop=("decoder_",)), stored)
+    for file in ("mae_pretrain_vit_base_full.pth", "endovit_seg.pth"):
+        assert_holds(load(model, content, **documented(file)), stored)
+    assert_holds(load(model, {"model": stored}, **documented("mae_pretrain_vit_base.pth")), stored)
     with pytest.raises(SettingsError, match=r"The model lacks decoder_pos_embed \(2,\), .* drop: \[decoder_\]}$"):
         load(model, content)
 
@@ -222,7 +246,7 @@ def test_surgenet_convnext_pvt_and_caformer(load: Load) -> None:
             name = name.replace(old, new)
         parts = name.split(".")
         state[f"downsample_layers.{parts[1]}.{'.'.join(parts[3:])}" if "downsample." in name else name] = tensor
-    assert_holds(load(convnext, {"model": state}), stored)
+    assert_holds(load(convnext, {"model": state}, **documented(f"SurgeNet_ConvNextv2{_TEACHER}")), stored)
     pvt = timm_model("pvt_v2_b0", depths=(1, 1, 1, 1), embed_dims=(8, 8, 8, 8), num_heads=(1, 1, 1, 1))
     stored, state = as_stored(pvt), {}
     for name, tensor in stored.items():
@@ -236,7 +260,7 @@ def test_surgenet_convnext_pvt_and_caformer(load: Load) -> None:
         }.items():
             name = name.replace(old, new)
         state[name.replace("patch_embed.", "patch_embed1.")] = tensor
-    assert_holds(load(pvt, state), stored)
+    assert_holds(load(pvt, state, **documented(f"SurgeNet_PVTv2{_TEACHER}")), stored)
     mixers = [metaformer.SepConv, metaformer.SepConv, metaformer.Attention, metaformer.Attention]
     norms = [metaformer.LayerNorm2dNoBias] * 2 + [metaformer.LayerNormNoBias] * 2
     shape = {"depths": (1, 1, 1, 1), "dims": (8, 8, 32, 32)}
@@ -252,7 +276,7 @@ def test_surgenet_convnext_pvt_and_caformer(load: Load) -> None:
         state[".".join(parts).replace("stem.", "downsample_layers.0.")] = tensor
     with pytest.raises(SettingsError, match=r"This fits: weights: {file: .*w.pth, drop: \[head.\]}$"):
         load(caformer, state)
-    assert_holds(load(caformer, state, drop=("head.",)), stored)
+    assert_holds(load(caformer, state, **documented(f"SurgeNetXL{_TEACHER}")), stored)
 
 
 def test_what_would_be_another_model_is_refused_without_a_suggestion(load: Load) -> None:
