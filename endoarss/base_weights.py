@@ -12,9 +12,9 @@ from pathlib import Path
 import timm
 from huggingface_hub import try_to_load_from_cache
 
-from endoarss.backbones.timm_model import file_sha256
 from endoarss.errors import SettingsError
-from endoarss.settings import BackboneSettings
+from endoarss.pretrained.read_tensors import file_sha256
+from endoarss.settings import WEIGHTS_SUFFIXES, BackboneSettings
 
 _MOST_FILES = 100  # of a folder; each is hashed
 
@@ -24,7 +24,7 @@ def find_base_weights(settings: BackboneSettings, checkpoint: Path, places: Sequ
 
     Args:
         settings: the backbone's, from the checkpoint's header; its weights are of source "file" or "hub".
-        checkpoint: its own folder is searched too. places: files, and folders of safetensors files; they come first.
+        checkpoint: its own folder is searched too. places: files, and folders of such files; they come first.
 
     Raises:
         SettingsError: if the file is in none of these places, with the places and what to do.
@@ -41,7 +41,7 @@ def find_base_weights(settings: BackboneSettings, checkpoint: Path, places: Sequ
     wanted = settings.weights
     name = Path(wanted.path).name
     others = []
-    for path in _candidates(checkpoint, places):
+    for path in _candidates(checkpoint, places, name):
         if not wanted.sha256:
             if path.name == name or path in places:
                 return path
@@ -59,10 +59,12 @@ def find_base_weights(settings: BackboneSettings, checkpoint: Path, places: Sequ
     )
 
 
-def _candidates(checkpoint: Path, places: Sequence[Path]) -> Iterator[Path]:
+def _candidates(checkpoint: Path, places: Sequence[Path], name: str) -> Iterator[Path]:
+    """Yield files that may be the wanted one; in each folder first the one of its name."""
     for place in [*places, checkpoint.parent]:
         if place.is_dir():
-            files = sorted(path for path in place.glob("*.safetensors") if path.is_file())
+            found = (path for path in place.iterdir() if path.suffix in WEIGHTS_SUFFIXES and path.is_file())
+            files = sorted(found, key=lambda path: (path.name != name, path))
             yield from (path for path in files[:_MOST_FILES] if path != checkpoint)
         elif place.is_file():
             yield place

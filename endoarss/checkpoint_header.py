@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from endoarss.components.external import ExternalComponent
 from endoarss.errors import SettingsError, shown
 from endoarss.settings import ModelSettings, first_error, short_key
 
@@ -29,6 +30,7 @@ class CheckpointHeader(BaseModel):
         settings: of the model.
         frozen_sha256: digest of the frozen weights that the checkpoint does not hold.
         provenance: what decided the training, as JSON-like data; its keys are for whoever wrote it to know.
+        components: those of the model that are not the project's own. They are named here, and imported by whoever trusts them.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -36,11 +38,20 @@ class CheckpointHeader(BaseModel):
     settings: ModelSettings
     frozen_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     provenance: dict[str, Any]
+    components: Annotated[tuple[ExternalComponent, ...], Field(max_length=10)] = ()
 
 
-def header_metadata(settings: ModelSettings, frozen_sha256: str, provenance: dict[str, Any]) -> dict[str, str]:
+def header_metadata(
+    settings: ModelSettings, frozen_sha256: str, provenance: dict[str, Any], components: tuple[ExternalComponent, ...]
+) -> dict[str, str]:
     """Return the metadata of a checkpoint's file; see `CheckpointHeader` for the arguments."""
-    header = {"settings": settings.to_dict(), "frozen_sha256": frozen_sha256, "provenance": provenance}
+    header: dict[str, Any] = {
+        "settings": settings.to_dict(),
+        "frozen_sha256": frozen_sha256,
+        "provenance": provenance,
+    }
+    if components:
+        header["components"] = [one.model_dump() for one in components]
     return {KEY: json.dumps(header, sort_keys=True)}
 
 

@@ -18,8 +18,10 @@ from torch import Tensor
 
 from endoarss.base_weights import find_base_weights
 from endoarss.checkpoint_header import header_metadata, read_header
+from endoarss.components.external import check_external
 from endoarss.errors import SettingsError
 from endoarss.models import MultiTaskModel, build_model
+from endoarss.registry import add_module
 from endoarss.saving import save_tensors
 from endoarss.settings import ModelSettings, WeightsSettings
 
@@ -48,7 +50,7 @@ def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any
     complete = model.settings.backbone_settings.weights.source == "checkpoint"
     frozen = set() if complete else frozen_names(model)
     state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if name not in frozen}
-    save_tensors(state, path, header_metadata(model.settings, frozen_sha256(model), provenance))
+    save_tensors(state, path, header_metadata(model.settings, frozen_sha256(model), provenance, model.external))
 
 
 def tensors_sha256(tensors: Iterable[tuple[str, Tensor]]) -> str:
@@ -85,22 +87,28 @@ def _opened(path: Path) -> Iterator[Any]:
         raise SettingsError(f"{path}: not a whole safetensors file ({said}).") from None
 
 
-def load_checkpoint(path: str | Path, weights: Sequence[Path] = ()) -> MultiTaskModel:
+def load_checkpoint(path: str | Path, weights: Sequence[Path] = (), components: Sequence[str] = ()) -> MultiTaskModel:
     """Build the model of a checkpoint with its trained weights, in evaluation mode on the CPU.
 
-    The file may come from anybody: nothing in it is run, no network is touched, and no path that it names is opened. A model is
-    allocated only after names and shapes of the stored tensors have been compared with those of the model that the header describes.
+    The file may come from anybody: nothing in it is run or imported, no network is touched, and no path that it names is opened. A model
+    is allocated only after names and shapes of the stored tensors have been compared with those of the model that the header describes.
 
     Args:
-        path: of the checkpoint. weights: files, and folders of safetensors files, where the frozen weights that it was trained on are
+        path: of the checkpoint. weights: files, and folders of files, where the frozen weights that it was trained on are
             looked for by their digest, besides the checkpoint's own folder and the hub's cache.
+        components: Python modules of your own that register the model's backbone or architecture; they are imported. If their source is
+            another than in training, a message on standard error says so.
 
     Raises:
-        SettingsError: if the file is not a checkpoint, is damaged, or the frozen weights are missing or others than in training.
+        SettingsError: if the file is not a checkpoint, is damaged, or the frozen weights are missing or others than in training; if a
+            component of the model is in none of the modules, naming its own.
     """
     path = Path(path)
     header = read_header(path)
+    for module in components:
+        add_module(module)
     try:
+        check_external(path, header.settings, header.components)
         expected, frozen = _expected_tensors(header.settings)
         _compare_with_stored(path, expected, frozen)
         model = _build(header.settings, path, weights, sum(expected[name].numel() for name in frozen))
@@ -118,6 +126,7 @@ def load_checkpoint(path: str | Path, weights: Sequence[Path] = ()) -> MultiTask
         raise SettingsError(
             f"{path}: the frozen weights are others than in training, or the header is another model's."
         )
+    model.external = header.components  # the source that it was trained with, whatever it is now
     return model.eval()
 
 
@@ -176,7 +185,7 @@ def _build(settings: ModelSettings, path: Path, places: Sequence[Path], frozen_v
     file = find_base_weights(given, path, places)
     if file.stat().st_size < frozen_values:
         raise SettingsError(f"{file}: too small for the {frozen_values:,} frozen weights that {path} needs.")
-    found = WeightsSettings("file", str(file), prefix=given.weights.prefix)
+    found = replace(given.weights, source="file", path=str(file), sha256="")
     model = build_model(replace(settings, backbone_settings=replace(given, weights=found)))
     model.settings = settings  # where the file lies on this machine is no part of the model
     return model

@@ -15,6 +15,7 @@ from endoarss.backbones.base import Backbone
 from endoarss.backbones.lockstep import CrossStitch
 from endoarss.components.bounds import Bound
 from endoarss.components.description import check_settings_of, settings_of
+from endoarss.components.external import ExternalComponent, external_components
 from endoarss.devices import autocast
 from endoarss.errors import SettingsError
 from endoarss.heads import ActivityHead, SegmentationHead
@@ -31,8 +32,10 @@ class MultiTaskModel(nn.Module, ABC):
     `DEFAULTS` are the settings that an architecture takes, `BOUNDS` what their values may be (see `endoarss.components.bounds`).
     An architecture sets `a_stream_a_task` if stream t of one encoder reaches head t and no other: one backward pass then tells the tasks'
     gradients apart. `trained` is false of what is put together from trained models.
+    `external` are its components that are not the project's own, as their source was when the model was built.
     """
 
+    external: tuple[ExternalComponent, ...] = ()
     precision: str = "float32"
     a_stream_a_task = False
     trained = True
@@ -166,6 +169,7 @@ def build_model(settings: ModelSettings) -> MultiTaskModel:
 
     model = architecture(settings, make_backbone)
     check_streams(settings, model.backbone, model.streams)
+    model.external = external_components(settings)
     if model.trained and len(model.tasks) > 1 and not model.shared_parameters():
         raise SettingsError(
             f"{settings.architecture} on {settings.backbone}: no trained parameter is shared by the tasks, "

@@ -29,13 +29,21 @@ MAX_BLOCKS = 1024  # of all encoders of a model together
 _FROM_FILE = ConfigDict(extra="forbid", strict=True)
 
 
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+"""Of the files of weights that are read: safetensors, and what `torch.save` wrote."""
+_Part = Annotated[str, Field(min_length=1, max_length=200)]  # of a tensor's name
+
+
 @dataclass(frozen=True)
 class WeightsSettings:
     """Where a backbone's pretrained weights come from.
 
-    source: "hub" (timm downloads them), "file" (a safetensors file, loaded strictly), "checkpoint" (they lie in the model's own
+    source: "hub" (timm downloads them), "file" (see `endoarss.pretrained`, loaded strictly), "checkpoint" (they lie in the model's own
     checkpoint, which is complete), "none" (random).
+    entry: of a file with several dictionaries of tensors, the key of the one that is meant.
     prefix: of a file that holds more than the backbone, what its names begin with; the rest of the file is passed over.
+    drop: what names begin with, without the prefix, whose tensors are passed over.
+    rename: by whole parts of names, what stands in their place; see `endoarss.pretrained.names.renamed`.
     """
 
     __pydantic_config__ = _FROM_FILE
@@ -43,7 +51,12 @@ class WeightsSettings:
     source: Literal["hub", "file", "checkpoint", "none"] = "none"
     path: str = ""
     sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
-    prefix: str = ""
+    prefix: Annotated[str, Field(max_length=1000)] = ""
+    entry: Annotated[str, Field(max_length=1000)] = ""
+    drop: Annotated[tuple[_Part, ...], Field(max_length=100)] = ()
+    rename: Annotated[dict[_Part, Annotated[str, Field(max_length=200)]], Field(max_length=100)] = field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         if self.source not in ("hub", "file", "checkpoint", "none"):

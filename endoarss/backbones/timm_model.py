@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import timm
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
-from torch import nn
 
 from endoarss.backbones.check_built import check_built
 from endoarss.errors import SettingsError, suggestion
+from endoarss.pretrained.load import load_weights
 from endoarss.settings import BackboneSettings
 from endoarss.timm_arguments import check_arguments, check_model_name
 
@@ -32,7 +27,7 @@ def create_timm_model(settings: BackboneSettings, **arguments: Any) -> Any:
     """
     model = bare_timm_model(settings.model, settings.arguments, settings.weights.source == "hub", **arguments)
     if settings.weights.source == "file":
-        _load_file_strictly(model, settings)
+        load_weights(model, settings)
     return model
 
 
@@ -79,41 +74,3 @@ def takes_input_size(name: str) -> bool:
     check_model_name(name)
     known = timm.get_pretrained_cfg(name)
     return known is not None and bool(known.fixed_input_size)
-
-
-def _load_file_strictly(model: nn.Module, settings: BackboneSettings) -> None:
-    path = Path(settings.weights.path)
-    if not path.is_file():
-        raise SettingsError(f"{path}: no such file; expected the weights of {settings.model!r} as safetensors.")
-    if settings.weights.sha256:
-        found = file_sha256(path)
-        if found != settings.weights.sha256:
-            raise SettingsError(
-                f"{path}: sha256 {found}; expected {settings.weights.sha256}: another file than before."
-            )
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise SettingsError(f"{path}: not a safetensors file ({error}).") from None
-    prefix = settings.weights.prefix
-    if prefix:
-        state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        if not state:
-            raise SettingsError(f"{path}: no name begins with the prefix {prefix!r}.")
-    # A file as timm publishes it holds the classifier of its own training, which no model here has.
-    classifiers = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
-    names = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers)
-    state = {key: value for key, value in state.items() if not key.startswith(tuple(f"{name}." for name in names))}
-    try:
-        if isinstance(model, VisionTransformer):
-            # Layouts of original releases and positions of other input sizes become this model's.
-            state = checkpoint_filter_fn(state, model)
-        model.load_state_dict(state, strict=True)
-    except (RuntimeError, LookupError, ValueError, AttributeError) as error:
-        raise SettingsError(f"{path}: does not fit {settings.model!r} strictly. {error}") from None
-
-
-def file_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

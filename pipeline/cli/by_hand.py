@@ -105,6 +105,8 @@ COMMANDS = [
         path_option("--out", "DIR", "Folder for masks, overlays and predictions.csv."),
         path_option("--weights", "PATH", "File or folder with the frozen weights that the checkpoint was trained on; "
                     "without it found by digest, next to it and in data/weights (repeatable).", multiple=True),
+        click.option("--components", multiple=True, metavar="MODULE", help="Your Python module with a backbone or "
+                     "architecture of the model; it is imported (repeatable)."),
         path_option("--standalone", "FILE", "Write a checkpoint that holds these weights too, to send as one file."),
         click.option("--batch-size", type=AtLeast(1), default=16, help="Images at a time (default: 16)."),
         click.option("--every", type=AtLeast(1), default=1, help="Predict each Nth frame of a video (default: 1)."),

@@ -70,6 +70,7 @@ def predict_inputs(
     standalone: Path | None,
     no_overlays: bool,
     weights: Sequence[Path],
+    components: Sequence[str],
     **options: Any,
 ) -> None:
     """Predict, see `predict_files`, write a standalone checkpoint, see `write_standalone`, or both.
@@ -80,10 +81,12 @@ def predict_inputs(
     if bool(inputs) != bool(out) or not (inputs or standalone):
         raise InputError("predict needs at least one INPUT and --out DIR, or --standalone FILE alone.")
     if standalone is not None:
-        write_standalone(checkpoint, standalone, weights)
+        write_standalone(checkpoint, standalone, weights, components)
         print(f"{standalone}: the checkpoint with its frozen weights; it needs no other file.")
     if out is not None:
-        predict_files(checkpoint, inputs, out, overlays=not no_overlays, weights=weights, **options)
+        predict_files(
+            checkpoint, inputs, out, overlays=not no_overlays, weights=weights, components=components, **options
+        )
 
 
 def predict_files(
@@ -95,20 +98,20 @@ def predict_files(
     overlays: bool = True,
     overwrite: bool = False,
     weights: Sequence[Path] = (),
+    components: Sequence[str] = (),
     half: bool = False,
 ) -> None:
     """Write masks/<name>.png, overlays/<name>.jpg, legend.csv, predictions.csv, and what they came from as predictions.json.
 
-    Frames are prepared as the checkpoint says that training frames were, see `pipeline.inference.frame_kinds`; which frames do not look
-    like these is said on standard error, once for each kind. Frames stream: a batch is read, one is predicted and one is written at the
-    same time, and no more than these three are in memory.
+    Frames are prepared as training frames were, see `pipeline.inference.frame_kinds`; which frames do not look like these is said on
+    standard error, once per kind. Frames stream: a batch is read, one is predicted and one is written at the same time, and no more is
+    in memory.
 
     Args:
         checkpoint: of `train`. inputs: pictures, videos, and folders that are searched. out: a new folder, or one without results.
         batch_size: frames that go through the model at once. every: N takes each Nth frame of a video.
         overlays: whether frames are painted. overwrite: replace what an earlier run wrote to `out`, once all frames are done.
-        weights: files or folders where the frozen weights are looked for first.
-        half: run the model in bfloat16, on a GPU alone; else in float32.
+        weights, components: as `load_file` takes them. half: run the model in bfloat16, on a GPU alone; else in float32.
 
     Raises:
         InputError: if inputs or `out` are not usable, if `half` is asked for without a GPU, or if another process predicts into `out`;
@@ -121,7 +124,7 @@ def predict_files(
     device, precision = choose_device(), "bf16" if half else "float32"
     if half and device.type != "cuda":
         raise InputError("--half: is for GPUs, and torch finds none here. Leave it out; a CPU computes in float32.")
-    provenance, model = read_header(checkpoint).provenance, load_file(checkpoint, weights)
+    provenance, model = read_header(checkpoint).provenance, load_file(checkpoint, weights, components)
     model.precision = precision
     kinds = FrameKinds(_preprocessing(checkpoint, provenance), model.settings.input_size)
     with output_folder.alone(out, checkpoint), output_folder.partial_results(out, inputs, overwrite) as made:

@@ -31,12 +31,13 @@ def load_cell(study: Study, cell: Cell) -> MultiTaskModel:
     return load_checkpoint(path, [weights] if weights is not None else [])
 
 
-def load_file(path: Path, weights: Sequence[Path] = ()) -> MultiTaskModel:
+def load_file(path: Path, weights: Sequence[Path] = (), components: Sequence[str] = ()) -> MultiTaskModel:
     """Load a checkpoint that somebody names, from this project or from elsewhere.
 
     Args:
         path: of the checkpoint; a provenance.json beside it must be that of this file.
         weights: files or folders where its frozen weights are looked for first; then come its own folder and data/weights.
+        components: Python modules that register components of its model; they are imported.
 
     Raises:
         InputError: if it is another file than the one its provenance is of. SettingsError: if it cannot be loaded.
@@ -49,21 +50,21 @@ def load_file(path: Path, weights: Sequence[Path] = ()) -> MultiTaskModel:
             _compare(path, expected)
     # Of the working directory, and of the project that the checkpoint lies in, from wherever the command is called.
     projects = [parent / WEIGHTS for parent in path.resolve().parents]
-    return load_checkpoint(path, [*weights, WEIGHTS, *(folder for folder in projects if folder.is_dir())])
+    return load_checkpoint(path, [*weights, WEIGHTS, *(folder for folder in projects if folder.is_dir())], components)
 
 
-def write_standalone(checkpoint: Path, out: Path, weights: Sequence[Path] = ()) -> None:
+def write_standalone(checkpoint: Path, out: Path, weights: Sequence[Path] = (), components: Sequence[str] = ()) -> None:
     """Write a checkpoint that holds its frozen weights too, so that it can be sent as one file.
 
     Args:
-        checkpoint: of any model. out: the new file. weights: as `load_file` takes them.
+        checkpoint: of any model. out: the new file. weights, components: as `load_file` takes them.
 
     Raises:
         InputError: if `out` is there already. SettingsError: if the checkpoint cannot be loaded.
     """
     if out.exists():
         raise InputError(f"--standalone {out}: there already; nothing is replaced. Choose another name.")
-    model, header = load_file(checkpoint, weights), read_header(checkpoint)
+    model, header = load_file(checkpoint, weights, components), read_header(checkpoint)
     with whole_file(out) as partial:
         save_checkpoint(standalone(model), partial, header.provenance)
 

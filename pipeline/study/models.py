@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from endoarss.errors import shown
-from endoarss.settings import LORA_TARGETS, NOT_PRINTED
+from endoarss.settings import LORA_TARGETS, NOT_PRINTED, WEIGHTS_SUFFIXES
 
 
 def _number(given: Any) -> Any:
@@ -211,21 +211,33 @@ class Pretraining(Part):
     """Seed of scenes and training."""
 
 
-def _safetensors(given: str) -> str:
-    if not given.endswith((".safetensors", "}")):  # a whole path may stand in an environment variable
-        raise ValueError(
-            f"{given!r} is not allowed; expected a .safetensors file. Convert others with safetensors.torch.save_file"
-        )
+def _file_of_weights(given: str) -> str:
+    if not given.endswith((*WEIGHTS_SUFFIXES, "}")):  # a whole path may stand in an environment variable
+        raise ValueError(f"{given!r} is not allowed; expected a file that ends with {', '.join(WEIGHTS_SUFFIXES)}")
     return given
 
 
-class WeightsFile(Part):
-    """A file of pretrained weights."""
+NamePart = Annotated[str, Field(min_length=1, max_length=200)]
 
-    file: Annotated[Text, AfterValidator(_safetensors)]
-    """Path of a safetensors file; environment variables as ${NAME}."""
-    prefix: Text | None = None
+
+class WeightsFile(Part):
+    """A file of pretrained weights; every tensor of the model must be in it, and every one that is left must have its place."""
+
+    file: Annotated[Text, AfterValidator(_file_of_weights)]
+    """Path of a file of safetensors, or of torch.save (.pth, .pt, .bin; tensors alone, nothing in it is run); environment variables as
+    ${NAME}."""
+    entry: Text | None = Field(default=None, examples=["teacher"])
+    """Key of the dictionary that holds the tensors, in a file of torch.save with several."""
+    prefix: Text | None = Field(default=None, examples=["backbone."])
     """What the names of the backbone's tensors begin with, in a file that holds more."""
+    drop: Annotated[tuple[NamePart, ...], Field(min_length=1, max_length=100), AfterValidator(_unique)] | None = Field(
+        default=None, examples=[["decoder_"]]
+    )
+    """What names begin with, without the prefix, whose tensors are left out."""
+    rename: (
+        Annotated[dict[NamePart, Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=100)] | None
+    ) = Field(default=None, examples=[{"encoder.layer": "blocks"}])
+    """Parts of names, between dots, and what stands in their place."""
 
 
 def _weights(given: Any) -> Any:

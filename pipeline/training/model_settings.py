@@ -63,7 +63,8 @@ def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelS
 def _weights(study: Study, cell: Cell, sha256: str) -> dict[str, Any]:
     given, file = study.backbones[cell.backbone].weights, weights_file(study, cell.backbone)
     if isinstance(given, WeightsFile):
-        return {"source": "file", "path": str(file), "sha256": sha256, "prefix": given.prefix or ""}
+        names = {key: value for key, value in given.as_dict().items() if key != "file"}
+        return {"source": "file", "path": str(file), "sha256": sha256, **names}
     return {"source": given}
 
 

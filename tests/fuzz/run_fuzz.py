@@ -43,6 +43,7 @@ from endoarss import build_model, load_checkpoint
 from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.checkpoint_header import read_header
 from endoarss.checkpoints import save_checkpoint
+from endoarss.pretrained.read_tensors import read_tensors
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
 from pipeline.datasets.load import Part
 from pipeline.datasets.manifest import COLUMNS, manifest_text, read_manifest
@@ -120,6 +121,32 @@ def _with_header(whole: bytes, header: Any) -> bytes:
     head["__metadata__"]["endoarss"] = json.dumps(header)
     text = json.dumps(head).encode("utf-8", "surrogatepass")
     return len(text).to_bytes(8, "little") + text + whole[8 + length :]
+
+
+def weights(folder: Path, rng: random.Random) -> Iterator[Case]:
+    """Files of pretrained weights whose bytes are damaged: of torch, its pickle and its archive, and of safetensors."""
+    tensors = {"blocks.0.weight": torch.zeros(3, 4), "norm.bias": torch.zeros(4, dtype=torch.float16)}
+    whole, path = io.BytesIO(), folder / "case.safetensors"
+    torch.save({"model": tensors, "epoch": 3, "args": argparse.Namespace(lr=0.1)}, whole)
+    save_file(tensors, path)
+    stored = path.read_bytes()
+    while True:
+        form = rng.randrange(3)
+        path = folder / ("case.safetensors" if form == 0 else "case.pth")
+        path.write_bytes(
+            octets(stored if form == 0 else whole.getvalue(), rng) if form < 2 else _with_pickle(whole.getvalue(), rng)
+        )
+        yield lambda path=path: read_tensors(path, rng.choice(("", "model"))), [folder]
+
+
+def _with_pickle(whole: bytes, rng: random.Random) -> bytes:
+    """A file of torch.save with a damaged pickle in a whole archive."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(stream, "w") as new:
+        for one in old.infolist():
+            held = old.read(one)
+            new.writestr(one.filename, octets(held, rng) if one.filename.endswith("data.pkl") else held)
+    return stream.getvalue()
 
 
 def studies(folder: Path, rng: random.Random) -> Iterator[Case]:
@@ -366,6 +393,7 @@ def _remove(path: Path) -> None:
 
 KINDS: dict[str, Callable[[Path, random.Random], Iterator[Case]]] = {
     "headers": headers,
+    "weights": weights,
     "studies": studies,
     "saved files": saved_files,
     "media": media,

@@ -30,7 +30,7 @@ def fuzz(tmp_path: Path, *arguments: str) -> dict[str, Any]:
 
 def test_a_few_of_everything(tmp_path: Path) -> None:
     tallies = fuzz(tmp_path, "--most", "8", "--seconds", "60")
-    assert set(tallies) == {"headers", "studies", "saved files", "media", "archives"}
+    assert set(tallies) == {"headers", "weights", "studies", "saved files", "media", "archives"}
     for kind, tally in tallies.items():
         # Damage must be seen: a suite whose every case is accepted tests nothing.
         assert tally["tried"] == 8 and tally["kinds"].get("refused", 0) >= 3, kind

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,13 +98,13 @@ def test_as_weights_of_a_backbone(
     settings = yaml.safe_load(study_file.read_text())
     settings["backbones"]["resnet"]["weights"] = {"file": name}
     study_file.write_text(yaml.safe_dump(settings))
-    if name.endswith(".pth"):  # refused by its name, when the study is read
-        assert run(study_file, "train", "--cell", CELL) == 1
-        assert f"{name!r} is not allowed; expected a .safetensors file" in capsys.readouterr().err
-    else:
-        assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
-        assert run(study_file, "train", "--cell", CELL) == 1
-        assert f"{name}: not a safetensors file" in capsys.readouterr().err
+    assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
+    assert run(study_file, "train", "--cell", CELL) == 1
+    expected = (
+        "not a safetensors file" if name.endswith(".safetensors") else "(neither|holds more than|not a whole file)"
+    )
+    said = capsys.readouterr().err
+    assert re.search(f"{name}: {expected}", said) and "Traceback" not in said
     assert not mark.exists()
 
 

@@ -50,7 +50,12 @@ def resnet(**changes: Any) -> dict[str, Any]:
         (resnet(weights="x.pth"), "expected hub (timm downloads the weights), none (random weights), or a file: weights: {file: x.pth}."),
         (resnet(weights={"fil": "x"}), "backbones.resnet.weights.fil: unknown key. Did you mean 'file'?"),
         ({"backbones": {"resnet": {"label": "x", "model": "resnet26"}}}, "weights: missing; expected hub, none, or {file: PATH}."),
-        (resnet(weights={"file": "x.pth"}), "weights.file: 'x.pth' is not allowed; expected a .safetensors file."),
+        (
+            resnet(weights={"file": "x.pkl"}),
+            "weights.file: 'x.pkl' is not allowed; expected a file that ends with .safetensors, .pth, .pt, .bin",
+        ),
+        (resnet(weights={"file": "x.pth", "drop": [""]}), "weights.drop: [''] is not allowed"),
+        (resnet(weights={"file": "x.pth", "rename": {"a": 1}}), "weights.rename.a: 1 is not allowed"),
         (resnet(weights=3), "backbones.resnet.weights: 3 is not allowed; expected hub, none, or {file: PATH}."),
         (resnet(model="resnet_26"), "timm has no model 'resnet_26'. Did you mean 'resnet26'"),
         (resnet(model="resnet50.a1_in2k"), "timm has no weights 'a1_in2k' of resnet50. Did you mean 'a1_in1k'"),

@@ -1,0 +1,122 @@
+"""Bring a file's tensors into the layout that timm's model has, as far as that loses nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from endoarss.errors import SettingsError
+from endoarss.pretrained.names import Tensors
+
+_OF_ATTENTION = re.compile(r"(.+)\.(qkv|q_proj)\.(weight|bias)")
+_LONE_BIAS = re.compile(r"(.+)\.([qv])_bias")
+_SEPARATE = ("q_proj", "k_proj", "v_proj")
+_BIASES = (".qkv.bias", ".q_proj.bias", ".k_proj.bias", ".v_proj.bias")
+_PATCHES, _POSITIONS = "patch_embed.proj.weight", "pos_embed"
+
+
+def converted(given: Mapping[str, Tensor], model: nn.Module) -> Tensors:
+    """Return tensors under the names and in the shapes of a timm model, where these are known.
+
+    The classifier that a file has and the model lacks is left out; q, k and v are joined or divided as the model has them; original
+    releases are renamed, and position embeddings of another input size resized, by timm's own function for that kind of model.
+
+    Args:
+        given: the tensors by name. model: of timm, without its classifier.
+
+    Raises:
+        SettingsError: if what timm would make of them is another model than the file's.
+    """
+    expected = model.state_dict()
+    state = _without_classifier(_joined_or_divided(given, expected), model)
+    _check_patches(state, expected)
+    _check_positions(state, expected, model)
+    state = _without_zero_biases(state, expected)
+    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    if convert is None:
+        return state
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # timm's functions print
+            state = _without_classifier(convert(dict(state), model), model)
+    except (RuntimeError, LookupError, ValueError, AttributeError, TypeError):
+        return state  # of other names than timm's function knows: the comparison with the model says which
+    return {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
+
+
+def _without_classifier(state: Tensors, model: nn.Module) -> Tensors:
+    """Leave out the classifier of the file's own training, which no model here has."""
+    given: Any = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
+    starts = tuple(f"{name}." for name in ((given,) if isinstance(given, str) else given))
+    return {name: tensor for name, tensor in state.items() if not name.startswith(starts)}
+
+
+def _joined_or_divided(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Tensors:
+    """Return tensors with q, k and v in one, or in three, as the model has them."""
+    state = dict(given)
+    for name in expected:
+        lone = _LONE_BIAS.fullmatch(name)
+        if lone and (separate_bias := f"{lone[1]}.{lone[2]}_proj.bias") in state:
+            state[name] = state.pop(separate_bias)
+        match = _OF_ATTENTION.fullmatch(name)
+        if match is None:
+            continue
+        whole, parts = f"{match[1]}.qkv.{match[3]}", [f"{match[1]}.{part}.{match[3]}" for part in _SEPARATE]
+        separate = [part in state for part in parts]
+        if name == whole and whole not in state and all(separate):
+            state[whole] = torch.cat([state.pop(part) for part in parts])
+        elif name != whole and whole in state and not any(separate) and len(state[whole]) % 3 == 0:
+            state.update(zip(parts, state.pop(whole).chunk(3), strict=True))
+    return state
+
+
+def _check_patches(state: Tensors, expected: Mapping[str, Tensor]) -> None:
+    """Refuse patches of another size. timm would resize them: a model that nobody trained."""
+    if _PATCHES in state and _PATCHES in expected and state[_PATCHES].ndim == 4:
+        found, wanted = (tuple(one[_PATCHES].shape[-2:]) for one in (state, expected))
+        if found != wanted:
+            raise SettingsError(
+                f"its patches have {found[0]}x{found[1]} pixels, the model's {wanted[0]}x{wanted[1]}. Choose a timm model with "
+                f"patch{found[0]} in its name; patches are not resized."
+            )
+
+
+def _check_positions(state: Tensors, expected: Mapping[str, Tensor], model: nn.Module) -> None:
+    """Refuse positions that are of no square image: class and register tokens are counted otherwise than in the model."""
+    if _POSITIONS not in state or _POSITIONS not in expected or "register_tokens" in state:
+        return
+    found, wanted = state[_POSITIONS], expected[_POSITIONS]
+    tokens = 0 if getattr(model, "no_embed_class", False) else getattr(model, "num_prefix_tokens", 1)
+    if found.ndim == wanted.ndim == 3 and found.shape[1] != wanted.shape[1]:
+        patches = found.shape[1] - tokens
+        if patches < 1 or math.isqrt(patches) ** 2 != patches:
+            raise SettingsError(
+                f"its pos_embed has {found.shape[1]} positions, which is no square image and the {tokens} tokens before it that the model "
+                "has positions for. Choose a timm model with the class and register tokens of the file."
+            )
+
+
+def _without_zero_biases(state: Tensors, expected: Mapping[str, Tensor]) -> Tensors:
+    """Leave out biases of q, k and v that a model has no place for, as of DINOv3, if they are zero.
+
+    Raises:
+        SettingsError: if one is not zero.
+    """
+    if any(name.endswith((".q_bias", *_BIASES)) for name in expected):
+        return state
+    biases = [name for name in state if name.endswith(_BIASES)]
+    for name in biases:
+        masked = f"{name}_mask" in state  # Meta's file: that of k is not used
+        parts = state[name].chunk(3)[::2] if masked else (state[name],)
+        if any(part.any() for part in parts):
+            raise SettingsError(
+                f"it has {name}, which is not zero, and the model has none. Choose the timm model whose name ends with _qkvb."
+            )
+    return {name: tensor for name, tensor in state.items() if name not in biases}
