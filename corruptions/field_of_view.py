@@ -55,8 +55,7 @@ def _has_rim(largest: NDArray[np.uint8], surround: Surround) -> bool:
     """Whether the surround is flat up to the view, and the view brighter at once."""
     near = max(3, round(_NEAR * min(surround.shape)))
     without, within = (
-        largest[(distance >= near) & (distance < 2 * near)]
-        for distance in (_distance(surround), _distance(~surround))
+        largest[(distance >= near) & (distance < 2 * near)] for distance in (_distance(surround), _distance(~surround))
     )
     if not (without.size and within.size):
         return False
