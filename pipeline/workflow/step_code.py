@@ -11,6 +11,8 @@ from functools import cache
 from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, Registry, user_modules
 from pipeline.io.import_closure import code_sha256, import_closure
 from pipeline.study.cell import MERGED, Cell
+from pipeline.study.components import corruption_modules
+from pipeline.study.conditions import conditions_of, training_corruptions
 from pipeline.study.datasets import recipe_of
 from pipeline.study.fingerprints import cell_settings
 from pipeline.study.models import Study
@@ -28,6 +30,8 @@ _LABELS = "pipeline.labels.classes"
 
 # What scores the epochs of a training. A training whose epochs are not scored does not call it.
 _SCORING = "pipeline.training.validation_score"
+# What corrupts training images, where a study asks for it.
+_CORRUPTING = "pipeline.training.corrupt_training"
 
 
 def code_of_study(module: str) -> tuple[str, ...]:
@@ -48,8 +52,17 @@ def code_of(module: str, *loaded: str, without: Collection[str] = ()) -> tuple[s
 def code_of_cells(module: str, study: Study, *cells: Cell) -> tuple[str, ...]:
     """Return the files that a step about cells depends on: its own, and those of the cells' components, wherever these lie."""
     scored = any(cell_settings(study, cell).get("score_every") for cell in cells)
-    unused = [_SCORING] if module == TRAINING and not scored else []
-    return code_of(module, *{name for cell in cells for name in _components(cell)}, without=unused)
+    trained = training_corruptions(study)
+    unused = [*([] if scored else [_SCORING]), *([] if trained else [_CORRUPTING])] if module == TRAINING else []
+    corrupting = corruption_modules(trained.names) if trained and module == TRAINING else ()
+    return code_of(module, *{name for cell in cells for name in _components(cell)}, *corrupting, without=unused)
+
+
+def code_of_robustness(module: str, study: Study, *cells: Cell) -> tuple[str, ...]:
+    """Return the files that a step depends on which corrupts images as the study says, for cells or none: of corruptions those that it
+    names alone."""
+    corrupting = code_of(module, *corruption_modules(conditions_of(study).corruptions))
+    return tuple(sorted({*corrupting, *(code_of_cells(module, study, *cells) if cells else ())}))
 
 
 def code_of_dataset(module: str, study: Study, dataset: str) -> tuple[str, ...]:
