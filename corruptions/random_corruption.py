@@ -69,7 +69,7 @@ class RandomCorruption:
         ids, mask_back = _ids(mask, pixels)
         check(pixels, SEVERITIES)
         if draws[0] < self.probability:
-            pixels, ids = draw_corruption(pixels, ids, self.corruptions, self.severities, draws[1:])
+            pixels, ids = draw_corruption(pixels, ids, draws[1:], self.corruptions, self.severities)
             image, mask = image_back(pixels), mask_back(ids)
         return image if mask is None else (image, mask)
 
@@ -82,13 +82,13 @@ class RandomCorruption:
 
 
 def draw_corruption(
-    image: Image, mask: Mask, names: Sequence[str], severities: Sequence[int], draws: Sequence[float] | np.ndarray
+    image: Image, mask: Mask, draws: Sequence[float] | np.ndarray, names: Sequence[str], severities: Sequence[int]
 ) -> tuple[Image, Mask]:
     """Corrupt an image and its mask as random numbers say.
 
     Args:
-        image: uint8 (H, W, 3). mask: uint8 (H, W). names, severities: to choose from. draws: three numbers from 0 to below 1, which decide
-            the name, the severity, and the random details.
+        image: uint8 (H, W, 3). mask: uint8 (H, W). draws: three numbers from 0 to below 1, which decide the name, the severity, and the
+            random details. names, severities: to choose from.
 
     Raises:
         CorruptionError: as `corrupt_pair`.

@@ -30,7 +30,7 @@ _LABELS = "pipeline.labels.classes"
 
 # What scores the epochs of a training. A training whose epochs are not scored does not call it.
 _SCORING = "pipeline.training.validation_score"
-# What corrupts training images, where a study asks for it.
+# What corrupts training images. It counts for trainings of studies that ask for it.
 _CORRUPTING = "pipeline.training.corrupt_training"
 
 
@@ -45,16 +45,16 @@ def code_of(module: str, *loaded: str, without: Collection[str] = ()) -> tuple[s
     Args:
         module: of the step. loaded: modules that it imports by name. without: modules that it does not call here.
     """
-    without = {_STUDY, *without} - {module}
+    without = {_STUDY, _CORRUPTING, *without} - {module}
     return import_closure(module, _FIRST, _LABELS, *loaded, without=without)
 
 
 def code_of_cells(module: str, study: Study, *cells: Cell) -> tuple[str, ...]:
     """Return the files that a step about cells depends on: its own, and those of the cells' components, wherever these lie."""
     scored = any(cell_settings(study, cell).get("score_every") for cell in cells)
-    trained = training_corruptions(study)
-    unused = [*([] if scored else [_SCORING]), *([] if trained else [_CORRUPTING])] if module == TRAINING else []
-    corrupting = corruption_modules(trained.names) if trained and module == TRAINING else ()
+    unused = [_SCORING] if module == TRAINING and not scored else []
+    trained = training_corruptions(study) if module == TRAINING else None
+    corrupting = (_CORRUPTING, *corruption_modules(trained.names)) if trained else ()
     return code_of(module, *{name for cell in cells for name in _components(cell)}, *corrupting, without=unused)
 
 

@@ -510,7 +510,7 @@ def test_the_long_tables_say_their_unit(tmp_path: Path) -> None:
 
 def test_a_report_of_any_models_is_written_whole_and_marked(tmp_path: Path) -> None:
     models = [model("A"), model("BB")]
-    write_robustness_report(models, CATEGORIES, tmp_path, {"Toy": "A"}, MARK, {"synthetic": True})
+    write_robustness_report(measure_robustness(models, CATEGORIES, {"Toy": "A"}), tmp_path, MARK, {"synthetic": True})
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")}
     names = [f"tables/{name}" for name in ("table7_robustness", "table_robustness_summary")]
     figures = [f"figures/{name}" for name in ("fig6_severity", "fig_retention", "fig_heatmap")]
