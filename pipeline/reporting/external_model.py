@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from corruptions import known_categories
 from pipeline.errors import InputError
 from pipeline.evaluation.evaluate_robustness import evaluate_robustness_of
 from pipeline.evaluation.external_model import ExternalModelRun, evaluate_predictions, evaluate_predictor
@@ -14,15 +13,15 @@ from pipeline.io.saved_files import read_table
 from pipeline.reporting.captions import data_mark
 from pipeline.reporting.robustness import (
     baselines_of,
-    corruptions_told_apart,
     evaluated_models,
+    measure_models,
     write_robustness_report,
 )
 from pipeline.results.paths import CellOutput, RobustnessFiles
 from pipeline.results.study_results import StudyResults
 from pipeline.study.datasets import known_dataset, titles_of
 from pipeline.study.models import Study
-from reports.statistics.robustness import EvaluatedModel, measure_robustness
+from reports.statistics.robustness import EvaluatedModel
 
 
 def evaluate_any_model(
@@ -96,13 +95,11 @@ def report_external_model(run: ExternalModelRun, folder: Path, compared: Sequenc
     """
     files = RobustnessFiles.below(folder / CellOutput.ROBUSTNESS)
     rows, label = read_table(files.rows), read_json(files.provenance)["label"]
-    own, trained_on = corruptions_told_apart(run.study)
-    found = measure_robustness(
+    found = measure_models(
+        run.study,
         [*compared, EvaluatedModel(label, titles_of(run.study)[run.dataset], [rows])],
-        known_categories(),
         baselines_of(StudyResults(run.study)) if compared else {},
-        own,
-        trained_on if compared else (),
+        trained=bool(compared),
     )
     write_robustness_report(
         found, folder, data_mark(run.study), {"study": run.study.name, "synthetic": run.study.synthetic}

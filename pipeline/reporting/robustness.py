@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from corruptions.catalogue import STANDARD_CORRUPTIONS, known_categories, known_corruptions
+from corruptions.field_of_view import KEEP
 from pipeline.io.files import whole_file
 from pipeline.reporting.models import label_of, robust_models
 from pipeline.reporting.report_table import ReportTable, write_tables
 from pipeline.results.study_results import StudyResults
-from pipeline.study.conditions import training_corruptions
+from pipeline.study.conditions import conditions_of, training_corruptions
 from pipeline.study.datasets import titles_of
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robustness_baseline
@@ -107,16 +109,31 @@ def measure_study(results: StudyResults) -> Robustness | None:
         InputError, ResultsError: as `evaluated_models` and `measure_robustness`.
     """
     models = evaluated_models(results, tuple(results.study.datasets))
-    if not models:
-        return None
-    return measure_robustness(models, known_categories(), baselines_of(results), *corruptions_told_apart(results.study))
+    return measure_models(results.study, models, baselines_of(results)) if models else None
 
 
-def corruptions_told_apart(study: Study) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the known corruptions that are not standard, and those that a study's training images go through."""
-    own = tuple(name for name in known_corruptions() if name not in STANDARD_CORRUPTIONS)
-    trained = training_corruptions(study)
-    return own, trained.names if trained else ()
+def measure_models(
+    study: Study, models: Sequence[EvaluatedModel], baselines: Mapping[str, str], trained: bool = True
+) -> Robustness:
+    """Measure models under a study's corruptions, own ones and those trained on told apart.
+
+    Args:
+        study: it says what is applied. models, baselines: as for `measure_robustness`. trained: whether the study trained one of them.
+
+    Raises:
+        ResultsError: as `measure_robustness`.
+    """
+    own = [name for name in known_corruptions() if name not in STANDARD_CORRUPTIONS]
+    corrupted = training_corruptions(study) if trained else None
+    seen = corrupted.names if corrupted else ()
+    return replace(
+        measure_robustness(models, known_categories(), baselines, own, seen), about=kept_field_of_view(study)
+    )
+
+
+def kept_field_of_view(study: Study) -> str:
+    """Return what is said of a study that keeps the black around round views, or an empty text."""
+    return "The black around round views is kept." * (conditions_of(study).field_of_view == KEEP)
 
 
 def evaluated_models(results: StudyResults, datasets: Sequence[str]) -> list[EvaluatedModel]:

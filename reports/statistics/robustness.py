@@ -45,7 +45,8 @@ class Robustness:
     summary: `SUMMARY_COLUMNS`, one row a quantity (mPC, CE, ...) of a model, `of` a corruption, a category or a severity; `difference`
     is to the model in `against`, paired. categories: those of the corruptions that were evaluated. intervals: sentences, what the
     intervals of each dataset are over. notes: sentences, what differences are to, and what is undefined and why.
-    own: evaluated corruptions that are not of the standard list. trained_on: those that training images went through.
+    own: evaluated corruptions that are not of the standard list. trained_on: those that training images went through. about: a sentence
+    on how images were corrupted where that is not the standard.
     """
 
     conditions: pd.DataFrame
@@ -55,6 +56,7 @@ class Robustness:
     notes: tuple[str, ...]
     own: tuple[str, ...] = ()
     trained_on: tuple[str, ...] = ()
+    about: str = ""
 
     def marked(self, name: str) -> str:
         """Return a corruption's name with its signs; any other text as it is."""
@@ -68,10 +70,10 @@ class Robustness:
         return replace(self, summary=self.summary.assign(of=self.summary["of"].map(self.marked)), categories=categories)
 
     def legend(self) -> str:
-        """Return what the signs mean, in sentences; an empty text without signs."""
+        """Return how images were corrupted and what the signs mean, in sentences; an empty text where all is standard."""
         own = f"{OWN} A corruption of one's own, not of the standard list."
         trained_on = f"{TRAINED_ON} Training images went through it as well; means of the unseen are without it."
-        return " ".join([own] * bool(self.own) + [trained_on] * bool(self.trained_on))
+        return " ".join(filter(None, [self.about, own * bool(self.own), trained_on * bool(self.trained_on)]))
 
 
 def measure_robustness(
