@@ -15,6 +15,7 @@ Surround = NDArray[np.bool_]
 
 _BLACK = 20  # largest channel of the surround, up to what compressed video makes of black
 _STEP = 14  # grey levels by which the view is brighter than the surround, just within its rim
+_STEEP = 1.8  # how much steeper the rim is than the view next to it
 _FLAT = 5  # grey levels by which the surround is brighter at the rim than elsewhere
 _NEAR = 0.012  # of the shorter side: how far from the rim these are measured
 _SHARES = (0.01, 0.85)  # of the picture
@@ -41,11 +42,13 @@ def black_surround(image: NDArray[np.uint8]) -> Surround | None:
         bool (H, W), or None if the picture has no surround.
     """
     largest = cv2.medianBlur(cv2.max(cv2.max(image[..., 0], image[..., 1]), image[..., 2]), 3)
-    areas = cv2.connectedComponents((largest <= _BLACK).astype(np.uint8), connectivity=4)[1]
+    count, areas = cv2.connectedComponents((largest <= _BLACK).astype(np.uint8), connectivity=4)
     corners = [int(areas[y, x]) for y in (0, -1) for x in (0, -1)]
     if sum(area > 0 for area in corners) < _CORNERS:
         return None
-    surround: Surround = np.isin(areas, [area for area in corners if area > 0])
+    is_corner = np.zeros(count, bool)
+    is_corner[[area for area in corners if area > 0]] = True
+    surround: Surround = is_corner[areas]
     if not _SHARES[0] <= surround.mean() <= _SHARES[1]:
         return None
     return surround if _has_rim(largest, surround) and _is_convex(~surround) else None
@@ -54,13 +57,16 @@ def black_surround(image: NDArray[np.uint8]) -> Surround | None:
 def _has_rim(largest: NDArray[np.uint8], surround: Surround) -> bool:
     """Whether the surround is flat up to the view, and the view brighter at once."""
     near = max(3, round(_NEAR * min(surround.shape)))
-    without, within = (
-        largest[(distance >= near) & (distance < 2 * near)] for distance in (_distance(surround), _distance(~surround))
-    )
-    if not (without.size and within.size):
+    without, within = _distance(surround), _distance(~surround)
+    rings = [
+        largest[(distance >= k * near) & (distance < (k + 1) * near)]
+        for distance, k in ((without, 1), (within, 1), (within, 2))
+    ]
+    if not all(ring.size for ring in rings):
         return False
-    black, outer, inner = (float(np.median(some)) for some in (largest[surround], without, within))
-    return outer - black <= _FLAT and inner - outer >= _STEP
+    black, outer, inner, further = (float(np.median(some)) for some in (largest[surround], *rings))
+    step = inner - outer  # over three times `near`
+    return outer - black <= _FLAT and step >= _STEP and step / 3 >= _STEEP * (further - inner)
 
 
 def _distance(area: Surround) -> NDArray[np.float32]:
@@ -69,9 +75,11 @@ def _distance(area: Surround) -> NDArray[np.float32]:
 
 
 def _is_convex(view: Surround) -> bool:
-    outlines = cv2.findContours(view.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
-    largest = max(outlines, key=cv2.contourArea)
-    return bool(cv2.contourArea(largest) >= _CONVEX * cv2.contourArea(cv2.convexHull(largest)))
+    outlines = cv2.findContours(view.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+    areas = [cv2.contourArea(one) for one in outlines]
+    largest, area = outlines[int(np.argmax(areas))], max(areas)
+    # What is beside it, such as a caption in the surround, is small.
+    return bool(area >= _CONVEX * max(sum(areas), cv2.contourArea(cv2.convexHull(largest))))
 
 
 def continued(pixels: NDArray[np.uint8], surround: Surround) -> NDArray[np.uint8]:
@@ -84,7 +92,7 @@ def continued(pixels: NDArray[np.uint8], surround: Surround) -> NDArray[np.uint8
         A copy, uint8 of the same shape.
     """
     # The outermost pixels of the view are half black themselves.
-    inner = _distance(~surround) > max(2, round(_NEAR * min(surround.shape)))
+    inner = _distance(~surround) > max(3, round(_NEAR * min(surround.shape)))
     if not inner.any():
         return pixels.copy()
     _, nearest = cv2.distanceTransformWithLabels(
@@ -93,5 +101,5 @@ def continued(pixels: NDArray[np.uint8], surround: Surround) -> NDArray[np.uint8
     places = np.zeros(int(nearest.max()) + 1, np.int64)
     places[nearest[inner]] = np.flatnonzero(inner)
     result = pixels.copy()
-    result[surround] = pixels.reshape(-1, *pixels.shape[2:])[places[nearest[surround]]]
+    result[~inner] = pixels.reshape(-1, *pixels.shape[2:])[places[nearest[~inner]]]
     return result

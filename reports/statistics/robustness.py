@@ -127,7 +127,8 @@ def measure_robustness(
         categories_of(list(dict.fromkeys(names)), categories),
         tuple(intervals),
         tuple(notes),
-        *(tuple(name for name in dict.fromkeys(names) if name in some) for some in (own, trained_on)),
+        tuple(name for name in dict.fromkeys(names) if name in own),
+        tuple(name for name in dict.fromkeys(names) if name in trained_on),
     )
 
 
