@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from corruptions.operators.spatter import spatter
 from corruptions.reference import COMMON
 from corruptions.registry import describe
 
+ROOT = Path(corruptions.__file__).parents[1]
 FALLING_SSIM = (
     *STANDARD_CATEGORIES["noise"],
     *("defocus_blur", "motion_blur", "gaussian_blur", "brightness", "contrast", "elastic_transform", "pixelate"),
@@ -251,24 +253,49 @@ def test_backends() -> None:
         backend_of("smoke", "quick")
 
 
-def test_a_new_file_is_a_new_corruption(tmp_path: Path) -> None:
-    """One file in corruptions/operators, one registration: it is listed in its category and runs."""
-    package = Path(corruptions.__file__).parent
-    shutil.copytree(package, tmp_path / "corruptions", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "corruptions/operators/flip.py").write_text(
-        "from corruptions.registry import register_corruption\n"
-        "@register_corruption('flip', 'digital')\n"
-        "def flip(image, severity, prepared):\n"
-        "    return image[::-1].copy()\n"
-    )
+def copy_with_fog(folder: Path) -> dict[str, str]:
+    """Follow CONTRIBUTING.md's recipe in a copy of the project; returns the environment that uses the copy."""
+    for name in ("corruptions", "tests", "benchmarks", "reports", "endoarss", "pipeline"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (recipe,) = re.findall(r"```python\n(\"\"\"Fog:.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    (folder / "corruptions/operators/fog.py").write_text(recipe)
+    return os.environ | {"PYTHONPATH": str(folder)}
+
+
+def test_the_recipe_gives_a_new_corruption_and_leaves_the_standard_list(tmp_path: Path) -> None:
+    environment = copy_with_fog(tmp_path)
     script = (
         "import numpy as np, corruptions as c;"
-        "assert 'flip' in c.CATEGORIES['digital'] and 'flip' in c.CORRUPTIONS;"
-        "assert len(c.chosen_corruptions(['standard'])) == 19 and 'flip' not in c.chosen_corruptions(['digital']);"
-        "i = np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3);"
-        "assert (c.corrupt(i, 'flip', 1) == i[::-1]).all()"
+        "assert c.CATEGORIES['occlusion'][-1] == 'fog' and 'fog' in c.CORRUPTIONS;"
+        "assert len(c.chosen_corruptions(['standard'])) == 19 and 'fog' not in c.chosen_corruptions(['occlusion']);"
+        "i = np.full((64, 64, 3), 50, np.uint8);"
+        "assert (c.corrupt(i, 'fog', 5) > c.corrupt(i, 'fog', 1)).all()"
     )
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
+
+
+@pytest.mark.slow
+def test_the_recipe_passes_the_tests(tmp_path: Path) -> None:
+    """Those that walk the corruptions or count them."""
+    environment = copy_with_fog(tmp_path)
+    digests = [sys.executable, "tests/corruptions/golden/make_digests.py"]
+    subprocess.run(digests, cwd=tmp_path, env=environment, check=True)
+    files = ["tests/corruptions", "tests/benchmarks/test_corruptions.py", "tests/reports/test_against_paper.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not slow",
+        "-k",
+        "not recipe and not example",
+    ]
+    ran = subprocess.run([*command, *files], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout[-3000:]
 
 
 def test_names_are_known_without_the_compiler() -> None:
