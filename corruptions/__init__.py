@@ -1,23 +1,39 @@
-"""Nineteen corruptions of endoscopic images at five severities. Images in, corrupted images out.
+"""Corruptions of endoscopic images at five severities: the standard nineteen, and those of one's own. Images in, corrupted images out.
 
 A library of its own, with a command for folders of pictures (`corruptions.command`). It needs numpy, OpenCV, numba, scipy and Pillow;
 it knows no model and no study.
 """
 
 from corruptions.api import backend_of, corrupt, corrupt_pair, corruptions_of, moves_pixels, sweep, sweep_pair
-from corruptions.catalogue import CATEGORIES, CORRUPTIONS, SEVERITIES
+from corruptions.catalogue import (
+    CATEGORIES,
+    CORRUPTIONS,
+    SEVERITIES,
+    STANDARD_CORRUPTIONS,
+    chosen_corruptions,
+    known_categories,
+    known_corruptions,
+)
 from corruptions.errors import CorruptionError
+from corruptions.random_corruption import RandomCorruption
+from corruptions.registry import register_corruption
 
 __all__ = [
     "CATEGORIES",
     "CORRUPTIONS",
     "SEVERITIES",
+    "STANDARD_CORRUPTIONS",
     "CorruptionError",
+    "RandomCorruption",
     "backend_of",
+    "chosen_corruptions",
     "corrupt",
     "corrupt_pair",
     "corruptions_of",
+    "known_categories",
+    "known_corruptions",
     "moves_pixels",
+    "register_corruption",
     "sweep",
     "sweep_pair",
 ]

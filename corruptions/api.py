@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 
-from corruptions.catalogue import CORRUPTIONS, SEVERITIES
+from corruptions.catalogue import CORRUPTIONS, SEVERITIES, known_corruptions
 from corruptions.errors import CorruptionError, UnknownNameError
+from corruptions.field_of_view import KEEP, Surround, black_surround, check_field_of_view, continued
 from corruptions.published import PUBLISHED_LACKS, published_corrupt
-from corruptions.randomness import Randomness
+from corruptions.randomness import Randomness, id_of_content
 from corruptions.reference import COMMON, reference_corrupt, reference_move
-from corruptions.registry import REGISTERED, Image, Mask
+from corruptions.registry import Corruption, Image, Mask, describe, find, known
 
 BACKENDS = ("auto", "fast", "reference")
 PROFILES = ("standard", "published")
@@ -27,9 +29,10 @@ def corrupt(
     severity: int,
     *,
     seed: int = 0,
-    image_id: str = "",
+    image_id: str | None = None,
     profile: str = "standard",
     backend: str = "auto",
+    field_of_view: str = "corrupt",
     **parameters: Any,
 ) -> Image:
     """Corrupt an image at the size it has.
@@ -39,10 +42,13 @@ def corrupt(
 
     Args:
         image: uint8 RGB (H, W, 3), at least 32 pixels a side. It is not changed.
-        name: one of `CORRUPTIONS`. severity: 1 to 5.
-        seed, image_id: what random details depend on; all severities of one image share them.
+        name: one of `CORRUPTIONS`, or of a module of your own. severity: 1 to 5.
+        seed, image_id: what random details depend on; all severities of one image share them. Without an id they depend on the image's
+            pixels: another image gets other smoke, the same image the same.
         profile: "standard", or "published": what the authors' script does, see `corruptions.published`.
         backend: "auto", "fast" (this package's own) or "reference" (imagecorruptions); see `backend_of`.
+        field_of_view: "corrupt", or "keep": the black around a round view stays as it is. An image without such a surround is corrupted
+            as ever, see `corruptions.field_of_view`.
         parameters: of one corruption: mean_transmission (smoke), coverage (bleeding), direction (gamma_correction).
 
     Returns:
@@ -52,7 +58,15 @@ def corrupt(
         CorruptionError: saying what was given and what is expected.
     """
     return sweep(
-        image, name, (severity,), seed=seed, image_id=image_id, profile=profile, backend=backend, **parameters
+        image,
+        name,
+        (severity,),
+        seed=seed,
+        image_id=image_id,
+        profile=profile,
+        backend=backend,
+        field_of_view=field_of_view,
+        **parameters,
     )[0]
 
 
@@ -72,44 +86,32 @@ def corrupt_pair(image: Image, mask: Mask, name: str, severity: int, **arguments
     return sweep_pair(image, mask, name, (severity,), **arguments)[0]
 
 
-def sweep(
-    image: Image,
-    name: str,
-    severities: Sequence[int] = SEVERITIES,
-    *,
-    seed: int = 0,
-    image_id: str = "",
-    profile: str = "standard",
-    backend: str = "auto",
-    **parameters: Any,
-) -> list[Image]:
-    """The same as `corrupt` at each of several severities; what they share (noise, fields) is made once."""
+def sweep(image: Image, name: str, severities: Sequence[int] = SEVERITIES, **arguments: Any) -> list[Image]:
+    """The same as `corrupt` at each of several severities; what they share (noise, fields) is made once.
+
+    Args:
+        image, name: as for `corrupt`. severities: from 1 to 5. arguments: as for `corrupt`.
+    """
     check(image, severities)
     nothing = np.zeros((0, 0), np.uint8)
-    made = _sweep(image, nothing, name, severities, Randomness(seed, name, image_id), profile, backend, parameters)
-    return [corrupted for corrupted, _ in made]
+    return [corrupted for corrupted, _ in _sweep(image, nothing, name, severities, **arguments)]
 
 
 def sweep_pair(
-    image: Image,
-    mask: Mask,
-    name: str,
-    severities: Sequence[int] = SEVERITIES,
-    *,
-    seed: int = 0,
-    image_id: str = "",
-    profile: str = "standard",
-    backend: str = "auto",
-    **parameters: Any,
+    image: Image, mask: Mask, name: str, severities: Sequence[int] = SEVERITIES, **arguments: Any
 ) -> list[tuple[Image, Mask]]:
-    """The same as `corrupt_pair` at each of several severities; what they share (noise, fields) is made once."""
+    """The same as `corrupt_pair` at each of several severities; what they share (noise, fields) is made once.
+
+    Args:
+        image, mask, name: as for `corrupt_pair`. severities: from 1 to 5. arguments: as for `corrupt`.
+    """
     check(image, severities)
     if not isinstance(mask, np.ndarray) or mask.dtype != np.uint8 or mask.shape != np.shape(image)[:2]:
         raise CorruptionError(
             f"mask of shape {np.shape(mask)} and type {getattr(mask, 'dtype', type(mask).__name__)}; "
             f"expected uint8 {np.shape(image)[:2]}, as the image has."
         )
-    return _sweep(image, mask, name, severities, Randomness(seed, name, image_id), profile, backend, parameters)
+    return _sweep(image, mask, name, severities, **arguments)
 
 
 def _sweep(
@@ -117,24 +119,64 @@ def _sweep(
     mask: Mask,
     name: str,
     severities: Sequence[int],
+    *,
+    seed: int = 0,
+    image_id: str | None = None,
+    profile: str = "standard",
+    backend: str = "auto",
+    field_of_view: str = "corrupt",
+    **parameters: Any,
+) -> list[tuple[Image, Mask]]:
+    """Images and masks; a mask of no pixels is nothing to move."""
+    backend = backend_of(name, backend, profile)
+    check_field_of_view(field_of_view)
+    corruption = find(name)
+    takes = corruption.parameters if backend == "fast" else ()
+    for parameter in parameters:
+        if parameter not in takes:
+            if not takes:
+                raise CorruptionError(f"{name}: unknown parameter {parameter!r}; it takes none.")
+            raise UnknownNameError("parameter", parameter, takes, where=f"{name}: ")
+    # Of what is given, not of what is made of it below.
+    randomness = Randomness(seed, name, partial(id_of_content, image) if image_id is None else image_id)
+    with portable_opencv():
+        surround = black_surround(image) if field_of_view == KEEP else None
+        scene, labels = _scene(image, mask, corruption, surround)
+    made = _apply(scene, labels, corruption, severities, randomness, profile, backend, parameters)
+    if surround is None:
+        return made
+    moves = mask.size > 0 and labels is not mask
+    return [(_put_back(one, image, surround), _put_back(to, mask, surround) if moves else mask) for one, to in made]
+
+
+def _scene(image: Image, mask: Mask, corruption: Corruption, surround: Surround | None) -> tuple[Image, Mask]:
+    """What is corrupted where a surround is kept. Optics and movement see a scene that goes on behind the rim."""
+    moves = corruption.move is not None
+    if surround is None or not (moves or corruption.category == "blur"):
+        return image, mask
+    return continued(image, surround), continued(mask, surround) if moves and mask.size else mask
+
+
+def _put_back(made: Image, given: Image, surround: Surround) -> Image:
+    result = made.copy()
+    result[surround] = given[surround]
+    return result
+
+
+def _apply(
+    image: Image,
+    mask: Mask,
+    corruption: Corruption,
+    severities: Sequence[int],
     randomness: Randomness,
     profile: str,
     backend: str,
     parameters: dict[str, Any],
 ) -> list[tuple[Image, Mask]]:
-    """Images and masks; a mask of no pixels is nothing to move."""
-    backend = backend_of(name, backend, profile)
-    corruption = REGISTERED[name]
-    known = corruption.parameters if backend == "fast" else ()
-    for parameter in parameters:
-        if parameter not in known:
-            if not known:
-                raise CorruptionError(f"{name}: unknown parameter {parameter!r}; it takes none.")
-            raise UnknownNameError("parameter", parameter, known, where=f"{name}: ")
+    name, moves = corruption.name, corruption.move is not None and mask.size > 0
     if profile == "published":
         return [(published_corrupt(image, name, int(severity), randomness.key), mask) for severity in severities]
     if backend == "reference":
-        moves = corruption.move is not None and mask.size > 0
         return [
             (
                 reference_corrupt(image, name, int(severity), randomness.key),
@@ -195,8 +237,8 @@ def backend_of(name: str, backend: str = "auto", profile: str = "standard") -> s
     Raises:
         CorruptionError: if name, backend or profile is unknown, or the backend or profile does not have the corruption.
     """
-    if name not in CORRUPTIONS:
-        raise UnknownNameError("corruption", name, CORRUPTIONS)
+    if name not in known():
+        raise UnknownNameError("corruption", name, known_corruptions())
     if backend not in BACKENDS:
         raise UnknownNameError("backend", backend, BACKENDS)
     if profile not in PROFILES:
@@ -215,12 +257,12 @@ def backend_of(name: str, backend: str = "auto", profile: str = "standard") -> s
 
 
 def corruptions_of(profile: str) -> tuple[str, ...]:
-    """The corruptions that a profile has."""
+    """All corruptions that a profile has, a user's own too."""
     if profile == "published":
         return tuple(name for name in CORRUPTIONS if name in COMMON or name == "gamma_correction")
-    return CORRUPTIONS
+    return known_corruptions()
 
 
 def moves_pixels(name: str) -> bool:
     """Whether a corruption moves pixels, so that a mask must move along to stay true."""
-    return REGISTERED[name].move is not None
+    return describe(name).moves

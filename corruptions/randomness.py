@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from collections.abc import Callable
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,25 @@ class Randomness:
 
     They come from the raw bits of Philox, a counter-based generator (Salmon et al. 2011). numpy promises that its raw bits
     stay as they are; of what it makes from them (normals, integers) it does not.
+
+    Args:
+        seed, name: what is corrupted how. image_id: a text, or a function that gives one; it is called if something is drawn.
     """
 
-    def __init__(self, seed: int, name: str, image_id: str) -> None:
+    def __init__(self, seed: int, name: str, image_id: str | Callable[[], str]) -> None:
+        self._about = seed, name, image_id
+
+    @cached_property
+    def key(self) -> int:
+        """128 bits that decide everything random."""
+        seed, name, given = self._about
+        image_id = given if isinstance(given, str) else given()
         key = hashlib.sha256(f"{seed}\0{name}\0{image_id}".encode("utf-8", "surrogatepass")).digest()
-        self.key = int.from_bytes(key[:16], "little")
-        self._raw = np.random.Philox(key=self.key)
+        return int.from_bytes(key[:16], "little")
+
+    @cached_property
+    def _raw(self) -> np.random.Philox:
+        return np.random.Philox(key=self.key)
 
     def bits(self, *shape: int) -> NDArray[np.uint16]:
         """Whole numbers, uniform from 0 to 65535: as fine as noise on 8-bit pictures needs."""
@@ -48,3 +62,8 @@ def normal_quantiles() -> NDArray[np.float32]:
 
     values = ndtri((np.arange(LEVELS) + 0.5) / LEVELS)
     return (values / values.std()).astype(np.float32)
+
+
+def id_of_content(image: NDArray[np.uint8]) -> str:
+    """Return an id of an image that has none: the hex SHA-256 of its shape and pixels."""
+    return hashlib.sha256(f"{image.shape}".encode() + np.ascontiguousarray(image).tobytes()).hexdigest()

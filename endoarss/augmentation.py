@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from endoarss.data import Batch, upload
 from endoarss.errors import SettingsError
+
+Corrupt = Callable[
+    [NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64]], tuple[NDArray[np.uint8], NDArray[np.uint8]]
+]
+"""Corrupts an image, uint8 RGB (S, S, 3), and its mask, uint8 (S, S), as three random numbers from 0 to below 1 say."""
+
+
+@dataclass(frozen=True)
+class ImageCorruption:
+    """Corrupts some images of a batch by a function of the caller's. probability: of each image."""
+
+    corrupt: Corrupt
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,26 @@ class AugmentationSettings:
     def anything(self) -> bool:
         """Whether anything is changed."""
         return any(vars(self).values())
+
+
+def corrupt_images(batch: Batch, corruption: ImageCorruption, generator: torch.Generator) -> Batch:
+    """Return a copy of a batch with some images corrupted, on the CPU: on a GPU it waits for those images.
+
+    Args:
+        batch: of images that nothing has changed, so that they are whole numbers.
+        corruption: by what, and how often.
+        generator: draws the same numbers whatever is corrupted, on the CPU.
+    """
+    draws = torch.rand(len(batch.images), 4, generator=generator, dtype=torch.float64)
+    (chosen,) = torch.nonzero(draws[:, 0] < corruption.probability, as_tuple=True)
+    images, masks = batch.images.clone(), batch.masks.clone()
+    for i in chosen.tolist():
+        pixels = images[i].permute(1, 2, 0).to("cpu", torch.uint8).contiguous().numpy()
+        ids = masks[i].to("cpu", torch.uint8).numpy()
+        image, mask = corruption.corrupt(pixels, ids, draws[i, 1:].numpy())
+        images[i] = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        masks[i] = torch.from_numpy(np.array(mask))
+    return Batch(images, masks, batch.activities)
 
 
 def augment(batch: Batch, settings: AugmentationSettings, generator: torch.Generator) -> Batch:

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from pkgutil import resolve_name
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from endoarss.components.bounds import Bound
@@ -23,6 +25,7 @@ from endoarss.errors import SettingsError, UnknownNameError, shown
 
 Component = TypeVar("Component", bound=Callable[..., Any])
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
+_NO_OTHERS: Mapping[str, str] = MappingProxyType({})
 _user_modules: list[str] = []
 
 
@@ -154,28 +157,38 @@ class Registry:
         return own_components(self.kind, self.folder)
 
 
-def add_module(module: str) -> None:
+def add_module(module: str, others: Mapping[str, str] = _NO_OTHERS) -> dict[str, dict[str, Any]]:
     """Make the components known that an importable module of the user's registers.
+
+    Args:
+        module: on the Python path, or in the working directory.
+        others: registries of other packages by kind, as "module:function". The function gets the module's name when it is imported, and
+            describes what it registered there, by name and as JSON-like data.
+
+    Returns:
+        By kind what `others` described; nothing of a module that was added before.
 
     Raises:
         SettingsError: if there is no such module, it cannot be imported, or a component in it cannot be used; naming file and line.
     """
     if module in _user_modules:
-        return
+        return {}
     if "torch" in sys.modules:
         fresh, before = module not in sys.modules, [registry.names() for registry in REGISTRIES.values()]
-        describe_imported(module)
+        described = describe_imported(module, others)
         nothing = fresh and [registry.names() for registry in REGISTRIES.values()] == before
+        nothing = nothing and not any(described[kind] for kind in others)
     else:
-        described = describe_module(module)
+        described = describe_module(module, others)
         nothing = not any(described.values())
-        for kind, components in described.items():
-            REGISTRIES[kind].add_described({name: _from_json(one) for name, one in components.items()})
+        for kind, registry in REGISTRIES.items():
+            registry.add_described({name: _from_json(one) for name, one in described[kind].items()})
     if nothing:
         raise SettingsError(
             f"components: {module} registers no component; expected a module with @register_weighting or the like."
         )
     _user_modules.append(module)
+    return {kind: described[kind] for kind in others}
 
 
 def user_modules() -> tuple[str, ...]:
@@ -183,14 +196,18 @@ def user_modules() -> tuple[str, ...]:
     return tuple(_user_modules)
 
 
-def describe_imported(module: str) -> dict[str, dict[str, Any]]:
+def describe_imported(module: str, others: Mapping[str, str] = _NO_OTHERS) -> dict[str, dict[str, Any]]:
     """Import a user's module, and describe all components that are not the project's own, as JSON-like data by kind and name.
+
+    Args:
+        module, others: as for `add_module`.
 
     Raises:
         SettingsError: as `add_module`.
     """
     import_module(module)
-    return {
+    described = {kind: resolve_name(function)(module) for kind, function in others.items()}
+    return described | {
         key: {
             name: {**asdict(one), "path": str(one.path) if one.path else None}
             for name, one in registry.describe_imported().items()

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from endoarss.augmentation import AugmentationSettings, augment
+from endoarss.augmentation import AugmentationSettings, ImageCorruption, augment, corrupt_images
 from endoarss.data import Batch, ImagesOnDevice, LabelledImages, normalise
 from endoarss.devices import CompiledSteps, choose_kernels, memory_explained
 from endoarss.errors import SettingsError, TrainingError
@@ -35,6 +35,7 @@ class TrainingSettings:
 
     decay_every, decay_factor: every so many epochs the rate is multiplied by the factor; 0 means never. weight_decay: Adam's, added to
     the gradient. drop_last: leave out the last batch of an epoch if it is smaller than the others.
+    corruption: of training images, before they are augmented. None for none.
     precision: "float32", "bf16" (autocast), or "auto": bf16 on a GPU. compile: torch.compile; None means on a GPU.
     checkpoint_every, validate_every: in epochs. deterministic: on a GPU, the same bits in each run, see `devices.choose_kernels`.
     """
@@ -50,6 +51,7 @@ class TrainingSettings:
     weight_decay: float = 0.0
     drop_last: bool = False
     augmentation: AugmentationSettings = _AS_THEY_ARE
+    corruption: ImageCorruption | None = None
     precision: str = "auto"
     compile: bool | None = None
     checkpoint_every: int = 1
@@ -249,7 +251,9 @@ class _Run:
         return torch.stack(torch._foreach_norm([p.detach() for p in self.parameters])).sum()
 
     def _step(self, epoch: Epoch, taken: Batch, first: bool) -> None:
-        batch = augment(taken, self.settings.augmentation, self.changes)
+        corruption = self.settings.corruption
+        batch = taken if corruption is None else corrupt_images(taken, corruption, self.changes)
+        batch = augment(batch, self.settings.augmentation, self.changes)
         images = self.images = normalise(batch.images, self.model.settings.normalisation)
 
         def losses_of(outputs: dict[str, Tensor]) -> list[Tensor]:

@@ -24,7 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from corruptions.api import SMALLEST, backend_of, corrupt, moves_pixels, sweep, sweep_pair
-from corruptions.catalogue import CORRUPTIONS, SEVERITIES
+from corruptions.catalogue import CORRUPTIONS, SEVERITIES, known_corruptions
 from corruptions.command.files import (
     Picture,
     choose,
@@ -34,6 +34,8 @@ from corruptions.command.files import (
     write_whole,
 )
 from corruptions.errors import CorruptionError, UnknownNameError
+from corruptions.field_of_view import CORRUPT
+from corruptions.own_modules import add_own_modules, sources_sha256
 from corruptions.pictures import MAX_PIXELS, Pixels, read_image, read_mask, resize_image, resize_mask
 from corruptions.regular import open_regular
 from corruptions.system_errors import SHARED_MEMORY
@@ -53,6 +55,8 @@ class Settings:
         corruptions, severities: in the order of the catalogue. seed, profile, backend: as for `corrupt`.
         size: images are resized to (size, size) first; None leaves them.
         parameters: by corruption, as for `corrupt`.
+        field_of_view: as for `corrupt`.
+        components: modules of the user's own that were added.
     """
 
     corruptions: tuple[str, ...] = CORRUPTIONS
@@ -62,16 +66,18 @@ class Settings:
     backend: str = "auto"
     size: int | None = None
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    field_of_view: str = CORRUPT
+    components: tuple[str, ...] = ()
 
     def arguments(self, name: str) -> dict[str, Any]:
         """The keyword arguments of `corrupt` for one corruption, less the image's id."""
         chosen = {"seed": self.seed, "profile": self.profile, "backend": self.backend}
-        return {**chosen, **self.parameters.get(name, {})}
+        return {**chosen, "field_of_view": self.field_of_view, **self.parameters.get(name, {})}
 
     def check(self) -> None:
         """Raise CorruptionError, saying what is known, if something is not."""
         for kind, given, known in (
-            ("corruption", self.corruptions, CORRUPTIONS),
+            ("corruption", self.corruptions, known_corruptions()),
             ("severity", self.severities, SEVERITIES),
         ):
             for one in given:
@@ -195,11 +201,15 @@ def _mask_of(masks: Path, picture: Picture) -> Path:
 
 def _about(settings: Settings, with_masks: bool) -> dict[str, Any]:
     """What the images depend on, as JSON: a later run into the same folder must agree with all of it."""
+    own = {"field_of_view": settings.field_of_view, "components": sources_sha256(settings.components)}
+    usual = {"field_of_view": CORRUPT, "components": {}}
+    given = {key: value for key, value in json.loads(json.dumps(asdict(settings))).items() if key not in own}
     return {
         "version": _version(),
         "packages": {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "numba", "pillow")},
         "opencv": cv2.__version__,
-        **json.loads(json.dumps(asdict(settings))),
+        **given,
+        **{key: value for key, value in own.items() if value != usual[key]},
         "backends": {name: backend_of(name, settings.backend, settings.profile) for name in settings.corruptions},
         "masks": with_masks,
     }
@@ -328,6 +338,7 @@ def _run(job: _Job, pictures: Sequence[Picture], workers: int, outcome: Outcome)
 def _corrupt_picture(job: _Job, picture: Picture) -> _Result:
     """Write what is missing of one picture."""
     settings = job.settings
+    add_own_modules(settings.components)  # in a process that was started for this
     try:
         image, mask = _read(job, picture)
         clean = {"images": encode_png(image)} | ({} if mask is None else {"masks": encode_png(mask)})

@@ -15,9 +15,11 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
     os.environ.setdefault(_variable, "1")
 
 from corruptions.api import BACKENDS, PROFILES, backend_of, moves_pixels
-from corruptions.catalogue import CATEGORIES, CORRUPTIONS, SEVERITIES
+from corruptions.catalogue import SEVERITIES, chosen_corruptions, known_categories, known_corruptions
 from corruptions.errors import CorruptionError
-from corruptions.registry import REGISTERED
+from corruptions.field_of_view import CORRUPT, FIELDS_OF_VIEW
+from corruptions.own_modules import add_own_modules, own_corruptions
+from corruptions.registry import find
 from corruptions.system_errors import READER_GONE, explained, reader_is_gone
 
 _LISTED = 20  # pictures that were left out, named on the terminal; all are named in corruptions.json
@@ -32,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "list the corruptions by category, what runs each, and its parameters"
     listing = commands.add_parser("list", help=text, description=text)
     listing.add_argument("--json", action="store_true", help="as JSON")
+    _add_components(listing)
     listing.set_defaults(run=_list)
     return parser
 
@@ -89,13 +92,30 @@ def _add_sheet(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.set_defaults(run=_sheet)
 
 
+def _add_components(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--components",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module of your own that registers corruptions, on the Python path or in the working directory; repeat it for several",
+    )
+
+
 def _add_choice(command: argparse.ArgumentParser) -> None:
+    _add_components(command)
     command.add_argument(
         "--corruption",
         action="append",
         default=[],
         metavar="NAME",
-        help="repeat it, or separate names by commas (default: all)",
+        help="names, categories or standard; repeat it, or separate them by commas (default: all)",
+    )
+    command.add_argument(
+        "--field-of-view",
+        choices=FIELDS_OF_VIEW,
+        default=CORRUPT,
+        help="keep: the black around a round view stays black (default: corrupt)",
     )
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the random details (default: 0)")
     command.add_argument(
@@ -128,6 +148,8 @@ def _apply(arguments: argparse.Namespace) -> int:
         arguments.backend,
         arguments.size,
         _parameters(arguments.parameters),
+        arguments.field_of_view,
+        tuple(arguments.components),
     )
     outcome = apply_to_folder(
         arguments.source, arguments.out, settings, arguments.masks, arguments.only, arguments.workers
@@ -150,13 +172,15 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 def _names(arguments: argparse.Namespace) -> tuple[str, ...]:
     """The corruptions that are named, or all that the profile and the backend have; what they lack is said."""
+    known = known_corruptions()
     if arguments.corruption:
-        return _chosen(arguments.corruption, CORRUPTIONS)
+        given = [name.strip() for text in arguments.corruption for name in text.split(",") if name.strip()]
+        return tuple(sorted(chosen_corruptions(given), key=known.index))
     if arguments.profile == "published" and arguments.backend == "fast":
         raise CorruptionError("the profile 'published' runs on the reference; leave --backend out.")
-    names = tuple(name for name in CORRUPTIONS if _has(name, arguments.profile, arguments.backend))
-    if len(names) < len(CORRUPTIONS):
-        lacking = ", ".join(name for name in CORRUPTIONS if name not in names)
+    names = tuple(name for name in known if _has(name, arguments.profile, arguments.backend))
+    if len(names) < len(known):
+        lacking = ", ".join(name for name in known if name not in names)
         print(f"profile {arguments.profile}, backend {arguments.backend}: without {lacking}.")
     return names
 
@@ -213,6 +237,7 @@ def _sheet(arguments: argparse.Namespace) -> int:
         backend=arguments.backend,
         tile=arguments.size,
         working_size=arguments.working_size,
+        field_of_view=arguments.field_of_view,
     )
     print(f"{arguments.out}: {arguments.image.name} under {len(names)} corruptions.")
     return 0
@@ -220,26 +245,28 @@ def _sheet(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     if arguments.json:
-        print(json.dumps([_described(name) for name in CORRUPTIONS], indent=2))
+        print(json.dumps([_described(name) for name in known_corruptions()], indent=2))
         return 0
-    for category, names in CATEGORIES.items():
+    for category, names in known_categories().items():
         print(category)
         for about in map(_described, names):
             notes = [about["backend"]]
             notes += ["moves pixels, and a mask along"] if about["moves_pixels"] else []
+            notes += ["your own"] if about["own"] else []
             notes += [f"parameters: {', '.join(about['parameters'])}"] if about["parameters"] else []
             print(f"  {about['name']:<20}{'; '.join(notes)}")
     return 0
 
 
 def _described(name: str) -> dict[str, Any]:
-    corruption = REGISTERED[name]
+    corruption = find(name)
     return {
         "name": name,
         "category": corruption.category,
         "backend": backend_of(name),
         "moves_pixels": moves_pixels(name),
         "parameters": list(corruption.parameters),
+        "own": name in own_corruptions(),
     }
 
 
@@ -256,6 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import cv2
 
         cv2.setNumThreads(1)
+        add_own_modules(parsed.components)
         status = parsed.run(parsed)
         sys.stdout.flush()
         return status

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from corruptions.api import sweep
-from corruptions.catalogue import CATEGORIES, SEVERITIES
+from corruptions.catalogue import SEVERITIES, known_categories
 from corruptions.command.apply import Settings
 from corruptions.command.files import encode_png, write_whole
 from corruptions.errors import CorruptionError
@@ -34,6 +34,7 @@ def draw_sheet(
     backend: str = "auto",
     tile: int = 192,
     working_size: int = 224,
+    field_of_view: str = "corrupt",
 ) -> None:
     """Write a contact sheet as PNG.
 
@@ -42,11 +43,12 @@ def draw_sheet(
         names: the corruptions, in the order of the catalogue. seed, profile, backend: as for `corrupt`.
         tile: longer side of a tile in pixels.
         working_size: the picture is shrunk to this shorter side, then corrupted; 0 leaves it as it is.
+        field_of_view: as for `corrupt`.
 
     Raises:
         CorruptionError: if an argument cannot be used.
     """
-    settings = Settings(tuple(names), SEVERITIES, seed, profile, backend)
+    settings = Settings(tuple(names), SEVERITIES, seed, profile, backend, field_of_view=field_of_view)
     settings.check()
     _check(path, out, tile, working_size)
     try:
@@ -109,7 +111,7 @@ class _Sheet:
     @cached_property
     def groups(self) -> dict[str, tuple[str, ...]]:
         """The corruptions of the sheet by category."""
-        groups = {c: tuple(name for name in self.names if name in members) for c, members in CATEGORIES.items()}
+        groups = {c: tuple(name for name in self.names if name in members) for c, members in known_categories().items()}
         return {category: names for category, names in groups.items() if names}
 
     def _place_rows(self, top: int) -> tuple[dict[str, int], int]:
@@ -138,7 +140,7 @@ class _Sheet:
             self._draw_band(category, colour, self.tops[names[0]], self.tops[names[-1]] + self.tile[1])
 
     def _colours(self) -> list[tuple[int, int, int]]:
-        order = list(CATEGORIES)
+        order = list(known_categories())
         return [_BANDS[order.index(category) % len(_BANDS)] for category in self.groups]
 
     def _draw_band(self, category: str, colour: tuple[int, int, int], top: int, bottom: int) -> None:

@@ -15,9 +15,12 @@ import subprocess
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from endoarss.errors import SettingsError
@@ -25,6 +28,29 @@ from endoarss.errors import SettingsError
 _PACKAGE = Path(__file__).parents[1]
 _LIBRARIES = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _LETTERS = 400  # of an error's message
+
+
+class _WorkingDirectory(MetaPathFinder):
+    """Finds in the working directory the modules that a study names, and no others. Python asks it last."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return where a module lies that is named and that nobody else has found."""
+        return PathFinder.find_spec(fullname, [str(Path.cwd())]) if path is None and fullname in self.names else None
+
+
+_WORKING_DIRECTORY = _WorkingDirectory()
+
+
+def look_in_working_directory(module: str) -> None:
+    """Let Python find a module, or the package that it lies in, in the working directory if it is nowhere else."""
+    _WORKING_DIRECTORY.names.add(module.split(".")[0])
+    if _WORKING_DIRECTORY not in sys.meta_path:
+        sys.meta_path.append(_WORKING_DIRECTORY)
 
 
 def module_file(module: str) -> Path:
@@ -35,6 +61,7 @@ def module_file(module: str) -> Path:
     """
     if not all(part.isidentifier() for part in module.split(".")):
         raise SettingsError(f"components: {module!r} is no module's name; expected such as my_package.my_module.")
+    look_in_working_directory(module)
     importlib.invalidate_caches()  # the file may have been written a moment ago
     first, *rest = module.split(".")
     spec = next((found for one in sys.meta_path if (found := one.find_spec(first, None))), None)
@@ -47,8 +74,8 @@ def module_file(module: str) -> Path:
         path = next(filter(Path.is_file, files), None)
     if path is None or not path.is_file() or path.suffix != ".py":
         raise SettingsError(
-            f"components: no module {module!r} on the Python path; expected the name of a module in Python that can be imported. Install "
-            "it, or name its folder in the environment variable PYTHONPATH."
+            f"components: no module {module!r} on the Python path or in the working directory; expected the name of a module in Python "
+            "that can be imported. Run from its folder, install it, or name its folder in the environment variable PYTHONPATH."
         )
     return path
 
@@ -66,8 +93,12 @@ def import_module(module: str) -> None:
         raise SettingsError(f"components: {_fault(error, module)}") from None
 
 
-def describe_module(module: str) -> dict[str, Any]:
+def describe_module(module: str, others: Mapping[str, str]) -> dict[str, Any]:
     """Describe the components that importing a user's module registers, without importing it into this process.
+
+    Args:
+        module: its name.
+        others: of `endoarss.registry.add_module`.
 
     Returns:
         By kind and name what `Description` holds, as JSON-like data.
@@ -75,11 +106,11 @@ def describe_module(module: str) -> dict[str, Any]:
     Raises:
         SettingsError: if there is no such module, or importing it fails, naming file, line and error.
     """
-    key = json.dumps([module, str(module_file(module)), sys.executable, sys.version])
+    key = json.dumps([module, str(module_file(module)), sys.executable, sys.version, dict(others)])
     name = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
     found = _saved(name)
     if found is None:
-        found = _ask_process(module)
+        found = _ask_process(module, others)
         found["files"] = sha256_of(map(Path, found["files"]))
         with suppress(OSError, RuntimeError):  # without a folder for it the module is imported each time
             folder = _cache_folder()
@@ -122,9 +153,9 @@ def _saved(name: str) -> dict[str, Any] | None:
     return found if current else None
 
 
-def _ask_process(module: str) -> dict[str, Any]:
+def _ask_process(module: str, others: Mapping[str, str]) -> dict[str, Any]:
     # -P: the working directory is no place to import from, unless it is for this process.
-    command = [sys.executable, "-P", "-m", "endoarss.components.describe_module", module]
+    command = [sys.executable, "-P", "-m", "endoarss.components.describe_module", module, json.dumps(dict(others))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(place).absolute()) for place in sys.path)}
     ended = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions import moves_pixels, sweep, sweep_pair
+from corruptions.registry import Description
 from corruptions.workers import in_order
 from pipeline.datasets.load import Part
 from pipeline.io.images import read_ids, read_rgb
+from pipeline.study.components import know_own_corruptions, own_corruptions
 from pipeline.study.conditions import CLEAN, Conditions
 
 _BYTES = 1 << 25  # of images in one piece, all severities
@@ -62,7 +64,7 @@ def pieces(
         InputError: if a kept picture cannot be read. CorruptionError: if images are too small.
     """
     count = max(1, min(16, _BYTES // (len(conditions.severities) * part.images[0].nbytes)))
-    work = partial(_corrupt, conditions, seen, kept)
+    work = partial(_corrupt, conditions, own_corruptions(conditions.corruptions), seen, kept)
     starts = [(name, start) for name in names for start in range(0, len(part.frame_ids), count)]
 
     def items() -> Iterator[_Item]:
@@ -81,7 +83,8 @@ class _Item:
     part: Part
 
 
-def _corrupt(conditions: Conditions, seen: bool, kept: Path | None, item: _Item) -> Piece:
+def _corrupt(conditions: Conditions, own: Sequence[Description], seen: bool, kept: Path | None, item: _Item) -> Piece:
+    know_own_corruptions(own)
     if item.name == CLEAN:
         return Piece(CLEAN, (0,), item.index, item.part.images[None], item.part.masks[None])
     severities, moves = conditions.severities, moves_masks(conditions, item.name)
@@ -91,7 +94,7 @@ def _corrupt(conditions: Conditions, seen: bool, kept: Path | None, item: _Item)
     if kept is not None:
         masks = _read(kept, item, severities, "masks") if moves else unmoved
         return Piece(item.name, severities, item.index, _read(kept, item, severities, "images"), masks)
-    about: dict[str, Any] = {"seed": conditions.seed, "profile": conditions.profile}
+    about: dict[str, Any] = {name: getattr(conditions, name) for name in ("seed", "profile", "field_of_view")}
     made = []
     for image, mask, frame_id in zip(item.part.images, item.part.masks, item.part.frame_ids, strict=True):
         if moves:

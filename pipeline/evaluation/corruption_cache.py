@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.import_closure import code_sha256, import_closure
 from pipeline.results.paths import corrupted_folder, corrupted_mark
 from pipeline.results.provenance import image_packages
+from pipeline.study.components import corruption_modules
 from pipeline.study.conditions import conditions_of
 from pipeline.study.folders import dataset_folder
 from pipeline.study.models import Study
@@ -36,16 +38,18 @@ def cached_images(study: Study, dataset: str) -> Path:
 
 def about_cache(study: Study, dataset: str) -> dict[str, Any]:
     """What corrupted images depend on, as corruptions.json says it."""
+    conditions = conditions_of(study)
     return {
         "dataset": dataset_folder(study, dataset).name,
         "manifest_sha256": sha256_of(dataset_folder(study, dataset) / "manifest.csv"),
         "size": study.input_size,
         "synthetic": study.synthetic,
-        "code_sha256": _corruption_sha256(),
-        **conditions_of(study).as_dict(),
+        "code_sha256": _corruption_sha256(conditions.corruptions),
+        **conditions.as_dict(),
     }
 
 
-def _corruption_sha256() -> str:
-    """Digest the code and the package versions that decide how images are corrupted."""
-    return digest([code_sha256(import_closure("pipeline.evaluation.corrupted_batches")), image_packages()])
+def _corruption_sha256(names: Sequence[str]) -> str:
+    """Digest the code and the package versions that decide how these corruptions change images."""
+    modules = "pipeline.evaluation.corrupted_batches", *corruption_modules(names)
+    return digest([code_sha256(import_closure(*modules)), image_packages()])

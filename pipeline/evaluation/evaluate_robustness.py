@@ -31,7 +31,7 @@ from pipeline.study.datasets import labels_of
 from pipeline.study.folders import cell_folder, dataset_folder
 from pipeline.study.models import Study
 from pipeline.study.robust_models import keeps_corrupted
-from pipeline.workflow.step_code import code_of_cells
+from pipeline.workflow.step_code import code_of_robustness
 
 
 def evaluate_robustness_of(study: Study, cells: Sequence[str], workers: int) -> None:
@@ -93,7 +93,7 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
 
 def _key(study: Study, cell: Cell) -> str:
     """Other for other conditions, images, weights or code: what was measured then is not mixed with what is measured now."""
-    code = code_sha256(code_of_cells(__name__, study, cell))
+    code = code_sha256(code_of_robustness(__name__, study, cell))
     checkpoint = sha256_of(cell_folder(study, cell) / CellOutput.CHECKPOINT)
     return digest([about_cache(study, cell.dataset), checkpoint, code, provenance.software()["packages"]])
 
@@ -115,7 +115,7 @@ def write_results(
     backends = {name: backend_of(name, profile=conditions.profile) for name in conditions.corruptions}
     write_json(files.scores, {"protocol": STANDARD, "backends": backends, "scores": scores})
     about |= {"per_image_sha256": sha256_of(files.rows)}
-    tested = {"seed": conditions.seed, "profile": conditions.profile, "severities": conditions.severities}
+    tested = {key: value for key, value in conditions.as_dict().items() if key != "corruptions"}
     provenance.write_provenance(
         files.provenance, {**about, "conditions": tested, **({"latency_ms": latency} if timed else {})}
     )

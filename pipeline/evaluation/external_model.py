@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import CORRUPTIONS
+from corruptions import known_corruptions
+from corruptions.field_of_view import CORRUPT
 from endoarss.errors import suggestion
 from pipeline.datasets.load import Part, load_part
 from pipeline.errors import InputError
@@ -34,7 +35,7 @@ from pipeline.study.conditions import Conditions, conditions_of
 from pipeline.study.datasets import labels_of
 from pipeline.study.folders import dataset_folder, results_folder
 from pipeline.study.models import Study
-from pipeline.workflow.step_code import code_of
+from pipeline.workflow.step_code import code_of_robustness
 
 ACTIVITIES = "activity.csv"
 
@@ -100,10 +101,11 @@ def evaluate_predictions(asked: ExternalModelRun, folder: Path) -> Path:
         raise InputError(
             f"{folder}: holds no folder of a corruption; expected some of {', '.join(conditions.corruptions)}."
         )
-    strange = sorted({path.name for path in folder.iterdir() if path.is_dir()} - {"clean", *CORRUPTIONS})
+    known = known_corruptions()
+    strange = sorted({path.name for path in folder.iterdir() if path.is_dir()} - {"clean", *known})
     if strange:
-        close = suggestion(strange[0], CORRUPTIONS)
-        raise InputError(f"{folder / strange[0]}: no corruption has this name.{close} Known: {', '.join(CORRUPTIONS)}.")
+        close = suggestion(strange[0], known)
+        raise InputError(f"{folder / strange[0]}: no corruption has this name.{close} Known: {', '.join(known)}.")
     left_out = [name for name in conditions.corruptions if name not in there]
     if left_out:
         print(f"{folder}: no folder of {', '.join(left_out)}; tables are without them.", file=sys.stderr)
@@ -119,8 +121,9 @@ def _check_copy(path: Path, conditions: Conditions, size: int) -> None:
     """Where the copy's own corruptions.json lies beside the masks, see that it was made as the study is."""
     if not path.is_file():
         return
-    made = read_json(path)
-    for key, wanted in (("seed", conditions.seed), ("profile", conditions.profile), ("size", size)):
+    made = {"field_of_view": CORRUPT} | read_json(path)
+    wanted_of_copy = {key: getattr(conditions, key) for key in ("seed", "profile", "field_of_view")} | {"size": size}
+    for key, wanted in wanted_of_copy.items():
         if made.get(key, wanted) != wanted:
             raise InputError(f"{path}: the copy was made with {key} {made[key]!r}; the study has {wanted!r}.")
 
@@ -211,7 +214,7 @@ def _evaluate(
     _check_free(RobustnessFiles.below(folder / CellOutput.ROBUSTNESS).provenance, label)
     part, labels = load_part(source, "test", size), labels_of(study, asked.dataset)
     about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}
-    key = digest([about, size, str(conditions), code_sha256(code_of(__name__)), image_packages()])
+    key = digest([about, size, str(conditions), code_sha256(code_of_robustness(__name__, study)), image_packages()])
     with resumable_folder(folder / "robustness", key) as done:
         seen = _Sources(done, sources) if sources is not None else None
         subject = Subject(label, seen.watch(answer) if seen else answer, done, sees_images)

@@ -43,9 +43,6 @@ PLUMBING = {
     "reports.errors": "Names of errors.",
 }
 
-# Modules that import every module of a folder by its name.
-_WHOLE_FOLDERS = {"corruptions.catalogue": "corruptions.operators"}
-
 # Below the packages, files of these kinds are documents or rules, not data of a module.
 _NO_DATA = (".md", ".py", ".pyc", ".smk")
 
@@ -160,9 +157,6 @@ def imported_modules(module: str) -> frozenset[str]:
     if not own:  # of a user's own package, what its __init__.py does counts too
         parents = module.split(".")[:-1]
         found |= {".".join(parents[: end + 1]) for end in range(len(parents))}
-    if module in _WHOLE_FOLDERS:
-        folder = _WHOLE_FOLDERS[module]
-        found |= {f"{folder}.{path.stem}" for path in (ROOT / folder.replace(".", "/")).glob("[!_]*.py")}
     return frozenset(one for one in found if not _within(one, PLUMBING) and module_file(one) is not None)
 
 

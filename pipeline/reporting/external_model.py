@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from corruptions import CATEGORIES
 from pipeline.errors import InputError
 from pipeline.evaluation.evaluate_robustness import evaluate_robustness_of
 from pipeline.evaluation.external_model import ExternalModelRun, evaluate_predictions, evaluate_predictor
 from pipeline.io.files import read_json
 from pipeline.io.saved_files import read_table
 from pipeline.reporting.captions import data_mark
-from pipeline.reporting.robustness import baselines_of, evaluated_models, write_robustness_report
+from pipeline.reporting.robustness import (
+    baselines_of,
+    evaluated_models,
+    measure_models,
+    write_robustness_report,
+)
 from pipeline.results.paths import CellOutput, RobustnessFiles
 from pipeline.results.study_results import StudyResults
 from pipeline.study.datasets import known_dataset, titles_of
@@ -91,13 +95,12 @@ def report_external_model(run: ExternalModelRun, folder: Path, compared: Sequenc
     """
     files = RobustnessFiles.below(folder / CellOutput.ROBUSTNESS)
     rows, label = read_table(files.rows), read_json(files.provenance)["label"]
-    there = set(rows["corruption"])
-    shown = {group: [name for name in names if name in there] for group, names in CATEGORIES.items()}
-    write_robustness_report(
+    found = measure_models(
+        run.study,
         [*compared, EvaluatedModel(label, titles_of(run.study)[run.dataset], [rows])],
-        {group: names for group, names in shown.items() if names},
-        folder,
         baselines_of(StudyResults(run.study)) if compared else {},
-        data_mark(run.study),
-        {"study": run.study.name, "synthetic": run.study.synthetic},
+        trained=bool(compared),
+    )
+    write_robustness_report(
+        found, folder, data_mark(run.study), {"study": run.study.name, "synthetic": run.study.synthetic}
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from corruptions.catalogue import CATEGORIES
+from corruptions.catalogue import known_corruptions
 from endoarss.metrics.catalogue import ACCURACY, MAIN, MIOU, Shown, metrics_by_name, shown_metrics
 from pipeline.io.saved_files import read_history
 from pipeline.results.paths import history_file
@@ -94,9 +94,8 @@ def scored_run(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> ScoredR
     in merging the main ones alone. A `Reduction`."""
     shown = shown_metrics(Shown.CONDITIONS | Shown.SUMMARY)
     main = {name: metric for name, metric in metrics_by_name().items() if name in MAIN}
-    order = [name for names in CATEGORIES.values() for name in names]
     model = EvaluatedModel(label_of(results.study, cell), titles_of(results.study)[cell.dataset], [rows])
-    return score_run(model, order, shown if cell in robustness_cells(results.study) else main)
+    return score_run(model, known_corruptions(), shown if cell in robustness_cells(results.study) else main)
 
 
 def scores_for_claims(results: StudyResults, dataset: str) -> tuple[dict[Model, dict[str, Score]], VariedScores | None]:

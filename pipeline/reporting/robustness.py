@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from corruptions.catalogue import CATEGORIES
+from corruptions.catalogue import STANDARD_CORRUPTIONS, known_categories, known_corruptions
+from corruptions.field_of_view import KEEP
 from pipeline.io.files import whole_file
 from pipeline.reporting.models import label_of, robust_models
 from pipeline.reporting.report_table import ReportTable, write_tables
 from pipeline.results.study_results import StudyResults
+from pipeline.study.conditions import conditions_of, training_corruptions
 from pipeline.study.datasets import titles_of
+from pipeline.study.models import Study
 from pipeline.study.robust_models import robustness_baseline
 from reports import names
 from reports.figures.heatmap import draw_heatmap
@@ -26,30 +30,18 @@ from reports.tables.robustness import (
 )
 
 
-def write_robustness_report(
-    models: Sequence[EvaluatedModel],
-    categories: Mapping[str, Sequence[str]],
-    folder: Path,
-    baselines: Mapping[str, str],
-    mark: str,
-    marks: Mapping[str, object],
-) -> Robustness:
-    """Write the tables and figures of models into tables/ and figures/ of a folder.
+def write_robustness_report(found: Robustness, folder: Path, mark: str, marks: Mapping[str, object]) -> None:
+    """Write tables and figures into tables/ and figures/ of a folder.
 
     Args:
-        models, categories, baselines: as `measure_robustness` takes them. folder: to write into. mark: what every figure
-        and caption says of the numbers. marks: last columns of every CSV.
-
-    Raises:
-        ResultsError: as `measure_robustness`.
+        found: what was measured. folder: to write into. mark: what every figure and caption says of the numbers. marks: last columns of
+            every CSV.
     """
-    found = measure_robustness(models, categories, baselines)
     write_tables(robustness_tables(found), folder / "tables", mark, marks)
     for name, draw in robustness_drawers(found, mark).items():
         png_file, pdf_file = (folder / "figures" / f"{name}.{kind}" for kind in ("png", "pdf"))
         with whole_file(png_file) as png, whole_file(pdf_file) as pdf:
             draw(png, pdf)
-    return found
 
 
 def robustness_tables(
@@ -58,19 +50,20 @@ def robustness_tables(
     """The tables by name. gaps: what is said of models without results. lacking: dataset and model of these."""
     intervals, notes, levels = " ".join(found.intervals), " ".join(found.notes), _severities(found)
     means, summary = table_robustness(found.summary, found.categories), table_robustness_summary(found.summary)
+    shown, legend = found.for_readers(), found.legend()
     return {
         names.TABLE_ROBUSTNESS: ReportTable(
             f"Robustness: mean over severities {levels} of each corruption",
             means,
-            readable_robustness(means, lacking),
-            note=f"{_MEANS} {intervals} {gaps}".strip(),
+            readable_robustness(table_robustness(shown.summary, shown.categories), lacking),
+            note=" ".join(filter(None, [_MEANS, legend, intervals, gaps])),
             protocol="standard",
         ),
         names.TABLE_ROBUSTNESS_SUMMARY: ReportTable(
             "Robustness, summed up (%)",
             summary,
-            readable_robustness_summary(found.summary, lacking),
-            note=f"Severities: {levels}. {_SUMMARY} {intervals} {notes} {gaps}".strip(),
+            readable_robustness_summary(shown.summary, lacking),
+            note=" ".join(filter(None, [f"Severities: {levels}.", _SUMMARY, legend, intervals, notes, gaps])),
             protocol="standard",
         ),
         names.TABLE_ROBUSTNESS_CONDITIONS: ReportTable(
@@ -100,7 +93,8 @@ def _severities(found: Robustness) -> str:
 
 def robustness_drawers(found: Robustness, mark: str) -> dict[str, Callable[[Path, Path], None]]:
     """What draws each figure of robustness, by name."""
-    mark = f"{mark}\nSeverities: {_severities(found)}."
+    mark = f"{mark}\nSeverities: {_severities(found)}. {found.legend()}".rstrip()
+    found = found.for_readers()
     return {
         names.FIGURE_SEVERITY: partial(draw_severity, found.summary, mark),
         names.FIGURE_RETENTION: partial(draw_retention, found.summary, mark),
@@ -115,7 +109,31 @@ def measure_study(results: StudyResults) -> Robustness | None:
         InputError, ResultsError: as `evaluated_models` and `measure_robustness`.
     """
     models = evaluated_models(results, tuple(results.study.datasets))
-    return measure_robustness(models, CATEGORIES, baselines_of(results)) if models else None
+    return measure_models(results.study, models, baselines_of(results)) if models else None
+
+
+def measure_models(
+    study: Study, models: Sequence[EvaluatedModel], baselines: Mapping[str, str], trained: bool = True
+) -> Robustness:
+    """Measure models under a study's corruptions, own ones and those trained on told apart.
+
+    Args:
+        study: it says what is applied. models, baselines: as for `measure_robustness`. trained: whether the study trained one of them.
+
+    Raises:
+        ResultsError: as `measure_robustness`.
+    """
+    own = [name for name in known_corruptions() if name not in STANDARD_CORRUPTIONS]
+    corrupted = training_corruptions(study) if trained else None
+    seen = corrupted.names if corrupted else ()
+    return replace(
+        measure_robustness(models, known_categories(), baselines, own, seen), about=kept_field_of_view(study)
+    )
+
+
+def kept_field_of_view(study: Study) -> str:
+    """Return what is said of a study that keeps the black around round views, or an empty text."""
+    return "The black around round views is kept." * (conditions_of(study).field_of_view == KEEP)
 
 
 def evaluated_models(results: StudyResults, datasets: Sequence[str]) -> list[EvaluatedModel]:

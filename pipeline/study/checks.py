@@ -16,7 +16,7 @@ from pipeline.datasets.kinds import BY_SEQUENCE, GENERALISATION, KINDS, PLAIN, P
 from pipeline.errors import InputError
 from pipeline.study.cell import MERGED, SINGLE_TASKS
 from pipeline.study.cells import cells_of, merging_groups, merging_of, schedule_key
-from pipeline.study.conditions import conditions_of
+from pipeline.study.conditions import conditions_of, training_corruptions
 from pipeline.study.datasets import build_of, kind_name, labels_of, recipe_of, split_rule
 from pipeline.study.labels import model_labels
 from pipeline.study.models import Backbone, CellBlock, Study
@@ -59,6 +59,7 @@ def check_study(study: Study) -> None:
         )
     if study.merging:
         _check_merging(study)
+    _check_training_corruptions(study)
     if study.robustness:
         _check_robustness(study)
     if study.pretraining:
@@ -262,6 +263,15 @@ def _check_combinations(study: Study, key: str, block: CellBlock) -> None:
             raise InputError(
                 f"{key}.ranks: {architecture} on {backbone} has no low-rank adapters, so that ranks would all be the same."
             )
+
+
+def _check_training_corruptions(study: Study) -> None:
+    given = study.training.augmentation
+    lonely = [key for key in ("severities", "probability") if getattr(given, key) is not None]
+    if training_corruptions(study) is None and lonely:
+        raise InputError(
+            f"training.augmentation.{lonely[0]}: goes with corruptions alone. Add corruptions: [noise, blur], for instance."
+        )
 
 
 def _check_robustness(study: Study) -> None:

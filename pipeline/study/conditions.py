@@ -5,31 +5,75 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from corruptions import SEVERITIES, corruptions_of
+from corruptions import SEVERITIES, chosen_corruptions, corruptions_of
+from corruptions.errors import CorruptionError
+from corruptions.field_of_view import CORRUPT
+from corruptions.registry import STANDARD
+from pipeline.errors import InputError
 from pipeline.study.models import Study
 
 CLEAN = ""
 """Name of the condition without corruption."""
+_PROBABILITY = 0.5
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What images go through: the corruptions by name, their severities, the seed and the profile (see `corruptions`)."""
+    """What images go through: the corruptions by name, their severities, the seed, the profile, and what becomes of the black around a
+    round view (see `corruptions.corrupt`)."""
 
     corruptions: tuple[str, ...]
     severities: tuple[int, ...]
     seed: int = 0
     profile: str = "standard"
+    field_of_view: str = CORRUPT
 
     def as_dict(self) -> dict[str, Any]:
-        """Return them as JSON holds them."""
-        return {**vars(self), "corruptions": list(self.corruptions), "severities": list(self.severities)}
+        """Return them as JSON holds them. The standard field of view is left out: results from before there was another stay current."""
+        given = {**vars(self), "corruptions": list(self.corruptions), "severities": list(self.severities)}
+        return {key: value for key, value in given.items() if (key, value) != ("field_of_view", CORRUPT)}
+
+
+@dataclass(frozen=True)
+class TrainingCorruptions:
+    """What training images are corrupted by: one of these at one of these severities, with a probability."""
+
+    names: tuple[str, ...]
+    severities: tuple[int, ...]
+    probability: float
 
 
 def conditions_of(study: Study) -> Conditions:
-    """Return the conditions of a study; without robustness, all corruptions under the standard profile."""
+    """Return the conditions of a study; without robustness, the standard corruptions under the standard profile.
+
+    Raises:
+        InputError: if it names a corruption that nobody knows.
+    """
     given = study.robustness
     if given is None:
-        return Conditions(tuple(corruptions_of("standard")), tuple(SEVERITIES))
-    named = given.corruptions or tuple(corruptions_of(given.profile))
-    return Conditions(named, given.severities, given.seed, given.profile)
+        return Conditions(_chosen("robustness", STANDARD), tuple(SEVERITIES))
+    named = _chosen("robustness", given.corruptions)
+    if given.profile == "published":  # a group stands for those that the profile has
+        named = tuple(one for one in named if one in given.corruptions or one in corruptions_of(given.profile))
+    return Conditions(named, given.severities, given.seed, given.profile, given.field_of_view)
+
+
+def training_corruptions(study: Study) -> TrainingCorruptions | None:
+    """Return what training images are corrupted by, or None if they are not.
+
+    Raises:
+        InputError: if it names a corruption that nobody knows.
+    """
+    given = study.training.augmentation
+    if given.corruptions is None:
+        return None
+    names = _chosen("training.augmentation", given.corruptions)
+    probability = _PROBABILITY if given.probability is None else given.probability
+    return TrainingCorruptions(names, given.severities or tuple(SEVERITIES), probability)
+
+
+def _chosen(key: str, given: str | tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return chosen_corruptions([given] if isinstance(given, str) else given)
+    except CorruptionError as error:
+        raise InputError(f"{key}.corruptions: {error}") from None

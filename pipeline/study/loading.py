@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from endoarss.errors import SettingsError
-from endoarss.registry import add_module
 from pipeline.errors import InputError
 from pipeline.study.checks import check_study
+from pipeline.study.components import add_components
 from pipeline.study.messages import explain
 from pipeline.study.models import Study
 from pipeline.study.text import read_study_text
@@ -48,8 +48,7 @@ def make_study(settings: Any) -> Study:
     except ValidationError as error:
         raise InputError(explain(error, json.loads(text))) from None
     try:
-        for module in study.components:
-            add_module(module)
+        add_components(study.components)
         check_study(study)
     except SettingsError as error:
         raise InputError(str(error)) from None

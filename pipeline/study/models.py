@@ -81,6 +81,10 @@ def _plain(value: Any) -> Any:
     return [_plain(one) for one in value] if isinstance(value, tuple | list) else value
 
 
+Severities = Annotated[tuple[Severity, ...], Field(min_length=1), AfterValidator(_unique)]
+Corruptions = Literal["standard"] | Annotated[Names, AfterValidator(_unique)]
+
+
 class GeneratedTrees(Part):
     """How raw trees are generated; for studies that need no real data."""
 
@@ -351,6 +355,12 @@ class Augmentation(Part):
     """Largest relative change of brightness."""
     contrast: Share | None = Field(default=None, examples=[0.2])
     """Largest relative change of contrast."""
+    corruptions: Corruptions | None = Field(default=None, examples=[["noise", "blur", "smoke"]])
+    """Corrupt training images by one of these, named as under robustness. Tables mark them as trained on."""
+    severities: Severities | None = Field(default=None, examples=[[1, 3]])
+    """Severities to draw from. Without them: 1 to 5."""
+    probability: Share | None = Field(default=None, examples=[0.5])
+    """Probability of an image to be corrupted. Without it: 0.5."""
 
 
 class Decay(Part):
@@ -481,16 +491,17 @@ class Robustness(Part):
 
     cells: Annotated[tuple[CellPattern, ...], Field(min_length=1)]
     """Patterns; a cell is evaluated if it has all the names of one of them."""
-    corruptions: Annotated[Names, AfterValidator(_unique)] | None = Field(
-        default=None, examples=[["smoke", "bleeding"]]
-    )
-    """Names of corruptions. Without them: all nineteen."""
-    severities: Annotated[tuple[Severity, ...], Field(min_length=1), AfterValidator(_unique)] = (1, 2, 3, 4, 5)
+    corruptions: Corruptions = Field(default="standard", examples=[["standard", "my_haze"]])
+    """standard: the nineteen of the paper. Or a list of names, of categories of the nineteen (noise, blur, occlusion, digital), and of
+    standard; corruptions of your own are named one by one."""
+    severities: Severities = (1, 2, 3, 4, 5)
     """Severities from 1 to 5."""
     seed: Seed = 0
     """Seed of the corruptions' random draws."""
     profile: Literal["standard", "published"] = "standard"
     """Parameters of the corruptions: this project's, or those of the paper's code."""
+    field_of_view: Literal["corrupt", "keep"] = "corrupt"
+    """keep: the black around a round view stays black. corrupt: it is corrupted like everything else, as in the paper."""
     keep_corrupted: bool = False
     """Save the corrupted test images as PNG below data/corrupted, so that they are made once for all cells."""
     baseline: ModelPattern | None = None

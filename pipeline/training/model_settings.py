@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from endoarss.augmentation import AugmentationSettings
@@ -10,6 +11,7 @@ from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings
 from pipeline.study.cell import Cell
 from pipeline.study.cells import schedule_of
+from pipeline.study.conditions import training_corruptions
 from pipeline.study.datasets import labels_of
 from pipeline.study.folders import weights_file
 from pipeline.study.models import Study, WeightsFile
@@ -20,6 +22,7 @@ from pipeline.study.variants import (
     weighting_kind,
     weighting_settings,
 )
+from pipeline.training.corrupt_training import image_corruption
 
 
 def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelSettings:
@@ -71,6 +74,9 @@ def _weights(study: Study, cell: Cell, sha256: str) -> dict[str, Any]:
 def training_settings(study: Study, cell: Cell) -> TrainingSettings:
     """The schedule and weighting of a cell's training."""
     schedule, training = schedule_of(study, cell), study.training
+    own = {field.name for field in fields(AugmentationSettings)}
+    changes = {key: value for key, value in training.augmentation.as_dict().items() if key in own}
+    corrupted = training_corruptions(study)
     return TrainingSettings(
         epochs=schedule.epochs,
         learning_rate=schedule.learning_rate,
@@ -82,7 +88,8 @@ def training_settings(study: Study, cell: Cell) -> TrainingSettings:
         decay_factor=schedule.decay.factor if schedule.decay else 1.0,
         weight_decay=training.weight_decay,
         drop_last=training.drop_last,
-        augmentation=AugmentationSettings(**training.augmentation.as_dict()),
+        augmentation=AugmentationSettings(**changes),
+        corruption=image_corruption(corrupted) if corrupted else None,
         precision=training.precision,
         compile={"auto": None, "yes": True, "no": False}[training.compile],
         checkpoint_every=training.checkpoint_every,

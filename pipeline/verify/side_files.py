@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from corruptions import CORRUPTIONS
+from corruptions import known_corruptions
 from pipeline.datasets.manifest import read_manifest
 from pipeline.io.saved_files import read_history, read_representations, read_similarities
 from pipeline.results import paths
@@ -70,7 +70,7 @@ def _check_gallery(check: Check, study: Study, cell: Cell) -> None:
     odd = sorted(set(frames) - {row["frame_id"] for row in rows if row["split"] == "test"})
     if odd:
         check.fail(path, f"holds the image {odd[0]!r}", "images of the test part", _ROBUSTNESS)
-    strange = sorted({name for name, _ in kept} - {"", *CORRUPTIONS})
+    strange = sorted({name for name, _ in kept} - {"", *known_corruptions()})
     if strange:
         check.fail(path, f"holds masks under {strange[0]!r}", "corruptions that are known", _ROBUSTNESS)
 

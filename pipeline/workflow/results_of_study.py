@@ -28,7 +28,14 @@ from pipeline.study.folders import cell_folder, dataset_folder, pretrained_file,
 from pipeline.study.models import Study
 from pipeline.study.robust_models import keeps_corrupted, robust_models
 from pipeline.workflow.result import Result
-from pipeline.workflow.step_code import code_of, code_of_cells, code_of_dataset, code_of_pretraining, code_of_study
+from pipeline.workflow.step_code import (
+    code_of,
+    code_of_cells,
+    code_of_dataset,
+    code_of_pretraining,
+    code_of_robustness,
+    code_of_study,
+)
 
 _Method = TypeVar("_Method", bound=Callable[..., Result])
 
@@ -219,7 +226,7 @@ class ResultsOfStudy:
             "corrupt_images",
             dataset,
             mark.with_name("done.json"),
-            lambda: (self._conditions(), code_of("pipeline.evaluation.corrupt_images")),
+            lambda: (self._conditions(), code_of_robustness("pipeline.evaluation.corrupt_images", self.study)),
             self._loaded([dataset]),
             (mark,),
         )
@@ -235,7 +242,7 @@ class ResultsOfStudy:
             files.scores.with_name("done.json"),
             lambda: (
                 self._conditions(),
-                code_of_cells("pipeline.evaluation.evaluate_robustness", self.study, cell),
+                code_of_robustness("pipeline.evaluation.evaluate_robustness", self.study, cell),
             ),
             (self.model(cell), *self._loaded([cell.dataset]), *corrupted),
             (files.scores, files.rows, files.gallery),

@@ -11,6 +11,8 @@ from functools import cache
 from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, Registry, user_modules
 from pipeline.io.import_closure import code_sha256, import_closure
 from pipeline.study.cell import MERGED, Cell
+from pipeline.study.components import corruption_modules
+from pipeline.study.conditions import conditions_of, training_corruptions
 from pipeline.study.datasets import recipe_of
 from pipeline.study.fingerprints import cell_settings
 from pipeline.study.models import Study
@@ -29,6 +31,8 @@ _LABELS = "pipeline.labels.classes"
 
 # What scores the epochs of a training. A training whose epochs are not scored does not call it.
 _SCORING = "pipeline.training.validation_score"
+# What corrupts training images. It counts for trainings of studies that ask for it.
+_CORRUPTING = "pipeline.training.corrupt_training"
 
 
 def code_of_study(module: str) -> tuple[str, ...]:
@@ -42,7 +46,7 @@ def code_of(module: str, *loaded: str, without: Collection[str] = ()) -> tuple[s
     Args:
         module: of the step. loaded: modules that it imports by name. without: modules that it does not call here.
     """
-    without = {_STUDY, *without} - {module}
+    without = {_STUDY, _CORRUPTING, *without} - {module}
     return import_closure(module, _FIRST, _LABELS, *loaded, without=without)
 
 
@@ -50,7 +54,16 @@ def code_of_cells(module: str, study: Study, *cells: Cell) -> tuple[str, ...]:
     """Return the files that a step about cells depends on: its own, and those of the cells' components, wherever these lie."""
     scored = any(cell_settings(study, cell).get("score_every") for cell in cells)
     unused = [_SCORING] if module == TRAINING and not scored else []
-    return code_of(module, *{name for cell in cells for name in _components(study, cell)}, without=unused)
+    trained = training_corruptions(study) if module == TRAINING else None
+    corrupting = (_CORRUPTING, *corruption_modules(trained.names)) if trained else ()
+    return code_of(module, *{name for cell in cells for name in _components(study, cell)}, *corrupting, without=unused)
+
+
+def code_of_robustness(module: str, study: Study, *cells: Cell) -> tuple[str, ...]:
+    """Return the files that a step depends on which corrupts images as the study says, for cells or none: of corruptions those that it
+    names alone."""
+    corrupting = code_of(module, *corruption_modules(conditions_of(study).corruptions))
+    return tuple(sorted({*corrupting, *(code_of_cells(module, study, *cells) if cells else ())}))
 
 
 def code_of_dataset(module: str, study: Study, dataset: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ Point = list[float] | None  # value, or value, low and high
 
 @dataclass(frozen=True)
 class Scores:
-    """content: what the page's scripts read. notes: sentences, what intervals are over."""
+    """content: what the page's scripts read. notes: sentences, what intervals are over, and what signs mean."""
 
     content: dict[str, Any]
     notes: tuple[str, ...]
@@ -37,7 +37,7 @@ def scores_of(found: Robustness) -> Scores:
         for name, m in metrics.items()
     }
     datasets = [_dataset(found, str(title)) for title in dict.fromkeys(found.conditions["dataset"])]
-    return Scores({"metrics": about, "datasets": datasets}, found.intervals)
+    return Scores({"metrics": about, "datasets": datasets}, (*found.intervals, *filter(None, [found.legend()])))
 
 
 def _dataset(found: Robustness, title: str) -> dict[str, Any]:
@@ -45,33 +45,41 @@ def _dataset(found: Robustness, title: str) -> dict[str, Any]:
     known = set(rows["corruption"])
     categories = {c: [n for n in names if n in known] for c, names in found.categories.items()}
     categories = {category: names for category, names in categories.items() if names}
+    unseen = [name for names in categories.values() for name in names if name not in found.trained_on]
+    means = {**categories, **({"unseen": unseen} if found.trained_on and unseen else {})}
     severities = sorted(int(s) for s in set(rows["severity"]) if s > 0)
     unmoved = list(dict.fromkeys(rows.loc[~rows["mask_warped"].astype(bool), "corruption"]))
     values: dict[str, dict[str, dict[str, list[Point]]]] = {}
     for (model, metric), group in rows.groupby(["model", "metric"], sort=False):
-        values.setdefault(str(model), {})[str(metric)] = _series(group, severities, categories)
+        values.setdefault(str(model), {})[str(metric)] = _series(group, severities, categories, means)
     _add_measured_means(values, found.summary[found.summary["dataset"] == title], severities)
     return {
         "title": title,
         "severities": severities,
-        "choices": _choices(categories, unmoved),
+        "choices": _choices(found, categories, means, unmoved),
         "models": list(values),
         "metrics": list(dict.fromkeys(rows["metric"])),
         "values": values,
     }
 
 
-def _choices(categories: Mapping[str, Sequence[str]], unmoved: Sequence[str]) -> list[dict[str, str]]:
+def _choices(
+    found: Robustness,
+    categories: Mapping[str, Sequence[str]],
+    groups: Mapping[str, Sequence[str]],
+    unmoved: Sequence[str],
+) -> list[dict[str, str]]:
     """What can be chosen to stand at the horizontal axis: means, then each corruption under its category."""
     count = sum(len(names) for names in categories.values())
     means = {MEAN: f"mean over all {count} corruptions"} if count > 1 else {}
-    means |= {f"{MEAN}:{c}": f"mean of {_spaced(c)} ({len(n)})" for c, n in categories.items() if 1 < len(n) < count}
-    found = [{"key": key, "label": label, "group": "Means"} for key, label in means.items()]
+    means |= {f"{MEAN}:{c}": f"mean of {_spaced(c)} ({len(n)})" for c, n in groups.items() if 1 < len(n) < count}
+    choices = [{"key": key, "label": label, "group": "Means"} for key, label in means.items()]
     for category, names in categories.items():
-        found += [{"key": name, "label": _spaced(name), "group": _spaced(category)} for name in names]
+        choices += [{"key": name, "label": _spaced(found.marked(name)), "group": _spaced(category)} for name in names]
     left = "Masks left where they were"
-    return found + [
-        {"key": f"{_UNMOVED}:{n}", "label": f"{_spaced(n)}, masks not moved", "group": left} for n in unmoved
+    return choices + [
+        {"key": f"{_UNMOVED}:{n}", "label": f"{_spaced(found.marked(n))}, masks not moved", "group": left}
+        for n in unmoved
     ]
 
 
@@ -80,7 +88,10 @@ def _spaced(name: str) -> str:
 
 
 def _series(
-    rows: pd.DataFrame, severities: Sequence[int], categories: Mapping[str, Sequence[str]]
+    rows: pd.DataFrame,
+    severities: Sequence[int],
+    categories: Mapping[str, Sequence[str]],
+    groups: Mapping[str, Sequence[str]],
 ) -> dict[str, list[Point]]:
     """By choice the points of one model and metric."""
     points: dict[tuple[str, int, bool], Point] = {
@@ -95,7 +106,7 @@ def _series(
         key = name if moved else f"{_UNMOVED}:{name}"
         found[key] = [clean, *(points.get((name, severity, moved)) for severity in severities)]
     everything = [name for names in categories.values() for name in names]
-    for key, names in {MEAN: everything, **{f"{MEAN}:{c}": n for c, n in categories.items()}}.items():
+    for key, names in {MEAN: everything, **{f"{MEAN}:{c}": n for c, n in groups.items()}}.items():
         found[key] = [clean, *(_mean([points.get((n, s, True)) for n in names]) for s in severities)]
     return found
 

@@ -6,8 +6,8 @@ relative CE); Michaelis et al., Benchmarking Robustness in Object Detection, 201
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ from reports.statistics.variation import (
 __all__ = ["NOT_MOVED", "OTHER", "EvaluatedModel", "Robustness", "categories_of", "measure_robustness"]
 
 NOT_MOVED = ", masks not moved"
+# Signs behind the names of corruptions that are not of the standard list, and of those that training images went through.
+OWN, TRAINED_ON = "*", "†"
 OTHER = "other"
 
 CONDITION_COLUMNS = ["dataset", "model", "corruption", "severity", "mask_warped", "metric", "value", "low", "high"]
@@ -43,6 +45,8 @@ class Robustness:
     summary: `SUMMARY_COLUMNS`, one row a quantity (mPC, CE, ...) of a model, `of` a corruption, a category or a severity; `difference`
     is to the model in `against`, paired. categories: those of the corruptions that were evaluated. intervals: sentences, what the
     intervals of each dataset are over. notes: sentences, what differences are to, and what is undefined and why.
+    own: evaluated corruptions that are not of the standard list. trained_on: those that training images went through. about: a sentence
+    on how images were corrupted where that is not the standard.
     """
 
     conditions: pd.DataFrame
@@ -50,12 +54,34 @@ class Robustness:
     categories: Mapping[str, tuple[str, ...]]
     intervals: tuple[str, ...]
     notes: tuple[str, ...]
+    own: tuple[str, ...] = ()
+    trained_on: tuple[str, ...] = ()
+    about: str = ""
+
+    def marked(self, name: str) -> str:
+        """Return a corruption's name with its signs; any other text as it is."""
+        corruption = name.removesuffix(NOT_MOVED)
+        signs = OWN * (corruption in self.own) + TRAINED_ON * (corruption in self.trained_on)
+        return f"{corruption}{signs}{name[len(corruption) :]}"
+
+    def for_readers(self) -> Robustness:
+        """Return the same with signs behind the names of corruptions."""
+        categories = {category: tuple(map(self.marked, names)) for category, names in self.categories.items()}
+        return replace(self, summary=self.summary.assign(of=self.summary["of"].map(self.marked)), categories=categories)
+
+    def legend(self) -> str:
+        """Return how images were corrupted and what the signs mean, in sentences; an empty text where all is standard."""
+        own = f"{OWN} A corruption of one's own, not of the standard list."
+        trained_on = f"{TRAINED_ON} Training images went through it as well; means of the unseen are without it."
+        return " ".join(filter(None, [self.about, own * bool(self.own), trained_on * bool(self.trained_on)]))
 
 
 def measure_robustness(
     models: Sequence[EvaluatedModel],
     categories: Mapping[str, Sequence[str]],
     baselines: Mapping[str, str] | None = None,
+    own: Collection[str] = (),
+    trained_on: Collection[str] = (),
 ) -> Robustness:
     """Scores and summaries of models, of one dataset or of several.
 
@@ -63,6 +89,7 @@ def measure_robustness(
         models: in the order of tables. categories: corruptions by category, in order; those it lacks are put under "other".
         baselines: by dataset the label of the model that corruption errors are relative to and differences are taken from. Without
         one there are no corruption errors, and differences are to the dataset's first model that has the metric.
+        own, trained_on: names of corruptions, see `Robustness`. The mean over all others stands beside mPC then.
 
     Raises:
         ResultsError: if there are no models, a label is taken twice, a baseline is not among the models, or as `grid_of`,
@@ -83,7 +110,7 @@ def measure_robustness(
         images = images_of(group)
         variation = variation_of(group, images)
         chosen = categories_of(grid.corruptions, categories)
-        panel = _Panel(dataset, grid, chosen, (baselines or {}).get(dataset), images.units(), variation)
+        panel = _Panel(dataset, grid, chosen, (baselines or {}).get(dataset), images.units(), variation, trained_on)
         scores = {}
         for model in group:
             runs = score_model(model, grid, images, metrics)
@@ -100,6 +127,8 @@ def measure_robustness(
         categories_of(list(dict.fromkeys(names)), categories),
         tuple(intervals),
         tuple(notes),
+        tuple(name for name in dict.fromkeys(names) if name in own),
+        tuple(name for name in dict.fromkeys(names) if name in trained_on),
     )
 
 
@@ -134,6 +163,13 @@ class _Panel:
     baseline: str | None
     units: str
     variation: Variation
+    trained_on: Collection[str]
+
+    @property
+    def unseen(self) -> list[int]:
+        """Which corruptions no training image went through; none where that is no part of them."""
+        found = [i for i, name in enumerate(self.grid.corruptions) if name not in self.trained_on]
+        return found if len(found) < len(self.grid.corruptions) else []
 
 
 def _condition_rows(panel: _Panel, model: str, scores: Mapping[str, Array]) -> pd.DataFrame:
@@ -188,6 +224,8 @@ def _quantities(scores: Array, baseline: Array | None, panel: _Panel) -> list[_Q
     by_corruption, by_severity = corrupted.mean(axis=2), corrupted.mean(axis=1)
     mpc = by_corruption.mean(axis=1)
     found = [_Quantity("clean", "", clean), _Quantity("mPC", "", mpc), _Quantity("rPC", "", ratio(mpc, clean))]
+    if panel.unseen:
+        found.append(_Quantity("mPC_unseen", "", by_corruption[:, panel.unseen].mean(axis=1)))
     found += [_Quantity("severity_mean", str(s), by_severity[:, i]) for i, s in enumerate(grid.severities)]
     for category, names in panel.categories.items():
         mean = by_corruption[:, [grid.corruptions.index(name) for name in names]].mean(axis=1)

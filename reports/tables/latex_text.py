@@ -56,6 +56,7 @@ _SPECIAL = {
     "↓": r"$\downarrow$",
     "∞": r"$\infty$",
     "µ": r"$\mu$",
+    "†": r"$\dagger$",
     "\u00a0": "~",
     "\u202f": r"\,",
 } | {

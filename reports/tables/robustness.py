@@ -16,6 +16,7 @@ _NOT_AVERAGED = "not averaged"
 _SHOWN = {
     "clean": "Clean",
     "mPC": "mPC",
+    "mPC_unseen": "mPC, unseen",
     "rPC": "rPC",
     "retention_area": "Retention area",
     "mCE": "mCE",
@@ -31,12 +32,14 @@ def table_robustness(summary: pd.DataFrame, categories: Mapping[str, Sequence[st
         summary, categories: of a `Robustness`.
 
     Returns:
-        Rows by category and corruption, then the mean over corruptions and the clean score, at the end what enters no mean: the
+        Rows by category and corruption, then the means over corruptions and the clean score, at the end what enters no mean: the
         masks not moved. Columns by metric, dataset and model: value, low and high.
     """
     of_corruptions = _wide(summary[summary["quantity"] == "corruption_mean"])
     rows = {(category, name): of_corruptions.loc[name] for category, names in categories.items() for name in names}
-    rows["", "mean corrupted"] = _wide(summary[summary["quantity"] == "mPC"]).iloc[0]
+    for quantity, row in (("mPC", "mean corrupted"), ("mPC_unseen", "mean unseen")):
+        if (summary["quantity"] == quantity).any():
+            rows["", row] = _wide(summary[summary["quantity"] == quantity]).iloc[0]
     rows["", "clean"] = _wide(summary[summary["quantity"] == "clean"]).iloc[0]
     rows |= {(_NOT_AVERAGED, n): of_corruptions.loc[n] for n in of_corruptions.index if n.endswith(NOT_MOVED)}
     table = pd.DataFrame(list(rows.values()), columns=of_corruptions.columns)

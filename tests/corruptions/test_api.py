@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,25 +23,43 @@ from corruptions import (
     CATEGORIES,
     CORRUPTIONS,
     SEVERITIES,
+    STANDARD_CORRUPTIONS,
     CorruptionError,
     backend_of,
+    chosen_corruptions,
     corrupt,
     corrupt_pair,
+    moves_pixels,
     sweep,
     sweep_pair,
 )
+from corruptions.catalogue import STANDARD_CATEGORIES
 from corruptions.operators.spatter import spatter
+from corruptions.reference import COMMON
+from corruptions.registry import describe
 
+ROOT = Path(corruptions.__file__).parents[1]
 FALLING_SSIM = (
-    *CATEGORIES["noise"],
+    *STANDARD_CATEGORIES["noise"],
     *("defocus_blur", "motion_blur", "gaussian_blur", "brightness", "contrast", "elastic_transform", "pixelate"),
     *("jpeg_compression", "smoke", "bleeding", "gamma_correction"),
 )
 
 
-def test_there_are_nineteen_in_four_categories() -> None:
-    assert len(CORRUPTIONS) == len(set(CORRUPTIONS)) == 19
-    assert [len(names) for names in CATEGORIES.values()] == [4, 5, 4, 6]
+def test_the_standard_has_nineteen_in_four_categories() -> None:
+    assert len(STANDARD_CORRUPTIONS) == len(set(STANDARD_CORRUPTIONS)) == 19
+    assert [len(names) for names in STANDARD_CATEGORIES.values()] == [4, 5, 4, 6]
+    assert set(STANDARD_CORRUPTIONS) <= set(CORRUPTIONS)
+    for category, names in STANDARD_CATEGORIES.items():
+        assert CATEGORIES[category][: len(names)] == names, "in the paper's order, others after them"
+        assert {describe(name).category for name in names} == {category}
+
+
+def test_lists_are_names_categories_and_the_standard() -> None:
+    assert chosen_corruptions(["standard"]) == STANDARD_CORRUPTIONS
+    assert chosen_corruptions(["smoke", "noise", "shot_noise"]) == ("smoke", *STANDARD_CATEGORIES["noise"])
+    with pytest.raises(CorruptionError, match="unknown corruption 'nois'. Did you mean 'noise'"):
+        chosen_corruptions(["nois"])
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -189,7 +208,7 @@ def test_elastic_moves_the_mask_along() -> None:
         assert set(np.unique(moved_mask)) <= {0, 1, 4}
 
 
-@pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name != "elastic_transform"])
+@pytest.mark.parametrize("name", [name for name in CORRUPTIONS if not moves_pixels(name)])
 def test_other_corruptions_leave_the_mask(name: str, frames: list[np.ndarray]) -> None:
     mask = (frames[0][..., 0] > 100).astype(np.uint8)
     _, after = corrupt_pair(frames[0], mask, name, 3)
@@ -205,9 +224,25 @@ def test_the_reference_moves_masks_too() -> None:
     assert (moved != mask).any()
 
 
+@pytest.mark.parametrize("name", ["smoke", "gaussian_noise", "elastic_transform", "bleeding"])
+def test_without_an_id_the_content_decides(name: str) -> None:
+    first = np.random.default_rng(1).integers(60, 160, (48, 64, 3), np.uint8)
+    other = first.copy()
+    other[0, 0, 0] += 1
+    mask = np.zeros(first.shape[:2], np.uint8)
+    once, twice = corrupt(first, name, 3), corrupt(first.copy(order="F"), name, 3)
+    np.testing.assert_array_equal(once, twice)
+    np.testing.assert_array_equal(once, sweep(first, name, [1, 3])[1])
+    np.testing.assert_array_equal(once, corrupt_pair(first, mask, name, 3)[0])
+    far = np.abs(corrupt(other, name, 3)[1:].astype(int) - once[1:])
+    assert far.max() > 5, "one pixel is other, all details are"
+    same = corrupt(other, name, 3, image_id="a")[8:] == corrupt(first, name, 3, image_id="a")[8:]
+    assert same.mean() > 0.9, "with an id the details stay"
+
+
 def test_backends() -> None:
-    own = {"smoke", "bleeding", "gamma_correction"}
-    assert {backend_of(name) for name in CORRUPTIONS} == {"fast"}
+    own = {"smoke", "bleeding", "gamma_correction", *CORRUPTIONS} - {*COMMON}
+    assert len(COMMON) == 16 and {backend_of(name) for name in CORRUPTIONS} == {"fast"}
     for name in CORRUPTIONS:
         if name in own:
             with pytest.raises(CorruptionError, match="the backend 'reference' does not have it; use 'fast' or 'auto'"):
@@ -218,23 +253,49 @@ def test_backends() -> None:
         backend_of("smoke", "quick")
 
 
-def test_a_new_file_is_a_new_corruption(tmp_path: Path) -> None:
-    """One file in corruptions/operators, one registration: it is listed in its category and runs."""
-    package = Path(corruptions.__file__).parent
-    shutil.copytree(package, tmp_path / "corruptions", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "corruptions/operators/flip.py").write_text(
-        "from corruptions.registry import register_corruption\n"
-        "@register_corruption('flip', 'digital')\n"
-        "def flip(image, severity, prepared):\n"
-        "    return image[::-1].copy()\n"
-    )
+def copy_with_fog(folder: Path) -> dict[str, str]:
+    """Follow CONTRIBUTING.md's recipe in a copy of the project; returns the environment that uses the copy."""
+    for name in ("corruptions", "tests", "benchmarks", "reports", "endoarss", "pipeline"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (recipe,) = re.findall(r"```python\n(\"\"\"Fog:.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    (folder / "corruptions/operators/fog.py").write_text(recipe)
+    return os.environ | {"PYTHONPATH": str(folder)}
+
+
+def test_the_recipe_gives_a_new_corruption_and_leaves_the_standard_list(tmp_path: Path) -> None:
+    environment = copy_with_fog(tmp_path)
     script = (
         "import numpy as np, corruptions as c;"
-        "assert c.CATEGORIES['digital'][-1] == 'flip' and len(c.CORRUPTIONS) == 20;"
-        "i = np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3);"
-        "assert (c.corrupt(i, 'flip', 1) == i[::-1]).all()"
+        "assert c.CATEGORIES['occlusion'][-1] == 'fog' and 'fog' in c.CORRUPTIONS;"
+        "assert len(c.chosen_corruptions(['standard'])) == 19 and 'fog' not in c.chosen_corruptions(['occlusion']);"
+        "i = np.full((64, 64, 3), 50, np.uint8);"
+        "assert (c.corrupt(i, 'fog', 5) > c.corrupt(i, 'fog', 1)).all()"
     )
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
+
+
+@pytest.mark.slow
+def test_the_recipe_passes_the_tests(tmp_path: Path) -> None:
+    """Those that walk the corruptions or count them."""
+    environment = copy_with_fog(tmp_path)
+    digests = [sys.executable, "tests/corruptions/golden/make_digests.py"]
+    subprocess.run(digests, cwd=tmp_path, env=environment, check=True)
+    files = ["tests/corruptions", "tests/benchmarks/test_corruptions.py", "tests/reports/test_against_paper.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not slow",
+        "-k",
+        "not recipe and not example",
+    ]
+    ran = subprocess.run([*command, *files], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout[-3000:]
 
 
 def test_names_are_known_without_the_compiler() -> None:

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from endoarss import build_model, list_weightings
-from endoarss.augmentation import AugmentationSettings
+from endoarss.augmentation import AugmentationSettings, ImageCorruption
 from endoarss.checkpoints import tensors_sha256
 from endoarss.data import LabelledImages
 from endoarss.models import MultiTaskModel
@@ -33,10 +34,21 @@ class Stopped(Exception):
     """What stops a training in these tests."""
 
 
+def fade(image: np.ndarray, mask: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A corruption by random numbers."""
+    return (image * draws[0]).astype(np.uint8), mask
+
+
 def settings_of(weighting: str) -> TrainingSettings:
     given = {"warmup_epochs": 1} if weighting == "stch" else {}
     changes = AugmentationSettings(flip_horizontal=0.5, brightness=0.2)
-    return TrainingSettings(EPOCHS, 1e-3, 8, weighting, given, decay_every=2, decay_factor=0.5, augmentation=changes)
+    return TrainingSettings(
+        *(EPOCHS, 1e-3, 8, weighting, given),
+        decay_every=2,
+        decay_factor=0.5,
+        augmentation=changes,
+        corruption=ImageCorruption(fade, 0.5),
+    )
 
 
 def digest(model: MultiTaskModel) -> str:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from endoarss import build_model, gradients
-from endoarss.augmentation import AugmentationSettings, augment
+from endoarss.augmentation import AugmentationSettings, ImageCorruption, augment, corrupt_images
 from endoarss.data import Batch, Chosen, ImagesOnDevice, LabelledImages, batches, normalise, to_input
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.prediction import predict
@@ -307,3 +307,22 @@ def test_colours_change_within_bounds(data: LabelledImages) -> None:
     assert changed.images.min() >= 0 and changed.images.max() <= 255
     with pytest.raises(SettingsError, match="brightness 3"):
         AugmentationSettings(brightness=3)
+
+
+def test_some_images_are_corrupted_and_the_same_numbers_drawn_whatever_is_done(data: LabelledImages) -> None:
+    batch, seen = checkered(data), []
+
+    def turn(image: np.ndarray, mask: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert image.dtype == mask.dtype == np.uint8 and image.shape == (*mask.shape, 3)
+        seen.append(tuple(draws))
+        return image[::-1], mask[::-1]
+
+    generators = [torch.Generator().manual_seed(3) for _ in range(2)]
+    some = corrupt_images(batch, ImageCorruption(turn, 0.5), generators[0])
+    turned = [torch.equal(one, before.flip(0)) for one, before in zip(some.masks, batch.masks, strict=True)]
+    same = [torch.equal(one, before) for one, before in zip(some.masks, batch.masks, strict=True)]
+    assert 0 < sum(turned) == len(seen) < 6 and sum(same) == 6 - sum(turned)
+    assert len({len(draws) for draws in seen}) == 1 and all(0 <= one < 1 for draws in seen for one in draws)
+    assert torch.equal(some.images[:, 0], some.masks * 100.0) and some.images.dtype == batch.images.dtype
+    assert corrupt_images(batch, ImageCorruption(turn, 0), generators[1]).images.equal(batch.images)
+    assert torch.equal(*(generator.get_state() for generator in generators))

@@ -15,6 +15,7 @@ from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.reporting.robustness import write_robustness_report
 from reports.errors import ResultsError
 from reports.figures.robustness import draw_retention, draw_severity
+from reports.page import scores_of
 from reports.statistics.comparison import vary_mpc
 from reports.statistics.condition_scores import KEYS, grid_of, images_of, score_model, score_run
 from reports.statistics.robustness import EvaluatedModel, Robustness, measure_robustness, ratio
@@ -510,7 +511,7 @@ def test_the_long_tables_say_their_unit(tmp_path: Path) -> None:
 
 def test_a_report_of_any_models_is_written_whole_and_marked(tmp_path: Path) -> None:
     models = [model("A"), model("BB")]
-    write_robustness_report(models, CATEGORIES, tmp_path, {"Toy": "A"}, MARK, {"synthetic": True})
+    write_robustness_report(measure_robustness(models, CATEGORIES, {"Toy": "A"}), tmp_path, MARK, {"synthetic": True})
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")}
     names = [f"tables/{name}" for name in ("table7_robustness", "table_robustness_summary")]
     figures = [f"figures/{name}" for name in ("fig6_severity", "fig_retention", "fig_heatmap")]
@@ -557,3 +558,30 @@ def test_without_accuracies_figure_6_has_one_panel(tmp_path: Path) -> None:
     draw_severity(found, MARK, tmp_path / "two.png", tmp_path / "two.pdf")
     draw_severity(found[found["metric"] == "miou"], MARK, tmp_path / "one.png", tmp_path / "one.pdf")
     assert Image.open(tmp_path / "one.png").width < 0.7 * Image.open(tmp_path / "two.png").width
+
+
+def test_own_corruptions_and_those_trained_on_are_marked_and_the_unseen_have_a_mean() -> None:
+    models = [model(), model("BB")]
+    found = measure_robustness(models, CATEGORIES, None, own=["smoke"], trained_on=["smoke", "fog"])
+    assert (found.own, found.trained_on) == (("smoke",), ("smoke",))
+    unseen = [row(found, "corruption_mean", name)["value"] for name in ("contrast", "elastic_transform")]
+    assert row(found, "mPC_unseen")["value"] == pytest.approx(np.mean(unseen))
+    data, shown = (
+        robustness_tables.table_robustness(one.summary, one.categories) for one in (found, found.for_readers())
+    )
+    assert ("occlusion", "smoke") in data.index and ("", "mean unseen") in data.index
+    names = list(robustness_tables.readable_robustness(shown).index.get_level_values(1))
+    assert {"smoke*†", "contrast", "elastic_transform", "elastic_transform, masks not moved"} <= set(names)
+    assert data.to_numpy().tobytes() == shown.to_numpy().tobytes()
+    assert "mPC, unseen" in robustness_tables.readable_robustness_summary(found.summary)
+    assert "* A corruption of one's own" in found.legend() and "† Training images went" in found.legend()
+    labels = [one["label"] for one in scores_of(found).content["datasets"][0]["choices"]]
+    assert {"smoke*†", "contrast", "mean of unseen (2)"} <= set(labels)
+
+
+def test_without_any_nothing_is_marked() -> None:
+    found = measured(model())
+    assert found.legend() == "" and found.for_readers().summary.equals(found.summary)
+    assert not (found.summary["quantity"] == "mPC_unseen").any()
+    everything = measure_robustness([model()], CATEGORIES, trained_on=NAMES)
+    assert not (everything.summary["quantity"] == "mPC_unseen").any(), "none is unseen"

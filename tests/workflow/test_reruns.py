@@ -22,6 +22,14 @@ SCORED = {"evaluate_cell": 3, "evaluate_robustness": 1}
 BUILT = {"check_sources": 1, "build_dataset": 1, "pack_dataset": 1, "score_references": 1}
 TRAINED = {"train_cell": 3, **SCORED}
 Edit = Callable[[Path], None]
+OWN = """\
+from corruptions.registry import register_corruption
+
+
+@register_corruption("own", "noise")
+def own(image, severity, prepared):
+    return image // severity
+"""
 
 
 class Case(NamedTuple):
@@ -65,6 +73,15 @@ def byte(pattern: str) -> Edit:
     return edit
 
 
+def new(file: str, text: str) -> Edit:
+    """Add a file."""
+
+    def edit(folder: Path) -> None:
+        (folder / file).write_text(text)
+
+    return edit
+
+
 def gone(file: str) -> Edit:
     """Delete a file."""
     return lambda folder: (folder / file).unlink()
@@ -99,7 +116,8 @@ CASES = [
         {"generate_raw": 1, "pretrain_backbone": 1, **BUILT, **TRAINED, **OF_STUDY},
     ),
     Case("a metric", comment("endoarss/metrics/segmentation.py"), {**SCORED, "score_references": 1, **REPORT}),
-    Case("a corruption", comment("corruptions/operators/contrast.py"), {"evaluate_robustness": 1, **OF_STUDY}),
+    Case("a corruption", comment("corruptions/operators/contrast.py"), {"evaluate_robustness": 1, **REPORT}),
+    Case("a new corruption", new("corruptions/operators/own.py", OWN), {}),
     Case("which rows a table of the paper shows", comment("pipeline/study/paper_cells.py"), SHOWN),
     Case("the order of `weightings` in the study", setting("  - db_mtl\n  - stch\n", "  - stch\n  - db_mtl\n"), REPORT),
     Case("a dataset's title", setting("mtlesd:\n    split", "mtlesd:\n    title: Another\n    split"), OF_STUDY),

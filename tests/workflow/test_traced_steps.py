@@ -18,7 +18,14 @@ from pipeline.study.cells import find_cell, merging_groups
 from pipeline.study.loading import load_study
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robust_models
-from pipeline.workflow.step_code import code_of, code_of_cells, code_of_dataset, code_of_pretraining, code_of_study
+from pipeline.workflow.step_code import (
+    code_of,
+    code_of_cells,
+    code_of_dataset,
+    code_of_pretraining,
+    code_of_robustness,
+    code_of_study,
+)
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -73,9 +80,11 @@ class Trace:
             return code_of_pretraining()
         if rule == "build_dataset":
             return code_of_dataset(module, self.study, "mtlesd")
-        if rule in ("merge_models", "evaluate_robustness"):
-            (group,) = merging_groups(self.study)
-            return code_of_cells(module, self.study, *group.singles, *group.merged, *robust_models(self.study))
+        (group,) = merging_groups(self.study)
+        if rule == "merge_models":
+            return code_of_cells(module, self.study, *group.singles, *group.merged)
+        if rule in ("corrupt_images", "evaluate_robustness"):
+            return code_of_robustness(module, self.study, *(robust_models(self.study) if "evaluate" in rule else ()))
         return code_of_cells(module, self.study, find_cell(self.study, cell)) if cell else code_of(module)
 
     def passed_by(self, label: str) -> set[str]:
@@ -87,6 +96,8 @@ class Trace:
             found |= {"pipeline.preparation.generate_raw"}
         if label.startswith("train_cell") and not label.endswith("-val"):
             found |= {"pipeline.training.validation_score"}
+        if label.startswith("train_cell"):
+            found |= {"pipeline.training.corrupt_training"}
         return found
 
     def reached(self, label: str) -> set[str]:

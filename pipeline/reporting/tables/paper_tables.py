@@ -9,10 +9,12 @@ from pipeline.evaluation.collect_results import gather_scores
 from pipeline.reporting.captions import gap_note
 from pipeline.reporting.models import asked_for_claims, scores_for_claims
 from pipeline.reporting.report_table import ReportTable
+from pipeline.reporting.robustness import kept_field_of_view
 from pipeline.results.paths import evaluated_datasets, tables_beside_published
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.cells import cells_of
+from pipeline.study.conditions import training_corruptions
 from pipeline.study.datasets import evaluated_on, split_rule, titles_of
 from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
@@ -156,7 +158,15 @@ def _note(study: Study, name: str) -> str:
         d for d in evaluated_datasets(study) if name == names.table_of_dataset(d) or d in of_table.get(name, ())
     ]
     rules = dict.fromkeys(split_rule(study, dataset) for dataset in datasets)
-    return f"{ours} Both are what the released code computes. Split of ours: {', '.join(rules)}.{spread}"
+    corrupted = _unlike_paper(study) if name == names.TABLE_ROBUSTNESS else ""
+    return f"{ours} Both are what the released code computes. Split of ours: {', '.join(rules)}.{spread} {corrupted}"
+
+
+def _unlike_paper(study: Study) -> str:
+    """How a study corrupts images that the paper leaves as they are, and the other way round."""
+    trained = training_corruptions(study)
+    said = f"Training images of ours went through {', '.join(trained.names)}." if trained else ""
+    return f"{kept_field_of_view(study)} {said}"
 
 
 _ABOUT = {

@@ -42,7 +42,9 @@ def from_outside(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Describe modules as a process without torch does; returns the modules that were imported for it."""
     asked: list[str] = []
     ask = user_modules._ask_process
-    monkeypatch.setattr(user_modules, "_ask_process", lambda module: asked.append(module) or ask(module))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(
+        user_modules, "_ask_process", lambda module, others: asked.append(module) or ask(module, others)
+    )  # type: ignore[func-returns-value]
     monkeypatch.setattr(registry, "sys", type("NoTorch", (), {"modules": {}}))
     return asked
 

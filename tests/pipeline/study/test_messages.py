@@ -70,7 +70,7 @@ def resnet(**changes: Any) -> dict[str, Any]:
         ({"cells": [{**BLOCK, "architectures": ["merged"]}]}, "cells.0.architectures: merged is not trained"),
         ({"cells": [{**BLOCK, "architectures": ["mtan"]}]}, "Known: cgc, cross_stitch, dselect_k, hps, mmoe, single_activity"),
         ({"robustness": {"cells": [{}], "baseline": {}}}, "robustness.baseline: names nothing"),
-        ({"robustness": {"cells": [{}], "corruptions": ["smok"]}}, "unknown name 'smok'. Did you mean 'smoke'?"),
+        ({"robustness": {"cells": [{}], "corruptions": ["smok"]}}, "unknown corruption 'smok'. Did you mean 'smoke'?"),
         ({"datasets": {"mtlendoviss": {}}}, "datasets: unknown name 'mtlendoviss'. Did you mean 'mtlendovis'"),
         ({"weightings": {"db_mtl": 3}}, "weightings.db_mtl: 3 is not allowed; expected names with values."),
         ({"robustness": {"cells": [{}], "baseline": {"backbone": "resnett"}}}, "baseline.backbone: unknown name 'resnett'. Did"),

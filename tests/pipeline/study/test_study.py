@@ -246,7 +246,7 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
         ),
         (
             {"robustness": {"cells": [{}], "corruptions": ["fog"]}},
-            "robustness.corruptions: unknown name 'fog'.*Known: gauss",
+            "robustness.corruptions: unknown corruption 'fog'.*Known: gauss",
         ),
         (
             {"robustness": {"cells": [{"backbone": "dinov2"}]}},
