@@ -1,0 +1,62 @@
+"""GradVac: gradient vaccine (Wang et al., ICLR 2021, arXiv:2010.05874)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from endoarss.components.description import check_settings_of
+from endoarss.registry import register_weighting
+from endoarss.weightings.base import DrawsAtRandom, GramWeighting
+
+_EPSILON = 1e-8
+
+
+@register_weighting("gradvac")
+class GradientVaccine(DrawsAtRandom, GramWeighting):
+    """The sum of the gradients, each turned towards every other one to which its cosine is below the usual one, in random order.
+
+    For each j, with the cosine c of p_t and g_j, from p_t = g_t: if c < u_tj,
+    p_t <- p_t + |p_t| (u_tj sqrt(1 - c^2) - c sqrt(1 - u_tj^2)) / (|g_j| sqrt(1 - u_tj^2)) g_j, which makes it u_tj; then
+    u_tj <- (1 - beta) u_tj + beta c, from 0. Cosines are of all shared parameters together. With two tasks there is nothing to draw.
+
+    Args:
+        beta: how fast the usual cosine follows; 0.5 is the default of LibMTL and torchjd.
+    """
+
+    BOUNDS: ClassVar = {"beta": "[0, 1]"}
+
+    def __init__(self, tasks: Sequence[str], epochs: int, beta: float = 0.5) -> None:
+        super().__init__(tasks, epochs)
+        check_settings_of(GradientVaccine, "gradvac", {"beta": beta})
+        self.beta = beta
+        self.usual = torch.zeros(len(self.tasks), len(self.tasks), dtype=torch.float64)
+
+    def weights(self, gram: Tensor) -> Tensor:
+        """The coefficients of the turned gradients in the raw ones, summed."""
+        norms, units = gram.diagonal().sqrt(), torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        usual, rows = self.usual.to(gram.device), []
+        for task, row in enumerate(units):
+            for other in self.drawn_order(task):
+                products = row @ gram
+                length = (products @ row).clamp_min(0).sqrt()
+                cosine, target = products[other] / (length * norms[other] + _EPSILON), usual[task, other]
+                sine, of_target = ((1 - one * one).clamp_min(0).sqrt() for one in (cosine, target))
+                turn = length * (target * sine - cosine * of_target) / (norms[other] * of_target + _EPSILON)
+                row = row + torch.where(cosine < target, turn, 0) * units[other]
+                usual = usual + self.beta * (cosine - target) * units[task].outer(units[other])
+            rows.append(row)
+        self.usual = usual
+        return torch.stack(rows).sum(dim=0)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The usual cosines, and the generator's state."""
+        return {**super().state_dict(), "usual": self.usual}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on with the same usual cosines."""
+        super().load_state_dict(state)
+        self.usual = state["usual"].clone()
