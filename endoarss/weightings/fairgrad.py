@@ -16,6 +16,7 @@ _STEPS = 12  # of Newton's method for two tasks, which then is exact to 1e-12
 _STEPS_OF_SEVERAL = 100
 _LONGER = 1e-12  # a gradient counts as at least so long, squared, relative to the longest one: weights stay finite
 _OPPOSITE = 1 - 1e-9  # gradients that are more opposite have no fair direction
+_RIDGE = 1e-12  # the same of several
 
 
 @register_weighting("fairgrad")
@@ -69,6 +70,7 @@ def _of_two(cosines: Tensor, lengths: Tensor, alpha: float) -> Tensor:
 
 def _of_several(cosines: Tensor, lengths: Tensor, alpha: float) -> Tensor:
     """Return the weights of any number of tasks: Newton's method for C y = k y^(-1 / alpha), k_t = |g_t|^(1 / alpha - 1), within y > 0."""
+    cosines = cosines + _RIDGE * torch.eye(len(cosines), dtype=cosines.dtype, device=cosines.device)
     factors = lengths ** (1 / alpha - 1)
     y = factors ** (alpha / (1 + alpha))  # the solution where gradients are at right angles
     for _ in range(_STEPS_OF_SEVERAL):

@@ -39,7 +39,8 @@ class GradientVaccine(DrawsAtRandom, GramWeighting):
         """The coefficients of the turned gradients in the raw ones, summed."""
         norms, units = gram.diagonal().sqrt(), torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
         usual, rows = self.usual.to(gram.device), []
-        for task, row in enumerate(units):
+        for task in self.by_name:
+            row = units[task]
             for other in self.drawn_order(task):
                 products = row @ gram
                 length = (products @ row).clamp_min(0).sqrt()

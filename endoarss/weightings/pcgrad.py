@@ -21,10 +21,11 @@ class ProjectConflicts(DrawsAtRandom, GramWeighting):
         """The coefficients of the projected gradients in the raw ones, summed."""
         squares = gram.diagonal()
         divisors = torch.where(squares > 0, squares, 1)
-        rows = []
-        for task, row in enumerate(torch.eye(len(gram), dtype=gram.dtype, device=gram.device)):
+        units, rows = torch.eye(len(gram), dtype=gram.dtype, device=gram.device), []
+        for task in self.by_name:
+            row = units[task]
             for other in self.drawn_order(task):
                 conflict = (row @ gram[other]).clamp_max(0) / divisors[other]
-                row = torch.cat([row[:other], (row[other] - conflict).unsqueeze(0), row[other + 1 :]])
+                row = row - conflict * units[other]
             rows.append(row)
         return torch.stack(rows).sum(dim=0)
