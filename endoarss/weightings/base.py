@@ -8,7 +8,7 @@ Task-owned parameters get their own task's gradient, unscaled, except where a me
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 import torch
@@ -112,12 +112,23 @@ class DrawsAtRandom(Weighting):
         """Start the generator anew."""
         self.generator.manual_seed(seed)
 
-    def drawn_order(self, task: int) -> list[int]:
-        """Return the other tasks' indices in random order; nothing is drawn where there is one."""
-        others = [index for index in self.by_name if index != task]
-        if len(others) < 2:
-            return others
-        return [others[index] for index in torch.randperm(len(others), generator=self.generator).tolist()]
+    def rounds(self, units: Tensor) -> Iterator[Tensor]:
+        """Let each task meet all others, in a random order of its own; nothing is drawn where there is one other.
+
+        Args:
+            units: the unit matrix (T, T).
+
+        Yields:
+            T - 1 matrices (T, T): row t is the unit vector of the task that t meets.
+        """
+        orders = {}
+        for task in self.by_name:
+            others = [index for index in self.by_name if index != task]
+            count = len(others)
+            drawn = torch.randperm(count, generator=self.generator).tolist() if count > 1 else range(count)
+            orders[task] = [others[index] for index in drawn]
+        for turn in range(len(units) - 1):
+            yield torch.stack([units[orders[task][turn]] for task in range(len(units))])
 
     def state_dict(self) -> dict[str, Tensor]:
         """The generator's state."""

@@ -37,21 +37,19 @@ class GradientVaccine(DrawsAtRandom, GramWeighting):
 
     def weights(self, gram: Tensor) -> Tensor:
         """The coefficients of the turned gradients in the raw ones, summed."""
-        norms, units = gram.diagonal().sqrt(), torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-        usual, rows = self.usual.to(gram.device), []
-        for task in self.by_name:
-            row = units[task]
-            for other in self.drawn_order(task):
-                products = row @ gram
-                length = (products @ row).clamp_min(0).sqrt()
-                cosine, target = products[other] / (length * norms[other] + _EPSILON), usual[task, other]
-                sine, of_target = ((1 - one * one).clamp_min(0).sqrt() for one in (cosine, target))
-                turn = length * (target * sine - cosine * of_target) / (norms[other] * of_target + _EPSILON)
-                row = row + torch.where(cosine < target, turn, 0) * units[other]
-                usual = usual + self.beta * (cosine - target) * units[task].outer(units[other])
-            rows.append(row)
+        norms, usual = gram.diagonal().sqrt(), self.usual.to(gram.device)
+        rows = units = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        for met in self.rounds(units):
+            products, of_met = rows @ gram, met @ norms
+            lengths = (products * rows).sum(dim=1).clamp_min(0).sqrt()
+            cosines = (products * met).sum(dim=1) / (lengths * of_met + _EPSILON)
+            targets = (usual * met).sum(dim=1)
+            sines, of_targets = (1 - torch.stack([cosines, targets]).square()).clamp_min(0).sqrt()
+            turns = lengths * (targets * sines - cosines * of_targets) / (of_met * of_targets + _EPSILON)
+            rows = rows + torch.where(cosines < targets, turns, 0).unsqueeze(1) * met
+            usual = usual + (self.beta * (cosines - targets)).unsqueeze(1) * met
         self.usual = usual
-        return torch.stack(rows).sum(dim=0)
+        return rows.sum(dim=0)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The usual cosines, and the generator's state."""

@@ -21,11 +21,8 @@ class ProjectConflicts(DrawsAtRandom, GramWeighting):
         """The coefficients of the projected gradients in the raw ones, summed."""
         squares = gram.diagonal()
         divisors = torch.where(squares > 0, squares, 1)
-        units, rows = torch.eye(len(gram), dtype=gram.dtype, device=gram.device), []
-        for task in self.by_name:
-            row = units[task]
-            for other in self.drawn_order(task):
-                conflict = (row @ gram[other]).clamp_max(0) / divisors[other]
-                row = row - conflict * units[other]
-            rows.append(row)
-        return torch.stack(rows).sum(dim=0)
+        rows = units = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        for met in self.rounds(units):
+            conflicts = (rows @ gram * met).sum(dim=1).clamp_max(0) / (met @ divisors)
+            rows = rows - conflicts.unsqueeze(1) * met
+        return rows.sum(dim=0)
