@@ -154,7 +154,8 @@ def make_problem(
 def weighting(problem: Problem, name: str) -> Weighting:
     """A weighting in its main phase."""
     settings = {"warmup_epochs": 0} if name == "stch" else {}
-    made: Weighting = WEIGHTINGS.get(name)(problem.model.tasks, 9, **settings)
+    with problem.images.device:
+        made: Weighting = WEIGHTINGS.get(name)(problem.model.tasks, 9, **settings)
     made.start_epoch(0)
     if isinstance(made, SmoothTchebycheff):
         made.combine(torch.ones(2, device=problem.images.device))

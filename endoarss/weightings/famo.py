@@ -22,7 +22,8 @@ class FastAdaptive(LossWeighting):
 
     After the step the losses of the same batch are computed once more, without gradients. x then takes a step of Adam against the gradient
     of sum_t z_t d_t, d_t = log l_t before - log l_t after, and its weight decay. The authors' code, LibMTL and torchjd's example evaluate
-    the batch again as well; that costs a forward pass, and running statistics of batch normalisation see the batch twice.
+    the batch again as well; that costs a forward pass, dropout draws anew, and running statistics of batch normalisation see the batch
+    twice.
 
     Args:
         rate: Adam's learning rate of x. decay: weight decay of x, added to its gradient.
@@ -37,7 +38,7 @@ class FastAdaptive(LossWeighting):
         self.rate, self.decay = rate, decay
         self.step = 0
         # x, and the moments of its gradient.
-        self.logits, self.first, self.second = torch.zeros(3, len(self.tasks)).unbind()
+        self.logits, self.first, self.second = torch.zeros(3, len(self.tasks), dtype=torch.float64).unbind()
         self.logs: Tensor | None = None
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:

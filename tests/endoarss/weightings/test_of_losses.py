@@ -133,7 +133,6 @@ def test_rlw_of_another_seed_draws_other_weights() -> None:
 def test_famo_is_torchjds() -> None:
     """Loss, gradient and logits over ten steps, each with the losses after the step."""
     weighting, peer = made("famo", rate=0.05, decay=0.01), scalarization.FAMO(3, lr=0.05, weight_decay=0.01).double()
-    weighting.logits, weighting.first, weighting.second = torch.zeros(3, 3, dtype=torch.float64).unbind()  # type: ignore[attr-defined]
     for step in range(10):
         compare(weighting.combine, peer, drawn(step))
         weighting.after_step(drawn(100 + step))
