@@ -23,7 +23,7 @@ from endoarss.models import MultiTaskModel
 from endoarss.registry import WEIGHTINGS, check_settings
 from endoarss.resume import ResumeFolder, TrainingState
 from endoarss.settings import ACTIVITY, IGNORED
-from endoarss.weightings.base import Weighting
+from endoarss.weightings.base import GradientWeighting, LossWeighting, Weighting
 from endoarss.weightings.trained_parameters import check_all_trained, check_gradients_set
 
 History = list[dict[str, float]]
@@ -77,9 +77,14 @@ def make_weighting(settings: TrainingSettings, tasks: tuple[str, ...]) -> Weight
     make = WEIGHTINGS.get(settings.weighting)
     check_settings("weightings", settings.weighting, settings.weighting_settings)
     try:
-        weighting: Weighting = make(tasks, settings.epochs, **settings.weighting_settings)
+        weighting = make(tasks, settings.epochs, **settings.weighting_settings)
     except TypeError as error:
         raise SettingsError(f"weighting {settings.weighting!r}: {error}") from None
+    if not isinstance(weighting, LossWeighting | GradientWeighting):
+        raise SettingsError(
+            f"weighting {settings.weighting!r}: {type(weighting).__name__} is none; expected a subclass of LossWeighting or "
+            "GradientWeighting of endoarss.weightings.base."
+        )
     weighting.seed(settings.seed + 2)  # two generators of the training have the seeds before
     check_all_trained(settings.weighting, weighting, weighting.parameters())
     return weighting

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from endoarss.registry import register_weighting
 from endoarss.weightings.base import LossWeighting
+
+_LOWEST = 1e-8  # a loss of 0 has no logarithm, and would stop the other tasks
 
 
 @register_weighting("gls")
@@ -15,6 +16,6 @@ class GeometricLossStrategy(LossWeighting):
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
         """The geometric mean."""
-        losses = losses.clamp_min(torch.finfo(losses.dtype).tiny)  # a loss of 0 has no logarithm
+        losses = losses.clamp_min(_LOWEST)
         mean = losses.log().mean().exp()
         return mean, mean.detach() / (len(self.tasks) * losses.detach())

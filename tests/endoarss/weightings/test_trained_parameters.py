@@ -118,6 +118,18 @@ def test_what_nobody_trains_is_refused(
         train(build_model(SETTINGS), data, registered(weighting), CPU)
 
 
+def test_what_is_no_weighting_is_refused(
+    registered: Callable[[type[Weighting]], TrainingSettings], data: LabelledImages
+) -> None:
+    class Neither(Weighting):
+        pass
+
+    with pytest.raises(
+        SettingsError, match="weighting 'mine': Neither is none; expected a subclass of LossWeighting or"
+    ):
+        train(build_model(SETTINGS), data, registered(Neither), CPU)
+
+
 def test_what_gets_no_gradient_is_refused(
     registered: Callable[[type[Weighting]], TrainingSettings], data: LabelledImages
 ) -> None:
