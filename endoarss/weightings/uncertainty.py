@@ -15,8 +15,8 @@ from endoarss.weightings.base import LossWeighting
 class UncertaintyWeighting(LossWeighting):
     """sum_t (exp(-s_t) l_t + s_t) / 2, with log variances s_t that are trained with the model, from 0.
 
-    The paper has exp(-s) l + s / 2 for a cross-entropy; that is the same loss of s + log 2, up to a constant, and starts at the
-    weight 1 instead of 1 / 2. LibMTL starts at s = -0.5. The log variances have the model's optimizer and learning rate, no weight decay.
+    Some write exp(-s) l + s / 2 for a cross-entropy; that is the same loss of s + log 2, up to a constant, and starts at the weight 1
+    instead of 1 / 2. LibMTL starts at s = -0.5. The log variances have the model's optimizer and learning rate, no weight decay.
     """
 
     def __init__(self, tasks: Sequence[str], epochs: int) -> None:
