@@ -23,7 +23,8 @@ from endoarss.models import MultiTaskModel
 from endoarss.registry import WEIGHTINGS, check_settings
 from endoarss.resume import ResumeFolder, TrainingState
 from endoarss.settings import ACTIVITY, IGNORED
-from endoarss.weightings.base import Weighting
+from endoarss.weightings.base import GradientWeighting, LossWeighting, Weighting
+from endoarss.weightings.trained_parameters import check_all_trained, check_gradients_set
 
 History = list[dict[str, float]]
 _AS_THEY_ARE = AugmentationSettings()
@@ -73,14 +74,22 @@ def make_weighting(settings: TrainingSettings, tasks: tuple[str, ...]) -> Weight
     """The weighting a training asks for.
 
     Raises:
-        UnknownNameError: if it is not registered. SettingsError: if it does not take the settings given.
+        UnknownNameError: if it is not registered. SettingsError: if it does not take the settings given, or holds what nobody trains.
     """
     make = WEIGHTINGS.get(settings.weighting)
     check_settings("weightings", settings.weighting, settings.weighting_settings)
     try:
-        return make(tasks, settings.epochs, **settings.weighting_settings)
+        weighting = make(tasks, settings.epochs, **settings.weighting_settings)
     except TypeError as error:
         raise SettingsError(f"weighting {settings.weighting!r}: {error}") from None
+    if not isinstance(weighting, LossWeighting | GradientWeighting):
+        raise SettingsError(
+            f"weighting {settings.weighting!r}: {type(weighting).__name__} is none; expected a subclass of LossWeighting or "
+            "GradientWeighting of endoarss.weightings.base."
+        )
+    weighting.seed(settings.seed + 2)  # two generators of the training have the seeds before
+    check_all_trained(settings.weighting, weighting, weighting.parameters())
+    return weighting
 
 
 def task_losses(
@@ -200,7 +209,9 @@ class _Run:
         self.model, self.settings, self.device, self.label = model, settings, device, label
         self.order = torch.Generator().manual_seed(settings.seed)
         self.changes = torch.Generator().manual_seed(settings.seed + 1)
-        self.weighting = make_weighting(settings, model.tasks)
+        with device:
+            self.weighting = make_weighting(settings, model.tasks)
+        self.of_weighting = list(self.weighting.parameters())
         model.to(device).train()
         model.precision = settings.precision
         choose_kernels(settings.deterministic)
@@ -211,6 +222,8 @@ class _Run:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         rate, decay = settings.learning_rate, settings.weight_decay
         self.optimizer = torch.optim.Adam(self.parameters, lr=rate, weight_decay=decay, fused=True)
+        if self.of_weighting:
+            self.optimizer.add_param_group({"params": self.of_weighting, "weight_decay": 0.0})
         self.history: History = []
         self.best = _Best()
         self.images: Tensor  # of the last step
@@ -219,9 +232,11 @@ class _Run:
         """Train for one epoch. where: its one entry says which step this is.
 
         Raises:
-            TrainingError: if a loss or, at the end, a parameter is not finite.
+            TrainingError: if a loss or, at the end, a parameter is not finite. SettingsError: if the weighting holds what nobody trains.
         """
         epoch = self.steps(number, where)
+        check_gradients_set(self.settings.weighting, self.of_weighting)
+        check_all_trained(self.settings.weighting, self.weighting, self.of_weighting)  # what a step has made, too
         row = epoch.row(self.settings.rate(number), self.device)
         with torch.no_grad():
             row |= {name: float(value) for name, value in self.model.measures(self.images).items()}
@@ -248,7 +263,7 @@ class _Run:
 
     def length(self) -> Tensor:
         """Return the sum of the trained parameters' lengths, a scalar: finite if all of them are."""
-        return torch.stack(torch._foreach_norm([p.detach() for p in self.parameters])).sum()
+        return torch.stack(torch._foreach_norm([p.detach() for p in (*self.parameters, *self.of_weighting)])).sum()
 
     def _step(self, epoch: Epoch, taken: Batch, first: bool) -> None:
         corruption = self.settings.corruption
@@ -265,6 +280,9 @@ class _Run:
         step = backward(self.model, self.trained, self.weighting, images, losses_of, measure=first)
         epoch.add(step, len(images))
         self.optimizer.step()
+        if self.weighting.losses_after_step:
+            with torch.no_grad():
+                self.weighting.after_step(torch.stack(losses_of(self.model(images))))
 
     def state(self) -> TrainingState:
         """A copy of everything, in the host's memory."""
@@ -272,6 +290,7 @@ class _Run:
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
         tensors |= {f"weighting.{key}": value for key, value in self.weighting.state_dict().items()}
+        tensors |= {f"of_weighting.{index}": value for index, value in enumerate(self.of_weighting)}
         tensors |= {f"best.{name}": value for name, value in self.best.state.items()}
         tensors |= {"random.order": self.order.get_state(), "random.changes": self.changes.get_state()}
         tensors["random.cpu"] = torch.get_rng_state()
@@ -294,6 +313,9 @@ class _Run:
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.weighting.load_state_dict({n: t.to(self.device) for n, t in part("weighting.").items()})
+        with torch.no_grad():
+            for number, parameter in enumerate(self.of_weighting):
+                parameter.copy_(done.tensors[f"of_weighting.{number}"])
         self.order.set_state(done.tensors["random.order"])
         self.changes.set_state(done.tensors["random.changes"])
         torch.set_rng_state(done.tensors["random.cpu"])

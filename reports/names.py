@@ -66,7 +66,26 @@ ARCHITECTURES = {
     "single_activity": "Classification only",
     "single_segmentation": "Segmentation only",
 }
-WEIGHTINGS = {"equal": "Equal", "stch": "STCH", "db_mtl": "DB-MTL", "moco": "MoCo", "aligned_mtl": "Aligned-MTL"}
+WEIGHTINGS = {
+    "equal": "Equal",
+    "stch": "STCH",
+    "db_mtl": "DB-MTL",
+    "moco": "MoCo",
+    "aligned_mtl": "Aligned-MTL",
+    "uncertainty": "Uncertainty",
+    "dwa": "DWA",
+    "gls": "GLS",
+    "rlw": "RLW",
+    "imtl": "IMTL",
+    "imtl_g": "IMTL-G",
+    "pcgrad": "PCGrad",
+    "gradvac": "GradVac",
+    "cagrad": "CAGrad",
+    "mgda": "MGDA",
+    "famo": "FAMO",
+    "fairgrad": "FairGrad",
+    "upgrad": "UPGrad",
+}
 MERGERS = {
     "averaging": "Averaging",
     "task_arithmetic": "Task arithmetic",

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from benchmarks import load_images, train_step
-from endoarss import list_weightings
 from endoarss.settings import BackboneSettings
 
 VIT = BackboneSettings("vit_small_patch14_dinov2", {"embed_dim": 24, "depth": 2, "num_heads": 2})
@@ -22,7 +21,7 @@ def shared_update(problem: train_step.Problem, step: train_step.Step) -> torch.T
 
 
 @pytest.mark.parametrize("architecture", train_step.ARCHITECTURE_NAMES)
-@pytest.mark.parametrize("weighting", list_weightings())
+@pytest.mark.parametrize("weighting", train_step.WEIGHTING_NAMES)
 def test_peers_give_the_same_update(architecture: str, weighting: str, tmp_path: Path) -> None:
     given = train_step.with_random_weights(VIT, 56, tmp_path)
     problem = train_step.make_problem("dinov2", architecture, given, 56, 4, CPU)

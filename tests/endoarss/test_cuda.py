@@ -35,6 +35,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneD
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 on_gpu = pytest.param("cuda", marks=needs_gpu)
 DEVICES = ["cpu", on_gpu]
+# Every weighting on a GPU; on a CPU one of each kind, where other tests have them all.
+WEIGHTINGS = [
+    *((name, "cpu") for name in ("equal", "db_mtl", "stch", "uncertainty", "famo")),
+    *(pytest.param(name, "cuda", marks=needs_gpu) for name in list_weightings()),
+]
 # Where a result is compared with the CPU's: without oneDNN, a CPU computes convolutions and products by other kernels.
 ELSEWHERE = ["cpu without oneDNN", on_gpu]
 
@@ -133,8 +138,7 @@ def test_float32_losses_follow_the_cpu(backbone: str, place: str, make_settings:
         assert {key: other[key] for key in losses} == pytest.approx(losses, rel=2e-3)
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("weighting", list_weightings())
+@pytest.mark.parametrize(("weighting", "device"), WEIGHTINGS)
 @pytest.mark.parametrize("backbone", list_backbones())
 def test_bf16_trains(backbone: str, weighting: str, device: str, make_settings: Make, data: LabelledImages) -> None:
     settings = plain(2, weighting, precision="bf16")
@@ -177,15 +181,9 @@ def test_the_defaults_train(
         assert history[-1][key] == pytest.approx(expected[-1][key], rel=0.05), key
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("weighting", "device"), WEIGHTINGS)
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-@pytest.mark.parametrize(
-    ("backbone", "architecture", "weighting"),
-    [
-        *(("endoarss", "tesla", weighting) for weighting in list_weightings()),
-        *(("resnet", "hps", weighting) for weighting in list_weightings()),
-    ],
-)
+@pytest.mark.parametrize(("backbone", "architecture"), [("endoarss", "tesla"), ("resnet", "hps")])
 def test_no_step_waits_for_the_device(
     backbone: str,
     architecture: str,

@@ -30,7 +30,8 @@ from endoarss.merging.surgery import Surgery
 from endoarss.models import MultiTaskModel
 from endoarss.registry import ARCHITECTURES, MERGERS, list_mergers
 from endoarss.settings import IGNORED, BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
-from endoarss.training import TrainingSettings, _Run
+from endoarss.training import TrainingSettings, _Run, make_weighting
+from endoarss.weightings.base import GradientWeighting, LossWeighting
 from tests.endoarss.small_backbones import small_settings
 
 META = torch.device("meta")
@@ -123,24 +124,42 @@ def images(count: int) -> LabelledImages:
 def test_no_step_of_an_epoch_waits(backbone: str, architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Taking batches, the last one smaller, augmentation, forward, losses, weighting, optimiser, history.
 
-    Weightings know no models, but models know whether one is of losses or of gradients: one model takes all, the others one of each.
+    Weightings know no models, but models know whether one is of losses or of gradients: each takes one of both. One model takes those too
+    that train parameters of their own or look at the losses after the step, for two steps.
     """
     model = on_meta(backbone, architecture)
     every = (backbone, architecture) == ("dinov2", "hps")
-    for name in list_weightings() if every else ("equal", "db_mtl"):
-        # STCH has two phases. A weighting's second step differs from its first whatever the model: one takes both.
-        given, epochs = ({"warmup_epochs": 0}, 2) if name == "stch" else ({}, 1)
-        steps = 2 if every else 1
-        settings = TrainingSettings(3, 1e-3, 2, name, given, augmentation=EVERYTHING, compile=False)
+    steps, more = (2, ("uncertainty", "imtl", "famo")) if every else (1, ())
+    for name in ("equal", "db_mtl", *more):
+        settings = TrainingSettings(1, 1e-3, 2, name, augmentation=EVERYTHING, compile=False)
         run = _Run(model, images(2 * steps + steps // 2), settings, META, name)
         with monkeypatch.context() as patch, uploads_alone(patch) as uploaded:
-            found = [run.steps(number, [""]) for number in range(epochs)]
-            summary, length = found[-1].summary(), run.length()
-        taken = sum(len(epoch.steps) for epoch in found)
-        assert taken == epochs * steps and len(uploaded) == epochs + taken, (
-            "an epoch's order, and a step's augmentation"
-        )
+            found = run.steps(0, [""])
+            summary, length = found.summary(), run.length()
+        assert len(found.steps) == steps and len(uploaded) == 1 + steps, "an epoch's order, and a step's augmentation"
         assert summary.device == length.device == META and len(summary) > steps
+
+
+@pytest.mark.parametrize("name", list_weightings())
+def test_no_weighting_waits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three epochs, which is as many phases as a weighting has, of two steps, the second of which differs from the first."""
+    settings = TrainingSettings(3, 1e-3, 2, name, {"warmup_epochs": 0} if name == "stch" else {})
+    with META:
+        weighting = make_weighting(settings, ("activity", "segmentation"))
+    for epoch in range(3):
+        weighting.start_epoch(epoch)
+        for _ in range(2):
+            losses, rows = (torch.zeros(*shape, device=META) for shape in ((2,), (2, 9)))
+            with monkeypatch.context() as patch, uploads_alone(patch) as uploaded:
+                if isinstance(weighting, GradientWeighting):
+                    update, weights = weighting.combine(rows, losses)
+                    weighting.owned_scales(losses)
+                else:
+                    assert isinstance(weighting, LossWeighting)
+                    update, weights = weighting.combine(losses.requires_grad_())
+                    update.backward()
+                weighting.after_step(losses.detach())
+            assert update.device == weights.device == META and not uploaded
 
 
 @pytest.mark.parametrize(("backbone", "architecture"), PAIRS)

@@ -233,7 +233,7 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
             {"datasets": {"mtlesd": {"split": "published"}}},
             "datasets.mtlesd.split: unknown name 'published'.*Known: released",
         ),
-        ({"weightings": {"pcgrad": {}}}, "unknown weighting 'pcgrad'.*Known: aligned_mtl"),
+        ({"weightings": {"nash_mtl": {}}}, "unknown weighting 'nash_mtl'.*Known: aligned_mtl"),
         ({"architectures": {"mtan": {}}}, "unknown architecture 'mtan'.*Known: .*dselect_k, hps"),
         (
             {"backbones": {"vgg": {"label": "V", "model": "vgg", "weights": "none"}}},

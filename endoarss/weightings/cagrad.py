@@ -1,0 +1,79 @@
+"""CAGrad: conflict-averse gradient descent (Liu et al., NeurIPS 2021, arXiv:2110.14048, algorithm 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from endoarss.components.description import check_settings_of
+from endoarss.registry import register_weighting
+from endoarss.weightings.base import GramWeighting
+from endoarss.weightings.supports import best_of, inverse, spread, subsets
+
+
+@register_weighting("cagrad")
+class ConflictAverse(GramWeighting):
+    """g_0 + c |g_0| g_w / |g_w|, with the mean gradient g_0 and the w of the simplex that minimises g_w . g_0 + c |g_0| |g_w|.
+
+    That is the direction within c |g_0| of g_0 along which the slowest task improves most. LibMTL divides it by 1 + c^2 besides, which Adam
+    does not notice.
+
+    Args:
+        c: how far from the mean gradient, relative to its length.
+    """
+
+    BOUNDS: ClassVar = {"c": "[0, 1)"}
+
+    def __init__(self, tasks: Sequence[str], epochs: int, c: float = 0.5) -> None:
+        super().__init__(tasks, epochs)
+        check_settings_of(ConflictAverse, "cagrad", {"c": c})
+        self.c = c
+
+    def weights(self, gram: Tensor) -> Tensor:
+        """1 / T, and c |g_0| w / |g_w|."""
+        radius = self.c * gram.mean().clamp_min(0).sqrt()
+        direction = _of_two(gram, radius) if len(gram) == 2 else _of_several(gram, radius)
+        length = ((direction @ gram) @ direction).clamp_min(0).sqrt()
+        return 1 / len(gram) + radius * direction / torch.where(length > 0, length, 1)
+
+
+def _of_two(gram: Tensor, radius: Tensor) -> Tensor:
+    """Return w = (x, 1 - x) of two tasks.
+
+    With d = g_1 - g_2 and the x* and h of the line's point nearest to 0, the function is A x + radius sqrt(|d|^2 (x - x*)^2 + h^2) and a
+    constant, A = g_0 . d. It is lowest at x* - A h / (|d| sqrt(radius^2 |d|^2 - A^2)), or at an end if that root is none.
+    """
+    a, b, c = gram[0, 0], gram[0, 1], gram[1, 1]
+    squared = a + c - 2 * b
+    divisor = torch.where(squared > 0, squared, 1)
+    slope, height = (a - c) / 2, ((a * c - b * b) / divisor).clamp_min(0).sqrt()
+    under = radius * radius * squared - slope * slope
+    inside = (c - b) / divisor - slope * height / (divisor * torch.where(under > 0, under, 1)).sqrt()
+    first = torch.where(under > 0, inside.clamp(0, 1), torch.where(slope > 0, 0.0, 1.0).to(gram))
+    return torch.stack([first, 1 - first])
+
+
+def _of_several(gram: Tensor, radius: Tensor) -> Tensor:
+    """Return w of any number of tasks.
+
+    On a face of the simplex, with p = G 1 / T: p + radius G w / |g_w| = m 1, so that w is m G^-1 1 - G^-1 p up to its length, with the m
+    that makes |g_w| right.
+    """
+    tasks, products = len(gram), gram.mean(dim=0)
+
+    def on(face: list[int]) -> Tensor:
+        inverted, p = inverse(gram[face][:, face]), products[face]
+        ones, q = inverted.sum(dim=1), inverted @ p
+        root = (q.sum() ** 2 - ones.sum() * (p @ q - radius * radius)).sqrt()  # NaN: nothing on this face
+        raw = ones * (q.sum() + root) / ones.sum() - q
+        return spread(raw / raw.sum(), face, tasks)
+
+    def value(given: Tensor) -> Tensor:
+        return given @ products + radius * ((given @ gram) * given).sum(dim=1).clamp_min(0).sqrt()
+
+    faces = (face for face in subsets(range(tasks)) if face)
+    ends = torch.eye(tasks, dtype=gram.dtype, device=gram.device)
+    return best_of([*ends, *map(on, faces)], value)

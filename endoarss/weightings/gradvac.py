@@ -1,0 +1,61 @@
+"""GradVac: gradient vaccine (Wang et al., ICLR 2021, arXiv:2010.05874)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from endoarss.components.description import check_settings_of
+from endoarss.registry import register_weighting
+from endoarss.weightings.base import DrawsAtRandom, GramWeighting
+
+_EPSILON = 1e-8
+
+
+@register_weighting("gradvac")
+class GradientVaccine(DrawsAtRandom, GramWeighting):
+    """The sum of the gradients, each turned towards every other one to which its cosine is below the usual one, in random order.
+
+    For each j, with the cosine c of p_t and g_j, from p_t = g_t: if c < u_tj,
+    p_t <- p_t + |p_t| (u_tj sqrt(1 - c^2) - c sqrt(1 - u_tj^2)) / (|g_j| sqrt(1 - u_tj^2)) g_j, which makes it u_tj; then
+    u_tj <- (1 - beta) u_tj + beta c, from 0. Cosines are of all shared parameters together. With two tasks there is nothing to draw.
+
+    Args:
+        beta: how fast the usual cosine follows; 0.5 is the default of LibMTL and torchjd.
+    """
+
+    BOUNDS: ClassVar = {"beta": "[0, 1]"}
+
+    def __init__(self, tasks: Sequence[str], epochs: int, beta: float = 0.5) -> None:
+        super().__init__(tasks, epochs)
+        check_settings_of(GradientVaccine, "gradvac", {"beta": beta})
+        self.beta = beta
+        self.usual = torch.zeros(len(self.tasks), len(self.tasks), dtype=torch.float64)
+
+    def weights(self, gram: Tensor) -> Tensor:
+        """The coefficients of the turned gradients in the raw ones, summed."""
+        norms, usual = gram.diagonal().sqrt(), self.usual.to(gram.device)
+        rows = units = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        for met in self.rounds(units):
+            products, of_met = rows @ gram, met @ norms
+            lengths = (products * rows).sum(dim=1).clamp_min(0).sqrt()
+            cosines = (products * met).sum(dim=1) / (lengths * of_met + _EPSILON)
+            targets = (usual * met).sum(dim=1)
+            sines, of_targets = (1 - torch.stack([cosines, targets]).square()).clamp_min(0).sqrt()
+            turns = lengths * (targets * sines - cosines * of_targets) / (of_met * of_targets + _EPSILON)
+            rows = rows + torch.where(cosines < targets, turns, 0).unsqueeze(1) * met
+            usual = usual + (self.beta * (cosines - targets)).unsqueeze(1) * met
+        self.usual = usual
+        return rows.sum(dim=0)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The usual cosines, and the generator's state."""
+        return {**super().state_dict(), "usual": self.usual}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on with the same usual cosines."""
+        super().load_state_dict(state)
+        self.usual = state["usual"].clone()

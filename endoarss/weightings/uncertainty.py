@@ -1,0 +1,33 @@
+"""Uncertainty weighting: homoscedastic uncertainty (Kendall et al., CVPR 2018, arXiv:1705.07115)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from endoarss.registry import register_weighting
+from endoarss.weightings.base import LossWeighting
+
+
+@register_weighting("uncertainty")
+class UncertaintyWeighting(LossWeighting):
+    """sum_t (exp(-s_t) l_t + s_t) / 2, with log variances s_t that are trained with the model, from 0.
+
+    Some write exp(-s) l + s / 2 for a cross-entropy; that is the same loss of s + log 2, up to a constant, and starts at the weight 1
+    instead of 1 / 2. LibMTL starts at s = -0.5. The log variances have the model's optimizer and learning rate, no weight decay.
+    """
+
+    def __init__(self, tasks: Sequence[str], epochs: int) -> None:
+        super().__init__(tasks, epochs)
+        self.log_variances = nn.Parameter(torch.zeros(len(self.tasks)))
+
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        """The log variances."""
+        return (self.log_variances,)
+
+    def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss with its regularisation; a task's weight is exp(-s_t) / 2."""
+        weights = (-self.log_variances).exp() / 2
+        return (weights * losses + self.log_variances / 2).sum(), weights.to(losses)

@@ -1,0 +1,38 @@
+"""UPGrad: unconflicting projection of gradients (Quinton and Rey 2024, Jacobian descent, arXiv:2406.16232)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from endoarss.registry import register_weighting
+from endoarss.weightings.base import GramWeighting
+from endoarss.weightings.supports import best_of, inverse, spread, subsets
+
+
+@register_weighting("upgrad")
+class UnconflictingProjection(GramWeighting):
+    """The mean of the gradients, each projected onto the cone of vectors that conflict with none of the gradients.
+
+    The projection of g_t is sum_j v_j g_j with the v that minimises v^T G v where v_t >= 1 and v_j >= 0 (proposition 1). Of two tasks it is
+    g_t - min(g_1 . g_2, 0) / |g_j|^2 g_j, half of PCGrad's update. torchjd adds 1e-4 to the diagonal of the normalised G for its solver.
+    """
+
+    def weights(self, gram: Tensor) -> Tensor:
+        """The coefficients of the projected gradients in the raw ones, averaged."""
+        if len(gram) != 2:
+            return torch.stack([_projection(gram, task) for task in range(len(gram))]).mean(dim=0)
+        squares = gram.diagonal()
+        return (1 - gram[0, 1].clamp_max(0) / torch.where(squares > 0, squares, 1)) / 2
+
+
+def _projection(gram: Tensor, task: int) -> Tensor:
+    """Return the coefficients (T,) of one gradient's projection: with the tasks that take part, G v = 0 at each of them."""
+    tasks = len(gram)
+
+    def of(part: list[int]) -> Tensor:
+        own = spread(gram.new_ones(1), [task], tasks)
+        return own - spread(inverse(gram[part][:, part]) @ gram[part, task], part, tasks) if part else own
+
+    others = [index for index in range(tasks) if index != task]
+    return best_of(map(of, subsets(others)), lambda given: ((given @ gram) * given).sum(dim=1))
