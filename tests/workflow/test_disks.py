@@ -197,12 +197,12 @@ def test_each_command_names_what_the_disk_refuses_and_goes_on_afterwards(disk: D
 @pytest.mark.parametrize("spare", [8_192, 40_960, 131_072])
 def test_an_array_that_finds_no_room_half_way_is_said(disk: Disk, spare: int) -> None:
     """Mapped into memory, a page without room ends the process by a signal, without a word."""
-    subprocess.run(["rm", "-rf", DELETED["step", "pack_dataset"]], cwd=disk.folder, check=True)
+    subprocess.run(["rm", "-rf", DELETED["pack"]], cwd=disk.folder, check=True)
     disk.fill(spare)
-    status, said = disk.run("step", "pack_dataset")
+    status, said = disk.run("pack")
     (disk.folder / "filler").unlink()
-    assert status == 1 and FULL in said and DELETED["step", "pack_dataset"] in said and not disk.unfinished(), said
-    assert disk.run("step", "pack_dataset")[0] == 0
+    assert status == 1 and FULL in said and DELETED["pack"] in said and not disk.unfinished(), said
+    assert disk.run("pack")[0] == 0
 
 
 @pytest.mark.parametrize("name", ["robustness", "apply"])

@@ -71,16 +71,12 @@ def test_every_result_says_what_it_came_from(study_file: Path) -> None:
         called = {"build": "step build_dataset", "collect": "step collect_results"}.get(step, step)
         assert about["command"].startswith(f"endoarss {called} --")
         assert re.fullmatch("[0-9a-f]{40}|unknown", about["code"]["commit"]) and "numpy" in about["packages"]
-    assert kept["step", "build_dataset"]["device"] == kept["step", "collect_results"]["device"] and kept[
-        "step", "collect_results"
-    ]["device"].endswith("no model")
-    assert kept["step", "build_dataset"]["sha256"]["dataset.json"] == sha256_of(
-        Path("data/datasets/mtlesd/dataset.json")
-    )
+    assert kept["build"]["device"] == kept["collect"]["device"] and kept["collect"]["device"].endswith("no model")
+    assert kept["build"]["sha256"]["dataset.json"] == sha256_of(Path("data/datasets/mtlesd/dataset.json"))
     checkpoint = sha256_of(FOLDER / "model.safetensors")
     assert kept["train"]["checkpoint_sha256"] == kept["robustness"]["checkpoint_sha256"] == checkpoint
-    assert kept["step", "collect_results"]["checkpoints"] == {CELL: checkpoint}
-    assert kept["step", "collect_results"]["results_sha256"] == sha256_of(Path("results/toy/results.parquet"))
+    assert kept["collect"]["checkpoints"] == {CELL: checkpoint}
+    assert kept["collect"]["results_sha256"] == sha256_of(Path("results/toy/results.parquet"))
     assert kept["train"]["seconds"] >= kept["train"]["training_seconds"]
 
 
