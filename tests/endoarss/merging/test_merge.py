@@ -247,7 +247,7 @@ def test_tasks_must_be_single_and_differ(make_settings: Settings, pair: dict[str
 
 @pytest.mark.parametrize(
     ("backbone", "weights", "words"),
-    [("resnet", "file", "a ResNet is trained in full"), ("dinov2", "none", "weights are none")],
+    [("resnet", "file", "this one is trained in full"), ("dinov2", "none", "weights are none")],
 )
 def test_nothing_is_merged_onto_a_backbone_without_a_base(
     backbone: str, weights: str, words: str, make_settings: Settings
