@@ -253,24 +253,24 @@ def test_backends() -> None:
         backend_of("smoke", "quick")
 
 
-def copy_with_fog(folder: Path) -> dict[str, str]:
+def copy_with_mist(folder: Path) -> dict[str, str]:
     """Follow CONTRIBUTING.md's recipe in a copy of the project; returns the environment that uses the copy."""
     for name in ("corruptions", "tests", "benchmarks", "reports", "endoarss", "pipeline"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
-    (recipe,) = re.findall(r"```python\n(\"\"\"Fog:.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
-    (folder / "corruptions/operators/fog.py").write_text(recipe)
+    (recipe,) = re.findall(r"```python\n(\"\"\"Mist:.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    (folder / "corruptions/operators/mist.py").write_text(recipe)
     return os.environ | {"PYTHONPATH": str(folder)}
 
 
 def test_the_recipe_gives_a_new_corruption_and_leaves_the_standard_list(tmp_path: Path) -> None:
-    environment = copy_with_fog(tmp_path)
+    environment = copy_with_mist(tmp_path)
     script = (
         "import numpy as np, corruptions as c;"
-        "assert c.CATEGORIES['occlusion'][-1] == 'fog' and 'fog' in c.CORRUPTIONS;"
-        "assert len(c.chosen_corruptions(['standard'])) == 19 and 'fog' not in c.chosen_corruptions(['occlusion']);"
+        "assert c.CATEGORIES['occlusion'][-1] == 'mist' and 'mist' in c.CORRUPTIONS;"
+        "assert len(c.chosen_corruptions(['standard'])) == 19 and 'mist' not in c.chosen_corruptions(['occlusion']);"
         "i = np.full((64, 64, 3), 50, np.uint8);"
-        "assert (c.corrupt(i, 'fog', 5) > c.corrupt(i, 'fog', 1)).all()"
+        "assert (c.corrupt(i, 'mist', 5) > c.corrupt(i, 'mist', 1)).all()"
     )
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
 
@@ -278,7 +278,7 @@ def test_the_recipe_gives_a_new_corruption_and_leaves_the_standard_list(tmp_path
 @pytest.mark.slow
 def test_the_recipe_passes_the_tests(tmp_path: Path) -> None:
     """Those that walk the corruptions or count them."""
-    environment = copy_with_fog(tmp_path)
+    environment = copy_with_mist(tmp_path)
     digests = [sys.executable, "tests/corruptions/golden/make_digests.py"]
     subprocess.run(digests, cwd=tmp_path, env=environment, check=True)
     files = ["tests/corruptions", "tests/benchmarks/test_corruptions.py", "tests/reports/test_against_paper.py"]
