@@ -14,7 +14,7 @@ _WITH_TAG = re.compile(r"""["'](\w+)\.(\w+)["']\s*:""")
 
 
 def check_is_timm_model(name: str) -> None:
-    """Refuse a name that timm has no model of.
+    """Refuse a name that timm has no model of. Where timm is not installed no name is refused: results are read there, not trained.
 
     Args:
         name: such as "resnet101" or "vit_base_patch14_dinov2.lvd142m"; what stands after the dot names pretrained weights.
@@ -24,6 +24,8 @@ def check_is_timm_model(name: str) -> None:
     """
     model, _, tag = name.partition(".")
     models, tags = _source_names()
+    if not models:
+        return
     if model not in models:
         raise SettingsError(
             f"timm has no model {shown(name)}.{suggestion(model, models)} `timm.list_models()` lists all {len(models):,}."
@@ -38,12 +40,12 @@ def check_is_timm_model(name: str) -> None:
 
 @cache
 def _source_names() -> tuple[frozenset[str], dict[str, set[str]]]:
-    """The names of all models, and the tags of pretrained weights by the name they stand with."""
+    """The names of all models, and the tags of pretrained weights by the name they stand with; empty without timm."""
     spec = find_spec("timm")
-    folders = spec.submodule_search_locations if spec else None
-    if not folders:
-        raise SettingsError("timm is not installed: pip install timm.")
-    texts = [path.read_text(encoding="utf-8") for path in sorted(Path(folders[0], "models").glob("*.py"))]
+    folders = (spec and spec.submodule_search_locations) or []
+    texts = [
+        path.read_text(encoding="utf-8") for folder in folders for path in sorted(Path(folder, "models").glob("*.py"))
+    ]
     tags: dict[str, set[str]] = {}
     for text in texts:
         for name, tag in _WITH_TAG.findall(text):
