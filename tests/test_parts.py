@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from endoarss import timm_names
+from endoarss.errors import SettingsError
 from endoarss.missing_packages import how_to_install
 from pipeline.cli import COMMANDS, main
 from pipeline.io.import_closure import import_closure, imported_packages
@@ -137,6 +139,16 @@ def test_the_command_line_says_what_it_needs(
     monkeypatch.setattr(COMMANDS, "invoke", fails)
     assert main(words) == 1
     assert capsys.readouterr().err == f"{said}\n"
+
+
+def test_names_of_timm_are_not_checked_where_timm_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="timm has no model 'resnet1000'"):
+        timm_names.check_is_timm_model("resnet1000")
+    timm_names._source_names.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(timm_names, "find_spec", lambda name: None)
+        timm_names.check_is_timm_model("resnet1000")
+    timm_names._source_names.cache_clear()
 
 
 def test_models_say_what_they_need_and_the_metrics_need_no_torch() -> None:

@@ -158,6 +158,21 @@ def test_make_runs_the_tests_that_are_asked_for() -> None:
     assert '--numprocesses 3 --dist worksteal -m "not slow and not long" tests/reports -k bootstrap\n' in done.stdout
 
 
+def test_test_all_adds_what_only_it_uses() -> None:
+    command = [
+        "make",
+        "--dry-run",
+        "--assume-old=.venv/.installed",
+        "--assume-new=requirements-test-all.lock",
+        "test-all",
+    ]
+    install, *_, tests = subprocess.run(
+        command, cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert "uv pip install" in install and "--require-hashes" in install
+    assert install.endswith("--requirement requirements-test-all.lock") and "pytest --no-header -m long" in tests
+
+
 @pytest.mark.parametrize(("fails", "status", "parts"), [("", 0, 4), ("test", 2, 3)])
 def test_the_parts_of_ci_say_what_they_took(tmp_path: Path, fails: str, status: int, parts: int) -> None:
     for name in ("make", "pdflatex", "chromedriver"):
