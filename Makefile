@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MORE := $(VENV)/.installed-test-all
 CORES ?= 2
 PYTHON ?= python3
 STUDY ?= studies/demo.yaml
@@ -32,7 +33,7 @@ test: $(STAMP)  ## quick tests; make test ARGS="tests/reports -k bootstrap" runs
 test-slow: $(STAMP)  ## tests that take minutes: a miniature of the whole DAG among them
 	$(PYTEST) --dist loadfile --no-loadscope-reorder -m "slow and not long" $(ARGS)
 
-test-all: $(STAMP)  ## tests that kill jobs and need more than this project; what they said is kept in docs/test-all.txt
+test-all: $(MORE)  ## tests that kill jobs and need more than this project; what they said is kept in docs/test-all.txt
 	bash -o pipefail -c '$(BIN)/python -m pytest --no-header -m long 2>&1 | tee docs/test-all.txt'
 
 bench: $(STAMP)  ## speed and memory beside peers, ratios
@@ -66,8 +67,15 @@ $(STAMP): requirements.lock pyproject.toml
 	    "$$uv" pip install --python $(BIN)/python --no-deps --build-constraints requirements.lock --editable .
 	@touch $(STAMP)
 
-# UPGRADE= keeps the versions of the lock. Pip refuses `-e .` beside digests: requirements.txt, for conda, is the lock without them.
-lock: $(STAMP)  ## resolve requirements.lock again from pyproject.toml, and export requirements.txt from it
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 $(UPGRADE) --generate-hashes \
-	    --no-emit-index-url --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
+# The servers and plugins that only `make test-all` uses are added to the environment; `setup` takes them out again when it is stale.
+$(MORE): requirements-test-all.lock $(STAMP)
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --compile-bytecode --requirement requirements-test-all.lock
+	@touch $(MORE)
+
+# UPGRADE= keeps the versions of the locks. Pip refuses `-e .` beside digests: requirements.txt, for conda, is the lock without them.
+lock: COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 $(UPGRADE) --generate-hashes \
+    --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+lock: $(STAMP)  ## resolve both locks again from pyproject.toml, and export requirements.txt from requirements.lock
+	$(COMPILE) --extra dev --output-file requirements.lock
+	$(COMPILE) --extra test-all --constraints requirements.lock --output-file requirements-test-all.lock
 	sed -e '/^ *--hash=/d' -e 's/ \\$$//' requirements.lock > requirements.txt

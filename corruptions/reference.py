@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 from PIL import Image as Pictures
 
+from corruptions.errors import CorruptionError
 from corruptions.registry import Image, Mask
 
 COMMON = (
@@ -32,9 +33,16 @@ def reference_corrupt(image: Image, name: str, severity: int, key: int) -> Image
 
     Returns:
         uint8, same shape.
+
+    Raises:
+        CorruptionError: if the reference library is not installed.
     """
-    # Imported late: it compiles with numba and takes a second.
-    from imagecorruptions import corruption_dict
+    try:
+        from imagecorruptions import corruption_dict  # late: it compiles with numba and takes a second
+    except ModuleNotFoundError:
+        raise CorruptionError(
+            "the backend 'reference' needs imagecorruptions: pip install 'endoarss[reference]'"
+        ) from None
 
     seed = key % 2**32
     arguments = {"seed": seed} if name in _SEEDED_BY_ARGUMENT else {}

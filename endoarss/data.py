@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from endoarss.settings import IGNORED, IMAGENET_MEAN, IMAGENET_STD
+from endoarss.labels import IGNORED
+from endoarss.settings import IMAGENET_MEAN, IMAGENET_STD
 
 # What a training itself needs on the device besides images: they stay on the host if they took more of the free memory than this.
 _LARGEST_SHARE = 0.4

@@ -13,8 +13,6 @@ from endoarss.errors import SettingsError, shown
 
 ACTIVITY, SEGMENTATION = "activity", "segmentation"
 TASKS = (ACTIVITY, SEGMENTATION)
-# The value of a mask's pixels that belong to no class: losses and metrics leave them out.
-IGNORED = 255
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 

@@ -19,7 +19,7 @@ def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:
     except ImportError:
         raise SettingsError(
             "training.tensorboard: TensorBoard is not installed. It belongs to the extra `tensorboard`: "
-            "pip install -e '.[tensorboard]', or make setup, which installs everything. Or set the key to false: "
+            "pip install 'endoarss[tensorboard]', or make setup, which installs everything. Or set the key to false: "
             "history.csv holds the same numbers."
         ) from None
     writer = SummaryWriter(str(folder))

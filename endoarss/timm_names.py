@@ -14,7 +14,7 @@ _WITH_TAG = re.compile(r"""["'](\w+)\.(\w+)["']\s*:""")
 
 
 def check_is_timm_model(name: str) -> None:
-    """Refuse a name that timm has no model of.
+    """Refuse a name that timm has no model of. Where timm is not installed no name is refused: results are read there, not trained.
 
     Args:
         name: such as "resnet101" or "vit_base_patch14_dinov2.lvd142m"; what stands after the dot names pretrained weights.
@@ -24,6 +24,8 @@ def check_is_timm_model(name: str) -> None:
     """
     model, _, tag = name.partition(".")
     models, tags = _source_names()
+    if not models:
+        return
     if model not in models:
         raise SettingsError(
             f"timm has no model {shown(name)}.{suggestion(model, models)} `timm.list_models()` lists all {len(models):,}."
@@ -37,18 +39,16 @@ def check_is_timm_model(name: str) -> None:
 
 
 def kind_of_model(name: str) -> str:
-    """Return the kind of a timm model that is known to be one: the module that it is written in, such as "vision_transformer"."""
-    return _source_names()[0][name.partition(".")[0]]
+    """Return the kind of a timm model: the module that it is written in, such as "vision_transformer"; empty where timm is not installed."""
+    return _source_names()[0].get(name.partition(".")[0], "")
 
 
 @cache
 def _source_names() -> tuple[dict[str, str], dict[str, set[str]]]:
-    """The module of each model, and the tags of pretrained weights by the name they stand with."""
+    """The module of each model, and the tags of pretrained weights by the name they stand with; empty without timm."""
     spec = find_spec("timm")
-    folders = spec.submodule_search_locations if spec else None
-    if not folders:
-        raise SettingsError("timm is not installed: pip install timm.")
-    paths = sorted(Path(folders[0], "models").glob("*.py"))
+    folders = (spec and spec.submodule_search_locations) or []
+    paths = [path for folder in folders for path in sorted(Path(folder, "models").glob("*.py"))]
     texts = {path.stem: path.read_text(encoding="utf-8") for path in paths}
     tags: dict[str, set[str]] = {}
     for text in texts.values():

@@ -19,10 +19,11 @@ from endoarss.devices import CompiledSteps, choose_kernels, memory_explained
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.gradients import Trained, backward
 from endoarss.history import Epoch
+from endoarss.labels import IGNORED
 from endoarss.models import MultiTaskModel
 from endoarss.registry import WEIGHTINGS, check_settings
 from endoarss.resume import ResumeFolder, TrainingState
-from endoarss.settings import ACTIVITY, IGNORED
+from endoarss.settings import ACTIVITY
 from endoarss.weightings.base import GradientWeighting, LossWeighting, Weighting
 from endoarss.weightings.trained_parameters import check_all_trained, check_gradients_set
 

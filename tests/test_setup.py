@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,27 @@ import yaml
 ROOT = Path(__file__).parents[1]
 
 
+LOCKS = ("requirements.lock", "requirements-test-all.lock")
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
 def locked() -> list[str]:
     """The lines of requirements.txt, which is the lock without digests, that name a package."""
     return [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+
+
+def entries_of(lock: str) -> list[tuple[str, str]]:
+    """Return the packages of a lock, with version and marker, and the digests of each; nothing else may stand there."""
+    text = (ROOT / lock).read_text()
+    entries = re.findall(r"^([^#\s][^\\\n]*?)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", text, re.MULTILINE)
+    comments = [line for line in text.splitlines(keepends=True) if line.startswith("#")]
+    assert "".join([*comments, *(f"{name}{digests}\n" for name, digests in entries)]) == text
+    return entries
+
+
+def names_in(requirements: Iterable[str]) -> set[str]:
+    """Return the names of requirements, less those of this project's own extras."""
+    return {re.match(r"[A-Za-z0-9-]+", one)[0].lower() for one in requirements} - {"endoarss"}
 
 
 def test_the_lock_is_exact_without_addresses_and_with_one_opencv() -> None:
@@ -28,23 +48,31 @@ def test_the_lock_is_exact_without_addresses_and_with_one_opencv() -> None:
     assert any(line.startswith("nvidia-cudnn") and "sys_platform == 'linux'" in line for line in lines)
 
 
-def test_the_lock_has_digests_of_everything_and_the_export_the_same_versions() -> None:
-    text = (ROOT / "requirements.lock").read_text()
-    entries = re.findall(r"^([^#\s][^\\\n]*?)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", text, re.MULTILINE)
-    assert [name for name, _ in entries] == locked(), "make lock writes both"
-    comments = [line for line in text.splitlines(keepends=True) if line.startswith("#")]
-    assert "".join([*comments, *(f"{name}{digests}\n" for name, digests in entries)]) == text, (
-        "nothing else stands there"
-    )
+def test_the_locks_have_digests_of_everything_and_the_export_the_same_versions() -> None:
+    assert [name for name, _ in entries_of(LOCKS[0])] == locked(), "make lock writes both"
 
 
 def test_what_is_needed_and_what_builds_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    about, builds = project["project"], project["build-system"]["requires"]
-    wanted = [*builds, *about["dependencies"], *(d for group in about["optional-dependencies"].values() for d in group)]
-    assert {re.match(r"[A-Za-z0-9-]+", name)[0].lower() for name in wanted} <= {
-        line.split("==")[0] for line in locked()
-    }
+    extras = [EXTRAS[name] for name in ("train", "report", "workflow", "reference", "tensorboard", "dev")]
+    wanted = [*project["build-system"]["requires"], *project["project"]["dependencies"], *chain(*extras)]
+    assert names_in(wanted) <= names_in(locked())
+    assert names_in([*EXTRAS["test-all"], *EXTRAS["s3"], *EXTRAS["slurm"]]) <= names_in(
+        n for n, _ in entries_of(LOCKS[1])
+    )
+
+
+def test_make_test_installs_nothing_that_only_test_all_uses() -> None:
+    first, second = (dict(entries_of(lock)) for lock in LOCKS)
+    assert not names_in([*EXTRAS["test-all"], *EXTRAS["s3"], *EXTRAS["slurm"]]) & names_in(first)
+    shared = {name.partition("==")[0] for name in first} & {name.partition("==")[0] for name in second}
+    both = {name: digests for name, digests in first.items() if name.partition("==")[0] in shared}
+    assert both == {name: digests for name, digests in second.items() if name.partition("==")[0] in shared}
+
+
+def test_all_is_every_extra_of_users() -> None:
+    named = set(re.fullmatch(r"endoarss\[(.*)\]", *EXTRAS["all"])[1].split(","))
+    assert named == set(EXTRAS) - {"all", "dev", "test-all", "docs"}
 
 
 def test_conda_installs_the_same_versions() -> None:
@@ -104,7 +132,7 @@ def test_ci_tests_each_python_that_is_supported_by_the_targets_of_make() -> None
     versions = jobs["tests"]["strategy"]["matrix"]["python-version"]
     assert versions == [f"3.{minor}" for minor in range(least, below)]
     called = {step["run"] for job in jobs.values() for step in job["steps"] if step.get("run", "").startswith("make ")}
-    assert called == {"make lint", "make test", "make test-slow", "make setup"}
+    assert called == {"make lint", "make test", "make test-slow"}
     makefile = (ROOT / "Makefile").read_text()
     assert all(re.search(rf"^{call.split()[1]}:", makefile, re.MULTILINE) for call in called)
 
@@ -128,6 +156,21 @@ def test_make_runs_the_tests_that_are_asked_for() -> None:
     ]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     assert '--numprocesses 3 --dist worksteal -m "not slow and not long" tests/reports -k bootstrap\n' in done.stdout
+
+
+def test_test_all_adds_what_only_it_uses() -> None:
+    command = [
+        "make",
+        "--dry-run",
+        "--assume-old=.venv/.installed",
+        "--assume-new=requirements-test-all.lock",
+        "test-all",
+    ]
+    install, *_, tests = subprocess.run(
+        command, cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert "uv pip install" in install and "--require-hashes" in install
+    assert install.endswith("--requirement requirements-test-all.lock") and "pytest --no-header -m long" in tests
 
 
 @pytest.mark.parametrize(("fails", "status", "parts"), [("", 0, 4), ("test", 2, 3)])

@@ -5,6 +5,7 @@ protocol="standard" is what the names say, protocol="published" what the paper's
 (docs/protocols.md sets the two side by side). Pixels whose true value is `IGNORED` (255) belong to no class and are left out of all.
 """
 
+from endoarss.labels import IGNORED
 from endoarss.metrics.calibration import expected_calibration_error
 from endoarss.metrics.classification import ClassificationScores, confusion_matrix, evaluate_classification
 from endoarss.metrics.evaluator import Evaluator
@@ -19,7 +20,6 @@ from endoarss.metrics.segmentation import (
 )
 from endoarss.metrics.structural import class_structural_similarity
 from endoarss.metrics.surface import SurfaceDistances, surface_distances
-from endoarss.settings import IGNORED
 
 __all__ = [
     "IGNORED",

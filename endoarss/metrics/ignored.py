@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from endoarss.settings import IGNORED
+from endoarss.labels import IGNORED
 
 Mask = NDArray[np.uint8]
 

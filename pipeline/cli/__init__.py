@@ -24,6 +24,9 @@ COMMANDS = Group(
     example="endoarss list --study studies/demo.yaml")
 # fmt: on
 
+# The extra that installs what a command needs; of the others it is `workflow`.
+_EXTRAS = {**{str(one.name): "train" for one in by_hand.COMMANDS}, "report": "report", "paper": "report"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Messages, tracebacks and the command that provenance keeps are without secrets.
@@ -53,6 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if reader_is_gone(error):
             return READER_GONE
         return _fail(words, explained(error, missing="Run the steps before this one, or snakemake."))
+    except ModuleNotFoundError as error:
+        from endoarss.missing_packages import how_to_install
+
+        needed = how_to_install(error, f"endoarss {_command(words)}", _EXTRAS.get(words[0], "workflow"))
+        if not needed:
+            raise
+        return _say(needed)
     except _errors_for_people() as error:
         return _fail(words, str(error))
     except KeyboardInterrupt:
@@ -70,8 +80,15 @@ def _errors_for_people() -> tuple[type[Exception], ...]:
 
 
 def _fail(words: Sequence[str], message: str) -> int:
-    command = " ".join(words[: 2 if words[0] == "step" else 1])
-    print(_printable(masked(f"endoarss {command}: {message}")), file=sys.stderr)
+    return _say(f"endoarss {_command(words)}: {message}")
+
+
+def _command(words: Sequence[str]) -> str:
+    return " ".join(words[: 2 if words[0] == "step" else 1])
+
+
+def _say(message: str) -> int:
+    print(_printable(masked(message)), file=sys.stderr)
     return 1
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from corruptions.pictures import resize_image, resize_mask
 from corruptions.regular import check_regular
 from corruptions.system_errors import named
-from endoarss.settings import IGNORED
+from endoarss.labels import IGNORED
 from pipeline.datasets.card import read_card
 from pipeline.errors import InputError
 from pipeline.io.files import whole_folder

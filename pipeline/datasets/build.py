@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from endoarss.settings import IGNORED
+from endoarss.labels import IGNORED
 from pipeline.datasets.card import Built, make_card
 from pipeline.datasets.manifest import manifest_text
 from pipeline.datasets.sample import BAD, Collected, LeftOut, Sample

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoarss.settings import IGNORED
+from endoarss.labels import IGNORED
 from pipeline.datasets.sample import ABSENT, BAD, Collected, LeftOut, Order, Sample
 from pipeline.errors import InputError
 from pipeline.io.images import Pixels, check_same_size, read_channels, read_colours, read_rgb

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from endoarss.settings import IGNORED
+from endoarss.labels import IGNORED
 from pipeline.errors import InputError
 from pipeline.labels.activities import RAREST_FIRST, normalise
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from endoarss.labels import IGNORED
 from endoarss.metrics import scores_of_images
 from endoarss.metrics.catalogue import metrics_by_name
-from endoarss.settings import IGNORED
 from pipeline.datasets.load import Part, load_part
 from pipeline.errors import InputError
 from pipeline.evaluation.corrupted_batches import CLEAN, moves_masks, pieces

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from endoarss.settings import IGNORED
+from endoarss.labels import IGNORED
 from pipeline.datasets.load import Part
 from pipeline.errors import InputError
 from pipeline.io.files import whole_file

@@ -173,7 +173,9 @@ def _check_backbone(study: Study, name: str, backbone: Backbone) -> None:
     try:
         check_model_name(backbone.model)
         check_is_timm_model(backbone.model)
-        check_arguments(kind_of_model(backbone.model), backbone.arguments)
+        timm_kind = kind_of_model(backbone.model)
+        if timm_kind:
+            check_arguments(timm_kind, backbone.arguments)
     except SettingsError as error:
         raise InputError(f"backbones.{name}: {error}") from None
     key, size = "input_size", study.input_size

@@ -24,7 +24,7 @@ from pipeline.workflow.system_said import last_words
 from pipeline.workflow.use_study import NAMES, PARAMS, names_for_dvc
 
 HOW_TO_INSTALL = (
-    "It belongs to the extra `workflow`: pip install -e '.[workflow]', or make setup, which installs everything."
+    "It belongs to the extra `workflow`: pip install 'endoarss[workflow]', or make setup, which installs everything."
 )
 _SHOWN = 8
 _KEPT = (StudyOutput.CELLS, StudyOutput.MERGING, StudyOutput.REFERENCES, StudyOutput.FIGURES, StudyOutput.TABLES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import cv2
 import numpy as np
@@ -20,6 +21,13 @@ def smooth_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 def soft() -> Callable[[int, int], np.ndarray]:
     """`smooth_picture`."""
     return smooth_picture
+
+
+@pytest.fixture(scope="session")
+def reference() -> None:
+    """Skip a test of the reference backend where its library, the extra `reference`, is not installed."""
+    if find_spec("imagecorruptions") is None:
+        pytest.skip("imagecorruptions is not installed (the extra `reference` has it)")
 
 
 @pytest.fixture(scope="session")

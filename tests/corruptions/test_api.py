@@ -16,7 +16,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from skimage.metrics import structural_similarity
 
 import corruptions
 from corruptions import (
@@ -105,6 +104,7 @@ def test_same_bytes_in_any_order_thread_and_process() -> None:
         assert dict(zip(shuffled, others.map(digest_of, shuffled, chunksize=10), strict=True)) == alone
 
 
+@pytest.mark.usefixtures("reference")
 @pytest.mark.parametrize("name", ["gaussian_noise", "glass_blur", "elastic_transform"])
 def test_the_reference_gives_the_same_bytes_in_any_order_and_thread(name: str, frames: list[np.ndarray]) -> None:
     small = [np.ascontiguousarray(frame[::3, ::3]) for frame in frames]
@@ -155,6 +155,7 @@ def test_seed_and_image_id_decide_the_noise(frames: list[np.ndarray]) -> None:
 
 @pytest.mark.parametrize("name", FALLING_SSIM)
 def test_similarity_falls_with_severity(name: str, frames: list[np.ndarray]) -> None:
+    structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
     means = [
         np.mean(
             [
@@ -184,6 +185,7 @@ def test_difference_rises_with_severity(name: str, severities: tuple[int, ...], 
     assert all(later > earlier for earlier, later in pairwise(means)), means
 
 
+@pytest.mark.usefixtures("reference")
 def test_spatter_without_a_drop_leaves_the_picture() -> None:
     """The reference divides by the largest drop; where there is none its result is not a number."""
     image = np.full((32, 32, 3), 90, np.uint8)
@@ -215,6 +217,7 @@ def test_other_corruptions_leave_the_mask(name: str, frames: list[np.ndarray]) -
     np.testing.assert_array_equal(after, mask)
 
 
+@pytest.mark.usefixtures("reference")
 def test_the_reference_moves_masks_too() -> None:
     mask = np.zeros((96, 96), np.uint8)
     mask[30:70, 20:80] = 3

@@ -31,6 +31,7 @@ def test_it_has_all_but_what_was_not_released() -> None:
         corrupt(image, "gamma_correction", 3, profile="published", direction="dark")
 
 
+@pytest.mark.usefixtures("reference")
 @pytest.mark.parametrize("name", corruptions_of("published"))
 def test_size_stays_and_the_same_arguments_give_the_same_bytes(name: str, soft) -> None:
     image = soft(120, 150)
@@ -44,6 +45,7 @@ def test_size_stays_and_the_same_arguments_give_the_same_bytes(name: str, soft) 
     np.testing.assert_array_equal(mask, image[..., 0])
 
 
+@pytest.mark.usefixtures("reference")
 def test_pictures_go_through_256_pixels(soft) -> None:
     """At that size nothing is resized, and the reference's own result comes out, truncated as it does."""
     image = soft(SIZE, SIZE)

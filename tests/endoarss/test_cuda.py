@@ -18,6 +18,7 @@ from endoarss import build_model, list_backbones, list_weightings, training
 from endoarss.data import LabelledImages, normalise, to_input
 from endoarss.devices import choose_kernels
 from endoarss.errors import TrainingError
+from endoarss.labels import IGNORED
 from endoarss.lora import adapted_layers
 from endoarss.merging.features import representations
 from endoarss.merging.fit_surgery import SurgerySettings, mean_l1
@@ -26,7 +27,7 @@ from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
 from endoarss.registry import MERGERS, list_mergers
 from endoarss.resume import ResumeFolder
-from endoarss.settings import IGNORED, ModelSettings
+from endoarss.settings import ModelSettings
 from endoarss.training import History, TrainingSettings, seed_everything, task_losses, train
 
 Make = Callable[..., ModelSettings]

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from endoarss import build_model
 from endoarss.augmentation import AugmentationSettings, augment
 from endoarss.data import Batch, LabelledImages
+from endoarss.labels import IGNORED
 from endoarss.metrics import (
     PROTOCOLS,
     Evaluator,
@@ -29,7 +30,7 @@ from endoarss.metrics import (
     surface_distances,
 )
 from endoarss.metrics.published import label_map_ssim, row_hd
-from endoarss.settings import IGNORED, ModelSettings
+from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, task_losses, train
 
 CPU = torch.device("cpu")

@@ -23,13 +23,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from endoarss import augmentation, build_model, data, list_architectures, list_backbones, list_weightings
 from endoarss.augmentation import AugmentationSettings
 from endoarss.data import LabelledImages, normalise
+from endoarss.labels import IGNORED
 from endoarss.merging.base import Feedback
 from endoarss.merging.fit_surgery import SurgerySettings, fit_surgery
 from endoarss.merging.merge import entropy_of_model
 from endoarss.merging.surgery import Surgery
 from endoarss.models import MultiTaskModel
 from endoarss.registry import ARCHITECTURES, MERGERS, list_mergers
-from endoarss.settings import IGNORED, BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
+from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
 from endoarss.training import TrainingSettings, _Run, make_weighting
 from endoarss.weightings.base import GradientWeighting, LossWeighting
 from tests.endoarss.small_backbones import small_settings

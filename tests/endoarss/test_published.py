@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import directed_hausdorff
 from sklearn.metrics import confusion_matrix as confusion_of_scikit_learn
 
+from endoarss.labels import IGNORED
 from endoarss.metrics import PUBLISHED, confusion_matrix, evaluate_classification, evaluate_segmentation, pixel_counts
 from endoarss.metrics.counts import counts_of_confusion
 from endoarss.metrics.published import (
@@ -24,7 +25,6 @@ from endoarss.metrics.published import (
     spread_of_accuracy,
     spread_of_iou,
 )
-from endoarss.settings import IGNORED
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from endoarss.settings import IGNORED
+from endoarss.labels import IGNORED
 from pipeline.datasets.kinds import Kind
 from pipeline.datasets.sample import ABSENT, BAD, Collected, Sample
 from pipeline.errors import InputError

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from endoarss.labels import IGNORED
 from endoarss.metrics.catalogue import MIOU
-from endoarss.settings import IGNORED
 from pipeline.datasets.load import Part, load_part
 from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError

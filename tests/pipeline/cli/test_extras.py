@@ -17,11 +17,11 @@ from pipeline.workflow import record_restore
 def test_without_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(InputError, match=r"DVC is not installed.*pip install -e '\.\[workflow\]'"):
+    with pytest.raises(InputError, match=r"DVC is not installed.*pip install 'endoarss\[workflow\]'"):
         record_restore._dvc("commit")
 
 
 def test_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(SettingsError, match=r"TensorBoard is not installed.*pip install -e '\.\[tensorboard\]'"):
+    with pytest.raises(SettingsError, match=r"TensorBoard is not installed.*pip install 'endoarss\[tensorboard\]'"):
         event_writer(tmp_path)

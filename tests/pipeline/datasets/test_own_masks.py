@@ -18,7 +18,7 @@ from PIL import Image
 
 from corruptions import SEVERITIES, corrupt_pair
 from corruptions.pictures import resize_mask
-from endoarss.settings import IGNORED
+from endoarss.labels import IGNORED
 from pipeline.cli import main
 from pipeline.datasets.load import Part, load_part
 from pipeline.datasets.manifest import read_manifest

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from endoarss.settings import IGNORED
+from endoarss.labels import IGNORED
 from pipeline.cli import main
 from pipeline.datasets.kinds import KINDS, WHERE_TO_ASK
 from pipeline.datasets.manifest import read_manifest

@@ -1,0 +1,38 @@
+"""Say which optional part ("extra") of this package installs a package that is missing."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import PackageNotFoundError, requires
+
+# Distributions whose name is not that of the package they hold.
+_DISTRIBUTIONS = {"imagecorruptions": "imagecorruptions-imaug", "yaml": "pyyaml"}
+
+
+def how_to_install(error: ModuleNotFoundError, who: str, preferred: str) -> str:
+    """Return a sentence that says which package is missing and how to install it.
+
+    Args:
+        error: what a failed import raised.
+        who: what needs the package, e.g. "endoarss train".
+        preferred: the extra that is named if several extras install the package, e.g. "train".
+
+    Returns:
+        Such as "endoarss train needs torch: pip install 'endoarss[train]'"; empty if no extra installs the package.
+    """
+    package = (error.name or "").partition(".")[0]
+    extras = _extras_with(_DISTRIBUTIONS.get(package, package.replace("_", "-")))
+    if not extras:
+        return ""
+    extra = preferred if preferred in extras else extras[0]
+    return f"{who} needs {package}: pip install 'endoarss[{extra}]'"
+
+
+def _extras_with(distribution: str) -> list[str]:
+    """Return the extras that list a distribution, in alphabetical order; none if this package is not installed."""
+    try:
+        requirements = requires("endoarss") or []
+    except PackageNotFoundError:
+        return []
+    found = (re.fullmatch(r"([\w-]+).*\bextra == ['\"]([\w-]+)['\"]", one) for one in requirements)
+    return sorted(one[2] for one in found if one and one[1].lower() == distribution)
