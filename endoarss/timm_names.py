@@ -39,7 +39,7 @@ def check_is_timm_model(name: str) -> None:
 
 
 def kind_of_model(name: str) -> str:
-    """Return the kind of a timm model: the module that it is written in, such as "vision_transformer"; empty where timm is not installed."""
+    """Return the kind of a timm model: the module it is written in, such as "vision_transformer"; empty where timm is not installed."""
     return _source_names()[0].get(name.partition(".")[0], "")
 
 
