@@ -15,8 +15,8 @@ DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs/t
 LEFT_OUT = {"study-keys.md", "clusters.md", "provenance.md", "real-data.md", "running.md"}
 # Words that every reader of this project knows: formats, units, machines, files, numbers of the paper's tables.
 _KNOWN = """
-API ARM AVI BMP CI CMYK CPU CPUs CSV EXIF GB GFLOP GPU GPUs GiB HSV HTML ICML ID IDs II III ImageNet JPEG JSON KB LICENSE LaTeX MB MiB MP4 MPEG MPO
-NaN NumPy OK OpenCV PDF PIL PNG PNGs README RGB RMS RTX TIFF TensorBoard TODO UTC UUIDs VI VII WebM WebP WMV XML YAML
+API ARM AVI BMP CI CMYK CPU CPUs CSV EXIF GB GFLOP GPU GPUs GiB HSV HTML ICML ID IDs II III ImageNet JPEG JSON KB LICENSE LaTeX MB
+MiB MP4 MPEG MPO NaN NumPy OK OpenCV PDF PIL PNG PNGs README RGB RMS RTX TIFF TensorBoard TODO UTC UUIDs VI VII WebM WebP WMV XML YAML
 """
 KNOWN = set(_KNOWN.split())
 ABBREVIATION = re.compile(
