@@ -15,8 +15,8 @@ TUTORIALS = ROOT / "docs/tutorials"
 RUN_HERE = {"my-model", "my-frames", "new-weighting", "model-in-tables", "pandas", "merging"}
 # The study that `new` writes trains for minutes, so that a model learns: here two epochs and two corruptions show that the path works.
 FEWER_EPOCHS = {
-    "snakemake --cores 2": "sed -i -E 's/epochs: [0-9]+/epochs: 2/; s/^robustness:.*/&\\n  corruptions: [smoke, contrast]/' "
-    "studies/my_frames.yaml && snakemake --cores 2"
+    "snakemake --cores 2": "sed -i -E 's/epochs: [0-9]+/epochs: 2/; s/every: [0-9]+/every: 1/; "
+    "s/severities: .*]/severities: [5], corruptions: [smoke, contrast]/' studies/my_frames.yaml && snakemake --cores 2"
 }
 
 
