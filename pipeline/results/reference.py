@@ -98,7 +98,7 @@ the id of a class. Distances and similarities exist for foreground classes alone
 _METRICS = """
 ## Metrics
 
-The column `metric` holds these names. Values of unit % are stored as shares from 0 to 1. [Metrics and statistics](../protocols.md)
+The column `metric` holds these names. Values of unit % are stored as shares from 0 to 1. [Metrics and protocols](../protocols.md)
 defines each of them.
 """
 
