@@ -45,7 +45,7 @@ def _section(command: Command) -> str:
     context = click.Context(command, info_name=str(command.name), parent=click.Context(COMMANDS, info_name="endoarss"))
     usage = " ".join(["endoarss", str(command.name), *command.collect_usage_pieces(context)])
     records = (parameter.get_help_record(context) for parameter in command.params)
-    table = _table([record for record in records if record is not None])
+    table = _table([record for record in records if record is not None and record[1]])
     paragraphs = "\n\n".join(" ".join(text.split()) for text in (command.help or "").split("\n\n"))
     return (
         f"### endoarss {command.name}\n\n{paragraphs}\n\n```\n{usage}\n```\n\n{table}\nExample: `{command.example}`\n"
