@@ -18,7 +18,12 @@ _KNOWN = """
 API ARM AVI BMP CI CMYK CPU CPUs CSV EXIF GB GFLOP GPU GPUs GiB HSV HTML ICML ID IDs II III ImageNet JPEG JSON KB LICENSE LaTeX MB
 MiB MP4 MPEG MPO NaN NumPy OK OpenCV PDF PIL PNG PNGs README RGB RMS RTX TIFF TensorBoard TODO UTC UUIDs VI VII WebM WebP WMV XML YAML
 """
-KNOWN = set(_KNOWN.split())
+# Names of models, layers and weightings of other libraries, and of companies and products, which documents name without explaining.
+_NAMES = """
+AlignedMTL BEiT CAFormer ConvNeXt CUDA DataLoader EfficientNet EVA ExcessMTL FORUM GeometricMean GradDrop GradNorm IMTLG IMTLL LayerScale
+LeViT MetaFormer MobileNet MoDo MOML MViTv2 NVIDIA PVT PyTorch SAM SDMGrad UW
+"""
+KNOWN = {*_KNOWN.split(), *_NAMES.split()}
 ABBREVIATION = re.compile(
     r"(?<![\w/.`_-])(?:[a-z]?[A-Z][A-Za-z]*[A-Z][A-Za-z0-9]*(?:-[A-Z][A-Za-z]*)?)(?![\w/(]|[._]\w)"
 )
@@ -31,8 +36,8 @@ def abbreviations_of(text: str) -> set[str]:
 
 
 def is_explained(word: str) -> bool:
-    """Return whether a word is known or a term, or one of a family: ViT-B and ResNet101 are, where ViT and ResNet are."""
-    family = re.split(r"[-\d]", word)[0]
+    """Return whether a word is known or a term, or one of a family: ViT-B, ViTs and DINOv3 are, where ViT and DINO are."""
+    family = re.split(r"[-\d]|v\d|s$", word)[0]
     return word in KNOWN or any(term in (word, family) or term.startswith((f"{word} ", f"{word}-")) for term in TERMS)
 
 
