@@ -18,7 +18,7 @@ ifeq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake" 2> /dev/nul
 export XDG_CACHE_HOME := $(CURDIR)/$(VENV)/cache
 endif
 
-.PHONY: demo paper test test-slow test-all bench lint format lock setup
+.PHONY: demo paper test test-slow test-all bench lint format lock setup docs
 
 demo: $(STAMP)  ## run the demo study from nothing to its report
 	$(BIN)/snakemake --cores $(CORES) --configfile studies/demo.yaml
@@ -33,8 +33,8 @@ test: $(STAMP)  ## quick tests; make test ARGS="tests/reports -k bootstrap" runs
 test-slow: $(STAMP)  ## tests that take minutes: a miniature of the whole DAG among them
 	$(PYTEST) --dist loadfile --no-loadscope-reorder -m "slow and not long" $(ARGS)
 
-test-all: $(MORE)  ## tests that kill jobs and need more than this project; what they said is kept in docs/test-all.txt
-	bash -o pipefail -c '$(BIN)/python -m pytest --no-header -m long 2>&1 | tee docs/test-all.txt'
+test-all: $(MORE)  ## tests that kill jobs and need more than this project; what they said is in test-all.txt
+	bash -o pipefail -c '$(BIN)/python -m pytest --no-header -m long 2>&1 | tee test-all.txt'
 
 bench: $(STAMP)  ## speed and memory beside peers, ratios
 	$(BIN)/python -m benchmarks
@@ -45,6 +45,9 @@ lint: $(STAMP)  ## style, types, workflow files
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile pipeline/rules
 	$(BIN)/snakemake --lint --configfile studies/demo.yaml
+
+docs: $(STAMP)  ## the documentation site, in site/; a link or an anchor that leads nowhere ends it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(STAMP)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

@@ -132,7 +132,7 @@ def test_ci_tests_each_python_that_is_supported_by_the_targets_of_make() -> None
     versions = jobs["tests"]["strategy"]["matrix"]["python-version"]
     assert versions == [f"3.{minor}" for minor in range(least, below)]
     called = {step["run"] for job in jobs.values() for step in job["steps"] if step.get("run", "").startswith("make ")}
-    assert called == {"make lint", "make test", "make test-slow"}
+    assert called == {"make lint", "make docs", "make test", "make test-slow", "make setup"}
     makefile = (ROOT / "Makefile").read_text()
     assert all(re.search(rf"^{call.split()[1]}:", makefile, re.MULTILINE) for call in called)
 
@@ -173,7 +173,7 @@ def test_test_all_adds_what_only_it_uses() -> None:
     assert install.endswith("--requirement requirements-test-all.lock") and "pytest --no-header -m long" in tests
 
 
-@pytest.mark.parametrize(("fails", "status", "parts"), [("", 0, 4), ("test", 2, 3)])
+@pytest.mark.parametrize(("fails", "status", "parts"), [("", 0, 5), ("test", 2, 4)])
 def test_the_parts_of_ci_say_what_they_took(tmp_path: Path, fails: str, status: int, parts: int) -> None:
     for name in ("make", "pdflatex", "chromedriver"):
         program = tmp_path / "bin" / name
@@ -183,5 +183,5 @@ def test_the_parts_of_ci_say_what_they_took(tmp_path: Path, fails: str, status: 
     environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
     done = subprocess.run([ROOT / ".ci/run"], env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == status
-    said = [f"make {part}: N s" for part in ("setup", "lint", "test", "test-slow")][:parts]
+    said = [f"make {part}: N s" for part in ("setup", "lint", "docs", "test", "test-slow")][:parts]
     assert re.sub(r"\d+ s", "N s", done.stdout).splitlines() == said

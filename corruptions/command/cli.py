@@ -26,7 +26,7 @@ _LISTED = 20  # pictures that were left out, named on the terminal; all are name
 _INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="corruptions", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_apply(commands)
@@ -277,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 if it succeeded; 1, with a message on standard error, if what a user gave cannot be used, all of it or a part; 130
         if Ctrl-C ended it; 141 if nobody reads any more what it says.
     """
-    parsed = _parser().parse_args(arguments)
+    parsed = command_parser().parse_args(arguments)
     name = f"corruptions {parsed.command}"
     try:
         import cv2

@@ -15,23 +15,28 @@ TaskVector = dict[str, Tensor]
 
 
 def task_vector(fine_tuned: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> TaskVector:
-    """fine_tuned - base of every floating-point tensor, for models that were trained in full.
+    """Return fine_tuned - base of every floating-point tensor, for models that were trained in full.
 
     Args:
-        fine_tuned, base: state dicts of the same model; counters (integers) are passed over.
+        fine_tuned: State dict of the fine-tuned model; counters (integers) are left out.
+        base: State dict of the model that fine-tuning started from.
 
     Raises:
-        SettingsError: if a tensor is in one alone, or of another shape, naming both.
+        SettingsError: If a tensor is in one alone, or of another shape, naming both.
     """
     _check_alike("the fine-tuned model", fine_tuned, "the base", base)
     return {name: t - base[name] for name, t in fine_tuned.items() if t.is_floating_point()}
 
 
 def add_to_base(base: Mapping[str, Tensor], vector: TaskVector) -> dict[str, Tensor]:
-    """base + vector: a state dict to load, or to run a model with (`torch.func.functional_call`). The base stays as it is.
+    """Return base + vector: a state dict to load, or to run a model with (`torch.func.functional_call`).
+
+    Args:
+        base: State dict of the model; it is not changed.
+        vector: Task vector, by the names of the state dict.
 
     Raises:
-        SettingsError: if the vector names a tensor that the base does not have.
+        SettingsError: If the vector names a tensor that the base does not have.
     """
     unknown = sorted(set(vector) - set(base))
     if unknown:
@@ -62,7 +67,7 @@ def lora_task_vector(model: MultiTaskModel) -> TaskVector:
 
 
 def combine(vectors: Sequence[TaskVector], coefficients: Sequence[float | Tensor]) -> TaskVector:
-    """sum_t c_t v_t, name by name."""
+    """Return sum_t c_t v_t, name by name."""
     return {
         name: torch.stack([c * v[name] for c, v in zip(coefficients, vectors, strict=True)]).sum(0)
         for name in vectors[0]

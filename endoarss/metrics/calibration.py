@@ -11,16 +11,18 @@ BINS = 15
 
 
 def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
-    """ECE in [0, 1]: the distance between mean confidence and accuracy in bins of equal width, weighted by their images.
+    """Return the ECE in [0, 1]: the distance between mean confidence and accuracy in bins of equal width, weighted by their images.
 
     Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017, eq. 3; bin m holds confidences in ((m - 1)/M,
     m/M].
 
     Args:
-        confidence: (N,), the probability given to the answer, 0 to 1. correct: bool (N,). bins: M.
+        confidence: (N,), the probability given to each prediction, 0 to 1.
+        correct: bool (N,), whether each prediction is right.
+        bins: Number of bins M.
 
     Raises:
-        ValueError: if they differ in number, are none, or a confidence lies outside 0 to 1.
+        ValueError: If they differ in number, are none, or a confidence lies outside 0 to 1.
     """
     given, right = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
     if given.shape != right.shape or given.ndim != 1 or given.size == 0:

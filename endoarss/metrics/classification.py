@@ -17,9 +17,15 @@ from endoarss.metrics.published import accuracy_eps, f_eps, precision_eps, recal
 class ClassificationScores:
     """Scores of K classes, in [0, 1].
 
-    accuracy, macro_f1: of all; under the protocol "published" mean accuracy_eps and mean f_eps. precision, recall, f1: (K,); standard:
-    NaN where a class has no support, precision also where it is no answer. support: (K,). predictions_without_support: how
-    many answers name a class without support. confusion: (K, K), rows are the truth.
+    Attributes:
+        accuracy: Share of correct predictions; under the protocol "published" the mean of `accuracy_eps`.
+        macro_f1: Mean F1 over the classes with support; under the protocol "published" the mean of `f_eps`.
+        precision: (K,), of each class; standard: NaN for a class without support, or that is never predicted.
+        recall: (K,), of each class; standard: NaN for a class without support.
+        f1: (K,), of each class; standard: NaN for a class without support.
+        support: (K,), the number of true labels of each class.
+        predictions_without_support: Number of predictions that name a class without support.
+        confusion: (K, K), counts of predictions; rows are the truth.
     """
 
     accuracy: float
@@ -36,10 +42,12 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, classes: int) -> N
     """Count answers by truth: (K, K), rows are the truth.
 
     Args:
-        truth, prediction: integer labels (N,), 0 to classes - 1.
+        truth: Integer labels (N,), 0 to classes - 1.
+        prediction: Integer labels (N,), 0 to classes - 1.
+        classes: K.
 
     Raises:
-        ValueError: if the labels differ in number, are none, are no whole numbers, or lie outside the classes.
+        ValueError: If the labels differ in number, are none, are no whole numbers, or lie outside the classes.
     """
     true, predicted = _labels(truth), _labels(prediction)
     if true.shape != predicted.shape or true.ndim != 1 or true.size == 0:
@@ -65,11 +73,17 @@ def evaluate_classification(
     """Score predicted labels.
 
     Args:
-        truth, prediction: integer labels (N,), 0 to classes - 1.
-        classes: K. protocol: "standard": macro F1 is the mean over the classes with support. "published": see `metrics.published`.
+        truth: Integer labels (N,), 0 to classes - 1.
+        prediction: Integer labels (N,), 0 to classes - 1.
+        classes: Number of classes K.
+        protocol: "standard", or "published" for what the authors' code computes (see `metrics.published`).
+
+    Returns:
+        The scores, in [0, 1].
 
     Raises:
-        ValueError: as `confusion_matrix`. UnknownNameError: if the protocol is not known.
+        ValueError: If the labels differ in number, are none, are no whole numbers, or lie outside the classes.
+        UnknownNameError: If the protocol is not known.
     """
     check_protocol(protocol)
     confusion = confusion_matrix(truth, prediction, classes)

@@ -35,7 +35,7 @@ class Evaluator:
 
         Raises:
             ValueError: if there is neither, the image lacks what the first one had, an id is not one of the activities', probabilities
-            are of another number or not finite, or as `measure_mask`.
+                are of another number or not finite, or as `measure_mask`.
         """
         row: dict[str, float] = {}
         if activity is not None:

@@ -17,10 +17,17 @@ from endoarss.metrics.published import dice_absent_zero, iou_absent_zero
 class SegmentationScores:
     """Scores of C classes in [0, 1]; class 0 is the background.
 
-    miou, dice: means, background included. miou_foreground, dice_foreground: without it (NaN if there is no foreground truth).
-    Standard: over the classes with truth. Published: over all classes, those without truth counting 0.
-    iou, dice_per_class, precision, recall: (C,), of pixels; standard: NaN for a class without truth, precision also for one that is
-    not predicted.
+    Means are over the classes with truth; under the protocol "published" they are over all classes, and those without truth count 0.
+
+    Attributes:
+        miou: Mean IoU, background included.
+        dice: Mean Dice, background included.
+        miou_foreground: Mean IoU without the background; NaN if there is no foreground truth.
+        dice_foreground: Mean Dice without the background; NaN if there is no foreground truth.
+        iou: (C,), IoU of each class; standard: NaN for a class without truth.
+        dice_per_class: (C,), Dice of each class; standard: NaN for a class without truth.
+        precision: (C,), precision of the pixels of each class; NaN for a class without truth, or that is never predicted.
+        recall: (C,), recall of the pixels of each class; NaN for a class without truth.
     """
 
     miou: float
@@ -120,11 +127,20 @@ def scores_from_counts(pixels: NDArray[np.int64], protocol: str = STANDARD) -> S
 def evaluate_segmentation(
     truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int, protocol: str = STANDARD
 ) -> SegmentationScores:
-    """Score masks (N, H, W) by one global count; class 0 is the background.
+    """Score the masks of a test set, from one count over all of its pixels.
+
+    Args:
+        truth: uint8 masks (N, H, W), values 0 (the background) to classes - 1, or `IGNORED` for pixels that count nowhere.
+        prediction: uint8 masks (N, H, W), values 0 to classes - 1.
+        classes: Number of classes C, background included.
+        protocol: "standard", or "published" for what the authors' code computes (see `metrics.published`).
+
+    Returns:
+        The scores, in [0, 1].
 
     Raises:
-        ValueError: as `pixel_counts` and `scores_from_counts`.
-        UnknownNameError: if the protocol is not known.
+        ValueError: If the shapes differ, a mask does not hold integers, a value lies outside the classes, or no pixel was counted.
+        UnknownNameError: If the protocol is not known.
     """
     check_protocol(protocol)
     return scores_from_counts(pixel_counts(truth, prediction, classes), protocol)

@@ -25,10 +25,12 @@ _PIXELS = WINDOW**2
 def class_structural_similarity(
     truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int
 ) -> NDArray[np.float64]:
-    """SSIM of each class's binary mask, range 1.
+    """Return the structural similarity of each class's binary mask, with the range 1.
 
     Args:
-        truth, prediction: uint8 masks of one image (H, W), values 0 to classes - 1, or `IGNORED` in the truth.
+        truth: uint8 mask of one image (H, W), values 0 to classes - 1, or `IGNORED`.
+        prediction: uint8 mask (H, W), values 0 to classes - 1.
+        classes: Number of classes C, background included.
 
     Returns:
         (C,), NaN for the background, for a class in neither mask, and for masks without a window that counts.

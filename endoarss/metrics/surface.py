@@ -54,7 +54,12 @@ def surface_distances(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], c
     passes 2,048 pixels, and to 1e-7 of it beyond.
 
     Args:
-        truth, prediction: uint8 masks of one image (H, W), values 0 to classes - 1, or `IGNORED` in the truth. classes: C.
+        truth: uint8 mask of one image (H, W), values 0 to classes - 1, or `IGNORED`.
+        prediction: uint8 mask (H, W), values 0 to classes - 1.
+        classes: Number of classes C, background included.
+
+    Returns:
+        The distances of each class, in pixels.
 
     Raises:
         ValueError: if a mask is not uint8 (H, W), the shapes differ, there is no pixel, or a value lies outside the classes.

@@ -1,7 +1,7 @@
 """How models hold up under corruption: scores by condition, and what sums them up, with paired intervals.
 
 Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and Perturbations, ICLR 2019 (CE,
-relative CE); Michaelis et al., Benchmarking Robustness in Object Detection, 2019 (mPC, rPC). docs/protocols.md defines the rest.
+relative CE); Michaelis et al., Benchmarking Robustness in Object Detection, 2019 (mPC, rPC). docs/statistics.md defines the rest.
 """
 
 from __future__ import annotations

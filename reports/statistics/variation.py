@@ -2,7 +2,7 @@
 
 A varied value is an array (R, ...). Its first row is the estimate; in each further row one sequence (or one image whose sequence is not
 known), or one training of a model, is left out. Both kinds are counted in the variance (Owen 2007, The pigeonhole bootstrap: their sum is
-never too small for crossed effects), and the degrees of freedom follow Satterthwaite (1946). docs/protocols.md compares the method with
+never too small for crossed effects), and the degrees of freedom follow Satterthwaite (1946). docs/statistics.md compares the method with
 the bootstrap, which decides too often where there are few sequences.
 """
 

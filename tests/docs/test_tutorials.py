@@ -1,0 +1,96 @@
+"""Every block of code in the tutorials and in the README runs as it stands; where one is replaced, a comment says why."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from corruptions import CORRUPTIONS
+from tests.docs.blocks import ROOT, blocks_of, link_checkout, run_page
+
+TUTORIALS = ROOT / "docs/tutorials"
+RUN_HERE = {"my-model", "my-frames", "new-weighting", "model-in-tables", "pandas", "merging"}
+# The study that `new` writes trains for minutes, so that a model learns: here two epochs and two corruptions show that the path works.
+FEWER_EPOCHS = {
+    "snakemake --cores 2": "sed -i -E 's/epochs: [0-9]+/epochs: 2/; s/every: [0-9]+/every: 1/; "
+    "s/severities: .*]/severities: [5], corruptions: [smoke, contrast]/' studies/my_frames.yaml && snakemake --cores 2"
+}
+
+
+def test_every_tutorial_is_run_here() -> None:
+    assert {page.stem for page in TUTORIALS.glob("*.md") if blocks_of(page)} == RUN_HERE
+
+
+def test_my_model() -> None:
+    names = run_page(TUTORIALS / "my-model.md", ROOT)
+    assert list(names["table"].index) == sorted(CORRUPTIONS) and names["table"].shape[1] == 5
+    assert names["mpc"] < names["clean"] > 0.8, "the model has learnt, and corruption costs accuracy"
+
+
+@pytest.mark.slow
+def test_my_frames(tmp_path: Path) -> None:
+    names = run_page(TUTORIALS / "my-frames.md", link_checkout(tmp_path), FEWER_EPOCHS)
+    assert {"accuracy", "miou"} <= set(names["clean"]["metric"])
+    assert (tmp_path / "results/my_frames/report/index.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def with_weightings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout in which the tutorial of weightings was followed, which others go on from."""
+    folder = link_checkout(tmp_path_factory.mktemp("weightings"))
+    names = run_page(TUTORIALS / "new-weighting.md", folder)
+    assert {"equal", "loss_share", "unit_gradients"} <= set(names["table"]["weighting"])
+    return folder
+
+
+@pytest.mark.slow
+def test_a_new_weighting_and_what_its_results_hold(with_weightings: Path) -> None:
+    names = run_page(TUTORIALS / "pandas.md", with_weightings)
+    results, curve = names["results"], names["curve"]
+    assert set(results["weighting"]) >= {"equal", "loss_share", "unit_gradients"}
+    assert list(curve.index) == [1, 5] and set(curve.columns) == {"smoke", "gaussian_noise"}
+    assert 0 <= names["mpc"]["loss_share"] <= 1 and names["rows"]["iou_1"].between(0, 1).any()
+
+
+@pytest.mark.slow
+def test_a_model_in_the_tables_of_a_study(with_weightings: Path) -> None:
+    conditions = run_page(TUTORIALS / "model-in-tables.md", with_weightings)["conditions"]
+    assert conditions.astype(str).apply(lambda row: row.str.contains("My model")).any(axis=None)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme(with_weightings: Path) -> None:
+    first, robustness = [block.text for block in blocks_of(ROOT / "README.md") if block.language == "bash"]
+    # tests/workflow/test_demo.py runs the demo; this is a test already.
+    assert re.findall(r"(?m)^make (\w+)", first) == ["demo", "test"]
+    # The tests run in the environment already, and without the demo: the study of the tutorial takes its place.
+    setup, command = robustness.strip().splitlines()
+    assert setup == "make setup && source .venv/bin/activate"
+    page = with_weightings / "readme.md"
+    page.write_text(f"```bash\nexport PYTHONPATH=$PWD\n{command} --study studies/weightings.yaml\n```\n")
+    (with_weightings / "my_model.py").write_text(
+        next(block.text for block in blocks_of(TUTORIALS / "model-in-tables.md") if block.title == "my_model.py")
+    )
+    run_page(page, with_weightings)
+
+
+@pytest.mark.slow
+def test_merging(tmp_path: Path) -> None:
+    names = run_page(TUTORIALS / "merging.md", link_checkout(tmp_path))
+    assert isinstance(names["table"], pd.DataFrame) and (tmp_path / "merged/model.safetensors").is_file()
+
+
+def test_a_block_that_fails_is_told(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```bash\nfalse\n```\n")
+    with pytest.raises(AssertionError, match="false"):
+        run_page(page, tmp_path)
+    page.write_text("```python\nassert 1 == 2\n```\n")
+    with pytest.raises(AssertionError):
+        run_page(page, tmp_path)
+    page.write_text("Nothing to run.\n")
+    with pytest.raises(AssertionError, match="no longer holds"):
+        run_page(page, tmp_path, {"snakemake": "true"})
