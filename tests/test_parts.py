@@ -64,7 +64,7 @@ def test_the_reference_backend_alone_needs_its_library() -> None:
         ("reports", ("report",)),
         ("pipeline", ("train", "report", "workflow")),
         ("benchmarks", ("dev",)),
-        ("tests", ("dev",)),
+        ("tests", ("dev", "docs")),
     ],
 )
 def test_what_a_folder_imports_is_listed(folder: str, extras: tuple[str, ...]) -> None:
