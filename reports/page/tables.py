@@ -12,6 +12,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from reports.measures import HIGHER_IS_BETTER
+from reports.page.terms import explained
 
 DASH = "\N{EN DASH}"
 _DASHES = ("", "-", DASH, "\N{EM DASH}")
@@ -27,7 +28,7 @@ def to_html(
     best: bool = False,
     within: Sequence[str] = (),
     apart: Collection[int] = (),
-    published: Collection[int] = (),
+    of_paper: Collection[int] = (),
 ) -> Markup:
     """A table as HTML, names escaped, the index as its first columns. No name decides what a row or a column is: names are a user's.
 
@@ -37,7 +38,7 @@ def to_html(
         best: whether the best of each column of a known metric are marked.
         within: index levels within which rows compete.
         apart: positions of rows that are no rivals of the others: they stay below, in their order, however the rest is sorted.
-        published: positions of columns that hold what somebody published elsewhere.
+        of_paper: positions of columns that hold numbers of the paper.
     """
     deviations = _deviations(table)
     shown = [i for i in range(table.shape[1]) if i not in deviations.values()]
@@ -58,7 +59,7 @@ def to_html(
             _cell(
                 table.iloc[r, i],
                 r in winners[i],
-                i in published,
+                i in of_paper,
                 words,
                 table.iloc[r, deviations[i]] if i in deviations else None,
             )
@@ -75,7 +76,7 @@ def to_html(
     return Markup('<table class="sortable{}"><caption class="unseen">{}</caption><thead>{}</thead>{}</table>').format(
         " deep" if table.columns.nlevels > 1 else "",
         caption,
-        _head(table, flat, kinds, worded, [i in published for i in shown]),
+        _head(table, flat, kinds, worded, [i in of_paper for i in shown]),
         bodies,
     )
 
@@ -93,7 +94,7 @@ def _head(
     flat: Sequence[tuple[str, ...]],
     kinds: Sequence[str],
     worded: Sequence[bool],
-    published: Sequence[bool],
+    of_paper: Sequence[bool],
 ) -> Markup:
     """Rows of heads: upper levels span their columns, the last level has the buttons that sort."""
     rows = []
@@ -101,17 +102,19 @@ def _head(
         name = table.columns.names[level] or ""
         cells = [Markup('<td colspan="{}">{}</td>').format(table.index.nlevels, name)]
         for prefix, columns in groupby(flat, key=lambda head: head[: level + 1]):
-            cells.append(Markup('<th colspan="{}" scope="colgroup">{}</th>').format(len(list(columns)), prefix[-1]))
+            cells.append(
+                Markup('<th colspan="{}" scope="colgroup">{}</th>').format(len(list(columns)), explained(prefix[-1]))
+            )
         rows.append(Markup('<tr class="group">{}</tr>').format(Markup("").join(cells)))
     names = [str(name) if name is not None else "" for name in table.index.names]
     heads = [*((name,) for name in names), *flat]
-    tagged = [False] * len(names) + [*published]
+    tagged = [False] * len(names) + [*of_paper]
     last = Markup("").join(
         Markup('<th scope="col" data-kind="{}"{}><button type="button">{}{}</button></th>').format(
             kind,
-            _classes(("words", words), ("published", tag)),
-            Markup('<span class="tag">published</span>') if tag else "",
-            head[-1] or "Name",
+            _classes(("words", words), ("paper", tag)),
+            Markup('<span class="tag">paper</span>') if tag else "",
+            explained(head[-1] or "Name"),
         )
         for head, kind, words, tag in zip(heads, kinds, worded, tagged, strict=True)
     )
@@ -130,9 +133,9 @@ def _deviations(table: pd.DataFrame) -> dict[int, int]:
     return {i: place for i, place in found.items() if place is not None}
 
 
-def _cell(value: Any, winner: bool, published: bool, words: bool, deviation: Any) -> Markup:
+def _cell(value: Any, winner: bool, of_paper: bool, words: bool, deviation: Any) -> Markup:
     long = isinstance(value, str) and len(value) > _LONG
-    marks = _classes(("words", words), ("best", winner), ("published", published), ("long", long))
+    marks = _classes(("words", words), ("best", winner), ("paper", of_paper), ("long", long))
     spread = "" if deviation is None or _is_missing(deviation) else f" ± {_text(deviation)}"
     return Markup("<td{}{}>{}{}</td>").format(marks, _key_of(value), _text(value), spread)
 

@@ -239,7 +239,6 @@ def test_real_frames_from_raw_to_curves(checkout: Path, snakemake: Run, sample_d
         "table7_robustness",
         "table_robustness_summary",
         "table_comparison",
-        "table_reproduction",
         "table_cost",
     )
     pairs = {f"{name}.{kind}" for name in expected for kind in ("csv", "tex")}

@@ -81,7 +81,7 @@ def draw_figures(
             try:
                 drawers[name].draw(results, head, png, pdf)
             except NothingToShow as reason:
-                draw_message(". ".join(names.figure_title(name, titles_of(study))), str(reason), head, png, pdf)
+                draw_message(names.figure_title(name, titles_of(study))[1], str(reason), head, png, pdf)
     return [path for name in drawn for path in files[name]]
 
 
