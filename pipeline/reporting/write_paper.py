@@ -166,8 +166,8 @@ def _abstract(results: StudyResults) -> list[str]:
     beside = len(trainings_of(study)) - len(cells)
     if merged and beside:
         sentences.append(
-            f"{beside} further trainings, with epochs chosen on validation frames, are what {len(merged)} models are merged from or stand "
-            "beside."
+            f"{beside} further trainings have their epochs chosen on validation frames; {len(merged)} models are merged from them or "
+            "compared with them."
         )
     elif merged:
         sentences.append(f"{len(merged)} models are merged from those of single tasks.")
@@ -193,11 +193,11 @@ def _datasets(study: Study) -> list[str]:
 def _reproduction(study: Study) -> list[str]:
     return [
         f"Everything here comes from study {study.name} (SHA-256 of its settings: {study_digest(study)[:12]});",
-        f"the settings, with every default, lie beside the results in studies/{study_digest(study)[:12]}.json.",
-        f"Snakemake, given the study's file, makes it from the raw trees: every number of a table stands in {results_folder(study)}/tables "
+        f"the settings, with every default, are saved with the results in studies/{study_digest(study)[:12]}.json.",
+        f"Snakemake, given the study's file, makes it from the raw trees: every number of a table is in {results_folder(study)}/tables "
         "as CSV,",
         "every measurement in results.parquet. On a CPU the same code and packages give the same bits;",
-        "on a GPU the last bits of sums differ, and through them what comes after.",
+        "on a GPU the last bits of sums differ, and with them everything that is computed from these.",
     ]
 
 

@@ -18,8 +18,12 @@ DASH = "\N{EN DASH}"
 _DASHES = ("", "-", DASH, "\N{EM DASH}")
 # Texts of more characters wrap, and need room for it.
 _LONG, _LONG_HEAD = 28, 60
+# Words of row labels with more characters, such as the ids of cells, break anywhere.
+_LONG_WORD = 20
 # A number, perhaps its interval, perhaps whose it is: "62.5 [59.3, 65.3], A-net HPS".
 _NUMBER = re.compile(r"([+-]?\d[\d,]*(?:\.\d+)?)\s*%?\s*(?:\[[^\]]*\])?(, .+)?")
+# A number and its interval.
+_INTERVAL = re.compile(r"(\S+) (\[[^\]]*\])")
 
 
 def to_html(
@@ -114,7 +118,7 @@ def _head(
             kind,
             _classes(("words", words), ("paper", tag)),
             Markup('<span class="tag">paper</span>') if tag else "",
-            explained(head[-1] or "Name"),
+            explained((head[-1].removeprefix("Paper: ") if tag else head[-1]) or "Name"),
         )
         for head, kind, words, tag in zip(heads, kinds, worded, tagged, strict=True)
     )
@@ -122,7 +126,7 @@ def _head(
 
 
 def _row_head(label: str) -> Markup:
-    long = _classes(("long", len(label) > _LONG_HEAD))
+    long = _classes(("long", len(label) > _LONG_HEAD), ("id", max(map(len, label.split()), default=0) > _LONG_WORD))
     return Markup('<th scope="row"{}{}>{}</th>').format(long, _key_of(label), DASH if label in _DASHES else label)
 
 
@@ -136,8 +140,14 @@ def _deviations(table: pd.DataFrame) -> dict[int, int]:
 def _cell(value: Any, winner: bool, of_paper: bool, words: bool, deviation: Any) -> Markup:
     long = isinstance(value, str) and len(value) > _LONG
     marks = _classes(("words", words), ("best", winner), ("paper", of_paper), ("long", long))
-    spread = "" if deviation is None or _is_missing(deviation) else f" ± {_text(deviation)}"
-    return Markup("<td{}{}>{}{}</td>").format(marks, _key_of(value), _text(value), spread)
+    text, more = _text(value), ""
+    if deviation is not None and not _is_missing(deviation):
+        more = f"± {_text(deviation)}"
+    elif not words and (interval := _INTERVAL.fullmatch(text)):
+        text, more = interval[1], interval[2]
+    # What follows a number stands below it where there is little room.
+    spread = Markup(' <span class="more">{}</span>').format(more) if more else ""
+    return Markup("<td{}{}>{}{}</td>").format(marks, _key_of(value), text, spread)
 
 
 def _classes(*marks: tuple[str, bool]) -> Markup:

@@ -207,6 +207,7 @@ def draw_costs(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
                     "dataset": titles_of(results.study)[dataset],
                     "backbone": labels.backbone(cell.backbone),
                     "architecture": labels.architecture(cell.architecture),
+                    "rank": cell.rank,
                     "parameters": about["parameters"]["trained"],
                     "images_per_second": about["cost"]["inference"]["images_per_second"],
                     "device": about["device"],

@@ -124,7 +124,7 @@ def _leakage(results: StudyResults) -> ReportTable:
     keys = [(labels.backbone(cell.backbone), cell.architecture, cell.weighting) for cell in gaps]
     order, of_study = list(labels.backbones.values()), of_rank(results.compared_table, study.lora.rank)
     table = tables.table_leakage(of_study, published.dataset, by_sequence.dataset, order, keys)
-    title = "Leakage: the same models on the published split and by sequence"
+    title = "Leakage: the same models on the published split and on the split by sequence"
     note = f"{_LEAKAGE} {gap_note(study, gaps)}".strip()
     return ReportTable(title, table, tables.readable_leakage(table, labels), note=note, protocol=study.protocol)
 
@@ -133,4 +133,4 @@ _AGAINST_PAPER = (
     "The paper's numbers are in columns of their own. Synthetic and partial data differ from them by design."
 )
 _SIMILARITY = "Correlation of 32x32 RGB thumbnails; 1 is the same picture."
-_LEAKAGE = "Each model is trained and tested twice; means are over the classes that the respective test part holds."
+_LEAKAGE = "Each model is trained and tested on both splits. Means are over the classes that occur in the test split."

@@ -20,8 +20,9 @@ from corruptions import corrupt_pair
 from pipeline.cli import main
 from pipeline.datasets.load import Part, load_part
 from pipeline.evaluation.scores import scores_of
-from pipeline.reporting.make_page import page_of, published_columns, rows_apart
+from pipeline.reporting.make_page import page_of
 from pipeline.reporting.page_gallery import gallery_of
+from pipeline.reporting.page_tables import columns_of_paper, rows_apart
 from pipeline.reporting.shown_cells import image_ious
 from pipeline.results.gallery import read_gallery
 from pipeline.results.paths import report_file, robustness_files
@@ -111,7 +112,7 @@ def test_the_page_of_a_study_with_gaps(study: Study, study_file: Path) -> None:
 def marks(page: Page, anchor: str) -> tuple[list[Any], list[Any]]:
     """The rows of a table that stand apart, and its columns of the paper."""
     (section,) = (section for section in page.tables if section.anchor == anchor)
-    rows, columns = sorted(section.apart), sorted(section.published)
+    rows, columns = sorted(section.apart), sorted(section.of_paper)
     return list(section.table.index[rows]), list(section.table.columns[columns])
 
 
@@ -138,17 +139,17 @@ def test_the_mean_beside_the_papers_stands_apart() -> None:
     heads = pd.MultiIndex.from_product([["AC (%), paper"], ["ours", "paper", "difference"]])
     table = pd.DataFrame(1.0, pd.Index(["smoke", "mean"], name="Corruption"), heads)
     name = "table7_robustness_published"
-    assert rows_apart(name, table, False, ()) == [1] and published_columns(name, table) == [1]
+    assert rows_apart(name, table, False, ()) == [1] and columns_of_paper(name, table) == [1]
     assert rows_apart("table_mine_published", table, False, ()) == [], "a dataset may be called so"
-    assert published_columns("table_mine_published", table) == []
+    assert columns_of_paper("table_mine_published", table) == []
 
 
 def test_no_heading_repeats_itself(study: Study) -> None:
     page = page_of(StudyResults(study))
     titles = [section.title for section in page.tables] + [section.title for section in page.figures]
-    assert "Results on MTLESD beside the paper's Table II" in titles
+    assert "Table 2b. Results on MTLESD compared with the paper's Table II" in titles
     for title in titles:
-        assert title.count("beside the paper's") <= 1 and title.count("MTLESD") <= 1, title
+        assert title.count("the paper's") <= 1 and title.count("MTLESD") <= 1, title
     assert len(set(titles)) == len(titles)
 
 
