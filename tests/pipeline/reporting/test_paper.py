@@ -180,13 +180,13 @@ def test_the_pdf_has_the_numbers_of_the_page(document: Callable[..., Path], tmp_
 @needs_latex
 def test_a_figure_that_does_not_fit_leaves_no_page_half_empty(tmp_path: Path) -> None:
     """The table after it fills the page; the figure follows it, before the figure that comes later."""
-    sizes = {"first": (7, 6), "fig_high": (7, 7), "fig_last": (7, 1)}
+    sizes = {"first": (7, 3), "fig_high": (7, 7), "fig_last": (7, 1)}
     items = []
     for name, size in sizes.items():
         plt.figure(figsize=size).savefig(tmp_path / f"{name}.pdf")
         plt.close()
         items.append(Item("figure", f"{name}.pdf", "c", "1"))
-    (tmp_path / "table_x.tex").write_text(to_latex(table(2).iloc[:, :2], "c", "tab:x"))
+    (tmp_path / "table_x.tex").write_text(to_latex(pd.DataFrame({"a": [1.0]}), "c", "tab:x"))
     source = tmp_path / "paper.tex"
     body = render_paper([*items[:2], Item("table", "table_x.tex", number="1"), items[2]], ("S1", ""), FACTS)
     source.write_text(body, encoding="utf-8")
