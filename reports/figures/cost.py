@@ -12,6 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -35,6 +36,7 @@ _COSTS = {"parameters": "trained parameters (millions)", "images_per_second": "i
 _ROW, _AXIS = 1.6, 0.45  # inches: a row of panels, and what the axis of a pair of panels takes
 _SIZE = 4.5  # points: a marker
 _LABEL = 6  # points: the label of a marker
+_OUTLINE = [withStroke(linewidth=1.5, foreground="white")]  # so that it is read on another marker
 # A backbone is told by colour and by which part of the marker is filled.
 Looks = dict[tuple[str, str], dict[str, Any]]
 _FILLS: tuple[Any, ...] = ("full", "none", "left", "top", "right", "bottom")
@@ -60,7 +62,7 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
     panels = [(metric, cost) for metric in metrics for cost in _COSTS]
     said = "Each marker is one training, moved sideways where another would hide it."
     if costs["label"].any():
-        said += " r: rank of the adapters, of models that differ in it."
+        said += " r4: adapters of rank 4, where models differ in rank."
     mark = f"{said} Speed: {', '.join(costs['device'].unique())}.\n{mark}"
     legends = [_beside(handles) for handles in _handles(costs, looks)]
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
@@ -89,23 +91,26 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
                     axes.set_xlabel(_COSTS[cost], fontsize=7, labelpad=2)
                 else:
                     axes.tick_params(labelbottom=False)
-        down = float(figure.get_figheight())
-        bottom = foot - 0.45
-        for handles, columns in legends:
-            figure.legend(
-                handles=handles,
-                loc="upper center",
-                bbox_to_anchor=(0.5, bottom / down),
-                ncols=columns,
-                fontsize=7,
-                frameon=False,
-                borderaxespad=0,
-                borderpad=0,
-                columnspacing=1.4,
-                handletextpad=0.3,
-            )
-            bottom -= 0.15 * -(-len(handles) // columns)
+        _draw_legends(figure, legends, foot - 0.45)
         save_figure(figure, png, pdf)
+
+
+def _draw_legends(figure: Figure, legends: Sequence[tuple[Sequence[Line2D], int]], bottom: float) -> None:
+    """Draw legends, each given by its handles and the number of its columns, one below the other from a height in inches."""
+    for handles, columns in legends:
+        figure.legend(
+            handles=handles,
+            loc="upper center",
+            bbox_to_anchor=(0.5, bottom / float(figure.get_figheight())),
+            ncols=columns,
+            fontsize=7,
+            frameon=False,
+            borderaxespad=0,
+            borderpad=0,
+            columnspacing=1.4,
+            handletextpad=0.3,
+        )
+        bottom -= 0.15 * -(-len(handles) // columns)
 
 
 def _rank_labels(costs: pd.DataFrame) -> pd.Series:
@@ -149,15 +154,8 @@ def _draw_points(axes: Any, costs: pd.DataFrame, metric: str, cost: str, looks: 
     for one, point in zip(known.to_dict("records"), axes.transData.inverted().transform(points), strict=True):
         axes.plot(*point, **looks[one["backbone"], one["architecture"]])
         if one["label"]:
-            axes.annotate(
-                one["label"],
-                point,
-                (0, -0.6 * _SIZE),
-                textcoords="offset points",
-                ha="center",
-                va="top",
-                fontsize=_LABEL,
-            )
+            below = {"xytext": (0, -0.6 * _SIZE), "textcoords": "offset points", "ha": "center", "va": "top"}
+            axes.annotate(one["label"], point, **below, fontsize=_LABEL, path_effects=_OUTLINE)
 
 
 def side_by_side(points: NDArray[np.float64], apart: float, within: tuple[float, float]) -> NDArray[np.float64]:

@@ -351,7 +351,7 @@ def test_ranks_are_told_apart(figures: list[Figure], tmp_path: Path) -> None:
     draw_cost(pd.concat([rows, rows.iloc[[2]].assign(rank=16)]), MARK, tmp_path / "a.png", tmp_path / "a.pdf")
     draw_cost(rows, MARK, tmp_path / "b.png", tmp_path / "b.pdf")
     labels = [sorted(text.get_text() for text in axes.texts) for axes in figures[0].axes]
-    assert labels == [["r16", "r4"]] * 4 and "r: rank of the adapters" in said(figures[0])
+    assert labels == [["r16", "r4"]] * 4 and "r4: adapters of rank 4" in said(figures[0])
     assert not any(axes.texts for axes in figures[1].axes) and "rank" not in said(figures[1])
 
 
