@@ -25,7 +25,7 @@ from pipeline.reporting.page_gallery import gallery_of
 from pipeline.reporting.page_tables import columns_of_paper, rows_apart
 from pipeline.reporting.shown_cells import image_ious
 from pipeline.results.gallery import read_gallery
-from pipeline.results.paths import report_file, robustness_files
+from pipeline.results.paths import note_file, report_file, robustness_files, table_files
 from pipeline.results.row_files import read_rows
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cells import find_cell
@@ -151,6 +151,32 @@ def test_no_heading_repeats_itself(study: Study) -> None:
     for title in titles:
         assert title.count("the paper's") <= 1 and title.count("MTLESD") <= 1, title
     assert len(set(titles)) == len(titles)
+
+
+def test_a_study_that_does_not_compare_shows_nothing_of_the_paper(study: Study, study_file: Path) -> None:
+    def names_of(page: Page) -> set[str]:
+        return {section.anchor for section in page.tables}
+
+    of_paper = {"table2_mtlesd_published", "table_reproduction"}
+    compared = page_of(StudyResults(study))
+    assert of_paper <= names_of(compared) and compared.shows_paper and compared.claims.startswith("The paper's claims")
+    settings = yaml.safe_load(study_file.read_text())
+    del settings["compare_with_paper"]
+    study_file.write_text(yaml.safe_dump(settings))
+    alone = load_study(study_file)
+    page = page_of(StudyResults(alone))
+    assert names_of(page) == names_of(compared) - of_paper and not page.shows_paper and page.claims == ""
+    assert [section.title.split(".")[0] for section in page.tables] == [
+        f"Table {n + 1}" for n in range(len(page.tables))
+    ]
+    assert not any("Paper" in str(head) for section in page.tables for head in section.table.columns)
+    assert not of_paper & {path.stem for path in table_files(alone)}
+    assert run(study_file, "step", "make_tables") == 0 and not note_file(alone).exists()
+
+
+def test_the_summary_of_synthetic_data_has_no_verdicts(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Study, "synthetic", True)
+    assert page_of(StudyResults(study)).claims == ""
 
 
 def test_the_gallery_shows_what_was_kept(study: Study) -> None:
