@@ -49,8 +49,8 @@ def table_sections(
 
 
 def short_title(number: str, title: str) -> str:
-    """Return a table's name in the list of contents: its number and title without what follows a comma, colon or bracket."""
-    return f"{number}. {re.split('[,:(]', title)[0].strip()}"
+    """Return a table's name in the list of contents: its number and title without what follows a colon or bracket."""
+    return f"{number}. {re.split('[:(]', title)[0].strip()}"
 
 
 def rows_apart(name: str, shown: pd.DataFrame, of_scores: bool, categories: Collection[str]) -> list[int]:

@@ -117,7 +117,7 @@ def _head(
         Markup('<th scope="col" data-kind="{}"{}><button type="button">{}{}</button></th>').format(
             kind,
             _classes(("words", words), ("paper", tag)),
-            Markup('<span class="tag">paper</span>') if tag else "",
+            Markup('<span class="tag">paper</span>') if tag and head[-1] != "paper" else "",
             explained((head[-1].removeprefix("Paper: ") if tag else head[-1]) or "Name"),
         )
         for head, kind, words, tag in zip(heads, kinds, worded, tagged, strict=True)
