@@ -36,7 +36,7 @@ _COSTS = {"parameters": "trained parameters (millions)", "images_per_second": "i
 _ROW, _AXIS = 1.6, 0.45  # inches: a row of panels, and what the axis of a pair of panels takes
 _SIZE = 4.5  # points: a marker
 _LABEL = 6  # points: the label of a marker
-_OUTLINE = [withStroke(linewidth=1.5, foreground="white")]  # so that it is read on another marker
+_OUTLINE = [withStroke(linewidth=0.7, foreground="white")]  # so that it is read on another marker
 # A backbone is told by colour and by which part of the marker is filled.
 Looks = dict[tuple[str, str], dict[str, Any]]
 _FILLS: tuple[Any, ...] = ("full", "none", "left", "top", "right", "bottom")

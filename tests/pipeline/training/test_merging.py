@@ -77,6 +77,7 @@ def settings_of(trees: Path, weights: Path) -> dict[str, Any]:
     vit = {"label": "V", "model": "vit_small_patch14_dinov2", "arguments": VIT, "weights": {"file": str(weights)}}
     return {
         "study": "toy",
+        "compare_with_paper": True,
         "title": "Toy",
         "raw": {"esd": str(trees / "esd")},
         "datasets": {"mtlesd": {}},
