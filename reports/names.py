@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -131,16 +130,6 @@ def figure_of_history(dataset: str) -> str:
     return f"history_{dataset}"
 
 
-def table_title(name: str) -> str:
-    """How readers call a table: "Table 3" for table3_mtlendovis; a table outside the paper has no number."""
-    number = re.match(r"table(\d+)_", name)
-    if number:
-        return f"Table {number[1]}" + (
-            ", beside the paper's" if name == beside_published(name.removesuffix("_published")) else ""
-        )
-    return f"Table, {name.removeprefix('table_').replace('_', ' ')}"
-
-
 @dataclass(frozen=True)
 class Labels:
     """What readers call backbones, architectures and weightings, by name. Names without a label are shown as they are."""
@@ -177,33 +166,35 @@ def merged_label(merger: str, rank: int = 0) -> str:
     return f"{name} + Surgery {rank}" if rank else name
 
 
-# Figures as readers know them, by file name without its ending: how they are called, and what they show.
+# Figures by file name without its ending: a short name for the list of contents, and a title.
 FIGURES = {
-    "fig1_classes_by_activity": ("Figure 1 (a)", "Which classes occur in which activity"),
-    FIGURE_TASKS: ("Figure 2", "What tasks alone and together say of the same images"),
-    FIGURE_SEGMENTATION: ("Figure 5", "Image, truth and predictions"),
-    FIGURE_SEVERITY: ("Figure 6", "Scores against severity"),
-    FIGURE_RETENTION: ("Retention", "What remains of the clean score, by severity and by category of corruption"),
+    "fig1_classes_by_activity": ("Classes by activity", "Classes that occur in each activity"),
+    FIGURE_TASKS: ("Tasks alone and together", "Predictions of single-task and multi-task models for the same images"),
+    FIGURE_SEGMENTATION: ("Predictions", "Images, true masks and predicted masks"),
+    FIGURE_SEVERITY: ("Severity", "Scores against the severity of corruption"),
+    FIGURE_RETENTION: ("Retention", "Share of the clean score that remains, by severity and by category of corruption"),
     FIGURE_HEATMAP: ("Heat map", "Scores of each model under each corruption"),
-    FIGURE_COST: ("Cost", "Scores against parameters and speed"),
+    FIGURE_COST: ("Cost", "Scores against trained parameters and inference speed"),
     FIGURE_MERGING: ("Merging", "Bias and scores of merged models, before and after Representation Surgery"),
     FIGURE_REPRESENTATIONS: ("Representations", "Representations of individual and merged models, projected"),
     "class_balance": ("Balance", "Frames of each activity and class"),
-    "leakage": ("Leakage", "How alike test and training frames are"),
+    "leakage": ("Leakage", "Similarity of test frames and training frames"),
 }
-# The same of figures that stand once for each dataset, by the beginning of the name.
+# The same for figures that exist once per dataset, by the beginning of the name.
 _FIGURES_OF_DATASETS = {
     "fig_classes_": ("Classes, {}", "Scores of each class and activity on {}"),
-    "fig_confusion_": ("Confusion, {}", "What is taken for what on {}"),
+    "fig_confusion_": ("Confusion, {}", "Confusion of classes and of activities on {}"),
     "history_": ("Trainings, {}", "Losses, weights and gradients on {}"),
+    "contact_": ("Contact sheet, {}", "Contact sheet of {}"),
 }
 
 
 def figure_title(name: str, titles: Mapping[str, str]) -> tuple[str, str]:
-    """How a figure is called, and what it shows.
+    """Return the short name and the title of a figure.
 
     Args:
-        name: of its file, without the ending. titles: readable names of datasets.
+        name: Name of its file without the ending.
+        titles: Readable names of datasets.
     """
     if name in FIGURES:
         return FIGURES[name]

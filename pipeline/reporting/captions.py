@@ -44,8 +44,8 @@ def study_mark(results: StudyResults, with_protocol: bool = True, select_on: str
     seeds = ", ".join(map(str, study.seeds))
     chosen = {
         "last": "last epoch",
-        "val": "epoch chosen on a validation part",
-        "test": "EPOCH CHOSEN ON THE TEST PART (as the released code does; not to be compared)",
+        "val": "epoch chosen on a validation split",
+        "test": "EPOCH CHOSEN ON THE TEST SPLIT (as in the authors' code; not to be compared)",
     }[select_on or study.training.select_on]
     weights = results.once(_weights_note)
     protocol = f", protocol {study.protocol}" if with_protocol else ""

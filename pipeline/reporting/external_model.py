@@ -1,4 +1,4 @@
-"""Tables and figures of a model that is no cell of a study, with the study's own models or alone."""
+"""Tables, figures and page of a model that is no cell of a study, with the study's own models or alone."""
 
 from __future__ import annotations
 
@@ -8,20 +8,28 @@ from pathlib import Path
 from pipeline.errors import InputError
 from pipeline.evaluation.evaluate_robustness import evaluate_robustness_of
 from pipeline.evaluation.external_model import ExternalModelRun, evaluate_predictions, evaluate_predictor
-from pipeline.io.files import read_json
+from pipeline.io.files import read_json, write_text
 from pipeline.io.saved_files import read_table
-from pipeline.reporting.captions import data_mark
+from pipeline.reporting.captions import data_mark, partial_note
+from pipeline.reporting.page_tables import table_numbers, table_sections
 from pipeline.reporting.robustness import (
     baselines_of,
     evaluated_models,
     measure_models,
+    robustness_drawers,
+    robustness_tables,
     write_robustness_report,
 )
-from pipeline.results.paths import CellOutput, RobustnessFiles
+from pipeline.results.paths import CellOutput, RobustnessFiles, StudyOutput
 from pipeline.results.study_results import StudyResults
 from pipeline.study.datasets import known_dataset, titles_of
 from pipeline.study.models import Study
-from reports.statistics.robustness import EvaluatedModel
+from reports.names import figure_title
+from reports.numbering import numbered
+from reports.page import Facts, FigureSection, Page, render_page, scores_of
+from reports.statistics.robustness import EvaluatedModel, Robustness
+
+_PAGE = Path(StudyOutput.REPORT, "index.html")
 
 
 def evaluate_any_model(
@@ -68,7 +76,7 @@ def evaluate_any_model(
         assert predictions is not None, "the command line sees to it"
         folder = evaluate_predictions(run, predictions)
     report_external_model(run, folder, compared)
-    return f"{folder}: scores, tables and figures"
+    return f"{folder}: scores, tables and figures. The page that shows them: {folder / _PAGE}"
 
 
 def compared_models(run: ExternalModelRun) -> list[EvaluatedModel]:
@@ -88,19 +96,48 @@ def compared_models(run: ExternalModelRun) -> list[EvaluatedModel]:
 
 
 def report_external_model(run: ExternalModelRun, folder: Path, compared: Sequence[EvaluatedModel]) -> None:
-    """Write tables and figures of an evaluation.
+    """Write tables, figures and the page of an evaluation.
 
     Args:
-        run: what was evaluated. folder: what `evaluate_predictor` or `evaluate_predictions` returned. compared: of `compared_models`.
+        run: What was evaluated.
+        folder: What `evaluate_predictor` or `evaluate_predictions` returned.
+        compared: As `compared_models` returns them.
     """
     files = RobustnessFiles.below(folder / CellOutput.ROBUSTNESS)
     rows, label = read_table(files.rows), read_json(files.provenance)["label"]
+    mark = data_mark(run.study, [run.dataset])
     found = measure_models(
         run.study,
         [*compared, EvaluatedModel(label, titles_of(run.study)[run.dataset], [rows])],
         baselines_of(StudyResults(run.study)) if compared else {},
         trained=bool(compared),
     )
-    write_robustness_report(
-        found, folder, data_mark(run.study), {"study": run.study.name, "synthetic": run.study.synthetic}
+    write_robustness_report(found, folder, mark, {"study": run.study.name, "synthetic": run.study.synthetic})
+    write_text(folder / _PAGE, render_page(_page_of(run, label, found, folder, mark)))
+
+
+def _page_of(run: ExternalModelRun, label: str, found: Robustness, folder: Path, mark: str) -> Page:
+    study, tables = run.study, robustness_tables(found)
+    facts = Facts(
+        title=f"Robustness of {label} on {titles_of(study)[run.dataset]}",
+        study=study.name,
+        protocol="standard",
+        seeds=(),
+        cells=0,
+        resolution=study.input_size,
+        synthetic=study.synthetic,
+        mark=mark,
+        partial=partial_note(study, [run.dataset]),
+    )
+    figures = []
+    for name, number in numbered(robustness_drawers(found, mark), compare_with_paper=False).items():
+        short, title = figure_title(name, {})
+        picture = folder / StudyOutput.FIGURES / f"{name}.png"
+        figures.append(FigureSection(name, f"{number}. {short}", f"Figure {number}. {title}", picture))
+    numbers = table_numbers(tables, compare_with_paper=False)
+    return Page(
+        facts,
+        tables=table_sections(tables, numbers, found.categories),
+        scores=scores_of(found),
+        figures=figures,
     )

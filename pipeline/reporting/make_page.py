@@ -1,8 +1,9 @@
-"""The page of a study, from its kept results: no model runs for it."""
+"""The page of a study, from its saved results: no model runs for it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ from pipeline.io.files import read_json, write_text
 from pipeline.reporting.captions import partial_note, study_mark
 from pipeline.reporting.dataset_cards import card_of
 from pipeline.reporting.page_gallery import gallery_of, gallery_rows
+from pipeline.reporting.page_tables import table_numbers, table_sections
 from pipeline.reporting.robustness import measure_study
 from pipeline.reporting.tables.make_tables import reductions_of_tables, study_tables
 from pipeline.results import paths
@@ -19,10 +21,11 @@ from pipeline.results.study_results import Reduction, StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.cells import merging_groups, models_of, trainings_of
 from pipeline.study.datasets import labels_of, titles_of
-from pipeline.study.folders import cell_folder, results_folder
+from pipeline.study.folders import cell_folder
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robust_models, robustness_cells
 from reports import names
+from reports.numbering import numbered
 from reports.page import DatasetCard, Facts, FigureSection, Gap, Page, TableSection, render_page, scores_of
 from reports.page.gallery import css_colour
 from reports.statistics.brackets import with_brackets, with_units
@@ -51,67 +54,24 @@ def page_of(results: StudyResults) -> Page:
     """What stands on the page."""
     study, found, robustness = results.study, results.once(study_tables), results.once(measure_study)
     categories = robustness.categories if robustness is not None else ()
-    tables = [
-        TableSection(
-            name,
-            *_titles(study, name, table.title),
-            table.said,
-            table.shown,
-            table.of_scores,
-            table.best_within,
-            rows_apart(name, table.shown, table.of_scores, categories),
-            published_columns(name, table.shown),
-        )
-        for name, table in found.items()
-        if table.shown is not None
-    ]
+    figures = _figures(study)
+    # Contact sheets stand with their datasets.
+    sheets = {dataset: Path(paths.contact_sheet(dataset)).stem for dataset in study.datasets}
+    numbers = table_numbers(found, study.compare_with_paper)
     return Page(
         facts=_facts(results),
         glance=_glance(found[names.TABLE_COMPARISON].data),
-        claims=_claims(found[names.TABLE_CLAIMS].data),
+        claims=_claims(found[names.TABLE_CLAIMS].data, numbers[names.TABLE_CLAIMS])
+        if study.compare_with_paper and not study.synthetic
+        else "",
         gaps=_gaps(results),
-        tables=tables,
+        tables=table_sections(found, numbers, categories),
         scores=scores_of(robustness) if robustness is not None else None,
         gallery=gallery_of(results) if robustness is not None else None,
-        figures=_figures(study),
-        datasets=[_card(study, dataset) for dataset in study.datasets],
+        figures=[figure for name, figure in figures.items() if name not in sheets.values()],
+        datasets=[_card(study, dataset, figures[sheet]) for dataset, sheet in sheets.items()],
         provenance=_provenance(results),
     )
-
-
-def _titles(study: Study, name: str, title: str) -> tuple[str, str]:
-    """A table in the contents, and above it; one outside the paper has no number to begin with."""
-    if name in map(names.beside_published, names.PAPER_TABLES):
-        return names.table_title(name), title  # which says what it is beside, by the paper's number
-    of_dataset = {names.table_of_dataset(dataset): called for dataset, called in titles_of(study).items()}
-    called = names.table_title(name)
-    if name in of_dataset and called.startswith("Table, "):
-        return of_dataset[name], title
-    if called.startswith("Table, "):
-        short = called.removeprefix("Table, ")
-        return short[:1].upper() + short[1:], title
-    begins = title.replace(",", "").startswith(called.replace(",", ""))
-    return called, title if begins else f"{called}. {title}"
-
-
-def rows_apart(name: str, shown: pd.DataFrame, of_scores: bool, categories: Collection[str]) -> list[int]:
-    """Rows that sum others up or are of no model: which table it is says where they are, for a study's names may be any."""
-    keys = [key if isinstance(key, tuple) else (key,) for key in shown.index]
-    if name == names.TABLE_ROBUSTNESS:
-        return [i for i, (category, _) in enumerate(keys) if category not in categories]
-    if name == names.beside_published(names.TABLE_ROBUSTNESS):
-        return [i for i, key in enumerate(keys) if key == ("mean",)]
-    references = set(names.REFERENCES.values())
-    return [i for i, key in enumerate(keys) if of_scores and key[0] == "Reference" and key[1] in references]
-
-
-def published_columns(name: str, shown: pd.DataFrame) -> list[int]:
-    """Columns that hold the paper's figures."""
-    if name in map(names.beside_published, names.PAPER_TABLES):
-        return [i for i, (_, whose) in enumerate(shown.columns) if whose == "paper"]
-    if name == names.TABLE_DATASETS:
-        return [i for i, head in enumerate(shown.columns) if head.startswith("Paper: ")]
-    return [i for i, head in enumerate(shown.columns) if name == names.TABLE_CLAIMS and head == "In the paper"]
 
 
 def _facts(results: StudyResults) -> Facts:
@@ -144,10 +104,13 @@ def _glance(comparison: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Dataset").fillna("-")
 
 
-def _claims(claims: pd.DataFrame) -> str:
+def _claims(claims: pd.DataFrame, number: str) -> str:
+    """Return how many claims have which verdict, for the summary of real data."""
     counts = claims["verdict"].str.split(",").str[0].value_counts()
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    return f"The paper's claims, claim by claim, dataset and metric: {said}. The table of reproduction says which, and by how much."
+    return (
+        f"The paper's claims, counted per dataset and metric: {said}. Table {number} lists them with their differences."
+    )
 
 
 def _gaps(results: StudyResults) -> list[Gap]:
@@ -160,23 +123,18 @@ def _gaps(results: StudyResults) -> list[Gap]:
     ]
 
 
-def _figures(study: Study) -> list[FigureSection]:
-    """All figures of the study but the contact sheets, which stand with their datasets."""
-    sheets = {paths.contact_sheet(dataset) for dataset in study.datasets}
-    pictures = [path for path in paths.figure_files(study) if path.suffix == ".png" and path.name not in sheets]
-    found = []
-    for path in pictures:
-        short, title = names.figure_title(path.stem, titles_of(study))
-        # That of a dataset names it in its title.
-        found.append(
-            FigureSection(path.stem, short, f"{short}. {title}" if path.stem in names.FIGURES else title, path)
-        )
+def _figures(study: Study) -> dict[str, FigureSection]:
+    """Return all figures of the study by name, in their order."""
+    pictures = {path.stem: path for path in paths.figure_files(study) if path.suffix in (".png", ".jpg")}
+    found = {}
+    for name, number in numbered(pictures, study.compare_with_paper).items():
+        short, title = names.figure_title(name, titles_of(study))
+        found[name] = FigureSection(name, f"{number}. {short}", f"Figure {number}. {title}", pictures[name])
     return found
 
 
-def _card(study: Study, dataset: str) -> DatasetCard:
+def _card(study: Study, dataset: str, sheet: FigureSection) -> DatasetCard:
     card, labels = card_of(study, dataset), labels_of(study, dataset)
-    sheet = results_folder(study) / "figures" / paths.contact_sheet(dataset)
     colours = list(zip(labels.classes[1:], map(css_colour, labels.palette[1:]), strict=True))
     anchor = f"dataset_{dataset}"
     return DatasetCard(
@@ -185,7 +143,7 @@ def _card(study: Study, dataset: str) -> DatasetCard:
         _card_facts(card),
         colours,
         _card_tables(card),
-        FigureSection(f"{anchor}_sheet", card["title"], f"Contact sheet of {card['title']}", sheet),
+        sheet,
     )
 
 

@@ -40,7 +40,7 @@ Array = NDArray[np.float32]
 def study_note(study: Study) -> str:
     """How models were chosen, and which unlabelled images were seen."""
     part = merging_of(study).unlabelled
-    seen = "unlabelled training images" if part == "train" else "TEST IMAGES, unlabelled, as in the papers of both"
+    seen = "unlabelled training images" if part == "train" else "TEST IMAGES, unlabelled, as in both papers"
     others = "" if study.training.select_on == "val" else ", unlike elsewhere in this study"
     levels = f"Severities of corruptions: {', '.join(map(str, conditions_of(study).severities))}."
     return (
@@ -49,7 +49,7 @@ def study_note(study: Study) -> str:
 
 
 def shown_rank(study: Study) -> int:
-    """The rank of Surgery that is set beside the others."""
+    """Return the rank of Surgery that is compared with the other models."""
     return int(merging_of(study).surgery.rank)
 
 

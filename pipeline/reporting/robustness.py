@@ -76,12 +76,12 @@ def robustness_tables(
 
 
 _MEANS = (
-    "Masks move along where a corruption moves pixels; the last rows say what comes of masks left where they were, which accuracy does not "
-    "depend on. Intervals are in the CSV."
+    "Where a corruption moves pixels, true masks are moved in the same way. The last rows are scores against masks that were not moved; "
+    "accuracy does not depend on masks. Intervals are in the CSV."
 )
 _SUMMARY = (
-    "mPC: mean over corruptions and severities. rPC: mPC / clean. Retention area: below score / clean against severity. mCE, "
-    "relative mCE: errors as a share of the baseline's, the lower the better. Worst corruption: mean over severities."
+    "mPC: mean over corruptions and severities. rPC: mPC / clean. Retention area: the area below score / clean against severity. mCE and "
+    "relative mCE: errors as a share of the baseline's; lower is better. Worst corruption: its mean over severities."
 )
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +27,7 @@ from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robustness_cells
 from reports import names
+from reports.numbering import numbered
 from reports.paper import Item, render_paper
 from reports.tables.latex import to_latex
 
@@ -36,6 +37,7 @@ _PACKAGES = "texlive-latex-base texlive-latex-recommended lmodern"
 _RUNS = 6
 _AGAIN = ("Rerun to get", "Rerun LaTeX", "Table widths have changed", "has changed")
 _SHOWN_ERRORS = 8
+_PROVENANCE = "provenance"
 
 
 def make_paper(study: Study, pdf: bool) -> list[Path]:
@@ -80,7 +82,9 @@ def write_paper(study: Study, results: StudyResults | None = None) -> Path:
     path = paths.paper_file(study)
     # The document says that it is there; without Snakemake nobody else writes it.
     write_if_changed(paths.study_file(study), json.dumps(study.as_dict(), indent=2) + "\n")
-    write_if_changed(path, render_paper(_items(results, tables, figures), _provenance(results), facts))
+    numbers = _numbers(study, tables, figures)
+    provenance = numbers[_PROVENANCE], _provenance(results)
+    write_if_changed(path, render_paper(_items(results, numbers, tables, figures), provenance, facts))
     return path
 
 
@@ -98,29 +102,34 @@ def _tables(results: StudyResults) -> list[Path]:
     return [path for path in paths.table_files(study) if path.stem not in of_robustness]
 
 
-def _items(results: StudyResults, tables: Sequence[Path], figures: Sequence[Path]) -> list[Item]:
-    """What the document holds: tables that are printed, those that are not, and figures as PDF or photograph."""
+def _numbers(study: Study, tables: Sequence[Path], figures: Sequence[Path]) -> dict[str, str]:
+    """Return the numbers of printed tables and of figures, by name."""
+    printed = [path.stem for path in tables if path.suffix == ".tex"]
+    drawn = [path.stem for path in figures]
+    return numbered([*printed, _PROVENANCE], study.compare_with_paper) | numbered(drawn, study.compare_with_paper)
+
+
+def _items(
+    results: StudyResults, numbers: Mapping[str, str], tables: Sequence[Path], figures: Sequence[Path]
+) -> list[Item]:
+    """Return what the document holds: tables that are printed, those that are not, and figures as PDF or photograph."""
     study = results.study
     printed = {path.stem for path in tables if path.suffix == ".tex"}
     titles, mark, of_results = titles_of(study), data_mark(study), paths.result_figures(study)
-    sheets = {paths.contact_sheet(dataset): dataset for dataset in study.datasets}
-    found = [Item("table", f"../tables/{path.name}") for path in tables if path.suffix == ".tex"]
+    found = [
+        Item("table", f"../tables/{path.name}", number=numbers[path.stem]) for path in tables if path.suffix == ".tex"
+    ]
     found += [
         Item("data", f"../tables/{path.name}") for path in tables if path.suffix == ".csv" and path.stem not in printed
     ]
     for path in figures:
         if path.suffix in (".pdf", ".jpg"):
-            sheet = sheets.get(path.name)
-            short, title = names.figure_title(path.stem, titles)
-            # Of those of the paper, which one it is.
-            called = f"{short} of the paper: {title[:1].lower()}{title[1:]}" if short.startswith("Figure ") else title
-            called = f"Contact sheet of {titles[sheet]}" if sheet else called
+            _, title = names.figure_title(path.stem, titles)
             own = study_mark(
                 results, select_on="val" if path.stem in (names.FIGURE_MERGING, names.FIGURE_REPRESENTATIONS) else ""
             )
             said = f"{_splits(study, path.stem)} {own}" if path.stem in of_results else mark
-            caption = f"{called}. {said}"
-            found.append(Item("figure", f"../figures/{path.name}", caption))
+            found.append(Item("figure", f"../figures/{path.name}", f"{title}. {said}", numbers[path.stem]))
     return found
 
 
@@ -157,8 +166,8 @@ def _abstract(results: StudyResults) -> list[str]:
     beside = len(trainings_of(study)) - len(cells)
     if merged and beside:
         sentences.append(
-            f"{beside} further trainings, with epochs chosen on validation frames, are what {len(merged)} models are merged from or stand "
-            "beside."
+            f"{beside} further trainings have their epochs chosen on validation frames; {len(merged)} models are merged from them or "
+            "compared with them."
         )
     elif merged:
         sentences.append(f"{len(merged)} models are merged from those of single tasks.")
@@ -184,11 +193,11 @@ def _datasets(study: Study) -> list[str]:
 def _reproduction(study: Study) -> list[str]:
     return [
         f"Everything here comes from study {study.name} (SHA-256 of its settings: {study_digest(study)[:12]});",
-        f"the settings, with every default, lie beside the results in studies/{study_digest(study)[:12]}.json.",
-        f"Snakemake, given the study's file, makes it from the raw trees: every number of a table stands in {results_folder(study)}/tables "
+        f"the settings, with every default, are saved with the results in studies/{study_digest(study)[:12]}.json.",
+        f"Snakemake, given the study's file, makes it from the raw trees: every number of a table is in {results_folder(study)}/tables "
         "as CSV,",
         "every measurement in results.parquet. On a CPU the same code and packages give the same bits;",
-        "on a GPU the last bits of sums differ, and through them what comes after.",
+        "on a GPU the last bits of sums differ, and with them everything that is computed from these.",
     ]
 
 

@@ -241,7 +241,8 @@ def table_files(study: Study) -> list[Path]:
         stems += [names.TABLE_ROBUSTNESS, names.TABLE_ROBUSTNESS_SUMMARY]
         long.append(names.TABLE_ROBUSTNESS_CONDITIONS)
     stems += [names.TABLE_MERGING, names.TABLE_SURGERY_RANKS] if merging_groups(study) else []
-    stems += [*tables_beside_published(study), names.TABLE_CLAIMS, names.TABLE_COST]
+    stems += [*tables_beside_published(study), names.TABLE_CLAIMS] if study.compare_with_paper else []
+    stems.append(names.TABLE_COST)
     if leakage_datasets(study):
         stems.append(names.TABLE_SIMILARITY)
     if leakage_pairs(study):
@@ -251,7 +252,7 @@ def table_files(study: Study) -> list[Path]:
 
 
 def tables_beside_published(study: Study) -> list[str]:
-    """The tables that set a study's scores beside the paper's, of those datasets and tables that the paper has."""
+    """Return the tables that compare a study's scores with the paper's, for those datasets and tables that the paper has."""
     stems = [names.table_of_dataset(dataset) for dataset in evaluated_datasets(study) if names.has_published(dataset)]
     paper = PaperNames(study)
     models = (by_rank for dataset in study.datasets for by_rank in cells_by_rank(study, dataset))

@@ -519,6 +519,8 @@ class Study(Part):
     """Seeds; each cell is trained once per seed."""
     protocol: Literal["standard", "published"] = "standard"
     """Definition of the metrics: as their names say, or as the paper's released code computes them."""
+    compare_with_paper: bool = False
+    """Compare results with the paper's tables, and test the paper's claims. For studies of the paper's datasets and models."""
     components: tuple[Text, ...] = Field(default=(), examples=[["my_lab.weightings"]])
     """Python modules of your own that register components."""
     raw: RawTrees = RawTrees()

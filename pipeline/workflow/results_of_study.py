@@ -305,13 +305,14 @@ class ResultsOfStudy:
     def make_tables(self) -> Result:
         """All tables, and the note on the paper's claims."""
         files = paths.table_files(self.study)
+        notes = [paths.note_file(self.study)] if self.study.compare_with_paper else []
         leakage = [self.draw_leakage()] if leakage_datasets(self.study) else []
         return self._reported(
             "make_tables",
             files[0].with_name("done.json"),
             "pipeline.reporting.tables.make_tables",
             [self.collect_results(), *self._evaluated, *leakage],
-            [*files, paths.note_file(self.study)],
+            [*files, *notes],
         )
 
     @_once

@@ -12,6 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -29,30 +30,39 @@ from reports.figures.style import (
     write_head,
 )
 
-COLUMNS = ["dataset", "backbone", "architecture", "parameters", "images_per_second", "device"]
+COLUMNS = ["dataset", "backbone", "architecture", "rank", "parameters", "images_per_second", "device"]
 COLUMNS += shown_metrics(Shown.SUMMARY)
 _COSTS = {"parameters": "trained parameters (millions)", "images_per_second": "inference (images/s)"}
 _ROW, _AXIS = 1.6, 0.45  # inches: a row of panels, and what the axis of a pair of panels takes
 _SIZE = 4.5  # points: a marker
+_LABEL = 6  # points: the label of a marker
+_OUTLINE = [withStroke(linewidth=0.7, foreground="white")]  # so that it is read on another marker
 # A backbone is told by colour and by which part of the marker is filled.
 Looks = dict[tuple[str, str], dict[str, Any]]
 _FILLS: tuple[Any, ...] = ("full", "none", "left", "top", "right", "bottom")
 
 
 def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
-    """Draw accuracy and mIoU against trained parameters and against images per second, one row of panels per dataset, one marker per
-    training. Markers that would hide one another stand side by side.
+    """Draw accuracy and mIoU against trained parameters and against images per second.
+
+    There is one row of panels per dataset and one marker per training. Markers that would hide one another are drawn side by side. Where
+    models differ in the rank of their adapters alone, each is labelled with its rank.
 
     Args:
-        costs: `COLUMNS`, one row a training and dataset; scores from 0 to 1, NaN where a model does not give them.
-        mark: what every figure says of its data. png, pdf: files to write.
+        costs: `COLUMNS`, one row per training and dataset; scores from 0 to 1, NaN where a model does not give them.
+        mark: What every figure says of its data.
+        png: File to write.
+        pdf: File to write.
     """
+    costs = costs.assign(label=_rank_labels(costs))
     looks = _looks(costs)
     datasets = list(costs["dataset"].unique())
     heads = {name: metric.head for name, metric in shown_metrics(Shown.SUMMARY).items()}
     metrics = [name for name in heads if costs[name].notna().any()]
     panels = [(metric, cost) for metric in metrics for cost in _COSTS]
     said = "Each marker is one training, moved sideways where another would hide it."
+    if costs["label"].any():
+        said += " r4: adapters of rank 4, where models differ in rank."
     mark = f"{said} Speed: {', '.join(costs['device'].unique())}.\n{mark}"
     legends = [_beside(handles) for handles in _handles(costs, looks)]
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
@@ -81,23 +91,32 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
                     axes.set_xlabel(_COSTS[cost], fontsize=7, labelpad=2)
                 else:
                     axes.tick_params(labelbottom=False)
-        down = float(figure.get_figheight())
-        bottom = foot - 0.45
-        for handles, columns in legends:
-            figure.legend(
-                handles=handles,
-                loc="upper center",
-                bbox_to_anchor=(0.5, bottom / down),
-                ncols=columns,
-                fontsize=7,
-                frameon=False,
-                borderaxespad=0,
-                borderpad=0,
-                columnspacing=1.4,
-                handletextpad=0.3,
-            )
-            bottom -= 0.15 * -(-len(handles) // columns)
+        _draw_legends(figure, legends, foot - 0.45)
         save_figure(figure, png, pdf)
+
+
+def _draw_legends(figure: Figure, legends: Sequence[tuple[Sequence[Line2D], int]], bottom: float) -> None:
+    """Draw legends, each given by its handles and the number of its columns, one below the other from a height in inches."""
+    for handles, columns in legends:
+        figure.legend(
+            handles=handles,
+            loc="upper center",
+            bbox_to_anchor=(0.5, bottom / float(figure.get_figheight())),
+            ncols=columns,
+            fontsize=7,
+            frameon=False,
+            borderaxespad=0,
+            borderpad=0,
+            columnspacing=1.4,
+            handletextpad=0.3,
+        )
+        bottom -= 0.15 * -(-len(handles) // columns)
+
+
+def _rank_labels(costs: pd.DataFrame) -> pd.Series:
+    """Return "r4" and the like for each row whose dataset, backbone and architecture have several ranks, and "" for the others."""
+    ranks = costs.groupby(["dataset", "backbone", "architecture"])["rank"].transform("nunique")
+    return costs["rank"].map("r{}".format).where(ranks > 1, "")
 
 
 def _beside(handles: Sequence[Line2D]) -> tuple[Sequence[Line2D], int]:
@@ -134,6 +153,9 @@ def _draw_points(axes: Any, costs: pd.DataFrame, metric: str, cost: str, looks: 
     points = side_by_side(exact, apart, (panel.x0 + apart / 2, panel.x1 - apart / 2))
     for one, point in zip(known.to_dict("records"), axes.transData.inverted().transform(points), strict=True):
         axes.plot(*point, **looks[one["backbone"], one["architecture"]])
+        if one["label"]:
+            below = {"xytext": (0, -0.6 * _SIZE), "textcoords": "offset points", "ha": "center", "va": "top"}
+            axes.annotate(one["label"], point, **below, fontsize=_LABEL, path_effects=_OUTLINE)
 
 
 def side_by_side(points: NDArray[np.float64], apart: float, within: tuple[float, float]) -> NDArray[np.float64]:

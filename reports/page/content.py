@@ -14,7 +14,14 @@ from reports.page.scores import Scores
 
 @dataclass(frozen=True)
 class Facts:
-    """What a study is. mark: what it says of all its numbers. partial: which datasets lack frames, "" if none does."""
+    """What a study is.
+
+    Attributes:
+        seeds, cells: Seeds and number of trainings; empty and 0 on the page of a model that was trained elsewhere.
+        resolution: Side of the square input in pixels.
+        mark: What the study says of all its numbers.
+        partial: Which datasets lack frames, "" if none does.
+    """
 
     title: str
     study: str
@@ -38,7 +45,14 @@ class Gap:
 
 @dataclass(frozen=True)
 class TableSection:
-    """A table under a heading. anchor: its id. short: its name in the contents. best, within, apart, published: as `to_html` takes them."""
+    """A table under a heading.
+
+    Attributes:
+        anchor: Its id.
+        short: Its name in the list of contents.
+        title, note: What stands above and below it.
+        table, best, within, apart, of_paper: As `to_html` takes them.
+    """
 
     anchor: str
     short: str
@@ -48,7 +62,7 @@ class TableSection:
     best: bool = False
     within: Sequence[str] = ()
     apart: Collection[int] = ()
-    published: Collection[int] = ()
+    of_paper: Collection[int] = ()
 
 
 @dataclass(frozen=True)
@@ -76,8 +90,12 @@ class DatasetCard:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole page, section by section; what is empty or None is left out. glance: the best models, for the summary; claims: what the
-    results say of the paper's, in a sentence."""
+    """The whole page, section by section; what is empty or None is left out.
+
+    Attributes:
+        glance: The best models, for the summary.
+        claims: What the results say of the paper's claims, in a sentence.
+    """
 
     facts: Facts
     glance: pd.DataFrame | None = None
@@ -89,3 +107,8 @@ class Page:
     figures: Sequence[FigureSection] = ()
     datasets: Sequence[DatasetCard] = ()
     provenance: Sequence[TableSection] = ()
+
+    @property
+    def shows_paper(self) -> bool:
+        """Whether numbers of the paper stand in a table."""
+        return any(section.of_paper for section in self.tables)

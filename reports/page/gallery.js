@@ -86,7 +86,7 @@
       const whole = Page.say(total(metric), about);
       if (own !== "–" || whole !== "–") rows.push([Page.head(about), own, whole]);
     }
-    const over = model().seeds > 1 ? `Whole test part, mean over ${model().seeds} seeds` : "Whole test part";
+    const over = model().seeds > 1 ? `Whole test split, mean over ${model().seeds} seeds` : "Whole test split";
     const head = ["Score", "This image", over].map((text) => Page.make("th", { scope: "col" }, text));
     const body = rows.map(([name, own, whole]) => Page.make("tr", {},
       Page.make("th", { scope: "row" }, name), Page.make("td", {}, own), Page.make("td", {}, whole)));

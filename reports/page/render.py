@@ -18,9 +18,11 @@ from PIL import Image
 from reports.page.content import Page
 from reports.page.gallery import QUALITY, SIDE
 from reports.page.tables import to_html
+from reports.page.terms import Terms
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("page.js", "print.js", "tables.js", "curves.js", "gallery.js")
+# columns.js before print.js: what is folded is unfolded before it is measured for paper.
+_SCRIPTS = ("page.js", "columns.js", "print.js", "tables.js", "curves.js", "gallery.js")
 _MOST_EXACT = 300_000  # bytes of a figure without loss
 _LIBRARY = _HERE / "vendor" / "chart.umd.min.js"
 
@@ -36,10 +38,13 @@ def render_page(page: Page) -> str:
     )
     environment.filters["table"] = to_html
     environment.filters["picture"] = picture_url
+    terms = Terms()
+    environment.filters["terms"] = terms.linked
     shows_scores = page.scores is not None
     return environment.get_template("page.html.jinja").render(
         page=page,
         facts=page.facts,
+        terms=terms,
         quality=QUALITY,
         side=SIDE,
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),

@@ -12,13 +12,18 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from reports.measures import HIGHER_IS_BETTER
+from reports.page.terms import explained
 
 DASH = "\N{EN DASH}"
 _DASHES = ("", "-", DASH, "\N{EM DASH}")
 # Texts of more characters wrap, and need room for it.
 _LONG, _LONG_HEAD = 28, 60
+# Words of row labels with more characters, such as the ids of cells, break anywhere.
+_LONG_WORD = 20
 # A number, perhaps its interval, perhaps whose it is: "62.5 [59.3, 65.3], A-net HPS".
 _NUMBER = re.compile(r"([+-]?\d[\d,]*(?:\.\d+)?)\s*%?\s*(?:\[[^\]]*\])?(, .+)?")
+# A number and its interval.
+_INTERVAL = re.compile(r"(\S+) (\[[^\]]*\])")
 
 
 def to_html(
@@ -27,7 +32,7 @@ def to_html(
     best: bool = False,
     within: Sequence[str] = (),
     apart: Collection[int] = (),
-    published: Collection[int] = (),
+    of_paper: Collection[int] = (),
 ) -> Markup:
     """A table as HTML, names escaped, the index as its first columns. No name decides what a row or a column is: names are a user's.
 
@@ -37,7 +42,7 @@ def to_html(
         best: whether the best of each column of a known metric are marked.
         within: index levels within which rows compete.
         apart: positions of rows that are no rivals of the others: they stay below, in their order, however the rest is sorted.
-        published: positions of columns that hold what somebody published elsewhere.
+        of_paper: positions of columns that hold numbers of the paper.
     """
     deviations = _deviations(table)
     shown = [i for i in range(table.shape[1]) if i not in deviations.values()]
@@ -58,7 +63,7 @@ def to_html(
             _cell(
                 table.iloc[r, i],
                 r in winners[i],
-                i in published,
+                i in of_paper,
                 words,
                 table.iloc[r, deviations[i]] if i in deviations else None,
             )
@@ -75,7 +80,7 @@ def to_html(
     return Markup('<table class="sortable{}"><caption class="unseen">{}</caption><thead>{}</thead>{}</table>').format(
         " deep" if table.columns.nlevels > 1 else "",
         caption,
-        _head(table, flat, kinds, worded, [i in published for i in shown]),
+        _head(table, flat, kinds, worded, [i in of_paper for i in shown]),
         bodies,
     )
 
@@ -93,7 +98,7 @@ def _head(
     flat: Sequence[tuple[str, ...]],
     kinds: Sequence[str],
     worded: Sequence[bool],
-    published: Sequence[bool],
+    of_paper: Sequence[bool],
 ) -> Markup:
     """Rows of heads: upper levels span their columns, the last level has the buttons that sort."""
     rows = []
@@ -101,17 +106,19 @@ def _head(
         name = table.columns.names[level] or ""
         cells = [Markup('<td colspan="{}">{}</td>').format(table.index.nlevels, name)]
         for prefix, columns in groupby(flat, key=lambda head: head[: level + 1]):
-            cells.append(Markup('<th colspan="{}" scope="colgroup">{}</th>').format(len(list(columns)), prefix[-1]))
+            cells.append(
+                Markup('<th colspan="{}" scope="colgroup">{}</th>').format(len(list(columns)), explained(prefix[-1]))
+            )
         rows.append(Markup('<tr class="group">{}</tr>').format(Markup("").join(cells)))
     names = [str(name) if name is not None else "" for name in table.index.names]
     heads = [*((name,) for name in names), *flat]
-    tagged = [False] * len(names) + [*published]
+    tagged = [False] * len(names) + [*of_paper]
     last = Markup("").join(
         Markup('<th scope="col" data-kind="{}"{}><button type="button">{}{}</button></th>').format(
             kind,
-            _classes(("words", words), ("published", tag)),
-            Markup('<span class="tag">published</span>') if tag else "",
-            head[-1] or "Name",
+            _classes(("words", words), ("paper", tag)),
+            Markup('<span class="tag">paper</span>') if tag and head[-1] != "paper" else "",
+            explained((head[-1].removeprefix("Paper: ") if tag else head[-1]) or "Name"),
         )
         for head, kind, words, tag in zip(heads, kinds, worded, tagged, strict=True)
     )
@@ -119,7 +126,7 @@ def _head(
 
 
 def _row_head(label: str) -> Markup:
-    long = _classes(("long", len(label) > _LONG_HEAD))
+    long = _classes(("long", len(label) > _LONG_HEAD), ("id", max(map(len, label.split()), default=0) > _LONG_WORD))
     return Markup('<th scope="row"{}{}>{}</th>').format(long, _key_of(label), DASH if label in _DASHES else label)
 
 
@@ -130,11 +137,17 @@ def _deviations(table: pd.DataFrame) -> dict[int, int]:
     return {i: place for i, place in found.items() if place is not None}
 
 
-def _cell(value: Any, winner: bool, published: bool, words: bool, deviation: Any) -> Markup:
+def _cell(value: Any, winner: bool, of_paper: bool, words: bool, deviation: Any) -> Markup:
     long = isinstance(value, str) and len(value) > _LONG
-    marks = _classes(("words", words), ("best", winner), ("published", published), ("long", long))
-    spread = "" if deviation is None or _is_missing(deviation) else f" ± {_text(deviation)}"
-    return Markup("<td{}{}>{}{}</td>").format(marks, _key_of(value), _text(value), spread)
+    marks = _classes(("words", words), ("best", winner), ("paper", of_paper), ("long", long))
+    text, more = _text(value), ""
+    if deviation is not None and not _is_missing(deviation):
+        more = f"± {_text(deviation)}"
+    elif not words and (interval := _INTERVAL.fullmatch(text)):
+        text, more = interval[1], interval[2]
+    # What follows a number stands below it where there is little room.
+    spread = Markup(' <span class="more">{}</span>').format(more) if more else ""
+    return Markup("<td{}{}>{}{}</td>").format(marks, _key_of(value), text, spread)
 
 
 def _classes(*marks: tuple[str, bool]) -> Markup:

@@ -9,49 +9,30 @@ from typing import Any
 
 import jinja2
 
+from reports.numbering import SECTIONS, place_of
 from reports.tables.latex_text import escape
 
-# Where tables and figures stand, by how their names begin; the first that fits, in this order. What fits none goes to `OTHERS`.
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "Datasets": ("table1_", "table_similarity", "fig1_", "class_balance", "leakage", "contact_"),
-    "Results": (
-        "table2_",
-        "table3_",
-        "table4_",
-        "table_comparison",
-        "table_leakage",
-        "table_pairs",
-        "fig2_",
-        "fig5_",
-        "table_classes",
-        "fig_classes",
-        "table_activities",
-        "table_confusion",
-        "fig_confusion",
-    ),
-    "Ablations": ("table5_", "table6_"),
-    "Merging": ("merging", "fig_merging", "fig_representations"),
-    "Robustness": ("table7_", "table_robustness", "fig6_", "fig_retention", "fig_heatmap"),
-    "Cost and training": ("table_cost", "fig_cost", "history_"),
-    "Reproduction note": ("table_reproduction",),
-}
-OTHERS = "Results"
-# Such are tables of datasets that the paper has not: they follow those that it has.
-_LAST_OF_DATASETS = "table4_"
 # Figures of which two share a page: letters of all others are no smaller than they were drawn.
 _HALF = ("contact_", "leakage")
 # Sections that hold text as well, and so stand whatever a study has.
-_ALWAYS = ("Datasets", "Results", "Reproduction note")
+_ALWAYS = ("Datasets", "Results", "Reproduction note", "Provenance")
 
 
 @dataclass(frozen=True)
 class Item:
-    """A table or figure: its kind ("table", "figure", or "data" for a CSV that is too long for print), and its path from the
-    document. caption: of a figure, as plain text."""
+    """A table or figure of the document.
+
+    Attributes:
+        kind: "table", "figure", or "data" for a CSV that is too long for print.
+        path: Of its file, from the document.
+        caption: Of a figure, as plain text.
+        number: As readers see it, such as "7" or "S1"; data has none.
+    """
 
     kind: str
     path: str
     caption: str = ""
+    number: str = ""
 
     @property
     def name(self) -> str:
@@ -65,32 +46,22 @@ class Item:
 
 
 def sections(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """Tables and figures by section, in the order of `SECTIONS`; those of one place in the order in which they are given."""
-    placed: dict[str, list[tuple[int, Item]]] = {section: [] for section in SECTIONS}
-    for item in items:
-        section, place = _place(item.name)
-        placed[section].append((place, item))
-    return {
-        section: [item for _, item in sorted(found, key=lambda pair: pair[0])]
-        for section, found in placed.items()
-        if found or section in _ALWAYS
+    """Return tables and figures by section, in the order of `reports.numbering`; those of one place keep their order."""
+    ordered = sorted(items, key=lambda item: place_of(item.name))
+    found = {
+        section: [item for item in ordered if place_of(item.name)[0] == place] for place, section in enumerate(SECTIONS)
     }
+    return {section: of_section for section, of_section in found.items() if of_section or section in _ALWAYS}
 
 
-def _place(name: str) -> tuple[str, int]:
-    for section, starts in SECTIONS.items():
-        for place, start in enumerate(starts):
-            if name.startswith(start):
-                return section, place
-    return OTHERS, SECTIONS[OTHERS].index(_LAST_OF_DATASETS)
-
-
-def render_paper(items: Sequence[Item], provenance: str, facts: Mapping[str, Any]) -> str:
-    """The document as LaTeX.
+def render_paper(items: Sequence[Item], provenance: tuple[str, str], facts: Mapping[str, Any]) -> str:
+    """Return the document as LaTeX.
 
     Args:
-        items: tables and figures. provenance: a table as LaTeX. facts: title, study, synthetic, and lists of plain text: abstract
-        (sentences), datasets, models, reproduction, provenance (sentences).
+        items: Tables and figures.
+        provenance: The number of the last table, and the table as LaTeX.
+        facts: title, study, synthetic, and lists of plain text: abstract (sentences), datasets, models, reproduction, provenance
+            (sentences).
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),

@@ -57,12 +57,20 @@ class MergingCase:
 
 @dataclass(frozen=True)
 class Merging:
-    """rows: one a subject, indexed by `INDEX` and merger and rank; scores in percent or pixels, bias as it is, `<x>_low` and `<x>_high` the
-    ends of intervals. said: sentences, what Surgery of a rank does, with that rank. intervals: sentences, what they are over."""
+    """What tables and figures show of merging.
+
+    Attributes:
+        rows: One per subject, indexed by `INDEX` and merger and rank; scores in percent or pixels, bias as it is, `<x>_low` and `<x>_high`
+            the ends of intervals.
+        said: Sentences about what Surgery of a rank does, with that rank.
+        intervals: Sentences that say what the intervals are over.
+        same: Sentences that name merged models with the same predictions, whose rows are identical.
+    """
 
     rows: pd.DataFrame
     said: tuple[tuple[int, str], ...]
     intervals: tuple[str, ...]
+    same: tuple[str, ...] = ()
 
     def words(self, rank: int) -> str:
         """What is said of Surgery of a rank."""
@@ -78,7 +86,7 @@ def measure_merging(cases: Sequence[MergingCase]) -> Merging:
     Raises:
         ResultsError: as `vary_scores` and `vary_mpc`.
     """
-    frames, said, intervals = [], [], []
+    frames, said, intervals, same = [], [], [], list[str]()
     for case in cases:
         found = vary_scores([subject.clean for subject in case.subjects])
         frame = pd.DataFrame([_row(case, subject, found) for subject in case.subjects])
@@ -89,9 +97,10 @@ def measure_merging(cases: Sequence[MergingCase]) -> Merging:
                 values = {label: 100 * scores[metric][0] for label, scores in mpc.items() if metric in scores}
                 frame[f"mpc_{metric}"] = frame["Model"].map(values)
         frames.append(frame)
+        same += _identical(case)
         said += _sentences(case, frame)
         intervals.append(note_of_intervals(case.dataset, found.units, found.variation))
-    return Merging(pd.concat(frames, ignore_index=True), tuple(said), tuple(dict.fromkeys(intervals)))
+    return Merging(pd.concat(frames, ignore_index=True), tuple(said), tuple(dict.fromkeys(intervals)), tuple(same))
 
 
 def _mean(scores: Mapping[str, Array]) -> Array:
@@ -173,6 +182,35 @@ def _sentences(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, str]]:
         sentences += [f"{where}{sentence}" for sentence in _under_corruption(frame, operated)]
         said += [(int(str(rank)), sentence) for sentence in sentences]
     return said
+
+
+def _identical(case: MergingCase) -> list[str]:
+    """Return a sentence per group of mergers whose models give the same predictions for every image and seed."""
+    groups: list[list[MergingSubject]] = []
+    for subject in case.subjects:
+        if subject.merger and not subject.rank:
+            group = next((group for group in groups if _same_predictions(group[0], subject)), None)
+            if group is None:
+                groups.append([subject])
+            else:
+                group.append(subject)
+    sentences = []
+    for group in groups:
+        if len(group) > 1:
+            names = " and ".join(
+                f"{merged_label(s.merger)} (coefficient {s.coefficient})" if s.coefficient else merged_label(s.merger)
+                for s in group
+            )
+            sentences.append(
+                f"{case.dataset}, {case.backbone}: {names} are the same model here, because they give the same prediction for every "
+                "test image; their rows are identical."
+            )
+    return sentences
+
+
+def _same_predictions(one: MergingSubject, other: MergingSubject) -> bool:
+    runs, others = one.clean.rows, other.clean.rows
+    return len(runs) == len(others) and all(a.equals(b) for a, b in zip(runs, others, strict=True))
 
 
 def _sure(rows: pd.DataFrame, name: str) -> str:

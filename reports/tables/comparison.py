@@ -92,15 +92,15 @@ def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
             "Dataset": table["dataset"].astype(object).fillna("-"),
             "Compared": table["compared"],
             "Metric": table["metric"].map(_metric_of_claim),
+            "Verdict": table["verdict"],
             "Difference": here,
+            "In the paper": paper,
             "Over": [str(over) or "-" for over in table["over"].astype(object).fillna("-")],
             "Seeds": table["seeds"],
             "p (Holm)": [_shown_p(value) for value in table["p_adjusted"]],
-            "In the paper": paper,
             "Pairs": [
                 f"{n}" if n == of else f"{n} of {of}" for n, of in zip(table["pairs"], table["asked"], strict=True)
             ],
-            "Verdict": table["verdict"],
         }
     )
     return shown.set_index(["Claim", "Dataset", "Compared", "Metric"])

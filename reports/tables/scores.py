@@ -18,14 +18,11 @@ from reports.names import (
 from reports.results import CELL, clean_scores, of_rank
 
 
-def table_datasets(cards: Sequence[dict[str, Any]], published: pd.DataFrame) -> pd.DataFrame:
-    """Table I: what each dataset holds, one row a dataset, the paper's figures beside it and what differs from them.
+def table_datasets(cards: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return what each dataset holds: one row per dataset, with the activities and classes that occur, frames, train, test.
 
     Args:
-        cards: of the datasets. published: the paper's table by dataset; where it has none, its columns stay empty.
-
-    Returns:
-        Activities and classes that occur, frames, train, test; the same of the paper; the differences in words.
+        cards: The cards of the datasets.
     """
     rows = []
     for card in cards:
@@ -41,19 +38,29 @@ def table_datasets(cards: Sequence[dict[str, Any]], published: pd.DataFrame) -> 
                 "Frames": card["frames"],
                 "Train": parts.get("train", 0),
                 "Test": parts.get("test", 0),
-                **_beside(card["name"], published),
             }
         )
-        rows[-1]["Differs"] = _differences(rows[-1])
     return pd.DataFrame(rows).set_index("Dataset")
+
+
+def datasets_against_paper(table: pd.DataFrame, datasets: Sequence[str], paper: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of datasets with the paper's numbers and, in words, the differences.
+
+    Args:
+        table: As `table_datasets` returns it.
+        datasets: The name of the dataset of each row.
+        paper: The paper's table by dataset; the columns of a dataset that it does not have stay empty.
+    """
+    rows = [row | _of_paper(name, paper) for row, name in zip(table.to_dict("records"), datasets, strict=True)]
+    return pd.DataFrame([row | {"Differs": _differences(row)} for row in rows], index=table.index)
 
 
 _PUBLISHED = {"Activities": "activities", "Classes": "classes", "Frames": "frames", "Train": "train", "Test": "test"}
 
 
-def _beside(dataset: str, published: pd.DataFrame) -> dict[str, Any]:
-    there = dataset in published.index
-    return {f"Paper: {head}": int(published.loc[dataset, key]) if there else pd.NA for head, key in _PUBLISHED.items()}
+def _of_paper(dataset: str, paper: pd.DataFrame) -> dict[str, Any]:
+    there = dataset in paper.index
+    return {f"Paper: {head}": int(paper.loc[dataset, key]) if there else pd.NA for head, key in _PUBLISHED.items()}
 
 
 def _differences(row: dict[str, Any]) -> str:

@@ -67,6 +67,7 @@ def minimal() -> Callable[..., dict[str, Any]]:
         return {
             "study": "toy",
             "title": "Toy",
+            "compare_with_paper": True,
             "raw": {"generate": {"name": "toy"}},
             "datasets": {"mtlesd": {}},
             "input_size": 84,

@@ -147,7 +147,7 @@ def page_content(robustness: Robustness, page_gallery: page.Gallery, tmp_path: P
         gaps=[page.Gap("toy/c", "results", f"training failed: {ODD}")],
         tables=[
             page.TableSection("scores", "Scores", "Scores", "A note & more.", scores, best=True, apart=[4]),
-            page.TableSection("deep", "Beside", "Beside the paper's", "", deep, published=[1, 4]),
+            page.TableSection("deep", "Compared", "Compared with the paper's", "", deep, of_paper=[1, 4]),
             page.TableSection("broad", "Broad", "A broad table", "", wide),
         ],
         scores=page.scores_of(robustness),

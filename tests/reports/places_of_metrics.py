@@ -117,7 +117,14 @@ def places() -> dict[str, list[str]]:
     ]
     merging = measure_merging([MergingCase("Toy", "V", biased)])
     seven = robustness_tables.table_robustness(robust.summary, robust.categories)
-    costs = {"dataset": "Toy", "architecture": "hps", "parameters": 9e6, "images_per_second": 9.0, "device": "CPU"}
+    costs = {
+        "dataset": "Toy",
+        "architecture": "hps",
+        "rank": 4,
+        "parameters": 9e6,
+        "images_per_second": 9.0,
+        "device": "CPU",
+    }
     own = {name: {m: v[0] for m, v in of.items()} for name, of in values.items()}
     cost = pd.DataFrame([costs | {"backbone": n} | of for n, of in own.items()], columns=cost_figure.COLUMNS)
     image = _scores_of_images(clean["A"], len(CLASSES))[0]

@@ -158,6 +158,19 @@ def test_without_a_jointly_trained_model_there_is_no_distance_to_it() -> None:
     assert set(readable_merging(found, 16)["To joint"]) == {"-"}
 
 
+def test_mergers_with_the_same_predictions_are_named() -> None:
+    alike = measured(
+        subject("Averaging", "averaging"), subject("Sum", "task_arithmetic"), subject("T", "ties", hits=0.7)
+    )
+    (said,) = alike.same
+    assert said.startswith(
+        "Toy, V: Averaging (coefficient 0.50) and Task arithmetic (coefficient 0.50) are the same model here"
+    )
+    assert "TIES" not in said
+    assert measured(subject("A", "averaging"), subject("B", "ties", overlap=0.4)).same == ()
+    assert measured(subject("A", "averaging"), subject("B", "averaging", 4)).same == (), "Surgery that changes nothing"
+
+
 def test_cases_stay_apart() -> None:
     one = case(subject("TIES", "ties", 0, bias=0.2))
     other = MergingCase("Other", "V", [subject(INDIVIDUAL, hits=0.1), subject("TIES", "ties", 0, bias=0.4)])

@@ -82,7 +82,7 @@ def test_names_are_escaped_everywhere(page_content: page.Page) -> None:
     assert odd in reader.json["scores-data"]["datasets"][0]["models"]
     assert reader.json["gallery-data"]["datasets"][0]["models"][1]["label"] == odd
     scripts = sum(tag == "script" for tag, _ in reader.elements)
-    assert scripts == 3 + 1 + 5, "three of data, the library, five of the page: no name ended one"
+    assert scripts == 3 + 1 + 6, "three of data, the library, six of the page: no name ended one"
 
 
 def test_links_lead_somewhere_and_ids_are_unique(page_content: page.Page) -> None:
@@ -98,7 +98,7 @@ def test_links_lead_somewhere_and_ids_are_unique(page_content: page.Page) -> Non
 def test_it_says_what_is_synthetic(synthetic: bool, page_content: page.Page) -> None:
     facts = replace(page_content.facts, synthetic=synthetic, partial="")
     text = page.render_page(replace(page_content, facts=facts))
-    sections = len(re.findall(r"<h[23] id=", text)) - 1  # what is missing is no data
+    sections = len(re.findall(r"<h[23] id=", text)) - 2  # gaps and the glossary are no data
     assert text.count('<span class="badge">Synthetic data</span>') == (sections if synthetic else 0)
     assert ("<strong>Synthetic data.</strong>" in text) == synthetic
     assert "PARTIAL DATA" in page.render_page(page_content)
@@ -107,7 +107,7 @@ def test_it_says_what_is_synthetic(synthetic: bool, page_content: page.Page) -> 
 def test_gaps_are_named_with_their_reason(page_content: page.Page) -> None:
     reader = read(page.render_page(page_content))
     assert "toy/c" in reader.text and "training failed:" in reader.text and "not trained yet" in reader.text
-    assert "These cells lack what stands beside them, and why." in reader.text
+    assert "Cells without results, or without results under corruption, with the reason." in reader.text
     assert "have no results" not in reader.text, "a cell may lack its robustness alone"
     assert "not_drawn.png was not drawn" in reader.text
     assert "Gaps" not in read(page.render_page(replace(page_content, gaps=[]))).text
@@ -141,10 +141,11 @@ def test_columns_know_their_kind(page_content: page.Page) -> None:
     assert '<td class="best" data-key="100">100.00</td>' in html and '<td class="best" data-key="1">1.00</td>' in html
 
 
-def test_published_columns_are_marked(page_content: page.Page) -> None:
-    html = str(to_html(page_content.tables[1].table, "x", published=[1, 4]))
-    assert html.count('<span class="tag">published</span>') == 2
-    assert html.count('class="published" data-key=') == 8
+def test_columns_of_the_paper_are_marked(page_content: page.Page) -> None:
+    html = str(to_html(page_content.tables[1].table, "x", of_paper=[1, 4]))
+    assert "tag" not in html, "their heads say it"
+    assert str(to_html(page_content.tables[1].table, "x", of_paper=[0, 3])).count('<span class="tag">paper</span>') == 2
+    assert html.count('class="paper" data-key=') == 8
     assert html.count('colspan="3"') == 2 and html.count("<button") == 7
 
 
@@ -153,9 +154,9 @@ def test_no_name_decides_what_a_row_or_column_is(name: str) -> None:
     index = pd.MultiIndex.from_tuples([(name, "HPS"), ("A-net", "HPS")], names=["Backbone", "Architecture"])
     table = pd.DataFrame({"mIoU (%)": [90.0, 80.0], name: [1.0, 2.0]}, index=index)
     html = str(to_html(table, "x", best=True))
-    assert "tag" not in html and "apart" not in html and "published" not in html
+    assert "tag" not in html and "apart" not in html and 'class="paper"' not in html
     assert '<td class="best" data-key="90">' in html
-    marked = str(to_html(table, "x", best=True, apart=[0], published=[1]))
+    marked = str(to_html(table, "x", best=True, apart=[0], of_paper=[1]))
     assert marked.count('class="tag"') == 1 and marked.count('<tbody class="apart">') == 1 and "best" not in marked
 
 
@@ -179,11 +180,12 @@ def test_a_deviation_stands_in_the_cell_of_its_mean() -> None:
     table = pd.DataFrame(
         {"mIoU (%)": [62.5, 70.0], "HD (px)": [3.0, 4.0], "± mIoU (%)": [1.25, np.nan]}, index=["a", "b"]
     )
-    html = str(to_html(table, "x", best=True, published=[1]))
-    cells = re.findall(r"<td([^>]*)>([^<]*)</td>", html)
+    html = str(to_html(table, "x", best=True, of_paper=[1]))
+    assert '62.50 <span class="more">± 1.25</span>' in html, "which the browser may put below"
+    cells = re.findall(r"<td([^>]*)>([^<]*)</td>", re.sub("</?span[^>]*>", "", html))
     assert [text for _, text in cells] == ["62.50 ± 1.25", "3.00", "70.00", "4.00"]
     assert keys(html, 1) == ["62.5", "70"] and html.count("<button") == 3
-    assert ["published" in marks for marks, _ in cells] == [False, True, False, True]
+    assert ["paper" in marks for marks, _ in cells] == [False, True, False, True]
     assert "best" in cells[2][0] and "best" not in cells[0][0]
 
 

@@ -262,18 +262,56 @@ def test_everything_is_reached_by_keyboard(opened: Opened) -> None:
     assert opened.run("return getComputedStyle(document.activeElement).outlineStyle") != "none"
 
 
-@pytest.mark.parametrize("width", [390, 320])
-def test_a_phone_scrolls_tables_and_not_the_page(opened: Opened, width: int) -> None:
-    size = {"width": width, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+WIDER = (
+    "return [...document.querySelectorAll('.wide:not(:has(#curves-values, #gallery-scores))')]"
+    ".filter((b) => b.scrollWidth > b.clientWidth).map((b) => b.ariaLabel)"
+)
+
+
+@pytest.mark.parametrize("width", [1400, 390, 320])
+def test_tables_fold_to_the_window(opened: Opened, width: int) -> None:
+    size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 800}
     opened.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     opened.open()
     opened.to_curves()
     opened.to_gallery()
     assert opened.run("return document.documentElement.scrollWidth") <= width
-    assert opened.run(
-        "const b = document.querySelector('#broad + .table-block .wide'); return b.scrollWidth > b.clientWidth"
+    assert width < 390 or opened.run(WIDER) == []
+    assert opened.run("return document.querySelector('.contents details').open") == (width > 800), (
+        "it would cover a phone"
     )
-    assert not opened.run("return document.querySelector('.contents details').open"), "it would cover the page"
+    said = opened.find("#broad + .table-block .columns summary").text
+    assert said.endswith("of 30 columns shown; choose") and 1 <= int(said.split()[0]) < 30
+
+
+def test_columns_unfold_at_a_click_and_on_paper(opened: Opened) -> None:
+    block = "#broad + .table-block"
+    last = f"{block} thead th:last-child, {block} tbody tr:first-child td:last-child"
+
+    def hidden() -> set[bool]:
+        return {not e.is_displayed() for e in opened.driver.find_elements(By.CSS_SELECTOR, last)}
+
+    assert hidden() == {True}
+    opened.find(f"{block} summary").click()
+    opened.find(f"{block} .columns label:last-child input").click()
+    assert hidden() == {False} and opened.run(WIDER) == ["A broad table"], "which scrolls within its box"
+    opened.find(f"{block} .columns label:last-child input").click()
+    opened.run("dispatchEvent(new Event('beforeprint'))")
+    assert hidden() == {False}
+    opened.run("dispatchEvent(new Event('afterprint'))")
+    assert hidden() == {True}
+
+
+def test_columns_below_one_head_fold_together(opened: Opened) -> None:
+    size = {"width": 520, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+    opened.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    opened.open()
+    assert opened.find("#deep + .table-block .columns summary").text == "1 of 2 groups of columns shown; choose"
+    heads = [
+        e for e in opened.driver.find_elements(By.CSS_SELECTOR, "#deep + .table-block thead th") if e.is_displayed()
+    ]
+    assert [e.text.split()[0] for e in heads] == ["AC", "Model", "ours", "paper", "difference"]
+    assert heads[0].get_attribute("colspan") == "3"
 
 
 # Relative luminance and contrast as WCAG 2.2 defines them, of each element with a text of its own against the ground behind it.

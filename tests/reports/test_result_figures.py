@@ -93,6 +93,7 @@ def costs(cells: int = 6, datasets: int = 2, accuracy: bool = True, name: str = 
                 f"Toy {dataset}",
                 f"{name} {index % 3}",
                 kind,
+                4,
                 10 ** random.uniform(5, 8),
                 random.uniform(10, 900),
                 "CPU",
@@ -343,6 +344,15 @@ def test_each_training_is_one_marker_a_panel(figures: list[Figure], tmp_path: Pa
     assert [len(axes.lines) for axes in figures[0].axes] == [5, 5, 5, 5]
     looks = {(line.get_color(), line.get_fillstyle(), line.get_marker()) for line in figures[0].axes[0].lines}
     assert len(looks) == 5 and "Speed: CPU." in said(figures[0])
+
+
+def test_ranks_are_told_apart(figures: list[Figure], tmp_path: Path) -> None:
+    rows = costs(6, 1)
+    draw_cost(pd.concat([rows, rows.iloc[[2]].assign(rank=16)]), MARK, tmp_path / "a.png", tmp_path / "a.pdf")
+    draw_cost(rows, MARK, tmp_path / "b.png", tmp_path / "b.pdf")
+    labels = [sorted(text.get_text() for text in axes.texts) for axes in figures[0].axes]
+    assert labels == [["r16", "r4"]] * 4 and "r4: adapters of rank 4" in said(figures[0])
+    assert not any(axes.texts for axes in figures[1].axes) and "rank" not in said(figures[1])
 
 
 def test_no_marker_of_the_costs_hides_another(figures: list[Figure], tmp_path: Path) -> None:

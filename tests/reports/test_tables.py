@@ -84,12 +84,18 @@ def test_datasets_table_counts_what_occurs() -> None:
     card["frames_with_class"] = {"train": {"x": 3, "y": 0}, "test": {"x": 1, "y": 0}}
     own = {"Activities": 2, "Classes": 1, "Frames": 9, "Train": 7, "Test": 2}
     columns = {"activities": 2, "classes": 1, "frames": 10, "train": 8, "test": 2}
-    table = tables.table_datasets([card], pd.DataFrame([columns], index=["t"]))
-    assert {head: table.loc["T", head] for head in own} == own
-    assert table.loc["T", "Paper: Frames"] == 10 and table.loc["T", "Differs"] == "frames -1, train -1"
-    same = tables.table_datasets([card], pd.DataFrame([{**columns, "frames": 9, "train": 7}], index=["t"]))
+    table = tables.table_datasets([card])
+    assert list(table) == list(own) and table.loc["T"].to_dict() == own
+
+    def compared(paper: pd.DataFrame) -> pd.DataFrame:
+        return tables.datasets_against_paper(table, ["t"], paper)
+
+    different = compared(pd.DataFrame([columns], index=["t"]))
+    assert {head: different.loc["T", head] for head in own} == own
+    assert different.loc["T", "Paper: Frames"] == 10 and different.loc["T", "Differs"] == "frames -1, train -1"
+    same = compared(pd.DataFrame([{**columns, "frames": 9, "train": 7}], index=["t"]))
     assert same.loc["T", "Differs"] == "nothing"
-    assert tables.table_datasets([card], published_datasets()).loc["T", "Differs"] == "not in the paper"
+    assert compared(published_datasets()).loc["T", "Differs"] == "not in the paper"
 
 
 def test_the_papers_datasets_add_up() -> None:

@@ -17,6 +17,7 @@ DB_MTL, STCH, RESNET = (
 )
 MINI = """\
 study: mini
+compare_with_paper: true
 title: Miniature
 raw:
   generate: {name: mini, seed: 5, height: 64, width: 80, esd_frames: 20}

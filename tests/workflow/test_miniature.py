@@ -239,7 +239,6 @@ def test_real_frames_from_raw_to_curves(checkout: Path, snakemake: Run, sample_d
         "table7_robustness",
         "table_robustness_summary",
         "table_comparison",
-        "table_reproduction",
         "table_cost",
     )
     pairs = {f"{name}.{kind}" for name in expected for kind in ("csv", "tex")}
@@ -271,7 +270,7 @@ def test_a_validation_variant_is_a_cell_of_its_own(done: Path, snakemake: Run) -
     rows = pd.read_parquet(done / "results/validated/results.parquet")
     assert set(rows[rows["backbone"] != "reference"]["select_on"]) == {"val"}
     caption = (done / "results/validated/tables/table3_mtlendovis.tex").read_text()
-    assert "epoch chosen on a validation part" in caption
+    assert "epoch chosen on a validation split" in caption
 
 
 @pytest.mark.long

@@ -81,7 +81,7 @@ def draw_figures(
             try:
                 drawers[name].draw(results, head, png, pdf)
             except NothingToShow as reason:
-                draw_message(". ".join(names.figure_title(name, titles_of(study))), str(reason), head, png, pdf)
+                draw_message(names.figure_title(name, titles_of(study))[1], str(reason), head, png, pdf)
     return [path for name in drawn for path in files[name]]
 
 
@@ -207,6 +207,7 @@ def draw_costs(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
                     "dataset": titles_of(results.study)[dataset],
                     "backbone": labels.backbone(cell.backbone),
                     "architecture": labels.architecture(cell.architecture),
+                    "rank": cell.rank,
                     "parameters": about["parameters"]["trained"],
                     "images_per_second": about["cost"]["inference"]["images_per_second"],
                     "device": about["device"],

@@ -62,7 +62,7 @@ def draw_tasks(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
     picked = high_middle_low(gains, part.frame_ids)
     backbone, other = model_labels(study).backbone(single.backbone), model_name(study, multi)
     title = (
-        f"{titles_of(study)[dataset]}, {backbone}: {model_name(study, single)} beside {other}. "
+        f"{titles_of(study)[dataset]}, {backbone}: {model_name(study, single)} compared with {other}. "
         f"Columns: what {other} adds to the image's mean IoU, in points"
     )
     notes = [_note_of_gain(gains[index], place, len(picked)) for place, index in enumerate(picked)]

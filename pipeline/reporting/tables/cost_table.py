@@ -36,8 +36,9 @@ def cost_table(results: StudyResults) -> dict[str, ReportTable]:
 
 
 _COST = (
-    "Training: the median epoch; memory is the peak torch held on a GPU, of the whole process on a CPU. Jobs that ran beside slow each "
-    "other. Experts: how many of them DSelect-k's tasks select in the last epoch, activity first (a weight above 0.01)."
+    "Training: the median epoch. Memory: the peak that torch held on a GPU, or the peak of the whole process on a CPU. Jobs that run at "
+    "the same time slow each other down. Experts: how many experts each task of DSelect-k selects in the last epoch (weight above 0.01), "
+    "activity first."
 )
 
 

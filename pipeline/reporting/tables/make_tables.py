@@ -47,7 +47,7 @@ def reductions_of_tables(study: Study) -> dict[Reduction[Any], Collection[Cell]]
 
 
 def make_tables(study: Study, results: StudyResults | None = None) -> None:
-    """Write all tables as CSV and LaTeX, and the reproduction note as Markdown.
+    """Write all tables as CSV and LaTeX, and, for a study that compares with the paper, the reproduction note as Markdown.
 
     Args:
         study: whose tables.
@@ -68,18 +68,18 @@ def make_tables(study: Study, results: StudyResults | None = None) -> None:
     for path in table_files(study):
         if path.stem not in found:
             path.unlink(missing_ok=True)  # of results that are gone
-    claims = found[names.TABLE_CLAIMS]
-    assert claims.shown is not None
-    write_text(note_file(study), claims_text(claims.shown, mark, claims.said))
+    if study.compare_with_paper:
+        claims = found[names.TABLE_CLAIMS]
+        assert claims.shown is not None
+        write_text(note_file(study), claims_text(claims.shown, mark, claims.said))
+    else:
+        note_file(study).unlink(missing_ok=True)  # of a study that compared
 
 
 def study_tables(results: StudyResults) -> dict[str, ReportTable]:
     """All tables of a study by name, in the order of a report."""
     study, _ = results.study, results.table  # that results are not collected is said first
-    cards = [card_of(study, dataset) for dataset in study.datasets]
-    datasets = tables.table_datasets(cards, published_datasets())
-    title = "Datasets, and the paper's Table I beside them"
-    found = {names.TABLE_DATASETS: ReportTable(title, datasets, datasets, note=_BESIDE)}
+    found = {names.TABLE_DATASETS: _datasets(study)}
     found |= score_tables(results) | chosen_tables(results) | comparison_tables(results)
     robustness = results.once(measure_study)
     if robustness is not None:
@@ -87,7 +87,8 @@ def study_tables(results: StudyResults) -> dict[str, ReportTable]:
         found |= robustness_tables(robustness, gaps, _lacking(results, robustness))
     if merging_groups(study):
         found |= merging_tables(results)
-    found |= published_tables(results)
+    if study.compare_with_paper:
+        found |= published_tables(results)
     found |= cost_table(results)
     if leakage_datasets(study):
         similar = tables.table_similarity(read_similarities(similarity_file(study)), titles_of(study))
@@ -96,6 +97,15 @@ def study_tables(results: StudyResults) -> dict[str, ReportTable]:
     if leakage_pairs(study):
         found[names.TABLE_LEAKAGE] = _leakage(results)
     return found | label_tables(results)
+
+
+def _datasets(study: Study) -> ReportTable:
+    cards = [card_of(study, dataset) for dataset in study.datasets]
+    datasets = tables.table_datasets(cards)
+    if not study.compare_with_paper:
+        return ReportTable("Datasets", datasets, datasets)
+    compared = tables.datasets_against_paper(datasets, [card["name"] for card in cards], published_datasets())
+    return ReportTable("Datasets, compared with the paper's Table I", compared, compared, note=_AGAINST_PAPER)
 
 
 def _lacking(results: StudyResults, found: Robustness) -> list[tuple[str, str]]:
@@ -114,13 +124,13 @@ def _leakage(results: StudyResults) -> ReportTable:
     keys = [(labels.backbone(cell.backbone), cell.architecture, cell.weighting) for cell in gaps]
     order, of_study = list(labels.backbones.values()), of_rank(results.compared_table, study.lora.rank)
     table = tables.table_leakage(of_study, published.dataset, by_sequence.dataset, order, keys)
-    title = "Leakage: the same models on the published split and by sequence"
+    title = "Leakage: the same models on the published split and on the split by sequence"
     note = f"{_LEAKAGE} {gap_note(study, gaps)}".strip()
     return ReportTable(title, table, tables.readable_leakage(table, labels), note=note, protocol=study.protocol)
 
 
-_BESIDE = (
-    "Figures of the paper stand in columns of their own; what is synthetic or partial differs from them by design."
+_AGAINST_PAPER = (
+    "The paper's numbers are in columns of their own. Synthetic and partial data differ from them by design."
 )
 _SIMILARITY = "Correlation of 32x32 RGB thumbnails; 1 is the same picture."
-_LEAKAGE = "Each model is trained and tested twice; means are over the classes that the respective test part holds."
+_LEAKAGE = "Each model is trained and tested on both splits. Means are over the classes that occur in the test split."

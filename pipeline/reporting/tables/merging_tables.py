@@ -28,7 +28,7 @@ def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
             TABLE_SURGERY_RANKS: ReportTable(_RANKS_TITLE, empty, empty, note=why),
         }
     rank = shown_rank(study)
-    intervals = " ".join(found.intervals)
+    intervals = " ".join([*found.same, *found.intervals])
     said = " ".join(f"{study_note(study)} Rank of Surgery: {rank}. {found.words(rank)} {intervals} {gaps}".split())
     others = [found.words(other) for other in merging_of(study).surgery.ablation if other != rank]
     ranks = " ".join(f"{_RANKS} {' '.join(others)} {intervals} {gaps}".split())
@@ -46,14 +46,15 @@ def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
     }
 
 
-_TITLE = "Merged models beside individual and jointly trained ones"
+_TITLE = "Merged models compared with individual and jointly trained models"
 _RANKS_TITLE = "Rank of Surgery"
 _MERGING = (
-    "Individual models: activity and masks of one single-task model each. Mean: of accuracy and mIoU. Bias: mean L1 between what the heads "
-    "of merged and individual models see of test images, mean over tasks. To joint: the mean minus that of the jointly trained model. mPC: "
-    "mean over corruptions and severities. Further metrics, and the bias of each task, are in the CSV."
+    "Individual models: one single-task model predicts activities, another predicts masks. Mean: the mean of accuracy and mIoU. Bias: the "
+    "mean absolute difference (L1) between the features that the heads of merged and of individual models get from test images, mean over "
+    "tasks. To joint: the mean minus the mean of the jointly trained model. mPC: mean over corruptions and severities. Further metrics, "
+    "and the bias of each task, are in the CSV."
 )
 _RANKS = (
-    "One Surgery module a task, of so many rows; of all models of the study that are merged alike. Epochs and coefficients are chosen on "
-    "validation frames. Changes are to the same merger without Surgery, paired."
+    "Each task has one Surgery module of the given rank. Epochs and coefficients are chosen on validation frames. Changes are relative to "
+    "the same merging method without Surgery, paired."
 )

@@ -1,4 +1,4 @@
-"""Tables that set a study beside the paper: its scores, and its claims."""
+"""Tables that compare a study with the paper: its scores, and its claims."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def published_tables(saved: StudyResults) -> dict[str, ReportTable]:
     about = {names.table_of_dataset(d): f"Results on {titles_of(study)[d]}" for d in evaluated_datasets(study)} | _ABOUT
     shown = {
         names.beside_published(name): ReportTable(
-            f"{about[name]} beside the paper's Table {names.PAPER_TABLES[name]}",
+            f"{about[name]} compared with the paper's Table {names.PAPER_TABLES[name]}",
             table.data,
             table.shown,
             note=" ".join(f"{_note(study, name)} {table.note} {_gaps(saved, name)}".split()),
@@ -146,9 +146,11 @@ def _gaps(saved: StudyResults, name: str) -> str:
 
 def _note(study: Study, name: str) -> str:
     ours = (
-        "Ours are of SYNTHETIC data and say nothing of the paper's." if study.synthetic else "Ours are of this study."
+        "Our scores come from SYNTHETIC data and say nothing about the paper's."
+        if study.synthetic
+        else "Our scores are this study's."
     )
-    spread = " ±: over classes, as there." if name == names.TABLE_ABLATION else ""
+    spread = " ±: the spread over classes, as in the paper." if name == names.TABLE_ABLATION else ""
     of_table = {
         names.TABLE_ABLATION: set(DATASETS),
         names.TABLE_RANK: set(DATASETS),
@@ -159,7 +161,7 @@ def _note(study: Study, name: str) -> str:
     ]
     rules = dict.fromkeys(split_rule(study, dataset) for dataset in datasets)
     corrupted = _unlike_paper(study) if name == names.TABLE_ROBUSTNESS else ""
-    return f"{ours} Both are what the released code computes. Split of ours: {', '.join(rules)}.{spread} {corrupted}"
+    return f"{ours} Both are computed as in the authors' code. Our split: {', '.join(rules)}.{spread} {corrupted}"
 
 
 def _unlike_paper(study: Study) -> str:
@@ -175,11 +177,12 @@ _ABOUT = {
     names.TABLE_ROBUSTNESS: "Robustness, mean over severities of each corruption,",
 }
 _CLAIMS = (
-    "Differences in percentage points, cosines as they are, of models that are alike in all but what the claim is about, mean over all "
-    "such pairs; or of the best of some models and the best of others, where the interval allows for any of them to be the best. "
-    "Intervals are of each row by itself. p: of no difference, by Holm's method for all {tests} tests of this table, so that at most 5 of "
-    f"100 studies have a false verdict. Supported or contradicted: p below 0.05, at least {MIN_CLUSTERS} sequences and {MIN_SEEDS} "
-    "trainings of each model. With fewer trainings a small p says that these trained models differ; those of other seeds may not. With few "
-    "sequences and trainings most claims stay undecided, and rightly so. Images whose sequence is not known count as independent, which "
-    "frames of one video are not. In the paper: the same difference in its tables, whose AC is mean precision (protocol published)."
+    "A difference, in percentage points (cosines have no unit), is between models that are alike in everything but what the claim is "
+    "about, mean over all such pairs; or between the best of some models and the best of others, where the interval allows for any of"
+    " them to be the best. Each interval holds for its row alone. p is the p-value of no difference, adjusted by Holm's method for "
+    "all {tests} tests of this table, so that at most 5 of 100 studies have a false verdict. Supported or contradicted: p is below "
+    f"0.05, with at least {MIN_CLUSTERS} sequences and {MIN_SEEDS} trainings of each model. With fewer trainings, a small p says that "
+    "these trained models differ; models trained with other seeds may not. With few sequences and trainings most claims stay "
+    "undecided. Images whose sequence is not known count as independent, although frames of one video are not. In the paper: the same"
+    " difference in its tables, whose AC is mean precision (protocol published)."
 )

@@ -1,4 +1,4 @@
-"""Tables of scores on test parts as they are: all cells, chosen cells, models beside each other, and every class."""
+"""Tables of scores on clean test images: all cells, selected cells, models compared with each other, and every class."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def score_tables(results: StudyResults) -> dict[str, ReportTable]:
             list(labels.backbones.values()),
             list(dict.fromkeys(keys)),
         )
-        title = f"Results on {titles_of(study)[dataset]} (test part, split: {split_rule(study, dataset)})"
+        title = f"Results on {titles_of(study)[dataset]} (test split, rule: {split_rule(study, dataset)})"
         note = " ".join(f"{_note(study)} {_unsupported(labels, scores)} {gap_note(study, gaps)}".split())
         shown = tables.readable_scores(scores, study.protocol, labels)
         found[names.table_of_dataset(dataset)] = ReportTable(title, scores, shown, True, note, protocol=study.protocol)
@@ -82,7 +82,11 @@ def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
     scores, pairs = table_comparison(found.scores), table_pairs(found.pairs)
     return {
         names.TABLE_COMPARISON: ReportTable(
-            "Models beside each other", scores, readable_comparison(found.scores, gaps), note=note, protocol="standard"
+            "Models compared with each other",
+            scores,
+            readable_comparison(found.scores, gaps),
+            note=note,
+            protocol="standard",
         ),
         names.TABLE_PAIRS: ReportTable(
             "The difference of every two models", pairs, None, note=note, protocol="standard"
@@ -116,23 +120,23 @@ def _unsupported(labels: names.Labels, scores: pd.DataFrame) -> str:
         return ""
     counts = scores["predictions_without_support"]
     named = [f"{labels.model(*key)} {count:g}" for key, count in counts[counts > 0].items()]
-    return f"Answers that name an activity without truth: {', '.join(named)}." if named else ""
+    return f"Predictions of activities that no test image has: {', '.join(named)}." if named else ""
 
 
 def _note(study: Study) -> str:
     size = study.input_size
     if study.protocol == "published":
-        return "As the paper's released code computes them: AC is mean precision, HD and SSIM are of class ids; absent classes count 0."
+        return "Computed as in the authors' code: AC is mean precision, HD and SSIM are computed on class ids, and absent classes count 0."
     return (
-        "Means over classes with truth in the test part; fg: without background; distances in pixels of "
-        f"{size}x{size} images. References need no model. A dash: no such task, or nothing to measure."
+        "Means over the classes that occur in the test split; fg: without background; distances in pixels of "
+        f"{size}x{size} images. References need no model. A dash: the model does not solve this task, or there is nothing to measure."
     )
 
 
-_ABLATION = "DINOv2: instead of ResNet. TESLA: instead of MMoE. SMA: before DINOv2. All under DB-MTL."
+_ABLATION = "DINOv2 in place of ResNet, TESLA in place of MMoE, SMA before DINOv2; all trained with DB-MTL."
 _COMPARISON = (
-    "To best: the score minus that of the best model of the dataset, paired; its interval, and that of the rank (1 is the best), allow for "
-    "any model to be the best."
+    "To best: the score minus the score of the best model of the dataset, paired. Its interval and the interval of the rank (1 is the best)"
+    " allow for any model to be the best."
 )
 
 

@@ -4,6 +4,7 @@ models that are no cells."""
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -372,6 +373,8 @@ def test_a_predictor_stands_beside_the_cells(trained: Path, capsys: pytest.Captu
     assert run(trained, *tested, "beside:good") == 0
     summary = pd.read_csv("out/tables/table_robustness_summary.csv")
     assert set(summary["model"]) == {"R HPS Equal", "beside:good"}
+    page = Path("out/report/index.html").read_text(encoding="utf-8")
+    assert "R HPS Equal" in page and "beside:good" in page
     assert run(trained, "robustness", "--cell", CELL, "--beside") == 1
     assert "--beside: is for --predictor" in said(capsys)
 
@@ -407,6 +410,10 @@ def test_any_predictor_gets_the_same_tables(trained: Path, tmp_path: Path, capsy
     table = (folder / "tables/table7_robustness.csv").read_text()
     assert "smoke" in table and "Light" in table and (folder / "tables/table7_robustness.tex").is_file()
     assert (folder / "figures/fig6_severity.png").stat().st_size > 10_000
+    page = (folder / "report/index.html").read_text(encoding="utf-8")
+    assert "Robustness of Light on MTLESD" in page and 'id="scores-data"' in page
+    assert re.findall(r"<h3[^>]*>(\w+ \w+)\.", page) == ["Table 1", "Table 2", "Figure 1", "Figure 2", "Figure 3"]
+    assert "was not drawn" not in page
     with figures_left_empty():
         hand_in_what_is_not_right(trained, tested, rows, capsys)
 

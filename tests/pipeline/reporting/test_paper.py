@@ -20,7 +20,8 @@ from pipeline.results.study_results import StudyResults
 from pipeline.study.loading import load_study
 from pipeline.study.robust_models import robustness_cells
 from reports.figures.style import PAGE
-from reports.paper import OTHERS, SECTIONS, Item, render_paper, sections
+from reports.numbering import OTHERS, SECTIONS, numbered
+from reports.paper import Item, render_paper, sections
 from reports.tables.latex import to_latex
 
 needs_latex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
@@ -61,20 +62,21 @@ def document(tmp_path: Path) -> Callable[..., Path]:
         for folder in ("paper", "tables", "figures"):
             (tmp_path / folder).mkdir(exist_ok=True)
         items = [Item("data", "../tables/table_robustness_conditions.csv")]
+        numbers = numbered([*tables, "provenance"], True)
         for name, content in tables.items():
             text = to_latex(content, NASTY, f"tab:{name}", True)
             (tmp_path / f"tables/{name}.tex").write_text(text, encoding="utf-8")
-            items.append(Item("table", f"../tables/{name}.tex"))
+            items.append(Item("table", f"../tables/{name}.tex", number=numbers[name]))
         figure = plt.figure(figsize=(12, 2))
         for name in ("fig6_severity.pdf", "contact_mtlesd.jpg"):
             figure.savefig(
                 tmp_path / "figures" / name, metadata={"CreationDate": None} if name.endswith("pdf") else None
             )
-            items.append(Item("figure", f"../figures/{name}", NASTY))
+            items.append(Item("figure", f"../figures/{name}", NASTY, Path(name).stem[-1]))
         plt.close(figure)
         source = tmp_path / "paper" / "paper.tex"
         provenance = to_latex(table(45).iloc[:, :2], NASTY, "tab:provenance")
-        source.write_text(render_paper(items, provenance, FACTS), encoding="utf-8")
+        source.write_text(render_paper(items, (numbers["provenance"], provenance), FACTS), encoding="utf-8")
         return source
 
     return write
@@ -142,7 +144,7 @@ def test_synthetic_data_is_named_before_anything_else(document: Callable[..., Pa
     text = document({}).read_text(encoding="utf-8")
     abstract = text.split(r"\begin{abstract}")[1]
     assert abstract.lstrip().startswith(r"\noindent\textbf{Synthetic data.}")
-    real = render_paper([], "", {**FACTS, "synthetic": False})
+    real = render_paper([], ("S1", ""), {**FACTS, "synthetic": False})
     assert "Synthetic data" not in real
 
 
@@ -163,6 +165,37 @@ def test_a_paper_without_its_tables_says_what_is_missing(tmp_path: Path, monkeyp
 
 
 @needs_latex
+def test_the_pdf_has_the_numbers_of_the_page(document: Callable[..., Path], tmp_path: Path) -> None:
+    tables = {"table2_mtlesd": table(3), "table2_mtlesd_published": table(3), "table_comparison": table(45).iloc[:, :2]}
+    _log_of_two_runs(document(tables), tmp_path)
+    numbers = dict(re.findall(r"newlabel\{tab:(\w+)\}\{\{(\w+)\}", (tmp_path / "paper.aux").read_text()))
+    assert numbers == {
+        "table2_mtlesd": "2",
+        "table2_mtlesd_published": "2b",
+        "table_comparison": "S1",
+        "provenance": "S2",
+    }
+
+
+@needs_latex
+def test_a_figure_that_does_not_fit_leaves_no_page_half_empty(tmp_path: Path) -> None:
+    """The table after it fills the page; the figure follows it, before the figure that comes later."""
+    sizes = {"first": (7, 3), "fig_high": (7, 7), "fig_last": (7, 1)}
+    items = []
+    for name, size in sizes.items():
+        plt.figure(figsize=size).savefig(tmp_path / f"{name}.pdf")
+        plt.close()
+        items.append(Item("figure", f"{name}.pdf", "c", "1"))
+    (tmp_path / "table_x.tex").write_text(to_latex(pd.DataFrame({"a": [1.0]}), "c", "tab:x"))
+    source = tmp_path / "paper.tex"
+    body = render_paper([*items[:2], Item("table", "table_x.tex", number="1"), items[2]], ("S1", ""), FACTS)
+    source.write_text(body, encoding="utf-8")
+    _log_of_two_runs(source, tmp_path)
+    pages = dict(re.findall(r"newlabel\{(?:fig|tab):(\w+)\}\{\{\w*\}\{(\d+)\}", (tmp_path / "paper.aux").read_text()))
+    assert pages["x"] == pages["first"] < pages["fig_high"] <= pages["fig_last"]
+
+
+@needs_latex
 def test_what_stands_before_a_long_table_is_printed_before_it(document: Callable[..., Path], tmp_path: Path) -> None:
     """Order, and no page that a table in waiting leaves empty."""
     tables = {"table2_a": table(12), "table_comparison": table(90).iloc[:, :2], "table_leakage": table(3).iloc[:, :2]}
@@ -170,7 +203,7 @@ def test_what_stands_before_a_long_table_is_printed_before_it(document: Callable
     _log_of_two_runs(source, tmp_path)
     places = {
         name: int(page)
-        for name, page in re.findall(r"newlabel\{tab:(\w+)\}\{\{\d+\}\{(\d+)\}", (tmp_path / "paper.aux").read_text())
+        for name, page in re.findall(r"newlabel\{tab:(\w+)\}\{\{S?\d+\}\{(\d+)\}", (tmp_path / "paper.aux").read_text())
     }
     assert places["table2_a"] <= places["table_comparison"] < places["table_leakage"]
     assert list(places) == [*tables, "provenance"]
@@ -190,7 +223,9 @@ def test_captions_of_results_name_split_protocol_and_seed(monkeypatch: pytest.Mo
     study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
     monkeypatch.setattr(write_paper, "study_mark", lambda results, select_on: "THE STUDY, protocol standard, seed 0.")
     monkeypatch.setattr(write_paper, "data_mark", lambda study: "THE DATA.")
-    captions = {item.name: item.caption for item in write_paper._items(StudyResults(study), [], figure_files(study))}
+    figures = figure_files(study)
+    numbers = write_paper._numbers(study, [], figures)
+    captions = {i.name: i.caption for i in write_paper._items(StudyResults(study), numbers, [], figures)}
     assert "Split: MTLEndovis, by sequence by_sequence. THE STUDY" in captions["fig_classes_mtlendovis_by_sequence"]
     assert "Split: MTLESD released. THE STUDY, protocol standard, seed 0." in captions["history_mtlesd"]
     assert "Split: MTLESD released, MTLEndovis published, " in captions["fig_cost"]

@@ -77,6 +77,7 @@ def settings_of(trees: Path, weights: Path) -> dict[str, Any]:
     vit = {"label": "V", "model": "vit_small_patch14_dinov2", "arguments": VIT, "weights": {"file": str(weights)}}
     return {
         "study": "toy",
+        "compare_with_paper": True,
         "title": "Toy",
         "raw": {"esd": str(trees / "esd")},
         "datasets": {"mtlesd": {}},
@@ -241,10 +242,10 @@ def test_other_tables_have_no_row_of_merging(study: Study) -> None:
 
 def test_the_epoch_and_the_tag_stand_in_captions_and_page(study: Study) -> None:
     caption = (results_folder(study) / "tables/merging.tex").read_text()
-    assert "epoch chosen on a validation part" in caption and "unlabelled training images" in caption
+    assert "epoch chosen on a validation split" in caption and "unlabelled training images" in caption
     assert "last epoch" in (results_folder(study) / "tables/table2_mtlesd.tex").read_text()
     page = (results_folder(study) / "report/index.html").read_text()
-    assert "Merged models beside individual and jointly trained ones" in page and f"{TIES}-surgery8" in page
+    assert "Merged models compared with individual and jointly trained models" in page and f"{TIES}-surgery8" in page
     paper = (results_folder(study) / "paper/paper.tex").read_text()
     assert r"\section{Merging}" in paper and "fig_merging" in paper and "fig_representations" in paper
 

@@ -264,7 +264,7 @@ def test_an_epoch_chosen_on_the_test_part_is_tagged(study_file: Path) -> None:
     ):
         assert run(study_file, *step) == 0, step
     tables = Path("results/toy/tables")
-    assert all("EPOCH CHOSEN ON THE TEST PART" in path.read_text() for path in tables.glob("*.tex"))
+    assert all("EPOCH CHOSEN ON THE TEST SPLIT" in path.read_text() for path in tables.glob("*.tex"))
     for path in tables.glob("*.csv"):
         table = pd.read_csv(path)
         assert set(table["select_on"]) == ({"test"} if len(table) else set()), path

@@ -1,0 +1,141 @@
+"""The abbreviations in tables, figures and captions: the one definition that the page, the LaTeX document and the documentation show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Term:
+    """An abbreviation.
+
+    Attributes:
+        name: As it stands in texts and heads.
+        full: Spelled out.
+        meaning: A sentence that says what it is, without the full name.
+        found_as: How it is recognised, where its name alone would be found in other words; "" for the name.
+    """
+
+    name: str
+    full: str
+    meaning: str
+    found_as: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """The anchor of its entry in a glossary."""
+        return "term-" + re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+
+GLOSSARY = (
+    Term(
+        "AC", "accuracy in the paper's tables", "The authors' code computes it as the mean precision over activities."
+    ),
+    Term("AdaMerging", "adaptive model merging", "Learns the merging coefficients on unlabelled images."),
+    Term(
+        "Aligned-MTL",
+        "independent component alignment for multi-task learning",
+        "A weighting that aligns the principal components of the tasks' gradients.",
+    ),
+    Term("ASSD", "average symmetric surface distance", "Mean distance between the outlines of two masks, in pixels."),
+    Term("CE", "corruption error", "Error summed over severities, as a share of the baseline model's."),
+    Term("CSV", "comma-separated values", "The text format of the tables in the folder tables/."),
+    Term(
+        "DB-MTL",
+        "dual-balancing multi-task learning",
+        "A weighting that balances the tasks' losses by a logarithm and their gradients by their length.",
+    ),
+    Term("Dice", "Dice coefficient", "Twice the overlap of two masks, divided by the sum of their areas."),
+    Term(
+        "DINOv2",
+        "self-distillation with no labels, version 2",
+        "A vision transformer that was pretrained on images without labels.",
+    ),
+    Term("DS", "Dice score in the paper's tables", "As the authors' code computes it: an absent class counts 0."),
+    Term(
+        "DSelect-k",
+        "differentiable selection of k experts",
+        "An architecture in which each task learns which k of several experts it uses.",
+    ),
+    Term("ECE", "expected calibration error", "Mean gap between the confidence of predictions and their accuracy."),
+    Term("F", "F score in the paper's tables", "As the authors' code computes it, mean over activities.", "F (%)"),
+    Term("F1", "F1 score", "Harmonic mean of precision and recall; macro: mean over activities."),
+    Term("fg", "foreground", "Mean over all classes but the background."),
+    Term("HD", "Hausdorff distance", "Largest distance between the outlines of two masks, in pixels."),
+    Term("HD95", "95th percentile of the Hausdorff distance", "Like HD, less sensitive to single pixels."),
+    Term("HPS", "hard parameter sharing", "An architecture with one backbone for all tasks and one head per task."),
+    Term("IoU", "intersection over union", "Overlap of two masks, divided by the area that either covers."),
+    Term("JPEG", "Joint Photographic Experts Group", "An image format that loses details."),
+    Term("LoRA", "low-rank adaptation", "Adds small trained matrices of low rank to frozen weights."),
+    Term("mCE", "mean corruption error", "CE, mean over corruptions; 100 is the baseline, and lower is better."),
+    Term("MiB", "mebibyte", "1,048,576 bytes."),
+    Term("mIoU", "mean intersection over union", "IoU, mean over classes."),
+    Term(
+        "MMoE", "multi-gate mixture of experts", "An architecture in which each task weights shared experts by a gate."
+    ),
+    Term(
+        "MoCo",
+        "multi-objective gradient correction",
+        "A weighting that tracks the tasks' gradients by moving averages.",
+    ),
+    Term("mPC", "mean performance under corruption", "The score, mean over corruptions and severities."),
+    Term(
+        "MTLEndovis",
+        "multi-task dataset from EndoVis 2018",
+        "Frames of robotic kidney surgery with instrument masks and activities.",
+    ),
+    Term(
+        "MTLEndovis-Gen",
+        "generalisation set of MTLEndovis, from EndoVis 2017",
+        "Test frames alone: models trained on MTLEndovis are tested on it.",
+    ),
+    Term("MTLESD", "multi-task dataset of endoscopic submucosal dissection", "Frames with masks and activities."),
+    Term("px", "pixels", "Pixels of the model's input."),
+    Term("ResNet", "residual network", "A convolutional backbone."),
+    Term("rPC", "relative performance under corruption", "mPC, divided by the score on clean images."),
+    Term("SHA-256", "secure hash algorithm, 256 bits", "A digest: files with the same digest have the same content."),
+    Term(
+        "SMA",
+        "spatially-aware multi-scale attention",
+        "A trained module that changes the image before the backbone sees it.",
+    ),
+    Term("SSIM", "structural similarity index", "Similarity of two masks' structure; 1 is identical."),
+    Term(
+        "STCH", "smooth Tchebycheff scalarisation", "A weighting that minimises a smooth maximum of the tasks' losses."
+    ),
+    Term(
+        "TESLA",
+        "task-efficient shared low-rank adapters",
+        "An architecture with one stream per task through one backbone, with shared and task-specific LoRA.",
+    ),
+    Term(
+        "TIES",
+        "trim, elect sign and merge",
+        "A merging method that keeps the largest weight changes and resolves opposite signs.",
+    ),
+    Term("ViT", "vision transformer", "A backbone that cuts an image into patches."),
+)
+_BY_FOUND = {term.found_as or term.name: term for term in GLOSSARY}
+# The longest first; a hyphen before belongs to the word, so that DB-MTL has no MTL.
+_PATTERN = re.compile(
+    rf"(?<![\w-])({'|'.join(re.escape(found) for found in sorted(_BY_FOUND, key=len, reverse=True))})(?!\w|-\w)"
+)
+
+
+def pieces_of(text: str) -> list[tuple[str, Term | None]]:
+    """Return a text in pieces, each with the term that it is, or None."""
+    return [(piece, _BY_FOUND.get(piece)) for piece in _PATTERN.split(text) if piece]
+
+
+def terms_in(texts: Iterable[str]) -> list[Term]:
+    """Return the terms that occur in texts, in the order of their first use."""
+    found = (term for text in texts for _, term in pieces_of(text) if term)
+    return list(dict.fromkeys(found))
+
+
+def as_markdown() -> str:
+    """Return the glossary as a Markdown table, with an anchor per term."""
+    rows = [f'| <a id="{term.anchor}"></a>{term.name} | {term.full} | {term.meaning} |' for term in GLOSSARY]
+    return "\n".join(["| abbreviation | spelled out | meaning |", "|---|---|---|", *rows]) + "\n"

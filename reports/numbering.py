@@ -1,0 +1,69 @@
+"""The order and the numbers of tables and figures: the same on the page, in the LaTeX document and in its PDF."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from reports.names import PAPER_TABLES, beside_published
+
+# Where tables and figures stand, by how their names begin; the first that fits, in this order. What fits none goes to `OTHERS`.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Datasets": ("table1_", "table_similarity", "fig1_", "class_balance", "leakage", "contact_"),
+    "Results": (
+        "table2_",
+        "table3_",
+        "table4_",
+        "table_comparison",
+        "table_leakage",
+        "table_pairs",
+        "fig2_",
+        "fig5_",
+        "table_classes",
+        "fig_classes",
+        "table_activities",
+        "table_confusion",
+        "fig_confusion",
+    ),
+    "Ablations": ("table5_", "table6_"),
+    "Merging": ("merging", "fig_merging", "fig_representations"),
+    "Robustness": ("table7_", "table_robustness", "fig6_", "fig_retention", "fig_heatmap"),
+    "Cost and training": ("table_cost", "fig_cost", "history_"),
+    "Reproduction note": ("table_reproduction",),
+    "Provenance": ("provenance",),
+}
+OTHERS = "Results"
+# Tables of datasets that the paper does not have follow those that it has.
+_LAST_OF_DATASETS = "table4_"
+
+
+def place_of(name: str) -> tuple[int, int]:
+    """Return the position of a table's or figure's section, and its position within that section."""
+    for section, starts in enumerate(SECTIONS.values()):
+        for place, start in enumerate(starts):
+            if name.startswith(start):
+                return section, place
+    return list(SECTIONS).index(OTHERS), SECTIONS[OTHERS].index(_LAST_OF_DATASETS)
+
+
+def numbered(names: Iterable[str], compare_with_paper: bool) -> dict[str, str]:
+    """Return the numbers of tables, or of figures, in the order in which they are shown.
+
+    Args:
+        names: File names without endings; all are tables or all are figures. Those of one place keep their order.
+        compare_with_paper: Whether what the paper has keeps the paper's number. What is compared with a table of the paper has that
+            number and "b"; all else is S1, S2, and so on. Otherwise everything is numbered from 1.
+    """
+    ordered = sorted(dict.fromkeys(names), key=place_of)
+    if not compare_with_paper:
+        return {name: str(place) for place, name in enumerate(ordered, start=1)}
+    found = {name: _paper_number(name) for name in ordered}
+    others = (name for name in ordered if not found[name])
+    return found | {name: f"S{place}" for place, name in enumerate(others, start=1)}
+
+
+def _paper_number(name: str) -> str:
+    """Return the number that the paper gives a table or figure, or "" if it does not have it."""
+    number = re.match(r"(?:table|fig)(\d+)_", name)
+    compared = name in map(beside_published, PAPER_TABLES)
+    return f"{number[1]}{'b' if compared else ''}" if number else ""
