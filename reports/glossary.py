@@ -40,7 +40,15 @@ GLOSSARY = (
         "A weighting that aligns the principal components of the tasks' gradients.",
     ),
     Term("ASSD", "average symmetric surface distance", "Mean distance between the outlines of two masks, in pixels."),
+    Term(
+        "CAGrad",
+        "conflict-averse gradient descent",
+        "A weighting that improves the worst-served task near the mean gradient.",
+    ),
     Term("CE", "corruption error", "Error summed over severities, as a share of the baseline model's."),
+    Term(
+        "CGC", "customized gate control", "An architecture with experts that all tasks share and experts of one task."
+    ),
     Term("CSV", "comma-separated values", "The text format of the tables in the folder tables/."),
     Term(
         "DB-MTL",
@@ -59,17 +67,41 @@ GLOSSARY = (
         "differentiable selection of k experts",
         "An architecture in which each task learns which k of several experts it uses.",
     ),
+    Term("DWA", "dynamic weight average", "A weighting that gives more weight to tasks whose loss falls slowly."),
     Term("ECE", "expected calibration error", "Mean gap between the confidence of predictions and their accuracy."),
     Term("F", "F score in the paper's tables", "As the authors' code computes it, mean over activities.", "F (%)"),
     Term("F1", "F1 score", "Harmonic mean of precision and recall; macro: mean over activities."),
+    Term(
+        "FairGrad",
+        "fair resource allocation of gradients",
+        "A weighting that divides the improvement fairly among the tasks.",
+    ),
+    Term("FAMO", "fast adaptive multitask optimization", "A weighting that lets all losses fall at a similar rate."),
     Term("fg", "foreground", "Mean over all classes but the background."),
+    Term("GLS", "geometric loss strategy", "A weighting that minimises the geometric mean of the losses."),
+    Term(
+        "GradVac",
+        "gradient vaccine",
+        "A weighting that keeps the similarity of two tasks' gradients near a running target.",
+    ),
     Term("HD", "Hausdorff distance", "Largest distance between the outlines of two masks, in pixels."),
     Term("HD95", "95th percentile of the Hausdorff distance", "Like HD, less sensitive to single pixels."),
     Term("HPS", "hard parameter sharing", "An architecture with one backbone for all tasks and one head per task."),
+    Term("IMTL", "impartial multi-task learning", "A weighting that balances the tasks' losses and gradients."),
+    Term(
+        "IMTL-G",
+        "impartial multi-task learning, gradients alone",
+        "A weighting whose update has equal projections onto all gradients.",
+    ),
     Term("IoU", "intersection over union", "Overlap of two masks, divided by the area that either covers."),
     Term("JPEG", "Joint Photographic Experts Group", "An image format that loses details."),
     Term("LoRA", "low-rank adaptation", "Adds small trained matrices of low rank to frozen weights."),
     Term("mCE", "mean corruption error", "CE, mean over corruptions; 100 is the baseline, and lower is better."),
+    Term(
+        "MGDA",
+        "multiple-gradient descent algorithm",
+        "A weighting that follows the shortest mean of the gradients.",
+    ),
     Term("MiB", "mebibyte", "1,048,576 bytes."),
     Term("mIoU", "mean intersection over union", "IoU, mean over classes."),
     Term(
@@ -92,8 +124,14 @@ GLOSSARY = (
         "Test frames alone: models trained on MTLEndovis are tested on it.",
     ),
     Term("MTLESD", "multi-task dataset of endoscopic submucosal dissection", "Frames with masks and activities."),
+    Term(
+        "PCGrad",
+        "projecting conflicting gradients",
+        "A weighting that removes from each gradient what conflicts with another one.",
+    ),
     Term("px", "pixels", "Pixels of the model's input."),
     Term("ResNet", "residual network", "A convolutional backbone."),
+    Term("RLW", "random loss weighting", "A weighting that draws its weights anew in each step."),
     Term("rPC", "relative performance under corruption", "mPC, divided by the score on clean images."),
     Term("SHA-256", "secure hash algorithm, 256 bits", "A digest: files with the same digest have the same content."),
     Term(
@@ -115,6 +153,11 @@ GLOSSARY = (
         "trim, elect sign and merge",
         "A merging method that keeps the largest weight changes and resolves opposite signs.",
     ),
+    Term(
+        "UPGrad",
+        "unconflicting projection of gradients",
+        "A weighting that averages gradients, each projected so that it harms no task.",
+    ),
     Term("ViT", "vision transformer", "A backbone that cuts an image into patches."),
 )
 _BY_FOUND = {term.found_as or term.name: term for term in GLOSSARY}
@@ -133,9 +176,3 @@ def terms_in(texts: Iterable[str]) -> list[Term]:
     """Return the terms that occur in texts, in the order of their first use."""
     found = (term for text in texts for _, term in pieces_of(text) if term)
     return list(dict.fromkeys(found))
-
-
-def as_markdown() -> str:
-    """Return the glossary as a Markdown table, with an anchor per term."""
-    rows = [f'| <a id="{term.anchor}"></a>{term.name} | {term.full} | {term.meaning} |' for term in GLOSSARY]
-    return "\n".join(["| abbreviation | spelled out | meaning |", "|---|---|---|", *rows]) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from endoarss.metrics.catalogue import METRICS
+from reports.glossary import GLOSSARY as TERMS_OF_PAGE
 from reports.names import ARCHITECTURES, MERGERS, WEIGHTINGS
 from tests.docs.blocks import ROOT
 
@@ -44,6 +45,13 @@ def is_explained(word: str) -> bool:
 def test_names_of_tables_stand_there() -> None:
     titles = {metric.title for metrics in METRICS.values() for metric in metrics}
     assert not {*ARCHITECTURES.values(), *WEIGHTINGS.values(), *MERGERS.values(), *titles} - TERMS
+
+
+UNITS = {"fg", "px"}  # short forms in heads of tables
+
+
+def test_terms_of_the_page_stand_there() -> None:
+    assert [term.name for term in TERMS_OF_PAGE if not (is_explained(term.name) or term.name in UNITS)] == []
 
 
 def test_each_term_stands_there_once_with_a_sentence() -> None:

@@ -233,7 +233,7 @@ def test_figures_of_nothing_say_so(study: Study, monkeypatch: pytest.MonkeyPatch
     finish(study, []).to_parquet(results_file(study))
     written = draw_figures.draw_figures(study)
     assert all(path.stat().st_size > 1000 for path in written) and len(written) == 2 * len(said)
-    assert said["Cost. Scores against parameters and speed"] == "No cell has results."
+    assert said["Scores against trained parameters and inference speed"] == "No cell has results."
     assert "No training on MTLESD is done." in said.values()
     assert [path.stem for path in draw_figures.draw_figures(study, "fig_cost")] == ["fig_cost"] * 2
     with pytest.raises(InputError, match="has no figure 'fig9'"):

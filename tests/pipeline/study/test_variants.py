@@ -30,6 +30,7 @@ VIT = {"weights": {"file": "vit.safetensors"}, "model": "vit_small_patch14_dinov
 def study(minimal: Make) -> Study:
     return make_study(
         minimal(
+            compare_with_paper=True,
             backbones={
                 "dinov2_s": {"kind": "dinov2", "label": "ViT-S", **VIT},
                 "dinov2_b": {"kind": "dinov2", "label": "ViT-B", **VIT, "model": "vit_base_patch14_dinov2"},
