@@ -70,7 +70,7 @@ def test_the_commands_of_the_readme(with_weightings: Path) -> None:
     setup, command = robustness.strip().splitlines()
     assert setup == "make setup && source .venv/bin/activate"
     page = with_weightings / "readme.md"
-    page.write_text(f"```bash\nexport PYTHONPATH=$PWD\n{command} --study studies/weightings.yaml\n```\n")
+    page.write_text(f"```bash\n{command} --study studies/weightings.yaml\n```\n")
     (with_weightings / "my_model.py").write_text(
         next(block.text for block in blocks_of(TUTORIALS / "model-in-tables.md") if block.title == "my_model.py")
     )
