@@ -149,6 +149,7 @@ def test_make_runs_the_tests_that_are_asked_for() -> None:
     command = [
         "make",
         "--dry-run",
+        "--no-print-directory",
         "--assume-old=.venv/.installed",
         "test",
         "CORES=3",
@@ -162,6 +163,7 @@ def test_test_all_adds_what_only_it_uses() -> None:
     command = [
         "make",
         "--dry-run",
+        "--no-print-directory",
         "--assume-old=.venv/.installed",
         "--assume-new=requirements-test-all.lock",
         "test-all",
