@@ -278,27 +278,6 @@ def test_the_recipe_gives_a_new_corruption_and_leaves_the_standard_list(tmp_path
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
 
 
-@pytest.mark.slow
-def test_the_recipe_passes_the_tests(tmp_path: Path) -> None:
-    """Those that walk the corruptions or count them."""
-    environment = copy_with_mist(tmp_path)
-    files = ["tests/corruptions", "tests/benchmarks/test_corruptions.py", "tests/reports/test_against_paper.py"]
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "not slow",
-        "-k",
-        "not recipe and not example",
-    ]
-    ran = subprocess.run([*command, *files], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout[-3000:]
-
-
 def test_names_are_known_without_the_compiler() -> None:
     """Planning a study reads the names; it must not wait for numba, scipy or the reference library."""
     script = (
