@@ -16,7 +16,6 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.io.files import read_json, write_json
-from pipeline.io.hashing import digest
 from pipeline.io.known_digests import KnownDigests
 from pipeline.workflow.result import OTHERWISE, Result
 from pipeline.workflow.results_of_study import ResultsOfStudy
@@ -73,22 +72,24 @@ def _why_stale(
 
 def _tell(result: Result, why: str) -> None:
     path = decides_file(result)
-    # A state that Snakemake has seen at the end of a job must never come again: it takes equal bytes for no change.
-    state = {"decided_by": result.decided_by, "why": why, "record": digest(result.record()) if why else ""}
-    if _state(path) != state:
-        write_json(path, {**state, "since": time.time_ns() if why else 0})
-    if not why:
-        _set_time(path, _LONG_AGO)
-        _set_time(result.done, _LONG_AGO + result.level)
+    if why:
+        # Snakemake records the bytes of a job's inputs some time after the job has written done.json, and later takes equal bytes for no
+        # change. A plan may fall in between. So every plan writes bytes of a stale result's input that were never there before.
+        write_json(path, {"decided_by": result.decided_by, "why": why, "since": time.time_ns()})
+        made = result.done.stat().st_mtime if result.done.exists() else _LONG_AGO
+        if path.stat().st_mtime <= max(made, _LONG_AGO):
+            _set_time(path, max(made + 1, time.time()))
         return
-    made = result.done.stat().st_mtime if result.done.exists() else _LONG_AGO
-    if path.stat().st_mtime <= max(made, _LONG_AGO):
-        _set_time(path, max(made + 1, time.time()))
+    current = {"decided_by": result.decided_by, "why": "", "since": 0}
+    if _content(path) != current:
+        write_json(path, current)
+    _set_time(path, _LONG_AGO)
+    _set_time(result.done, _LONG_AGO + result.level)
 
 
-def _state(path: Path) -> dict[str, Any] | None:
+def _content(path: Path) -> dict[str, Any] | None:
     try:
-        return {key: value for key, value in read_json(path).items() if key != "since"}
+        return read_json(path)
     except (InputError, OSError, RecursionError):  # it is written anew
         return None
 

@@ -118,7 +118,9 @@ CASES = [
     Case("a metric", comment("endoarss/metrics/segmentation.py"), {**SCORED, "score_references": 1, **REPORT}),
     Case("a corruption", comment("corruptions/operators/contrast.py"), {"evaluate_robustness": 1, **REPORT}),
     Case("a new corruption", new("corruptions/operators/own.py", OWN), {}),
-    Case("which rows a table of the paper shows", comment("pipeline/study/paper_cells.py"), SHOWN),
+    Case(
+        "which rows a table of the paper shows", comment("pipeline/study/paper_cells.py"), {"draw_datasets": 1, **SHOWN}
+    ),
     Case("the order of `weightings` in the study", setting("  - db_mtl\n  - stch\n", "  - stch\n  - db_mtl\n"), REPORT),
     Case("a dataset's title", setting("mtlesd:\n    split", "mtlesd:\n    title: Another\n    split"), OF_STUDY),
     Case("a backbone's label", setting("label: R\n", "label: Another\n"), REPORT),

@@ -206,6 +206,11 @@ def test_snakemake_is_told_by_times() -> None:
         states.add(decides_file(second).read_text())
         tell_snakemake(Chain(first, second))
     assert len(states) == 2
+    # Nor in two plans one after the other: a job may have ended, and Snakemake have recorded its inputs, in between.
+    for _ in range(2):
+        tell_snakemake(Chain(first, model(first, 2)))
+        states.add(decides_file(second).read_text())
+    assert len(states) == 4
     os.utime(second.done)  # copied later than the plan
     tell_snakemake(Chain(first, model(first, 2)))
     os.utime(second.done, (4e9, 4e9))
