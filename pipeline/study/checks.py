@@ -123,6 +123,12 @@ def _check_components(study: Study) -> None:
             kind = variant.kind or name
             if name != kind and kind in (MERGED, *SINGLE_TASKS):
                 raise InputError(f"{key}.{name}.kind: {kind!r} has no settings to vary; use it under its own name.")
+            taken = {"kind", "label"} & registry.settings(kind).keys()
+            if taken:
+                raise InputError(
+                    f"{key}.{name}: {kind} has a setting {min(taken)!r}, which a study could not give it: kind and label say which "
+                    "variant it is. Rename the setting in the component."
+                )
             check_settings(key, kind, variant.settings, f"{key}.{name}")
     for name, values in study.mergers.items():
         check_settings("mergers", name, values)
@@ -132,9 +138,9 @@ def _check_components(study: Study) -> None:
         ("architectures", labels.architectures),
         ("weightings", labels.weightings),
     ):
-        taken = list(known.values())
+        shown_labels = list(known.values())
         for name, label in known.items():
-            if taken.count(label) > 1 or label == REFERENCE_BACKBONE:
+            if shown_labels.count(label) > 1 or label == REFERENCE_BACKBONE:
                 raise InputError(
                     f"{key}.{name}: the label {label!r} is taken; expected one of its own for each, because tables show it."
                 )

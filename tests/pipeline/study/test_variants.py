@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
+from endoarss.registry import WEIGHTINGS, register_weighting
+from endoarss.weightings.equal import EqualWeighting
 from pipeline.errors import InputError
 from pipeline.reporting.models import asked_for_claims, label_of
 from pipeline.reporting.tables.paper_tables import labels_of_paper
@@ -164,3 +166,17 @@ def test_what_is_wrong_with_a_variant_is_said(minimal: Make, changes: dict[str, 
     with pytest.raises(InputError) as error:
         make_study(minimal(**changes))
     assert message in str(error.value)
+
+
+def test_a_setting_that_no_study_could_give_is_refused(minimal: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WEIGHTINGS, "_imported", dict(WEIGHTINGS._imported))
+
+    @register_weighting("labelled")
+    class Labelled(EqualWeighting):
+        def __init__(self, tasks: Sequence[str], epochs: int, label: str = "a") -> None:
+            super().__init__(tasks, epochs)
+
+    with pytest.raises(
+        InputError, match="weightings.mine: labelled has a setting 'label', which a study could not give it"
+    ):
+        make_study(minimal(weightings={"mine": {"kind": "labelled"}}))
