@@ -118,7 +118,7 @@ def _build(folder: Path, frames: int, workers: int) -> dict[str, float]:
     with _measured(frames) as row:
         collected, order = _collect(folder)
         collected = Collected(collected.samples[:frames], collected.notes)
-        split = assign_splits(collected.samples, "published")
+        split = assign_splits(collected.samples, "random_by_activity")
         labels = KINDS["mtlendovis"].labels
         card = {"name": "mtlendovis", "expected_frames": None}
         write_dataset(folder / "built", labels, collected, split, order.roots, card, workers)
@@ -157,7 +157,7 @@ def _measured(frames: int) -> Iterator[dict[str, float]]:
 
 def _collect(folder: Path) -> tuple[Collected, Order]:
     kind = KINDS["mtlendovis"]
-    recipe = kind.recipes["published"]
+    recipe = kind.recipes["random_by_activity"]
     order = Order("mtlendovis", kind.labels, dict.fromkeys(recipe.sources, folder / "tree"))
     return recipe.collect(order), order
 

@@ -43,7 +43,7 @@ class World:
     """How scores come about.
 
     Attributes:
-        sequences: Of the test part.
+        sequences: Of the test split.
         seeds: Trainings of each model.
         tail: Degrees of freedom of what models add in sequences: of Student's t, or a normal distribution if it is infinite.
         better: By how many points of mIoU a model is better than the others.

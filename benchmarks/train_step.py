@@ -31,7 +31,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from endoarss.architectures.hps import HardParameterSharing
-from endoarss.gradients import Trained, a_pass_a_task, backward
+from endoarss.gradients import Trained, backward, per_task_backward
 from endoarss.lora import Streams
 from endoarss.models import MultiTaskModel, build_model
 from endoarss.registry import BACKBONES, WEIGHTINGS
@@ -186,7 +186,7 @@ def lean(problem: Problem, rule: Weighting) -> Step:
     """A backward pass a task over trained parameters alone, whatever the weighting and architecture."""
 
     def gradients() -> None:
-        found = a_pass_a_task(problem.model, problem.trained, problem.images, problem.losses_of)
+        found = per_task_backward(problem.model, problem.trained, problem.images, problem.losses_of)
         problem.trained.set_shared(combined(rule, found.shared, found.losses))
 
     return with_optimizer(problem, gradients)

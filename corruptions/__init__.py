@@ -10,9 +10,9 @@ from corruptions.catalogue import (
     CORRUPTIONS,
     SEVERITIES,
     STANDARD_CORRUPTIONS,
-    chosen_corruptions,
     known_categories,
     known_corruptions,
+    selected_corruptions,
 )
 from corruptions.errors import CorruptionError
 from corruptions.random_corruption import RandomCorruption
@@ -26,7 +26,6 @@ __all__ = [
     "CorruptionError",
     "RandomCorruption",
     "backend_of",
-    "chosen_corruptions",
     "corrupt",
     "corrupt_pair",
     "corruptions_of",
@@ -34,6 +33,7 @@ __all__ = [
     "known_corruptions",
     "moves_pixels",
     "register_corruption",
+    "selected_corruptions",
     "sweep",
     "sweep_pair",
 ]

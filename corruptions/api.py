@@ -10,16 +10,16 @@ from typing import Any
 import cv2
 import numpy as np
 
+from corruptions.authors_code import AUTHORS_CODE_LACKS, corrupt_as_authors
 from corruptions.catalogue import CORRUPTIONS, SEVERITIES, known_corruptions
 from corruptions.errors import CorruptionError, UnknownNameError
 from corruptions.field_of_view import KEEP, Surround, black_surround, check_field_of_view, continued
-from corruptions.published import PUBLISHED_LACKS, published_corrupt
 from corruptions.randomness import Randomness, id_of_content
 from corruptions.reference import COMMON, reference_corrupt, reference_move
 from corruptions.registry import Corruption, Image, Mask, describe, find, known
 
 BACKENDS = ("auto", "fast", "reference")
-PROFILES = ("standard", "published")
+PROFILES = ("standard", "authors_code")
 SMALLEST = 32
 
 
@@ -45,7 +45,7 @@ def corrupt(
         name: one of `CORRUPTIONS`, or of a module of your own. severity: 1 to 5.
         seed, image_id: what random details depend on; all severities of one image share them. Without an id they depend on the image's
             pixels: another image gets other smoke, the same image the same.
-        profile: "standard", or "published": what the authors' script does, see `corruptions.published`.
+        profile: "standard", or "authors_code": what the authors' script does, see `corruptions.authors_code`.
         backend: "auto", "fast" (this package's own) or "reference" (imagecorruptions); see `backend_of`.
         field_of_view: "corrupt", or "keep": the black around a round view stays as it is. An image without such a surround is corrupted
             as ever, see `corruptions.field_of_view`.
@@ -78,7 +78,7 @@ def corrupt_pair(image: Image, mask: Mask, name: str, severity: int, **arguments
 
     Returns:
         The corrupted image, and the mask (H, W) that belongs to it: the given one where nothing moves, and under the profile
-        "published", whose masks stay.
+        "authors_code", whose masks stay.
 
     Raises:
         CorruptionError: as `corrupt`, and if the mask does not fit the image.
@@ -174,8 +174,8 @@ def _apply(
     parameters: dict[str, Any],
 ) -> list[tuple[Image, Mask]]:
     name, moves = corruption.name, corruption.move is not None and mask.size > 0
-    if profile == "published":
-        return [(published_corrupt(image, name, int(severity), randomness.key), mask) for severity in severities]
+    if profile == "authors_code":
+        return [(corrupt_as_authors(image, name, int(severity), randomness.key), mask) for severity in severities]
     if backend == "reference":
         return [
             (
@@ -241,13 +241,15 @@ def backend_of(name: str, backend: str = "auto", profile: str = "standard") -> s
         raise UnknownNameError("corruption", name, known_corruptions())
     if backend not in BACKENDS:
         raise UnknownNameError("backend", backend, BACKENDS)
+    if profile == "published":
+        raise CorruptionError("the profile 'published' is called 'authors_code' now.")
     if profile not in PROFILES:
         raise UnknownNameError("profile", profile, PROFILES)
-    if profile == "published":
-        if name not in corruptions_of("published"):
-            raise CorruptionError(f"{name}: the profile 'published' has none: {PUBLISHED_LACKS}. Use 'standard'.")
+    if profile == "authors_code":
+        if name not in corruptions_of("authors_code"):
+            raise CorruptionError(f"{name}: the profile 'authors_code' has none: {AUTHORS_CODE_LACKS}. Use 'standard'.")
         if backend == "fast":
-            raise CorruptionError(f"{name}: the profile 'published' runs on the reference; use backend 'auto'.")
+            raise CorruptionError(f"{name}: the profile 'authors_code' runs on the reference; use backend 'auto'.")
         return "reference"
     if backend == "reference":
         if name not in COMMON:
@@ -258,7 +260,7 @@ def backend_of(name: str, backend: str = "auto", profile: str = "standard") -> s
 
 def corruptions_of(profile: str) -> tuple[str, ...]:
     """All corruptions that a profile has, a user's own too."""
-    if profile == "published":
+    if profile == "authors_code":
         return tuple(name for name in CORRUPTIONS if name in COMMON or name == "gamma_correction")
     return known_corruptions()
 

@@ -39,7 +39,7 @@ def known_corruptions() -> tuple[str, ...]:
     return tuple(name for names in known_categories().values() for name in names)
 
 
-def chosen_corruptions(given: Iterable[str]) -> tuple[str, ...]:
+def selected_corruptions(given: Iterable[str]) -> tuple[str, ...]:
     """Return the corruptions that a list names, each once, in the list's order.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image as Pictures
 
 from corruptions.api import check, corrupt_pair
-from corruptions.catalogue import SEVERITIES, chosen_corruptions
+from corruptions.catalogue import SEVERITIES, selected_corruptions
 from corruptions.errors import CorruptionError
 from corruptions.randomness import Randomness
 from corruptions.registry import STANDARD, Image, Mask
@@ -41,7 +41,7 @@ class RandomCorruption:
     ) -> None:
         if isinstance(corruptions, str):
             raise CorruptionError(f"corruptions {corruptions!r}; expected a list, [{corruptions!r}].")
-        self.corruptions, self.severities = chosen_corruptions(corruptions), tuple(severities)
+        self.corruptions, self.severities = selected_corruptions(corruptions), tuple(severities)
         self.probability, self.seed = probability, seed
         check(np.zeros((32, 32, 3), np.uint8), severities)
         if not self.corruptions or not self.severities:

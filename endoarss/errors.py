@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+# What earlier versions called one value of each of several settings; CHANGELOG.md lists them.
+EARLIER_NAMES = {"published": ("random_by_activity", "authors_code"), "released": ("given",)}
+
 
 class SettingsError(ValueError):
     """A setting of a model, weighting or training that cannot be used."""
@@ -23,7 +26,7 @@ class TrainingError(RuntimeError):
 
 
 def suggestion(name: str, known: Iterable[str], limit: int = 3) -> str:
-    """Return a question that names the known names closest to a mistyped one.
+    """Return what a mistyped name may have meant: its new name if an earlier version had it, else the closest known names.
 
     Args:
         name: what was given. Upper and lower case, and `-` and `_`, count as the same.
@@ -31,8 +34,11 @@ def suggestion(name: str, known: Iterable[str], limit: int = 3) -> str:
         limit: how many of them are named at most.
 
     Returns:
-        Such as " Did you mean 'db_mtl'?", with a leading space; empty if no known name is close.
+        Such as " Did you mean 'db_mtl'?" or " It is called 'given' now.", with a leading space; empty if no known name is close.
     """
+    now = [one for one in known if one in EARLIER_NAMES.get(str(name), ())]
+    if now:
+        return f" It is called {now[0]!r} now."
     by_spelling = {_spelling(one): one for one in known}
     close = [repr(by_spelling[one]) for one in get_close_matches(_spelling(name), by_spelling, limit)]
     return f" Did you mean {' or '.join(close)}?" if close else ""

@@ -109,11 +109,11 @@ def gradients_by_task(model: MultiTaskModel, trained: Trained, images: Tensor, l
 
     The gradients of task-owned parameters are put into their `.grad` on the way.
     """
-    way = one_pass if model.a_stream_a_task else a_pass_a_task
+    way = one_pass if model.per_task_streams else per_task_backward
     return way(model, trained, images, losses_of)
 
 
-def a_pass_a_task(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of: Losses) -> TaskGradients:
+def per_task_backward(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of: Losses) -> TaskGradients:
     """One backward pass a task."""
     losses, rows = losses_of(model(images)), []
     for index, owned in enumerate(trained.owned):

@@ -46,7 +46,7 @@ class LoRALinear(nn.Module):
     kaiming-uniform(a = sqrt 5), B zero, so that nothing changes at first.
 
     With random vectors u (r) and v (width), drawn once from -1 to 1 and not trained, B_j A_j becomes diag(v) B_j diag(u) A_j. It is what
-    the released code trains: its DV-LoRA would train u and v in a second phase, which never comes.
+    the authors' code trains: its DV-LoRA would train u and v in a second phase, which never comes.
 
     Args:
         base: the layer, of `count` blocks of out_features / count outputs. Its parameters are frozen.
@@ -102,8 +102,8 @@ class LoRALinear(nn.Module):
         """A (S, blocks, R, in) and B (S, blocks, width, R) of all streams, shared and owned ranks side by side."""
         down, up = [], []
         if self.shared_a is not None and self.shared_b is not None:
-            down.append(_scaled(_a_copy_a_stream(self.shared_a, self.streams, 3), self.shared_u))
-            up.append(_scaled(_a_copy_a_stream(self.shared_b, self.streams, 3), self.shared_v))
+            down.append(_scaled(_per_stream_copies(self.shared_a, self.streams, 3), self.shared_u))
+            up.append(_scaled(_per_stream_copies(self.shared_b, self.streams, 3), self.shared_v))
         if len(self.owned_a):
             down.append(_scaled(torch.stack(list(self.owned_a)), self.owned_u))
             up.append(_scaled(torch.stack(list(self.owned_b)), self.owned_v))
@@ -193,8 +193,8 @@ class StreamConv2d(nn.Module):
         conv = self.base
         if not len(self.owned_a) and conv.weight.ndim == 4:
             return conv(x)
-        kernels = _a_copy_a_stream(conv.weight, self.streams, 4)
-        biases = [None] * self.streams if conv.bias is None else _a_copy_a_stream(conv.bias, self.streams, 1)
+        kernels = _per_stream_copies(conv.weight, self.streams, 4)
+        biases = [None] * self.streams if conv.bias is None else _per_stream_copies(conv.bias, self.streams, 1)
         outputs = []
         for stream, part in enumerate(x.chunk(self.streams)):
             kernel = kernels[stream] + self.delta(stream) if len(self.owned_a) else kernels[stream]
@@ -224,8 +224,8 @@ class StreamBatchNorm2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(S * B, C, H, W), normalised stream by stream."""
         streams = len(self.running_mean)
-        weights = _a_copy_a_stream(self.weight, streams, 1)
-        biases = _a_copy_a_stream(self.bias, streams, 1)
+        weights = _per_stream_copies(self.weight, streams, 1)
+        biases = _per_stream_copies(self.bias, streams, 1)
         outputs = [
             F.batch_norm(part, mean, variance, weight, bias, self.training, self.momentum, self.eps)
             for part, mean, variance, weight, bias in zip(
@@ -235,7 +235,7 @@ class StreamBatchNorm2d(nn.Module):
         return torch.cat(outputs)
 
 
-def _a_copy_a_stream(value: Tensor, streams: int, dimensions: int) -> Tensor:
+def _per_stream_copies(value: Tensor, streams: int, dimensions: int) -> Tensor:
     """(S, ...): the copies that a caller put in, or the one shared value seen S times."""
     return value if value.ndim > dimensions else value.expand(streams, *value.shape)
 

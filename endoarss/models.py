@@ -30,14 +30,14 @@ class MultiTaskModel(nn.Module, ABC):
     A subclass says in `plan` which tasks it solves and which streams it needs, and in `features` what each head sees.
     `precision` is what it runs in, whatever its weights are kept in: "float32", "bf16", or "auto" (bf16 on a GPU).
     `DEFAULTS` are the settings that an architecture takes, `BOUNDS` what their values may be (see `endoarss.components.bounds`).
-    An architecture sets `a_stream_a_task` if stream t of one encoder reaches head t and no other: one backward pass then tells the tasks'
+    An architecture sets `per_task_streams` if stream t of one encoder reaches head t and no other: one backward pass then tells the tasks'
     gradients apart. `trained` is false of what is put together from trained models.
     `external` are its components that are not the project's own, as their source was when the model was built.
     """
 
     external: tuple[ExternalComponent, ...] = ()
     precision: str = "float32"
-    a_stream_a_task = False
+    per_task_streams = False
     trained = True
     DEFAULTS: ClassVar[Mapping[str, Any]] = {}
     BOUNDS: ClassVar[Mapping[str, Bound]] = {}

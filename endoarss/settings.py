@@ -73,7 +73,7 @@ LORA_TARGETS = ("q", "k", "v", "proj", "fc1", "fc2")
 class LoRASettings:
     """Low-rank adapters of a ViT's blocks. rank: r. alpha: 0 means alpha = rank. targets: from `LORA_TARGETS`.
 
-    random_vectors: the released code's variant, see `lora.LoRALinear`.
+    random_vectors: the authors' code's variant, see `lora.LoRALinear`.
     """
 
     __pydantic_config__ = _FROM_FILE
@@ -98,7 +98,7 @@ class LoRASettings:
 
 @dataclass(frozen=True)
 class SMASettings:
-    """Spatially-aware multi-scale attention. width: d. trained, residual: both false in the released code, whose SMA stays as
+    """Spatially-aware multi-scale attention. width: d. trained, residual: both false in the authors' code, whose SMA stays as
     it was drawn and replaces the image instead of adding to it."""
 
     __pydantic_config__ = _FROM_FILE
@@ -118,7 +118,7 @@ class BackboneSettings:
 
     model: timm name. arguments: further keyword arguments for timm. output_stride: of the feature map of a model that is trained in full
     (8, 16 or 32). with_sma: whether SMA stands before the model; before `endoarss` it always does.
-    token_map: how the N tokens of a ViT become a map: "spatial" (C, side, side), or "tokens_as_channels", the released code's
+    token_map: how the N tokens of a ViT become a map: "spatial" (C, side, side), or "tokens_as_channels", the authors' code's
     view of them as N channels of side x (C / side).
     """
 

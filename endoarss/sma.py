@@ -63,7 +63,7 @@ class SpatiallyAwareMultiScaleAttention(nn.Module):
     Args:
         width: d, the channels the image is projected to. The cost is linear in it.
         patch: side of the unfolded patches. kernel: n of the n x n convolutions.
-        residual: false gives SMA(x) alone, as the released code does.
+        residual: false gives SMA(x) alone, as the authors' code does.
     """
 
     def __init__(self, width: int = 64, patch: int = SMA_PATCH, kernel: int = 3, residual: bool = True) -> None:

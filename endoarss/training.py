@@ -139,7 +139,7 @@ def train(
 
     Args:
         model: built after `seed_everything(settings.seed)`, so that its initial weights belong to the seed.
-        data: the training part.
+        data: the training split.
         settings: schedule and weighting.
         device: where to train.
         label: what the progress bar and errors say.

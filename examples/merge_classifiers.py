@@ -111,7 +111,7 @@ class Row:
 
 
 def merge_three(images: int = 1200, steps: int = 250, iterations: int = 500) -> list[Row]:
-    """Train three classifiers from one base, merge them in every way, operate, and score everything.
+    """Train three classifiers from one base, merge them in every way, apply_surgery, and score everything.
 
     Args:
         images: of each training set. steps: of a training, at half its length. iterations: of AdaMerging and Surgery.

@@ -47,9 +47,9 @@ PAPER_TABLES = {
     TABLE_ROBUSTNESS: "VII",
 }
 # The dataset of the paper's Table VII.
-PUBLISHED_ROBUSTNESS = "mtlesd"
+PAPER_ROBUSTNESS = "mtlesd"
 # Its models, by backbone, architecture and weighting, in the order of its columns.
-PUBLISHED_ROBUST_MODELS = (
+PAPER_ROBUST_MODELS = (
     ("resnet", "dselect_k", "db_mtl"),
     ("resnet", "mmoe", "db_mtl"),
     ("endoarss", "tesla", "db_mtl"),
@@ -100,12 +100,12 @@ REFERENCES = {
 REFERENCE_BACKBONE = "reference"
 
 
-def beside_published(name: str) -> str:
+def against_paper(name: str) -> str:
     """The table that sets the scores of another beside the paper's."""
-    return f"{name}_published"
+    return f"{name}_against_paper"
 
 
-def has_published(dataset: str) -> bool:
+def is_in_paper(dataset: str) -> bool:
     """Whether the paper has a table of a dataset's results."""
     return dataset in _TABLE_OF_DATASET
 

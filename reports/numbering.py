@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from reports.names import PAPER_TABLES, beside_published
+from reports.names import PAPER_TABLES, against_paper
 
 # Where tables and figures stand, by how their names begin; the first that fits, in this order. What fits none goes to `OTHERS`.
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -65,5 +65,5 @@ def numbered(names: Iterable[str], compare_with_paper: bool) -> dict[str, str]:
 def _paper_number(name: str) -> str:
     """Return the number that the paper gives a table or figure, or "" if it does not have it."""
     number = re.match(r"(?:table|fig)(\d+)_", name)
-    compared = name in map(beside_published, PAPER_TABLES)
+    compared = name in map(against_paper, PAPER_TABLES)
     return f"{number[1]}{'b' if compared else ''}" if number else ""

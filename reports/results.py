@@ -94,7 +94,7 @@ def of_rank(results: pd.DataFrame, rank: int) -> pd.DataFrame:
     return results[(variants == "") | variants.str.startswith(f"r{rank}-")]
 
 
-def set_beside(results: pd.DataFrame, select_on: str) -> pd.DataFrame:
+def comparable_rows(results: pd.DataFrame, select_on: str) -> pd.DataFrame:
     """The rows of trainings whose epoch was chosen alike, and of references: what tables set beside each other. Merged models are not
     among them."""
     return results[(results["merger"] == "") & results["select_on"].isin(["", select_on])]

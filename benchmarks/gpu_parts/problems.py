@@ -11,7 +11,7 @@ import torch
 from benchmarks.gpu_parts.part import Figures, Part
 from benchmarks.gpu_parts.roofline import Roofline
 from benchmarks.gpu_parts.setup import Setup
-from benchmarks.gpu_parts.timing import compile_apart, steady
+from benchmarks.gpu_parts.timing import compile_in_parts, steady
 from benchmarks.train_step import Problem, make_problem, ours, void, weighting, with_random_weights
 from endoarss.devices import compile_model
 from endoarss.settings import BackboneSettings, WeightsSettings
@@ -55,7 +55,7 @@ def measure_both(
             compile_model(made.model, made.model.backbone.front)
         return made
 
-    apart: Callable[[Figures], Figures] = compile_apart if compiled else without_first
+    apart: Callable[[Figures], Figures] = compile_in_parts if compiled else without_first
     found = part.measure(
         f"training step{name}", lambda: share.training(precision, apart(training(part.setup, problem())))
     )

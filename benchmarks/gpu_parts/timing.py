@@ -65,7 +65,7 @@ def memory(device: torch.device) -> dict[str, float]:
     return found
 
 
-def compile_apart(figures: dict[str, Any]) -> dict[str, Any]:
+def compile_in_parts(figures: dict[str, Any]) -> dict[str, Any]:
     """Replace the seconds of the first step by those that compiling took of it."""
     first = figures.pop("first_step_s")
     return {**figures, "compile_s": max(0.0, first - figures["milliseconds"] / 1000)}

@@ -15,7 +15,7 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
     os.environ.setdefault(_variable, "1")
 
 from corruptions.api import BACKENDS, PROFILES, backend_of, moves_pixels
-from corruptions.catalogue import SEVERITIES, chosen_corruptions, known_categories, known_corruptions
+from corruptions.catalogue import SEVERITIES, known_categories, known_corruptions, selected_corruptions
 from corruptions.errors import CorruptionError
 from corruptions.field_of_view import CORRUPT, FIELDS_OF_VIEW
 from corruptions.own_modules import add_own_modules, own_corruptions
@@ -122,7 +122,7 @@ def _add_choice(command: argparse.ArgumentParser) -> None:
         "--profile",
         choices=PROFILES,
         default="standard",
-        help="published is what the paper's script does (default: standard)",
+        help="authors_code is what the paper's script does (default: standard)",
     )
     command.add_argument(
         "--backend",
@@ -175,9 +175,9 @@ def _names(arguments: argparse.Namespace) -> tuple[str, ...]:
     known = known_corruptions()
     if arguments.corruption:
         given = [name.strip() for text in arguments.corruption for name in text.split(",") if name.strip()]
-        return tuple(sorted(chosen_corruptions(given), key=known.index))
-    if arguments.profile == "published" and arguments.backend == "fast":
-        raise CorruptionError("the profile 'published' runs on the reference; leave --backend out.")
+        return tuple(sorted(selected_corruptions(given), key=known.index))
+    if arguments.profile == "authors_code" and arguments.backend == "fast":
+        raise CorruptionError("the profile 'authors_code' runs on the reference; leave --backend out.")
     names = tuple(name for name in known if _has(name, arguments.profile, arguments.backend))
     if len(names) < len(known):
         lacking = ", ".join(name for name in known if name not in names)

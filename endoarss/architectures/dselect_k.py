@@ -82,7 +82,7 @@ class Selector(nn.Module):
 
 
 class PixelSelector(Selector):
-    """The weights that one task gives the experts for each image, z and w linear in all of its pixels, as in the released code.
+    """The weights that one task gives the experts for each image, z and w linear in all of its pixels, as in the authors' code.
 
     Args:
         experts, k, width: as of a `Selector`. pixels: number of values of an image.
@@ -93,7 +93,7 @@ class PixelSelector(Selector):
         super().__init__(experts, k, width)
 
     def make_scores(self, k: int, bits: int) -> None:
-        """Make the linear layers, drawn as in the released code."""
+        """Make the linear layers, drawn as in the authors' code."""
         self.z, self.w = nn.Linear(self.pixels, k * bits), nn.Linear(self.pixels, k)
         for layer, bound in ((self.z, self.width / 100), (self.w, 0.05)):
             for parameter in layer.parameters():

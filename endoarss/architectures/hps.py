@@ -1,4 +1,4 @@
-"""Hard parameter sharing (Caruana 1993): one backbone, one head a task. The released code of EndoARSS calls it MOLA."""
+"""Hard parameter sharing (Caruana 1993): one backbone, one head a task. The authors' code of EndoARSS calls it MOLA."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class StaticGate(nn.Module):
 
 
 class RawPixelsGate(nn.Module):
-    """Softmax weights from a linear layer on all pixels, as in the released code."""
+    """Softmax weights from a linear layer on all pixels, as in the authors' code."""
 
     def __init__(self, experts: int, input_size: int) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ class Tesla(MultiTaskModel):
 
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__(settings, make_backbone)
-        self.a_stream_a_task = self.backbone.streams == len(self.tasks) and self.backbone.takes_copies
+        self.per_task_streams = self.backbone.streams == len(self.tasks) and self.backbone.takes_copies
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:

@@ -1,4 +1,4 @@
-"""Merge single-task models of this package, with any merger, and operate on what comes of it."""
+"""Merge single-task models of this package, with any merger, and apply_surgery on what comes of it."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def entropy_of_model(
     return entropy_of
 
 
-def operate(
+def apply_surgery(
     model: MergedModel,
     merged: Tensor,
     individual: Mapping[str, Tensor],

@@ -1,7 +1,7 @@
 """Metrics as pure functions of counts and labels, and one evaluator of whole test sets. Knows numpy,
 OpenCV and scipy, not torch.
 
-protocol="standard" is what the names say, protocol="published" what the paper's released code computes under them
+protocol="standard" is what the names say, protocol="authors_code" what the authors' code computes under them
 (docs/protocols.md sets the two side by side). Pixels whose true value is `IGNORED` (255) belong to no class and are left out of all.
 """
 
@@ -9,7 +9,7 @@ from endoarss.labels import IGNORED
 from endoarss.metrics.calibration import expected_calibration_error
 from endoarss.metrics.classification import ClassificationScores, confusion_matrix, evaluate_classification
 from endoarss.metrics.evaluator import Evaluator
-from endoarss.metrics.protocol import PROTOCOLS, PUBLISHED, STANDARD
+from endoarss.metrics.protocol import AUTHORS_CODE, PROTOCOLS, STANDARD
 from endoarss.metrics.rows import confuse_mask, count_mask, measure_mask, scores_of_images, scores_of_rows
 from endoarss.metrics.segmentation import (
     SegmentationScores,
@@ -22,9 +22,9 @@ from endoarss.metrics.structural import class_structural_similarity
 from endoarss.metrics.surface import SurfaceDistances, surface_distances
 
 __all__ = [
+    "AUTHORS_CODE",
     "IGNORED",
     "PROTOCOLS",
-    "PUBLISHED",
     "STANDARD",
     "ClassificationScores",
     "Evaluator",

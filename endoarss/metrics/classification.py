@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from endoarss.metrics import counts
+from endoarss.metrics.authors_code import accuracy_eps, f_eps, precision_eps, recall_eps
 from endoarss.metrics.counts import counts_of_confusion
-from endoarss.metrics.protocol import PUBLISHED, STANDARD, check_protocol
-from endoarss.metrics.published import accuracy_eps, f_eps, precision_eps, recall_eps
+from endoarss.metrics.protocol import AUTHORS_CODE, STANDARD, check_protocol
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class ClassificationScores:
     """Scores of K classes, in [0, 1].
 
     Attributes:
-        accuracy: Share of correct predictions; under the protocol "published" the mean of `accuracy_eps`.
-        macro_f1: Mean F1 over the classes with support; under the protocol "published" the mean of `f_eps`.
+        accuracy: Share of correct predictions; under the protocol "authors_code" the mean of `accuracy_eps`.
+        macro_f1: Mean F1 over the classes with support; under the protocol "authors_code" the mean of `f_eps`.
         precision: (K,), of each class; standard: NaN for a class without support, or that is never predicted.
         recall: (K,), of each class; standard: NaN for a class without support.
         f1: (K,), of each class; standard: NaN for a class without support.
@@ -76,7 +76,7 @@ def evaluate_classification(
         truth: Integer labels (N,), 0 to classes - 1.
         prediction: Integer labels (N,), 0 to classes - 1.
         classes: Number of classes K.
-        protocol: "standard", or "published" for what the authors' code computes (see `metrics.published`).
+        protocol: "standard", or "authors_code" for what the authors' code computes (see `metrics.authors_code`).
 
     Returns:
         The scores, in [0, 1].
@@ -88,7 +88,7 @@ def evaluate_classification(
     check_protocol(protocol)
     confusion = confusion_matrix(truth, prediction, classes)
     found = counts_of_confusion(confusion)
-    if protocol == PUBLISHED:
+    if protocol == AUTHORS_CODE:
         precision, recall, f1 = precision_eps(found), recall_eps(found), f_eps(found)
         accuracy, macro_f1 = accuracy_eps(found).mean(), f1.mean()
     else:

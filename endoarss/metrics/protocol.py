@@ -1,12 +1,12 @@
-"""Which definition of a metric is used: what its name says ("standard"), or what the paper's released code computes ("published")."""
+"""Which definition of a metric is used: what its name says ("standard"), or what the authors' code computes ("authors_code")."""
 
 from __future__ import annotations
 
 from endoarss.errors import UnknownNameError
 
 STANDARD = "standard"
-PUBLISHED = "published"
-PROTOCOLS = (STANDARD, PUBLISHED)
+AUTHORS_CODE = "authors_code"
+PROTOCOLS = (STANDARD, AUTHORS_CODE)
 
 
 def check_protocol(protocol: str) -> None:

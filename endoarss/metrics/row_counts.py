@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoarss.metrics import counts
+from endoarss.metrics.authors_code import image_iou
 from endoarss.metrics.calibration import calibration_gaps
 from endoarss.metrics.catalogue import MEASUREMENTS
 from endoarss.metrics.counts import COUNTED, Array
-from endoarss.metrics.published import image_iou
 
 Columns = Mapping[str, NDArray[Any]]
 

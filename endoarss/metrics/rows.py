@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from endoarss.metrics.authors_code import label_map_ssim, row_hd
 from endoarss.metrics.catalogue import MEASUREMENTS, METRICS, Shown, shown_metrics
 from endoarss.metrics.counts import COUNTED, LABEL_MAP_SSIM, PIXELS, ROW_HD, Array, in_truth
 from endoarss.metrics.protocol import STANDARD, check_protocol
-from endoarss.metrics.published import label_map_ssim, row_hd
 from endoarss.metrics.row_counts import counts_of_rows
 from endoarss.metrics.segmentation import confusion_of_pixels, pixel_counts
 
@@ -31,7 +31,7 @@ def measure_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes
 
     Returns:
         both_<i>, truth_<i>, predicted_<i>: pixels of each class. <name>_<i> of each name of `MEASUREMENTS` and each class but the
-        background, NaN for a class in neither mask. row_hd, label_map_ssim: see `metrics.published`.
+        background, NaN for a class in neither mask. row_hd, label_map_ssim: see `metrics.authors_code`.
     """
     row = count_mask(truth, predicted, classes)
     for measurement in MEASUREMENTS:

@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoarss.metrics import counts
+from endoarss.metrics.authors_code import dice_absent_zero, iou_absent_zero
 from endoarss.metrics.ignored import leave_out_ignored
-from endoarss.metrics.protocol import PUBLISHED, STANDARD, check_protocol
-from endoarss.metrics.published import dice_absent_zero, iou_absent_zero
+from endoarss.metrics.protocol import AUTHORS_CODE, STANDARD, check_protocol
 
 
 @dataclass(frozen=True)
 class SegmentationScores:
     """Scores of C classes in [0, 1]; class 0 is the background.
 
-    Means are over the classes with truth; under the protocol "published" they are over all classes, and those without truth count 0.
+    Means are over the classes with truth; under the protocol "authors_code" they are over all classes, and those without truth count 0.
 
     Attributes:
         miou: Mean IoU, background included.
@@ -108,7 +108,7 @@ def scores_from_counts(pixels: NDArray[np.int64], protocol: str = STANDARD) -> S
         raise ValueError("counts that are no whole numbers from 0 on.")
     if found[1].sum() == 0:
         raise ValueError("no pixel was counted.")
-    if protocol == PUBLISHED:
+    if protocol == AUTHORS_CODE:
         iou, dice = iou_absent_zero(found), dice_absent_zero(found)
     else:
         iou, dice = counts.iou(found), counts.dice(found)
@@ -133,7 +133,7 @@ def evaluate_segmentation(
         truth: uint8 masks (N, H, W), values 0 (the background) to classes - 1, or `IGNORED` for pixels that count nowhere.
         prediction: uint8 masks (N, H, W), values 0 to classes - 1.
         classes: Number of classes C, background included.
-        protocol: "standard", or "published" for what the authors' code computes (see `metrics.published`).
+        protocol: "standard", or "authors_code" for what the authors' code computes (see `metrics.authors_code`).
 
     Returns:
         The scores, in [0, 1].

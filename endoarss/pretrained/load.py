@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from endoarss.errors import SettingsError
 from endoarss.pretrained.convert import converted
-from endoarss.pretrained.names import Tensors, chosen_tensors
+from endoarss.pretrained.names import Tensors, selected_tensors
 from endoarss.pretrained.read_tensors import file_sha256, read_tensors
 from endoarss.pretrained.suggest import differences, suggested
 from endoarss.settings import BackboneSettings, short_key
@@ -40,7 +40,7 @@ def load_weights(model: nn.Module, settings: BackboneSettings) -> None:
             raise SettingsError(f"{path}: sha256 {found}; expected {given.sha256}: another file than before.")
     stored = read_tensors(path, given.entry)
     try:
-        state = converted(chosen_tensors(stored, given.prefix, given.drop, given.rename), model)
+        state = converted(selected_tensors(stored, given.prefix, given.drop, given.rename), model)
         reason = _reason(state, model.state_dict())
         if not reason:
             model.load_state_dict(state, strict=True)

@@ -11,7 +11,7 @@ from endoarss.errors import SettingsError, shown
 Tensors = dict[str, Tensor]
 
 
-def chosen_tensors(
+def selected_tensors(
     stored: Mapping[str, Tensor], prefix: str, drop: tuple[str, ...], rename: Mapping[str, str]
 ) -> Tensors:
     """Return the tensors of a file that are meant for the model, under the names that the model may know.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from endoarss.errors import SettingsError
 from endoarss.pretrained.convert import converted
-from endoarss.pretrained.names import chosen_tensors
+from endoarss.pretrained.names import selected_tensors
 
 Choice = tuple[str, tuple[str, ...], dict[str, str]]
 """prefix, drop and rename, as a study has them."""
@@ -111,7 +111,7 @@ def _needless(
     expected = model.state_dict()
     for first in dict.fromkeys(((), heads)):
         try:
-            state = converted(chosen_tensors(stored, prefix, first, rename), model)
+            state = converted(selected_tensors(stored, prefix, first, rename), model)
             lacking, extra, _ = differences(state, expected)
             if lacking:
                 continue
@@ -123,7 +123,7 @@ def _needless(
             )
             if any(part.isdigit() for start in drop for part in start.split(".")):
                 return None  # some blocks, or a part of each: without them it would be another model
-            if not any(differences(converted(chosen_tensors(stored, prefix, drop, rename), model), expected)):
+            if not any(differences(converted(selected_tensors(stored, prefix, drop, rename), model), expected)):
                 return drop
         except SettingsError:
             return None

@@ -21,7 +21,7 @@ class GradientCorrection(GradientWeighting):
 
     In step k: y_t <- y_t - beta / k^beta_sigma (y_t - l_t g_t / (|g_t| + 1e-8)), from y = 0; lambda <- P(lambda - gamma /
     k^gamma_sigma (Y Y^T + rho I) lambda), from 1 / T; the shared update is Y^T lambda. P is the projection onto the simplex, the
-    default, because the paper defines it so and only then does lambda reach the shortest vector. LibMTL, and the released code with
+    default, because the paper defines it so and only then does lambda reach the shortest vector. LibMTL, and the authors' code with
     it, has a softmax instead, which evens the weights out in each step.
 
     Args:

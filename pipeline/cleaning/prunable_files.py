@@ -123,7 +123,7 @@ def _places_of_study(study: Study, notes: list[str]) -> list[_Place]:
         of_versions = {path.name for one in versions for path in files(one)}
         constants = {**vars(names), **vars(paths)}.items()
         known = {name for key, name in constants if key.startswith(prefix) and isinstance(name, str)}
-        known |= {names.beside_published(name) for name in known}
+        known |= {names.against_paper(name) for name in known}
         return lambda path: path.name in of_versions or (path.stem in known and path.suffix in paths.DRAWN)
 
     cells = [cell_folder(study, cell) for cell in models_of(study)]
@@ -236,7 +236,7 @@ def _is_dataset(path: Path) -> bool:
 def _is_generated(path: Path) -> bool:
     """Whether a raw tree is one that this project generated; a real one is never touched."""
     try:
-        return read_json(paths.generated_mark(path)).get("synthetic") is True
+        return read_json(paths.generated_done_file(path)).get("synthetic") is True
     except (InputError, OSError, RecursionError):
         return False
 

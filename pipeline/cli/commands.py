@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.groups import Command
-from pipeline.locking.command_locks import Work, at_work
+from pipeline.locking.command_locks import Work, locks_of_command
 
 if TYPE_CHECKING:
     from pipeline.study.models import Study
@@ -47,7 +47,10 @@ def command(
 
     def run(**values: Any) -> None:
         if_stale = bool(values.pop("if_stale", False))
-        with _at_work(name, values, locks) if of_study else nullcontext(), _making(makes, values, if_stale) as due:
+        with (
+            _locks_of_command(name, values, locks) if of_study else nullcontext(),
+            _making(makes, values, if_stale) as due,
+        ):
             function: Any = resolve_name(f"pipeline.{calls}")
             made = function(**values) if due else _CURRENT
         for line in made if isinstance(made, list) else [made]:
@@ -61,14 +64,14 @@ def command(
 
 
 @contextmanager
-def _at_work(name: str, values: Values, locks: Locks | None) -> Iterator[None]:
+def _locks_of_command(name: str, values: Values, locks: Locks | None) -> Iterator[None]:
     """Load the study in place of its file's name, and hold the locks of the command."""
     from pipeline.results.provenance import note_command
     from pipeline.study.loading import load_study
 
     note_command(["endoarss", *click.get_current_context().find_root().obj])
     study = load_study(values.pop("study"))
-    with at_work(study, name, locks(study, values)) if locks else nullcontext():
+    with locks_of_command(study, name, locks(study, values)) if locks else nullcontext():
         values["study"] = study
         yield
 

@@ -20,7 +20,7 @@ from endoarss.labels import IGNORED
 from pipeline.datasets.card import Built, make_card
 from pipeline.datasets.manifest import manifest_text
 from pipeline.datasets.sample import BAD, Collected, LeftOut, Sample
-from pipeline.datasets.splits import published_split, split_by_groups, validation_frames
+from pipeline.datasets.splits import random_split_by_activity, split_by_groups, validation_frames
 from pipeline.errors import InputError
 from pipeline.io.files import resumable_folder, write_json, write_text
 from pipeline.io.hashing import digest, sha256_of
@@ -28,7 +28,7 @@ from pipeline.io.images import Pixels, plain_png, write_png
 from pipeline.io.import_closure import code_sha256, import_closure, module_file
 from pipeline.io.processes import ordered_map
 from pipeline.labels.classes import LabelSet, class_of_instrument
-from pipeline.labels.splits import PUBLISHED, RELEASED
+from pipeline.labels.splits import GIVEN, RANDOM_BY_ACTIVITY
 
 _JOURNAL = "journal.jsonl"
 
@@ -54,21 +54,21 @@ def assign_splits(samples: Sequence[Sample], rule: str, seed: int = 0, test: Seq
 
     Args:
         samples: all frames of the dataset.
-        rule: `RELEASED`, `PUBLISHED` (seeded draw per activity) or `BY_SEQUENCE` (`test` names sequences or frames).
+        rule: `GIVEN`, `RANDOM_BY_ACTIVITY` (seeded draw per activity) or `BY_SEQUENCE` (`test` names sequences or frames).
 
     Raises:
         InputError: if the rule does not fit the frames.
     """
-    if rule == RELEASED:
-        unsplit = [sample.frame_id for sample in samples if not sample.released_split]
+    if rule == GIVEN:
+        unsplit = [sample.frame_id for sample in samples if not sample.given_split]
         if unsplit:
             raise InputError(
-                f"split: released, but {unsplit[0]} came with no part; expected train or test for each (of own frames in the "
+                f"split: given, but {unsplit[0]} came with no part; expected train or test for each (of own frames in the "
                 "column split of labels.csv), or another split rule."
             )
-        return {sample.frame_id: sample.released_split for sample in samples}
-    if rule == PUBLISHED:
-        return published_split({sample.frame_id: sample.activity for sample in samples}, seed)
+        return {sample.frame_id: sample.given_split for sample in samples}
+    if rule == RANDOM_BY_ACTIVITY:
+        return random_split_by_activity({sample.frame_id: sample.activity for sample in samples}, seed)
     return split_by_groups({sample.frame_id: sample.sequence for sample in samples}, test)
 
 
@@ -79,7 +79,7 @@ def check_unique(samples: Sequence[Sample]) -> None:
         raise InputError(f"the frame id {repeated[0]} occurs twice; is a release extracted twice?")
 
 
-def check_kept(dataset: str, split: Mapping[str, str], failures: Mapping[str, str]) -> None:
+def check_split_is_readable(dataset: str, split: Mapping[str, str], failures: Mapping[str, str]) -> None:
     """Raise InputError if leaving unreadable frames out leaves a part of the split, or all of it, empty.
 
     Args:
@@ -124,7 +124,7 @@ def write_dataset(
         for name in ("images", "masks"):
             (partial_folder / name).mkdir(exist_ok=True)
         frames, failures = _build_frames(partial_folder, samples, labels, workers, skip_bad)
-        check_kept(folder.name, split, failures)
+        check_split_is_readable(folder.name, split, failures)
         kept = [sample for sample in samples if sample.frame_id in frames]
         if failures:
             check_split(kept)

@@ -17,7 +17,7 @@ from pipeline.io.hashing import digest, sha256_of
 from pipeline.labels.classes import LabelSet
 
 # What changes when a frame's activity or a split comes out otherwise from the same annotations.
-RULE = "a frame's activity is the rarest action of its instruments; published test part: floor(n/5) an activity by hash rank"
+RULE = "a frame's activity is the rarest action of its instruments; random_by_activity: floor(n/5) test frames per activity by hash rank"
 RULE_VERSION = 1
 
 LICENCES = {

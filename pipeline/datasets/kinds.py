@@ -12,7 +12,7 @@ from importlib import import_module
 from pipeline.datasets.sample import Collected, Order
 from pipeline.labels.activities import ENDOVIS_COUNTS, GEN_COUNTS
 from pipeline.labels.classes import ENDOVIS, ESD, PARTS, LabelSet
-from pipeline.labels.splits import BY_SEQUENCE, PUBLISHED, RELEASED, TEST_2018
+from pipeline.labels.splits import BY_SEQUENCE, GIVEN, RANDOM_BY_ACTIVITY, TEST_2018
 from pipeline.sources.contacts import CONTACTS, PLAIN, PLAIN_LABELS, PLAIN_MASKS
 
 
@@ -47,14 +47,14 @@ class Kind:
 _CHALLENGE_2018 = Recipe("mtlendovis", ("endovis2018", "vqla2018"))
 
 KINDS: Mapping[str, Kind] = {
-    "mtlesd": Kind("MTLESD", ESD, {RELEASED: Recipe("released", ("esd",))}, 2020),
+    "mtlesd": Kind("MTLESD", ESD, {GIVEN: Recipe("released", ("esd",))}, 2020),
     "mtlendovis": Kind(
         "MTLEndovis",
         ENDOVIS,
         {
-            PUBLISHED: _CHALLENGE_2018,
+            RANDOM_BY_ACTIVITY: _CHALLENGE_2018,
             BY_SEQUENCE: _CHALLENGE_2018,
-            RELEASED: Recipe("released", ("released_mtlendovis",)),
+            GIVEN: Recipe("released", ("released_mtlendovis",)),
         },
         sum(ENDOVIS_COUNTS.values()),
         ENDOVIS_COUNTS,
@@ -62,7 +62,7 @@ KINDS: Mapping[str, Kind] = {
     "mtlendovis_gen": Kind(
         "MTLEndovis-Gen",
         ENDOVIS,
-        {RELEASED: Recipe("mtlendovis_gen", ("endovis2017", "vqla2017"))},
+        {GIVEN: Recipe("mtlendovis_gen", ("endovis2017", "vqla2017"))},
         sum(GEN_COUNTS.values()),
         GEN_COUNTS,
     ),
@@ -73,7 +73,7 @@ KINDS: Mapping[str, Kind] = {
 
 # What a study gives itself: its own frames in the plain layout. The raw tree that each key names, as the reader calls it.
 PLAIN_KEYS = {"root": PLAIN, "images": PLAIN, "masks": PLAIN_MASKS, "labels": PLAIN_LABELS}
-PLAIN_RECIPES = {rule: Recipe(PLAIN, (PLAIN,)) for rule in (RELEASED, BY_SEQUENCE, PUBLISHED)}
+PLAIN_RECIPES = {rule: Recipe(PLAIN, (PLAIN,)) for rule in (GIVEN, BY_SEQUENCE, RANDOM_BY_ACTIVITY)}
 
 # A dataset that no cell trains on, and the one whose cells are evaluated on it.
 GENERALISATION = {"mtlendovis_gen": "mtlendovis"}

@@ -1,4 +1,4 @@
-"""How alike the frames of the test part are to those of the training part, under the published split and by sequence."""
+"""How alike the frames of the test split are to those of the training split, under the splits random_by_activity and by_sequence."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.splits import published_split, split_by_groups
-from pipeline.labels.splits import BY_SEQUENCE, PUBLISHED, TEST
+from pipeline.datasets.splits import random_split_by_activity, split_by_groups
+from pipeline.labels.splits import BY_SEQUENCE, RANDOM_BY_ACTIVITY, TEST
 
 THUMBNAIL = 32
 
@@ -50,7 +50,7 @@ def similarity_by_split(
     Args:
         images: all frames, uint8 (N, S, S, 3). frame_ids: theirs. activity_of, sequence_of: by frame id.
         test_sequences: those that by_sequence tests on, of which a partial download may lack some.
-        seed: of the published draw.
+        seed: of the random split.
 
     Returns:
         By name of the split; a split that leaves a part empty is left out.
@@ -58,12 +58,12 @@ def similarity_by_split(
     vectors = thumbnails(images)
     there = set(sequence_of.values())
     tested = [name for name in test_sequences if name in there]
-    splits = {PUBLISHED: published_split(activity_of, seed)}
+    splits = {RANDOM_BY_ACTIVITY: random_split_by_activity(activity_of, seed)}
     if tested and set(tested) != there:
         splits[BY_SEQUENCE] = split_by_groups(sequence_of, tested)
     found = {}
     for name, split in splits.items():
         is_test = np.array([split[frame_id] == TEST for frame_id in frame_ids])
-        if is_test.any():  # a handful of frames may leave the published test part empty
+        if is_test.any():  # a handful of frames may leave the random test split empty
             found[name] = nearest_similarity(vectors[is_test], vectors[~is_test])
     return found

@@ -15,7 +15,7 @@ from pipeline.errors import InputError
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """One split of a dataset: frame ids, sequences, uint8 images (N, S, S, 3), uint8 masks (N, S, S), and int64
     activities (N,), or None where the dataset has none. Images and masks are mapped into memory."""
 
@@ -25,10 +25,10 @@ class Part:
     masks: NDArray[np.uint8]
     activities: NDArray[np.int64] | None
 
-    def take(self, chosen: NDArray[np.bool_] | list[int]) -> Part:
+    def take(self, chosen: NDArray[np.bool_] | list[int]) -> Split:
         """The frames where `chosen` (N,) is true, or those with these indices in this order, copied."""
         index = np.arange(len(self.frame_ids))[chosen]
-        return Part(
+        return Split(
             [self.frame_ids[i] for i in index],
             [self.sequences[i] for i in index],
             self.images[index],
@@ -37,7 +37,7 @@ class Part:
         )
 
 
-def load_part(folder: Path, split: str, size: int, workers: int = 1) -> Part:
+def load_split(folder: Path, split: str, size: int, workers: int = 1) -> Split:
     """One split, every frame resized to (size, size).
 
     Args:
@@ -60,17 +60,17 @@ def load_part(folder: Path, split: str, size: int, workers: int = 1) -> Part:
                 f"{folder / 'manifest.csv'}: the activity {min(unknown)!r}; dataset.json lists {', '.join(card['activities'])}."
             )
         activities = np.array([card["activities"].index(row["activity"]) for row in rows], np.int64)
-    return Part([r["frame_id"] for r in rows], [r["sequence"] for r in rows], images, masks, activities)
+    return Split([r["frame_id"] for r in rows], [r["sequence"] for r in rows], images, masks, activities)
 
 
 def validation_rows(folder: Path) -> NDArray[np.bool_]:
-    """Which frames of the training part, in the order of `load_part`, choose the model under `select_on: val`."""
+    """Which frames of the training split, in the order of `load_split`, choose the model under `select_on: val`."""
     rows = [row for row in read_manifest(folder) if row["split"] == "train"]
     return np.array([row["validation"] == "yes" for row in rows])
 
 
-def split_validation(folder: Path, part: Part) -> tuple[Part, Part]:
-    """The training part as `select_on: val` cuts it: what is trained on, and what chooses.
+def split_validation(folder: Path, part: Split) -> tuple[Split, Split]:
+    """The training split as `select_on: val` cuts it: what is trained on, and what chooses.
 
     Raises:
         InputError: if either would be empty.

@@ -52,7 +52,7 @@ def collect(order: Order) -> Collected:
 
 
 def frame_id(key: tuple[int, int]) -> str:
-    """The canonical id of a frame by (sequence, number); the published split is drawn by it."""
+    """The canonical id of a frame by (sequence, number); the split random_by_activity is drawn by it."""
     return f"endovis2018_seq{key[0]}_frame{key[1]:03d}"
 
 

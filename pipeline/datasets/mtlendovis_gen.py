@@ -19,7 +19,7 @@ _SEQUENCES_WITH_PROBE = (1, 2)
 
 
 def collect(order: Order) -> Collected:
-    """The frames of MTLEndovis-Gen, all in the test part, from the raw trees `endovis2017` and `vqla2017`.
+    """The frames of MTLEndovis-Gen, all in the test split, from the raw trees `endovis2017` and `vqla2017`.
 
     Raises:
         InputError: if a tree is absent or not in its layout, or no annotated frame has a picture.
@@ -41,7 +41,7 @@ def collect(order: Order) -> Collected:
             sequence=f"seq_{key[0]}",
             read=partial(_read, frame, key[0]),
             files=(frame.image, *frame.type_files, *texts[key]),
-            released_split=TEST,
+            given_split=TEST,
         )
 
     return join_annotations(order, set(frames), texts, frame_id, sample, dict(tree.notes))

@@ -58,7 +58,7 @@ def _sample(order: Order, frame: plain.FramePlain) -> Sample:
         image_file=frame.image,
         activity=frame.activity,
         actions=(frame.activity,) if frame.activity else (),
-        released_split=frame.split,
+        given_split=frame.split,
     )
 
 

@@ -56,7 +56,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How the frames of a model's training part were prepared, and what they look like.
+    """How the frames of a model's training split were prepared, and what they look like.
 
     Attributes:
         sources: names of the raw trees that the frames are from.
@@ -163,7 +163,7 @@ def _telling(sizes: Set[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 
 
 def preprocessing_of(folder: Path, images: NDArray[np.uint8]) -> Preprocessing:
-    """Return how the training part of a built dataset was prepared. The result depends on the dataset and the input size alone.
+    """Return how the training split of a built dataset was prepared. The result depends on the dataset and the input size alone.
 
     Args:
         folder: the built dataset.

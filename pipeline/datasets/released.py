@@ -49,7 +49,7 @@ def _sample(frame: released.FrameReleased, source: str) -> Sample:
         image_file=frame.image,
         activity=frame.activity,
         actions=(frame.activity,),
-        released_split=frame.split,
+        given_split=frame.split,
     )
 
 

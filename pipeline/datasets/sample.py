@@ -19,7 +19,7 @@ class Sample:
     module or a partial of one. files: every raw file that `read` reads.
     image_file: the picture's file where the dataset takes the picture as it is, uncropped.
     activity: "" in a dataset without activities. actions, instruments: all that the annotations name.
-    released_split: the part a released tree put it in, "" otherwise. flags: what a user should know of it.
+    given_split: the part a released tree put it in, "" otherwise. flags: what a user should know of it.
     """
 
     frame_id: str
@@ -31,7 +31,7 @@ class Sample:
     activity: str = ""
     actions: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
-    released_split: str = ""
+    given_split: str = ""
     flags: tuple[str, ...] = ()
 
 

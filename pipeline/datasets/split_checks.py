@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from pipeline.datasets.sample import Sample
 from pipeline.datasets.splits import VALIDATION_SHARE, validation_frames
 from pipeline.errors import InputError
-from pipeline.labels.splits import BY_SEQUENCE, PUBLISHED, RELEASED, TEST, TRAIN
+from pipeline.labels.splits import BY_SEQUENCE, GIVEN, RANDOM_BY_ACTIVITY, TEST, TRAIN
 
 _LEAST_TRAINING = 2  # batch normalisation needs two images
 _HOW_TO_FILL = {
-    RELEASED: "The frames came so: give some to the other part, or choose another split rule",
-    PUBLISHED: f"It takes a fifth of each activity's frames, rounded down: give at least {VALIDATION_SHARE} of one, or split by_sequence",
+    GIVEN: "The frames came so: give some to the other part, or choose another split rule",
+    RANDOM_BY_ACTIVITY: f"It takes a fifth of each activity's frames, rounded down: give at least {VALIDATION_SHARE} frames of one, "
+    "or choose split: by_sequence",
     BY_SEQUENCE: "Name other sequences or frames as test",
 }
 
@@ -78,7 +79,7 @@ def lacking_activities(
     if untested:
         fifth = f", which draws a fifth of each activity's frames: expected at least {VALIDATION_SHARE} of each"
         said.append(
-            f"no test frame of {', '.join(untested)} under split: {rule}{fifth if rule == PUBLISHED else ''}. No score is of them."
+            f"no test frame of {', '.join(untested)} under split: {rule}{fifth if rule == RANDOM_BY_ACTIVITY else ''}. No score is of them."
         )
     unlearnt = [f"{name} ({counts[name, TEST]} frames)" for name in names if not counts[name, TRAIN]]
     if unlearnt and trained:

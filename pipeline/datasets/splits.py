@@ -10,7 +10,7 @@ from pipeline.datasets.sample import Sample
 from pipeline.errors import InputError
 from pipeline.labels.splits import TEST, TRAIN
 
-VALIDATION_SHARE = 5  # one part in five of the training part, as the test part is one in five of all
+VALIDATION_SHARE = 5  # one part in five of the training split, as the test split is one in five of all
 
 
 def hash_rank(seed: int, frame_id: str) -> str:
@@ -18,8 +18,8 @@ def hash_rank(seed: int, frame_id: str) -> str:
     return hashlib.sha256(f"{seed}:{frame_id}".encode()).hexdigest()
 
 
-def published_split(activity_of: Mapping[str, str], seed: int = 0) -> dict[str, str]:
-    """The published split: floor(n/5) of each activity's n frames are test, drawn by hash rank.
+def random_split_by_activity(activity_of: Mapping[str, str], seed: int = 0) -> dict[str, str]:
+    """Split at random within each activity: floor(n/5) of each activity's n frames are test, drawn by hash rank.
 
     The draw depends on the seed and the ids alone, so that any two labs get the same split.
 
@@ -41,7 +41,7 @@ def published_split(activity_of: Mapping[str, str], seed: int = 0) -> dict[str, 
 
 
 def split_by_groups(sequence_of: Mapping[str, str], test: Iterable[str]) -> dict[str, str]:
-    """Put the named sequences or frames into the test part and all others into the training part.
+    """Put the named sequences or frames into the test split and all others into the training split.
 
     Args:
         sequence_of: sequence of each frame id.
@@ -63,11 +63,11 @@ def split_by_groups(sequence_of: Mapping[str, str], test: Iterable[str]) -> dict
         for frame_id, sequence in sequence_of.items()
     }
     if len(set(split.values())) < 2:
-        raise InputError(f"split: test names {wanted} leave the training or the test part empty.")
+        raise InputError(f"split: test names {wanted} leave the training or the test split empty.")
     return split
 
 
-def validation_part(activity_of: Mapping[str, str], sequence_of: Mapping[str, str], seed: int = 0) -> frozenset[str]:
+def validation_ids(activity_of: Mapping[str, str], sequence_of: Mapping[str, str], seed: int = 0) -> frozenset[str]:
     """The training frames that choose a model where a study says `select_on: val`; the others train it.
 
     By sequence where sequences are known: whole ones, in the order of their hash rank, as long as they fit into a fifth of
@@ -78,7 +78,7 @@ def validation_part(activity_of: Mapping[str, str], sequence_of: Mapping[str, st
     """
     sequences = sorted(set(sequence_of.values()), key=lambda name: hash_rank(seed, name))
     if len(sequences) < 2 or "" in sequences:
-        split = published_split(activity_of, seed + 1)  # another draw than that of the test part
+        split = random_split_by_activity(activity_of, seed + 1)  # another draw than that of the test split
         return frozenset(frame_id for frame_id, part in split.items() if part == TEST)
     chosen: set[str] = set()
     room = len(sequence_of) // VALIDATION_SHARE
@@ -90,6 +90,6 @@ def validation_part(activity_of: Mapping[str, str], sequence_of: Mapping[str, st
 
 
 def validation_frames(samples: Iterable[Sample], split: Mapping[str, str]) -> frozenset[str]:
-    """Return the ids of the training frames that choose the epoch under `select_on: val`; see `validation_part`."""
+    """Return the ids of the training frames that choose the epoch under `select_on: val`; see `validation_ids`."""
     training = [sample for sample in samples if split[sample.frame_id] == TRAIN]
-    return validation_part({s.frame_id: s.activity for s in training}, {s.frame_id: s.sequence for s in training})
+    return validation_ids({s.frame_id: s.activity for s in training}, {s.frame_id: s.sequence for s in training})

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from endoarss.metrics import PUBLISHED, STANDARD
+from endoarss.metrics import AUTHORS_CODE, STANDARD
 from pipeline.evaluation.robustness import scores_by_condition
 from pipeline.evaluation.scores import scores_of
 from pipeline.io.files import whole_file, write_json
@@ -147,7 +147,7 @@ def _under_corruption(results: StudyResults, cell: Cell, rows: pd.DataFrame, pro
 
 
 SCORES_UNDER_CORRUPTION: Mapping[str, Reduction[pd.DataFrame]] = {
-    protocol: partial(_under_corruption, protocol=protocol) for protocol in (STANDARD, PUBLISHED)
+    protocol: partial(_under_corruption, protocol=protocol) for protocol in (STANDARD, AUTHORS_CODE)
 }
 """By protocol what gives a model's scores under each corruption and severity, as rows of the long table."""
 

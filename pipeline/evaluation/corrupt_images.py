@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pipeline.datasets.load import load_part
-from pipeline.evaluation.corrupted_batches import Piece, moves_masks, picture_of, pieces
+from pipeline.datasets.load import load_split
+from pipeline.evaluation.corrupted_batches import CorruptedBatch, moves_masks, picture_of, pieces
 from pipeline.evaluation.corruption_cache import about_cache
 from pipeline.io.files import resumable_folder, whole_file, write_json
 from pipeline.io.hashing import digest
@@ -30,13 +30,13 @@ def corrupt_images(study: Study, dataset: str, workers: int) -> None:
     had begun.
 
     Args:
-        study: it says what is applied, and the size. dataset: its test part is corrupted. workers: processes.
+        study: it says what is applied, and the size. dataset: its test split is corrupted. workers: processes.
 
     Raises:
         InputError: if the dataset is not built.
     """
     conditions, folder = conditions_of(study), corrupted_folder(study, dataset)
-    part = load_part(dataset_folder(study, dataset), "test", study.input_size)
+    part = load_split(dataset_folder(study, dataset), "test", study.input_size)
     about = about_cache(study, dataset)
     with resumable_folder(folder, digest(about)) as unfinished, processes(workers) as pool:
         (unfinished / _DONE).mkdir(exist_ok=True)
@@ -58,7 +58,7 @@ def corrupt_images(study: Study, dataset: str, workers: int) -> None:
     shutil.rmtree(folder / _DONE)
 
 
-def _write(folder: Path, frame_ids: list[str], piece: Piece, moves: bool) -> None:
+def _write(folder: Path, frame_ids: list[str], piece: CorruptedBatch, moves: bool) -> None:
     assert piece.images is not None
     for position, severity in enumerate(piece.severities):
         for i, frame in enumerate(piece.index):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from corruptions import moves_pixels, sweep, sweep_pair
 from corruptions.registry import Description
 from corruptions.workers import in_order
-from pipeline.datasets.load import Part
+from pipeline.datasets.load import Split
 from pipeline.io.images import read_ids, read_rgb
 from pipeline.study.components import know_own_corruptions, own_corruptions
 from pipeline.study.conditions import CLEAN, Conditions
@@ -25,12 +25,12 @@ _AHEAD = 3  # pieces a process has waiting
 
 
 def moves_masks(conditions: Conditions, corruption: str) -> bool:
-    """Return whether masks move along with the pixels. Under the published profile they stay."""
+    """Return whether masks move along with the pixels. Under the profile `authors_code` they stay."""
     return corruption != CLEAN and conditions.profile == "standard" and moves_pixels(corruption)
 
 
 @dataclass(frozen=True)
-class Piece:
+class CorruptedBatch:
     """Some images under one corruption.
 
     name: of the corruption, "" for none. severities: (V,), (0,) for none. index: which images of the part (N,).
@@ -45,14 +45,14 @@ class Piece:
 
 
 def pieces(
-    part: Part,
+    part: Split,
     conditions: Conditions,
     names: Sequence[str],
     pool: Executor,
     workers: int,
     seen: bool = True,
     kept: Path | None = None,
-) -> Iterator[Piece]:
+) -> Iterator[CorruptedBatch]:
     """Yield all images of a part, corruption by corruption.
 
     Args:
@@ -80,20 +80,22 @@ def pieces(
 class _Item:
     name: str
     index: range
-    part: Part
+    part: Split
 
 
-def _corrupt(conditions: Conditions, own: Sequence[Description], seen: bool, kept: Path | None, item: _Item) -> Piece:
+def _corrupt(
+    conditions: Conditions, own: Sequence[Description], seen: bool, kept: Path | None, item: _Item
+) -> CorruptedBatch:
     know_own_corruptions(own)
     if item.name == CLEAN:
-        return Piece(CLEAN, (0,), item.index, item.part.images[None], item.part.masks[None])
+        return CorruptedBatch(CLEAN, (0,), item.index, item.part.images[None], item.part.masks[None])
     severities, moves = conditions.severities, moves_masks(conditions, item.name)
     unmoved = np.broadcast_to(item.part.masks, (len(severities), *item.part.masks.shape))
     if not seen and not moves:
-        return Piece(item.name, severities, item.index, None, unmoved)
+        return CorruptedBatch(item.name, severities, item.index, None, unmoved)
     if kept is not None:
         masks = _read(kept, item, severities, "masks") if moves else unmoved
-        return Piece(item.name, severities, item.index, _read(kept, item, severities, "images"), masks)
+        return CorruptedBatch(item.name, severities, item.index, _read(kept, item, severities, "images"), masks)
     about: dict[str, Any] = {name: getattr(conditions, name) for name in ("seed", "profile", "field_of_view")}
     made = []
     for image, mask, frame_id in zip(item.part.images, item.part.masks, item.part.frame_ids, strict=True):
@@ -104,7 +106,7 @@ def _corrupt(conditions: Conditions, own: Sequence[Description], seen: bool, kep
     by_severity = list(zip(*made, strict=True))
     images = np.stack([np.stack([image for image, _ in pairs]) for pairs in by_severity])
     masks = np.stack([np.stack([mask for _, mask in pairs]) for pairs in by_severity]) if moves else unmoved
-    return Piece(item.name, severities, item.index, images, masks)
+    return CorruptedBatch(item.name, severities, item.index, images, masks)
 
 
 def picture_of(folder: Path, name: str, severity: int, kind: str, frame_id: str) -> Path:

@@ -10,7 +10,7 @@ from pipeline.errors import InputError
 from pipeline.io.files import read_json
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.import_closure import code_sha256, import_closure
-from pipeline.results.paths import corrupted_folder, corrupted_mark
+from pipeline.results.paths import corrupted_done_file, corrupted_folder
 from pipeline.results.provenance import image_packages
 from pipeline.study.components import corruption_modules
 from pipeline.study.conditions import conditions_of
@@ -25,7 +25,7 @@ def cached_images(study: Study, dataset: str) -> Path:
         InputError: if they are not there, or of other images or settings.
     """
     folder = corrupted_folder(study, dataset)
-    mark = corrupted_mark(study, dataset)
+    mark = corrupted_done_file(study, dataset)
     made = f"Make them: endoarss step corrupt_images --dataset {dataset}."
     if not mark.is_file():
         raise InputError(f"{mark}: missing; robustness.keep_corrupted asks for kept images. {made}")

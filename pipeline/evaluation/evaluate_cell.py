@@ -8,14 +8,14 @@ from pathlib import Path
 import pandas as pd
 
 from endoarss.metrics import STANDARD
-from pipeline.datasets.load import load_part
+from pipeline.datasets.load import load_split
 from pipeline.evaluation.measure import measure
 from pipeline.evaluation.scores import scores_of, scores_of_whole
 from pipeline.io.files import read_json, whole_files, write_json
 from pipeline.io.hashing import sha256_of
 from pipeline.results.cell_state import check_made
 from pipeline.results.paths import CellOutput, predictions_file, rows_file, scores_file
-from pipeline.results.predictions import KeptPredictions, read_predictions, write_predictions
+from pipeline.results.predictions import SavedPredictions, read_predictions, write_predictions
 from pipeline.study.cell import Cell
 from pipeline.study.cells import find_cell
 from pipeline.study.datasets import evaluated_on, labels_of
@@ -39,14 +39,14 @@ def evaluate_cells(study: Study, cells: Sequence[str], again: bool = False) -> N
         evaluate_cell(study, cell, _predicted_again(study, cell) if again else None)
 
 
-def _predicted_again(study: Study, cell: Cell) -> dict[str, KeptPredictions]:
+def _predicted_again(study: Study, cell: Cell) -> dict[str, SavedPredictions]:
     from pipeline.evaluation.predict_cell import predict_cell
     from pipeline.results.checkpoints import load_cell
 
     return predict_cell(study, cell, load_cell(study, cell))
 
 
-def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, KeptPredictions] | None = None) -> None:
+def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, SavedPredictions] | None = None) -> None:
     """Write eval/<dataset>/{metrics.json,per_image.parquet} of a trained cell, and metrics.json of all its datasets.
 
     Args:
@@ -65,7 +65,7 @@ def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, KeptPredictions]
                 source = beside(source)
                 write_predictions(source, again[dataset])
             digests[dataset] = sha256_of(source)
-            rows = measure_kept(study, cell, dataset, source)
+            rows = measure_saved_predictions(study, cell, dataset, source)
             scores = scores_of(rows, labels_of(study, dataset))
             rows.to_parquet(beside(rows_file(study, cell, dataset)), index=False)
             scored = {"predictions_sha256": digests[dataset], "protocol": STANDARD}
@@ -77,8 +77,8 @@ def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, KeptPredictions]
             write_json(beside(about), read_json(about) | {"predictions_sha256": digests})
 
 
-def measure_kept(study: Study, cell: Cell, dataset: str, source: Path | None = None) -> pd.DataFrame:
-    """Measure a trained cell's kept predictions on a dataset's test part.
+def measure_saved_predictions(study: Study, cell: Cell, dataset: str, source: Path | None = None) -> pd.DataFrame:
+    """Measure a trained cell's kept predictions on a dataset's test split.
 
     Args:
         source: the file with the predictions, if it is not the cell's own.
@@ -86,7 +86,7 @@ def measure_kept(study: Study, cell: Cell, dataset: str, source: Path | None = N
     Raises:
         InputError: as `evaluate_cell`.
     """
-    part = load_part(dataset_folder(study, dataset), "test", study.input_size)
+    part = load_split(dataset_folder(study, dataset), "test", study.input_size)
     labels = labels_of(study, dataset)
     kept = read_predictions(source or predictions_file(study, cell, dataset), part.frame_ids, labels)
     return measure(part, part.masks, labels, kept.activity, kept.masks, kept.confidence)

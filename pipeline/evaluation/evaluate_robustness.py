@@ -11,10 +11,10 @@ from endoarss.devices import choose_device
 from endoarss.metrics import STANDARD
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
-from pipeline.datasets.load import load_part
+from pipeline.datasets.load import load_split
 from pipeline.errors import InputError
 from pipeline.evaluation import robustness
-from pipeline.evaluation.corrupted_batches import Piece
+from pipeline.evaluation.corrupted_batches import CorruptedBatch
 from pipeline.evaluation.corruption_cache import about_cache, cached_images
 from pipeline.io.files import resumable_folder, whole_file, write_json
 from pipeline.io.hashing import digest, sha256_of
@@ -65,7 +65,7 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
         raise InputError(f"cells of the datasets {', '.join(sorted(datasets))}; expected those of one at a time.")
     dataset = datasets.pop()
     conditions, labels = conditions_of(study), labels_of(study, dataset)
-    part = load_part(dataset_folder(study, dataset), "test", study.input_size)
+    part = load_split(dataset_folder(study, dataset), "test", study.input_size)
     cached = cached_images(study, dataset) if keeps_corrupted(study) else None
     with ExitStack() as stack:
         subjects, checkpoints = [], [cell_folder(study, cell) / CellOutput.CHECKPOINT for cell in cells]
@@ -74,7 +74,7 @@ def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> No
             model.precision = "float32"
             folder = cell_folder(study, cell) / CellOutput.ROBUSTNESS
             done = stack.enter_context(resumable_folder(folder, _key(study, cell)))
-            subjects.append(robustness.Subject(cell.id, ModelAnswers(model), done))
+            subjects.append(robustness.ModelUnderTest(cell.id, ModelPredictor(model), done))
         robustness.evaluate(subjects, part, labels, conditions, workers, cached)
         for cell, subject, checkpoint in zip(cells, subjects, checkpoints, strict=True):
             about = {
@@ -99,7 +99,11 @@ def _key(study: Study, cell: Cell) -> str:
 
 
 def write_results(
-    subject: robustness.Subject, conditions: Conditions, labels: LabelSet, about: dict[str, Any], timed: bool = True
+    subject: robustness.ModelUnderTest,
+    conditions: Conditions,
+    labels: LabelSet,
+    about: dict[str, Any],
+    timed: bool = True,
 ) -> None:
     """Write metrics.json, per_image.parquet, gallery.npz and provenance.json into a subject's folder, from its parts, which stay.
 
@@ -121,13 +125,13 @@ def write_results(
     )
 
 
-class ModelAnswers:
+class ModelPredictor:
     """A trained model that answers."""
 
     def __init__(self, model: MultiTaskModel) -> None:
         self.model, self.device = model, choose_device()
 
-    def __call__(self, piece: Piece, position: int) -> robustness.Answer:
+    def __call__(self, piece: CorruptedBatch, position: int) -> robustness.Prediction:
         assert piece.images is not None
         predictions = predict(self.model, piece.images[position], self.device)
         activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from corruptions import known_corruptions
 from corruptions.field_of_view import CORRUPT
 from endoarss.errors import suggestion
-from pipeline.datasets.load import Part, load_part
+from pipeline.datasets.load import Split, load_split
 from pipeline.errors import InputError
-from pipeline.evaluation.corrupted_batches import CLEAN, Piece, picture_of
+from pipeline.evaluation.corrupted_batches import CLEAN, CorruptedBatch, picture_of
 from pipeline.evaluation.evaluate_robustness import write_results
 from pipeline.evaluation.predictor_process import PredictorProcess
-from pipeline.evaluation.robustness import Answer, Answerer, Subject, evaluate, remove_parts
+from pipeline.evaluation.robustness import ModelUnderTest, Prediction, Predictor, evaluate, remove_parts
 from pipeline.io.files import read_json, read_text, resumable_folder, write_json
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.images import read_ids
@@ -44,7 +44,7 @@ ACTIVITIES = "activity.csv"
 class ExternalModelRun:
     """What an external model is tested on, and where its results go.
 
-    study: it says what is applied. dataset: whose test part is corrupted. label: what tables call the model (default: its own name).
+    study: it says what is applied. dataset: whose test split is corrupted. label: what tables call the model (default: its own name).
     out: folder to write (default: results/<study>/predictors/<label>/<dataset>). workers: processes beside this one.
     beside: whether the study's evaluated cells stand beside it in tables and figures.
     """
@@ -75,7 +75,7 @@ def evaluate_predictor(asked: ExternalModelRun, predictor: str) -> Path:
     labels, size = labels_of(asked.study, asked.dataset), asked.study.input_size
     with PredictorProcess(predictor, labels, size) as process:
 
-        def answer(piece: Piece, position: int) -> Answer:
+        def answer(piece: CorruptedBatch, position: int) -> Prediction:
             assert piece.images is not None
             return process.answer(piece.images[position])
 
@@ -111,7 +111,7 @@ def evaluate_predictions(asked: ExternalModelRun, folder: Path) -> Path:
         print(f"{folder}: no folder of {', '.join(left_out)}; tables are without them.", file=sys.stderr)
     _check_copy(folder / "corruptions.json", conditions, study.input_size)
     conditions = replace(conditions, corruptions=there)
-    part = load_part(dataset_folder(study, asked.dataset), "test", study.input_size)
+    part = load_split(dataset_folder(study, asked.dataset), "test", study.input_size)
     answer = _Stored(folder, part, labels_of(study, asked.dataset), conditions)
     about = {"predictions": digest(answer.listing())}
     return _evaluate(asked, asked.label or folder.resolve().name, answer, conditions, about, sees_images=False)
@@ -131,7 +131,7 @@ def _check_copy(path: Path, conditions: Conditions, size: int) -> None:
 class _Stored:
     """Masks and activities from files; all are looked for before the first is read."""
 
-    def __init__(self, folder: Path, part: Part, labels: LabelSet, conditions: Conditions) -> None:
+    def __init__(self, folder: Path, part: Split, labels: LabelSet, conditions: Conditions) -> None:
         self.part, self.labels = part, labels
         wanted = [(CLEAN, 0), *((name, s) for name in conditions.corruptions for s in conditions.severities)]
         self.masks = {
@@ -179,7 +179,7 @@ class _Stored:
         stats = [(path, path.stat()) for path in self.masks.values()]
         return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
 
-    def __call__(self, piece: Piece, position: int) -> Answer:
+    def __call__(self, piece: CorruptedBatch, position: int) -> Prediction:
         severity = piece.severities[position]
         frames = [self.part.frame_ids[i] for i in piece.index]
         masks = np.stack([self._read(self.masks[piece.name, severity, frame]) for frame in frames])
@@ -202,7 +202,7 @@ class _Stored:
 def _evaluate(
     asked: ExternalModelRun,
     label: str,
-    answer: Answerer,
+    answer: Predictor,
     conditions: Conditions,
     about: dict[str, Any],
     sees_images: bool = True,
@@ -212,12 +212,12 @@ def _evaluate(
     source = dataset_folder(study, asked.dataset)
     folder = asked.out or results_folder(study) / StudyOutput.PREDICTORS / _folder_name(label) / asked.dataset
     _check_free(RobustnessFiles.below(folder / CellOutput.ROBUSTNESS).provenance, label)
-    part, labels = load_part(source, "test", size), labels_of(study, asked.dataset)
+    part, labels = load_split(source, "test", size), labels_of(study, asked.dataset)
     about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}
     key = digest([about, size, str(conditions), code_sha256(code_of_robustness(__name__, study)), image_packages()])
     with resumable_folder(folder / "robustness", key) as done:
         seen = _Sources(done, sources) if sources is not None else None
-        subject = Subject(label, seen.watch(answer) if seen else answer, done, sees_images)
+        subject = ModelUnderTest(label, seen.watch(answer) if seen else answer, done, sees_images)
         evaluate([subject], part, labels, conditions, asked.workers)
         more = {"seed": conditions.seed, "frames": len(part.frame_ids)}
         whole = {**about_run(study, run, [asked.dataset]), **about, **more}
@@ -250,10 +250,10 @@ class _Sources:
             else:
                 self._digests = then
 
-    def watch(self, answer: Answerer) -> Answerer:
+    def watch(self, answer: Predictor) -> Predictor:
         """Return the same answers; note which files have been imported after each."""
 
-        def watched(piece: Piece, position: int) -> Answer:
+        def watched(piece: CorruptedBatch, position: int) -> Prediction:
             found = answer(piece, position)
             new = [path for path in self._files() if os.path.relpath(path) not in self._digests]
             if new:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from endoarss.metrics import confuse_mask, measure_mask
-from pipeline.datasets.load import Part
+from pipeline.datasets.load import Split
 from pipeline.labels.classes import LabelSet
 
 
 def measure(
-    part: Part,
+    part: Split,
     truth: NDArray[np.uint8],
     labels: LabelSet,
     activity: NDArray[np.int64] | None,
@@ -39,7 +39,7 @@ def measure(
 
 
 def rows_of_images(
-    part: Part,
+    part: Split,
     activity: NDArray[np.int64] | None,
     masks: Sequence[dict[str, float]] | None,
     confidence: NDArray[np.float32] | None = None,

@@ -1,4 +1,4 @@
-"""Let a trained cell answer on its test parts, and time it."""
+"""Let a trained cell answer on its test splits, and time it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from endoarss.devices import choose_device, peak_memory_mib, reset_peak_memory
 from endoarss.errors import TrainingError
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
-from pipeline.datasets.load import Part, load_part
+from pipeline.datasets.load import Split, load_split
 from pipeline.io.hashing import sha256_of
 from pipeline.results.paths import predictions_file
-from pipeline.results.predictions import KeptPredictions, what_is_wrong, write_predictions
+from pipeline.results.predictions import SavedPredictions, what_is_wrong, write_predictions
 from pipeline.study.cell import Cell
 from pipeline.study.datasets import evaluated_on, labels_of
 from pipeline.study.folders import dataset_folder
@@ -24,7 +24,7 @@ from pipeline.study.models import Study
 _TIMED_IMAGES = 512
 
 
-def predict_cell(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, KeptPredictions]:
+def predict_cell(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, SavedPredictions]:
     """Return what a cell's model predicts on every dataset it is tested on, run in float32 on every device.
 
     Raises:
@@ -32,8 +32,8 @@ def predict_cell(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, K
     """
     found = {}
     for dataset in evaluated_on(study, cell.dataset):
-        part = load_part(dataset_folder(study, dataset), "test", study.input_size)
-        found[dataset] = answers_of(model, part)
+        part = load_split(dataset_folder(study, dataset), "test", study.input_size)
+        found[dataset] = predictions_of(model, part)
         wrong = what_is_wrong(found[dataset], labels_of(study, dataset))
         if wrong:
             raise TrainingError(
@@ -42,8 +42,8 @@ def predict_cell(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, K
     return found
 
 
-def keep_predictions(
-    study: Study, cell: Cell, predictions: Mapping[str, KeptPredictions], beside: Callable[[Path], Path]
+def save_predictions(
+    study: Study, cell: Cell, predictions: Mapping[str, SavedPredictions], beside: Callable[[Path], Path]
 ) -> dict[str, str]:
     """Write predictions/<dataset>.npz of a cell and return their SHA-256 by dataset.
 
@@ -58,14 +58,14 @@ def keep_predictions(
     return digests
 
 
-def answers_of(model: MultiTaskModel, part: Part) -> KeptPredictions:
+def predictions_of(model: MultiTaskModel, part: Split) -> SavedPredictions:
     """What a model, in float32, says of a part."""
     model.precision = "float32"
     given = predict(model, part.images, choose_device())
     activity = confidence = None
     if given.activity is not None:
         activity, confidence = given.activity.argmax(axis=1), given.activity.max(axis=1)
-    return KeptPredictions(part.frame_ids, activity, confidence, given.masks)
+    return SavedPredictions(part.frame_ids, activity, confidence, given.masks)
 
 
 def cost_of_inference(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, float]:
@@ -75,7 +75,7 @@ def cost_of_inference(study: Study, cell: Cell, model: MultiTaskModel) -> dict[s
     """
     device, batch = choose_device(), study.training.batch_size
     model.precision = study.training.precision
-    part = load_part(dataset_folder(study, cell.dataset), "test", study.input_size)
+    part = load_split(dataset_folder(study, cell.dataset), "test", study.input_size)
     images = np.array(part.images[:_TIMED_IMAGES])
     model.zero_grad(set_to_none=True)
     reset_peak_memory(device)

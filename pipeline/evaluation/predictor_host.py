@@ -34,7 +34,7 @@ _LIBRARIES = (
     *(f"{_THIS.parents[2] / name}{os.sep}" for name in ("corruptions", "endoarss", "pipeline", "reports")),
 )
 
-Answer = tuple[NDArray[np.int64] | None, NDArray[np.uint8] | None]
+Prediction = tuple[NDArray[np.int64] | None, NDArray[np.uint8] | None]
 
 
 class RefusedError(Exception):
@@ -72,7 +72,7 @@ class Expected:
         return text
 
 
-def labels_of(given: Any, expected: Expected) -> Answer:
+def labels_of(given: Any, expected: Expected) -> Prediction:
     """Return the most probable labels that a predictor gave.
 
     Args:
@@ -271,7 +271,7 @@ def _message(error: BaseException) -> str:
     return text if len(text) <= _LETTERS else f"{text[:_LETTERS]} ..."
 
 
-def answer(function: Callable[[NDArray[np.uint8]], Any], images: NDArray[np.uint8], expected: Expected) -> Answer:
+def answer(function: Callable[[NDArray[np.uint8]], Any], images: NDArray[np.uint8], expected: Expected) -> Prediction:
     """Call a predictor; see `labels_of`.
 
     Raises:

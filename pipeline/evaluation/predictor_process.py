@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.evaluation import predictor_host
-from pipeline.evaluation.robustness import Answer
+from pipeline.evaluation.robustness import Prediction
 from pipeline.labels.classes import LabelSet
 
 _PATIENCE = 5  # seconds for a predictor to end by itself
@@ -84,7 +84,7 @@ class PredictorProcess:
         """End the process."""
         self._stop()
 
-    def answer(self, images: NDArray[np.uint8]) -> Answer:
+    def answer(self, images: NDArray[np.uint8]) -> Prediction:
         """Return activities (N,) and masks (N, S, S) of uint8 RGB images (N, S, S, 3); None for a task that is not solved.
 
         Raises:

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from endoarss.metrics import STANDARD, measure_mask
 from endoarss.metrics.catalogue import metrics_by_name
-from pipeline.datasets.load import Part
-from pipeline.evaluation.corrupted_batches import CLEAN, Piece, moves_masks, pieces
+from pipeline.datasets.load import Split
+from pipeline.evaluation.corrupted_batches import CLEAN, CorruptedBatch, moves_masks, pieces
 from pipeline.evaluation.measure import rows_of_images
 from pipeline.evaluation.scores import columns_of_numbers, scores_of_columns
 from pipeline.io.files import read_json, whole_file, write_json
@@ -32,18 +32,18 @@ from pipeline.study.conditions import Conditions
 
 _PARTS = ".parts"
 
-Answer = tuple[NDArray[np.int64] | None, NDArray[np.uint8] | None]
+Prediction = tuple[NDArray[np.int64] | None, NDArray[np.uint8] | None]
 
 
-class Answerer(Protocol):
+class Predictor(Protocol):
     """Answers for some images under one condition."""
 
-    def __call__(self, piece: Piece, position: int) -> Answer:
+    def __call__(self, piece: CorruptedBatch, position: int) -> Prediction:
         """Activities (N,) and masks (N, S, S), None for a task that is not solved, for piece.images[position]."""
 
 
 @dataclass(frozen=True)
-class Subject:
+class ModelUnderTest:
     """A model under test.
 
     label: of messages. answer: what it says of images. done: a folder, empty or of an interrupted evaluation, that keeps what is
@@ -51,7 +51,7 @@ class Subject:
     """
 
     label: str
-    answer: Answerer
+    answer: Predictor
     done: Path
     sees_images: bool = True
 
@@ -65,8 +65,8 @@ class Subject:
 
 
 def evaluate(
-    subjects: Sequence[Subject],
-    part: Part,
+    subjects: Sequence[ModelUnderTest],
+    part: Split,
     labels: LabelSet,
     conditions: Conditions,
     workers: int,
@@ -109,15 +109,15 @@ class _Begun:
     severity. masks: by severity, those of the images shown. seconds: of its answers.
     """
 
-    subject: Subject
+    subject: ModelUnderTest
     shown: Sequence[int]
     measured: dict[tuple[int, bool], Measuring] = field(default_factory=dict)
     activities: dict[int, list[NDArray[np.int64]]] = field(default_factory=dict)
     masks: dict[int, dict[int, NDArray[np.uint8]]] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def add(self, piece: Piece, unmoved: NDArray[np.uint8] | None, pool: Executor, classes: int) -> None:
-        """Answer a piece at every severity, and have the answers measured: where pixels moved, against both masks."""
+    def add(self, piece: CorruptedBatch, unmoved: NDArray[np.uint8] | None, pool: Executor, classes: int) -> None:
+        """Prediction a piece at every severity, and have the answers measured: where pixels moved, against both masks."""
         for position, severity in enumerate(piece.severities):
             started = time.perf_counter()
             activity, masks = self.subject.answer(piece, position)
@@ -132,7 +132,7 @@ class _Begun:
                     measuring = self.measured.setdefault((severity, moved), [])
                     measuring += [pool.submit(_measure, truth, masks, classes)] if masks is not None else []
 
-    def write(self, name: str, part: Part) -> None:
+    def write(self, name: str, part: Split) -> None:
         """Keep the rows and the time of the whole part."""
         rows = []
         for (severity, moved), measuring in self.measured.items():
@@ -154,7 +154,7 @@ def _measure(truth: NDArray[np.uint8], masks: NDArray[np.uint8], classes: int) -
     return [measure_mask(true, predicted, classes) for true, predicted in zip(truth, masks, strict=True)]
 
 
-def gather(subject: Subject, conditions: Conditions) -> tuple[pd.DataFrame, dict[str, float]]:
+def gather(subject: ModelUnderTest, conditions: Conditions) -> tuple[pd.DataFrame, dict[str, float]]:
     """All rows of a subject, in the order of the conditions, clean first; and the milliseconds an image by corruption."""
     names = (CLEAN, *conditions.corruptions)
     rows = pd.concat([read_table(subject.part(name, "parquet")) for name in names], ignore_index=True)
@@ -165,7 +165,7 @@ def gather(subject: Subject, conditions: Conditions) -> tuple[pd.DataFrame, dict
     return rows, latency
 
 
-def gather_gallery(subject: Subject, conditions: Conditions) -> None:
+def gather_gallery(subject: ModelUnderTest, conditions: Conditions) -> None:
     """Write gallery.npz beside the rows: the masks of the gallery's images under all conditions; none of a model without masks."""
     files = [subject.part(name, "npz") for name in (CLEAN, *conditions.corruptions)]
     parts = [read_gallery(path) for path in files if path.is_file()]

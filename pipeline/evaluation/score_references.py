@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.datasets.kinds import GENERALISATION
-from pipeline.datasets.load import load_part
+from pipeline.datasets.load import load_split
 from pipeline.datasets.manifest import read_manifest
 from pipeline.evaluation.measure import measure
 from pipeline.io.files import whole_file
@@ -19,7 +19,7 @@ from pipeline.study.models import Study
 
 
 def score_references(study: Study, dataset: str) -> None:
-    """Write references/<dataset>/<reference>.parquet: what is kept of each reference's answers on the dataset's test part."""
+    """Write references/<dataset>/<reference>.parquet: what is kept of each reference's answers on the dataset's test split."""
     rows = rows_of_references(study, dataset)
     for name, path in reference_files(study, dataset).items():
         with whole_file(path) as partial:
@@ -29,10 +29,10 @@ def score_references(study: Study, dataset: str) -> None:
 def rows_of_references(study: Study, dataset: str) -> dict[str, pd.DataFrame]:
     """One row an image of each reference, by its name.
 
-    Majorities are those of the training part; a dataset without one takes that of the dataset its cells train on.
+    Majorities are those of the training split; a dataset without one takes that of the dataset its cells train on.
     """
     labels = labels_of(study, dataset)
-    part = load_part(dataset_folder(study, dataset), "test", study.input_size)
+    part = load_split(dataset_folder(study, dataset), "test", study.input_size)
     answers: dict[str, tuple[np.ndarray | None, np.ndarray | None]] = {
         "all_background": (None, np.zeros_like(part.masks))
     }

@@ -2,6 +2,6 @@
 
 TRAIN, TEST = "train", "test"
 # As the frames came; a seeded draw from each activity; whole sequences.
-RELEASED, PUBLISHED, BY_SEQUENCE = "released", "published", "by_sequence"
+GIVEN, RANDOM_BY_ACTIVITY, BY_SEQUENCE = "given", "random_by_activity", "by_sequence"
 # Test sequences of EndoVis 2018 in the VQLA split.
 TEST_2018 = (1, 5, 16)

@@ -40,7 +40,7 @@ class Work:
 
 
 @contextmanager
-def at_work(study: Study, command: str, work: Work) -> Iterator[None]:
+def locks_of_command(study: Study, command: str, work: Work) -> Iterator[None]:
     """Hold the locks of a command, and a slot of a GPU if it asks for one.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.datasets.kinds import BY_SEQUENCE, GENERALISATION, KINDS, PUBLISHED, RELEASED
+from pipeline.datasets.kinds import BY_SEQUENCE, GENERALISATION, GIVEN, KINDS, RANDOM_BY_ACTIVITY
 from pipeline.errors import InputError
 from pipeline.io.files import write_text
 from pipeline.new_study.classes import Ask, Classes, propose_classes
@@ -171,12 +171,12 @@ def _split_lines(frames: _Frames, classes: Classes) -> list[Line]:
     good = [(frame, look) for frame, look in good if not look.error]
     sequences = [frame.sequence for frame, _ in good]
     if "split" in frames.labels.columns:
-        lines = [Line("split", RELEASED, "as the CSV's column says")]
+        lines = [Line("split", GIVEN, "as the CSV's column says")]
     elif not any(sequences):
         lines = [
             Line(
                 "split",
-                PUBLISHED,
+                RANDOM_BY_ACTIVITY,
                 f"{TODO}a fifth of all frames is drawn and may resemble training frames: not every name tells one of several sequences "
                 "(case1_0001.png)",
             )

@@ -1,4 +1,4 @@
-"""Chooses whole sequences as test part of frames of one's own."""
+"""Chooses whole sequences as test split of frames of one's own."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _filled(order: Sequence[str], members: Mapping[str, Sequence[int]], frames: 
 def _common(
     test: Collection[str], members: Mapping[str, Sequence[int]], shown: Sequence[Collection[str]]
 ) -> tuple[int, float]:
-    """How many classes and activities are in both parts, and then how near the test part is to a fifth."""
+    """How many classes and activities are in both parts, and then how near the test split is to a fifth."""
     parts = [
         {what for name in names for place in members[name] for what in shown[place]}
         for names in (test, set(members) - set(test))

@@ -13,7 +13,7 @@ from pipeline.datasets.sample import Collected, Order, Sample
 from pipeline.datasets.split_checks import check_split, lacking_activities
 from pipeline.errors import InputError
 from pipeline.io.hashing import sha256_of
-from pipeline.labels.splits import PUBLISHED
+from pipeline.labels.splits import RANDOM_BY_ACTIVITY
 from pipeline.results.paths import dataset_files, dataset_provenance_file
 from pipeline.results.provenance import RunStart, about_run, write_provenance
 from pipeline.sources.archives import prepare_root
@@ -128,7 +128,7 @@ def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool =
         "synthetic": study.synthetic,
         "expected_frames": None if study.synthetic else kind.frames,
         "split_rule": build.split,
-        "split_seed": build.split_seed if build.split == PUBLISHED else None,
+        "split_seed": build.split_seed if build.split == RANDOM_BY_ACTIVITY else None,
         "test_names": list(build.test),
         "licences": [GENERATED] if study.synthetic else list(dict.fromkeys(LICENCES[source] for source in order.roots)),
     }

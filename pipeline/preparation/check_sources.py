@@ -6,16 +6,16 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.datasets.build import check_kept
+from pipeline.datasets.build import check_split_is_readable
 from pipeline.datasets.kinds import PLAIN, WHERE_TO_ASK
 from pipeline.datasets.sample import Collected
 from pipeline.errors import InputError
 from pipeline.io.files import whole_file, write_json
 from pipeline.preparation.build_dataset import check_frames, collect, lacking_of_split, split_of
-from pipeline.preparation.doctor.datasets import Headers, examine_dataset, read_failures, say_never_seen
+from pipeline.preparation.doctor.datasets import Headers, inspect_dataset, read_failures, say_never_seen
 from pipeline.preparation.doctor.findings import ERROR, NOTE, DatasetReport, Finding, Report, SourceReport
 from pipeline.preparation.doctor.show import show
-from pipeline.preparation.doctor.sources import Need, examine_source, read_headers
+from pipeline.preparation.doctor.sources import Need, inspect_source, read_headers
 from pipeline.redaction import masked, masked_content
 from pipeline.sources.archives import prepare_root
 from pipeline.sources.contacts import PLAIN_LABELS, PLAIN_MASKS
@@ -78,12 +78,12 @@ def check_sources(study: Study, datasets: Sequence[str], deep: bool = False, wor
             own = dataset if source == PLAIN else ""
             if (source, root, own) not in sources:
                 users = [own] if own else [name for name in datasets if roots_of(study, name).get(source) == root]
-                sources[source, root, own] = _examine_source(study, users, source, root, headers)
-    reports = [_examine_dataset(study, dataset, found[dataset], headers, deep, workers) for dataset in datasets]
+                sources[source, root, own] = _inspect_source(study, users, source, root, headers)
+    reports = [_inspect_dataset(study, dataset, found[dataset], headers, deep, workers) for dataset in datasets]
     return Report(study.name, study.synthetic, deep, list(sources.values()), reports)
 
 
-def _examine_source(study: Study, users: Sequence[str], source: str, root: Path, headers: Headers) -> SourceReport:
+def _inspect_source(study: Study, users: Sequence[str], source: str, root: Path, headers: Headers) -> SourceReport:
     report = SourceReport(source, str(root), WHERE_TO_ASK.get(source, "the owner"))
     try:
         prepared = prepare_root(root)
@@ -103,11 +103,11 @@ def _examine_source(study: Study, users: Sequence[str], source: str, root: Path,
     except InputError as error:
         report.say(ERROR, str(error))
         return report
-    examine_source(report, prepared, need)
+    inspect_source(report, prepared, need)
     return report
 
 
-def _examine_dataset(
+def _inspect_dataset(
     study: Study, dataset: str, found: Collected | InputError, headers: Headers, deep: bool, workers: int
 ) -> DatasetReport:
     build, kind = build_of(study, dataset), kind_of(study, dataset)
@@ -122,13 +122,13 @@ def _examine_dataset(
         report.findings.append(Finding(ERROR, str(error)))
     skip_bad = build.skip_bad
     failures = read_failures(report, kind, found.samples, split, headers, deep, skip_bad, workers)
-    examine_dataset(report, kind, found, split, failures, skip_bad)
+    inspect_dataset(report, kind, found, split, failures, skip_bad)
     kept = [sample for sample in found.samples if not (skip_bad and sample.frame_id in failures)]
     lacking = lacking_of_split(study, dataset, kept, split) if split else []
     report.findings += [Finding(NOTE, text) for text in lacking]
     if skip_bad:
         try:
-            check_kept(dataset, split, failures)
+            check_split_is_readable(dataset, split, failures)
             if split and failures:
                 check_frames(study, dataset, kept, split)
         except InputError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.errors import InputError
 from pipeline.io.files import whole_folder, write_json
 from pipeline.io.hashing import sha256_of_tree
-from pipeline.results.paths import generated_mark, generated_trees
+from pipeline.results.paths import generated_done_file, generated_trees
 from pipeline.sources.synthetic.endovis2017_tree import generate_endovis2017
 from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
 from pipeline.sources.synthetic.released_trees import generate_esd, generate_released_mtlendovis
@@ -36,4 +36,4 @@ def generate_raw(study: Study, tree: str) -> None:
             generate_esd(partial, settings.esd_frames, height, width, seed + 2)
         # The digest makes another content another mark, so that what was built from it is built again.
         mark = {"tree": tree, "synthetic": True, "sha256": sha256_of_tree(partial), **settings.as_dict()}
-        write_json(generated_mark(partial), mark)
+        write_json(generated_done_file(partial), mark)

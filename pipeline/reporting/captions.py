@@ -13,7 +13,7 @@ from pipeline.study.models import Study
 from reports.results import weights_note
 
 
-def data_mark(study: Study, datasets: Sequence[str] = ()) -> str:
+def data_caption(study: Study, datasets: Sequence[str] = ()) -> str:
     """Synthetic or real, and which of the datasets (all of the study where none are named) are partial, in one line."""
     kind = "SYNTHETIC DATA (generated scenes)" if study.synthetic else "Real data"
     partial = partial_note(study, datasets)
@@ -31,7 +31,7 @@ def partial_note(study: Study, datasets: Sequence[str] = ()) -> str:
     return f"PARTIAL DATA ({'; '.join(lacking)})." if lacking else ""
 
 
-def study_mark(results: StudyResults, with_protocol: bool = True, select_on: str = "") -> str:
+def study_caption(results: StudyResults, with_protocol: bool = True, select_on: str = "") -> str:
     """What every table, figure and caption says of its numbers, in two lines.
 
     Args:
@@ -49,7 +49,7 @@ def study_mark(results: StudyResults, with_protocol: bool = True, select_on: str
     }[select_on or study.training.select_on]
     weights = results.once(_weights_note)
     protocol = f", protocol {study.protocol}" if with_protocol else ""
-    return f"{data_mark(study)[:-1]}{protocol}, {chosen}, seed {seeds}.\n{weights}."
+    return f"{data_caption(study)[:-1]}{protocol}, {chosen}, seed {seeds}.\n{weights}."
 
 
 def _weights_note(results: StudyResults) -> str:

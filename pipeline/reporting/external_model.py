@@ -10,7 +10,7 @@ from pipeline.evaluation.evaluate_robustness import evaluate_robustness_of
 from pipeline.evaluation.external_model import ExternalModelRun, evaluate_predictions, evaluate_predictor
 from pipeline.io.files import read_json, write_text
 from pipeline.io.saved_files import read_table
-from pipeline.reporting.captions import data_mark, partial_note
+from pipeline.reporting.captions import data_caption, partial_note
 from pipeline.reporting.page_tables import table_numbers, table_sections
 from pipeline.reporting.robustness import (
     baselines_of,
@@ -105,7 +105,7 @@ def report_external_model(run: ExternalModelRun, folder: Path, compared: Sequenc
     """
     files = RobustnessFiles.below(folder / CellOutput.ROBUSTNESS)
     rows, label = read_table(files.rows), read_json(files.provenance)["label"]
-    mark = data_mark(run.study, [run.dataset])
+    mark = data_caption(run.study, [run.dataset])
     found = measure_models(
         run.study,
         [*compared, EvaluatedModel(label, titles_of(run.study)[run.dataset], [rows])],

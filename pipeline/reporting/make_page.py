@@ -10,7 +10,7 @@ import pandas as pd
 
 from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.io.files import read_json, write_text
-from pipeline.reporting.captions import partial_note, study_mark
+from pipeline.reporting.captions import partial_note, study_caption
 from pipeline.reporting.dataset_cards import card_of
 from pipeline.reporting.page_gallery import gallery_of, gallery_rows
 from pipeline.reporting.page_tables import table_numbers, table_sections
@@ -84,7 +84,7 @@ def _facts(results: StudyResults) -> Facts:
         cells=len(trainings_of(study)),
         resolution=study.input_size,
         synthetic=study.synthetic,
-        mark=study_mark(results),
+        mark=study_caption(results),
         partial=partial_note(study),
     )
 

@@ -27,9 +27,9 @@ from reports.statistics.condition_scores import EvaluatedModel, ScoredRun
 from reports.statistics.merging import (
     INDIVIDUAL,
     JOINT,
+    ComparedModel,
     Merging,
     MergingCase,
-    MergingSubject,
     measure_merging,
 )
 
@@ -120,7 +120,7 @@ def groups_by_seed(study: Study) -> list[list[MergingGroup]]:
 
 
 class _Case:
-    """Gathers one case. table: long, under the standard protocol. groups: those with results, one a seed. dataset: whose test part."""
+    """Gathers one case. table: long, under the standard protocol. groups: those with results, one a seed. dataset: whose test split."""
 
     def __init__(
         self, results: StudyResults, table: pd.DataFrame, groups: Sequence[MergingGroup], dataset: str
@@ -164,7 +164,7 @@ class _Case:
         history = read_history(history_file(self.study, cell))
         return float(history["validation"].max()) if "validation" in history else float("nan")
 
-    def _subject(self, label: str, runs: Sequence[tuple[Cell, ...]]) -> MergingSubject:
+    def _subject(self, label: str, runs: Sequence[tuple[Cell, ...]]) -> ComparedModel:
         """runs: the cells of one seed each: one, or the single-task ones whose answers go together."""
         first = runs[0][-1]
         cells = [cell for run in runs for cell in run]
@@ -177,7 +177,7 @@ class _Case:
         bias = [one["bias"] for one in about if "bias" in one and self.own]
         # Merged models come of the single-task trainings, and vary with them.
         trainings = "" if label.startswith(JOINT) else INDIVIDUAL
-        return MergingSubject(
+        return ComparedModel(
             label,
             first.merger,
             first.surgery,

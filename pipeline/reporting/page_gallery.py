@@ -12,7 +12,7 @@ import pandas as pd
 from endoarss.labels import IGNORED
 from endoarss.metrics import scores_of_images
 from endoarss.metrics.catalogue import metrics_by_name
-from pipeline.datasets.load import Part, load_part
+from pipeline.datasets.load import Split, load_split
 from pipeline.errors import InputError
 from pipeline.evaluation.corrupted_batches import CLEAN, moves_masks, pieces
 from pipeline.io.processes import processes
@@ -58,9 +58,9 @@ def gallery_of(results: StudyResults) -> Gallery:
     return Gallery(datasets, pictures, [(cell.id, reason) for cell, reason in missing.items()], note)
 
 
-def _gallery_part(results: StudyResults, dataset: str) -> Part:
+def _gallery_part(results: StudyResults, dataset: str) -> Split:
     """The gallery's images of a dataset."""
-    part = load_part(dataset_folder(results.study, dataset), "test", results.study.input_size)
+    part = load_split(dataset_folder(results.study, dataset), "test", results.study.input_size)
     return part.take(representative(part, SIZE))
 
 
@@ -96,7 +96,7 @@ def _note(study: Study) -> str:
 
 
 def _corrupted(
-    part: Part, conditions: Conditions, labels: LabelSet, pictures: Pictures
+    part: Split, conditions: Conditions, labels: LabelSet, pictures: Pictures
 ) -> dict[Condition, list[tuple[int, int | None]]]:
     """By condition the numbers of each image and its true mask. What is random depends on frame, corruption and seed alone, so that these
     images are those that the models saw."""

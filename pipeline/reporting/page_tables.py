@@ -58,7 +58,7 @@ def rows_apart(name: str, shown: pd.DataFrame, of_scores: bool, categories: Coll
     keys = [key if isinstance(key, tuple) else (key,) for key in shown.index]
     if name == names.TABLE_ROBUSTNESS:
         return [i for i, (category, _) in enumerate(keys) if category not in categories]
-    if name == names.beside_published(names.TABLE_ROBUSTNESS):
+    if name == names.against_paper(names.TABLE_ROBUSTNESS):
         return [i for i, key in enumerate(keys) if key == ("mean",)]
     references = set(names.REFERENCES.values())
     return [i for i, key in enumerate(keys) if of_scores and key[0] == "Reference" and key[1] in references]
@@ -66,7 +66,7 @@ def rows_apart(name: str, shown: pd.DataFrame, of_scores: bool, categories: Coll
 
 def columns_of_paper(name: str, shown: pd.DataFrame) -> list[int]:
     """Return the positions of columns that hold the paper's numbers."""
-    if name in map(names.beside_published, names.PAPER_TABLES):
+    if name in map(names.against_paper, names.PAPER_TABLES):
         return [i for i, (_, whose) in enumerate(shown.columns) if whose == "paper"]
     if name == names.TABLE_DATASETS:
         return [i for i, head in enumerate(shown.columns) if head.startswith("Paper: ")]

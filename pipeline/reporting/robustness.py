@@ -127,11 +127,11 @@ def measure_models(
     corrupted = training_corruptions(study) if trained else None
     seen = corrupted.names if corrupted else ()
     return replace(
-        measure_robustness(models, known_categories(), baselines, own, seen), about=kept_field_of_view(study)
+        measure_robustness(models, known_categories(), baselines, own, seen), about=field_of_view_note(study)
     )
 
 
-def kept_field_of_view(study: Study) -> str:
+def field_of_view_note(study: Study) -> str:
     """Return what is said of a study that keeps the black around round views, or an empty text."""
     return "The black around round views is kept." * (conditions_of(study).field_of_view == KEEP)
 

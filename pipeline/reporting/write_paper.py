@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipeline.errors import InputError
 from pipeline.io.files import whole_file, write_if_changed
-from pipeline.reporting.captions import data_mark, study_mark
+from pipeline.reporting.captions import data_caption, study_caption
 from pipeline.reporting.dataset_cards import card_of
 from pipeline.results import paths
 from pipeline.results.study_results import StudyResults
@@ -75,7 +75,7 @@ def write_paper(study: Study, results: StudyResults | None = None) -> Path:
         "synthetic": study.synthetic,
         "abstract": _abstract(results),
         "datasets": _datasets(study),
-        "models": f"{study_mark(results)} Scores are in percent where their heads say so, distances in pixels.",
+        "models": f"{study_caption(results)} Scores are in percent where their heads say so, distances in pixels.",
         "reproduction": _reproduction(study),
         "provenance": _software(results),
     }
@@ -95,7 +95,7 @@ def _tables(results: StudyResults) -> list[Path]:
         return paths.table_files(study)
     of_robustness = (
         names.TABLE_ROBUSTNESS,
-        names.beside_published(names.TABLE_ROBUSTNESS),
+        names.against_paper(names.TABLE_ROBUSTNESS),
         names.TABLE_ROBUSTNESS_SUMMARY,
         names.TABLE_ROBUSTNESS_CONDITIONS,
     )
@@ -115,7 +115,7 @@ def _items(
     """Return what the document holds: tables that are printed, those that are not, and figures as PDF or photograph."""
     study = results.study
     printed = {path.stem for path in tables if path.suffix == ".tex"}
-    titles, mark, of_results = titles_of(study), data_mark(study), paths.result_figures(study)
+    titles, mark, of_results = titles_of(study), data_caption(study), paths.result_figures(study)
     found = [
         Item("table", f"../tables/{path.name}", number=numbers[path.stem]) for path in tables if path.suffix == ".tex"
     ]
@@ -125,7 +125,7 @@ def _items(
     for path in figures:
         if path.suffix in (".pdf", ".jpg"):
             _, title = names.figure_title(path.stem, titles)
-            own = study_mark(
+            own = study_caption(
                 results, select_on="val" if path.stem in (names.FIGURE_MERGING, names.FIGURE_REPRESENTATIONS) else ""
             )
             said = f"{_splits(study, path.stem)} {own}" if path.stem in of_results else mark
@@ -236,9 +236,7 @@ def _provenance(results: StudyResults) -> str:
                 "Checkpoint (SHA-256)": about["checkpoint_sha256"][:12],
             }
         )
-    caption = (
-        f"What each cell was trained or merged from: initial weights, images, and digests. {data_mark(results.study)}"
-    )
+    caption = f"What each cell was trained or merged from: initial weights, images, and digests. {data_caption(results.study)}"
     return to_latex(pd.DataFrame(rows).set_index("Cell"), caption, "tab:provenance")
 
 

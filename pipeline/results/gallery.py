@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from endoarss.labels import IGNORED
-from pipeline.datasets.load import Part
+from pipeline.datasets.load import Split
 from pipeline.errors import InputError
 from pipeline.io.files import whole_file
 from pipeline.io.saved_files import read_arrays
@@ -25,7 +25,7 @@ def shown_severities(severities: Sequence[int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys((found[0], found[len(found) // 2], found[-1])))
 
 
-def representative(part: Part, count: int) -> list[int]:
+def representative(part: Split, count: int) -> list[int]:
     """Which images show most: those with the most classes first, no two of one activity as long as there are others.
 
     Args:

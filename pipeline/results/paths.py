@@ -121,7 +121,7 @@ def dataset_provenance_file(study: Study, dataset: str) -> Path:
     return folder.with_name(f"{folder.name}.provenance.json")
 
 
-def examination_file(study: Study, dataset: str) -> Path:
+def doctor_file(study: Study, dataset: str) -> Path:
     """What the doctor says of the raw trees of a dataset. It stands beside the dataset, for studies share both."""
     folder = dataset_folder(study, dataset)
     return folder.with_name(f"{folder.name}.doctor.json")
@@ -147,7 +147,7 @@ def generated_trees(study: Study) -> dict[str, Path]:
     return {root.name: root for root in sorted(trees)}
 
 
-def generated_mark(root: Path) -> Path:
+def generated_done_file(root: Path) -> Path:
     """The file that says that a generated tree is whole, and from which settings."""
     return root / "generated.json"
 
@@ -168,13 +168,13 @@ def corrupted_folder(study: Study, dataset: str) -> Path:
     return DATA / "corrupted" / f"{dataset_folder(study, dataset).name}-{digest(about)[:12]}"
 
 
-def corrupted_mark(study: Study, dataset: str) -> Path:
+def corrupted_done_file(study: Study, dataset: str) -> Path:
     """The file that says that all of them are there, and from which settings."""
     return corrupted_folder(study, dataset) / CORRUPTED_MARK
 
 
 def predictions_file(study: Study, cell: Cell, dataset: str) -> Path:
-    """A cell's answers on a dataset's test part, as the model gave them."""
+    """A cell's answers on a dataset's test split, as the model gave them."""
     return cell_folder(study, cell) / CellOutput.PREDICTIONS / f"{dataset}.npz"
 
 
@@ -241,7 +241,7 @@ def table_files(study: Study) -> list[Path]:
         stems += [names.TABLE_ROBUSTNESS, names.TABLE_ROBUSTNESS_SUMMARY]
         long.append(names.TABLE_ROBUSTNESS_CONDITIONS)
     stems += [names.TABLE_MERGING, names.TABLE_SURGERY_RANKS] if merging_groups(study) else []
-    stems += [*tables_beside_published(study), names.TABLE_CLAIMS] if study.compare_with_paper else []
+    stems += [*tables_against_paper(study), names.TABLE_CLAIMS] if study.compare_with_paper else []
     stems.append(names.TABLE_COST)
     if leakage_datasets(study):
         stems.append(names.TABLE_SIMILARITY)
@@ -251,18 +251,18 @@ def table_files(study: Study) -> list[Path]:
     return [results_folder(study) / StudyOutput.TABLES / name for name in (*pairs, *(f"{name}.csv" for name in long))]
 
 
-def tables_beside_published(study: Study) -> list[str]:
+def tables_against_paper(study: Study) -> list[str]:
     """Return the tables that compare a study's scores with the paper's, for those datasets and tables that the paper has."""
-    stems = [names.table_of_dataset(dataset) for dataset in evaluated_datasets(study) if names.has_published(dataset)]
+    stems = [names.table_of_dataset(dataset) for dataset in evaluated_datasets(study) if names.is_in_paper(dataset)]
     paper = PaperNames(study)
     models = (by_rank for dataset in study.datasets for by_rank in cells_by_rank(study, dataset))
     ranks = any(paper.ranked(cell) for by_rank in models for cell in by_rank.values())
     # The paper has the ranks of one model.
     stems += [name for name in _chosen_tables(study) if ranks or name != names.TABLE_RANK]
-    of_paper = [(names.PUBLISHED_ROBUSTNESS, *model) for model in names.PUBLISHED_ROBUST_MODELS]
+    of_paper = [(names.PAPER_ROBUSTNESS, *model) for model in names.PAPER_ROBUST_MODELS]
     if any((c.dataset, *paper.of(c)) in of_paper for c in robustness_cells(study)):
         stems.append(names.TABLE_ROBUSTNESS)
-    return [names.beside_published(name) for name in stems]
+    return [names.against_paper(name) for name in stems]
 
 
 def _chosen_tables(study: Study) -> list[str]:

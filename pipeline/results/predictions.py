@@ -1,4 +1,4 @@
-"""A trained cell's answers on a test part, kept: metrics are computed from them again without the model."""
+"""A trained cell's answers on a test split, kept: metrics are computed from them again without the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.labels.classes import LabelSet
 
 
 @dataclass(frozen=True)
-class KeptPredictions:
+class SavedPredictions:
     """frame_ids: of the N images. activity: int64 (N,), and confidence: float32 (N,), the probability that each was given; None where
     the model tells no activity. masks: uint8 (N, S, S), None where it segments nothing."""
 
@@ -26,7 +26,7 @@ class KeptPredictions:
     masks: NDArray[np.uint8] | None
 
 
-def write_predictions(path: Path, kept: KeptPredictions) -> None:
+def write_predictions(path: Path, kept: SavedPredictions) -> None:
     """Write predictions as npz; the same predictions give the same bytes.
 
     Args:
@@ -38,7 +38,7 @@ def write_predictions(path: Path, kept: KeptPredictions) -> None:
         np.savez_compressed(stream, frame_id=np.array(kept.frame_ids), **arrays)  # type: ignore[arg-type]
 
 
-def read_predictions(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> KeptPredictions:
+def read_predictions(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> SavedPredictions:
     """Read the kept predictions of some images, in their order.
 
     Args:
@@ -56,14 +56,14 @@ def read_predictions(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> 
     except (InputError, LookupError, TypeError, ValueError) as error:
         said = str(error).removeprefix(f"{path}: ") if isinstance(error, InputError) else error
         raise InputError(f"{path}: no kept predictions of these images ({said}). {again}") from None
-    kept = KeptPredictions(list(frame_ids), found.get("activity"), found.get("confidence"), found.get("masks"))
+    kept = SavedPredictions(list(frame_ids), found.get("activity"), found.get("confidence"), found.get("masks"))
     wrong = what_is_wrong(kept, labels)
     if wrong:
         raise InputError(f"{path}: {wrong}. {again}")
     return kept
 
 
-def what_is_wrong(kept: KeptPredictions, labels: LabelSet) -> str:
+def what_is_wrong(kept: SavedPredictions, labels: LabelSet) -> str:
     """Return what of predictions is outside its range, with the first image it is seen in; "" if nothing is.
 
     Args:

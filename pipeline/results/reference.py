@@ -39,7 +39,7 @@ RESULTS: Mapping[str, str] = {
     "mask_warped": "False if the score is against masks that did not move along with a corruption that moves pixels. "
     "Such rows stand in no mean.",
     "resolution": "Side of the input in pixels.",
-    "protocol": "How the metrics are computed: `standard` or `published`.",
+    "protocol": "How the metrics are computed: `standard` or `authors_code`.",
     "metric": "Name of the metric, see [metrics](#metrics).",
     "class": "Class or activity that the score is of; empty for the score over all of them.",
     "value": "The score. Shares are from 0 to 1, distances are in pixels of `resolution`. Empty where the score is not defined.",
@@ -68,8 +68,8 @@ _MEASURED = {
     "ssim": "Structural similarity of the binary mask of class i.",
 }
 _OF_MASK = {
-    "row_hd": "Distance that the protocol `published` calls HD.",
-    "label_map_ssim": "Similarity that the protocol `published` calls SSIM.",
+    "row_hd": "Distance that the protocol `authors_code` calls HD.",
+    "label_map_ssim": "Similarity that the protocol `authors_code` calls SSIM.",
     "pixels_<i>_<j>": "Pixels of class i that were predicted as class j. Only for images as they are.",
 }
 _CONDITION = {name: RESULTS[name] for name in ("corruption", "severity", "mask_warped")}

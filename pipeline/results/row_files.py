@@ -22,7 +22,7 @@ _AGAIN = "Evaluate the cell again, or run snakemake."
 
 
 def read_rows(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> pd.DataFrame:
-    """Read kept rows of a test part, of one condition or of all conditions of a robustness evaluation.
+    """Read kept rows of a test split, of one condition or of all conditions of a robustness evaluation.
 
     Args:
         path: per_image.parquet. frame_ids: of the part's images. labels: of the dataset.

@@ -1,4 +1,4 @@
-"""Kept rows of a study: read only if they are of this study's test parts, conditions and tasks."""
+"""Kept rows of a study: read only if they are of this study's test splits, conditions and tasks."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from pipeline.study.models import Study
 
 
 def frames_tested(study: Study, dataset: str) -> dict[str, str]:
-    """The activity ("" where there is none) of each frame of a dataset's test part, by frame id."""
+    """The activity ("" where there is none) of each frame of a dataset's test split, by frame id."""
     rows = read_manifest(dataset_folder(study, dataset))
     return {row["frame_id"]: row["activity"] for row in rows if row["split"] == "test"}
 
 
 def clean_rows(study: Study, cell: Cell, dataset: str, frames: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """What a cell's evaluation on a dataset left, in the order of the test part.
+    """What a cell's evaluation on a dataset left, in the order of the test split.
 
     Args:
         frames: of `frames_tested`, if they are at hand.

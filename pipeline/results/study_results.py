@@ -18,7 +18,7 @@ from pipeline.study.cell import Cell
 from pipeline.study.cells import cells_of, models_of
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robustness_cells
-from reports.results import read_results, set_beside
+from reports.results import comparable_rows, read_results
 
 Args = TypeVarTuple("Args")
 T = TypeVar("T")
@@ -123,7 +123,7 @@ class StudyResults:
         return tuple(cell for cell in models_of(self.study) if cell not in self.missing_models)
 
     def frames(self, dataset: str) -> Mapping[str, str]:
-        """Return the activity of each frame of a dataset's test part, by frame id."""
+        """Return the activity of each frame of a dataset's test split, by frame id."""
         return self.once(_frames, dataset)
 
     def provenance(self, cell: Cell) -> Mapping[str, Any]:
@@ -135,7 +135,7 @@ class StudyResults:
         return self.once(_provenance, cell)
 
     def clean_rows(self, cell: Cell, dataset: str) -> pd.DataFrame:
-        """Return what a model's evaluation on a dataset left, one row an image, in the order of the test part.
+        """Return what a model's evaluation on a dataset left, one row an image, in the order of the test split.
 
         Raises:
             InputError: as `pipeline.results.rows.clean_rows`.
@@ -162,7 +162,7 @@ class StudyResults:
     @cached_property
     def compared_table(self) -> pd.DataFrame:
         """The rows of `table` that tables compare: of the study's cells, and of references."""
-        return set_beside(self.table, self.study.training.select_on)
+        return comparable_rows(self.table, self.study.training.select_on)
 
 
 Reduction = Callable[[StudyResults, Cell, pd.DataFrame], T]

@@ -19,7 +19,7 @@ from pipeline.study.datasets import leakage_datasets
 from pipeline.study.folders import WEIGHTS, check_weights, dataset_folder, pretrained_file, raw_roots, results_folder
 from pipeline.study.loading import make_study
 from pipeline.study.robust_models import keeps_corrupted, robust_models, robust_together
-from pipeline.workflow.plan import decides_file, tell_snakemake
+from pipeline.workflow.plan import decides_file, set_plan_times
 from pipeline.workflow.results_of_study import ResultsOfStudy
 
 try:
@@ -38,7 +38,7 @@ try:
     check_room(Path(".snakemake"))  # where it has none, Snakemake itself ends with a traceback
     RESULTS = ResultsOfStudy(study, KnownDigests())
     if workflow.is_main_process:
-        for line in tell_snakemake(RESULTS):
+        for line in set_plan_times(RESULTS):
             print(line, file=sys.stderr)
 except InputError as error:
     raise WorkflowError(str(error))

@@ -32,7 +32,7 @@ rule check_sources:
     resources:
         **needs(4000, 120),
     params:
-        file=lambda wildcards: paths.examination_file(study, wildcards.dataset),
+        file=lambda wildcards: paths.doctor_file(study, wildcards.dataset),
     shell:
         "python -m pipeline.cli step check_sources --if-stale --study {resources.study}"
         " --dataset {wildcards.dataset} --json {params.file} > {log} 2>&1"

@@ -42,7 +42,7 @@ if keeps_corrupted(study):
         input:
             lambda wildcards: from_results(RESULTS.corrupt_images(wildcards.dataset)),
         output:
-            paths.corrupted_mark(study, "{dataset}").with_name("done.json"),
+            paths.corrupted_done_file(study, "{dataset}").with_name("done.json"),
         log:
             LOGS / "corrupt_images/{dataset}.log",
         benchmark:

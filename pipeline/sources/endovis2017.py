@@ -1,8 +1,8 @@
-"""Reader of raw EndoVis 2017: training and test part, with either ground-truth layout, and the official crop.
+"""Reader of raw EndoVis 2017: training and test split, with either ground-truth layout, and the official crop.
 
     **/instrument_dataset_N/left_frames/frameNNN.png
-    .../instrument_dataset_N/ground_truth/<Instrument>_labels/frameNNN.png          training part: parts, by instrument
-    .../instrument_dataset_N/[gt/]{TypeSegmentation,PartsSegmentation}/frameNNN.png   test part, published apart
+    .../instrument_dataset_N/ground_truth/<Instrument>_labels/frameNNN.png          training split: parts, by instrument
+    .../instrument_dataset_N/[gt/]{TypeSegmentation,PartsSegmentation}/frameNNN.png   test split, published apart
     .../<any>/left_frames + ground_truth_merged_parts/frameNNN.png                  parts of all instruments in one
 
 Parts are coded 10 shaft, 20 wrist, 30 clasper, 40 other. The pictures are 1920x1080 with a dark border.

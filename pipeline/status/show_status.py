@@ -16,7 +16,7 @@ from pipeline.io.disk import bytes_below, size
 from pipeline.results.paths import results_file
 from pipeline.results.provenance import software
 from pipeline.status import progress
-from pipeline.status.timing import Durations, duration, durations_of
+from pipeline.status.timing import Timings, duration, timings_of
 from pipeline.study.folders import dataset_folder, results_folder
 from pipeline.study.models import Study
 
@@ -33,7 +33,7 @@ class Status:
     datasets: Mapping[str, str]
     cells: Sequence[progress.Progress]
     robustness: Sequence[progress.Progress]
-    durations: Durations
+    durations: Timings
     disk: Mapping[str, int]
     collected: bool
 
@@ -64,7 +64,7 @@ def status_of(study: Study) -> Status:
         {dataset: _about_dataset(study, dataset) for dataset in study.datasets},
         list(cells.values()),
         list(robustness.values()),
-        durations_of(study, cells, robustness),
+        timings_of(study, cells, robustness),
         {
             "datasets": datasets,
             "checkpoints": checkpoints,
@@ -147,7 +147,7 @@ def _counts(which: Sequence[progress.Progress]) -> dict[str, int]:
     return {state: found[state] for state in progress.STATES}
 
 
-def _times(durations: Durations) -> Iterator[str]:
+def _times(durations: Timings) -> Iterator[str]:
     spent = ", ".join(f"{name} {duration(seconds)}" for name, seconds in durations.spent.items() if seconds)
     yield f"Time spent: {spent or 'nothing is done yet'}"
     if not durations.left and not durations.unknown:

@@ -24,7 +24,7 @@ _MODEL_RULES = ("train_cell", "evaluate_robustness", "merge_models", "evaluate_m
 
 
 @dataclass(frozen=True)
-class Durations:
+class Timings:
     """Seconds. spent: by kind of step. left: of what can be told, one job at a time. unknown: the number of cells of which
     it cannot be told, by what has to come first."""
 
@@ -38,7 +38,7 @@ class Durations:
         return {"spent": spent, "left": round(self.left, 1), "unknown": dict(self.unknown)}
 
 
-def durations_of(study: Study, cells: Mapping[Cell, Progress], robustness: Mapping[Cell, Progress]) -> Durations:
+def timings_of(study: Study, cells: Mapping[Cell, Progress], robustness: Mapping[Cell, Progress]) -> Timings:
     """Time spent and time left.
 
     A training takes as long as the done ones of its backbone and architecture, with the same weighting where there is one, for each
@@ -74,7 +74,7 @@ def durations_of(study: Study, cells: Mapping[Cell, Progress], robustness: Mappi
     own = [folder / name for name in _MODEL_RULES]
     others = [path for path in folder.rglob("*.tsv") if not any(path.is_relative_to(rule) for rule in own)]
     spent["other steps"] = sum(map(seconds_of_benchmark, others))
-    return Durations(spent, left, unknown)
+    return Timings(spent, left, unknown)
 
 
 def _alike(cell: Cell) -> tuple[tuple[str, ...], ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from corruptions import SEVERITIES, chosen_corruptions, corruptions_of
+from corruptions import SEVERITIES, corruptions_of, selected_corruptions
 from corruptions.errors import CorruptionError
 from corruptions.field_of_view import CORRUPT
 from corruptions.registry import STANDARD
@@ -53,7 +53,7 @@ def conditions_of(study: Study) -> Conditions:
     if given is None:
         return Conditions(_chosen("robustness", STANDARD), tuple(SEVERITIES))
     named = _chosen("robustness", given.corruptions)
-    if given.profile == "published":  # a group stands for those that the profile has
+    if given.profile == "authors_code":  # a group stands for those that the profile has
         named = tuple(one for one in named if one in given.corruptions or one in corruptions_of(given.profile))
     return Conditions(named, given.severities, given.seed, given.profile, given.field_of_view)
 
@@ -74,6 +74,6 @@ def training_corruptions(study: Study) -> TrainingCorruptions | None:
 
 def _chosen(key: str, given: str | tuple[str, ...]) -> tuple[str, ...]:
     try:
-        return chosen_corruptions([given] if isinstance(given, str) else given)
+        return selected_corruptions([given] if isinstance(given, str) else given)
     except CorruptionError as error:
         raise InputError(f"{key}.corruptions: {error}") from None

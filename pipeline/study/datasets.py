@@ -12,7 +12,7 @@ from pipeline.datasets.kinds import (
     KINDS,
     PLAIN,
     PLAIN_RECIPES,
-    PUBLISHED,
+    RANDOM_BY_ACTIVITY,
     TEST_SEQUENCES,
     Kind,
     Recipe,
@@ -97,11 +97,11 @@ def evaluated_on(study: Study, dataset: str) -> tuple[str, ...]:
 
 
 def leakage_datasets(study: Study) -> tuple[str, ...]:
-    """Return the datasets with the published split of frames whose sequences are known: what leaks there can be seen."""
+    """Return the datasets with a split at random of frames whose sequences are known: what leaks there can be seen."""
     return tuple(
         dataset
         for dataset in study.datasets
-        if split_rule(study, dataset) == PUBLISHED and kind_name(study, dataset) in TEST_SEQUENCES
+        if split_rule(study, dataset) == RANDOM_BY_ACTIVITY and kind_name(study, dataset) in TEST_SEQUENCES
     )
 
 

@@ -73,7 +73,8 @@ def _said(fault: Any, path: tuple[str | int, ...]) -> str:
     expected = described(schema) if schema else fault["msg"]
     if isinstance(value, bool) and schema and schema.get("type") == "string":
         expected += ". YAML reads on, off, yes and no as true and false; put the word in quotes"
-    close = suggestion(value, schema.get("enum", ())) if schema and isinstance(value, str) else ""
+    names = [name for one in alternatives(schema or {}) for name in one.get("enum", ())]
+    close = suggestion(value, names) if isinstance(value, str) else ""
     return f"{shown(value)} is not allowed; expected {expected}.{close}"
 
 

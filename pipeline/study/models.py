@@ -61,7 +61,7 @@ Settings = dict[str, Annotated[Any, _NUMBER]]
 ComponentSettings = dict[str, Settings]
 
 
-class Part(BaseModel):
+class StudyModel(BaseModel):
     """A part of a study: plain data that does not change. Unknown keys are refused, and values of another type are not converted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
@@ -74,7 +74,7 @@ class Part(BaseModel):
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Part):
+    if isinstance(value, StudyModel):
         return value.as_dict()
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
@@ -85,7 +85,7 @@ Severities = Annotated[tuple[Severity, ...], Field(min_length=1), AfterValidator
 Corruptions = Literal["standard"] | Annotated[Names, AfterValidator(_unique)]
 
 
-class GeneratedTrees(Part):
+class GeneratedTrees(StudyModel):
     """How raw trees are generated; for studies that need no real data."""
 
     name: FolderName
@@ -106,7 +106,7 @@ class GeneratedTrees(Part):
     """Number of frames of MTLESD."""
 
 
-class RawTrees(Part):
+class RawTrees(StudyModel):
     """Where the raw trees are: a folder for each (environment variables as ${NAME}), or how all of them are generated."""
 
     generate: GeneratedTrees | None = None
@@ -130,7 +130,7 @@ class RawTrees(Part):
 MaskValue = int | Text
 
 
-class Columns(Part):
+class Columns(StudyModel):
     """What the CSV of own frames calls its columns; its other columns are ignored."""
 
     name: Text = Field(examples=["file"])
@@ -143,7 +143,7 @@ class Columns(Part):
     """Split of the frame: train or test."""
 
 
-class PlainFrames(Part):
+class PlainFrames(StudyModel):
     """Frames of your own: `root`, or `images` and `masks` and perhaps `labels`. Without activities there need be no CSV."""
 
     root: Text | None = Field(default=None, examples=["data/raw/my_frames"])
@@ -179,7 +179,7 @@ class PlainFrames(Part):
     """Names of the activities."""
 
 
-class DatasetSettings(Part):
+class DatasetSettings(StudyModel):
     """A dataset: one of the known kinds, a known kind under another name, or frames of your own."""
 
     kind: Text | None = None
@@ -188,7 +188,7 @@ class DatasetSettings(Part):
     """Name in tables and figures."""
     plain: PlainFrames | None = None
     """Frames of your own. Excludes `kind`."""
-    split: Literal["released", "published", "by_sequence"] | None = None
+    split: Literal["given", "random_by_activity", "by_sequence"] | None = None
     """Rule that divides the frames into training and test split. Without it, the first rule of the kind."""
     split_seed: Seed = 0
     """Seed of a random split."""
@@ -198,7 +198,7 @@ class DatasetSettings(Part):
     """Leave out frames that cannot be read and list them in the dataset's card, instead of stopping."""
 
 
-class Pretraining(Part):
+class Pretraining(StudyModel):
     """Pretrain a vision transformer on generated scenes and save it as data/weights/<name>.safetensors."""
 
     name: FolderName
@@ -221,10 +221,10 @@ def _file_of_weights(given: str) -> str:
     return given
 
 
-NamePart = Annotated[str, Field(min_length=1, max_length=200)]
+NameText = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class WeightsFile(Part):
+class WeightsFile(StudyModel):
     """A file of pretrained weights; every tensor of the model must be in it, and every one that is left must have its place."""
 
     file: Annotated[Text, AfterValidator(_file_of_weights)]
@@ -234,12 +234,12 @@ class WeightsFile(Part):
     """Key of the dictionary that holds the tensors, in a file of torch.save with several."""
     prefix: Text | None = Field(default=None, examples=["backbone."])
     """What the names of the backbone's tensors begin with, in a file that holds more."""
-    drop: Annotated[tuple[NamePart, ...], Field(min_length=1, max_length=100), AfterValidator(_unique)] | None = Field(
+    drop: Annotated[tuple[NameText, ...], Field(min_length=1, max_length=100), AfterValidator(_unique)] | None = Field(
         default=None, examples=[["decoder_"]]
     )
     """What names begin with, without the prefix, whose tensors are left out."""
     rename: (
-        Annotated[dict[NamePart, Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=100)] | None
+        Annotated[dict[NameText, Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=100)] | None
     ) = Field(default=None, examples=[{"encoder.layer": "blocks"}])
     """Parts of names, between dots, and what stands in their place."""
 
@@ -261,7 +261,7 @@ _WEIGHTS = Field(json_schema_extra={"expected": "hub, none, or {file: PATH}"})
 KIND = "Registered kind, for a variant under another name."
 
 
-class Backbone(Part):
+class Backbone(StudyModel):
     """A timm model and what is added to it."""
 
     kind: Text | None = Field(default=None, examples=["dinov2"], description=KIND)
@@ -274,7 +274,7 @@ class Backbone(Part):
     weights: Annotated[Literal["hub", "none"] | WeightsFile, BeforeValidator(_weights), _WEIGHTS]
     """Pretrained weights: hub (timm downloads them), none (random), or {file: PATH}."""
     output_stride: Literal[8, 16, 32] = 16
-    """Stride of the feature map of a model that is trained in full (resnet, timm_features). The released code has 32, which is none of
+    """Stride of the feature map of a model that is trained in full (resnet, timm_features). The authors' code has 32, which is none of
     its convolutions dilated; a model that cannot be dilated has 32 alone."""
     network_size: Side | None = None
     """Side that this backbone sees images at, where it differs from input_size."""
@@ -283,14 +283,14 @@ class Backbone(Part):
     sma_width: Annotated[int, Field(ge=1, le=16384)] = 64
     """Width d of SMA."""
     sma_trained: bool = True
-    """Train SMA; false leaves it as it was drawn, as the released code does."""
+    """Train SMA; false leaves it as it was drawn, as the authors' code does."""
     sma_residual: bool = True
-    """Use x + gamma SMA(x); false uses SMA(x) alone, as the released code does."""
+    """Use x + gamma SMA(x); false uses SMA(x) alone, as the authors' code does."""
     token_map: Literal["spatial", "tokens_as_channels"] = "spatial"
-    """How a ViT's tokens become a feature map; tokens_as_channels is the released code's view of them."""
+    """How a ViT's tokens become a feature map; tokens_as_channels is the authors' code's view of them."""
 
 
-class Variant(Part):
+class Variant(StudyModel):
     """A registered architecture or weighting with settings. All other keys are settings of its kind."""
 
     model_config = ConfigDict(extra="allow")
@@ -310,7 +310,7 @@ class Variant(Part):
         return super().as_dict() | self.settings
 
 
-class Lora(Part):
+class Lora(StudyModel):
     """Low-rank adapters."""
 
     rank: Rank = 4
@@ -318,12 +318,12 @@ class Lora(Part):
     alpha: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), _NUMBER] = 0.0
     """Scale alpha; 0 stands for alpha = rank."""
     targets: Annotated[tuple[Literal[LORA_TARGETS], ...], Field(min_length=1), AfterValidator(_unique)] = ("q", "v")  # type: ignore[valid-type]
-    """Layers of a ViT's blocks that carry adapters. The released code uses fc1 and fc2."""
+    """Layers of a ViT's blocks that carry adapters. The authors' code uses fc1 and fc2."""
     random_vectors: bool = False
-    """Multiply both factors of each adapter by a random vector that is not trained, as the released code does."""
+    """Multiply both factors of each adapter by a random vector that is not trained, as the authors' code does."""
 
 
-class Heads(Part):
+class Heads(StudyModel):
     """Widths of the two heads."""
 
     segmentation_channels: Width = 256
@@ -336,7 +336,7 @@ class Heads(Part):
     """Three atrous rates of the segmentation head. Without them, the token map decides; the paper's are 12, 24, 36."""
 
 
-class Augmentation(Part):
+class Augmentation(StudyModel):
     """Random changes of training images. Without it there are none, as in the paper."""
 
     flip_horizontal: Share | None = Field(default=None, examples=[0.5])
@@ -363,7 +363,7 @@ class Augmentation(Part):
     """Probability of an image to be corrupted. Without it: 0.5."""
 
 
-class Decay(Part):
+class Decay(StudyModel):
     """Multiply the learning rate by a factor after every so many epochs."""
 
     every: Count
@@ -372,7 +372,7 @@ class Decay(Part):
     """Factor of each step."""
 
 
-class Schedule(Part):
+class Schedule(StudyModel):
     """Length and learning rate of a training."""
 
     epochs: Count
@@ -383,18 +383,18 @@ class Schedule(Part):
     """Step decay of the learning rate."""
 
 
-class Training(Part):
+class Training(StudyModel):
     """How cells are trained."""
 
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 16
     """Images per step."""
     drop_last: bool = False
-    """Leave out the last batch of an epoch if it is smaller than the others, as the released code does."""
+    """Leave out the last batch of an epoch if it is smaller than the others, as the authors' code does."""
     weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _NUMBER] = 0.0
-    """Weight decay of Adam. The released code has 1e-4."""
+    """Weight decay of Adam. The authors' code has 1e-4."""
     select_on: EpochChoice = "last"
     """Which epoch's model is saved. last: the last one, trained on the whole training split. val: the best on a validation split cut from
-    it. test: the best on the test split, as the released code chose; never to be compared with the others."""
+    it. test: the best on the test split, as the authors' code chose; never to be compared with the others."""
     score_every: Count | None = None
     """Epochs between two scores in history.csv, on the split that the epoch is chosen on, or on the test split with `select_on: last`."""
     checkpoint_every: Count = 1
@@ -415,7 +415,7 @@ class Training(Part):
     """Schedules by dataset, "<dataset>/<backbone>" or "<dataset>/<backbone>/<architecture>"; the longest key that fits counts."""
 
 
-class CellBlock(Part):
+class CellBlock(StudyModel):
     """A block of cells: every combination of its datasets, backbones, architectures, weightings and ranks, for each seed."""
 
     datasets: Names
@@ -432,7 +432,7 @@ class CellBlock(Part):
     """Without it: training.select_on. Cells with another value appear in no table beside the others; merging takes those with val."""
 
 
-class Surgery(Part):
+class Surgery(StudyModel):
     """Representation Surgery."""
 
     rank: Rank = 16
@@ -449,7 +449,7 @@ class Surgery(Part):
     """Learning rate of Adam."""
 
 
-class Merging(Part):
+class Merging(StudyModel):
     """Merge the single-task cells of each dataset, backbone, rank and seed that have `select_on: val`, with and without Surgery."""
 
     mergers: Annotated[Names, AfterValidator(_unique)] | None = None
@@ -464,7 +464,7 @@ class Merging(Part):
     """Evaluate single-task, jointly trained and merged models under the study's corruptions."""
 
 
-class ModelPattern(Part):
+class ModelPattern(StudyModel):
     """Names that a cell must have, one or more."""
 
     backbone: Text | None = None
@@ -486,7 +486,7 @@ class CellPattern(ModelPattern):
     """Dataset of the cell."""
 
 
-class Robustness(Part):
+class Robustness(StudyModel):
     """Evaluation under corruptions."""
 
     cells: Annotated[tuple[CellPattern, ...], Field(min_length=1)]
@@ -498,7 +498,7 @@ class Robustness(Part):
     """Severities from 1 to 5."""
     seed: Seed = 0
     """Seed of the corruptions' random draws."""
-    profile: Literal["standard", "published"] = "standard"
+    profile: Literal["standard", "authors_code"] = "standard"
     """Parameters of the corruptions: this project's, or those of the paper's code."""
     field_of_view: Literal["corrupt", "keep"] = "corrupt"
     """keep: the black around a round view stays black. corrupt: it is corrupted like everything else, as in the paper."""
@@ -508,7 +508,7 @@ class Robustness(Part):
     """Cell that corruption errors are relative to; of several that fit, the first."""
 
 
-class Study(Part):
+class Study(StudyModel):
     """A study: data, models, cells and what is reported."""
 
     name: Annotated[StudyName, Field(alias="study")]
@@ -517,8 +517,8 @@ class Study(Part):
     """Title of the report."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=1000), AfterValidator(_unique)] = (0,)
     """Seeds; each cell is trained once per seed."""
-    protocol: Literal["standard", "published"] = "standard"
-    """Definition of the metrics: as their names say, or as the paper's released code computes them."""
+    protocol: Literal["standard", "authors_code"] = "standard"
+    """Definition of the metrics: as their names say, or as the authors' code computes them."""
     compare_with_paper: bool = False
     """Compare results with the paper's tables, and test the paper's claims. For studies of the paper's datasets and models."""
     components: tuple[Text, ...] = Field(default=(), examples=[["my_lab.weightings"]])
@@ -532,7 +532,7 @@ class Study(Part):
     normalisation: Literal["imagenet", "none"] = "imagenet"
     """Normalisation of input images."""
     align_corners: bool = False
-    """Resize images to network_size and logits to input_size with corner pixels on corner pixels, as the released code does."""
+    """Resize images to network_size and logits to input_size with corner pixels on corner pixels, as the authors' code does."""
     pretraining: Pretraining | None = None
     """Pretraining on generated scenes."""
     backbones: Annotated[dict[StudyName, Backbone], Field(min_length=1)]

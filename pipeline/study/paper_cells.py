@@ -99,7 +99,7 @@ def task_pairs(study: Study) -> tuple[tuple[Cell, tuple[Cell, ...]], ...]:
 
 
 def leakage_pairs(study: Study) -> tuple[tuple[Cell, Cell], ...]:
-    """Return pairs of the same training on the published split and by sequence."""
+    """Return pairs of the same training on the split at random and on the split by sequence."""
     cells, leaking = cells_of(study), leakage_datasets(study)
     by_sequence = {
         (kind_name(study, cell.dataset), *cell.model): cell

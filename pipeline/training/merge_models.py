@@ -1,4 +1,4 @@
-"""Merge single-task models, operate on what comes of it, and write each result as any other cell: one process, for the individual
+"""Merge single-task models, apply_surgery on what comes of it, and write each result as any other cell: one process, for the individual
 models' representations serve all mergers."""
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from endoarss.errors import SettingsError
 from endoarss.merging.base import Merger
 from endoarss.merging.features import plan_cache, representations
 from endoarss.merging.fit_surgery import SurgerySettings, mean_l1
-from endoarss.merging.merge import check_mergeable, merge, operate
+from endoarss.merging.merge import apply_surgery, check_mergeable, merge
 from endoarss.models import MultiTaskModel
 from endoarss.registry import MERGERS
-from pipeline.datasets.load import Part, load_part, split_validation
+from pipeline.datasets.load import Split, load_split, split_validation
 from pipeline.errors import InputError
-from pipeline.evaluation.predict_cell import keep_predictions, predict_cell
+from pipeline.evaluation.predict_cell import predict_cell, save_predictions
 from pipeline.io.files import whole_file, whole_files
 from pipeline.io.hashing import sha256_of
 from pipeline.redaction import masked_settings
@@ -82,7 +82,7 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
         if about["select_on"] != "val":
             print(f"{name}: trained on the validation frames too: what is chosen on them is chosen on frames it knows.")
         if about["select_on"] == "test":
-            print(f"{name}: its epoch was chosen on the test part: what is merged from it scores too well there.")
+            print(f"{name}: its epoch was chosen on the test split: what is merged from it scores too well there.")
     mergers = {name: MERGERS.get(name)(**study.mergers.get(name, {})) for name, _ in request.wanted}
     with memory_explained("merging", device, "merging.memory_mib, input_size"):
         work = _Work.begin(study, request, dataset, models, device, headers[request.sources[0].name])
@@ -112,7 +112,7 @@ class _Work:
     models: Mapping[str, MultiTaskModel]
     device: torch.device
     header: Mapping[str, Any]
-    validation: Part
+    validation: Split
     seen: str
     images: dict[str, NDArray[np.uint8]]
     individual: dict[str, dict[str, Tensor]]
@@ -131,8 +131,8 @@ class _Work:
         header: Mapping[str, Any],
     ) -> _Work:
         folder, size = dataset_folder(study, dataset), study.input_size
-        fitted, validation = split_validation(folder, load_part(folder, "train", size))
-        test = load_part(folder, "test", size)
+        fitted, validation = split_validation(folder, load_split(folder, "train", size))
+        test = load_split(folder, "test", size)
         first, *_ = models.values()
         # The individual models' maps stay, those of one merged model at a time come beside them.
         parts = {"test": test.images} if request.on_test else {"train": fitted.images, "test": test.images}
@@ -175,7 +175,7 @@ def _merge_one(
         started = time.perf_counter()
         if rank:
             fitted = {key: value for key, value in batch.as_dict().items() if key not in ("rank", "ablation")}
-            operate(
+            apply_surgery(
                 model, merged, work.individual[work.seen], rank, SurgerySettings(**fitted, seed=work.header["seed"])
             )
         surgery = time.perf_counter() - started if rank else 0.0
@@ -238,7 +238,7 @@ def _write(
         save_checkpoint(model, checkpoint, masked_settings(origin))
         kept: dict[str, Any] = {}
         if cell is not None:
-            kept = {"predictions_sha256": keep_predictions(study, cell, predictions, beside)}
+            kept = {"predictions_sha256": save_predictions(study, cell, predictions, beside)}
             work.digests[cell.id] = sha256_of(checkpoint)
         provenance = {
             **about_run(study, run, datasets),

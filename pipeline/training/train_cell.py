@@ -1,4 +1,4 @@
-"""Train one cell, let it answer on its test parts, and write everything: one process, for imports cost seconds."""
+"""Train one cell, let it answer on its test splits, and write everything: one process, for imports cost seconds."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from endoarss.models import MultiTaskModel, build_model
 from endoarss.resume import ResumeFolder
 from endoarss.tensorboard import event_writer
 from endoarss.training import History, seed_everything, train
-from pipeline.datasets.load import Part, load_part, split_validation
+from pipeline.datasets.load import Split, load_split, split_validation
 from pipeline.datasets.preprocessing import preprocessing_of
 from pipeline.errors import InputError
-from pipeline.evaluation.predict_cell import cost_of_inference, keep_predictions, predict_cell
+from pipeline.evaluation.predict_cell import cost_of_inference, predict_cell, save_predictions
 from pipeline.io.files import whole_files
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.redaction import masked_settings
@@ -62,7 +62,7 @@ def train_cell(study: Study, cell: Cell) -> None:
         TrainingError: if a loss is not finite, or memory runs out.
     """
     run, device = RunStart(), choose_device()
-    part = load_part(dataset_folder(study, cell.dataset), "train", study.input_size)
+    part = load_split(dataset_folder(study, cell.dataset), "train", study.input_size)
     model, weights = _build(study, cell)
     about_software = software()
     decides = {
@@ -103,7 +103,7 @@ def train_cell(study: Study, cell: Cell) -> None:
             "training_seconds": seconds,
             "cost": cost,
             "checkpoint_sha256": sha256_of(checkpoint),
-            "predictions_sha256": keep_predictions(study, cell, predictions, beside),
+            "predictions_sha256": save_predictions(study, cell, predictions, beside),
         }
         write_provenance(beside(cell_folder(study, cell) / CellOutput.PROVENANCE), about)
     resume.remove()
@@ -128,7 +128,7 @@ def _forget_earlier(study: Study, cell: Cell, goes_on: bool) -> None:
     (folder / CellOutput.PROVENANCE).unlink(missing_ok=True)
 
 
-def _origin(study: Study, cell: Cell, model: MultiTaskModel, part: Part, fitted: Part) -> dict[str, Any]:
+def _origin(study: Study, cell: Cell, model: MultiTaskModel, part: Split, fitted: Split) -> dict[str, Any]:
     """All that decides the checkpoint and goes into it. Time, commit and study do not: equal trainings give equal files."""
     weights = weights_file(study, cell.backbone)
     trained, total = model.count_parameters()
@@ -145,13 +145,13 @@ def _origin(study: Study, cell: Cell, model: MultiTaskModel, part: Part, fitted:
     }
 
 
-def _parts(study: Study, cell: Cell, part: Part) -> tuple[Part, Callable[[MultiTaskModel], float] | None]:
+def _parts(study: Study, cell: Cell, part: Split) -> tuple[Split, Callable[[MultiTaskModel], float] | None]:
     """The frames to train on, and what scores an epoch, where one is chosen or the study wants to see scores on the way."""
     dataset = dataset_folder(study, cell.dataset)
     if cell.select_on == "last" and study.training.score_every is None:
         return part, None
     if cell.select_on in ("last", "test"):
-        chosen_on = load_part(dataset, "test", study.input_size)
+        chosen_on = load_split(dataset, "test", study.input_size)
         return part, functools.partial(validation_score, study, cell.dataset, chosen_on)
     fitted, held_out = split_validation(dataset, part)
     return fitted, functools.partial(validation_score, study, cell.dataset, held_out)

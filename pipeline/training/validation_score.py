@@ -9,14 +9,14 @@ from endoarss.metrics import count_mask
 from endoarss.metrics.catalogue import MAIN
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
-from pipeline.datasets.load import Part
+from pipeline.datasets.load import Split
 from pipeline.evaluation.measure import rows_of_images
 from pipeline.evaluation.scores import scores_of
 from pipeline.study.datasets import labels_of
 from pipeline.study.models import Study
 
 
-def validation_score(study: Study, dataset: str, part: Part, model: MultiTaskModel) -> float:
+def validation_score(study: Study, dataset: str, part: Split, model: MultiTaskModel) -> float:
     """The mean of accuracy and mIoU on the frames of a dataset that choose, of those that the model has."""
     predictions = predict(model, part.images, choose_device())
     activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)

@@ -13,7 +13,7 @@ import pandas as pd
 from endoarss.metrics import STANDARD
 from pipeline.datasets.arrays import arrays_folder
 from pipeline.evaluation.collect_results import gather_results
-from pipeline.evaluation.evaluate_cell import measure_kept
+from pipeline.evaluation.evaluate_cell import measure_saved_predictions
 from pipeline.evaluation.robustness import scores_by_condition
 from pipeline.evaluation.score_references import rows_of_references
 from pipeline.evaluation.scores import scores_of, scores_of_whole
@@ -67,7 +67,7 @@ def _do(study: Study, work: tuple[Callable[[Check, Study, Any], None], Any]) -> 
 
 
 def is_packed(study: Study, dataset: str) -> bool:
-    """Whether the images of a dataset's test part are kept at the study's size: verifying makes none."""
+    """Whether the images of a dataset's test split are kept at the study's size: verifying makes none."""
     folder = dataset_folder(study, dataset)
     if not all((folder / name).is_file() for name in ("manifest.csv", "dataset.json")):
         return False
@@ -102,7 +102,7 @@ def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest:
         check.gaps.append(f"{predictions}: not there; {path} cannot be measured again")
     else:
         with check.survives(predictions):
-            made = measure_kept(study, cell, dataset)
+            made = measure_saved_predictions(study, cell, dataset)
             _compare(check, path, stored, made, "its predictions", _EVALUATE)
     scores = scores_of(stored, labels_of(study, dataset))
     of = {"predictions_sha256": sha256_of(predictions)} if predictions.is_file() else {}

@@ -69,7 +69,7 @@ def _check_gallery(check: Check, study: Study, cell: Cell) -> None:
     rows = read_manifest(folder)
     odd = sorted(set(frames) - {row["frame_id"] for row in rows if row["split"] == "test"})
     if odd:
-        check.fail(path, f"holds the image {odd[0]!r}", "images of the test part", _ROBUSTNESS)
+        check.fail(path, f"holds the image {odd[0]!r}", "images of the test split", _ROBUSTNESS)
     strange = sorted({name for name, _ in kept} - {"", *known_corruptions()})
     if strange:
         check.fail(path, f"holds masks under {strange[0]!r}", "corruptions that are known", _ROBUSTNESS)
@@ -84,7 +84,7 @@ def _check_similarity(check: Check, study: Study) -> None:
         if dataset not in study.datasets:
             check.fail(path, f"tells of {dataset!r}", f"datasets of the study: {', '.join(study.datasets)}", _DRAW)
         elif not splits:
-            check.fail(path, f"no split of {dataset}", "the published split, and by_sequence", _DRAW)
+            check.fail(path, f"no split of {dataset}", "random_by_activity, and by_sequence", _DRAW)
 
 
 def _list_others(check: Check, study: Study) -> None:

@@ -62,9 +62,9 @@ def verify(study: Study, count: int = 3, chosen: Sequence[str] = (), seed: int =
         _guarded("results", lambda: check_results(study)),
     ]
     if cells or count:
-        from pipeline.verify.answers import check_answers, sample
+        from pipeline.verify.predictions import check_predictions, sample
 
-        checks.append(_guarded("answers", lambda: check_answers(study, cells or sample(study, count, seed), seed)))
+        checks.append(_guarded("answers", lambda: check_predictions(study, cells or sample(study, count, seed), seed)))
     return Report(study.name, study_digest(study), checks)
 
 

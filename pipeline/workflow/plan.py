@@ -48,7 +48,7 @@ def stale_results(results: ResultsOfStudy) -> dict[Path, str]:
     return found
 
 
-def tell_snakemake(results: ResultsOfStudy) -> list[str]:
+def set_plan_times(results: ResultsOfStudy) -> list[str]:
     """Give the inputs below .decides, and done.json, of all results of a study their times.
 
     Returns:

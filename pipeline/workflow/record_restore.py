@@ -18,7 +18,7 @@ from pipeline.results.paths import StudyOutput
 from pipeline.study.folders import results_folder
 from pipeline.study.loading import load_study
 from pipeline.study.models import Study
-from pipeline.workflow.plan import stale_results, tell_snakemake
+from pipeline.workflow.plan import set_plan_times, stale_results
 from pipeline.workflow.results_of_study import ResultsOfStudy
 from pipeline.workflow.system_said import last_words
 from pipeline.workflow.use_study import NAMES, PARAMS, names_for_dvc
@@ -66,7 +66,7 @@ def restore() -> str:
         InputError: if something is missing or was made otherwise, with what differs.
     """
     results = ResultsOfStudy(_study_in_use(), KnownDigests())
-    said = tell_snakemake(results)
+    said = set_plan_times(results)
     stale = stale_results(results)
     if stale:
         lines = [*said, *(f"{path}: {why}" for path, why in stale.items() if not said)]

@@ -108,14 +108,14 @@ class ResultsOfStudy:
             root.with_name(f"{root.name}.done.json"),
             lambda: (generated.as_dict(), code_of("pipeline.preparation.generate_raw")),
             (),
-            (paths.generated_mark(root),),
+            (paths.generated_done_file(root),),
             (root,),
         )
 
     @_once
     def check_sources(self, dataset: str) -> Result:
         """What the doctor says of the raw trees of a dataset."""
-        file = paths.examination_file(self.study, dataset)
+        file = paths.doctor_file(self.study, dataset)
         # Not the doctor's own code: a check that runs again builds the dataset again.
         return Result(
             "check_sources",
@@ -221,7 +221,7 @@ class ResultsOfStudy:
     @_once
     def corrupt_images(self, dataset: str) -> Result:
         """The corrupted test images of a dataset, where the study keeps them."""
-        mark = paths.corrupted_mark(self.study, dataset)
+        mark = paths.corrupted_done_file(self.study, dataset)
         return Result(
             "corrupt_images",
             dataset,

@@ -77,7 +77,7 @@ def _draw_strip(axes: Any, examples: Sequence[Example], columns: int, palette: S
 
 
 def draw_balance(cards: Sequence[Card], mark: str, png: Path, pdf: Path) -> None:
-    """Frames of each activity and of each class in training and test part, one row of panels a dataset.
+    """Frames of each activity and of each class in training and test split, one row of panels a dataset.
 
     Args:
         cards: of the datasets. mark: what every figure says of its data. png, pdf: files to write.

@@ -66,7 +66,7 @@
     byId("gallery-prediction").closest("figure").querySelector("figcaption").textContent = said;
   }
 
-  /** The score of the whole test part under the chosen condition. */
+  /** The score of the whole test split under the chosen condition. */
   function total(metric) {
     const found = measured()?.values[model().label]?.[metric];
     return (controls.corruption.value === "" ? Object.values(found ?? {})[0] : found?.[controls.corruption.value])?.[positionOfScores()] ?? null;

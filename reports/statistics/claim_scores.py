@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from endoarss.metrics.catalogue import MAIN, metrics_by_name
-from reports.names import PUBLISHED_ROBUST_MODELS, PUBLISHED_ROBUSTNESS
-from reports.published import published_ranks, published_robustness, published_scores
+from reports.names import PAPER_ROBUST_MODELS, PAPER_ROBUSTNESS
+from reports.paper_numbers import paper_ranks, paper_robustness, paper_scores
 from reports.statistics.comparison import VariedScores
 from reports.statistics.variation import MIN_SEEDS, Array, Variation
 
@@ -85,21 +85,21 @@ def cosine_scores(cosines: Mapping[Model, Sequence[float]]) -> dict[Model, Score
 
 
 @cache
-def published_claim_scores(dataset: str) -> Scores:
+def paper_claim_scores(dataset: str) -> Scores:
     """Return the paper's own tables of a dataset as scores that do not vary, in shares."""
     found: dict[Model, dict[str, Score]] = {}
-    table = published_scores(dataset)
+    table = paper_scores(dataset)
     if table is not None:
         for (backbone, architecture, weighting), row in table.iterrows():
             scores = {m: _constant(row[m] / metrics_by_name()[m].scale) for m in MAIN if pd.notna(row[m])}
             found[Model(backbone, architecture, weighting, BEST_RANK)] = scores
-    for (of, rank, weighting), row in published_ranks().iterrows():
+    for (of, rank, weighting), row in paper_ranks().iterrows():
         if of == dataset:
             model = Model("endoarss", "tesla", weighting, int(rank))
             found.setdefault(model, {metric: _constant(row[metric] / 100) for metric in MAIN})
-    if dataset == PUBLISHED_ROBUSTNESS:
-        means = published_robustness().loc["mean"]
-        for name in PUBLISHED_ROBUST_MODELS:
+    if dataset == PAPER_ROBUSTNESS:
+        means = paper_robustness().loc["mean"]
+        for name in PAPER_ROBUST_MODELS:
             for metric in MAIN:
                 found[Model(*name, BEST_RANK)][f"{MPC}{metric}"] = _constant(means[metric, *name] / 100)
     return found
@@ -108,7 +108,7 @@ def published_claim_scores(dataset: str) -> Scores:
 @cache
 def weighting_of_ranks(dataset: str) -> str:
     """Return the weighting of the model whose ranks the paper compares on a dataset; "" if it compares none."""
-    return next((str(weighting) for of, _, weighting in published_ranks().index if of == dataset), "")
+    return next((str(weighting) for of, _, weighting in paper_ranks().index if of == dataset), "")
 
 
 def _constant(value: float) -> Score:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from reports.statistics.claim_evidence import CLAIMS, RANK_CLAIM, Evidence
-from reports.statistics.claim_scores import BEST_RANK, Scores, published_claim_scores
+from reports.statistics.claim_scores import BEST_RANK, Scores, paper_claim_scores
 from reports.statistics.variation import COVERAGE, MIN_CLUSTERS, MIN_SEEDS, Variation, gap_of_best, holm
 
 SUPPORTED = "supported"
@@ -72,7 +72,7 @@ def test_claims(
     rows: list[dict[str, object]] = []
     for claim in CLAIMS:
         for dataset, complete in asked.items():
-            own, paper = results.get(dataset, {}), published_claim_scores(dataset)
+            own, paper = results.get(dataset, {}), paper_claim_scores(dataset)
             if claim.name != RANK_CLAIM:
                 own, complete, paper = _of_rank(own, rank), _of_rank(complete, rank), _of_rank(paper, BEST_RANK)
             found, printed = _by_comparison(claim.find(own, dataset)), _by_comparison(claim.find(paper, dataset))

@@ -55,7 +55,7 @@ class EvaluatedModel:
         return [run.rows if isinstance(run, ScoredRun) else run for run in self.runs]
 
     @property
-    def tells_activities(self) -> bool:
+    def predicts_activities(self) -> bool:
         """Whether its answers have activities."""
         return all(set(_ACTIVITIES) <= set(rows) for rows in self.rows)
 
@@ -177,7 +177,7 @@ def _check_columns(model: EvaluatedModel, run: pd.DataFrame) -> None:
     missing = [name for name in ("frame_id", "sequence", *KEYS) if name not in run]
     if missing:
         raise ResultsError(f"{where}: its rows lack the column(s) {', '.join(missing)}.")
-    if not (model.tells_activities or model.gives_masks):
+    if not (model.predicts_activities or model.gives_masks):
         raise ResultsError(f"{where}: its rows have neither activities nor masks.")
 
 
@@ -301,7 +301,7 @@ def _score_run(
     rows = _ordered(model, run, grid, images)
     # What only some runs of a model have is not scored.
     texts = ("frame_id", "sequence", "corruption")
-    left_out = ("activity_",) * (not model.tells_activities) + ("truth_",) * (not model.gives_masks)
+    left_out = ("activity_",) * (not model.predicts_activities) + ("truth_",) * (not model.gives_masks)
     names = [str(name) for name in rows if not str(name).startswith((*texts, *left_out))]
     columns = {name: rows[name].to_numpy().reshape(-1, len(images.frame_ids)) for name in names}
     classes = sum(1 for name in names if name.startswith("truth_"))

@@ -33,7 +33,7 @@ def table_confusion(model: EvaluatedModel, classes: Sequence[str], activities: S
     """
     rows = pd.concat(model.runs, ignore_index=True)
     found = []
-    if model.tells_activities:
+    if model.predicts_activities:
         found.append(("activities (images)", activities, activity_confusion(rows, len(activities))))
     if "pixels_0_0" in rows:
         found.append(("classes (pixels)", classes, pixel_confusion(rows, len(classes))))

@@ -23,7 +23,7 @@ INDEX = ["Dataset", "Backbone", "Model"]
 
 
 @dataclass(frozen=True)
-class MergingSubject:
+class ComparedModel:
     """One row of the tables.
 
     label: what readers call it. merger: "" of individual and jointly trained models. rank: of Surgery, 0 without. clean: its answers, one
@@ -52,7 +52,7 @@ class MergingCase:
 
     dataset: str
     backbone: str
-    subjects: Sequence[MergingSubject]
+    subjects: Sequence[ComparedModel]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _mean(scores: Mapping[str, Array]) -> Array:
     return np.mean([scores[metric] for metric in MAIN], axis=0)
 
 
-def _row(case: MergingCase, subject: MergingSubject, found: VariedScores) -> dict[str, float | str | int]:
+def _row(case: MergingCase, subject: ComparedModel, found: VariedScores) -> dict[str, float | str | int]:
     row: dict[str, float | str | int] = {
         "Dataset": case.dataset,
         "Backbone": case.backbone,
@@ -149,7 +149,7 @@ def _with_ends(name: str, varied: Array, of: VariedScores) -> dict[str, float]:
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
-def _beside(case: MergingCase, merger: str, rank: int, label: str = "") -> MergingSubject | None:
+def _beside(case: MergingCase, merger: str, rank: int, label: str = "") -> ComparedModel | None:
     return next(
         (s for s in case.subjects if (s.merger, s.rank) == (merger, rank) and s.label.startswith(label)),
         None,
@@ -186,7 +186,7 @@ def _sentences(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, str]]:
 
 def _identical(case: MergingCase) -> list[str]:
     """Return a sentence per group of mergers whose models give the same predictions for every image and seed."""
-    groups: list[list[MergingSubject]] = []
+    groups: list[list[ComparedModel]] = []
     for subject in case.subjects:
         if subject.merger and not subject.rank:
             group = next((group for group in groups if _same_predictions(group[0], subject)), None)
@@ -208,7 +208,7 @@ def _identical(case: MergingCase) -> list[str]:
     return sentences
 
 
-def _same_predictions(one: MergingSubject, other: MergingSubject) -> bool:
+def _same_predictions(one: ComparedModel, other: ComparedModel) -> bool:
     runs, others = one.clean.rows, other.clean.rows
     return len(runs) == len(others) and all(a.equals(b) for a, b in zip(runs, others, strict=True))
 

@@ -1,4 +1,4 @@
-"""Our scores beside the paper's, and the difference. Ours are measured as its code measures (protocol "published"), for only then
+"""Our scores beside the paper's, and the difference. Ours are measured as its code measures (protocol "authors_code"), for only then
 are the two the same quantity."""
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ import numpy as np
 import pandas as pd
 
 from endoarss.metrics.catalogue import ACCURACY_SPREAD, MAIN, MIOU_SPREAD, Shown, metrics_by_name, shown_metrics
-from endoarss.metrics.protocol import PUBLISHED
+from endoarss.metrics.protocol import AUTHORS_CODE
 from reports.names import (
-    PUBLISHED_ROBUST_MODELS,
-    PUBLISHED_ROBUSTNESS,
+    PAPER_ROBUST_MODELS,
+    PAPER_ROBUSTNESS,
     Labels,
 )
-from reports.published import (
+from reports.paper_numbers import (
     DATASETS,
     KEY,
-    published_ablation,
-    published_ranks,
-    published_robustness,
-    published_scores,
+    paper_ablation,
+    paper_ranks,
+    paper_robustness,
+    paper_scores,
 )
 from reports.results import clean_scores, of_rank
 
-_MEASURES = metrics_by_name(PUBLISHED)
-HEADS = {name: metric.head for name, metric in shown_metrics(Shown.TABLES, PUBLISHED).items()}
+_MEASURES = metrics_by_name(AUTHORS_CODE)
+HEADS = {name: metric.head for name, metric in shown_metrics(Shown.TABLES, AUTHORS_CODE).items()}
 SPREADS = {name: _MEASURES[name].title for name in (ACCURACY_SPREAD, MIOU_SPREAD)}
 _SCALE = {name: _MEASURES[name].scale for name in (*HEADS, *SPREADS)}
 
 
 @dataclass(frozen=True)
-class Beside:
+class ComparedWithPaper:
     """Scores of ours, of the paper, and the differences.
 
     data: every row of the paper; columns <metric>_ours, <metric>_paper, <metric>_difference. shown: the rows whose cells the study asks
@@ -46,23 +46,24 @@ class Beside:
     note: str
 
 
-def scores_beside(
+def scores_against_paper(
     results: pd.DataFrame, dataset: str, rank: int, labels: Labels, asked: Collection[tuple[str, str, str]]
-) -> Beside:
+) -> ComparedWithPaper:
     """Tables II to IV beside the paper's.
 
     Args:
-        results: the long table, in the protocol "published", models by the paper's names. dataset: its key. rank: of the study's adapters.
+        results: the long table, in the protocol "authors_code", models by the paper's names. dataset: its key.
+        rank: of the study's adapters.
         labels: by the paper's names. asked: backbone, architecture, weighting of the study's cells, those without results among them.
 
     Raises:
         KeyError: if the paper has no table of the dataset.
     """
-    published = published_scores(dataset)
-    if published is None:
+    paper = paper_scores(dataset)
+    if paper is None:
         raise KeyError(dataset)
     ours = _wide(clean_scores(of_rank(results, rank), dataset), KEY)
-    table = _beside(ours, published, list(HEADS))
+    table = _beside(ours, paper, list(HEADS))
     there = [key in asked for key in table.index]
     table.index = pd.MultiIndex.from_tuples(
         [(labels.backbone(b), labels.architecture(a), _weighting(labels, a, w)) for b, a, w in table.index],
@@ -71,14 +72,14 @@ def scores_beside(
     return _chosen(table, there)
 
 
-def ablation_beside(
+def ablation_against_paper(
     results: pd.DataFrame, rank: int, labels: Labels, asked: Collection[tuple[str, str, str, str]]
-) -> Beside:
-    """Table V beside the paper's, its ± among the columns: the spread over classes, not over seeds. Arguments as `scores_beside`; asked
-    begins with the dataset."""
+) -> ComparedWithPaper:
+    """Return Table V compared with the paper's. Its ± is the spread over classes, not over seeds. Arguments as for
+    `scores_against_paper`; each key of `asked` begins with the dataset."""
     rows = of_rank(results, rank)
     ours = _wide(_clean(rows[rows["eval_dataset"] == rows["dataset"]]), ["dataset", *KEY])
-    table = _beside(ours, published_ablation(), [*HEADS, *SPREADS])
+    table = _beside(ours, paper_ablation(), [*HEADS, *SPREADS])
     there = [key in asked for key in table.index]
     table.index = pd.MultiIndex.from_tuples(
         [(DATASETS[d], labels.backbone(b), labels.architecture(a), labels.weighting(w)) for d, b, a, w in table.index],
@@ -87,11 +88,13 @@ def ablation_beside(
     return _chosen(table, there)
 
 
-def ranks_beside(results: pd.DataFrame, labels: Labels, asked: Collection[tuple[str, int, str]]) -> Beside:
+def ranks_against_paper(
+    results: pd.DataFrame, labels: Labels, asked: Collection[tuple[str, int, str]]
+) -> ComparedWithPaper:
     """Table VI beside the paper's: EndoARSS with TESLA.
 
     Args:
-        results, labels: as `scores_beside`. asked: dataset, rank and weighting of the study's such cells.
+        results, labels: as `scores_against_paper`. asked: dataset, rank and weighting of the study's such cells.
     """
     found = []
     for dataset, rank, weighting in asked:
@@ -100,7 +103,7 @@ def ranks_beside(results: pd.DataFrame, labels: Labels, asked: Collection[tuple[
         rows = rows[(rows[keys] == [dataset, dataset, "endoarss", "tesla", weighting]).all(axis=1)]
         found.append(rows.assign(rank=rank))
     ours = _wide(pd.concat(found), ["dataset", "rank", "weighting"])
-    table = _beside(ours, published_ranks(), list(HEADS))
+    table = _beside(ours, paper_ranks(), list(HEADS))
     there = [(dataset, int(rank), weighting) in asked for dataset, rank, weighting in table.index]
     table.index = pd.MultiIndex.from_tuples(
         [(DATASETS[dataset], labels.weighting(weighting), str(rank)) for dataset, rank, weighting in table.index],
@@ -109,26 +112,26 @@ def ranks_beside(results: pd.DataFrame, labels: Labels, asked: Collection[tuple[
     return _chosen(table, there)
 
 
-def robustness_beside(results: pd.DataFrame, rank: int, labels: Labels) -> Beside:
+def robustness_against_paper(results: pd.DataFrame, rank: int, labels: Labels) -> ComparedWithPaper:
     """Table VII beside the paper's: mean over severities of each corruption, and the mean over those the study applied. Arguments as
-    `scores_beside`."""
+    `scores_against_paper`."""
     rows = of_rank(results, rank)
-    rows = rows[(rows[["dataset", "eval_dataset"]] == PUBLISHED_ROBUSTNESS).all(axis=1)]
+    rows = rows[(rows[["dataset", "eval_dataset"]] == PAPER_ROBUSTNESS).all(axis=1)]
     rows = rows[(rows["corruption"] != "") & rows["mask_warped"].astype(bool) & (rows["class"] == "")]
     ours = 100 * rows.groupby(["corruption", "metric", *KEY])["value"].mean().unstack([1, 2, 3, 4])
-    published = published_robustness()
-    whole = published.drop(index="mean").index
+    paper = paper_robustness()
+    whole = paper.drop(index="mean").index
     # The paper's mean is over all nineteen: beside a study with fewer it is taken over those, too.
     applied = [name for name in whole if name in ours.index] or list(whole)
-    mean = published.loc["mean"] if len(applied) == len(whole) else published.loc[applied].mean()
+    mean = paper.loc["mean"] if len(applied) == len(whole) else paper.loc[applied].mean()
     columns: dict[tuple[str, str], pd.Series] = {}
     heads = {}
-    for metric, model in product(MAIN, PUBLISHED_ROBUST_MODELS):
+    for metric, model in product(MAIN, PAPER_ROBUST_MODELS):
         backbone, architecture, _ = model
         name = f"{metric}_{backbone}_{architecture}"
         heads[name] = f"{HEADS[metric]}, {labels.backbone(backbone)} {labels.architecture(architecture)}"
         own = ours.get((metric, *model), pd.Series(np.nan, applied)).reindex(applied)
-        paper = published.loc[applied, (metric, *model)]
+        paper = paper.loc[applied, (metric, *model)]
         with_means = (
             pd.concat([own, pd.Series({"mean": own.mean()})]),
             pd.concat([paper, mean[[(metric, *model)]].set_axis(["mean"])]),
@@ -137,7 +140,7 @@ def robustness_beside(results: pd.DataFrame, rank: int, labels: Labels) -> Besid
     table = pd.DataFrame(columns).rename_axis("Corruption")
     severities = sorted({int(severity) for severity in rows["severity"]})
     note = f"{len(applied)} of the paper's {len(whole)} corruptions; ours at severities {', '.join(map(str, severities)) or 'none'}."
-    return Beside(_flat(table), _with_heads(table, heads), note)
+    return ComparedWithPaper(_flat(table), _with_heads(table, heads), note)
 
 
 def _clean(rows: pd.DataFrame) -> pd.DataFrame:
@@ -151,13 +154,13 @@ def _wide(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return wide.mul([_SCALE[metric] for metric in wide.columns], axis=1)
 
 
-def _beside(ours: pd.DataFrame, published: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+def _beside(ours: pd.DataFrame, paper: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """The paper's rows, each with our score, if there is one, and the difference."""
     columns: dict[tuple[str, str], pd.Series] = {}
     for metric in metrics:
-        if metric in published:
-            mine = ours[metric].reindex(published.index) if metric in ours else pd.Series(np.nan, published.index)
-            columns |= dict(_three(metric, mine, published[metric]))
+        if metric in paper:
+            mine = ours[metric].reindex(paper.index) if metric in ours else pd.Series(np.nan, paper.index)
+            columns |= dict(_three(metric, mine, paper[metric]))
     return pd.DataFrame(columns)
 
 
@@ -179,12 +182,14 @@ def _weighting(labels: Labels, architecture: str, weighting: str) -> str:
     return "-" if architecture.startswith("single_") else labels.weighting(weighting)
 
 
-def _chosen(table: pd.DataFrame, there: list[bool]) -> Beside:
+def _chosen(table: pd.DataFrame, there: list[bool]) -> ComparedWithPaper:
     """All rows, and of them those that the study asks for, or all where it asks for none."""
     lacking = there.count(False)
     if not any(there):
-        return Beside(_flat(table), _with_heads(table, HEADS | SPREADS), "The study has no cell of the paper's.")
+        return ComparedWithPaper(
+            _flat(table), _with_heads(table, HEADS | SPREADS), "The study has no cell of the paper's."
+        )
     note = (
         f"{lacking} of the paper's {len(table)} rows have no cell in this study; the CSV lists them." if lacking else ""
     )
-    return Beside(_flat(table), _with_heads(table[there], HEADS | SPREADS), note)
+    return ComparedWithPaper(_flat(table), _with_heads(table[there], HEADS | SPREADS), note)

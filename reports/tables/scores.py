@@ -55,18 +55,18 @@ def datasets_against_paper(table: pd.DataFrame, datasets: Sequence[str], paper: 
     return pd.DataFrame([row | {"Differs": _differences(row)} for row in rows], index=table.index)
 
 
-_PUBLISHED = {"Activities": "activities", "Classes": "classes", "Frames": "frames", "Train": "train", "Test": "test"}
+_OF_PAPER = {"Activities": "activities", "Classes": "classes", "Frames": "frames", "Train": "train", "Test": "test"}
 
 
 def _of_paper(dataset: str, paper: pd.DataFrame) -> dict[str, Any]:
     there = dataset in paper.index
-    return {f"Paper: {head}": int(paper.loc[dataset, key]) if there else pd.NA for head, key in _PUBLISHED.items()}
+    return {f"Paper: {head}": int(paper.loc[dataset, key]) if there else pd.NA for head, key in _OF_PAPER.items()}
 
 
 def _differences(row: dict[str, Any]) -> str:
     differ = [
         f"{head.lower()} {row[head] - row[f'Paper: {head}']:+,}"
-        for head in _PUBLISHED
+        for head in _OF_PAPER
         if row[f"Paper: {head}"] is not pd.NA and row[head] != row[f"Paper: {head}"]
     ]
     return ", ".join(differ) or ("not in the paper" if row["Paper: Frames"] is pd.NA else "nothing")
@@ -99,24 +99,24 @@ def table_similarity(similarities: dict[str, dict[str, list[float]]], titles: di
 
 def table_leakage(
     results: pd.DataFrame,
-    published: str,
+    at_random: str,
     by_sequence: str,
     order: Sequence[str],
     gaps: Sequence[tuple[str, str, str]] = (),
 ) -> pd.DataFrame:
-    """The same models trained and tested on the published split and by sequence, in percent, and how much the first gains.
+    """The same models trained and tested on the split at random and by sequence, in percent, and how much the first gains.
 
     Args:
-        results: the long table. published, by_sequence: the two datasets. order: backbone labels in the order of the study. gaps: backbone
+        results: the long table. at_random, by_sequence: the two datasets. order: backbone labels in the order of the study. gaps: backbone
         label, architecture, weighting of pairs of which one has no results.
 
     Returns:
         Indexed by backbone, architecture, weighting, of the models that both have or should have; for each metric its value on both and the
         difference.
     """
-    sides = {"published": published, "by sequence": by_sequence}
+    sides = {"random by activity": at_random, "by sequence": by_sequence}
     tables = {name: table_of_scores(results, dataset, order, gaps) for name, dataset in sides.items()}
-    common = tables["published"].index.intersection(tables["by sequence"].index, sort=False)
+    common = tables["random by activity"].index.intersection(tables["by sequence"].index, sort=False)
     common = common[common.get_level_values(0) != REFERENCE_BACKBONE]
     columns: dict[tuple[str, str], pd.Series] = {}
     for metric, about in shown_metrics(Shown.LEAKAGE).items():
@@ -124,7 +124,7 @@ def table_leakage(
             for name, table in tables.items():
                 columns[about.head, name] = table.loc[common, metric]
             columns[about.head, "difference"] = (
-                tables["published"].loc[common, metric] - tables["by sequence"].loc[common, metric]
+                tables["random by activity"].loc[common, metric] - tables["by sequence"].loc[common, metric]
             )
     return pd.DataFrame(columns)
 
@@ -181,7 +181,7 @@ class Row:
 
 
 def table_of_rows(results: pd.DataFrame, rows: Sequence[Row], names: Sequence[str]) -> pd.DataFrame:
-    """Tables V and VI: scores of chosen cells on their own test part, in percent or pixels; over seeds the mean (and deviation).
+    """Tables V and VI: scores of chosen cells on their own test split, in percent or pixels; over seeds the mean (and deviation).
 
     Args:
         results: the long table. rows: in order. names: of the labels.

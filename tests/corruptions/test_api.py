@@ -25,10 +25,10 @@ from corruptions import (
     STANDARD_CORRUPTIONS,
     CorruptionError,
     backend_of,
-    chosen_corruptions,
     corrupt,
     corrupt_pair,
     moves_pixels,
+    selected_corruptions,
     sweep,
     sweep_pair,
 )
@@ -55,10 +55,10 @@ def test_the_standard_has_nineteen_in_four_categories() -> None:
 
 
 def test_lists_are_names_categories_and_the_standard() -> None:
-    assert chosen_corruptions(["standard"]) == STANDARD_CORRUPTIONS
-    assert chosen_corruptions(["smoke", "noise", "shot_noise"]) == ("smoke", *STANDARD_CATEGORIES["noise"])
+    assert selected_corruptions(["standard"]) == STANDARD_CORRUPTIONS
+    assert selected_corruptions(["smoke", "noise", "shot_noise"]) == ("smoke", *STANDARD_CATEGORIES["noise"])
     with pytest.raises(CorruptionError, match="unknown corruption 'nois'. Did you mean 'noise'"):
-        chosen_corruptions(["nois"])
+        selected_corruptions(["nois"])
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -271,7 +271,7 @@ def test_the_recipe_gives_a_new_corruption_and_leaves_the_standard_list(tmp_path
     script = (
         "import numpy as np, corruptions as c;"
         "assert c.CATEGORIES['occlusion'][-1] == 'mist' and 'mist' in c.CORRUPTIONS;"
-        "assert len(c.chosen_corruptions(['standard'])) == 19 and 'mist' not in c.chosen_corruptions(['occlusion']);"
+        "assert len(c.selected_corruptions(['standard'])) == 19 and 'mist' not in c.selected_corruptions(['occlusion']);"
         "i = np.full((64, 64, 3), 50, np.uint8);"
         "assert (c.corrupt(i, 'mist', 5) > c.corrupt(i, 'mist', 1)).all()"
     )

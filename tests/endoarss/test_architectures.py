@@ -1,4 +1,4 @@
-"""DSelect-k's selectors, and what the switches of the released code change in a model."""
+"""DSelect-k's selectors, and what the switches of the authors' code change in a model."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_adapters_where_the_released_code_has_them(make_settings: Make, data: La
 
 @pytest.mark.parametrize("backbone", ["dinov2", "endoarss"])
 def test_tokens_viewed_as_channels(backbone: str, make_settings: Make, data: LabelledImages) -> None:
-    """16 tokens of 24 numbers are 16 channels of a 4x6 picture, as the released code has 256 of 16x48."""
+    """16 tokens of 24 numbers are 16 channels of a 4x6 picture, as the authors' code has 256 of 16x48."""
     plain = build_model(make_settings(backbone, "hps")).eval()
     viewed = build_model(with_backbone(make_settings(backbone, "hps"), token_map="tokens_as_channels")).eval()
     with torch.inference_mode():
@@ -234,7 +234,7 @@ def test_sma_as_the_released_code_has_it(
 
 @pytest.mark.parametrize("backbone", list_backbones())
 def test_the_backbone_may_see_smaller_images(backbone: str, make_settings: Make, data: LabelledImages) -> None:
-    """Read at 64 pixels, seen at 56, masks at 64: the released code's 244 and 224."""
+    """Read at 64 pixels, seen at 56, masks at 64: the authors' code's 244 and 224."""
     settings = replace(make_settings(backbone, "hps"), input_size=64, network_size=56, normalisation="none")
     model = build_model(settings).eval()
     larger = torch.rand(2, 3, 64, 64)
@@ -436,7 +436,7 @@ def test_unmixed_streams_of_a_frozen_vit_are_their_adapters_alone(make_settings:
 def test_task_adapters_are_tesla_without_what_is_shared(make_settings: Make, data: LabelledImages) -> None:
     """TESLA's shared adapters at zero give the same; without SMA nothing is shared, and the model is refused."""
     alone = build_model(make_settings("dinov2", "task_adapters")).eval()
-    assert alone.a_stream_a_task and not any("shared_" in name for name, _ in alone.named_parameters())
+    assert alone.per_task_streams and not any("shared_" in name for name, _ in alone.named_parameters())
     assert all(
         name.startswith("backbone.front.")
         for name, p in alone.named_parameters()

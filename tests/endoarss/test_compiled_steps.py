@@ -76,7 +76,7 @@ def test_every_batch_size_has_one_whole_graph(
     assert not counters["graph_break"], "a graph ends where Python must look at a number"
     # What stands before the streams is called by itself where one backward pass serves all tasks.
     in_front = any(parameter.requires_grad for parameter in model.backbone.front.parameters())
-    apart = weighting == "db_mtl" and model.a_stream_a_task and in_front
+    apart = weighting == "db_mtl" and model.per_task_streams and in_front
     assert counters["stats"]["unique_graphs"] == (4 if apart else 2), "batches of 4 and of 3"
     assert found == [0] * settings.epochs
 

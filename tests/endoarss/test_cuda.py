@@ -22,7 +22,7 @@ from endoarss.labels import IGNORED
 from endoarss.lora import adapted_layers
 from endoarss.merging.features import representations
 from endoarss.merging.fit_surgery import SurgerySettings, mean_l1
-from endoarss.merging.merge import check_mergeable, merge, operate
+from endoarss.merging.merge import apply_surgery, check_mergeable, merge
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
 from endoarss.registry import MERGERS, list_mergers
@@ -348,7 +348,7 @@ def test_merging_and_surgery_follow_the_cpu(name: str, place: str, make_settings
         model, _ = merge(models, MERGERS.get(name)(**settings), data.images, lambda model: 0.0, device)
         own = {task: representations(one, data.images, device) for task, one in models.items()}
         z = representations(model, data.images, device)
-        operate(model, z, own, 4, SurgerySettings(iterations=20))
+        apply_surgery(model, z, own, 4, SurgerySettings(iterations=20))
         with torch.no_grad():
             after = [model.surgery[task](z.to(device)).cpu() for task in own]
         return [mean_l1(one, other) for one, other in zip(after, own.values(), strict=True)]

@@ -13,8 +13,8 @@ from sklearn.metrics import f1_score, jaccard_score
 
 from endoarss.errors import UnknownNameError
 from endoarss.metrics import (
+    AUTHORS_CODE,
     PROTOCOLS,
-    PUBLISHED,
     STANDARD,
     Evaluator,
     count_mask,
@@ -25,7 +25,7 @@ from endoarss.metrics import (
     scores_of_rows,
     surface_distances,
 )
-from endoarss.metrics.published import label_map_ssim, row_hd
+from endoarss.metrics.authors_code import label_map_ssim, row_hd
 
 CLASSES = ("background", "shaft", "jaw", "never")
 ACTIVITIES = ("cut", "grasp", "idle", "never")
@@ -109,10 +109,10 @@ def test_distances_and_similarity_are_means_over_the_images_that_have_the_class(
 
 def test_published_scores_are_those_of_the_released_code() -> None:
     data = TestSet()
-    found = by_name(data.evaluator().scores(PUBLISHED))
+    found = by_name(data.evaluator().scores(AUTHORS_CODE))
     answers = data.probabilities.argmax(axis=1)
-    labels = evaluate_classification(data.activities, answers, 4, PUBLISHED)
-    masks = evaluate_segmentation(data.truth, data.prediction, 4, PUBLISHED)
+    labels = evaluate_classification(data.activities, answers, 4, AUTHORS_CODE)
+    masks = evaluate_segmentation(data.truth, data.prediction, 4, AUTHORS_CODE)
     assert found["accuracy", ""] == labels.accuracy and found["macro_f1", ""] == labels.macro_f1
     assert found["miou", ""] == masks.miou and found["dice", ""] == masks.dice
     pairs = list(zip(data.truth, data.prediction, strict=True))
@@ -124,14 +124,14 @@ def test_published_scores_are_those_of_the_released_code() -> None:
 
 
 def test_predictions_of_one_class_have_no_published_similarity() -> None:
-    """Their range is 0: the released code drops them."""
+    """Their range is 0: the authors' code drops them."""
     data = TestSet(3)
     data.prediction[1] = 2
-    scores = {s["metric"]: s for s in data.evaluator().scores(PUBLISHED) if not s["class"]}
+    scores = {s["metric"]: s for s in data.evaluator().scores(AUTHORS_CODE) if not s["class"]}
     rest = [label_map_ssim(data.truth[i], data.prediction[i]) for i in (0, 2)]
     assert scores["ssim"]["value"] == pytest.approx(np.mean(rest)) and scores["ssim"]["n"] == 2
     data.prediction[:] = 0
-    scores = {s["metric"]: s for s in data.evaluator().scores(PUBLISHED) if not s["class"]}
+    scores = {s["metric"]: s for s in data.evaluator().scores(AUTHORS_CODE) if not s["class"]}
     assert scores["ssim"]["value"] is None and scores["ssim"]["n"] == 0
 
 
@@ -170,7 +170,7 @@ def test_one_image_of_any_size(protocol: str, size: tuple[int, int]) -> None:
     found = by_name(evaluator.scores(protocol))
     assert found["miou", ""] == pytest.approx(1 if protocol == STANDARD else 0.25, abs=1e-3)
     assert found["hd", ""] == 0
-    assert (found["ssim", ""] is None) == (protocol == PUBLISHED or min(size) < 7)
+    assert (found["ssim", ""] is None) == (protocol == AUTHORS_CODE or min(size) < 7)
 
 
 def test_all_background_has_no_foreground_scores() -> None:
@@ -186,7 +186,7 @@ def test_background_alone_can_be_scored() -> None:
     evaluator = Evaluator(("background",))
     empty = np.zeros((9, 9), np.uint8)
     evaluator.add(mask=(empty, empty))
-    assert by_name(evaluator.scores())["miou", ""] == 1 and by_name(evaluator.scores(PUBLISHED))["hd", ""] == 0
+    assert by_name(evaluator.scores())["miou", ""] == 1 and by_name(evaluator.scores(AUTHORS_CODE))["hd", ""] == 0
 
 
 def test_views_are_measured_as_copies_are() -> None:

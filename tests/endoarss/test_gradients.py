@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 from endoarss import build_model, list_architectures, list_backbones, list_weightings
 from endoarss.data import LabelledImages, to_input
-from endoarss.gradients import Losses, Trained, a_pass_a_task, backward, gradients_by_task, norms_and_cosines, one_pass
+from endoarss.gradients import (
+    Losses,
+    Trained,
+    backward,
+    gradients_by_task,
+    norms_and_cosines,
+    one_pass,
+    per_task_backward,
+)
 from endoarss.models import MultiTaskModel
 from endoarss.registry import ARCHITECTURES, WEIGHTINGS
 from endoarss.settings import ModelSettings, SMASettings
@@ -85,21 +93,21 @@ def test_one_pass_is_taken_where_tasks_have_streams(backbone: str, make_settings
     model = make(make_settings(backbone, "tesla"))
     # A ConvNeXt has trained layers, such as its normalisations, that cannot be replaced by a copy per stream.
     if backbone in ("resnet", "dinov2", "endoarss", "timm_vit"):
-        assert model.a_stream_a_task
-    if not model.a_stream_a_task:
+        assert model.per_task_streams
+    if not model.per_task_streams:
         pytest.skip("its trained layers take no copies: one pass per task")
     images, losses_of = problem(model, data)
     one = one_pass(model, Trained(model), images, losses_of)
-    two = a_pass_a_task(model, Trained(model), images, losses_of)
+    two = per_task_backward(model, Trained(model), images, losses_of)
     torch.testing.assert_close(one.losses, two.losses)
     torch.testing.assert_close(one.shared, two.shared, rtol=1e-8, atol=1e-12 * float(two.shared.abs().max()))
     assert not any(
-        build_model(make_settings(backbone, name)).a_stream_a_task for name in {*MULTI} - {"tesla", "task_adapters"}
+        build_model(make_settings(backbone, name)).per_task_streams for name in {*MULTI} - {"tesla", "task_adapters"}
     )
 
 
 def test_one_pass_with_a_frozen_front(make_settings: Make, data: LabelledImages) -> None:
-    """The released code's SMA stays as drawn: then nothing before the streams has a gradient."""
+    """The authors' code's SMA stays as drawn: then nothing before the streams has a gradient."""
     settings = make_settings("endoarss", "tesla")
     frozen = replace(settings.backbone_settings, sma=SMASettings(2, trained=False, residual=False))
     model = make(replace(settings, backbone_settings=frozen))
@@ -208,7 +216,7 @@ def test_a_task_goes_backward_through_no_head_but_its_own(
             passes[task] += 1
 
         head[0].register_full_backward_hook(count)
-    a_pass_a_task(model, Trained(model), images, losses_of)
+    per_task_backward(model, Trained(model), images, losses_of)
     assert passes == dict.fromkeys(model.tasks, 1)
 
 

@@ -29,7 +29,7 @@ from endoarss.metrics import (
     pixel_counts,
     surface_distances,
 )
-from endoarss.metrics.published import label_map_ssim, row_hd
+from endoarss.metrics.authors_code import label_map_ssim, row_hd
 from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, task_losses, train
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
 from endoarss.metrics import class_structural_similarity
-from endoarss.metrics.published import label_map_ssim
+from endoarss.metrics.authors_code import label_map_ssim
 from endoarss.metrics.structural import WINDOW, mean_structural_similarity
 
 CLASSES = 5

@@ -45,7 +45,7 @@ from endoarss.checkpoint_header import read_header
 from endoarss.checkpoints import save_checkpoint
 from endoarss.pretrained.read_tensors import read_tensors
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
-from pipeline.datasets.load import Part
+from pipeline.datasets.load import Split
 from pipeline.datasets.manifest import COLUMNS, manifest_text, read_manifest
 from pipeline.evaluation.measure import measure
 from pipeline.inference.media import find_sources, read_frames
@@ -56,7 +56,7 @@ from pipeline.labels.classes import plain_labels
 from pipeline.redaction import masked_content
 from pipeline.results.gallery import read_gallery, write_gallery
 from pipeline.results.origin import origin_of
-from pipeline.results.predictions import KeptPredictions, read_predictions, write_predictions
+from pipeline.results.predictions import SavedPredictions, read_predictions, write_predictions
 from pipeline.results.row_files import read_rows
 from pipeline.sources.archives import prepare_root
 from pipeline.study.loading import load_study
@@ -180,11 +180,11 @@ def studies(folder: Path, rng: random.Random) -> Iterator[Case]:
 
 def saved_files(folder: Path, rng: random.Random) -> Iterator[Case]:
     """Results that steps keep: JSON, arrays, tables."""
-    part = Part(
+    part = Split(
         FRAMES, ["s", "s", "t"], np.zeros((3, 8, 8, 3), np.uint8), np.ones((3, 8, 8), np.uint8), np.array([0, 1, 1])
     )
     masks = np.zeros((3, 8, 8), np.uint8)
-    kept = KeptPredictions(FRAMES, np.array([0, 1, 1]), np.full(3, 0.5, np.float32), masks)
+    kept = SavedPredictions(FRAMES, np.array([0, 1, 1]), np.full(3, 0.5, np.float32), masks)
     write_predictions(folder / "predictions.npz", kept)
     write_gallery(
         folder / "gallery.npz",
@@ -197,7 +197,9 @@ def saved_files(folder: Path, rng: random.Random) -> Iterator[Case]:
     np.savez(
         folder / "representations.npz", **{"individual/activity": np.ones((3, 4), np.float32), "digest": np.array("ab")}
     )
-    (folder / "similarity.json").write_text(json.dumps({"mtlesd": {"published": [0.5, 0.25], "by_sequence": [0.125]}}))
+    (folder / "similarity.json").write_text(
+        json.dumps({"mtlesd": {"random_by_activity": [0.5, 0.25], "by_sequence": [0.125]}})
+    )
     row = dict.fromkeys(COLUMNS, "") | {
         "frame_id": "a",
         "split": "train",

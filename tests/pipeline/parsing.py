@@ -10,7 +10,7 @@ import click
 
 from pipeline.cli import COMMANDS
 from pipeline.cli.groups import Command, Group
-from pipeline.locking.command_locks import Work, at_work
+from pipeline.locking.command_locks import Work, locks_of_command
 from pipeline.study.models import Study
 
 
@@ -39,5 +39,5 @@ def work_of(study: Study, *words: str) -> Work:
 @contextmanager
 def working(study: Study, *words: str) -> Iterator[None]:
     """Hold the locks of the command that words name, as the command line does."""
-    with at_work(study, str(parsed(*words)[0].name), work_of(study, *words)):
+    with locks_of_command(study, str(parsed(*words)[0].name), work_of(study, *words)):
         yield

@@ -39,7 +39,7 @@ SOURCES: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "parts": ("endovis2017_parts", write_few_2017),
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "released": {"split": "released"},
+    "released": {"split": "given"},
     "parts": {"split": "by_sequence", "test": ["instrument_dataset_9"]},
 }
 
@@ -214,8 +214,8 @@ INSTRUMENTS = "train/instrument_dataset_1/ground_truth/Left_Prograsp_Forceps_lab
 APART = "train/instrument_dataset_9"
 
 COPY, SIZE = "copy or extract the file again", "Expected the same size"
-PUBLISHED, SKIP = {"split": "published"}, {"skip_bad": True}
-LEFT_EMPTY = r"leaves the test part of \d+ frames empty.*in the study"
+AT_RANDOM, SKIP = {"split": "random_by_activity"}, {"skip_bad": True}
+LEFT_EMPTY = r"leaves the test split of \d+ frames empty.*in the study"
 
 
 def by_sequence(*test: str) -> dict[str, Any]:
@@ -259,20 +259,20 @@ OWN = [
     Defect("own", "no split column", naming(".", each("labels.csv", cut_column)), "expected train or test for each"),
     Defect("own", "every row for training", naming(".", each("labels.csv", replaced(",test", ",train"))), LEFT_EMPTY),
     Defect("own", "a frame without a row", lambda root: put(root / "images/case9_99.png", IMAGE)),
-    Defect("own", "enough frames to draw from", nothing, dataset=PUBLISHED),
+    Defect("own", "enough frames to draw from", nothing, dataset=AT_RANDOM),
     Defect(
         "own",
         "too few frames to draw from",
         naming(".", each("labels.csv", first_rows(8))),
         LEFT_EMPTY,
-        dataset=PUBLISHED,
+        dataset=AT_RANDOM,
     ),
     Defect("own", "no such test sequence", nothing, "neither a sequence nor a frame", dataset=by_sequence("case7")),
     Defect(
         "own",
         "all for testing",
         nothing,
-        "training or the test part empty",
+        "training or the test split empty",
         False,
         by_sequence("case0", "case1", "case2"),
     ),
@@ -282,7 +282,7 @@ OWN = [
         "own",
         "no test image, skipped",
         each("images/case2*", cut_off),
-        f"no frame of the test part.*{COPY}",
+        f"no frame of the test split.*{COPY}",
         dataset=SKIP,
     ),
     Defect("own", "no test mask, skipped", naming(".", each("masks/case2*", remove)), LEFT_EMPTY, dataset=SKIP),
@@ -290,7 +290,7 @@ OWN = [
 RELEASED = [
     Defect("esd", "as it should be", nothing),
     Defect("esd", "no folder", without("."), "The MTLESD tree is expected here; ask the authors"),
-    Defect("esd", "no test part", naming(".", without("test")), "leaves the test part of 12 frames empty"),
+    Defect("esd", "no test split", naming(".", without("test")), "leaves the test split of 12 frames empty"),
     Defect("esd", "one mask missing", one("train/2/mask/*", remove), "Expected the mask of .*Put it there"),
     Defect(
         "esd",

@@ -208,7 +208,7 @@ def write_few_released(root: Path, activities: int, values: tuple[int, ...]) -> 
 
 
 def write_few_own(root: Path) -> Path:
-    """Twelve frames of three cases in two activities, case2 in the test part."""
+    """Twelve frames of three cases in two activities, case2 in the test split."""
     rows = ["name,activity,sequence,split"]
     for index in range(12):
         name = f"case{index % 3}_{index:02d}"

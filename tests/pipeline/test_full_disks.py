@@ -34,7 +34,7 @@ from pipeline.io.images import write_png
 from pipeline.results.cell_state import failure_recorded
 from pipeline.results.gallery import write_gallery
 from pipeline.results.paths import failure_file
-from pipeline.results.predictions import KeptPredictions, write_predictions
+from pipeline.results.predictions import SavedPredictions, write_predictions
 from pipeline.sources.archives import extract
 from pipeline.study.cells import cells_of
 from pipeline.study.loading import load_study
@@ -84,9 +84,9 @@ def keep_state(path: Path) -> None:
         folder.save(TrainingState(TENSORS, {}), 7)
 
 
-def keep_predictions(path: Path) -> None:
+def save_predictions(path: Path) -> None:
     with whole_files() as beside:
-        write_predictions(beside(path), KeptPredictions(["a"], None, None, NOISE[None, ..., 0]))
+        write_predictions(beside(path), SavedPredictions(["a"], None, None, NOISE[None, ..., 0]))
 
 
 def keep_gallery(path: Path) -> None:
@@ -113,7 +113,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "rows": ("x.csv", in_whole_file(print_rows)),
     "checkpoint": ("model.safetensors", in_whole_file(lambda partial: save_tensors(TENSORS, partial))),
     "state": ("epoch-000007.safetensors", keep_state),
-    "predictions": ("x.npz", keep_predictions),
+    "predictions": ("x.npz", save_predictions),
     "gallery": ("gallery.npz", keep_gallery),
     "table": ("x.parquet", in_whole_file(lambda partial: pd.DataFrame({"x": NOISE.ravel()}).to_parquet(partial))),
     "figure as PNG": ("x.png", in_whole_file(draw)),

@@ -25,8 +25,8 @@ from reports.statistics.comparison import compare
 from reports.statistics.condition_scores import EvaluatedModel
 from reports.statistics.merging import (
     INDIVIDUAL,
+    ComparedModel,
     MergingCase,
-    MergingSubject,
     measure_merging,
     readable_merging,
     table_merging,
@@ -108,7 +108,7 @@ def places() -> dict[str, list[str]]:
     whole = dict(iter(results[results["class"] == ""].groupby("backbone")))
     values = {name: {m: list(v) for m, v in own.groupby("metric")["value"]} for name, own in whole.items()}
     subjects = [
-        MergingSubject(label, merger, 0, EvaluatedModel(label, "Toy", [clean[name]]), None, values[name])
+        ComparedModel(label, merger, 0, EvaluatedModel(label, "Toy", [clean[name]]), None, values[name])
         for label, merger, name in ((INDIVIDUAL, "", "A"), ("TIES", "ties", "B"))
     ]
     biased = [

@@ -10,9 +10,14 @@ import pytest
 
 from corruptions import STANDARD_CORRUPTIONS
 from reports.names import Labels
-from reports.published import published_ablation, published_ranks, published_robustness, published_scores
+from reports.paper_numbers import paper_ablation, paper_ranks, paper_robustness, paper_scores
 from reports.results import COLUMNS
-from reports.tables.against_paper import ablation_beside, ranks_beside, robustness_beside, scores_beside
+from reports.tables.against_paper import (
+    ablation_against_paper,
+    ranks_against_paper,
+    robustness_against_paper,
+    scores_against_paper,
+)
 
 LABELS = Labels({"resnet": "R", "dinov2": "D", "endoarss": "E"})
 
@@ -20,7 +25,7 @@ LABELS = Labels({"resnet": "R", "dinov2": "D", "endoarss": "E"})
 def long(*rows: dict[str, Any]) -> pd.DataFrame:
     base = dict.fromkeys(COLUMNS, "") | {
         "variant": "r4-s0",
-        "protocol": "published",
+        "protocol": "authors_code",
         "severity": 0,
         "mask_warped": True,
     }
@@ -34,25 +39,25 @@ def cell(dataset: str, backbone: str, architecture: str, weighting: str, **score
 
 @pytest.mark.parametrize(("dataset", "count"), [("mtlesd", 29), ("mtlendovis", 29), ("mtlendovis_gen", 27)])
 def test_every_row_of_the_paper_is_one_of_our_cells(dataset: str, count: int) -> None:
-    table = published_scores(dataset)
+    table = paper_scores(dataset)
     assert table is not None and len(table) == count and table.index.is_unique
     backbones, architectures, weightings = (set(table.index.get_level_values(i)) for i in range(3))
     assert backbones == {"resnet", "dinov2", "endoarss"}
     assert architectures >= {"mmoe", "dselect_k", "tesla"} and weightings >= {"stch", "db_mtl"}
-    assert published_scores("mine") is None
+    assert paper_scores("mine") is None
 
 
 def test_what_the_paper_prints_more_than_once_agrees() -> None:
     """Tables V to VII repeat rows of tables II and III."""
-    ablation, ranks = published_ablation(), published_ranks()
+    ablation, ranks = paper_ablation(), paper_ranks()
     for dataset, weighting in (("mtlesd", "db_mtl"), ("mtlendovis", "stch")):
-        scores = published_scores(dataset)
+        scores = paper_scores(dataset)
         assert scores is not None
         best = scores.loc[("endoarss", "tesla", weighting), "miou"]
         assert best == ranks.loc[(dataset, 4, weighting), "miou"]
         of_dataset = ablation.loc[dataset]
         assert len(of_dataset) == 6 and of_dataset["miou"].to_dict() == scores.loc[of_dataset.index, "miou"].to_dict()
-    robust = published_robustness()
+    robust = paper_robustness()
     corruptions = robust.drop(index="mean")
     assert set(corruptions.index) == set(STANDARD_CORRUPTIONS), "the standard list is the paper's"
     np.testing.assert_allclose(corruptions.mean(), robust.loc["mean"], atol=0.006)
@@ -60,7 +65,7 @@ def test_what_the_paper_prints_more_than_once_agrees() -> None:
 
 def test_differences_are_ours_minus_the_papers() -> None:
     results = long(*cell("mtlesd", "endoarss", "tesla", "db_mtl", accuracy=0.5, miou=0.9, hd=10.0, ssim=0.9))
-    found = scores_beside(results, "mtlesd", 4, LABELS, {("endoarss", "tesla", "db_mtl")})
+    found = scores_against_paper(results, "mtlesd", 4, LABELS, {("endoarss", "tesla", "db_mtl")})
     row = found.shown.loc[("E", "TESLA", "DB-MTL")]
     assert row["mIoU (%)", "ours"] == pytest.approx(90) and row["mIoU (%)", "paper"] == 92.16
     assert row["mIoU (%)", "difference"] == pytest.approx(-2.16) and row["HD", "difference"] == pytest.approx(
@@ -76,22 +81,22 @@ def test_seeds_are_averaged_and_other_ranks_left_out() -> None:
     other = [row | {"variant": "r4-s1", "value": 0.7} for row in rows] + [
         row | {"variant": "r8-s0", "value": 0.0} for row in rows
     ]
-    found = scores_beside(long(*rows, *other), "mtlesd", 4, LABELS, {("resnet", "mmoe", "moco")})
+    found = scores_against_paper(long(*rows, *other), "mtlesd", 4, LABELS, {("resnet", "mmoe", "moco")})
     assert found.shown["mIoU (%)", "ours"].tolist() == pytest.approx([60])
 
 
 def test_a_study_without_the_papers_cells_shows_its_rows() -> None:
-    found = scores_beside(long(*cell("mtlesd", "mine", "mmoe", "moco", miou=0.5)), "mtlesd", 4, LABELS, set())
+    found = scores_against_paper(long(*cell("mtlesd", "mine", "mmoe", "moco", miou=0.5)), "mtlesd", 4, LABELS, set())
     assert len(found.shown) == 29 and found.shown.xs("ours", axis=1, level=1).isna().all().all()
     assert "no cell of the paper's" in found.note
     with pytest.raises(KeyError):
-        scores_beside(long(), "mine", 4, LABELS, set())
+        scores_against_paper(long(), "mine", 4, LABELS, set())
 
 
 def test_spreads_over_classes_stand_beside_the_papers() -> None:
     scores = {"accuracy": 0.6, "miou": 0.5, "accuracy_spread": 0.2, "miou_spread": 0.1}
     asked = {("mtlendovis", "resnet", "tesla", "db_mtl"), ("mtlesd", "resnet", "tesla", "db_mtl")}
-    found = ablation_beside(long(*cell("mtlendovis", "resnet", "tesla", "db_mtl", **scores)), 4, LABELS, asked)
+    found = ablation_against_paper(long(*cell("mtlendovis", "resnet", "tesla", "db_mtl", **scores)), 4, LABELS, asked)
     assert found.shown["AC (%)", "ours"].isna().tolist() == [True, False], "a cell without results is a dash"
     row = found.shown.loc[("MTLEndovis", "R", "TESLA", "DB-MTL")]
     assert row["± AC", "ours"] == pytest.approx(20) and row["± AC", "paper"] == 25.05
@@ -107,21 +112,21 @@ def test_ranks_are_compared_under_the_papers_weighting() -> None:
     ]
     other = [row | {"weighting": "db_mtl", "value": 0.99} for row in rows]
     asked = {("mtlendovis", rank, weighting) for rank in (1, 16) for weighting in ("stch", "db_mtl")}
-    found = ranks_beside(long(*rows, *other), LABELS, asked)
+    found = ranks_against_paper(long(*rows, *other), LABELS, asked)
     assert found.shown["mIoU (%)", "ours"].tolist() == pytest.approx([1, 16])
     assert found.shown.index.tolist() == [("MTLEndovis", "STCH", "1"), ("MTLEndovis", "STCH", "16")]
 
 
 def test_the_papers_mean_is_the_printed_one_where_all_corruptions_are_applied() -> None:
-    names = [name for name in published_robustness().index if name != "mean"]
+    names = [name for name in paper_robustness().index if name != "mean"]
     rows = [
         row | {"corruption": name, "severity": 3, "value": 0.5}
         for name in names
         for row in cell("mtlesd", "resnet", "mmoe", "db_mtl", accuracy=0.0, miou=0.0)
     ]
-    found = robustness_beside(long(*rows), 4, LABELS)
+    found = robustness_against_paper(long(*rows), 4, LABELS)
     assert found.data.loc["mean", "accuracy_resnet_mmoe_paper"] == 78.59 and len(found.data) == 20
-    nothing = robustness_beside(long(), 4, LABELS)
+    nothing = robustness_against_paper(long(), 4, LABELS)
     assert len(nothing.data) == 20 and nothing.data["accuracy_resnet_mmoe_ours"].isna().all()
 
 
@@ -133,7 +138,7 @@ def test_robustness_is_averaged_over_what_the_study_applied() -> None:
         for row in cell("mtlesd", "endoarss", "tesla", "db_mtl", accuracy=0.0)
     ]
     unmoved = [row | {"mask_warped": False, "value": 0.0} for row in rows[:1]]
-    found = robustness_beside(long(*rows, *unmoved), 4, LABELS)
+    found = robustness_against_paper(long(*rows, *unmoved), 4, LABELS)
     assert found.data.index.tolist() == ["smoke", "contrast", "mean"], "in the paper's order"
     assert found.data["accuracy_endoarss_tesla_ours"].tolist() == pytest.approx([60, 40, 50])
     assert found.data.loc["mean", "accuracy_endoarss_tesla_paper"] == pytest.approx((50.53 + 29.85) / 2)

@@ -52,7 +52,7 @@ def test_a_contact_sheet_paints_masks_in_the_colour_of_their_class(card: dict[st
 
 def test_every_figure_is_drawn_and_repeats(card: dict[str, Any], tmp_path: Path) -> None:
     bare = card | {"activities": [], "frames_by_activity": {}, "frames_with_class_by_activity": {}}
-    similarities = {"Toy": {"published": np.array([0.9, 0.99]), "by_sequence": np.array([0.5, 0.6, 0.7])}}
+    similarities = {"Toy": {"random_by_activity": np.array([0.9, 0.99]), "by_sequence": np.array([0.5, 0.6, 0.7])}}
     for turn in ("a", "b"):
         files = [(tmp_path / f"{name}_{turn}.png", tmp_path / f"{name}_{turn}.pdf") for name in ("x", "y", "z")]
         dataset_figures.draw_balance([card, bare], "mark", *files[0])

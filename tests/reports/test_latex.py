@@ -88,7 +88,7 @@ def test_references_the_paper_deviations_and_differences_do_not_compete() -> Non
     text = marked(table)
     assert column(text, 3) == [r"\textbf{80.00} $\pm$ 1.00", r"\underline{70.00} $\pm$ 2.00", "99.00"]
     assert column(text, 4) == ["97.00", "98.00", "--"] and column(text, 5) == ["3", "4", "5"]
-    levels = pd.MultiIndex.from_product([["mIoU (%)"], ["published", "by sequence", "difference"]])
+    levels = pd.MultiIndex.from_product([["mIoU (%)"], ["random by activity", "by sequence", "difference"]])
     wide = pd.DataFrame([[3.0, 2.0, 1.0], [4.0, 1.0, 3.0]], index=table.index[:2], columns=levels)
     found = marked(wide)
     assert column(found, 3) == ["3.00", "4.00"] and column(found, 5) == ["1.00", "3.00"]

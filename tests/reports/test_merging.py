@@ -12,9 +12,9 @@ from reports.statistics.condition_scores import EvaluatedModel
 from reports.statistics.merging import (
     INDIVIDUAL,
     JOINT,
+    ComparedModel,
     Merging,
     MergingCase,
-    MergingSubject,
     measure_merging,
     readable_merging,
     readable_surgery_ranks,
@@ -62,23 +62,23 @@ def subject(
     bias: float | None = None,
     robust: bool = False,
     seeds: Sequence[int] = (0,),
-) -> MergingSubject:
+) -> ComparedModel:
     def model(corruption: bool) -> EvaluatedModel:
         return EvaluatedModel(label, "Toy", [rows(hits, overlap, seed, corruption) for seed in seeds])
 
     scores = {"accuracy": [hits] * len(seeds), "miou": [overlap + seed / 100 for seed in seeds]}
     biases = {} if bias is None else {"activity": [bias] * len(seeds), "segmentation": [bias] * len(seeds)}
-    return MergingSubject(
+    return ComparedModel(
         label, merger, rank, model(False), model(True) if robust else None, scores, biases, "0.50", 10 * rank
     )
 
 
-def case(*merged: MergingSubject, joint: bool = True) -> MergingCase:
+def case(*merged: ComparedModel, joint: bool = True) -> MergingCase:
     last = [subject(f"{JOINT}: TESLA", hits=0.9, overlap=0.6)] if joint else []
     return MergingCase("Toy", "V", [subject(INDIVIDUAL, hits=0.85), *merged, *last])
 
 
-def measured(*merged: MergingSubject, joint: bool = True) -> Merging:
+def measured(*merged: ComparedModel, joint: bool = True) -> Merging:
     return measure_merging([case(*merged, joint=joint)])
 
 
@@ -101,8 +101,8 @@ def test_intervals_are_paired() -> None:
     """Two models that differ by a constant differ by it without each image, however wide their own intervals are."""
     same = rows(0.7, 0.5)
     better = same.assign(activity_predicted=same["activity_true"])
-    before = MergingSubject("TIES", "ties", 0, EvaluatedModel("TIES", "Toy", [better]), None, {})
-    after = MergingSubject("TIES + Surgery 4", "ties", 4, EvaluatedModel("TIES + Surgery 4", "Toy", [better]), None, {})
+    before = ComparedModel("TIES", "ties", 0, EvaluatedModel("TIES", "Toy", [better]), None, {})
+    after = ComparedModel("TIES + Surgery 4", "ties", 4, EvaluatedModel("TIES + Surgery 4", "Toy", [better]), None, {})
     found = row(measured(before, after), "TIES + Surgery 4")
     assert found["surgery_gain"] == found["surgery_gain_low"] == found["surgery_gain_high"] == 0
     assert found["mean_high"] > found["mean_low"]

@@ -230,7 +230,9 @@ def test_the_gallery_follows_the_choices(opened: Opened) -> None:
     corruption.send_keys(Keys.ARROW_DOWN)
     assert shown()[0] != second[0]
     rows = opened.texts("#gallery-scores tbody tr")
-    assert rows[0] == "Activityidle ✓" and "mIoU (%)4.040.0 [35.0, 45.0]" in rows, "this image, and the whole test part"
+    assert rows[0] == "Activityidle ✓" and "mIoU (%)4.040.0 [35.0, 45.0]" in rows, (
+        "this image, and the whole test split"
+    )
     buttons = opened.driver.find_elements(By.CSS_SELECTOR, "#gallery-images button")
     buttons[1].send_keys(Keys.ENTER)
     assert buttons[1].get_attribute("aria-pressed") == "true"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.published import published_datasets
+from reports.paper_numbers import paper_datasets
 from reports.results import ResultsError, read_results, weights_note
 from reports.tables import scores as tables
 from reports.tables.latex import to_latex
@@ -61,16 +61,16 @@ def test_results_that_cannot_be_reported_are_named(results: pd.DataFrame, tmp_pa
     with pytest.raises(ResultsError, match=r"results.parquet: lacks the column\(s\) metric"):
         read_results(path)
     mixed = results.copy()
-    mixed.loc[0, "protocol"] = "published"
+    mixed.loc[0, "protocol"] = "authors_code"
     mixed.to_parquet(path)
-    with pytest.raises(ResultsError, match="mixes the protocols published, standard"):
+    with pytest.raises(ResultsError, match="mixes the protocols authors_code, standard"):
         read_results(path)
     results.to_parquet(path)
     assert len(read_results(path, "toy", "standard")) == len(results)
     with pytest.raises(
-        ResultsError, match="of the protocol 'standard'; expected 'published'. Collect the results again"
+        ResultsError, match="of the protocol 'standard'; expected 'authors_code'. Collect the results again"
     ):
-        read_results(path, "toy", "published")
+        read_results(path, "toy", "authors_code")
     with pytest.raises(ResultsError, match="of the study 'toy'; expected 'other'"):
         read_results(path, "other")
     path.write_bytes(b"PAR1 torn")
@@ -95,11 +95,11 @@ def test_datasets_table_counts_what_occurs() -> None:
     assert different.loc["T", "Paper: Frames"] == 10 and different.loc["T", "Differs"] == "frames -1, train -1"
     same = compared(pd.DataFrame([{**columns, "frames": 9, "train": 7}], index=["t"]))
     assert same.loc["T", "Differs"] == "nothing"
-    assert compared(published_datasets()).loc["T", "Differs"] == "not in the paper"
+    assert compared(paper_datasets()).loc["T", "Differs"] == "not in the paper"
 
 
 def test_the_papers_datasets_add_up() -> None:
-    table = published_datasets()
+    table = paper_datasets()
     assert (table["train"] + table["test"] == table["frames"]).all()
     assert table.loc["mtlendovis"].to_dict() == {
         "activities": 12,
@@ -114,14 +114,14 @@ def test_leakage_sets_the_same_models_side_by_side(results: pd.DataFrame) -> Non
     table = tables.table_leakage(results, "mtlesd", "mtlendovis", ["A-net", "B_net"])
     assert ("A-net", "hps", "equal") in table.index and "reference" not in table.index.get_level_values(0)
     shown = table["Accuracy (%)"].loc[("A-net", "hps", "equal")]
-    assert shown["published"] - shown["by sequence"] == pytest.approx(shown["difference"])
+    assert shown["random by activity"] - shown["by sequence"] == pytest.approx(shown["difference"])
     assert "Classification" not in to_latex(tables.readable_leakage(table), "c", "l", highlight=False)
 
 
 def test_similarity_is_told_by_quantiles() -> None:
-    table = tables.table_similarity({"d": {"published": [0.9, 0.96, 1.0], "by_sequence": [0.5]}}, {"d": "D"})
-    assert table.loc[("D", "published"), "Median"] == 0.96
-    assert table.loc[("D", "published"), "At least 0.95 (%)"] == pytest.approx(200 / 3)
+    table = tables.table_similarity({"d": {"random_by_activity": [0.9, 0.96, 1.0], "by_sequence": [0.5]}}, {"d": "D"})
+    assert table.loc[("D", "random by activity"), "Median"] == 0.96
+    assert table.loc[("D", "random by activity"), "At least 0.95 (%)"] == pytest.approx(200 / 3)
 
 
 def test_weights_are_said(results: pd.DataFrame) -> None:

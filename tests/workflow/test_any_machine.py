@@ -15,7 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipeline.locking.command_locks import Work, at_work, tree_lock
+from pipeline.locking.command_locks import Work, locks_of_command, tree_lock
 from pipeline.locking.locks import Lock
 from pipeline.study.folders import raw_roots
 from pipeline.study.loading import load_study
@@ -152,7 +152,7 @@ def test_a_second_snakemake_on_the_same_files_ends_at_once_and_the_first_goes_on
     study = load_study(elsewhere / "tiny.yaml")
     wanted = ("data/raw/tiny/esd.done.json", "--configfile", elsewhere / "tiny.yaml")
     # While this process holds the step's own lock, the job waits, and with it the first Snakemake.
-    with at_work(study, "here", Work("holds the tree", [Lock(tree_lock(raw_roots(study)["esd"]))])):
+    with locks_of_command(study, "here", Work("holds the tree", [Lock(tree_lock(raw_roots(study)["esd"]))])):
         first = subprocess.Popen(command(*wanted), cwd=checkout, env=bare(), stderr=subprocess.DEVNULL)
         log = checkout / "results/tiny/logs/generate_raw/esd.log"
         while first.poll() is None and not (log.exists() and "waiting for process" in log.read_text()):

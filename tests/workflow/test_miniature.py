@@ -73,7 +73,7 @@ def test_everything_is_there_and_marked_synthetic(done: Path) -> None:
     assert set(rows[rows["corruption"] != ""]["severity"]) == {1, 5}
     folders = {path.name for path in (done / "data/datasets").iterdir() if path.is_dir()}
     assert folders == {f"{dataset}-mini" for dataset in MINI["datasets"]}
-    # A model is tested on MTLEndovis-Gen once: after training on the published split.
+    # A model is tested on MTLEndovis-Gen once: after training on the split random_by_activity.
     gen = rows[(rows["eval_dataset"] == "mtlendovis_gen") & (rows["backbone"] != "reference")]
     assert set(gen["dataset"]) == {"mtlendovis"}
 

@@ -174,7 +174,7 @@ def test_a_file_runs_exactly_these_steps_again(results: list[Made], file: str, e
 
 
 def test_a_metric_scores_again_and_merges_again(results: list[Made]) -> None:
-    """Merging scores its models on images of the training part to choose nothing; its figures hold those scores."""
+    """Merging scores its models on images of the training split to choose nothing; its figures hold those scores."""
     found = steps(results, "endoarss/metrics/segmentation.py")
     assert {
         "evaluate_cell",

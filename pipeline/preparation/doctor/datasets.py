@@ -24,7 +24,7 @@ _SAMPLED = 3  # frames of a folder and part that are decoded without --deep
 Headers = Mapping[Path, Header | str]
 
 
-def examine_dataset(
+def inspect_dataset(
     report: DatasetReport,
     kind: Kind,
     collected: Collected,

@@ -42,7 +42,7 @@ class Need:
     plain: plain.PlainTree | None = None
 
 
-def examine_source(report: SourceReport, root: Path, need: Need) -> None:
+def inspect_source(report: SourceReport, root: Path, need: Need) -> None:
     """Fill in the report of one source.
 
     Args:

@@ -9,12 +9,12 @@ import numpy as np
 
 from pipeline.datasets.kinds import TEST_SEQUENCES
 from pipeline.datasets.leakage import similarity_by_split
-from pipeline.datasets.load import load_part
+from pipeline.datasets.load import load_split
 from pipeline.datasets.manifest import read_manifest
 from pipeline.datasets.splits import hash_rank
 from pipeline.io.files import whole_file, write_json
 from pipeline.io.images import Pixels, read_ids, read_rgb
-from pipeline.reporting.captions import data_mark
+from pipeline.reporting.captions import data_caption
 from pipeline.reporting.dataset_cards import card_of
 from pipeline.results import paths
 from pipeline.study.datasets import kind_name, leakage_datasets, titles_of
@@ -28,7 +28,7 @@ _SHOWN = (240, 192)  # width and height of a picture in a contact sheet
 
 def draw_datasets(study: Study) -> None:
     """Write the contact sheet of each dataset, the balance of all, and figure 1 (a)."""
-    mark, folder = data_mark(study), results_folder(study) / "figures"
+    mark, folder = data_caption(study), results_folder(study) / "figures"
     cards = {dataset: card_of(study, dataset) for dataset in study.datasets}
     for dataset, card in cards.items():
         with whole_file(folder / paths.contact_sheet(dataset)) as jpeg:
@@ -82,7 +82,7 @@ def draw_leakage(study: Study) -> None:
     for dataset in leakage_datasets(study):
         folder = dataset_folder(study, dataset)
         rows = {row["frame_id"]: row for row in read_manifest(folder)}
-        parts = [load_part(folder, split, study.input_size) for split in ("train", "test")]
+        parts = [load_split(folder, split, study.input_size) for split in ("train", "test")]
         found[dataset] = similarity_by_split(
             np.concatenate([part.images for part in parts]),
             [frame_id for part in parts for frame_id in part.frame_ids],
@@ -99,4 +99,4 @@ def draw_leakage(study: Study) -> None:
         whole_file(folder / f"{paths.FIGURE_LEAKAGE}.png") as png,
         whole_file(folder / f"{paths.FIGURE_LEAKAGE}.pdf") as pdf,
     ):
-        dataset_figures.draw_leakage(shown, data_mark(study, leakage_datasets(study)), png, pdf)
+        dataset_figures.draw_leakage(shown, data_caption(study, leakage_datasets(study)), png, pdf)

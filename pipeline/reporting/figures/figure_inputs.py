@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.reporting.captions import gap_note, study_mark
+from pipeline.reporting.captions import gap_note, study_caption
 from pipeline.reporting.shown_cells import Scores, scored_cells
 from pipeline.results.paths import evaluated_datasets
 from pipeline.results.study_results import StudyResults
@@ -21,7 +21,7 @@ def head_of(results: StudyResults, gaps: Mapping[Cell, str], note: str = "") -> 
     Args:
         gaps: those cells, each with the reason. note: what else is missing.
     """
-    return "\n".join(filter(None, (study_mark(results), gap_note(results.study, gaps), note)))
+    return "\n".join(filter(None, (study_caption(results), gap_note(results.study, gaps), note)))
 
 
 def scores_by_dataset(results: StudyResults) -> Mapping[str, Mapping[Cell, Scores]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from endoarss.labels import IGNORED
 from endoarss.metrics.catalogue import MIOU
-from pipeline.datasets.load import Part, load_part
+from pipeline.datasets.load import Split, load_split
 from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError
 from pipeline.reporting.figures.figure_inputs import NothingToShow, scores_by_dataset
@@ -58,7 +58,7 @@ def draw_tasks(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
     single, multi = pair
     dataset = single.dataset
     gains = _ious(results, multi, dataset) - _ious(results, single, dataset)
-    part = load_part(dataset_folder(study, dataset), "test", study.input_size)
+    part = load_split(dataset_folder(study, dataset), "test", study.input_size)
     picked = high_middle_low(gains, part.frame_ids)
     backbone, other = model_labels(study).backbone(single.backbone), model_name(study, multi)
     title = (
@@ -82,7 +82,7 @@ def draw_best(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
             continue
         best = max(cells, key=lambda cell: scores[cell][MIOU])
         ious = _ious(results, best, dataset)
-        part = load_part(dataset_folder(study, dataset), "test", study.input_size)
+        part = load_split(dataset_folder(study, dataset), "test", study.input_size)
         picked = high_middle_low(ious, part.frame_ids)
         names = {1: ["only image"], 2: ["best", "worst"]}.get(len(picked), ["best", "median", "worst"])
         notes = [f"{name} ({100 * ious[index]:.1f})" for name, index in zip(names, picked, strict=True)]
@@ -111,7 +111,7 @@ def _ious(results: StudyResults, cell: Cell, dataset: str) -> NDArray[np.float64
 
 def _gallery(
     results: StudyResults,
-    part: Part,
+    part: Split,
     cells: Sequence[Cell],
     dataset: str,
     title: str,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.io.saved_files import read_representations
-from pipeline.reporting.captions import study_mark
+from pipeline.reporting.captions import study_caption
 from pipeline.reporting.figures.figure_inputs import NothingToShow
 from pipeline.reporting.merging import (
     groups_by_seed,
@@ -58,8 +58,8 @@ def draw_representations(results: StudyResults, head: str, png: Path, pdf: Path)
 
 def _validated(results: StudyResults, head: str) -> str:
     """The head of a figure whose models were chosen on validation frames, whatever the study's other ones."""
-    mark = f"{study_mark(results, select_on='val')}\n{study_note(results.study)}"
-    return head.replace(study_mark(results), mark)
+    mark = f"{study_caption(results, select_on='val')}\n{study_note(results.study)}"
+    return head.replace(study_caption(results), mark)
 
 
 def representations_of(results: StudyResults) -> list[Representations]:

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from endoarss.metrics import PUBLISHED
+from endoarss.metrics import AUTHORS_CODE
 from pipeline.evaluation.collect_results import SCORES_UNDER_CORRUPTION
 from pipeline.io.files import write_text
 from pipeline.io.saved_files import read_similarities
-from pipeline.reporting.captions import gap_note, partial_note, study_mark
+from pipeline.reporting.captions import gap_note, partial_note, study_caption
 from pipeline.reporting.dataset_cards import card_of
 from pipeline.reporting.models import label_of, scored_run
 from pipeline.reporting.report_table import ReportTable, write_tables
 from pipeline.reporting.robustness import measure_study, missing_baselines, robustness_tables
 from pipeline.reporting.tables.cost_table import cost_table
 from pipeline.reporting.tables.merging_tables import merging_tables
-from pipeline.reporting.tables.paper_tables import beside_robust_cells, published_tables
+from pipeline.reporting.tables.paper_tables import cells_of_paper_robustness, tables_with_paper_numbers
 from pipeline.reporting.tables.score_tables import (
-    chosen_tables,
     comparison_tables,
     label_tables,
     score_tables,
+    shown_tables,
 )
 from pipeline.results.paths import note_file, similarity_file, table_files
 from pipeline.results.study_results import Reduction, StudyResults
@@ -34,7 +34,7 @@ from pipeline.study.models import Study
 from pipeline.study.paper_cells import leakage_pairs
 from pipeline.study.robust_models import robust_models
 from reports import names
-from reports.published import published_datasets
+from reports.paper_numbers import paper_datasets
 from reports.results import of_rank
 from reports.statistics.robustness import Robustness
 from reports.tables import scores as tables
@@ -43,7 +43,7 @@ from reports.tables.comparison import claims_text
 
 def reductions_of_tables(study: Study) -> dict[Reduction[Any], Collection[Cell]]:
     """Return what tables take from rows under corruption, each with the models that it is taken of."""
-    return {scored_run: robust_models(study), SCORES_UNDER_CORRUPTION[PUBLISHED]: beside_robust_cells(study)}
+    return {scored_run: robust_models(study), SCORES_UNDER_CORRUPTION[AUTHORS_CODE]: cells_of_paper_robustness(study)}
 
 
 def make_tables(study: Study, results: StudyResults | None = None) -> None:
@@ -59,11 +59,11 @@ def make_tables(study: Study, results: StudyResults | None = None) -> None:
         "partial": bool(partial_note(study)),
         "select_on": study.training.select_on,
     }
-    mark, found = study_mark(results, with_protocol=False), results.once(study_tables)
+    mark, found = study_caption(results, with_protocol=False), results.once(study_tables)
     folder = results_folder(study) / "tables"
     merging = {name: table for name, table in found.items() if name in (names.TABLE_MERGING, names.TABLE_SURGERY_RANKS)}
     write_tables({name: table for name, table in found.items() if name not in merging}, folder, mark, marks)
-    validated = study_mark(results, with_protocol=False, select_on="val")
+    validated = study_caption(results, with_protocol=False, select_on="val")
     write_tables(merging, folder, validated, {**marks, "select_on": "val"})
     for path in table_files(study):
         if path.stem not in found:
@@ -80,7 +80,7 @@ def study_tables(results: StudyResults) -> dict[str, ReportTable]:
     """All tables of a study by name, in the order of a report."""
     study, _ = results.study, results.table  # that results are not collected is said first
     found = {names.TABLE_DATASETS: _datasets(study)}
-    found |= score_tables(results) | chosen_tables(results) | comparison_tables(results)
+    found |= score_tables(results) | shown_tables(results) | comparison_tables(results)
     robustness = results.once(measure_study)
     if robustness is not None:
         gaps = f"{gap_note(study, results.missing_robustness)} {missing_baselines(results)}".strip()
@@ -88,7 +88,7 @@ def study_tables(results: StudyResults) -> dict[str, ReportTable]:
     if merging_groups(study):
         found |= merging_tables(results)
     if study.compare_with_paper:
-        found |= published_tables(results)
+        found |= tables_with_paper_numbers(results)
     found |= cost_table(results)
     if leakage_datasets(study):
         similar = tables.table_similarity(read_similarities(similarity_file(study)), titles_of(study))
@@ -104,7 +104,7 @@ def _datasets(study: Study) -> ReportTable:
     datasets = tables.table_datasets(cards)
     if not study.compare_with_paper:
         return ReportTable("Datasets", datasets, datasets)
-    compared = tables.datasets_against_paper(datasets, [card["name"] for card in cards], published_datasets())
+    compared = tables.datasets_against_paper(datasets, [card["name"] for card in cards], paper_datasets())
     return ReportTable("Datasets, compared with the paper's Table I", compared, compared, note=_AGAINST_PAPER)
 
 
@@ -118,13 +118,13 @@ def _lacking(results: StudyResults, found: Robustness) -> list[tuple[str, str]]:
 
 def _leakage(results: StudyResults) -> ReportTable:
     study, pairs = results.study, leakage_pairs(results.study)
-    published, by_sequence = pairs[0]
+    at_random, by_sequence = pairs[0]
     labels = model_labels(study)
     gaps = results.gaps(cell for pair in pairs for cell in pair)
     keys = [(labels.backbone(cell.backbone), cell.architecture, cell.weighting) for cell in gaps]
     order, of_study = list(labels.backbones.values()), of_rank(results.compared_table, study.lora.rank)
-    table = tables.table_leakage(of_study, published.dataset, by_sequence.dataset, order, keys)
-    title = "Leakage: the same models on the published split and on the split by sequence"
+    table = tables.table_leakage(of_study, at_random.dataset, by_sequence.dataset, order, keys)
+    title = "Leakage: the same models on the split random_by_activity and on the split by_sequence"
     note = f"{_LEAKAGE} {gap_note(study, gaps)}".strip()
     return ReportTable(title, table, tables.readable_leakage(table, labels), note=note, protocol=study.protocol)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from endoarss.metrics import PUBLISHED
+from endoarss.metrics import AUTHORS_CODE
 from pipeline.evaluation.collect_results import gather_scores
 from pipeline.reporting.captions import gap_note
 from pipeline.reporting.models import asked_for_claims, scores_for_claims
 from pipeline.reporting.report_table import ReportTable
-from pipeline.reporting.robustness import kept_field_of_view
-from pipeline.results.paths import evaluated_datasets, tables_beside_published
+from pipeline.reporting.robustness import field_of_view_note
+from pipeline.results.paths import evaluated_datasets, tables_against_paper
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.cells import cells_of
@@ -21,45 +21,51 @@ from pipeline.study.models import Study
 from pipeline.study.paper_cells import PaperNames
 from pipeline.study.robust_models import robustness_cells
 from reports import names
-from reports.published import DATASETS, published_ablation, published_ranks
-from reports.results import set_beside
+from reports.paper_numbers import DATASETS, paper_ablation, paper_ranks
+from reports.results import comparable_rows
 from reports.statistics.claims import test_claims
 from reports.statistics.variation import MIN_CLUSTERS, MIN_SEEDS, note_of_intervals
-from reports.tables.against_paper import Beside, ablation_beside, ranks_beside, robustness_beside, scores_beside
+from reports.tables.against_paper import (
+    ComparedWithPaper,
+    ablation_against_paper,
+    ranks_against_paper,
+    robustness_against_paper,
+    scores_against_paper,
+)
 from reports.tables.comparison import readable_claims, table_claims
 
 
-def published_tables(saved: StudyResults) -> dict[str, ReportTable]:
+def tables_with_paper_numbers(saved: StudyResults) -> dict[str, ReportTable]:
     """Tables II to VII as "ours, paper, difference", and the claims."""
     study = saved.study
-    wanted = set(tables_beside_published(study))
+    wanted = set(tables_against_paper(study))
     paper = PaperNames(study)
     results = in_paper_names(paper, _published(saved) if wanted else saved.compared_table)
     labels = labels_of_paper(study, paper)
-    found: dict[str, Beside] = {
-        names.table_of_dataset(dataset): scores_beside(
+    found: dict[str, ComparedWithPaper] = {
+        names.table_of_dataset(dataset): scores_against_paper(
             results, dataset, study.lora.rank, labels, _asked(study, paper, dataset)
         )
         for dataset in evaluated_datasets(study)
-        if names.beside_published(names.table_of_dataset(dataset)) in wanted
+        if names.against_paper(names.table_of_dataset(dataset)) in wanted
     }
-    if names.beside_published(names.TABLE_ABLATION) in wanted:
+    if names.against_paper(names.TABLE_ABLATION) in wanted:
         asked = {(c.dataset, *paper.of(c)) for c in cells_of(study) if c.rank == study.lora.rank}
-        found[names.TABLE_ABLATION] = ablation_beside(results, study.lora.rank, labels, asked)
-    if names.beside_published(names.TABLE_RANK) in wanted:
-        found[names.TABLE_RANK] = ranks_beside(
+        found[names.TABLE_ABLATION] = ablation_against_paper(results, study.lora.rank, labels, asked)
+    if names.against_paper(names.TABLE_RANK) in wanted:
+        found[names.TABLE_RANK] = ranks_against_paper(
             results, labels, {key for key in map(paper.ranked, cells_of(study)) if key}
         )
-    if names.beside_published(names.TABLE_ROBUSTNESS) in wanted:
-        found[names.TABLE_ROBUSTNESS] = robustness_beside(results, study.lora.rank, labels)
+    if names.against_paper(names.TABLE_ROBUSTNESS) in wanted:
+        found[names.TABLE_ROBUSTNESS] = robustness_against_paper(results, study.lora.rank, labels)
     about = {names.table_of_dataset(d): f"Results on {titles_of(study)[d]}" for d in evaluated_datasets(study)} | _ABOUT
     shown = {
-        names.beside_published(name): ReportTable(
+        names.against_paper(name): ReportTable(
             f"{about[name]} compared with the paper's Table {names.PAPER_TABLES[name]}",
             table.data,
             table.shown,
             note=" ".join(f"{_note(study, name)} {table.note} {_gaps(saved, name)}".split()),
-            protocol=PUBLISHED,
+            protocol=AUTHORS_CODE,
         )
         for name, table in found.items()
     }
@@ -76,15 +82,17 @@ def published_tables(saved: StudyResults) -> dict[str, ReportTable]:
     }
 
 
-def beside_robust_cells(study: Study) -> list[Cell]:
+def cells_of_paper_robustness(study: Study) -> list[Cell]:
     """Return the cells that the paper's table of robustness is compared with."""
-    return [cell for cell in robustness_cells(study) if cell.dataset == names.PUBLISHED_ROBUSTNESS]
+    return [cell for cell in robustness_cells(study) if cell.dataset == names.PAPER_ROBUSTNESS]
 
 
 def _published(saved: StudyResults) -> pd.DataFrame:
     """The long table under the paper's protocol, of what its tables are compared with."""
-    robust = [cell for cell in beside_robust_cells(saved.study) if cell not in saved.missing_robustness]
-    return set_beside(gather_scores(saved, PUBLISHED, saved.present_cells, robust), saved.study.training.select_on)
+    robust = [cell for cell in cells_of_paper_robustness(saved.study) if cell not in saved.missing_robustness]
+    return comparable_rows(
+        gather_scores(saved, AUTHORS_CODE, saved.present_cells, robust), saved.study.training.select_on
+    )
 
 
 def _reproduction(saved: StudyResults) -> tuple[pd.DataFrame, str]:
@@ -129,13 +137,13 @@ def _gaps(saved: StudyResults, name: str) -> str:
     study, paper = saved.study, PaperNames(saved.study)
     if name == names.TABLE_ROBUSTNESS:
         return gap_note(
-            study, {c: why for c, why in saved.missing_robustness.items() if c.dataset == names.PUBLISHED_ROBUSTNESS}
+            study, {c: why for c, why in saved.missing_robustness.items() if c.dataset == names.PAPER_ROBUSTNESS}
         )
     if name == names.TABLE_ABLATION:
-        printed = set(published_ablation().index)
+        printed = set(paper_ablation().index)
         cells = {c for c in cells_of(study) if (c.dataset, *paper.of(c)) in printed}
     elif name == names.TABLE_RANK:
-        printed = {(of, int(rank), weighting) for of, rank, weighting in published_ranks().index}
+        printed = {(of, int(rank), weighting) for of, rank, weighting in paper_ranks().index}
         cells = {c for c in cells_of(study) if paper.ranked(c) in printed}
     else:
         cells = {
@@ -154,7 +162,7 @@ def _note(study: Study, name: str) -> str:
     of_table = {
         names.TABLE_ABLATION: set(DATASETS),
         names.TABLE_RANK: set(DATASETS),
-        names.TABLE_ROBUSTNESS: {names.PUBLISHED_ROBUSTNESS},
+        names.TABLE_ROBUSTNESS: {names.PAPER_ROBUSTNESS},
     }
     datasets = [
         d for d in evaluated_datasets(study) if name == names.table_of_dataset(d) or d in of_table.get(name, ())
@@ -168,7 +176,7 @@ def _unlike_paper(study: Study) -> str:
     """How a study corrupts images that the paper leaves as they are, and the other way round."""
     trained = training_corruptions(study)
     said = f"Training images of ours went through {', '.join(trained.names)}." if trained else ""
-    return f"{kept_field_of_view(study)} {said}"
+    return f"{field_of_view_note(study)} {said}"
 
 
 _ABOUT = {
@@ -184,5 +192,5 @@ _CLAIMS = (
     f"0.05, with at least {MIN_CLUSTERS} sequences and {MIN_SEEDS} trainings of each model. With fewer trainings, a small p says that "
     "these trained models differ; models trained with other seeds may not. With few sequences and trainings most claims stay "
     "undecided. Images whose sequence is not known count as independent, although frames of one video are not. In the paper: the same"
-    " difference in its tables, whose AC is mean precision (protocol published)."
+    " difference in its tables, whose AC is mean precision (protocol authors_code)."
 )

@@ -47,7 +47,7 @@ def score_tables(results: StudyResults) -> dict[str, ReportTable]:
     return found
 
 
-def chosen_tables(results: StudyResults) -> dict[str, ReportTable]:
+def shown_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Tables V and VI, as far as the study has their cells."""
     study, parts, found = results.study, ["DINOv2", "TESLA", "SMA"], {}
     for name, title, heads, rows, note in (
@@ -115,7 +115,7 @@ def label_tables(results: StudyResults) -> dict[str, ReportTable]:
 
 
 def _unsupported(labels: names.Labels, scores: pd.DataFrame) -> str:
-    """Which models name activities that the test part does not have, and how often."""
+    """Which models name activities that the test split does not have, and how often."""
     if "predictions_without_support" not in scores:
         return ""
     counts = scores["predictions_without_support"]
@@ -125,7 +125,7 @@ def _unsupported(labels: names.Labels, scores: pd.DataFrame) -> str:
 
 def _note(study: Study) -> str:
     size = study.input_size
-    if study.protocol == "published":
+    if study.protocol == "authors_code":
         return "Computed as in the authors' code: AC is mean precision, HD and SSIM are computed on class ids, and absent classes count 0."
     return (
         "Means over the classes that occur in the test split; fg: without background; distances in pixels of "

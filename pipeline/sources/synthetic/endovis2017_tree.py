@@ -1,7 +1,7 @@
-"""Writes a generated EndoVis-2017 tree (training and test part) and the EndoVis-17-VQLA texts beside it.
+"""Writes a generated EndoVis-2017 tree (training and test split) and the EndoVis-17-VQLA texts beside it.
 
 Pictures are 16:9 with a dark border, as the real 1920x1080 ones, and hold a few frames without annotation. Ground truth
-comes as folders with irregular names in the training part, and as TypeSegmentation and PartsSegmentation in the test part:
+comes as folders with irregular names in the training split, and as TypeSegmentation and PartsSegmentation in the test split:
 published apart and still zipped for sequence 8, in a folder gt/ for sequence 9. Some masks have three channels; parts hold the
 value 40; instruments occur that no annotated frame has, and "other" that is no probe. Annotations are texts in two folders,
 XML, and a sequence in two editions. `__MACOSX` lies about.

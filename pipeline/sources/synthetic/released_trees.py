@@ -21,11 +21,11 @@ from pipeline.sources.synthetic.tissue import sample_style
 
 # Inferred from Table VII of the paper: 35, 120 and 247 of the 402 test frames.
 _TEST_PROPORTIONS = {"marking": 35, "injection": 120, "dissection": 247}
-VIDEOS = 8  # of which at least six are in a test part of 40 frames
+VIDEOS = 8  # of which at least six are in a test split of 40 frames
 
 
 def generate_esd(root: Path, frames: int, height: int, width: int, seed: int) -> None:
-    """Write `frames` frames; floor(n/5) of each activity's n are in the test part.
+    """Write `frames` frames; floor(n/5) of each activity's n are in the test split.
 
     Args:
         root: an existing folder to fill.

@@ -147,7 +147,7 @@ def test_the_description_says_how_it_was_made(tree: Path, run: Run) -> None:
 
 
 def test_only_what_a_file_lists(tree: Path, run: Run) -> None:
-    (tree / "list.txt").write_text("# test part\nv1/c\n\na.jpg\n")
+    (tree / "list.txt").write_text("# test split\nv1/c\n\na.jpg\n")
     assert run("--only", str(tree / "list.txt")) == 0
     assert set(files(tree / "out/smoke/1/images")) == {"a.png", "v1/c.png"}
 
@@ -323,7 +323,7 @@ def test_other_settings_are_refused(
         (("--set", "smoke.mean_transmission"), "expected NAME.PARAMETER=VALUE"),
         (("--set", "bleeding.coverage=0.5"), "a parameter of bleeding, which is not among"),
         (("--backend", "reference"), "smoke: the backend 'reference' does not have it"),
-        (("--profile", "published"), "smoke: the profile 'published' has none"),
+        (("--profile", "authors_code"), "smoke: the profile 'authors_code' has none"),
         (("--masks", "nowhere"), "--masks nowhere: no such folder"),
         (("--only", "nowhere.txt"), "nowhere.txt: not a text that can be read"),
     ],

@@ -19,7 +19,7 @@ from endoarss.errors import SettingsError
 from endoarss.lora import LoRALinear, adapted_layers
 from endoarss.merging.features import plan_cache, representations
 from endoarss.merging.fit_surgery import SurgerySettings, mean_l1
-from endoarss.merging.merge import check_mergeable, merge, merged_model, operate, put_vector
+from endoarss.merging.merge import apply_surgery, check_mergeable, merge, merged_model, put_vector
 from endoarss.merging.task_vectors import lora_task_vector
 from endoarss.models import MultiTaskModel
 from endoarss.prediction import predict
@@ -102,7 +102,7 @@ def test_every_merger_keeps_base_and_decoders_and_surgery_lowers_its_bias(
     z = representations(model, data.images, CPU)
     before = {task: mean_l1(z, individual_z[task]) for task in models}
     state = {n: t.clone() for n, t in model.state_dict().items()}
-    operate(model, z, individual_z, 4, SurgerySettings(iterations=200, learning_rate=0.01))
+    apply_surgery(model, z, individual_z, 4, SurgerySettings(iterations=200, learning_rate=0.01))
     after = {task: mean_l1(model.surgery[task](z).detach(), individual_z[task]) for task in models}
     assert all(after[task] < before[task] for task in models), (before, after)
     assert all(torch.equal(model.state_dict()[n], t) for n, t in state.items()), "Surgery alone changes"
@@ -127,7 +127,7 @@ def test_a_checkpoint_gives_the_merged_model_back(
     z = representations(model, data.images, CPU)
     if rank:
         own = {task: representations(one, data.images, CPU) for task, one in models.items()}
-        operate(model, z, own, rank, SurgerySettings(iterations=5))
+        apply_surgery(model, z, own, rank, SurgerySettings(iterations=5))
     save_checkpoint(model, tmp_path / "merged.safetensors", {})
     loaded = load_checkpoint(tmp_path / "merged.safetensors", [Path(model.settings.backbone_settings.weights.path)])
     assert loaded.settings == model.settings

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.datasets.splits import published_split, split_by_groups, validation_part
+from pipeline.datasets.splits import random_split_by_activity, split_by_groups, validation_ids
 from pipeline.errors import InputError
 from pipeline.labels.activities import (
     ACTIVITY_OF_ACTION,
@@ -36,7 +36,7 @@ def test_real_annotations_give_the_counts_of_the_paper(sample_data: Path) -> Non
     activity = {key: frame_activity(actions) for key, actions in read_states(sample_data).items()}
     endovis = {"/".join(key): value for key, value in activity.items() if key[0] == "endovis18"}
     assert Counter(endovis.values()) == ENDOVIS_COUNTS and len(endovis) == 1996
-    split = published_split(endovis)
+    split = random_split_by_activity(endovis)
     assert Counter(split.values()) == {"train": 1601, "test": 395}
     tests = Counter(endovis[frame] for frame, part in split.items() if part == "test")
     assert tests == {name: count // 5 for name, count in ENDOVIS_COUNTS.items()}
@@ -77,8 +77,8 @@ def test_order_and_repetition_of_actions_do_not_matter(actions: list[str], rando
 
 @given(st.dictionaries(st.text(min_size=1, max_size=8), st.sampled_from(["idle", "cutting", "suction"]), max_size=60))
 def test_a_fifth_of_each_activity_is_test_in_any_order(activity_of: dict[str, str]) -> None:
-    split = published_split(activity_of)
-    assert split == published_split(dict(reversed(list(activity_of.items()))))
+    split = random_split_by_activity(activity_of)
+    assert split == random_split_by_activity(dict(reversed(list(activity_of.items()))))
     for activity, count in Counter(activity_of.values()).items():
         assert sum(split[frame] == "test" for frame in activity_of if activity_of[frame] == activity) == count // 5
 
@@ -87,8 +87,8 @@ def test_a_frame_of_one_activity_does_not_move_another() -> None:
     """Adding frames of another activity leaves the draw of this one as it is: the ranking is by hash alone."""
     base = {f"frame{i}": "idle" for i in range(40)}
     more = base | {f"other{i}": "cutting" for i in range(17)}
-    assert {frame: published_split(more)[frame] for frame in base} == published_split(base)
-    assert published_split(base, seed=1) != published_split(base, seed=0)
+    assert {frame: random_split_by_activity(more)[frame] for frame in base} == random_split_by_activity(base)
+    assert random_split_by_activity(base, seed=1) != random_split_by_activity(base, seed=0)
 
 
 def test_split_by_groups() -> None:
@@ -104,7 +104,7 @@ def test_split_by_groups() -> None:
 @given(st.lists(st.integers(1, 12), min_size=2, max_size=9), st.integers(0, 5))
 def test_whole_sequences_validate_about_a_fifth(lengths: list[int], seed: int) -> None:
     sequence_of = {f"s{s}_f{f}": f"s{s}" for s, length in enumerate(lengths) for f in range(length)}
-    chosen = validation_part(dict.fromkeys(sequence_of, "idle"), sequence_of, seed)
+    chosen = validation_ids(dict.fromkeys(sequence_of, "idle"), sequence_of, seed)
     held = {sequence_of[frame] for frame in chosen}
     assert chosen == {frame for frame, sequence in sequence_of.items() if sequence in held}
     assert len(held) == 1 or len(chosen) <= len(sequence_of) // 5
@@ -113,7 +113,7 @@ def test_whole_sequences_validate_about_a_fifth(lengths: list[int], seed: int) -
 
 def test_without_sequences_a_fifth_of_each_activity_validates() -> None:
     activity_of = {f"f{i}": ("idle", "cutting")[i % 2] for i in range(40)}
-    chosen = validation_part(activity_of, dict.fromkeys(activity_of, ""))
+    chosen = validation_ids(activity_of, dict.fromkeys(activity_of, ""))
     assert sorted(activity_of[frame] for frame in chosen) == ["cutting"] * 4 + ["idle"] * 4
 
 
@@ -145,4 +145,4 @@ def test_the_kept_casts_give_the_counts_of_the_paper() -> None:
         if source == "endovis18":
             assert tuple(sorted(uses, key=lambda name: uses[name])) == RAREST_FIRST
             ids = {f"{name}_{i}": name for name, count in found.items() for i in range(count)}
-            assert Counter(published_split(ids).values()) == {"train": 1601, "test": 395}
+            assert Counter(random_split_by_activity(ids).values()) == {"train": 1601, "test": 395}

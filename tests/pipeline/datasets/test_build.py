@@ -17,7 +17,7 @@ from corruptions.pictures import resize_image, resize_mask
 from pipeline.datasets import arrays
 from pipeline.datasets.build import assign_splits, write_dataset
 from pipeline.datasets.kinds import KINDS
-from pipeline.datasets.load import load_part, validation_rows
+from pipeline.datasets.load import load_split, validation_rows
 from pipeline.datasets.manifest import COLUMNS, read_manifest
 from pipeline.datasets.sample import Order
 from pipeline.errors import InputError
@@ -27,9 +27,9 @@ from pipeline.io.images import read_ids, read_rgb, write_png
 from pipeline.sources import released
 
 RULES = {
-    "mtlesd": "released",
-    "mtlendovis": "published",
-    "mtlendovis_gen": "released",
+    "mtlesd": "given",
+    "mtlendovis": "random_by_activity",
+    "mtlendovis_gen": "given",
     "endovis2017_parts": "by_sequence",
 }
 
@@ -131,15 +131,15 @@ def test_a_mask_of_another_size_stops_the_build(trees: Path, tmp_path: Path) -> 
 
 def test_parts_load_at_the_size_asked_for(trees: Path, tmp_path: Path) -> None:
     folder = build(trees, tmp_path, "mtlesd")
-    train, test = load_part(folder, "train", 56), load_part(folder, "test", 56)
+    train, test = load_split(folder, "train", 56), load_split(folder, "test", 56)
     assert train.images.shape[1:] == (56, 56, 3) and train.masks.shape[1:] == (56, 56)
     assert len(train.frame_ids) + len(test.frame_ids) == 20
     assert not set(train.frame_ids) & set(test.frame_ids)
-    assert load_part(build(trees, tmp_path, "endovis2017_parts"), "train", 56).activities is None
+    assert load_split(build(trees, tmp_path, "endovis2017_parts"), "train", 56).activities is None
     with pytest.raises(InputError, match="no frame in the split 'val'"):
-        load_part(folder, "val", 56)
+        load_split(folder, "val", 56)
     with pytest.raises(InputError, match="this dataset is not built"):
-        load_part(tmp_path / "nothing", "train", 56)
+        load_split(tmp_path / "nothing", "train", 56)
 
 
 def test_a_manifest_without_a_column_is_named(trees: Path, tmp_path: Path) -> None:
@@ -200,9 +200,9 @@ def test_a_build_goes_on_where_it_stopped(trees: Path, tmp_path: Path, monkeypat
 
 def test_another_id_scheme_does_not_go_on(trees: Path, tmp_path: Path) -> None:
     """Masks made under one reading are not taken over by the other."""
-    order = order_of(trees, "mtlendovis", "published")
-    collected = KINDS["mtlendovis"].recipes["published"].collect(order)
-    split = assign_splits(collected.samples, "published")
+    order = order_of(trees, "mtlendovis", "random_by_activity")
+    collected = KINDS["mtlendovis"].recipes["random_by_activity"].collect(order)
+    split = assign_splits(collected.samples, "random_by_activity")
     card = {"name": "mtlendovis", "title": "M", "expected_frames": None}
     last = max(collected.samples, key=lambda sample: sample.frame_id)
     samples = [s for s in collected.samples if s is not last] + [
@@ -294,17 +294,17 @@ def test_a_changed_raw_file_changes_the_source_digest(trees: Path, tmp_path: Pat
 
 def test_arrays_are_kept_and_found_again(trees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = build(trees, tmp_path, "mtlesd")
-    part = load_part(folder, "train", 56)
+    part = load_split(folder, "train", 56)
     assert isinstance(part.images, np.memmap) and isinstance(part.masks, np.memmap)
     rows = [row for row in read_manifest(folder) if row["split"] == "train"]
     for index, row in enumerate(rows):
         np.testing.assert_array_equal(part.images[index], resize_image(read_rgb(folder / row["image"]), 56))
         np.testing.assert_array_equal(part.masks[index], resize_mask(read_ids(folder / row["mask"]), 56))
     monkeypatch.setattr(arrays, "_pack_frame", lambda *given: pytest.fail("decoded again"))
-    again = load_part(folder, "train", 56)
+    again = load_split(folder, "train", 56)
     np.testing.assert_array_equal(again.images, part.images)
     again.images[0] = 0  # copy on write: the kept array stays
-    np.testing.assert_array_equal(load_part(folder, "train", 56).images, part.images)
+    np.testing.assert_array_equal(load_split(folder, "train", 56).images, part.images)
 
 
 def test_the_key_of_an_array_covers_size_code_and_manifest(
@@ -322,7 +322,7 @@ def test_the_key_of_an_array_covers_size_code_and_manifest(
 
 
 def test_a_released_mtlendovis_keeps_its_split(trees: Path, tmp_path: Path) -> None:
-    card = json.loads((build(trees, tmp_path, "mtlendovis", "released") / "dataset.json").read_text())
+    card = json.loads((build(trees, tmp_path, "mtlendovis", "given") / "dataset.json").read_text())
     assert card["frames_by_split"] == {"test": 4, "train": 36} and len(card["activities"]) == 12
     assert card["frames_with_class"]["train"]["Ultrasound Probe"] > 0
 
@@ -336,6 +336,6 @@ def test_the_validation_part_is_cut_from_training_by_sequence(trees: Path, tmp_p
         row["validation"] == ("yes" if row["sequence"] in held else "") for row in rows if row["split"] == "train"
     )
     chosen = validation_rows(folder)
-    part = load_part(folder, "train", 56)
+    part = load_split(folder, "train", 56)
     fitted, held_out = part.take(~chosen), part.take(chosen)
     assert not set(fitted.sequences) & set(held_out.sequences) and chosen.sum() == len(held_out.frame_ids) > 0

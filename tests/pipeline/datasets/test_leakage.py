@@ -36,8 +36,10 @@ def test_near_copies_within_a_video_leak_in_the_published_split_alone(images: np
     ids = [f"f{i}" for i in range(40)]
     sequence_of = {name: f"s{i // 10}" for i, name in enumerate(ids)}
     found = similarity_by_split(frames, ids, dict.fromkeys(ids, "idle"), sequence_of, ["s0"])
-    assert len(found["published"]) == 8 and len(found["by_sequence"]) == 10
-    assert found["published"].min() > 0.95 and found["by_sequence"].max() < 0.5
+    assert len(found["random_by_activity"]) == 8 and len(found["by_sequence"]) == 10
+    assert found["random_by_activity"].min() > 0.95 and found["by_sequence"].max() < 0.5
     partial = similarity_by_split(frames, ids, dict.fromkeys(ids, "idle"), sequence_of, ["s0", "absent"])
     np.testing.assert_array_equal(partial["by_sequence"], found["by_sequence"])
-    assert set(similarity_by_split(frames, ids, dict.fromkeys(ids, "idle"), sequence_of, ["absent"])) == {"published"}
+    assert set(similarity_by_split(frames, ids, dict.fromkeys(ids, "idle"), sequence_of, ["absent"])) == {
+        "random_by_activity"
+    }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.datasets.load import Part
+from pipeline.datasets.load import Split
 
 
 def test_frames_are_taken_by_place_in_that_order_or_by_choice() -> None:
     images = np.arange(4 * 2 * 2 * 3, dtype=np.uint8).reshape(4, 2, 2, 3)
-    part = Part(list("abcd"), list("wxyz"), images, images[..., 0], np.arange(4))
+    part = Split(list("abcd"), list("wxyz"), images, images[..., 0], np.arange(4))
     taken = part.take([3, 1])
     assert taken.frame_ids == ["d", "b"] and taken.sequences == ["z", "x"]
     np.testing.assert_array_equal(taken.images, images[[3, 1]])

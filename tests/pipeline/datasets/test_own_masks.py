@@ -20,13 +20,13 @@ from corruptions import SEVERITIES, corrupt_pair
 from corruptions.pictures import resize_mask
 from endoarss.labels import IGNORED
 from pipeline.cli import main
-from pipeline.datasets.load import Part, load_part
+from pipeline.datasets.load import Split, load_split
 from pipeline.datasets.manifest import read_manifest
 from pipeline.datasets.plain import read_classes
 from pipeline.errors import InputError
-from pipeline.evaluation.corrupted_batches import Conditions, Piece
+from pipeline.evaluation.corrupted_batches import Conditions, CorruptedBatch
 from pipeline.evaluation.measure import measure
-from pipeline.evaluation.robustness import Answer, Subject, evaluate, gather, scores_by_condition
+from pipeline.evaluation.robustness import ModelUnderTest, Prediction, evaluate, gather, scores_by_condition
 from pipeline.evaluation.scores import scores_of
 from pipeline.io.images import read_ids, write_png
 from pipeline.labels.classes import ESD, plain_labels, stored_values
@@ -53,7 +53,8 @@ def write_frames(root: Path, stored: np.ndarray, frames: int = 6, size: tuple[in
 
 def settings_of(minimal: Minimal, root: Path, own: dict[str, Any], **dataset: Any) -> dict[str, Any]:
     made = minimal(
-        datasets={"mine": {"plain": {"root": str(root), **own}, "split": "published", **dataset}}, input_size=56
+        datasets={"mine": {"plain": {"root": str(root), **own}, "split": "random_by_activity", **dataset}},
+        input_size=56,
     )
     del made["raw"]
     made["training"] = {"schedules": {"mine": {"epochs": 1, "learning_rate": 0.001}}}
@@ -99,7 +100,7 @@ def test_a_built_mask_holds_class_ids_and_255_where_a_pixel_is_ignored(
     card = json.loads((folder / "dataset.json").read_text())
     assert card["pixels_of_class"] == dict.fromkeys(CLASSES, 6 * 1200) and card["ignored_pixels"] == 6 * 1200
     assert card["flags"]["ignored_pixels"]["frames"] == 6 and card["frames_by_split"] == {"test": 1, "train": 5}
-    part = load_part(folder, "train", 56)
+    part = load_split(folder, "train", 56)
     assert np.bincount(part.masks.ravel())[[0, 1, 2, IGNORED]].tolist() == [5 * 56 * 14] * 4
     assert representative(part, 1) == [0]
 
@@ -117,16 +118,16 @@ def test_a_frame_that_is_wholly_ignored_at_the_studys_size_counts_nowhere(
     assert run("step", "build_dataset", "--dataset", "mine") == 0
     folder = Path("data/datasets/mine")
     split = next(row["split"] for row in read_manifest(folder) if row["frame_id"] == "mine_f0")
-    part, labels = load_part(folder, split, 56), plain_labels(CLASSES, [])
+    part, labels = load_split(folder, split, 56), plain_labels(CLASSES, [])
     place = part.frame_ids.index("mine_f0")
     assert (part.masks[place] == IGNORED).all()
     right, wrong = np.where(part.masks == IGNORED, 0, part.masks), np.where(part.masks == IGNORED, 1, part.masks)
     same = [scores_of(measure(part, part.masks, labels, None, predicted), labels) for predicted in (right, wrong)]
     assert same[0] == same[1] and not any(np.isnan(one["value"]) for one in same[0] if one["metric"] == "miou")
-    assert load_part(folder, split, 80).masks.shape[1:] == (80, 80)
+    assert load_split(folder, split, 80).masks.shape[1:] == (80, 80)
     write_png(folder / "masks/mine_f0.png", np.full((60, 80), 200, np.uint8))
     with pytest.raises(InputError, match=r"mine_f0\.png: value 200; expected 0 to 2"):
-        load_part(folder, split, 64)
+        load_split(folder, split, 64)
 
 
 def _with(mask: np.ndarray, place: tuple[int, ...]) -> np.ndarray:
@@ -254,7 +255,7 @@ def test_a_tree_without_masks_or_without_a_split_is_named(tmp_path: Path, minima
     del made["datasets"]["mine"]["split"]
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(made))
     study = load_study(tmp_path / "study.yaml")
-    with pytest.raises(InputError, match=r"split: released, but mine_f0 came with no part"):
+    with pytest.raises(InputError, match=r"split: given, but mine_f0 came with no part"):
         split_of(study, "mine", collect(study, "mine")[0].samples)
     for mask in (root / "masks").iterdir():
         mask.unlink()
@@ -290,7 +291,7 @@ def labelled(root: Path, activities: list[str]) -> None:
             ["cut"] * 4 + ["idle"] * 2,
             {},
             "last",
-            "the split published leaves the test part of 6 frames empty (cut 4, idle 2). It takes a fifth",
+            "the split random_by_activity leaves the test split of 6 frames empty (cut 4, idle 2). It takes a fifth",
         ),
         (
             ["cut"] * 6,
@@ -335,7 +336,7 @@ def test_activities_without_test_frames_are_said_before_training(
     root = write_frames(tmp_path / "own", np.array([0, 1, 2, 0]))
     labelled(root, ["cut"] * 5 + ["idle"])
     own = {"classes": CLASSES, "activities": ["cut", "idle"]}
-    message = "no test frame of idle (1 frames) under split: published, which draws a fifth of each activity's frames"
+    message = "no test frame of idle (1 frames) under split: random_by_activity, which draws a fifth of each activity's frames"
     Path("study.yaml").write_text(yaml.safe_dump(settings_of(minimal, root, own)))
     assert run("doctor") == 0 and message in capsys.readouterr().out
     assert run("step", "build_dataset", "--dataset", "mine") == 0 and message in capsys.readouterr().err
@@ -348,13 +349,13 @@ def test_activities_without_test_frames_are_said_before_training(
 
 
 @pytest.fixture(scope="module")
-def part() -> Part:
+def part() -> Split:
     """Pictures of blocks whose masks have ignored pixels."""
     rng = np.random.default_rng(0)
     masks = np.kron(rng.integers(0, 4, (5, 8, 8), np.uint8), np.ones((5, 5), np.uint8))
     images = 60 * np.repeat(masks[..., None], 3, axis=3) + rng.integers(0, 60, (5, 40, 40, 3), np.uint8)
     masks[:, :9] = IGNORED
-    return Part([f"f{i}" for i in range(5)], ["a"] * 5, images.astype(np.uint8), masks, None)
+    return Split([f"f{i}" for i in range(5)], ["a"] * 5, images.astype(np.uint8), masks, None)
 
 
 @settings(max_examples=5, deadline=None)
@@ -368,12 +369,12 @@ def test_ignored_pixels_move_as_those_of_a_class(seed: int, severity: int) -> No
     np.testing.assert_array_equal(np.where(of_class == 2, IGNORED, of_class), moved)
 
 
-def test_under_every_corruption_what_is_predicted_there_changes_no_row(part: Part, tmp_path: Path) -> None:
+def test_under_every_corruption_what_is_predicted_there_changes_no_row(part: Split, tmp_path: Path) -> None:
     labels = plain_labels(ESD.classes[:4], ())
     conditions = Conditions(("elastic_transform", "gaussian_noise"), (1, 5), seed=3)
 
-    def model(other: bool) -> Callable[[Piece, int], Answer]:
-        def answer(piece: Piece, position: int) -> Answer:
+    def model(other: bool) -> Callable[[CorruptedBatch, int], Prediction]:
+        def answer(piece: CorruptedBatch, position: int) -> Prediction:
             assert piece.images is not None
             masks = (piece.images[position].mean(axis=3) // 64).astype(np.uint8)
             # Of a corruption that moves pixels the rows are against moved masks and against the others.
@@ -386,7 +387,7 @@ def test_under_every_corruption_what_is_predicted_there_changes_no_row(part: Par
     for other in (False, True):
         folder = tmp_path / str(other)
         folder.mkdir()
-        subject = Subject(str(other), model(other), folder)
+        subject = ModelUnderTest(str(other), model(other), folder)
         evaluate([subject], part, labels, conditions, workers=0)
         rows.append(gather(subject, conditions)[0])
     pd.testing.assert_frame_equal(*rows)
@@ -399,7 +400,7 @@ def test_under_every_corruption_what_is_predicted_there_changes_no_row(part: Par
     }
 
 
-def test_reference_rows_and_scores_leave_them_out(part: Part) -> None:
+def test_reference_rows_and_scores_leave_them_out(part: Split) -> None:
     labels = plain_labels(ESD.classes[:4], ())
     prediction = np.where(part.masks == IGNORED, 3, part.masks).astype(np.uint8)
     scores = scores_of(measure(part, part.masks, labels, None, prediction), labels)

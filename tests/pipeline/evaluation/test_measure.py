@@ -1,4 +1,4 @@
-"""Kept rows are read back only if they are what an evaluation of this test part leaves."""
+"""Kept rows are read back only if they are what an evaluation of this test split leaves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from endoarss.metrics import Evaluator
-from pipeline.datasets.load import Part
+from pipeline.datasets.load import Split
 from pipeline.errors import InputError
 from pipeline.evaluation.measure import measure
 from pipeline.evaluation.scores import scores_of
@@ -22,12 +22,12 @@ from pipeline.results.row_files import read_rows
 CLASSES = len(ESD.classes)
 
 
-def part(images: int = 6, seed: int = 0) -> Part:
+def part(images: int = 6, seed: int = 0) -> Split:
     random = np.random.default_rng(seed)
     masks = random.integers(0, CLASSES, (images, 5, 5), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
     names = [f"frame_{i}" for i in range(images)]
     activities = random.integers(0, len(ESD.activities), images)
-    return Part(names, [""] * images, np.zeros((images, 40, 40, 3), np.uint8), masks, activities)
+    return Split(names, [""] * images, np.zeros((images, 40, 40, 3), np.uint8), masks, activities)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def rows() -> pd.DataFrame:
 def test_rows_give_the_scores_again(rows: pd.DataFrame, tmp_path: Path) -> None:
     rows.to_parquet(tmp_path / "per_image.parquet")
     again = read_rows(tmp_path / "per_image.parquet", part().frame_ids, ESD)
-    for protocol in ("standard", "published"):
+    for protocol in ("standard", "authors_code"):
         assert scores_of(again, ESD, protocol) == scores_of(rows, ESD, protocol)
 
 
@@ -52,7 +52,7 @@ def test_rows_and_the_evaluator_agree() -> None:
     assert test.activities is not None
     for i in reversed(range(6)):
         evaluator.add(mask=(test.masks[i], predicted[i]), activity=(int(test.activities[i]), answers[i]))
-    for protocol in ("standard", "published"):
+    for protocol in ("standard", "authors_code"):
         for one, other in zip(scores_of(kept, ESD, protocol), evaluator.scores(protocol), strict=True):
             assert (one["metric"], one["class"], one["n"]) == (other["metric"], other["class"], other["n"])
             assert one["value"] == pytest.approx(other["value"])

@@ -19,13 +19,13 @@ import yaml
 from corruptions import corrupt_pair
 from corruptions.command.cli import main as corruptions_command
 from pipeline.cli import main
-from pipeline.datasets.load import Part, load_part
+from pipeline.datasets.load import Split, load_split
 from pipeline.errors import InputError
 from pipeline.evaluation import corrupted_batches as corrupted
 from pipeline.evaluation import evaluate_robustness
-from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, Piece, moves_masks
+from pipeline.evaluation.corrupted_batches import CLEAN, Conditions, CorruptedBatch, moves_masks
 from pipeline.evaluation.measure import measure, measure_mask
-from pipeline.evaluation.robustness import Answer, Subject, evaluate, gather, scores_by_condition
+from pipeline.evaluation.robustness import ModelUnderTest, Prediction, evaluate, gather, scores_by_condition
 from pipeline.evaluation.scores import scores_of
 from pipeline.io import files
 from pipeline.io.hashing import sha256_of
@@ -44,7 +44,7 @@ CELL = "mtlesd/resnet/hps/equal/r4-s0"
 
 
 @pytest.fixture(scope="module")
-def part() -> Part:
+def part() -> Split:
     """Nine pictures of noise and blocks, with masks and activities."""
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (9, 40, 40, 3), np.uint8)
@@ -53,13 +53,13 @@ def part() -> Part:
         masks[index, 5 + index : 20 + index, 8:30] = 1 + index % 3
         images[index][masks[index] > 0] = 40 * masks[index].max()
     ids = [f"frame_{index}" for index in range(9)]
-    return Part(ids, ["a"] * 5 + ["b"] * 4, images, masks, random.integers(0, 3, 9))
+    return Split(ids, ["a"] * 5 + ["b"] * 4, images, masks, random.integers(0, 3, 9))
 
 
-def by_brightness(shift: int) -> Callable[[Piece, int], Answer]:
+def by_brightness(shift: int) -> Callable[[CorruptedBatch, int], Prediction]:
     """A model that answers by a pixel's brightness and an image's mean."""
 
-    def answer(piece: Piece, position: int) -> Answer:
+    def answer(piece: CorruptedBatch, position: int) -> Prediction:
         assert piece.images is not None
         images = piece.images[position].astype(int)
         return (images.mean(axis=(1, 2, 3)) + shift).astype(int) % 3, ((images.mean(axis=3) + shift) // 90).astype(
@@ -69,24 +69,24 @@ def by_brightness(shift: int) -> Callable[[Piece, int], Answer]:
     return answer
 
 
-def rows_of(subject: Subject) -> pd.DataFrame:
+def rows_of(subject: ModelUnderTest) -> pd.DataFrame:
     return gather(subject, CONDITIONS)[0]
 
 
-def subject_at(folder: Path, name: str, shift: int = 0) -> Subject:
+def subject_at(folder: Path, name: str, shift: int = 0) -> ModelUnderTest:
     folder = folder / name
     folder.mkdir(parents=True, exist_ok=True)
-    return Subject(name, by_brightness(shift), folder)
+    return ModelUnderTest(name, by_brightness(shift), folder)
 
 
 @pytest.fixture(scope="module")
-def alone(part: Part, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+def alone(part: Split, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     subject = subject_at(tmp_path_factory.mktemp("alone"), "one")
     evaluate([subject], part, ESD, CONDITIONS, workers=0)
     return rows_of(subject)
 
 
-def test_rows_are_those_of_corrupting_and_measuring_by_hand(part: Part, alone: pd.DataFrame) -> None:
+def test_rows_are_those_of_corrupting_and_measuring_by_hand(part: Split, alone: pd.DataFrame) -> None:
     conditions = [(CLEAN, 0, True), *((n, s, True) for n in CONDITIONS.corruptions for s in (2, 5))]
     conditions += [("elastic_transform", s, False) for s in (2, 5)]
     assert len(alone) == len(conditions) * 9
@@ -101,7 +101,7 @@ def test_rows_are_those_of_corrupting_and_measuring_by_hand(part: Part, alone: p
                 image, after = corrupt_pair(image, truth, name, severity, seed=3, image_id=part.frame_ids[index])
                 truth = after if moved else truth
             activity, masks = by_brightness(0)(
-                Piece(name, (severity,), range(1), image[None, None], truth[None, None]), 0
+                CorruptedBatch(name, (severity,), range(1), image[None, None], truth[None, None]), 0
             )
             assert row["activity_predicted"] == activity[0]
             for key, value in measure_mask(truth, masks[0], len(ESD.classes)).items():
@@ -109,7 +109,7 @@ def test_rows_are_those_of_corrupting_and_measuring_by_hand(part: Part, alone: p
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_together_and_apart_are_the_same(part: Part, alone: pd.DataFrame, tmp_path: Path, workers: int) -> None:
+def test_together_and_apart_are_the_same(part: Split, alone: pd.DataFrame, tmp_path: Path, workers: int) -> None:
     first, second = subject_at(tmp_path, "one"), subject_at(tmp_path, "two", 17)
     evaluate([first, second], part, ESD, CONDITIONS, workers)
     pd.testing.assert_frame_equal(rows_of(first), alone)
@@ -117,7 +117,7 @@ def test_together_and_apart_are_the_same(part: Part, alone: pd.DataFrame, tmp_pa
 
 
 def test_each_image_is_corrupted_once_for_all_models(
-    part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    part: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
     for function in ("sweep", "sweep_pair"):
@@ -135,22 +135,22 @@ def test_each_image_is_corrupted_once_for_all_models(
 
 
 @pytest.mark.parametrize("stop_at", ["", "elastic_transform", "gaussian_noise"])
-def test_an_interrupted_evaluation_goes_on(part: Part, alone: pd.DataFrame, tmp_path: Path, stop_at: str) -> None:
+def test_an_interrupted_evaluation_goes_on(part: Split, alone: pd.DataFrame, tmp_path: Path, stop_at: str) -> None:
     subject, seen = subject_at(tmp_path, "one"), []
     answer = subject.answer
 
-    def stopping(piece: Piece, position: int) -> Answer:
+    def stopping(piece: CorruptedBatch, position: int) -> Prediction:
         if piece.name == stop_at:
             raise KeyboardInterrupt
         return answer(piece, position)
 
-    def noting(piece: Piece, position: int) -> Answer:
+    def noting(piece: CorruptedBatch, position: int) -> Prediction:
         seen.append(piece.name)
         return answer(piece, position)
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate([Subject("one", stopping, subject.done)], part, ESD, CONDITIONS, workers=0)
-    again = Subject("one", noting, subject.done)
+        evaluate([ModelUnderTest("one", stopping, subject.done)], part, ESD, CONDITIONS, workers=0)
+    again = ModelUnderTest("one", noting, subject.done)
     evaluate([again], part, ESD, CONDITIONS, workers=0)
     names = [CLEAN, *CONDITIONS.corruptions]
     assert set(seen) == set(names[names.index(stop_at) :]), "what was done before is not done again"
@@ -158,7 +158,7 @@ def test_an_interrupted_evaluation_goes_on(part: Part, alone: pd.DataFrame, tmp_
 
 
 def test_pieces_cover_many_images_in_order(
-    part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: pd.DataFrame
+    part: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: pd.DataFrame
 ) -> None:
     """Pieces of two images, the last of one."""
     monkeypatch.setattr(corrupted, "_BYTES", 2 * 2 * part.images[0].nbytes)
@@ -167,8 +167,8 @@ def test_pieces_cover_many_images_in_order(
     pd.testing.assert_frame_equal(rows_of(subject), alone)
 
 
-def test_the_published_profile_leaves_masks(part: Part, tmp_path: Path) -> None:
-    conditions = Conditions(("elastic_transform", "gamma_correction"), (1,), profile="published")
+def test_the_published_profile_leaves_masks(part: Split, tmp_path: Path) -> None:
+    conditions = Conditions(("elastic_transform", "gamma_correction"), (1,), profile="authors_code")
     subject = subject_at(tmp_path, "one")
     evaluate([subject], part, ESD, conditions, workers=0)
     rows = gather(subject, conditions)[0]
@@ -176,17 +176,17 @@ def test_the_published_profile_leaves_masks(part: Part, tmp_path: Path) -> None:
     assert not any(moves_masks(conditions, name) for name in conditions.corruptions)
 
 
-def test_a_model_of_one_task(part: Part, tmp_path: Path) -> None:
+def test_a_model_of_one_task(part: Split, tmp_path: Path) -> None:
     both = by_brightness(0)
     for name, keep in (("activity", 0), ("segmentation", 1)):
         folder = tmp_path / name
         folder.mkdir()
 
-        def answer(piece: Piece, position: int, keep: int = keep) -> Answer:
+        def answer(piece: CorruptedBatch, position: int, keep: int = keep) -> Prediction:
             given = both(piece, position)
             return (given[0], None) if keep == 0 else (None, given[1])
 
-        subject = Subject(name, answer, folder)
+        subject = ModelUnderTest(name, answer, folder)
         evaluate([subject], part, ESD, CONDITIONS, workers=0)
         rows = rows_of(subject)
         assert ("activity_predicted" in rows) == (keep == 0) and ("truth_0" in rows) == (keep == 1)
@@ -194,9 +194,9 @@ def test_a_model_of_one_task(part: Part, tmp_path: Path) -> None:
         assert ("accuracy" in metrics) == (keep == 0) and ("hd95" in metrics) == (keep == 1)
 
 
-def test_scores_of_rows_are_those_of_the_whole_split(part: Part, alone: pd.DataFrame) -> None:
+def test_scores_of_rows_are_those_of_the_whole_split(part: Split, alone: pd.DataFrame) -> None:
     clean = [s for s in scores_by_condition(alone, ESD) if s["corruption"] == CLEAN]
-    activity, masks = by_brightness(0)(Piece(CLEAN, (0,), range(9), part.images[None], part.masks[None]), 0)
+    activity, masks = by_brightness(0)(CorruptedBatch(CLEAN, (0,), range(9), part.images[None], part.masks[None]), 0)
     expected = scores_of(measure(part, part.masks, ESD, activity, masks), ESD)
     assert [{k: s[k] for k in ("metric", "class", "value", "n")} for s in clean] == expected
 
@@ -208,7 +208,7 @@ def test_surfaces_of_a_split_are_means_over_images_then_classes() -> None:
     masks = np.zeros_like(truth)
     masks[0, 2:6, 3:7], masks[1, 2:6, 2:6] = 1, 1  # one pixel to the right; exact; the second class is missed
     masks[0, 15, 15] = 3  # a class without truth
-    one = Part(["a", "b"], ["", ""], np.zeros((2, 20, 20, 3), np.uint8), truth, None)
+    one = Split(["a", "b"], ["", ""], np.zeros((2, 20, 20, 3), np.uint8), truth, None)
     scores = {(s["metric"], s["class"]): s for s in scores_of(measure(one, truth, labels, None, masks), labels)}
     assert scores["hd95", "one"]["value"] == pytest.approx(0.5) and scores["hd95", "one"]["n"] == 2
     assert scores["hd95", "two"]["value"] == pytest.approx(np.hypot(20, 20)) and scores["hd95", "two"]["n"] == 1
@@ -277,7 +277,7 @@ def test_kept_images_give_the_same_rows(trained: Path) -> None:
     study = load_study(trained)
     assert run(trained, "step", "corrupt_images", "--dataset", "mtlesd", "--workers", "0") == 0
     kept = corrupted_folder(study, "mtlesd")
-    test = load_part(dataset_folder(study, "mtlesd"), "test", 42)
+    test = load_split(dataset_folder(study, "mtlesd"), "test", 42)
     for name, severity in (("smoke", 5), ("elastic_transform", 1)):
         for image, mask, frame in zip(test.images, test.masks, test.frame_ids, strict=True):
             expected, moved = corrupt_pair(image, mask, name, severity, seed=4, image_id=frame)
@@ -470,7 +470,7 @@ def test_masks_predicted_elsewhere_get_the_same_tables(trained: Path, capsys: py
         write_png(target, (light > 1 - light).astype(np.uint8))
     assert run(trained, *tested, "--predictions", "predicted", "--out", "by_masks") == 0
     pd.testing.assert_frame_equal(per_image(Path("by_masks")), per_image(Path("by_function")))
-    part = load_part(Path("data/datasets/mtlesd"), "test", 42)
+    part = load_split(Path("data/datasets/mtlesd"), "test", 42)
 
     lines = ["corruption,severity,frame_id,activity"]
     for name, severity in (("clean", 0), *((n, s) for n in ("smoke", "elastic_transform") for s in (1, 5))):
@@ -535,8 +535,8 @@ def test_robustness_of_what_does_not_fit_says_so(
     with pytest.raises(InputError, match="profile"):
         make_study(minimal(robustness={"cells": [{}], "profile": "paper"}))
     with pytest.raises(InputError, match="smoke"):
-        make_study(minimal(robustness={"cells": [{}], "profile": "published", "corruptions": ["smoke"]}))
-    published = make_study(minimal(robustness={"cells": [{}], "profile": "published"}))
+        make_study(minimal(robustness={"cells": [{}], "profile": "authors_code", "corruptions": ["smoke"]}))
+    published = make_study(minimal(robustness={"cells": [{}], "profile": "authors_code"}))
     assert len(conditions_of(published).corruptions) == 17
 
 

@@ -21,7 +21,7 @@ from endoarss.models import build_model
 from endoarss.prediction import predict
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
 from pipeline.cli import main
-from pipeline.datasets.load import load_part
+from pipeline.datasets.load import load_split
 from pipeline.datasets.manifest import COLUMNS, manifest_text, read_manifest
 from pipeline.datasets.preprocessing import RESIZING, SIDES, Crop, Preprocessing, dark_borders, preprocessing_of
 from pipeline.errors import InputError
@@ -104,7 +104,7 @@ def built(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_datasets_preprocessing_is_recorded(built: Path, dataset: str, source: str, expected: Crop | None) -> None:
     folder = built / "data/datasets" / dataset
-    found = preprocessing_of(folder, load_part(folder, "train", SIZE).images)
+    found = preprocessing_of(folder, load_split(folder, "train", SIZE).images)
     rows = [row for row in read_manifest(folder) if row["split"] == "train"]
     assert found.sources == (source,) and found.crop == expected
     assert set(found.sizes) == {(int(row["width"]), int(row["height"])) for row in rows}
@@ -115,7 +115,7 @@ def test_a_datasets_preprocessing_is_recorded(built: Path, dataset: str, source:
 def test_a_training_writes_it_into_its_checkpoint(built: Path) -> None:
     folder = built / "data/datasets/endovis2017_parts"
     said = read_header(built / "results/toy/cells" / PARTS_CELL / "model.safetensors").provenance["preprocessing"]
-    assert said == preprocessing_of(folder, load_part(folder, "train", SIZE).images).to_dict()
+    assert said == preprocessing_of(folder, load_split(folder, "train", SIZE).images).to_dict()
 
 
 def save_model(path: Path, preprocessing: Preprocessing | None, size: int = SIZE) -> Path:
@@ -148,9 +148,9 @@ def expected_mask(checkpoint: Path, small: Pixels) -> Pixels:
 def test_raw_frames_give_the_predictions_of_the_built_dataset(
     built: Path, trees: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What the model sees of a raw frame is, bit for bit, what it sees of the same frame in the test part."""
+    """What the model sees of a raw frame is, bit for bit, what it sees of the same frame in the test split."""
     checkpoint = built / "results/toy/cells" / PARTS_CELL / "model.safetensors"
-    part = load_part(built / "data/datasets/endovis2017_parts", "test", SIZE)
+    part = load_split(built / "data/datasets/endovis2017_parts", "test", SIZE)
     expected = predict(load_checkpoint(checkpoint), part.images, torch.device("cpu")).masks
     assert expected is not None and len(part.frame_ids) > 1
     frames = sorted((trees / "endovis2017").rglob(f"{TEST_SEQUENCE}/left_frames/*.png"))

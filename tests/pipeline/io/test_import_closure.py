@@ -50,7 +50,7 @@ def test_data_files_come_with_their_folder() -> None:
     assert {"reports/page/page.html.jinja", "reports/page/page.css", "reports/page/vendor/chart.umd.min.js"} <= set(
         page
     )
-    assert "reports/published/table2_mtlesd.csv" in import_closure("reports.published")
+    assert "reports/paper_numbers/table2_mtlesd.csv" in import_closure("reports.paper_numbers")
     assert not [path for path in page if path.endswith(".md")]
 
 

@@ -217,7 +217,7 @@ def test_names_of_masks_and_sequences(write: Write, image: str, mask: str, seque
     samples = collect(load_study(made.path), "own")[0].samples
     assert len({sample.frame_id for sample in samples}) == 12 and {sample.sequence for sample in samples} == sequences
     assert all(sample.files[0].name.strip("abcdefgijklmnopqrstuvwxyz_.").split(".")[0] for sample in samples)
-    assert dataset["split"] == ("published" if sequences == {""} else "by_sequence")
+    assert dataset["split"] == ("random_by_activity" if sequences == {""} else "by_sequence")
     assert ("may resemble training frames" in made.text) == (sequences == {""})
 
 
@@ -283,7 +283,7 @@ def test_the_csv_s_own_split(write: Write) -> None:
     Path("l.csv").write_text("\n".join(["name,split", *rows]))
     made = new_study("own", images, masks, Path("l.csv"))
     dataset = dataset_of(made)
-    assert dataset["split"] == "released" and "test" not in dataset and "activities" not in dataset["plain"]
+    assert dataset["split"] == "given" and "test" not in dataset and "activities" not in dataset["plain"]
 
 
 def test_what_no_activity_is_called_is_left_out(write: Write) -> None:
@@ -308,7 +308,7 @@ def test_one_name_without_a_sequence_is_told(write: Write) -> None:
     rows = [f"case{n % 3 + 1}_{n:04d}.jpg" for n in range(12)]
     Path("l.csv").write_text("\n".join(["name", *rows, "extra1.jpg"]))
     made = new_study("own", images, masks, Path("l.csv"))
-    assert dataset_of(made)["split"] == "published"
+    assert dataset_of(made)["split"] == "random_by_activity"
     assert "not every name tells one of several sequences (case1_0001.png)\n" in made.text
 
 

@@ -196,7 +196,7 @@ def test_an_ambiguous_scheme_is_an_error_with_both_readings(make: Callable[..., 
 
 def test_missing_trees_and_a_released_one(make: Callable[..., Study], copy: Path) -> None:
     shutil.rmtree(copy / "esd")
-    report = check_sources(make(copy, mtlendovis={"split": "released"}), ["mtlesd", "mtlendovis"])
+    report = check_sources(make(copy, mtlendovis={"split": "given"}), ["mtlesd", "mtlendovis"])
     assert [part.source for part in report.sources] == ["esd", "released_mtlendovis"]
     assert report.sources[0].state == "broken" and "no such folder" in texts(report, "error")[0]
     assert report.datasets[1].state == "partial" and report.datasets[1].by_split == {"test": 4, "train": 36}

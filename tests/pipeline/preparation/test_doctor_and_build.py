@@ -40,7 +40,7 @@ def study_of(settings: dict[str, Any], defect: Defect, root: Path) -> Study:
     settings["datasets"] = {dataset: given}
     trained = {"mtlendovis_gen": "mtlendovis"}.get(dataset, dataset)
     if trained != dataset:
-        settings["datasets"][trained] = {"split": "released"}
+        settings["datasets"][trained] = {"split": "given"}
         settings["raw"]["released_mtlendovis"] = str(root)
     settings["training"] = {"schedules": {trained: {"epochs": 3, "learning_rate": 0.001}}}
     settings["cells"][0] |= {"datasets": [trained], "architectures": ["single_segmentation"]}

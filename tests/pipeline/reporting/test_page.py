@@ -18,7 +18,7 @@ from PIL import Image
 
 from corruptions import corrupt_pair
 from pipeline.cli import main
-from pipeline.datasets.load import Part, load_part
+from pipeline.datasets.load import Split, load_split
 from pipeline.evaluation.scores import scores_of
 from pipeline.reporting.make_page import page_of
 from pipeline.reporting.page_gallery import gallery_of
@@ -70,8 +70,8 @@ def study(study_file: Path, copied: Callable[[str, Callable[[], None]], None]) -
     return load_study(study_file)
 
 
-def part_of(study: Study) -> Part:
-    return load_part(dataset_folder(study, "mtlesd"), "test", 56)
+def part_of(study: Study) -> Split:
+    return load_split(dataset_folder(study, "mtlesd"), "test", 56)
 
 
 def decoded(gallery: Gallery, number: int | None) -> Image.Image:
@@ -125,7 +125,7 @@ def test_tables_know_their_rows_and_columns_whatever_a_model_is_called(study: St
         page = page_of(StudyResults(load_study(study_file)))
         rows, columns = marks(page, "table2_mtlesd")
         assert sorted(row[1] for row in rows) == sorted(REFERENCES.values()) and columns == []
-        rows, columns = marks(page, "table2_mtlesd_published")
+        rows, columns = marks(page, "table2_mtlesd_against_paper")
         assert rows == [] and [whose for _, whose in columns] == ["paper"] * 6
         rows, columns = marks(page, "table7_robustness")
         assert [row[0] for row in rows] == ["", "", "not averaged"] and columns == []
@@ -138,10 +138,10 @@ def test_tables_know_their_rows_and_columns_whatever_a_model_is_called(study: St
 def test_the_mean_beside_the_papers_stands_apart() -> None:
     heads = pd.MultiIndex.from_product([["AC (%), paper"], ["ours", "paper", "difference"]])
     table = pd.DataFrame(1.0, pd.Index(["smoke", "mean"], name="Corruption"), heads)
-    name = "table7_robustness_published"
+    name = "table7_robustness_against_paper"
     assert rows_apart(name, table, False, ()) == [1] and columns_of_paper(name, table) == [1]
-    assert rows_apart("table_mine_published", table, False, ()) == [], "a dataset may be called so"
-    assert columns_of_paper("table_mine_published", table) == []
+    assert rows_apart("table_mine_against_paper", table, False, ()) == [], "a dataset may be called so"
+    assert columns_of_paper("table_mine_against_paper", table) == []
 
 
 def test_no_heading_repeats_itself(study: Study) -> None:
@@ -157,7 +157,7 @@ def test_a_study_that_does_not_compare_shows_nothing_of_the_paper(study: Study, 
     def names_of(page: Page) -> set[str]:
         return {section.anchor for section in page.tables}
 
-    of_paper = {"table2_mtlesd_published", "table_reproduction"}
+    of_paper = {"table2_mtlesd_against_paper", "table_reproduction"}
     compared = page_of(StudyResults(study))
     assert of_paper <= names_of(compared) and compared.shows_paper and compared.claims.startswith("The paper's claims")
     settings = yaml.safe_load(study_file.read_text())

@@ -166,12 +166,16 @@ def test_a_paper_without_its_tables_says_what_is_missing(tmp_path: Path, monkeyp
 
 @needs_latex
 def test_the_pdf_has_the_numbers_of_the_page(document: Callable[..., Path], tmp_path: Path) -> None:
-    tables = {"table2_mtlesd": table(3), "table2_mtlesd_published": table(3), "table_comparison": table(45).iloc[:, :2]}
+    tables = {
+        "table2_mtlesd": table(3),
+        "table2_mtlesd_against_paper": table(3),
+        "table_comparison": table(45).iloc[:, :2],
+    }
     _log_of_two_runs(document(tables), tmp_path)
     numbers = dict(re.findall(r"newlabel\{tab:(\w+)\}\{\{(\w+)\}", (tmp_path / "paper.aux").read_text()))
     assert numbers == {
         "table2_mtlesd": "2",
-        "table2_mtlesd_published": "2b",
+        "table2_mtlesd_against_paper": "2b",
         "table_comparison": "S1",
         "provenance": "S2",
     }
@@ -221,14 +225,16 @@ def test_no_figure_is_printed_smaller_than_six_points() -> None:
 
 def test_captions_of_results_name_split_protocol_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
-    monkeypatch.setattr(write_paper, "study_mark", lambda results, select_on: "THE STUDY, protocol standard, seed 0.")
-    monkeypatch.setattr(write_paper, "data_mark", lambda study: "THE DATA.")
+    monkeypatch.setattr(
+        write_paper, "study_caption", lambda results, select_on: "THE STUDY, protocol standard, seed 0."
+    )
+    monkeypatch.setattr(write_paper, "data_caption", lambda study: "THE DATA.")
     figures = figure_files(study)
     numbers = write_paper._numbers(study, [], figures)
     captions = {i.name: i.caption for i in write_paper._items(StudyResults(study), numbers, [], figures)}
     assert "Split: MTLEndovis, by sequence by_sequence. THE STUDY" in captions["fig_classes_mtlendovis_by_sequence"]
-    assert "Split: MTLESD released. THE STUDY, protocol standard, seed 0." in captions["history_mtlesd"]
-    assert "Split: MTLESD released, MTLEndovis published, " in captions["fig_cost"]
+    assert "Split: MTLESD given. THE STUDY, protocol standard, seed 0." in captions["history_mtlesd"]
+    assert "Split: MTLESD given, MTLEndovis random_by_activity, " in captions["fig_cost"]
     for name in ("class_balance", "leakage", "contact_mtlesd"):
         assert captions[name].endswith(". THE DATA.")
 

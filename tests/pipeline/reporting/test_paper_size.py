@@ -23,7 +23,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.datasets.load import Part, load_part
+from pipeline.datasets.load import Split, load_split
 from pipeline.evaluation.corrupted_batches import moves_masks
 from pipeline.evaluation.measure import measure
 from pipeline.evaluation.score_references import score_references
@@ -44,7 +44,7 @@ from pipeline.results.paths import (
     rows_file,
     table_files,
 )
-from pipeline.results.predictions import KeptPredictions, write_predictions
+from pipeline.results.predictions import SavedPredictions, write_predictions
 from pipeline.results.provenance import RunStart, about_run
 from pipeline.study.cell import Cell, MergingGroup
 from pipeline.study.cells import merging_groups, models_of
@@ -82,9 +82,9 @@ def fabricate(study: Study) -> None:
 
 @dataclass
 class _Answers:
-    """The made-up answers on a dataset's test part: rows of all images, those of the best masks first; the masks; the gallery's images."""
+    """The made-up answers on a dataset's test split: rows of all images, those of the best masks first; the masks; the gallery's images."""
 
-    part: Part
+    part: Split
     rows: pd.DataFrame
     masks: NDArray[np.uint8]
     images: list[int]
@@ -93,7 +93,7 @@ class _Answers:
     def of(cls, study: Study, dataset: str) -> _Answers:
         """Masks moved farther and farther, activities wrong more and more often."""
         size, labels = study.input_size, labels_of(study, dataset)
-        part, rng = load_part(dataset_folder(study, dataset), "test", size), np.random.default_rng(0)
+        part, rng = load_split(dataset_folder(study, dataset), "test", size), np.random.default_rng(0)
         rows, masks = [], []
         for place, share in enumerate(_MOVED):
             moved = np.roll(np.array(part.masks), round(share * size), axis=(1, 2))
@@ -157,7 +157,7 @@ def _write_model(study: Study, cell: Cell, base: dict[str, Any], answers: dict[s
             name: rows[f"activity_{name}"].to_numpy() for name in ("predicted", "confidence") if "activity_true" in rows
         }
         masks = own.masks_of(drawn) if "truth_0" in rows else None
-        kept = KeptPredictions(own.part.frame_ids, told.get("predicted"), told.get("confidence"), masks)
+        kept = SavedPredictions(own.part.frame_ids, told.get("predicted"), told.get("confidence"), masks)
         with whole_files() as beside:
             write_predictions(beside(predictions_file(study, cell, dataset)), kept)
     # Few sizes, as there are few backbones: costs of many models are the same.

@@ -228,7 +228,7 @@ def test_figures_of_nothing_say_so(study: Study, monkeypatch: pytest.MonkeyPatch
         draw(title, message, *others)
 
     monkeypatch.setattr(draw_figures, "draw_message", keep)
-    monkeypatch.setattr(figure_inputs, "study_mark", lambda results: "SYNTHETIC DATA")
+    monkeypatch.setattr(figure_inputs, "study_caption", lambda results: "SYNTHETIC DATA")
     results_file(study).parent.mkdir(parents=True)
     finish(study, []).to_parquet(results_file(study))
     written = draw_figures.draw_figures(study)
@@ -248,7 +248,7 @@ def test_trainings_that_are_missing_are_left_out(study: Study, monkeypatch: pyte
         pd.DataFrame({"epoch": [1, 2], "loss_activity": [1.0, 0.5]}).to_csv(path, index=False)
     drawn: list[Any] = []
     monkeypatch.setattr(draw_figures, "draw_histories", lambda *arguments: drawn.append(arguments))
-    monkeypatch.setattr(figure_inputs, "study_mark", lambda results: "mark")
+    monkeypatch.setattr(figure_inputs, "study_caption", lambda results: "mark")
     draw_figures.draw_history(StudyResults(study), "the head", Path("a"), Path("b"), "mtlesd")
     assert [history.weighting for history in drawn[0][0]] == ["STCH", "DB-MTL"]
     assert drawn[0][2] == "the head"
@@ -257,7 +257,7 @@ def test_trainings_that_are_missing_are_left_out(study: Study, monkeypatch: pyte
 def test_heads_name_the_cells_that_are_missing_of_what_a_figure_shows(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figure_inputs, "study_mark", lambda results: "mark")
+    monkeypatch.setattr(figure_inputs, "study_caption", lambda results: "mark")
     gone = [
         "mtlesd/resnet/mmoe/stch/r4-s0",
         "mtlesd/dinov2/single_activity/equal/r4-s0",

@@ -77,7 +77,7 @@ def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypat
     assert f"No results of R HPS DB-MTL on MTLESD: {reason}." in printed
     row = next(line for line in printed.splitlines() if "DB-MTL" in line and "&" in line)
     assert row.count("--") >= 5
-    for name in ("table_cost", "table_comparison", "table_reproduction", "table2_mtlesd_published"):
+    for name in ("table_cost", "table_comparison", "table_reproduction", "table2_mtlesd_against_paper"):
         assert f"R HPS DB-MTL on MTLESD: {reason}" in (tables / f"{name}.tex").read_text(), name
     cost = pd.read_csv(tables / "table_cost.csv").set_index("Weighting")
     assert cost.loc["Equal", "All parameters"] > 0 and pd.isna(cost.loc["DB-MTL", "All parameters"])
@@ -134,7 +134,7 @@ def test_the_protocol_changes_tables_alone(two_cells: Path) -> None:
     assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
     before = {path: path.read_bytes() for path in Path("results/toy/cells").rglob("*") if path.is_file()}
     found = {}
-    for protocol in ("standard", "published"):
+    for protocol in ("standard", "authors_code"):
         settings = yaml.safe_load(two_cells.read_text()) | {"protocol": protocol}
         two_cells.write_text(yaml.safe_dump(settings))
         assert run(two_cells, "step", "collect_results") == 0 and run(two_cells, "step", "make_tables") == 0
@@ -143,9 +143,9 @@ def test_the_protocol_changes_tables_alone(two_cells: Path) -> None:
         found[protocol] = pd.read_csv("results/toy/tables/table2_mtlesd.csv").set_index("weighting").loc["equal"]
         printed = Path("results/toy/tables/table2_mtlesd.tex").read_text()
         assert f"Protocol {protocol}." in printed
-        assert ("AC" in printed.split("toprule")[1]) == (protocol == "published")
-    assert found["standard"]["hd"] != found["published"]["hd"]
-    assert "miou_foreground" not in found["published"]
+        assert ("AC" in printed.split("toprule")[1]) == (protocol == "authors_code")
+    assert found["standard"]["hd"] != found["authors_code"]["hd"]
+    assert "miou_foreground" not in found["authors_code"]
     assert before == {path: path.read_bytes() for path in Path("results/toy/cells").rglob("*") if path.is_file()}
 
 

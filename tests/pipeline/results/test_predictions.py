@@ -10,11 +10,11 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.labels.classes import plain_labels
-from pipeline.results.predictions import KeptPredictions, read_predictions, write_predictions
+from pipeline.results.predictions import SavedPredictions, read_predictions, write_predictions
 
 FRAMES = ["b", "a", "c"]
 LABELS = plain_labels([f"class{i}" for i in range(12)], ["cut", "hold", "tie"])
-KEPT = KeptPredictions(
+KEPT = SavedPredictions(
     FRAMES,
     np.array([2, 0, 1]),
     np.array([0.5, 0.75, 1.0], np.float32),
@@ -35,7 +35,7 @@ def test_what_is_written_is_read_in_the_order_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_single_task_keeps_what_it_tells(tmp_path: Path) -> None:
-    write_predictions(tmp_path / "x.npz", KeptPredictions(FRAMES, None, None, KEPT.masks))
+    write_predictions(tmp_path / "x.npz", SavedPredictions(FRAMES, None, None, KEPT.masks))
     found = read_predictions(tmp_path / "x.npz", FRAMES, LABELS)
     assert found.activity is None and found.confidence is None and found.masks is not None
 

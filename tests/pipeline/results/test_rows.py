@@ -1,4 +1,4 @@
-"""Kept rows are read only if they are of the study's test parts, conditions and tasks."""
+"""Kept rows are read only if they are of the study's test splits, conditions and tasks."""
 
 from __future__ import annotations
 

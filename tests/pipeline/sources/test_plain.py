@@ -52,7 +52,7 @@ def study_of(minimal: Callable[..., dict[str, Any]], root: Path, **dataset: Any)
     ("dataset", "parts"),
     [
         ({}, {"train": 8, "test": 4}),
-        ({"split": "published"}, {"train": 10, "test": 2}),
+        ({"split": "random_by_activity"}, {"train": 10, "test": 2}),
         ({"split": "by_sequence", "test": ["case1"]}, {"train": 8, "test": 4}),
     ],
 )

@@ -120,6 +120,20 @@ def test_a_number_that_yaml_takes_for_text_is_a_number(tmp_path: Path, minimal: 
     assert load_study(path).training.schedules["mtlesd"].learning_rate == 0.001
 
 
+@pytest.mark.parametrize(
+    ("changed", "now"),
+    [
+        ({"datasets": {"mtlesd": {"split": "released"}}}, "given"),
+        ({"datasets": {"mtlendovis": {"split": "published"}}}, "random_by_activity"),
+        ({"protocol": "published"}, "authors_code"),
+        ({"robustness": {"cells": [{}], "profile": "published"}}, "authors_code"),
+    ],
+)
+def test_an_earlier_value_is_refused_with_its_new_name(minimal: Make, changed: dict[str, Any], now: str) -> None:
+    with pytest.raises(InputError, match=f"It is called '{now}' now"):
+        make_study(minimal(**changed))
+
+
 def test_null_stands_for_a_key_that_is_left_out(minimal: Make) -> None:
     assert make_study(minimal(pretraining=None, robustness=None)) == make_study(minimal())
 
@@ -156,7 +170,7 @@ def _mutated(settings: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     return mutated
 
 
-@pytest.mark.parametrize("name", ["demo", "paper", "released", "endovis2017_parts"])
+@pytest.mark.parametrize("name", ["demo", "paper", "authors_code", "endovis2017_parts"])
 def test_mutated_studies_are_read_or_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """500 of each; what is accepted is written and read again as the same study."""
     monkeypatch.setenv("ENDOARSS_SAMPLE_DATA", "x")

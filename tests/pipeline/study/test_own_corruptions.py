@@ -75,10 +75,10 @@ def test_lists_are_resolved(minimal: Make) -> None:
         *STANDARD_CATEGORIES["noise"],
         "smoke",
     )
-    published = conditions_of(with_corruptions(minimal, "standard", profile="published")).corruptions
+    published = conditions_of(with_corruptions(minimal, "standard", profile="authors_code")).corruptions
     assert set(STANDARD_CORRUPTIONS) - set(published) == {"smoke", "bleeding"}
     with pytest.raises(InputError, match="robustness.corruptions: unknown name 'smoke'"):
-        with_corruptions(minimal, ["smoke"], profile="published")
+        with_corruptions(minimal, ["smoke"], profile="authors_code")
 
 
 def test_a_result_depends_on_the_corruptions_that_it_used(minimal: Make) -> None:

@@ -164,8 +164,8 @@ def test_what_cannot_be_trained_is_refused(
 
 
 def test_the_released_study_sets_every_switch() -> None:
-    """Every default that spec'd differences of the released code touch is another one there."""
-    released, default = load_study(ROOT / "studies/released.yaml"), load_study(ROOT / "studies/paper.yaml")
+    """Every default that spec'd differences of the authors' code touch is another one there."""
+    released, default = load_study(ROOT / "studies/authors_code.yaml"), load_study(ROOT / "studies/paper.yaml")
     settings, paper = released.as_dict(), default.as_dict()
     for key in ("input_size", "normalisation", "align_corners", "heads"):
         assert settings.get(key) != paper.get(key), key
@@ -185,7 +185,7 @@ def test_the_released_study_sets_every_switch() -> None:
 
 
 def test_the_switches_of_the_released_code_reach_models_and_trainings() -> None:
-    study = load_study(ROOT / "studies/released.yaml")
+    study = load_study(ROOT / "studies/authors_code.yaml")
     cells = {(cell.backbone, cell.architecture): cell for cell in cells_of(study)}
     models = {pair: model_settings(study, cell, "0" * 64) for pair, cell in cells.items()}
     assert {pair[0]: model.seen_size for pair, model in models.items()} == {
@@ -230,8 +230,8 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
         ({"study": "My Study"}, "study: 'My Study' is not allowed"),
         ({"datasets": {"mtlesdd": {}}}, "datasets: unknown name 'mtlesdd'.*Known: mtlesd, mtlendovis"),
         (
-            {"datasets": {"mtlesd": {"split": "published"}}},
-            "datasets.mtlesd.split: unknown name 'published'.*Known: released",
+            {"datasets": {"mtlesd": {"split": "random_by_activity"}}},
+            "datasets.mtlesd.split: unknown name 'random_by_activity'.*Known: given",
         ),
         ({"weightings": {"nash_mtl": {}}}, "unknown weighting 'nash_mtl'.*Known: aligned_mtl"),
         ({"architectures": {"mtan": {}}}, "unknown architecture 'mtan'.*Known: .*dselect_k, hps"),
@@ -443,7 +443,7 @@ def test_ranks_of_another_model_are_not_set_beside_the_papers(minimal: Callable[
     (cells,) = minimal()["cells"]
     study = make_study(minimal(backbones={"dinov2": VIT}, cells=[{**cells, "backbones": ["dinov2"], "ranks": [4, 8]}]))
     names = {path.stem for path in table_files(study)}
-    assert "table6_rank" in names and "table6_rank_published" not in names
+    assert "table6_rank" in names and "table6_rank_against_paper" not in names
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from endoarss.weightings.equal import EqualWeighting
 from pipeline.errors import InputError
 from pipeline.reporting.models import asked_for_claims, label_of
 from pipeline.reporting.tables.paper_tables import labels_of_paper
-from pipeline.results.paths import tables_beside_published
+from pipeline.results.paths import tables_against_paper
 from pipeline.status.list_study import list_study
 from pipeline.study.cells import cells_of, find_cell
 from pipeline.study.fingerprints import cell_settings
@@ -92,7 +92,7 @@ def test_what_is_named_like_the_paper_or_comes_first_is_compared_with_it(study: 
     assert labels_of_paper(study, names).model("dinov2", "mmoe", "db_mtl") == "ViT-S MMoE DB-MTL"
     asked = asked_for_claims(study, "mtlesd")
     assert Model("dinov2", "mmoe", "db_mtl", 4) in asked and Model("dinov2_b", "mmoe4", "db_mtl_05", 4) in asked
-    assert "table2_mtlesd_published" in tables_beside_published(study)
+    assert "table2_mtlesd_against_paper" in tables_against_paper(study)
 
 
 def test_a_study_of_variants_alone_has_the_papers_tables(minimal: Make) -> None:

@@ -18,7 +18,7 @@ from endoarss.checkpoints import read_header
 from endoarss.metrics.catalogue import METRICS
 from endoarss.metrics.protocol import STANDARD
 from pipeline.cli import main
-from pipeline.datasets.load import load_part
+from pipeline.datasets.load import load_split
 from pipeline.evaluation.measure import measure
 from pipeline.evaluation.scores import scores_of
 from pipeline.labels.classes import ESD
@@ -67,7 +67,7 @@ def test_every_step_by_hand(study_file: Path) -> None:
     assert set(corrupted["corruption"]) == {"smoke", "elastic_transform"}
     assert set(corrupted[~corrupted["mask_warped"]]["corruption"]) == {"elastic_transform"}
     rows = pd.read_parquet(folder / "robustness" / "per_image.parquet")
-    images = len(load_part(Path("data/datasets/mtlesd"), "test", 56).frame_ids)
+    images = len(load_split(Path("data/datasets/mtlesd"), "test", 56).frame_ids)
     assert len(rows) == images * (1 + 2 + 2 * 2), "clean, smoke once, elastic both ways, two severities"
     assert not list(Path("results").rglob("*.partial")) and not list(Path("data").rglob("*.partial"))
 
@@ -90,13 +90,13 @@ def test_every_step_by_hand(study_file: Path) -> None:
 def test_references_are_what_they_say(study_file: Path) -> None:
     assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     assert run(study_file, "step", "score_references", "--dataset", "mtlesd") == 0
-    part = load_part(Path("data/datasets/mtlesd"), "test", 56)
+    part = load_split(Path("data/datasets/mtlesd"), "test", 56)
     value = {}
     for path in Path("results/toy/references/mtlesd").glob("*.parquet"):
         scores = scores_of(read_rows(path, part.frame_ids, ESD), ESD)
         value[path.stem] = {score["metric"]: score["value"] for score in scores if not score["class"]}
     assert len(value) == 3
-    majority = np.bincount(load_part(Path("data/datasets/mtlesd"), "train", 56).activities).argmax()
+    majority = np.bincount(load_split(Path("data/datasets/mtlesd"), "train", 56).activities).argmax()
     assert value["majority_activity"]["accuracy"] == pytest.approx((part.activities == majority).mean())
     assert value["all_background"]["miou_foreground"] == 0
     # The first activity has no instrument of its own; the others share theirs in some frames.
@@ -155,7 +155,7 @@ def test_list_shows_components_and_cells(study_file: Path, capsys: pytest.Captur
 
 def test_measuring_a_dataset_without_activities(study_file: Path) -> None:
     build_dataset(load_study(study_file), "mtlesd")
-    part = load_part(Path("data/datasets/mtlesd"), "test", 56)
+    part = load_split(Path("data/datasets/mtlesd"), "test", 56)
     labels = replace(ESD, activities=())
     scores = scores_of(measure(replace(part, activities=None), part.masks, labels, None, part.masks), labels)
     metrics = {score["metric"] for score in scores}
@@ -250,7 +250,7 @@ def test_scores_on_the_way_and_events(study_file: Path) -> None:
 
 
 def test_an_epoch_chosen_on_the_test_part_is_tagged(study_file: Path) -> None:
-    """As the released code chooses: a variant of its own, and every table says so."""
+    """As the authors' code chooses: a variant of its own, and every table says so."""
     settings = yaml.safe_load(study_file.read_text())
     settings["training"]["select_on"] = "test"
     del settings["robustness"]

@@ -26,7 +26,7 @@ from pipeline.evaluation.robustness import scores_by_condition
 from pipeline.io.files import read_json, write_json
 from pipeline.io.hashing import sha256_of
 from pipeline.io.images import read_ids, write_png
-from pipeline.results.predictions import KeptPredictions, write_predictions
+from pipeline.results.predictions import SavedPredictions, write_predictions
 from pipeline.sources.synthetic.released_trees import generate_esd
 from pipeline.study.cells import cells_of
 from pipeline.study.datasets import labels_of
@@ -263,7 +263,7 @@ def test_a_checkpoint_of_another_cell(study: Path) -> None:
 def spoil(path: Path, pixels: int) -> None:
     """Give some pixels another class."""
     with np.load(path, allow_pickle=False) as stored:
-        kept = KeptPredictions(stored["frame_id"].tolist(), stored["activity"], stored["confidence"], stored["masks"])
+        kept = SavedPredictions(stored["frame_id"].tolist(), stored["activity"], stored["confidence"], stored["masks"])
     assert kept.masks is not None
     kept.masks.reshape(-1)[:pixels] = (kept.masks.reshape(-1)[:pixels] + 1) % 7
     write_predictions(path, kept)
@@ -427,7 +427,7 @@ def test_without_models_torch_is_not_imported(study: Path) -> None:
 
 
 def test_the_sample_is_drawn_by_its_seed(study: Path) -> None:
-    from pipeline.verify.answers import sample
+    from pipeline.verify.predictions import sample
 
     loaded = load_study(study)
     assert [cell.id for cell in sample(loaded, 1, 5)] == [RESNET], "one whose robustness was evaluated"

@@ -12,7 +12,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.io.known_digests import KnownDigests
 from pipeline.workflow.making import are_current, making
-from pipeline.workflow.plan import decides_file, stale_results, tell_snakemake
+from pipeline.workflow.plan import decides_file, set_plan_times, stale_results
 from pipeline.workflow.result import Result, made_upstream
 from pipeline.workflow.results_of_study import ResultsOfStudy
 
@@ -191,30 +191,30 @@ def test_snakemake_is_told_by_times() -> None:
     second = model(first)
     make(first)
     make(second)
-    tell_snakemake(Chain(first, second))
+    set_plan_times(Chain(first, second))
     assert not newer(first) and not newer(second)
     assert first.done.stat().st_mtime < second.done.stat().st_mtime
     seen = decides_file(second).read_text()
-    assert tell_snakemake(Chain(first, model(first, 2)))[1:] == ["  settings lr: 1 result"]
+    assert set_plan_times(Chain(first, model(first, 2)))[1:] == ["  settings lr: 1 result"]
     assert newer(second) and not newer(first)
-    tell_snakemake(Chain(first, second))
+    set_plan_times(Chain(first, second))
     assert not newer(second) and decides_file(second).read_text() == seen, "an edit that is taken back"
     # The same state again is no state that Snakemake has seen: it takes equal bytes for no change.
     states = set()
     for _ in range(2):
-        tell_snakemake(Chain(first, model(first, 2)))
+        set_plan_times(Chain(first, model(first, 2)))
         states.add(decides_file(second).read_text())
-        tell_snakemake(Chain(first, second))
+        set_plan_times(Chain(first, second))
     assert len(states) == 2
     # Nor in two plans one after the other: a job may have ended, and Snakemake have recorded its inputs, in between.
     for _ in range(2):
-        tell_snakemake(Chain(first, model(first, 2)))
+        set_plan_times(Chain(first, model(first, 2)))
         states.add(decides_file(second).read_text())
     assert len(states) == 4
     os.utime(second.done)  # copied later than the plan
-    tell_snakemake(Chain(first, model(first, 2)))
+    set_plan_times(Chain(first, model(first, 2)))
     os.utime(second.done, (4e9, 4e9))
-    tell_snakemake(Chain(first, model(first, 2)))
+    set_plan_times(Chain(first, model(first, 2)))
     assert newer(second)
 
 

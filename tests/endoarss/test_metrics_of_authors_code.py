@@ -1,4 +1,4 @@
-"""What the released code computes, against loops over its formulas, scipy, and the values that its tables show."""
+"""What the authors' code computes, against loops over its formulas, scipy, and the values that its tables show."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from scipy.spatial.distance import directed_hausdorff
 from sklearn.metrics import confusion_matrix as confusion_of_scikit_learn
 
 from endoarss.labels import IGNORED
-from endoarss.metrics import PUBLISHED, confusion_matrix, evaluate_classification, evaluate_segmentation, pixel_counts
-from endoarss.metrics.counts import counts_of_confusion
-from endoarss.metrics.published import (
+from endoarss.metrics import (
+    AUTHORS_CODE,
+    confusion_matrix,
+    evaluate_classification,
+    evaluate_segmentation,
+    pixel_counts,
+)
+from endoarss.metrics.authors_code import (
     EPSILON,
     accuracy_eps,
     dice_absent_zero,
@@ -25,17 +30,18 @@ from endoarss.metrics.published import (
     spread_of_accuracy,
     spread_of_iou,
 )
+from endoarss.metrics.counts import counts_of_confusion
 
 SEEDS = st.integers(0, 2**32 - 1)
 
 
 def test_perfect_answers_come_out_below_100() -> None:
     labels = np.repeat(np.arange(12), 33)
-    scores = evaluate_classification(labels, labels, 12, PUBLISHED)
+    scores = evaluate_classification(labels, labels, 12, AUTHORS_CODE)
     assert round(100 * scores.accuracy, 6) == 100
     assert round(100 * scores.macro_f1, 2) == 99.95
     mask = np.tile(np.arange(4, dtype=np.uint8), (1, 50, 13))
-    masks = evaluate_segmentation(mask, mask, 4, PUBLISHED)
+    masks = evaluate_segmentation(mask, mask, 4, AUTHORS_CODE)
     assert 0.99999 < masks.miou < 1 and 0.99999 < masks.dice < 1
 
 
@@ -43,11 +49,11 @@ def test_accuracy_is_the_column_acc_and_not_the_column_precision() -> None:
     """Of a noisy test they are 56.385 and 56.375; of one without an error 100.00 and 99.9986, and none of them rounds to 99.99."""
     confusion = np.array([[5, 1, 1], [15, 27, 0], [2, 0, 1]])
     truth, prediction = (np.repeat(labels.ravel(), confusion.ravel()) for labels in np.indices((3, 3)))
-    scores = evaluate_classification(truth, prediction, 3, PUBLISHED)
+    scores = evaluate_classification(truth, prediction, 3, AUTHORS_CODE)
     assert round(100 * scores.accuracy, 3) == 56.385
     assert round(100 * scores.precision.mean(), 3) == 56.375
     labels = np.repeat(np.arange(3), 71)
-    faultless = evaluate_classification(labels, labels, 3, PUBLISHED)
+    faultless = evaluate_classification(labels, labels, 3, AUTHORS_CODE)
     assert [round(100 * value, 4) for value in (faultless.accuracy, faultless.precision.mean())] == [100, 99.9986]
 
 
@@ -70,7 +76,7 @@ def test_ratios_with_epsilon_against_a_loop(count: int, classes: int, seed: int)
 
 def test_an_activity_that_never_occurs_counts_zero() -> None:
     labels = np.repeat([0, 1], 50)
-    scores = evaluate_classification(labels, labels, 4, PUBLISHED)
+    scores = evaluate_classification(labels, labels, 4, AUTHORS_CODE)
     assert scores.accuracy == pytest.approx(0.5, abs=1e-4) and scores.macro_f1 == pytest.approx(0.5, abs=1e-3)
     np.testing.assert_array_equal(scores.f1[2:], 0)
 
@@ -79,7 +85,7 @@ def test_an_activity_that_never_occurs_counts_zero() -> None:
 @given(st.integers(1, 4), st.integers(1, 5), SEEDS)
 def test_overlaps_with_epsilon_against_a_loop(count: int, classes: int, seed: int) -> None:
     truth, prediction = np.random.default_rng(seed).integers(0, classes, (2, count, 4, 5), np.uint8)
-    scores = evaluate_segmentation(truth, prediction, classes, PUBLISHED)
+    scores = evaluate_segmentation(truth, prediction, classes, AUTHORS_CODE)
     iou, dice = [], []
     for index in range(classes):
         one, other = truth == index, prediction == index
@@ -95,7 +101,7 @@ def test_a_class_without_truth_counts_zero() -> None:
     np.testing.assert_allclose(iou_absent_zero(counts), [1, 0, 0], atol=1e-4)
     np.testing.assert_allclose(dice_absent_zero(counts), [1, 0, 0], atol=1e-4)
     mask = np.zeros((1, 6, 6), np.uint8)
-    assert evaluate_segmentation(mask, mask, 4, PUBLISHED).miou == pytest.approx(0.25, abs=1e-4)
+    assert evaluate_segmentation(mask, mask, 4, AUTHORS_CODE).miou == pytest.approx(0.25, abs=1e-4)
 
 
 @settings(max_examples=80, deadline=None)

@@ -1,4 +1,4 @@
-"""What the released code of EndoARSS computes under the names of its tables, one function each.
+"""What the authors' code of EndoARSS computes under the names of its tables, one function each.
 
 Source: LibMTL/eva.py, LibMTL/trainer.py (mtl_test) and std.py of the authors' repository (commit 1a6efbd). Every ratio there has 1e-3
 added to its divisor (accuracy 1e-8), so that a class that never occurs counts 0, and perfect answers come out below 100 %.

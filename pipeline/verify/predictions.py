@@ -13,17 +13,17 @@ import numpy as np
 from tqdm import tqdm
 
 from endoarss.models import MultiTaskModel
-from pipeline.datasets.load import load_part
+from pipeline.datasets.load import load_split
 from pipeline.evaluation.corrupted_batches import CLEAN
-from pipeline.evaluation.evaluate_robustness import ModelAnswers
-from pipeline.evaluation.predict_cell import answers_of
-from pipeline.evaluation.robustness import Subject, evaluate, gather
+from pipeline.evaluation.evaluate_robustness import ModelPredictor
+from pipeline.evaluation.predict_cell import predictions_of
+from pipeline.evaluation.robustness import ModelUnderTest, evaluate, gather
 from pipeline.io.files import read_json
 from pipeline.io.saved_files import read_table
 from pipeline.results.checkpoints import load_cell
 from pipeline.results.code_version import code_version
 from pipeline.results.paths import CellOutput, predictions_file, robustness_files
-from pipeline.results.predictions import KeptPredictions, read_predictions
+from pipeline.results.predictions import SavedPredictions, read_predictions
 from pipeline.results.provenance import processor_name, read_provenance, software
 from pipeline.study.cell import Cell
 from pipeline.study.cells import models_of
@@ -42,7 +42,7 @@ _CONDITIONS = 2
 _AGAIN = "Get the files of one run back, or make the cell again: snakemake, endoarss train or merge."
 
 
-def check_answers(study: Study, cells: Sequence[Cell], seed: int) -> Check:
+def check_predictions(study: Study, cells: Sequence[Cell], seed: int) -> Check:
     """Load each cell and compare its answers with predictions/<dataset>.npz; of the first whose robustness is evaluated also the rows
     under some conditions, drawn by `seed`, whose images are corrupted again.
 
@@ -107,8 +107,8 @@ def _check_predictions(
     if not path.is_file() or not is_packed(study, dataset):
         check.gaps.append(f"{path if not path.is_file() else dataset_folder(study, dataset)}: not there")
         return
-    part = load_part(dataset_folder(study, dataset), "test", study.input_size)
-    kept, given = read_predictions(path, part.frame_ids, labels_of(study, dataset)), answers_of(model, part)
+    part = load_split(dataset_folder(study, dataset), "test", study.input_size)
+    kept, given = read_predictions(path, part.frame_ids, labels_of(study, dataset)), predictions_of(model, part)
     check.checked += 1
     shares = _equal_shares(kept, given)
     if shares is None:
@@ -117,7 +117,7 @@ def _check_predictions(
     _judge(check, str(path), shares, "the checkpoint's answers", other, read_provenance(study, cell))
 
 
-def _equal_shares(kept: KeptPredictions, given: KeptPredictions) -> dict[str, float] | None:
+def _equal_shares(kept: SavedPredictions, given: SavedPredictions) -> dict[str, float] | None:
     """The share of equal values by kind; None where they cannot be set side by side."""
     found = {}
     for name, what in (("masks", "pixels"), ("activity", "activities"), ("confidence", "confidences")):
@@ -157,10 +157,10 @@ def _check_robust_rows(check: Check, study: Study, cell: Cell, model: MultiTaskM
     names = set(rng.sample(asked.corruptions, min(_CONDITIONS, len(asked.corruptions))))
     severity = rng.choice(asked.severities)
     drawn = replace(asked, corruptions=tuple(n for n in asked.corruptions if n in names), severities=(severity,))
-    part = load_part(dataset_folder(study, cell.dataset), "test", study.input_size)
+    part = load_split(dataset_folder(study, cell.dataset), "test", study.input_size)
     model.precision = "float32"
     with tempfile.TemporaryDirectory() as folder:
-        subject = Subject(cell.id, ModelAnswers(model), Path(folder))
+        subject = ModelUnderTest(cell.id, ModelPredictor(model), Path(folder))
         evaluate([subject], part, labels_of(study, cell.dataset), drawn, workers=0)
         made, _ = gather(subject, drawn)
     stored = read_table(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from endoarss.metrics.catalogue import ACCURACY_SPREAD, MACRO_F1, MAIN, MIOU_SPREAD
-from reports.names import PUBLISHED_ROBUST_MODELS, table_of_dataset
+from reports.names import PAPER_ROBUST_MODELS, table_of_dataset
 
 _FOLDER = Path(__file__).parent
 _BACKBONES = {"ResNet101": "resnet", "DINOv2": "dinov2", "EndoARSS": "endoarss"}
@@ -16,18 +16,18 @@ _SINGLE = {"classification_only": "single_activity", "segmentation_only": "singl
 _WEIGHTINGS = {"MoCo": "moco", "Aligned-MTL": "aligned_mtl", "STCH": "stch", "DB-MTL": "db_mtl"}
 # Datasets as Tables V and VI call them.
 DATASETS = {"mtlesd": "MTLESD", "mtlendovis": "MTLEndovis"}
-_ROBUST_COLUMNS = dict(zip(PUBLISHED_ROBUST_MODELS, ("resnet101_dselect_k", "resnet101_mmoe", "endoarss"), strict=True))
+_ROBUST_COLUMNS = dict(zip(PAPER_ROBUST_MODELS, ("resnet101_dselect_k", "resnet101_mmoe", "endoarss"), strict=True))
 # Columns of the paper's tables that we call otherwise.
 _OURS = {"f_score": MACRO_F1, "accuracy_std": ACCURACY_SPREAD, "miou_std": MIOU_SPREAD}
 KEY = ["backbone", "architecture", "weighting"]
 
 
-def published_datasets() -> pd.DataFrame:
+def paper_datasets() -> pd.DataFrame:
     """Table I: activities, classes, train, test and frames, by dataset."""
     return pd.read_csv(_FOLDER / "table1_datasets.csv").set_index("dataset")
 
 
-def published_scores(dataset: str) -> pd.DataFrame | None:
+def paper_scores(dataset: str) -> pd.DataFrame | None:
     """Tables II to IV: accuracy, macro_f1, miou, dice, hd, ssim by backbone, architecture and weighting, in our names for them; None
     for a dataset that the paper does not have."""
     path = _FOLDER / f"{table_of_dataset(dataset)}.csv"
@@ -41,7 +41,7 @@ def published_scores(dataset: str) -> pd.DataFrame | None:
     return table.set_index(KEY)
 
 
-def published_ablation() -> pd.DataFrame:
+def paper_ablation() -> pd.DataFrame:
     """Table V: scores by dataset, backbone, architecture and weighting; accuracy_spread and miou_spread are its "±".
 
     Its caption says DB-MTL of all; on MTLEndovis the rows with SMA are those of Table III under STCH.
@@ -56,7 +56,7 @@ def published_ablation() -> pd.DataFrame:
     return table.drop(columns=["dinov2", "tesla", "sma"]).set_index(["dataset", *KEY])
 
 
-def published_ranks() -> pd.DataFrame:
+def paper_ranks() -> pd.DataFrame:
     """Table VI: scores of EndoARSS with TESLA by dataset, rank and weighting, which its rows of rank 4 tell: they are those of Table II
     under DB-MTL and of Table III under STCH."""
     table = pd.read_csv(_FOLDER / "table6_rank.csv").rename(columns=_OURS)
@@ -65,7 +65,7 @@ def published_ranks() -> pd.DataFrame:
     return table.set_index(["dataset", "rank", "weighting"])
 
 
-def published_robustness() -> pd.DataFrame:
+def paper_robustness() -> pd.DataFrame:
     """Table VII: indexed by corruption ("mean" is the last row), columns (metric, backbone, architecture, weighting)."""
     table = pd.read_csv(_FOLDER / "table7_robustness.csv").set_index("corruption")
     found = {(metric, *model): table[f"{metric}_{name}"] for metric in MAIN for model, name in _ROBUST_COLUMNS.items()}

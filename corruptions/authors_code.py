@@ -1,4 +1,4 @@
-"""The profile `published`: what the script behind the published robustness figures does, as far as it is known.
+"""The profile `authors_code`: what the script behind the published robustness figures does, as far as it is known.
 
 Every picture is brought to 256x256 (bilinear), corrupted, and brought back to its size; values are truncated; glass blur
 shuffles the top left 224 pixels alone; elastic_transform is ImageNet-C's first one (Hendrycks & Dietterich 2019), which tilts the
@@ -23,14 +23,14 @@ GLASS = 224
 GAMMA = (1.6, 1.4, 1.2, 0.8, 0.6)
 # Strength, sigma and tilt of the elastic transform, in pixels of 244.
 ELASTIC = ((488.0, 170.8, 24.4), (488.0, 19.52, 48.8), (12.2, 2.44, 4.88), (17.08, 2.44, 4.88), (29.28, 2.44, 4.88))
-PUBLISHED_LACKS = "its code and parameters were not released"
+AUTHORS_CODE_LACKS = "its code and parameters were not released"
 
 
-def published_corrupt(image: Image, name: str, severity: int, key: int) -> Image:
+def corrupt_as_authors(image: Image, name: str, severity: int, key: int) -> Image:
     """Corrupt as the published figures were made.
 
     Args:
-        image: uint8 RGB (H, W, 3). name: one of `corruptions_of("published")`. severity: 1 to 5.
+        image: uint8 RGB (H, W, 3). name: one of `corruptions_of("authors_code")`. severity: 1 to 5.
         key: decides the random numbers.
 
     Returns:
