@@ -100,6 +100,11 @@ REFERENCES = {
 REFERENCE_BACKBONE = "reference"
 
 
+def in_words(value: str) -> str:
+    """Return a value of a study key as captions show it, such as "authors' code" for the protocol `authors_code`."""
+    return {"authors_code": "authors' code"}.get(value, value.replace("_", " "))
+
+
 def against_paper(name: str) -> str:
     """The table that sets the scores of another beside the paper's."""
     return f"{name}_against_paper"

@@ -44,7 +44,7 @@ def check_split(
     empty = TEST if len(training) == len(samples) else TRAIN if trained and not training else ""
     if empty:
         raise InputError(
-            f"the split {rule} leaves the {empty} part of {len(samples)} frames empty ({_counts(samples)}). {_HOW_TO_FILL[rule]} "
+            f"the split {rule} leaves the {empty} split of {len(samples)} frames empty ({_counts(samples)}). {_HOW_TO_FILL[rule]} "
             f"(datasets.{dataset} in the study)."
         )
     if trained and len(training) < _LEAST_TRAINING:

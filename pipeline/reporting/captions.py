@@ -10,6 +10,7 @@ from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell
 from pipeline.study.datasets import titles_of
 from pipeline.study.models import Study
+from reports.names import in_words
 from reports.results import weights_note
 
 
@@ -48,7 +49,7 @@ def study_caption(results: StudyResults, with_protocol: bool = True, select_on: 
         "test": "EPOCH CHOSEN ON THE TEST SPLIT (as in the authors' code; not to be compared)",
     }[select_on or study.training.select_on]
     weights = results.once(_weights_note)
-    protocol = f", protocol {study.protocol}" if with_protocol else ""
+    protocol = f", protocol: {in_words(study.protocol)}" if with_protocol else ""
     return f"{data_caption(study)[:-1]}{protocol}, {chosen}, seed {seeds}.\n{weights}."
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.io.files import whole_file, write_text
+from reports.names import in_words
 from reports.tables import scores as tables
 from reports.tables.latex import to_latex
 
@@ -37,7 +38,7 @@ class ReportTable:
     @property
     def of_protocol(self) -> str:
         """Which protocol its scores have, as a sentence; "" if it has none."""
-        return f"Protocol {self.protocol}." if self.protocol else ""
+        return f"Protocol: {in_words(self.protocol)}." if self.protocol else ""
 
 
 def write_tables(found: Mapping[str, ReportTable], folder: Path, mark: str, marks: Mapping[str, object]) -> None:

@@ -138,8 +138,11 @@ def _splits(study: Study, name: str) -> str:
     datasets = paths.evaluated_datasets(study)
     # Of two names that fit, one ends with the other.
     of_figure = max((dataset for dataset in datasets if name.endswith(f"_{dataset}")), key=len, default="")
-    rules = [f"{titles_of(study)[d]} {split_rule(study, d)}" for d in ([of_figure] if of_figure else datasets)]
-    return f"Split: {', '.join(rules)}."
+    rules = [
+        f"{titles_of(study)[d]}: {names.in_words(split_rule(study, d))}"
+        for d in ([of_figure] if of_figure else datasets)
+    ]
+    return f"Split of {'; of '.join(rules)}."
 
 
 def _abstract(results: StudyResults) -> list[str]:

@@ -131,10 +131,10 @@ def robustness_against_paper(results: pd.DataFrame, rank: int, labels: Labels) -
         name = f"{metric}_{backbone}_{architecture}"
         heads[name] = f"{HEADS[metric]}, {labels.backbone(backbone)} {labels.architecture(architecture)}"
         own = ours.get((metric, *model), pd.Series(np.nan, applied)).reindex(applied)
-        paper = paper.loc[applied, (metric, *model)]
+        printed = paper.loc[applied, (metric, *model)]
         with_means = (
             pd.concat([own, pd.Series({"mean": own.mean()})]),
-            pd.concat([paper, mean[[(metric, *model)]].set_axis(["mean"])]),
+            pd.concat([printed, mean[[(metric, *model)]].set_axis(["mean"])]),
         )
         columns |= dict(_three(name, *with_means))
     table = pd.DataFrame(columns).rename_axis("Corruption")

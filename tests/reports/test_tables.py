@@ -120,8 +120,8 @@ def test_leakage_sets_the_same_models_side_by_side(results: pd.DataFrame) -> Non
 
 def test_similarity_is_told_by_quantiles() -> None:
     table = tables.table_similarity({"d": {"random_by_activity": [0.9, 0.96, 1.0], "by_sequence": [0.5]}}, {"d": "D"})
-    assert table.loc[("D", "random by activity"), "Median"] == 0.96
-    assert table.loc[("D", "random by activity"), "At least 0.95 (%)"] == pytest.approx(200 / 3)
+    assert table.loc[("D", "random_by_activity"), "Median"] == 0.96
+    assert table.loc[("D", "random_by_activity"), "At least 0.95 (%)"] == pytest.approx(200 / 3)
 
 
 def test_weights_are_said(results: pd.DataFrame) -> None:

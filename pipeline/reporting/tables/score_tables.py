@@ -40,7 +40,7 @@ def score_tables(results: StudyResults) -> dict[str, ReportTable]:
             list(labels.backbones.values()),
             list(dict.fromkeys(keys)),
         )
-        title = f"Results on {titles_of(study)[dataset]} (test split, rule: {split_rule(study, dataset)})"
+        title = f"Results on {titles_of(study)[dataset]} (test split, {names.in_words(split_rule(study, dataset))})"
         note = " ".join(f"{_note(study)} {_unsupported(labels, scores)} {gap_note(study, gaps)}".split())
         shown = tables.readable_scores(scores, study.protocol, labels)
         found[names.table_of_dataset(dataset)] = ReportTable(title, scores, shown, True, note, protocol=study.protocol)

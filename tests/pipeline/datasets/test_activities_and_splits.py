@@ -97,7 +97,7 @@ def test_split_by_groups() -> None:
     assert split_by_groups(sequences, ["a2"])["a2"] == "test"
     with pytest.raises(InputError, match="'c', which is neither a sequence nor a frame; sequences: a, b"):
         split_by_groups(sequences, ["c"])
-    with pytest.raises(InputError, match="part empty"):
+    with pytest.raises(InputError, match="split empty"):
         split_by_groups(sequences, ["a", "b"])
 
 

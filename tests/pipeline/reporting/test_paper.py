@@ -232,9 +232,9 @@ def test_captions_of_results_name_split_protocol_and_seed(monkeypatch: pytest.Mo
     figures = figure_files(study)
     numbers = write_paper._numbers(study, [], figures)
     captions = {i.name: i.caption for i in write_paper._items(StudyResults(study), numbers, [], figures)}
-    assert "Split: MTLEndovis, by sequence by_sequence. THE STUDY" in captions["fig_classes_mtlendovis_by_sequence"]
-    assert "Split: MTLESD given. THE STUDY, protocol standard, seed 0." in captions["history_mtlesd"]
-    assert "Split: MTLESD given, MTLEndovis random_by_activity, " in captions["fig_cost"]
+    assert "Split of MTLEndovis, by sequence: by sequence. THE STUDY" in captions["fig_classes_mtlendovis_by_sequence"]
+    assert "Split of MTLESD: given. THE STUDY, protocol standard, seed 0." in captions["history_mtlesd"]
+    assert "Split of MTLESD: given; of MTLEndovis: random by activity; of " in captions["fig_cost"]
     for name in ("class_balance", "leakage", "contact_mtlesd"):
         assert captions[name].endswith(". THE DATA.")
 

@@ -20,6 +20,7 @@ from pipeline.study.folders import cell_folder
 from pipeline.study.loading import load_study
 from pipeline.study.models import Study
 from pipeline.training import train_cell
+from reports.names import in_words
 
 CELL = "mtlesd/resnet/hps/equal/r4-s0"
 OTHER = "mtlesd/resnet/hps/db_mtl/r4-s0"
@@ -142,7 +143,7 @@ def test_the_protocol_changes_tables_alone(two_cells: Path) -> None:
         assert set(results["protocol"]) == {protocol}
         found[protocol] = pd.read_csv("results/toy/tables/table2_mtlesd.csv").set_index("weighting").loc["equal"]
         printed = Path("results/toy/tables/table2_mtlesd.tex").read_text()
-        assert f"Protocol {protocol}." in printed
+        assert f"Protocol: {in_words(protocol)}." in printed
         assert ("AC" in printed.split("toprule")[1]) == (protocol == "authors_code")
     assert found["standard"]["hd"] != found["authors_code"]["hd"]
     assert "miou_foreground" not in found["authors_code"]
