@@ -26,7 +26,7 @@ from reports import names
 _RESULT = "a result of the study"
 _LINK = "a link: what lies behind it is not looked at"
 # The last file of each folder that a stopped run goes on filling.
-_LAST_WRITTEN = (paths.DATASET_CARD, paths.CORRUPTED_MARK, paths.CellOutput.METRICS)
+_LAST_WRITTEN = (paths.DATASET_CARD, paths.CORRUPTED_DONE, paths.CellOutput.METRICS)
 _WRITTEN_BY_TOOLS = (".gitignore", ".snakemake_timestamp")  # DVC and Snakemake leave them beside outputs
 
 
@@ -226,7 +226,7 @@ def _shared(studies: Sequence[Study], found: PrunableFiles, shared: bool) -> Non
 
 
 def _is_corrupted(path: Path) -> bool:
-    return begun_for(path) is not None or (path / paths.CORRUPTED_MARK).is_file()
+    return begun_for(path) is not None or (path / paths.CORRUPTED_DONE).is_file()
 
 
 def _is_dataset(path: Path) -> bool:

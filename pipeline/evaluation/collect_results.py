@@ -1,4 +1,4 @@
-"""Gather every score of a study into results.parquet, one row a measurement: computed from kept rows, in the study's protocol."""
+"""Collect every score of a study in results.parquet, one row per measurement, computed from saved rows in the study's protocol."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from reports.results import CLEAN, COLUMNS
 def collect_results(
     study: Study, reductions: Mapping[Reduction[Any], Collection[Cell]] = MappingProxyType({})
 ) -> StudyResults:
-    """Write results.parquet from the rows that cells and references left, and provenance.json; cells without results are left out.
+    """Write results.parquet and provenance.json from the saved rows of cells and references. Cells without results are left out.
 
     Args:
-        study: whose results.
-        reductions: what else will be asked of the results that are returned, as `StudyResults` takes it.
+        study: the study.
+        reductions: reductions that the caller will ask the returned results for, as `StudyResults` takes them.
 
     Returns:
-        The results that were collected.
+        The collected results.
 
     Raises:
-        InputError: if no cell has results, or rows are not what a cell leaves, naming the file.
+        InputError: if no cell has results, or a file of rows is not valid; the message names the file.
     """
     run = RunStart()
     while True:
         results = StudyResults(study, {**reductions, SCORES_UNDER_CORRUPTION[study.protocol]: robust_models(study)})
         table, state = gather_results(study, study.protocol, results), _state(results)
         if state == _state(StudyResults(study)):
-            break  # else a training ended meanwhile: it is to be in rows and lists, or in neither
+            break  # else a training ended meanwhile; its cell must be in both the rows and the lists, or in neither
     checkpoints, missing, missing_robust = state
     with whole_file(results_file(study)) as partial:
         table.to_parquet(partial, index=False)
@@ -68,7 +68,7 @@ def collect_results(
 
 
 def summary_of(table: pd.DataFrame) -> dict[str, float]:
-    """Return the means over all models by which versions of a study are told apart: accuracy and mIoU, clean and under corruption."""
+    """Return means over all models that `dvc metrics` compares between versions: accuracy and mIoU, clean and under corruption."""
     models = table[(table["backbone"] != REFERENCE_BACKBONE) & (table["class"] == "")]
     clean = models["corruption"] == CLEAN
     parts = {"": models[clean], "_corrupted": models[~clean]}
@@ -81,7 +81,7 @@ def summary_of(table: pd.DataFrame) -> dict[str, float]:
 
 
 def _state(results: StudyResults) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    """The checkpoints that there are results of, by cell, and which cells have none, or no robustness, with reasons."""
+    """Return the checkpoints of cells with results, and the reasons of cells without results and of cells without robustness."""
     checkpoints = {cell.id: results.provenance(cell)["checkpoint_sha256"] for cell in results.present_models}
     missing = {cell.id: reason for cell, reason in results.missing_models.items()}
     return checkpoints, missing, {cell.id: reason for cell, reason in results.missing_robust_models.items()}
@@ -91,16 +91,18 @@ def gather_results(study: Study, protocol: str, results: StudyResults | None = N
     """Return the long table of a study under a protocol, as `collect_results` writes it.
 
     Args:
-        study: whose results.
-        protocol: of the metrics.
-        results: of the study, if they are at hand.
+        study: the study.
+        protocol: protocol of the metrics.
+        results: results of the study, if the caller has them.
 
     Raises:
-        InputError: as `collect_results`.
+        InputError: if no cell has results, or a file of rows is not valid; the message names the file.
     """
     results = results or StudyResults(study)
     for dataset in evaluated_datasets(study):
-        results.frames(dataset)  # that a dataset is not built is said before that nothing is trained on it
+        results.frames(
+            dataset
+        )  # raises first if the dataset is not built, before a message that nothing is trained on it
     robust = [cell for cell in robust_models(study) if cell not in results.missing_robust_models]
     return gather_scores(results, protocol, results.present_models, robust)
 
@@ -108,16 +110,16 @@ def gather_results(study: Study, protocol: str, results: StudyResults | None = N
 def gather_scores(
     results: StudyResults, protocol: str, models: Iterable[Cell], robust: Collection[Cell]
 ) -> pd.DataFrame:
-    """Return the rows of the long table of some models, and of all references.
+    """Return the rows of the long table for some models and all references.
 
     Args:
-        results: with results of the models.
-        protocol: of the metrics.
-        models: trainings and merged models.
-        robust: those of them whose scores under corruption are wanted, too.
+        results: results that hold the models.
+        protocol: protocol of the metrics.
+        models: trained and merged models.
+        robust: the models whose scores under corruption are included.
 
     Raises:
-        InputError: if rows are not what a cell leaves, naming the file.
+        InputError: if a file of rows is not valid; the message names the file.
     """
     frames = []
     for cell in tqdm(models, desc="collect", unit="model", mininterval=1.0, delay=2.0):
@@ -141,7 +143,7 @@ def gather_scores(
 
 
 def _under_corruption(results: StudyResults, cell: Cell, rows: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    corrupted = rows[rows["corruption"] != CLEAN]  # its clean scores are those of the evaluation
+    corrupted = rows[rows["corruption"] != CLEAN]  # clean scores come from the evaluation of the cell
     scores = scores_by_condition(corrupted, labels_of(results.study, cell.dataset), protocol)
     return pd.DataFrame(scores).assign(eval_dataset=cell.dataset)[_MEASURED]
 
@@ -149,7 +151,7 @@ def _under_corruption(results: StudyResults, cell: Cell, rows: pd.DataFrame, pro
 SCORES_UNDER_CORRUPTION: Mapping[str, Reduction[pd.DataFrame]] = {
     protocol: partial(_under_corruption, protocol=protocol) for protocol in (STANDARD, AUTHORS_CODE)
 }
-"""By protocol what gives a model's scores under each corruption and severity, as rows of the long table."""
+"""For each protocol, the reduction that returns a model's scores under each corruption and severity, as rows of the long table."""
 
 
 # What differs between the scores of one model.
@@ -169,7 +171,7 @@ def _common(study: Study, dataset: str) -> dict[str, Any]:
 
 
 def _bias(results: StudyResults, cell: Cell) -> list[dict[str, Any]]:
-    """How far a merged model's representations of test images are from those of each individual model (mean L1), and the mean."""
+    """Return how far the representations of a merged model are from those of each single model on test images (mean L1), and the mean."""
     if not cell.merger:
         return []
     about = results.provenance(cell)["merging"]

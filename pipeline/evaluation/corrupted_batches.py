@@ -1,4 +1,4 @@
-"""The test images of a dataset under every corruption, made piece by piece in other processes, or read where they are kept."""
+"""The test images of a dataset under every corruption, batch by batch: made in other processes, or read from the cache."""
 
 from __future__ import annotations
 
@@ -20,21 +20,25 @@ from pipeline.io.images import read_ids, read_rgb
 from pipeline.study.components import know_own_corruptions, own_corruptions
 from pipeline.study.conditions import CLEAN, Conditions
 
-_BYTES = 1 << 25  # of images in one piece, all severities
-_AHEAD = 3  # pieces a process has waiting
+_BYTES = 1 << 25  # of the images in one batch, over all severities
+_AHEAD = 3  # batches that wait per process
 
 
 def moves_masks(conditions: Conditions, corruption: str) -> bool:
-    """Return whether masks move along with the pixels. Under the profile `authors_code` they stay."""
+    """Return whether masks move with the pixels. Under the profile `authors_code` they stay in place."""
     return corruption != CLEAN and conditions.profile == "standard" and moves_pixels(corruption)
 
 
 @dataclass(frozen=True)
 class CorruptedBatch:
-    """Some images under one corruption.
+    """A batch of N images under one corruption, at all V severities.
 
-    name: of the corruption, "" for none. severities: (V,), (0,) for none. index: which images of the part (N,).
-    images: uint8 (V, N, S, S, 3), or None where nobody looks at them. masks: uint8 (V, N, S, S), moved along.
+    Attributes:
+        name: name of the corruption, "" for clean images.
+        severities: the V severities; (0,) for clean images.
+        index: positions of the images in the split.
+        images: uint8 (V, N, S, S, 3), or None if no model looks at them.
+        masks: uint8 (V, N, S, S), moved with the pixels where the corruption moves pixels.
     """
 
     name: str
@@ -44,34 +48,39 @@ class CorruptedBatch:
     masks: NDArray[np.uint8]
 
 
-def pieces(
-    part: Split,
+def corrupted_batches(
+    split: Split,
     conditions: Conditions,
     names: Sequence[str],
     pool: Executor,
     workers: int,
     seen: bool = True,
-    kept: Path | None = None,
+    cache: Path | None = None,
 ) -> Iterator[CorruptedBatch]:
-    """Yield all images of a part, corruption by corruption.
+    """Yield all images of a split, corruption by corruption.
 
     Args:
-        part: the images. conditions: seed, severities and profile. names: which corruptions, in this order; "" is no corruption.
-        pool: who corrupts. workers: its processes. seen: whether anybody looks at the images; if not, only masks are moved.
-        kept: the folder that `corrupt_images` filled, to read from instead.
+        split: the images.
+        conditions: seed, severities and profile.
+        names: names of corruptions, in this order; "" is no corruption.
+        pool: the processes that corrupt.
+        workers: the number of these processes.
+        seen: whether a model looks at the images; if not, only masks are moved.
+        cache: a folder that `corrupt_images` filled; images are read from it instead of being made.
 
     Raises:
-        InputError: if a kept picture cannot be read. CorruptionError: if images are too small.
+        InputError: if a stored image cannot be read.
+        CorruptionError: if images are too small.
     """
-    count = max(1, min(16, _BYTES // (len(conditions.severities) * part.images[0].nbytes)))
-    work = partial(_corrupt, conditions, own_corruptions(conditions.corruptions), seen, kept)
-    starts = [(name, start) for name in names for start in range(0, len(part.frame_ids), count)]
+    count = max(1, min(16, _BYTES // (len(conditions.severities) * split.images[0].nbytes)))
+    work = partial(_corrupt, conditions, own_corruptions(conditions.corruptions), seen, cache)
+    starts = [(name, start) for name in names for start in range(0, len(split.frame_ids), count)]
 
     def items() -> Iterator[_Item]:
         for name, start in starts:
-            index = range(start, min(start + count, len(part.frame_ids)))
-            # Copied: what is mapped into memory would be sent to the other process as a whole.
-            yield _Item(name, index, part.take(list(index)))
+            index = range(start, min(start + count, len(split.frame_ids)))
+            # Copied, because an array that is mapped into memory would be sent to the other process as a whole.
+            yield _Item(name, index, split.take(list(index)))
 
     return in_order(pool, work, items(), workers * _AHEAD)
 
@@ -80,25 +89,25 @@ def pieces(
 class _Item:
     name: str
     index: range
-    part: Split
+    split: Split
 
 
 def _corrupt(
-    conditions: Conditions, own: Sequence[Description], seen: bool, kept: Path | None, item: _Item
+    conditions: Conditions, own: Sequence[Description], seen: bool, cache: Path | None, item: _Item
 ) -> CorruptedBatch:
     know_own_corruptions(own)
     if item.name == CLEAN:
-        return CorruptedBatch(CLEAN, (0,), item.index, item.part.images[None], item.part.masks[None])
+        return CorruptedBatch(CLEAN, (0,), item.index, item.split.images[None], item.split.masks[None])
     severities, moves = conditions.severities, moves_masks(conditions, item.name)
-    unmoved = np.broadcast_to(item.part.masks, (len(severities), *item.part.masks.shape))
+    unmoved = np.broadcast_to(item.split.masks, (len(severities), *item.split.masks.shape))
     if not seen and not moves:
         return CorruptedBatch(item.name, severities, item.index, None, unmoved)
-    if kept is not None:
-        masks = _read(kept, item, severities, "masks") if moves else unmoved
-        return CorruptedBatch(item.name, severities, item.index, _read(kept, item, severities, "images"), masks)
+    if cache is not None:
+        masks = _read(cache, item, severities, "masks") if moves else unmoved
+        return CorruptedBatch(item.name, severities, item.index, _read(cache, item, severities, "images"), masks)
     about: dict[str, Any] = {name: getattr(conditions, name) for name in ("seed", "profile", "field_of_view")}
     made = []
-    for image, mask, frame_id in zip(item.part.images, item.part.masks, item.part.frame_ids, strict=True):
+    for image, mask, frame_id in zip(item.split.images, item.split.masks, item.split.frame_ids, strict=True):
         if moves:
             made.append(sweep_pair(image, mask, item.name, severities, image_id=frame_id, **about))
         else:
@@ -110,11 +119,11 @@ def _corrupt(
 
 
 def picture_of(folder: Path, name: str, severity: int, kind: str, frame_id: str) -> Path:
-    """Where a corrupted picture is kept; kind is "images" or "masks". As `corruptions apply` has it."""
+    """Return the path of a corrupted image or mask, the same as in the output of `corruptions apply`; kind is "images" or "masks"."""
     return folder / name / str(severity) / kind / f"{frame_id}.png"
 
 
-def _read(kept: Path, item: _Item, severities: Sequence[int], kind: str) -> NDArray[np.uint8]:
+def _read(cache: Path, item: _Item, severities: Sequence[int], kind: str) -> NDArray[np.uint8]:
     read = read_rgb if kind == "images" else read_ids
-    files = [[picture_of(kept, item.name, s, kind, frame) for frame in item.part.frame_ids] for s in severities]
+    files = [[picture_of(cache, item.name, s, kind, frame) for frame in item.split.frame_ids] for s in severities]
     return np.stack([np.stack([read(path) for path in of_severity]) for of_severity in files])

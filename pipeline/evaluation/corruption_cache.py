@@ -1,4 +1,4 @@
-"""The corrupted images of a dataset that are made once for all models."""
+"""The cache of corrupted images of a dataset, which are made once for all models."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from pipeline.study.models import Study
 
 
 def cached_images(study: Study, dataset: str) -> Path:
-    """The folder with a dataset's corrupted images.
+    """Return the folder with the corrupted images of a dataset.
 
     Raises:
-        InputError: if they are not there, or of other images or settings.
+        InputError: if the folder is not complete, or was made from other images or settings.
     """
     folder = corrupted_folder(study, dataset)
-    mark = corrupted_done_file(study, dataset)
-    made = f"Make them: endoarss step corrupt_images --dataset {dataset}."
-    if not mark.is_file():
-        raise InputError(f"{mark}: missing; robustness.keep_corrupted asks for kept images. {made}")
-    about, there = about_cache(study, dataset), read_json(mark)
-    other = [key for key in about if there.get(key) != about[key]]
+    done_file = corrupted_done_file(study, dataset)
+    how = f"Make them: endoarss step corrupt_images --dataset {dataset}."
+    if not done_file.is_file():
+        raise InputError(f"{done_file}: missing, although robustness.keep_corrupted asks for stored images. {how}")
+    about, stored = about_cache(study, dataset), read_json(done_file)
+    other = [key for key in about if stored.get(key) != about[key]]
     if other:
-        raise InputError(f"{mark}: made with another {', '.join(other)}. {made}")
+        raise InputError(f"{done_file}: made with another {', '.join(other)}. {how}")
     return folder
 
 
 def about_cache(study: Study, dataset: str) -> dict[str, Any]:
-    """What corrupted images depend on, as corruptions.json says it."""
+    """Return all that the corrupted images depend on, as corruptions.json stores it."""
     conditions = conditions_of(study)
     return {
         "dataset": dataset_folder(study, dataset).name,

@@ -1,4 +1,4 @@
-"""Score a trained cell on its datasets, from its kept predictions. Imports no torch."""
+"""Score a trained cell on its datasets from its saved predictions. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from pipeline.study.models import Study
 
 
 def evaluate_cells(study: Study, cells: Sequence[str], again: bool = False) -> None:
-    """Score the cells with these ids, see `evaluate_cell`.
+    """Score cells by id; see `evaluate_cell`.
 
     Args:
         study: the study.
-        cells: ids, each counted once.
-        again: let the models predict again first, which imports torch.
+        cells: ids of cells; repeated ids count once.
+        again: whether the models predict again first, which imports torch.
 
     Raises:
         InputError: if the study has no such cell, or it is not merged yet.
@@ -50,43 +50,48 @@ def evaluate_cell(study: Study, cell: Cell, again: Mapping[str, SavedPredictions
     """Write eval/<dataset>/{metrics.json,per_image.parquet} of a trained cell, and metrics.json of all its datasets.
 
     Args:
-        again: predictions that were just made, by dataset; they replace the kept ones and their digests in provenance.json, together
-            with what is measured of them. None scores those that are kept.
+        study: the study.
+        cell: a trained or merged cell of it.
+        again: new predictions by dataset. They replace the saved ones, their measurements and their digests in provenance.json.
+            None scores the saved predictions.
 
     Raises:
-        InputError: if a dataset is not built, or predictions are missing or damaged; then nothing is replaced.
+        InputError: if a dataset is not built, or predictions are missing or damaged. Then nothing is replaced.
     """
     whole = {}
-    with whole_files() as beside:
+    with whole_files() as temporary:
         digests = {}
         for dataset in evaluated_on(study, cell.dataset):
             source = predictions_file(study, cell, dataset)
             if again is not None:
-                source = beside(source)
+                source = temporary(source)
                 write_predictions(source, again[dataset])
             digests[dataset] = sha256_of(source)
             rows = measure_saved_predictions(study, cell, dataset, source)
             scores = scores_of(rows, labels_of(study, dataset))
-            rows.to_parquet(beside(rows_file(study, cell, dataset)), index=False)
+            rows.to_parquet(temporary(rows_file(study, cell, dataset)), index=False)
             scored = {"predictions_sha256": digests[dataset], "protocol": STANDARD}
-            write_json(beside(scores_file(study, cell, dataset)), {**scored, "scores": scores})
+            write_json(temporary(scores_file(study, cell, dataset)), {**scored, "scores": scores})
             whole[dataset] = scores_of_whole(scores)
-        write_json(beside(cell_folder(study, cell) / CellOutput.METRICS), whole)
+        write_json(temporary(cell_folder(study, cell) / CellOutput.METRICS), whole)
         if again is not None:
             about = cell_folder(study, cell) / CellOutput.PROVENANCE
-            write_json(beside(about), read_json(about) | {"predictions_sha256": digests})
+            write_json(temporary(about), read_json(about) | {"predictions_sha256": digests})
 
 
 def measure_saved_predictions(study: Study, cell: Cell, dataset: str, source: Path | None = None) -> pd.DataFrame:
-    """Measure a trained cell's kept predictions on a dataset's test split.
+    """Return the measurements of a cell's saved predictions on the test split of a dataset.
 
     Args:
-        source: the file with the predictions, if it is not the cell's own.
+        study: the study.
+        cell: a trained or merged cell of it.
+        dataset: a dataset that the cell is evaluated on.
+        source: the file with the predictions, by default the cell's own.
 
     Raises:
-        InputError: as `evaluate_cell`.
+        InputError: if the dataset is not built, or the predictions are missing or damaged.
     """
-    part = load_split(dataset_folder(study, dataset), "test", study.input_size)
+    split = load_split(dataset_folder(study, dataset), "test", study.input_size)
     labels = labels_of(study, dataset)
-    kept = read_predictions(source or predictions_file(study, cell, dataset), part.frame_ids, labels)
-    return measure(part, part.masks, labels, kept.activity, kept.masks, kept.confidence)
+    saved = read_predictions(source or predictions_file(study, cell, dataset), split.frame_ids, labels)
+    return measure(split, split.masks, labels, saved.activity, saved.masks, saved.confidence)

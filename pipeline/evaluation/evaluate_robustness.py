@@ -1,4 +1,4 @@
-"""Evaluate trained cells, clean and under every corruption and severity."""
+"""Evaluate trained cells on clean images and under every corruption and severity."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from pipeline.workflow.step_code import code_of_robustness
 
 
 def evaluate_robustness_of(study: Study, cells: Sequence[str], workers: int) -> None:
-    """Evaluate the cells with these ids, see `evaluate_robustness`; if that fails, keep the reason for reports and status.
+    """Evaluate cells by id; see `evaluate_robustness`. If that fails, save the reason for reports and `endoarss status`.
 
     Raises:
-        InputError: if the study has no such cell, or it is not merged yet.
+        InputError: if the study has no such cell, or the cell is not merged yet.
     """
     found = [find_cell(study, cell_id) for cell_id in dict.fromkeys(cells)]
     for cell in found:
@@ -50,70 +50,77 @@ def evaluate_robustness_of(study: Study, cells: Sequence[str], workers: int) -> 
 def evaluate_robustness(study: Study, cells: Sequence[Cell], workers: int) -> None:
     """Write robustness/{metrics.json,per_image.parquet,gallery.npz,provenance.json} of trained cells of one dataset.
 
-    The images are resized to the model's input, then corrupted, once for all the cells. Where a corruption moves pixels the masks
-    move along; the scores against the unmoved masks are kept beside them, told apart by `mask_warped`. An interrupted evaluation
-    goes on at the corruption that it had begun.
+    The images are resized to the input size of the model and then corrupted, once for all cells. If a corruption moves pixels, the
+    masks move with them; scores against the unmoved masks are stored too, with `mask_warped` false. An interrupted evaluation
+    continues with the corruption that was not finished.
 
     Args:
-        study: it says what is applied. cells: models of one dataset. workers: processes beside this one.
+        study: decides the corruptions and severities.
+        cells: models of one dataset.
+        workers: number of processes besides this one.
 
     Raises:
-        InputError: if the dataset is not built, or the cells are of several. SettingsError: if a checkpoint cannot be loaded.
+        InputError: if the dataset is not built, or the cells belong to several datasets.
+        SettingsError: if a checkpoint cannot be loaded.
     """
     run, datasets = provenance.RunStart(), {cell.dataset for cell in cells}
     if len(datasets) != 1:
-        raise InputError(f"cells of the datasets {', '.join(sorted(datasets))}; expected those of one at a time.")
+        raise InputError(f"cells of the datasets {', '.join(sorted(datasets))}; expected cells of one dataset.")
     dataset = datasets.pop()
     conditions, labels = conditions_of(study), labels_of(study, dataset)
-    part = load_split(dataset_folder(study, dataset), "test", study.input_size)
+    split = load_split(dataset_folder(study, dataset), "test", study.input_size)
     cached = cached_images(study, dataset) if keeps_corrupted(study) else None
     with ExitStack() as stack:
-        subjects, checkpoints = [], [cell_folder(study, cell) / CellOutput.CHECKPOINT for cell in cells]
+        models, checkpoints = [], [cell_folder(study, cell) / CellOutput.CHECKPOINT for cell in cells]
         for cell in cells:
-            model = load_cell(study, cell)
-            model.precision = "float32"
+            loaded = load_cell(study, cell)
+            loaded.precision = "float32"
             folder = cell_folder(study, cell) / CellOutput.ROBUSTNESS
             done = stack.enter_context(resumable_folder(folder, _key(study, cell)))
-            subjects.append(robustness.ModelUnderTest(cell.id, ModelPredictor(model), done))
-        robustness.evaluate(subjects, part, labels, conditions, workers, cached)
-        for cell, subject, checkpoint in zip(cells, subjects, checkpoints, strict=True):
+            models.append(robustness.ModelUnderTest(cell.id, ModelPredictor(loaded), done))
+        robustness.evaluate(models, split, labels, conditions, workers, cached)
+        for cell, model, checkpoint in zip(cells, models, checkpoints, strict=True):
             about = {
                 **provenance.about_run(study, run, [dataset]),
                 "cell": cell.id,
                 "seed": conditions.seed,
                 "checkpoint_sha256": sha256_of(checkpoint),
-                "frames": len(part.frame_ids),
-                # Those that saw the same corrupted images: seconds are of all of them together.
+                "frames": len(split.frame_ids),
+                # The number of models that saw the same corrupted images; the seconds are those of all of them.
                 "models_together": len(cells),
             }
-            write_results(subject, conditions, labels, about)
+            write_results(model, conditions, labels, about)
     for cell in cells:
         robustness.remove_parts(cell_folder(study, cell) / CellOutput.ROBUSTNESS)
 
 
 def _key(study: Study, cell: Cell) -> str:
-    """Other for other conditions, images, weights or code: what was measured then is not mixed with what is measured now."""
+    """Return a digest of conditions, images, weights and code, so that measurements made with others are not continued."""
     code = code_sha256(code_of_robustness(__name__, study, cell))
     checkpoint = sha256_of(cell_folder(study, cell) / CellOutput.CHECKPOINT)
     return digest([about_cache(study, cell.dataset), checkpoint, code, provenance.software()["packages"]])
 
 
 def write_results(
-    subject: robustness.ModelUnderTest,
+    model: robustness.ModelUnderTest,
     conditions: Conditions,
     labels: LabelSet,
     about: dict[str, Any],
     timed: bool = True,
 ) -> None:
-    """Write metrics.json, per_image.parquet, gallery.npz and provenance.json into a subject's folder, from its parts, which stay.
+    """Write metrics.json, per_image.parquet, gallery.npz and provenance.json of a model from its parts, which stay.
 
     Args:
-        about: what provenance.json says besides conditions and latency. timed: whether the answers were computed just now.
+        model: the model under test, with all of its parts measured.
+        conditions: the corruptions and severities.
+        labels: classes and activities of the dataset.
+        about: the entries of provenance.json besides conditions and latency.
+        timed: whether the model predicted in this run, so that its latency is known.
     """
-    rows, latency = robustness.gather(subject, conditions)
-    robustness.gather_gallery(subject, conditions)
+    rows, latency = robustness.gather(model, conditions)
+    robustness.gather_gallery(model, conditions)
     scores = robustness.scores_by_condition(rows, labels)
-    files = RobustnessFiles.below(subject.done)
+    files = RobustnessFiles.below(model.done)
     with whole_file(files.rows) as partial:
         rows.to_parquet(partial, index=False)
     backends = {name: backend_of(name, profile=conditions.profile) for name in conditions.corruptions}
@@ -126,13 +133,13 @@ def write_results(
 
 
 class ModelPredictor:
-    """A trained model that answers."""
+    """Predicts with a trained model; see `robustness.Predictor`."""
 
     def __init__(self, model: MultiTaskModel) -> None:
         self.model, self.device = model, choose_device()
 
-    def __call__(self, piece: CorruptedBatch, position: int) -> robustness.Prediction:
-        assert piece.images is not None
-        predictions = predict(self.model, piece.images[position], self.device)
+    def __call__(self, batch: CorruptedBatch, position: int) -> robustness.Prediction:
+        assert batch.images is not None
+        predictions = predict(self.model, batch.images[position], self.device)
         activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)
         return activity, predictions.masks

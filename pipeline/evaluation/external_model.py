@@ -1,4 +1,4 @@
-"""Models that are no cells of a study, under its corruptions: a function of somebody's, or masks that somebody predicted."""
+"""Evaluate models that are not cells of a study under its corruptions: a Python function, or masks that were predicted elsewhere."""
 
 from __future__ import annotations
 
@@ -42,11 +42,15 @@ ACTIVITIES = "activity.csv"
 
 @dataclass(frozen=True)
 class ExternalModelRun:
-    """What an external model is tested on, and where its results go.
+    """What an external model is evaluated on, and where its results are written.
 
-    study: it says what is applied. dataset: whose test split is corrupted. label: what tables call the model (default: its own name).
-    out: folder to write (default: results/<study>/predictors/<label>/<dataset>). workers: processes beside this one.
-    beside: whether the study's evaluated cells stand beside it in tables and figures.
+    Attributes:
+        study: decides the corruptions and severities.
+        dataset: the dataset whose test split is corrupted.
+        label: name of the model in tables, by default its own name.
+        out: folder to write, by default results/<study>/predictors/<label>/<dataset>.
+        workers: number of processes besides this one.
+        with_cells: whether tables and figures also show the evaluated cells of the study.
     """
 
     study: Study
@@ -54,15 +58,15 @@ class ExternalModelRun:
     label: str | None = None
     out: Path | None = None
     workers: int = 0
-    beside: bool = False
+    with_cells: bool = False
 
 
 def evaluate_predictor(asked: ExternalModelRun, predictor: str) -> Path:
-    """Test a function, and write its scores and rows.
+    """Evaluate a function, and write its scores and rows.
 
     Args:
-        asked: on what, and where to write.
-        predictor: "module:function". The function runs in a process of its own, whose working directory is importable. It gets uint8
+        asked: what to evaluate on, and where to write.
+        predictor: "module:function". The function runs in its own process and may import from the working directory. It gets uint8
             RGB images (N, S, S, 3) and returns float scores of classes (N, C, S, S) or class ids (N, S, S), float scores of activities
             (N, K) or their ids (N,), or both as a tuple or a mapping of "segmentation" and "activity".
 
@@ -75,20 +79,20 @@ def evaluate_predictor(asked: ExternalModelRun, predictor: str) -> Path:
     labels, size = labels_of(asked.study, asked.dataset), asked.study.input_size
     with PredictorProcess(predictor, labels, size) as process:
 
-        def answer(piece: CorruptedBatch, position: int) -> Prediction:
-            assert piece.images is not None
-            return process.answer(piece.images[position])
+        def predict(batch: CorruptedBatch, position: int) -> Prediction:
+            assert batch.images is not None
+            return process.predict(batch.images[position])
 
         about = {"predictor": predictor, "sources_sha256": _digests(process.sources)}
         conditions = conditions_of(asked.study)
-        return _evaluate(asked, asked.label or predictor, answer, conditions, about, sources=lambda: process.sources)
+        return _evaluate(asked, asked.label or predictor, predict, conditions, about, sources=lambda: process.sources)
 
 
 def evaluate_predictions(asked: ExternalModelRun, folder: Path) -> Path:
-    """Test masks that somebody predicted on a copy by `corruptions apply --size <input size>`, and write as `evaluate_predictor`.
+    """Evaluate masks that were predicted on a copy by `corruptions apply --size <input size>`; write as `evaluate_predictor` does.
 
-    <folder>/<corruption>/<severity>/[masks/]<frame>.png holds class ids, clean/0 those of the images as they are. Corruptions without
-    a folder are left out. activity.csv, if it is there, says the activities: corruption, severity, frame_id, activity.
+    <folder>/<corruption>/<severity>/[masks/]<frame>.png holds class ids, and clean/0 those of the clean images. Corruptions without a
+    folder are left out. An optional activity.csv holds the activities: corruption, severity, frame_id, activity.
 
     Raises:
         InputError: if masks are missing or do not fit.
@@ -96,61 +100,61 @@ def evaluate_predictions(asked: ExternalModelRun, folder: Path) -> Path:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. Expected <corruption>/<severity>/<frame>.png in it, and clean/0.")
     study, conditions = asked.study, conditions_of(asked.study)
-    there = tuple(name for name in conditions.corruptions if (folder / name).is_dir())
-    if not there:
+    given = tuple(name for name in conditions.corruptions if (folder / name).is_dir())
+    if not given:
         raise InputError(
             f"{folder}: holds no folder of a corruption; expected some of {', '.join(conditions.corruptions)}."
         )
     known = known_corruptions()
-    strange = sorted({path.name for path in folder.iterdir() if path.is_dir()} - {"clean", *known})
-    if strange:
-        close = suggestion(strange[0], known)
-        raise InputError(f"{folder / strange[0]}: no corruption has this name.{close} Known: {', '.join(known)}.")
-    left_out = [name for name in conditions.corruptions if name not in there]
+    unknown = sorted({path.name for path in folder.iterdir() if path.is_dir()} - {"clean", *known})
+    if unknown:
+        close = suggestion(unknown[0], known)
+        raise InputError(f"{folder / unknown[0]}: no corruption has this name.{close} Known: {', '.join(known)}.")
+    left_out = [name for name in conditions.corruptions if name not in given]
     if left_out:
-        print(f"{folder}: no folder of {', '.join(left_out)}; tables are without them.", file=sys.stderr)
+        print(f"{folder}: no folder of {', '.join(left_out)}; tables leave them out.", file=sys.stderr)
     _check_copy(folder / "corruptions.json", conditions, study.input_size)
-    conditions = replace(conditions, corruptions=there)
-    part = load_split(dataset_folder(study, asked.dataset), "test", study.input_size)
-    answer = _Stored(folder, part, labels_of(study, asked.dataset), conditions)
-    about = {"predictions": digest(answer.listing())}
-    return _evaluate(asked, asked.label or folder.resolve().name, answer, conditions, about, sees_images=False)
+    conditions = replace(conditions, corruptions=given)
+    split = load_split(dataset_folder(study, asked.dataset), "test", study.input_size)
+    stored = _StoredPredictions(folder, split, labels_of(study, asked.dataset), conditions)
+    about = {"predictions": digest(stored.listing())}
+    return _evaluate(asked, asked.label or folder.resolve().name, stored, conditions, about, sees_images=False)
 
 
 def _check_copy(path: Path, conditions: Conditions, size: int) -> None:
-    """Where the copy's own corruptions.json lies beside the masks, see that it was made as the study is."""
+    """Raise InputError if corruptions.json next to the masks says that the copy was made with settings other than the study's."""
     if not path.is_file():
         return
-    made = {"field_of_view": CORRUPT} | read_json(path)
+    used = {"field_of_view": CORRUPT} | read_json(path)
     wanted_of_copy = {key: getattr(conditions, key) for key in ("seed", "profile", "field_of_view")} | {"size": size}
     for key, wanted in wanted_of_copy.items():
-        if made.get(key, wanted) != wanted:
-            raise InputError(f"{path}: the copy was made with {key} {made[key]!r}; the study has {wanted!r}.")
+        if used.get(key, wanted) != wanted:
+            raise InputError(f"{path}: the copy was made with {key} {used[key]!r}; the study has {wanted!r}.")
 
 
-class _Stored:
-    """Masks and activities from files; all are looked for before the first is read."""
+class _StoredPredictions:
+    """Predicts by reading masks and activities from files. It checks that all files exist before it reads the first."""
 
-    def __init__(self, folder: Path, part: Split, labels: LabelSet, conditions: Conditions) -> None:
-        self.part, self.labels = part, labels
+    def __init__(self, folder: Path, split: Split, labels: LabelSet, conditions: Conditions) -> None:
+        self.split, self.labels = split, labels
         wanted = [(CLEAN, 0), *((name, s) for name in conditions.corruptions for s in conditions.severities)]
         self.masks = {
             (name, severity, frame): self._find(folder, name, severity, frame)
             for name, severity in wanted
-            for frame in part.frame_ids
+            for frame in split.frame_ids
         }
         lost = [path for path in self.masks.values() if not path.exists()]
         if lost:
             raise InputError(
                 f"{lost[0]}: this mask is missing, and {len(lost) - 1:,} others of {len(self.masks):,}. Expected one for each "
-                f"test frame (they are named in the dataset's manifest.csv) under each condition, and under clean/0."
+                f"test frame (the dataset's manifest.csv names them) under each condition, and under clean/0."
             )
         self.activities = self._read_activities(folder / ACTIVITIES, wanted)
 
     def _find(self, folder: Path, name: str, severity: int, frame: str) -> Path:
         below = picture_of(folder, name or "clean", severity, "masks", frame)
-        beside = below.parent.parent / below.name
-        return below if below.parent.is_dir() else beside
+        without_masks = below.parent.parent / below.name
+        return below if below.parent.is_dir() else without_masks
 
     def _read_activities(self, path: Path, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int, str], int] | None:
         if not path.is_file():
@@ -169,30 +173,30 @@ class _Stored:
                 )
             found[name, int(row["severity"]), row["frame_id"]] = self.labels.activities.index(row["activity"])
         for name, severity in wanted:
-            for frame in self.part.frame_ids:
+            for frame in self.split.frame_ids:
                 if (name, severity, frame) not in found:
                     raise InputError(f"{path}: no activity of {frame} under {name or 'clean'}, severity {severity}.")
         return found
 
     def listing(self) -> list[list[Any]]:
-        """What is other when masks change."""
+        """Return what changes when mask files change: path, size and time of each."""
         stats = [(path, path.stat()) for path in self.masks.values()]
         return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
 
-    def __call__(self, piece: CorruptedBatch, position: int) -> Prediction:
-        severity = piece.severities[position]
-        frames = [self.part.frame_ids[i] for i in piece.index]
-        masks = np.stack([self._read(self.masks[piece.name, severity, frame]) for frame in frames])
+    def __call__(self, batch: CorruptedBatch, position: int) -> Prediction:
+        severity = batch.severities[position]
+        frames = [self.split.frame_ids[i] for i in batch.index]
+        masks = np.stack([self._read(self.masks[batch.name, severity, frame]) for frame in frames])
         if self.activities is None:
             return None, masks
-        return np.array([self.activities[piece.name, severity, frame] for frame in frames]), masks
+        return np.array([self.activities[batch.name, severity, frame] for frame in frames]), masks
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
-        mask, size = read_ids(path, strictly=True), self.part.masks.shape[1]
+        mask, size = read_ids(path, strictly=True), self.split.masks.shape[1]
         if mask.shape != (size, size):
             raise InputError(
                 f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels; expected {size}x{size}. Make the copy with "
-                f"`corruptions apply --size {size}`, as this benchmark sees its images."
+                f"`corruptions apply --size {size}`, the size at which this benchmark evaluates."
             )
         if mask.max() >= len(self.labels.classes):
             raise InputError(f"{path}: value {mask.max()}; expected class ids 0 to {len(self.labels.classes) - 1}.")
@@ -202,7 +206,7 @@ class _Stored:
 def _evaluate(
     asked: ExternalModelRun,
     label: str,
-    answer: Predictor,
+    predict: Predictor,
     conditions: Conditions,
     about: dict[str, Any],
     sees_images: bool = True,
@@ -212,18 +216,18 @@ def _evaluate(
     source = dataset_folder(study, asked.dataset)
     folder = asked.out or results_folder(study) / StudyOutput.PREDICTORS / _folder_name(label) / asked.dataset
     _check_free(RobustnessFiles.below(folder / CellOutput.ROBUSTNESS).provenance, label)
-    part, labels = load_split(source, "test", size), labels_of(study, asked.dataset)
+    split, labels = load_split(source, "test", size), labels_of(study, asked.dataset)
     about = {**about, "label": label, "dataset": source.name, "manifest_sha256": sha256_of(source / "manifest.csv")}
     key = digest([about, size, str(conditions), code_sha256(code_of_robustness(__name__, study)), image_packages()])
     with resumable_folder(folder / "robustness", key) as done:
-        seen = _Sources(done, sources) if sources is not None else None
-        subject = ModelUnderTest(label, seen.watch(answer) if seen else answer, done, sees_images)
-        evaluate([subject], part, labels, conditions, asked.workers)
-        more = {"seed": conditions.seed, "frames": len(part.frame_ids)}
+        imported = _Sources(done, sources) if sources is not None else None
+        model = ModelUnderTest(label, imported.watch(predict) if imported else predict, done, sees_images)
+        evaluate([model], split, labels, conditions, asked.workers)
+        more = {"seed": conditions.seed, "frames": len(split.frame_ids)}
         whole = {**about_run(study, run, [asked.dataset]), **about, **more}
-        if seen:
-            whole["sources_sha256"] = seen.finish()
-        write_results(subject, conditions, labels, whole, timed=sees_images)
+        if imported:
+            whole["sources_sha256"] = imported.finish()
+        write_results(model, conditions, labels, whole, timed=sees_images)
     remove_parts(folder / "robustness")
     return folder
 
@@ -233,28 +237,28 @@ def _digests(files: Sequence[Path]) -> dict[str, str]:
 
 
 class _Sources:
-    """The predictor's source files as they come to be imported, kept beside an evaluation that may be interrupted.
+    """The source files that a predictor has imported, stored in the folder of an evaluation that may be interrupted.
 
-    If one of them has changed since, what was evaluated before is thrown away: answers of old and new code are not mixed.
+    If one of them has changed since, earlier measurements are removed, so that predictions of old and new code are not mixed.
     """
 
     def __init__(self, folder: Path, files: Callable[[], Sequence[Path]]) -> None:
         self._path, self._files = folder / ".sources.json", files
         self._digests: dict[str, str] = {}
         if self._path.is_file():
-            then = read_json(self._path)
-            if any(not Path(name).is_file() or sha256_of(Path(name)) != digest for name, digest in then.items()):
+            earlier = read_json(self._path)
+            if any(not Path(name).is_file() or sha256_of(Path(name)) != digest for name, digest in earlier.items()):
                 for path in folder.iterdir():
                     if path.name != ".key":
                         shutil.rmtree(path) if path.is_dir() else path.unlink()
             else:
-                self._digests = then
+                self._digests = earlier
 
-    def watch(self, answer: Predictor) -> Predictor:
-        """Return the same answers; note which files have been imported after each."""
+    def watch(self, predict: Predictor) -> Predictor:
+        """Return a predictor with the same predictions that notes the imported files after each call."""
 
-        def watched(piece: CorruptedBatch, position: int) -> Prediction:
-            found = answer(piece, position)
+        def watched(batch: CorruptedBatch, position: int) -> Prediction:
+            found = predict(batch, position)
             new = [path for path in self._files() if os.path.relpath(path) not in self._digests]
             if new:
                 self._digests |= _digests(new)
@@ -264,7 +268,7 @@ class _Sources:
         return watched
 
     def finish(self) -> dict[str, str]:
-        """Return the digests of all files, by name, and remove the note of them."""
+        """Return the digests of all files by name, and remove the stored ones."""
         self._path.unlink(missing_ok=True)
         return dict(sorted(self._digests.items()))
 
@@ -277,7 +281,7 @@ def _folder_name(label: str) -> str:
 
 
 def _check_free(path: Path, label: str) -> None:
-    """Raise InputError if another model's results lie there."""
-    there = read_json(path).get("label") if path.is_file() else label
-    if there != label:
-        raise InputError(f"{path.parent}: holds the results of {there!r}. Choose another --label or --out.")
+    """Raise InputError if the folder holds the results of another model."""
+    owner = read_json(path).get("label") if path.is_file() else label
+    if owner != label:
+        raise InputError(f"{path.parent}: holds the results of {owner!r}. Choose another --label or --out.")

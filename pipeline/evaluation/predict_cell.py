@@ -1,4 +1,4 @@
-"""Let a trained cell answer on its test splits, and time it."""
+"""Predict with the model of a trained cell on its test splits, and measure how long that takes."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ _TIMED_IMAGES = 512
 
 
 def predict_cell(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, SavedPredictions]:
-    """Return what a cell's model predicts on every dataset it is tested on, run in float32 on every device.
+    """Return the predictions of a cell's model on every dataset that it is tested on. The model runs in float32 on every device.
 
     Raises:
-        InputError: if a dataset is not built. TrainingError: if predictions are not numbers of their range.
+        InputError: if a dataset is not built.
+        TrainingError: if predictions are not finite or out of range.
     """
     found = {}
     for dataset in evaluated_on(study, cell.dataset):
-        part = load_split(dataset_folder(study, dataset), "test", study.input_size)
-        found[dataset] = predictions_of(model, part)
+        split = load_split(dataset_folder(study, dataset), "test", study.input_size)
+        found[dataset] = predictions_of(model, split)
         wrong = what_is_wrong(found[dataset], labels_of(study, dataset))
         if wrong:
             raise TrainingError(
@@ -43,40 +44,41 @@ def predict_cell(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, S
 
 
 def save_predictions(
-    study: Study, cell: Cell, predictions: Mapping[str, SavedPredictions], beside: Callable[[Path], Path]
+    study: Study, cell: Cell, predictions: Mapping[str, SavedPredictions], temporary: Callable[[Path], Path]
 ) -> dict[str, str]:
     """Write predictions/<dataset>.npz of a cell and return their SHA-256 by dataset.
 
     Args:
-        predictions: of `predict_cell`. beside: of `whole_files`.
+        predictions: as `predict_cell` returns them.
+        temporary: as `whole_files` yields it.
     """
     digests = {}
-    for dataset, kept in predictions.items():
-        path = beside(predictions_file(study, cell, dataset))
-        write_predictions(path, kept)
+    for dataset, of_dataset in predictions.items():
+        path = temporary(predictions_file(study, cell, dataset))
+        write_predictions(path, of_dataset)
         digests[dataset] = sha256_of(path)
     return digests
 
 
-def predictions_of(model: MultiTaskModel, part: Split) -> SavedPredictions:
-    """What a model, in float32, says of a part."""
+def predictions_of(model: MultiTaskModel, split: Split) -> SavedPredictions:
+    """Return the predictions of a model, run in float32, on a split."""
     model.precision = "float32"
-    given = predict(model, part.images, choose_device())
+    given = predict(model, split.images, choose_device())
     activity = confidence = None
     if given.activity is not None:
         activity, confidence = given.activity.argmax(axis=1), given.activity.max(axis=1)
-    return SavedPredictions(part.frame_ids, activity, confidence, given.masks)
+    return SavedPredictions(split.frame_ids, activity, confidence, given.masks)
 
 
 def cost_of_inference(study: Study, cell: Cell, model: MultiTaskModel) -> dict[str, float]:
     """Return images per second and peak memory (MiB) of predictions on test images, in the study's precision.
 
-    Not compiled, as all predictions here. What is not timed first: every batch size, since kernels are chosen for each.
+    The model is not compiled. Each batch size runs once before the clock starts, because kernels are chosen per size.
     """
     device, batch = choose_device(), study.training.batch_size
     model.precision = study.training.precision
-    part = load_split(dataset_folder(study, cell.dataset), "test", study.input_size)
-    images = np.array(part.images[:_TIMED_IMAGES])
+    split = load_split(dataset_folder(study, cell.dataset), "test", study.input_size)
+    images = np.array(split.images[:_TIMED_IMAGES])
     model.zero_grad(set_to_none=True)
     reset_peak_memory(device)
     for count in {min(batch, len(images)), len(images) % batch} - {0}:

@@ -38,16 +38,17 @@ Prediction = tuple[NDArray[np.int64] | None, NDArray[np.uint8] | None]
 
 
 class RefusedError(Exception):
-    """What a predictor is or gives cannot be used; the message says what was given and what was expected."""
+    """A predictor, or what it returned, cannot be used; the message says what was given and what was expected."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a predictor is asked for.
+    """What a predictor must return for one batch.
 
     Attributes:
         count: number of images.
-        classes, activities: how many there are; no activities if the dataset has none.
+        classes: number of classes.
+        activities: number of activities, 0 if the dataset has none.
         size: width and height of images and masks, in pixels.
     """
 
@@ -73,11 +74,11 @@ class Expected:
 
 
 def labels_of(given: Any, expected: Expected) -> Prediction:
-    """Return the most probable labels that a predictor gave.
+    """Return the labels that a predictor returned, or the most probable ones of its scores.
 
     Args:
-        given: what it returned.
-        expected: what it was asked for.
+        given: what the predictor returned.
+        expected: what it must return.
 
     Returns:
         Activities (N,) and masks of class ids (N, S, S); None for a task that it does not solve.
@@ -93,7 +94,7 @@ def labels_of(given: Any, expected: Expected) -> Prediction:
             raise RefusedError(f"it gave {task} twice; expected {expected}")
         found[task] = _ids(task, value, expected)
     if not found:
-        raise RefusedError(f"it gave {_described(given)} without an answer; expected {expected}")
+        raise RefusedError(f"it gave {_described(given)} without a prediction; expected {expected}")
     masks, activity = found.get(SEGMENTATION), found.get(ACTIVITY)
     return (
         None if activity is None else activity.astype(np.int64),
@@ -102,7 +103,7 @@ def labels_of(given: Any, expected: Expected) -> Prediction:
 
 
 def _parts(given: Any, expected: Expected) -> list[tuple[str, NDArray[Any]]]:
-    """Return the answers for single tasks; which task an array without a name is for follows from its shape."""
+    """Return the predictions by task. The shape of an array without a name decides which task it is for."""
     if isinstance(given, Mapping):
         unknown = sorted(str(key) for key in given if key not in (SEGMENTATION, ACTIVITY))
         if unknown:
@@ -128,7 +129,7 @@ def _array(task: str, value: Any, expected: Expected) -> NDArray[Any]:
     name = f"it gave {task} as {_described(value)}" if task else f"it gave {_described(value)}"
     try:
         array = _numpy(value)
-    except Exception as error:  # whatever somebody's type does when it is converted
+    except Exception as error:  # a user's type may raise anything when it is converted
         raise RefusedError(f"{name}, which is no array ({_message(error)}); expected {expected}") from None
     if array.dtype.kind not in "fiu" or array.ndim == 0:
         raise RefusedError(f"{name}; expected {expected}")
@@ -145,7 +146,7 @@ def _numpy(value: Any) -> NDArray[Any]:
 
 
 def _ids(task: str, array: NDArray[Any], expected: Expected) -> NDArray[Any]:
-    """Return the ids of an answer: those of the highest scores, or those that it gives itself."""
+    """Return the ids of a prediction: those with the highest scores, or the given ones."""
     scores, ids = expected.shapes(task)
     name = {SEGMENTATION: "class", ACTIVITY: "activity"}[task]
     given = f"it gave {task} as {array.dtype} {array.shape}"
@@ -166,7 +167,7 @@ def _ids(task: str, array: NDArray[Any], expected: Expected) -> NDArray[Any]:
 
 
 def _hint(array: NDArray[Any], scores: tuple[int, ...], ids: tuple[int, ...]) -> str:
-    """Return what is probably wrong with an answer's type or shape, as the end of a sentence."""
+    """Return what is probably wrong with the type or shape of a prediction, as the end of a sentence."""
     shape = array.shape
     if shape == scores:
         return ". Scores are floats, because whole numbers are taken for ids"
@@ -175,14 +176,14 @@ def _hint(array: NDArray[Any], scores: tuple[int, ...], ids: tuple[int, ...]) ->
     if len(shape) == 4 and shape == (scores[0], *scores[2:], scores[1]):
         return ". The classes come second: use transpose(0, 3, 1, 2)"
     if shape in (scores[1:], ids[1:]) or shape[1:] in (scores[1:], ids[1:]):
-        return f". {scores[0]} image{'s were' if scores[0] > 1 else ' was'} given; the first axis is theirs"
+        return f". {scores[0]} image{'s were' if scores[0] > 1 else ' was'} given; the first axis must be the images"
     if len(shape) == len(scores) == 4 and shape[:2] == scores[:2]:
         return ". Resize the scores to the size of the images"
     return ""
 
 
 def _described(value: Any) -> str:
-    """Return the type of a value, and of an array its shape and the type of its elements."""
+    """Return the type of a value, and the shape and element type of an array."""
     kind = type(value)
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
@@ -197,7 +198,7 @@ def find_function(module_name: str, name: str) -> tuple[Callable[[NDArray[np.uin
     """Import a predictor.
 
     Returns:
-        The function, and the files that were imported with it from outside of Python's libraries.
+        The function, and the imported files that do not belong to installed packages.
 
     Raises:
         RefusedError: if there is no such module or function, or importing it fails.
@@ -227,7 +228,7 @@ def find_function(module_name: str, name: str) -> tuple[Callable[[NDArray[np.uin
 
 
 def _check_is_theirs(module: ModuleType, here: Path) -> None:
-    """Refuse a module that Python had before the file of that name in the working directory could be imported."""
+    """Raise RefusedError if Python already had a module of this name, so that the file in the working directory was not imported."""
     path = here.joinpath(*module.__name__.split("."))
     files = [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
     found = getattr(module, "__file__", None)
@@ -246,16 +247,16 @@ def _is_library(path: str) -> bool:
 
 
 def blame(error: BaseException) -> str:
-    """Return where somebody's code raised an error, and what it says: file, line, function, type and message, on one line.
+    """Return where a user's code raised an error, on one line: file, line, function, type and message.
 
-    The place is the last of their own: what a library raises is told of the line that called it.
+    The line is the last one in the user's own code: for an error in a library it is the line that called the library.
     """
-    said = f"{type(error).__name__}: {_message(error)}".removesuffix(": ")
+    message = f"{type(error).__name__}: {_message(error)}".removesuffix(": ")
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_shown(error.filename)}, line {error.lineno}: {type(error).__name__}: {error.msg}"
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [one for one in frames if not _is_library(one.filename) and Path(one.filename).resolve() != _THIS]
-    return f"{_shown(theirs[-1].filename)}, line {theirs[-1].lineno}, in {theirs[-1].name}: {said}" if theirs else said
+    own = [frame for frame in frames if not _is_library(frame.filename) and Path(frame.filename).resolve() != _THIS]
+    return f"{_shown(own[-1].filename)}, line {own[-1].lineno}, in {own[-1].name}: {message}" if own else message
 
 
 def _shown(path: str) -> str:
@@ -266,16 +267,16 @@ def _shown(path: str) -> str:
 def _message(error: BaseException) -> str:
     try:
         text = " ".join(str(error).split())
-    except Exception:  # their error's own code may fail too
+    except Exception:  # the code of the user's error may fail too
         text = ""
     return text if len(text) <= _LETTERS else f"{text[:_LETTERS]} ..."
 
 
-def answer(function: Callable[[NDArray[np.uint8]], Any], images: NDArray[np.uint8], expected: Expected) -> Prediction:
-    """Call a predictor; see `labels_of`.
+def predict(function: Callable[[NDArray[np.uint8]], Any], images: NDArray[np.uint8], expected: Expected) -> Prediction:
+    """Call a predictor and return its labels; see `labels_of`.
 
     Raises:
-        RefusedError: if it raises, or returns what cannot be used.
+        RefusedError: if it raises, or returns something that cannot be used.
     """
     try:
         given = function(images)
@@ -293,7 +294,7 @@ def _serve(requests: BufferedReader, replies: BufferedWriter) -> None:
         replies.flush()
 
     wanted = json.loads(requests.readline())
-    # As if the predictor's module had been started itself, in its folder.
+    # As if the module of the predictor had been started as a program in its folder.
     sys.argv, sys.path = [wanted["module"]], [str(Path.cwd()), *sys.path]
     solved: set[str] = set()
     try:
@@ -304,7 +305,7 @@ def _serve(requests: BufferedReader, replies: BufferedWriter) -> None:
             images = np.empty(json.loads(line), np.uint8)
             _read_into(requests, images)
             expected = Expected(len(images), wanted["classes"], wanted["activities"], wanted["size"])
-            activity, masks = answer(function, images, expected)
+            activity, masks = predict(function, images, expected)
             tasks = {name for name, found in ((ACTIVITY, activity), (SEGMENTATION, masks)) if found is not None}
             solved = solved or tasks
             if tasks != solved:
@@ -327,7 +328,7 @@ def _read_into(stream: BufferedReader, array: NDArray[np.uint8]) -> None:
     while filled < len(view):
         count = stream.readinto(view[filled:])
         if not count:
-            raise EOFError("the images broke off")
+            raise EOFError("the images ended too early")
         filled += count
 
 

@@ -1,4 +1,4 @@
-"""A predictor of somebody's, running in a process of its own (see `pipeline.evaluation.predictor_host`), as the evaluation sees it."""
+"""Run a user's predictor in its own process (`pipeline.evaluation.predictor_host`), and ask it for predictions."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from pipeline.evaluation import predictor_host
 from pipeline.evaluation.robustness import Prediction
 from pipeline.labels.classes import LabelSet
 
-_PATIENCE = 5  # seconds for a predictor to end by itself
+_PATIENCE = 5  # seconds that a predictor has to end by itself
 
 
 class PredictorProcess:
-    """Starts a predictor for the time of a `with` block, and answers with it.
+    """Runs a predictor for the time of a `with` block.
 
     Attributes:
-        sources: the files that the predictor was imported from, Python's libraries apart.
+        sources: the files that the predictor was imported from, without those of installed packages.
     """
 
     def __init__(self, predictor: str, labels: LabelSet, size: int) -> None:
@@ -65,7 +65,7 @@ class PredictorProcess:
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
         self._requests, self._replies = os.fdopen(ours_out, "wb"), os.fdopen(ours_in, "rb")
-        # -P: the folder of this package is no place to import from.
+        # -P: the predictor cannot import from the folder of this package.
         command = [sys.executable, "-P", predictor_host.__file__, str(theirs_in), str(theirs_out)]
         self._process = subprocess.Popen(command, pass_fds=(theirs_in, theirs_out))
         os.close(theirs_in)
@@ -84,11 +84,11 @@ class PredictorProcess:
         """End the process."""
         self._stop()
 
-    def answer(self, images: NDArray[np.uint8]) -> Prediction:
-        """Return activities (N,) and masks (N, S, S) of uint8 RGB images (N, S, S, 3); None for a task that is not solved.
+    def predict(self, images: NDArray[np.uint8]) -> Prediction:
+        """Return activities (N,) and masks (N, S, S) of uint8 RGB images (N, S, S, 3); None for a task that the predictor does not solve.
 
         Raises:
-            InputError: if the predictor fails, or returns what cannot be used.
+            InputError: if the predictor fails, or returns something that cannot be used.
         """
         count = len(images)
         reply = self._ask(list(images.shape), f"it predicted {count} images", images)
@@ -121,7 +121,9 @@ class PredictorProcess:
     def _receive(self, count: int) -> bytes:
         content = self._replies.read(count)
         if len(content) != count:
-            raise InputError(f"--predictor {self._predictor!r}: its process ended {self._end()} while it answered.")
+            raise InputError(
+                f"--predictor {self._predictor!r}: its process ended {self._end()} while it sent its prediction."
+            )
         return content
 
     def _end(self) -> str:
@@ -129,11 +131,11 @@ class PredictorProcess:
         if code >= 0:
             return f"with status {code}"
         name = signal.Signals(-code).name
-        return f"by {name}" + (" (often for want of memory)" if -code == signal.SIGKILL else "")
+        return f"by {name}" + (" (often because memory ran out)" if -code == signal.SIGKILL else "")
 
     def _stop(self) -> None:
         for stream in (self._requests, self._replies):
-            with suppress(BrokenPipeError):  # it may have ended before it read everything
+            with suppress(BrokenPipeError):  # the process may have ended before it read everything
                 stream.close()
         try:
             self._process.wait(_PATIENCE)

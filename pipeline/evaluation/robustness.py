@@ -1,4 +1,4 @@
-"""Models under corruption: images are corrupted by other processes while models answer, each image once for all models."""
+"""Robustness of models: other processes corrupt the images while models predict, and each image is corrupted once for all models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tqdm import tqdm
 from endoarss.metrics import STANDARD, measure_mask
 from endoarss.metrics.catalogue import metrics_by_name
 from pipeline.datasets.load import Split
-from pipeline.evaluation.corrupted_batches import CLEAN, CorruptedBatch, moves_masks, pieces
+from pipeline.evaluation.corrupted_batches import CLEAN, CorruptedBatch, corrupted_batches, moves_masks
 from pipeline.evaluation.measure import rows_of_images
 from pipeline.evaluation.scores import columns_of_numbers, scores_of_columns
 from pipeline.io.files import read_json, whole_file, write_json
@@ -36,117 +36,129 @@ Prediction = tuple[NDArray[np.int64] | None, NDArray[np.uint8] | None]
 
 
 class Predictor(Protocol):
-    """Answers for some images under one condition."""
+    """Predicts a batch of images under one condition."""
 
-    def __call__(self, piece: CorruptedBatch, position: int) -> Prediction:
-        """Activities (N,) and masks (N, S, S), None for a task that is not solved, for piece.images[position]."""
+    def __call__(self, batch: CorruptedBatch, position: int) -> Prediction:
+        """Return activities (N,) and masks (N, S, S) for batch.images[position]; None for a task that the model does not solve."""
 
 
 @dataclass(frozen=True)
 class ModelUnderTest:
-    """A model under test.
+    """A model that is evaluated under corruption.
 
-    label: of messages. answer: what it says of images. done: a folder, empty or of an interrupted evaluation, that keeps what is
-    measured: below `.parts` a pair of files a corruption. sees_images: whether it needs the images.
+    Attributes:
+        label: name in messages.
+        predict: its predictor.
+        done: folder of its results, empty or from an interrupted evaluation. Below `.parts` lie two or three files per corruption.
+        sees_images: whether the predictor needs the images.
     """
 
     label: str
-    answer: Predictor
+    predict: Predictor
     done: Path
     sees_images: bool = True
 
     def part(self, name: str, suffix: str) -> Path:
-        """What is kept of one corruption: rows as parquet, masks of the gallery's images as npz, the time it took as json."""
+        """Return the file of one corruption: rows (parquet), masks of the gallery images (npz), or images and seconds (json)."""
         return self.done / _PARTS / f"{name or 'clean'}.{suffix}"
 
     def lacks(self, name: str) -> bool:
-        """Whether a corruption is still to be measured. The rows are written last."""
+        """Return whether a corruption is not measured yet. The rows are written last."""
         return not self.part(name, "parquet").is_file()
 
 
 def evaluate(
-    subjects: Sequence[ModelUnderTest],
-    part: Split,
+    models: Sequence[ModelUnderTest],
+    split: Split,
     labels: LabelSet,
     conditions: Conditions,
     workers: int,
-    kept: Path | None = None,
+    cache: Path | None = None,
 ) -> None:
-    """Measure models on a part, clean and under all conditions; what a model's folder already holds is not measured again.
+    """Measure models on a split, clean and under all conditions. Corruptions that a model's folder holds are not measured again.
 
     Args:
-        subjects: the models. part, labels: of the dataset. conditions: what images go through. workers: processes that corrupt and
-            measure; 0: this one. kept: a folder with the corrupted images, see `corrupted.pieces`.
+        models: the models.
+        split: the images and masks.
+        labels: classes and activities of the dataset.
+        conditions: the corruptions and severities.
+        workers: number of processes that corrupt and measure; with 0 this process does it.
+        cache: a folder with the corrupted images, see `corrupted_batches`.
     """
-    names = [name for name in (CLEAN, *conditions.corruptions) if any(subject.lacks(name) for subject in subjects)]
-    total = len(part.frame_ids) * len(names)
-    title = f"robustness of {', '.join(subject.label for subject in subjects)}"
-    seen = any(subject.sees_images for subject in subjects)
-    shown = representative(part, GALLERY_SIZE)
+    names = [name for name in (CLEAN, *conditions.corruptions) if any(model.lacks(name) for model in models)]
+    total = len(split.frame_ids) * len(names)
+    title = f"robustness of {', '.join(model.label for model in models)}"
+    seen = any(model.sees_images for model in models)
+    shown = representative(split, GALLERY_SIZE)
     with processes(workers) as pool, tqdm(total=total, desc=title, unit="image", mininterval=1.0) as progress:
-        begun: list[_Begun] = []
-        for piece in pieces(part, conditions, names, pool, workers, seen, kept):
-            if piece.index.start == 0:
-                begun = [_Begun(subject, shown) for subject in subjects if subject.lacks(piece.name)]
-            here = slice(piece.index.start, piece.index.stop)
-            unmoved = np.array(part.masks[here]) if moves_masks(conditions, piece.name) else None
-            for one in begun:
-                one.add(piece, unmoved, pool, len(labels.classes))
-            progress.update(len(piece.index))
-            if piece.index.stop == len(part.frame_ids):
-                for one in begun:
-                    one.write(piece.name, part)
+        unfinished: list[_Unfinished] = []
+        for batch in corrupted_batches(split, conditions, names, pool, workers, seen, cache):
+            if batch.index.start == 0:
+                unfinished = [_Unfinished(model, shown) for model in models if model.lacks(batch.name)]
+            here = slice(batch.index.start, batch.index.stop)
+            unmoved = np.array(split.masks[here]) if moves_masks(conditions, batch.name) else None
+            for one in unfinished:
+                one.add(batch, unmoved, pool, len(labels.classes))
+            progress.update(len(batch.index))
+            if batch.index.stop == len(split.frame_ids):
+                for one in unfinished:
+                    one.write(batch.name, split)
 
 
 Measuring = list[Future[list[dict[str, float]]]]
 
 
 @dataclass
-class _Begun:
-    """One corruption of a subject, piece by piece.
+class _Unfinished:
+    """The measurements of one model under one corruption, collected batch by batch.
 
-    shown: the images whose masks are kept. measured: by severity, and whether masks moved, what is kept of each mask. activities: by
-    severity. masks: by severity, those of the images shown. seconds: of its answers.
+    Attributes:
+        model: the model.
+        shown: positions of the images whose masks are saved for the gallery.
+        measured: measurements of masks, by severity and by whether the true masks moved.
+        activities: predicted activities by severity.
+        masks: predicted masks of the shown images, by severity.
+        seconds: time that the model took to predict.
     """
 
-    subject: ModelUnderTest
+    model: ModelUnderTest
     shown: Sequence[int]
     measured: dict[tuple[int, bool], Measuring] = field(default_factory=dict)
     activities: dict[int, list[NDArray[np.int64]]] = field(default_factory=dict)
     masks: dict[int, dict[int, NDArray[np.uint8]]] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def add(self, piece: CorruptedBatch, unmoved: NDArray[np.uint8] | None, pool: Executor, classes: int) -> None:
-        """Prediction a piece at every severity, and have the answers measured: where pixels moved, against both masks."""
-        for position, severity in enumerate(piece.severities):
+    def add(self, batch: CorruptedBatch, unmoved: NDArray[np.uint8] | None, pool: Executor, classes: int) -> None:
+        """Predict a batch at every severity and start measuring, against moved and unmoved masks if the corruption moves pixels."""
+        for position, severity in enumerate(batch.severities):
             started = time.perf_counter()
-            activity, masks = self.subject.answer(piece, position)
+            activity, masks = self.model.predict(batch, position)
             self.seconds += time.perf_counter() - started
             if activity is not None:
                 self.activities.setdefault(severity, []).append(activity)
-            if masks is not None and severity in shown_severities(piece.severities):
-                own = {i: masks[i - piece.index.start] for i in self.shown if i in piece.index}
+            if masks is not None and severity in shown_severities(batch.severities):
+                own = {i: masks[i - batch.index.start] for i in self.shown if i in batch.index}
                 self.masks.setdefault(severity, {}).update(own)
-            for moved, truth in ((True, np.ascontiguousarray(piece.masks[position])), (False, unmoved)):
+            for moved, truth in ((True, np.ascontiguousarray(batch.masks[position])), (False, unmoved)):
                 if truth is not None:
                     measuring = self.measured.setdefault((severity, moved), [])
                     measuring += [pool.submit(_measure, truth, masks, classes)] if masks is not None else []
 
-    def write(self, name: str, part: Split) -> None:
-        """Keep the rows and the time of the whole part."""
+    def write(self, name: str, split: Split) -> None:
+        """Write the rows and the time of the whole split."""
         rows = []
         for (severity, moved), measuring in self.measured.items():
             masks = [row for future in measuring for row in future.result()]
-            told = self.activities.get(severity)
-            images = rows_of_images(part, None if told is None else np.concatenate(told), masks or None)
+            activities = self.activities.get(severity)
+            images = rows_of_images(split, None if activities is None else np.concatenate(activities), masks or None)
             rows.append(images.assign(corruption=name, severity=severity, mask_warped=moved))
-        answered = len(part.frame_ids) * len({severity for severity, _ in self.measured})
+        predicted = len(split.frame_ids) * len({severity for severity, _ in self.measured})
         if self.masks:
             conditions = pd.DataFrame({"corruption": name, "severity": list(self.masks)})
-            kept = np.stack([[of_severity[i] for i in self.shown] for of_severity in self.masks.values()])
-            write_gallery(self.subject.part(name, "npz"), [part.frame_ids[i] for i in self.shown], conditions, kept)
-        write_json(self.subject.part(name, "json"), {"images": answered, "seconds": self.seconds})
-        with whole_file(self.subject.part(name, "parquet")) as partial:
+            stacked = np.stack([[of_severity[i] for i in self.shown] for of_severity in self.masks.values()])
+            write_gallery(self.model.part(name, "npz"), [split.frame_ids[i] for i in self.shown], conditions, stacked)
+        write_json(self.model.part(name, "json"), {"images": predicted, "seconds": self.seconds})
+        with whole_file(self.model.part(name, "parquet")) as partial:
             pd.concat(rows, ignore_index=True).to_parquet(partial, index=False)
 
 
@@ -154,31 +166,33 @@ def _measure(truth: NDArray[np.uint8], masks: NDArray[np.uint8], classes: int) -
     return [measure_mask(true, predicted, classes) for true, predicted in zip(truth, masks, strict=True)]
 
 
-def gather(subject: ModelUnderTest, conditions: Conditions) -> tuple[pd.DataFrame, dict[str, float]]:
-    """All rows of a subject, in the order of the conditions, clean first; and the milliseconds an image by corruption."""
+def gather(model: ModelUnderTest, conditions: Conditions) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Return all rows of a model in the order of the conditions, clean first, and the milliseconds per image by corruption."""
     names = (CLEAN, *conditions.corruptions)
-    rows = pd.concat([read_table(subject.part(name, "parquet")) for name in names], ignore_index=True)
+    rows = pd.concat([read_table(model.part(name, "parquet")) for name in names], ignore_index=True)
     latency = {}
     for name in names:
-        stored = read_json(subject.part(name, "json"))
+        stored = read_json(model.part(name, "json"))
         latency[name or "clean"] = 1000 * stored["seconds"] / stored["images"]
     return rows, latency
 
 
-def gather_gallery(subject: ModelUnderTest, conditions: Conditions) -> None:
-    """Write gallery.npz beside the rows: the masks of the gallery's images under all conditions; none of a model without masks."""
-    files = [subject.part(name, "npz") for name in (CLEAN, *conditions.corruptions)]
+def gather_gallery(model: ModelUnderTest, conditions: Conditions) -> None:
+    """Write gallery.npz next to the rows: the masks of the gallery images under all conditions, if the model predicts masks."""
+    files = [model.part(name, "npz") for name in (CLEAN, *conditions.corruptions)]
     parts = [read_gallery(path) for path in files if path.is_file()]
-    masks = {condition: kept for _, found in parts for condition, kept in found.items()}
+    masks = {condition: masks for _, found in parts for condition, masks in found.items()}
     frame_ids = parts[0][0] if parts else []
     stacked = np.stack(list(masks.values())) if masks else np.empty((0, 0, 0, 0), np.uint8)
     keys = pd.DataFrame(list(masks), columns=["corruption", "severity"])
-    write_gallery(RobustnessFiles.below(subject.done).gallery, frame_ids, keys, stacked)
+    write_gallery(RobustnessFiles.below(model.done).gallery, frame_ids, keys, stacked)
 
 
 def scores_by_condition(rows: pd.DataFrame, labels: LabelSet, protocol: str = STANDARD) -> list[dict[str, Any]]:
-    """The scores of each condition of a model's rows: dicts of corruption, severity, mask_warped, and what `scores_of` gives; against
-    masks that did not move, those of masks alone."""
+    """Return the scores of a model's rows by condition: dicts of corruption, severity, mask_warped and the entries of `scores_of`.
+
+    Against masks that did not move, only scores of masks are returned.
+    """
     keys = ["corruption", "severity", "mask_warped"]
     metrics = metrics_by_name(protocol)
     scores: list[dict[str, Any]] = []
@@ -191,5 +205,5 @@ def scores_by_condition(rows: pd.DataFrame, labels: LabelSet, protocol: str = ST
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what an evaluation went on from; after its results are in place."""
+    """Remove the parts that an interrupted evaluation would continue from. Call it when the results are in place."""
     shutil.rmtree(folder / _PARTS, ignore_errors=True)

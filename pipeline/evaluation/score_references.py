@@ -1,4 +1,4 @@
-"""Answers that need no model: the majority activity, the all-background mask, the activity told from the truth."""
+"""Reference predictions that need no model: majority activity, all-background mask, and the activity that the true instruments suggest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.study.models import Study
 
 
 def score_references(study: Study, dataset: str) -> None:
-    """Write references/<dataset>/<reference>.parquet: what is kept of each reference's answers on the dataset's test split."""
+    """Write references/<dataset>/<reference>.parquet: the saved rows of each reference on the test split of the dataset."""
     rows = rows_of_references(study, dataset)
     for name, path in reference_files(study, dataset).items():
         with whole_file(path) as partial:
@@ -27,14 +27,14 @@ def score_references(study: Study, dataset: str) -> None:
 
 
 def rows_of_references(study: Study, dataset: str) -> dict[str, pd.DataFrame]:
-    """One row an image of each reference, by its name.
+    """Return one row per image of each reference, by the name of the reference.
 
-    Majorities are those of the training split; a dataset without one takes that of the dataset its cells train on.
+    Majorities come from the training split. A dataset without one takes the training split of the dataset that its models are trained on.
     """
     labels = labels_of(study, dataset)
-    part = load_split(dataset_folder(study, dataset), "test", study.input_size)
-    answers: dict[str, tuple[np.ndarray | None, np.ndarray | None]] = {
-        "all_background": (None, np.zeros_like(part.masks))
+    split = load_split(dataset_folder(study, dataset), "test", study.input_size)
+    predictions: dict[str, tuple[np.ndarray | None, np.ndarray | None]] = {
+        "all_background": (None, np.zeros_like(split.masks))
     }
     if labels.activities:
         base = read_manifest(dataset_folder(study, GENERALISATION.get(dataset, dataset)))
@@ -44,11 +44,11 @@ def rows_of_references(study: Study, dataset: str) -> dict[str, pd.DataFrame]:
             by_instruments[_instruments(row)][row["activity"]] += 1
         majority = Counter(row["activity"] for row in training).most_common(1)[0][0]
         tests = [row for row in read_manifest(dataset_folder(study, dataset)) if row["split"] == "test"]
-        told = [by_instruments[_instruments(row)].most_common(1) or [(majority, 0)] for row in tests]
+        suggested = [by_instruments[_instruments(row)].most_common(1) or [(majority, 0)] for row in tests]
         index = {name: position for position, name in enumerate(labels.activities)}
-        answers["majority_activity"] = (np.full(len(tests), index[majority]), None)
-        answers["activity_from_instruments"] = (np.array([index[best[0][0]] for best in told]), None)
-    return {name: measure(part, part.masks, labels, *given) for name, given in answers.items()}
+        predictions["majority_activity"] = (np.full(len(tests), index[majority]), None)
+        predictions["activity_from_instruments"] = (np.array([index[best[0][0]] for best in suggested]), None)
+    return {name: measure(split, split.masks, labels, *given) for name, given in predictions.items()}
 
 
 def _instruments(row: dict[str, str]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""From kept rows to scores."""
+"""Compute scores from saved rows."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from pipeline.labels.classes import LabelSet
 
 
 def scores_of(rows: pd.DataFrame, labels: LabelSet, protocol: str = STANDARD) -> list[dict[str, Any]]:
-    """The scores of rows, as `endoarss.metrics.scores_of_rows` gives them.
+    """Return the scores of rows, as `endoarss.metrics.scores_of_rows` gives them.
 
     Raises:
-        ValueError: if a row holds what no measurement gives.
+        ValueError: if a row holds values that no measurement can give.
     """
     return scores_of_columns(columns_of_numbers(rows), labels, protocol)
 
 
 def columns_of_numbers(rows: pd.DataFrame) -> dict[str, NDArray[Any]]:
-    """Return the columns of rows that scores are computed from: all but texts."""
+    """Return the columns that scores are computed from: all columns of numbers."""
     return {str(name): rows[name].to_numpy() for name in rows.select_dtypes("number")}
 
 
 def scores_of_columns(
     columns: Mapping[str, NDArray[Any]], labels: LabelSet, protocol: str = STANDARD
 ) -> list[dict[str, Any]]:
-    """Return the scores of rows, given as `columns_of_numbers`.
+    """Return the scores of rows that are given as `columns_of_numbers` returns them.
 
     Raises:
-        ValueError: as `scores_of`.
+        ValueError: if a row holds values that no measurement can give.
     """
     if not {"activity_true", "truth_0"} & set(columns):
-        return []  # a dataset without activities, and a model that tells nothing else
+        return []  # the dataset has no activities, and the model predicts nothing else
     return scores_of_rows(columns, labels.classes, labels.activities, protocol)
 
 
 def scores_of_whole(scores: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Those of all classes together, by metric."""
+    """Return the scores of all classes together, by metric."""
     return {score["metric"]: score["value"] for score in scores if not score["class"]}

@@ -86,8 +86,8 @@ def compared_models(run: ExternalModelRun) -> list[EvaluatedModel]:
         InputError: if they are asked for and none is evaluated.
     """
     results = StudyResults(run.study)
-    found = evaluated_models(results, [run.dataset]) if run.beside else []
-    if run.beside and not found:
+    found = evaluated_models(results, [run.dataset]) if run.with_cells else []
+    if run.with_cells and not found:
         lacking = [cell.id for cell in results.missing_robustness if cell.dataset == run.dataset]
         raise InputError(
             f"--beside: no cell of {run.dataset} has its robustness evaluated; missing: {', '.join(lacking) or 'none asked'}."

@@ -14,7 +14,7 @@ from endoarss.metrics import scores_of_images
 from endoarss.metrics.catalogue import metrics_by_name
 from pipeline.datasets.load import Split, load_split
 from pipeline.errors import InputError
-from pipeline.evaluation.corrupted_batches import CLEAN, moves_masks, pieces
+from pipeline.evaluation.corrupted_batches import CLEAN, corrupted_batches, moves_masks
 from pipeline.io.processes import processes
 from pipeline.labels.classes import LabelSet
 from pipeline.reporting.models import label_of, seeds_by_model
@@ -102,11 +102,11 @@ def _corrupted(
     images are those that the models saw."""
     found: dict[Condition, list[tuple[int, int | None]]] = {}
     with processes(0) as pool:
-        for piece in pieces(part, conditions, (CLEAN, *conditions.corruptions), pool, workers=1):
-            assert piece.images is not None
-            for position, severity in enumerate(piece.severities):
-                pairs = zip(piece.images[position], piece.masks[position], strict=True)
-                found.setdefault((piece.name, severity), []).extend(
+        for batch in corrupted_batches(part, conditions, (CLEAN, *conditions.corruptions), pool, workers=1):
+            assert batch.images is not None
+            for position, severity in enumerate(batch.severities):
+                pairs = zip(batch.images[position], batch.masks[position], strict=True)
+                found.setdefault((batch.name, severity), []).extend(
                     (pictures.add_image(image), pictures.add_mask(mask, labels.palette)) for image, mask in pairs
                 )
     return found

@@ -1,4 +1,4 @@
-"""Which cells have no results, and why: reports show the gap with its reason. Nothing here decides what runs again (docs/workflow.md)."""
+"""The state of cells: which have no results, and why. Reports show the reason; what runs again is decided elsewhere (docs/workflow.md)."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ NO_ROBUSTNESS = "its robustness is not evaluated yet"
 
 @contextmanager
 def failure_recorded(study: Study, *cells: Cell) -> Iterator[None]:
-    """Keep why a training, or a merging, fails, for reports and status. What an earlier try left is forgotten as this one begins."""
+    """Save why a training or merging fails, for reports and status. The record of an earlier failure is removed first."""
     with _recorded({paths.failure_file(study, cell): cell for cell in cells}):
         yield
 
 
 @contextmanager
 def robustness_failure_recorded(study: Study, cells: Sequence[Cell]) -> Iterator[None]:
-    """The same of a robustness evaluation, for each of its cells."""
+    """Save why a robustness evaluation fails, for each of its cells. The record of an earlier failure is removed first."""
     with _recorded({paths.robustness_failure_file(study, cell): cell for cell in cells}):
         yield
 
@@ -57,19 +57,19 @@ def _recorded(files: Mapping[Path, Cell]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = explained(error) if isinstance(error, OSError) else str(error)
-        words = " ".join(masked(said).split()) or type(error).__name__
+        message = explained(error) if isinstance(error, OSError) else str(error)
+        words = " ".join(masked(message).split()) or type(error).__name__
         for path, cell in files.items():
-            with suppress(OSError):  # a full disk is no reason to hide what happened
+            with suppress(OSError):  # a full disk must not hide the first error
                 write_json(path, {"cell": cell.id, "error": type(error).__name__, "message": words[:500]})
         raise
 
 
 def check_made(study: Study, cell: Cell) -> None:
-    """See that a merged model is there.
+    """Check that a merged cell has its checkpoint.
 
     Raises:
-        InputError: with the command that makes it.
+        InputError: if not; the message has the command that merges it.
     """
     if not cell.merger or (cell_folder(study, cell) / CellOutput.CHECKPOINT).is_file():
         return
@@ -86,7 +86,7 @@ def check_made(study: Study, cell: Cell) -> None:
 
 
 def missing_models(study: Study) -> dict[Cell, str]:
-    """Everything that is trained or merged and has no results, each with the reason."""
+    """Return the trained and merged models without results, each with the reason."""
     return _missing(study, models_of(study))
 
 
@@ -103,13 +103,13 @@ def _missing(study: Study, cells: Sequence[Cell]) -> dict[Cell, str]:
 
 
 def missing_robust_models(study: Study) -> dict[Cell, str]:
-    """All models whose robustness the study asks for and that have none, each with the reason."""
+    """Return the models without the robustness results that the study asks for, each with the reason."""
     cells = robust_models(study)
-    lacking = _missing(study, cells)
+    missing = _missing(study, cells)
     found = {}
     for cell in cells:
-        if cell in lacking:
-            found[cell] = lacking[cell]
+        if cell in missing:
+            found[cell] = missing[cell]
         elif not all(path.is_file() for path in paths.robustness_files(study, cell)):
             found[cell] = robustness_failure(study, cell) or NO_ROBUSTNESS
         elif reason := robustness_outdated(study, cell):
@@ -118,31 +118,33 @@ def missing_robust_models(study: Study) -> dict[Cell, str]:
 
 
 def robustness_outdated(study: Study, cell: Cell) -> str:
-    """Why what lies there of a model's robustness is not of its present checkpoint, empty if it is."""
-    tested = _told(paths.robustness_files(study, cell).provenance, "checkpoint_sha256")
+    """Return why the stored robustness of a model is stale, or an empty string if it belongs to the present checkpoint."""
+    tested = _value_in(paths.robustness_files(study, cell).provenance, "checkpoint_sha256")
     if tested in (None, _of_training(study, cell, "checkpoint_sha256")):
         return ""
     return MERGED_CHECKPOINT if cell.merger else OTHER_CHECKPOINT
 
 
 def outdated(study: Study, cell: Cell) -> str:
-    """Why what lies there of a trained cell is not what the study now asks for, empty if it is: a run that was stopped leaves old and
-    new side by side."""
+    """Return why the stored results of a cell are stale, or an empty string if they are current.
+
+    A run that was stopped leaves old and new results next to each other.
+    """
     settings = _of_training(study, cell, "settings")
     if settings is not None and settings != masked_settings(cell_settings(study, cell)):
         return MERGED_OTHERWISE if cell.merger else OTHER_SETTINGS
     if cell.merger and _other_sources(study, _of_training(study, cell, "merged_from") or {}):
         return OTHER_SOURCES
-    answered = _of_training(study, cell, "predictions_sha256") or {}
-    for dataset, digest in answered.items():
-        scored = _told(paths.scores_file(study, cell, dataset), "predictions_sha256")
+    predicted = _of_training(study, cell, "predictions_sha256") or {}
+    for dataset, digest in predicted.items():
+        scored = _value_in(paths.scores_file(study, cell, dataset), "predictions_sha256")
         if scored not in (None, digest):
             return MERGED_AGAIN if cell.merger else OTHER_PREDICTIONS
     return ""
 
 
 def _other_sources(study: Study, merged_from: Mapping[str, str]) -> bool:
-    """Whether a model that another was merged from is another now, or is not what the study asks for."""
+    """Return whether a model that this one was merged from was trained again, or is stale itself."""
     trainings = {cell.id: cell for cell in trainings_of(study) if cell.id in merged_from}
     return any(
         _of_training(study, cell, "checkpoint_sha256") not in (None, merged_from[name]) or bool(outdated(study, cell))
@@ -151,11 +153,11 @@ def _other_sources(study: Study, merged_from: Mapping[str, str]) -> bool:
 
 
 def _of_training(study: Study, cell: Cell, key: str) -> Any:
-    return _told(cell_folder(study, cell) / paths.CellOutput.PROVENANCE, key)
+    return _value_in(cell_folder(study, cell) / paths.CellOutput.PROVENANCE, key)
 
 
-def _told(path: Path, key: str) -> Any:
-    """What a file says under a key; None where it says nothing, or cannot be read, which whoever needs it will say."""
+def _value_in(path: Path, key: str) -> Any:
+    """Return the value of a key of a JSON file; None if the key or the file is absent or unreadable. Readers that need it raise."""
     try:
         return read_json(path).get(key)
     except (InputError, OSError):
@@ -163,12 +165,12 @@ def _told(path: Path, key: str) -> Any:
 
 
 def training_failure(study: Study, cell: Cell) -> str:
-    """Why the last training of a cell failed; empty if it did not, or goes on."""
+    """Return why the last training of a cell failed; empty if it succeeded or still runs."""
     return _failure(paths.failure_file(study, cell), "merging failed" if cell.merger else "training failed")
 
 
 def robustness_failure(study: Study, cell: Cell) -> str:
-    """Why the last robustness evaluation of a cell failed; empty if it did not, or goes on."""
+    """Return why the last robustness evaluation of a cell failed; empty if it succeeded or still runs."""
     return _failure(paths.robustness_failure_file(study, cell), "its robustness evaluation failed")
 
 
@@ -178,4 +180,4 @@ def _failure(path: Path, what: str) -> str:
     except FileNotFoundError:
         return ""
     except (InputError, OSError, RecursionError):
-        return f"{what}; {path} says why, but cannot be read"
+        return f"{what}; the reason is in {path}, which cannot be read"

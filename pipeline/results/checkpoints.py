@@ -1,4 +1,4 @@
-"""Load checkpoints of a project: compared with their provenance first, base weights found in the project's own places."""
+"""Load checkpoints: each is compared with its provenance first, and base weights are looked for in the folders of the project."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ def load_cell(study: Study, cell: Cell) -> MultiTaskModel:
     """Load the model of a trained or merged cell.
 
     Raises:
-        FileNotFoundError: if the cell has no provenance: it is not trained. InputError: if the checkpoint is another file than
-            the one that was trained. SettingsError: if it cannot be loaded.
+        FileNotFoundError: if the cell has no provenance, because it is not trained.
+        InputError: if the checkpoint is not the file that was trained.
+        SettingsError: if it cannot be loaded.
     """
     path = cell_folder(study, cell) / CellOutput.CHECKPOINT
     _compare(path, read_provenance(study, cell)["checkpoint_sha256"])
@@ -32,38 +33,43 @@ def load_cell(study: Study, cell: Cell) -> MultiTaskModel:
 
 
 def load_file(path: Path, weights: Sequence[Path] = (), components: Sequence[str] = ()) -> MultiTaskModel:
-    """Load a checkpoint that somebody names, from this project or from elsewhere.
+    """Load a checkpoint that a user names, from this project or from elsewhere.
 
     Args:
-        path: of the checkpoint; a provenance.json beside it must be that of this file.
-        weights: files or folders where its frozen weights are looked for first; then come its own folder and data/weights.
+        path: the checkpoint; if a provenance.json lies next to it, it must belong to this file.
+        weights: files or folders where its frozen weights are looked for first; then its own folder and data/weights are.
         components: Python modules that register components of its model; they are imported.
 
     Raises:
-        InputError: if it is another file than the one its provenance is of. SettingsError: if it cannot be loaded.
+        InputError: if the provenance belongs to another file.
+        SettingsError: if it cannot be loaded.
     """
     about = path.with_name("provenance.json")
-    # It is of this name alone: what else lies in a cell's folder, such as a standalone copy, is another file.
+    # The provenance describes only the file of this name, not for example a standalone copy in the same folder.
     if path.name == "model.safetensors" and path.is_file() and about.is_file():
         expected = read_json(about).get("checkpoint_sha256")
         if isinstance(expected, str):
             _compare(path, expected)
-    # Of the working directory, and of the project that the checkpoint lies in, from wherever the command is called.
+    # The weights of the working directory, and those of the project that the checkpoint lies in.
     projects = [parent / WEIGHTS for parent in path.resolve().parents]
     return load_checkpoint(path, [*weights, WEIGHTS, *(folder for folder in projects if folder.is_dir())], components)
 
 
 def write_standalone(checkpoint: Path, out: Path, weights: Sequence[Path] = (), components: Sequence[str] = ()) -> None:
-    """Write a checkpoint that holds its frozen weights too, so that it can be sent as one file.
+    """Write a checkpoint that includes its frozen weights, so that it can be sent as one file.
 
     Args:
-        checkpoint: of any model. out: the new file. weights, components: as `load_file` takes them.
+        checkpoint: a checkpoint of any model.
+        out: the new file.
+        weights: as `load_file` takes them.
+        components: as `load_file` takes them.
 
     Raises:
-        InputError: if `out` is there already. SettingsError: if the checkpoint cannot be loaded.
+        InputError: if `out` exists.
+        SettingsError: if the checkpoint cannot be loaded.
     """
     if out.exists():
-        raise InputError(f"--standalone {out}: there already; nothing is replaced. Choose another name.")
+        raise InputError(f"--standalone {out}: this file exists, and it is not replaced. Choose another name.")
     model, header = load_file(checkpoint, weights, components), read_header(checkpoint)
     with whole_file(out) as partial:
         save_checkpoint(standalone(model), partial, header.provenance)
@@ -75,6 +81,6 @@ def _compare(path: Path, expected: str) -> None:
     found = sha256_of(path)
     if found != expected:
         raise InputError(
-            f"{path}: its sha256 is {found[:12]}, provenance.json beside it says {expected[:12]}: the file is damaged, or another one. "
-            "Get it back, or train the cell again; nothing was replaced."
+            f"{path}: its SHA-256 is {found[:12]}, but provenance.json next to it has {expected[:12]}: the file is damaged, or it is "
+            "another one. Restore it, or train the cell again. Nothing was replaced."
         )

@@ -1,4 +1,4 @@
-"""Which version of the project's code runs: the commit of the checkout it lies in, and whether it is changed."""
+"""The version of the project's code that runs: the commit of its checkout, and whether files in it are changed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[2]
-# Code and its environment. What steps write (results/, data/, dvc.lock, logs) is not looked at, nor are tests and documents, nor
-# params.yaml and studies/: provenance has the digest of the study, and `endoarss use` writes params.yaml.
+# Code and its environment. Left out: what steps write (results/, data/, dvc.lock, logs), tests, documents, params.yaml and studies/.
+# Provenance has the digest of the study, and `endoarss use` writes params.yaml.
 _WATCHED = (
     *("corruptions", "endoarss", "reports", "pipeline", "Snakefile", "profiles"),
     *("pyproject.toml", "requirements.lock", "requirements.txt", "environment.yml"),
@@ -20,18 +20,18 @@ _WATCHED = (
 
 
 def code_version(root: Path = _ROOT) -> dict[str, Any]:
-    """commit: of the checkout. dirty: whether code or its environment in it is changed, or not under version control yet.
+    """Return the commit of the checkout, and `dirty`: whether code or environment files are changed or not under version control.
 
     Args:
         root: the folder that holds the packages.
 
     Returns:
-        The commit "unknown" and dirty None where the code lies in no checkout of its own: installed, or without git.
+        commit and dirty. They are "unknown" and None if the code is not in a checkout of its own: if it is installed, or git is missing.
     """
     try:
         _git(
             root, "ls-files", "--error-unmatch", "pipeline/__init__.py"
-        )  # not the repository of somebody who installed it
+        )  # fails in the repository of a user who installed the package there
         changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *_WATCHED)
         return {"commit": _git(root, "rev-parse", "HEAD"), "dirty": bool(changed)}
     except (OSError, subprocess.CalledProcessError):
@@ -44,13 +44,13 @@ def _git(root: Path, *arguments: str) -> str:
         *_trust(root),
         "--no-optional-locks",
         *arguments,
-    ]  # a lock of the index would be in the way of other steps
+    ]  # a lock of the index would block other steps
     return _run(root, command).stdout.strip()
 
 
 @cache
 def _trust(root: Path) -> tuple[str, ...]:
-    """Return the option that lets git read a checkout which somebody else owns, and say so once; git refuses to by itself."""
+    """Return the option that lets git read a checkout of another user, and print that once; git refuses without it."""
     try:
         _run(root, ["git", "rev-parse", "HEAD"])
     except subprocess.CalledProcessError as error:
@@ -65,6 +65,6 @@ def _trust(root: Path) -> tuple[str, ...]:
 
 
 def _run(root: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
-    # A hook's GIT_DIR would be another repository.
+    # In a git hook, GIT_DIR may name another repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)

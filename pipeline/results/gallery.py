@@ -1,4 +1,4 @@
-"""The page's gallery: which test images and severities it shows, and the predicted masks that are kept of them."""
+"""The gallery of the page: which test images and severities it shows, and the file of their predicted masks."""
 
 from __future__ import annotations
 
@@ -16,35 +16,39 @@ from pipeline.io.files import whole_file
 from pipeline.io.saved_files import read_arrays
 
 SIZE = 3
-"""The most images of a dataset in the page's gallery."""
+"""Largest number of images per dataset in the gallery."""
 
 
 def shown_severities(severities: Sequence[int]) -> tuple[int, ...]:
-    """Of the severities that a study measures those in the gallery: the lowest, the middle and the highest."""
+    """Return the severities in the gallery: the lowest, the middle and the highest of those that a study measures."""
     found = sorted(severities)
     return tuple(dict.fromkeys((found[0], found[len(found) // 2], found[-1])))
 
 
-def representative(part: Split, count: int) -> list[int]:
-    """Which images show most: those with the most classes first, no two of one activity as long as there are others.
+def representative(split: Split, count: int) -> list[int]:
+    """Return the positions of the images with the most classes, at first one image per activity.
 
     Args:
-        part: the split. count: the most images.
+        split: the images.
+        count: largest number of positions.
     """
-    richness = [len(set(np.unique(mask).tolist()) - {IGNORED}) for mask in part.masks]
-    ranked = sorted(range(len(richness)), key=lambda i: (-richness[i], part.frame_ids[i]))
+    richness = [len(set(np.unique(mask).tolist()) - {IGNORED}) for mask in split.masks]
+    ranked = sorted(range(len(richness)), key=lambda i: (-richness[i], split.frame_ids[i]))
     first_of_activity: dict[int, int] = {}
     for index in ranked:
-        first_of_activity.setdefault(index if part.activities is None else int(part.activities[index]), index)
+        first_of_activity.setdefault(index if split.activities is None else int(split.activities[index]), index)
     firsts = list(first_of_activity.values())
     return [*firsts, *(index for index in ranked if index not in firsts)][:count]
 
 
 def write_gallery(path: Path, frame_ids: list[str], conditions: pd.DataFrame, masks: NDArray[np.uint8]) -> None:
-    """Keep predicted masks of the gallery's images as .npz: frame_id (G,), corruption and severity (K,), masks (K, G, S, S).
+    """Write predicted masks of the gallery images as .npz: frame_id (G,), corruption and severity (K,), masks (K, G, S, S).
 
     Args:
-        conditions: columns corruption ("" is clean) and severity. masks: in their order.
+        path: the new file.
+        frame_ids: ids of the G images.
+        conditions: K rows with the columns corruption ("" is clean) and severity.
+        masks: uint8 (K, G, S, S), in the order of the conditions.
     """
     with whole_file(path) as partial, partial.open("wb") as stream:
         np.savez_compressed(
@@ -57,13 +61,14 @@ def write_gallery(path: Path, frame_ids: list[str], conditions: pd.DataFrame, ma
 
 
 def read_gallery(path: Path, classes: int = 256) -> tuple[list[str], dict[tuple[str, int], NDArray[np.uint8]]]:
-    """Read what `write_gallery` kept: frame ids, and by corruption and severity masks (G, S, S).
+    """Read a file of `write_gallery`: frame ids, and masks (G, S, S) by corruption and severity.
 
     Args:
-        path: gallery.npz. classes: how many the dataset has; masks hold the ids below.
+        path: gallery.npz.
+        classes: number of classes; masks hold smaller ids.
 
     Raises:
-        InputError: naming the file, if it is missing or not whole, or a mask holds what is no class.
+        InputError: if the file is missing or not complete, or a mask holds an id that is not a class.
     """
     try:
         stored = read_arrays(path)
@@ -75,7 +80,7 @@ def read_gallery(path: Path, classes: int = 256) -> tuple[list[str], dict[tuple[
             raise ValueError(f"a mask holds {masks.max()}; expected 0 to {classes - 1}")
         return frames, dict(zip(keys, masks, strict=True))
     except (InputError, KeyError, TypeError, ValueError) as error:
-        said = str(error).removeprefix(f"{path}: ")
+        reason = str(error).removeprefix(f"{path}: ")
         raise InputError(
-            f"{path}: no kept masks ({said}). Evaluate the cell's robustness again, or run snakemake."
+            f"{path}: no saved masks ({reason}). Evaluate the cell's robustness again, or run snakemake."
         ) from None

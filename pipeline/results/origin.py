@@ -1,4 +1,4 @@
-"""What a checkpoint says of its training: where a trained or merged model comes from. Reading it imports no torch."""
+"""The origin of a checkpoint: what its header says about the training. Reading it imports no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.errors import InputError
 
 
 class _Origin(BaseModel):
-    """What merging takes from a header; a training writes more into it, which is for people to read."""
+    """The entries of a header that merging needs. A training writes more of them, for people to read."""
 
     model_config = ConfigDict(strict=True)
 
@@ -27,10 +27,11 @@ class _Origin(BaseModel):
 
 
 def origin_of(checkpoint: Path) -> dict[str, Any]:
-    """Return what a checkpoint says of its training, as far as merging needs it.
+    """Return the entries of a checkpoint's header that merging needs.
 
     Raises:
-        InputError: if it does not say it, or says it in another way than a training does. SettingsError: if it is no checkpoint.
+        InputError: if entries are missing, or not as a training writes them.
+        SettingsError: if the file is not a checkpoint.
     """
     try:
         return _Origin.model_validate(read_header(checkpoint).provenance).model_dump()

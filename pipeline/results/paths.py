@@ -1,7 +1,7 @@
-"""Where a study keeps its files, and which of them each step writes: rules, command line and `clean` ask here.
+"""The paths of a study's files, used by rules, command line and `endoarss clean`.
 
-Every name that a step writes is declared: in results/<study> by `StudyOutput`, in the folder of a cell by `CellOutput`. What is declared
-nowhere, `endoarss clean` takes for somebody's own.
+Every name that a step writes is declared: in results/<study> by `StudyOutput`, in the folder of a cell by `CellOutput`. `endoarss clean`
+takes all other files for the user's own.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ FIGURE_CLASSES = "fig1_classes_by_activity"
 FIGURE_LEAKAGE = "leakage"
 DATA = Path("data")
 DATASET_CARD = "dataset.json"
-CORRUPTED_MARK = "corruptions.json"
+CORRUPTED_DONE = "corruptions.json"
 SCORES, ROWS = "metrics.json", "per_image.parquet"
 ROBUSTNESS_NAMES = (SCORES, ROWS, "provenance.json", "gallery.npz")
 REPRESENTATIONS = "representations.npz"
 DRAWN = frozenset({".png", ".pdf", ".jpg", ".csv", ".tex", ".json"})
-"""The kinds of files that figures and tables are."""
+"""The suffixes of figures and tables."""
 DONE, DECIDED_BY = "done.json", "decided_by.json"
-"""What lies beside each result, see `pipeline.workflow.result`. Where a folder holds several, a name and a dot come before."""
+"""The files next to each result, see `pipeline.workflow.result`. If a folder holds several results, a name and a dot come before."""
 _BESIDE_DATASET = re.compile(r"(.+)\.(?:doctor(?:\.done|\.decided_by)?|provenance)\.json")
 _VERSION = re.compile(r"[0-9a-f]{12}\.json")
 
 
 class StudyOutput(StrEnum):
-    """What stands in results/<study>."""
+    """The names in results/<study>."""
 
     CELLS = "cells"
     MERGING = "merging"
@@ -61,7 +61,7 @@ class StudyOutput(StrEnum):
 
 
 class CellOutput(StrEnum):
-    """What stands in the folder of a cell."""
+    """The names in the folder of a cell."""
 
     CHECKPOINT = "model.safetensors"
     HISTORY = "history.csv"
@@ -81,7 +81,7 @@ class CellOutput(StrEnum):
 
 
 class RobustnessFiles(NamedTuple):
-    """What a robustness evaluation writes: scores, one row an image and condition, what they came from, and masks for the page."""
+    """The files of a robustness evaluation: scores, rows (one per image and condition), provenance, and masks for the page."""
 
     scores: Path
     rows: Path
@@ -90,56 +90,56 @@ class RobustnessFiles(NamedTuple):
 
     @classmethod
     def below(cls, folder: Path) -> RobustnessFiles:
-        """Those in a folder."""
+        """Return the files in a folder."""
         return cls(*(folder / name for name in ROBUSTNESS_NAMES))
 
 
 def study_file(study: Study) -> Path:
-    """The validated study with its defaults, as the steps read it. Its name holds its digest: a job keeps its study."""
+    """Return the file of the validated study that steps read. Its name holds a digest, so that a running job keeps its study."""
     return results_folder(study) / StudyOutput.VERSIONS / f"{study_digest(study)[:12]}.json"
 
 
 def is_record(path: Path) -> bool:
-    """Return whether a file says what a result beside it was decided by."""
+    """Return whether a file records what decided the result next to it."""
     return path.name.endswith((DONE, DECIDED_BY))
 
 
 def is_study_file(path: Path) -> bool:
-    """Return whether `study_file` gives such stems; what else lies there is somebody's own."""
+    """Return whether a file has a name as `study_file` gives it; all others are the user's own."""
     return _VERSION.fullmatch(path.name) is not None
 
 
 def dataset_files(study: Study, dataset: str) -> list[Path]:
-    """The files that stand for a built dataset; manifest.csv holds the digest of every picture."""
+    """Return the files that identify a built dataset; manifest.csv holds the digest of every image."""
     folder = dataset_folder(study, dataset)
     return [folder / "manifest.csv", folder / DATASET_CARD]
 
 
 def dataset_provenance_file(study: Study, dataset: str) -> Path:
-    """Who built a dataset, when and how. It stands beside: what is in the folder is the same whoever builds it again."""
+    """Return the provenance file of a dataset. It lies next to the folder, whose content does not depend on who builds it when."""
     folder = dataset_folder(study, dataset)
     return folder.with_name(f"{folder.name}.provenance.json")
 
 
 def doctor_file(study: Study, dataset: str) -> Path:
-    """What the doctor says of the raw trees of a dataset. It stands beside the dataset, for studies share both."""
+    """Return the doctor's report on the raw trees of a dataset. It lies next to the dataset, because studies share both."""
     folder = dataset_folder(study, dataset)
     return folder.with_name(f"{folder.name}.doctor.json")
 
 
 def dataset_of(path: Path) -> Path | None:
-    """Return the folder of the dataset that a file stands beside, or None if its name is of no such file."""
+    """Return the folder of the dataset that a file lies next to, or None if its name does not belong to a dataset."""
     match = _BESIDE_DATASET.fullmatch(path.name)
     return path.with_name(match[1]) if match else None
 
 
 def arrays_file(study: Study, dataset: str) -> Path:
-    """What says that a dataset's images are kept at the study's size."""
+    """Return the file that describes the stored images of a dataset at the study's size."""
     return dataset_folder(study, dataset) / "arrays" / f"{study.input_size}.json"
 
 
 def generated_trees(study: Study) -> dict[str, Path]:
-    """The generated raw trees the study's datasets ask for, by name."""
+    """Return the generated raw trees that the study's datasets need, by name."""
     if study.raw.generate is None:
         return {}
     roots = raw_roots(study)
@@ -148,94 +148,94 @@ def generated_trees(study: Study) -> dict[str, Path]:
 
 
 def generated_done_file(root: Path) -> Path:
-    """The file that says that a generated tree is whole, and from which settings."""
+    """Return the completion file of a generated tree; it holds the settings that the tree was made with."""
     return root / "generated.json"
 
 
 def history_file(study: Study, cell: Cell) -> Path:
-    """What a training said of each epoch."""
+    """Return the file with the losses and times of each epoch."""
     return cell_folder(study, cell) / CellOutput.HISTORY
 
 
 def robustness_files(study: Study, cell: Cell) -> RobustnessFiles:
-    """What a robustness evaluation of a cell writes."""
+    """Return the files of a cell's robustness evaluation."""
     return RobustnessFiles.below(cell_folder(study, cell) / CellOutput.ROBUSTNESS)
 
 
 def corrupted_folder(study: Study, dataset: str) -> Path:
-    """Where corrupted test images are kept; other for other settings. Studies share them."""
+    """Return the folder of corrupted test images. Its name depends on the settings; studies share it."""
     about = conditions_of(study).as_dict() | {"size": study.input_size}
     return DATA / "corrupted" / f"{dataset_folder(study, dataset).name}-{digest(about)[:12]}"
 
 
 def corrupted_done_file(study: Study, dataset: str) -> Path:
-    """The file that says that all of them are there, and from which settings."""
-    return corrupted_folder(study, dataset) / CORRUPTED_MARK
+    """Return the completion file of the corrupted-image cache; it holds the settings that the images were made with."""
+    return corrupted_folder(study, dataset) / CORRUPTED_DONE
 
 
 def predictions_file(study: Study, cell: Cell, dataset: str) -> Path:
-    """A cell's answers on a dataset's test split, as the model gave them."""
+    """Return the file of a cell's predictions on the test split of a dataset."""
     return cell_folder(study, cell) / CellOutput.PREDICTIONS / f"{dataset}.npz"
 
 
 def rows_file(study: Study, cell: Cell, dataset: str) -> Path:
-    """What is kept of a cell's answers on a dataset, one row an image."""
+    """Return the file of a cell's saved rows on a dataset, one per image."""
     return cell_folder(study, cell) / CellOutput.ROWS / dataset / ROWS
 
 
 def scores_file(study: Study, cell: Cell, dataset: str) -> Path:
-    """The scores of a cell's answers on a dataset."""
+    """Return the file of a cell's scores on a dataset."""
     return rows_file(study, cell, dataset).with_name(SCORES)
 
 
 def representations_file(study: Study, group: MergingGroup) -> Path:
-    """What single and merged models make of each test image: a mean over its tokens, for the figure."""
+    """Return the file of the single and merged models' representations of test images (means over tokens), for the figure."""
     on_test = "-on_test" if group.merged[0].on_test else ""
     return results_folder(study) / StudyOutput.MERGING / f"{group.id}{on_test}" / REPRESENTATIONS
 
 
 def failure_file(study: Study, cell: Cell) -> Path:
-    """Why the last training of a cell failed; gone once another begins."""
+    """Return the file that says why the last training of a cell failed; the next training removes it."""
     return cell_folder(study, cell) / CellOutput.FAILURE
 
 
 def robustness_failure_file(study: Study, cell: Cell) -> Path:
-    """Why the last robustness evaluation of a cell failed; gone once another begins."""
+    """Return the file that says why the last robustness evaluation of a cell failed; the next one removes it."""
     return cell_folder(study, cell) / CellOutput.ROBUSTNESS_FAILURE
 
 
 def reference_folder(study: Study, dataset: str) -> Path:
-    """What is kept of the answers that need no model."""
+    """Return the folder of the saved rows of reference predictions."""
     return results_folder(study) / StudyOutput.REFERENCES / dataset
 
 
 def reference_files(study: Study, dataset: str) -> dict[str, Path]:
-    """What is kept of each reference's answers on a dataset, one row an image; those of activities where it has any."""
+    """Return the files of each reference's saved rows on a dataset; references for activities only if it has activities."""
     stems = [name for name in names.REFERENCES if name == "all_background" or labels_of(study, dataset).activities]
     return {name: reference_folder(study, dataset) / f"{name}.parquet" for name in stems}
 
 
 def results_file(study: Study) -> Path:
-    """The long table of all measurements."""
+    """Return the file of the long table of all measurements."""
     return results_folder(study) / StudyOutput.RESULTS
 
 
 def metrics_file(study: Study) -> Path:
-    """Return where the few numbers lie by which DVC compares versions of the study."""
+    """Return the file with the few numbers that `dvc metrics` compares between versions of the study."""
     return results_folder(study) / StudyOutput.METRICS
 
 
 def results_provenance_file(study: Study) -> Path:
-    """What the long table came from: data, checkpoints, code, and when it was collected."""
+    """Return the provenance file of the long table: data, checkpoints, code, and when it was collected."""
     return results_folder(study) / StudyOutput.PROVENANCE
 
 
 def table_files(study: Study) -> list[Path]:
-    """All tables, CSV and LaTeX; what is too long for print as CSV alone."""
+    """Return the files of all tables: CSV and LaTeX, or CSV alone for tables that are too long for print."""
     long = [names.TABLE_PAIRS, names.TABLE_CLASSES, names.TABLE_CONFUSION]
     long += [names.TABLE_ACTIVITIES] if datasets_with_activities(study) else []
     stems = [names.TABLE_DATASETS, *(names.table_of_dataset(dataset) for dataset in evaluated_datasets(study))]
-    stems += _chosen_tables(study)
+    stems += _tables_five_and_six(study)
     stems.append(names.TABLE_COMPARISON)
     if robustness_cells(study):
         stems += [names.TABLE_ROBUSTNESS, names.TABLE_ROBUSTNESS_SUMMARY]
@@ -257,44 +257,44 @@ def tables_against_paper(study: Study) -> list[str]:
     paper = PaperNames(study)
     models = (by_rank for dataset in study.datasets for by_rank in cells_by_rank(study, dataset))
     ranks = any(paper.ranked(cell) for by_rank in models for cell in by_rank.values())
-    # The paper has the ranks of one model.
-    stems += [name for name in _chosen_tables(study) if ranks or name != names.TABLE_RANK]
+    # The paper has ranks for one model only.
+    stems += [name for name in _tables_five_and_six(study) if ranks or name != names.TABLE_RANK]
     of_paper = [(names.PAPER_ROBUSTNESS, *model) for model in names.PAPER_ROBUST_MODELS]
     if any((c.dataset, *paper.of(c)) in of_paper for c in robustness_cells(study)):
         stems.append(names.TABLE_ROBUSTNESS)
     return [names.against_paper(name) for name in stems]
 
 
-def _chosen_tables(study: Study) -> list[str]:
-    """Tables V and VI, as far as the study has their cells."""
+def _tables_five_and_six(study: Study) -> list[str]:
+    """Return the names of Tables V and VI if the study has cells for them."""
     stems = [names.TABLE_ABLATION] if any(ablation_cells(study, dataset) for dataset in study.datasets) else []
     return [*stems, names.TABLE_RANK] if any(cells_by_rank(study, dataset) for dataset in study.datasets) else stems
 
 
 def note_file(study: Study) -> Path:
-    """What the results say of the paper's claims."""
+    """Return the file that compares the results with the paper's claims."""
     return results_folder(study) / StudyOutput.REPORT / "reproduction.md"
 
 
 def dataset_figures(study: Study) -> list[Path]:
-    """The figures of the datasets themselves: contact sheets as JPEG, others as PNG and PDF."""
+    """Return the figures of the datasets: contact sheets as JPEG, others as PNG and PDF."""
     sheets = [results_folder(study) / StudyOutput.FIGURES / contact_sheet(dataset) for dataset in study.datasets]
     stems = [FIGURE_BALANCE, FIGURE_CLASSES] if datasets_with_activities(study) else [FIGURE_BALANCE]
     return [*sheets, *_both(study, stems)]
 
 
 def leakage_figures(study: Study) -> list[Path]:
-    """The figure of how alike test and training frames are, PNG and PDF."""
+    """Return the figure of the similarity of test and training frames, as PNG and PDF."""
     return _both(study, [FIGURE_LEAKAGE]) if leakage_datasets(study) else []
 
 
 def contact_sheet(dataset: str) -> str:
-    """The file name of a dataset's contact sheet."""
+    """Return the file name of a dataset's contact sheet."""
     return f"contact_{dataset}.jpg"
 
 
 def datasets_with_activities(study: Study) -> list[str]:
-    """The study's datasets that have activities; of the same frames under several splits the first."""
+    """Return the datasets with activities; the first one if several hold the same frames under different splits."""
     first: dict[tuple[object, ...], str] = {}
     for dataset in study.datasets:
         if labels_of(study, dataset).activities:
@@ -303,7 +303,7 @@ def datasets_with_activities(study: Study) -> list[str]:
 
 
 def similarity_file(study: Study) -> Path:
-    """How alike each test frame and its nearest training frame are, by dataset and split. It is what the figure shows."""
+    """Return the file with the similarity of each test frame to its nearest training frame, which the leakage figure shows."""
     return results_folder(study) / StudyOutput.FIGURES / f"{FIGURE_LEAKAGE}.json"
 
 
@@ -312,13 +312,13 @@ def _both(study: Study, stems: list[str]) -> list[Path]:
 
 
 def history_figures(study: Study) -> dict[str, list[Path]]:
-    """The figures of how trainings went, PNG and PDF, by the dataset that was trained on."""
+    """Return the figures of training histories, as PNG and PDF, by training dataset."""
     trained = dict.fromkeys(cell.dataset for cell in cells_of(study))
     return {dataset: _both(study, [names.figure_of_history(dataset)]) for dataset in trained}
 
 
 def result_figures(study: Study) -> dict[str, list[Path]]:
-    """The figures that are drawn from results, PNG and PDF, by name; what a study can never show is not among them."""
+    """Return the figures that are drawn from results, as PNG and PDF, by name, without those that the study has no cells for."""
     datasets = evaluated_datasets(study)
     stems = [names.FIGURE_TASKS] if task_pairs(study) else []
     stems += [names.FIGURE_SEGMENTATION] if segments(study) else []
@@ -332,27 +332,27 @@ def result_figures(study: Study) -> dict[str, list[Path]]:
 
 
 def figure_files(study: Study) -> list[Path]:
-    """All figures, PNG and PDF."""
+    """Return the files of all figures."""
     drawn = [path for paths in result_figures(study).values() for path in paths]
     return [*drawn, *dataset_figures(study), *leakage_figures(study)]
 
 
 def report_file(study: Study) -> Path:
-    """The page that shows everything."""
+    """Return the HTML page with all tables and figures."""
     return results_folder(study) / StudyOutput.REPORT / "index.html"
 
 
 def paper_file(study: Study) -> Path:
-    """The LaTeX document of all tables and figures."""
+    """Return the LaTeX document of all tables and figures."""
     return results_folder(study) / StudyOutput.PAPER / "paper.tex"
 
 
 def paper_pdf(study: Study) -> Path:
-    """The same, compiled."""
+    """Return the compiled LaTeX document."""
     return paper_file(study).with_suffix(".pdf")
 
 
 def evaluated_datasets(study: Study) -> list[str]:
-    """The datasets that some cell is tested on, in the study's order."""
+    """Return the datasets that some cell is tested on, in the order of the study."""
     tested = {dataset for cell in trainings_of(study) for dataset in evaluated_on(study, cell.dataset)}
     return [dataset for dataset in study.datasets if dataset in tested]

@@ -1,4 +1,4 @@
-"""What a result came from: study, code, data, software, device, time and command; and reading it back."""
+"""Provenance of a result: study, code, data, software, device, time and command. Written by steps, read by reports."""
 
 from __future__ import annotations
 
@@ -31,30 +31,34 @@ _command: list[str] = []
 
 
 def note_command(words: Sequence[str]) -> None:
-    """Keep what was asked of the command line, for `about_run`."""
+    """Store the words of the command line for `about_run`."""
     _command[:] = words
 
 
 @dataclass(frozen=True)
 class RunStart:
-    """When a step began, by the clock and by a counter that nobody sets, and the code then: a checkout may change while it runs."""
+    """The start of a step: time, a monotonic counter, and the version of the code, because a checkout may change while the step runs."""
 
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     counter: float = field(default_factory=time.perf_counter)
     code: dict[str, Any] = field(default_factory=code_version)
 
     def seconds(self) -> float:
-        """Since then."""
+        """Return the seconds since the start."""
         return round(time.perf_counter() - self.counter, 1)
 
 
 def about_run(study: Study, started: RunStart, datasets: Iterable[str], with_model: bool = True) -> dict[str, Any]:
-    """What the provenance of every result says: study and study_sha256, synthetic, code (commit, dirty), python, packages, device,
-    processor, datasets (the SHA-256 of each one's manifest.csv), started (UTC), seconds, command.
+    """Return the entries that the provenance of every result has.
+
+    They are study and study_sha256, synthetic, code (commit, dirty), python, packages, device, processor, datasets (the SHA-256 of each
+    manifest.csv), started (UTC), seconds, command.
 
     Args:
-        study: whose step ran. started: when. datasets: names of those that the result came from; built ones. with_model: whether a
-        model ran; if not, torch is not imported and no GPU is named.
+        study: the study of the step.
+        started: the start of the step.
+        datasets: names of the built datasets that the result comes from.
+        with_model: whether a model ran; if not, torch is not imported and no GPU is named.
     """
     return {
         "study": study.name,
@@ -71,7 +75,7 @@ def about_run(study: Study, started: RunStart, datasets: Iterable[str], with_mod
 
 
 def dataset_digests(study: Study, datasets: Iterable[str]) -> dict[str, str]:
-    """The SHA-256 of each dataset's manifest.csv, which holds the digest of every picture and mask."""
+    """Return the SHA-256 of each dataset's manifest.csv, which holds the digest of every image and mask."""
     return {dataset: sha256_of(dataset_folder(study, dataset) / "manifest.csv") for dataset in datasets}
 
 
@@ -84,7 +88,7 @@ NO_MODEL = f"CPU ({platform.machine()}), no model"
 
 
 def software() -> dict[str, Any]:
-    """What decides the bits of a model's answers, besides code and data: versions of Python and of packages, and the device's name."""
+    """Return what decides the bits of a model's predictions besides code and data: versions of Python and packages, and the device."""
     import torch
 
     from endoarss.devices import choose_device
@@ -99,7 +103,7 @@ def _packages() -> dict[str, Any]:
 
 
 def processor_name() -> str:
-    """The processor's model, "unknown" where the system does not say: kernels are chosen by it, and with them the last bits."""
+    """Return the model of the processor, or "unknown". Kernels, and with them the last bits of results, depend on it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -109,7 +113,7 @@ def processor_name() -> str:
 
 
 def image_packages() -> dict[str, str]:
-    """Return the versions of the packages that decide how images are read and corrupted, and what is measured of answers."""
+    """Return the versions of the packages that decide how images are read and corrupted, and how predictions are measured."""
     return {name: _version(name) for name in _IMAGES}
 
 
@@ -121,17 +125,18 @@ def _version(package: str) -> str:
 
 
 def read_provenance(study: Study, cell: Cell) -> dict[str, Any]:
-    """The provenance of a trained cell.
+    """Return the provenance of a trained or merged cell.
 
     Raises:
-        FileNotFoundError: if it is missing. InputError: if it is none.
+        FileNotFoundError: if the file is missing.
+        InputError: if its content is not valid.
     """
     path = cell_folder(study, cell) / CellOutput.PROVENANCE
     about = read_json(path)
-    lacking = sorted(set(TYPES) - set(about))
-    if lacking:
+    missing = sorted(set(TYPES) - set(about))
+    if missing:
         raise InputError(
-            f"{path}: lacks {', '.join(lacking)}; another version wrote it. Train the cell again, or run snakemake."
+            f"{path}: lacks {', '.join(missing)}; another version wrote it. Train the cell again, or run snakemake."
         )
     for key, kind in TYPES.items():
         if not isinstance(about[key], (int, float) if kind is float else kind):
@@ -161,4 +166,4 @@ TYPES: dict[str, type] = {
     "device": str,
     "processor": str,
 }
-"""What others take from a cell's provenance, by the kind of value."""
+"""The entries of a cell's provenance that other modules read, and their types."""

@@ -34,10 +34,10 @@ RESULTS: Mapping[str, str] = {
     "synthetic": "Whether the images were generated.",
     "eval_dataset": "Dataset that the model was tested on.",
     "eval_split": "Split that the model was tested on; always `test`.",
-    "corruption": "Name of the corruption; empty for images as they are.",
-    "severity": "Severity from 1 to 5; 0 for images as they are.",
-    "mask_warped": "False if the score is against masks that did not move along with a corruption that moves pixels. "
-    "Such rows stand in no mean.",
+    "corruption": "Name of the corruption; empty for clean images.",
+    "severity": "Severity from 1 to 5; 0 for clean images.",
+    "mask_warped": "False if the score is against masks that did not move with a corruption that moves pixels. "
+    "No mean includes such rows.",
     "resolution": "Side of the input in pixels.",
     "protocol": "How the metrics are computed: `standard` or `authors_code`.",
     "metric": "Name of the metric, see [metrics](#metrics).",
@@ -70,7 +70,7 @@ _MEASURED = {
 _OF_MASK = {
     "row_hd": "Distance that the protocol `authors_code` calls HD.",
     "label_map_ssim": "Similarity that the protocol `authors_code` calls SSIM.",
-    "pixels_<i>_<j>": "Pixels of class i that were predicted as class j. Only for images as they are.",
+    "pixels_<i>_<j>": "Pixels of class i that were predicted as class j. Only for clean images.",
 }
 _CONDITION = {name: RESULTS[name] for name in ("corruption", "severity", "mask_warped")}
 
@@ -89,7 +89,7 @@ _ROWS = """
 
 Each evaluation saves one row per image, so every score can be computed again without the model:
 
-- `cells/<id>/eval/<dataset>/per_image.parquet` holds the test images as they are;
+- `cells/<id>/eval/<dataset>/per_image.parquet` holds the clean test images;
 - `cells/<id>/robustness/per_image.parquet` holds the same images under each corruption and severity.
 
 Ids of classes and activities count from 0, in the order of the dataset's `dataset.json`; class 0 is the background. `<i>` stands for
@@ -137,7 +137,7 @@ def _about(metric: Metric) -> tuple[str, ...]:
     whole = "all" if metric.whole else ""
     given = " and ".join(part for part in (whole, labels if metric.of_labels else "") if part)
     better = "higher" if metric.higher_is_better else "lower"
-    spread = metric.whole is not None and not metric.shown  # the ± of another score, which is no score itself
+    spread = metric.whole is not None and not metric.shown  # the ± of another score is not a score itself
     return f"`{metric.name}`", metric.title, metric.unit, "" if spread else better, given
 
 

@@ -1,4 +1,4 @@
-"""One file of saved rows: read, and refused if a row holds what no measurement gives."""
+"""Read one file of saved rows, and refuse it if a row holds values that no measurement can give."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from pipeline.io.saved_files import read_table
 from pipeline.labels.classes import LabelSet
 
 CONDITION = ["corruption", "severity", "mask_warped"]
-# How the columns of values of classes begin.
+# Beginnings of the columns with values per class.
 _VALUES = [(one, f"{name}_") for one in MEASUREMENTS for name in one.names]
 _AGAIN = "Evaluate the cell again, or run snakemake."
 
 
 def read_rows(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> pd.DataFrame:
-    """Read kept rows of a test split, of one condition or of all conditions of a robustness evaluation.
+    """Read the saved rows of a test split, for one condition or for all conditions of a robustness evaluation.
 
     Args:
-        path: per_image.parquet. frame_ids: of the part's images. labels: of the dataset.
+        path: per_image.parquet.
+        frame_ids: ids of the test images.
+        labels: classes and activities of the dataset.
 
     Raises:
-        InputError: naming the file, if it is missing or no table, lacks a column, holds other images than the part, an image twice, or
-        what no measurement gives: a label the dataset does not have, more pixels in both masks than in one, a distance that is none.
+        InputError: if the file is missing or not a table, lacks a column, has other images than the split or one image twice, or holds
+            impossible values: an unknown label, more pixels in both masks than in one, an invalid distance.
     """
     if not path.is_file():
         raise InputError(f"{path}: missing. {_AGAIN}")
@@ -37,29 +39,31 @@ def read_rows(path: Path, frame_ids: Sequence[str], labels: LabelSet) -> pd.Data
         rows = read_table(path)
     except InputError as error:
         raise InputError(f"{error} {_AGAIN}") from None
-    lacks = _lacking_columns(rows, labels)
-    if lacks:
-        more = f" and {len(lacks) - 5} others" if len(lacks) > 5 else ""
+    missing = _missing_columns(rows, labels)
+    if missing:
+        more = f" and {len(missing) - 5} others" if len(missing) > 5 else ""
         raise InputError(
-            f"{path}: lacks the column(s) {', '.join(lacks[:5])}{more}; another version wrote it. {_AGAIN}"
+            f"{path}: lacks the column(s) {', '.join(missing[:5])}{more}; another version wrote it. {_AGAIN}"
         )
     _check_types(path, rows)
     odd = set(rows["frame_id"]) ^ set(frame_ids)
     if odd:
-        whose = "of another dataset, or of another build of it" if odd - set(frame_ids) else "lacking"
+        state = "from another dataset or another build of it" if odd - set(frame_ids) else "missing"
         raise InputError(
-            f"{path}: the image {min(odd)!r} is {whose}; {len(frame_ids):,} test images were expected. {_AGAIN}"
+            f"{path}: the image {min(odd)!r} is {state}; {len(frame_ids):,} test images were expected. {_AGAIN}"
         )
     twice = rows.duplicated(["frame_id", *(CONDITION if CONDITION[0] in rows else [])])
     if twice.any():
-        raise InputError(f"{path}: the image {rows.loc[twice, 'frame_id'].iloc[0]!r} is there twice. {_AGAIN}")
+        raise InputError(f"{path}: the image {rows.loc[twice, 'frame_id'].iloc[0]!r} occurs twice. {_AGAIN}")
     _check_numbers(path, rows, labels)
     return rows
 
 
-def _lacking_columns(rows: pd.DataFrame, labels: LabelSet) -> list[str]:
-    """What rows need and lack. Activities and masks are there as a whole or not at all; conditions likewise; which pixels are taken
-    for which is kept of images as they are alone."""
+def _missing_columns(rows: pd.DataFrame, labels: LabelSet) -> list[str]:
+    """Return the columns that rows need and do not have.
+
+    The columns of activities, of masks and of conditions are each complete or absent. Confusion counts exist only for clean images.
+    """
     classes, expected = range(len(labels.classes)), ["frame_id", "sequence"]
     if any(str(name).startswith("activity_") for name in rows):
         expected += ["activity_true", "activity_predicted"]
@@ -78,13 +82,13 @@ def _lacking_columns(rows: pd.DataFrame, labels: LabelSet) -> list[str]:
 
 
 def _check_types(path: Path, rows: pd.DataFrame) -> None:
-    """See that names are texts and everything else is numbers."""
+    """Raise InputError unless names are texts and all other columns are numbers."""
     for name in rows:
         text = name in ("frame_id", "sequence", "corruption")
         fine = isinstance(rows[name].dtype, pd.StringDtype) if text else pd.api.types.is_numeric_dtype(rows[name])
         if not fine or (text and rows[name].hasnans):
             raise InputError(
-                f"{path}: the column {name} is of {rows[name].dtype}; expected {'text' if text else 'numbers'}. {_AGAIN}"
+                f"{path}: the column {name} has the type {rows[name].dtype}; expected {'text' if text else 'numbers'}. {_AGAIN}"
             )
 
 
@@ -108,9 +112,9 @@ def _check_numbers(path: Path, rows: pd.DataFrame, labels: LabelSet) -> None:
         both, truth, predicted = (rows[f"{kind}_{i}"].to_numpy(np.float64) for kind in COUNTED)
         _check_all(path, rows, f"both_{i}", both <= np.minimum(truth, predicted))
         for one, kind in _VALUES if i else ():
-            values, there = rows[f"{kind}{i}"].to_numpy(np.float64), truth + predicted > 0
+            values, occurs = rows[f"{kind}{i}"].to_numpy(np.float64), truth + predicted > 0
             known = np.isfinite(values) & (values >= one.lowest) | (np.isnan(values) & (not one.always))
-            _check_all(path, rows, f"{kind}{i}", np.where(there, known, np.isnan(values)))
+            _check_all(path, rows, f"{kind}{i}", np.where(occurs, known, np.isnan(values)))
 
 
 def _check_all(path: Path, rows: pd.DataFrame, name: str, fine: NDArray[np.bool_]) -> None:

@@ -1,4 +1,4 @@
-"""Kept rows of a study: read only if they are of this study's test splits, conditions and tasks."""
+"""Read the saved rows of a study, and refuse rows of other test splits, conditions or tasks than the study's."""
 
 from __future__ import annotations
 
@@ -21,19 +21,22 @@ from pipeline.study.models import Study
 
 
 def frames_tested(study: Study, dataset: str) -> dict[str, str]:
-    """The activity ("" where there is none) of each frame of a dataset's test split, by frame id."""
+    """Return the activity of each frame of a dataset's test split by frame id; "" if the dataset has no activities."""
     rows = read_manifest(dataset_folder(study, dataset))
     return {row["frame_id"]: row["activity"] for row in rows if row["split"] == "test"}
 
 
 def clean_rows(study: Study, cell: Cell, dataset: str, frames: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """What a cell's evaluation on a dataset left, in the order of the test split.
+    """Return the saved rows of a cell's evaluation on a dataset, in the order of the test split.
 
     Args:
-        frames: of `frames_tested`, if they are at hand.
+        study: the study.
+        cell: a trained or merged cell.
+        dataset: a dataset that the cell is evaluated on.
+        frames: result of `frames_tested`, if the caller has it.
 
     Raises:
-        InputError: naming the file, as `read_rows`, or if the true activities are not the dataset's, or a task of the cell is lacking.
+        InputError: as `read_rows`, or if true activities differ from the dataset's, or a task of the cell is missing.
     """
     path, frames = rows_file(study, cell, dataset), frames or frames_tested(study, dataset)
     rows = read_rows(path, list(frames), labels_of(study, dataset))
@@ -43,10 +46,10 @@ def clean_rows(study: Study, cell: Cell, dataset: str, frames: Mapping[str, str]
 
 
 def robust_rows(study: Study, cell: Cell, frames: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """What the evaluation of a cell's robustness left, of all conditions of the study.
+    """Return the saved rows of a cell's robustness evaluation, under all conditions of the study.
 
     Raises:
-        InputError: as `clean_rows`, or if a condition is lacking.
+        InputError: as `clean_rows`, or if a condition is missing.
     """
     path, frames = robustness_files(study, cell).rows, frames or frames_tested(study, cell.dataset)
     rows = read_rows(path, list(frames), labels_of(study, cell.dataset))
@@ -66,10 +69,10 @@ def robust_rows(study: Study, cell: Cell, frames: Mapping[str, str] | None = Non
 
 
 def reference_rows(study: Study, dataset: str, frames: Mapping[str, str] | None = None) -> dict[str, pd.DataFrame]:
-    """What is kept of each answer that needs no model.
+    """Return the saved rows of each reference prediction, by the name of the reference.
 
     Raises:
-        InputError: naming the file, as `read_rows`.
+        InputError: as `read_rows`.
     """
     ids = list(frames or frames_tested(study, dataset))
     return {
@@ -85,11 +88,11 @@ def _conditions(study: Study, masks: bool) -> list[tuple[str, int, bool]]:
 
 
 def _check_tasks(study: Study, cell: Cell, dataset: str, path: Path, rows: pd.DataFrame) -> None:
-    tells = cell.architecture != "single_segmentation" and bool(labels_of(study, dataset).activities)
-    for wanted, column in ((tells, "activity_true"), (cell.architecture != "single_activity", "truth_0")):
+    predicts = cell.architecture != "single_segmentation" and bool(labels_of(study, dataset).activities)
+    for wanted, column in ((predicts, "activity_true"), (cell.architecture != "single_activity", "truth_0")):
         if wanted and column not in rows:
             raise InputError(
-                f"{path}: lacks the column(s) {column}, of a task that {cell.id} solves. Evaluate the cell again."
+                f"{path}: lacks the column(s) {column} of a task that {cell.id} solves. Evaluate the cell again."
             )
 
 

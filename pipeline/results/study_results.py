@@ -1,4 +1,4 @@
-"""The saved results of a study, each file read once: a command makes one `StudyResults` and hands it to all that it reports."""
+"""The saved results of a study. A command makes one `StudyResults` and passes it to all reports, so that each file is read once."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ T = TypeVar("T")
 
 
 class StudyResults:
-    """What lies in the folder of a study's results, as it lay there when it was first asked for.
+    """The results in the folder of a study, as they were when they were first read.
 
-    Rows of images as they are stay in memory: 1 MB a model and dataset in the paper's study. Rows under corruption are a hundred times
-    as many, so they are released when they are reduced; what reductions make of them stays.
+    Rows of clean images stay in memory: 1 MB per model and dataset in the paper's study. Rows under corruption are a hundred times as
+    many, so only their reductions stay.
     """
 
     def __init__(
         self, study: Study, reductions: Mapping[Reduction[Any], Collection[Cell]] = MappingProxyType({})
     ) -> None:
-        """Read nothing yet.
+        """Prepare for reading; nothing is read yet.
 
         Args:
-            study: whose results.
-            reductions: those that will be asked for, each with the models that it will be asked of. When a model's rows under corruption
-                are read, all of its reductions are made, so that they are read once; one that is not named here reads them again.
+            study: the study.
+            reductions: the reductions that will be needed, each with its models. When the rows of a model under corruption are read, all
+                of its reductions are computed, so that the rows are read once. A reduction that is not named here reads them again.
         """
         self.study = study
         self._reductions = reductions
@@ -47,11 +47,11 @@ class StudyResults:
         self._computed: dict[tuple[Any, ...], Any] = {}
 
     def once(self, compute: Callable[[StudyResults, *Args], T], *args: *Args) -> T:
-        """Return what a function makes of these results; it is called once for the same arguments.
+        """Return the value of a function of these results. It is computed once for the same arguments.
 
         Args:
-            compute: a function of a module, called with these results and the arguments.
-            args: hashable.
+            compute: a function of a module; it is called with these results and the arguments.
+            args: hashable arguments.
         """
         key = (compute, *args)
         if key not in self._computed:
@@ -60,7 +60,7 @@ class StudyResults:
         return found
 
     def reduced(self, cell: Cell, reduction: Reduction[T]) -> T:
-        """Return what a reduction makes of a model's rows under corruption.
+        """Return the value of a reduction of a model's rows under corruption.
 
         Raises:
             InputError: as `robust_rows`.
@@ -74,51 +74,51 @@ class StudyResults:
         return found
 
     def release(self, reduction: Reduction[Any]) -> None:
-        """Forget what a reduction made, which nobody will ask for any more."""
+        """Remove the values of a reduction that is not needed any more from memory."""
         self._reduced = {key: made for key, made in self._reduced.items() if key[0] != reduction}
 
     @cached_property
     def missing_models(self) -> Mapping[Cell, str]:
-        """The trainings and merged models without results, each with the reason."""
+        """The trained and merged models without results, each with the reason."""
         return missing_models(self.study)
 
     @cached_property
     def missing_robust_models(self) -> Mapping[Cell, str]:
-        """The models whose robustness is asked for and has no results, each with the reason."""
+        """The models without the robustness results that the study asks for, each with the reason."""
         return missing_robust_models(self.study)
 
     @cached_property
     def missing_cells(self) -> Mapping[Cell, str]:
-        """Those of `missing_models` that tables compare."""
+        """The cells among `missing_models` that tables compare."""
         return {cell: self.missing_models[cell] for cell in cells_of(self.study) if cell in self.missing_models}
 
     def gaps(self, cells: Iterable[Cell]) -> dict[Cell, str]:
-        """Those of some cells that have no results, each with the reason."""
+        """Return the cells without results among the given ones, each with the reason."""
         return {cell: self.missing_cells[cell] for cell in cells if cell in self.missing_cells}
 
     @cached_property
     def present_cells(self) -> tuple[Cell, ...]:
-        """The cells that tables compare and that have results, in the order of the study."""
+        """The cells with results that tables compare, in the order of the study."""
         return tuple(cell for cell in cells_of(self.study) if cell not in self.missing_cells)
 
     @cached_property
     def missing_robustness(self) -> Mapping[Cell, str]:
-        """Those of `missing_robust_models` whose robustness tables compare."""
-        lacking = self.missing_robust_models
-        return {cell: lacking[cell] for cell in robustness_cells(self.study) if cell in lacking}
+        """The cells among `missing_robust_models` whose robustness tables compare."""
+        missing = self.missing_robust_models
+        return {cell: missing[cell] for cell in robustness_cells(self.study) if cell in missing}
 
     @cached_property
     def present_models(self) -> tuple[Cell, ...]:
-        """The trainings and merged models with results, in the order of the study.
+        """The trained and merged models with results, in the order of the study.
 
         Raises:
             InputError: if no cell has results.
         """
-        lacking = self.missing_cells
-        if len(lacking) == len(cells_of(self.study)):
-            cell, reason = next(iter(lacking.items()))
+        missing = self.missing_cells
+        if len(missing) == len(cells_of(self.study)):
+            cell, reason = next(iter(missing.items()))
             raise InputError(
-                f"study {self.study.name!r}: none of its {len(lacking)} cells has results; {cell.id}: {reason}."
+                f"study {self.study.name!r}: none of its {len(missing)} cells has results; {cell.id}: {reason}."
             )
         return tuple(cell for cell in models_of(self.study) if cell not in self.missing_models)
 
@@ -135,7 +135,7 @@ class StudyResults:
         return self.once(_provenance, cell)
 
     def clean_rows(self, cell: Cell, dataset: str) -> pd.DataFrame:
-        """Return what a model's evaluation on a dataset left, one row an image, in the order of the test split.
+        """Return the saved rows of a model's evaluation on a dataset, one per image, in the order of the test split.
 
         Raises:
             InputError: as `pipeline.results.rows.clean_rows`.
@@ -143,7 +143,7 @@ class StudyResults:
         return self.once(_clean_rows, cell, dataset)
 
     def reference_rows(self, dataset: str) -> Mapping[str, pd.DataFrame]:
-        """Return the rows of each reference on a dataset, by its name.
+        """Return the saved rows of each reference on a dataset, by the name of the reference.
 
         Raises:
             InputError: as `pipeline.results.rows.reference_rows`.
@@ -152,7 +152,7 @@ class StudyResults:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """The long table of results.parquet, without what is under corruption.
+        """The long table of results.parquet without the rows under corruption.
 
         Raises:
             ResultsError: as `read_results`.
@@ -161,12 +161,12 @@ class StudyResults:
 
     @cached_property
     def compared_table(self) -> pd.DataFrame:
-        """The rows of `table` that tables compare: of the study's cells, and of references."""
+        """The rows of `table` that tables compare: those of the study's cells and of references."""
         return comparable_rows(self.table, self.study.training.select_on)
 
 
 Reduction = Callable[[StudyResults, Cell, pd.DataFrame], T]
-"""What is made of a model's rows under corruption: a function of a module, called with the results, the model, and the rows."""
+"""A reduction of a model's rows under corruption: a function of a module, called with the results, the model and the rows."""
 
 
 def _frames(results: StudyResults, dataset: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Corruption as training augmentation: what a study asks for, as the model library takes it."""
+"""Corruption as training augmentation: turn the settings of a study into what `endoarss` takes."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from pipeline.study.conditions import TrainingCorruptions
 
 
 def image_corruption(asked: TrainingCorruptions) -> ImageCorruption:
-    """Return what corrupts the images of a training."""
+    """Return the augmentation that corrupts the images of a training."""
     return ImageCorruption(partial(draw_corruption, names=asked.names, severities=asked.severities), asked.probability)

@@ -1,5 +1,7 @@
-"""Merge single-task models, apply_surgery on what comes of it, and write each result as any other cell: one process, for the individual
-models' representations serve all mergers."""
+"""Merge single-task models, apply Representation Surgery, and write each merged model like any other cell.
+
+One process does all, because all mergers need the representations of the single-task models.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +46,16 @@ from pipeline.training.merge_request import MergeRequest, Source, notes_on_unlis
 from pipeline.training.validation_score import validation_score
 
 _INDIVIDUAL = "individual"
-_CHUNK = 16  # images at a time
+_CHUNK = 16  # images that are processed at once
 
 
 def merge_as_asked(
     study: Study, models: Sequence[str], methods: Sequence[str], surgery: int | None, out: Path | None
 ) -> list[str]:
-    """Merge what the arguments name, see `read_request`; if that fails, keep the reason for reports and status.
+    """Merge the models that the arguments name; see `read_request`. If that fails, save the reason for reports and status.
 
     Returns:
-        The paths of the checkpoints, and what is to be known of them.
+        The paths of the checkpoints, and notes on them.
     """
     request = read_request(study, models, methods, surgery, out)
     with failure_recorded(study, *request.cells()):
@@ -62,14 +64,16 @@ def merge_as_asked(
 
 
 def merge_models(study: Study, request: MergeRequest) -> list[Path]:
-    """Write checkpoint, provenance and, of a cell of the study, predictions of each merged model that is asked for; of a whole group of the
-    study the representations of test images too.
+    """Write checkpoint and provenance of each requested merged model, and its predictions if it is a cell of the study.
+
+    For a whole merging group of the study, the representations of test images are written too.
 
     Returns:
         The checkpoints.
 
     Raises:
-        InputError, SettingsError: if the models cannot be merged, naming both sides.
+        InputError: if the models cannot be merged; the message names both.
+        SettingsError: if a checkpoint cannot be loaded, or its settings cannot be merged.
     """
     run, device = RunStart(), choose_device()
     headers = {source.name: origin_of(source.path) for source in request.sources}
@@ -80,9 +84,13 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
     _check_nameable(request)
     for name, about in headers.items():
         if about["select_on"] != "val":
-            print(f"{name}: trained on the validation frames too: what is chosen on them is chosen on frames it knows.")
+            print(
+                f"{name}: this model was trained on the validation frames too, so coefficients are chosen on frames that it knows."
+            )
         if about["select_on"] == "test":
-            print(f"{name}: its epoch was chosen on the test split: what is merged from it scores too well there.")
+            print(
+                f"{name}: the epoch of this model was chosen on the test split, so scores of models merged from it are too high there."
+            )
     mergers = {name: MERGERS.get(name)(**study.mergers.get(name, {})) for name, _ in request.wanted}
     with memory_explained("merging", device, "merging.memory_mib, input_size"):
         work = _Work.begin(study, request, dataset, models, device, headers[request.sources[0].name])
@@ -100,12 +108,20 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
 
 @dataclass
 class _Work:
-    """What all mergers share.
+    """What all mergers of one request share.
 
-    header: what the first checkpoint says of its training. validation: what chooses. images: some of each part, by its name. seen: the
-    part that mergers and Surgery see. individual: the individual models' representations of images, by part and task. mib: what kept
-    representations take. pooled: means over tokens of the test images, by "<what>/<task>". digests: SHA-256 of each checkpoint, by its
-    cell.
+    Attributes:
+        dataset: the dataset of the models.
+        models: the single-task models by task.
+        device: the device they run on.
+        header: the training entries in the header of the first checkpoint.
+        validation: the split that coefficients are chosen on.
+        seen: name of the split that mergers and Surgery see.
+        images: evenly spaced images of each split, by name of the split.
+        individual: representations of these images by the single-task models, by split and task.
+        mib: memory of the stored representations.
+        pooled: means over tokens of the test images, by "<model>/<task>".
+        digests: SHA-256 of each checkpoint, by id of its cell.
     """
 
     dataset: str
@@ -134,18 +150,18 @@ class _Work:
         fitted, validation = split_validation(folder, load_split(folder, "train", size))
         test = load_split(folder, "test", size)
         first, *_ = models.values()
-        # The individual models' maps stay, those of one merged model at a time come beside them.
-        parts = {"test": test.images} if request.on_test else {"train": fitted.images, "test": test.images}
-        counts = tuple(len(images) for images in parts.values())
+        # The maps of the single-task models stay in memory, next to those of one merged model at a time.
+        splits = {"test": test.images} if request.on_test else {"train": fitted.images, "test": test.images}
+        counts = tuple(len(images) for images in splits.values())
         plan = plan_cache(first, len(models) + 1, counts, merging_of(study).memory_mib)
         print(f"{dataset}: {plan.describe()}", flush=True)
         some = {
-            part: np.array(images[np.arange(kept) * len(images) // kept])  # evenly spread
-            for (part, images), kept in zip(parts.items(), plan.kept, strict=True)
+            name: np.array(images[np.arange(count) * len(images) // count])  # evenly spaced
+            for (name, images), count in zip(splits.items(), plan.kept, strict=True)
         }
         of = {
-            part: {task: representations(model, images, device) for task, model in models.items()}
-            for part, images in some.items()
+            name: {task: representations(model, images, device) for task, model in models.items()}
+            for name, images in some.items()
         }
         pooled = {f"{_INDIVIDUAL}/{task}": _pooled(z) for task, z in of["test"].items()}
         seen = "test" if request.on_test else "train"
@@ -184,16 +200,16 @@ def _merge_one(
         work.pooled |= {f"{merger}-{rank}/{task}": pooled for task, (_, pooled) in compared.items()}
         shown = about | {
             "bias": bias,
-            # Merging is done once for all ranks, and told of the first.
+            # Merging is done once for all ranks; its time is recorded for the first.
             "seconds": {"merging": round(merging if rank == ranks[0] else 0.0, 2), "surgery": round(surgery, 2)},
             "unlabelled": {"part": "test" if request.on_test else "train", "images": len(work.images[work.seen])},
             "test_images": len(work.images["test"]),
             "kept_representations_mib": round(work.mib, 1),
         }
         written.append(_write(study, request, work, model, (merger, rank), shown, run))
-        said = ", ".join(f"{task} {value:.4f}" for task, value in bias.items())
+        distances = ", ".join(f"{task} {value:.4f}" for task, value in bias.items())
         print(
-            f"{merger}{f' with Surgery of rank {rank}' if rank else ''}: mean L1 to the individual models: {said}",
+            f"{merger}{f' with Surgery of rank {rank}' if rank else ''}: mean L1 to the single-task models: {distances}",
             flush=True,
         )
     return written
@@ -211,17 +227,17 @@ def _write(
     merger, rank = wanted
     cell = request.cell(merger, rank)
     folder = cell_folder(study, cell) if cell is not None else request.out
-    assert folder is not None, "what _check_nameable saw to"
+    assert folder is not None, "_check_nameable makes sure of it"
     first = work.header
     surgery = sum(p.numel() for p in model.surgery.parameters())
-    # What decides the checkpoint; times and measurements do not.
+    # Entries that decide the checkpoint; times and measurements do not belong to them.
     origin = {
         "cell": cell.id if cell is not None else f"{work.dataset}/{model.settings.backbone}/merged/{merger}",
         "settings": cell_settings(study, cell) if cell is not None else settings_of_merging(study, merger, rank),
         "merged_from": {source.name: sha256_of(source.path) for source in request.sources},
         "manifest_sha256": first["manifest_sha256"],
         "weights": first["weights"],
-        "preprocessing": first["preprocessing"],  # checkpoints of earlier versions say nothing of it
+        "preprocessing": first["preprocessing"],  # absent in checkpoints of earlier versions
         "synthetic": study.synthetic,
         "pretrained_on_synthetic": first["pretrained_on_synthetic"],
         "parameters": {"trained": surgery, "total": model.count_parameters()[1]},
@@ -233,12 +249,12 @@ def _write(
     }
     predictions = predict_cell(study, cell, model) if cell is not None else {}
     datasets = evaluated_on(study, work.dataset) if cell is not None else [work.dataset]
-    with whole_files() as beside:
-        checkpoint = beside(folder / CellOutput.CHECKPOINT)
+    with whole_files() as temporary:
+        checkpoint = temporary(folder / CellOutput.CHECKPOINT)
         save_checkpoint(model, checkpoint, masked_settings(origin))
-        kept: dict[str, Any] = {}
+        digests: dict[str, Any] = {}
         if cell is not None:
-            kept = {"predictions_sha256": save_predictions(study, cell, predictions, beside)}
+            digests = {"predictions_sha256": save_predictions(study, cell, predictions, temporary)}
             work.digests[cell.id] = sha256_of(checkpoint)
         provenance = {
             **about_run(study, run, datasets),
@@ -247,9 +263,9 @@ def _write(
             "cost": {},
             "merging": about,
             "checkpoint_sha256": sha256_of(checkpoint),
-            **kept,
+            **digests,
         }
-        write_provenance(beside(folder / CellOutput.PROVENANCE), provenance)
+        write_provenance(temporary(folder / CellOutput.PROVENANCE), provenance)
     return folder / CellOutput.CHECKPOINT
 
 
@@ -264,13 +280,14 @@ def _loaded(study: Study, source: Source) -> MultiTaskModel:
 
 
 def _common_dataset(study: Study, known: Mapping[str, Mapping[str, Any]]) -> str:
-    """The dataset that all models were trained on.
+    """Return the dataset that all models were trained on.
 
     Args:
-        known: what each checkpoint says of its training, by name.
+        study: the study.
+        known: the training entries of each checkpoint's header, by name of the model.
 
     Raises:
-        InputError: if it is not one, naming both models, or not the study's present one.
+        InputError: if the models were trained on different datasets, or not on the study's present dataset.
     """
     first, *_ = known
     datasets = {name: str(about["cell"]).partition("/")[0] for name, about in known.items()}
@@ -304,7 +321,7 @@ def _common_dataset(study: Study, known: Mapping[str, Mapping[str, Any]]) -> str
 
 
 def _check_of_study(study: Study, dataset: str, name: str, models: Mapping[str, MultiTaskModel]) -> None:
-    """See that models, which are alike, have the labels and the input size of the study's dataset."""
+    """Raise InputError unless the models have the labels and the input size of the study's dataset."""
     settings, labels = next(iter(models.values())).settings, labels_of(study, dataset)
     for what, found, expected in (
         ("classes", settings.classes, tuple(labels.classes)),
@@ -318,18 +335,20 @@ def _check_of_study(study: Study, dataset: str, name: str, models: Mapping[str, 
 
 
 def _check_nameable(request: MergeRequest) -> None:
-    """See that there is a place for each model."""
+    """Raise InputError unless each merged model is a cell of the study, or a folder is given."""
     if request.out is None and len(request.cells()) < len(request.wanted):
         names = " and ".join(source.name for source in request.sources)
         raise InputError(
-            f"{names}: not cells of one study that differ in their task alone, so that the merged model has no place of its own. Give one: "
+            f"{names}: these are not cells of one study that differ only in their task, so the merged model has no folder. Give one with "
             "--out DIR."
         )
 
 
 def _compared(model: MergedModel, task: str, merged: Tensor, individual: Tensor) -> tuple[float, NDArray[np.float32]]:
-    """The bias of what a task's head sees, from kept representations of the merged model; and its means over tokens. Some images at a
-    time, so that nothing of the size of the kept ones comes beside them."""
+    """Return the bias of what a task's head sees, and its means over tokens, from stored representations of the merged model.
+
+    A few images are processed at once, so that memory for a second set of representations is not needed.
+    """
     surgery = dict(model.surgery.items()).get(task)
     total, pooled = 0.0, []
     with torch.no_grad():
@@ -341,5 +360,5 @@ def _compared(model: MergedModel, task: str, merged: Tensor, individual: Tensor)
 
 
 def _pooled(z: Tensor) -> NDArray[np.float32]:
-    """(N, h, w, C) -> (N, C): the mean over tokens."""
+    """Return the means over tokens: (N, h, w, C) to (N, C)."""
     return z.mean(dim=(1, 2)).numpy()

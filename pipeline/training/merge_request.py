@@ -1,4 +1,4 @@
-"""What `endoarss merge` is asked: which checkpoints, by which mergers, and where the result goes. Imports no torch."""
+"""A request to merge: which checkpoints, by which mergers, and where the result is written. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ from pipeline.study.models import Study
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint to merge. name: what messages call it. cell: where it is one of the study's."""
+    """A checkpoint to merge.
+
+    Attributes:
+        name: name in messages.
+        path: the checkpoint.
+        cell: its cell, or None if it does not belong to the study.
+    """
 
     name: str
     path: Path
@@ -30,8 +36,15 @@ class Source:
 
 @dataclass(frozen=True)
 class MergeRequest:
-    """sources: what to merge. wanted: mergers and ranks of Surgery, 0 for none. group: the study's own, where it is asked for whole.
-    out: a folder beside the study's results, or None. on_test: whether test images are what mergers and Surgery see."""
+    """What `endoarss merge` does.
+
+    Attributes:
+        sources: the checkpoints to merge.
+        wanted: pairs of a merger and a rank of Representation Surgery, 0 for none.
+        group: the merging group of the study if all of it is merged, else None.
+        out: a folder outside of the study's cells, or None.
+        on_test: whether mergers and Surgery see test images, instead of training images.
+    """
 
     sources: tuple[Source, ...]
     wanted: tuple[tuple[str, int], ...]
@@ -40,7 +53,7 @@ class MergeRequest:
     on_test: bool
 
     def cell(self, merger: str, rank: int) -> Cell | None:
-        """The merged cell of the study that is asked for; None where the sources are not of the study, or differ in more than the task."""
+        """Return the merged cell of the study; None if the sources do not belong to the study, or differ in more than the task."""
         cells = [source.cell for source in self.sources]
         first = cells[0]
         if self.out is not None or first is None or any(cell is not None and cell.merger for cell in cells):
@@ -52,7 +65,7 @@ class MergeRequest:
         return found.pop() if len(found) == 1 else None
 
     def cells(self) -> list[Cell]:
-        """All merged cells of the study that are asked for."""
+        """Return all merged cells of the study in this request."""
         found = [self.cell(merger, rank) for merger, rank in self.wanted]
         return [cell for cell in found if cell is not None]
 
@@ -64,31 +77,31 @@ def read_request(
     surgery: int | None = None,
     out: Path | None = None,
 ) -> MergeRequest:
-    """Understand what `endoarss merge` is given.
+    """Return the request that the arguments of `endoarss merge` make.
 
     Args:
         study: the study.
-        models: cells of it, or checkpoints.
-        methods: names of mergers; none for all that the study asks of these cells.
-        surgery: the rank of Representation Surgery, 0 for the study's; None for none.
-        out: a folder of one's own for the merged model.
+        models: ids of cells, or paths of checkpoints.
+        methods: names of mergers; without any, all that the study applies to these cells.
+        surgery: rank of Representation Surgery, 0 for the study's rank, None for no Surgery.
+        out: a folder of the user's for the merged model.
 
     Raises:
-        InputError: if a model is neither a cell of the study nor a checkpoint, a merger is unknown, or arguments do not go together.
+        InputError: if a model is neither a cell of the study nor a checkpoint, a merger is unknown, or arguments cannot be combined.
     """
     sources = tuple(_source(study, name) for name in models)
     names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"{name}: named {names.count(name)} times; expected a model of each task.")
+            raise InputError(f"{name}: named {names.count(name)} times; expected one model per task.")
     on_test = merging_of(study).unlabelled == "test"
     if not methods:
         given = [key for key, value in (("surgery", surgery), ("out", out)) if value is not None]
         if given:
-            raise InputError(f"--{given[0]}: goes with --method alone, which says how to merge.")
+            raise InputError(f"--{given[0]}: needs --method, which says how to merge.")
         return MergeRequest(sources, *_of_group(study, sources), None, on_test)
     if out is not None and len(methods) > 1:
-        raise InputError(f"--out: a folder is for one model; --method was given {len(methods)} times.")
+        raise InputError(f"--out: a folder holds one model, but --method was given {len(methods)} times.")
     for method in methods:
         MERGERS.check(method)
     if out is not None:
@@ -98,7 +111,7 @@ def read_request(
 
 
 def merge_locks(study: Study, request: MergeRequest) -> list[Lock]:
-    """Return the locks of the trainings that are read, and of what is written: merged cells, or a folder of one's own."""
+    """Return the locks of the trainings that are read, and of the merged cells or the folder that is written."""
     here = study_locks(study)
     locks = [
         Lock(cell_lock(study, source.cell, TRAINING), shared=True)
@@ -114,10 +127,10 @@ def merge_locks(study: Study, request: MergeRequest) -> list[Lock]:
 
 
 def notes_on_unlisted(study: Study, request: MergeRequest) -> list[str]:
-    """Say of each merged cell that the study does not list what becomes of it."""
+    """Return a note for each merged cell that the study does not list: tables omit it, and `endoarss clean` removes it."""
     listed = set(merged_cells(study))
     return [
-        f"{cell.id}: the study's key merging does not list it: tables leave it out, and `endoarss clean` takes it away."
+        f"{cell.id}: the study's key merging does not list this cell, so tables leave it out and `endoarss clean` removes it."
         for cell in request.cells()
         if cell not in listed
     ]
@@ -136,20 +149,18 @@ def _of_group(study: Study, sources: Sequence[Source]) -> tuple[tuple[tuple[str,
 
 
 def _check_out(study: Study, out: Path) -> None:
-    """See that a folder of one's own holds no cell, and nothing but a merged model, and that it can be made."""
+    """Raise InputError if a user's folder lies among the cells, holds another model, or cannot be created."""
     if out == Path():
         raise InputError("--out: expected the name of a folder, not this one.")
     if out.resolve().is_relative_to((results_folder(study) / StudyOutput.CELLS).resolve()):
-        raise InputError(
-            f"--out {out}: lies among the study's cells, which go there by themselves. Name another folder."
-        )
+        raise InputError(f"--out {out}: lies among the study's cells. Name another folder.")
     about = out / CellOutput.PROVENANCE
     if (out / CellOutput.CHECKPOINT).exists() and (not about.is_file() or "merged_from" not in read_json(about)):
         raise InputError(f"--out {out}: holds a model that was not merged. Name another folder.")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be made ({error.strerror}). Name another folder.") from None
+        raise InputError(f"--out {out}: cannot be created ({error.strerror}). Name another folder.") from None
 
 
 def _source(study: Study, name: str) -> Source:

@@ -1,4 +1,4 @@
-"""From a study to what the model library takes: the settings of a cell's model and of its training."""
+"""Turn a study into the settings of a cell's model and training that `endoarss` takes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ from pipeline.training.corrupt_training import image_corruption
 
 
 def model_settings(study: Study, cell: Cell, weights_sha256: str = "") -> ModelSettings:
-    """The settings of a cell's model.
+    """Return the settings of a cell's model.
 
     Args:
-        weights_sha256: of the file of pretrained weights, where there is one; the file is then checked against it.
+        study: the study.
+        cell: a cell that is trained.
+        weights_sha256: SHA-256 of the file of pretrained weights, if there is one; the file is checked against it.
     """
     given = study.backbones[cell.backbone]
     labels, heads = labels_of(study, cell.dataset), study.heads
@@ -72,7 +74,7 @@ def _weights(study: Study, cell: Cell, sha256: str) -> dict[str, Any]:
 
 
 def training_settings(study: Study, cell: Cell) -> TrainingSettings:
-    """The schedule and weighting of a cell's training."""
+    """Return the schedule and weighting of a cell's training."""
     schedule, training = schedule_of(study, cell), study.training
     own = {field.name for field in fields(AugmentationSettings)}
     changes = {key: value for key, value in training.augmentation.as_dict().items() if key in own}
@@ -99,7 +101,7 @@ def training_settings(study: Study, cell: Cell) -> TrainingSettings:
 
 
 def describe(model: MultiTaskModel) -> str:
-    """Which parameters train, part by part, in one line."""
+    """Return in one line how many parameters train in each part of a model."""
     trained, total = model.count_parameters()
     parts = [f"{part} {some:,} of {of:,}" for part, (some, of) in model.parameters_by_part().items()]
     return f"{trained:,} of {total:,} parameters train: {', '.join(parts)}"

@@ -1,4 +1,4 @@
-"""Pretrain a small ViT on generated scenes: the demo's stand-in for DINOv2, since its first run reaches no model hub."""
+"""Pretrain a small ViT on generated scenes: the demo's substitute for DINOv2, because the demo downloads nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.study.models import Study
 
 
 def pretrain_backbone(study: Study) -> None:
-    """Train the ViT in full on activities and masks of scenes that no dataset contains, and save it alone.
+    """Train the full ViT on activities and masks of scenes that no dataset contains, and save the ViT without heads.
 
     Raises:
         InputError: if the study has no pretraining.
@@ -36,7 +36,7 @@ def pretrain_backbone(study: Study) -> None:
     model = build_model(
         ModelSettings.from_dict(
             {
-                "backbone": "dinov2",  # the plain ViT, whatever stands in front of it later
+                "backbone": "dinov2",  # the plain ViT, without what is added in front of it later
                 "architecture": "hps",
                 "classes": CLASSES,
                 "activities": ACTIVITIES,
@@ -54,7 +54,7 @@ def pretrain_backbone(study: Study) -> None:
     history = train(model, LabelledImages(images, masks, activities), training, choose_device(), "pretrain")
     vit: Any = model.backbone.encoders[0].vit
     state = {name: tensor.cpu().contiguous() for name, tensor in vit.state_dict().items()}
-    # Time and machine stand beside the weights, so that the same weights are the same bytes.
+    # Time and machine are stored next to the weights, so that equal weights are equal bytes.
     with whole_file(path) as partial:
         save_tensors(state, partial)
     about = {

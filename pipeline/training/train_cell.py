@@ -1,4 +1,4 @@
-"""Train one cell, let it answer on its test splits, and write everything: one process, for imports cost seconds."""
+"""Train one cell, predict on its test splits, and write the results. One process does all, because imports take seconds."""
 
 from __future__ import annotations
 
@@ -42,27 +42,28 @@ from pipeline.workflow.step_code import training_code_sha256
 
 
 def train_by_id(study: Study, cell: str) -> None:
-    """Train the cell with this id, see `train_cell`; if that fails, keep the reason for reports and status.
+    """Train a cell by id; see `train_cell`. If that fails, save the reason for reports and status.
 
     Raises:
         InputError: if the study has no such cell, or it is merged.
     """
     found = find_cell(study, cell)
     if found.merger:
-        raise InputError(f"{found.id} is merged, not trained: endoarss merge.")
+        raise InputError(f"{found.id} is merged, not trained. Use endoarss merge.")
     with failure_recorded(study, found):
         train_cell(study, found)
 
 
 def train_cell(study: Study, cell: Cell) -> None:
-    """Write the cell's checkpoint, history, provenance and predictions. A training that was stopped goes on from its last epoch.
+    """Write the cell's checkpoint, history, provenance and predictions. A training that was stopped continues from its last epoch.
 
     Raises:
-        InputError: if a dataset is not built. SettingsError: if the model cannot be built.
+        InputError: if a dataset is not built.
+        SettingsError: if the model cannot be built.
         TrainingError: if a loss is not finite, or memory runs out.
     """
     run, device = RunStart(), choose_device()
-    part = load_split(dataset_folder(study, cell.dataset), "train", study.input_size)
+    split = load_split(dataset_folder(study, cell.dataset), "train", study.input_size)
     model, weights = _build(study, cell)
     about_software = software()
     decides = {
@@ -79,8 +80,8 @@ def train_cell(study: Study, cell: Cell) -> None:
         }
     )
     resume = ResumeFolder(cell_folder(study, cell) / CellOutput.RESUME, key)
-    fitted, validate = _parts(study, cell, part)
-    _forget_earlier(study, cell, goes_on=resume.folder.exists())
+    fitted, validate = _fitted_and_validation(study, cell, split)
+    _remove_earlier_provenance(study, cell, goes_on=resume.folder.exists())
     data = LabelledImages(fitted.images, fitted.masks, fitted.activities)
     settings, observe = training_settings(study, cell), _tensorboard(study, cell)
     started = time.perf_counter()
@@ -88,29 +89,29 @@ def train_cell(study: Study, cell: Cell) -> None:
     choose = cell.select_on != "last"
     history = train(model, data, settings, device, cell.id, validate, choose, resume, observe)
     seconds = round(time.perf_counter() - started, 1)
-    origin = {**_origin(study, cell, model, part, fitted), **decides, **about_software}
+    origin = {**_origin(study, cell, model, split, fitted), **decides, **about_software}
     with memory_explained(cell.id, device, "input_size, sma_width of the backbone, training.cells_per_gpu") as where:
         where[0] = "its predictions"
         predictions = predict_cell(study, cell, model)
         cost = {"training": _cost_of_training(history), "inference": cost_of_inference(study, cell, model)}
-    with whole_files() as beside:
-        checkpoint = beside(cell_folder(study, cell) / CellOutput.CHECKPOINT)
+    with whole_files() as temporary:
+        checkpoint = temporary(cell_folder(study, cell) / CellOutput.CHECKPOINT)
         save_checkpoint(model, checkpoint, masked_settings(origin))
-        beside(history_file(study, cell)).write_text(_as_csv(history), encoding="utf-8", newline="\n")
+        temporary(history_file(study, cell)).write_text(_as_csv(history), encoding="utf-8", newline="\n")
         about = {
             **about_run(study, run, evaluated_on(study, cell.dataset)),
             **origin,
             "training_seconds": seconds,
             "cost": cost,
             "checkpoint_sha256": sha256_of(checkpoint),
-            "predictions_sha256": save_predictions(study, cell, predictions, beside),
+            "predictions_sha256": save_predictions(study, cell, predictions, temporary),
         }
-        write_provenance(beside(cell_folder(study, cell) / CellOutput.PROVENANCE), about)
+        write_provenance(temporary(cell_folder(study, cell) / CellOutput.PROVENANCE), about)
     resume.remove()
 
 
 def _build(study: Study, cell: Cell) -> tuple[MultiTaskModel, dict[str, str]]:
-    """The model before training, and what its provenance says of the weights it starts from."""
+    """Return the model before training, and source and digest of its initial weights for the provenance."""
     file = weights_file(study, cell.backbone)
     sha256 = sha256_of(file) if file is not None and file.is_file() else ""
     seed_everything(cell.seed)
@@ -120,40 +121,42 @@ def _build(study: Study, cell: Cell) -> tuple[MultiTaskModel, dict[str, str]]:
     return model, {"source": source, "sha256": initial_sha256(model) if source == "hub" else sha256}
 
 
-def _forget_earlier(study: Study, cell: Cell, goes_on: bool) -> None:
-    """Take the mark of a done training away: who looks meanwhile must not take the old one for this one."""
+def _remove_earlier_provenance(study: Study, cell: Cell, goes_on: bool) -> None:
+    """Remove the provenance of an earlier training, so that its results are not taken for those of this one."""
     folder = cell_folder(study, cell)
     if not goes_on:
         shutil.rmtree(folder / CellOutput.TENSORBOARD, ignore_errors=True)
     (folder / CellOutput.PROVENANCE).unlink(missing_ok=True)
 
 
-def _origin(study: Study, cell: Cell, model: MultiTaskModel, part: Split, fitted: Split) -> dict[str, Any]:
-    """All that decides the checkpoint and goes into it. Time, commit and study do not: equal trainings give equal files."""
+def _origin(study: Study, cell: Cell, model: MultiTaskModel, split: Split, fitted: Split) -> dict[str, Any]:
+    """Return the entries of the checkpoint's header. Time, commit and study are not among them: equal trainings give equal files."""
     weights = weights_file(study, cell.backbone)
     trained, total = model.count_parameters()
     return {
         "cell": cell.id,
-        "preprocessing": preprocessing_of(dataset_folder(study, cell.dataset), part.images).to_dict(),
+        "preprocessing": preprocessing_of(dataset_folder(study, cell.dataset), split.images).to_dict(),
         "synthetic": study.synthetic,
         "pretrained_on_synthetic": weights is not None and weights == pretrained_file(study),
         "parameters": {"trained": trained, "total": total},
         "training_images": len(fitted.frame_ids),
-        "validation_images": len(part.frame_ids) - len(fitted.frame_ids),
+        "validation_images": len(split.frame_ids) - len(fitted.frame_ids),
         "seed": cell.seed,
         "select_on": cell.select_on,
     }
 
 
-def _parts(study: Study, cell: Cell, part: Split) -> tuple[Split, Callable[[MultiTaskModel], float] | None]:
-    """The frames to train on, and what scores an epoch, where one is chosen or the study wants to see scores on the way."""
+def _fitted_and_validation(
+    study: Study, cell: Cell, split: Split
+) -> tuple[Split, Callable[[MultiTaskModel], float] | None]:
+    """Return the frames to train on, and the function that scores an epoch, or None if no epoch is scored."""
     dataset = dataset_folder(study, cell.dataset)
     if cell.select_on == "last" and study.training.score_every is None:
-        return part, None
+        return split, None
     if cell.select_on in ("last", "test"):
-        chosen_on = load_split(dataset, "test", study.input_size)
-        return part, functools.partial(validation_score, study, cell.dataset, chosen_on)
-    fitted, held_out = split_validation(dataset, part)
+        test_split = load_split(dataset, "test", study.input_size)
+        return split, functools.partial(validation_score, study, cell.dataset, test_split)
+    fitted, held_out = split_validation(dataset, split)
     return fitted, functools.partial(validation_score, study, cell.dataset, held_out)
 
 
@@ -164,7 +167,7 @@ def _tensorboard(study: Study, cell: Cell) -> Callable[[dict[str, float]], None]
 
 
 def _cost_of_training(history: History) -> dict[str, float]:
-    """Images a second of the median epoch, the first left out where there are others (kernels are chosen in it); peak memory."""
+    """Return images per second of the median epoch after the first one, in which kernels are chosen, and peak memory."""
     timed = history[1:] or history
     return {
         "images_per_second": statistics.median(row["images_per_second"] for row in timed),
@@ -173,7 +176,7 @@ def _cost_of_training(history: History) -> dict[str, float]:
 
 
 def initial_sha256(model: MultiTaskModel) -> str:
-    """Hex SHA-256 of a backbone's values before training, adapters and front left out: what came from the hub."""
+    """Return the hex SHA-256 of a backbone's values before training without adapters and front: the weights that came from the hub."""
     added = ("shared_", "owned_")
     state = model.backbone.encoders.state_dict().items()
     return tensors_sha256((name, tensor) for name, tensor in state if not any(part in name for part in added))

@@ -1,4 +1,4 @@
-"""What chooses an epoch or a coefficient of merging, or shows how a training goes."""
+"""The validation score, which selects an epoch or a merging coefficient, or shows how a training proceeds."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pipeline.study.datasets import labels_of
 from pipeline.study.models import Study
 
 
-def validation_score(study: Study, dataset: str, part: Split, model: MultiTaskModel) -> float:
-    """The mean of accuracy and mIoU on the frames of a dataset that choose, of those that the model has."""
-    predictions = predict(model, part.images, choose_device())
+def validation_score(study: Study, dataset: str, split: Split, model: MultiTaskModel) -> float:
+    """Return the mean of accuracy and mIoU on a validation split, over the tasks that the model solves."""
+    predictions = predict(model, split.images, choose_device())
     activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)
     labels, masks = labels_of(study, dataset), None
     if predictions.masks is not None:
-        pairs = zip(part.masks, predictions.masks, strict=True)
+        pairs = zip(split.masks, predictions.masks, strict=True)
         masks = [count_mask(true, predicted, len(labels.classes)) for true, predicted in pairs]
-    rows = rows_of_images(part, activity, masks)
+    rows = rows_of_images(split, activity, masks)
     scores = [s["value"] for s in scores_of(rows, labels) if s["metric"] in MAIN and not s["class"]]
     return float(np.mean(scores))

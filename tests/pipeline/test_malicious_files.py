@@ -139,9 +139,9 @@ def test_as_a_checkpoint(
 def test_as_predictions_and_kept_masks(tmp_path: Path, content: bytes, mark: Path) -> None:
     path = tmp_path / "x.npz"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"x\.npz: no kept predictions"):
+    with pytest.raises(InputError, match=r"x\.npz: no saved predictions"):
         read_predictions(path, ["a"], plain_labels(["a", "b"], []))
-    with pytest.raises(InputError, match=r"x\.npz: no kept masks"):
+    with pytest.raises(InputError, match=r"x\.npz: no saved masks"):
         read_gallery(path)
     assert not mark.exists()
 

@@ -71,7 +71,7 @@ Spoil = Callable[[pd.DataFrame], pd.DataFrame]
             lambda rows: rows.assign(frame_id=[f"other_{i}" for i in range(6)]),
             "is of another dataset, or of another build",
         ),
-        (lambda rows: pd.concat([rows, rows.iloc[:1]]), "the image 'frame_0' is there twice"),
+        (lambda rows: pd.concat([rows, rows.iloc[:1]]), "the image 'frame_0' occurs twice"),
         (lambda rows: rows.assign(truth_1=[1.0, np.nan, 1, 1, 1, 1]), "truth_1 of the image 'frame_1' is nan"),
         (
             lambda rows: rows.assign(activity_predicted=[0, 0, 9, 0, 0, 0]),
@@ -137,7 +137,7 @@ def test_the_gallery_is_kept_whole(tmp_path: Path) -> None:
     whole = (tmp_path / "gallery.npz").read_bytes()
     for torn in (b"torn", whole[: len(whole) // 2]):
         (tmp_path / "gallery.npz").write_bytes(torn)
-        with pytest.raises(InputError, match=r"gallery.npz: no kept masks"):
+        with pytest.raises(InputError, match=r"gallery.npz: no saved masks"):
             read_gallery(tmp_path / "gallery.npz")
 
 

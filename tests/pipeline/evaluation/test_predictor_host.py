@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.predictor_host import Expected, RefusedError, answer, labels_of
+from pipeline.evaluation.predictor_host import Expected, RefusedError, labels_of, predict
 
 N, C, K, S = 3, 4, 5, 8
 EXPECTED = Expected(N, C, K, S)
@@ -205,7 +205,7 @@ def deep(images: np.ndarray, left: int = 50) -> None:
 )
 def test_an_error_in_their_code_names_their_line(function: Callable[[np.ndarray], Any], words: str) -> None:
     with pytest.raises(RefusedError) as refused:
-        answer(function, IMAGES, EXPECTED)
+        predict(function, IMAGES, EXPECTED)
     said = str(refused.value)
     assert words in said and len(said) < 600 and "\n" not in said and "/predictor_host.py" not in said
     assert "test_predictor_host.py, line " in said or function is two_arguments

@@ -58,7 +58,7 @@ def test_a_predictor_works_whatever_its_files_are_called(predictor: str, files: 
     kept = IMAGES.copy()
     with PredictorProcess(predictor, LABELS, S) as process:
         for count in (3, 1):
-            activity, masks = process.answer(IMAGES[:count])
+            activity, masks = process.predict(IMAGES[:count])
             np.testing.assert_array_equal(masks, IMAGES[:count, ..., 0] // 100)
             assert activity is None
     np.testing.assert_array_equal(IMAGES, kept)
@@ -70,7 +70,7 @@ def test_a_predictor_works_whatever_its_files_are_called(predictor: str, files: 
 def test_both_tasks_come_back_in_order() -> None:
     write({"both.py": HEAD + "def f(images):\n    return images[..., 1] % 3, images[:, 0, 0, 2] % 2\n"})
     with PredictorProcess("both:f", LABELS, S) as process:
-        activity, masks = process.answer(IMAGES)
+        activity, masks = process.predict(IMAGES)
     np.testing.assert_array_equal(activity, IMAGES[:, 0, 0, 2] % 2)
     np.testing.assert_array_equal(masks, IMAGES[..., 1] % 3)
 
@@ -152,7 +152,7 @@ def test_a_file_named_as_pythons_own_is_told_to_be_renamed() -> None:
 def test_a_predictor_that_dies_is_named(body: str, words: str) -> None:
     write({"dies.py": f"import os\ndef f(images):\n    {body}\n"})
     with PredictorProcess("dies:f", LABELS, S) as process, pytest.raises(InputError) as refused:
-        process.answer(IMAGES)
+        process.predict(IMAGES)
     assert words in str(refused.value)
 
 
@@ -163,11 +163,11 @@ def test_the_same_tasks_are_expected_every_time() -> None:
         }
     )
     with PredictorProcess("moody:f", LABELS, S) as process:
-        process.answer(IMAGES)
+        process.predict(IMAGES)
         with pytest.raises(
             InputError, match="gave activity for some images and segmentation for others; expected the same"
         ):
-            process.answer(IMAGES[:1])
+            process.predict(IMAGES[:1])
 
 
 def test_the_process_ends_with_the_evaluation() -> None:
@@ -177,7 +177,7 @@ def test_the_process_ends_with_the_evaluation() -> None:
         }
     )
     with pytest.raises(KeyboardInterrupt), PredictorProcess("slow:f", LABELS, S) as process:
-        process.answer(IMAGES)
+        process.predict(IMAGES)
         raise KeyboardInterrupt
     with pytest.raises(ProcessLookupError):
         os.kill(int(Path("pid").read_text()), 0)

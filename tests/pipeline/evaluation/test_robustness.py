@@ -69,8 +69,8 @@ def by_brightness(shift: int) -> Callable[[CorruptedBatch, int], Prediction]:
     return answer
 
 
-def rows_of(subject: ModelUnderTest) -> pd.DataFrame:
-    return gather(subject, CONDITIONS)[0]
+def rows_of(model: ModelUnderTest) -> pd.DataFrame:
+    return gather(model, CONDITIONS)[0]
 
 
 def subject_at(folder: Path, name: str, shift: int = 0) -> ModelUnderTest:
@@ -81,9 +81,9 @@ def subject_at(folder: Path, name: str, shift: int = 0) -> ModelUnderTest:
 
 @pytest.fixture(scope="module")
 def alone(part: Split, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    subject = subject_at(tmp_path_factory.mktemp("alone"), "one")
-    evaluate([subject], part, ESD, CONDITIONS, workers=0)
-    return rows_of(subject)
+    model = subject_at(tmp_path_factory.mktemp("alone"), "one")
+    evaluate([model], part, ESD, CONDITIONS, workers=0)
+    return rows_of(model)
 
 
 def test_rows_are_those_of_corrupting_and_measuring_by_hand(part: Split, alone: pd.DataFrame) -> None:
@@ -136,8 +136,8 @@ def test_each_image_is_corrupted_once_for_all_models(
 
 @pytest.mark.parametrize("stop_at", ["", "elastic_transform", "gaussian_noise"])
 def test_an_interrupted_evaluation_goes_on(part: Split, alone: pd.DataFrame, tmp_path: Path, stop_at: str) -> None:
-    subject, seen = subject_at(tmp_path, "one"), []
-    answer = subject.answer
+    model, seen = subject_at(tmp_path, "one"), []
+    answer = model.predict
 
     def stopping(piece: CorruptedBatch, position: int) -> Prediction:
         if piece.name == stop_at:
@@ -149,8 +149,8 @@ def test_an_interrupted_evaluation_goes_on(part: Split, alone: pd.DataFrame, tmp
         return answer(piece, position)
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate([ModelUnderTest("one", stopping, subject.done)], part, ESD, CONDITIONS, workers=0)
-    again = ModelUnderTest("one", noting, subject.done)
+        evaluate([ModelUnderTest("one", stopping, model.done)], part, ESD, CONDITIONS, workers=0)
+    again = ModelUnderTest("one", noting, model.done)
     evaluate([again], part, ESD, CONDITIONS, workers=0)
     names = [CLEAN, *CONDITIONS.corruptions]
     assert set(seen) == set(names[names.index(stop_at) :]), "what was done before is not done again"
@@ -162,16 +162,16 @@ def test_pieces_cover_many_images_in_order(
 ) -> None:
     """Pieces of two images, the last of one."""
     monkeypatch.setattr(corrupted, "_BYTES", 2 * 2 * part.images[0].nbytes)
-    subject = subject_at(tmp_path, "one")
-    evaluate([subject], part, ESD, CONDITIONS, workers=2)
-    pd.testing.assert_frame_equal(rows_of(subject), alone)
+    model = subject_at(tmp_path, "one")
+    evaluate([model], part, ESD, CONDITIONS, workers=2)
+    pd.testing.assert_frame_equal(rows_of(model), alone)
 
 
 def test_the_published_profile_leaves_masks(part: Split, tmp_path: Path) -> None:
     conditions = Conditions(("elastic_transform", "gamma_correction"), (1,), profile="authors_code")
-    subject = subject_at(tmp_path, "one")
-    evaluate([subject], part, ESD, conditions, workers=0)
-    rows = gather(subject, conditions)[0]
+    model = subject_at(tmp_path, "one")
+    evaluate([model], part, ESD, conditions, workers=0)
+    rows = gather(model, conditions)[0]
     assert rows["mask_warped"].all() and len(rows) == 3 * 9
     assert not any(moves_masks(conditions, name) for name in conditions.corruptions)
 
@@ -186,9 +186,9 @@ def test_a_model_of_one_task(part: Split, tmp_path: Path) -> None:
             given = both(piece, position)
             return (given[0], None) if keep == 0 else (None, given[1])
 
-        subject = ModelUnderTest(name, answer, folder)
-        evaluate([subject], part, ESD, CONDITIONS, workers=0)
-        rows = rows_of(subject)
+        model = ModelUnderTest(name, answer, folder)
+        evaluate([model], part, ESD, CONDITIONS, workers=0)
+        rows = rows_of(model)
         assert ("activity_predicted" in rows) == (keep == 0) and ("truth_0" in rows) == (keep == 1)
         metrics = {score["metric"] for score in scores_by_condition(rows, ESD)}
         assert ("accuracy" in metrics) == (keep == 0) and ("hd95" in metrics) == (keep == 1)

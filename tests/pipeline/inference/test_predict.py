@@ -631,7 +631,7 @@ def test_a_checkpoint_works_from_any_folder_alone(
     tables = {Path(name, "predictions.csv").read_text() for name in ("option", "whole", "beside")}
     assert len(tables) == 1
     assert main(["predict", str(copied), "--standalone", "whole.safetensors"]) == 1
-    assert "there already; nothing is replaced" in capsys.readouterr().err
+    assert "this file exists, and it is not replaced" in capsys.readouterr().err
     for needless in ([], ["a.png"], ["--out", "x"], ["a.png", "--standalone", "x"]):
         assert main(["predict", str(copied), *needless]) == 1
         assert "at least one INPUT and --out DIR, or --standalone FILE" in capsys.readouterr().err

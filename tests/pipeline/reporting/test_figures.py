@@ -85,7 +85,7 @@ def test_torn_masks_are_named(half_done: Path, capsys: pytest.CaptureFixture[str
         capsys.readouterr()
         assert run(half_done, "step", "draw_figures", "--only", "fig5_segmentation") == 1
         said = capsys.readouterr().err
-        assert f"{masks}: no kept predictions of these images" in said and "Traceback" not in said
+        assert f"{masks}: no saved predictions of these images" in said and "Traceback" not in said
 
 
 @pytest.mark.usefixtures("undrawn")

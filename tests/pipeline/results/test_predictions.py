@@ -43,12 +43,12 @@ def test_a_single_task_keeps_what_it_tells(tmp_path: Path) -> None:
 def test_another_image_a_torn_file_and_a_pickle_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     write_predictions(path, KEPT)
-    with pytest.raises(InputError, match=r"x\.npz: no kept predictions of these images \('z'\)"):
+    with pytest.raises(InputError, match=r"x\.npz: no saved predictions of these images \('z'\)"):
         read_predictions(path, ["z"], LABELS)
     whole = path.read_bytes()
     for torn in (whole[:-1], b"", whole[: len(whole) // 2]):
         path.write_bytes(torn)
-        with pytest.raises(InputError, match=r"x\.npz: no kept predictions"):
+        with pytest.raises(InputError, match=r"x\.npz: no saved predictions"):
             read_predictions(path, FRAMES, LABELS)
     np.savez(path, frame_id=np.array(FRAMES), masks=np.array([{}, {}, {}], object))
     with pytest.raises(InputError, match="an array of objects"):

@@ -260,7 +260,7 @@ def test_the_command_by_hand_gives_the_same_checkpoint(copy: Study) -> None:
 def test_a_rank_that_the_study_does_not_list_goes_through_the_other_commands(copy: Study, capsys: Any) -> None:
     assert run("merge", A, B, "--method", "averaging", "--surgery", "3") == 0
     cell = f"{TIES.replace('ties', 'averaging')}-surgery3"
-    assert f"{cell}: the study's key merging does not list it" in capsys.readouterr().out
+    assert f"{cell}: the study's key merging does not list this cell" in capsys.readouterr().out
     for step in (
         ["evaluate", "--cell", cell],
         ["evaluate", "--cell", cell, "--again"],
@@ -548,8 +548,8 @@ def test_memory_is_said_before_and_kept_to(copy: Study, capsys: Any) -> None:
         ([A, JOINT, "--method", "ties"], f"{JOINT} (hps) solves activity and segmentation, to be merged with {A}"),
         ([A, MAIN, "--method", "ties"], f"{MAIN} (hps) solves activity and segmentation, to be merged with {A}"),
         ([A, JOINT], "--method: missing; study 'toy' does not merge"),
-        ([A, B, "--surgery"], "--surgery: goes with --method alone"),
-        ([A, B, "--method", "ties", "--method", "averaging", "--out", "x"], "--out: a folder is for one model"),
+        ([A, B, "--surgery"], "--surgery: needs --method"),
+        ([A, B, "--method", "ties", "--method", "averaging", "--out", "x"], "--out: a folder holds one model"),
         ([A, B, "--method", "ties", "--out", "results/toy/cells/mine"], "lies among the study's cells"),
         ([A, B, "--method", "ties", "--out", f"results/toy/cells/{A}"], "lies among the study's cells"),
         ([A, "nothing/there", "--method", "ties"], "'nothing/there' is neither a checkpoint nor a cell of study 'toy'"),
