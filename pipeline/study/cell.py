@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# Where a cell's architecture stands, of models that are merged from trained ones; their merger stands where the weighting does.
+# The architecture of a merged model; its merger takes the place of the weighting.
 MERGED = "merged"
 SINGLE_TASKS = ("single_activity", "single_segmentation")
 _VARIANT = (
@@ -24,8 +24,8 @@ def is_variant(name: str) -> bool:
 class Cell:
     """One training: a dataset, a model, a weighting, and the variant (rank, seed, and how the epoch is chosen).
 
-    Or one merged model (`MERGED`): the merger in place of the weighting; the variant is that of the trainings before it, with the rank of
-    its Surgery (0: without), and whether test images were what merger and Surgery saw.
+    A merged model is a cell too: its architecture is `MERGED`, and its merger takes the place of the weighting. Its variant is that of
+    its single-task models with the rank of Surgery (0: none), and says whether merger and Surgery saw test images.
     """
 
     dataset: str
@@ -40,30 +40,30 @@ class Cell:
 
     @property
     def variant(self) -> str:
-        """Rank, seed, and what chose the epoch where that is not the last one, e.g. r4-s0 or r4-s0-val; of a merged model with Surgery
-        its rank too, e.g. r4-s0-val-surgery16."""
+        """Rank, seed, and how the epoch was chosen if not the last one, e.g. r4-s0 or r4-s0-val; with Surgery also its rank, e.g.
+        r4-s0-val-surgery16."""
         chosen = "" if self.select_on == "last" else f"-{self.select_on}"
         surgery = f"-surgery{self.surgery}" if self.surgery else ""
         return f"r{self.rank}-s{self.seed}{chosen}{surgery}{'-on_test' if self.on_test else ''}"
 
     @property
     def merger(self) -> str:
-        """What merged it; "" of a training."""
+        """The merger of a merged model; "" for a training."""
         return self.weighting if self.architecture == MERGED else ""
 
     @property
     def model(self) -> tuple[str, str, str, int, int]:
-        """What is trained, whatever the dataset."""
+        """The model without its dataset: backbone, architecture, weighting, rank and seed."""
         return self.backbone, self.architecture, self.weighting, self.rank, self.seed
 
     @property
     def id(self) -> str:
-        """<dataset>/<backbone>/<architecture>/<weighting>/<variant>: stable, and the cell's folder below cells/."""
+        """<dataset>/<backbone>/<architecture>/<weighting>/<variant>: the stable id, and the folder of the cell below cells/."""
         return f"{self.dataset}/{self.backbone}/{self.architecture}/{self.weighting}/{self.variant}"
 
     @classmethod
     def parse(cls, text: str) -> Cell | None:
-        """Return the cell with this id, or None if no cell has it. The inverse of `id`, and the only reader of ids."""
+        """Return the cell with this id, or None if no cell has it. This is the inverse of `id` and the only code that reads ids."""
         found = _ID.fullmatch(text)
         if found is None:
             return None
@@ -83,10 +83,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class MergingGroup:
-    """Single-task trainings that are merged, what comes of them, and what that is set beside.
+    """A merging experiment: single-task models, the models merged from them, and the jointly trained models they are compared with.
 
-    singles: one training a task. merged: every merger, without Surgery and with each of its ranks. joint: the multi-task trainings of the
-    same dataset, backbone, rank and seed whose epoch is chosen alike.
+    Attributes:
+        singles: one training per task.
+        merged: one model per merger and rank of Surgery, and one per merger without Surgery.
+        joint: the multi-task trainings of the same dataset, backbone, rank and seed whose epoch is chosen in the same way.
     """
 
     singles: tuple[Cell, ...]
@@ -95,6 +97,6 @@ class MergingGroup:
 
     @property
     def id(self) -> str:
-        """<dataset>/<backbone>/<variant>: stable, and its folder below merging/."""
+        """<dataset>/<backbone>/<variant>: the stable id, and the folder of the group below merging/."""
         first = self.singles[0]
         return f"{first.dataset}/{first.backbone}/{first.variant}"

@@ -1,4 +1,4 @@
-"""The cells of a study: what is trained and merged. The list is computed here and nowhere else."""
+"""The cells of a study: all trainings and merged models. Only this module computes the list."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.errors import InputError
 from pipeline.study.cell import MERGED, SINGLE_TASKS, Cell, MergingGroup
 from pipeline.study.models import Merging, Schedule, Study
 
-_CLOSE = 5  # cells that are named where one is unknown
+_CLOSE = 5  # cells that the message about an unknown cell suggests
 
 
 def trainings_of(study: Study) -> tuple[Cell, ...]:
@@ -27,12 +27,12 @@ def trainings_of(study: Study) -> tuple[Cell, ...]:
 
 
 def cells_of(study: Study) -> tuple[Cell, ...]:
-    """Return the trainings that tables compare: those whose epoch is chosen as the study says."""
+    """Return the trainings that tables compare: those whose epoch is chosen as `training.select_on` says."""
     return tuple(cell for cell in trainings_of(study) if cell.select_on == study.training.select_on)
 
 
 def models_of(study: Study) -> tuple[Cell, ...]:
-    """Return all that is trained or merged."""
+    """Return all trained and merged models."""
     return (*trainings_of(study), *merged_cells(study))
 
 
@@ -40,12 +40,12 @@ def find_cell(study: Study, cell_id: str) -> Cell:
     """Return the cell with this id.
 
     Raises:
-        InputError: if the study has none, with those that are closest.
+        InputError: if the study has no such cell; the message names the closest ones.
     """
     models = {cell.id: cell for cell in models_of(study)}
     if cell_id in models:
         return models[cell_id]
-    # Merged by hand: of trainings of the study, but not by its own list of mergers and ranks.
+    # Merged by hand from trainings of the study, with a merger or rank that the study does not list.
     given = Cell.parse(cell_id)
     if given is not None and given.merger in list_mergers():
         for single in trainings_of(study):
@@ -68,7 +68,7 @@ def schedule_key(study: Study, dataset: str, backbone: str, architecture: str) -
 
 
 def schedule_of(study: Study, cell: Cell) -> Schedule:
-    """Return length and learning rate of a training."""
+    """Return epochs and learning rate of a training."""
     return study.training.schedules[schedule_key(study, cell.dataset, cell.backbone, cell.architecture)]
 
 
@@ -78,13 +78,13 @@ def segments(study: Study) -> bool:
 
 
 def merging_of(study: Study) -> Merging:
-    """Return how models are merged: as the study says, or the defaults; the mergers are always named."""
+    """Return the merging settings of the study, or the defaults, with the mergers filled in."""
     given = study.merging or Merging()
     return given if given.mergers else given.model_copy(update={"mergers": list_mergers()})
 
 
 def merging_groups(study: Study) -> tuple[MergingGroup, ...]:
-    """Return what the study merges: the single tasks of each dataset, backbone, rank and seed, epochs chosen on validation frames."""
+    """Return the merging groups: per dataset, backbone, rank and seed, the single-task trainings with `select_on: val`."""
     if study.merging is None:
         return ()
     validated = [cell for cell in trainings_of(study) if cell.select_on == "val"]

@@ -1,4 +1,4 @@
-"""What a study must satisfy beyond the types of its keys: known names, and parts that go together."""
+"""Check what a study must satisfy beyond the types of its keys: known names, and values that can be combined."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ from pipeline.study.robust_models import robustness_baseline
 from pipeline.study.variants import architecture_kind, backbone_kind, has_sma, weighting_kind, weighting_settings
 from reports.names import REFERENCE_BACKBONE
 
-# The keys that say where own frames lie.
+# The sets of keys that give the folders of a user's own frames.
 _PLACES = ({"root"}, {"images", "masks"}, {"images", "masks", "labels"})
 
 
 def check_study(study: Study) -> None:
-    """Refuse a study whose names nobody knows, or whose parts do not go together.
+    """Raise an error if a study has unknown names, or values that cannot be combined.
 
     Raises:
-        InputError: naming key, value and what is allowed. SettingsError: naming a component that nobody registered.
+        InputError: with key, value and what is allowed.
+        SettingsError: if a component is not registered.
     """
     for dataset in study.datasets:
         _check_dataset(study, dataset)
     folders = [source for source in WHERE_TO_ASK if getattr(study.raw, source) is not None]
     if study.synthetic and folders:
         raise InputError(
-            f"raw: generate and {', '.join(sorted(folders))} exclude each other; a study is on generated or on real data."
+            f"raw: generate and {', '.join(sorted(folders))} exclude each other; a study uses generated or real data."
         )
     _check_components(study)
     for key in study.training.schedules:
@@ -54,8 +55,8 @@ def check_study(study: Study) -> None:
         _check_cells(study, f"cells.{index}", block)
     if not cells_of(study):
         raise InputError(
-            f"cells: all of them say select_on, and none {study.training.select_on!r} (training.select_on), which tables are of. "
-            "Expected some."
+            f"cells: all blocks have their own select_on, and none has {study.training.select_on!r} (training.select_on). Tables show "
+            "only cells with that value; add some."
         )
     if study.merging:
         _check_merging(study)
@@ -66,7 +67,7 @@ def check_study(study: Study) -> None:
         name = study.pretraining.backbone
         _choose("pretraining.backbone", name, study.backbones)
         if not _is_vit(study, name):
-            raise InputError(f"pretraining.backbone: {name!r} is no vision transformer.")
+            raise InputError(f"pretraining.backbone: {name!r} is not a vision transformer.")
 
 
 def _choose(key: str, name: str, known: Iterable[object]) -> None:
@@ -78,39 +79,45 @@ def _choose(key: str, name: str, known: Iterable[object]) -> None:
 def _check_dataset(study: Study, dataset: str) -> None:
     given, key = study.datasets[dataset], f"datasets.{dataset}"
     if given.plain and given.kind:
-        raise InputError(f"{key}: kind and plain exclude each other; a dataset is one of the known kinds or your own.")
+        raise InputError(f"{key}: kind and plain exclude each other; a dataset is of a known kind, or it is your own.")
     if given.plain and (dataset in KINDS or dataset in GENERALISATION):
-        raise InputError(f"{key}: this name is taken by a known kind; give your own dataset another one.")
+        raise InputError(f"{key}: this is the name of a known kind; give your own dataset another name.")
     if not given.plain:
         _choose(f"{key}.kind" if given.kind else "datasets", given.kind or dataset, KINDS)
         if given.kind not in (None, dataset) and dataset in KINDS:
-            raise InputError(f"{key}.kind: {given.kind!r}; a dataset named like a known kind is of that kind.")
+            raise InputError(
+                f"{key}.kind: {given.kind!r}; a dataset with the name of a known kind must be of that kind."
+            )
         if given.kind in GENERALISATION and given.kind != dataset:
-            raise InputError(f"{key}.kind: {given.kind!r} is for evaluation only; it goes by its own name.")
+            raise InputError(
+                f"{key}.kind: {given.kind!r} is for evaluation only, and its dataset must have the same name."
+            )
     if given.plain and set(given.plain.as_dict()) & set(PLAIN_KEYS) not in _PLACES:
-        raise InputError(f"{key}.plain: expected root, or images and masks and perhaps labels: where the frames lie.")
-    labels_of(study, dataset)  # it says what is wrong with the values of own masks
+        raise InputError(
+            f"{key}.plain: expected the folder of the frames: root, or images and masks, and optionally labels."
+        )
+    labels_of(study, dataset)  # raises if the values of own masks are wrong
     if given.split:
         _choose(f"{key}.split", given.split, PLAIN_RECIPES if given.plain else KINDS[kind_name(study, dataset)].recipes)
     for source in recipe_of(study, dataset).sources if not study.synthetic else ():
         if source != PLAIN and getattr(study.raw, source) is None:
             raise InputError(
-                f"raw: {source} is missing, which the dataset {dataset} is built from. Give the folder of the raw "
-                f"tree; ask for it at {WHERE_TO_ASK[source]}."
+                f"raw: {source} is missing; the dataset {dataset} is built from it. Give the folder of the raw "
+                f"tree; it is available from {WHERE_TO_ASK[source]}."
             )
     if study.synthetic and given.plain:
         raise InputError(
-            f"{key}: plain frames are real, the study's raw trees are generated; a study is on one or the other."
+            f"{key}: plain frames are real, but the raw trees of the study are generated; a study uses one or the other."
         )
     rule = split_rule(study, dataset)
     if rule == BY_SEQUENCE and not build_of(study, dataset).test:
-        raise InputError(f"{key}.test: missing; by_sequence asks for the names of the test sequences.")
+        raise InputError(f"{key}.test: missing; split: by_sequence needs the names of the test sequences.")
     if given.test and rule != BY_SEQUENCE:
-        raise InputError(f"{key}.test: goes with split: by_sequence alone.")
+        raise InputError(f"{key}.test: only split: by_sequence uses it.")
 
 
 def _check_components(study: Study) -> None:
-    """Backbones, architectures, weightings and mergers are registered, and their settings of the right kind."""
+    """Check that backbones, architectures, weightings and mergers are registered, and that their settings have the right types."""
     for name, backbone in study.backbones.items():
         _check_kind("backbones", BACKBONES, name, backbone.kind)
         _check_backbone(study, name, backbone)
@@ -122,7 +129,9 @@ def _check_components(study: Study) -> None:
             _check_kind(key, registry, name, variant.kind)
             kind = variant.kind or name
             if name != kind and kind in (MERGED, *SINGLE_TASKS):
-                raise InputError(f"{key}.{name}.kind: {kind!r} has no settings to vary; use it under its own name.")
+                raise InputError(
+                    f"{key}.{name}.kind: {kind!r} has no settings, so it has no variants; use it under its own name."
+                )
             taken = {"kind", "label"} & registry.settings(kind).keys()
             if taken:
                 raise InputError(
@@ -142,35 +151,35 @@ def _check_components(study: Study) -> None:
         for name, label in known.items():
             if shown_labels.count(label) > 1 or label == REFERENCE_BACKBONE:
                 raise InputError(
-                    f"{key}.{name}: the label {label!r} is taken; expected one of its own for each, because tables show it."
+                    f"{key}.{name}: the label {label!r} is used twice; each variant needs its own, because tables show it."
                 )
 
 
 def _check_kind(key: str, registry: Registry, name: str, kind: str | None) -> None:
-    """A variant is of a registered kind; a name that is a kind itself is of no other."""
+    """Check that a variant is of a registered kind, and that the name of a kind is not used for another kind."""
     if kind is None and name not in registry.names():
         close = suggestion(name, registry.names())
         raise InputError(
             f"{key}: unknown {registry.kind} {name!r}.{close} Known: {', '.join(registry.names())}. "
-            f"A variant of one of them says so: {name}: {{kind: ...}}."
+            f"A variant of one of them names it: {name}: {{kind: ...}}."
         )
     if kind is not None:
         registry.check(kind, f"{key}.{name}.kind: ")
         if name in registry.names() and name != kind:
             raise InputError(
-                f"{key}.{name}.kind: {kind!r}; a {registry.kind} named like a registered one is of that kind."
+                f"{key}.{name}.kind: {kind!r}; a {registry.kind} with the name of a registered one must be of that kind."
             )
 
 
 def _patch(backbone: Backbone) -> int | None:
-    """The patch size in a timm ViT's name; None for other models."""
-    # The patches of a Swin transformer are not the tokens of its map.
+    """Return the patch size in the name of a timm ViT; None for other models."""
+    # The patches of a Swin transformer are not the tokens of its feature map.
     match = re.search(r"patch(\d+)(?!.*window)", backbone.model)
     return int(match[1]) if match else None
 
 
 def _is_vit(study: Study, name: str) -> bool:
-    """Whether a backbone is a vision transformer, which is frozen where its weights are pretrained."""
+    """Return whether a backbone is a vision transformer; with pretrained weights it is frozen."""
     return backbone_kind(study, name) in ("dinov2", "endoarss", "timm_vit") or _patch(study.backbones[name]) is not None
 
 
@@ -188,18 +197,18 @@ def _check_backbone(study: Study, name: str, backbone: Backbone) -> None:
     if backbone.network_size:
         key, size = f"backbones.{name}.network_size", backbone.network_size
     if patch is not None and size % patch:
-        raise InputError(f"{key}: {size}; {backbone.model} asks for a multiple of {patch}.")
+        raise InputError(f"{key}: {size}; {backbone.model} needs a multiple of {patch}.")
     kind = backbone_kind(study, name)
     if kind in ("dinov2", "endoarss") and patch is None:
         raise InputError(
             f"backbones.{name}.model: {backbone.model!r}; expected a vision transformer of timm, e.g. *_patch14_*."
         )
     if has_sma(study, name) and size % SMA_PATCH:
-        raise InputError(f"{key}: {size}; SMA, before {backbone.model}, asks for a multiple of {SMA_PATCH}.")
+        raise InputError(f"{key}: {size}; SMA before {backbone.model} needs a multiple of {SMA_PATCH}.")
 
 
 def _check_cells(study: Study, key: str, block: CellBlock) -> None:
-    """One block of cells names what there is, and can be trained."""
+    """Check that a block of cells has known names and can be trained."""
     trainable = [name for name in study.datasets if name not in GENERALISATION]
     for dataset in block.datasets:
         _choose(f"{key}.datasets", dataset, trainable)
@@ -207,7 +216,7 @@ def _check_cells(study: Study, key: str, block: CellBlock) -> None:
         _choose(f"{key}.backbones", backbone, study.backbones)
     for architecture in block.architectures:
         if architecture == MERGED:
-            raise InputError(f"{key}.architectures: {MERGED} is not trained; say under merging what to merge.")
+            raise InputError(f"{key}.architectures: {MERGED} is not trained; use the key merging.")
         _choose_variant(f"{key}.architectures", ARCHITECTURES, study.architectures, architecture)
     for weighting in block.weightings:
         _choose_variant(f"{key}.weightings", WEIGHTINGS, study.weightings, weighting)
@@ -215,7 +224,7 @@ def _check_cells(study: Study, key: str, block: CellBlock) -> None:
         schedule = study.training.schedules.get(schedule_key(study, *names))
         if schedule is None:
             raise InputError(
-                f"training.schedules.{names[0]}: missing; {key} trains on it. Add {names[0]}: {{epochs: ..., learning_rate: ...}}."
+                f"training.schedules.{names[0]}: missing; {key} needs it. Add {names[0]}: {{epochs: ..., learning_rate: ...}}."
             )
         for weighting in block.weightings:
             _check_warmup(study, weighting, schedule.epochs, "/".join(names[:2]))
@@ -229,7 +238,7 @@ def _choose_variant(key: str, registry: Registry, variants: Iterable[str], name:
 
 
 def _check_warmup(study: Study, weighting: str, epochs: int, where: str) -> None:
-    """A weighting with a warm-up needs epochs left after it and after the epoch that records its reference losses."""
+    """Check that epochs remain after the warm-up of a weighting and the epoch that records its reference losses."""
     given = {**WEIGHTINGS.settings(weighting_kind(study, weighting)), **weighting_settings(study, weighting)}
     warmup = given.get("warmup_epochs")
     if warmup is not None and epochs <= warmup + 1:
@@ -240,16 +249,16 @@ def _check_warmup(study: Study, weighting: str, epochs: int, where: str) -> None
 
 
 def _check_combinations(study: Study, key: str, block: CellBlock) -> None:
-    """What a block's cells ask for must be there to be trained: two tasks, low-rank adapters."""
+    """Check that the models of a block have what its cells need: two tasks, low-rank adapters."""
     for architecture, weighting in product(block.architectures, block.weightings):
         if architecture.startswith("single_") and weighting != "equal":
             raise InputError(
-                f"{key}.weightings: {weighting!r} with {architecture}; a single task has nothing to weigh: equal."
+                f"{key}.weightings: {weighting!r} with {architecture}; a single task has nothing to weigh; use equal."
             )
     for dataset, architecture in product(block.datasets, block.architectures):
         if not labels_of(study, dataset).activities and architecture != "single_segmentation":
             raise InputError(
-                f"{key}.architectures: {architecture} needs activities, which the dataset {dataset} lacks; use single_segmentation."
+                f"{key}.architectures: {architecture} needs activities, and the dataset {dataset} has none; use single_segmentation."
             )
     for backbone, architecture in product(block.backbones, block.architectures):
         given = study.backbones[backbone]
@@ -269,7 +278,7 @@ def _check_combinations(study: Study, key: str, block: CellBlock) -> None:
         adapted = not random_vit if vit else tesla
         if block.ranks and not adapted:
             raise InputError(
-                f"{key}.ranks: {architecture} on {backbone} has no low-rank adapters, so that ranks would all be the same."
+                f"{key}.ranks: {architecture} on {backbone} has no low-rank adapters, so all ranks would give the same model."
             )
 
 
@@ -278,7 +287,7 @@ def _check_training_corruptions(study: Study) -> None:
     lonely = [key for key in ("severities", "probability") if getattr(given, key) is not None]
     if training_corruptions(study) is None and lonely:
         raise InputError(
-            f"training.augmentation.{lonely[0]}: goes with corruptions alone. Add corruptions: [noise, blur], for instance."
+            f"training.augmentation.{lonely[0]}: needs the key corruptions. Add, for example, corruptions: [noise, blur]."
         )
 
 

@@ -1,4 +1,4 @@
-"""Modules of a user's own: their components, which endoarss knows, and their corruptions, which corruptions knows."""
+"""The components and corruptions that a user's own modules register."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CORRUPTIONS = {"corruptions": "corruptions.registry:describe_own"}
 
 
 def add_components(modules: Iterable[str]) -> None:
-    """Make known what modules register, without importing them where torch is not there.
+    """Register the components of modules. Modules that need torch are not imported.
 
     Raises:
         SettingsError, InputError: if one cannot be found or imported, or a name is taken; naming the module.
@@ -25,19 +25,19 @@ def add_components(modules: Iterable[str]) -> None:
 
 
 def own_corruptions(names: Iterable[str]) -> tuple[Description, ...]:
-    """Return what is known of those corruptions that are a user's own."""
+    """Return the descriptions of those corruptions that are a user's own."""
     return tuple(describe(name) for name in names if not is_projects(name))
 
 
 def know_own_corruptions(described: Iterable[Description]) -> None:
-    """Make corruptions of a user's modules known in a process that has not read the study."""
+    """Register a user's corruptions in a process that has not read the study."""
     for one in described:
         look_in_working_directory(one.module)
         _add(one)
 
 
 def corruption_modules(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the modules whose code decides what corruptions do: those that register them."""
+    """Return the modules that register the given corruptions, whose code decides what they do."""
     return tuple(dict.fromkeys(describe(name).module for name in names))
 
 

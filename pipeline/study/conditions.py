@@ -1,4 +1,4 @@
-"""What test images go through in a robustness evaluation."""
+"""The conditions of a robustness evaluation, and the corruptions of a training."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ from pipeline.errors import InputError
 from pipeline.study.models import Study
 
 CLEAN = ""
-"""Name of the condition without corruption."""
+"""The name of the condition without corruption."""
 _PROBABILITY = 0.5
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What images go through: the corruptions by name, their severities, the seed, the profile, and what becomes of the black around a
-    round view (see `corruptions.corrupt`)."""
+    """The conditions of a robustness evaluation.
+
+    Attributes:
+        corruptions: names of the corruptions.
+        severities: their severities.
+        seed: seed of random draws.
+        profile: "standard" or "authors_code".
+        field_of_view: whether the black border of a round view is corrupted or kept, see `corruptions.corrupt`.
+    """
 
     corruptions: tuple[str, ...]
     severities: tuple[int, ...]
@@ -29,14 +36,14 @@ class Conditions:
     field_of_view: str = CORRUPT
 
     def as_dict(self) -> dict[str, Any]:
-        """Return them as JSON holds them. The standard field of view is left out: results from before there was another stay current."""
+        """Return the conditions as JSON data. The default field of view is left out, so that earlier results stay current."""
         given = {**vars(self), "corruptions": list(self.corruptions), "severities": list(self.severities)}
         return {key: value for key, value in given.items() if (key, value) != ("field_of_view", CORRUPT)}
 
 
 @dataclass(frozen=True)
 class TrainingCorruptions:
-    """What training images are corrupted by: one of these at one of these severities, with a probability."""
+    """The corruptions of training images: with a probability, one of the names at one of the severities."""
 
     names: tuple[str, ...]
     severities: tuple[int, ...]
@@ -53,13 +60,13 @@ def conditions_of(study: Study) -> Conditions:
     if given is None:
         return Conditions(_chosen("robustness", STANDARD), tuple(SEVERITIES))
     named = _chosen("robustness", given.corruptions)
-    if given.profile == "authors_code":  # a group stands for those that the profile has
+    if given.profile == "authors_code":  # a category means the corruptions in it that the profile has
         named = tuple(one for one in named if one in given.corruptions or one in corruptions_of(given.profile))
     return Conditions(named, given.severities, given.seed, given.profile, given.field_of_view)
 
 
 def training_corruptions(study: Study) -> TrainingCorruptions | None:
-    """Return what training images are corrupted by, or None if they are not.
+    """Return the corruptions of training images, or None if they are not corrupted.
 
     Raises:
         InputError: if it names a corruption that nobody knows.

@@ -1,4 +1,4 @@
-"""Questions about the datasets of a study: their kinds, labels, splits and what decides their content."""
+"""The datasets of a study: their kinds, labels, splits, and the settings that decide their content."""
 
 from __future__ import annotations
 
@@ -24,8 +24,16 @@ from pipeline.study.models import Study
 
 @dataclass(frozen=True)
 class DatasetBuild:
-    """How a dataset is built. test: names of the test sequences; named: whether the study itself names them. scheme: palette of the masks
-    of EndoVis 2018."""
+    """How a dataset is built.
+
+    Attributes:
+        split: rule that divides the frames.
+        split_seed: seed of a random split.
+        test: names of the test sequences.
+        named: whether the study itself names them.
+        skip_bad: whether unreadable frames are left out.
+        scheme: palette of the EndoVis 2018 masks.
+    """
 
     split: str
     split_seed: int
@@ -56,7 +64,7 @@ def kind_name(study: Study, dataset: str) -> str:
 
 
 def kind_of(study: Study, dataset: str) -> Kind:
-    """Return what a dataset of the study is: one of `KINDS`, or made from what the study says of its own frames."""
+    """Return the kind of a dataset: one of `KINDS`, or one that the study describes for the user's own frames."""
     given = study.datasets[dataset]
     if given.plain:
         plain = given.plain.as_dict()
@@ -76,28 +84,28 @@ def labels_of(study: Study, dataset: str) -> LabelSet:
 
 
 def titles_of(study: Study) -> dict[str, str]:
-    """Return what readers call each dataset."""
+    """Return the title of each dataset in tables and figures."""
     return {dataset: kind_of(study, dataset).title for dataset in study.datasets}
 
 
 def split_rule(study: Study, dataset: str) -> str:
-    """Return which rule splits a dataset."""
+    """Return the rule that splits a dataset."""
     recipes = PLAIN_RECIPES if study.datasets[dataset].plain else KINDS[kind_name(study, dataset)].recipes
     return study.datasets[dataset].split or next(iter(recipes))
 
 
 def recipe_of(study: Study, dataset: str) -> Recipe:
-    """Return who collects a dataset's frames, and from which raw trees."""
+    """Return the function that collects the frames of a dataset, and its raw trees."""
     return kind_of(study, dataset).recipes[split_rule(study, dataset)]
 
 
 def evaluated_on(study: Study, dataset: str) -> tuple[str, ...]:
-    """Return the datasets a cell trained on `dataset` is tested on: its own, and those made to test how it generalises."""
+    """Return the datasets a cell trained on `dataset` is tested on: its own, and those that test generalisation."""
     return (dataset, *(gen for gen, base in GENERALISATION.items() if base == dataset and gen in study.datasets))
 
 
 def leakage_datasets(study: Study) -> tuple[str, ...]:
-    """Return the datasets with a split at random of frames whose sequences are known: what leaks there can be seen."""
+    """Return the datasets with a random split and known sequences, for which leakage between the splits can be measured."""
     return tuple(
         dataset
         for dataset in study.datasets
@@ -115,13 +123,13 @@ def build_of(study: Study, dataset: str) -> DatasetBuild:
 
 
 def columns_of(study: Study, dataset: str) -> dict[str, str]:
-    """Return what the CSV of own frames calls its columns; empty if it uses the default names."""
+    """Return the column names of the CSV of own frames; empty if it uses the default names."""
     plain = study.datasets[dataset].plain
     return plain.columns.as_dict() if plain and plain.columns else {}
 
 
 def dataset_settings(study: Study, dataset: str) -> dict[str, Any]:
-    """Return all that decides what a built dataset holds, besides the raw tree and the code."""
+    """Return the settings that decide the content of a built dataset, next to raw tree and code."""
     build = {key: value for key, value in asdict(build_of(study, dataset)).items() if key != "named"}
     generate = study.raw.generate.as_dict() if study.raw.generate else None
     settings = {key: value for key, value in study.datasets[dataset].as_dict().items() if key != "title"}

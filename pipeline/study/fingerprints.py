@@ -1,4 +1,4 @@
-"""What decides a result besides data, weights and code: the part of a study that, if it changes, makes the result again."""
+"""The settings that decide each result: the part of a study whose change makes the result again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.study.models import Study
 from pipeline.study.variants import architecture_settings, kinds_of, weighting_settings
 
 OF_TRAINING = ("batch_size", "drop_last", "weight_decay", "augmentation", "precision", "compile", "deterministic")
-"""Keys of `training` that decide every model, as they stand. A test holds that each other key is told apart or decides nothing."""
+"""Keys of `training` that decide every model. A test checks that each other key is handled elsewhere or decides nothing."""
 
 
 OF_EXECUTION = ("checkpoint_every", "cells_per_gpu", "tensorboard")
@@ -27,7 +27,7 @@ def study_digest(study: Study) -> str:
 
 
 def cell_settings(study: Study, cell: Cell) -> dict[str, Any]:
-    """Return what decides a training or a merging."""
+    """Return the settings that decide a training or a merging."""
     folders = [str(dataset_folder(study, dataset)) for dataset in evaluated_on(study, cell.dataset)]
     if cell.merger:
         decided = settings_of_merging(study, cell.merger, cell.surgery)
@@ -53,7 +53,7 @@ def cell_settings(study: Study, cell: Cell) -> dict[str, Any]:
 
 
 def settings_of_merging(study: Study, merger: str, rank: int) -> dict[str, Any]:
-    """Return what decides a merger, and Surgery of a rank (0: without), of given models."""
+    """Return the settings that decide the merging of given models with Surgery of a rank (0: none)."""
     merging = merging_of(study)
     surgery = merging.surgery
     settings = {**MERGERS.settings(merger), **study.mergers.get(merger, {})}
@@ -63,7 +63,7 @@ def settings_of_merging(study: Study, merger: str, rank: int) -> dict[str, Any]:
         "surgery": {"rank": rank, "iterations": surgery.iterations, "learning_rate": surgery.learning_rate}
         if rank
         else None,
-        # Of the steps of AdaMerging and of Surgery.
+        # For the steps of AdaMerging and of Surgery.
         "images_a_step": [surgery.batches, surgery.batch_size],
         "unlabelled": merging.unlabelled,
         "memory_mib": merging.memory_mib,
@@ -71,7 +71,7 @@ def settings_of_merging(study: Study, merger: str, rank: int) -> dict[str, Any]:
 
 
 def pretraining_settings(study: Study) -> dict[str, Any]:
-    """Return what decides the study's own pretraining; an empty dictionary without one."""
+    """Return the settings that decide the study's own pretraining; empty without one."""
     if study.pretraining is None:
         return {}
     backbone = study.backbones[study.pretraining.backbone]
@@ -84,14 +84,16 @@ def pretraining_settings(study: Study) -> dict[str, Any]:
 
 
 def settings_of_datasets(study: Study) -> dict[str, Any]:
-    """Return what decides the figures of the datasets themselves. Their order counts."""
+    """Return the settings that decide the figures of the datasets; the order of datasets is one of them."""
     settings = report_settings(study)
     return {key: settings[key] for key in ("study", "raw", "datasets", "input_size")} | {"order": list(study.datasets)}
 
 
 def report_settings(study: Study) -> dict[str, Any]:
-    """Return what decides tables, figures and the page: the study, less where raw trees lie and how jobs run. The order of keys counts
-    here, because of several cells a table may show the first."""
+    """Return the settings that decide tables, figures and the page: the study without folders of raw trees and without execution.
+
+    The order of keys is included, because a table may show the first of several cells.
+    """
     settings = study.as_dict()
     raw = {key: value for key, value in settings["raw"].items() if key in ("generate", "endovis2018_scheme")}
     training = {key: value for key, value in settings["training"].items() if key not in OF_EXECUTION}

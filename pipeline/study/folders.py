@@ -1,4 +1,4 @@
-"""Where a study's data, weights and results lie."""
+"""The folders of a study's data, weights and results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.study.environment import expand
 from pipeline.study.models import Study, WeightsFile
 
 WEIGHTS = Path("data/weights")
-"""Where pretrained weights lie: those of a study's own pretraining, and files that people put there."""
+"""The folder of pretrained weights: of a study's own pretraining, and files that users put there."""
 
 
 def results_folder(study: Study) -> Path:
@@ -27,13 +27,13 @@ def cell_folder(study: Study, cell: Cell) -> Path:
 
 
 def dataset_folder(study: Study, dataset: str) -> Path:
-    """Return data/datasets/<name>; for generated trees their name ends it, so that real and generated data never mix."""
+    """Return data/datasets/<name>; for generated data the name of the raw trees is added, so that real and generated data never mix."""
     suffix = f"-{study.raw.generate.name}" if study.raw.generate else ""
     return Path("data/datasets") / f"{dataset}{suffix}"
 
 
 def raw_roots(study: Study) -> dict[str, Path]:
-    """Return where each raw tree is, by source; of real ones those that are given.
+    """Return the folder of each raw tree by source; for real data, those that the study gives.
 
     Raises:
         InputError: if a path names an environment variable that is not set.
@@ -54,7 +54,7 @@ def roots_of(study: Study, dataset: str) -> dict[str, Path]:
 
 
 def roots_as_written(study: Study, dataset: str) -> list[str]:
-    """Return the raw trees of a dataset as the study says them: environment variables are not filled in, because they may hold secrets."""
+    """Return the raw trees of a dataset as written in the study. Environment variables stay, because they may hold secrets."""
     if study.raw.generate:
         return [str(root) for root in roots_of(study, dataset).values()]
     if plain := _plain_paths(study, dataset):
@@ -63,21 +63,21 @@ def roots_as_written(study: Study, dataset: str) -> list[str]:
 
 
 def weights_file(study: Study, backbone: str) -> Path | None:
-    """Return the file a backbone's weights come from, or None if they come from none."""
+    """Return the file of a backbone's weights, or None if there is none."""
     weights = study.backbones[backbone].weights
     return Path(expand(weights.file)) if isinstance(weights, WeightsFile) else None
 
 
 def pretrained_file(study: Study) -> Path | None:
-    """Return where the study's own pretraining saves its backbone."""
+    """Return the file that the study's own pretraining writes, or None without pretraining."""
     return WEIGHTS / f"{study.pretraining.name}.safetensors" if study.pretraining else None
 
 
 def check_weights(study: Study) -> None:
-    """See that the files of weights exist that the cells' backbones start from, except the one of the study's own pretraining.
+    """Check that the weights files of all backbones exist, except the one of the study's own pretraining.
 
     Raises:
-        InputError: if one is missing, or named by an environment variable that is not set.
+        InputError: if a file is missing, or its environment variable is not set.
     """
     for backbone in dict.fromkeys(cell.backbone for cell in trainings_of(study)):
         file = weights_file(study, backbone)
@@ -86,7 +86,7 @@ def check_weights(study: Study) -> None:
 
 
 def _plain_paths(study: Study, dataset: str) -> dict[str, str]:
-    """Where own frames lie, by source, as the study says it; empty of the known kinds."""
+    """Return the folders of own frames by source, as written in the study; empty for known kinds."""
     plain = study.datasets[dataset].plain
     given = plain.as_dict() if plain else {}
     return {source: given[key] for key, source in PLAIN_KEYS.items() if key in given}

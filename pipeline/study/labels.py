@@ -1,4 +1,4 @@
-"""What readers call the models of a study."""
+"""The labels of a study's models in tables and figures."""
 
 from __future__ import annotations
 

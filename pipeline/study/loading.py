@@ -1,4 +1,4 @@
-"""Read a study and validate it: the edge between what people write and typed Python."""
+"""Read and validate a study: turn what users write into typed Python."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load_study(path: Path) -> Study:
     """Read a study's YAML (or JSON) file.
 
     Raises:
-        InputError: naming file, key, value and what is allowed.
+        InputError: with file, key, value and what is allowed.
     """
     if not path.exists():
         raise InputError(f"{path}: no such study. The stored studies are in studies/.")
@@ -36,12 +36,12 @@ def make_study(settings: Any) -> Study:
     """Validate settings as YAML gives them, and fill in defaults.
 
     Raises:
-        InputError: naming key, value and what is allowed.
+        InputError: with key, value and what is allowed.
     """
     try:
         text = json.dumps(settings, default=str)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"the study holds what JSON cannot: {error}.") from None
+        raise InputError(f"the study holds a value that JSON cannot hold: {error}.") from None
     _check_keys(settings, ())
     try:
         study = Study.model_validate_json(text)

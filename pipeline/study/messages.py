@@ -1,4 +1,4 @@
-"""What a person is told when a study says something that its models refuse: key, value, and what is allowed."""
+"""Messages about values of a study that its models refuse: key, value, and what is allowed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from endoarss import schema_words
 from endoarss.errors import shown, suggestion
 from pipeline.study.models import Study
 
-_MOST = 5  # faults that are told at once
+_MOST = 5  # faults that one message lists
 
 
 def explain(error: ValidationError, given: Any) -> str:
@@ -26,8 +26,8 @@ def explain(error: ValidationError, given: Any) -> str:
     for fault in error.errors(include_url=False):
         path = _path(fault["loc"], given, fault["type"] == "missing")
         key = ".".join(map(str, path)) or "the study"
-        lines.setdefault(key, f"{key}: {_said(fault, path)}")
-    # A list with a wrong part is itself refused; the part says it.
+        lines.setdefault(key, f"{key}: {_message(fault, path)}")
+    # pydantic refuses a list with a wrong item as a whole; only the item is reported.
     lines = {key: line for key, line in lines.items() if not any(other.startswith(f"{key}.") for other in lines)}
     more = [f"and {len(lines) - _MOST} more."] if len(lines) > _MOST else []
     return "\n".join([*list(lines.values())[:_MOST], *more])
@@ -53,7 +53,7 @@ def _schema() -> dict[str, Any]:
     return Study.model_json_schema()
 
 
-def _said(fault: Any, path: tuple[str | int, ...]) -> str:
+def _message(fault: Any, path: tuple[str | int, ...]) -> str:
     if fault["type"] == "extra_forbidden":
         known = [key for one in alternatives(schema_at(path[:-1]) or {}) for key in one.get("properties", ())]
         name = str(path[-1])
@@ -79,7 +79,7 @@ def _said(fault: Any, path: tuple[str | int, ...]) -> str:
 
 
 def _path(location: Sequence[str | int], given: Any, missing: bool) -> tuple[str | int, ...]:
-    """The keys of a fault's location: what is no key of the study names a branch of pydantic's own."""
+    """Return the keys of a fault's location. Entries that are not keys of the study are names of pydantic's branches, and are dropped."""
     path: list[str | int] = []
     for place, part in enumerate(location):
         inside = (isinstance(given, dict) and part in given) or (
@@ -93,7 +93,7 @@ def _path(location: Sequence[str | int], given: Any, missing: bool) -> tuple[str
 
 
 def resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a JSON schema with its reference filled in."""
+    """Return a JSON schema with its reference resolved."""
     if "$ref" not in schema:
         return schema
     return _schema()["$defs"][schema["$ref"].rpartition("/")[2]] | {
@@ -102,7 +102,7 @@ def resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def alternatives(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the schemas that a value may have one of, "no value" left out."""
+    """Return the alternative schemas of a value, without "no value"."""
     schema = resolved(schema)
     return [resolved(one) for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
 

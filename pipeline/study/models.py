@@ -67,7 +67,7 @@ class StudyModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON holds it, with every default; keys without a value are left out."""
+        """Return the values as JSON data with every default; keys without a value are left out."""
         fields = type(self).model_fields
         given = {field.alias or name: getattr(self, name) for name, field in fields.items()}
         return {key: _plain(value) for key, value in given.items() if value is not None}
@@ -131,7 +131,7 @@ MaskValue = int | Text
 
 
 class Columns(StudyModel):
-    """What the CSV of own frames calls its columns; its other columns are ignored."""
+    """Column names of the CSV of own frames; other columns are ignored."""
 
     name: Text = Field(examples=["file"])
     """File name of the image, or its path below the folder of the images."""
@@ -144,10 +144,10 @@ class Columns(StudyModel):
 
 
 class PlainFrames(StudyModel):
-    """Frames of your own: `root`, or `images` and `masks` and perhaps `labels`. Without activities there need be no CSV."""
+    """Frames of your own: `root`, or `images` and `masks` and optionally `labels`. Without activities no CSV is needed."""
 
     root: Text | None = Field(default=None, examples=["data/raw/my_frames"])
-    """Folder that holds images/, masks/ and perhaps labels.csv."""
+    """Folder that holds images/, masks/ and optionally labels.csv."""
     images: Text | None = Field(default=None, examples=["frames/images"])
     """Folder of the images, of any depth."""
     masks: Text | None = Field(default=None, examples=["frames/masks"])
@@ -165,7 +165,7 @@ class PlainFrames(StudyModel):
     values: Annotated[dict[str, Text], Field(min_length=1)] | None = Field(
         default=None, examples=[{"#ff0000": "instrument"}]
     )
-    """What each mask value stands for, a class or `ignore`: by whole number, or by colour in quotes such as "#ff0000". Without it, a
+    """The class, or `ignore`, of each mask value: by whole number, or by colour in quotes such as "#ff0000". Without it, a
     value is the position of its class."""
     ignore: MaskValue | Annotated[tuple[MaskValue, ...], Field(min_length=1)] | None = Field(
         default=None, examples=[255]
@@ -225,7 +225,7 @@ NameText = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class WeightsFile(StudyModel):
-    """A file of pretrained weights; every tensor of the model must be in it, and every one that is left must have its place."""
+    """A file of pretrained weights; it must hold every tensor of the model, and no tensor may be left over."""
 
     file: Annotated[Text, AfterValidator(_file_of_weights)]
     """Path of a file of safetensors, or of torch.save (.pth, .pt, .bin; tensors alone, nothing in it is run); environment variables as
@@ -233,15 +233,15 @@ class WeightsFile(StudyModel):
     entry: Text | None = Field(default=None, examples=["teacher"])
     """Key of the dictionary that holds the tensors, in a file of torch.save with several."""
     prefix: Text | None = Field(default=None, examples=["backbone."])
-    """What the names of the backbone's tensors begin with, in a file that holds more."""
+    """Beginning of the names of the backbone's tensors, in a file that holds other tensors too."""
     drop: Annotated[tuple[NameText, ...], Field(min_length=1, max_length=100), AfterValidator(_unique)] | None = Field(
         default=None, examples=[["decoder_"]]
     )
-    """What names begin with, without the prefix, whose tensors are left out."""
+    """Beginnings of names, without the prefix; tensors with such names are left out."""
     rename: (
         Annotated[dict[NameText, Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=100)] | None
     ) = Field(default=None, examples=[{"encoder.layer": "blocks"}])
-    """Parts of names, between dots, and what stands in their place."""
+    """Parts of names, between dots, and what replaces them."""
 
 
 def _weights(given: Any) -> Any:
@@ -274,12 +274,12 @@ class Backbone(StudyModel):
     weights: Annotated[Literal["hub", "none"] | WeightsFile, BeforeValidator(_weights), _WEIGHTS]
     """Pretrained weights: hub (timm downloads them), none (random), or {file: PATH}."""
     output_stride: Literal[8, 16, 32] = 16
-    """Stride of the feature map of a model that is trained in full (resnet, timm_features). The authors' code has 32, which is none of
-    its convolutions dilated; a model that cannot be dilated has 32 alone."""
+    """Stride of the feature map of a model that is trained in full (resnet, timm_features). The authors' code has 32, without dilated
+    convolutions; a model that cannot be dilated has only 32."""
     network_size: Side | None = None
-    """Side that this backbone sees images at, where it differs from input_size."""
+    """Side of the images that this backbone sees, if it differs from input_size."""
     sma: bool | None = Field(default=None, examples=[True])
-    """Put SMA before the backbone; before endoarss it always stands."""
+    """Put SMA before the backbone; endoarss always has it."""
     sma_width: Annotated[int, Field(ge=1, le=16384)] = 64
     """Width d of SMA."""
     sma_trained: bool = True
@@ -306,7 +306,7 @@ class Variant(StudyModel):
         return dict(self.__pydantic_extra__)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON holds it, with the settings that are given."""
+        """Return the values as JSON data with the given settings."""
         return super().as_dict() | self.settings
 
 
@@ -316,7 +316,7 @@ class Lora(StudyModel):
     rank: Rank = 4
     """Rank r, where a block of cells does not give `ranks`."""
     alpha: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), _NUMBER] = 0.0
-    """Scale alpha; 0 stands for alpha = rank."""
+    """Scale alpha; 0 means alpha = rank."""
     targets: Annotated[tuple[Literal[LORA_TARGETS], ...], Field(min_length=1), AfterValidator(_unique)] = ("q", "v")  # type: ignore[valid-type]
     """Layers of a ViT's blocks that carry adapters. The authors' code uses fc1 and fc2."""
     random_vectors: bool = False
@@ -337,7 +337,7 @@ class Heads(StudyModel):
 
 
 class Augmentation(StudyModel):
-    """Random changes of training images. Without it there are none, as in the paper."""
+    """Random changes of training images; none by default, as in the paper."""
 
     flip_horizontal: Share | None = Field(default=None, examples=[0.5])
     """Probability of a horizontal flip."""
@@ -429,7 +429,7 @@ class CellBlock(StudyModel):
     ranks: Ranks | None = None
     """Ranks of the adapters. Without them: lora.rank."""
     select_on: EpochChoice | None = None
-    """Without it: training.select_on. Cells with another value appear in no table beside the others; merging takes those with val."""
+    """Without it: training.select_on. Tables show only cells with the value of training.select_on; merging takes those with val."""
 
 
 class Surgery(StudyModel):

@@ -1,4 +1,4 @@
-"""Which cells of a study stand in the tables and figures that compare with the paper."""
+"""The cells of a study in tables and figures that compare with the paper."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PaperNames:
         self.weightings = _by_kind((c.weighting for c in cells), lambda name: weighting_kind(study, name))
 
     def of(self, cell: Cell) -> PaperModel:
-        """Return backbone, architecture and weighting of a cell, by kind where it stands for the paper's."""
+        """Return backbone, architecture and weighting of a cell; by kind, if the cell represents the paper's model."""
         return (
             self.backbones.get(cell.backbone, cell.backbone),
             self.architectures.get(cell.architecture, cell.architecture),
@@ -45,13 +45,13 @@ class PaperNames:
         )
 
     def ranked(self, cell: Cell) -> tuple[str, int, str] | None:
-        """Return dataset, rank and weighting of a cell of the model whose ranks Table VI compares, or None of another model."""
+        """Return dataset, rank and weighting of a cell if it is the model whose ranks Table VI compares, else None."""
         backbone, architecture, weighting = self.of(cell)
         return (cell.dataset, cell.rank, weighting) if (backbone, architecture) == ("endoarss", "tesla") else None
 
 
 def _by_kind(used: Iterable[str], kind_of: Callable[[str], str]) -> dict[str, str]:
-    """Return the kinds that names stand for, by name."""
+    """Return the kind of each name that represents one."""
     found: dict[str, str] = {}
     for name in dict.fromkeys(used):
         kind = kind_of(name)
@@ -61,8 +61,10 @@ def _by_kind(used: Iterable[str], kind_of: Callable[[str], str]) -> dict[str, st
 
 
 def ablation_cells(study: Study, dataset: str) -> dict[tuple[str, str], Cell]:
-    """Return the cells of Table V by the paper's backbone and architecture: of one dataset, under DB-MTL, of the first seed; empty unless
-    the study has all six."""
+    """Return the cells of Table V by the paper's backbone and architecture: one dataset, DB-MTL, first seed.
+
+    The result is empty unless the study has all six.
+    """
     names, chosen = PaperNames(study), {}
     for cell in reversed(cells_of(study)):
         backbone, architecture, weighting = names.of(cell)
@@ -72,7 +74,7 @@ def ablation_cells(study: Study, dataset: str) -> dict[tuple[str, str], Cell]:
 
 
 def cells_by_rank(study: Study, dataset: str) -> list[dict[int, Cell]]:
-    """Return the models of Table VI: cells of one dataset, of the first seed, that differ by rank alone, by rank."""
+    """Return the models of Table VI by rank: cells of one dataset and the first seed that differ only in their rank."""
     found: dict[PaperModel, dict[int, Cell]] = {}
     for cell in reversed(cells_of(study)):
         if cell.dataset == dataset:
@@ -81,8 +83,10 @@ def cells_by_rank(study: Study, dataset: str) -> list[dict[int, Cell]]:
 
 
 def task_pairs(study: Study) -> tuple[tuple[Cell, tuple[Cell, ...]], ...]:
-    """Return each segmentation-only cell of the first seed with the multi-task cells of its dataset and backbone, where there are any;
-    DINOv2 and MTLESD first, as in the paper's figure 2."""
+    """Return each segmentation-only cell of the first seed with the multi-task cells of its dataset and backbone.
+
+    DINOv2 and MTLESD come first, as in the paper's figure 2.
+    """
     cells = [cell for cell in cells_of(study) if (cell.rank, cell.seed) == (study.lora.rank, study.seeds[0])]
     pairs = []
     for single in (cell for cell in cells if cell.architecture == "single_segmentation"):

@@ -1,4 +1,4 @@
-"""Which models of a study are evaluated under corruptions."""
+"""The models of a study that are evaluated under corruption."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ def robustness_cells(study: Study) -> tuple[Cell, ...]:
 
 
 def robust_together(study: Study, group: MergingGroup) -> tuple[Cell, ...]:
-    """Return the models of a group that are evaluated in one go, each image corrupted once: single-task and merged models; of Surgery
-    the rank that is no ablation."""
+    """Return the models of a group that share one robustness evaluation, in which each image is corrupted once.
+
+    They are the single-task and merged models, without the ranks of Surgery's ablation.
+    """
     merging = merging_of(study)
     if study.robustness is None or not merging.robustness:
         return ()
@@ -27,7 +29,7 @@ def robust_together(study: Study, group: MergingGroup) -> tuple[Cell, ...]:
 
 
 def robust_models(study: Study) -> tuple[Cell, ...]:
-    """Return all models whose robustness is evaluated: those that the study names, merged ones, and those they are compared with."""
+    """Return all models whose robustness is evaluated: those that the study names, merged models, and the models they are compared with."""
     found = dict.fromkeys(robustness_cells(study))
     for group in merging_groups(study):
         together = robust_together(study, group)
@@ -36,7 +38,7 @@ def robust_models(study: Study) -> tuple[Cell, ...]:
 
 
 def robustness_baseline(study: Study, dataset: str) -> Cell | None:
-    """Return the evaluated cell of a dataset that corruption errors are relative to, or None if the study names none."""
+    """Return the evaluated cell of a dataset that corruption errors are relative to, or None if the study names no baseline."""
     pattern = study.robustness.baseline if study.robustness else None
     if pattern is None:
         return None
@@ -44,5 +46,5 @@ def robustness_baseline(study: Study, dataset: str) -> Cell | None:
 
 
 def keeps_corrupted(study: Study) -> bool:
-    """Return whether corrupted test images are made once for all cells and saved."""
+    """Return whether corrupted test images are stored and used for all cells."""
     return study.robustness is not None and study.robustness.keep_corrupted

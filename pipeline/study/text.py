@@ -1,4 +1,4 @@
-"""Read the text of a study: bounded before anything is expanded, and with each key once. Imports nothing heavy."""
+"""Read the text of a study. Its size is checked before aliases are expanded, and each key may occur once. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.errors import InputError
 from pipeline.io.files import read_text
 
 MAX_BYTES = 256 << 10  # the largest stored study has 5 kB
-MAX_NODES = 50_000  # with aliases filled in
+MAX_NODES = 50_000  # after expanding aliases
 MAX_DEPTH = 40
 _LARGEST = 2**63  # what JSON readers and file formats hold
 
@@ -50,7 +50,7 @@ def read_study_text(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: holds no keys; expected a study, such as those in studies/.")
     if "__use_yte__" in content:
         raise InputError(
-            f"{path}: __use_yte__ would let Snakemake run what the file says; a study is plain data. Remove the key."
+            f"{path}: __use_yte__ would let Snakemake run code in the file, and a study is plain data. Remove the key."
         )
     return content
 
@@ -60,8 +60,8 @@ def _line(mark: Any) -> str:
 
 
 def _check_size(path: Path, text: str) -> None:
-    """Count what the text would expand to, from its events alone."""
-    sizes: dict[str, tuple[int, int]] = {}  # of each anchor: nodes and depth below it
+    """Raise InputError if the text would expand to too many or too deeply nested values. Only its events are read."""
+    sizes: dict[str, tuple[int, int]] = {}  # nodes and depth below each anchor
     open_nodes: list[tuple[str | None, int, int]] = []  # anchor, nodes and depth so far
     total = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
@@ -69,7 +69,7 @@ def _check_size(path: Path, text: str) -> None:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
                 raise InputError(
-                    f"{path}{_line(event.start_mark)}: *{event.anchor} refers to what is not defined before it, or to itself."
+                    f"{path}{_line(event.start_mark)}: *{event.anchor} refers to an anchor that is not defined before it, or to itself."
                 )
             nodes, depth = sizes[event.anchor]
         elif isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
@@ -97,11 +97,11 @@ def _check_size(path: Path, text: str) -> None:
 
 
 class _RefusedError(yaml.constructor.ConstructorError):
-    """What YAML allows and a study does not."""
+    """An error for what YAML allows and a study does not."""
 
 
 class _OneOfEach(yaml.SafeLoader):
-    """A SafeLoader that refuses a key given twice, and numbers that nothing can hold."""
+    """A SafeLoader that refuses a key given twice, and numbers of more than 64 bits."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Construct a mapping whose keys, as texts, are all different."""
@@ -110,7 +110,7 @@ class _OneOfEach(yaml.SafeLoader):
             key = str(getattr(key_node, "value", ""))
             line = key_node.start_mark.line + 1
             if isinstance(key_node, yaml.ScalarNode) and key != "<<":
-                # As text and as YAML reads it: `yes` and `true` are one key.
+                # Compared as text and as YAML reads it: `yes` and `true` are one key.
                 key = next((name for name in (key, repr(self.construct_object(key_node))) if name in seen), key)
             if isinstance(key_node, yaml.ScalarNode) and key in seen and key != "<<":
                 raise _RefusedError(
@@ -131,9 +131,7 @@ class _OneOfEach(yaml.SafeLoader):
         except ValueError:
             value = _LARGEST
         if abs(value) >= _LARGEST:
-            raise _RefusedError(
-                None, None, f"{node.value[:20]}... is a larger number than anything here can be", node.start_mark
-            )
+            raise _RefusedError(None, None, f"{node.value[:20]}... is a number of more than 64 bits", node.start_mark)
         return value
 
 

@@ -1,4 +1,4 @@
-"""Variants: the names that a study gives to its backbones, architectures and weightings. Each is of a registered kind."""
+"""Variants: the names that a study gives to its backbones, architectures and weightings. Each has a registered kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def backbone_kind(study: Study, name: str) -> str:
 
 
 def has_sma(study: Study, name: str) -> bool:
-    """Return whether SMA stands before one of the study's backbones."""
+    """Return whether one of the study's backbones has SMA before it."""
     return bool(study.backbones[name].sma) or backbone_kind(study, name) == "endoarss"
 
 
@@ -32,7 +32,7 @@ def weighting_kind(study: Study, name: str) -> str:
 
 
 def kinds_of(study: Study, cell: Cell) -> tuple[str, str, str]:
-    """Return the kinds of a training's backbone, architecture and weighting; of a merged model its merger in place of the last."""
+    """Return the kinds of a training's backbone, architecture and weighting; for a merged model, the merger is last."""
     last = cell.weighting if cell.merger else weighting_kind(study, cell.weighting)
     return backbone_kind(study, cell.backbone), architecture_kind(study, cell.architecture), last
 

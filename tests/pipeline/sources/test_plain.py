@@ -179,7 +179,7 @@ def test_a_study_says_where_the_frames_lie(
     study = study_of(minimal, own)
     study["datasets"]["mine"]["plain"] = {**OWN, **dict.fromkeys(places, "somewhere")}
     with pytest.raises(
-        InputError, match=r"datasets\.mine\.plain: expected root, or images and masks and perhaps labels"
+        InputError, match=r"datasets\.mine\.plain: expected the folder of the frames: root, or images and masks"
     ):
         make_study(study)
 
@@ -189,7 +189,7 @@ def test_a_study_says_where_the_frames_lie(
     [
         ({"kind": "mtlesd"}, "datasets.mine: kind and plain exclude each other"),
         ({"split": "by_sequence"}, "datasets.mine.test: missing"),
-        ({"test": ["a"]}, "datasets.mine.test: goes with split: by_sequence alone"),
+        ({"test": ["a"]}, "datasets.mine.test: only split: by_sequence uses it"),
     ],
 )
 def test_a_study_of_own_frames_is_checked(
@@ -202,5 +202,5 @@ def test_a_study_of_own_frames_is_checked(
 def test_names_of_known_kinds_are_taken(minimal: Callable[..., dict[str, Any]], own: Path) -> None:
     settings = study_of(minimal, own)
     settings["datasets"]["mtlesd"] = settings["datasets"].pop("mine")
-    with pytest.raises(InputError, match="datasets.mtlesd: this name is taken by a known kind"):
+    with pytest.raises(InputError, match="datasets.mtlesd: this is the name of a known kind"):
         make_study(settings)

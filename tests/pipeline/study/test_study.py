@@ -129,7 +129,7 @@ RANDOM_VIT = {**VIT, "weights": "none"}
             "timm_vit",
             {**RANDOM_VIT, "model": "vit_small_patch16_dinov3", "sma": True},
             {},
-            "input_size: 64; SMA, before vit_small_patch16_dinov3, asks for a multiple of 7",
+            "input_size: 64; SMA before vit_small_patch16_dinov3 needs a multiple of 7",
         ),
         ("dinov2", RANDOM_VIT, {"ranks": [1, 4]}, "ranks: hps on dinov2 has no low-rank adapters"),
         (
@@ -142,7 +142,7 @@ RANDOM_VIT = {**VIT, "weights": "none"}
             "endoarss",
             {**RANDOM_VIT, "model": "vit_small_patch16_224"},
             {},
-            "SMA, before vit_small_patch16_224, asks for a multiple of 7",
+            "SMA before vit_small_patch16_224 needs a multiple of 7",
         ),
         (
             "dinov2",
@@ -204,7 +204,7 @@ def test_the_switches_of_the_released_code_reach_models_and_trainings() -> None:
 def test_a_side_of_a_backbone_alone_is_checked(minimal: Make) -> None:
     settings = minimal(input_size=61)
     settings["backbones"] = {**settings["backbones"], "dinov2": {**VIT, "network_size": 57}}
-    with pytest.raises(InputError, match=r"backbones.dinov2.network_size: 57; .* asks for a multiple of 14"):
+    with pytest.raises(InputError, match=r"backbones.dinov2.network_size: 57; .* needs a multiple of 14"):
         make_study(settings)
 
 
@@ -258,13 +258,13 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
             "architectures.mmoe: unknown setting 'experst'.*Known: experts, gate_input",
         ),
         ({"raw": {"generate": {"name": "toy"}, "esd": "x"}}, "raw: generate and esd exclude each other"),
-        ({"datasets": {"mtlesd": {"test": ["a"]}}}, "datasets.mtlesd.test: goes with split: by_sequence alone"),
-        ({"input_size": 100, "backbones": {**RESNET, "dinov2": VIT}}, "input_size: 100; .* asks for a multiple of 14"),
+        ({"datasets": {"mtlesd": {"test": ["a"]}}}, "datasets.mtlesd.test: only split: by_sequence uses it"),
+        ({"input_size": 100, "backbones": {**RESNET, "dinov2": VIT}}, "input_size: 100; .* needs a multiple of 14"),
         ({"backbones": {**RESNET, "dinov2": {**VIT, "label": "R"}}}, "backbones.resnet: the label 'R' is taken"),
         ({"backbones": {"resnet": {**RESNET["resnet"], "label": "reference"}}}, "the label 'reference' is taken"),
         (
             {"pretraining": {"name": "p", "backbone": "resnet", "scenes": 16, "epochs": 1}},
-            "'resnet' is no vision transformer",
+            "'resnet' is not a vision transformer",
         ),
         ({"robustness": {"cells": [{}], "severities": [1, 1]}}, "robustness.severities"),
         ({"training": {"schedules": {}}}, "training.schedules.mtlesd: missing; cells.0 trains on it"),
@@ -393,7 +393,7 @@ def test_one_kind_under_two_names(minimal: Make) -> None:
 @pytest.mark.parametrize(
     ("datasets", "message"),
     [
-        ({"mtlesd": {"kind": "mtlendovis"}}, "datasets.mtlesd.kind: 'mtlendovis'; a dataset named like a known kind"),
+        ({"mtlesd": {"kind": "mtlendovis"}}, "datasets.mtlesd.kind: 'mtlendovis'; a dataset with the name of a known kind"),
         ({"x": {"kind": "mtlendovis_gen"}}, "datasets.x.kind: 'mtlendovis_gen' is for evaluation only"),
         ({"x": {"kind": "nothing"}}, "datasets.x.kind: unknown name 'nothing'.*Known: mtlesd"),
         ({"My Data": {"kind": "mtlesd"}}, "datasets"),
@@ -474,7 +474,7 @@ def test_what_may_not_reach_timm_is_refused_when_the_study_is_read(
             + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)),
             "line 5: expands to more than 50,000 values",
         ),
-        ("a: &a [*a]", r"line 1: \*a refers to what is not defined before it, or to itself"),
+        ("a: &a [*a]", r"line 1: \*a refers to an anchor that is not defined before it, or to itself"),
         ("a: " + "[" * 20_000, "line 1: nested more than 40 levels deep"),
         ("a: " + "9" * 5000, "line 1: 99999999999999999999... is a larger number"),
         ("study: a\nseeds: [0]\nstudy: b", "line 3: the key 'study' is given twice, here and in line 1"),

@@ -642,7 +642,7 @@ def test_merging_is_refused_where_nothing_can_be_merged(
         backbones={**given["backbones"], "endoarss": sma},
         cells=[main_cells, cells("single_activity", "single_segmentation", backbones=["endoarss"])],
     )
-    refused("cells: all of them say select_on, and none 'last'", cells=given["cells"][1:])
+    refused("cells: all blocks have their own select_on, and none has 'last'", cells=given["cells"][1:])
     refused("architectures: merged is not trained", cells=[main_cells, cells("merged")])
     refused("merging.mergers: unknown name 'tie'", merging={"mergers": ["tie"]})
     refused("mergers.ties: unknown setting 'kept'", mergers={"ties": {"kept": 1}})
