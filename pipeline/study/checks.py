@@ -151,7 +151,7 @@ def _check_components(study: Study) -> None:
         for name, label in known.items():
             if shown_labels.count(label) > 1 or label == REFERENCE_BACKBONE:
                 raise InputError(
-                    f"{key}.{name}: the label {label!r} is used twice; each variant needs its own, because tables show it."
+                    f"{key}.{name}: the label {label!r} is already used; each variant needs its own, because tables show it."
                 )
 
 

@@ -154,7 +154,7 @@ def test_the_list_says_kinds_sources_and_variants(study: Study) -> None:
         ),
         (
             {"weightings": {"mine": {"kind": "db_mtl", "label": "DB-MTL"}}},
-            "weightings.db_mtl: the label 'DB-MTL' is used twice; each variant needs its own",
+            "weightings.db_mtl: the label 'DB-MTL' is already used; each variant needs its own",
         ),
         (
             {"backbones": {"mine": {"label": "R", "model": "resnet26", "weights": "none"}}},
