@@ -66,10 +66,10 @@ Spoil = Callable[[pd.DataFrame], pd.DataFrame]
     [
         (lambda rows: rows.drop(columns="sequence"), r"lacks the column\(s\) sequence"),
         (lambda rows: rows.drop(columns="row_hd"), r"lacks the column\(s\) row_hd; another version wrote it"),
-        (lambda rows: rows.iloc[:-1], "the image 'frame_5' is lacking; 6 test images were expected"),
+        (lambda rows: rows.iloc[:-1], "the image 'frame_5' is missing; 6 test images were expected"),
         (
             lambda rows: rows.assign(frame_id=[f"other_{i}" for i in range(6)]),
-            "is of another dataset, or of another build",
+            "is from another dataset or another build",
         ),
         (lambda rows: pd.concat([rows, rows.iloc[:1]]), "the image 'frame_0' occurs twice"),
         (lambda rows: rows.assign(truth_1=[1.0, np.nan, 1, 1, 1, 1]), "truth_1 of the image 'frame_1' is nan"),
@@ -103,7 +103,7 @@ def test_rows_that_are_not_of_this_part_are_named(
 def test_rows_of_two_datasets_in_one_file(rows: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "per_image.parquet"
     pd.concat([rows, rows.assign(frame_id=[f"other_{i}" for i in range(6)])]).to_parquet(path)
-    with pytest.raises(InputError, match=r"per_image.parquet: the image 'other_0' is of another dataset"):
+    with pytest.raises(InputError, match=r"per_image.parquet: the image 'other_0' is from another dataset"):
         read_rows(path, part().frame_ids, ESD)
 
 

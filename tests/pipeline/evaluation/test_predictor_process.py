@@ -140,7 +140,7 @@ def test_a_file_named_as_pythons_own_is_told_to_be_renamed() -> None:
         ("os._exit(3)", "its process ended with status 3 while it predicted 3 images."),
         (
             "os.kill(os.getpid(), 9)",
-            "its process ended by SIGKILL (often for want of memory) while it predicted 3 images.",
+            "its process ended by SIGKILL (often because memory ran out) while it predicted 3 images.",
         ),
         ("raise MemoryError", "failed for images (3, 8, 8, 3): dies.py, line 3, in f: MemoryError."),
         (

@@ -298,7 +298,7 @@ def test_kept_images_of_something_else_are_refused(
     settings["robustness"] |= {"keep_corrupted": True, "corruptions": ["contrast"]}
     trained.write_text(yaml.safe_dump(settings))
     assert run(trained, "robustness", "--cell", CELL, "--workers", "0") == 1
-    assert "missing; robustness.keep_corrupted asks for kept images. Make them: endoarss step corrupt_images" in said(
+    assert "missing, although robustness.keep_corrupted asks for stored images. Make them: endoarss step corrupt_images" in said(
         capsys
     )
     assert run(trained, "step", "corrupt_images", "--dataset", "mtlesd", "--workers", "0") == 0
@@ -516,7 +516,7 @@ def test_masks_predicted_elsewhere_get_the_same_tables(trained: Path, capsys: py
         assert message in said(capsys)
     Path("predicted/corruptions.json").unlink()
     assert run(trained, *tested, "--predictions", "predicted", "--out", "less") == 0
-    assert "predicted: no folder of smoke; tables are without them" in capsys.readouterr().err
+    assert "predicted: no folder of smoke; tables leave them out" in capsys.readouterr().err
     assert set(per_image(Path("less"))["corruption"]) == {"", "elastic_transform"}
     assert "latency_ms" not in json.loads(Path("less/robustness/provenance.json").read_text())
     Path("predicted/smok").mkdir()

@@ -75,7 +75,7 @@ Spoil = Callable[[pd.DataFrame], pd.DataFrame]
         (lambda rows: rows.assign(activity_true=(rows["activity_true"] + 1) % 3), "has the true activity"),
         (
             lambda rows: rows.drop(columns=["activity_true", "activity_predicted"]),
-            "activity_true, of a task that .* solves",
+            "activity_true of a task that .* solves",
         ),
     ],
 )

@@ -543,7 +543,7 @@ def test_memory_is_said_before_and_kept_to(copy: Study, capsys: Any) -> None:
         ([A, B, A, "--method", "ties"], f"{A}: named 2 times"),
         ([A, TIES, "--method", "ties"], f"{TIES} (merged) solves activity and segmentation, to be merged with {A}"),
         ([A, B, "--method", "ties", "--out", ""], "--out: expected the name of a folder"),
-        ([A, B, "--method", "ties", "--out", "study.yaml"], "--out study.yaml: cannot be made (File exists)"),
+        ([A, B, "--method", "ties", "--out", "study.yaml"], "--out study.yaml: cannot be created (File exists)"),
         ([A, B, "--method", "ties", "--surgery", "25"], "rank 25; expected 1 to 24, the width"),
         ([A, JOINT, "--method", "ties"], f"{JOINT} (hps) solves activity and segmentation, to be merged with {A}"),
         ([A, MAIN, "--method", "ties"], f"{MAIN} (hps) solves activity and segmentation, to be merged with {A}"),
