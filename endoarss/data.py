@@ -49,22 +49,22 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class RowIndices:
     """Numbers of rows, int64 (B,): in the host's memory, and on a device."""
 
     host: Tensor
     device: Tensor
 
     @classmethod
-    def upload(cls, numbers: Tensor, device: torch.device) -> Chosen:
+    def upload(cls, numbers: Tensor, device: torch.device) -> RowIndices:
         """Copy numbers, which lie in the host's memory, to a device."""
         return cls(numbers, upload(numbers, device))
 
     def __len__(self) -> int:
         return len(self.host)
 
-    def __getitem__(self, part: slice) -> Chosen:
-        return Chosen(self.host[part], self.device[part])
+    def __getitem__(self, part: slice) -> RowIndices:
+        return RowIndices(self.host[part], self.device[part])
 
 
 class Rows:
@@ -83,7 +83,7 @@ class Rows:
         # Not by `upload`: torch never gives pinned memory back, and this is done once.
         self.tensors = tuple(tensor.to(device) for tensor in tensors)
 
-    def take(self, chosen: Chosen) -> tuple[Tensor, ...]:
+    def take(self, chosen: RowIndices) -> tuple[Tensor, ...]:
         """Return the chosen rows of each tensor, on the device. Where the tensors lie there, nothing waits for the device."""
         if self.tensors[0].device.type == self.device.type:
             return tuple(tensor[chosen.device] for tensor in self.tensors)
@@ -100,14 +100,14 @@ class ImagesOnDevice:
             tensors.append(torch.from_numpy(data.activities))
         self.rows = Rows(device, *tensors)
 
-    def batch(self, chosen: Chosen) -> Batch:
+    def batch(self, chosen: RowIndices) -> Batch:
         """Return the images with these numbers."""
         images, masks, *activities = self.rows.take(chosen)
         return Batch(images.permute(0, 3, 1, 2).float(), masks.long(), activities[0] if activities else None)
 
     def epoch(self, batch_size: int, generator: torch.Generator, drop_last: bool = False) -> Iterator[Batch]:
         """Return all images once, in an order that is drawn and sent to the device at the epoch's begin: see `batches`."""
-        order = Chosen.upload(torch.randperm(self.count, generator=generator), self.device)
+        order = RowIndices.upload(torch.randperm(self.count, generator=generator), self.device)
         for part in batches(self.count, batch_size, drop_last):
             yield self.batch(order[part])
 

@@ -1,4 +1,4 @@
-"""What a JSON schema allows, in words, for messages and pages."""
+"""Describe in words what a JSON schema allows, for messages and generated documentation."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ Schema = Mapping[str, Any]
 
 
 def described(schema: Schema, resolved: Callable[[Schema], Schema] = lambda schema: schema) -> str:
-    """Return what a JSON schema allows, such as "a whole number from 1 to 1,024".
+    """Return in words what a JSON schema allows, such as "a whole number from 1 to 1,024".
 
     Args:
-        schema: as pydantic writes it.
-        resolved: fills in the references of a schema that has some.
+        schema: a schema that pydantic wrote.
+        resolved: a function that replaces the references in a schema by what they refer to.
+
+    Returns:
+        A phrase without a full stop.
     """
     schema = resolved(schema)
     if "expected" in schema:

@@ -141,7 +141,7 @@ class _Work:
         print(f"{dataset}: {plan.describe()}", flush=True)
         some = {
             part: np.array(images[np.arange(kept) * len(images) // kept])  # evenly spread
-            for (part, images), kept in zip(parts.items(), plan.kept, strict=True)
+            for (part, images), kept in zip(parts.items(), plan.stored, strict=True)
         }
         of = {
             part: {task: representations(model, images, device) for task, model in models.items()}

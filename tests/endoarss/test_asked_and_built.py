@@ -61,7 +61,7 @@ def test_models_say_what_they_were_asked_for(name: str, given: dict[str, Any]) -
     assert readable
     for key in readable:
         other: Any = [*built[key][:-1], 99] if isinstance(built[key], tuple) else 0 if built[key] else 7
-        with pytest.raises(SettingsError, match=f"arguments.{key}: .* was asked for, but timm's {name} has"):
+        with pytest.raises(SettingsError, match=f"arguments.{key}: the study requests .*, but timm's {name} has"):
             check_built(model, name, {key: other})
 
 
@@ -71,7 +71,7 @@ def test_an_argument_that_timm_ignores_is_named() -> None:
         torch.device("meta"),
         pytest.raises(
             SettingsError,
-            match="arguments.init_values: 0.1 was asked for, but timm's eva_giant_patch14_224 has no LayerScale",
+            match="arguments.init_values: the study requests 0.1, but timm's eva_giant_patch14_224 has no LayerScale",
         ),
     ):
         check_built(timm.create_model("eva_giant_patch14_224", **VIT), "eva_giant_patch14_224", {"init_values": 0.1})

@@ -111,7 +111,8 @@ def test_frozen_weights_are_found_beside_by_digest_and_never_by_the_headers_path
     load_checkpoint(checkpoint)
     checkpoint.with_name("any_name.safetensors").unlink()
     with pytest.raises(
-        SettingsError, match=r"needs the frozen weights 'elsewhere.safetensors' of sha256 .* --weights FILE"
+        SettingsError,
+        match=r"needs the frozen weights 'elsewhere.safetensors' \(sha256 [0-9a-f]{12}\) .* --weights FILE",
     ):
         load_checkpoint(checkpoint)
     load_checkpoint(checkpoint, [elsewhere])
@@ -119,7 +120,7 @@ def test_frozen_weights_are_found_beside_by_digest_and_never_by_the_headers_path
     damaged = bytearray(elsewhere.read_bytes())
     damaged[-1] ^= 1
     elsewhere.write_bytes(damaged)
-    with pytest.raises(SettingsError, match="elsewhere.safetensors is another file"):
+    with pytest.raises(SettingsError, match="elsewhere.safetensors is a different file"):
         load_checkpoint(checkpoint, [elsewhere])
 
 

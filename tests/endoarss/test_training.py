@@ -10,7 +10,7 @@ import torch
 
 from endoarss import build_model, gradients
 from endoarss.augmentation import AugmentationSettings, ImageCorruption, augment, corrupt_images
-from endoarss.data import Batch, Chosen, ImagesOnDevice, LabelledImages, batches, normalise, to_input
+from endoarss.data import Batch, ImagesOnDevice, LabelledImages, RowIndices, batches, normalise, to_input
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.prediction import predict
 from endoarss.settings import ModelSettings
@@ -239,7 +239,7 @@ def test_other_errors_are_not_taken_for_memory(
 
 
 def test_images_in_memory_are_what_decoding_gives(data: LabelledImages) -> None:
-    batch = ImagesOnDevice(data, CPU).batch(Chosen.upload(torch.tensor([3, 0]), CPU))
+    batch = ImagesOnDevice(data, CPU).batch(RowIndices.upload(torch.tensor([3, 0]), CPU))
     torch.testing.assert_close(normalise(batch.images, "imagenet"), to_input(data.images[[3, 0]], CPU))
     assert torch.equal(batch.masks, torch.from_numpy(data.masks[[3, 0]]).long())
     assert batch.activities.tolist() == data.activities[[3, 0]].tolist()

@@ -198,7 +198,7 @@ def test_other_frozen_weights(study: Path) -> None:
         and f"{WEIGHTS}: sha256" in wrong(checks)["checkpoints"][0]
         and VIT in wrong(checks)["checkpoints"][0]
     )
-    assert "weights.safetensors is another file (sha256" in wrong(checks)["answers"][0]
+    assert "weights.safetensors is a different file (sha256" in wrong(checks)["answers"][0]
 
 
 def test_a_changed_row(study: Path) -> None:
