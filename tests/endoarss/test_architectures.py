@@ -451,6 +451,6 @@ def test_task_adapters_are_tesla_without_what_is_shared(make_settings: Make, dat
             torch.testing.assert_close(found, expected)
     for backbone in ("dinov2", "resnet"):
         with pytest.raises(
-            SettingsError, match=f"task_adapters on {backbone}: no trained parameter is shared .* Put SMA"
+            SettingsError, match=f"task_adapters on {backbone}: the tasks share no trained parameter.* Set sma: true"
         ):
             build_model(with_backbone(make_settings(backbone, "task_adapters"), with_sma=False))

@@ -95,12 +95,12 @@ def own_backbone() -> Iterator[Callable[[Callable[..., Backbone]], str]]:
     [
         (
             "tesla",
-            "tesla on mine: the architecture asks for adapters that each stream owns, and the backbone gives stream 0 none",
+            "tesla on mine: the architecture needs separate adapters per stream, but stream 0 of the backbone has none",
         ),
-        ("mmoe", "adapters that each stream owns"),
-        ("cgc", "adapters that each stream owns"),
-        ("cross_stitch", "cross-stitch units after its stages, and the backbone has none"),
-        ("merged", "layers with a merged update, and the backbone has none"),
+        ("mmoe", "separate adapters per stream"),
+        ("cgc", "separate adapters per stream"),
+        ("cross_stitch", "cross-stitch units after each stage, but the backbone has none"),
+        ("merged", "layers with a merged update, but the backbone has none"),
     ],
 )
 def test_a_backbone_without_what_an_architecture_asks_for_is_refused(
@@ -121,6 +121,6 @@ def test_a_backbone_of_too_few_streams_is_refused(make_settings: Make, own_backb
 
     name = own_backbone(single)
     with pytest.raises(
-        SettingsError, match=r"tesla on mine: the architecture asks for 2 stream\(s\), and the backbone gives 1"
+        SettingsError, match=r"tesla on mine: the architecture needs 2 stream\(s\), but the backbone provides 1"
     ):
         build_model(replace(make_settings("resnet", "tesla"), backbone=name))

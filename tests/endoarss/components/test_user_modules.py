@@ -178,7 +178,7 @@ FAULTS = {
     "null bytes": ("x = 1\0\n", "mine.py"),
     "no string": (
         f"{HEAD}@register_weighting(5)\nclass Mine: pass\n",
-        "mine.py, line 2: the weighting name 5; expected lo",
+        "mine.py, line 2: the weighting name 5 is not allowed; expected lo",
     ),
     "no brackets": (f"{HEAD}@register_weighting\nclass Mine: pass\n", "mine.py, line 2: the weighting name <class"),
     "no name": (f"{HEAD}@register_weighting('../x')\nclass Mine: pass\n", "mine.py, line 2: the weighting name '../x'"),

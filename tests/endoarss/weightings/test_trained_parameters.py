@@ -125,7 +125,7 @@ def test_what_is_no_weighting_is_refused(
         pass
 
     with pytest.raises(
-        SettingsError, match="weighting 'mine': Neither is none; expected a subclass of LossWeighting or"
+        SettingsError, match="weighting 'mine': Neither is not a weighting; expected a subclass of LossWeighting or"
     ):
         train(build_model(SETTINGS), data, registered(Neither), CPU)
 

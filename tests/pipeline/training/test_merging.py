@@ -562,7 +562,7 @@ def test_memory_is_said_before_and_kept_to(copy: Study, capsys: Any) -> None:
         ([A, B, "--method", "ties", "--out", "results/toy/cells/mine"], "lies among the study's cells"),
         ([A, B, "--method", "ties", "--out", f"results/toy/cells/{A}"], "lies among the study's cells"),
         ([A, "nothing/there", "--method", "ties"], "'nothing/there' is neither a checkpoint nor a cell of study 'toy'"),
-        (["study.yaml", B, "--method", "ties", "--out", "x"], "study.yaml: not a whole safetensors file"),
+        (["study.yaml", B, "--method", "ties", "--out", "x"], "study.yaml: it is not a complete safetensors file"),
     ],
 )
 def test_what_cannot_be_merged_is_said(arguments: list[str], words: str, study: Study, capsys: Any) -> None:
@@ -598,7 +598,7 @@ def test_a_checkpoint_without_its_decoder_is_named(copy: Study, capsys: Any) -> 
         {n: t for n, t in load_file(path).items() if not n.startswith("heads.")}, "bare.safetensors", metadata=header
     )
     said = failing(capsys, "merge", A, "bare.safetensors", "--method", "ties", "--out", "x")
-    assert "bare.safetensors: does not fit its own settings; missing ['heads.segmentation" in said
+    assert "bare.safetensors: its tensors do not match its settings; missing ['heads.segmentation" in said
 
 
 def test_a_failed_merging_is_kept_with_its_reason(copy: Study, capsys: Any) -> None:
@@ -609,7 +609,7 @@ def test_a_failed_merging_is_kept_with_its_reason(copy: Study, capsys: Any) -> N
     shutil.rmtree(results_folder(copy) / "cells" / TIES)
     failure = results_folder(copy) / "cells" / TIES / "failure.json"
     assert run("merge", A, B, "--method", "ties") != 0
-    assert "not a whole safetensors file" in json.loads(failure.read_text())["message"]
+    assert "it is not a complete safetensors file" in json.loads(failure.read_text())["message"]
     assert missing_models(copy)[find_cell(copy, TIES)].startswith("merging failed: ")
 
 
