@@ -160,7 +160,7 @@ def test_penalties_only_where_there_is_something_to_penalise(make_settings: Make
     ("architecture", "given", "message"),
     [
         ("dselect_k", {"experts": 1}, "dselect_k.experts: 1 is not allowed; expected a whole number from 2 to 64"),
-        ("dselect_k", {"experts": 4, "k": 5}, "dselect_k: k 5; expected at most experts, 4"),
+        ("dselect_k", {"experts": 4, "k": 5}, "dselect_k: k 5; expected at most the number of experts, 4"),
         ("dselect_k", {"entropy": -1}, "entropy: -1 is not allowed"),
         (
             "mmoe",
