@@ -326,9 +326,9 @@ def test_weights_out_of_a_larger_file(make_settings: Make, vit_file: Path, tmp_p
     model = build_model(weights("pretrained."))
     stored = load_file(vit_file)
     assert torch.equal(model.backbone.encoders[0].vit.blocks[1].mlp.fc1.weight, stored["blocks.1.mlp.fc1.weight"])
-    with pytest.raises(SettingsError, match="no name begins with the prefix 'encoder.'"):
+    with pytest.raises(SettingsError, match="prefix: no name begins with 'encoder.'"):
         build_model(weights("encoder."))
-    with pytest.raises(SettingsError, match="does not fit"):
+    with pytest.raises(SettingsError, match="its tensors do not match"):
         build_model(weights(""))
 
 

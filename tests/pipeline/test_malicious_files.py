@@ -101,7 +101,9 @@ def test_as_weights_of_a_backbone(
     assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     assert run(study_file, "train", "--cell", CELL) == 1
     expected = (
-        "not a safetensors file" if name.endswith(".safetensors") else "(neither|holds more than|not a whole file)"
+        "it is not a safetensors file"
+        if name.endswith(".safetensors")
+        else "(neither|contains more than|not a complete file)"
     )
     said = capsys.readouterr().err
     assert re.search(f"{name}: {expected}", said) and "Traceback" not in said
