@@ -103,7 +103,7 @@ def test_as_weights_of_a_backbone(
     expected = (
         "it is not a safetensors file"
         if name.endswith(".safetensors")
-        else "(neither|contains more than|not a complete file)"
+        else "it (is neither|contains more than|is not a complete file)"
     )
     said = capsys.readouterr().err
     assert re.search(f"{name}: {expected}", said) and "Traceback" not in said

@@ -72,15 +72,18 @@ MESSAGES: dict[str, tuple[Callable[[], bytes], str]] = {
     "a name put together": (lambda: with_pickle(pickle.dumps(Runs(), 4)), "'a.name.that.is.assembled'"),
     "numbers of numpy": (
         lambda: saved({"w": torch.zeros(2), "best": np.float64(1)}),
-        "'numpy.*scalar'.* convert it elsewhere",
+        "'numpy.*scalar'.* convert it with this command on another machine",
     ),
     "text that doubles": (lambda: with_pickle(HEX), "'_codecs.encode'"),
-    "numbers that collide": (lambda: with_pickle(COLLISIONS + b"u."), "larger than that of any model"),
+    "numbers that collide": (lambda: with_pickle(COLLISIONS + b"u."), "larger than the description of any model"),
     "tuples in tuples": (
         lambda: with_pickle(b"\x80\x02}N" + b"\x85" * 200_000 + b"Ns."),
-        "larger than that of any model",
+        "larger than the description of any model",
     ),
-    "very many values": (lambda: with_pickle(b"\x80\x02]" + b"N0" * 400_000 + b"."), "larger than that of any model"),
+    "very many values": (
+        lambda: with_pickle(b"\x80\x02]" + b"N0" * 400_000 + b"."),
+        "larger than the description of any model",
+    ),
     "a packed bomb": (
         lambda: with_pickle(b"\x00" * 10_000_000, zipfile.ZIP_DEFLATED),
         "claims to contain more than the file has",
