@@ -18,7 +18,7 @@ from endoarss.errors import SettingsError
 Corrupt = Callable[
     [NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64]], tuple[NDArray[np.uint8], NDArray[np.uint8]]
 ]
-"""Corrupts an image, uint8 RGB (S, S, 3), and its mask, uint8 (S, S). The third argument holds three random numbers in [0, 1) to use."""
+"""Corrupts an image, uint8 RGB (S, S, 3), and its mask, uint8 (S, S). The third argument is three random numbers in [0, 1)."""
 
 
 @dataclass(frozen=True)

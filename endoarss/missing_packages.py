@@ -34,5 +34,5 @@ def _extras_with(distribution: str) -> list[str]:
         requirements = requires("endoarss") or []
     except PackageNotFoundError:
         return []
-    found = (re.fullmatch(r"([\w-]+).*\bextra == ['\"]([\w-]+)['\"]", one) for one in requirements)
-    return sorted(one[2] for one in found if one and one[1].lower() == distribution)
+    matches = (re.fullmatch(r"([\w-]+).*\bextra == ['\"]([\w-]+)['\"]", requirement) for requirement in requirements)
+    return sorted(match[2] for match in matches if match and match[1].lower() == distribution)

@@ -22,9 +22,9 @@ def described(schema: Schema, resolved: Callable[[Schema], Schema] = lambda sche
     if "expected" in schema:
         return str(schema["expected"])
     if "anyOf" in schema:
-        return " or ".join(described(one, resolved) for one in schema["anyOf"] if one.get("type") != "null")
+        return " or ".join(described(choice, resolved) for choice in schema["anyOf"] if choice.get("type") != "null")
     if "enum" in schema or "const" in schema:
-        known = [repr(one) if one == "" else str(one) for one in schema.get("enum", [schema.get("const")])]
+        known = [repr(value) if value == "" else str(value) for value in schema.get("enum", [schema.get("const")])]
         return known[0] if len(known) == 1 else f"{', '.join(known[:-1])} or {known[-1]}"
     kind = schema.get("type")
     if kind == "array":

@@ -64,7 +64,7 @@ class WeightsSettings:
             raise SettingsError(f"weights: source {self.source!r}; expected hub, file, checkpoint or none.")
         if (self.source == "file") != bool(self.path):
             raise SettingsError(
-                f"weights: source {self.source!r} with path {self.path!r}; only the source file needs a path, and it needs one."
+                f"weights: source {self.source!r} with path {self.path!r}; the source 'file' needs a path, and no other source has one."
             )
 
 

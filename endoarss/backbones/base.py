@@ -41,7 +41,11 @@ class Backbone(nn.Module):
         return self.encode(self.stack(self.front(images)))
 
     def stack(self, images: Tensor) -> Tensor:
-        """Return images (B, 3, H, W) repeated once per stream, (S * B, 3, H, W), in the same memory format."""
+        """Return images repeated once per stream, (S * B, 3, H, W), in the same memory format.
+
+        Args:
+            images: the output of the front (B, 3, H, W).
+        """
         return images if self.streams == 1 else torch.cat([images] * self.streams)
 
     def encode(self, stacked: Tensor) -> list[Tensor]:

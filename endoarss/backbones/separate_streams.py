@@ -57,7 +57,7 @@ def _adapted(layer: nn.Module, settings: BackboneSettings, streams: int) -> nn.M
     rank, scale = settings.lora.rank, settings.lora.scale
     if isinstance(layer, nn.Conv2d):
         return StreamConv2d(layer, streams, rank, scale)
-    assert isinstance(layer, nn.Linear), "what _is_adaptable lets through"
+    assert isinstance(layer, nn.Linear), "_is_adaptable accepts only these two"
     adapted = LoRALinear(layer, rank, scale, Streams(streams, shared=False, owned=True))
     adapted.base.requires_grad_(True)  # all streams share and train it
     return adapted

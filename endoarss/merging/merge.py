@@ -53,11 +53,11 @@ def check_mergeable(models: Mapping[str, MultiTaskModel]) -> dict[str, MultiTask
                 f"{name} ({settings.architecture}) solves {solves}; expected a single-task model, to merge it with {others}."
             )
         _check_adapted(name, model, [other for other in models if other != name])
-        for what, value in _compared(settings).items():
-            expected = _compared(models[first].settings)[what]
+        for setting, value in _compared(settings).items():
+            expected = _compared(models[first].settings)[setting]
             if value != expected:
                 raise SettingsError(
-                    f"{what} differs: {_text(expected)} in {first}, {_text(value)} in {name}; expected the same in both."
+                    f"{setting} differs: {_text(expected)} in {first}, {_text(value)} in {name}; expected the same in both."
                 )
         task = model.tasks[0]
         if task in by_task:

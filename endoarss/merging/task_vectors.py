@@ -100,15 +100,16 @@ def check_vectors(vectors: Sequence[TaskVector]) -> None:
         _check_alike("task vector 1", vectors[0], f"task vector {number}", vector)
 
 
-def _check_alike(here: str, first: Mapping[str, Tensor], there: str, second: Mapping[str, Tensor]) -> None:
+def _check_alike(first_name: str, first: Mapping[str, Tensor], second_name: str, second: Mapping[str, Tensor]) -> None:
     unmatched = sorted(set(first) ^ set(second))
     if unmatched:
-        owner, other = (here, there) if unmatched[0] in first else (there, here)
+        owner, other = (first_name, second_name) if unmatched[0] in first else (second_name, first_name)
         raise SettingsError(
             f"{owner} has the tensor {unmatched[0]!r}, but {other} does not have it; expected the same model."
         )
     for name, tensor in first.items():
         if tensor.shape != second[name].shape:
             raise SettingsError(
-                f"{name}: {tuple(tensor.shape)} in {here}, {tuple(second[name].shape)} in {there}; expected the same model."
+                f"{name}: its shape is {tuple(tensor.shape)} in {first_name} and {tuple(second[name].shape)} in {second_name}; expected "
+                "the same model."
             )

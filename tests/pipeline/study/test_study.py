@@ -268,7 +268,7 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
         ),
         ({"robustness": {"cells": [{}], "severities": [1, 1]}}, "robustness.severities"),
         ({"training": {"schedules": {}}}, "training.schedules.mtlesd: missing; cells.0 trains on it"),
-        ({"components": ["no_such_module"]}, "components: no module 'no_such_module'"),
+        ({"components": ["no_such_module"]}, "components: there is no module 'no_such_module'"),
         (
             {"backbones": {"resnet": {"label": "R", "model": "resnet26", "weights": "imagenet"}}},
             "backbones.resnet.weights",
