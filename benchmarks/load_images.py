@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import torch
 
-from endoarss.data import Chosen, ImagesOnDevice, LabelledImages, batches, normalise, to_input
+from endoarss.data import ImagesOnDevice, LabelledImages, RowIndices, batches, normalise, to_input
 from pipeline.io.files import write_json
 
 _SIZE, _BATCH, _REPEATS = 224, 16, 3
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept = ImagesOnDevice(LabelledImages(images, masks, None), torch.device("cpu"))
 
         def from_memory(chosen: torch.Tensor) -> None:
-            batch = kept.batch(Chosen.upload(chosen, torch.device("cpu")))
+            batch = kept.batch(RowIndices.upload(chosen, torch.device("cpu")))
             normalise(batch.images, "imagenet")
 
         def from_png(chosen: torch.Tensor) -> None:

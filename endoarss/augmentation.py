@@ -1,4 +1,4 @@
-"""Random changes of training images and their masks, on the device the images are on. None by default, as in the paper."""
+"""Random augmentation of training images and their masks, on the images' device. It is off by default, as in the paper."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ from endoarss.errors import SettingsError
 Corrupt = Callable[
     [NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64]], tuple[NDArray[np.uint8], NDArray[np.uint8]]
 ]
-"""Corrupts an image, uint8 RGB (S, S, 3), and its mask, uint8 (S, S), as three random numbers from 0 to below 1 say."""
+"""Corrupts an image, uint8 RGB (S, S, 3), and its mask, uint8 (S, S). The third argument is three random numbers in [0, 1)."""
 
 
 @dataclass(frozen=True)
 class ImageCorruption:
-    """Corrupts some images of a batch by a function of the caller's. probability: of each image."""
+    """A corruption that is applied to some of the training images.
+
+    Attributes:
+        corrupt: the function that corrupts one image and its mask.
+        probability: the probability that an image is corrupted, 0 to 1.
+    """
 
     corrupt: Corrupt
     probability: float
@@ -31,10 +36,15 @@ class ImageCorruption:
 
 @dataclass(frozen=True)
 class AugmentationSettings:
-    """How far images are changed; all zero means not at all.
+    """The strength of each augmentation; with all values at zero images are not changed.
 
-    flip_horizontal, flip_vertical: probabilities. rotation: up to so many degrees either way. scale: up to 1 +- scale.
-    brightness, contrast: factors up to 1 +- so much.
+    Attributes:
+        flip_horizontal: probability of a horizontal flip.
+        flip_vertical: probability of a vertical flip.
+        rotation: largest rotation in either direction, in degrees.
+        scale: largest relative change of size; the factor is between 1 - scale and 1 + scale.
+        brightness: largest relative change of brightness.
+        contrast: largest relative change of contrast.
     """
 
     flip_horizontal: float = 0.0
@@ -53,22 +63,25 @@ class AugmentationSettings:
 
     @property
     def anything(self) -> bool:
-        """Whether anything is changed."""
+        """Whether any augmentation is on."""
         return any(vars(self).values())
 
 
 def corrupt_images(batch: Batch, corruption: ImageCorruption, generator: torch.Generator) -> Batch:
-    """Return a copy of a batch with some images corrupted, on the CPU: on a GPU it waits for those images.
+    """Return a copy of a batch in which some images are corrupted. The work is done on the CPU; a GPU has to wait for these images.
 
     Args:
-        batch: of images that nothing has changed, so that they are whole numbers.
-        corruption: by what, and how often.
-        generator: draws the same numbers whatever is corrupted, on the CPU.
+        batch: images that were not changed before, so that their values are whole numbers.
+        corruption: the function that corrupts an image, and the probability.
+        generator: a generator on the CPU; the number of values drawn from it does not depend on which images are corrupted.
+
+    Returns:
+        The new batch, on the same device.
     """
     draws = torch.rand(len(batch.images), 4, generator=generator, dtype=torch.float64)
-    (chosen,) = torch.nonzero(draws[:, 0] < corruption.probability, as_tuple=True)
+    (selected,) = torch.nonzero(draws[:, 0] < corruption.probability, as_tuple=True)
     images, masks = batch.images.clone(), batch.masks.clone()
-    for i in chosen.tolist():
+    for i in selected.tolist():
         pixels = images[i].permute(1, 2, 0).to("cpu", torch.uint8).contiguous().numpy()
         ids = masks[i].to("cpu", torch.uint8).numpy()
         image, mask = corruption.corrupt(pixels, ids, draws[i, 1:].numpy())
@@ -78,9 +91,17 @@ def corrupt_images(batch: Batch, corruption: ImageCorruption, generator: torch.G
 
 
 def augment(batch: Batch, settings: AugmentationSettings, generator: torch.Generator) -> Batch:
-    """A changed copy of a batch; every image has random numbers of its own, drawn on the CPU, so that devices agree.
+    """Return an augmented copy of a batch.
 
-    Pictures are sampled bilinearly, masks by nearest neighbour, both mirrored beyond their edges.
+    Images are sampled bilinearly and masks by nearest neighbour; both are mirrored beyond their edges.
+
+    Args:
+        batch: images and labels.
+        settings: the strength of each augmentation.
+        generator: draws separate random numbers for every image; it is on the CPU, so that all devices get the same numbers.
+
+    Returns:
+        The new batch, or `batch` itself if no augmentation is on.
     """
     if not settings.anything:
         return batch

@@ -1,6 +1,6 @@
-"""The header of a checkpoint: what model it is of, and what decided its training. Reading it imports no torch.
+"""The header of a checkpoint, which describes the model and everything that decided its training. Reading it does not import torch.
 
-The file may come from anybody. So everything in it has a type and a bound, and what does not keep to them is refused by key.
+The file may come from anybody. So every value in it has a type and a bound, and an error names the key of a value that violates them.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from endoarss.components.external import ExternalComponent
 from endoarss.errors import SettingsError, shown
 from endoarss.settings import ModelSettings, first_error, short_key
 
-KEY = "endoarss"  # of the file's metadata
-# Headers of this package hold some thousand characters and some hundred values, a few levels deep; and a line for each tensor.
+KEY = "endoarss"  # the key in the file's metadata
+# Headers of this package have some thousand characters and some hundred values, nested a few levels deep, and one entry per tensor.
 _MAX_FILE_HEADER, _MAX_TEXT, _MAX_VALUES, _MAX_DEPTH = 8 << 20, 256 << 10, 20_000, 40
 _MAX_WHOLE = 2**63
-_HELP = "Get the file again from where it was trained."
+_HELP = "Copy the file again from the machine where it was trained."
 
 
 class CheckpointHeader(BaseModel):
-    """What a checkpoint says of itself.
+    """The content of a checkpoint's header.
 
     Attributes:
-        settings: of the model.
-        frozen_sha256: digest of the frozen weights that the checkpoint does not hold.
-        provenance: what decided the training, as JSON-like data; its keys are for whoever wrote it to know.
-        components: those of the model that are not the project's own. They are named here, and imported by whoever trusts them.
+        settings: the settings of the model.
+        frozen_sha256: hex SHA-256 of the frozen weights, which the checkpoint does not contain.
+        provenance: everything that decided the training, as JSON-like data; this package does not read its keys.
+        components: the model's components that do not belong to this package. They are only named; users import those that they trust.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -44,42 +44,55 @@ class CheckpointHeader(BaseModel):
 def header_metadata(
     settings: ModelSettings, frozen_sha256: str, provenance: dict[str, Any], components: tuple[ExternalComponent, ...]
 ) -> dict[str, str]:
-    """Return the metadata of a checkpoint's file; see `CheckpointHeader` for the arguments."""
+    """Return the metadata of a checkpoint's file.
+
+    Args:
+        settings: the settings of the model.
+        frozen_sha256: hex SHA-256 of the frozen weights.
+        provenance: everything that decided the training, as JSON-like data.
+        components: the model's components that do not belong to this package.
+    """
     header: dict[str, Any] = {
         "settings": settings.to_dict(),
         "frozen_sha256": frozen_sha256,
         "provenance": provenance,
     }
     if components:
-        header["components"] = [one.model_dump() for one in components]
+        header["components"] = [component.model_dump() for component in components]
     return {KEY: json.dumps(header, sort_keys=True)}
 
 
 def read_header(path: Path) -> CheckpointHeader:
-    """Read what a checkpoint says of itself, without its tensors.
+    """Read the header of a checkpoint, without its tensors.
+
+    Args:
+        path: the checkpoint file.
+
+    Returns:
+        The checked header.
 
     Raises:
-        SettingsError: naming the file, and the key if one is at fault: if the file is missing, torn, or no checkpoint of this package.
+        SettingsError: if the file is missing or damaged, or is no checkpoint of this package; the message names the file and the key.
     """
     text = _stored_text(path)
     try:
         if len(text) > _MAX_TEXT:
-            raise SettingsError(f"{len(text):,} characters; expected at most {_MAX_TEXT:,}.")
+            raise SettingsError(f"it has {len(text):,} characters; expected at most {_MAX_TEXT:,}.")
         _check_values(json.loads(text))
         return CheckpointHeader.model_validate_json(text)
     except ValidationError as error:
-        said = first_error(error)
+        problem = first_error(error)
     except SettingsError as error:
-        said = str(error)
+        problem = str(error)
     except (ValueError, RecursionError):
-        said = "it is no JSON, or values lie too deep in one another."
-    raise SettingsError(f"{path}: its header is not that of a checkpoint: {said} {_HELP}")
+        problem = "it is not JSON, or its values are nested too deeply."
+    raise SettingsError(f"{path}: its header is not the header of a checkpoint: {problem} {_HELP}")
 
 
 def _stored_text(path: Path) -> str:
-    """Return the text under this package's key in the metadata of a safetensors file: a length, then that many bytes of JSON."""
+    """Return the text of this package's key in the metadata of a safetensors file: a length, followed by that many bytes of JSON."""
     if not path.is_file():
-        raise SettingsError(f"{path}: no such checkpoint.")
+        raise SettingsError(f"{path}: there is no such checkpoint.")
     try:
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
@@ -88,26 +101,26 @@ def _stored_text(path: Path) -> str:
             raise ValueError(f"its header should have {length:,} bytes")
         head = json.loads(content)
         if not isinstance(head, dict):
-            raise ValueError("its header is no object")
+            raise ValueError("its header is not a JSON object")
     except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"{path}: not a whole safetensors file ({error}). {_HELP}") from None
+        raise SettingsError(f"{path}: it is not a complete safetensors file ({error}). {_HELP}") from None
     metadata = head.get("__metadata__")
     text = metadata.get(KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         raise SettingsError(
-            f"{path}: holds weights but not what model they belong to; expected a checkpoint of `train`."
+            f"{path}: it contains weights but does not describe their model; expected a checkpoint that `endoarss train` wrote."
         )
     return text
 
 
 def _check_values(header: Any) -> None:
-    """Refuse what cannot be walked through, or written again as UTF-8: too much, too deep, endless numbers, halves of letters."""
+    """Raise an error if there are too many or too deeply nested values, numbers that are not finite, or text that is not valid UTF-8."""
     level: list[tuple[str, Any]] = [("", header)]
     count = 0
     for _ in range(_MAX_DEPTH):
         count += len(level)
         if count > _MAX_VALUES:
-            raise SettingsError(f"more than {_MAX_VALUES:,} values.")
+            raise SettingsError(f"it has more than {_MAX_VALUES:,} values.")
         for where, value in level:
             keys = value if isinstance(value, dict) else ()
             if not all(map(_is_plain, (value, *keys))):
@@ -123,7 +136,7 @@ def _check_values(header: Any) -> None:
         ]
         if not level:
             return
-    raise SettingsError(f"values more than {_MAX_DEPTH} levels deep.")
+    raise SettingsError(f"its values are nested more than {_MAX_DEPTH} levels deep.")
 
 
 def _is_plain(value: Any) -> bool:

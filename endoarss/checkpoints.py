@@ -1,6 +1,6 @@
-"""Checkpoints: safetensors with the trained tensors, and in the header what is needed to build the model again.
+"""Save and load checkpoints: safetensors files with the trained tensors, and a header from which the model can be built again.
 
-Frozen weights are not stored unless the model is `standalone`: they are found by their SHA-256 (`endoarss.base_weights`).
+Frozen weights are stored only if the model is `standalone`; otherwise they are found by their SHA-256 (`endoarss.base_weights`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from endoarss.registry import add_module
 from endoarss.saving import save_tensors
 from endoarss.settings import ModelSettings, WeightsSettings
 
-# What safetensors calls the types that a model's tensors may have.
+# The names of dtypes in safetensors.
 _DTYPES = {
     torch.float32: "F32",
     torch.float16: "F16",
@@ -39,13 +39,16 @@ _DTYPES = {
 
 
 def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any]) -> None:
-    """Write to `path` all tensors of a model that its weights' source does not give, settings and provenance in the header.
+    """Write the checkpoint of a model: all tensors except the frozen weights, with settings and provenance in the header.
 
     Args:
-        provenance: what decided the training, and nothing else (no time, no commit): the same training gives the same bytes.
+        model: the model; if it is `standalone`, its frozen weights are written too.
+        path: the file to write.
+        provenance: everything that decided the training, and nothing else (no time, no commit), so that the same training gives the same
+            bytes.
 
     Raises:
-        OSError: with the file's name, if it cannot be written.
+        OSError: if the file cannot be written; it names the file.
     """
     complete = model.settings.backbone_settings.weights.source == "checkpoint"
     frozen = set() if complete else frozen_names(model)
@@ -54,7 +57,11 @@ def save_checkpoint(model: MultiTaskModel, path: Path, provenance: dict[str, Any
 
 
 def tensors_sha256(tensors: Iterable[tuple[str, Tensor]]) -> str:
-    """Hex SHA-256 of names and values, in the order of the names."""
+    """Return the hex SHA-256 of tensors.
+
+    Args:
+        tensors: pairs of name and tensor, in any order; they are hashed in the order of their names.
+    """
     total = hashlib.sha256()
     for name, tensor in sorted(tensors, key=lambda item: item[0]):
         total.update(name.encode())
@@ -63,7 +70,13 @@ def tensors_sha256(tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 
 def frozen_names(model: MultiTaskModel) -> set[str]:
-    """The parameters that came with the backbone's weights and are not trained. What is drawn and frozen is not among them."""
+    """Return the names of the parameters that belong to the backbone's weights and are not trained.
+
+    Frozen parameters with random values are not among them.
+
+    Args:
+        model: the model.
+    """
     return {
         name
         for name, parameter in model.named_parameters()
@@ -72,7 +85,11 @@ def frozen_names(model: MultiTaskModel) -> set[str]:
 
 
 def frozen_sha256(model: MultiTaskModel) -> str:
-    """Hex SHA-256 of the parameters of `frozen_names`."""
+    """Return the hex SHA-256 of the parameters in `frozen_names`.
+
+    Args:
+        model: the model.
+    """
     frozen = frozen_names(model)
     return tensors_sha256((name, p) for name, p in model.named_parameters() if name in frozen)
 
@@ -83,25 +100,29 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as stored:
             yield stored
     except (SafetensorError, OSError) as error:
-        said = " ".join(str(error)[:200].split())  # it may quote the file
-        raise SettingsError(f"{path}: not a whole safetensors file ({said}).") from None
+        reason = " ".join(str(error)[:200].split())  # the text may quote the content of the file
+        raise SettingsError(f"{path}: it is not a complete safetensors file ({reason}).") from None
 
 
 def load_checkpoint(path: str | Path, weights: Sequence[Path] = (), components: Sequence[str] = ()) -> MultiTaskModel:
-    """Build the model of a checkpoint with its trained weights, in evaluation mode on the CPU.
+    """Build the model of a checkpoint with its trained weights.
 
-    The file may come from anybody: nothing in it is run or imported, no network is touched, and no path that it names is opened. A model
-    is allocated only after names and shapes of the stored tensors have been compared with those of the model that the header describes.
+    The file may come from anybody: nothing in it is run or imported, the network is not used, and no path in it is opened. Memory for the
+    model is allocated only after the names and shapes of the stored tensors were compared with the model that the header describes.
 
     Args:
-        path: of the checkpoint. weights: files, and folders of files, where the frozen weights that it was trained on are
-            looked for by their digest, besides the checkpoint's own folder and the hub's cache.
-        components: Python modules of your own that register the model's backbone or architecture; they are imported. If their source is
-            another than in training, a message on standard error says so.
+        path: the checkpoint file.
+        weights: files and folders in which to search for the frozen weights by their digest; the checkpoint's folder and the hub's cache
+            are also searched.
+        components: names of your Python modules that register the model's backbone or architecture; they are imported. If the source of a
+            component has changed since training, a message on standard error says so.
+
+    Returns:
+        The model, in evaluation mode on the CPU.
 
     Raises:
-        SettingsError: if the file is not a checkpoint, is damaged, or the frozen weights are missing or others than in training; if a
-            component of the model is in none of the modules, naming its own.
+        SettingsError: if the file is damaged or not a checkpoint, if the frozen weights are missing or differ from those in training, or if
+            none of the modules registers a component of the model; the message then names the component's module.
     """
     path = Path(path)
     header = read_header(path)
@@ -119,19 +140,26 @@ def load_checkpoint(path: str | Path, weights: Sequence[Path] = (), components: 
     broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
         raise SettingsError(
-            f"{path}: the tensor {broken[0]!r} holds values that are no numbers; the file is damaged. Train again, or get another copy."
+            f"{path}: the tensor {broken[0]!r} has values that are not finite, so the file is damaged. Train again, or get another copy."
         )
     model.load_state_dict(state, strict=False)  # names and shapes were compared above
     if frozen_sha256(model) != header.frozen_sha256:
         raise SettingsError(
-            f"{path}: the frozen weights are others than in training, or the header is another model's."
+            f"{path}: the frozen weights differ from those in training, or the header belongs to another model."
         )
-    model.external = header.components  # the source that it was trained with, whatever it is now
+    model.external = header.components  # with the digests of the sources at the time of training
     return model.eval()
 
 
 def standalone(model: MultiTaskModel) -> MultiTaskModel:
-    """Let a model's checkpoint hold everything from now on, its frozen weights included; changes and returns the model."""
+    """Change a model's settings so that its checkpoint will contain the frozen weights too.
+
+    Args:
+        model: the model, which is changed in place.
+
+    Returns:
+        The same model.
+    """
     given = model.settings.backbone_settings
     if given.weights.source in ("file", "hub"):
         whole = replace(given, weights=replace(given.weights, source="checkpoint", path=""))
@@ -140,7 +168,11 @@ def standalone(model: MultiTaskModel) -> MultiTaskModel:
 
 
 def without_weights(settings: ModelSettings) -> ModelSettings:
-    """Settings of the same model with weights that are loaded later."""
+    """Return the settings of the same model, but with weights that the caller loads later.
+
+    Args:
+        settings: the settings of the model.
+    """
     given = settings.backbone_settings
     if given.weights.source == "none":
         return settings
@@ -148,7 +180,7 @@ def without_weights(settings: ModelSettings) -> ModelSettings:
 
 
 def _expected_tensors(settings: ModelSettings) -> tuple[dict[str, Tensor], set[str]]:
-    """Every tensor of the model that settings describe, without memory for any; and the names of those that its checkpoint lacks."""
+    """Return all tensors of a model on the meta device, and the names of the frozen tensors that its checkpoint does not contain."""
     with torch.device("meta"):
         skeleton = build_model(without_weights(settings))
     complete = settings.backbone_settings.weights.source == "checkpoint"
@@ -161,31 +193,31 @@ def _compare_with_stored(path: Path, expected: dict[str, Tensor], frozen: set[st
         missing, unexpected = sorted(set(expected) - frozen - names), sorted(names - (set(expected) - frozen))
         if missing or unexpected:
             raise SettingsError(
-                f"{path}: does not fit its own settings; missing {missing[:3]}, unexpected {unexpected[:3]}."
+                f"{path}: its tensors do not match its settings; missing {missing[:3]}, unexpected {unexpected[:3]}."
             )
         for name in sorted(names):
             shape, dtype = tuple(stored.get_slice(name).get_shape()), stored.get_slice(name).get_dtype()
             wanted = tuple(expected[name].shape), _DTYPES[expected[name].dtype]
             if (shape, dtype) != wanted:
                 raise SettingsError(
-                    f"{path}: does not fit its own settings; {name} is {dtype} {shape}, its model has {wanted[1]} {wanted[0]}."
+                    f"{path}: its tensors do not match its settings; {name} is {dtype} {shape}, the model has {wanted[1]} {wanted[0]}."
                 )
 
 
-def _build(settings: ModelSettings, path: Path, places: Sequence[Path], frozen_values: int) -> MultiTaskModel:
-    """The model with its frozen weights; a file of fewer bytes than there are frozen values cannot hold them."""
+def _build(settings: ModelSettings, path: Path, search_paths: Sequence[Path], frozen_values: int) -> MultiTaskModel:
+    """Return the model with its frozen weights. A weights file with fewer bytes than frozen values is rejected."""
     given = settings.backbone_settings
     if given.weights.source not in ("file", "hub"):
         return build_model(settings)
     if not frozen_values:
-        # Such as a ResNet, which is trained in full: the checkpoint holds everything that became of its first weights.
+        # Without frozen values, such as in a fully trained ResNet, the checkpoint contains all weights.
         model = build_model(without_weights(settings))
         model.settings = settings
         return model
-    file = find_base_weights(given, path, places)
+    file = find_base_weights(given, path, search_paths)
     if file.stat().st_size < frozen_values:
-        raise SettingsError(f"{file}: too small for the {frozen_values:,} frozen weights that {path} needs.")
+        raise SettingsError(f"{file}: it is too small for the {frozen_values:,} frozen weights that {path} needs.")
     found = replace(given.weights, source="file", path=str(file), sha256="")
     model = build_model(replace(settings, backbone_settings=replace(given, weights=found)))
-    model.settings = settings  # where the file lies on this machine is no part of the model
+    model.settings = settings  # the path of the file on this machine does not belong to the model's settings
     return model

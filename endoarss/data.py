@@ -1,4 +1,4 @@
-"""A labelled set of images: in memory, as model input, cut into batches."""
+"""Labelled images: in memory, on a device, as model input, and in batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from endoarss.labels import IGNORED
 from endoarss.settings import IMAGENET_MEAN, IMAGENET_STD
 
-# What a training itself needs on the device besides images: they stay on the host if they took more of the free memory than this.
+# Largest share of the free device memory that images may use; a training also needs memory for itself. Larger sets stay on the host.
 _LARGEST_SHARE = 0.4
 
 
@@ -22,8 +22,10 @@ _LARGEST_SHARE = 0.4
 class LabelledImages:
     """N square images with their labels.
 
-    images: uint8 (N, S, S, 3) RGB. masks: uint8 (N, S, S) class ids, `IGNORED` where a pixel has none. activities: int64 (N,), or None
-    without activities.
+    Attributes:
+        images: uint8 (N, S, S, 3), RGB.
+        masks: uint8 (N, S, S), class ids; `IGNORED` for pixels without a class.
+        activities: int64 (N,), or None if the dataset has no activities.
     """
 
     images: NDArray[np.uint8]
@@ -35,13 +37,19 @@ class LabelledImages:
 
     @property
     def ignores(self) -> bool:
-        """Whether a pixel of some mask is ignored; it takes a look at all of them."""
+        """Whether any pixel of any mask is ignored; this reads all masks."""
         return bool(self.masks.size) and int(self.masks.max()) == IGNORED
 
 
 @dataclass(frozen=True)
 class Batch:
-    """images: float32 (B, 3, S, S), 0 to 255. masks: int64 (B, S, S). activities: int64 (B,) or None."""
+    """A batch of B images with their labels.
+
+    Attributes:
+        images: float32 (B, 3, S, S), 0 to 255.
+        masks: int64 (B, S, S), class ids.
+        activities: int64 (B,), or None if the dataset has no activities.
+    """
 
     images: Tensor
     masks: Tensor
@@ -49,29 +57,40 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """Numbers of rows, int64 (B,): in the host's memory, and on a device."""
+class RowIndices:
+    """Indices of rows, in the host's memory and on a device.
+
+    Attributes:
+        host: int64 (B,), in the host's memory.
+        device: the same indices on the device.
+    """
 
     host: Tensor
     device: Tensor
 
     @classmethod
-    def upload(cls, numbers: Tensor, device: torch.device) -> Chosen:
-        """Copy numbers, which lie in the host's memory, to a device."""
+    def upload(cls, numbers: Tensor, device: torch.device) -> RowIndices:
+        """Copy indices to a device.
+
+        Args:
+            numbers: int64 (B,), in the host's memory.
+            device: the device to copy to.
+        """
         return cls(numbers, upload(numbers, device))
 
     def __len__(self) -> int:
         return len(self.host)
 
-    def __getitem__(self, part: slice) -> Chosen:
-        return Chosen(self.host[part], self.device[part])
+    def __getitem__(self, rows: slice) -> RowIndices:
+        return RowIndices(self.host[rows], self.device[rows])
 
 
 class Rows:
-    """Tensors of equal length whose rows are taken by number: on the device where all of them fit, else in the host's memory.
+    """Tensors of equal length from which rows are selected. They are on the device if all of them fit, otherwise in the host's memory.
 
     Args:
-        device: where rows are needed. tensors: in the host's memory.
+        device: the device on which the rows are needed.
+        tensors: the tensors, in the host's memory.
     """
 
     def __init__(self, device: torch.device, *tensors: Tensor) -> None:
@@ -80,18 +99,27 @@ class Rows:
             free, _ = torch.cuda.mem_get_info(device)
             if sum(tensor.nbytes for tensor in tensors) >= _LARGEST_SHARE * free:
                 return
-        # Not by `upload`: torch never gives pinned memory back, and this is done once.
+        # This happens once and does not use `upload`, because torch never releases pinned memory.
         self.tensors = tuple(tensor.to(device) for tensor in tensors)
 
-    def take(self, chosen: Chosen) -> tuple[Tensor, ...]:
-        """Return the chosen rows of each tensor, on the device. Where the tensors lie there, nothing waits for the device."""
+    def take(self, indices: RowIndices) -> tuple[Tensor, ...]:
+        """Return the selected rows of each tensor, on the device. If the tensors are on the device, this does not wait for the device.
+
+        Args:
+            indices: the indices of the rows.
+        """
         if self.tensors[0].device.type == self.device.type:
-            return tuple(tensor[chosen.device] for tensor in self.tensors)
-        return tuple(upload(tensor[chosen.host], self.device) for tensor in self.tensors)
+            return tuple(tensor[indices.device] for tensor in self.tensors)
+        return tuple(upload(tensor[indices.host], self.device) for tensor in self.tensors)
 
 
 class ImagesOnDevice:
-    """A labelled set as uint8 tensors: on the device where it fits, else in the host's memory."""
+    """Labelled images as uint8 tensors, on the device if they fit, otherwise in the host's memory.
+
+    Args:
+        data: the images and labels.
+        device: the device on which batches are needed.
+    """
 
     def __init__(self, data: LabelledImages, device: torch.device) -> None:
         self.device, self.count = device, len(data)
@@ -100,22 +128,39 @@ class ImagesOnDevice:
             tensors.append(torch.from_numpy(data.activities))
         self.rows = Rows(device, *tensors)
 
-    def batch(self, chosen: Chosen) -> Batch:
-        """Return the images with these numbers."""
-        images, masks, *activities = self.rows.take(chosen)
+    def batch(self, indices: RowIndices) -> Batch:
+        """Return the images with these indices.
+
+        Args:
+            indices: the indices of the images.
+        """
+        images, masks, *activities = self.rows.take(indices)
         return Batch(images.permute(0, 3, 1, 2).float(), masks.long(), activities[0] if activities else None)
 
     def epoch(self, batch_size: int, generator: torch.Generator, drop_last: bool = False) -> Iterator[Batch]:
-        """Return all images once, in an order that is drawn and sent to the device at the epoch's begin: see `batches`."""
-        order = Chosen.upload(torch.randperm(self.count, generator=generator), self.device)
-        for part in batches(self.count, batch_size, drop_last):
-            yield self.batch(order[part])
+        """Yield all images once, in batches. The random order is drawn and copied to the device at the start of the epoch.
+
+        Args:
+            batch_size: the number of images in a batch; see `batches`.
+            generator: draws the order, on the CPU.
+            drop_last: whether to leave out the last batch if it is smaller than the others.
+        """
+        order = RowIndices.upload(torch.randperm(self.count, generator=generator), self.device)
+        for rows in batches(self.count, batch_size, drop_last):
+            yield self.batch(order[rows])
 
 
 def upload(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor from the host's memory to a device without waiting for the device.
 
-    A copy from memory that may be paged out waits for all work before it; one from pinned memory takes its turn.
+    A copy from pageable memory waits for all earlier work; a copy from pinned memory is queued.
+
+    Args:
+        tensor: a tensor in the host's memory.
+        device: the device to copy to.
+
+    Returns:
+        The tensor on the device.
     """
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
@@ -123,13 +168,13 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def _tensor(array: NDArray[np.uint8]) -> Tensor:
-    """A tensor of one's own: what is given may be mapped from a file."""
+    """Return a copy as a tensor, because the array may be memory-mapped from a file."""
     return torch.from_numpy(np.array(array))
 
 
 @cache
 def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
-    """ImageNet's mean and deviation, float32 (3, 1, 1): made once per device, because making them there waits for it."""
+    """Return ImageNet's mean and deviation, float32 (3, 1, 1). They are cached, because creating them waits for the device."""
     with torch.inference_mode(False):
         mean, deviation = (
             torch.tensor(values, device=device).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD)
@@ -138,7 +183,15 @@ def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def normalise(pixels: Tensor, normalisation: str) -> Tensor:
-    """Pixels 0 to 255, float32 (B, 3, H, W), as a model sees them: by ImageNet's mean and deviation, or ("none") 0 to 1."""
+    """Return normalised pixels.
+
+    Args:
+        pixels: float32 (B, 3, H, W), 0 to 255.
+        normalisation: "imagenet" for ImageNet's mean and deviation, or "none" for values from 0 to 1.
+
+    Returns:
+        float32 (B, 3, H, W).
+    """
     pixels = pixels / 255
     if normalisation == "none":
         return pixels
@@ -147,14 +200,30 @@ def normalise(pixels: Tensor, normalisation: str) -> Tensor:
 
 
 def to_input(images: NDArray[np.uint8], device: torch.device, normalisation: str = "imagenet") -> Tensor:
-    """uint8 RGB (B, H, W, 3) -> float32 (B, 3, H, W), normalised."""
+    """Return images as the input of a model.
+
+    Args:
+        images: uint8 RGB (B, H, W, 3).
+        device: the device to copy them to.
+        normalisation: "imagenet" or "none", see `normalise`.
+
+    Returns:
+        float32 (B, 3, H, W), normalised.
+    """
     pixels = upload(torch.from_numpy(np.ascontiguousarray(images)), device).permute(0, 3, 1, 2).float()
     return normalise(pixels, normalisation)
 
 
 def batches(count: int, batch_size: int, drop_last: bool = False) -> Iterator[slice]:
-    """Return which images of a shuffled epoch each batch holds. A last batch of one image joins the batch before it: batch
-    normalisation over a pooled map needs two. drop_last: leave out the last batch if it is smaller than the others."""
+    """Yield the positions of each batch in a shuffled epoch.
+
+    A last batch of one image is added to the batch before it, because batch normalisation over a pooled map needs two images.
+
+    Args:
+        count: the number of images.
+        batch_size: the number of images in a batch.
+        drop_last: whether to leave out the last batch if it is smaller than the others.
+    """
     if drop_last:
         count -= count % batch_size
     starts = list(range(0, count, batch_size))

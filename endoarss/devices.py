@@ -1,4 +1,4 @@
-"""What differs between CPU and GPU: precision, memory, and what is said when memory runs out."""
+"""Differences between CPU and GPU: precision, kernels, compilation, memory, and the message when memory runs out."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 def choose_device() -> torch.device:
-    """Return the GPU where there is one, else the CPU with one thread: one and two threads give different bits.
+    """Return the GPU if there is one, otherwise the CPU.
 
-    float32 is float32 on a GPU too: TF32 is switched off.
+    On a GPU TF32 is switched off. On a CPU torch is limited to one thread, because the results of one and of two threads differ in their
+    last bits.
     """
     if torch.cuda.is_available():
         torch.backends.cudnn.allow_tf32 = False
@@ -32,27 +33,31 @@ def choose_device() -> torch.device:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Where a model runs forward: "bf16" autocasts, "float32" does not, "auto" does on a GPU."""
+    """Return the context in which a model's forward pass runs.
+
+    Args:
+        device: the device of the model.
+        precision: "bf16" for autocast, "float32" for none, or "auto" for autocast on a GPU only.
+    """
     if precision == "bf16" or (precision == "auto" and device.type == "cuda"):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
 
 
 def choose_kernels(deterministic: bool) -> None:
-    """Choose between kernels that give the same bits in each run and those that are fast. On a CPU with one thread all do.
+    """Select deterministic or fast GPU kernels. On a CPU with one thread every kernel is deterministic.
 
     Args:
-        deterministic: use torch's deterministic algorithms, and the plain kernel of attention; an operation that has no deterministic
-            algorithm warns and names itself. Else cuDNN tries which of its kernels is fastest, and sums may be added in another order.
+        deterministic: if true, use torch's deterministic algorithms and the plain attention kernel; an operation without a deterministic
+            algorithm prints a warning with its name. If false, cuDNN chooses its fastest kernel, and sums may be added in any order.
     """
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first matrix product begins
-    if (
-        deterministic != torch.are_deterministic_algorithms_enabled()
-    ):  # to ask for what is there imports the compiler, which takes a second
+    # The check is worth it: this call imports torch's compiler, which takes a second.
+    if deterministic != torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = not deterministic
-    # These have deterministic gradients only where an operation that has none is an error.
+    # These kernels have deterministic gradients only if torch is told to raise an error, not a warning, for other operations.
     for allow in (
         torch.backends.cuda.enable_flash_sdp,
         torch.backends.cuda.enable_mem_efficient_sdp,
@@ -62,11 +67,16 @@ def choose_kernels(deterministic: bool) -> None:
 
 
 def compile_model(model: nn.Module, *parts: nn.Module, backend: str = "inductor") -> None:
-    """torch.compile a model in place, and parts of it that are called by themselves too.
+    """Apply torch.compile to a model in place, and to parts of it that are also called separately.
 
-    Every batch size gets a graph of its own (an epoch has two), and graphs keep what a second backward pass through them needs.
+    Every batch size gets its own graph (an epoch has two batch sizes), and graphs retain what a second backward pass needs.
+
+    Args:
+        model: the model.
+        parts: modules of the model.
+        backend: the backend of torch.compile.
     """
-    import torch._dynamo.config  # slow to import, and asked for on GPUs alone
+    import torch._dynamo.config  # slow to import, and only needed on a GPU
     import torch._functorch.config
 
     torch._functorch.config.donated_buffer = False
@@ -76,10 +86,13 @@ def compile_model(model: nn.Module, *parts: nn.Module, backend: str = "inductor"
 
 
 class CompiledSteps:
-    """A context in which a model runs compiled; outside of it the model runs as it is written.
+    """A context in which a model runs compiled; outside of it the model runs eagerly.
 
-    A training is compiled, for its steps repeat. Validation, prediction and robustness are not: they have other graphs, whose compilation
-    takes longer than their images, and results of compiled and of plain kernels differ in their last bits.
+    Training is compiled because its steps repeat. Validation, prediction and robustness are not: their graphs differ, compiling them would
+    take longer than predicting the images, and the results of compiled and eager kernels differ in their last bits.
+
+    Args:
+        modules: the model, and parts of it that are also called separately.
     """
 
     def __init__(self, *modules: nn.Module) -> None:
@@ -92,16 +105,20 @@ class CompiledSteps:
             module._compiled_call_impl = call if active else None
 
     def __enter__(self) -> None:
-        """Run compiled from here on."""
+        """Switch to the compiled modules."""
         self._set(active=True)
 
     def __exit__(self, *error: object) -> None:
-        """Run as written again."""
+        """Switch back to eager mode."""
         self._set(active=False)
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Let `peak_memory_mib` start again from what is held now, where the system can: on a GPU, and under Linux."""
+    """Reset the peak that `peak_memory_mib` returns to the memory in use now. This has an effect on a GPU and under Linux.
+
+    Args:
+        device: the device whose peak is reset.
+    """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif _CLEAR.exists():
@@ -110,7 +127,11 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory_mib(device: torch.device) -> float:
-    """The most memory since the last reset, in MiB: what torch held on the GPU, or the whole process on a CPU."""
+    """Return the peak memory since the last reset, in MiB.
+
+    Args:
+        device: on a GPU the memory that torch allocated counts, on a CPU the memory of the whole process.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     if _STATUS.exists():
@@ -123,10 +144,15 @@ def peak_memory_mib(device: torch.device) -> float:
 
 @contextmanager
 def memory_explained(label: str, device: torch.device, takes_less: str) -> Iterator[list[str]]:
-    """Say, where memory runs out in the block, what was needed and what takes less.
+    """Turn an out-of-memory error in the block into a message that says what was needed and which settings use less memory.
+
+    Args:
+        label: the name that begins the message, such as the cell.
+        device: the device the block runs on.
+        takes_less: the settings that reduce memory.
 
     Yields:
-        A list whose one entry says where the block is; the block keeps it up to date.
+        A list with one entry that says which step is running; the block updates it.
 
     Raises:
         TrainingError: if memory runs out, on a GPU or a CPU.
@@ -138,25 +164,36 @@ def memory_explained(label: str, device: torch.device, takes_less: str) -> Itera
         if not is_out_of_memory(error):
             raise
         needed = what_was_needed(error, device)
-        raise TrainingError(f"{label}: out of memory in {where[0]}: {needed}. These take less: {takes_less}.") from None
+        raise TrainingError(
+            f"{label}: out of memory in {where[0]}: {needed}. These settings reduce memory: {takes_less}."
+        ) from None
 
 
-# Libraries beside torch allocate too, and say so in words of their own; "CUDA error" is what the driver says.
+# Other libraries than torch allocate too, with their own error messages; "CUDA error" is the message of the driver.
 _OUT_OF_MEMORY = re.compile(
     r"can't allocate memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUBLAS_STATUS_NOT_INITIALIZED"
     r"|CUDNN_STATUS_\w*ALLOC\w*|CUSOLVER_STATUS_ALLOC_FAILED"
-    # What cuDNN says when no plan of a convolution fits into the memory that is left.
+    # The message of cuDNN when no plan for a convolution fits into the free memory.
     r"|(?:FIND|GET) was unable to find an engine"
 )
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Return whether an error of torch says that memory ran out, on a GPU or a CPU."""
+    """Return whether an error of torch means that memory ran out, on a GPU or a CPU.
+
+    Args:
+        error: the exception.
+    """
     return isinstance(error, torch.OutOfMemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def what_was_needed(error: RuntimeError, device: torch.device) -> str:
-    """How much was asked for and how much there is, as far as torch says."""
+    """Return how much memory was requested and how much there is, as far as torch reports it.
+
+    Args:
+        error: an out-of-memory error of torch.
+        device: the device on which it was raised.
+    """
     asked = re.search(r"allocate ([\d.]+ [KMGT]?i?B|\d+ bytes)", str(error))
     needed = f"{asked[1]} more were needed" if asked else "more was needed"
     if device.type == "cuda":

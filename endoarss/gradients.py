@@ -1,11 +1,11 @@
-"""Each task's own gradient of the shared parameters, and one step's gradients by a weighting.
+"""Compute the gradient of each task with respect to the shared parameters, and combine these gradients with a weighting.
 
-Gradients are taken with respect to trained parameters alone. There are two ways to tell the tasks apart:
+Gradients are computed for trained parameters only. There are two ways to get the gradient of each task:
 
-- a backward pass a task from the shared forward pass, which frees nothing until the last one;
-- where each task has a stream of its own (TESLA), ONE backward pass: every shared parameter is put in as a copy a stream, and the
-  gradient of the summed losses with respect to copy t is task t's gradient. What stands before the streams (SMA) runs once; its
-  parameters get each task's gradient from the gradient of that task's copy of its output.
+- One backward pass per task. All of them use the same forward pass, whose memory is released after the last backward pass.
+- ONE backward pass, if each task has its own stream (TESLA). Every shared parameter is replaced by one copy per stream; the gradient of the
+  summed losses with respect to copy t is the gradient of task t. The front before the streams (SMA) runs once, and the gradient of task t
+  with respect to its parameters follows from the gradient of the copy of its output in stream t.
 """
 
 from __future__ import annotations
@@ -20,15 +20,23 @@ from torch.func import functional_call
 from endoarss.models import MultiTaskModel
 from endoarss.weightings.base import GradientWeighting, LossWeighting, Weighting
 
-# From a model's outputs to its tasks' losses, T scalars. They are kept apart: the gradient of one entry of a stacked tensor would send
-# zeros backward through the other tasks' heads. (A compiled model does so all the same: it fills in what has no gradient with zeros.)
+# A function of a model's outputs that returns the losses of its T tasks as separate scalars. They are not stacked, because the gradient of
+# one entry of a stacked tensor would send zeros backward through the heads of the other tasks. (A compiled model does this anyway, because
+# it replaces missing gradients by zeros.)
 Losses = Callable[[dict[str, Tensor]], Sequence[Tensor]]
 
 
 class Trained:
-    """The trained parameters of a model, found once a training.
+    """The trained parameters of a model; they are collected once per training.
 
-    shared: what several tasks act on, P values in all. owned: the others, by task, in the model's order.
+    Args:
+        model: the model.
+
+    Attributes:
+        shared: parameters that several tasks act on, P values in all.
+        owned: the other parameters by task, in the order of the model's tasks.
+        in_front: the shared parameters of the front.
+        in_streams: the other shared parameters by name.
     """
 
     def __init__(self, model: MultiTaskModel) -> None:
@@ -41,19 +49,32 @@ class Trained:
         self._sizes = [p.numel() for p in self.shared]
 
     def set_shared(self, update: Tensor) -> None:
-        """Put a flat update (P,) into the `.grad` of the shared parameters."""
-        for parameter, part in zip(self.shared, update.split(self._sizes), strict=True):
-            parameter.grad = part.view_as(parameter)
+        """Set the `.grad` of the shared parameters.
+
+        Args:
+            update: the flat update (P,).
+        """
+        for parameter, values in zip(self.shared, update.split(self._sizes), strict=True):
+            parameter.grad = values.view_as(parameter)
 
     def scale_owned(self, scales: Tensor) -> None:
-        """Multiply the `.grad` of each task's own parameters by the task's scale (T,)."""
+        """Multiply the `.grad` of each task's own parameters by a scale.
+
+        Args:
+            scales: one scale per task (T,).
+        """
         for parameters, scale in zip(self.owned, scales, strict=True):
             torch._foreach_mul_([p.grad for p in parameters if p.grad is not None], scale)
 
 
 @dataclass(frozen=True)
 class TaskGradients:
-    """losses: (T,), without a graph. shared: (T, P), in the order of `Trained.shared`."""
+    """The gradients of all tasks.
+
+    Attributes:
+        losses: the losses (T,), without a graph.
+        shared: the gradients of the shared parameters (T, P), in the order of `Trained.shared`.
+    """
 
     losses: Tensor
     shared: Tensor
@@ -61,8 +82,13 @@ class TaskGradients:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step's backward pass found. losses, weights: (T,). gram: the raw gradients' products (T, T), where the weighting
-    or the caller asked for gradients by task."""
+    """The result of the backward pass of a step.
+
+    Attributes:
+        losses: the losses (T,).
+        weights: the weights of the tasks (T,).
+        gram: the inner products of the raw gradients (T, T), or None if the gradients of each task were not computed.
+    """
 
     losses: Tensor
     weights: Tensor
@@ -77,26 +103,33 @@ def backward(
     losses_of: Losses,
     measure: bool = False,
 ) -> Step:
-    """Run a model forward and set `.grad` of every trained parameter as a weighting says.
+    """Run a model forward and set the `.grad` of every trained parameter with a weighting.
 
     Args:
-        model: in training mode, without gradients of an earlier step. images: its input (B, 3, H, W).
-        losses_of: from outputs to losses. measure: ask for the gradients' products also where the weighting goes without.
+        model: the model, in training mode, without gradients of an earlier step.
+        trained: its trained parameters.
+        weighting: combines the losses or the gradients.
+        images: the input (B, 3, H, W).
+        losses_of: a function that returns the losses for the model's outputs.
+        measure: whether to compute the inner products of the gradients even if the weighting does not need gradients.
+
+    Returns:
+        Losses, weights and inner products.
     """
     if isinstance(weighting, GradientWeighting):
-        found = gradients_by_task(model, trained, images, losses_of)
-        update, weights = weighting.combine(found.shared, found.losses)
+        gradients = gradients_by_task(model, trained, images, losses_of)
+        update, weights = weighting.combine(gradients.shared, gradients.losses)
         trained.set_shared(update)
-        scales = weighting.owned_scales(found.losses)
+        scales = weighting.owned_scales(gradients.losses)
         if scales is not None:
             trained.scale_owned(scales)
-        return Step(found.losses, weights, found.shared @ found.shared.T)
-    assert isinstance(weighting, LossWeighting), "a weighting is of losses or of gradients"
+        return Step(gradients.losses, weights, gradients.shared @ gradients.shared.T)
+    assert isinstance(weighting, LossWeighting), "a weighting is a LossWeighting or a GradientWeighting"
     losses = losses_of(model(images))
     gram = None
     if measure and len(model.tasks) > 1:
-        found_by = [torch.autograd.grad(loss, trained.shared, retain_graph=True, allow_unused=True) for loss in losses]
-        rows = torch.stack([_flat(gradients, trained.shared) for gradients in found_by])
+        by_task = [torch.autograd.grad(loss, trained.shared, retain_graph=True, allow_unused=True) for loss in losses]
+        rows = torch.stack([_flat(of_one_task, trained.shared) for of_one_task in by_task])
         gram = rows @ rows.T
     stacked = torch.stack(list(losses))
     loss, weights = weighting.combine(stacked)
@@ -105,36 +138,45 @@ def backward(
 
 
 def gradients_by_task(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of: Losses) -> TaskGradients:
-    """Each task's gradient of the shared parameters, by the cheapest way the model allows.
+    """Return the gradient of each task with respect to the shared parameters, in the fastest way that the model supports.
 
-    The gradients of task-owned parameters are put into their `.grad` on the way.
+    This also sets the `.grad` of the parameters that belong to one task.
+
+    Args:
+        model: the model.
+        trained: its trained parameters.
+        images: the input (B, 3, H, W).
+        losses_of: a function that returns the losses for the model's outputs.
     """
-    way = one_pass if model.per_task_streams else per_task_backward
-    return way(model, trained, images, losses_of)
+    compute = one_pass if model.per_task_streams else per_task_backward
+    return compute(model, trained, images, losses_of)
 
 
 def per_task_backward(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of: Losses) -> TaskGradients:
-    """One backward pass a task."""
+    """Compute the gradients with one backward pass per task; see `gradients_by_task` for the arguments."""
     losses, rows = losses_of(model(images)), []
     for index, owned in enumerate(trained.owned):
-        keep = index < len(trained.owned) - 1
-        wanted = [*trained.shared, *owned]
-        gradients = torch.autograd.grad(losses[index], wanted, retain_graph=keep, allow_unused=True)
+        is_last = index == len(trained.owned) - 1
+        inputs = [*trained.shared, *owned]
+        gradients = torch.autograd.grad(losses[index], inputs, retain_graph=not is_last, allow_unused=True)
         _set(owned, gradients[len(trained.shared) :])
         rows.append(_flat(gradients[: len(trained.shared)], trained.shared))
     return TaskGradients(torch.stack(list(losses)).detach(), torch.stack(rows))
 
 
 def one_pass(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of: Losses) -> TaskGradients:
-    """One backward pass for all tasks, of a model with a stream a task."""
+    """Compute the gradients with one backward pass for all tasks, for a model with one stream per task.
+
+    See `gradients_by_task` for the arguments.
+    """
     tasks, front = len(model.tasks), trained.in_front
     copies = {name: p.detach().expand(tasks, *p.shape).requires_grad_() for name, p in trained.in_streams.items()}
     owned = [p for parameters in trained.owned for p in parameters]
-    seen = model.front(images)
-    stacked = model.stack(seen.detach()).requires_grad_(bool(front))
+    front_output = model.front(images)
+    stacked = model.stack(front_output.detach()).requires_grad_(bool(front))
     losses = losses_of(functional_call(model, copies, (images, stacked)))
-    wanted = [*copies.values(), *owned, *([stacked] if front else [])]
-    gradients = torch.autograd.grad(torch.stack(list(losses)).sum(), wanted, allow_unused=True)
+    inputs = [*copies.values(), *owned, *([stacked] if front else [])]
+    gradients = torch.autograd.grad(torch.stack(list(losses)).sum(), inputs, allow_unused=True)
     _set(owned, gradients[len(copies) : len(copies) + len(owned)])
 
     rows: dict[int, Tensor] = {}
@@ -142,16 +184,20 @@ def one_pass(model: MultiTaskModel, trained: Trained, images: Tensor, losses_of:
         rows[id(parameter)] = (torch.zeros_like(copy) if gradient is None else gradient).flatten(1)
     if front:
         by_task = [
-            torch.autograd.grad(seen, front, part, retain_graph=index < tasks - 1)
-            for index, part in enumerate(gradients[-1].chunk(tasks))
+            torch.autograd.grad(front_output, front, gradient, retain_graph=index < tasks - 1)
+            for index, gradient in enumerate(gradients[-1].chunk(tasks))
         ]
-        for parameter, parts in zip(front, zip(*by_task, strict=True), strict=True):
-            rows[id(parameter)] = torch.stack(parts).flatten(1)
+        for parameter, of_tasks in zip(front, zip(*by_task, strict=True), strict=True):
+            rows[id(parameter)] = torch.stack(of_tasks).flatten(1)
     return TaskGradients(torch.stack(list(losses)).detach(), torch.cat([rows[id(p)] for p in trained.shared], dim=1))
 
 
 def norms_and_cosines(gram: Tensor) -> tuple[Tensor, Tensor]:
-    """Lengths of the tasks' gradients (T,) and the cosines between them (T, T), from their products."""
+    """Return the norms of the tasks' gradients (T,) and the cosines between them (T, T).
+
+    Args:
+        gram: the inner products of the gradients (T, T).
+    """
     norms = gram.diagonal().sqrt()
     return norms, gram / (norms.unsqueeze(0) * norms.unsqueeze(1)).clamp_min(torch.finfo(gram.dtype).tiny)
 
@@ -163,5 +209,5 @@ def _flat(gradients: Sequence[Tensor | None], parameters: list[nn.Parameter]) ->
 
 def _set(parameters: list[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        # Adam's fused kernel (torch 2.15, CPU) reads a gradient as if its strides were its parameter's.
+        # Adam's fused kernel (torch 2.15, CPU) assumes that a gradient has the strides of its parameter.
         parameter.grad = None if gradient is None else gradient.contiguous()

@@ -1,4 +1,4 @@
-"""The two heads: segmentation (DeepLabv3's layers, arXiv:1706.05587) and activity classification."""
+"""The two heads: segmentation (the layers of DeepLabv3, arXiv:1706.05587) and activity classification."""
 
 from __future__ import annotations
 
@@ -9,13 +9,27 @@ from endoarss.settings import HeadSettings
 
 
 def rates_for_map(side: int) -> tuple[int, int, int]:
-    """Atrous rates that a map of `side` x `side` positions can use: an eighth, a quarter and three eighths of it."""
+    """Return atrous rates that suit a feature map: an eighth, a quarter and three eighths of its side.
+
+    Args:
+        side: side of the square map in positions.
+
+    Returns:
+        Three rates of at least 1.
+    """
     one, two, three = (max(1, round(side * share)) for share in (1 / 8, 1 / 4, 3 / 8))
     return one, two, three
 
 
 class SegmentationHead(nn.Sequential):
-    """ASPP, a 3 x 3 convolution, and a classifier of every position."""
+    """ASPP, a 3 x 3 convolution, and a classifier of every position.
+
+    Args:
+        in_channels: C of the feature map.
+        classes: the number of classes.
+        side: side of the feature map in positions.
+        settings: widths and atrous rates.
+    """
 
     def __init__(self, in_channels: int, classes: int, side: int, settings: HeadSettings) -> None:
         channels = settings.segmentation_channels
@@ -30,7 +44,13 @@ class SegmentationHead(nn.Sequential):
 
 
 class ActivityHead(nn.Sequential):
-    """A 3 x 3 convolution, global average pooling, and a linear classifier."""
+    """A 3 x 3 convolution, global average pooling, and a linear classifier.
+
+    Args:
+        in_channels: C of the feature map.
+        activities: the number of activities.
+        settings: the width of the convolution.
+    """
 
     def __init__(self, in_channels: int, activities: int, settings: HeadSettings) -> None:
         channels = settings.activity_channels

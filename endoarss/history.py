@@ -1,4 +1,4 @@
-"""What a training says of each epoch: one row of numbers."""
+"""The history of a training: one row of numbers per epoch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from endoarss.gradients import Step, norms_and_cosines
 
 
 class Epoch:
-    """Collects the steps of one epoch; values stay on the device, so that no step waits for the one before it.
+    """Collects the steps of one epoch. The values stay on the device, so that no step waits for the one before it.
 
     Args:
-        number: counted from 0. tasks: their names. label: of the training, for errors.
+        number: the epoch, counted from 0.
+        tasks: the names of the tasks.
+        label: the name of the training in error messages.
     """
 
     def __init__(self, number: int, tasks: tuple[str, ...], label: str) -> None:
@@ -29,10 +31,14 @@ class Epoch:
         self.started = time.perf_counter()
 
     def add(self, step: Step, images: int) -> None:
-        """Take note of a step.
+        """Record a step.
+
+        Args:
+            step: losses, weights and gradient products of the step.
+            images: the number of images in the batch.
 
         Raises:
-            TrainingError: if a loss is not finite. On a GPU that is looked at when the epoch ends, because a look waits for the device.
+            TrainingError: if a loss is not finite. On a GPU this is checked at the end of the epoch, because reading waits for the GPU.
         """
         self.steps.append(step)
         self.images += images
@@ -47,8 +53,12 @@ class Epoch:
                 )
 
     def summary(self) -> Tensor:
-        """Return all that `row` reads, on the device, float64 (steps + 2 or 4, T), and T more rows with several tasks: the losses of each
-        step, then the means of losses and weights, of the gradients' norms, and of the cosines between them."""
+        """Return everything that `row` needs as one tensor on the device, so that it can be read at once.
+
+        Returns:
+            float64 (rows, T): one row of losses per step; one row of mean losses and one of mean weights; and, if there are several tasks
+            and gradients were measured, one row of mean gradient norms and T rows of mean cosines between the gradients.
+        """
         losses = torch.stack([step.losses for step in self.steps]).double()
         weights = torch.stack([step.weights for step in self.steps]).double()
         parts = [losses, losses.mean(dim=0, keepdim=True), weights.mean(dim=0, keepdim=True)]
@@ -60,12 +70,19 @@ class Epoch:
         return torch.cat(parts)
 
     def row(self, learning_rate: float, device: torch.device) -> dict[str, float]:
-        """Return the epoch's means.
+        """Return the epoch's row of the history.
+
+        Args:
+            learning_rate: the learning rate of the epoch.
+            device: the device that was trained on; its peak memory is recorded.
+
+        Returns:
+            The values by column name.
 
         Raises:
             TrainingError: if a loss was not finite.
         """
-        values = self.summary().tolist()  # the one read of the epoch
+        values = self.summary().tolist()  # the only time that the epoch reads from the device
         for step in range(len(self.steps)):
             self._check(values[step], step + 1)
         seconds = time.perf_counter() - self.started
@@ -81,8 +98,8 @@ class Epoch:
         if measured:
             norms, *cosines = measured
             row |= self._named("gradient_norm", norms)
-            for (i, one), (j, other) in combinations(enumerate(self.tasks), 2):
-                row[f"cosine_{one}_{other}"] = cosines[i][j]
+            for (i, first), (j, second) in combinations(enumerate(self.tasks), 2):
+                row[f"cosine_{first}_{second}"] = cosines[i][j]
         return row
 
     def _named(self, kind: str, values: Sequence[float]) -> dict[str, float]:

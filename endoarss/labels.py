@@ -1,4 +1,4 @@
-"""Values of labels that models, losses and metrics share."""
+"""Label values that models, losses and metrics share."""
 
-# The value of a mask's pixels that belong to no class: losses and metrics leave them out.
+# The mask value of pixels that belong to no class; losses and metrics ignore them.
 IGNORED = 255

@@ -1,10 +1,10 @@
-"""Low-rank adapters over several streams: on linear layers, a fused qkv projection among them, and on convolutions.
+"""Low-rank adapters for several streams, on linear layers (including fused qkv projections) and on convolutions.
 
-A module with S streams takes a batch that is S equally long parts, one a stream. Adapters are shared by all streams,
-owned by one, or both. Hu et al. 2021, arXiv:2106.09685; EndoARSS section III-C, equations 2 and 3.
+The batch of a module with S streams consists of S equally long parts, one per stream. Adapters are shared by all streams, owned by one
+stream, or both. Hu et al. 2021, arXiv:2106.09685; EndoARSS section III-C, equations 2 and 3.
 
-A parameter that all streams share may be replaced by S copies of it, stacked in a new first dimension: stream s then uses copy s.
-That is how one backward pass gives each task's own gradient of it (see `endoarss.gradients`).
+A parameter that all streams share can be replaced by S copies, stacked in a new first dimension; stream s then uses copy s. In this way
+one backward pass gives the gradient of each task with respect to the parameter (see `endoarss.gradients`).
 """
 
 from __future__ import annotations
@@ -26,10 +26,14 @@ from endoarss.settings import LoRASettings
 
 @dataclass(frozen=True)
 class Streams:
-    """How many streams a backbone runs and which adapters they have.
+    """The number of streams that an architecture needs from a backbone, and the adapters they have.
 
-    count: number of streams. shared: one adapter trained by all. owned: one adapter a stream. merged: one dense update in place of
-    adapters, which nothing trains. stitched: a `CrossStitch` after each stage mixes the streams.
+    Attributes:
+        count: the number of streams.
+        shared: whether there are adapters that all streams share.
+        owned: whether each stream has its own adapters.
+        merged: whether there is a dense update instead of adapters; it is not trained.
+        stitched: whether a `CrossStitch` mixes the streams after each stage.
     """
 
     count: int = 1
@@ -40,19 +44,22 @@ class Streams:
 
 
 class LoRALinear(nn.Module):
-    """A frozen linear layer with low-rank updates of some of its equal blocks of outputs.
+    """A frozen linear layer whose outputs are divided into blocks of equal size, with low-rank updates of some blocks.
 
-    Block j of the output becomes W_j x + b_j + s B_j A_j x; blocks without an adapter pass unchanged, bit for bit. A is
-    kaiming-uniform(a = sqrt 5), B zero, so that nothing changes at first.
+    Block j of the output becomes W_j x + b_j + s B_j A_j x; blocks without an adapter do not change by a single bit. A is initialised
+    kaiming-uniform(a = sqrt 5) and B with zeros, so that the output does not change at first.
 
-    With random vectors u (r) and v (width), drawn once from -1 to 1 and not trained, B_j A_j becomes diag(v) B_j diag(u) A_j. It is what
-    the authors' code trains: its DV-LoRA would train u and v in a second phase, which never comes.
+    With random vectors u (r) and v (width), which are drawn once from [-1, 1] and not trained, B_j A_j becomes diag(v) B_j diag(u) A_j.
+    The authors' code trains this form: its DV-LoRA would train u and v in a second phase, but that phase never runs.
 
     Args:
-        base: the layer, of `count` blocks of out_features / count outputs. Its parameters are frozen.
-        rank: r. scale: s = alpha / r. streams: their number and which adapters there are.
-        blocks: which blocks are adapted: (0, 2) of 3 are q and v of a fused qkv projection of timm.
-        count: how many blocks there are. random_vectors: whether there are u and v, of each adapter its own.
+        base: the layer; it is frozen.
+        rank: r.
+        scale: s = alpha / r.
+        streams: the number of streams, and which adapters there are.
+        blocks: the numbers of the adapted blocks; (0, 2) of 3 are q and v in a fused qkv projection of timm.
+        count: the number of blocks.
+        random_vectors: whether each adapter has its own u and v.
     """
 
     def __init__(
@@ -89,17 +96,21 @@ class LoRALinear(nn.Module):
         self.shared_v: Tensor | None
         self.owned_u: Tensor | None
         self.owned_v: Tensor | None
-        for name, there, copies in (("shared", streams.shared, 1), ("owned", streams.owned, streams.count)):
+        for name, exists, copies in (("shared", streams.shared, 1), ("owned", streams.owned, streams.count)):
             for vector, length in (("u", rank), ("v", width)):
-                drawn = torch.empty(copies, len(self.blocks), length, 1) if random_vectors and there else None
+                drawn = torch.empty(copies, len(self.blocks), length, 1) if random_vectors and exists else None
                 self.register_buffer(f"{name}_{vector}", None if drawn is None else drawn.uniform_(-1, 1))
 
     def owned_parameters(self, stream: int) -> list[nn.Parameter]:
-        """The adapter that belongs to one stream."""
+        """Return the parameters of the adapter that one stream owns.
+
+        Args:
+            stream: the number of the stream.
+        """
         return [self.owned_a[stream], self.owned_b[stream]] if len(self.owned_a) else []
 
     def _factors(self) -> tuple[Tensor, Tensor]:
-        """A (S, blocks, R, in) and B (S, blocks, width, R) of all streams, shared and owned ranks side by side."""
+        """Return A (S, blocks, R, in) and B (S, blocks, width, R) of all streams, with shared and owned ranks concatenated."""
         down, up = [], []
         if self.shared_a is not None and self.shared_b is not None:
             down.append(_scaled(_per_stream_copies(self.shared_a, self.streams, 3), self.shared_u))
@@ -110,15 +121,19 @@ class LoRALinear(nn.Module):
         return torch.cat(down, dim=2), torch.cat(up, dim=3)
 
     def delta(self, stream: int) -> Tensor:
-        """The dense update (blocks, width, in) of the adapted rows of one stream: s B A."""
+        """Return the dense update s B A of one stream, (blocks, width, in).
+
+        Args:
+            stream: the number of the stream.
+        """
         a, b = self._factors()
         return self.scale * b[stream] @ a[stream]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(S * B, N, in) -> (S * B, N, out)."""
+        """Return the outputs (S * B, N, out) for inputs (S * B, N, in)."""
         a, b = self._factors()
         width = b.shape[2]
-        # One product for all adapted blocks: what B adds to the others is zero.
+        # One product covers all blocks; for blocks without an adapter B is padded with zeros.
         rows = [
             F.pad(b[:, i].transpose(1, 2), (block * width, (self.count - 1 - block) * width))
             for i, block in enumerate(self.blocks)
@@ -131,10 +146,12 @@ class LoRALinear(nn.Module):
 
 
 class MergedLinear(nn.Module):
-    """A frozen linear layer with a dense update of some of its equal blocks of outputs: what merging several `LoRALinear` gives.
+    """A frozen linear layer with a dense update of some blocks of its outputs, the result of merging several `LoRALinear` layers.
 
     Args:
-        base: the layer, of `count` blocks. blocks: which of them are updated.
+        base: the layer; it is frozen.
+        blocks: the numbers of the updated blocks.
+        count: the number of blocks of equal size.
     """
 
     def __init__(self, base: nn.Linear, blocks: Sequence[int] = (0,), count: int = 1) -> None:
@@ -145,7 +162,7 @@ class MergedLinear(nn.Module):
         self.register_buffer("delta", torch.zeros(len(self.blocks), base.out_features // count, base.in_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, N, in) -> (B, N, out). Rows of other blocks are the base's, bit for bit."""
+        """Return the outputs (B, N, out) for inputs (B, N, in); blocks without an update do not change by a single bit."""
         rows = list(self.base.weight.chunk(self.count))
         for block, delta in zip(self.blocks, self.delta, strict=True):
             rows[block] = rows[block] + delta
@@ -153,16 +170,22 @@ class MergedLinear(nn.Module):
 
 
 class StreamConv2d(nn.Module):
-    """A trained convolution, shared by all streams, with one low-rank update a stream.
+    """A trained convolution that all streams share, with one low-rank update per stream.
 
-    dW = (B A) viewed as (C_out, C_in, k, k) times s, A of shape (r k, C_in k), B of shape (C_out k, r k); the
-    convolutional form of loralib. The paper leaves TESLA on a ResNet open. Rank 0: no updates.
+    The update is dW = s B A, viewed as (C_out, C_in, k, k), with A of shape (r k, C_in k) and B of shape (C_out k, r k). This is the
+    convolutional form of loralib; the paper does not define TESLA on a ResNet.
+
+    Args:
+        base: the convolution.
+        streams: the number of streams.
+        rank: r; 0 means no updates.
+        scale: s.
     """
 
     def __init__(self, base: nn.Conv2d, streams: int, rank: int = 0, scale: float = 1.0) -> None:
         super().__init__()
         if rank and base.groups != 1:
-            raise SettingsError(f"low-rank adapters on a convolution of {base.groups} groups; expected 1.")
+            raise SettingsError(f"low-rank adapters on a convolution with {base.groups} groups; expected 1 group.")
         self.base = base
         self.scale = scale
         self.streams = streams
@@ -176,20 +199,28 @@ class StreamConv2d(nn.Module):
             self.owned_b.append(nn.Parameter(torch.zeros(base.out_channels * k, rank * k)))
 
     def owned_parameters(self, stream: int) -> list[nn.Parameter]:
-        """The adapter that belongs to one stream."""
+        """Return the parameters of the adapter that one stream owns.
+
+        Args:
+            stream: the number of the stream.
+        """
         return [self.owned_a[stream], self.owned_b[stream]] if len(self.owned_a) else []
 
     @property
     def weight(self) -> Tensor:
-        """The shared kernel: some of timm's models ask a layer that they call for its device and type."""
+        """The shared kernel; some of timm's models read its device and dtype."""
         return self.base.weight
 
     def delta(self, stream: int) -> Tensor:
-        """The update of the kernel (C_out, C_in, k, k) of one stream; it must have adapters."""
+        """Return the update of the kernel for one stream, (C_out, C_in, k, k); the layer must have adapters.
+
+        Args:
+            stream: the number of the stream.
+        """
         return self.scale * (self.owned_b[stream] @ self.owned_a[stream]).view(self.base.weight.shape[-4:])
 
     def forward(self, x: Tensor) -> Tensor:
-        """(S * B, C_in, H, W) -> (S * B, C_out, H', W')."""
+        """Return the outputs (S * B, C_out, H', W') for inputs (S * B, C_in, H, W)."""
         conv = self.base
         if not len(self.owned_a) and conv.weight.ndim == 4:
             return conv(x)
@@ -205,16 +236,20 @@ class StreamConv2d(nn.Module):
 
 
 class StreamBatchNorm2d(nn.Module):
-    """Batch normalisation that keeps streams apart: each by its own batch statistics, with running ones of its own.
+    """Batch normalisation with separate batch statistics and running statistics for each stream.
 
-    The affine parameters are the base's and shared. Statistics over all streams would couple the tasks.
+    Statistics over all streams would couple the tasks. The affine parameters are shared.
+
+    Args:
+        base: the normalisation whose parameters and running statistics are used.
+        streams: the number of streams.
     """
 
     def __init__(self, base: nn.BatchNorm2d, streams: int) -> None:
         super().__init__()
         self.weight, self.bias = base.weight, base.bias
         if base.momentum is None or base.running_mean is None or base.running_var is None:
-            raise SettingsError("batch normalisation a stream: expected running statistics with a momentum.")
+            raise SettingsError("batch normalisation per stream: expected running statistics with a momentum.")
         self.eps, self.momentum = base.eps, base.momentum
         self.running_mean: Tensor
         self.running_var: Tensor
@@ -222,7 +257,7 @@ class StreamBatchNorm2d(nn.Module):
         self.register_buffer("running_var", base.running_var.repeat(streams, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(S * B, C, H, W), normalised stream by stream."""
+        """Return the inputs (S * B, C, H, W), normalised stream by stream."""
         streams = len(self.running_mean)
         weights = _per_stream_copies(self.weight, streams, 1)
         biases = _per_stream_copies(self.bias, streams, 1)
@@ -236,17 +271,22 @@ class StreamBatchNorm2d(nn.Module):
 
 
 def _per_stream_copies(value: Tensor, streams: int, dimensions: int) -> Tensor:
-    """(S, ...): the copies that a caller put in, or the one shared value seen S times."""
+    """Return (S, ...): the copies if the caller put copies in, otherwise the shared value expanded S times."""
     return value if value.ndim > dimensions else value.expand(streams, *value.shape)
 
 
 def _scaled(factor: Tensor, vector: Tensor | None) -> Tensor:
-    """(S, blocks, rows, columns), its rows times a vector (1 or S, blocks, rows, 1) where there is one."""
+    """Return a factor (S, blocks, rows, columns) with its rows multiplied by a vector (1 or S, blocks, rows, 1), if there is one."""
     return factor if vector is None else factor * vector
 
 
 def owned_parameters(module: nn.Module, stream: int) -> list[nn.Parameter]:
-    """All adapters in `module` that belong to one stream."""
+    """Return the parameters of all adapters in a module that one stream owns.
+
+    Args:
+        module: the module.
+        stream: the number of the stream.
+    """
     return [
         parameter
         for layer in module.modules()
@@ -256,13 +296,15 @@ def owned_parameters(module: nn.Module, stream: int) -> list[nn.Parameter]:
 
 
 def adapt_block(block: Any, settings: LoRASettings, streams: Streams) -> None:
-    """Give a block of a timm ViT its adapters: one with q, k and v in one layer or in three, and with a plain or a gated MLP.
+    """Add adapters to a block of a timm ViT. Its q, k and v can be one layer or three, and its MLP can be plain or gated.
 
     Args:
-        block: a frozen block. settings: of the adapters. streams: see `LoRALinear`.
+        block: a frozen block, which is changed in place.
+        settings: the settings of the adapters.
+        streams: the number of streams, and which adapters there are.
 
     Raises:
-        SettingsError: if the block is of another make, or has no layer of a target's name.
+        SettingsError: if the block's attention is not a standard one of timm.
     """
     attention, mlp = getattr(block, "attn", None), getattr(block, "mlp", None)
     if not isinstance(attention, Attention | AttentionRope | EvaAttention) or mlp is None:
@@ -277,20 +319,25 @@ def adapt_block(block: Any, settings: LoRASettings, streams: Streams) -> None:
             return MergedLinear(layer, blocks, count)
         return LoRALinear(layer, settings.rank, settings.scale, streams, blocks, count, settings.random_vectors)
 
-    parts = [index for index, name in enumerate("qkv") if name in settings.targets]
-    if parts and fused:
-        # timm takes the weight and leaves the layer out where q and v have biases of their own, unless these are added apart.
+    qkv_blocks = [index for index, name in enumerate("qkv") if name in settings.targets]
+    layers: list[tuple[nn.Module, str, Sequence[int], int]] = []
+    if qkv_blocks and fused:
+        # If q and v have separate biases, timm would use the layer's weight without calling the layer, unless this is set.
         attention.qkv_bias_separate = True
-    wanted: list[tuple[nn.Module, str, Sequence[int], int]] = [(attention, "qkv", parts, 3)] if parts and fused else []
+        layers.append((attention, "qkv", qkv_blocks, 3))
     projections = ["proj"] if fused else ["q_proj", "k_proj", "v_proj", "proj"]
-    wanted += [(attention, name, (0,), 1) for name in projections if name.removesuffix("_proj") in settings.targets]
-    # A gated MLP has two layers in the place of fc1, or one of twice the width.
+    layers += [(attention, name, (0,), 1) for name in projections if name.removesuffix("_proj") in settings.targets]
+    # A gated MLP has two layers instead of fc1, or one layer of twice the width.
     names = [name for name in ("fc1", "fc1_g", "fc1_x", "fc2") if hasattr(mlp, name)]
-    wanted += [(mlp, name, (0,), 1) for name in names if name[:3] in settings.targets]
-    for parent, name, blocks, count in wanted:
+    layers += [(mlp, name, (0,), 1) for name in names if name[:3] in settings.targets]
+    for parent, name, blocks, count in layers:
         setattr(parent, name, adapted(getattr(parent, name), blocks, count))
 
 
 def adapted_layers(module: nn.Module) -> dict[str, LoRALinear]:
-    """The layers with low-rank adapters, by name."""
+    """Return the linear layers with low-rank adapters in a module, by name.
+
+    Args:
+        module: the module.
+    """
     return {name: layer for name, layer in module.named_modules() if isinstance(layer, LoRALinear)}

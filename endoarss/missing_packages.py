@@ -1,11 +1,11 @@
-"""Say which optional part ("extra") of this package installs a package that is missing."""
+"""Tell the user which extra of this package installs a package that is missing."""
 
 from __future__ import annotations
 
 import re
 from importlib.metadata import PackageNotFoundError, requires
 
-# Distributions whose name is not that of the package they hold.
+# Distributions whose name differs from the name of the package in them.
 _DISTRIBUTIONS = {"imagecorruptions": "imagecorruptions-imaug", "yaml": "pyyaml"}
 
 
@@ -13,12 +13,12 @@ def how_to_install(error: ModuleNotFoundError, who: str, preferred: str) -> str:
     """Return a sentence that says which package is missing and how to install it.
 
     Args:
-        error: what a failed import raised.
-        who: what needs the package, e.g. "endoarss train".
-        preferred: the extra that is named if several extras install the package, e.g. "train".
+        error: the exception that the failed import raised.
+        who: the command or function that needs the package, e.g. "endoarss train".
+        preferred: the extra to name if several extras install the package, e.g. "train".
 
     Returns:
-        Such as "endoarss train needs torch: pip install 'endoarss[train]'"; empty if no extra installs the package.
+        A sentence such as "endoarss train needs torch: pip install 'endoarss[train]'"; empty if no extra installs the package.
     """
     package = (error.name or "").partition(".")[0]
     extras = _extras_with(_DISTRIBUTIONS.get(package, package.replace("_", "-")))
@@ -34,5 +34,5 @@ def _extras_with(distribution: str) -> list[str]:
         requirements = requires("endoarss") or []
     except PackageNotFoundError:
         return []
-    found = (re.fullmatch(r"([\w-]+).*\bextra == ['\"]([\w-]+)['\"]", one) for one in requirements)
-    return sorted(one[2] for one in found if one and one[1].lower() == distribution)
+    matches = (re.fullmatch(r"([\w-]+).*\bextra == ['\"]([\w-]+)['\"]", requirement) for requirement in requirements)
+    return sorted(match[2] for match in matches if match and match[1].lower() == distribution)

@@ -1,4 +1,4 @@
-"""The multi-task model every architecture is one of, and `build_model`."""
+"""The base class of all architectures, and `build_model`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,23 @@ from endoarss.settings import ACTIVITY, SEGMENTATION, ModelSettings
 
 
 class MultiTaskModel(nn.Module, ABC):
-    """A backbone, an architecture's way from its streams to each task's features, and a head a task.
+    """A backbone, the computation of each task's features from the backbone's streams, and one head per task.
 
-    A subclass says in `plan` which tasks it solves and which streams it needs, and in `features` what each head sees.
-    `precision` is what it runs in, whatever its weights are kept in: "float32", "bf16", or "auto" (bf16 on a GPU).
-    `DEFAULTS` are the settings that an architecture takes, `BOUNDS` what their values may be (see `endoarss.components.bounds`).
-    An architecture sets `per_task_streams` if stream t of one encoder reaches head t and no other: one backward pass then tells the tasks'
-    gradients apart. `trained` is false of what is put together from trained models.
-    `external` are its components that are not the project's own, as their source was when the model was built.
+    A subclass is an architecture. Its `plan` returns the tasks it solves and the streams it needs; `features` returns each head's input.
+
+    Args:
+        settings: the settings of the model.
+        make_backbone: a function that builds the backbone for the streams of `plan`.
+
+    Attributes:
+        external: the model's components that do not belong to this package, with the digests of their sources when the model was built.
+        precision: the precision of the forward pass: "float32", "bf16", or "auto" for bf16 on a GPU. It does not depend on the dtype of the
+            weights.
+        per_task_streams: whether stream t of a single encoder reaches only head t, so that one backward pass gives the gradient of each
+            task.
+        trained: whether models of this architecture are trained; a merged model is not.
+        DEFAULTS: the defaults of the architecture's settings, by name.
+        BOUNDS: the bounds of these settings, see `endoarss.components.bounds`.
     """
 
     external: tuple[ExternalComponent, ...] = ()
@@ -58,10 +67,13 @@ class MultiTaskModel(nn.Module, ABC):
 
     @classmethod
     def own_settings(cls, settings: ModelSettings) -> dict[str, Any]:
-        """Return the architecture's own settings: those given, and defaults for the rest.
+        """Return the architecture's settings, with defaults for those that are not given.
+
+        Args:
+            settings: the settings of the model.
 
         Raises:
-            SettingsError: if one is unknown, or its value is not allowed.
+            SettingsError: if a setting is unknown, or its value is not allowed.
         """
         check_settings_of(cls, settings.architecture, settings.architecture_settings)
         return {**settings_of(cls)[0], **settings.architecture_settings}
@@ -69,33 +81,51 @@ class MultiTaskModel(nn.Module, ABC):
     @staticmethod
     @abstractmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
-        """The tasks the architecture solves and the streams it asks of the backbone."""
+        """Return the tasks that the architecture solves and the streams that it needs.
+
+        Args:
+            settings: the settings of the model.
+        """
 
     @abstractmethod
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
-        """The map (B, C, h, w) that each task's head sees.
+        """Return the input (B, C, h, w) of each task's head.
 
         Args:
-            maps: the backbone's, one (B, C, h, w) a stream. images: the input, (B, 3, H, W).
+            maps: the backbone's maps, one (B, C, h, w) per stream.
+            images: the normalised images (B, 3, H, W).
         """
 
     def task_modules(self, task: str) -> list[nn.Module]:
-        """Modules that belong to one task alone."""
+        """Return the modules that belong to one task alone.
+
+        Args:
+            task: the name of the task.
+        """
         return [self.heads[task]]
 
     def penalties(self, images: Tensor) -> dict[str, Tensor]:
-        """What is added to a task's loss, by task; for architectures with a regulariser. images: the input (B, 3, H, W)."""
+        """Return the values that are added to the tasks' losses, by task; architectures with a regulariser override this.
+
+        Args:
+            images: the normalised images (B, 3, H, W).
+        """
         return {}
 
     def measures(self, images: Tensor) -> dict[str, Tensor]:
-        """What else the history says of an epoch, scalars by the name of their column. images: the epoch's last batch (B, 3, H, W)."""
+        """Return further values of an epoch for the history, scalars by column name.
+
+        Args:
+            images: the normalised images of the epoch's last batch (B, 3, H, W).
+        """
         return {}
 
     def forward(self, images: Tensor, stacked: Tensor | None = None) -> dict[str, Tensor]:
-        """Normalised images (B, 3, H, W) -> logits: activity (B, K), segmentation (B, classes, H, W).
+        """Return the logits of each task: activity (B, K), segmentation (B, classes, H, W).
 
         Args:
-            images: the input. stacked: what the backbone's front gives, once a stream (S * B, 3, h, w), where the caller has it.
+            images: the normalised images (B, 3, H, W).
+            stacked: the output of the front, repeated once per stream (S * B, 3, h, w), if the caller has computed it.
         """
         if stacked is None:
             stacked = self.stack(self.front(images))
@@ -109,7 +139,11 @@ class MultiTaskModel(nn.Module, ABC):
         return outputs
 
     def front(self, images: Tensor) -> Tensor:
-        """What stands before the streams, on images at the side the backbone sees them at: (B, 3, h, w)."""
+        """Return the output of the backbone's front, (B, 3, h, w), for images that are resized to the backbone's input size.
+
+        Args:
+            images: the normalised images (B, 3, H, W).
+        """
         side = self.settings.seen_size
         if self.settings.network_size:
             images = self._resized(images, (side, side))
@@ -120,25 +154,33 @@ class MultiTaskModel(nn.Module, ABC):
         return F.interpolate(x, size=size, mode="bilinear", align_corners=self.settings.align_corners)
 
     def stack(self, images: Tensor) -> Tensor:
-        """(B, 3, h, w) -> (S * B, 3, h, w), one copy a stream."""
+        """Return images (B, 3, h, w) repeated once per stream, (S * B, 3, h, w).
+
+        Args:
+            images: the output of the front (B, 3, h, w).
+        """
         return self.backbone.stack(images)
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
-        """Trained parameters that belong to one task alone: its head, and what its architecture adds."""
+        """Return the trained parameters that belong to one task alone: its head, and what the architecture adds.
+
+        Args:
+            task: the name of the task.
+        """
         return [p for module in self.task_modules(task) for p in module.parameters() if p.requires_grad]
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Trained parameters that several tasks act on; all of them for a single task."""
+        """Return the trained parameters that do not belong to one task alone."""
         owned = {id(p) for task in self.tasks for p in self.task_parameters(task)}
         return [p for p in self.parameters() if p.requires_grad and id(p) not in owned]
 
     def count_parameters(self) -> tuple[int, int]:
-        """How many parameters are trained, and how many there are in all."""
-        parts = self.parameters_by_part().values()
-        return sum(trained for trained, _ in parts), sum(total for _, total in parts)
+        """Return the number of trained parameters, and the number of all parameters."""
+        counts = self.parameters_by_part().values()
+        return sum(trained for trained, _ in counts), sum(total for _, total in counts)
 
     def parameters_by_part(self) -> dict[str, tuple[int, int]]:
-        """Trained and all parameters of each part: adapters, SMA, the rest of the backbone, heads, gates and the like."""
+        """Return the number of trained and of all parameters for each part of the model, such as adapters, front, heads and gates."""
         counts: dict[str, tuple[int, int]] = {}
         for name, parameter in self.named_parameters():
             part = _part_of(name)
@@ -157,9 +199,15 @@ def _part_of(name: str) -> str:
 def build_model(settings: ModelSettings) -> MultiTaskModel:
     """Build a model from its settings.
 
+    Args:
+        settings: the settings of the model.
+
+    Returns:
+        The model, with pretrained weights if the settings name some.
+
     Raises:
         UnknownNameError: if the backbone or the architecture is not registered.
-        SettingsError: if they do not fit together or the weights cannot be had.
+        SettingsError: if backbone and architecture cannot be combined, or the weights cannot be loaded.
     """
     make: Any = BACKBONES.get(settings.backbone)
     architecture: type[MultiTaskModel] = ARCHITECTURES.get(settings.architecture)
@@ -172,50 +220,55 @@ def build_model(settings: ModelSettings) -> MultiTaskModel:
     model.external = external_components(settings)
     if model.trained and len(model.tasks) > 1 and not model.shared_parameters():
         raise SettingsError(
-            f"{settings.architecture} on {settings.backbone}: no trained parameter is shared by the tasks, "
-            "so that no weighting could act. Put SMA, which is shared, before the backbone, or choose another architecture."
+            f"{settings.architecture} on {settings.backbone}: the tasks share no trained parameter, so a weighting would have no effect. "
+            "Set sma: true for the backbone, because SMA is shared, or choose another architecture."
         )
     return model
 
 
 def check_streams(settings: ModelSettings, backbone: Backbone, streams: Streams) -> None:
-    """Refuse a backbone that does not give what an architecture asks of it: it would train as another architecture than it is shown as.
+    """Raise an error if a backbone does not provide the streams of an architecture, because another architecture would then be trained.
 
     Args:
-        settings: what backbone and architecture are called. backbone: as built. streams: what the architecture asks for.
+        settings: the settings with the names of backbone and architecture.
+        backbone: the backbone that was built.
+        streams: the streams that the architecture needs.
 
     Raises:
-        SettingsError: naming backbone, architecture and what is lacking.
+        SettingsError: if something is missing; the message names backbone, architecture and what is missing.
     """
     given = len(backbone.encoders) * backbone.streams
-    lacking = ""
+    problem = ""
     if given != streams.count:
-        lacking = f"{streams.count} stream(s), and the backbone gives {given}"
+        problem = f"{streams.count} stream(s), but the backbone provides {given}"
     elif streams.stitched:
         if not any(isinstance(module, CrossStitch) for module in backbone.modules()):
-            lacking = "cross-stitch units after its stages, and the backbone has none"
+            problem = "cross-stitch units after each stage, but the backbone has none"
     elif streams.merged:
         if not any(isinstance(module, MergedLinear) for module in backbone.modules()):
-            lacking = "layers with a merged update, and the backbone has none"
+            problem = "layers with a merged update, but the backbone has none"
     elif streams.owned:
         without = [stream for stream in range(given) if not backbone.owned_parameters(stream)]
         if without:
-            lacking = f"adapters that each stream owns, and the backbone gives stream {without[0]} none: its tasks would share everything"
-    if lacking:
+            problem = f"separate adapters per stream, but stream {without[0]} of the backbone has none: the tasks would share everything"
+    if problem:
         raise SettingsError(
-            f"{settings.architecture} on {settings.backbone}: the architecture asks for {lacking}. Choose another architecture, "
-            "such as hps, or let the backbone follow its argument `streams`, as CONTRIBUTING.md shows."
+            f"{settings.architecture} on {settings.backbone}: the architecture needs {problem}. Choose another architecture, "
+            "such as hps, or make the backbone use its argument `streams`, as CONTRIBUTING.md shows."
         )
 
 
 def require_both_tasks(settings: ModelSettings) -> tuple[str, ...]:
-    """The two tasks, for architectures that need them.
+    """Return both tasks, for architectures that need both.
+
+    Args:
+        settings: the settings of the model.
 
     Raises:
         SettingsError: if the dataset has no activities.
     """
     if ACTIVITY not in settings.available_tasks:
         raise SettingsError(
-            f"architecture {settings.architecture!r} needs activities, which this dataset lacks; use single_segmentation."
+            f"architecture {settings.architecture!r} needs activities, but the dataset has none; use single_segmentation."
         )
     return settings.available_tasks

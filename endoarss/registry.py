@@ -1,8 +1,8 @@
-"""Components by name: backbones, architectures, weightings, mergers. One file a component, one decorator a file.
+"""The registries of backbones, architectures, weightings and mergers. Each component is one file with one decorator.
 
-The project's own components are read from their source text, so that listing and checking them imports no torch; a component's file is
-imported when it is asked for. Modules of a user's own are added with `add_module`; a process of its own tells what is in them
-(`endoarss.components.user_modules`), unless this process has torch already: then they are imported here.
+This package's own components are described from their source text, so that listing and checking them does not import torch; a component's
+file is imported when the component is used. `add_module` adds a user's module. If torch is not yet imported, a separate process describes
+that module (`endoarss.components.user_modules`); otherwise it is imported into this process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ _user_modules: list[str] = []
 
 
 class Registry:
-    """The components of one kind. `kind` names the decorator (`register_<kind>`), `folder` where the own ones live."""
+    """The components of one kind, by name.
+
+    Args:
+        kind: the kind in the decorator's name, `register_<kind>`.
+        folder: the folder of this package's own components of that kind.
+    """
 
     def __init__(self, kind: str, folder: str) -> None:
         self.kind = kind
@@ -39,29 +44,32 @@ class Registry:
         self._described: dict[str, Description] = {}
 
     def register(self, name: str) -> Callable[[Component], Component]:
-        """Decorate a component to make it known by `name`.
+        """Return a decorator that registers a component.
+
+        Args:
+            name: the name of the component: lower-case letters, digits and `_`.
 
         Raises:
-            SettingsError: if the name is no name, or is taken.
+            SettingsError: if the name is not allowed or already used.
         """
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise SettingsError(
-                f"the {self.kind} name {shown(name)}; expected lower-case letters, digits and _, in quotes: "
+                f"the {self.kind} name {shown(name)} is not allowed; expected lower-case letters, digits and _, in quotes: "
                 f'@register_{self.kind}("my_{self.kind}").'
             )
 
-        def keep(component: Component) -> Component:
+        def add(component: Component) -> Component:
             own = self._own().get(name)
             if own is not None and own.module != component.__module__:
                 raise SettingsError(f"the {self.kind} {name!r} is one of the project's own; choose another name.")
             if self._imported.setdefault(name, component) is not component:
                 raise SettingsError(
-                    f"the {self.kind} {name!r} is registered a second time; {_place(*source_of(self._imported[name]))} has it already. "
+                    f"the {self.kind} {name!r} is registered a second time; {_place(*source_of(self._imported[name]))} registers it too. "
                     "Choose another name for one of them."
                 )
             return component
 
-        return keep
+        return add
 
     def files(self) -> dict[str, Path]:
         """Return the source file of each component that has one, by name."""
@@ -69,10 +77,13 @@ class Registry:
         return {name: path for name, path in found.items() if path is not None}
 
     def module(self, name: str) -> str:
-        """The name of the module that registers a component.
+        """Return the name of the module that registers a component.
+
+        Args:
+            name: the name of the component.
 
         Raises:
-            UnknownNameError: if nobody registered it.
+            UnknownNameError: if no component has that name.
         """
         self.check(name)
         return self.describe(name).module
@@ -82,38 +93,57 @@ class Registry:
         return tuple(sorted({*self._own(), *self._described, *self._imported}))
 
     def describe(self, name: str) -> Description:
-        """Return what is known of a component without importing it.
+        """Return the description of a component.
+
+        Args:
+            name: the name of the component.
 
         Raises:
-            UnknownNameError: if nobody registered it. SettingsError: if its settings cannot be used.
+            UnknownNameError: if no component has that name.
+            SettingsError: if the defaults or bounds of its settings cannot be used.
         """
         self.check(name)
         known = self._own().get(name) or self._described.get(name)
         return known if known is not None else describe(self._imported[name])
 
     def settings(self, name: str) -> dict[str, Any]:
-        """Return the settings a component takes, with their defaults: its class's `DEFAULTS` and its constructor's keywords."""
+        """Return the settings of a component with their defaults: its class's `DEFAULTS` and its constructor's keywords.
+
+        Args:
+            name: the name of the component.
+        """
         return dict(self.describe(name).defaults)
 
     def bounds(self, name: str) -> dict[str, Bound]:
-        """Return what bounds a component's settings, of those that state one: its class's `BOUNDS`."""
+        """Return the bounds of those settings of a component that have one: its class's `BOUNDS`.
+
+        Args:
+            name: the name of the component.
+        """
         return dict(self.describe(name).bounds)
 
     def check(self, name: str, where: str = "") -> None:
-        """Raise UnknownNameError, with the known names, unless `name` is one of them.
+        """Raise an error unless a component of a name is registered.
 
         Args:
-            name: of a component.
-            where: what the message begins with, such as "cells.0.weightings: ".
+            name: the name to check.
+            where: text that begins the message, such as "cells.0.weightings: ".
+
+        Raises:
+            UnknownNameError: if no component has that name; the message lists the known names.
         """
         if name not in self.names():
             raise UnknownNameError(self.kind, name, self.names(), where)
 
     def get(self, name: str) -> Any:
-        """Return the component itself; imports its file.
+        """Import a component and return it.
+
+        Args:
+            name: the name of the component.
 
         Raises:
-            UnknownNameError: if nobody registered it. SettingsError: if a user's module cannot be imported.
+            UnknownNameError: if no component has that name.
+            SettingsError: if a user's module cannot be imported.
         """
         self.check(name)
         if name in self._own():
@@ -124,25 +154,28 @@ class Registry:
         return self._imported[name]
 
     def add_described(self, found: Mapping[str, Description]) -> None:
-        """Make components known that another process described.
+        """Add components that another process described.
+
+        Args:
+            found: the descriptions by name.
 
         Raises:
-            SettingsError: if a name is taken by a component of another place.
+            SettingsError: if another component already has one of the names.
         """
-        for name, one in found.items():
+        for name, new in found.items():
             other = self._described.get(name)
-            if other is not None and (other.path, other.line) != (one.path, one.line):
+            if other is not None and (other.path, other.line) != (new.path, new.line):
                 raise SettingsError(
-                    f"components: {_place(one.path, one.line)}: the {self.kind} {name!r} is registered a second time; "
-                    f"{_place(other.path, other.line)} has it already. Choose another name for one of them."
+                    f"components: {_place(new.path, new.line)}: the {self.kind} {name!r} is registered a second time; "
+                    f"{_place(other.path, other.line)} registers it too. Choose another name for one of them."
                 )
         self._described.update(found)
 
     def describe_imported(self) -> dict[str, Description]:
-        """Return the descriptions of all components that were imported and are not the project's own.
+        """Return the descriptions of all imported components that do not belong to this package, by name.
 
         Raises:
-            SettingsError: if the settings of one cannot be used, naming its place.
+            SettingsError: if the settings of a component cannot be used; the message gives its file and line.
         """
         found = {}
         for name in sorted(set(self._imported) - set(self._own())):
@@ -158,18 +191,19 @@ class Registry:
 
 
 def add_module(module: str, others: Mapping[str, str] = _NO_OTHERS) -> dict[str, dict[str, Any]]:
-    """Make the components known that an importable module of the user's registers.
+    """Add the components that a user's module registers.
 
     Args:
-        module: on the Python path, or in the working directory.
-        others: registries of other packages by kind, as "module:function". The function gets the module's name when it is imported, and
-            describes what it registered there, by name and as JSON-like data.
+        module: the name of a module on the Python path or in the working directory.
+        others: registries of other packages by kind, as "module:function". After the user's module was imported, the function is called
+            with its name; it returns descriptions of what the module registered in that registry, by name, as JSON-like data.
 
     Returns:
-        By kind what `others` described; nothing of a module that was added before.
+        The descriptions from `others` by kind; empty if the module was added before.
 
     Raises:
-        SettingsError: if there is no such module, it cannot be imported, or a component in it cannot be used; naming file and line.
+        SettingsError: if there is no such module, it cannot be imported, or one of its components cannot be used; the message gives file
+            and line.
     """
     if module in _user_modules:
         return {}
@@ -182,52 +216,56 @@ def add_module(module: str, others: Mapping[str, str] = _NO_OTHERS) -> dict[str,
         described = describe_module(module, others)
         nothing = not any(described.values())
         for kind, registry in REGISTRIES.items():
-            registry.add_described({name: _from_json(one) for name, one in described[kind].items()})
+            registry.add_described({name: _from_json(stored) for name, stored in described[kind].items()})
     if nothing:
         raise SettingsError(
-            f"components: {module} registers no component; expected a module with @register_weighting or the like."
+            f"components: {module} registers no component; expected a module with @register_weighting or a similar decorator."
         )
     _user_modules.append(module)
     return {kind: described[kind] for kind in others}
 
 
 def user_modules() -> tuple[str, ...]:
-    """Return the modules of the user's own that were added."""
+    """Return the names of the user's modules that were added."""
     return tuple(_user_modules)
 
 
 def describe_imported(module: str, others: Mapping[str, str] = _NO_OTHERS) -> dict[str, dict[str, Any]]:
-    """Import a user's module, and describe all components that are not the project's own, as JSON-like data by kind and name.
+    """Import a user's module into this process and describe all components that do not belong to this package.
 
     Args:
-        module, others: as for `add_module`.
+        module: the name of the module.
+        others: registries of other packages, see `add_module`.
+
+    Returns:
+        The descriptions as JSON-like data, by kind and name.
 
     Raises:
-        SettingsError: as `add_module`.
+        SettingsError: for the same reasons as in `add_module`.
     """
     import_module(module)
     described = {kind: resolve_name(function)(module) for kind, function in others.items()}
     return described | {
         key: {
-            name: {**asdict(one), "path": str(one.path) if one.path else None}
-            for name, one in registry.describe_imported().items()
+            name: {**asdict(description), "path": str(description.path) if description.path else None}
+            for name, description in registry.describe_imported().items()
         }
         for key, registry in REGISTRIES.items()
     }
 
 
 def check_settings(kind: str, name: str, given: Mapping[str, Any], where: str = "") -> None:
-    """Refuse settings that a component does not take, or values that one cannot have.
+    """Raise an error if a component does not accept some settings or their values.
 
     Args:
-        kind: as studies name it: "backbones", "architectures", "weightings" or "mergers".
-        name: of the component.
-        given: its settings.
-        where: what messages begin with; by default the kind and the name, such as "weightings.db_mtl".
+        kind: the kind as studies name it: "backbones", "architectures", "weightings" or "mergers".
+        name: the name of the component.
+        given: the settings.
+        where: text that begins messages; by default kind and name, such as "weightings.db_mtl".
 
     Raises:
-        UnknownNameError: if there is no such component, or it has no such setting. SettingsError: naming the setting, its value and what is
-            expected.
+        UnknownNameError: if there is no such component, or it has no such setting.
+        SettingsError: if a value is not allowed; the message says what is expected.
     """
     REGISTRIES[kind].check(name, f"{kind}: ")
     REGISTRIES[kind].describe(name).check(where or f"{kind}.{name}", given)

@@ -1,7 +1,7 @@
-"""Where a training keeps what it needs to go on: safetensors files in a folder, one an epoch, the last two kept.
+"""Save the states of a training, so that it can continue after an interruption: one safetensors file per epoch, the last two are retained.
 
-A file is written beside and renamed, in a thread of its own, while the next epoch runs. It holds a digest of its tensors, so that one
-which a crash left torn is recognised; the one before it is then used.
+A file is written under a temporary name and renamed, in a separate thread, while the next epoch runs. It contains a digest of its tensors,
+so that a file that a crash left incomplete is recognised; then the file before it is used.
 """
 
 from __future__ import annotations
@@ -24,22 +24,28 @@ from torch import Tensor
 from endoarss.checkpoints import tensors_sha256
 from endoarss.saving import save_tensors
 
-_KEPT = 2
+_RETAINED = 2
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """All of a training after an epoch. tensors: by name. facts: JSON-like, the number of epochs done among them."""
+    """The whole state of a training after an epoch.
+
+    Attributes:
+        tensors: the tensors by name.
+        facts: other values, as JSON-like data, such as the history.
+    """
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
 
 
 class ResumeFolder:
-    """A training's own folder.
+    """The folder of one training's states.
 
     Args:
-        folder: made when first written to. key: tells what is trained, and how; what another key left is not used.
+        folder: the folder; it is created at the first write.
+        key: identifies settings, data and code of the training. States with another key are not used.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -48,13 +54,16 @@ class ResumeFolder:
         self._writing: Future[None] | None = None
 
     def load(self) -> TrainingState | None:
-        """The last whole state of this training, or None. What is torn or of another training is deleted, and said on standard
-        error: it must not be taken for newer than what comes."""
+        """Return the last complete state of this training, or None if there is none.
+
+        Incomplete files and files of another training are deleted, because they could later be mistaken for newer states; a message on
+        standard error names them.
+        """
         for path in sorted(filter(Path.is_file, self.folder.glob("epoch-*.safetensors")), reverse=True):
             try:
                 return self._read(path)
             except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                print(f"{path}: passed over ({error}).", file=sys.stderr)
+                print(f"{path}: this saved state is not used and was deleted ({error}).", file=sys.stderr)
                 path.unlink()
         return None
 
@@ -63,19 +72,20 @@ class ResumeFolder:
             facts = json.loads((stored.metadata() or {})["training"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         if facts.pop("key") != self.key:
-            raise ValueError("of a training with other settings, data or code")
+            raise ValueError("it belongs to a training with other settings, data or code")
         if facts.pop("sha256") != _sha256(tensors, facts):
-            raise ValueError("torn: its digest is another than when it was written")
+            raise ValueError("it is damaged: its digest has changed since it was written")
         return TrainingState(tensors, facts)
 
     def save(self, state: TrainingState, epochs_done: int) -> None:
-        """Write a state in the background; waits only for the one before it.
+        """Write a state in the background. This waits only for the state before it.
 
         Args:
-            state: its tensors are this folder's from now on, nobody changes them. epochs_done: names the file.
+            state: the state; its tensors must not be changed afterwards.
+            epochs_done: the number of completed epochs, which names the file.
 
         Raises:
-            OSError: with its name, if the one before it could not be written.
+            OSError: if the state before it could not be written; it names the file.
         """
         self.wait()
         self._writing = self._writer.submit(self._write, state, epochs_done)
@@ -91,36 +101,36 @@ class ResumeFolder:
                 os.fsync(stream.fileno())
             partial.replace(path)
         except OSError as error:
-            # The name that it was to have; fsync gives none at all.
+            # Name the final file; an error of fsync names no file at all.
             error.filename, error.filename2 = str(path), None
             raise
         finally:
-            with suppress(OSError):  # what kept it from being written is what is said
+            with suppress(OSError):  # the error of writing must not be hidden
                 partial.unlink(missing_ok=True)
-        for old in sorted(self.folder.glob("epoch-*.safetensors"))[:-_KEPT]:
+        for old in sorted(self.folder.glob("epoch-*.safetensors"))[:-_RETAINED]:
             old.unlink()
 
     def wait(self) -> None:
-        """Wait until what was given to `save` is on the disk."""
+        """Wait until the last state given to `save` is on the disk."""
         if self._writing is not None:
             writing, self._writing = self._writing, None
             writing.result()
 
     def __enter__(self) -> ResumeFolder:
-        """Use as a context: at its end what was given to `save` is on the disk."""
+        """Return the folder; when the context ends, the last state is on the disk."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Wait; an error of writing does not hide the one that ended the block."""
+        """Wait for the last state; an error of writing does not hide an error that ended the block."""
         with suppress(OSError) if kind is not None else nullcontext():
             self.wait()
 
     def remove(self) -> None:
-        """Delete the folder: the training is done and its result kept elsewhere."""
+        """Delete the folder after the training has ended and its result was saved elsewhere."""
         self.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _sha256(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
-    """Return the digest of all of a state: whatever is damaged in it, it is told apart from a whole one."""
+    """Return the digest of a whole state, which changes if any part of the state is damaged."""
     return hashlib.sha256((tensors_sha256(tensors.items()) + json.dumps(facts, sort_keys=True)).encode()).hexdigest()

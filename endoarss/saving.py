@@ -1,4 +1,4 @@
-"""Writing tensors: what the disk refuses is an OSError, as it is of every other file."""
+"""Write tensors so that a failing disk raises an OSError, as it does for every other file."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ _NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors, contiguous and on any device, as safetensors.
+    """Write tensors to a safetensors file.
 
     Args:
-        tensors: by name. path: the file. metadata: texts for its header.
+        tensors: contiguous tensors by name, on any device.
+        path: the file to write.
+        metadata: texts for the header of the file.
 
     Raises:
-        OSError: with the file's name, if it cannot be written.
+        OSError: if the file cannot be written; it names the file.
     """
     try:
         save_file(dict(tensors), path, metadata=None if metadata is None else dict(metadata))
-    except SafetensorError as error:  # it has the system's answer in its text alone
+    except SafetensorError as error:  # only its text contains the system's error number
         number = _NUMBER.search(str(error))
         if number is None:
             raise

@@ -1,4 +1,4 @@
-"""What a JSON schema allows, in words, for messages and pages."""
+"""Describe in words what a JSON schema allows, for messages and generated documentation."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ Schema = Mapping[str, Any]
 
 
 def described(schema: Schema, resolved: Callable[[Schema], Schema] = lambda schema: schema) -> str:
-    """Return what a JSON schema allows, such as "a whole number from 1 to 1,024".
+    """Return in words what a JSON schema allows, such as "a whole number from 1 to 1,024".
 
     Args:
-        schema: as pydantic writes it.
-        resolved: fills in the references of a schema that has some.
+        schema: a schema that pydantic wrote.
+        resolved: a function that replaces the references in a schema by what they refer to.
+
+    Returns:
+        A phrase without a full stop.
     """
     schema = resolved(schema)
     if "expected" in schema:
         return str(schema["expected"])
     if "anyOf" in schema:
-        return " or ".join(described(one, resolved) for one in schema["anyOf"] if one.get("type") != "null")
+        return " or ".join(described(choice, resolved) for choice in schema["anyOf"] if choice.get("type") != "null")
     if "enum" in schema or "const" in schema:
-        known = [repr(one) if one == "" else str(one) for one in schema.get("enum", [schema.get("const")])]
+        known = [repr(value) if value == "" else str(value) for value in schema.get("enum", [schema.get("const")])]
         return known[0] if len(known) == 1 else f"{', '.join(known[:-1])} or {known[-1]}"
     kind = schema.get("type")
     if kind == "array":

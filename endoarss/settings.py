@@ -1,4 +1,4 @@
-"""What a model is made of, as plain data: enough to build it again from a checkpoint."""
+"""The settings of a model as plain data; a checkpoint stores them, so that the model can be built again."""
 
 from __future__ import annotations
 
@@ -16,32 +16,35 @@ TASKS = (ACTIVITY, SEGMENTATION)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# What settings may be when they come from a file. The bounds keep a damaged or malicious one from building a model without end; they lie
-# far beyond what anybody trains.
+# Bounds of settings that come from a file. They stop a damaged or malicious file from building an endless model, and are far above the
+# sizes that anybody trains.
 Width = Annotated[int, Field(ge=1, le=16384)]
 Side = Annotated[int, Field(ge=1, le=2048)]
-NOT_PRINTED = r"\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069"  # controls, and marks that turn the direction of writing
-# Names stand in CSV files, legends and figures: one line, and nothing that a spreadsheet takes for a formula.
+NOT_PRINTED = r"\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069"  # control characters, also those that reverse text
+# Names appear in CSV files, legends and figures: they have one line, and a spreadsheet must not read them as a formula.
 Name = Annotated[str, Field(pattern=rf"^[^=+\-@{NOT_PRINTED}][^{NOT_PRINTED}]{{0,199}}$")]
-MAX_BLOCKS = 1024  # of all encoders of a model together
+MAX_BLOCKS = 1024  # in all encoders of a model together
 _FROM_FILE = ConfigDict(extra="forbid", strict=True)
 
 
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
-"""Of the files of weights that are read: safetensors, and what `torch.save` wrote."""
-_Part = Annotated[str, Field(min_length=1, max_length=200)]  # of a tensor's name
+"""Suffixes of weight files that can be read: safetensors, and files that `torch.save` wrote."""
+_NamePart = Annotated[str, Field(min_length=1, max_length=200)]  # a part of a tensor's name
 
 
 @dataclass(frozen=True)
 class WeightsSettings:
     """Where a backbone's pretrained weights come from.
 
-    source: "hub" (timm downloads them), "file" (see `endoarss.pretrained`, loaded strictly), "checkpoint" (they lie in the model's own
-    checkpoint, which is complete), "none" (random).
-    entry: of a file with several dictionaries of tensors, the key of the one that is meant.
-    prefix: of a file that holds more than the backbone, what its names begin with; the rest of the file is passed over.
-    drop: what names begin with, without the prefix, whose tensors are passed over.
-    rename: by whole parts of names, what stands in their place; see `endoarss.pretrained.names.renamed`.
+    Attributes:
+        source: "hub" (timm downloads them), "file" (loaded strictly, see `endoarss.pretrained`), "checkpoint" (the model's own checkpoint
+            contains them), or "none" (random weights).
+        path: the file, if the source is "file".
+        sha256: hex SHA-256 that the file must have; empty if any file is accepted.
+        prefix: the prefix of the backbone's tensors in a file that contains more than the backbone; other tensors are skipped.
+        entry: the key of the dictionary to read, in a file with several dictionaries of tensors.
+        drop: beginnings of tensor names, without the prefix; these tensors are skipped.
+        rename: new text for whole parts of tensor names; see `endoarss.pretrained.names.renamed`.
     """
 
     __pydantic_config__ = _FROM_FILE
@@ -51,8 +54,8 @@ class WeightsSettings:
     sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     prefix: Annotated[str, Field(max_length=1000)] = ""
     entry: Annotated[str, Field(max_length=1000)] = ""
-    drop: Annotated[tuple[_Part, ...], Field(max_length=100)] = ()
-    rename: Annotated[dict[_Part, Annotated[str, Field(max_length=200)]], Field(max_length=100)] = field(
+    drop: Annotated[tuple[_NamePart, ...], Field(max_length=100)] = ()
+    rename: Annotated[dict[_NamePart, Annotated[str, Field(max_length=200)]], Field(max_length=100)] = field(
         default_factory=dict
     )
 
@@ -61,19 +64,23 @@ class WeightsSettings:
             raise SettingsError(f"weights: source {self.source!r}; expected hub, file, checkpoint or none.")
         if (self.source == "file") != bool(self.path):
             raise SettingsError(
-                f"weights: source {self.source!r} with path {self.path!r}; a path goes with file alone."
+                f"weights: source {self.source!r} with path {self.path!r}; the source 'file' needs a path, and no other source has one."
             )
 
 
-# What of a ViT's block may carry low-rank adapters: the parts of the fused qkv, the attention's projection, the MLP's layers.
+# Layers of a ViT block that can have low-rank adapters: parts of the fused qkv, the attention's projection, the MLP's layers.
 LORA_TARGETS = ("q", "k", "v", "proj", "fc1", "fc2")
 
 
 @dataclass(frozen=True)
 class LoRASettings:
-    """Low-rank adapters of a ViT's blocks. rank: r. alpha: 0 means alpha = rank. targets: from `LORA_TARGETS`.
+    """Settings of the low-rank adapters in a ViT's blocks.
 
-    random_vectors: the authors' code's variant, see `lora.LoRALinear`.
+    Attributes:
+        rank: r.
+        alpha: the numerator of the scale alpha / r; 0 means alpha = rank.
+        targets: the layers that have adapters, from `LORA_TARGETS`.
+        random_vectors: whether to use the variant of the authors' code, see `lora.LoRALinear`.
     """
 
     __pydantic_config__ = _FROM_FILE
@@ -92,14 +99,19 @@ class LoRASettings:
 
     @property
     def scale(self) -> float:
-        """alpha / r."""
+        """The scale alpha / r of the low-rank update."""
         return self.alpha / self.rank if self.alpha else 1.0
 
 
 @dataclass(frozen=True)
 class SMASettings:
-    """Spatially-aware multi-scale attention. width: d. trained, residual: both false in the authors' code, whose SMA stays as
-    it was drawn and replaces the image instead of adding to it."""
+    """Settings of spatially-aware multi-scale attention (SMA).
+
+    Attributes:
+        width: d, the number of channels that the image is projected to.
+        trained: whether SMA is trained. It is not in the authors' code, where SMA keeps its random initial weights.
+        residual: whether SMA is added to the image. In the authors' code it replaces the image.
+    """
 
     __pydantic_config__ = _FROM_FILE
 
@@ -108,18 +120,24 @@ class SMASettings:
     residual: bool = True
 
 
-SMA_PATCH = 7  # side of the patches that SMA unfolds
+SMA_PATCH = 7  # side of SMA's patches in pixels
 SPATIAL, TOKENS_AS_CHANNELS = "spatial", "tokens_as_channels"
 
 
 @dataclass(frozen=True)
 class BackboneSettings:
-    """A timm model and what is added to it.
+    """A timm model, its weights, and the modules that are added to it.
 
-    model: timm name. arguments: further keyword arguments for timm. output_stride: of the feature map of a model that is trained in full
-    (8, 16 or 32). with_sma: whether SMA stands before the model; before `endoarss` it always does.
-    token_map: how the N tokens of a ViT become a map: "spatial" (C, side, side), or "tokens_as_channels", the authors' code's
-    view of them as N channels of side x (C / side).
+    Attributes:
+        model: the timm name.
+        arguments: further keyword arguments for timm.
+        weights: the source of the pretrained weights.
+        output_stride: the stride of the feature map of a fully trained model: 8, 16 or 32.
+        lora: the low-rank adapters.
+        sma: spatially-aware multi-scale attention, if it is used.
+        token_map: how the N tokens of a ViT become a map: "spatial" gives (C, side, side); "tokens_as_channels", as in the authors' code,
+            gives N channels of side x (C / side).
+        with_sma: whether SMA is applied before the model; the backbone `endoarss` always applies it.
     """
 
     __pydantic_config__ = _FROM_FILE
@@ -140,7 +158,13 @@ class BackboneSettings:
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """Widths of the two heads, and the atrous rates of the segmentation head; no rates means: as the map's side asks."""
+    """Settings of the two heads.
+
+    Attributes:
+        segmentation_channels: width of the segmentation head.
+        activity_channels: width of the activity head.
+        atrous_rates: rates of the segmentation head; if empty, `heads.rates_for_map` chooses them.
+    """
 
     __pydantic_config__ = _FROM_FILE
 
@@ -151,12 +175,21 @@ class HeadSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """Everything `build_model` needs.
+    """Everything that `build_model` needs.
 
-    backbone, architecture: registered names. classes, activities: names of the outputs; classes[0] is the background, and
-    no activities means segmentation alone. input_size: side of the square input in pixels, which masks are predicted at.
-    network_size: side the backbone sees images at; 0 means input_size. normalisation: "imagenet" or "none" (values 0 to 1).
-    align_corners: whether bilinear resizing, of images to network_size and of logits to input_size, maps corner pixels onto corner pixels.
+    Attributes:
+        backbone: registered name of the backbone.
+        architecture: registered name of the architecture.
+        classes: names of the segmentation classes; classes[0] is the background.
+        activities: names of the activities; if empty, the model only segments.
+        input_size: side of the square input and of the predicted masks, in pixels.
+        backbone_settings: settings of the backbone.
+        architecture_settings: settings of the architecture.
+        heads: settings of the heads.
+        network_size: side of the images that the backbone sees, in pixels; 0 means input_size.
+        normalisation: "imagenet", or "none" for values from 0 to 1.
+        align_corners: whether bilinear resizing maps corner pixels onto corner pixels. It applies to images that are resized to
+            network_size and to logits that are resized to input_size.
     """
 
     __pydantic_config__ = _FROM_FILE
@@ -179,27 +212,30 @@ class ModelSettings:
 
     @property
     def seen_size(self) -> int:
-        """The side that the backbone sees images at, in pixels."""
+        """Side of the images that the backbone sees, in pixels."""
         return self.network_size or self.input_size
 
     @property
     def available_tasks(self) -> tuple[str, ...]:
-        """The tasks the labels allow."""
+        """The tasks that the dataset has labels for."""
         return TASKS if self.activities else (SEGMENTATION,)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-like data."""
+        """Return the settings as JSON-like data."""
         return asdict(self)
 
     @staticmethod
     def from_dict(data: Any) -> ModelSettings:
-        """Return the settings that `to_dict` gave as data, JSON's lists allowed for tuples.
+        """Return the settings that `to_dict` converted to data; lists are accepted for tuples.
 
         Args:
-            data: JSON-like, from any source: types, bounds and names of keys are checked.
+            data: JSON-like data from any source; types, bounds and key names are checked.
+
+        Returns:
+            The settings.
 
         Raises:
-            SettingsError: naming the key, its value and what is allowed.
+            SettingsError: if the data is not allowed; the message names the key, its value and what is allowed.
         """
         try:
             return _adapter().validate_json(json.dumps(data))
@@ -210,16 +246,27 @@ class ModelSettings:
 
 
 def first_error(error: ValidationError) -> str:
-    """Return the first thing that is wrong with data: its key, what was given, and what is allowed."""
+    """Return a message about the first error of a validation.
+
+    Args:
+        error: the validation error.
+
+    Returns:
+        A sentence with the key, the value that was given, and what is allowed.
+    """
     first = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(map(short_key, first["loc"])) or "the settings"
     if first["type"] == "missing":
-        return f"{where}: missing."
+        return f"{where}: it is missing."
     return f"{where}: {shown(first['input'])} is not allowed; {first['msg']}."
 
 
 def short_key(key: object) -> str:
-    """Return a key as messages name it: quoted if it is not printable, and cut if it is long."""
+    """Return the text with which messages show a key: quoted if it is not printable, cut if it is long.
+
+    Args:
+        key: any key.
+    """
     text = str(key)
     return text if len(text) <= 40 and text.isprintable() else shown(text, 40)
 

@@ -13,7 +13,15 @@ from endoarss.settings import SMA_PATCH
 
 
 def unfold_patches(x: Tensor, patch: int) -> Tensor:
-    """(B, d, H, W) -> (B, P, N, d): P = patch^2 positions inside a patch, N = H W / P patches (III-B1)."""
+    """Unfold an image into patches (section III-B1).
+
+    Args:
+        x: (B, d, H, W).
+        patch: side of the patches in pixels.
+
+    Returns:
+        (B, P, N, d), with P = patch^2 positions inside a patch and N = H W / P patches.
+    """
     batch, width, height, breadth = x.shape
     rows, columns = height // patch, breadth // patch
     x = x.permute(0, 2, 3, 1).reshape(batch, rows, patch, columns, patch, width)
@@ -21,7 +29,17 @@ def unfold_patches(x: Tensor, patch: int) -> Tensor:
 
 
 def fold_patches(x: Tensor, patch: int, height: int, breadth: int) -> Tensor:
-    """The inverse of `unfold_patches`: (B, P, N, d) -> (B, d, H, W) (III-B3)."""
+    """Fold patches into an image, the inverse of `unfold_patches` (section III-B3).
+
+    Args:
+        x: (B, P, N, d).
+        patch: side of the patches in pixels.
+        height: H.
+        breadth: W.
+
+    Returns:
+        (B, d, H, W).
+    """
     batch, _, _, width = x.shape
     rows, columns = height // patch, breadth // patch
     x = x.view(batch, patch, patch, rows, columns, width)
@@ -29,10 +47,10 @@ def fold_patches(x: Tensor, patch: int, height: int, breadth: int) -> Tensor:
 
 
 class MultiScaleAttention(nn.Module):
-    """Cross-spatial attention over a plane, its channels in one group (III-B2).
+    """Cross-spatial attention over a plane, with all channels in one group (section III-B2).
 
     Args:
-        channels: the number of channels; here the positions inside a patch.
+        channels: the number of channels, which here are the positions inside a patch.
     """
 
     def __init__(self, channels: int) -> None:
@@ -42,7 +60,7 @@ class MultiScaleAttention(nn.Module):
         self.norm = nn.GroupNorm(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape."""
+        """Return the attended tensor, of the same shape (B, C, H, W)."""
         height, breadth = x.shape[-2:]
         along_height = x.mean(dim=3, keepdim=True)
         along_width = x.mean(dim=2, keepdim=True).transpose(2, 3)
@@ -58,12 +76,13 @@ class MultiScaleAttention(nn.Module):
 
 
 class SpatiallyAwareMultiScaleAttention(nn.Module):
-    """x + gamma SMA(x) on the normalised image; gamma starts at 0 and is trained.
+    """Computes x + gamma SMA(x) for a normalised image x; gamma starts at 0 and is trained.
 
     Args:
-        width: d, the channels the image is projected to. The cost is linear in it.
-        patch: side of the unfolded patches. kernel: n of the n x n convolutions.
-        residual: false gives SMA(x) alone, as the authors' code does.
+        width: d, the number of channels that the image is projected to. The cost is linear in it.
+        patch: side of the unfolded patches in pixels.
+        kernel: side n of the n x n convolutions.
+        residual: if false, the output is SMA(x) alone, as in the authors' code.
     """
 
     def __init__(self, width: int = 64, patch: int = SMA_PATCH, kernel: int = 3, residual: bool = True) -> None:
@@ -77,7 +96,7 @@ class SpatiallyAwareMultiScaleAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1)) if residual else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) -> the same shape; H and W are multiples of the patch."""
+        """Return the attended image, of the same shape (B, 3, H, W); H and W must be multiples of the patch."""
         height, breadth = x.shape[-2:]
         if height % self.patch or breadth % self.patch:
             raise SettingsError(

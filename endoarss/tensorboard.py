@@ -1,4 +1,4 @@
-"""Histories as TensorBoard events, where TensorBoard is installed."""
+"""Write histories as TensorBoard events, if TensorBoard is installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from endoarss.errors import SettingsError
 
 
 def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:
-    """A function that writes a row of a history, one scalar a column; it raises an OSError that names the folder if it cannot.
+    """Return a function that writes a row of a history as events, one scalar per column.
+
+    Args:
+        folder: the folder of the event files.
+
+    Returns:
+        A function of a row; it raises an OSError that names the folder if the events cannot be written.
 
     Raises:
         SettingsError: if TensorBoard is not installed.
@@ -30,7 +36,7 @@ def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:
                 if name != "epoch":
                     writer.add_scalar(name, value, int(row["epoch"]))
             writer.flush()
-        except OSError as error:  # of a thread that does not know what its file is called
+        except OSError as error:  # raised by a thread that does not know the name of its file
             error.filename = error.filename or str(folder)
             raise
 

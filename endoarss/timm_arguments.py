@@ -1,8 +1,8 @@
-"""The names and keyword arguments that may reach timm, for each kind of model. Imports no torch.
+"""The model names and keyword arguments that may be passed to timm, for each kind of model. This module does not import torch.
 
-Names and arguments come from studies and from the headers of other people's checkpoints. timm takes far more than is
-allowed here, and some of it fetches, opens or writes files: `pretrained_cfg`, `cache_dir`, `checkpoint_path`, and names
-such as `hf-hub:...` and `local-dir:...`. What is not listed here never reaches timm.
+Names and arguments come from studies and from the headers of other people's checkpoints. timm accepts far more than is allowed here,
+and some of it downloads, opens or writes files: `pretrained_cfg`, `cache_dir`, `checkpoint_path`, and names such as `hf-hub:...` and
+`local-dir:...`. Anything that is not listed here is never passed to timm.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NO_OTHERS = ConfigDict(extra="forbid", strict=True)
 
 
 class VisionTransformerArguments(TypedDict, total=False):
-    """Arguments of timm's `VisionTransformer`. No value of `init_values` means no LayerScale."""
+    """Arguments of timm's `VisionTransformer`. `init_values: null` means no LayerScale."""
 
     __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
 
@@ -57,7 +57,7 @@ class VisionTransformerArguments(TypedDict, total=False):
 
 
 class ResNetArguments(TypedDict, total=False):
-    """Arguments of timm's `ResNet`: four stages, as every ResNet here has."""
+    """Arguments of timm's `ResNet`; every ResNet here has four stages."""
 
     __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
 
@@ -75,7 +75,7 @@ class ResNetArguments(TypedDict, total=False):
 
 
 class EvaArguments(TypedDict, total=False):
-    """Arguments of timm's `Eva`, which DINOv3 is one of."""
+    """Arguments of timm's `Eva`, the class that also implements DINOv3."""
 
     __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
 
@@ -97,7 +97,7 @@ class EvaArguments(TypedDict, total=False):
 
 
 class ConvNeXtArguments(TypedDict, total=False):
-    """Arguments of timm's `ConvNeXt`: four stages."""
+    """Arguments of timm's `ConvNeXt`, which has four stages."""
 
     __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
 
@@ -107,7 +107,7 @@ class ConvNeXtArguments(TypedDict, total=False):
 
 
 class SwinArguments(TypedDict, total=False):
-    """Arguments of timm's `SwinTransformer` and `SwinTransformerV2`: four stages, each twice as wide as the one before."""
+    """Arguments of timm's `SwinTransformer` and `SwinTransformerV2`, which have four stages, each twice as wide as the one before."""
 
     __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
 
@@ -122,7 +122,7 @@ class SwinArguments(TypedDict, total=False):
 
 
 class EfficientNetArguments(TypedDict, total=False):
-    """Arguments of timm's `EfficientNet`; its size is in its name."""
+    """Arguments of timm's `EfficientNet`; the model's name decides its size."""
 
     __pydantic_config__ = _NO_OTHERS  # type: ignore[misc]
 
@@ -141,13 +141,13 @@ ARGUMENTS: dict[str, TypeAdapter[Any]] = {
 
 
 def check_model_name(name: object) -> None:
-    """Refuse a name of a timm model that is more than a name: a path, an address, a source such as `hf-hub:`.
+    """Raise an error unless a value is a plain timm model name, and not a path, an address or a source such as `hf-hub:`.
 
     Args:
-        name: such as "resnet101" or "vit_base_patch14_dinov2.lvd142m".
+        name: a name such as "resnet101" or "vit_base_patch14_dinov2.lvd142m".
 
     Raises:
-        SettingsError: if it is none.
+        SettingsError: if the value is not such a name.
     """
     if not isinstance(name, str) or not _NAME.match(name):
         raise SettingsError(
@@ -156,21 +156,23 @@ def check_model_name(name: object) -> None:
 
 
 def check_arguments(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments that may reach timm, in the types that timm expects.
+    """Check keyword arguments for timm and return them in the types that timm expects.
 
     Args:
-        kind: of the model, as timm's module is named, such as "vision_transformer". Kinds that are not listed take no arguments.
+        kind: the name of timm's module that defines the model, such as "vision_transformer". Kinds that are not listed accept no arguments.
         arguments: JSON-like keyword arguments.
 
     Returns:
-        The arguments; lists have become tuples.
+        The arguments, with tuples instead of lists.
 
     Raises:
-        SettingsError: naming the argument, its value and what is allowed.
+        SettingsError: if an argument is not allowed; the message names the argument, its value and what is allowed.
     """
     if kind not in ARGUMENTS:
         if arguments:
-            raise SettingsError(f"arguments {shown(sorted(arguments))}: a timm model of kind {kind} takes none here.")
+            raise SettingsError(
+                f"arguments {shown(sorted(arguments))}: no arguments are allowed for a timm model of kind {kind}."
+            )
         return {}
     try:
         checked: dict[str, Any] = ARGUMENTS[kind].validate_json(json.dumps(arguments))
@@ -190,12 +192,12 @@ def check_arguments(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     width, heads = checked.get("embed_dim"), checked.get("num_heads")
     if width and isinstance(heads, int) and width % heads:
         raise SettingsError(f"arguments.embed_dim: {width} is not allowed; expected a multiple of num_heads, {heads}.")
-    # timm drops what is None, and would build the LayerScale of the model's name; of 0 it builds none.
+    # timm drops arguments that are None and would then build the model's default LayerScale; with 0 it builds none.
     return {name: 0.0 if value is None else value for name, value in checked.items()}
 
 
 def _expected(kind: str, path: tuple[int | str, ...]) -> str:
-    """Return in words what an argument, or an item of one that is a list, may be."""
+    """Return in words which values an argument, or an item of a list argument, may have."""
     if not path:
         return "names with values"
     schema = ARGUMENTS[kind].json_schema()["properties"][path[0]]

@@ -1,4 +1,4 @@
-"""The names of timm's models, read from its source text: importing timm takes seconds, and a study is read at every plan."""
+"""The names of timm's models, read from timm's source files, because importing timm takes seconds and a study is read in every plan."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _WITH_TAG = re.compile(r"""["'](\w+)\.(\w+)["']\s*:""")
 
 
 def check_is_timm_model(name: str) -> None:
-    """Refuse a name that timm has no model of. Where timm is not installed no name is refused: results are read there, not trained.
+    """Raise an error if timm has no model of a name. If timm is not installed every name passes, because nothing can be trained there.
 
     Args:
-        name: such as "resnet101" or "vit_base_patch14_dinov2.lvd142m"; what stands after the dot names pretrained weights.
+        name: a name such as "resnet101" or "vit_base_patch14_dinov2.lvd142m"; the part after the dot names pretrained weights.
 
     Raises:
-        SettingsError: with the closest names.
+        SettingsError: if timm has no such model or weights; the message suggests the closest names.
     """
     model, _, tag = name.partition(".")
     models, tags = _source_names()
@@ -30,7 +30,7 @@ def check_is_timm_model(name: str) -> None:
         raise SettingsError(
             f"timm has no model {shown(name)}.{suggestion(model, models)} `timm.list_models()` lists all {len(models):,}."
         )
-    # Some models take over the tags of others, so that a tag counts as known if any model has it.
+    # Some models reuse the tags of other models, so a tag counts as known if any model has it.
     if tag and not any(tag in known for known in tags.values()):
         own = sorted(tags.get(model, ()))
         raise SettingsError(
@@ -39,13 +39,20 @@ def check_is_timm_model(name: str) -> None:
 
 
 def kind_of_model(name: str) -> str:
-    """Return the kind of a timm model: the module it is written in, such as "vision_transformer"; empty where timm is not installed."""
+    """Return the kind of a timm model, which is the name of the module that defines it.
+
+    Args:
+        name: a name such as "resnet101" or "vit_base_patch14_dinov2.lvd142m".
+
+    Returns:
+        A module name such as "vision_transformer"; empty if timm is not installed or has no such model.
+    """
     return _source_names()[0].get(name.partition(".")[0], "")
 
 
 @cache
 def _source_names() -> tuple[dict[str, str], dict[str, set[str]]]:
-    """The module of each model, and the tags of pretrained weights by the name they stand with; empty without timm."""
+    """Return the module of each model, and the tags of pretrained weights by model name; both are empty if timm is not installed."""
     spec = find_spec("timm")
     folders = (spec and spec.submodule_search_locations) or []
     paths = [path for folder in folders for path in sorted(Path(folder, "models").glob("*.py"))]

@@ -33,13 +33,26 @@ _AS_THEY_ARE = AugmentationSettings()
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a model is trained: Adam (section IV-B of the paper), its rate constant or lowered in steps.
+    """The settings of a training with Adam (section IV-B of the paper), whose learning rate is constant or decays in steps.
 
-    decay_every, decay_factor: every so many epochs the rate is multiplied by the factor; 0 means never. weight_decay: Adam's, added to
-    the gradient. drop_last: leave out the last batch of an epoch if it is smaller than the others.
-    corruption: of training images, before they are augmented. None for none.
-    precision: "float32", "bf16" (autocast), or "auto": bf16 on a GPU. compile: torch.compile; None means on a GPU.
-    checkpoint_every, validate_every: in epochs. deterministic: on a GPU, the same bits in each run, see `devices.choose_kernels`.
+    Attributes:
+        epochs: the number of epochs.
+        learning_rate: Adam's learning rate.
+        batch_size: the number of images in a batch.
+        weighting: the registered name of the weighting.
+        weighting_settings: the settings of the weighting.
+        seed: the seed of the order of the images, the augmentation and the weighting.
+        decay_every: the number of epochs after which the learning rate is multiplied by `decay_factor`; 0 means never.
+        decay_factor: the factor of the learning rate.
+        weight_decay: Adam's weight decay, which is added to the gradient.
+        drop_last: whether to leave out the last batch of an epoch if it is smaller than the others.
+        augmentation: random changes of the training images.
+        corruption: a corruption of training images before their augmentation, or None.
+        precision: "float32", "bf16" (autocast), or "auto" for bf16 on a GPU only.
+        compile: whether to use torch.compile; None means on a GPU only.
+        checkpoint_every: the number of epochs between two saved states.
+        validate_every: the number of epochs between two validations.
+        deterministic: whether all runs on a GPU give the same bits, see `devices.choose_kernels`.
     """
 
     epochs: int
@@ -61,21 +74,34 @@ class TrainingSettings:
     deterministic: bool = False
 
     def rate(self, epoch: int) -> float:
-        """The learning rate of an epoch, counted from 0."""
+        """Return the learning rate of an epoch.
+
+        Args:
+            epoch: the epoch, counted from 0.
+        """
         steps = epoch // self.decay_every if self.decay_every else 0
         return self.learning_rate * self.decay_factor**steps
 
 
 def seed_everything(seed: int) -> None:
-    """Seed torch's global generator, which draws initial weights and dropout."""
+    """Seed torch's global generator, which draws initial weights and dropout.
+
+    Args:
+        seed: the seed.
+    """
     torch.manual_seed(seed)
 
 
 def make_weighting(settings: TrainingSettings, tasks: tuple[str, ...]) -> Weighting:
-    """The weighting a training asks for.
+    """Return the weighting of a training.
+
+    Args:
+        settings: the settings of the training.
+        tasks: the tasks of the model, in its order.
 
     Raises:
-        UnknownNameError: if it is not registered. SettingsError: if it does not take the settings given, or holds what nobody trains.
+        UnknownNameError: if no weighting of that name is registered.
+        SettingsError: if the weighting does not accept its settings, or has values with `requires_grad` that nothing trains.
     """
     make = WEIGHTINGS.get(settings.weighting)
     check_settings("weightings", settings.weighting, settings.weighting_settings)
@@ -85,10 +111,10 @@ def make_weighting(settings: TrainingSettings, tasks: tuple[str, ...]) -> Weight
         raise SettingsError(f"weighting {settings.weighting!r}: {error}") from None
     if not isinstance(weighting, LossWeighting | GradientWeighting):
         raise SettingsError(
-            f"weighting {settings.weighting!r}: {type(weighting).__name__} is none; expected a subclass of LossWeighting or "
-            "GradientWeighting of endoarss.weightings.base."
+            f"weighting {settings.weighting!r}: {type(weighting).__name__} is not a weighting; expected a subclass of LossWeighting or "
+            "GradientWeighting from endoarss.weightings.base."
         )
-    weighting.seed(settings.seed + 2)  # two generators of the training have the seeds before
+    weighting.seed(settings.seed + 2)  # the training's two generators use seed and seed + 1
     check_all_trained(settings.weighting, weighting, weighting.parameters())
     return weighting
 
@@ -96,13 +122,16 @@ def make_weighting(settings: TrainingSettings, tasks: tuple[str, ...]) -> Weight
 def task_losses(
     outputs: dict[str, Tensor], masks: Tensor, activities: Tensor | None, ignores: bool = False
 ) -> dict[str, Tensor]:
-    """Return the cross-entropy of each task: mean over images for the activity, over the pixels that count for the segmentation.
+    """Return the cross-entropy of each task: the mean over images for the activity, the mean over pixels with a class for the segmentation.
 
     Args:
-        outputs: logits by task, (B, K) and (B, C, S, S).
-        masks: int64 (B, S, S), class ids, or `IGNORED`.
+        outputs: logits by task: (B, K) for the activity, (B, C, S, S) for the segmentation.
+        masks: int64 (B, S, S), class ids or `IGNORED`.
         activities: int64 (B,), or None.
-        ignores: whether masks may hold ignored pixels; a batch of nothing else has the loss 0 then.
+        ignores: whether masks may contain ignored pixels. If so, the segmentation loss of a batch without other pixels is 0.
+
+    Returns:
+        Scalars by task.
     """
     losses = {}
     for task, logits in outputs.items():
@@ -111,15 +140,15 @@ def task_losses(
             losses[task] = F.cross_entropy(logits, activities)
         else:
             loss = _mean_over_pixels(logits, masks)
-            # The mean over no pixel is 0/0. Nothing is asked of the device, and nothing is looked for where no pixel is ignored.
+            # The mean over no pixels would be 0/0. This does not wait for the device, and is skipped if no pixel is ignored.
             losses[task] = torch.where((masks == IGNORED).all(), torch.zeros_like(loss), loss) if ignores else loss
     return losses
 
 
 def _mean_over_pixels(logits: Tensor, masks: Tensor) -> Tensor:
-    """Return the mean cross-entropy over the pixels that count; NaN where there is none."""
+    """Return the mean cross-entropy over the pixels that have a class; NaN if there are none."""
     if logits.is_cuda and torch.are_deterministic_algorithms_enabled():
-        # The mean of torch's own kernel adds in any order, and has no deterministic form.
+        # torch's own kernel for the mean adds in any order and has no deterministic version.
         return F.cross_entropy(logits, masks, ignore_index=IGNORED, reduction="none").sum() / (masks != IGNORED).sum()
     return F.cross_entropy(logits, masks, ignore_index=IGNORED)
 
@@ -138,24 +167,27 @@ def train(
     """Train a model in place.
 
     Args:
-        model: built after `seed_everything(settings.seed)`, so that its initial weights belong to the seed.
+        model: a model that was built after `seed_everything(settings.seed)`, so that the seed decides its initial weights.
         data: the training split.
-        settings: schedule and weighting.
-        device: where to train.
-        label: what the progress bar and errors say.
-        validate: scores the model every `validate_every` epochs and after the last.
-        choose: keep the epoch with the highest score, the first of equals; else the last one.
-        resume: where states are kept; a training that was stopped goes on from the last one, and ends (on a CPU) with the same bits
-            as one that was not.
-        observe: gets each row of the history when its epoch is done.
+        settings: the schedule and the weighting.
+        device: the device to train on.
+        label: the name of the training in the progress bar and in errors.
+        validate: a function that returns the model's score; it is called every `validate_every` epochs and after the last epoch.
+        choose: whether to return to the weights of the epoch with the highest score (the first one if several are equal). Otherwise the
+            weights of the last epoch are used.
+        resume: the folder of saved states, or None. An interrupted training continues from the last state; on a CPU its result has the same
+            bits as without the interruption.
+        observe: a function that is called with each row of the history when its epoch is complete.
 
     Returns:
-        One row an epoch: epoch, seconds, images_per_second, memory_mib, learning_rate; by task loss, weight, gradient_norm; cosine of
-        each pair of tasks; what the architecture measures; validation. Norms and cosines are of the raw losses' gradients of the shared
-        parameters: means over all steps where the weighting works on gradients, else of the epoch's first step.
+        One row per epoch, with the columns epoch, seconds, images_per_second, memory_mib and learning_rate; loss, weight and gradient_norm
+        per task; the cosine of each pair of tasks; the measures of the architecture; and validation. Norms and cosines belong to the
+        gradients of the raw losses with respect to the shared parameters. They are means over all steps if the weighting works on
+        gradients, otherwise the values of the first step of the epoch.
 
     Raises:
-        TrainingError: if a loss is not finite, or memory runs out. SettingsError: if there are too few images.
+        TrainingError: if a loss is not finite, or memory runs out.
+        SettingsError: if there are too few images.
     """
     _check_enough(len(data), settings)
     with memory_explained(label, device, _takes_less(model, settings)) as where:
@@ -186,14 +218,15 @@ def train(
 
 def _check_enough(images: int, settings: TrainingSettings) -> None:
     if images < 2:
-        raise SettingsError(f"{images} training image(s); expected at least 2.")
+        raise SettingsError(f"there are {images} training image(s); expected at least 2.")
     if settings.drop_last and images < settings.batch_size:
         raise SettingsError(
-            f"{images} training images with batch_size {settings.batch_size} and drop_last; expected a whole batch at least."
+            f"there are {images} training images with batch_size {settings.batch_size} and drop_last; expected at least one whole batch."
         )
 
 
 def _takes_less(model: MultiTaskModel, settings: TrainingSettings) -> str:
+    """Return the settings that reduce memory, for the message when memory runs out."""
     return (
         f"training.batch_size (now {settings.batch_size}), training.precision: bf16 (now {settings.precision}), "
         f"training.cells_per_gpu, input_size (now {model.settings.input_size}), sma_width and output_stride of the backbone, "
@@ -202,7 +235,7 @@ def _takes_less(model: MultiTaskModel, settings: TrainingSettings) -> str:
 
 
 class _Run:
-    """A training under way: all that changes from step to step."""
+    """The state of a running training: everything that changes from step to step."""
 
     def __init__(
         self, model: MultiTaskModel, data: LabelledImages, settings: TrainingSettings, device: torch.device, label: str
@@ -230,26 +263,31 @@ class _Run:
         self.images: Tensor  # of the last step
 
     def epoch(self, number: int, where: list[str]) -> dict[str, float]:
-        """Train for one epoch. where: its one entry says which step this is.
+        """Train for one epoch and return its row of the history.
+
+        Args:
+            number: the epoch, counted from 0.
+            where: a list whose only entry is set to the current step.
 
         Raises:
-            TrainingError: if a loss or, at the end, a parameter is not finite. SettingsError: if the weighting holds what nobody trains.
+            TrainingError: if a loss or, at the end, a parameter is not finite.
+            SettingsError: if the weighting has values with `requires_grad` that nothing trains.
         """
         epoch = self.steps(number, where)
         check_gradients_set(self.settings.weighting, self.of_weighting)
-        check_all_trained(self.settings.weighting, self.weighting, self.of_weighting)  # what a step has made, too
+        check_all_trained(self.settings.weighting, self.weighting, self.of_weighting)  # steps may create values
         row = epoch.row(self.settings.rate(number), self.device)
         with torch.no_grad():
             row |= {name: float(value) for name, value in self.model.measures(self.images).items()}
         if not math.isfinite(float(self.length())):
             raise TrainingError(
-                f"{self.label}: trained parameters are not finite after epoch {number + 1}, though its losses were. A lower learning "
-                "rate may help."
+                f"{self.label}: trained parameters are not finite after epoch {number + 1}, although its losses were finite. A lower "
+                "learning rate may help."
             )
         return row
 
     def steps(self, number: int, where: list[str]) -> Epoch:
-        """Take the steps of one epoch. On a GPU nothing in them waits for the device, which a wait in each step would leave idle."""
+        """Run the steps of one epoch. They do not wait for a GPU, because it would be idle during each wait."""
         self.model.train()
         self.weighting.start_epoch(number)
         for group in self.optimizer.param_groups:
@@ -263,12 +301,12 @@ class _Run:
         return epoch
 
     def length(self) -> Tensor:
-        """Return the sum of the trained parameters' lengths, a scalar: finite if all of them are."""
+        """Return the sum of the norms of the trained parameters, a scalar that is finite only if all of them are finite."""
         return torch.stack(torch._foreach_norm([p.detach() for p in (*self.parameters, *self.of_weighting)])).sum()
 
-    def _step(self, epoch: Epoch, taken: Batch, first: bool) -> None:
+    def _step(self, epoch: Epoch, loaded: Batch, first: bool) -> None:
         corruption = self.settings.corruption
-        batch = taken if corruption is None else corrupt_images(taken, corruption, self.changes)
+        batch = loaded if corruption is None else corrupt_images(loaded, corruption, self.changes)
         batch = augment(batch, self.settings.augmentation, self.changes)
         images = self.images = normalise(batch.images, self.model.settings.normalisation)
 
@@ -286,7 +324,7 @@ class _Run:
                 self.weighting.after_step(torch.stack(losses_of(self.model(images))))
 
     def state(self) -> TrainingState:
-        """A copy of everything, in the host's memory."""
+        """Return a copy of the whole state in the host's memory."""
         tensors = {f"model.{name}": tensor for name, tensor in changing(self.model).items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
@@ -301,19 +339,19 @@ class _Run:
         return TrainingState(copies, {"history": self.history.copy(), "best": self.best.score})
 
     def restore(self, done: TrainingState) -> None:
-        """Go on from a state."""
+        """Restore a saved state."""
 
-        def part(prefix: str) -> dict[str, Tensor]:
+        def tensors_of(prefix: str) -> dict[str, Tensor]:
             return {n.removeprefix(prefix): t for n, t in done.tensors.items() if n.startswith(prefix)}
 
-        self.model.load_state_dict(part("model."), strict=False)
+        self.model.load_state_dict(tensors_of("model."), strict=False)
         moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in part("optimizer.").items():
+        for name, tensor in tensors_of("optimizer.").items():
             index, key = name.split(".")
             moments.setdefault(int(index), {})[key] = tensor
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.weighting.load_state_dict({n: t.to(self.device) for n, t in part("weighting.").items()})
+        self.weighting.load_state_dict({n: t.to(self.device) for n, t in tensors_of("weighting.").items()})
         with torch.no_grad():
             for number, parameter in enumerate(self.of_weighting):
                 parameter.copy_(done.tensors[f"of_weighting.{number}"])
@@ -323,11 +361,11 @@ class _Run:
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(done.tensors["random.cuda"], self.device)
         self.history = done.facts["history"]
-        self.best.score, self.best.state = done.facts["best"], part("best.")
+        self.best.score, self.best.state = done.facts["best"], tensors_of("best.")
 
 
 class _Best:
-    """What changed in a model at its highest score so far, in the host's memory."""
+    """The trained values of a model at its highest score so far, in the host's memory."""
 
     def __init__(self) -> None:
         self.score = -1.0
@@ -344,6 +382,13 @@ class _Best:
 
 
 def changing(model: MultiTaskModel) -> dict[str, Tensor]:
-    """What a training changes of a model: trained parameters, and buffers."""
+    """Return the tensors that training changes: trained parameters and buffers.
+
+    Args:
+        model: the model.
+
+    Returns:
+        The tensors by their names in the state dict.
+    """
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     return {name: tensor for name, tensor in model.state_dict().items() if name not in frozen}

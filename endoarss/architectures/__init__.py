@@ -1,1 +1,1 @@
-"""Multi-task architectures: what tasks share. One file an architecture, registered by `@register_architecture`."""
+"""Multi-task architectures: they decide what the tasks share. Each is one file, registered by `@register_architecture`."""

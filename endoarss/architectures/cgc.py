@@ -1,8 +1,8 @@
 """CGC, customized gate control: progressive layered extraction with one level (Tang et al., RecSys 2020).
 
-Some experts are shared, others belong to one task. z_t = sum_e softmax(G_t(g(x)))_e f_e(x) over the shared experts and those of task t.
-The other tasks' experts do not reach it, and get no gradient from it. Experts are what they are in MMoE: sets of adapters over a frozen
-backbone, or full encoders.
+Some experts are shared, others belong to one task. z_t = sum_e softmax(G_t(g(x)))_e f_e(x), where e are the shared experts and the experts
+of task t. Task t does not depend on the experts of other tasks, and gives them no gradient. As in MMoE, experts are sets of adapters on a
+frozen backbone, or full encoders.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from endoarss.settings import ModelSettings
 
 @register_architecture("cgc")
 class CustomizedGateControl(MultiTaskModel):
-    """Settings: `shared_experts`, `task_experts` (of each task), and `gate_input` as of MMoE."""
+    """CGC with one gate per task over the shared experts and its own.
+
+    Its settings are `shared_experts`, `task_experts` (the number per task), and `gate_input`, as in MMoE.
+    """
 
     DEFAULTS: ClassVar = {"shared_experts": 1, "task_experts": 1, "gate_input": "thumbnail"}
     BOUNDS: ClassVar = {
@@ -40,24 +43,32 @@ class CustomizedGateControl(MultiTaskModel):
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
-        """Both tasks over one stream an expert: the shared ones first, then each task's."""
+        """Return both tasks, and one stream per expert: first the shared experts, then the experts of each task."""
         given, tasks = CustomizedGateControl.own_settings(settings), require_both_tasks(settings)
         count = given["shared_experts"] + len(tasks) * given["task_experts"]
         return tasks, Streams(count=count, shared=False, owned=True)
 
     def experts(self, task: str) -> list[int]:
-        """Return the streams that a task sees: the shared experts, then its own."""
+        """Return the streams that a task uses: the shared experts, then its own.
+
+        Args:
+            task: the name of the task.
+        """
         shared = self.own_settings(self.settings)["shared_experts"]
         return [*range(shared), *self.own_experts(task)]
 
     def own_experts(self, task: str) -> range:
-        """Return the streams that a task sees alone."""
+        """Return the streams of the experts that belong to a task.
+
+        Args:
+            task: the name of the task.
+        """
         given = self.own_settings(self.settings)
         first = given["shared_experts"] + self.tasks.index(task) * given["task_experts"]
         return range(first, first + given["task_experts"])
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
-        """Each task's own mixture of the maps that it sees."""
+        """Return each task's mixture of the maps of its experts."""
         return {
             task: torch.einsum(
                 "be,bechw->bchw", self.gates[task](images), torch.stack([maps[e] for e in self.experts(task)], dim=1)
@@ -66,10 +77,10 @@ class CustomizedGateControl(MultiTaskModel):
         }
 
     def task_modules(self, task: str) -> list[nn.Module]:
-        """The task's head and gate."""
+        """Return the task's head and gate."""
         return [self.heads[task], self.gates[task]]
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
-        """Those of its head and gate, and of its own experts."""
+        """Return the parameters of the task's head, gate and own experts."""
         owned = [parameter for expert in self.own_experts(task) for parameter in self.backbone.owned_parameters(expert)]
         return [*super().task_parameters(task), *owned]

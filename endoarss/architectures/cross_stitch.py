@@ -1,8 +1,8 @@
-"""Cross-stitch networks (Misra et al., CVPR 2016, arXiv:1604.03539): a network per task, mixed after each stage.
+"""Cross-stitch networks (Misra et al., CVPR 2016, arXiv:1604.03539): one network per task; the networks are mixed after each stage.
 
-After stage l stream t goes on with sum_r alpha_tr x_r; alpha (T, T) is trained, one matrix per stage (equation 1), and starts at 0.9 on its
-diagonal. On a frozen backbone a task's network is a set of adapters over it, and a stage is a block; otherwise it is a full encoder.
-Each task acts on both networks, so that all of the backbone is shared.
+After a stage, stream t continues with sum_r alpha_tr x_r (equation 1). There is one trained matrix alpha (T, T) per stage, which starts at
+0.9 on its diagonal. On a frozen backbone the network of a task is a set of adapters, and a stage is a block; otherwise it is a full
+encoder. Each task has an effect on both networks, so the whole backbone is shared.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from endoarss.settings import ModelSettings
 
 @register_architecture("cross_stitch")
 class CrossStitchNetwork(MultiTaskModel):
-    """A stream a task, mixed after each stage."""
+    """One stream per task; the streams are mixed after each stage."""
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
-        """Both tasks, a stream each, stitched."""
+        """Return both tasks, and one stitched stream per task."""
         tasks = require_both_tasks(settings)
         return tasks, Streams(count=len(tasks), shared=False, owned=True, stitched=True)
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
-        """Each task's own stream, as mixed after the last stage."""
+        """Return the stream of each task after the last mixing."""
         return dict(zip(self.tasks, maps, strict=True))

@@ -1,12 +1,12 @@
 """DSelect-k: differentiable selection of k of E experts (Hazimeh et al., NeurIPS 2021, arXiv:2106.03760).
 
-Each task has k selectors. Selector i writes the number of an expert in m = ceil(log2 E) bits, made soft by the smooth step S of
-z_i: expert j gets r_ij, the product over its bits of S or 1 - S. The task sees z_t = sum_i softmax(w)_i sum_j r_ij f_j(x). Once every
-S is 0 or 1, at most k experts are selected. Experts are shared, selectors and heads owned by a task.
+Each task has k selectors. Selector i encodes the number of an expert in m = ceil(log2 E) bits, relaxed by the smooth step S of z_i: expert
+j gets r_ij, the product of S or 1 - S over its bits. The features of the task are z_t = sum_i softmax(w)_i sum_j r_ij f_j(x). When every S
+is 0 or 1, at most k experts are selected. Experts are shared; selectors and heads belong to one task.
 
-What drives S to 0 or 1 is the entropy regulariser of the paper, whose weight the paper tunes for each dataset. Without it
-nothing is selected here: after 22 epochs of a small model all four experts kept a weight. With 0.01, the default, one and two did. (The
-paper's code has 1e-6, which is as good as none.)
+The entropy regulariser of the paper drives S to 0 or 1; the paper tunes its weight for each dataset. Without it nothing is selected here:
+after 22 epochs of a small model all four experts still had a weight. With 0.01, the default, the tasks selected one and two experts. (The
+paper's code has 1e-6, which has almost no effect.)
 """
 
 from __future__ import annotations
@@ -26,7 +26,15 @@ from endoarss.settings import ModelSettings
 
 
 def smooth_step(t: Tensor, width: float = 1.0) -> Tensor:
-    """S(t): 0 below -g/2, 1 above g/2, between them -2 t^3 / g^3 + 3 t / (2 g) + 1/2, with g = width (equation 3)."""
+    """Return the smooth step S(t): 0 below -g/2, 1 above g/2, and -2 t^3 / g^3 + 3 t / (2 g) + 1/2 between them (equation 3).
+
+    Args:
+        t: any shape.
+        width: g.
+
+    Returns:
+        The same shape, 0 to 1.
+    """
     t = t.clamp(-width / 2, width / 2)
     return -2 * t**3 / width**3 + 3 * t / (2 * width) + 0.5
 
@@ -36,10 +44,12 @@ _SELECTED = 0.01
 
 
 class Selector(nn.Module):
-    """The weights that one task gives the experts, the same for every image.
+    """The weights of the experts for one task; they are the same for every image.
 
     Args:
-        experts: E. k: number of selectors. width: g of the smooth step.
+        experts: E, the number of experts.
+        k: the number of selectors.
+        width: g of the smooth step.
     """
 
     def __init__(self, experts: int, k: int, width: float = 1.0) -> None:
@@ -53,18 +63,27 @@ class Selector(nn.Module):
         self.every_code_is_an_expert = experts == 2**bits
 
     def make_scores(self, k: int, bits: int) -> None:
-        """Make what `scores` needs, drawn as in the paper's code."""
+        """Create the parameters for `scores`, with the random distribution of the paper's code.
+
+        Args:
+            k: the number of selectors.
+            bits: m, the number of bits of an expert's number.
+        """
         self.bits = nn.Parameter(torch.empty(k, bits).uniform_(-self.width / 100, self.width / 100))
         self.logits = nn.Parameter(torch.empty(k).uniform_(-0.05, 0.05))
 
     def scores(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return z (..., k, m) and w (..., k) for images (B, 3, H, W); the leading axis is B where each image has its own."""
+        """Return z (..., k, m) and w (..., k); they have a leading axis B if they depend on the image.
+
+        Args:
+            images: the normalised images (B, 3, H, W).
+        """
         return self.bits, self.logits
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the experts' weights (..., E), and r (..., k, E), what each selector gives each expert.
+        """Return the experts' weights (..., E), and r (..., k, E), the weight of each expert in each selector.
 
-        A row of r sums to 1 where E is a power of two, else to at most 1.
+        A row of r sums to 1 if E is a power of two, otherwise to at most 1.
         """
         z, w = self.scores(images)
         steps = smooth_step(z, self.width).unsqueeze(-2)  # ..., k, 1, m
@@ -72,8 +91,15 @@ class Selector(nn.Module):
         return (w.softmax(dim=-1).unsqueeze(-1) * r).sum(dim=-2), r
 
     def penalty(self, images: Tensor, entropy: float) -> Tensor:
-        """Return entropy times the selectors' entropy (it drives them to one expert each), plus sum_i 1 / sum_j r_ij where some codes
-        stand for no expert (it drives them to those that do); the mean over images where each has its own selection."""
+        """Return the regulariser, a scalar; if the selection depends on the image, it is the mean over images.
+
+        The first term is the selectors' entropy, which makes each of them select one expert. If some codes belong to no expert, the second
+        term is sum_i 1 / sum_j r_ij, which makes the selectors select existing experts.
+
+        Args:
+            images: the normalised images (B, 3, H, W).
+            entropy: the weight of the first term.
+        """
         _, r = self(images)
         total = -entropy * (r * (r + 1e-6).log()).sum(dim=(-2, -1))
         if not self.every_code_is_an_expert:
@@ -82,10 +108,13 @@ class Selector(nn.Module):
 
 
 class PixelSelector(Selector):
-    """The weights that one task gives the experts for each image, z and w linear in all of its pixels, as in the authors' code.
+    """The weights of the experts for one task and each image; z and w are linear in all pixels, as in the authors' code.
 
     Args:
-        experts, k, width: as of a `Selector`. pixels: number of values of an image.
+        experts: E, the number of experts.
+        k: the number of selectors.
+        pixels: the number of values in an image.
+        width: g of the smooth step.
     """
 
     def __init__(self, experts: int, k: int, pixels: int, width: float = 1.0) -> None:
@@ -93,14 +122,14 @@ class PixelSelector(Selector):
         super().__init__(experts, k, width)
 
     def make_scores(self, k: int, bits: int) -> None:
-        """Make the linear layers, drawn as in the authors' code."""
+        """Create the linear layers, with the random distribution of the authors' code."""
         self.z, self.w = nn.Linear(self.pixels, k * bits), nn.Linear(self.pixels, k)
         for layer, bound in ((self.z, self.width / 100), (self.w, 0.05)):
             for parameter in layer.parameters():
                 nn.init.uniform_(parameter, -bound, bound)
 
     def scores(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return z (B, k, m) and w (B, k)."""
+        """Return z (B, k, m) and w (B, k) for images (B, 3, H, W)."""
         pixels = images.flatten(1)
         w = self.w(pixels)
         return self.z(pixels).unflatten(1, (w.shape[1], -1)), w
@@ -108,8 +137,11 @@ class PixelSelector(Selector):
 
 @register_architecture("dselect_k")
 class DSelectK(MultiTaskModel):
-    """Settings: `experts`, `k`, `entropy` (the weight of the regulariser), and `selector_input`: static, or raw_pixels. The released
-    code has experts = k = 2, which selects nothing, raw_pixels, and a regulariser without effect."""
+    """DSelect-k with k selectors per task.
+
+    Its settings are `experts`, `k`, `entropy` (the weight of the regulariser), and `selector_input` (static or raw_pixels). The authors'
+    code uses experts = k = 2, so that nothing is selected, raw_pixels, and a regulariser without effect.
+    """
 
     DEFAULTS: ClassVar = {"experts": 4, "k": 2, "entropy": 0.01, "selector_input": "static"}
     BOUNDS: ClassVar = {
@@ -131,34 +163,36 @@ class DSelectK(MultiTaskModel):
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
-        """Both tasks over one stream an expert."""
+        """Return both tasks, and one stream per expert."""
         given = DSelectK.own_settings(settings)
         if given["k"] > given["experts"]:
-            raise SettingsError(f"dselect_k: k {given['k']}; expected at most experts, {given['experts']}.")
+            raise SettingsError(
+                f"dselect_k: k {given['k']}; expected at most the number of experts, {given['experts']}."
+            )
         return require_both_tasks(settings), Streams(count=given["experts"], shared=False, owned=True)
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
-        """Each task's own selection of the experts' maps."""
+        """Return each task's selection of the experts' maps."""
         experts = torch.stack(maps)  # E, B, C, h, w
         weights = {task: self.selectors[task](images)[0] for task in self.tasks}
         return {
-            task: torch.einsum("be,ebchw->bchw" if one.ndim == 2 else "e,ebchw->bchw", one, experts)
-            for task, one in weights.items()
+            task: torch.einsum("be,ebchw->bchw" if weight.ndim == 2 else "e,ebchw->bchw", weight, experts)
+            for task, weight in weights.items()
         }
 
     def task_modules(self, task: str) -> list[nn.Module]:
-        """The task's head and selector."""
+        """Return the task's head and selector."""
         return [self.heads[task], self.selectors[task]]
 
     def penalties(self, images: Tensor) -> dict[str, Tensor]:
-        """The selectors' regularisers, where there are any."""
+        """Return the selectors' regularisers; empty if they are 0."""
         selectors: dict[str, Selector] = dict(self.selectors.items())  # type: ignore[arg-type]
         if not self.entropy and all(selector.every_code_is_an_expert for selector in selectors.values()):
             return {}
         return {task: selector.penalty(images, self.entropy) for task, selector in selectors.items()}
 
     def measures(self, images: Tensor) -> dict[str, Tensor]:
-        """Return how many experts each task has selected: those whose weight is above 0.01, the mean over images."""
+        """Return the number of experts that each task selects, which have a weight above 0.01; it is the mean over images."""
         return {
             f"experts_{task}": (selector(images)[0] > _SELECTED).sum(dim=-1).double().mean()
             for task, selector in self.selectors.items()

@@ -1,4 +1,4 @@
-"""Hard parameter sharing (Caruana 1993): one backbone, one head a task. The authors' code of EndoARSS calls it MOLA."""
+"""Hard parameter sharing (Caruana 1993): one backbone, one head per task. The authors' code of EndoARSS calls it MOLA."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from endoarss.settings import ModelSettings
 
 @register_architecture("hps")
 class HardParameterSharing(MultiTaskModel):
-    """Every task sees the same features."""
+    """All tasks use the same features."""
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
-        """Both tasks on one stream."""
+        """Return both tasks, and one stream."""
         return require_both_tasks(settings), Streams()
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
-        """The backbone's only map, for each task."""
+        """Return the backbone's only map for each task."""
         return dict.fromkeys(self.tasks, maps[0])

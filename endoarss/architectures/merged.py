@@ -1,6 +1,6 @@
-"""A merged model: one frozen backbone with a merged update, each task's own head, and Surgery before it where that was fitted.
+"""A merged model: one frozen backbone with a merged update, one head per task, and optionally Surgery before each head.
 
-Nothing trains it: `endoarss.merging.merge` puts it together from single-task models.
+It is not trained; `endoarss.merging.merge` builds it from single-task models.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from endoarss.settings import ModelSettings
 
 @register_architecture("merged")
 class MergedModel(MultiTaskModel):
-    """Settings: `surgery_rank`, 0 for no Surgery."""
+    """The architecture of merged models. Its setting is `surgery_rank`; 0 means no Surgery."""
 
     DEFAULTS: ClassVar = {"surgery_rank": 0}
     BOUNDS: ClassVar = {"surgery_rank": "[0, 16384]"}
@@ -34,14 +34,15 @@ class MergedModel(MultiTaskModel):
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
-        """Both tasks on one stream, which carries the merged update."""
+        """Return both tasks, and one stream with the merged update."""
         return require_both_tasks(settings), Streams(shared=False, merged=True)
 
     def put_surgery(self, rank: int, seed: int = 0) -> None:
-        """Replace the Surgery of all tasks by an unfitted one, which changes nothing yet; rank 0 takes it away.
+        """Replace the Surgery modules of all tasks by untrained ones, which do not change the features yet.
 
         Args:
-            rank: of each task's. seed: draws the first task's D, the next one the second's, and so on.
+            rank: the rank of each module; 0 removes Surgery.
+            seed: the seed of the first task's D; task number t uses seed + t.
         """
         channels = self.backbone.out_channels
         self.surgery = nn.ModuleDict(
@@ -50,10 +51,10 @@ class MergedModel(MultiTaskModel):
         self.settings = replace(self.settings, architecture_settings={"surgery_rank": rank})
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
-        """The merged backbone's map, after each task's own Surgery."""
-        return {task: self._operated(task, maps[0]) for task in self.tasks}
+        """Return the map of the merged backbone, after the Surgery of each task."""
+        return {task: self._after_surgery(task, maps[0]) for task in self.tasks}
 
-    def _operated(self, task: str, features: Tensor) -> Tensor:
+    def _after_surgery(self, task: str, features: Tensor) -> Tensor:
         if task not in self.surgery:
             return features
         return self.surgery[task](features.movedim(1, -1)).movedim(-1, 1)

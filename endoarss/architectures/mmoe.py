@@ -1,7 +1,7 @@
 """MMoE: multi-gate mixture of experts (Ma et al., KDD 2018).
 
-z_t = sum_e softmax(G_t(g(x)))_e f_e(x). On a frozen backbone the experts are sets of low-rank adapters over it, run as
-streams; otherwise they are full encoders. Experts are shared, gates and heads owned by a task.
+z_t = sum_e softmax(G_t(g(x)))_e f_e(x). On a frozen backbone the experts are sets of low-rank adapters, which run as streams; otherwise
+they are full encoders. Experts are shared; gates and heads belong to one task.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ _THUMBNAIL = 14
 
 
 class ThumbnailGate(nn.Module):
-    """Softmax weights of the experts from the image pooled to 14 x 14: LayerNorm, then a linear layer."""
+    """Computes the experts' weights from the image, pooled to 14 x 14, with a LayerNorm, a linear layer and a softmax.
+
+    Args:
+        experts: E, the number of experts.
+        input_size: not used; all gates have the same arguments.
+    """
 
     def __init__(self, experts: int, input_size: int) -> None:
         super().__init__()
@@ -32,32 +37,42 @@ class ThumbnailGate(nn.Module):
         self.linear = nn.Linear(size, experts)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, E)."""
+        """Return the weights (B, E) for images (B, 3, H, W)."""
         pooled = F.adaptive_avg_pool2d(images, _THUMBNAIL).flatten(1)
         return self.linear(self.norm(pooled)).softmax(dim=1)
 
 
 class StaticGate(nn.Module):
-    """The same softmax weights for every image."""
+    """The experts' weights are the same for every image.
+
+    Args:
+        experts: E, the number of experts.
+        input_size: not used; all gates have the same arguments.
+    """
 
     def __init__(self, experts: int, input_size: int) -> None:
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(experts))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, E)."""
+        """Return the weights (B, E) for images (B, 3, H, W)."""
         return self.logits.softmax(dim=0).expand(len(images), -1)
 
 
 class RawPixelsGate(nn.Module):
-    """Softmax weights from a linear layer on all pixels, as in the authors' code."""
+    """Computes the experts' weights from all pixels with a linear layer and a softmax, as in the authors' code.
+
+    Args:
+        experts: E, the number of experts.
+        input_size: side of the images in pixels.
+    """
 
     def __init__(self, experts: int, input_size: int) -> None:
         super().__init__()
         self.linear = nn.Linear(3 * input_size * input_size, experts)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, E)."""
+        """Return the weights (B, E) for images (B, 3, H, W)."""
         return self.linear(images.flatten(1)).softmax(dim=1)
 
 
@@ -66,7 +81,7 @@ GATES = {"thumbnail": ThumbnailGate, "static": StaticGate, "raw_pixels": RawPixe
 
 @register_architecture("mmoe")
 class MixtureOfExperts(MultiTaskModel):
-    """Settings: `experts`, and `gate_input`: thumbnail, static, or raw_pixels."""
+    """MMoE with one gate per task. Its settings are `experts`, and `gate_input` (thumbnail, static or raw_pixels)."""
 
     DEFAULTS: ClassVar = {"experts": 2, "gate_input": "thumbnail"}
     BOUNDS: ClassVar = {"experts": "[2, 64]", "gate_input": ("thumbnail", "static", "raw_pixels")}
@@ -79,15 +94,15 @@ class MixtureOfExperts(MultiTaskModel):
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
-        """Both tasks over one stream an expert."""
+        """Return both tasks, and one stream per expert."""
         experts = MixtureOfExperts.own_settings(settings)["experts"]
         return require_both_tasks(settings), Streams(count=experts, shared=False, owned=True)
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
-        """Each task's own mixture of the experts' maps."""
+        """Return each task's mixture of the experts' maps."""
         experts = torch.stack(maps, dim=1)  # B, E, C, h, w
         return {task: torch.einsum("be,bechw->bchw", self.gates[task](images), experts) for task in self.tasks}
 
     def task_modules(self, task: str) -> list[nn.Module]:
-        """The task's head and gate."""
+        """Return the task's head and gate."""
         return [self.heads[task], self.gates[task]]

@@ -1,4 +1,4 @@
-"""Single-task models: one backbone, one head. The reference every multi-task model is compared with."""
+"""Single-task models: one backbone, one head. Every multi-task model is compared with them."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from endoarss.settings import ACTIVITY, SEGMENTATION, ModelSettings
 
 
 class SingleTask(MultiTaskModel):
-    """One stream, seen by the one head."""
+    """One stream and one head."""
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
-        """The backbone's only map."""
+        """Return the backbone's only map."""
         return {self.tasks[0]: maps[0]}
 
 
 @register_architecture("single_activity")
 class SingleActivity(SingleTask):
-    """Classification only."""
+    """A model that only classifies the activity."""
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
-        """The activity alone; it must exist."""
+        """Return the activity task, and one stream; the dataset must have activities."""
         require_both_tasks(settings)
         return (ACTIVITY,), Streams()
 
 
 @register_architecture("single_segmentation")
 class SingleSegmentation(SingleTask):
-    """Segmentation only."""
+    """A model that only segments."""
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
-        """The segmentation alone."""
+        """Return the segmentation task, and one stream."""
         return (SEGMENTATION,), Streams()

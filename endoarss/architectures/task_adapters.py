@@ -1,7 +1,7 @@
 """Task adapters: TESLA without its shared adapters. In every adapted layer stream t computes W x + s B_t A_t x.
 
-It says what TESLA's shared adapters are for. On a frozen backbone SMA alone is shared; without SMA no trained parameter would be, and
-the model is refused. A backbone that is trained in full is an encoder of its own for each task, behind SMA.
+Comparing it with TESLA shows the effect of the shared adapters. On a frozen backbone only SMA is shared; without SMA no trained parameter
+would be shared, and `build_model` raises an error. A fully trained backbone becomes a separate encoder per task, behind SMA.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from endoarss.settings import ModelSettings
 
 @register_architecture("task_adapters")
 class TaskAdapters(Tesla):
-    """A stream a task, each with adapters of its own and no others."""
+    """One stream per task, with its own adapters and no shared ones."""
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
-        """Both tasks, a stream each, with owned adapters alone."""
+        """Return both tasks, and one stream per task with owned adapters only."""
         tasks = require_both_tasks(settings)
         return tasks, Streams(count=len(tasks), shared=False, owned=True)

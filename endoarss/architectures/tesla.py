@@ -1,8 +1,8 @@
 """TESLA: task-efficient shared low-rank adapters, EndoARSS section III-D.
 
-Each task runs as a stream of its own through one backbone. In every adapted layer stream t computes
-W x + s B_shared A_shared x + s B_t A_t x. Shared and trained: the shared adapters (of a backbone that is trained in full: the
-backbone itself) and SMA. Owned by a task: A_t, B_t and its head.
+Each task runs as a separate stream through one backbone. In every adapted layer stream t computes
+W x + s B_shared A_shared x + s B_t A_t x. The shared adapters and SMA are trained by all tasks; if the backbone is fully trained, the
+backbone itself is shared instead of the shared adapters. A_t, B_t and the head belong to task t.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from endoarss.settings import ModelSettings
 
 @register_architecture("tesla")
 class Tesla(MultiTaskModel):
-    """A stream a task, kept apart by task-owned adapters."""
+    """One stream per task; the streams differ in the adapters that each task owns."""
 
     def __init__(self, settings: ModelSettings, make_backbone: Callable[[Streams], Backbone]) -> None:
         super().__init__(settings, make_backbone)
@@ -28,14 +28,14 @@ class Tesla(MultiTaskModel):
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
-        """Both tasks, a stream each, with shared and owned adapters."""
+        """Return both tasks, and one stream per task with shared and owned adapters."""
         tasks = require_both_tasks(settings)
         return tasks, Streams(count=len(tasks), shared=True, owned=True)
 
     def features(self, maps: list[Tensor], images: Tensor) -> dict[str, Tensor]:
-        """Each task's own stream."""
+        """Return the stream of each task."""
         return dict(zip(self.tasks, maps, strict=True))
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
-        """The task's head and its adapters."""
+        """Return the parameters of the task's head and of its own adapters."""
         return [*super().task_parameters(task), *self.backbone.owned_parameters(self.tasks.index(task))]

@@ -1,1 +1,1 @@
-"""Backbones: images in, one feature map a stream out. One file a backbone, registered by `@register_backbone`."""
+"""Backbones: they turn images into one feature map per stream. Each is one file, registered by `@register_backbone`."""

@@ -1,4 +1,4 @@
-"""What every backbone is to the rest."""
+"""The class that every backbone is an instance of."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from endoarss.lora import LoRALinear, StreamBatchNorm2d, StreamConv2d, owned_par
 
 
 class Backbone(nn.Module):
-    """An optional front on the image, then encoders that together give one feature map a stream.
+    """Encoders that together give one feature map per stream, with an optional front before them.
 
     Args:
-        encoders: each takes its streams' inputs one after the other, (S * B, 3, H, W), and gives (S * B, C, h, w).
-        streams: S of each encoder. out_channels: C. map_size: h, w. front: runs once, before every encoder.
+        encoders: modules that turn the concatenated inputs of their streams, (S * B, 3, H, W), into maps (S * B, C, h, w).
+        streams: S, the number of streams of each encoder.
+        out_channels: C, the number of channels of a map.
+        map_size: h and w, the size of a map.
+        front: a module that is applied once to the images, before all encoders; none by default.
     """
 
     def __init__(
@@ -34,19 +37,31 @@ class Backbone(nn.Module):
         self.map_size = map_size
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) -> one (B, C, h, w) a stream."""
+        """Return one map (B, C, h, w) per stream for images (B, 3, H, W)."""
         return self.encode(self.stack(self.front(images)))
 
     def stack(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (S * B, 3, H, W), one copy per stream, in the same memory format."""
+        """Return images repeated once per stream, (S * B, 3, H, W), in the same memory format.
+
+        Args:
+            images: the output of the front (B, 3, H, W).
+        """
         return images if self.streams == 1 else torch.cat([images] * self.streams)
 
     def encode(self, stacked: Tensor) -> list[Tensor]:
-        """What the front gave, once a stream (S * B, 3, H, W) -> one (B, C, h, w) a stream of each encoder."""
-        return [part for encoder in self.encoders for part in encoder(stacked).chunk(self.streams)]
+        """Return one map (B, C, h, w) per stream of each encoder.
+
+        Args:
+            stacked: the output of the front, repeated once per stream: (S * B, 3, H, W).
+        """
+        return [stream_map for encoder in self.encoders for stream_map in encoder(stacked).chunk(self.streams)]
 
     def owned_parameters(self, stream: int) -> list[nn.Parameter]:
-        """Return the trained parameters of one stream alone: its adapters, or its encoder where each stream has one."""
+        """Return the trained parameters that belong to one stream: its adapters, or its encoder if each stream has an encoder.
+
+        Args:
+            stream: the number of the stream.
+        """
         encoder = self.encoders[stream // self.streams]
         if self.streams == 1 and len(self.encoders) > 1:
             return [parameter for parameter in encoder.parameters() if parameter.requires_grad]
@@ -54,11 +69,11 @@ class Backbone(nn.Module):
 
     @property
     def takes_copies(self) -> bool:
-        """Whether each trained parameter of the encoders may be replaced by one copy per stream (see `endoarss.lora`)."""
+        """Whether every trained parameter of the encoders can be replaced by one copy per stream (see `endoarss.lora`)."""
         layers = [m for m in self.encoders.modules() if isinstance(m, LoRALinear | StreamConv2d | StreamBatchNorm2d)]
-        # A linear layer takes copies of its adapters alone: below them it is frozen.
-        able = {id(p) for m in layers for name, p in m.named_parameters() if not _is_linear_base(m, name)}
-        return all(id(p) in able for p in self.encoders.parameters() if p.requires_grad)
+        # In a linear layer only the adapters can be replaced by copies; the layer itself is frozen.
+        replaceable = {id(p) for m in layers for name, p in m.named_parameters() if not _is_linear_base(m, name)}
+        return all(id(p) in replaceable for p in self.encoders.parameters() if p.requires_grad)
 
 
 def _is_linear_base(layer: nn.Module, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Compare what was asked of timm with what its model says of itself: timm passes over some arguments without a word."""
+"""Compare the arguments for timm with the model that timm built, because timm silently ignores some arguments."""
 
 from __future__ import annotations
 
@@ -15,27 +15,36 @@ from torch import nn
 from endoarss.errors import SettingsError
 
 
-def check_built(model: Any, name: str, asked: Mapping[str, Any]) -> None:
-    """Refuse a model that is not what its arguments asked for, of those that can be read from it.
+def check_built(model: Any, name: str, requested: Mapping[str, Any]) -> None:
+    """Raise an error if a model does not have the properties that its arguments requested.
 
     Args:
-        model: of timm. name: of the model. asked: the arguments it was built with.
+        model: a timm model.
+        name: the name of the model.
+        requested: the arguments it was built with; those that cannot be read from a model are not checked.
 
     Raises:
-        SettingsError: naming the argument, what was asked and what was built.
+        SettingsError: if an argument was ignored; the message says what was requested and what was built.
     """
     built = built_arguments(model)
-    for key in asked.keys() & built.keys():
-        wanted = bool(asked[key]) if key == "init_values" else asked[key]
-        if wanted != built[key]:
+    for key in requested.keys() & built.keys():
+        expected = bool(requested[key]) if key == "init_values" else requested[key]
+        if expected != built[key]:
             raise SettingsError(
-                f"arguments.{key}: {asked[key]} was asked for, but timm's {name} has {_said(key, built[key])}. Leave the argument out, so "
-                "that the study states the model that is trained, or choose a model that follows it."
+                f"arguments.{key}: the study requests {requested[key]}, but timm's {name} has {_value_text(key, built[key])}. Remove the "
+                "argument, so that the study describes the model that is trained, or choose a model that supports it."
             )
 
 
 def built_arguments(model: Any) -> dict[str, Any]:
-    """Return what a model says of the arguments it was built with, by their names; of `init_values`, whether there is a LayerScale."""
+    """Return the arguments that can be read from a timm model, by name.
+
+    Args:
+        model: a timm model.
+
+    Returns:
+        The values of the arguments; for `init_values` whether the model has a LayerScale.
+    """
     if isinstance(model, VisionTransformer | Eva):
         return _of_vit(model)
     if isinstance(model, ResNet):
@@ -49,13 +58,13 @@ def built_arguments(model: Any) -> dict[str, Any]:
 
 def _of_resnet(model: Any) -> dict[str, Any]:
     stages = [model.layer1, model.layer2, model.layer3, model.layer4]
-    widths = tuple(one["num_chs"] // stages[0][0].expansion for one in model.feature_info[1:])
+    widths = tuple(info["num_chs"] // stages[0][0].expansion for info in model.feature_info[1:])
     return {"layers": tuple(map(len, stages)), "channels": widths}
 
 
 def _of_convnext(model: Any) -> dict[str, Any]:
     depths = tuple(len(stage.blocks) for stage in model.stages)
-    return {"depths": depths, "dims": tuple(one["num_chs"] for one in model.feature_info)}
+    return {"depths": depths, "dims": tuple(info["num_chs"] for info in model.feature_info)}
 
 
 def _of_swin(model: Any) -> dict[str, Any]:
@@ -80,5 +89,5 @@ def _of_vit(model: Any) -> dict[str, Any]:
     return found if heads is None else {**found, "num_heads": heads}
 
 
-def _said(key: str, value: Any) -> str:
+def _value_text(key: str, value: Any) -> str:
     return f"{'a' if value else 'no'} LayerScale" if key == "init_values" else repr(value)

@@ -13,5 +13,11 @@ from endoarss.settings import BackboneSettings
 
 @register_backbone("endoarss")
 def build_endoarss(settings: BackboneSettings, input_size: int, streams: Streams) -> Backbone:
-    """Build it: a `timm_vit` with SMA, which all streams share."""
+    """Build an EndoARSS backbone, which is a `timm_vit` with SMA that all streams share.
+
+    Args:
+        settings: model, weights, adapters and SMA.
+        input_size: side of the images in pixels.
+        streams: the streams that the architecture needs.
+    """
     return build_timm_vit(replace(settings, with_sma=True), input_size, streams)

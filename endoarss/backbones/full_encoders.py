@@ -1,4 +1,4 @@
-"""The encoders of a backbone that is trained in full, as its streams ask."""
+"""Build the encoders of a fully trained backbone, depending on the streams that the architecture needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from endoarss.lora import Streams
 
 
 def count_encoders(streams: Streams) -> int:
-    """Return how many encoders a backbone that is trained in full has: one for all streams, or one per expert."""
+    """Return the number of encoders of a fully trained backbone: one for all streams, or one per expert.
+
+    Args:
+        streams: the streams that the architecture needs.
+    """
     return streams.count if streams.count > 1 and not streams.shared else 1
 
 
@@ -22,20 +26,22 @@ def build_encoders(
     stages: Sequence[str],
     streams: Streams,
 ) -> tuple[list[nn.Module], int]:
-    """Build the models of a backbone that is trained in full, as its streams ask.
+    """Build the models of a fully trained backbone.
 
     Args:
-        create: makes one model. separate: gives one its task adapters. stages: modules after which cross-stitch units may stand.
-        streams: what the architecture asks for.
+        create: builds one model.
+        separate: adds task adapters to a model.
+        stages: names of the modules after which cross-stitch units can be added.
+        streams: the streams that the architecture needs.
 
     Returns:
-        The models, and how many streams each runs.
+        The models, and the number of streams that each model runs.
 
     Raises:
-        SettingsError: if a merged model is asked for.
+        SettingsError: if the architecture is a merged model.
     """
     if streams.merged:
-        raise SettingsError("a merged model needs a frozen backbone with adapters; this one is trained in full.")
+        raise SettingsError("a merged model needs a frozen backbone with adapters, but this backbone is fully trained.")
     models = [create() for _ in range(count_encoders(streams))]
     if streams.stitched:
         return [in_lockstep(models, stages)], streams.count

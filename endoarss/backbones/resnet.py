@@ -1,4 +1,4 @@
-"""A ResNet of timm, trained in full (the paper: ResNet101 with ImageNet weights)."""
+"""A fully trained ResNet of timm; the paper uses ResNet101 with ImageNet weights."""
 
 from __future__ import annotations
 
@@ -20,26 +20,32 @@ _STAGES = ["layer1", "layer2", "layer3", "layer4"]
 
 
 class ResNetEncoder(nn.Module):
-    """The convolutional trunk."""
+    """The convolutional layers of a timm ResNet.
+
+    Args:
+        resnet: the timm model.
+    """
 
     def __init__(self, resnet: Any) -> None:
         super().__init__()
         self.resnet: Any = resnet
 
     def forward(self, stacked: Tensor) -> Tensor:
-        """(S * B, 3, H, W) -> (S * B, C, h, w)."""
+        """Return maps (S * B, C, h, w) for images (S * B, 3, H, W)."""
         return self.resnet.forward_features(stacked)
 
 
 @register_backbone("resnet")
 def build_resnet(settings: BackboneSettings, input_size: int, streams: Streams) -> Backbone:
-    """Build it. Experts are full encoders; task adapters are the convolutional form in every residual block.
+    """Build a ResNet backbone. Experts are full encoders; task adapters are low-rank updates of the convolutions in all residual blocks.
 
     Args:
-        settings: model and weights. input_size: side in pixels. streams: what the architecture asks for.
+        settings: model and weights.
+        input_size: side of the images in pixels.
+        streams: the streams that the architecture needs.
 
     Raises:
-        SettingsError: if the model is no ResNet, or has grouped convolutions where adapters are asked for.
+        SettingsError: if the model is not a ResNet, or adapters are needed and it has grouped convolutions.
     """
 
     def create() -> Any:
@@ -47,7 +53,7 @@ def build_resnet(settings: BackboneSettings, input_size: int, streams: Streams) 
         if not isinstance(resnet, ResNet):
             raise SettingsError(
                 f"backbone resnet: {settings.model!r} is a {type(resnet).__name__}; expected a ResNet of timm. "
-                "Other models with feature maps go with the backbone timm_features."
+                "Use the backbone timm_features for other models with feature maps."
             )
         blocks = sum(isinstance(module, BasicBlock | Bottleneck) for module in resnet.modules())
         if blocks * encoders > MAX_BLOCKS:
@@ -59,14 +65,14 @@ def build_resnet(settings: BackboneSettings, input_size: int, streams: Streams) 
 
     encoders = count_encoders(streams)
     front = build_front(settings, input_size)
-    models, together = build_encoders(create, separate, _STAGES, streams)
+    models, streams_per_encoder = build_encoders(create, separate, _STAGES, streams)
     side = -(-input_size // settings.output_stride)
     wrapped = [ResNetEncoder(resnet) for resnet in models]
-    return Backbone(wrapped, together, int(wrapped[0].resnet.num_features), (side, side), front)
+    return Backbone(wrapped, streams_per_encoder, int(wrapped[0].resnet.num_features), (side, side), front)
 
 
 def _separate_streams(resnet: nn.Module, settings: BackboneSettings, streams: int) -> None:
-    """Give the blocks' convolutions an adapter a stream, and every batch normalisation statistics a stream."""
+    """Add one adapter per stream to the blocks' convolutions, and separate statistics per stream to every batch normalisation."""
     adapted = {
         getattr(block, name)
         for block in resnet.modules()

@@ -1,4 +1,4 @@
-"""Task adapters in models that are trained in full: every stream has low-rank updates and batch statistics of its own."""
+"""Task adapters in fully trained models: every stream has its own low-rank updates and batch statistics."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ from endoarss.settings import BackboneSettings
 
 
 def separate_streams(model: nn.Module, adapted: Collection[str], settings: BackboneSettings, streams: int) -> None:
-    """Give layers an adapter per stream, and every batch normalisation statistics per stream. What they adapt stays shared and trained.
+    """Add one adapter per stream to layers, and separate statistics per stream to every batch normalisation.
+
+    The layers themselves stay shared and trained.
 
     Args:
-        model: changed in place. adapted: names of the convolutions and linear layers that may be adapted. Of these, the first
-            convolution (of the image), those of several groups, and those of another make stay as they are.
-        settings: model and rank. streams: their number.
+        model: the model, which is changed in place.
+        adapted: names of the convolutions and linear layers that may be adapted. The first convolution (on the image), convolutions with
+            several groups or a kernel that is not square, and subclasses of these layers are not adapted.
+        settings: model and rank.
+        streams: the number of streams.
 
     Raises:
-        SettingsError: if no layer can be adapted, or the model couples its images in another way.
+        SettingsError: if no layer can be adapted, or another normalisation of the model would mix the images of several streams.
     """
-    some = False
+    has_adapters = False
     for path, parent in list(model.named_modules()):
         for name, child in list(parent.named_children()):
             if f"{path}.{name}".lstrip(".") in adapted and _is_adaptable(child):
                 setattr(parent, name, _adapted(child, settings, streams))
-                some = True
+                has_adapters = True
             elif isinstance(child, nn.BatchNorm2d):
                 setattr(parent, name, _separated(child, streams))
             elif isinstance(child, _BatchNorm):
@@ -36,9 +40,9 @@ def separate_streams(model: nn.Module, adapted: Collection[str], settings: Backb
                     f"task adapters in {settings.model}: its {type(child).__name__} {path}.{name} would mix the tasks' statistics. "
                     "Choose another model, or hps, mmoe or dselect_k."
                 )
-    if not some:
+    if not has_adapters:
         raise SettingsError(
-            f"task adapters in {settings.model}: it has no layer that could carry one. Choose another model."
+            f"task adapters in {settings.model}: none of its layers can have an adapter. Choose another model."
         )
 
 
@@ -53,14 +57,14 @@ def _adapted(layer: nn.Module, settings: BackboneSettings, streams: int) -> nn.M
     rank, scale = settings.lora.rank, settings.lora.scale
     if isinstance(layer, nn.Conv2d):
         return StreamConv2d(layer, streams, rank, scale)
-    assert isinstance(layer, nn.Linear), "what _is_adaptable lets through"
+    assert isinstance(layer, nn.Linear), "_is_adaptable accepts only these two"
     adapted = LoRALinear(layer, rank, scale, Streams(streams, shared=False, owned=True))
-    adapted.base.requires_grad_(True)  # it is what the streams share
+    adapted.base.requires_grad_(True)  # all streams share and train it
     return adapted
 
 
 def _separated(layer: nn.BatchNorm2d, streams: int) -> nn.Module:
-    """Statistics per stream, then what some of timm's normalisations end with: dropout and activation."""
+    """Return a normalisation with statistics per stream, followed by the dropout and activation that some of timm's normalisations have."""
     ends = [end for end in (getattr(layer, "drop", None), getattr(layer, "act", None)) if end is not None]
     separated = StreamBatchNorm2d(layer, streams)
     return nn.Sequential(separated, *ends) if ends else separated

@@ -1,4 +1,4 @@
-"""The one place that builds timm models, and how pretrained weights reach them."""
+"""Build timm models and load their pretrained weights; no other module calls `timm.create_model`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from endoarss.timm_arguments import check_arguments, check_model_name
 
 
 def create_timm_model(settings: BackboneSettings, **arguments: Any) -> Any:
-    """Build a timm model with the weights that its settings ask for.
+    """Build a timm model with its pretrained weights.
 
     Args:
-        settings: model, arguments and weights. Weights of source "checkpoint" are loaded by the caller.
-        arguments: further arguments of timm, from this package's own code.
+        settings: model, arguments and weights. If the source of the weights is "checkpoint", the caller loads them.
+        arguments: further arguments for timm from this package's code.
 
     Raises:
-        SettingsError: if timm does not know the model, an argument is not allowed, the hub cannot be reached, or a file
-            does not fit strictly.
+        SettingsError: if timm does not know the model, an argument is not allowed, the hub cannot be reached, or the tensors of a weights
+            file do not match the model.
     """
     model = bare_timm_model(settings.model, settings.arguments, settings.weights.source == "hub", **arguments)
     if settings.weights.source == "file":
@@ -32,11 +32,13 @@ def create_timm_model(settings: BackboneSettings, **arguments: Any) -> Any:
 
 
 def bare_timm_model(name: str, given: Mapping[str, Any], pretrained: bool = False, **arguments: Any) -> Any:
-    """Build a timm model without its classifier, from a name and arguments that may come from a file that somebody sent.
+    """Build a timm model without its classifier. The name and the arguments may come from another person's file, so they are checked.
 
     Args:
-        name: of the timm model. given: arguments from settings, checked against the list of those that are allowed.
-        pretrained: whether timm fetches its weights from the hub. arguments: of this package's own code; they come first.
+        name: the name of the timm model.
+        given: arguments from the settings, which are checked against the list of allowed arguments.
+        pretrained: whether timm downloads the weights from the hub.
+        arguments: further arguments from this package's code, which override those given.
 
     Raises:
         SettingsError: if timm does not know the model, an argument is not allowed, or the hub cannot be reached.
@@ -47,17 +49,17 @@ def bare_timm_model(name: str, given: Mapping[str, Any], pretrained: bool = Fals
     except (RuntimeError, KeyError, ValueError):
         raise SettingsError(
             f"timm does not know the model {name!r}.{suggestion(name.split('.')[0], timm.list_models())} "
-            "`timm.list_models()` lists those it knows."
+            "`timm.list_models()` lists all known models."
         ) from None
     checked = check_arguments(entry.__module__.rpartition(".")[2], given)
     try:
         model = timm.create_model(name, pretrained=pretrained, num_classes=0, **{**checked, **arguments})
     except OSError as error:
         raise SettingsError(
-            f"weights of {name!r} cannot be fetched from the hub ({error}). Download them elsewhere and give "
+            f"the weights of {name!r} cannot be downloaded from the hub ({error}). Download them on another machine and name "
             "the file: weights: {file: path/to/model.safetensors}."
         ) from None
-    except Exception as error:  # whatever timm trips over, it is its arguments that do not go together
+    except Exception as error:  # any exception here means that timm cannot use these arguments together
         raise SettingsError(
             f"timm model {name!r} with {checked | arguments}: {error or type(error).__name__}"
         ) from None
@@ -66,10 +68,13 @@ def bare_timm_model(name: str, given: Mapping[str, Any], pretrained: bool = Fals
 
 
 def takes_input_size(name: str) -> bool:
-    """Return whether a timm model is built for one size of images, such as a Swin transformer with its windows.
+    """Return whether a timm model is built for one image size, as a Swin transformer is.
+
+    Args:
+        name: the name of the timm model.
 
     Raises:
-        SettingsError: if the name is no name.
+        SettingsError: if the name is not a plain model name.
     """
     check_model_name(name)
     known = timm.get_pretrained_cfg(name)

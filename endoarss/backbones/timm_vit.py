@@ -12,5 +12,11 @@ from endoarss.settings import BackboneSettings
 
 @register_backbone("timm_vit")
 def build_timm_vit(settings: BackboneSettings, input_size: int, streams: Streams) -> Backbone:
-    """Build it, with SMA before the patch embedding if the settings ask for it. See `build_vit`."""
+    """Build a ViT backbone, with SMA before the patch embedding if the settings request it; see `build_vit`.
+
+    Args:
+        settings: model, weights, adapters and SMA.
+        input_size: side of the images in pixels.
+        streams: the streams that the architecture needs.
+    """
     return build_vit(settings, input_size, streams, build_front(settings, input_size))

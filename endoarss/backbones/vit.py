@@ -1,4 +1,4 @@
-"""Vision transformers of timm, frozen with low-rank adapters where their weights are pretrained."""
+"""Vision transformers of timm; if their weights are pretrained, they are frozen and have low-rank adapters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from endoarss.settings import MAX_BLOCKS, TOKENS_AS_CHANNELS, BackboneSettings
 
 
 class VitEncoder(nn.Module):
-    """A timm ViT read out as a map of its patch tokens. channels, map_size: C, h and w of the map."""
+    """A timm ViT whose output is a map of its patch tokens.
+
+    Args:
+        vit: the timm model.
+        channels: C, the number of channels of the map.
+        map_size: h and w of the map.
+        tokens_as_channels: whether the tokens are viewed as channels, see `BackboneSettings.token_map`.
+    """
 
     def __init__(self, vit: Any, channels: int, map_size: tuple[int, int], tokens_as_channels: bool) -> None:
         super().__init__()
@@ -26,10 +33,9 @@ class VitEncoder(nn.Module):
         self.tokens_as_channels = tokens_as_channels
 
     def forward(self, stacked: Tensor) -> Tensor:
-        """(S * B, 3, H, W) -> (S * B, C, h, w)."""
-        tokens = self.vit.forward_features(stacked)[
-            :, self.vit.num_prefix_tokens :
-        ]  # class and register tokens left out
+        """Return maps (S * B, C, h, w) for images (S * B, 3, H, W)."""
+        all_tokens = self.vit.forward_features(stacked)
+        tokens = all_tokens[:, self.vit.num_prefix_tokens :]  # without class and register tokens
         ordered = tokens if self.tokens_as_channels else tokens.transpose(1, 2)
         return ordered.reshape(-1, self.channels, *self.map_size)
 
@@ -37,11 +43,18 @@ class VitEncoder(nn.Module):
 def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, front: nn.Module | None) -> Backbone:
     """Build a ViT backbone.
 
-    With pretrained weights the ViT is frozen and LoRA (on q and v unless asked otherwise) is trained, one set a stream where streams own
-    adapters. With random weights it is trained in full: streams are then whole encoders, and shared adapters do not exist.
+    With pretrained weights the ViT is frozen and low-rank adapters are trained, by default on q and v; if streams own adapters, each stream
+    has its own set. With random weights the ViT is fully trained: each stream is then a whole encoder, and there are no shared adapters.
+
+    Args:
+        settings: model, weights and adapters.
+        input_size: side of the images in pixels.
+        streams: the streams that the architecture needs.
+        front: a module that is applied to the images before the ViT, or None.
 
     Raises:
-        SettingsError: if the model is no ViT, the input is no multiple of the patch, or task adapters are asked of random weights.
+        SettingsError: if the model is not a ViT, the input size is not a multiple of the patch, or the architecture needs task adapters and
+            the weights are random.
     """
     first = _create(settings, input_size)
     patch = int(first.patch_embed.patch_size[0])
@@ -51,17 +64,17 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
     _check_streams(settings, streams, len(first.blocks))
     if random:
         vits = [first, *(_create(settings, input_size) for _ in range(streams.count - 1))]
-        together = 1
+        streams_per_encoder = 1
         if streams.stitched:
             stages = [f"blocks.{index}" for index in range(len(first.blocks))]
-            vits, together = [in_lockstep(vits, stages)], streams.count
+            vits, streams_per_encoder = [in_lockstep(vits, stages)], streams.count
     else:
         first.requires_grad_(False)
         for index, block in enumerate(first.blocks):
             adapt_block(block, settings.lora, streams)
             if streams.stitched:
                 first.blocks[index] = Stitched(block, streams.count)
-        vits, together = [first], streams.count
+        vits, streams_per_encoder = [first], streams.count
     tokens_as_channels = settings.token_map == TOKENS_AS_CHANNELS
     side = input_size // patch
     channels, map_size = int(first.num_features), (side, side)
@@ -72,38 +85,36 @@ def build_vit(settings: BackboneSettings, input_size: int, streams: Streams, fro
             )
         channels, map_size = side * side, (side, channels // side)
     encoders = [VitEncoder(vit, channels, map_size, tokens_as_channels) for vit in vits]
-    return Backbone(encoders, together, channels, map_size, front)
+    return Backbone(encoders, streams_per_encoder, channels, map_size, front)
 
 
 def _create(settings: BackboneSettings, input_size: int) -> Any:
     vit: Any = create_timm_model(settings, img_size=input_size)
     if not isinstance(vit, VisionTransformer | Eva):
         raise SettingsError(
-            f"{settings.model!r} is a {type(vit).__name__}; expected a VisionTransformer or Eva of timm. A model with feature maps goes "
-            "with the backbone timm_features."
+            f"{settings.model!r} is a {type(vit).__name__}; expected a VisionTransformer or Eva of timm. Use the backbone timm_features "
+            "for a model with feature maps."
         )
     return _without_pooling(vit)
 
 
 def _without_pooling(vit: Any) -> Any:
-    """Take off what follows the tokens on the way to a classifier, and would be trained in name alone."""
+    """Remove the layers between the tokens and a classifier, because they would not be trained."""
     vit.fc_norm, vit.attn_pool = nn.Identity(), None
     return vit
 
 
 def _check_streams(settings: BackboneSettings, streams: Streams, blocks: int) -> None:
-    """Refuse more blocks than anybody trains, and what asks for pretrained weights where there are none."""
-    whole = streams.count if settings.weights.source == "none" else 1
-    if blocks * whole > MAX_BLOCKS:
-        raise SettingsError(f"{whole} encoders of {blocks} blocks; expected at most {MAX_BLOCKS} blocks in all.")
+    """Raise an error if there are too many blocks, or if the streams need pretrained weights and there are none."""
+    encoders = streams.count if settings.weights.source == "none" else 1
+    if blocks * encoders > MAX_BLOCKS:
+        raise SettingsError(f"{encoders} encoders of {blocks} blocks; expected at most {MAX_BLOCKS} blocks in all.")
     if settings.weights.source != "none":
         return
     if streams.merged:
-        raise SettingsError(
-            "a merged model needs a pretrained ViT, which the models before it share: weights are none."
-        )
+        raise SettingsError("a merged model needs a pretrained ViT that the merged models share, but weights are none.")
     if streams.shared and streams.owned:
         raise SettingsError(
-            "task-specific adapters need a pretrained ViT: weights are none, so the whole ViT is trained. "
-            "Give weights: hub or weights: {file: ...}."
+            "task-specific adapters need a pretrained ViT, but weights are none, so the whole ViT is trained. "
+            "Set weights: hub or weights: {file: ...}."
         )

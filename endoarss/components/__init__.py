@@ -1,1 +1,1 @@
-"""What is known of components without running them: where they are written, which settings they take, and in which bounds."""
+"""Describe components without running them: their source files, their settings, and the bounds of these settings."""

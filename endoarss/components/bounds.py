@@ -1,7 +1,7 @@
-"""What a component's setting may be: a value of its default's type, within its bound.
+"""Check the values of a component's settings: a value must have the type of the default and be within the bound.
 
-The bound of a number, and of each number of a list, is an interval as mathematics writes it: "[0, 1)" holds 0 and not 1, "(0, inf)" holds
-every number above 0. The bound of a word is the tuple of the words that are allowed.
+The bound of a number, and of each number in a list, is an interval in mathematical notation: "[0, 1)" contains 0 but not 1, and
+"(0, inf)" contains every number above 0. The bound of a word is the tuple of the allowed words.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from endoarss.errors import SettingsError, shown, suggestion
 Bound = str | tuple[str, ...]
 
 _INTERVAL = re.compile(r"([\[(]) *([^, ]+) *, *([^, ]+) *([\])])")
-_LARGEST = 2**53  # beyond it floats do not tell whole numbers apart
-_LONGEST = 1000  # numbers of a list
+_LARGEST = 2**53  # above it floats cannot represent every whole number
+_LONGEST = 1000  # the largest number of values in a list
 
 
 class _Interval(NamedTuple):
@@ -40,17 +40,17 @@ class _Interval(NamedTuple):
 
 
 def check_value(where: str, value: Any, default: Any, bound: Bound | None) -> None:
-    """Refuse a value that a setting cannot have.
+    """Raise an error if a setting cannot have a value.
 
     Args:
-        where: names the setting in the message, such as "weightings.db_mtl.beta".
-        value: as a study, a checkpoint or a caller gives it.
-        default: of the setting; the value must be of its type. A whole number is a number, a whole float is no whole number, and true and
-            false are neither. With the default None, a word, a number, true and false are allowed besides None.
-        bound: an interval, words, or None for no bound; NaN and infinite numbers are never allowed.
+        where: the name of the setting in messages, such as "weightings.db_mtl.beta".
+        value: the value from a study, a checkpoint or a caller.
+        default: the setting's default, whose type the value must have. An int is accepted for a float, a float is never accepted for an
+            int, and true and false are accepted for neither. With the default None, the value may be None, a word, a number, true or false.
+        bound: an interval, a tuple of words, or None for no bound. NaN and infinite numbers are never allowed.
 
     Raises:
-        SettingsError: naming the setting, the value and what is expected.
+        SettingsError: if the value is not allowed; the message names the setting, the value and what is expected.
     """
     if not _fits(value, default, bound):
         close = suggestion(value, bound) if isinstance(bound, tuple) and isinstance(value, str) else ""
@@ -60,17 +60,21 @@ def check_value(where: str, value: Any, default: Any, bound: Bound | None) -> No
 
 
 def check_declared(default: Any, bound: Bound | None) -> None:
-    """Refuse a setting whose component declares a default or a bound that cannot be used.
+    """Raise an error if a component declares a default or a bound that cannot be used.
+
+    Args:
+        default: the declared default of a setting.
+        bound: the declared bound of the setting.
 
     Raises:
-        SettingsError: saying what is wrong, without the setting's name.
+        SettingsError: if one of them cannot be used; the message does not contain the setting's name.
     """
-    numbers = isinstance(default, tuple) and all(_is_number(one) for one in default)
+    numbers = isinstance(default, tuple) and all(_is_number(number) for number in default)
     if not (default is None or isinstance(default, bool | int | float | str) or numbers):
         raise SettingsError(
             f"the default {shown(default)}; expected a number, a word, True, False, None or a tuple of numbers."
         )
-    words = isinstance(bound, tuple) and all(isinstance(one, str) for one in bound)
+    words = isinstance(bound, tuple) and all(isinstance(word, str) for word in bound)
     interval = isinstance(bound, str) and _parsed(bound) is not None
     if not (bound is None or words or interval):
         raise SettingsError(f'the bound {shown(bound)}; expected an interval such as "[0, 1)", or a tuple of words.')
@@ -80,9 +84,11 @@ def check_declared(default: Any, bound: Bound | None) -> None:
 
 def _fits(value: Any, default: Any, bound: Bound | None) -> bool:
     if isinstance(default, tuple):
-        one = default[0] if default and not any(isinstance(number, float) for number in default) else 0.0
+        example = default[0] if default and not any(isinstance(number, float) for number in default) else 0.0
         return (
-            isinstance(value, list | tuple) and 0 < len(value) <= _LONGEST and all(_fits(v, one, bound) for v in value)
+            isinstance(value, list | tuple)
+            and 0 < len(value) <= _LONGEST
+            and all(_fits(v, example, bound) for v in value)
         )
     if value is None or default is None:
         return default is None and (value is None or _fits(value, _of_type(value), bound))
@@ -97,12 +103,12 @@ def _fits(value: Any, default: Any, bound: Bound | None) -> bool:
 
 
 def _of_type(value: Any) -> Any:
-    """Return some default of a value's type, for settings that may be anything."""
+    """Return a default of a value's type, for settings whose default is None."""
     return value if isinstance(value, bool | str) else 0.0
 
 
 def _is_number(value: object) -> bool:
-    """Whether a value is an int or a float that can be calculated with."""
+    """Return whether a value is a finite float, or an int that is not too large."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= _LARGEST if isinstance(value, int) else math.isfinite(value)
@@ -132,7 +138,7 @@ def _expected(default: Any, bound: Bound | None) -> str:
 
 
 def _written(default: Any) -> str:
-    """Return a default as a study's file writes it."""
+    """Return a default as it is written in a study."""
     if isinstance(default, bool) or default is None:
         return {True: "true", False: "false", None: "null"}[default]
     return repr(list(default) if isinstance(default, tuple) else default)

@@ -1,4 +1,4 @@
-"""The description of a component: where it is written, its settings' defaults, and their bounds, as Python sees them."""
+"""The description of a component: its source file, the defaults of its settings, and their bounds, read from the Python object."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from endoarss.errors import SettingsError, UnknownNameError
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a component without importing it.
+    """The description of a component, which can be used without importing the component.
 
     Attributes:
-        module: importing it registers the component.
-        path, line: of its source; None and 0 if it has none, such as a class of a notebook.
-        defaults: the component's settings, by name.
-        bounds: of those settings that have one.
+        module: the name of the module that registers the component when it is imported.
+        path: the source file; None if there is none, for example for a class that was defined in a notebook.
+        line: the first line of the component in that file; 0 if there is no file.
+        defaults: the default of each setting, by name.
+        bounds: the bound of each setting that has one, by name.
     """
 
     module: str
@@ -30,10 +31,14 @@ class Description:
     bounds: Mapping[str, Bound] = field(default_factory=dict)
 
     def check(self, where: str, given: Mapping[str, Any]) -> None:
-        """Refuse settings that the component does not take.
+        """Raise an error if the component does not accept some settings.
+
+        Args:
+            where: the key in the study below which the settings are, for messages.
+            given: the settings.
 
         Raises:
-            SettingsError: naming the setting below `where`, its value and what is expected.
+            SettingsError: if a setting is unknown or its value is not allowed; the message says what is expected.
         """
         for name, value in given.items():
             if name not in self.defaults:
@@ -42,13 +47,16 @@ class Description:
 
 
 def describe(component: Callable[..., Any]) -> Description:
-    """Describe a component that is there.
+    """Return the description of an imported component.
 
     Args:
-        component: a class, or a function that makes it.
+        component: a class, or a function that builds the component.
+
+    Returns:
+        Its description.
 
     Raises:
-        SettingsError: as `settings_of`.
+        SettingsError: if a default or a bound cannot be used.
     """
     return Description(component.__module__, *source_of(component), *settings_of(component))
 
@@ -56,11 +64,17 @@ def describe(component: Callable[..., Any]) -> Description:
 def settings_of(component: Callable[..., Any]) -> tuple[dict[str, Any], dict[str, Bound]]:
     """Return the defaults and the bounds of a component's settings.
 
-    The settings are `DEFAULTS`, and what its constructor takes with a default; `BOUNDS` has their bounds. All three are inherited. A
-    constructor that takes `**kwargs` takes what its base takes too.
+    The settings are the keys of `DEFAULTS` and the constructor's parameters that have a default; `BOUNDS` contains their bounds. All three
+    are inherited. A constructor with `**kwargs` also accepts the parameters of its base class.
+
+    Args:
+        component: a class, or a function that builds the component.
+
+    Returns:
+        The defaults and the bounds, each by the name of the setting.
 
     Raises:
-        SettingsError: if a default or bound cannot be used, naming the setting.
+        SettingsError: if a default or a bound cannot be used; the message names the setting.
     """
     defaults: dict[str, Any] = {}
     bounds: dict[str, Any] = {}
@@ -80,19 +94,28 @@ def settings_of(component: Callable[..., Any]) -> tuple[dict[str, Any], dict[str
 
 
 def check_settings_of(component: Callable[..., Any], name: str, given: Mapping[str, Any]) -> None:
-    """Refuse values that a component's settings cannot have; constructors begin with it.
+    """Raise an error if a component's settings have values that are not allowed. Constructors call this first.
 
     Args:
-        component: the class whose constructor this is. name: of the component, for the message. given: the settings.
+        component: the component's class.
+        name: the component's name, for messages.
+        given: the settings.
 
     Raises:
-        SettingsError: naming the setting, its value and what is expected.
+        SettingsError: if a setting is unknown or its value is not allowed; the message says what is expected.
     """
     Description("", None, 0, *settings_of(component)).check(name, given)
 
 
 def source_of(component: Callable[..., Any]) -> tuple[Path | None, int]:
-    """Return the file and the line that a component is written in; None and 0 if there is no such file."""
+    """Return the source file and the first line of a component.
+
+    Args:
+        component: a class or a function.
+
+    Returns:
+        The file and the line; None and 0 if there is no such file.
+    """
     try:
         return Path(str(inspect.getsourcefile(component))), inspect.getsourcelines(component)[1]
     except (OSError, TypeError):
@@ -100,27 +123,31 @@ def source_of(component: Callable[..., Any]) -> tuple[Path | None, int]:
 
 
 def as_tuple(value: Any) -> Any:
-    """Return a list as a tuple, and any other value as it is."""
+    """Return a list as a tuple, and any other value unchanged.
+
+    Args:
+        value: any value.
+    """
     return tuple(value) if isinstance(value, list) else value
 
 
 def _mapping(base: type, name: str) -> dict[str, Any]:
     value = vars(base).get(name, {})
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise SettingsError(f"{base.__name__}.{name}: expected a dict with names of settings as its keys.")
+        raise SettingsError(f"{base.__name__}.{name}: expected a dict whose keys are names of settings.")
     return dict(value)
 
 
 def _keywords(component: Callable[..., Any]) -> dict[str, Any]:
-    """Return what a function or a class's constructor takes with a default."""
+    """Return the parameters of a function or a constructor that have a default, with their defaults."""
     found: dict[str, Any] = {}
     bases = inspect.getmro(component) if inspect.isclass(component) else ()
     for maker in [vars(base)["__init__"] for base in bases if "__init__" in vars(base)] or [component]:
         try:
             parameters = inspect.signature(maker).parameters.values()
-        except (TypeError, ValueError):  # written in C
+        except (TypeError, ValueError):  # it is written in C
             break
-        found |= {one.name: one.default for one in parameters if one.default is not one.empty and one.name not in found}
-        if not any(one.kind is one.VAR_KEYWORD for one in parameters):
+        found |= {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in found}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return found

@@ -1,4 +1,4 @@
-"""Components of a user's own that a checkpoint needs: recorded by module, name and digest; never imported because a file says so."""
+"""Components outside this package that a checkpoint needs. The header records module, name and digest; they are never imported from it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _KINDS: dict[Kind, str] = {"backbones": "backbone", "architectures": "architectu
 
 
 class ExternalComponent(BaseModel):
-    """A component that is not one of the project's own.
+    """A component that does not belong to this package.
 
     Attributes:
-        kind: as studies name it.
-        name: what it is registered as.
-        module: that it is written in.
-        sha256: hex SHA-256 of the source file that it is written in; empty if there is none, such as for a class of a notebook.
+        kind: the kind of component, as studies name it.
+        name: the registered name.
+        module: the module that defines it.
+        sha256: hex SHA-256 of its source file; empty if there is none, for example for a class that was defined in a notebook.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -35,7 +35,11 @@ class ExternalComponent(BaseModel):
 
 
 def external_components(settings: ModelSettings) -> tuple[ExternalComponent, ...]:
-    """Return the components of a model that a user's module registered, as their source files are now."""
+    """Return the components of a model that a user's module registered, with the digests of their present source files.
+
+    Args:
+        settings: the settings of the model.
+    """
     found = []
     for kind, key in _KINDS.items():
         name = getattr(settings, key)
@@ -49,26 +53,30 @@ def external_components(settings: ModelSettings) -> tuple[ExternalComponent, ...
 
 
 def check_external(path: object, settings: ModelSettings, recorded: tuple[ExternalComponent, ...]) -> None:
-    """See that the components of a checkpoint are known, and say on standard error if their source is another than in training.
+    """Check the external components of a checkpoint. If the source of one has changed since training, warn on standard error.
 
     Args:
-        path: of the checkpoint, for messages. settings: of its model. recorded: in its header.
+        path: the path of the checkpoint, for messages.
+        settings: the settings of its model.
+        recorded: the components in its header.
 
     Raises:
-        SettingsError: if one is not known, with its module and what to do.
+        SettingsError: if a component is not registered; the message names its module and says what to do.
     """
-    for one in recorded:
-        if getattr(settings, _KINDS[one.kind]) == one.name and one.name not in REGISTRIES[one.kind].names():
+    for component in recorded:
+        kind, name, module = component.kind, component.name, component.module
+        if getattr(settings, _KINDS[kind]) == name and name not in REGISTRIES[kind].names():
             raise SettingsError(
-                f"{path}: its {_KINDS[one.kind]} {one.name!r} is written in the Python module {one.module}, which a checkpoint "
-                f"never imports by itself. If you have that module and trust it, name it: endoarss predict --components {one.module}, or "
-                f"load_checkpoint(path, components=[{one.module!r}])."
+                f"{path}: its {_KINDS[kind]} {name!r} is defined in the Python module {module}, which is never imported automatically. "
+                f"If you have that module and trust it, name it: endoarss predict --components {module}, or "
+                f"load_checkpoint(path, components=[{module!r}])."
             )
-    now = {(one.kind, one.name): one.sha256 for one in external_components(settings)}
-    for one in recorded:
-        if now.get((one.kind, one.name), one.sha256) != one.sha256:
+    present = {(component.kind, component.name): component.sha256 for component in external_components(settings)}
+    for component in recorded:
+        digest = present.get((component.kind, component.name), component.sha256)
+        if digest != component.sha256:
             print(
-                f"{path}: the {_KINDS[one.kind]} {one.name!r} of {one.module} has another source (sha256 "
-                f"{now[one.kind, one.name][:12]}) than in training ({one.sha256[:12]}): what it predicts may differ.",
+                f"{path}: the source of the {_KINDS[component.kind]} {component.name!r} in {component.module} (sha256 {digest[:12]}) "
+                f"differs from the source in training ({component.sha256[:12]}), so its predictions may differ.",
                 file=sys.stderr,
             )

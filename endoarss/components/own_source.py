@@ -1,7 +1,7 @@
-"""The project's own components, described from their source text: listing and checking them imports no torch.
+"""Describe this package's own components from their source text, so that listing and checking them does not import torch.
 
-Own components keep to what text can tell: the decorator by its name, `DEFAULTS`, `BOUNDS` and the constructor's defaults as literals, and
-bases with settings in the same file. A test compares this with what Python sees.
+This works because own components follow some rules: the decorator is called by its name; `DEFAULTS`, `BOUNDS` and the constructor's
+defaults are literals; and base classes with settings are in the same file. A test compares the result with the imported classes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ _PACKAGE = Path(__file__).parents[1]
 
 @cache
 def own_components(kind: str, folder: str) -> dict[str, Description]:
-    """Return the descriptions of the project's own components of a kind, by name.
+    """Return the descriptions of this package's own components of a kind, by name.
 
     Args:
-        kind: the decorator is `register_<kind>`. folder: below this package, where the components live.
+        kind: the kind in the decorator's name, `register_<kind>`.
+        folder: the folder of the components in this package.
     """
     found = {}
     for path in sorted((_PACKAGE / folder).glob("*.py")):
@@ -29,28 +30,29 @@ def own_components(kind: str, folder: str) -> dict[str, Description]:
         classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
         for node in tree.body:
             for name in _registered(node, f"register_{kind}"):
-                parts = [_settings(one) for one in _lineage(node, classes)]
-                defaults, bounds = ({k: v for part in parts for k, v in part[index].items()} for index in (0, 1))
+                stated = [_settings(ancestor) for ancestor in _lineage(node, classes)]
+                defaults, bounds = ({k: v for pair in stated for k, v in pair[index].items()} for index in (0, 1))
                 module = f"{_PACKAGE.name}.{folder}.{path.stem}"
                 found[name] = Description(module, path, node.lineno, defaults, bounds)
     return found
 
 
 def _registered(node: ast.stmt, decorator: str) -> list[str]:
-    calls = [one for one in getattr(node, "decorator_list", []) if isinstance(one, ast.Call)]
+    """Return the names under which a class or a function is registered."""
+    calls = [decorated for decorated in getattr(node, "decorator_list", []) if isinstance(decorated, ast.Call)]
     return [ast.literal_eval(call.args[0]) for call in calls if getattr(call.func, "id", "") == decorator]
 
 
 def _lineage(node: ast.stmt, classes: dict[str, ast.ClassDef]) -> list[ast.ClassDef]:
-    """Return the classes of a file that a class is made of, the most basic first; none for a function."""
+    """Return a class and its ancestors in the same file, the most basic class first; an empty list for a function."""
     if not isinstance(node, ast.ClassDef):
         return []
     bases = [classes[base.id] for base in node.bases if isinstance(base, ast.Name) and base.id in classes]
-    return [*(one for base in bases for one in _lineage(base, classes)), node]
+    return [*(ancestor for base in bases for ancestor in _lineage(base, classes)), node]
 
 
 def _settings(node: ast.ClassDef) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the defaults and the bounds that a class states itself."""
+    """Return the defaults and the bounds that a class declares itself, without those of its ancestors."""
     stated: dict[str, dict[str, Any]] = {"DEFAULTS": {}, "BOUNDS": {}}
     keywords: dict[str, Any] = {}
     for statement in node.body:

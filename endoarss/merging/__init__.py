@@ -1,6 +1,6 @@
-"""Model merging: one model of several that were fine-tuned from the same weights, and Representation Surgery on it.
+"""Model merging: combine several models that were fine-tuned from the same weights into one, and apply Representation Surgery to it.
 
-Three things that know nothing of each other: mergers make one task vector of several; Surgery (`surgery`) is a module behind the merged
-backbone, and `fit_surgery` what trains it. They work on plain state dicts and tensors; `merge` puts them together for the models of
-this package. A merger is added by one file here, with `@register_merger("name")`.
+- Mergers combine several task vectors into one. Each is one file here, registered by `@register_merger("name")`.
+- `surgery` defines the Surgery module behind the merged backbone, and `fit_surgery` trains it.
+- `merge` applies both to the models of this package; mergers and Surgery themselves work on plain state dicts and tensors.
 """

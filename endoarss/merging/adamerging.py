@@ -1,4 +1,4 @@
-"""AdaMerging: coefficients that make the merged model decided about unlabelled images."""
+"""AdaMerging: learn the coefficients that minimise the entropy of the merged model's predictions on unlabelled images."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from endoarss.registry import register_merger
 
 
 class AdaMerging(Merger):
-    """sum_t c_t v_t, with c learned by minimising entropy (Yang et al. 2024, arXiv:2310.02575, sections 3.2 and 3.3).
+    """Computes sum_t c_t v_t, with c learned by minimising entropy (Yang et al. 2024, arXiv:2310.02575, sections 3.2 and 3.3).
 
-    The coefficients start equal and are held between 0 and 1, as in the authors' code.
+    The coefficients start at the same value and are clamped to [0, 1], as in the authors' code.
 
     Args:
-        start: of every coefficient. iterations: steps of Adam. learning_rate: its rate.
+        start: initial value of every coefficient.
+        iterations: number of steps of Adam.
+        learning_rate: Adam's learning rate.
     """
 
     adapts = True
@@ -36,10 +38,14 @@ class AdaMerging(Merger):
 
     @abstractmethod
     def shape(self, vectors: Sequence[TaskVector]) -> tuple[int, int]:
-        """How many coefficients there are: (T, 1), one a task, or (T, L), one a task and tensor."""
+        """Return the shape of the coefficients: (T, 1) for one per task, or (T, L) for one per task and tensor.
+
+        Args:
+            vectors: the task vectors of T models, with L tensors each.
+        """
 
     def merge_checked(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
-        """The weighted sum after the last step."""
+        """Return the weighted sum after the last step."""
         coefficients, losses = self.learn(vectors, feedback)
         entropy = losses.tolist()
         return Merged(
@@ -48,13 +54,21 @@ class AdaMerging(Merger):
         )
 
     def learn(self, vectors: Sequence[TaskVector], feedback: Feedback) -> tuple[Tensor, Tensor]:
-        """Return the coefficients after the last step and the entropy before each step, on the device; no step waits for it."""
+        """Learn the coefficients; no step waits for the device.
+
+        Args:
+            vectors: the task vectors.
+            feedback: its entropy is minimised.
+
+        Returns:
+            The coefficients after the last step, and the entropy before each step (iterations,), both on the device.
+        """
         free = next(iter(vectors[0].values())).new_full(self.shape(vectors), self.start).requires_grad_()
         optimizer = torch.optim.Adam([free], lr=self.learning_rate)
         losses: list[Tensor] = []
         for step in tqdm(range(self.iterations), desc="entropy", unit="step", mininterval=1.0, leave=False):
             loss = feedback.entropy(_weighted_sum(free.clamp(0, 1), vectors), step)
-            # Of the coefficients alone: what else of the model could be trained is left as it is.
+            # Only the coefficients get a gradient; the other parameters of the model are not trained here.
             (free.grad,) = torch.autograd.grad(loss, free)
             optimizer.step()
             losses.append(loss.detach())
@@ -72,24 +86,32 @@ def _weighted_sum(coefficients: Tensor, vectors: Sequence[TaskVector]) -> TaskVe
 
 @register_merger("adamerging_task")
 class TaskWiseAdaMerging(AdaMerging):
-    """One coefficient a task."""
+    """AdaMerging with one coefficient per task."""
 
     def shape(self, vectors: Sequence[TaskVector]) -> tuple[int, int]:
-        """(T, 1)."""
+        """Return (T, 1)."""
         return len(vectors), 1
 
 
 @register_merger("adamerging_layer")
 class LayerWiseAdaMerging(AdaMerging):
-    """One coefficient a task and tensor."""
+    """AdaMerging with one coefficient per task and tensor."""
 
     def shape(self, vectors: Sequence[TaskVector]) -> tuple[int, int]:
-        """(T, L)."""
+        """Return (T, L)."""
         return len(vectors), len(vectors[0])
 
 
 def mean_entropy(logits: Tensor) -> Tensor:
-    """The mean entropy of softmax over dimension 1, divided by log K: 0 is decided, 1 is uniform. Of images (B, K) and of pixels
-    (B, K, H, W) alike, so that neither task outweighs the other."""
+    """Return the mean normalised entropy of predictions: 0 if they are certain, 1 if they are uniform.
+
+    The entropy of the softmax over dimension 1 is divided by log K, so that neither task outweighs the other.
+
+    Args:
+        logits: (B, K) for images or (B, K, H, W) for pixels.
+
+    Returns:
+        A scalar.
+    """
     logs = logits.log_softmax(dim=1)
     return -(logs.exp() * logs).sum(1).mean() / math.log(logits.shape[1])

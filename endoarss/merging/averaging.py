@@ -11,8 +11,8 @@ from endoarss.registry import register_merger
 
 @register_merger("averaging")
 class WeightAveraging(Merger):
-    """1/T sum_t v_t. Wortsman et al. 2022, arXiv:2203.05482."""
+    """Computes 1/T sum_t v_t (Wortsman et al. 2022, arXiv:2203.05482)."""
 
     def merge_checked(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
-        """The mean; nothing is asked."""
+        """Return the mean of the vectors; the feedback is not used."""
         return Merged(combine(vectors, [1 / len(vectors)] * len(vectors)))

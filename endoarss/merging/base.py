@@ -1,4 +1,4 @@
-"""What a merger is: it makes one task vector of several. It knows no models; what it may ask about a vector is given to it."""
+"""The base class of mergers. A merger combines task vectors and does not know models; it gets functions that evaluate a merged vector."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from endoarss.merging.task_vectors import TaskVector, check_vectors, combine
 
 @dataclass(frozen=True)
 class Feedback:
-    """What a merger may learn about a merged vector.
+    """The functions with which a merger can evaluate a merged vector.
 
-    score: of the merged model on validation data, higher is better.
-    entropy: a scalar with a graph back to the vector: how undecided the merged model is about the unlabelled images of a step.
+    Attributes:
+        score: returns the score of the merged model on the validation split; higher is better.
+        entropy: returns the entropy of the merged model's predictions on the unlabelled images of a step: a scalar with a graph back to the
+            vector.
     """
 
     score: Callable[[TaskVector], float]
@@ -26,33 +28,58 @@ class Feedback:
 
 @dataclass(frozen=True)
 class Merged:
-    """vector: what is added to the base. about: what the merger chose or learned, as JSON-like data."""
+    """The result of a merger.
+
+    Attributes:
+        vector: the task vector to add to the base weights.
+        about: the coefficients that the merger selected or learned, as JSON-like data.
+    """
 
     vector: TaskVector
     about: dict[str, Any] = field(default_factory=dict)
 
 
 class Merger(ABC):
-    """A way to merge. `adapts` says whether it looks at unlabelled images."""
+    """A method that combines several task vectors into one.
+
+    Attributes:
+        adapts: whether the merger uses unlabelled images.
+    """
 
     adapts = False
 
     def merge(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
-        """One vector of the vectors of T >= 1 models.
+        """Check task vectors and merge them.
+
+        Args:
+            vectors: the task vectors of T >= 1 models.
+            feedback: functions that evaluate a merged vector.
+
+        Returns:
+            The merged vector and information about it.
 
         Raises:
-            SettingsError: if there is none, or two are not of the same model, naming both.
+            SettingsError: if there are no vectors, or two of them belong to different models; the message names both.
         """
         check_vectors(vectors)
         return self.merge_checked(vectors, feedback)
 
     @abstractmethod
     def merge_checked(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
-        """The same of vectors that fit together."""
+        """Merge task vectors that belong to the same model; see `merge` for the arguments."""
 
 
 def choose_coefficient(vector: TaskVector, coefficients: Sequence[float], feedback: Feedback) -> Merged:
-    """The multiple of a vector that scores best on validation data, the first of equals; of a single coefficient no score is asked."""
+    """Multiply a vector by the coefficient that scores best on the validation split; the first one wins a tie.
+
+    Args:
+        vector: a merged vector.
+        coefficients: the candidates. If there is only one, no score is computed.
+        feedback: its score is used.
+
+    Returns:
+        The scaled vector, and the score of each candidate.
+    """
     if len(coefficients) == 1:
         return Merged(combine([vector], [coefficients[0]]), {"coefficient": coefficients[0]})
     tried = tqdm(coefficients, desc="coefficients", unit="coefficient", mininterval=1.0, leave=False)

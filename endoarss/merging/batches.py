@@ -1,4 +1,4 @@
-"""Which images a step sees."""
+"""Select the images of each step."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from torch import Tensor
 
 
 class Batches:
-    """Shuffled numbers of images, step by step, epoch after epoch; a step's are all different.
+    """Shuffled indices of images, step by step and epoch after epoch; the indices of a step are all different.
 
     Args:
-        count: of images. size: of a step, at most all of them. seed: draws the order.
+        count: the number of images.
+        size: the number of images in a step; it is limited to `count`.
+        seed: the seed of the order.
     """
 
     def __init__(self, count: int, size: int, seed: int) -> None:
         self.count, self.size, self.seed = count, min(size, count), seed
-        self.steps = count // self.size  # a rest smaller than a step is left out of its epoch
+        self.steps = count // self.size  # the last images of an epoch are left out if they do not fill a step
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def __getitem__(self, step: int) -> Tensor:
-        """int64 (size,), the same for the same step."""
+        """Return the indices of a step, int64 (size,); they are the same whenever they are requested."""
         epoch, position = divmod(step, self.steps)
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)

@@ -1,4 +1,4 @@
-"""Representations of images, kept in memory: Surgery runs on tensors, and every model answers once."""
+"""Compute the representations of images once per model and store them in memory; Surgery is trained on these tensors."""
 
 from __future__ import annotations
 
@@ -19,64 +19,78 @@ MEMORY_MIB = 8192
 
 @dataclass(frozen=True)
 class CachePlan:
-    """What of several sets of images is kept, known before anything is computed.
+    """The number of images of several sets whose representations are stored; it is known before anything is computed.
 
-    counts: images of each set. kept: of these, so that all maps fit. mib: what the maps take. limit_mib: what they may take.
+    Attributes:
+        counts: the number of images in each set.
+        stored: the number of images of each set that are used, so that all maps fit into memory.
+        mib: the memory that the maps need, in MiB.
+        limit_mib: the memory that the maps may use, in MiB.
     """
 
     counts: tuple[int, ...]
-    kept: tuple[int, ...]
+    stored: tuple[int, ...]
     mib: float
     limit_mib: float
 
     def describe(self) -> str:
-        """In one sentence."""
-        images = " and ".join(f"{kept:,} of {count:,}" for kept, count in zip(self.kept, self.counts, strict=True))
+        """Return the plan as a sentence."""
+        pairs = zip(self.stored, self.counts, strict=True)
+        images = " and ".join(f"{stored:,} of {count:,}" for stored, count in pairs)
         return f"representations of {images} images take {self.mib:,.0f} MiB of memory (at most {self.limit_mib:,.0f})"
 
 
 def plan_cache(model: MultiTaskModel, models: int, counts: tuple[int, ...], limit_mib: float = MEMORY_MIB) -> CachePlan:
-    """How many images of each set can be kept: all, or the same share of each.
+    """Plan how many images of each set are stored: all images, or the same share of each set.
 
     Args:
-        model: one of those whose maps are kept. models: how many of them at a time. counts: images of each set. limit_mib: of all maps.
+        model: one of the models whose maps are stored.
+        models: the number of models whose maps are stored at the same time.
+        counts: the number of images in each set.
+        limit_mib: the memory that all maps together may use, in MiB.
 
     Raises:
-        SettingsError: if not even 32 images of each fit, the two batches of a step.
+        SettingsError: if fewer than 32 images of a set fit, which are the two batches of an iteration.
     """
     height, width = model.backbone.map_size
-    each = models * model.backbone.out_channels * height * width * 4 / 2**20
-    share = min(1.0, limit_mib / (each * sum(counts)))
-    kept = tuple(int(share * count + 1e-9) for count in counts)
-    if any(k < min(32, count) for k, count in zip(kept, counts, strict=True)):
+    per_image = models * model.backbone.out_channels * height * width * 4 / 2**20
+    share = min(1.0, limit_mib / (per_image * sum(counts)))
+    stored = tuple(int(share * count + 1e-9) for count in counts)
+    if any(number < min(32, count) for number, count in zip(stored, counts, strict=True)):
         raise SettingsError(
-            f"memory_mib {limit_mib:g}: {each:.3g} MiB an image for the maps of {models} models; expected room for 32 images of each "
-            f"part, or all where there are fewer: about {_least(each, counts):.3g}."
+            f"memory_mib {limit_mib:g}: the maps of {models} models take {per_image:.3g} MiB per image; expected enough memory for 32 "
+            f"images of each split, or for all images of a smaller split: about {_least(per_image, counts):.3g}."
         )
-    return CachePlan(counts, kept, each * sum(kept), limit_mib)
+    return CachePlan(counts, stored, per_image * sum(stored), limit_mib)
 
 
-def _least(each: float, counts: tuple[int, ...]) -> float:
-    """MiB that let 32 images of each set be kept, or all of a smaller one."""
+def _least(per_image: float, counts: tuple[int, ...]) -> float:
+    """Return the MiB that 32 images of each set need, or all images of a smaller set."""
     share = max(min(32, count) / count for count in counts if count)
-    return each * sum(counts) * share
+    return per_image * sum(counts) * share
 
 
 @torch.no_grad()
 def representations(
     model: MultiTaskModel, images: NDArray[np.uint8], device: torch.device, batch_size: int = 32
 ) -> Tensor:
-    """What a model's heads would see, before any Surgery: float32 (N, h, w, C) in main memory.
+    """Return the representations that a model's heads would get as input, without Surgery.
 
     Args:
-        model: of one stream, in evaluation mode. images: uint8 RGB (N, S, S, 3).
+        model: a model with one stream; it is put into evaluation mode.
+        images: uint8 RGB (N, S, S, 3).
+        device: the device to run the model on.
+        batch_size: the number of images per forward pass.
+
+    Returns:
+        float32 (N, h, w, C) in the host's memory.
     """
     model.to(device).eval()
     height, width = model.backbone.map_size
-    found = torch.empty(len(images), height, width, model.backbone.out_channels)
+    features = torch.empty(len(images), height, width, model.backbone.out_channels)
     starts = range(0, len(images), batch_size)
     for start in tqdm(starts, desc="representations", unit="batch", mininterval=1.0, leave=False):
         inputs = to_input(images[start : start + batch_size], device, model.settings.normalisation)
         maps = model.backbone.encode(model.stack(model.front(inputs)))[0]
-        found[start : start + len(inputs)] = maps.movedim(1, -1).float().cpu()
-    return found
+        features[start : start + len(inputs)] = maps.movedim(1, -1).float().cpu()
+    return features

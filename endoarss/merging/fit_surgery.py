@@ -1,4 +1,4 @@
-"""Representation Surgery (Yang et al. 2024, arXiv:2402.02705, section 4): what trains the module, without labels."""
+"""Train the Representation Surgery module, without labels (Yang et al. 2024, arXiv:2402.02705, section 4)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from endoarss.data import Chosen, Rows
+from endoarss.data import RowIndices, Rows
 from endoarss.errors import SettingsError
 from endoarss.merging.batches import Batches
 from endoarss.merging.surgery import Surgery
@@ -17,10 +17,14 @@ from endoarss.merging.surgery import Surgery
 
 @dataclass(frozen=True)
 class SurgerySettings:
-    """How Surgery is fitted; the defaults are the authors' schedule.
+    """The schedule for training Surgery; the defaults are the authors' values, 1,000 steps of 16 images.
 
-    iterations, batches, batch_size: each iteration takes one step of Adam per batch, 1,000 steps of 16 images by default.
-    learning_rate: Adam's. seed: draws D and the order of the images.
+    Attributes:
+        iterations: the number of iterations.
+        batch_size: the number of images in a batch.
+        batches: the number of batches per iteration; each batch is one step of Adam.
+        learning_rate: Adam's learning rate.
+        seed: the seed of the initial weights D and of the order of the images.
     """
 
     iterations: int = 500
@@ -31,20 +35,25 @@ class SurgerySettings:
 
 
 def fit_surgery(surgery: Surgery, merged: Tensor, individual: Tensor, settings: SurgerySettings) -> None:
-    """Train a module in place: minimise the mean L1 between its output on the merged model's representations and one individual
-    model's representations of the same images. Tasks are fitted one by one, for they share nothing.
+    """Train a Surgery module of one task in place.
+
+    It minimises the mean L1 distance between its output for the merged model's representations and the representations of the individual
+    model for the same images. Each task has its own module, so the tasks are trained one by one.
 
     Args:
-        surgery: on the device to train on. merged, individual: float32 (N, ..., C), of the same N images; they may lie elsewhere.
+        surgery: the module, on the device to train on.
+        merged: representations of the merged model, float32 (N, ..., C), on any device.
+        individual: representations of the individual model for the same N images, float32 (N, ..., C), on any device.
+        settings: the schedule.
 
     Raises:
-        SettingsError: if the two differ in shape, or their last dimension is not the module's.
+        SettingsError: if the two tensors differ in shape, or C is not the module's number of channels.
     """
     channels = surgery.down.shape[1]
     if merged.shape != individual.shape or merged.shape[-1] != channels:
         raise SettingsError(
-            f"surgery of {channels} channels: representations {tuple(merged.shape)} of the merged and {tuple(individual.shape)} of the "
-            f"individual model; expected the same images, and {channels} last."
+            f"surgery with {channels} channels: the representations have the shape {tuple(merged.shape)} in the merged and "
+            f"{tuple(individual.shape)} in the individual model; expected the same shape, with {channels} channels last."
         )
     device = surgery.down.device
     optimizer = torch.optim.Adam(surgery.parameters(), lr=settings.learning_rate, fused=True)
@@ -52,12 +61,17 @@ def fit_surgery(surgery: Surgery, merged: Tensor, individual: Tensor, settings: 
     rows = Rows(device, merged, individual)
     steps = settings.iterations * settings.batches
     for step in tqdm(range(steps), desc="surgery", unit="step", mininterval=1.0, leave=False):
-        z, target = (taken.reshape(-1, channels) for taken in rows.take(Chosen.upload(order[step], device)))
+        z, target = (batch.reshape(-1, channels) for batch in rows.take(RowIndices.upload(order[step], device)))
         optimizer.zero_grad(set_to_none=True)
         F.l1_loss(surgery(z), target).backward()
         optimizer.step()
 
 
 def mean_l1(first: Tensor, second: Tensor) -> float:
-    """The representation bias: the mean absolute difference of two tensors of one shape (equation 2)."""
+    """Return the representation bias: the mean absolute difference of two tensors (equation 2).
+
+    Args:
+        first: any shape.
+        second: the same shape.
+    """
     return float((first - second).abs().mean(dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""Merge single-task models of this package, with any merger, and apply_surgery on what comes of it."""
+"""Merge single-task models of this package with any merger, and apply Surgery to the merged model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from endoarss.architectures.merged import MergedModel
 from endoarss.checkpoints import frozen_names, frozen_sha256, without_weights
-from endoarss.data import Chosen, Rows, normalise
+from endoarss.data import RowIndices, Rows, normalise
 from endoarss.errors import SettingsError
 from endoarss.merging.adamerging import mean_entropy
 from endoarss.merging.base import Feedback, Merger
@@ -29,16 +29,16 @@ Score = Callable[[MultiTaskModel], float]
 
 
 def check_mergeable(models: Mapping[str, MultiTaskModel]) -> dict[str, MultiTaskModel]:
-    """See that models can be merged: single-task ones, of different tasks, on one frozen backbone with adapters.
+    """Check that models can be merged: they must be single-task models of different tasks on the same frozen backbone with adapters.
 
     Args:
-        models: by what messages call them.
+        models: the models by the names that messages use.
 
     Returns:
-        The models by their task, in the order of the model's tasks.
+        The models by task, in the order of a model's tasks.
 
     Raises:
-        SettingsError: naming both models, and what differs.
+        SettingsError: if they cannot be merged; the message names both models and the difference.
     """
     if len(models) < 2:
         raise SettingsError(f"{len(models)} model(s) to merge: {', '.join(models) or 'none'}; expected at least two.")
@@ -50,20 +50,21 @@ def check_mergeable(models: Mapping[str, MultiTaskModel]) -> dict[str, MultiTask
             others = ", ".join(other for other in models if other != name)
             solves = " and ".join(model.tasks)
             raise SettingsError(
-                f"{name} ({settings.architecture}) solves {solves}, to be merged with {others}; expected a single task of each."
+                f"{name} ({settings.architecture}) solves {solves}; expected a single-task model, to merge it with {others}."
             )
         _check_adapted(name, model, [other for other in models if other != name])
-        for what, value in _compared(settings).items():
-            expected = _compared(models[first].settings)[what]
+        for setting, value in _compared(settings).items():
+            expected = _compared(models[first].settings)[setting]
             if value != expected:
                 raise SettingsError(
-                    f"{what} differs: {_said(expected)} in {first}, {_said(value)} in {name}; expected the same in both."
+                    f"{setting} differs: {_text(expected)} in {first}, {_text(value)} in {name}; expected the same in both."
                 )
         task = model.tasks[0]
         if task in by_task:
-            lacking = [one for one in settings.available_tasks if one != task]
+            unsolved = [other for other in settings.available_tasks if other != task]
             raise SettingsError(
-                f"{by_task[task]} and {name} both solve {task}; none has a decoder for {' or '.join(lacking)}. Expected a task of each."
+                f"{by_task[task]} and {name} both solve {task}, and none of them has a decoder for {' or '.join(unsolved)}. Expected one "
+                "model per task."
             )
         by_task[task] = name
     digests = {name: frozen_sha256(model) for name, model in models.items()}
@@ -72,23 +73,23 @@ def check_mergeable(models: Mapping[str, MultiTaskModel]) -> dict[str, MultiTask
             raise SettingsError(
                 f"the frozen weights differ: sha256 {digests[first][:12]} in {first}, {digest[:12]} in {name}; expected one backbone."
             )
-    lacking = [task for task in models[first].settings.available_tasks if task not in by_task]
-    if lacking:
-        raise SettingsError(f"{', '.join(models)}: none has a decoder for {' or '.join(lacking)}.")
+    unsolved = [task for task in models[first].settings.available_tasks if task not in by_task]
+    if unsolved:
+        raise SettingsError(f"{', '.join(models)}: none of these models has a decoder for {' or '.join(unsolved)}.")
     return {task: models[by_task[task]] for task in models[first].settings.available_tasks}
 
 
 def merged_model(models: Mapping[str, MultiTaskModel]) -> MergedModel:
-    """A merged model whose update is still zero, with each model's decoder, in evaluation mode.
+    """Return a merged model whose update is still zero, with the decoders of the individual models, in evaluation mode.
 
     Args:
-        models: of `check_mergeable`.
+        models: the models by task, as `check_mergeable` returns them.
     """
     first = next(iter(models.values()))
     settings = replace(first.settings, architecture="merged", architecture_settings={"surgery_rank": 0})
-    # The frozen weights are taken from a model that has them: where their file lies need not be known here.
+    # The frozen weights are copied from the first model, so that their file is not needed here.
     model = build_model(without_weights(settings))
-    assert isinstance(model, MergedModel), "what is registered as merged"
+    assert isinstance(model, MergedModel), "the class that is registered as merged"
     model.settings = settings
     frozen = frozen_names(model)
     model.load_state_dict({name: t for name, t in first.state_dict().items() if name in frozen}, strict=False)
@@ -98,7 +99,12 @@ def merged_model(models: Mapping[str, MultiTaskModel]) -> MergedModel:
 
 
 def put_vector(model: MergedModel, vector: TaskVector) -> None:
-    """Make a merged vector the update of a merged model."""
+    """Set the update of a merged model to a merged vector.
+
+    Args:
+        model: the model, which is changed in place.
+        vector: the merged vector.
+    """
     buffers = dict(model.named_buffers())
     for name, delta in vector.items():
         buffers[name].copy_(delta)
@@ -116,38 +122,50 @@ def merge(
     """Merge models.
 
     Args:
-        models: of `check_mergeable`. merger: how. unlabelled: images (N, S, S, 3) for mergers that adapt to some. score: of a model on
-            validation data, higher is better, for mergers that choose. seed: draws the order of the images. batch_size: of a step.
+        models: the models by task, as `check_mergeable` returns them.
+        merger: the merging method.
+        unlabelled: images for mergers that adapt to unlabelled data, uint8 RGB (N, S, S, 3).
+        score: a function that returns the score of a model on the validation split; higher is better.
+        device: the device to merge on.
+        seed: the seed of the order of the images.
+        batch_size: the number of images per step.
 
     Returns:
-        The merged model, and what the merger chose or learned.
+        The merged model, and the coefficients that the merger selected or learned.
     """
     model = merged_model(models).to(device)
-    vectors = [{name: t.to(device) for name, t in lora_task_vector(one).items()} for one in models.values()]
+    vectors = [{name: t.to(device) for name, t in lora_task_vector(m).items()} for m in models.values()]
 
     def score_of(vector: TaskVector) -> float:
         put_vector(model, vector)
         return score(model)
 
     feedback = Feedback(score_of, entropy_of_model(model, unlabelled, device, seed, batch_size))
-    found = merger.merge(vectors, feedback)
-    put_vector(model, found.vector)
-    return model, found.about
+    merged = merger.merge(vectors, feedback)
+    put_vector(model, merged.vector)
+    return model, merged.about
 
 
 def entropy_of_model(
     model: MergedModel, unlabelled: NDArray[np.uint8], device: torch.device, seed: int, batch_size: int
 ) -> Callable[[TaskVector, int], Tensor]:
-    """Return the function that says how undecided a merged model is with a vector, on the images of a step; see `Feedback`.
+    """Return the function `Feedback.entropy` of a merged model.
 
     Args:
-        model: on the device. unlabelled: uint8 RGB (N, S, S, 3). seed: draws the order of the images. batch_size: images of a step.
+        model: the model, on the device.
+        unlabelled: images, uint8 RGB (N, S, S, 3).
+        device: the device to compute on.
+        seed: the seed of the order of the images.
+        batch_size: the number of images per step.
+
+    Returns:
+        A function of a vector and a step that returns the entropy of the predictions on the images of that step.
     """
     order = Batches(len(unlabelled), batch_size, seed)
     images = Rows(device, torch.from_numpy(np.array(unlabelled)))
 
     def entropy_of(vector: TaskVector, step: int) -> Tensor:
-        (pixels,) = images.take(Chosen.upload(order[step], device))
+        (pixels,) = images.take(RowIndices.upload(order[step], device))
         inputs = normalise(pixels.permute(0, 3, 1, 2).float(), model.settings.normalisation)
         outputs = functional_call(model, vector, (inputs,))
         return torch.stack([mean_entropy(logits) for logits in outputs.values()]).sum()
@@ -162,35 +180,39 @@ def apply_surgery(
     rank: int,
     settings: SurgerySettings,
 ) -> None:
-    """Give a merged model Surgery of a rank, fitted for every task.
+    """Add a Surgery module per task to a merged model, and train them.
 
     Args:
-        model: changed in place: its Surgery alone. merged: its representations (N, h, w, C). individual: those of the individual models of
-            the same images, by task.
+        model: the merged model; only its Surgery modules are changed.
+        merged: representations of the merged model, float32 (N, h, w, C).
+        individual: representations of the individual models for the same images, by task.
+        rank: the rank of the Surgery modules.
+        settings: the schedule.
     """
     model.put_surgery(rank, settings.seed)
     device = next(model.parameters()).device
     for task, surgery in model.surgery.items():
-        assert isinstance(surgery, Surgery), "what put_surgery puts there"
+        assert isinstance(surgery, Surgery), "put_surgery adds these"
         fit_surgery(surgery.to(device), merged, individual[task], settings)
 
 
 def _check_adapted(name: str, model: MultiTaskModel, others: list[str]) -> None:
+    """Raise an error unless a model has a frozen backbone with adapters and no SMA."""
     settings = model.settings
-    with_whom = f", to be merged with {', '.join(others)}"
+    purpose = f", to be merged with {', '.join(others)}"
     if any(p.numel() for p in model.backbone.front.parameters()):
         raise SettingsError(
-            f"{name}: SMA stands before the backbone {settings.backbone}{with_whom}; it has no pretrained values that several models could "
-            "share. Expected dinov2."
+            f"{name}{purpose}: the backbone {settings.backbone} has SMA, which has no pretrained weights that several models could share. "
+            "Expected dinov2."
         )
     try:
         lora_task_vector(model)
     except SettingsError as error:
-        raise SettingsError(f"{name}{with_whom}: {error}") from None
+        raise SettingsError(f"{name}{purpose}: {error}") from None
 
 
 def _compared(settings: ModelSettings) -> dict[str, Any]:
-    """What merged models must have in common, by what people call it."""
+    """Return the settings in which merged models must agree, by the name that messages use."""
     backbone = settings.backbone_settings
     return {
         "the backbone": settings.backbone,
@@ -198,7 +220,7 @@ def _compared(settings: ModelSettings) -> dict[str, Any]:
         "the backbone's arguments": backbone.arguments,
         "the backbone's token_map": backbone.token_map,
         "the rank of the adapters": backbone.lora.rank,
-        "what the adapters adapt": backbone.lora.targets,
+        "the list of adapted layers": backbone.lora.targets,
         "the list of classes": settings.classes,
         "the list of activities": settings.activities,
         "the width of the decoders": settings.heads,
@@ -209,5 +231,5 @@ def _compared(settings: ModelSettings) -> dict[str, Any]:
     }
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,4 +1,4 @@
-"""Representation Surgery (Yang et al. 2024, arXiv:2402.02705, section 4): the module."""
+"""The Representation Surgery module (Yang et al. 2024, arXiv:2402.02705, section 4)."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from endoarss.errors import SettingsError
 
 
 class Surgery(nn.Module):
-    """z' = z - U ReLU(D z): takes one task's bias out of a merged model's representation.
+    """Computes z' = z - U ReLU(D z), which removes the bias of one task from a merged model's representation z.
 
-    D is kaiming-uniform(a = sqrt 5), U zero, so that z' = z at first; no biases. Of a representation of tokens each is treated alike.
+    D is initialised kaiming-uniform(a = sqrt 5) and U with zeros, so that z' = z at first; there are no biases. If the representation
+    consists of tokens, the same U and D are applied to every token.
 
     Args:
-        channels: C of the representation. rank: rows of D, at most C. seed: draws D.
+        channels: C, the number of channels of the representation.
+        rank: the number of rows of D, at most C.
+        seed: the seed of D.
     """
 
     def __init__(self, channels: int, rank: int = 16, seed: int = 0) -> None:
         super().__init__()
         if not 1 <= rank <= channels:
-            raise SettingsError(f"surgery: rank {rank}; expected 1 to {channels}, the width of the representation.")
+            raise SettingsError(f"surgery: rank {rank}; expected 1 to {channels}, the number of channels.")
         self.down = nn.Parameter(torch.empty(rank, channels))
         self.up = nn.Parameter(torch.zeros(channels, rank))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5), generator=torch.Generator().manual_seed(seed))
 
     def forward(self, z: Tensor) -> Tensor:
-        """(..., C) -> (..., C)."""
+        """Return the corrected representation, of the same shape (..., C)."""
         return z - (z @ self.down.T).relu() @ self.up.T

@@ -13,10 +13,10 @@ from endoarss.registry import register_merger
 
 @register_merger("task_arithmetic")
 class TaskArithmetic(Merger):
-    """c sum_t v_t. Ilharco et al. 2023, arXiv:2212.04089, equation 2.
+    """Computes c sum_t v_t (Ilharco et al. 2023, arXiv:2212.04089, equation 2).
 
     Args:
-        coefficients: those that c is chosen from, by the score on validation data.
+        coefficients: the candidates for c; the score on the validation split decides.
     """
 
     BOUNDS: ClassVar = {"coefficients": "(0, 100]"}
@@ -26,5 +26,5 @@ class TaskArithmetic(Merger):
         self.coefficients = tuple(map(float, coefficients))
 
     def merge_checked(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
-        """The sum, with the coefficient that scores best."""
+        """Return the sum, multiplied by the coefficient that scores best."""
         return choose_coefficient(combine(vectors, [1.0] * len(vectors)), self.coefficients, feedback)

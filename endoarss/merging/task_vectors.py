@@ -1,4 +1,4 @@
-"""Task vectors: what fine-tuning added to the weights, by name (Ilharco et al. 2023, arXiv:2212.04089)."""
+"""Task vectors: the change of each weight through fine-tuning, by name (Ilharco et al. 2023, arXiv:2212.04089)."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ TaskVector = dict[str, Tensor]
 
 
 def task_vector(fine_tuned: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> TaskVector:
-    """Return fine_tuned - base of every floating-point tensor, for models that were trained in full.
+    """Return fine_tuned - base for every floating-point tensor of fully trained models.
 
     Args:
-        fine_tuned: State dict of the fine-tuned model; counters (integers) are left out.
-        base: State dict of the model that fine-tuning started from.
+        fine_tuned: state dict of the fine-tuned model; integer tensors (counters) are left out.
+        base: state dict of the model that fine-tuning started from.
 
     Raises:
-        SettingsError: If a tensor is in one alone, or of another shape, naming both.
+        SettingsError: if a tensor is in only one of the state dicts, or its shapes differ; the message names both.
     """
     _check_alike("the fine-tuned model", fine_tuned, "the base", base)
     return {name: t - base[name] for name, t in fine_tuned.items() if t.is_floating_point()}
 
 
 def add_to_base(base: Mapping[str, Tensor], vector: TaskVector) -> dict[str, Tensor]:
-    """Return base + vector: a state dict to load, or to run a model with (`torch.func.functional_call`).
+    """Return base + vector as a state dict, to load it or to pass it to `torch.func.functional_call`.
 
     Args:
-        base: State dict of the model; it is not changed.
-        vector: Task vector, by the names of the state dict.
+        base: state dict of the model; it is not changed.
+        vector: task vector, with the names of the state dict.
 
     Raises:
-        SettingsError: If the vector names a tensor that the base does not have.
+        SettingsError: if the vector contains a tensor that the base does not have.
     """
     unknown = sorted(set(vector) - set(base))
     if unknown:
@@ -45,29 +45,40 @@ def add_to_base(base: Mapping[str, Tensor], vector: TaskVector) -> dict[str, Ten
 
 
 def lora_task_vector(model: MultiTaskModel) -> TaskVector:
-    """The dense updates s B A of a model's adapted layers, (blocks, width, in) each: of q and v where those are adapted.
+    """Return the dense updates s B A of a model's adapted layers.
 
-    Factors of two models are never averaged apart: the product of averages is not the average of products.
+    Merging works on these products. It never averages the factors A and B separately, because the product of averages is not the average of
+    products.
 
     Args:
-        model: of one stream, its backbone frozen.
+        model: a model with one stream on a frozen backbone.
+
+    Returns:
+        The update of each adapted layer, (blocks, width, in), by name.
 
     Raises:
-        SettingsError: if no layer is adapted, or there are several streams.
+        SettingsError: if no layer has adapters, or there are several streams.
     """
     layers = adapted_layers(model)
     if not layers:
         raise SettingsError(
-            f"{model.settings.backbone} ({model.settings.backbone_settings.model}) has no low-rank adapters: its backbone is trained in "
-            "full. Expected a ViT with pretrained weights."
+            f"{model.settings.backbone} ({model.settings.backbone_settings.model}) has no low-rank adapters, because the backbone is fully "
+            "trained. Expected a ViT with pretrained weights."
         )
     if model.streams.count != 1:
-        raise SettingsError(f"{model.settings.architecture}: {model.streams.count} streams; expected a single task.")
+        raise SettingsError(
+            f"{model.settings.architecture}: it has {model.streams.count} streams; expected a single-task model."
+        )
     return {f"{name}.delta": layer.delta(0).detach() for name, layer in layers.items()}
 
 
 def combine(vectors: Sequence[TaskVector], coefficients: Sequence[float | Tensor]) -> TaskVector:
-    """Return sum_t c_t v_t, name by name."""
+    """Return sum_t c_t v_t for each tensor.
+
+    Args:
+        vectors: the task vectors v_t, with the same names.
+        coefficients: c_t, one per task vector.
+    """
     return {
         name: torch.stack([c * v[name] for c, v in zip(coefficients, vectors, strict=True)]).sum(0)
         for name in vectors[0]
@@ -75,24 +86,30 @@ def combine(vectors: Sequence[TaskVector], coefficients: Sequence[float | Tensor
 
 
 def check_vectors(vectors: Sequence[TaskVector]) -> None:
-    """See that there are vectors, and all of one model.
+    """Raise an error unless there is at least one task vector and all of them belong to the same model.
+
+    Args:
+        vectors: the task vectors.
 
     Raises:
-        SettingsError: if not, naming the two that differ.
+        SettingsError: if there are none or two of them differ; the message names the two.
     """
     if not vectors:
-        raise SettingsError("no task vectors; expected those of at least one model.")
+        raise SettingsError("there are no task vectors; expected the task vector of at least one model.")
     for number, vector in enumerate(vectors[1:], start=2):
         _check_alike("task vector 1", vectors[0], f"task vector {number}", vector)
 
 
-def _check_alike(here: str, first: Mapping[str, Tensor], there: str, second: Mapping[str, Tensor]) -> None:
-    only = sorted(set(first) ^ set(second))
-    if only:
-        having, lacking = (here, there) if only[0] in first else (there, here)
-        raise SettingsError(f"{having} has the tensor {only[0]!r}, which {lacking} lacks; expected the same model.")
+def _check_alike(first_name: str, first: Mapping[str, Tensor], second_name: str, second: Mapping[str, Tensor]) -> None:
+    unmatched = sorted(set(first) ^ set(second))
+    if unmatched:
+        owner, other = (first_name, second_name) if unmatched[0] in first else (second_name, first_name)
+        raise SettingsError(
+            f"{owner} has the tensor {unmatched[0]!r}, but {other} does not have it; expected the same model."
+        )
     for name, tensor in first.items():
         if tensor.shape != second[name].shape:
             raise SettingsError(
-                f"{name}: {tuple(tensor.shape)} in {here}, {tuple(second[name].shape)} in {there}; expected the same model."
+                f"{name}: its shape is {tuple(tensor.shape)} in {first_name} and {tuple(second[name].shape)} in {second_name}; expected "
+                "the same model."
             )

@@ -1,4 +1,4 @@
-"""TIES merging: trim, elect signs, and average what agrees."""
+"""TIES merging: trim the vectors, elect a sign for each value, and average the values that have this sign."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from endoarss.registry import register_merger
 
 @register_merger("ties")
 class Ties(Merger):
-    """Yadav et al. 2023, arXiv:2306.01708, algorithm 1, over all values of a model together.
+    """TIES (Yadav et al. 2023, arXiv:2306.01708, algorithm 1), over all values of a model together.
 
-    Trim: of each task vector the share `keep` of largest magnitude stays, the rest is 0. Elect: each value's sign is that of the sum over
-    tasks; where they cancel, the sign that most values have. Merge: the mean of the values with that sign, zeros not counted.
+    - Trim: in each task vector the share `keep` of the values with the largest magnitude is retained; the others become 0.
+    - Elect: the sign of each value is the sign of the sum over the tasks. Where the sum is 0, it is the sign that most values have.
+    - Merge: the mean of the values that have that sign, without zeros.
 
     Args:
-        keep: share of values that stay. coefficients: what multiplies the result is chosen from these on validation data.
+        keep: the share of values that are retained.
+        coefficients: the candidates for the factor of the result; the score on the validation split decides.
     """
 
     BOUNDS: ClassVar = {"keep": "(0, 1]", "coefficients": "(0, 100]"}
@@ -35,16 +37,24 @@ class Ties(Merger):
         self.coefficients = tuple(map(float, coefficients))
 
     def merge_checked(self, vectors: Sequence[TaskVector], feedback: Feedback) -> Merged:
-        """The merged values, with the coefficient that scores best."""
+        """Return the merged vector, multiplied by the coefficient that scores best."""
         names = list(vectors[0])
         flat = torch.stack([torch.cat([vector[name].flatten() for name in names]) for vector in vectors])
         merged = ties(flat, self.keep).split([vectors[0][name].numel() for name in names])
-        shaped = {name: part.view_as(vectors[0][name]) for name, part in zip(names, merged, strict=True)}
+        shaped = {name: values.view_as(vectors[0][name]) for name, values in zip(names, merged, strict=True)}
         return choose_coefficient(shaped, self.coefficients, feedback)
 
 
 def ties(vectors: Tensor, keep: float) -> Tensor:
-    """The formula: (T, P) -> (P,)."""
+    """Merge flat task vectors by trimming, electing signs and averaging.
+
+    Args:
+        vectors: (T, P).
+        keep: the share of values that are retained.
+
+    Returns:
+        (P,).
+    """
     trimmed = torch.stack([trim(vector, keep) for vector in vectors])
     sign = trimmed.sum(0).sign()
     majority = sign.sum().sign()
@@ -54,7 +64,15 @@ def ties(vectors: Tensor, keep: float) -> Tensor:
 
 
 def trim(vector: Tensor, keep: float) -> Tensor:
-    """The values (P,) whose magnitude is among the round(keep P) largest, at least one; others are 0. Equals of the last one stay."""
+    """Set all values to 0 except those with the largest magnitude.
+
+    Args:
+        vector: (P,).
+        keep: the share of values to retain; at least one value is retained, and so are all values as large as the last one.
+
+    Returns:
+        (P,).
+    """
     count = max(1, round(keep * vector.numel()))
     least = vector.abs().kthvalue(vector.numel() - count + 1).values
     return torch.where(vector.abs() >= least, vector, 0)

@@ -1,1 +1,1 @@
-"""Pretrained weights from files of any origin: read as data, their names matched with a model's, and what does not fit explained."""
+"""Pretrained weights from files of any origin: read them as data, match their names with a model, and explain what does not match."""

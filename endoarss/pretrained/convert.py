@@ -1,4 +1,4 @@
-"""Bring a file's tensors into the layout that timm's model has, as far as that loses nothing."""
+"""Convert a file's tensors to the layout of timm's model, if this loses no information."""
 
 from __future__ import annotations
 
@@ -24,19 +24,24 @@ _PATCHES, _POSITIONS = "patch_embed.proj.weight", "pos_embed"
 
 
 def converted(given: Mapping[str, Tensor], model: nn.Module) -> Tensors:
-    """Return tensors under the names and in the shapes of a timm model, where these are known.
+    """Return tensors with the names and shapes of a timm model, as far as the conversion is known.
 
-    The classifier that a file has and the model lacks is left out; q, k and v are joined or divided as the model has them; original
-    releases are renamed, and position embeddings of another input size resized, by timm's own function for that kind of model.
+    - A classifier in the file is left out.
+    - q, k and v are joined or split, depending on the model.
+    - timm's own function for that kind of model renames the tensors of original files and resizes position embeddings.
 
     Args:
-        given: the tensors by name. model: of timm, without its classifier.
+        given: the tensors by name.
+        model: a timm model without its classifier.
+
+    Returns:
+        The tensors by their new names.
 
     Raises:
-        SettingsError: if what timm would make of them is another model than the file's.
+        SettingsError: if timm's conversion would result in a different model.
     """
     expected = model.state_dict()
-    state = _without_classifier(_joined_or_divided(given, expected), model)
+    state = _without_classifier(_joined_or_split(given, expected), model)
     _check_patches(state, expected)
     _check_positions(state, expected, model)
     state = _without_zero_biases(state, expected)
@@ -47,19 +52,19 @@ def converted(given: Mapping[str, Tensor], model: nn.Module) -> Tensors:
         with contextlib.redirect_stdout(io.StringIO()):  # timm's functions print
             state = _without_classifier(convert(dict(state), model), model)
     except (RuntimeError, LookupError, ValueError, AttributeError, TypeError):
-        return state  # of other names than timm's function knows: the comparison with the model says which
+        return state  # timm's function does not know the names; the comparison with the model will list them
     return {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
 
 
 def _without_classifier(state: Tensors, model: nn.Module) -> Tensors:
-    """Leave out the classifier of the file's own training, which no model here has."""
+    """Leave out the classifier of the original training, because the models here have none."""
     given: Any = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
     starts = tuple(f"{name}." for name in ((given,) if isinstance(given, str) else given))
     return {name: tensor for name, tensor in state.items() if not name.startswith(starts)}
 
 
-def _joined_or_divided(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Tensors:
-    """Return tensors with q, k and v in one, or in three, as the model has them."""
+def _joined_or_split(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Tensors:
+    """Return tensors with q, k and v in one tensor or in three, depending on the model."""
     state = dict(given)
     for name in expected:
         lone = _LONE_BIAS.fullmatch(name)
@@ -78,18 +83,18 @@ def _joined_or_divided(given: Mapping[str, Tensor], expected: Mapping[str, Tenso
 
 
 def _check_patches(state: Tensors, expected: Mapping[str, Tensor]) -> None:
-    """Refuse patches of another size. timm would resize them: a model that nobody trained."""
+    """Raise an error if the patches have another size. timm would resize them, and nobody has trained such a model."""
     if _PATCHES in state and _PATCHES in expected and state[_PATCHES].ndim == 4:
-        found, wanted = (tuple(one[_PATCHES].shape[-2:]) for one in (state, expected))
+        found, wanted = (tuple(tensors[_PATCHES].shape[-2:]) for tensors in (state, expected))
         if found != wanted:
             raise SettingsError(
-                f"its patches have {found[0]}x{found[1]} pixels, the model's {wanted[0]}x{wanted[1]}. Choose a timm model with "
+                f"its patches have {found[0]}x{found[1]} pixels, the model's patches {wanted[0]}x{wanted[1]}. Choose a timm model with "
                 f"patch{found[0]} in its name; patches are not resized."
             )
 
 
 def _check_positions(state: Tensors, expected: Mapping[str, Tensor], model: nn.Module) -> None:
-    """Refuse positions that are of no square image: class and register tokens are counted otherwise than in the model."""
+    """Raise an error if the positions do not form a square, because class and register tokens are then counted differently in the model."""
     if _POSITIONS not in state or _POSITIONS not in expected or "register_tokens" in state:
         return
     found, wanted = state[_POSITIONS], expected[_POSITIONS]
@@ -98,25 +103,25 @@ def _check_positions(state: Tensors, expected: Mapping[str, Tensor], model: nn.M
         patches = found.shape[1] - tokens
         if patches < 1 or math.isqrt(patches) ** 2 != patches:
             raise SettingsError(
-                f"its pos_embed has {found.shape[1]} positions, which is no square image and the {tokens} tokens before it that the model "
-                "has positions for. Choose a timm model with the class and register tokens of the file."
+                f"its pos_embed has {found.shape[1]} positions, which is not the number of a square map plus the {tokens} tokens that the "
+                "model has positions for. Choose a timm model with the same class and register tokens as the file."
             )
 
 
 def _without_zero_biases(state: Tensors, expected: Mapping[str, Tensor]) -> Tensors:
-    """Leave out biases of q, k and v that a model has no place for, as of DINOv3, if they are zero.
+    """Leave out biases of q, k and v that the model does not have, such as those of DINOv3, if they are zero.
 
     Raises:
-        SettingsError: if one is not zero.
+        SettingsError: if a bias is not zero.
     """
     if any(name.endswith((".q_bias", *_BIASES)) for name in expected):
         return state
     biases = [name for name in state if name.endswith(_BIASES)]
     for name in biases:
-        masked = f"{name}_mask" in state  # Meta's file: that of k is not used
+        masked = f"{name}_mask" in state  # in Meta's file the bias of k is not used
         parts = state[name].chunk(3)[::2] if masked else (state[name],)
         if any(part.any() for part in parts):
             raise SettingsError(
-                f"it has {name}, which is not zero, and the model has none. Choose the timm model whose name ends with _qkvb."
+                f"its {name} is not zero, and the model has no such bias. Choose the timm model whose name ends with _qkvb."
             )
     return {name: tensor for name, tensor in state.items() if name not in biases}

@@ -1,4 +1,4 @@
-"""Load a file of pretrained weights into a timm model: strictly, or with a message that says what to write in the study."""
+"""Load a file of pretrained weights into a timm model. If the tensors do not match, the error says what to write in the study."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from endoarss.pretrained.read_tensors import file_sha256, read_tensors
 from endoarss.pretrained.suggest import differences, suggested
 from endoarss.settings import BackboneSettings, short_key
 
-_SHOWN = 4  # names of each side
-_VALUES = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")  # which YAML takes for something else than text
+_SHOWN = 4  # the number of names that messages list
+_VALUES = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")  # YAML does not read these as text
 _WORD = re.compile(r"[A-Za-z_/][\w./-]*")
 
 
 def load_weights(model: nn.Module, settings: BackboneSettings) -> None:
-    """Load the file that settings name into a timm model. Every tensor of the model is replaced, and every one of the file used.
+    """Load a weights file into a timm model. Every tensor of the model is replaced, and every selected tensor of the file is used.
 
     Args:
-        model: of timm, without its classifier. settings: its weights are of source "file".
+        model: a timm model without its classifier, which is changed in place.
+        settings: the settings of the backbone; the source of its weights is "file".
 
     Raises:
-        SettingsError: if the file is missing, is another one than before, cannot be read, or does not fit strictly; then with the study's
-            text that does fit, where there is one.
+        SettingsError: if the file is missing, has changed, cannot be read, or does not match the model. In the last case the message
+            contains the study's text that would match, if there is one.
     """
     given, path = settings.weights, Path(settings.weights.path)
     if not path.is_file():
-        raise SettingsError(f"{path}: no such file; expected the weights of {settings.model!r}.")
+        raise SettingsError(f"{path}: there is no such file; expected the weights of {settings.model!r}.")
     if given.sha256:
-        found = file_sha256(path)
-        if found != given.sha256:
-            raise SettingsError(f"{path}: sha256 {found}; expected {given.sha256}: another file than before.")
+        digest = file_sha256(path)
+        if digest != given.sha256:
+            raise SettingsError(f"{path}: its sha256 is {digest}; expected {given.sha256}. The file has changed.")
     stored = read_tensors(path, given.entry)
     try:
         state = converted(selected_tensors(stored, given.prefix, given.drop, given.rename), model)
@@ -49,13 +50,21 @@ def load_weights(model: nn.Module, settings: BackboneSettings) -> None:
     except (RuntimeError, TypeError, ValueError) as error:
         reason = str(error)[:300]
     if reason:
-        better = suggested(stored, model)
-        help_ = f" This fits: {study_text(path, given.entry, *better)}" if better else ""
-        raise SettingsError(f"{path}: does not fit {settings.model!r} strictly. {reason}{help_}")
+        match = suggested(stored, model)
+        advice = f" This matches: {study_text(path, given.entry, *match)}" if match else ""
+        raise SettingsError(f"{path}: its tensors do not match {settings.model!r}. {reason}{advice}")
 
 
 def study_text(path: Path, entry: str, prefix: str, drop: tuple[str, ...], rename: Mapping[str, str]) -> str:
-    """Return the key `weights` of a backbone as a study writes it on one line."""
+    """Return the key `weights` of a backbone as one line of a study.
+
+    Args:
+        path: the file of weights.
+        entry: the value of `entry`, left out if empty.
+        prefix: the value of `prefix`, left out if empty.
+        drop: the value of `drop`, left out if empty.
+        rename: the value of `rename`, left out if empty.
+    """
     parts = [f"file: {_as_yaml(str(path))}"]
     parts += [f"entry: {_as_yaml(entry)}"] if entry else []
     parts += [f"prefix: {_as_yaml(prefix)}"] if prefix else []
@@ -66,26 +75,26 @@ def study_text(path: Path, entry: str, prefix: str, drop: tuple[str, ...], renam
 
 
 def _as_yaml(text: str) -> str:
-    """Return text as YAML writes it in a flow of keys: quoted, unless every reader takes it for a word."""
+    """Return text as a value in YAML's flow style, quoted unless every YAML reader reads it as text."""
     return text if _WORD.fullmatch(text) and text.lower() not in _VALUES else json.dumps(text)
 
 
 def _reason(state: Tensors, expected: Mapping[str, Tensor]) -> str:
-    """Return what differs in names and shapes, a few of each; empty if nothing does."""
-    lacking, extra, others = differences(state, expected)
-    parts = []
-    if lacking:
-        parts.append(f"It lacks {_listed(lacking, expected)}.")
+    """Return sentences about different names and shapes, with a few of each; empty if there are none."""
+    missing, extra, reshaped = differences(state, expected)
+    sentences = []
+    if missing:
+        sentences.append(f"The file does not have {_listed(missing, expected)}.")
     if extra:
-        parts.append(f"The model lacks {_listed(extra, state)}.")
-    if others:
+        sentences.append(f"The model does not have {_listed(extra, state)}.")
+    if reshaped:
         shapes = [
-            f"{short_key(name)} {tuple(state[name].shape)} for {tuple(expected[name].shape)}"
-            for name in others[:_SHOWN]
+            f"{short_key(name)} {tuple(state[name].shape)} instead of {tuple(expected[name].shape)}"
+            for name in reshaped[:_SHOWN]
         ]
-        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-        parts.append(f"Other shapes than the model's: {', '.join(shapes)}{more}.")
-    return " ".join(parts)
+        more = f" and {len(reshaped) - _SHOWN} more" if len(reshaped) > _SHOWN else ""
+        sentences.append(f"Shapes differ: {', '.join(shapes)}{more}.")
+    return " ".join(sentences)
 
 
 def _listed(names: list[str], tensors: Mapping[str, Tensor]) -> str:

@@ -1,4 +1,4 @@
-"""Choose and rename tensors as a study says: prefix, drop and rename."""
+"""Select and rename the tensors of a file with a study's keys prefix, drop and rename."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ Tensors = dict[str, Tensor]
 def selected_tensors(
     stored: Mapping[str, Tensor], prefix: str, drop: tuple[str, ...], rename: Mapping[str, str]
 ) -> Tensors:
-    """Return the tensors of a file that are meant for the model, under the names that the model may know.
+    """Select the tensors of a file that belong to the model, and rename them.
 
     Args:
         stored: all tensors of the file, by name.
-        prefix: what the names begin with; others are left out, and it is taken away.
-        drop: what names begin with, without the prefix, whose tensors are left out.
+        prefix: a prefix that is removed from the names; tensors without it are left out.
+        drop: beginnings of names, without the prefix; these tensors are left out.
         rename: new text for parts of the remaining names; see `renamed`.
 
+    Returns:
+        The tensors by their new names.
+
     Raises:
-        SettingsError: if one of these stands in no name, or two names become the same.
+        SettingsError: if one of these texts occurs in no name, or two names become the same.
     """
-    found = {name.removeprefix(prefix): tensor for name, tensor in stored.items() if name.startswith(prefix)}
-    if not found:
-        raise SettingsError(f"no name begins with the prefix {shown(prefix)}.")
-    idle = [start for start in drop if not any(name.startswith(start) for name in found)]
-    if idle:
-        raise SettingsError(f"drop: no name begins with {shown(idle[0])}.")
-    found = {name: tensor for name, tensor in found.items() if not name.startswith(drop)}
-    idle = [old for old in rename if not any(f".{old}." in f".{name}." for name in found)]
-    if idle:
-        raise SettingsError(f"rename: {shown(idle[0])} stands in no name; expected whole parts of names, between dots.")
-    result = {renamed(name, rename): tensor for name, tensor in found.items()}
-    if len(result) < len(found):
+    selected = {name.removeprefix(prefix): tensor for name, tensor in stored.items() if name.startswith(prefix)}
+    if not selected:
+        raise SettingsError(f"prefix: no name begins with {shown(prefix)}.")
+    unused = [start for start in drop if not any(name.startswith(start) for name in selected)]
+    if unused:
+        raise SettingsError(f"drop: no name begins with {shown(unused[0])}.")
+    selected = {name: tensor for name, tensor in selected.items() if not name.startswith(drop)}
+    unused = [old for old in rename if not any(f".{old}." in f".{name}." for name in selected)]
+    if unused:
+        raise SettingsError(f"rename: {shown(unused[0])} is in no name; expected whole parts of names, between dots.")
+    result = {renamed(name, rename): tensor for name, tensor in selected.items()}
+    if len(result) < len(selected):
         raise SettingsError("rename: two names become the same.")
     return result
 
@@ -45,15 +48,18 @@ def renamed(name: str, rename: Mapping[str, str]) -> str:
     """Return a name with some of its parts replaced.
 
     Args:
-        name: of a tensor, parts between dots.
-        rename: by one or more whole parts with dots between them, what stands in their place. At each place the longest that fits is
-            taken, and what was put in is not looked at again, so that their order does not count. An empty replacement takes parts away.
+        name: the name of a tensor, whose parts are separated by dots.
+        rename: the new text for one or more whole parts, with dots between them. At each position the longest match is replaced, and the
+            new text is not replaced again, so the order of the entries does not matter. An empty text removes the parts.
+
+    Returns:
+        The new name.
     """
-    parts, result, at = name.split("."), [], 0
+    parts, result, position = name.split("."), [], 0
     longest = max((old.count(".") + 1 for old in rename), default=0)
-    while at < len(parts):
-        lengths = range(min(longest, len(parts) - at), 0, -1)
-        taken = next((n for n in lengths if ".".join(parts[at : at + n]) in rename), 0)
-        result.append(rename[".".join(parts[at : at + taken])] if taken else parts[at])
-        at += max(taken, 1)
+    while position < len(parts):
+        lengths = range(min(longest, len(parts) - position), 0, -1)
+        matched = next((n for n in lengths if ".".join(parts[position : position + n]) in rename), 0)
+        result.append(rename[".".join(parts[position : position + matched])] if matched else parts[position])
+        position += max(matched, 1)
     return ".".join(filter(None, result))

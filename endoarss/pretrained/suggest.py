@@ -1,4 +1,4 @@
-"""Find out how a file's names would fit a model, so that a message can say what to write in the study."""
+"""Find values of prefix, drop and rename with which a file matches a model, so that an error can suggest them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from endoarss.pretrained.convert import converted
 from endoarss.pretrained.names import selected_tensors
 
 Choice = tuple[str, tuple[str, ...], dict[str, str]]
-"""prefix, drop and rename, as a study has them."""
+"""Values of a study's keys prefix, drop and rename."""
 
-# Names of the library transformers for parts of a ViT, as timm calls them; the first for ViT, MAE and DINOv2, the others for DINOv3.
+# timm's names for the parts of a ViT, by their names in the library transformers: first for ViT, MAE and DINOv2, then for DINOv3.
 _OUTSIDE = {
     "embeddings.cls_token": "cls_token",
     "embeddings.patch_embeddings.projection": "patch_embed.proj",
@@ -51,17 +51,21 @@ _RENAMES: tuple[dict[str, str], ...] = (
         "mlp.down_proj": "mlp.fc2",
     },
 )
-_PREFIXES, _DEPTH = 8, 4  # how many are tried, and how many parts one has
+_PREFIXES, _DEPTH = 8, 4  # the number of prefixes that are tried, and the largest number of parts in a prefix
 _MOST_CHUNKS = 100
 _HEADS = ("head.", "fc.", "classifier.", "dino_head.", "ibot_head.", "projector.")
-_MANY = 3  # of starts to drop that are worth shortening
+_MANY = 3  # so many beginnings are replaced by a shorter one
 
 
 def suggested(stored: Mapping[str, Tensor], model: nn.Module) -> Choice | None:
-    """Return prefix, drop and rename with which a file fits a model strictly; None if none was found.
+    """Find prefix, drop and rename with which a file matches a model.
 
     Args:
-        stored: all tensors of the file, by name. model: of timm.
+        stored: all tensors of the file, by name.
+        model: a timm model without its classifier.
+
+    Returns:
+        The three values, or None if none were found.
     """
     if len(stored) > 20_000:
         return None
@@ -71,28 +75,36 @@ def suggested(stored: Mapping[str, Tensor], model: nn.Module) -> Choice | None:
             used = {old: new for old, new in rename.items() if any(f".{old}." in f".{name}." for name in inside)}
             if rename and not used:
                 continue
-            drop = _needless(stored, model, prefix, used)
+            drop = _to_drop(stored, model, prefix, used)
             if drop is not None:
                 return prefix, drop, used
     return None
 
 
 def _without_chunks(names: Iterable[str]) -> dict[str, str]:
-    """Return how to rename blocks that lie in chunks, as DINOv2's trainings save them: blocks.<chunk>.<block>."""
+    """Return how to rename blocks that are grouped into chunks, as DINOv2's trainings save them: blocks.<chunk>.<block>."""
     found = {match[1] for name in names if (match := re.search(r"(?:^|\.)(blocks\.\d+)\.\d+\.", name))}
     return dict.fromkeys(sorted(found)[:_MOST_CHUNKS], "blocks")
 
 
 def differences(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> tuple[list[str], list[str], list[str]]:
-    """Return the names that only the model has, those that only the file has, and those of another shape."""
-    lacking = [name for name in expected if name not in state]
+    """Compare the tensors of a file with those of a model.
+
+    Args:
+        state: the tensors of the file by name.
+        expected: the tensors of the model by name.
+
+    Returns:
+        The names that only the model has, the names that only the file has, and the names with different shapes.
+    """
+    missing = [name for name in expected if name not in state]
     extra = [name for name in state if name not in expected]
-    others = [name for name, tensor in expected.items() if name in state and state[name].shape != tensor.shape]
-    return lacking, extra, others
+    reshaped = [name for name, tensor in expected.items() if name in state and state[name].shape != tensor.shape]
+    return missing, extra, reshaped
 
 
 def _likely_prefixes(names: Iterable[str], wanted: int) -> list[str]:
-    """Return beginnings of names, none first, then those of most names; of few names no model is made."""
+    """Return possible prefixes: first none, then the most frequent ones that enough names have."""
     counts: Counter[str] = Counter()
     for name in names:
         parts = name.split(".")[: _DEPTH + 1]
@@ -101,19 +113,19 @@ def _likely_prefixes(names: Iterable[str], wanted: int) -> list[str]:
     return ["", *likely[:_PREFIXES]]
 
 
-def _needless(
+def _to_drop(
     stored: Mapping[str, Tensor], model: nn.Module, prefix: str, rename: dict[str, str]
 ) -> tuple[str, ...] | None:
-    """Return what to drop so that the rest fits; None if it does not fit."""
+    """Return the value of `drop` with which the other tensors match the model, or None if there is none."""
     inside = [name.removeprefix(prefix) for name in stored if name.startswith(prefix)]
-    # timm's functions for some models trip over a head, so that the names behind it cannot be compared before it is dropped.
+    # timm's functions for some models fail if the file has a head, so the other names can only be compared without it.
     heads = tuple(head for head in _HEADS if any(name.startswith(head) for name in inside))
     expected = model.state_dict()
     for first in dict.fromkeys(((), heads)):
         try:
             state = converted(selected_tensors(stored, prefix, first, rename), model)
-            lacking, extra, _ = differences(state, expected)
-            if lacking:
+            missing, extra, _ = differences(state, expected)
+            if missing:
                 continue
             before = {id(tensor): name.removeprefix(prefix) for name, tensor in stored.items()}
             named = [before.get(id(state[name]), name) for name in extra]
@@ -122,7 +134,7 @@ def _needless(
                 *_starts(named, [name for name in inside if name not in named and not name.startswith(first)]),
             )
             if any(part.isdigit() for start in drop for part in start.split(".")):
-                return None  # some blocks, or a part of each: without them it would be another model
+                return None  # without some blocks, or without a part of each block, it would be a different model
             if not any(differences(converted(selected_tensors(stored, prefix, drop, rename), model), expected)):
                 return drop
         except SettingsError:
@@ -130,21 +142,21 @@ def _needless(
     return None
 
 
-def _starts(names: list[str], kept: list[str]) -> tuple[str, ...]:
-    """Return few beginnings that all names have and no kept one has."""
-    starts = list(dict.fromkeys(_start(name, kept) for name in names))
+def _starts(names: list[str], retained: list[str]) -> tuple[str, ...]:
+    """Return a few beginnings such that every name has one of them, and no retained name has any."""
+    starts = list(dict.fromkeys(_start(name, retained) for name in names))
     words = [start.partition("_")[0] + "_" for start in starts if "_" in start]
     for word in dict.fromkeys(words):
-        if words.count(word) >= _MANY and not any(name.startswith(word) for name in kept):
+        if words.count(word) >= _MANY and not any(name.startswith(word) for name in retained):
             starts = list(dict.fromkeys(word if start.startswith(word) else start for start in starts))
     return tuple(starts)
 
 
-def _start(name: str, kept: list[str]) -> str:
-    """Return the shortest beginning of a name, of whole parts, that no kept name has."""
+def _start(name: str, retained: list[str]) -> str:
+    """Return the shortest beginning of a name, in whole parts, that no retained name has."""
     parts = name.split(".")
     for count in range(1, len(parts)):
         start = ".".join(parts[:count]) + "."
-        if not any(one.startswith(start) for one in kept):
+        if not any(other.startswith(start) for other in retained):
             return start
     return name

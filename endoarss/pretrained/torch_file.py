@@ -1,8 +1,8 @@
-"""Read the tensors of a file that `torch.save` wrote, without running anything that it names.
+"""Read the tensors of a file that `torch.save` wrote, without running code that the file names.
 
-Such a file is a zip archive: a pickle that describes dictionaries and tensors, and the tensors' bytes. torch's tensor-only unpickler
-(`weights_only=True`) calls nothing outside of its own short list, but a pickle of a few bytes can still ask it for very much memory or
-time. So the names and the size of the pickle are checked first.
+Such a file is a zip archive that contains a pickle, which describes dictionaries and tensors, and the bytes of the tensors. torch's
+tensor-only unpickler (`weights_only=True`) calls only functions of its own short list, but even a pickle of a few bytes can make it use
+very much memory or time. So the names in the pickle and its size are checked first.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch import Tensor
 
 from endoarss.errors import SettingsError, shown
 
-# A checkpoint of a ViT-L with two copies and the state of its optimiser has 2,000 tensors, and about 40 operations for each.
+# A checkpoint with two copies of a ViT-L and the state of its optimizer has 2,000 tensors, and about 40 pickle operations per tensor.
 _MAX_MEMBERS, _MAX_PICKLE, _MAX_OPERATIONS = 20_000, 16 << 20, 300_000
-_MAX_TUPLES = 30_000  # tuples in tuples are hashed by recursion
-_MAX_INTEGER = 9  # bytes; longer integers can be chosen so that a dictionary of them takes quadratic time
-_MAX_LEVELS = 4  # of dictionaries in dictionaries
+_MAX_TUPLES = 30_000  # because nested tuples are hashed recursively
+_MAX_INTEGER = 9  # bytes; with longer integers a file could make a dictionary take quadratic time
+_MAX_LEVELS = 4  # of nested dictionaries
 
 _ALLOWED = {
-    "argparse Namespace",  # the arguments of a training, as MAE and DINO save them: it holds values and does nothing
+    "argparse Namespace",  # MAE and DINO save the arguments of a training in one; it only contains values
     "collections OrderedDict",
     "torch Size",
     "torch._utils _rebuild_tensor_v2",
@@ -42,47 +42,47 @@ def read_torch_file(path: Path, entry: str) -> dict[str, Tensor]:
     """Return the tensors of a state dict that `torch.save` wrote.
 
     Args:
-        path: of the file.
-        entry: the key of the dictionary that holds them, where a file has several; empty if there is no choice.
+        path: the file.
+        entry: the key of the dictionary to read, in a file with several dictionaries of tensors; otherwise empty.
 
     Returns:
-        The tensors by name, on the CPU; their bytes stay in the file until they are used.
+        The tensors by name, on the CPU; their bytes are read from the file when they are used.
 
     Raises:
-        SettingsError: if the file is damaged, holds anything but tensors and plain values, or has several dictionaries of tensors.
+        SettingsError: if the file is damaged, contains anything but tensors and plain values, or has several dictionaries of tensors.
     """
     _check_archive(path)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # whatever the unpickler trips over, it is the file that is wrong
-        said = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise SettingsError(f"{path}: not a whole file of torch.save ({said}).") from None
-    return _chosen(path, content, entry)
+    except Exception as error:  # any exception of the unpickler means that the file is wrong
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise SettingsError(f"{path}: it is not a complete file of torch.save ({reason}).") from None
+    return _selected(path, content, entry)
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive that claims more than the file holds, or whose pickle is more than a description of tensors."""
+    """Raise an error if an archive claims more bytes than the file has, or its pickle is more than a description of tensors."""
     try:
         with ZipFile(path) as archive:
             members = archive.infolist()
-            pickles = [one for one in members if one.filename.rpartition("/")[2] == "data.pkl"]
-            if len(members) > _MAX_MEMBERS or sum(one.file_size for one in members) > path.stat().st_size:
-                raise ValueError("it claims more than it holds")
-            if any(one.compress_type != ZIP_STORED for one in members):
-                raise ValueError("it is packed, which torch.save does not do")
+            pickles = [member for member in members if member.filename.rpartition("/")[2] == "data.pkl"]
+            if len(members) > _MAX_MEMBERS or sum(member.file_size for member in members) > path.stat().st_size:
+                raise ValueError("it claims to contain more than the file has")
+            if any(member.compress_type != ZIP_STORED for member in members):
+                raise ValueError("it is compressed, but torch.save does not compress")
             if len(pickles) != 1 or pickles[0].file_size > _MAX_PICKLE:
                 raise ValueError("it has no data.pkl of the usual size")
             with archive.open(pickles[0]) as stream:
                 names = _names_in(stream)
     except (BadZipFile, ValueError, KeyError, OSError, NotImplementedError, RuntimeError) as error:
-        raise SettingsError(f"{path}: not a whole file of torch.save ({str(error)[:200]}).") from None
+        raise SettingsError(f"{path}: it is not a complete file of torch.save ({str(error)[:200]}).") from None
     refused = sorted(names - _ALLOWED)
     if refused:
         named = ", ".join(shown(name.replace(" ", ".")) for name in refused[:3])
         raise SettingsError(
-            f"{path}: holds more than tensors and plain values: {named}. Nothing of it was run or loaded. If you trust its origin, "
-            f"convert it elsewhere, with the key that holds the tensors in place of model: {_CONVERT}"
+            f"{path}: it contains more than tensors and plain values: {named}. Nothing in it was run or loaded. If you trust its origin, "
+            f"convert it with this command on another machine, with the key of the tensors instead of 'model': {_CONVERT}"
         )
 
 
@@ -93,10 +93,10 @@ _CONVERT = (
 
 
 def _names_in(stream: IO[bytes]) -> set[str]:
-    """Return what a pickle looks up by name, as "module name". Reads it operation by operation and runs none.
+    """Return the objects that a pickle looks up by name, as "module name". The operations are read but not run.
 
     Raises:
-        ValueError: if it is damaged, or larger or deeper than a description of tensors.
+        ValueError: if the pickle is damaged, or larger than a description of tensors.
     """
     names, tuples = set(), 0
     for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
@@ -105,21 +105,23 @@ def _names_in(stream: IO[bytes]) -> set[str]:
             operation.name.startswith("LONG") and isinstance(argument, int) and argument.bit_length() > 8 * _MAX_INTEGER
         )
         if count > _MAX_OPERATIONS or tuples > _MAX_TUPLES or long:
-            raise ValueError("its description of the tensors is larger than that of any model")
+            raise ValueError("its description of the tensors is larger than the description of any model")
         if operation.name in ("GLOBAL", "INST"):
             names.add(str(argument))
         elif operation.name == "STACK_GLOBAL":
-            names.add("a name that is put together")
+            names.add("a name that is assembled")
     return names
 
 
-def _chosen(path: Path, content: Any, entry: str) -> dict[str, Tensor]:
-    """Return the dictionary of tensors that is named, or the only one."""
+def _selected(path: Path, content: Any, entry: str) -> dict[str, Tensor]:
+    """Return the dictionary of tensors with the key `entry`, or the only dictionary of tensors."""
     where = []
     for _ in range(_MAX_LEVELS):
         if not isinstance(content, dict):
-            raise SettingsError(f"{path}: holds {type(content).__name__}; expected a dictionary of tensors.")
-        inner = {key: _count(one) for key, one in content.items() if isinstance(key, str) and isinstance(one, dict)}
+            raise SettingsError(f"{path}: it contains {type(content).__name__}; expected a dictionary of tensors.")
+        inner = {
+            key: _count(value) for key, value in content.items() if isinstance(key, str) and isinstance(value, dict)
+        }
         inner = {key: count for key, count in inner.items() if count}
         if not inner:
             break
@@ -127,30 +129,30 @@ def _chosen(path: Path, content: Any, entry: str) -> dict[str, Tensor]:
             known = ", ".join(f"{shown(key)} ({count} tensors)" for key, count in list(inner.items())[:10])
             given = f"no entry {shown(entry)}" if entry else "several dictionaries of tensors"
             raise SettingsError(
-                f"{path}: has {given}; it has {known}. Name one: weights: {{file: ..., entry: {next(iter(inner))}}}."
+                f"{path}: it has {given}; it has {known}. Name one of them: weights: {{file: ..., entry: {next(iter(inner))}}}."
             )
         where.append(entry if entry in inner else next(iter(inner)))
         content = content[where[-1]]
     if entry and entry not in where:
         raise SettingsError(
-            f"{path}: has no entry {shown(entry)}, and only one dictionary of tensors. Leave entry out."
+            f"{path}: it has no entry {shown(entry)}, and only one dictionary of tensors. Remove the key entry."
         )
-    found = {key: one for key, one in content.items() if isinstance(key, str) and isinstance(one, Tensor)}
-    odd = [key for key, one in found.items() if not _is_plain(one)]
-    if odd or not found:
-        what = f"the tensor {shown(odd[0])} is not of plain numbers" if odd else "there is no tensor in it"
-        raise SettingsError(f"{path}: {what}; expected a state dict that torch.save wrote.")
-    return found
+    tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    unusual = [key for key, value in tensors.items() if not _is_plain(value)]
+    if unusual or not tensors:
+        problem = f"the tensor {shown(unusual[0])} is not a plain tensor" if unusual else "there is no tensor in it"
+        raise SettingsError(f"{path}: {problem}; expected a state dict that torch.save wrote.")
+    return tensors
 
 
 def _count(entry: dict[Any, Any]) -> int:
-    """Return the number of tensors directly in a dictionary, or in the dictionaries directly in it."""
-    inner = [one for value in entry.values() for one in (value.values() if isinstance(value, dict) else (value,))]
+    """Return the number of tensors in a dictionary and in the dictionaries directly in it."""
+    values = [inner for value in entry.values() for inner in (value.values() if isinstance(value, dict) else (value,))]
     named = all(isinstance(key, str) for key in entry)
-    return sum(isinstance(one, Tensor) for one in inner) if named else 0
+    return sum(isinstance(value, Tensor) for value in values) if named else 0
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Return whether a tensor has all its values in the file: no view that repeats some, nothing sparse or without memory."""
+    """Return whether the file contains all values of a tensor: it repeats none, is not sparse, and is not on the meta device."""
     plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
     return plain and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()

@@ -1,1 +1,1 @@
-"""How the tasks' losses or gradients are combined. One file a weighting, registered by `@register_weighting`."""
+"""Weightings: methods that combine the tasks' losses or gradients. Each is one file, registered by `@register_weighting`."""

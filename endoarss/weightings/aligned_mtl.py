@@ -12,16 +12,16 @@ from endoarss.weightings.base import GradientWeighting
 
 
 def alignment(gram: Tensor) -> Tensor:
-    """Return the weights alpha = B 1 that make the gradients' principal components equally long.
+    """Return the weights alpha = B 1 that make the principal components of the gradients equally long.
 
-    M = G G^T = V L V^T; eigenvalues l <= max * T * eps are dropped; B = sqrt(l_min) V L^-1/2 V^T. With two tasks nothing here waits for the
-    device. A gradient that is about 2000 times shorter than the longest falls below the tolerance of float32 and is dropped.
+    M = G G^T = V L V^T; eigenvalues l <= max * T * eps are dropped; B = sqrt(l_min) V L^-1/2 V^T. A gradient that is about 2000 times
+    shorter than the longest one is below the tolerance of float32 and is dropped. With two tasks this does not wait for the device.
 
     Args:
-        gram: M (T, T), float32.
+        gram: M, the inner products of the gradients: float32 (T, T).
 
     Returns:
-        (T,); zeros where all gradients are zero, NaN where the Gram matrix is not finite.
+        (T,); zeros if all gradients are zero, NaN if the Gram matrix is not finite.
     """
     negligible = len(gram) * torch.finfo(gram.dtype).eps
     finite = gram.isfinite().all()
@@ -33,24 +33,24 @@ def alignment(gram: Tensor) -> Tensor:
 def _of_two(gram: Tensor, negligible: float) -> Tensor:
     """Return the weights of two tasks, in closed form.
 
-    Of M = [[a, b], [b, c]] with eigenvalues l1 >= l2: sqrt(M) = (M + s I) / t with s = sqrt(l1 l2) and t = sqrt(l1) + sqrt(l2), so that
-    alpha = (c + s - b, a + s - b) / (sqrt(l1) t). Of rank one the component that is there keeps its length:
+    If M = [[a, b], [b, c]] has the eigenvalues l1 >= l2, then sqrt(M) = (M + s I) / t with s = sqrt(l1 l2) and t = sqrt(l1) + sqrt(l2), so
+    alpha = (c + s - b, a + s - b) / (sqrt(l1) t). If M has rank one, its only component does not change its length:
     alpha = (M - l2 I) 1 / (l1 - l2).
     """
     a, b, c = gram[0, 0], gram[0, 1], gram[1, 1]
     largest = (a + c) / 2 + torch.hypot((a - c) / 2, b)
-    some = largest > 0
-    divisor = torch.where(some, largest, 1)
+    nonzero = largest > 0
+    divisor = torch.where(nonzero, largest, 1)
     smallest = ((a * c - b * b) / divisor).clamp_min(0)
     s, t = (largest * smallest).sqrt(), largest.sqrt() + smallest.sqrt()
-    both = torch.stack([c + s - b, a + s - b]) / torch.where(some, largest.sqrt() * t, 1)
+    rank_two = torch.stack([c + s - b, a + s - b]) / torch.where(nonzero, largest.sqrt() * t, 1)
     difference = torch.where(largest > smallest, largest - smallest, 1)
-    one = torch.stack([a + b - smallest, b + c - smallest]) / difference
-    return torch.where(some, torch.where(smallest > negligible * largest, both, one), 0)
+    rank_one = torch.stack([a + b - smallest, b + c - smallest]) / difference
+    return torch.where(nonzero, torch.where(smallest > negligible * largest, rank_two, rank_one), 0)
 
 
 def _of_several(gram: Tensor, negligible: float) -> Tensor:
-    """Return the weights of any number of tasks, from the eigenvectors."""
+    """Return the weights of any number of tasks, computed from the eigenvectors."""
     values, vectors = torch.linalg.eigh(gram)
     used = values > values.max() * negligible
     lengths = torch.where(used, values, 1).sqrt()
@@ -61,9 +61,9 @@ def _of_several(gram: Tensor, negligible: float) -> Tensor:
 
 @register_weighting("aligned_mtl")
 class AlignedMTL(GradientWeighting):
-    """The shared update is sum_t alpha_t g_t, with alpha of `alignment`."""
+    """The shared update is sum_t alpha_t g_t; `alignment` computes alpha."""
 
     def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The aligned gradients, summed."""
+        """Return the sum of the aligned gradients, and the weights."""
         weights = alignment(gradients @ gradients.T)
         return weights @ gradients, weights

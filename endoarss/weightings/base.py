@@ -1,8 +1,8 @@
-"""What a weighting is: it turns the tasks' losses, or their gradients, into one update of the shared parameters.
+"""The base classes of weightings. A weighting combines the tasks' losses, or their gradients, into one update of the shared parameters.
 
-There are two kinds. A `LossWeighting` makes one loss of the tasks' losses: one backward pass follows. A `GradientWeighting` makes
-one direction of the tasks' gradients of the shared parameters; `endoarss.gradients` computes those. Neither knows models.
-Task-owned parameters get their own task's gradient, unscaled, except where a method says otherwise.
+There are two kinds. A `LossWeighting` combines the losses into one loss, which needs one backward pass. A `GradientWeighting` combines the
+tasks' gradients with respect to the shared parameters, which `endoarss.gradients` computes. Neither kind knows models. Parameters that
+belong to one task get the unscaled gradient of this task, unless a method scales it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 
 class Weighting:
-    """A way to combine tasks: subclass `LossWeighting` or `GradientWeighting`; those with state extend the state methods.
+    """A method that combines tasks. Subclass `LossWeighting` or `GradientWeighting`; a method with state overrides the state methods.
 
-    The training makes it under its own device (`with device:`), so that tensors made in the constructor lie there.
+    The training constructs it on its own device (`with device:`), so tensors that the constructor creates are on that device.
 
     Args:
-        tasks: the tasks' names, in the order of the model.
-        epochs: how many epochs the training has, for methods with phases.
+        tasks: the names of the tasks, in the order of the model.
+        epochs: the number of epochs of the training, for methods with phases.
     """
 
     losses_after_step: ClassVar[bool] = False
@@ -33,74 +33,108 @@ class Weighting:
         self.epochs = epochs
 
     def seed(self, seed: int) -> None:
-        """Take the seed of what is drawn at random; called once, before the first step."""
+        """Set the seed of random numbers. The training calls this once, before the first step.
+
+        Args:
+            seed: the seed.
+        """
 
     def start_epoch(self, epoch: int) -> None:
-        """Called before the first step of each epoch, counted from 0."""
+        """Prepare for an epoch. The training calls this before the first step of each epoch.
+
+        Args:
+            epoch: the epoch, counted from 0.
+        """
 
     def after_step(self, losses: Tensor) -> None:
-        """Take the losses (T,) of the same batch after the optimizer's step; called only with `losses_after_step`."""
+        """Use the losses after the optimizer's step. The training calls this only if `losses_after_step` is true.
+
+        Args:
+            losses: the losses of the same batch after the step (T,).
+        """
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """Return what the training's optimizer trains beside the model, at the same learning rate and without weight decay.
+        """Return parameters that the training's optimizer also trains, at the same learning rate and without weight decay.
 
-        The training saves and resumes these values; `state_dict` need not have them. `LossWeighting`s get their gradients from the
-        loss, `GradientWeighting`s set `.grad` in `combine`.
+        The training saves and resumes their values, so `state_dict` need not contain them. The parameters of a `LossWeighting` get their
+        gradients from the loss; a `GradientWeighting` sets their `.grad` in `combine`.
         """
         return ()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What must be kept to go on with a training."""
+        """Return the state that must be saved to resume a training."""
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a kept state."""
+        """Restore a saved state.
+
+        Args:
+            state: the tensors that `state_dict` returned.
+        """
 
 
 class LossWeighting(Weighting, ABC):
-    """One loss of several."""
+    """A weighting that combines losses into one loss."""
 
     @abstractmethod
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss to minimise, a scalar, and the weight each task had in it (T,), from the losses (T,)."""
+        """Combine the losses.
+
+        Args:
+            losses: the losses of the tasks (T,).
+
+        Returns:
+            The loss to minimise, a scalar, and the weight of each task in it (T,).
+        """
 
 
 class GradientWeighting(Weighting, ABC):
-    """One direction of several gradients."""
+    """A weighting that combines gradients into one update."""
 
     @abstractmethod
     def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The gradient to descend along (P,) and the weight each task had in it (T,).
+        """Combine the gradients.
 
         Args:
-            gradients: float32 (T, P), of the raw losses with respect to the P shared trained values.
-            losses: (T,), raw, without a graph.
+            gradients: the gradients of the raw losses with respect to the P shared trained values, float32 (T, P).
+            losses: the raw losses (T,), without a graph.
+
+        Returns:
+            The gradient to descend along (P,), and the weight of each task in it (T,).
         """
 
     def owned_scales(self, losses: Tensor) -> Tensor | None:
-        """What multiplies each task's gradient of the parameters it owns, (T,); None leaves them as they are."""
+        """Return a factor per task for the gradients of the parameters that the task owns, (T,); None leaves them unchanged.
+
+        Args:
+            losses: the raw losses (T,).
+        """
         return None
 
 
 class GramWeighting(GradientWeighting):
-    """Weights that follow from the gradients' products alone: one product of long vectors before, one after."""
+    """A weighting whose weights depend only on the inner products of the gradients, so that long vectors are multiplied only twice."""
 
     @abstractmethod
     def weights(self, gram: Tensor) -> Tensor:
-        """Return the tasks' weights (T,), float64, from the products of their gradients (T, T), float64 and finite."""
+        """Return the weights of the tasks, float64 (T,).
+
+        Args:
+            gram: the inner products of the gradients, float64 (T, T), finite.
+        """
 
     def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The weighted sum of the gradients. It is NaN where one of them is, whatever its weight."""
+        """Return the weighted sum of the gradients, and the weights. The sum is NaN where a gradient is NaN, even with the weight 0."""
         gram = torch.nan_to_num(gradients @ gradients.T, 0.0, 0.0, 0.0).double()
         weights = self.weights(gram).to(gradients)
         return weights @ gradients, weights
 
 
 class DrawsAtRandom(Weighting):
-    """A weighting that draws at random: from a generator of its own, on the host, saved and resumed with the training.
+    """A weighting with random numbers from its own generator on the CPU, whose state is saved and resumed with the training.
 
-    Draws are dealt to the tasks in the order of their names, so that the order in which a model has them does not matter. Python
-    numbers go to the device as arguments of kernels, which waits for nothing; a tensor would have to be copied.
+    The numbers are assigned to the tasks in the order of their names, so the order of the tasks in a model does not matter. They are passed
+    to the device as Python numbers in kernel arguments, which does not wait for the device; a tensor would have to be copied.
     """
 
     def __init__(self, tasks: Sequence[str], epochs: int) -> None:
@@ -109,17 +143,21 @@ class DrawsAtRandom(Weighting):
         self.by_name = sorted(range(len(self.tasks)), key=self.tasks.__getitem__)
 
     def seed(self, seed: int) -> None:
-        """Start the generator anew."""
+        """Seed the generator.
+
+        Args:
+            seed: the seed.
+        """
         self.generator.manual_seed(seed)
 
     def rounds(self, units: Tensor) -> Iterator[Tensor]:
-        """Let each task meet all others, in a random order of its own; nothing is drawn where there is one other.
+        """Pair each task with all other tasks, in a separate random order for each task. With two tasks nothing is drawn.
 
         Args:
-            units: the unit matrix (T, T).
+            units: the identity matrix (T, T).
 
         Yields:
-            T - 1 matrices (T, T): row t is the unit vector of the task that t meets.
+            T - 1 matrices (T, T), in which row t is the unit vector of the task that is paired with t.
         """
         orders = {}
         for task in self.by_name:
@@ -131,9 +169,9 @@ class DrawsAtRandom(Weighting):
             yield torch.stack([units[orders[task][turn]] for task in range(len(units))])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The generator's state."""
+        """Return the state of the generator."""
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on drawing where it stopped."""
+        """Restore the state of the generator."""
         self.generator.set_state(state["generator"].cpu())

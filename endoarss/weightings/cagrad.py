@@ -16,13 +16,13 @@ from endoarss.weightings.supports import best_of, inverse, spread, subsets
 
 @register_weighting("cagrad")
 class ConflictAverse(GramWeighting):
-    """g_0 + c |g_0| g_w / |g_w|, with the mean gradient g_0 and the w of the simplex that minimises g_w . g_0 + c |g_0| |g_w|.
+    """The shared update is g_0 + c |g_0| g_w / |g_w|, with the mean gradient g_0.
 
-    That is the direction within c |g_0| of g_0 along which the slowest task improves most. LibMTL divides it by 1 + c^2 besides, which Adam
-    does not notice.
+    w is the point of the simplex that minimises g_w . g_0 + c |g_0| |g_w|. The update is the direction within a distance of c |g_0| from
+    g_0 along which the slowest task improves most. LibMTL also divides it by 1 + c^2, which makes no difference with Adam.
 
     Args:
-        c: how far from the mean gradient, relative to its length.
+        c: the distance from the mean gradient, relative to its length.
     """
 
     BOUNDS: ClassVar = {"c": "[0, 1)"}
@@ -33,7 +33,7 @@ class ConflictAverse(GramWeighting):
         self.c = c
 
     def weights(self, gram: Tensor) -> Tensor:
-        """1 / T, and c |g_0| w / |g_w|."""
+        """Return the weights 1 / T + c |g_0| w / |g_w|."""
         radius = self.c * gram.mean().clamp_min(0).sqrt()
         direction = _of_two(gram, radius) if len(gram) == 2 else _of_several(gram, radius)
         length = ((direction @ gram) @ direction).clamp_min(0).sqrt()
@@ -41,10 +41,11 @@ class ConflictAverse(GramWeighting):
 
 
 def _of_two(gram: Tensor, radius: Tensor) -> Tensor:
-    """Return w = (x, 1 - x) of two tasks.
+    """Return w = (x, 1 - x) for two tasks.
 
-    With d = g_1 - g_2 and the x* and h of the line's point nearest to 0, the function is A x + radius sqrt(|d|^2 (x - x*)^2 + h^2) and a
-    constant, A = g_0 . d. It is lowest at x* - A h / (|d| sqrt(radius^2 |d|^2 - A^2)), or at an end if that root is none.
+    Let d = g_1 - g_2 and A = g_0 . d, and let x* be the point of the line that is nearest to 0, with the distance h. Up to a constant the
+    function is A x + radius sqrt(|d|^2 (x - x*)^2 + h^2). Its minimum is at x* - A h / (|d| sqrt(radius^2 |d|^2 - A^2)), or at an end of
+    the interval if that root is not real.
     """
     a, b, c = gram[0, 0], gram[0, 1], gram[1, 1]
     squared = a + c - 2 * b
@@ -57,17 +58,17 @@ def _of_two(gram: Tensor, radius: Tensor) -> Tensor:
 
 
 def _of_several(gram: Tensor, radius: Tensor) -> Tensor:
-    """Return w of any number of tasks.
+    """Return w for any number of tasks.
 
-    On a face of the simplex, with p = G 1 / T: p + radius G w / |g_w| = m 1, so that w is m G^-1 1 - G^-1 p up to its length, with the m
-    that makes |g_w| right.
+    On a face of the simplex, with p = G 1 / T, the condition is p + radius G w / |g_w| = m 1. So w is proportional to m G^-1 1 - G^-1 p,
+    with the m for which |g_w| has the right value.
     """
     tasks, products = len(gram), gram.mean(dim=0)
 
     def on(face: list[int]) -> Tensor:
         inverted, p = inverse(gram[face][:, face]), products[face]
         ones, q = inverted.sum(dim=1), inverted @ p
-        root = (q.sum() ** 2 - ones.sum() * (p @ q - radius * radius)).sqrt()  # NaN: nothing on this face
+        root = (q.sum() ** 2 - ones.sum() * (p @ q - radius * radius)).sqrt()  # NaN: no solution on this face
         raw = ones * (q.sum() + root) / ones.sum() - q
         return spread(raw / raw.sum(), face, tasks)
 

@@ -17,13 +17,14 @@ _EPSILON = 1e-8
 
 @register_weighting("db_mtl")
 class DualBalancing(GradientWeighting):
-    """Balance loss scales by the logarithm and gradient magnitudes by their norms.
+    """Balances the scales of the losses by their logarithms, and the magnitudes of the gradients by their norms.
 
-    g_t = grad log(l_t + 1e-8); b_t <- g_t + beta / k^beta_sigma (b_t - g_t) in step k, from b_t = 0; the shared update is
+    g_t = grad log(l_t + 1e-8). In step k, b_t <- g_t + beta / k^beta_sigma (b_t - g_t), starting from b_t = 0. The shared update is
     sum_t max_j |b_j| / (|b_t| + 1e-8) b_t. The tasks' own parameters get the gradient of the log loss.
 
     Args:
-        beta: momentum, 0 to 1. beta_sigma: how fast it decays.
+        beta: the momentum.
+        beta_sigma: the exponent with which the momentum decays.
     """
 
     BOUNDS: ClassVar = {"beta": "[0, 1)", "beta_sigma": "[0, 10]"}
@@ -37,7 +38,7 @@ class DualBalancing(GradientWeighting):
         self.buffer: Tensor | None = None
 
     def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The momenta, each stretched to the length of the longest, summed."""
+        """Return the sum of the momenta, each scaled to the length of the longest one, and the scales."""
         of_logs = gradients / (losses.to(gradients) + _EPSILON).unsqueeze(1)
         self.step += 1
         if self.buffer is None:
@@ -48,15 +49,15 @@ class DualBalancing(GradientWeighting):
         return weights @ self.buffer, weights
 
     def owned_scales(self, losses: Tensor) -> Tensor:
-        """1 / (l_t + 1e-8): the derivative of the logarithm."""
+        """Return 1 / (l_t + 1e-8), the derivative of the logarithm."""
         return 1 / (losses + _EPSILON)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Step count and momenta."""
+        """Return the step count and the momenta."""
         state = {"step": torch.tensor(self.step)}
         return state if self.buffer is None else {**state, "buffer": self.buffer}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on with the same momenta."""
+        """Restore the step count and the momenta."""
         self.step = int(state["step"])
         self.buffer = state["buffer"].clone() if "buffer" in state else None

@@ -12,17 +12,17 @@ from endoarss.components.description import check_settings_of
 from endoarss.registry import register_weighting
 from endoarss.weightings.base import LossWeighting
 
-_EPSILON = 1e-8  # a task that is solved has a mean loss of 0, to which nothing can be compared
+_EPSILON = 1e-8  # smallest mean loss, because a ratio to 0 is not defined
 
 
 @register_weighting("dwa")
 class DynamicWeightAverage(LossWeighting):
-    """sum_t w_t l_t with w = T softmax(r / temperature); r_t is the mean loss of the epoch before over that of the one before it.
+    """The loss is sum_t w_t l_t with w = T softmax(r / temperature).
 
-    The weights are 1 in the first two epochs.
+    r_t is the mean loss of the previous epoch, divided by the mean loss of the epoch before it. The weights are 1 in the first two epochs.
 
     Args:
-        temperature: above 0; the higher, the more alike the weights.
+        temperature: a number above 0; a higher temperature gives more similar weights.
     """
 
     BOUNDS: ClassVar = {"temperature": "[0.01, 1000000]"}
@@ -33,16 +33,16 @@ class DynamicWeightAverage(LossWeighting):
         self.temperature = temperature
         self.sums: Tensor | None = None
         self.steps = 0
-        self.means: list[Tensor] = []  # of the two epochs before, the older one first
+        self.means: list[Tensor] = []  # mean losses of the last two epochs, the older one first
 
     def start_epoch(self, epoch: int) -> None:
-        """Take the mean losses of the epoch that ended."""
+        """Compute the mean losses of the epoch that has ended."""
         if self.sums is not None:
             self.means = [*self.means, self.sums / self.steps][-2:]
             self.sums, self.steps = None, 0
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The weighted sum."""
+        """Return the weighted sum of the losses, and the weights."""
         given = losses.detach().double()
         self.sums = given if self.sums is None else self.sums + given
         self.steps += 1
@@ -53,12 +53,12 @@ class DynamicWeightAverage(LossWeighting):
         return weights @ losses, weights
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The sums of this epoch and the means of the two before."""
+        """Return the sums of this epoch and the means of the last two epochs."""
         state = {f"means.{index}": means for index, means in enumerate(self.means)}
         return state if self.sums is None else {**state, "sums": self.sums, "steps": torch.tensor(self.steps)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on with the same means."""
+        """Restore the sums and the means."""
         self.means = [state[f"means.{index}"].clone() for index in range(2) if f"means.{index}" in state]
         self.sums = state["sums"].clone() if "sums" in state else None
         self.steps = int(state["steps"]) if "steps" in state else 0

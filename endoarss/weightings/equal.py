@@ -11,8 +11,8 @@ from endoarss.weightings.base import LossWeighting
 
 @register_weighting("equal")
 class EqualWeighting(LossWeighting):
-    """sum_t l_t. The baseline, and the only sensible choice for a single task."""
+    """The loss is sum_t l_t. This is the baseline, and the only useful weighting for a single task."""
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum."""
+        """Return the sum of the losses, and weights of 1."""
         return losses.sum(), torch.ones_like(losses)

@@ -12,19 +12,19 @@ from endoarss.components.description import check_settings_of
 from endoarss.registry import register_weighting
 from endoarss.weightings.base import GramWeighting
 
-_STEPS = 12  # of Newton's method for two tasks, which then is exact to 1e-12
+_STEPS = 12  # steps of Newton's method for two tasks; the result is then exact to 1e-12
 _STEPS_OF_SEVERAL = 100
-_LONGER = 1e-12  # a gradient counts as at least so long, squared, relative to the longest one: weights stay finite
-_OPPOSITE = 1 - 1e-9  # gradients that are more opposite have no fair direction
-_RIDGE = 1e-12  # the same of several
+_SHORTEST = 1e-12  # lower bound of a squared norm relative to the largest one, so that the weights are finite
+_OPPOSITE = 1 - 1e-9  # there is no fair direction for gradients that are more opposite than this
+_RIDGE = 1e-12  # added to the diagonal for several tasks, for the same reason
 
 
 @register_weighting("fairgrad")
 class FairGradient(GramWeighting):
-    """sum_t w_t g_t with the w > 0 for which G w = w^(-1 / alpha), entry by entry.
+    """The shared update is sum_t w_t g_t, with the w > 0 that solves G w = w^(-1 / alpha), entry by entry.
 
     Args:
-        alpha: which fairness: 1 is proportional fairness (Nash-MTL's), higher favours the task that improves least.
+        alpha: the kind of fairness. 1 is proportional fairness, as in Nash-MTL; a higher value favours the task that improves least.
     """
 
     BOUNDS: ClassVar = {"alpha": "[0.1, 100]"}
@@ -35,10 +35,10 @@ class FairGradient(GramWeighting):
         self.alpha = alpha
 
     def weights(self, gram: Tensor) -> Tensor:
-        """The weights w; 0 where all gradients are."""
+        """Return the weights w; they are 0 if all gradients are 0."""
         squares = gram.diagonal()
         largest = squares.max()
-        lengths = squares.clamp_min(_LONGER * largest).clamp_min(torch.finfo(torch.float32).tiny).sqrt()
+        lengths = squares.clamp_min(_SHORTEST * largest).clamp_min(torch.finfo(torch.float32).tiny).sqrt()
         cosines = gram / lengths.outer(lengths)
         solve = _of_two if len(gram) == 2 else _of_several
         return torch.where(largest > 0, solve(cosines, lengths, self.alpha), 0)
@@ -47,9 +47,10 @@ class FairGradient(GramWeighting):
 def _of_two(cosines: Tensor, lengths: Tensor, alpha: float) -> Tensor:
     """Return the weights of two tasks.
 
-    With w_t = y_t / |g_t|, s = y_2 / y_1 and the cosine c, the equations' ratio is log((c + s) / (1 + c s)) + log(s) / alpha + L = 0, with
-    L = (1 - 1 / alpha) log(|g_2| / |g_1|). With m(z) = log((exp(z) + |c|) / (1 + |c| exp(z))) and log(s) = z, or = m(z) where c < 0, one of
-    the logarithms is z and the other one m(z). m is odd, and bends towards 0 on either side: Newton's method, from 0, does not overshoot.
+    Let w_t = y_t / |g_t|, s = y_2 / y_1, and c be the cosine. The ratio of the two equations is
+    log((c + s) / (1 + c s)) + log(s) / alpha + L = 0, with L = (1 - 1 / alpha) log(|g_2| / |g_1|).
+    Let m(z) = log((exp(z) + |c|) / (1 + |c| exp(z))), and log(s) = z, or log(s) = m(z) if c < 0. Then one of the two logarithms is z and
+    the other one is m(z). m is odd and bends towards 0 on both sides, so Newton's method does not overshoot if it starts at 0.
     """
     cosine = cosines[0, 1].clamp(-_OPPOSITE, 1)
     r, opposed = cosine.abs(), cosine < 0
@@ -62,20 +63,20 @@ def _of_two(cosines: Tensor, lengths: Tensor, alpha: float) -> Tensor:
         z = z - (of_z * z + of_m * m + shift) / (of_z + of_m * slope)
     m = torch.logaddexp(z, r.log()) - torch.logaddexp(zero, r.log() + z)
     s = torch.where(opposed, m, z).exp()
-    # 1 + c s and 1 + c / s without the cancellation of c < 0.
+    # Compute 1 + c s and 1 + c / s without cancellation if c < 0.
     first = torch.where(opposed, (1 - r * r) / (1 + r * z.exp()), 1 + r * s)
     second = torch.where(opposed, (1 - r * r) / (1 + r * (-z).exp()), 1 + r / s)
     return (lengths.square() * torch.stack([first, second])) ** (-alpha / (1 + alpha))
 
 
 def _of_several(cosines: Tensor, lengths: Tensor, alpha: float) -> Tensor:
-    """Return the weights of any number of tasks: Newton's method for C y = k y^(-1 / alpha), k_t = |g_t|^(1 / alpha - 1), within y > 0."""
+    """Return the weights of any number of tasks, by Newton's method for C y = k y^(-1 / alpha), y > 0, with k_t = |g_t|^(1 / alpha - 1)."""
     cosines = cosines + _RIDGE * torch.eye(len(cosines), dtype=cosines.dtype, device=cosines.device)
     factors = lengths ** (1 / alpha - 1)
-    y = factors ** (alpha / (1 + alpha))  # the solution where gradients are at right angles
+    y = factors ** (alpha / (1 + alpha))  # the solution for orthogonal gradients
     for _ in range(_STEPS_OF_SEVERAL):
         wanted = factors * y ** (-1 / alpha)
         step = torch.linalg.solve(cosines + (wanted / y / alpha).diag(), wanted - cosines @ y)
-        # At most nine tenths of the way to where the first weight would be 0.
+        # Go at most nine tenths of the way to the point where the first weight becomes 0.
         y = y + step * (0.9 / (-step / y).max().clamp_min(0.9))
     return y / lengths

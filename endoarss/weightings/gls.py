@@ -7,15 +7,15 @@ from torch import Tensor
 from endoarss.registry import register_weighting
 from endoarss.weightings.base import LossWeighting
 
-_LOWEST = 1e-8  # a loss of 0 has no logarithm, and would stop the other tasks
+_LOWEST = 1e-8  # smallest loss; a loss of 0 has no logarithm and would stop the training of the other tasks
 
 
 @register_weighting("gls")
 class GeometricLossStrategy(LossWeighting):
-    """The geometric mean of the T losses, (prod_t l_t)^(1 / T). A task's weight in its gradient is that mean over T l_t."""
+    """The loss is the geometric mean of the T losses, (prod_t l_t)^(1 / T). The weight of a task is that mean divided by T l_t."""
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The geometric mean."""
+        """Return the geometric mean of the losses, and the weights in its gradient."""
         losses = losses.clamp_min(_LOWEST)
         mean = losses.log().mean().exp()
         return mean, mean.detach() / (len(self.tasks) * losses.detach())

@@ -17,14 +17,15 @@ _EPSILON = 1e-8
 
 @register_weighting("gradvac")
 class GradientVaccine(DrawsAtRandom, GramWeighting):
-    """The sum of the gradients, each turned towards every other one to which its cosine is below the usual one, in random order.
+    """The shared update is the sum of the gradients after each was rotated towards the others if its cosine to them is below average.
 
-    For each j, with the cosine c of p_t and g_j, from p_t = g_t: if c < u_tj,
-    p_t <- p_t + |p_t| (u_tj sqrt(1 - c^2) - c sqrt(1 - u_tj^2)) / (|g_j| sqrt(1 - u_tj^2)) g_j, which makes it u_tj; then
-    u_tj <- (1 - beta) u_tj + beta c, from 0. Cosines are of all shared parameters together. With two tasks there is nothing to draw.
+    Start with p_t = g_t. For each other task j, in random order, let c be the cosine of p_t and g_j. If c < u_tj,
+    p_t <- p_t + |p_t| (u_tj sqrt(1 - c^2) - c sqrt(1 - u_tj^2)) / (|g_j| sqrt(1 - u_tj^2)) g_j, which makes the cosine u_tj. Then
+    u_tj <- (1 - beta) u_tj + beta c, starting from 0. A cosine is computed over all shared parameters together. With two tasks the order is
+    not random.
 
     Args:
-        beta: how fast the usual cosine follows; 0.5 is the default of LibMTL and torchjd.
+        beta: the rate at which the average cosine u is updated; 0.5 is the default of LibMTL and torchjd.
     """
 
     BOUNDS: ClassVar = {"beta": "[0, 1]"}
@@ -36,7 +37,7 @@ class GradientVaccine(DrawsAtRandom, GramWeighting):
         self.usual = torch.zeros(len(self.tasks), len(self.tasks), dtype=torch.float64)
 
     def weights(self, gram: Tensor) -> Tensor:
-        """The coefficients of the turned gradients in the raw ones, summed."""
+        """Return the coefficients of the raw gradients in the sum of the rotated gradients."""
         norms, usual = gram.diagonal().sqrt(), self.usual.to(gram.device)
         rows = units = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
         for met in self.rounds(units):
@@ -52,10 +53,10 @@ class GradientVaccine(DrawsAtRandom, GramWeighting):
         return rows.sum(dim=0)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The usual cosines, and the generator's state."""
+        """Return the average cosines and the state of the generator."""
         return {**super().state_dict(), "usual": self.usual}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on with the same usual cosines."""
+        """Restore the average cosines and the state of the generator."""
         super().load_state_dict(state)
         self.usual = state["usual"].clone()

@@ -1,4 +1,4 @@
-"""IMTL: impartial multi-task learning, its balance of losses and of gradients together (Liu et al., ICLR 2021)."""
+"""IMTL: impartial multi-task learning, which balances losses and gradients together (Liu et al., ICLR 2021)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from endoarss.weightings.imtl_g import ImpartialGradients
 
 @register_weighting("imtl")
 class ImpartialLearning(ImpartialGradients):
-    """IMTL-G of the scaled losses exp(s_t) l_t, whose logarithmic scales s_t IMTL-L trains: they minimise exp(s_t) l_t - s_t.
+    """IMTL-G applied to the scaled losses exp(s_t) l_t; the logarithmic scales s_t are trained by IMTL-L and minimise exp(s_t) l_t - s_t.
 
-    The tasks' own parameters get the gradient of the scaled loss. The scales start at 0, and have the model's optimizer and learning rate,
-    no weight decay.
+    The tasks' own parameters get the gradient of the scaled loss. The scales start at 0 and are trained with the model's optimizer and
+    learning rate, without weight decay.
     """
 
     def __init__(self, tasks: Sequence[str], epochs: int) -> None:
@@ -24,11 +24,14 @@ class ImpartialLearning(ImpartialGradients):
         self.log_scales = nn.Parameter(torch.zeros(len(self.tasks)))
 
     def parameters(self) -> tuple[nn.Parameter, ...]:
-        """The logarithmic scales."""
+        """Return the logarithmic scales."""
         return (self.log_scales,)
 
     def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The impartial sum of the scaled losses' gradients. Scaled rows have scaled products: no long vector is copied."""
+        """Return the IMTL-G sum of the scaled losses' gradients, and the weights of the raw gradients in it.
+
+        The inner products are scaled instead of the gradients, so that no long vector is copied.
+        """
         scales = self.log_scales.detach().exp()
         self.log_scales.grad = (scales * losses - 1).to(scales)
         gram = torch.nan_to_num(gradients @ gradients.T, 0.0, 0.0, 0.0).double()
@@ -37,5 +40,5 @@ class ImpartialLearning(ImpartialGradients):
         return weights @ gradients, weights
 
     def owned_scales(self, losses: Tensor) -> Tensor:
-        """exp(s_t): the derivative of the scaled loss."""
+        """Return exp(s_t), the derivative of the scaled loss with respect to the loss."""
         return self.log_scales.detach().exp().to(losses)

@@ -1,4 +1,4 @@
-"""IMTL-G: impartial multi-task learning, its balance of gradients (Liu et al., ICLR 2021)."""
+"""IMTL-G: impartial multi-task learning, the part that balances gradients (Liu et al., ICLR 2021)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from endoarss.weightings.supports import inverse
 
 @register_weighting("imtl_g")
 class ImpartialGradients(GramWeighting):
-    """sum_t a_t g_t, with sum_t a_t = 1, whose projections onto all g_t / |g_t| are equally long.
+    """The shared update is sum_t a_t g_t, with sum_t a_t = 1, whose projections onto all g_t / |g_t| are equally long.
 
-    a is G^-1 n scaled to the sum 1, with n_t = |g_t|. Of two tasks that is a = (|g_2|, |g_1|) / (|g_1| + |g_2|), also for gradients that
-    are parallel. It is 0 where all gradients are.
+    a is G^-1 n, scaled to the sum 1, with n_t = |g_t|. For two tasks this is a = (|g_2|, |g_1|) / (|g_1| + |g_2|), also if the gradients
+    are parallel. a is 0 if all gradients are 0.
     """
 
     def weights(self, gram: Tensor) -> Tensor:
-        """The weights a."""
+        """Return the weights a."""
         norms = gram.diagonal().sqrt()
         raw = norms.flip(0) if len(norms) == 2 else inverse(gram) @ norms
         total = raw.sum()

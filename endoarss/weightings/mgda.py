@@ -12,13 +12,13 @@ from endoarss.weightings.supports import best_of, inverse, spread, subsets
 
 @register_weighting("mgda")
 class MultipleGradientDescent(GramWeighting):
-    """The shortest vector of the gradients' convex hull: sum_t a_t g_t with a_t >= 0 and sum_t a_t = 1.
+    """The shared update is the shortest vector in the convex hull of the gradients: sum_t a_t g_t with a_t >= 0 and sum_t a_t = 1.
 
-    Of two tasks: a_1 = (|g_2|^2 - g_1 . g_2) / |g_1 - g_2|^2, cut off at 0 and 1. Gradients are not normalised before.
+    For two tasks a_1 = (|g_2|^2 - g_1 . g_2) / |g_1 - g_2|^2, clamped to [0, 1]. The gradients are not normalised.
     """
 
     def weights(self, gram: Tensor) -> Tensor:
-        """The weights a."""
+        """Return the weights a."""
         if len(gram) != 2:
             return _of_several(gram)
         distance = gram[0, 0] + gram[1, 1] - 2 * gram[0, 1]
@@ -28,7 +28,7 @@ class MultipleGradientDescent(GramWeighting):
 
 
 def _of_several(gram: Tensor) -> Tensor:
-    """Return the weights of any number of tasks: on each face of the simplex, the multiplier's equations G a + m 1 = 0 and 1 a = 1."""
+    """Return the weights of any number of tasks: solve G a + m 1 = 0 and 1 a = 1, with a multiplier m, on each face of the simplex."""
     tasks = len(gram)
     largest = gram.diagonal().max()
     gram = gram / torch.where(largest > 0, largest, 1)

@@ -17,16 +17,20 @@ _EPSILON = 1e-8
 
 @register_weighting("moco")
 class GradientCorrection(GradientWeighting):
-    """Track each task's gradient, and weigh the tracked ones towards the shortest vector of their hull.
+    """Tracks a moving average of each task's gradient, and moves its weights towards the shortest vector in the hull of these averages.
 
-    In step k: y_t <- y_t - beta / k^beta_sigma (y_t - l_t g_t / (|g_t| + 1e-8)), from y = 0; lambda <- P(lambda - gamma /
-    k^gamma_sigma (Y Y^T + rho I) lambda), from 1 / T; the shared update is Y^T lambda. P is the projection onto the simplex, the
-    default, because the paper defines it so and only then does lambda reach the shortest vector. LibMTL, and the authors' code with
-    it, has a softmax instead, which evens the weights out in each step.
+    In step k, y_t <- y_t - beta / k^beta_sigma (y_t - l_t g_t / (|g_t| + 1e-8)), starting from y = 0, and
+    lambda <- P(lambda - gamma / k^gamma_sigma (Y Y^T + rho I) lambda), starting from 1 / T. The shared update is Y^T lambda.
+    By default P is the projection onto the simplex: the paper defines it so, and only then does lambda reach the shortest vector. LibMTL,
+    and therefore the authors' code, uses a softmax instead, which makes the weights more equal in each step.
 
     Args:
-        beta, beta_sigma: step size of the tracking and how fast it decays. gamma, gamma_sigma: the same of lambda.
-        rho: regularisation of lambda. simplex: P, "projection" or "softmax".
+        beta: step size of the tracking.
+        beta_sigma: the exponent with which beta decays.
+        gamma: step size of lambda.
+        gamma_sigma: the exponent with which gamma decays.
+        rho: regularisation of lambda.
+        simplex: P, "projection" or "softmax".
     """
 
     BOUNDS: ClassVar = {
@@ -61,7 +65,7 @@ class GradientCorrection(GradientWeighting):
         self.weights: Tensor | None = None
 
     def combine(self, gradients: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The tracked gradients, weighted."""
+        """Return the weighted sum of the tracked gradients, and the weights."""
         self.step += 1
         scales = losses.to(gradients) / (gradients.norm(dim=1) + _EPSILON)
         if self.tracked is None or self.weights is None:
@@ -75,30 +79,32 @@ class GradientCorrection(GradientWeighting):
         return self.weights @ self.tracked, self.weights
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Step count, tracked gradients and lambda."""
+        """Return the step count, the tracked gradients and lambda."""
         state = {"step": torch.tensor(self.step)}
         if self.tracked is not None and self.weights is not None:
             state |= {"tracked": self.tracked, "weights": self.weights}
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on with the same tracked gradients and lambda."""
+        """Restore the step count, the tracked gradients and lambda."""
         self.step = int(state["step"])
         if "tracked" in state:
             self.tracked, self.weights = state["tracked"].clone(), state["weights"].clone()
 
 
 def project_onto_simplex(values: Tensor) -> Tensor:
-    """Return the nearest point (Euclidean) whose entries are at least 0 and sum to 1 (Duchi et al. 2008, ICML).
+    """Return the nearest point in Euclidean distance whose entries are at least 0 and sum to 1 (Duchi et al. 2008, ICML).
+
+    This does not wait for the device.
 
     Args:
-        values: (T,), of any floating type.
+        values: (T,), of any floating-point dtype.
 
     Returns:
-        (T,): the values less one threshold, cut off at 0. Nothing in it waits for the device.
+        (T,): the values minus a threshold, clamped at 0.
     """
     ordered = values.sort(descending=True).values
     excess = ordered.cumsum(dim=0) - 1
     counts = torch.arange(1, len(values) + 1, dtype=values.dtype, device=values.device)
-    # The threshold that leaves the n largest values is excess_n / n. The right n has the largest one.
+    # The threshold for which the n largest values stay above 0 is excess_n / n. The largest of these thresholds is the right one.
     return (values - (excess / counts).max()).clamp_min(0)

@@ -11,14 +11,14 @@ from endoarss.weightings.base import DrawsAtRandom, GramWeighting
 
 @register_weighting("pcgrad")
 class ProjectConflicts(DrawsAtRandom, GramWeighting):
-    """The sum of the gradients, each projected onto the normal plane of every other one that it conflicts with, in random order.
+    """The shared update is the sum of the gradients after each was projected onto the normal planes of those that it conflicts with.
 
-    For each j: if p_t . g_j < 0, p_t <- p_t - (p_t . g_j) / |g_j|^2 g_j, from p_t = g_t; the shared update is sum_t p_t. With two tasks
-    there is nothing to draw.
+    Start with p_t = g_t. For each other task j, in random order: if p_t . g_j < 0, then p_t <- p_t - (p_t . g_j) / |g_j|^2 g_j. The shared
+    update is sum_t p_t. With two tasks the order is not random.
     """
 
     def weights(self, gram: Tensor) -> Tensor:
-        """The coefficients of the projected gradients in the raw ones, summed."""
+        """Return the coefficients of the raw gradients in the sum of the projected gradients."""
         squares = gram.diagonal()
         divisors = torch.where(squares > 0, squares, 1)
         rows = units = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)

@@ -11,10 +11,10 @@ from endoarss.weightings.base import DrawsAtRandom, LossWeighting
 
 @register_weighting("rlw")
 class RandomLossWeighting(DrawsAtRandom, LossWeighting):
-    """sum_t w_t l_t with w the softmax of T normal numbers, which each step draws anew from the training's seed."""
+    """The loss is sum_t w_t l_t, where w is the softmax of T normally distributed numbers that are drawn again in each step."""
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The weighted sum."""
+        """Return the weighted sum of the losses, and the weights."""
         drawn = torch.randn(len(self.tasks), generator=self.generator, dtype=torch.float64).softmax(dim=0).tolist()
         of_task = dict(zip(self.by_name, drawn, strict=True))
         weights = torch.stack([losses.new_full((), of_task[index]) for index in range(len(self.tasks))])

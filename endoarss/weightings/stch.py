@@ -13,19 +13,20 @@ from endoarss.errors import SettingsError
 from endoarss.registry import register_weighting
 from endoarss.weightings.base import LossWeighting
 
-# A task whose loss vanished during that epoch has a nadir of almost 0, relative to which every later loss would outweigh all others.
+# Lower bound of the nadir. Relative to a nadir of almost 0, every later loss of a task would outweigh the losses of all other tasks.
 _LOWEST_NADIR = 1e-4
 
 
 @register_weighting("stch")
 class SmoothTchebycheff(LossWeighting):
-    """T mu log sum_t exp((log(l_t / nadir_t) - max) / mu), after a warm-up of W epochs.
+    """The loss is T mu log sum_t exp((log(l_t / nadir_t) - max) / mu), after a warm-up of W epochs.
 
-    In the epochs before W the loss is sum_t log l_t. In epoch W it is the same, and the mean raw losses of that epoch
-    become the nadir, which is at least 1e-4. The tasks' own parameters are scaled with the rest.
+    In epochs 0 to W the loss is sum_t log l_t. The mean raw losses of epoch W become the nadir, which is at least 1e-4. The gradients of
+    the tasks' own parameters are scaled too.
 
     Args:
-        mu: smoothness, above 0. warmup_epochs: W.
+        mu: smoothness, above 0.
+        warmup_epochs: W.
     """
 
     BOUNDS: ClassVar = {"mu": "[1e-6, 1000000]", "warmup_epochs": "[0, 100000]"}
@@ -36,7 +37,7 @@ class SmoothTchebycheff(LossWeighting):
         if epochs <= warmup_epochs + 1:
             raise SettingsError(
                 f"stch: {epochs} epochs with warmup_epochs {warmup_epochs}; expected more than {warmup_epochs + 1} epochs, "
-                "for the scalarisation starts after the warm-up and the epoch that records the nadir."
+                "because the scalarisation starts after the warm-up and the epoch that records the nadir."
             )
         self.mu = mu
         self.warmup_epochs = warmup_epochs
@@ -45,11 +46,11 @@ class SmoothTchebycheff(LossWeighting):
         self.steps = 0
 
     def start_epoch(self, epoch: int) -> None:
-        """Take note of the phase."""
+        """Record the epoch, which decides the phase."""
         self.epoch = epoch
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The scalarised loss."""
+        """Return the scalarised loss, and the weights of the log losses in its gradient."""
         losses = losses.clamp_min(torch.finfo(losses.dtype).tiny)  # a loss of 0 has no logarithm
         if self.epoch <= self.warmup_epochs:
             if self.epoch == self.warmup_epochs:
@@ -57,7 +58,7 @@ class SmoothTchebycheff(LossWeighting):
                 self.loss_sum = before + losses.detach().double()
                 self.steps += 1
             return losses.log().sum(), torch.ones_like(losses)
-        assert self.loss_sum is not None, "the epoch before these records the nadir"
+        assert self.loss_sum is not None, "the last epoch of the warm-up has recorded the nadir"
         nadir = (self.loss_sum / self.steps).clamp_min(_LOWEST_NADIR).to(losses)
         ratios = (losses / nadir).log()
         scaled = (ratios - ratios.detach().max()) / self.mu
@@ -65,11 +66,11 @@ class SmoothTchebycheff(LossWeighting):
         return tasks * self.mu * scaled.exp().sum().log(), tasks * scaled.detach().softmax(dim=0)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Phase and the sums behind the nadir."""
+        """Return the phase and the sums from which the nadir is computed."""
         state = {"epoch": torch.tensor(self.epoch), "steps": torch.tensor(self.steps)}
         return state if self.loss_sum is None else {**state, "loss_sum": self.loss_sum}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on in the same phase with the same nadir."""
+        """Restore the phase and the nadir."""
         self.epoch, self.steps = int(state["epoch"]), int(state["steps"])
         self.loss_sum = state["loss_sum"].clone() if "loss_sum" in state else None

@@ -1,7 +1,7 @@
-"""Solves small problems over the tasks' weights by trying each set of tasks with a weight above 0.
+"""Solve small optimisation problems over the tasks' weights by trying every set of tasks whose weights may be above 0.
 
-Such a problem is a linear system once it is known which weights are 0. With T tasks there are 2^T sets: exact, short, and quick for the few
-tasks that a model has. It waits for the device; with two tasks the weightings have closed forms.
+Such a problem is a linear system if it is known which weights are 0. With T tasks there are 2^T sets. This is exact, simple, and fast for
+the few tasks of a model. It waits for the device; for two tasks the weightings use closed forms instead.
 """
 
 from __future__ import annotations
@@ -14,17 +14,24 @@ from torch import Tensor
 
 
 def subsets(tasks: Iterable[int]) -> Iterator[list[int]]:
-    """Yield each set of tasks, the empty one first."""
+    """Yield all subsets, beginning with the empty one.
+
+    Args:
+        tasks: the numbers of the tasks.
+    """
     given = list(tasks)
     yield from map(list, chain.from_iterable(combinations(given, size) for size in range(len(given) + 1)))
 
 
 def best_of(candidates: Iterable[Tensor], value: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return the candidate weights (T,) without an entry below 0 whose value is lowest.
+    """Return the best candidate among those without negative entries.
 
     Args:
-        candidates: (T,) each, at least one of them without an entry below 0.
-        value: from candidates (N, T) to what is minimised (N,).
+        candidates: weights (T,); at least one candidate must have no negative entry.
+        value: a function that returns the values to minimise (N,) for candidates (N, T).
+
+    Returns:
+        The weights (T,) with the lowest value.
     """
     stacked = torch.stack(list(candidates))
     allowed = (stacked >= -1e-12 * stacked.abs().amax(dim=1, keepdim=True)).all(dim=1) & stacked.isfinite().all(dim=1)
@@ -33,10 +40,23 @@ def best_of(candidates: Iterable[Tensor], value: Callable[[Tensor], Tensor]) -> 
 
 
 def inverse(matrix: Tensor) -> Tensor:
-    """Return the pseudo-inverse of a symmetric matrix (N, N)."""
+    """Return the pseudo-inverse of a symmetric matrix.
+
+    Args:
+        matrix: (N, N).
+    """
     return torch.linalg.pinv(matrix, hermitian=True)
 
 
 def spread(values: Tensor, tasks: list[int], count: int) -> Tensor:
-    """Return weights (count,) that are `values` at `tasks` and 0 elsewhere."""
+    """Return weights of all tasks, with given values for some tasks and 0 for the others.
+
+    Args:
+        values: the weights of `tasks`.
+        tasks: the numbers of these tasks.
+        count: the number of all tasks.
+
+    Returns:
+        (count,).
+    """
     return values.new_zeros(count).index_put((torch.tensor(tasks, device=values.device),), values)

@@ -13,10 +13,11 @@ from endoarss.weightings.base import LossWeighting
 
 @register_weighting("uncertainty")
 class UncertaintyWeighting(LossWeighting):
-    """sum_t (exp(-s_t) l_t + s_t) / 2, with log variances s_t that are trained with the model, from 0.
+    """The loss is sum_t (exp(-s_t) l_t + s_t) / 2, with log variances s_t that start at 0 and are trained with the model.
 
-    Some write exp(-s) l + s / 2 for a cross-entropy; that is the same loss of s + log 2, up to a constant, and starts at the weight 1
-    instead of 1 / 2. LibMTL starts at s = -0.5. The log variances have the model's optimizer and learning rate, no weight decay.
+    For a cross-entropy some authors write exp(-s) l + s / 2. This is the same loss of s + log 2, up to a constant, and starts with the
+    weight 1 instead of 1 / 2. LibMTL starts at s = -0.5. The log variances are trained with the model's optimizer and learning rate,
+    without weight decay.
     """
 
     def __init__(self, tasks: Sequence[str], epochs: int) -> None:
@@ -24,10 +25,10 @@ class UncertaintyWeighting(LossWeighting):
         self.log_variances = nn.Parameter(torch.zeros(len(self.tasks)))
 
     def parameters(self) -> tuple[nn.Parameter, ...]:
-        """The log variances."""
+        """Return the log variances."""
         return (self.log_variances,)
 
     def combine(self, losses: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss with its regularisation; a task's weight is exp(-s_t) / 2."""
+        """Return the loss with its regularisation, and the weights exp(-s_t) / 2."""
         weights = (-self.log_variances).exp() / 2
         return (weights * losses + self.log_variances / 2).sum(), weights.to(losses)

@@ -12,14 +12,15 @@ from endoarss.weightings.supports import best_of, inverse, spread, subsets
 
 @register_weighting("upgrad")
 class UnconflictingProjection(GramWeighting):
-    """The mean of the gradients, each projected onto the cone of vectors that conflict with none of the gradients.
+    """The shared update is the mean of the gradients after each was projected onto the cone of vectors that conflict with no gradient.
 
-    The projection of g_t is sum_j v_j g_j with the v that minimises v^T G v where v_t >= 1 and v_j >= 0 (proposition 1). Of two tasks it is
-    g_t - min(g_1 . g_2, 0) / |g_j|^2 g_j, half of PCGrad's update. torchjd adds 1e-4 to the diagonal of the normalised G for its solver.
+    The projection of g_t is sum_j v_j g_j with the v that minimises v^T G v where v_t >= 1 and v_j >= 0 (proposition 1). For two tasks it
+    is g_t - min(g_1 . g_2, 0) / |g_j|^2 g_j, so the update is half of PCGrad's. torchjd adds 1e-4 to the diagonal of the normalised G for
+    its solver.
     """
 
     def weights(self, gram: Tensor) -> Tensor:
-        """The coefficients of the projected gradients in the raw ones, averaged."""
+        """Return the coefficients of the raw gradients in the mean of the projected gradients."""
         if len(gram) != 2:
             return torch.stack([_projection(gram, task) for task in range(len(gram))]).mean(dim=0)
         squares = gram.diagonal()
@@ -27,12 +28,14 @@ class UnconflictingProjection(GramWeighting):
 
 
 def _projection(gram: Tensor, task: int) -> Tensor:
-    """Return the coefficients (T,) of one gradient's projection: with the tasks that take part, G v = 0 at each of them."""
+    """Return the coefficients (T,) of one gradient's projection: for each set of other tasks, those with G v = 0 at these tasks."""
     tasks = len(gram)
 
-    def of(part: list[int]) -> Tensor:
+    def coefficients(subset: list[int]) -> Tensor:
         own = spread(gram.new_ones(1), [task], tasks)
-        return own - spread(inverse(gram[part][:, part]) @ gram[part, task], part, tasks) if part else own
+        if not subset:
+            return own
+        return own - spread(inverse(gram[subset][:, subset]) @ gram[subset, task], subset, tasks)
 
     others = [index for index in range(tasks) if index != task]
-    return best_of(map(of, subsets(others)), lambda given: ((given @ gram) * given).sum(dim=1))
+    return best_of(map(coefficients, subsets(others)), lambda given: ((given @ gram) * given).sum(dim=1))

@@ -157,7 +157,7 @@ class _Work:
         print(f"{dataset}: {plan.describe()}", flush=True)
         some = {
             name: np.array(images[np.arange(count) * len(images) // count])  # evenly spaced
-            for (name, images), count in zip(splits.items(), plan.kept, strict=True)
+            for (name, images), count in zip(splits.items(), plan.stored, strict=True)
         }
         of = {
             name: {task: representations(model, images, device) for task, model in models.items()}

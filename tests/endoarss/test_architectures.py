@@ -160,7 +160,7 @@ def test_penalties_only_where_there_is_something_to_penalise(make_settings: Make
     ("architecture", "given", "message"),
     [
         ("dselect_k", {"experts": 1}, "dselect_k.experts: 1 is not allowed; expected a whole number from 2 to 64"),
-        ("dselect_k", {"experts": 4, "k": 5}, "dselect_k: k 5; expected at most experts, 4"),
+        ("dselect_k", {"experts": 4, "k": 5}, "dselect_k: k 5; expected at most the number of experts, 4"),
         ("dselect_k", {"entropy": -1}, "entropy: -1 is not allowed"),
         (
             "mmoe",
@@ -326,9 +326,9 @@ def test_weights_out_of_a_larger_file(make_settings: Make, vit_file: Path, tmp_p
     model = build_model(weights("pretrained."))
     stored = load_file(vit_file)
     assert torch.equal(model.backbone.encoders[0].vit.blocks[1].mlp.fc1.weight, stored["blocks.1.mlp.fc1.weight"])
-    with pytest.raises(SettingsError, match="no name begins with the prefix 'encoder.'"):
+    with pytest.raises(SettingsError, match="prefix: no name begins with 'encoder.'"):
         build_model(weights("encoder."))
-    with pytest.raises(SettingsError, match="does not fit"):
+    with pytest.raises(SettingsError, match="its tensors do not match"):
         build_model(weights(""))
 
 
@@ -451,6 +451,6 @@ def test_task_adapters_are_tesla_without_what_is_shared(make_settings: Make, dat
             torch.testing.assert_close(found, expected)
     for backbone in ("dinov2", "resnet"):
         with pytest.raises(
-            SettingsError, match=f"task_adapters on {backbone}: no trained parameter is shared .* Put SMA"
+            SettingsError, match=f"task_adapters on {backbone}: the tasks share no trained parameter.* Set sma: true"
         ):
             build_model(with_backbone(make_settings(backbone, "task_adapters"), with_sma=False))

@@ -61,7 +61,7 @@ def test_models_say_what_they_were_asked_for(name: str, given: dict[str, Any]) -
     assert readable
     for key in readable:
         other: Any = [*built[key][:-1], 99] if isinstance(built[key], tuple) else 0 if built[key] else 7
-        with pytest.raises(SettingsError, match=f"arguments.{key}: .* was asked for, but timm's {name} has"):
+        with pytest.raises(SettingsError, match=f"arguments.{key}: the study requests .*, but timm's {name} has"):
             check_built(model, name, {key: other})
 
 
@@ -71,7 +71,7 @@ def test_an_argument_that_timm_ignores_is_named() -> None:
         torch.device("meta"),
         pytest.raises(
             SettingsError,
-            match="arguments.init_values: 0.1 was asked for, but timm's eva_giant_patch14_224 has no LayerScale",
+            match="arguments.init_values: the study requests 0.1, but timm's eva_giant_patch14_224 has no LayerScale",
         ),
     ):
         check_built(timm.create_model("eva_giant_patch14_224", **VIT), "eva_giant_patch14_224", {"init_values": 0.1})
@@ -95,12 +95,12 @@ def own_backbone() -> Iterator[Callable[[Callable[..., Backbone]], str]]:
     [
         (
             "tesla",
-            "tesla on mine: the architecture asks for adapters that each stream owns, and the backbone gives stream 0 none",
+            "tesla on mine: the architecture needs separate adapters per stream, but stream 0 of the backbone has none",
         ),
-        ("mmoe", "adapters that each stream owns"),
-        ("cgc", "adapters that each stream owns"),
-        ("cross_stitch", "cross-stitch units after its stages, and the backbone has none"),
-        ("merged", "layers with a merged update, and the backbone has none"),
+        ("mmoe", "separate adapters per stream"),
+        ("cgc", "separate adapters per stream"),
+        ("cross_stitch", "cross-stitch units after each stage, but the backbone has none"),
+        ("merged", "layers with a merged update, but the backbone has none"),
     ],
 )
 def test_a_backbone_without_what_an_architecture_asks_for_is_refused(
@@ -121,6 +121,6 @@ def test_a_backbone_of_too_few_streams_is_refused(make_settings: Make, own_backb
 
     name = own_backbone(single)
     with pytest.raises(
-        SettingsError, match=r"tesla on mine: the architecture asks for 2 stream\(s\), and the backbone gives 1"
+        SettingsError, match=r"tesla on mine: the architecture needs 2 stream\(s\), but the backbone provides 1"
     ):
         build_model(replace(make_settings("resnet", "tesla"), backbone=name))

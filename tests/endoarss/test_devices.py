@@ -27,7 +27,7 @@ FAILED_ALLOCATIONS = [
 @pytest.mark.parametrize("message", FAILED_ALLOCATIONS)
 def test_every_failed_allocation_is_a_memory_error(message: str) -> None:
     with (
-        pytest.raises(TrainingError, match="toy: out of memory in step 3: .* These take less: batch_size"),
+        pytest.raises(TrainingError, match="toy: out of memory in step 3: .* These settings reduce memory: batch_size"),
         memory_explained("toy", CPU, "batch_size") as where,
     ):
         where[0] = "step 3"

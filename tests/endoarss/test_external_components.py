@@ -71,7 +71,7 @@ def test_it_loads_with_its_module_and_never_without(
     checkpoint: Path, lab: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     asked = (
-        r"its backbone 'lab_resnet' is written in the Python module lab_parts, which .* predict --components lab_parts"
+        r"its backbone 'lab_resnet' is defined in the Python module lab_parts, which .* predict --components lab_parts"
     )
     with pytest.raises(SettingsError, match=asked):
         load_checkpoint(checkpoint)
@@ -90,7 +90,7 @@ def test_another_source_is_said_and_a_copy_keeps_the_digest_of_training(
     lab.write_text(f"{SOURCE}# another version\n")
     model = load_checkpoint(checkpoint, components=["lab_parts"])
     said = capfd.readouterr().err.splitlines()
-    assert len(said) == 2 and "the architecture 'lab_sharing' of lab_parts has another source (sha256" in said[1]
+    assert len(said) == 2 and "the source of the architecture 'lab_sharing' in lab_parts (sha256" in said[1]
     save_checkpoint(standalone(model), lab.with_name("copy.safetensors"), {})
     recorded = read_header(checkpoint).components
     assert read_header(lab.with_name("copy.safetensors")).components == recorded
@@ -125,7 +125,7 @@ def test_records_of_strangers_have_bounds(checkpoint: Path, changes: dict[str, o
     header["components"] = header["components"][:1]
     save_file(load_file(checkpoint), checkpoint, metadata={"endoarss": json.dumps(header)})
     with pytest.raises(
-        SettingsError, match="written in the Python module antigravity, which a checkpoint never imports"
+        SettingsError, match="defined in the Python module antigravity, which is never imported automatically"
     ):
         load_checkpoint(checkpoint)
     assert "antigravity" not in sys.modules and "lab_parts" not in sys.modules

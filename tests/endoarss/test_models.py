@@ -195,7 +195,7 @@ def test_a_published_resnet_file_loads_without_its_classifier(make_settings: Mak
     ("model", "arguments", "message"),
     [
         ("resnext26ts", {}, "'resnext26ts' is a ByobNet; expected a ResNet of timm"),
-        ("resnext50_32x4d", {}, "a convolution of 32 groups; expected 1"),
+        ("resnext50_32x4d", {}, "a convolution with 32 groups; expected 1"),
         (
             "resnet26",
             {"chanels": [8]},
@@ -230,7 +230,7 @@ def test_other_frozen_weights_than_in_training_are_refused(make_settings: Make, 
     state = load_file(own)
     state["blocks.0.mlp.fc1.weight"] += 1
     save_file(state, own)
-    with pytest.raises(SettingsError, match="the frozen weights are others than in training"):
+    with pytest.raises(SettingsError, match="the frozen weights differ from those in training"):
         load_checkpoint(tmp_path / "m.safetensors")
 
 
@@ -243,7 +243,7 @@ def test_only_trained_tensors_are_stored(make_settings: Make, tmp_path: Path) ->
 
 
 def test_architectures_that_need_activities_say_so(make_settings: Make) -> None:
-    with pytest.raises(SettingsError, match="needs activities, which this dataset lacks; use single_segmentation"):
+    with pytest.raises(SettingsError, match="needs activities, but the dataset has none; use single_segmentation"):
         build_model(make_settings("resnet", "hps", activities=()))
     assert build_model(make_settings("resnet", "single_segmentation", activities=())).tasks == (SEGMENTATION,)
 
@@ -277,14 +277,14 @@ def test_weights_are_loaded_strictly(make_settings: Make, vit_file: Path, tmp_pa
     state = load_file(vit_file)
     state.pop("norm.weight")
     save_file(state, tmp_path / "partial.safetensors")
-    with pytest.raises(SettingsError, match=r"partial.safetensors: does not fit .* strictly"):
+    with pytest.raises(SettingsError, match=r"partial.safetensors: its tensors do not match .*The file does not have"):
         build_model(with_file(tmp_path / "partial.safetensors"))
-    with pytest.raises(SettingsError, match="no such file"):
+    with pytest.raises(SettingsError, match="there is no such file"):
         build_model(with_file(tmp_path / "absent.safetensors"))
-    with pytest.raises(SettingsError, match="another file than before"):
+    with pytest.raises(SettingsError, match="expected .*The file has changed"):
         build_model(with_file(vit_file, "0" * 64))
     (tmp_path / "torn.safetensors").write_bytes(vit_file.read_bytes()[:100])
-    with pytest.raises(SettingsError, match="not a safetensors file"):
+    with pytest.raises(SettingsError, match="it is not a safetensors file"):
         build_model(with_file(tmp_path / "torn.safetensors"))
 
 
@@ -300,13 +300,13 @@ def test_weights_of_another_input_size_are_resampled(make_settings: Make, vit_fi
 
 
 def test_bad_checkpoints_are_named(make_settings: Make, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no such checkpoint"):
+    with pytest.raises(SettingsError, match="there is no such checkpoint"):
         load_checkpoint(tmp_path / "none.safetensors")
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(SettingsError, match="expected a checkpoint of `train`"):
+    with pytest.raises(SettingsError, match="expected a checkpoint that `endoarss train` wrote"):
         load_checkpoint(tmp_path / "other.safetensors")
     model = build_model(make_settings("resnet", "hps"))
     save_checkpoint(model, tmp_path / "whole.safetensors", {})
     (tmp_path / "torn.safetensors").write_bytes((tmp_path / "whole.safetensors").read_bytes()[:500])
-    with pytest.raises(SettingsError, match="not a whole safetensors file"):
+    with pytest.raises(SettingsError, match="it is not a complete safetensors file"):
         load_checkpoint(tmp_path / "torn.safetensors")

@@ -149,7 +149,7 @@ def test_a_torn_state_is_passed_over(
         capsys.readouterr()
         state = ResumeFolder(tmp_path, "key").load()
         assert state is not None and len(state.facts["history"]) == 3
-        assert "epoch-000004.safetensors: passed over" in capsys.readouterr().err
+        assert "epoch-000004.safetensors: this saved state is not used and was deleted" in capsys.readouterr().err
     found, _ = run(make_settings, data, "moco", ResumeFolder(tmp_path, "key"))
     assert found == expected
 

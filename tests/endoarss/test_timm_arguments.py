@@ -103,7 +103,7 @@ def test_any_argument_not_thought_of_is_refused(name: str) -> None:
         ),
         (EVA, {"init_values": None}, "init_values: None is not allowed"),
         (SWIN, {"window_size": 10**6}, "window_size: 1000000 is not allowed"),
-        ("levit", {"depths": [1]}, "a timm model of kind levit takes none here"),
+        ("levit", {"depths": [1]}, "no arguments are allowed for a timm model of kind levit"),
     ],
 )
 def test_values_out_of_bounds_name_key_and_value(kind: str, arguments: dict[str, Any], message: str) -> None:

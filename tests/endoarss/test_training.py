@@ -10,7 +10,7 @@ import torch
 
 from endoarss import build_model, gradients
 from endoarss.augmentation import AugmentationSettings, ImageCorruption, augment, corrupt_images
-from endoarss.data import Batch, Chosen, ImagesOnDevice, LabelledImages, batches, normalise, to_input
+from endoarss.data import Batch, ImagesOnDevice, LabelledImages, RowIndices, batches, normalise, to_input
 from endoarss.errors import SettingsError, TrainingError
 from endoarss.prediction import predict
 from endoarss.settings import ModelSettings
@@ -30,7 +30,9 @@ def test_training_without_the_last_batch(make_settings: Callable[..., ModelSetti
     model, label = build_model(make_settings("dinov2", "hps")), "toy"
     (row,) = train(model, data, TrainingSettings(1, 1e-3, 8, drop_last=True), CPU, label)
     assert round(row["images_per_second"] * row["seconds"]) == 16
-    with pytest.raises(SettingsError, match="17 training images with batch_size 18 and drop_last; expected a whole"):
+    with pytest.raises(
+        SettingsError, match="17 training images with batch_size 18 and drop_last; expected at least one whole"
+    ):
         train(model, data, TrainingSettings(1, 1e-3, 18, drop_last=True), CPU, label)
 
 
@@ -239,7 +241,7 @@ def test_other_errors_are_not_taken_for_memory(
 
 
 def test_images_in_memory_are_what_decoding_gives(data: LabelledImages) -> None:
-    batch = ImagesOnDevice(data, CPU).batch(Chosen.upload(torch.tensor([3, 0]), CPU))
+    batch = ImagesOnDevice(data, CPU).batch(RowIndices.upload(torch.tensor([3, 0]), CPU))
     torch.testing.assert_close(normalise(batch.images, "imagenet"), to_input(data.images[[3, 0]], CPU))
     assert torch.equal(batch.masks, torch.from_numpy(data.masks[[3, 0]]).long())
     assert batch.activities.tolist() == data.activities[[3, 0]].tolist()

@@ -101,7 +101,9 @@ def test_as_weights_of_a_backbone(
     assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 0
     assert run(study_file, "train", "--cell", CELL) == 1
     expected = (
-        "not a safetensors file" if name.endswith(".safetensors") else "(neither|holds more than|not a whole file)"
+        "it is not a safetensors file"
+        if name.endswith(".safetensors")
+        else "it (is neither|contains more than|is not a complete file)"
     )
     said = capsys.readouterr().err
     assert re.search(f"{name}: {expected}", said) and "Traceback" not in said
@@ -123,7 +125,7 @@ def test_as_a_checkpoint(
     if arguments == ("predict",):
         picture = next(Path("data/datasets/mtlesd/images").iterdir())
         assert main(["predict", str(checkpoint), str(picture), "--out", "out"]) == 1
-        expected = "model.safetensors: not a whole safetensors file"
+        expected = "model.safetensors: it is not a complete safetensors file"
     else:
         # Without the provenance of a training it is not even opened; with one that fits, it is no checkpoint.
         assert run(study_file, *arguments) == 1
@@ -131,7 +133,7 @@ def test_as_a_checkpoint(
         lies = {key: kind() for key, kind in TYPES.items()} | {"checkpoint_sha256": hashlib.sha256(content).hexdigest()}
         (FOLDER / "provenance.json").write_text(json.dumps(lies))
         assert run(study_file, *arguments) == 1
-        expected = "model.safetensors: not a whole safetensors file"
+        expected = "model.safetensors: it is not a complete safetensors file"
     said = capsys.readouterr().err
     assert expected in said and "Traceback" not in said and not mark.exists()
 
@@ -152,7 +154,10 @@ def test_as_a_state_to_go_on_from(
     (tmp_path / "states").mkdir()
     (tmp_path / "states/epoch-000007.safetensors").write_bytes(content)
     assert ResumeFolder(tmp_path / "states", "key").load() is None
-    assert "epoch-000007.safetensors: passed over" in capsys.readouterr().err and not mark.exists()
+    assert (
+        "epoch-000007.safetensors: this saved state is not used and was deleted" in capsys.readouterr().err
+        and not mark.exists()
+    )
 
 
 def test_as_kept_arrays_of_a_dataset(

@@ -131,7 +131,7 @@ def test_a_failing_study_leaves_no_secret_behind(
     study_file.write_text(yaml.safe_dump(settings))
     assert main(["train", "--study", str(study_file), "--cell", CELL]) == 1
     failure = json.loads((Path("results/toy/cells") / CELL / "failure.json").read_text())
-    assert failure["message"].startswith("***/w.safetensors: no such file")
+    assert failure["message"].startswith("***/w.safetensors: there is no such file")
     settings["backbones"]["resnet"]["weights"] = {"file": f"https://me:{PASSWORD}@host/w.safetensors"}
     study_file.write_text(yaml.safe_dump(settings))
     assert main(["train", "--study", str(study_file), "--cell", CELL]) == 1

@@ -41,9 +41,9 @@ def as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 def from_outside(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Describe modules as a process without torch does; returns the modules that were imported for it."""
     asked: list[str] = []
-    ask = user_modules._ask_process
+    ask = user_modules._reply_of_process
     monkeypatch.setattr(
-        user_modules, "_ask_process", lambda module, others: asked.append(module) or ask(module, others)
+        user_modules, "_reply_of_process", lambda module, others: asked.append(module) or ask(module, others)
     )  # type: ignore[func-returns-value]
     monkeypatch.setattr(registry, "sys", type("NoTorch", (), {"modules": {}}))
     return asked
@@ -134,7 +134,7 @@ def test_planning_with_a_users_module_imports_no_torch_and_takes_the_second_time
         "assert r.WEIGHTINGS.settings('plain')['beta'] == 0.9; assert not {'torch', 'pydantic'} & set(sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": f"{Path.cwd()}{os.pathsep}{Path(registry.__file__).parents[1]}"}
-    for extra in ("", "; u._ask_process = None"):
+    for extra in ("", "; u._reply_of_process = None"):
         code = code.replace("; r.add_module", f"{extra}; r.add_module")
         ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
@@ -178,7 +178,7 @@ FAULTS = {
     "null bytes": ("x = 1\0\n", "mine.py"),
     "no string": (
         f"{HEAD}@register_weighting(5)\nclass Mine: pass\n",
-        "mine.py, line 2: the weighting name 5; expected lo",
+        "mine.py, line 2: the weighting name 5 is not allowed; expected lo",
     ),
     "no brackets": (f"{HEAD}@register_weighting\nclass Mine: pass\n", "mine.py, line 2: the weighting name <class"),
     "no name": (f"{HEAD}@register_weighting('../x')\nclass Mine: pass\n", "mine.py, line 2: the weighting name '../x'"),
@@ -188,7 +188,7 @@ FAULTS = {
     ),
     "two of a name": (
         f"{HEAD}@register_weighting('a')\nclass A: pass\n@register_weighting('a')\nclass B: pass\n",
-        "mine.py, line 4: the weighting 'a' is registered a second time; mine.py, line 2 has it already.",
+        "mine.py, line 4: the weighting 'a' is registered a second time; mine.py, line 2 registers it too.",
     ),
     "a default that is no setting": (
         f"{HEAD}\n@register_weighting('a')\nclass A:\n    def __init__(self, tasks, epochs, x={{}}): pass\n",
@@ -218,7 +218,7 @@ def test_faults_name_file_and_line(fault: str) -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("import os\nos._exit(7)\n", "mine.py: importing it ended the process, with status 7."),
+        ("import os\nos._exit(7)\n", "mine.py: the process that imported it ended with status 7."),
         FAULTS["a name"],
         FAULTS["an own name"],
     ],
@@ -245,8 +245,8 @@ def test_two_modules_with_one_name_are_refused(from_outside: list[str]) -> None:
     [
         ("not_there", "no module 'not_there' on the Python path"),
         ("fine.not_there", "no module 'fine.not_there'"),
-        ("my/module.py", "is no module's name"),
-        ("", "is no module's name"),
+        ("my/module.py", "is not a module name"),
+        ("", "is not a module name"),
         ("sys", "no module 'sys' on the Python path"),
         ("empty", "no module 'empty' on the Python path"),
     ],

@@ -163,10 +163,10 @@ def test_what_representations_take_is_said_and_bounded(pair: dict[str, MultiTask
     model = pair["A"]
     z = representations(model, data.images, CPU)
     plan = plan_cache(model, 3, (17, 0))
-    assert plan.kept == (17, 0) and plan.mib == pytest.approx(3 * z.nbytes / 2**20)
+    assert plan.stored == (17, 0) and plan.mib == pytest.approx(3 * z.nbytes / 2**20)
     each = z[0].nbytes / 2**20
     bounded = plan_cache(model, 3, (1000, 200), limit_mib=3 * each * 600)
-    assert bounded.kept == (500, 100) and bounded.mib <= bounded.limit_mib * (1 + 1e-9)
+    assert bounded.stored == (500, 100) and bounded.mib <= bounded.limit_mib * (1 + 1e-9)
     assert "500 of 1,000 and 100 of 200 images" in bounded.describe()
     with pytest.raises(SettingsError, match="memory_mib"):
         plan_cache(model, 3, (1000, 200), limit_mib=3 * each * 60)
@@ -200,7 +200,7 @@ OTHERS: dict[str, tuple[Callable[[ModelSettings], ModelSettings], list[str]]] = 
         lambda s: replace(
             s, backbone_settings=replace(s.backbone_settings, lora=replace(s.backbone_settings.lora, targets=("fc1",)))
         ),
-        ["what the adapters adapt differs: q, v in A, fc1 in B"],
+        ["the list of adapted layers differs: q, v in A, fc1 in B"],
     ),
 }
 
@@ -223,7 +223,7 @@ def test_other_backbones_are_refused_naming_both(make_settings: Settings, tmp_pa
     with pytest.raises(SettingsError, match="B, to be merged with A: resnet .*has no low-rank adapters"):
         check_mergeable({"A": a, "B": resnet})
     sma = build_model(make_settings("endoarss", "single_segmentation"))
-    with pytest.raises(SettingsError, match="B: SMA stands before the backbone endoarss, to be merged with A"):
+    with pytest.raises(SettingsError, match="B, to be merged with A: the backbone endoarss has SMA"):
         check_mergeable({"A": a, "B": sma})
     settings = make_settings("dinov2", "single_segmentation")
     weights = {n: t + 0.01 for n, t in load_file(settings.backbone_settings.weights.path).items()}
@@ -236,10 +236,12 @@ def test_other_backbones_are_refused_naming_both(make_settings: Settings, tmp_pa
 
 def test_tasks_must_be_single_and_differ(make_settings: Settings, pair: dict[str, MultiTaskModel]) -> None:
     joint = build_model(make_settings("dinov2", "hps"))
-    with pytest.raises(SettingsError, match=r"J \(hps\) solves activity and segmentation, to be merged with A"):
+    with pytest.raises(SettingsError, match=r"J \(hps\) solves activity and segmentation; .* to merge it with A"):
         check_mergeable({"A": pair["A"], "J": joint})
     again = single(make_settings("dinov2", "single_activity"), 3)
-    with pytest.raises(SettingsError, match="A and C both solve activity; none has a decoder for segmentation"):
+    with pytest.raises(
+        SettingsError, match="A and C both solve activity, and none of them has a decoder for segmentation"
+    ):
         check_mergeable({"A": pair["A"], "C": again})
     with pytest.raises(SettingsError, match=r"1 model\(s\) to merge: A"):
         check_mergeable({"A": pair["A"]})
@@ -247,7 +249,7 @@ def test_tasks_must_be_single_and_differ(make_settings: Settings, pair: dict[str
 
 @pytest.mark.parametrize(
     ("backbone", "weights", "words"),
-    [("resnet", "file", "this one is trained in full"), ("dinov2", "none", "weights are none")],
+    [("resnet", "file", "this backbone is fully trained"), ("dinov2", "none", "weights are none")],
 )
 def test_nothing_is_merged_onto_a_backbone_without_a_base(
     backbone: str, weights: str, words: str, make_settings: Settings

@@ -184,8 +184,11 @@ def test_state_dicts_of_models_trained_in_full_merge_too() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ([], ["no task vectors"]),
-        ([{"a": torch.zeros(2)}, {"b": torch.zeros(2)}], ["task vector 1 has the tensor 'a'", "task vector 2 lacks"]),
+        ([], ["there are no task vectors"]),
+        (
+            [{"a": torch.zeros(2)}, {"b": torch.zeros(2)}],
+            ["task vector 1 has the tensor 'a'", "task vector 2 does not have it"],
+        ),
         ([{"a": torch.zeros(2)}, {"a": torch.zeros(3)}], ["(2,) in task vector 1", "(3,) in task vector 2"]),
     ],
 )
@@ -196,7 +199,7 @@ def test_vectors_of_other_models_are_refused_naming_both(given: Sequence[dict[st
 
 
 def test_a_base_that_is_another_model_is_refused_naming_both() -> None:
-    with pytest.raises(SettingsError, match="the base has the tensor 'b', which the fine-tuned model lacks"):
+    with pytest.raises(SettingsError, match="the base has the tensor 'b', but the fine-tuned model does not have it"):
         task_vector({"a": torch.zeros(1)}, {"a": torch.zeros(1), "b": torch.zeros(1)})
     with pytest.raises(SettingsError, match="the base has no tensor 'c'"):
         add_to_base({"a": torch.zeros(1)}, {"c": torch.zeros(1)})

@@ -106,10 +106,10 @@ def test_the_same_seed_gives_the_same_bits() -> None:
 
 def test_representations_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(
-        SettingsError, match=r"of 6 channels: .*\(20, 6\) of the merged and \(19, 6\) of the individual"
+        SettingsError, match=r"with 6 channels: .*\(20, 6\) in the merged and \(19, 6\) in the individual"
     ):
         fit_surgery(Surgery(6, 4), torch.zeros(20, 6), torch.zeros(19, 6), SurgerySettings())
-    with pytest.raises(SettingsError, match="of 5 channels"):
+    with pytest.raises(SettingsError, match="with 5 channels"):
         fit_surgery(Surgery(5, 4), torch.zeros(20, 6), torch.zeros(20, 6), SurgerySettings())
     for rank in (0, 6):
         with pytest.raises(SettingsError, match=f"rank {rank}; expected 1 to 5"):

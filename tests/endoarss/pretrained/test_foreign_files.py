@@ -180,10 +180,10 @@ def test_dinov2_of_transformers_has_q_k_and_v_apart(load: Load) -> None:
     model = timm_model("vit_small_patch14_dinov2", **VIT)
     stored = as_stored(model)
     with pytest.raises(
-        SettingsError, match=r"It lacks cls_token \(1, 1, 24\), .*attention.query: attn.q_proj"
+        SettingsError, match=r"The file does not have cls_token \(1, 1, 24\), .*attention.query: attn.q_proj"
     ) as refused:
         load(model, transformers_dinov2(stored), safetensors=True)
-    fits = yaml.safe_load(str(refused.value).partition("This fits: ")[2])["weights"]
+    fits = yaml.safe_load(str(refused.value).partition("This matches: ")[2])["weights"]
     del fits["file"]
     for weights in (fits, documented("dinov2-base.safetensors")):
         assert_holds(load(model, transformers_dinov2(stored), safetensors=True, **weights), stored)
@@ -196,7 +196,7 @@ def test_dinov3_of_meta_and_of_timm(load: Load) -> None:
     of_meta = documented("dinov3_vitb16_pretrain_lvd1689m-73cec8be.pth")
     assert_holds(load(model, meta_dinov3(stored), **of_meta), stored)
     biased = {**meta_dinov3(stored), "blocks.1.attn.qkv.bias": torch.ones(72)}
-    with pytest.raises(SettingsError, match=r"blocks.1.attn.qkv.bias, which is not zero, .* ends with _qkvb"):
+    with pytest.raises(SettingsError, match=r"its blocks.1.attn.qkv.bias is not zero, .* ends with _qkvb"):
         load(model, biased)
     of_transformers = transformers_dinov3(stored)
     with pytest.raises(
@@ -204,10 +204,10 @@ def test_dinov3_of_meta_and_of_timm(load: Load) -> None:
     ) as refused:
         load(model, of_transformers, safetensors=True)
     wanted = {"safetensors": True, **documented("dinov3-vitb16.safetensors")}
-    assert yaml.safe_load(str(refused.value).partition("This fits: ")[2])["weights"]["rename"] == wanted["rename"]
+    assert yaml.safe_load(str(refused.value).partition("This matches: ")[2])["weights"]["rename"] == wanted["rename"]
     assert_holds(load(model, of_transformers, **wanted), stored)
     of_transformers["layer.0.attention.v_proj.bias"] += 1
-    with pytest.raises(SettingsError, match=r"blocks.0.attn.v_proj.bias, which is not zero"):
+    with pytest.raises(SettingsError, match=r"its blocks.0.attn.v_proj.bias is not zero"):
         load(model, of_transformers, **wanted)
     qkvb = timm_model("vit_small_patch16_dinov3_qkvb", **{**VIT, "img_size": 32})
     load(qkvb, biased)
@@ -223,7 +223,9 @@ def test_mae_and_endovit_with_the_arguments_of_their_training(load: Load) -> Non
     for file in ("mae_pretrain_vit_base_full.pth", "endovit_seg.pth"):
         assert_holds(load(model, content, **documented(file)), stored)
     assert_holds(load(model, {"model": stored}, **documented("mae_pretrain_vit_base.pth")), stored)
-    with pytest.raises(SettingsError, match=r"The model lacks decoder_pos_embed \(2,\), .* drop: \[decoder_\]}$"):
+    with pytest.raises(
+        SettingsError, match=r"The model does not have decoder_pos_embed \(2,\), .* drop: \[decoder_\]}$"
+    ):
         load(model, content)
 
 
@@ -274,7 +276,7 @@ def test_surgenet_convnext_pvt_and_caformer(load: Load) -> None:
             parts = ["downsample_layers", parts[1], *parts[3:]]
             parts[2] = parts[2].replace("norm", "pre_norm")
         state[".".join(parts).replace("stem.", "downsample_layers.0.")] = tensor
-    with pytest.raises(SettingsError, match=r"This fits: weights: {file: .*w.pth, drop: \[head.\]}$"):
+    with pytest.raises(SettingsError, match=r"This matches: weights: {file: .*w.pth, drop: \[head.\]}$"):
         load(caformer, state)
     assert_holds(load(caformer, state, **documented(f"SurgeNetXL{_TEACHER}")), stored)
 
@@ -285,19 +287,22 @@ def test_what_would_be_another_model_is_refused_without_a_suggestion(load: Load)
     for content, message in (
         (
             {**stored, "patch_embed.proj.weight": torch.ones(24, 3, 16, 16)},
-            "its patches have 16x16 pixels, the model's 14x14",
+            "its patches have 16x16 pixels, the model's patches 14x14",
         ),
         (
             {**stored, "pos_embed": torch.ones(1, 9, 24)},
-            "its pos_embed has 9 positions, which is no square image and the 1 tokens",
+            "its pos_embed has 9 positions, which is not the number of a square map plus the 1 tokens",
         ),
-        ({**stored, "blocks.2.ls1.gamma": torch.ones(24)}, r"The model lacks blocks.2.ls1.gamma \(24,\).$"),
-        ({**stored, "norm.bias": torch.ones(25)}, r"Other shapes than the model's: norm.bias \(25,\) for \(24,\).$"),
-        ({"x": torch.ones(2)}, r"It lacks cls_token \(1, 1, 24\), .* and \d+ more. The model lacks x \(2,\).$"),
+        ({**stored, "blocks.2.ls1.gamma": torch.ones(24)}, r"The model does not have blocks.2.ls1.gamma \(24,\).$"),
+        ({**stored, "norm.bias": torch.ones(25)}, r"Shapes differ: norm.bias \(25,\) instead of \(24,\).$"),
+        (
+            {"x": torch.ones(2)},
+            r"The file does not have cls_token \(1, 1, 24\), .* and \d+ more. The model does not have x \(2,\).$",
+        ),
     ):
         with pytest.raises(SettingsError, match=message) as refused:
             load(model, content)
-        assert "This fits" not in str(refused.value)
+        assert "This matches" not in str(refused.value)
     larger = timm_model("vit_small_patch14_dinov2", **{**VIT, "img_size": 56})
     assert not torch.equal(load(larger, stored).state_dict()["pos_embed"][:, 1:5], stored["pos_embed"][:, 1:])
 
@@ -305,13 +310,13 @@ def test_what_would_be_another_model_is_refused_without_a_suggestion(load: Load)
 def test_what_stands_in_no_name_is_told_with_what_fits(load: Load) -> None:
     model = timm_model("vit_small_patch14_dinov2", **VIT)
     stored = {f"module.encoder.{name}": tensor for name, tensor in as_stored(model).items()}
-    fits = r" This fits: weights: {file: .*w.pth, prefix: module.encoder.}$"
+    fits = r" This matches: weights: {file: .*w.pth, prefix: module.encoder.}$"
     for weights, message in (
-        ({"prefix": "encoder."}, "no name begins with the prefix 'encoder.'."),
+        ({"prefix": "encoder."}, "prefix: no name begins with 'encoder.'."),
         ({"prefix": "module.encoder.", "drop": ("head.",)}, "drop: no name begins with 'head.'."),
         (
             {"prefix": "module.encoder.", "rename": {"block": "x"}},
-            "rename: 'block' stands in no name; .* between dots.",
+            "rename: 'block' is in no name; .* between dots.",
         ),
         ({"prefix": "module.", "rename": {"encoder": "", "weight": "bias"}}, "rename: two names become the same."),
     ):

@@ -63,36 +63,45 @@ COLLISIONS = b"\x80\x02}(" + b"".join(
 MESSAGES: dict[str, tuple[Callable[[], bytes], str]] = {
     "a program": (
         lambda: saved({"w": torch.zeros(2), "run": Runs()}),
-        "holds more than tensors and plain values: '(posix|nt).mkdir'",
+        "it contains more than tensors and plain values: '(posix|nt).mkdir'",
     ),
     "a program alone": (
         lambda: with_pickle(pickle.dumps(Runs(), 2)),
-        "Nothing of it was run or loaded. If you trust its origin",
+        "Nothing in it was run or loaded. If you trust its origin",
     ),
-    "a name put together": (lambda: with_pickle(pickle.dumps(Runs(), 4)), "'a.name.that.is.put.together'"),
+    "a name put together": (lambda: with_pickle(pickle.dumps(Runs(), 4)), "'a.name.that.is.assembled'"),
     "numbers of numpy": (
         lambda: saved({"w": torch.zeros(2), "best": np.float64(1)}),
-        "'numpy.*scalar'.* convert it elsewhere",
+        "'numpy.*scalar'.* convert it with this command on another machine",
     ),
     "text that doubles": (lambda: with_pickle(HEX), "'_codecs.encode'"),
-    "numbers that collide": (lambda: with_pickle(COLLISIONS + b"u."), "larger than that of any model"),
+    "numbers that collide": (lambda: with_pickle(COLLISIONS + b"u."), "larger than the description of any model"),
     "tuples in tuples": (
         lambda: with_pickle(b"\x80\x02}N" + b"\x85" * 200_000 + b"Ns."),
-        "larger than that of any model",
+        "larger than the description of any model",
     ),
-    "very many values": (lambda: with_pickle(b"\x80\x02]" + b"N0" * 400_000 + b"."), "larger than that of any model"),
-    "a packed bomb": (lambda: with_pickle(b"\x00" * 10_000_000, zipfile.ZIP_DEFLATED), "claims more than it holds"),
-    "packed": (lambda: with_pickle(os.urandom(100), zipfile.ZIP_DEFLATED), "it is packed|claims more"),
-    "no pickle": (lambda: with_pickle(b"junk"), "not a whole file of torch.save"),
-    "torn": (lambda: saved({"w": torch.zeros(1000)})[:900], "not a whole file of torch.save"),
+    "very many values": (
+        lambda: with_pickle(b"\x80\x02]" + b"N0" * 400_000 + b"."),
+        "larger than the description of any model",
+    ),
+    "a packed bomb": (
+        lambda: with_pickle(b"\x00" * 10_000_000, zipfile.ZIP_DEFLATED),
+        "claims to contain more than the file has",
+    ),
+    "packed": (lambda: with_pickle(os.urandom(100), zipfile.ZIP_DEFLATED), "it is compressed|claims to contain more"),
+    "no pickle": (lambda: with_pickle(b"junk"), "it is not a complete file of torch.save"),
+    "torn": (lambda: saved({"w": torch.zeros(1000)})[:900], "it is not a complete file of torch.save"),
     "an archive of numpy": (lambda: _npz(), "no data.pkl"),
-    "a tensor as it is": (lambda: saved(torch.zeros(2)), "holds Tensor; expected a dictionary of tensors"),
+    "a tensor as it is": (lambda: saved(torch.zeros(2)), "it contains Tensor; expected a dictionary of tensors"),
     "values alone": (lambda: saved({"epoch": 3, "args": {"lr": 1}}), "there is no tensor in it"),
-    "one value many times": (lambda: saved({"w": torch.zeros(1).expand(10**9)}), "'w' is not of plain numbers"),
-    "no memory": (lambda: saved({"w": torch.zeros(2, device="meta")}), "holds more|not of plain numbers|not a whole"),
-    "sparse": (lambda: saved({"w": torch.zeros(2, 2).to_sparse()}), "holds more than tensors and plain values"),
-    "before torch 1.6": (lambda: _old(), "neither safetensors nor a file of torch.save since torch 1.6"),
-    "nothing": (lambda: b"", "neither safetensors nor"),
+    "one value many times": (lambda: saved({"w": torch.zeros(1).expand(10**9)}), "'w' is not a plain tensor"),
+    "no memory": (
+        lambda: saved({"w": torch.zeros(2, device="meta")}),
+        "contains more|not a plain tensor|not a complete",
+    ),
+    "sparse": (lambda: saved({"w": torch.zeros(2, 2).to_sparse()}), "it contains more than tensors and plain values"),
+    "before torch 1.6": (lambda: _old(), "neither a safetensors file nor a file of torch.save since torch 1.6"),
+    "nothing": (lambda: b"", "neither a safetensors file nor"),
 }
 
 
@@ -145,5 +154,5 @@ def test_what_is_read(tmp_path: Path) -> None:
     path.write_bytes(saved(cycle()))
     assert read_tensors(path).keys() == {"w"}
     path.write_bytes(saved({"w": torch.ones(2)}))
-    with pytest.raises(SettingsError, match="has no entry 'ema', and only one dictionary of tensors"):
+    with pytest.raises(SettingsError, match="it has no entry 'ema', and only one dictionary of tensors"):
         read_tensors(path, "ema")

@@ -113,7 +113,7 @@ def test_what_nobody_trains_is_refused(
 ) -> None:
     with pytest.raises(
         SettingsError,
-        match=rf"weighting 'mine': {weighting.__name__} holds {place}, which asks for a gradient, but nothing",
+        match=rf"weighting 'mine': {weighting.__name__} has {place}, which requires a gradient, but nothing",
     ):
         train(build_model(SETTINGS), data, registered(weighting), CPU)
 
@@ -125,7 +125,7 @@ def test_what_is_no_weighting_is_refused(
         pass
 
     with pytest.raises(
-        SettingsError, match="weighting 'mine': Neither is none; expected a subclass of LossWeighting or"
+        SettingsError, match="weighting 'mine': Neither is not a weighting; expected a subclass of LossWeighting or"
     ):
         train(build_model(SETTINGS), data, registered(Neither), CPU)
 
@@ -145,7 +145,7 @@ def test_what_gets_no_gradient_is_refused(
             return self.scales.detach() @ gradients, self.scales.detach()
 
     with pytest.raises(
-        SettingsError, match="weighting 'mine': what its parameters.. returns got no gradient in a step"
+        SettingsError, match="weighting 'mine': a parameter that parameters.. returns got no gradient in a step"
     ):
         train(build_model(SETTINGS), data, registered(Unused), CPU)
 

@@ -298,8 +298,9 @@ def test_kept_images_of_something_else_are_refused(
     settings["robustness"] |= {"keep_corrupted": True, "corruptions": ["contrast"]}
     trained.write_text(yaml.safe_dump(settings))
     assert run(trained, "robustness", "--cell", CELL, "--workers", "0") == 1
-    assert "missing, although robustness.keep_corrupted asks for stored images. Make them: endoarss step corrupt_images" in said(
-        capsys
+    assert (
+        "missing, although robustness.keep_corrupted asks for stored images. Make them: endoarss step corrupt_images"
+        in said(capsys)
     )
     assert run(trained, "step", "corrupt_images", "--dataset", "mtlesd", "--workers", "0") == 0
     manifest = Path("data/datasets/mtlesd/manifest.csv")

@@ -430,9 +430,9 @@ def test_masks_of_somebody_else_are_never_replaced(
     ("arguments", "message"),
     [
         (("{model}", "missing.png"), "missing.png: no such file or folder"),
-        (("no.safetensors", "frames"), "no.safetensors: no such checkpoint"),
+        (("no.safetensors", "frames"), "no.safetensors: there is no such checkpoint"),
         (("frames", "frames"), "frames: a folder; expected a checkpoint, such as frames/model.safetensors"),
-        (("frames/a.png", "frames"), "frames/a.png: not a whole safetensors file"),
+        (("frames/a.png", "frames"), "frames/a.png: it is not a complete safetensors file"),
         (("{model}", "empty"), "empty: no picture or video in this folder"),
         (("{model}", "frames/notes.txt"), "notes.txt: neither a picture nor a video by its name"),
         (("{model}", "frames", "--out", "frames"), "--out frames: is the input frames or lies in it"),
@@ -472,7 +472,7 @@ def test_a_torn_checkpoint_is_refused(
     torn = tmp_path / "torn.safetensors"
     torn.write_bytes(checkpoint.read_bytes()[:-100])
     assert run(torn, frames, "--out", tmp_path / "out") == 1
-    assert "torn.safetensors: not a whole safetensors file" in capsys.readouterr().err
+    assert "torn.safetensors: it is not a complete safetensors file" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_leaves_no_table(

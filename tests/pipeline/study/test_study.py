@@ -261,14 +261,17 @@ def test_defaults_are_filled_in_and_valid(minimal: Make) -> None:
         ({"datasets": {"mtlesd": {"test": ["a"]}}}, "datasets.mtlesd.test: only split: by_sequence uses it"),
         ({"input_size": 100, "backbones": {**RESNET, "dinov2": VIT}}, "input_size: 100; .* needs a multiple of 14"),
         ({"backbones": {**RESNET, "dinov2": {**VIT, "label": "R"}}}, "backbones.resnet: the label 'R' is already used"),
-        ({"backbones": {"resnet": {**RESNET["resnet"], "label": "reference"}}}, "the label 'reference' is already used"),
+        (
+            {"backbones": {"resnet": {**RESNET["resnet"], "label": "reference"}}},
+            "the label 'reference' is already used",
+        ),
         (
             {"pretraining": {"name": "p", "backbone": "resnet", "scenes": 16, "epochs": 1}},
             "'resnet' is not a vision transformer",
         ),
         ({"robustness": {"cells": [{}], "severities": [1, 1]}}, "robustness.severities"),
         ({"training": {"schedules": {}}}, "training.schedules.mtlesd: missing; cells.0 needs it"),
-        ({"components": ["no_such_module"]}, "components: no module 'no_such_module'"),
+        ({"components": ["no_such_module"]}, "components: there is no module 'no_such_module'"),
         (
             {"backbones": {"resnet": {"label": "R", "model": "resnet26", "weights": "imagenet"}}},
             "backbones.resnet.weights",
@@ -393,7 +396,10 @@ def test_one_kind_under_two_names(minimal: Make) -> None:
 @pytest.mark.parametrize(
     ("datasets", "message"),
     [
-        ({"mtlesd": {"kind": "mtlendovis"}}, "datasets.mtlesd.kind: 'mtlendovis'; a dataset with the name of a known kind"),
+        (
+            {"mtlesd": {"kind": "mtlendovis"}},
+            "datasets.mtlesd.kind: 'mtlendovis'; a dataset with the name of a known kind",
+        ),
         ({"x": {"kind": "mtlendovis_gen"}}, "datasets.x.kind: 'mtlendovis_gen' is for evaluation only"),
         ({"x": {"kind": "nothing"}}, "datasets.x.kind: unknown name 'nothing'.*Known: mtlesd"),
         ({"My Data": {"kind": "mtlesd"}}, "datasets"),

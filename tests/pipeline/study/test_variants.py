@@ -143,7 +143,10 @@ def test_the_list_says_kinds_sources_and_variants(study: Study) -> None:
             {"weightings": {"mine": {"kind": "db_mtl", "betta": 1}}},
             "weightings.mine: unknown setting 'betta'. Did you mean 'beta'?",
         ),
-        ({"weightings": {"moco": {"kind": "db_mtl"}}}, "a weighting with the name of a registered one must be of that kind"),
+        (
+            {"weightings": {"moco": {"kind": "db_mtl"}}},
+            "a weighting with the name of a registered one must be of that kind",
+        ),
         (
             {"weightings": {"Mine": {"kind": "db_mtl"}}},
             "weightings.Mine: this name is not allowed; expected lower-case letters",

@@ -109,7 +109,7 @@ def test_every_step_of_a_study(
     command = ["predict", str(checkpoint), str(frame), "--out", "out", "--weights", str(tmp_path)]
     assert main(command) == 1
     said = capsys.readouterr().err
-    assert f"predict: {checkpoint}: its backbone 'lab_vit' is written in the Python module lab_parts" in said
+    assert f"predict: {checkpoint}: its backbone 'lab_vit' is defined in the Python module lab_parts" in said
     assert "lab_parts" not in sys.modules and not Path("out").exists()
     assert main([*command, "--components", "lab_parts"]) == 0, capsys.readouterr().err
     assert Path("out/predictions.csv").read_text().count("\n") == 2

@@ -541,19 +541,28 @@ def test_memory_is_said_before_and_kept_to(copy: Study, capsys: Any) -> None:
         ([A, B, "--method", "tie"], "unknown merger 'tie'. Did you mean 'ties'? Known: adamerging_layer"),
         ([A, "--method", "ties"], "1 model(s) to merge"),
         ([A, B, A, "--method", "ties"], f"{A}: named 2 times"),
-        ([A, TIES, "--method", "ties"], f"{TIES} (merged) solves activity and segmentation, to be merged with {A}"),
+        (
+            [A, TIES, "--method", "ties"],
+            f"{TIES} (merged) solves activity and segmentation; expected a single-task model, to merge it with {A}",
+        ),
         ([A, B, "--method", "ties", "--out", ""], "--out: expected the name of a folder"),
         ([A, B, "--method", "ties", "--out", "study.yaml"], "--out study.yaml: cannot be created (File exists)"),
-        ([A, B, "--method", "ties", "--surgery", "25"], "rank 25; expected 1 to 24, the width"),
-        ([A, JOINT, "--method", "ties"], f"{JOINT} (hps) solves activity and segmentation, to be merged with {A}"),
-        ([A, MAIN, "--method", "ties"], f"{MAIN} (hps) solves activity and segmentation, to be merged with {A}"),
+        ([A, B, "--method", "ties", "--surgery", "25"], "rank 25; expected 1 to 24, the number of channels"),
+        (
+            [A, JOINT, "--method", "ties"],
+            f"{JOINT} (hps) solves activity and segmentation; expected a single-task model, to merge it with {A}",
+        ),
+        (
+            [A, MAIN, "--method", "ties"],
+            f"{MAIN} (hps) solves activity and segmentation; expected a single-task model, to merge it with {A}",
+        ),
         ([A, JOINT], "--method: missing; study 'toy' does not merge"),
         ([A, B, "--surgery"], "--surgery: needs --method"),
         ([A, B, "--method", "ties", "--method", "averaging", "--out", "x"], "--out: a folder holds one model"),
         ([A, B, "--method", "ties", "--out", "results/toy/cells/mine"], "lies among the study's cells"),
         ([A, B, "--method", "ties", "--out", f"results/toy/cells/{A}"], "lies among the study's cells"),
         ([A, "nothing/there", "--method", "ties"], "'nothing/there' is neither a checkpoint nor a cell of study 'toy'"),
-        (["study.yaml", B, "--method", "ties", "--out", "x"], "study.yaml: not a whole safetensors file"),
+        (["study.yaml", B, "--method", "ties", "--out", "x"], "study.yaml: it is not a complete safetensors file"),
     ],
 )
 def test_what_cannot_be_merged_is_said(arguments: list[str], words: str, study: Study, capsys: Any) -> None:
@@ -578,7 +587,7 @@ def test_a_model_that_was_not_merged_is_not_written_over(copy: Study, capsys: An
 def test_two_models_of_one_task_are_refused_naming_both(copy: Study, capsys: Any) -> None:
     shutil.copy(results_folder(copy) / "cells" / A / "model.safetensors", "again.safetensors")
     said = failing(capsys, "merge", A, "again.safetensors", "--method", "ties", "--out", "x")
-    assert f"{A} and again.safetensors both solve activity; none has a decoder for segmentation" in said
+    assert f"{A} and again.safetensors both solve activity, and none of them has a decoder for segmentation" in said
 
 
 def test_a_checkpoint_without_its_decoder_is_named(copy: Study, capsys: Any) -> None:
@@ -589,7 +598,7 @@ def test_a_checkpoint_without_its_decoder_is_named(copy: Study, capsys: Any) -> 
         {n: t for n, t in load_file(path).items() if not n.startswith("heads.")}, "bare.safetensors", metadata=header
     )
     said = failing(capsys, "merge", A, "bare.safetensors", "--method", "ties", "--out", "x")
-    assert "bare.safetensors: does not fit its own settings; missing ['heads.segmentation" in said
+    assert "bare.safetensors: its tensors do not match its settings; missing ['heads.segmentation" in said
 
 
 def test_a_failed_merging_is_kept_with_its_reason(copy: Study, capsys: Any) -> None:
@@ -600,7 +609,7 @@ def test_a_failed_merging_is_kept_with_its_reason(copy: Study, capsys: Any) -> N
     shutil.rmtree(results_folder(copy) / "cells" / TIES)
     failure = results_folder(copy) / "cells" / TIES / "failure.json"
     assert run("merge", A, B, "--method", "ties") != 0
-    assert "not a whole safetensors file" in json.loads(failure.read_text())["message"]
+    assert "it is not a complete safetensors file" in json.loads(failure.read_text())["message"]
     assert missing_models(copy)[find_cell(copy, TIES)].startswith("merging failed: ")
 
 
