@@ -16,7 +16,7 @@ STANDARD_CATEGORIES: dict[str, tuple[str, ...]] = {
     "occlusion": ("bleeding", "brightness", "smoke", "spatter"),
     "digital": ("contrast", "elastic_transform", "gamma_correction", "jpeg_compression", "pixelate", "saturate"),
 }
-"""The nineteen corruptions of the paper. A new corruption changes neither this nor a study that names `standard` or one of its categories."""
+"""The nineteen corruptions of the paper. A new corruption changes neither this nor a study that names `standard` or a category."""
 STANDARD_CORRUPTIONS: tuple[str, ...] = tuple(name for names in STANDARD_CATEGORIES.values() for name in names)
 SEVERITIES: tuple[int, ...] = (1, 2, 3, 4, 5)
 

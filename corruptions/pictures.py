@@ -239,7 +239,7 @@ def _opened(path: Path, formats: Sequence[str]) -> Iterator[tuple[ImageFile, Hea
         with stream:
             size = os.fstat(stream.fileno()).st_size
             if size > MAX_BYTES:
-                raise CorruptionError(f"{size:,} bytes; expected an image of at most {MAX_BYTES:,}.")
+                raise CorruptionError(f"{size:,} bytes; expected a picture of at most {MAX_BYTES:,}.")
             start = stream.read(32)
             stream.seek(0)
             picture = Image.open(stream, formats=tuple(formats))
@@ -248,9 +248,9 @@ def _opened(path: Path, formats: Sequence[str]) -> Iterator[tuple[ImageFile, Hea
     except CorruptionError:
         raise
     except Image.UnidentifiedImageError:
-        raise CorruptionError(f"not a readable image ({_content(start)}). {advice}") from None
+        raise CorruptionError(f"not a readable picture ({_content(start)}). {advice}") from None
     except Exception as error:  # decoders raise errors of many types
-        raise CorruptionError(f"not a readable image ({error_text(error)}). {advice}") from None
+        raise CorruptionError(f"not a readable picture ({error_text(error)}). {advice}") from None
 
 
 def _holds_several(picture: ImageFile) -> bool:
@@ -283,9 +283,9 @@ def _header(picture: ImageFile, start: bytes) -> Header:
     """Return the header of an opened image, after checks of its size."""
     width, height = picture.size
     if width * height > MAX_PIXELS:
-        raise CorruptionError(f"has {width}x{height} pixels; expected at most {MAX_PIXELS:,} in total.")
+        raise CorruptionError(f"claims {width}x{height} pixels; expected at most {MAX_PIXELS:,} in total.")
     if _holds_several(picture):
-        raise CorruptionError("holds several images; expected one. Save each in a file of its own.")
+        raise CorruptionError("holds several pictures; expected one. Save each in a file of its own.")
     if picture.format == "JPEG" and picture.info.get("progressive"):
         _check_scans(picture)
     orientation = _orientation(picture)

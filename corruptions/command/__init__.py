@@ -1,1 +1,1 @@
-"""The command `corruptions`: corrupts folders of images, draws contact sheets, lists corruptions. Only this part of the package reads files."""
+"""The command `corruptions`: corrupts folders of images, draws contact sheets, lists corruptions. Only this folder reads files."""

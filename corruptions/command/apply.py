@@ -302,7 +302,7 @@ def _alone(out: Path) -> Iterator[None]:
             if not path.exists() or not os.path.samestat(path.stat(), os.fstat(lock.fileno())):
                 raise BlockingIOError  # its last holder has just deleted it, and another process may have made a new one
         except BlockingIOError:
-            raise CorruptionError(f"OUT {out}: another process is writing there. Wait for it, or stop it.") from None
+            raise CorruptionError(f"OUT {out}: another process is writing it. Wait for it, or stop it.") from None
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):  # a file system without locks
                 raise

@@ -16,7 +16,7 @@ RADIUS_RIM = ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5))
 
 @register_corruption("defocus_blur", "blur")
 def defocus_blur(image: Image, severity: int, prepared: None) -> Image:
-    """Filter by the disc with running sums (one per row of the disc), smooth the result, and add the difference from the reference's kernel.
+    """Filter by the disc with running sums (one per row of the disc), smooth the result, and add the difference to the reference's kernel.
 
     The reference smooths its kernel in a frame of 8 pixels, or of the radius, and folds it back at the border of the frame.
     """
