@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given.minutes > 0:
         parser.error(f"--minutes {given.minutes:g}; expected more than 0.")
     if given.device == "cpu" and not given.tiny:
-        parser.error("--device cpu takes hours at the paper's sizes. Add --tiny.")
+        parser.error("--device cpu takes hours at the paper's sizes; expected --tiny as well.")
     missing = missing_packages()
     if missing:
         raise SystemExit(f"benchmarks.gpu: {missing}")

@@ -27,6 +27,7 @@ _INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
 
 
 def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="corruptions", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_apply(commands)
@@ -280,8 +281,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 if it succeeded; 1, with a message on standard error, if what a user gave cannot be used, all of it or a part; 130
-        if Ctrl-C ended it; 141 if nobody reads any more what it says.
+        0 if it succeeded; 1, with a message on standard error, if some or all of the user's input cannot be used; 130 if Ctrl-C ended it;
+        141 if standard output is no longer read.
     """
     parsed = command_parser().parse_args(arguments)
     name = f"corruptions {parsed.command}"

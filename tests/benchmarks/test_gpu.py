@@ -123,7 +123,7 @@ def test_bad_arguments_are_refused(arguments: list[str], said: str, capsys: pyte
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_machine_without_gpu_is_told_of_the_dry_run(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no GPU here.*--device cpu --tiny"):
+    with pytest.raises(SystemExit, match="finds no GPU.*--device cpu --tiny"):
         gpu.main(["--out", str(tmp_path)])
 
 
@@ -246,4 +246,6 @@ def test_passed_tests_are_counted_and_failed_ones_are_named() -> None:
     part = {"machine": {"card": "H100"}, "ended": "done", "seconds": 3.0, "rows": rows, "not_measured": ["later"]}
     text = table({"tests": part, "cells": "not started: no time"}, tiny=False)
     assert "good" not in text and "FAILED: assert 1 == 2" in text and "tests passed 1" in text
-    assert "card     H100" in text and "cells: not started: no time" in text and "because the time was over: later" in text
+    assert (
+        "card     H100" in text and "cells: not started: no time" in text and "because the time was over: later" in text
+    )
