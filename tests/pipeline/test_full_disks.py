@@ -190,7 +190,7 @@ def test_events_are_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     [
         (
             "Traceback\n  File x\nOSError: [Errno 28] No space left on device\n\nUsing profile",
-            ".snakemake: the disk that it lies",
+            ".snakemake: its disk is full",
         ),
         (
             "PermissionError: [Errno 13] Permission denied: '/x/latest.pkl'",
