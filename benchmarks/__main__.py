@@ -1,4 +1,4 @@
-"""Run every benchmark, on the CPU."""
+"""Runs every benchmark on the CPU."""
 
 from __future__ import annotations
 

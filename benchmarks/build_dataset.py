@@ -1,9 +1,9 @@
-"""Building MTLEndovis from 1280x1024 frames: frames a second beside a plain loop, and peak memory at two sizes.
+"""Build MTLEndovis from 1280x1024 frames: frames per second compared with a plain loop, and peak memory at two sizes.
 
     python -m benchmarks.build_dataset [--frames 2000] [--workers 2]
 
-The tree holds generated frames (synthetic; noise as of a sensor, so that PNG has work to do) in the layout of EndoVis 2018. A stock
-of distinct frames is linked under many numbers; all are read, decoded, checked, written and hashed one by one.
+The frames are generated (synthetic, with sensor noise, so that PNG compression has work to do), in the layout of EndoVis 2018. A few
+distinct frames are linked under many numbers. Every frame is read, decoded, checked, written and hashed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SMALL = 500
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table, and keep it as results/benchmarks/build_dataset.json."""
+    """Print the table, and save it as results/benchmarks/build_dataset.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=2)
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(
         f"\nBuilding MTLEndovis, 1280x1024 frames with hashing (synthetic), {platform.machine()}, {os.cpu_count()} CPUs"
     )
-    print(f"{'':40}{'frames':>8}{'seconds':>10}{'frames/s':>10}{'ratio':>8}{'peak MiB in all':>18}")
+    print(f"{'':40}{'frames':>8}{'seconds':>10}{'frames/s':>10}{'ratio':>8}{'total peak MiB':>18}")
     for label, row in rows.items():
         ratio = row["frames_a_second"] / base
         print(
@@ -77,20 +77,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _make_tree(root: Path, frames: int) -> None:
-    """Fill EndoVis-2018 folders with links to a stock of distinct generated frames."""
+    """Fill EndoVis-2018 folders with links to a few distinct generated frames."""
     stock_root = root.with_name("stock")
     stock_root.mkdir()
     generate_endovis2018(stock_root, _STOCK, 1024, 1280, seed=0, floor=2)
     tree, texts = endovis2018.read_tree(prepare_root(stock_root)), vqla.find_2018(stock_root)
-    kept = [
+    usable = [
         (frame, texts[key])
         for key, frame in tree.frames.items()
         if key in texts and frame.types == endovis2018.RAW_SETS[0]
     ]
-    # Nobody annotated seq_13, and the first frames of seq_1 are no part of the dataset.
+    # seq_13 is not annotated, and the first frames of seq_1 are not part of the dataset.
     numbers = [number for number in endovis2018.SEQUENCES if number not in (1, 13)]
     for index in range(frames):
-        frame, (text, *_) = kept[index % len(kept)]
+        frame, (text, *_) = usable[index % len(usable)]
         sequence = root / "release" / f"seq_{numbers[index % len(numbers)]}"
         name = f"frame{index // len(numbers):03d}"
         _link(frame.image, sequence / "left_frames" / f"{name}.png")
@@ -104,17 +104,19 @@ def _make_tree(root: Path, frames: int) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
+    """Link a file under another path."""
     target.parent.mkdir(parents=True, exist_ok=True)
     os.link(source, target)
 
 
 def _measure(folder: Path, frames: int, workers: int) -> dict[str, float]:
-    """Build in a process of its own, so that its memory is its own."""
+    """Build in a separate process, so that only its own memory is measured."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_build, folder, frames, workers).result()
 
 
 def _build(folder: Path, frames: int, workers: int) -> dict[str, float]:
+    """Build the dataset from the first frames; return its figures."""
     with _measured(frames) as row:
         collected, order = _collect(folder)
         collected = Collected(collected.samples[:frames], collected.notes)
@@ -136,9 +138,9 @@ def _measured(frames: int) -> Iterator[dict[str, float]]:
         process = psutil.Process()
         while not stop.wait(0.05):
             total = 0
-            for one in (process, *process.children(recursive=True)):
+            for member in (process, *process.children(recursive=True)):
                 try:
-                    total += one.memory_info().rss
+                    total += member.memory_info().rss
                 except psutil.NoSuchProcess:
                     continue
             row["peak_mib"] = max(row["peak_mib"], total / 2**20)
@@ -156,6 +158,7 @@ def _measured(frames: int) -> Iterator[dict[str, float]]:
 
 
 def _collect(folder: Path) -> tuple[Collected, Order]:
+    """Collect the samples of the tree."""
     kind = KINDS["mtlendovis"]
     recipe = kind.recipes["random_by_activity"]
     order = Order("mtlendovis", kind.labels, dict.fromkeys(recipe.sources, folder / "tree"))
@@ -163,11 +166,13 @@ def _collect(folder: Path) -> tuple[Collected, Order]:
 
 
 def _measure_plain(folder: Path, workers: int, build: Callable[[Path, tuple[int, Paths]], None]) -> dict[str, float]:
+    """Run a plain loop in a separate process."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_build_plain, folder, workers, build).result()
 
 
 def _build_plain(folder: Path, workers: int, build: Callable[[Path, tuple[int, Paths]], None]) -> dict[str, float]:
+    """Run a plain loop over some frames; return its figures."""
     collected, _ = _collect(folder)
     paths = [sample.files for sample in collected.samples[:_PEER_FRAMES]]
     (folder / "plain").mkdir()
@@ -179,7 +184,7 @@ def _build_plain(folder: Path, workers: int, build: Callable[[Path, tuple[int, P
 
 
 def _pillow_frame(folder: Path, item: tuple[int, Paths]) -> None:
-    """What a script with Pillow would do: decode, compare colours, encode, hash what was written."""
+    """Do what a script with Pillow does: decode, compare colours, encode, and hash the written file."""
     index, (image_path, label_path, *others) = item
     image, label = np.array(Image.open(image_path).convert("RGB")), np.array(Image.open(label_path).convert("RGB"))
     masks = [(path, np.array(Image.open(path).convert("L"))) for path in others if path.suffix == ".png"]
@@ -190,7 +195,7 @@ def _pillow_frame(folder: Path, item: tuple[int, Paths]) -> None:
 
 
 def _opencv_frame(folder: Path, item: tuple[int, Paths]) -> None:
-    """The same with OpenCV."""
+    """Do the same with OpenCV."""
     cv2.setNumThreads(1)
     index, (image_path, label_path, *others) = item
     image, label = np.array(cv2.imread(str(image_path))), np.array(cv2.imread(str(label_path)))[..., ::-1]
@@ -202,6 +207,7 @@ def _opencv_frame(folder: Path, item: tuple[int, Paths]) -> None:
 
 
 def _plain_mask(label: np.ndarray, masks: Sequence[tuple[Path, np.ndarray]]) -> np.ndarray:
+    """Return the mask of class ids of a frame."""
     mask = np.zeros(label.shape[:2], np.uint8)
     for colour, class_id in (((12, 255, 141), 5), ((123, 15, 175), 6)):
         mask[(label == colour).all(axis=2)] = class_id

@@ -1,14 +1,14 @@
-"""Corruptions beside the reference library: milliseconds, ratios, memory, and what a first call costs; one thread.
+"""Corruptions compared with the reference library: milliseconds, ratios, memory, and the cost of a first call; one thread.
 
     python -m benchmarks.corruptions [--size 1280x1024] [--repeats 5] [--names zoom_blur smoke ...]
 
 On a generated frame (synthetic), at severity 3:
-    time            medians after a call that is not timed; both backends take turns, and every repeat has a seed of its own
-    memory          the most the fast backend holds beyond picture and result, in bytes a pixel and channel: each corruption in a
-                    process of its own after a small warm-up, from the system's high-water mark (Linux)
-    first call      seconds of a fresh process for imports and one call at 224x224, with compiled code kept on disk and without
-    sweep           five severities of one 256x256 picture: five calls of the reference, and `sweep`
-`asked` is what the fast backend has to reach at 1280x1024; what it misses is named at the end.
+    time            medians after one untimed call; both backends take turns, and every repeat has its own seed
+    memory          the peak of the fast backend beyond input and output, in bytes per pixel and channel; each corruption runs in its
+                    own process after a small warm-up, and the system reports the peak (Linux)
+    first call      seconds of a fresh process for imports and one call at 224x224, with and without compiled code on disk
+    sweep           five severities of one 256x256 image: five calls of the reference, and one `sweep`
+`target` is what the fast backend must reach at 1280x1024; missed targets are listed at the end.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Image = NDArray[np.uint8]
 Size = tuple[int, int]
 Work = Callable[[int], object]
 
-# How many times faster than the reference, at 1280x1024.
+# Target speed relative to the reference, at 1280x1024.
 ASKED_RATIO = {
     "gaussian_noise": 2.5,
     "shot_noise": 4.0,
@@ -84,7 +84,7 @@ print(time.perf_counter() - started)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables, and keep them as results/benchmarks/corruptions.json."""
+    """Print the tables, and save them as results/benchmarks/corruptions.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=parse_size, default=(1280, 1024), help="width x height")
     parser.add_argument("--repeats", type=int, default=5)
@@ -96,8 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\nCorruptions at severity {_SEVERITY}, one thread (synthetic), {platform.machine()}, {os.cpu_count()} CPUs")
     print(f"{'':18}{label(_SMALL):>27}{large:>30}{'':13}{'beyond in-':>11}{'first call, s':>18}")
     print(
-        f"{'ms':18}{'reference':>10}{'fast':>9}{'ratio':>8}{'reference':>13}{'fast':>9}{'ratio':>8}{'asked':>13}"
-        f"{'/output, B':>11}{'kept':>9}{'compiled':>9}"
+        f"{'ms':18}{'reference':>10}{'fast':>9}{'ratio':>8}{'reference':>13}{'fast':>9}{'ratio':>8}{'target':>13}"
+        f"{'/output, B':>11}{'cached':>9}{'compiled':>9}"
     )
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -105,13 +105,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in given.names:
             rows[name] = measure(name, frames, given.size, given.repeats)
             print(line(name, rows[name], large), flush=True)
-        kept, compiled = first_call(frames[_SMALL], given.names)
-    print(f"{f'a process for all {len(rows)}':108}{kept:9.2f}{compiled:9.2f}")
+        cached, compiled = first_call(frames[_SMALL], given.names)
+    print(f"{f'one process for all {len(rows)}':108}{cached:9.2f}{compiled:9.2f}")
     swept = measure_sweeps(given.names, given.repeats)
     missed = find_missed(rows, swept, large)
-    print(f"asked for and missed: {'; '.join(missed) or 'nothing'}")
+    print(f"missed targets: {'; '.join(missed) or 'none'}")
     about = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
-    figures = {"rows": rows, "first_call_of_all": {"kept_s": kept, "compiled_s": compiled}, "sweep": swept}
+    figures = {"rows": rows, "first_call_of_all": {"kept_s": cached, "compiled_s": compiled}, "sweep": swept}
     asked = {"ratio": ASKED_RATIO, "ms": ASKED_MS, "bytes": ASKED_BYTES, "sweep_ratio": ASKED_SWEEP}
     settings = {"data": "synthetic", "severity": _SEVERITY, "size": large, "repeats": given.repeats}
     write_json(
@@ -120,46 +120,48 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parse_size(text: str) -> Size:
-    """(width, height) of "1280x1024"; at least 32 pixels a side."""
+    """Return (width, height) of "1280x1024"; at least 32 pixels per side."""
     found = re.fullmatch(r"(\d+)x(\d+)", text)
     if not found or min(size := (int(found[1]), int(found[2]))) < 32:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected width x height, as 1280x1024, 32 pixels or more a side.")
+        raise argparse.ArgumentTypeError(
+            f"{text!r}; expected width x height, such as 1280x1024, at least 32 pixels per side."
+        )
     return size
 
 
 def label(size: Size) -> str:
-    """A size as shown: "1280x1024"."""
+    """Return a size as the table shows it: "1280x1024"."""
     return f"{size[0]}x{size[1]}"
 
 
 def make_frame(size: Size) -> Image:
-    """A generated frame, uint8 RGB (H, W, 3)."""
+    """Return a generated frame, uint8 RGB (H, W, 3)."""
     rng = np.random.default_rng(0)
     return render_scene(cast_frame("cutting", rng), sample_style(rng), size[1], size[0], rng).image
 
 
 def write_frame(folder: Path, size: Size) -> Path:
-    """The same as a file of its bytes, which other processes read without further memory."""
+    """Write a generated frame as raw bytes, which other processes read without further memory."""
     path = folder / f"{label(size)}.raw"
     make_frame(size).tofile(path)
     return path
 
 
 def read_frame(path: Path) -> Image:
-    """A frame that `write_frame` wrote."""
+    """Return a frame that `write_frame` wrote."""
     width, height = map(int, path.stem.split("x"))
     return np.fromfile(path, np.uint8).reshape(height, width, 3)
 
 
 def measure(name: str, frames: dict[Size, Path], size: Size, repeats: int) -> dict[str, Any]:
-    """All figures of one corruption."""
+    """Return all figures of one corruption."""
     row: dict[str, Any] = {}
-    for each in dict.fromkeys((_SMALL, size)):
-        image = read_frame(frames[each])
+    for frame_size in dict.fromkeys((_SMALL, size)):
+        image = read_frame(frames[frame_size])
         kinds: dict[str, Work] = {"fast": partial(_once, image, name, "fast")}
         if name not in WITHOUT_REFERENCE:
             kinds["reference"] = partial(_once, image, name, "reference")
-        row[label(each)] = side_by_side(kinds, repeats)
+        row[label(frame_size)] = side_by_side(kinds, repeats)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         row["memory_bytes"] = pool.submit(additional_memory, name, frames[size]).result()
     row["first_call_kept_s"], row["first_call_compiled_s"] = first_call(frames[_SMALL], [name])
@@ -167,11 +169,12 @@ def measure(name: str, frames: dict[Size, Path], size: Size, repeats: int) -> di
 
 
 def _once(image: Image, name: str, backend: str, seed: int) -> object:
+    """Corrupt an image once."""
     return corrupt(image, name, _SEVERITY, seed=seed, backend=backend)
 
 
 def side_by_side(kinds: dict[str, Work], repeats: int) -> dict[str, float]:
-    """Median milliseconds of each kind, and the ratio of reference to fast; each kind is given the number of the repeat."""
+    """Return the median milliseconds of each kind, and the ratio of reference to fast; the kinds take turns, with the repeat as seed."""
     for work in kinds.values():
         work(0)
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -180,14 +183,14 @@ def side_by_side(kinds: dict[str, Work], repeats: int) -> dict[str, float]:
             started = time.perf_counter()
             work(repeat)
             times[kind].append(1000 * (time.perf_counter() - started))
-    found = {f"{kind}_ms": statistics.median(values) for kind, values in times.items()}
+    figures = {f"{kind}_ms": statistics.median(values) for kind, values in times.items()}
     if "reference" in kinds:
-        found["ratio"] = found["reference_ms"] / found["fast_ms"]
-    return found
+        figures["ratio"] = figures["reference_ms"] / figures["fast_ms"]
+    return figures
 
 
 def additional_memory(name: str, path: Path) -> float | None:
-    """Bytes a pixel and channel beyond picture and result, of the severity that takes most; run it in a process of its own."""
+    """Return the bytes per pixel and channel beyond input and output, of the severity that needs most; run this in a process of its own."""
     cv2.setNumThreads(1)
     image = read_frame(path)
     peaks = []
@@ -199,39 +202,40 @@ def additional_memory(name: str, path: Path) -> float | None:
 
 
 def peak_memory(work: Callable[[], np.ndarray]) -> int | None:
-    """The most bytes that are resident during a piece of work beyond those before it and its result's; None but on Linux.
+    """Return the peak of resident bytes during a call, beyond those before it and those of its result; None except on Linux.
 
-    Whoever allocates counts: numpy, OpenCV and compiled code.
+    It counts memory that numpy, OpenCV or compiled code allocates.
     """
     if sys.platform != "linux":
         return None
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-        libc.malloc_trim(0)  # what was freed and kept would serve the work unseen
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+        libc.malloc_trim(0)  # otherwise the call could reuse freed memory, which would not be counted
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     before = _resident("VmRSS")
     result = work()
     return max(_resident("VmHWM") - before - result.nbytes, 0)
 
 
 def _resident(field: str) -> int:
+    """Return a memory figure of this process, in bytes."""
     status = Path("/proc/self/status").read_text()
     return int(status.split(f"{field}:")[1].split()[0]) * 1024
 
 
 def first_call(path: Path, names: Sequence[str]) -> tuple[float, float]:
-    """Seconds a fresh process takes to import and call each name once: with compiled code kept, and with nothing kept."""
+    """Return the seconds in which a fresh process imports and calls each name once: with compiled code on disk, and without."""
     with tempfile.TemporaryDirectory() as cache:
         command = [sys.executable, "-c", _FIRST_CALL, str(path), *names]
         environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
-        compiled, kept = (
+        compiled, cached = (
             float(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
             for _ in range(2)
         )
-    return kept, compiled
+    return cached, compiled
 
 
 def measure_sweeps(names: Sequence[str], repeats: int) -> dict[str, Any]:
-    """Five severities of those with a reference, one by one and in all."""
+    """Measure five severities of each corruption that has a reference, one by one and in total."""
     image = make_frame(_SWEPT)
     rows = {}
     for name in names:
@@ -242,27 +246,29 @@ def measure_sweeps(names: Sequence[str], repeats: int) -> dict[str, Any]:
             "fast": partial(_sweep, image, name),
         }
         rows[name] = side_by_side(kinds, repeats)
-    found: dict[str, Any] = {"size": label(_SWEPT), "rows": rows}
+    figures: dict[str, Any] = {"size": label(_SWEPT), "rows": rows}
     if rows:
         reference, fast = (sum(row[kind] for row in rows.values()) for kind in ("reference_ms", "fast_ms"))
-        found.update(reference_ms=reference, fast_ms=fast, ratio=reference / fast)
-        print(f"\n{f'five severities at {label(_SWEPT)}, ms':38}{'reference':>10}{'sweep':>9}{'ratio':>8}{'asked':>8}")
+        figures.update(reference_ms=reference, fast_ms=fast, ratio=reference / fast)
+        print(f"\n{f'five severities at {label(_SWEPT)}, ms':38}{'reference':>10}{'sweep':>9}{'ratio':>8}{'target':>8}")
         for name, row in rows.items():
             print(f"{name:38}{row['reference_ms']:10.1f}{row['fast_ms']:9.1f}{row['ratio']:8.1f}")
-        print(f"{f'all {len(rows)}':38}{reference:10.1f}{fast:9.1f}{found['ratio']:8.1f}{ASKED_SWEEP:8.1f}")
-    return found
+        print(f"{f'all {len(rows)}':38}{reference:10.1f}{fast:9.1f}{figures['ratio']:8.1f}{ASKED_SWEEP:8.1f}")
+    return figures
 
 
 def _five_calls(image: Image, name: str, seed: int) -> object:
+    """Corrupt an image at five severities with the reference."""
     return [corrupt(image, name, severity, seed=seed, backend="reference") for severity in SEVERITIES]
 
 
 def _sweep(image: Image, name: str, seed: int) -> object:
+    """Corrupt an image at five severities with `sweep`."""
     return sweep(image, name, seed=seed, backend="fast")
 
 
 def line(name: str, row: dict[str, Any], large: str) -> str:
-    """A row of the table."""
+    """Return one row of the table."""
     shown = f"{name:18}"
     for size, wide in ((label(_SMALL), 10), (large, 13)):
         times = row[size]
@@ -276,7 +282,7 @@ def line(name: str, row: dict[str, Any], large: str) -> str:
 
 
 def find_missed(rows: dict[str, dict[str, Any]], swept: dict[str, Any], large: str) -> list[str]:
-    """What was asked for and not reached, in words."""
+    """Return the missed targets, in words."""
     missed = []
     for name, row in rows.items():
         if name in ASKED_RATIO and row[large]["ratio"] < ASKED_RATIO[name]:

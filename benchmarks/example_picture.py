@@ -1,4 +1,4 @@
-"""The README's picture: an image under one corruption, what a model predicts, and the scores against severity."""
+"""Draws the image of the README: an image under one corruption, a model's prediction, and the scores against severity."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _OPACITY = 0.65
 
 
 def draw_corruption_and_curve(gallery: Gallery, scores: Mapping[str, Any], corruption: str, path: Path) -> None:
-    """Draw the first image of the first dataset under a corruption, its mask, what the last model predicts, and the curves of all models.
+    """Draw the first image of the first dataset under a corruption, its mask, the last model's prediction, and the curves of all models.
 
     Args:
-        gallery: of the page.
-        scores: content of the page's `Scores`.
-        corruption: which one.
+        gallery: the gallery of the page.
+        scores: the content of the page's `Scores`.
+        corruption: the corruption to show.
         path: the WebP file to write.
     """
     dataset = gallery.datasets[0]
-    measured = next(found for found in scores["datasets"] if found["title"] == dataset.title)
-    said = (
+    measured = next(entry for entry in scores["datasets"] if entry["title"] == dataset.title)
+    title = (
         f"{dataset.title} under {corruption}; prediction: {dataset.models[-1].label}. SYNTHETIC DATA (generated scenes)"
     )
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 4.1), layout="constrained")
-        figure.suptitle(said, fontsize=9, color="0.3")
+        figure.suptitle(title, fontsize=9, color="0.3")
         halves: Any = figure.subfigures(1, 2, width_ratios=(1.25, 1))
         _draw_images(halves[0], gallery, dataset, corruption)
         _draw_curves(halves[1].subplots(), measured, corruption)
@@ -49,6 +49,7 @@ def draw_corruption_and_curve(gallery: Gallery, scores: Mapping[str, Any], corru
 
 
 def _draw_images(figure: SubFigure, gallery: Gallery, dataset: GalleryDataset, corruption: str) -> None:
+    """Draw the image, its ground truth and the prediction at each severity."""
     panels = figure.subplots(3, 1 + len(dataset.severities))
     for column, severity in enumerate((0, *dataset.severities)):
         key = condition_key(corruption if severity else "", severity)
@@ -68,6 +69,7 @@ def _draw_images(figure: SubFigure, gallery: Gallery, dataset: GalleryDataset, c
 
 
 def _draw_curves(axes: Axes, measured: Mapping[str, Any], corruption: str) -> None:
+    """Draw the score of each model against severity."""
     severities = [0, *measured["severities"]]
     colours = sns.color_palette("colorblind", len(measured["values"]))
     for i, (model, values) in enumerate(measured["values"].items()):
@@ -85,17 +87,17 @@ def _draw_curves(axes: Axes, measured: Mapping[str, Any], corruption: str) -> No
 
 
 def picture_of(url: str) -> NDArray[np.uint8]:
-    """Return the picture of a data URL as RGBA, uint8 (H, W, 4)."""
+    """Return the image of a data URL as RGBA, uint8 (H, W, 4)."""
     content = base64.b64decode(url.split(",", 1)[1])
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))
 
 
 def overlaid(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return an image with a mask over it.
+    """Return an image with a mask drawn over it.
 
     Args:
         image: uint8 (H, W, 4).
-        mask: uint8 (H, W, 4) in its classes' colours; transparent where it shows the background.
+        mask: uint8 (H, W, 4) in the colours of its classes; transparent in the background.
 
     Returns:
         uint8 (H, W, 4).

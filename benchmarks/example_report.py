@@ -2,7 +2,7 @@
 
     make demo && python -m benchmarks.example_report
 
-The folder then holds the study's page with fewer pictures, a picture for the README, three figures, and a README.md that shows them.
+The folder then holds the study's page with fewer images, an image for the README, three figures, and a README.md that shows them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from reports.page import Gallery, GalleryDataset, Page, Pictures, render_page
 FIGURES = ("fig5_segmentation", "fig6_severity", "fig_heatmap")
 CORRUPTIONS = ("smoke", "bleeding", "motion_blur", "gaussian_noise", "brightness", "elastic_transform")
 IMAGES = 2
-"""How many images of each dataset the gallery of the example shows."""
+"""The number of gallery images per dataset in the example."""
 SHOWN = "smoke"
-"""The corruption of the picture."""
+"""The corruption of the README's image."""
 QUALITY = 70
-"""Of the figures' WebP files."""
+"""The quality of the figures' WebP files."""
 REDUCED = f"Reduced example: {len(FIGURES)} figures, {IMAGES} gallery images and {len(CORRUPTIONS)} corruptions in the gallery."
 
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study = load_study(given.study)
     if not report_file(study).is_file():
         raise InputError(
-            f"{report_file(study)}: no such file; expected a finished study. Run it first, with `make demo`."
+            f"{report_file(study)}: does not exist; expected a finished study. Run it first with `make demo`."
         )
     page = page_of(StudyResults(study, reductions_of_page(study)))
     write_example(page, given.out)
@@ -56,19 +56,19 @@ def write_example(page: Page, folder: Path) -> None:
     """Write the example report of a page.
 
     Args:
-        page: of a study of generated data that measures robustness.
-        folder: where the files go; it is made if it is absent.
+        page: the page of a study that has generated data and measures robustness.
+        folder: where the files go; it is made if it does not exist.
 
     Raises:
-        InputError: if the study has real data, or neither scores under corruption nor a gallery.
+        InputError: if the study has real data, or lacks scores under corruption or a gallery.
     """
     if not page.facts.synthetic:
         raise InputError(
-            f"Study {page.facts.study}: its data is real and may not be redistributed. Use a study of generated data."
+            f"Study {page.facts.study}: its data is real and must not be redistributed. Use a study with generated data."
         )
     if page.scores is None or page.gallery is None:
         raise InputError(
-            f"Study {page.facts.study}: it measures no robustness, which the example shows. Use studies/demo.yaml."
+            f"Study {page.facts.study}: it does not measure robustness, which the example shows. Use studies/demo.yaml."
         )
     folder.mkdir(parents=True, exist_ok=True)
     reduced = reduced_page(page, folder)
@@ -78,10 +78,10 @@ def write_example(page: Page, folder: Path) -> None:
 
 
 def reduced_page(page: Page, folder: Path) -> Page:
-    """Return a page with the example's figures, a small gallery and no contact sheets; it says that it is reduced.
+    """Return a page with the example's figures, a small gallery and no contact sheets; its caption says that it is reduced.
 
     Args:
-        page: the whole page.
+        page: the complete page.
         folder: where the figures are saved, as WebP.
     """
     return replace(
@@ -143,12 +143,12 @@ def reduced_gallery(gallery: Gallery) -> Gallery:
 
 
 def shown(by_condition: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return the entries of a mapping whose condition, "<corruption>/<severity>", is clean or of the example's corruptions."""
+    """Return the entries whose condition, "<corruption>/<severity>", is clean or one of the example's corruptions."""
     return [(key, value) for key, value in by_condition.items() if key.rsplit("/", 1)[0] in ("", *CORRUPTIONS)]
 
 
 def readme_of(page: Page) -> str:
-    """Return the text of the example's README.md: the table and the pictures, marked synthetic."""
+    """Return the text of the example's README.md: the table and the images, marked as synthetic."""
     assert page.scores is not None
     figures = [
         f"{figure.title}:\n\n![{figure.title}, synthetic data]({figure.picture.name})" for figure in page.figures
@@ -170,25 +170,28 @@ _PICTURE = f"""![Images under {SHOWN}, predicted masks, and mIoU against severit
 
 
 def table_of(scores: Mapping[str, Any]) -> list[str]:
-    """Return a Markdown table of accuracy and mIoU on clean and on corrupted images, a row per model.
+    """Return a Markdown table of accuracy and mIoU on clean and on corrupted images, one row per model.
 
     Args:
         scores: the content of a page's `Scores`.
 
     Returns:
-        The lines of the table. Corrupted: the mean over corruptions and severities; "-" where a score is absent.
+        The lines of the table. "corrupted" is the mean over corruptions and severities; "-" stands for a score that does not exist.
     """
     metrics = {"accuracy": "accuracy", "miou": "mIoU"}
-    heads = [f"{called}, {where} (%)" for called in metrics.values() for where in ("clean", "corrupted")]
+    heads = [f"{title}, {where} (%)" for title in metrics.values() for where in ("clean", "corrupted")]
     lines = [f"| dataset (synthetic) | model | {' | '.join(heads)} |", "|---|---|" + "---:|" * len(heads)]
     for dataset in scores["datasets"]:
         for model, values in dataset["values"].items():
-            found = [cell for metric in metrics for cell in _clean_and_corrupted(values.get(metric, {}).get("mean"))]
-            lines.append(f"| {dataset['title']} | {model} | {' | '.join(found)} |")
+            values_shown = [
+                cell for metric in metrics for cell in _clean_and_corrupted(values.get(metric, {}).get("mean"))
+            ]
+            lines.append(f"| {dataset['title']} | {model} | {' | '.join(values_shown)} |")
     return lines
 
 
 def _clean_and_corrupted(points: Sequence[Sequence[float] | None] | None) -> tuple[str, str]:
+    """Return the clean and the mean corrupted score as text."""
     if points is None or any(point is None for point in points):
         return "-", "-"
     clean, *corrupted = [100 * point[0] for point in points if point is not None]

@@ -1,10 +1,10 @@
-"""Coverage and width of intervals over few sequences: the percentile bootstrap, the bootstrap-t, and what reports use; one thread.
+"""Coverage and width of confidence intervals over few sequences: percentile bootstrap, bootstrap-t, and the method of the reports.
 
     python -m benchmarks.intervals [--studies 400]
 
-Two models are equally good, and differ from sequence to sequence (`benchmarks.simulated_study`, every other study with heavy tails).
-`covers` is the share of 95 % intervals of their difference that hold 0, `width` the median width in points. CE is the corruption error of
-one relative to the other, minus 100.
+It uses one thread. Two models are equally good on average, but differ per sequence (`benchmarks.simulated_study`; every other study has
+heavy tails). `covers` is the share of the 95 % intervals of their difference that contain 0, `width` the median width in points. CE is
+the corruption error of one model relative to the other, minus 100.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from reports.statistics.variation import Variation, interval
 
 Array = NDArray[np.float64]
 Difference = Callable[[Array, bool], Array]
-"""From weights of sequences (R, U), and whether the labels of the first row are kept, to a difference of two models (R,)."""
+"""A function from weights of sequences (R, U), and whether to hold the labels of the first row, to a difference of two models (R,)."""
 
 SEQUENCES = (3, 5, 14, 30)
 SEVERITIES = (0, 2, 4)
 REPLICATES, STUDENTISED = 1000, 300
-# Of a replicate of one sequence alone the error is 0, and t is as good as infinite.
+# A replicate with a single sequence has the error 0, so t is practically infinite.
 _FAR = 1e6
 METHODS = ("percentile bootstrap", "bootstrap-t", "t by jackknife")
 
 
 def differences(sequences: int, seed: int) -> dict[str, Difference]:
-    """Return by metric the difference of two models of one simulated study."""
+    """Return the difference of two models of one simulated study, by metric."""
     world = World(sequences, 1, np.inf if seed % 2 else 3.0, training=0.0)
     study = SimulatedStudy(world, np.random.default_rng(seed))
     one, other = (_counts(study.model(model, SEVERITIES), sequences) for model in MODELS[:2])
@@ -59,7 +59,7 @@ def differences(sequences: int, seed: int) -> dict[str, Difference]:
 
 
 def _counts(model: EvaluatedModel, sequences: int) -> dict[str, Array]:
-    """Counts of each sequence: (U, conditions, 3, L)."""
+    """Return the counts of each sequence: (U, conditions, 3, L)."""
     (rows,) = model.rows
     columns = {
         str(name): rows[name].to_numpy().reshape(len(SEVERITIES), -1) for name in rows if str(name)[-1].isdigit()
@@ -67,12 +67,13 @@ def _counts(model: EvaluatedModel, sequences: int) -> dict[str, Array]:
     columns |= {
         name: rows[name].to_numpy().reshape(len(SEVERITIES), -1) for name in ("activity_true", "activity_predicted")
     }
-    found = counts_of_rows(columns, len(CLASSES), ACTIVITIES, (metrics.PIXELS, metrics.ACTIVITIES))
+    by_name = counts_of_rows(columns, len(CLASSES), ACTIVITIES, (metrics.PIXELS, metrics.ACTIVITIES))
     starts = np.arange(sequences) * IMAGES
-    return {name: np.moveaxis(np.add.reduceat(values, starts, axis=1), 1, 0) for name, values in found.items()}
+    return {name: np.moveaxis(np.add.reduceat(values, starts, axis=1), 1, 0) for name, values in by_name.items()}
 
 
 def _weighted(counts: Array, weights: Array, needs: str, hold: bool) -> Array:
+    """Return weighted sums of counts; if `hold`, all rows get the labels of the first."""
     summed = (weights @ counts.reshape(len(counts), -1)).reshape(len(weights), *counts.shape[1:])
     if hold:
         hold_labels(summed, needs)
@@ -80,24 +81,24 @@ def _weighted(counts: Array, weights: Array, needs: str, hold: bool) -> Array:
 
 
 def without_each(sequences: int) -> Array:
-    """Return weights of all sequences, and of all without each: (1 + U, U)."""
+    """Return the weights of all sequences, and of all sequences but one: (1 + U, U)."""
     return np.concatenate([np.ones((1, sequences)), 1 - np.eye(sequences)])
 
 
 def by_jackknife(difference: Difference, sequences: int) -> tuple[float, float]:
-    """Return the interval that reports show."""
+    """Return the interval of the reports."""
     low, high = interval(difference(without_each(sequences), True), Variation(sequences))
     return float(low), float(high)
 
 
 def by_percentiles(difference: Difference, drawn: NDArray[np.int64], sequences: int) -> tuple[float, float]:
-    """Return the interval that reports showed before."""
+    """Return the interval that the reports used before."""
     low, high = np.nanquantile(difference(_times(drawn, sequences), False), [0.025, 0.975])
     return float(low), float(high)
 
 
 def by_studentised(difference: Difference, drawn: NDArray[np.int64], sequences: int) -> tuple[float, float]:
-    """Return the bootstrap-t interval, the error of each replicate by jackknife."""
+    """Return the bootstrap-t interval; the error of each replicate comes from the jackknife."""
     drawn = drawn[:STUDENTISED]
     times = _times(drawn, sequences)
     less = times[:, None] - np.eye(sequences)[drawn]
@@ -105,18 +106,19 @@ def by_studentised(difference: Difference, drawn: NDArray[np.int64], sequences: 
     values = difference(all_weights, True)
     estimate, replicates = values[0], values[1 : 1 + len(drawn)]
     errors = _error(values[1 + len(drawn) :].reshape(len(drawn), -1))
-    own = float(_error(difference(without_each(sequences), True)[None, 1:])[0])
+    error = float(_error(difference(without_each(sequences), True)[None, 1:])[0])
     t = np.divide(replicates - estimate, errors, out=_FAR * np.sign(replicates - estimate), where=errors > 1e-12)
     high, low = np.quantile(t, [0.025, 0.975])
-    return float(estimate - low * own), float(estimate - high * own)
+    return float(estimate - low * error), float(estimate - high * error)
 
 
 def _times(drawn: NDArray[np.int64], sequences: int) -> Array:
+    """Return how often each sequence was drawn."""
     return np.stack([np.bincount(line, minlength=sequences) for line in drawn]).astype(np.float64)
 
 
 def _error(without: Array) -> Array:
-    """The jackknife's standard error: (R, U) to (R,)."""
+    """Return the standard error by the jackknife: (R, U) to (R,)."""
     units = without.shape[1]
     return np.sqrt((units - 1) * without.var(axis=1))
 

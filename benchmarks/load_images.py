@@ -1,8 +1,8 @@
-"""Loading batches for training: kept arrays in memory beside decoding PNG every time; images a second, ratio.
+"""Load training batches: arrays in memory compared with decoding PNG every time; images per second, ratio.
 
     python -m benchmarks.load_images [--frames 64]
 
-Frames are generated, 1280x1024, with their masks; both ways end in a normalised float batch of 224 pixels and its masks.
+The frames are generated, 1280x1024, with masks. Both ways produce a normalised float batch of 224 pixels and its masks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SIZE, _BATCH, _REPEATS = 224, 16, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table, and keep it as results/benchmarks/load_images.json."""
+    """Print the table, and save it as results/benchmarks/load_images.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=64)
     given = parser.parse_args(arguments)
@@ -38,14 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = Path(name)
         write_frames(folder, given.frames)
         images, masks = map(np.stack, zip(*(decode(folder, index) for index in range(given.frames)), strict=True))
-        kept = ImagesOnDevice(LabelledImages(images, masks, None), torch.device("cpu"))
+        in_memory = ImagesOnDevice(LabelledImages(images, masks, None), torch.device("cpu"))
 
-        def from_memory(chosen: torch.Tensor) -> None:
-            batch = kept.batch(RowIndices.upload(chosen, torch.device("cpu")))
+        def from_memory(indices: torch.Tensor) -> None:
+            batch = in_memory.batch(RowIndices.upload(indices, torch.device("cpu")))
             normalise(batch.images, "imagenet")
 
-        def from_png(chosen: torch.Tensor) -> None:
-            decoded = [decode(folder, int(index)) for index in chosen]
+        def from_png(indices: torch.Tensor) -> None:
+            decoded = [decode(folder, int(index)) for index in indices]
             to_input(np.stack([image for image, _ in decoded]), torch.device("cpu"))
             torch.from_numpy(np.stack([mask for _, mask in decoded])).long()
 
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def write_frames(folder: Path, count: int) -> None:
-    """Smooth pictures with a sensor's noise, and masks of blocks."""
+    """Write smooth images with sensor noise, and masks of blocks."""
     random = np.random.default_rng(0)
     for index in range(count):
         small = random.integers(0, 256, (16, 20, 3), np.uint8)
@@ -76,7 +76,7 @@ def write_frames(folder: Path, count: int) -> None:
 
 
 def decode(folder: Path, index: int, side: int = _SIZE) -> tuple[np.ndarray, np.ndarray]:
-    """Return one frame (S, S, 3) and its mask (S, S) from PNG, at the size of training."""
+    """Return one frame (S, S, 3) and its mask (S, S) from PNG, at the training size."""
     image = cv2.cvtColor(cv2.imread(str(folder / f"{index}.png")), cv2.COLOR_BGR2RGB)
     mask = cv2.imread(str(folder / f"{index}_mask.png"), cv2.IMREAD_GRAYSCALE)
     size = (side, side)
@@ -86,7 +86,7 @@ def decode(folder: Path, index: int, side: int = _SIZE) -> tuple[np.ndarray, np.
 
 
 def rate(load: Callable[[torch.Tensor], None], frames: int, epochs: int) -> float:
-    """Images a second over shuffled epochs; the median of some repeats, after a batch that is not timed."""
+    """Return images per second over shuffled epochs: the median of several repeats, after an untimed batch."""
     generator = torch.Generator().manual_seed(0)
     load(torch.arange(min(_BATCH, frames)))
     rates = []
@@ -94,8 +94,8 @@ def rate(load: Callable[[torch.Tensor], None], frames: int, epochs: int) -> floa
         started = time.perf_counter()
         for _ in range(epochs):
             order = torch.randperm(frames, generator=generator)
-            for part in batches(frames, _BATCH):
-                load(order[part])
+            for batch in batches(frames, _BATCH):
+                load(order[batch])
         rates.append(frames * epochs / (time.perf_counter() - started))
     return statistics.median(rates)
 

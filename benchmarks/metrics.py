@@ -1,15 +1,15 @@
-"""Distances of outlines beside MONAI, and all metrics of a test set; one thread.
+"""Surface distances compared with MONAI, and all metrics of a test set; one thread.
 
     python -m benchmarks.metrics [--repeats 5] [--images 400]
 
-    distances       HD, HD95 and ASSD of 6 foreground classes of one image (7 labels with the background, which has none):
-                    `surface_distances` beside MONAI's compute_hausdorff_distance, without and with percentile=95, and
-                    compute_average_surface_distance with symmetric=True, on one-hot masks that are made before the clock starts.
-                    Medians; the three calls of MONAI together against the one of ours, which gives all three. `differs` is the
+    distances       HD, HD95 and ASSD of 6 foreground classes of one image (7 labels with the background, which has no distance):
+                    `surface_distances` compared with MONAI's compute_hausdorff_distance, without and with percentile=95, and
+                    compute_average_surface_distance with symmetric=True, on one-hot masks that are made before the timing starts.
+                    Medians of MONAI's three calls together, and of our one call, which returns all three. `differs` is the
                     largest difference of any value, in pixels.
-    test set        `Evaluator` on whole masks and probabilities, every metric, then the scores of both protocols
-Masks are drawn (synthetic): shafts with jaws and blobs; what is predicted is moved and frayed, in one row with stray pixels as well.
-`asked` is what ours has to reach; what it misses is named at the end.
+    test set        `Evaluator` on complete masks and probabilities, all metrics, then the scores of both protocols
+The masks are generated (synthetic): shafts with jaws, and blobs. The prediction is moved and has frayed edges; one row adds stray pixels.
+`target` is what our code must reach; missed targets are listed at the end.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ SIZES: tuple[Size, ...] = ((224, 224), (1280, 1024))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table, and keep it as results/benchmarks/metrics.json."""
+    """Print the table, and save it as results/benchmarks/metrics.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--images", type=int, default=ASKED_IMAGES)
     given = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    # MONAI speaks of an argument of its own that it will drop.
+    # MONAI warns of one of its own arguments, which it will remove.
     warnings.filterwarnings("ignore", category=FutureWarning, module="monai")
     print(f"\nDistances of 6 classes, one image, one thread (synthetic), {platform.machine()}, {os.cpu_count()} CPUs")
     print(f"{'ms':28}{'MONAI':>10}{'ours':>9}{'ratio':>8}{'differs, px':>14}")
@@ -66,11 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{name:28}{row['monai_ms']:10.1f}{row['ours_ms']:9.1f}{row['ratio']:8.1f}{row['differs']:14.1e}")
     whole = measure_evaluator(given.images)
     print(f"\nA test set of {given.images} images at 224x224, every metric, one thread")
-    print(f"{'taken in':28}{whole['added_s']:10.2f} s{1000 * whole['added_s'] / given.images:10.1f} ms an image")
+    print(f"{'adding images':28}{whole['added_s']:10.2f} s{1000 * whole['added_s'] / given.images:10.1f} ms per image")
     print(f"{'scores of both protocols':28}{whole['scored_s']:10.2f} s")
-    print(f"{'together':28}{whole['together_s']:10.2f} s")
+    print(f"{'total':28}{whole['together_s']:10.2f} s")
     missed = find_missed(rows, whole)
-    print(f"asked for and missed: {'; '.join(missed) or 'nothing'}")
+    print(f"missed targets: {'; '.join(missed) or 'none'}")
     about = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
     asked = {"ratio": ASKED_RATIO, "at": ASKED_AT, "difference": ASKED_DIFFERENCE, "seconds": ASKED_SECONDS}
     figures = {"distances": rows, "test_set": whole, "asked": asked, "missed": missed}
@@ -78,24 +78,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def make_pairs(size: Size, count: int, stray: bool = False, seed: int = 0) -> list[Pair]:
-    """Truth and prediction of some images (width, height), uint8, all six classes in both.
+    """Return ground truth and prediction of some images, uint8 (H, W), with all six classes in both.
 
     Args:
-        stray: whether each class has single pixels far from where it is.
+        size: width and height.
+        count: the number of images.
+        stray: whether each class has single pixels far from its area.
+        seed: the seed of the masks.
     """
     return [_make_pair(size, np.random.default_rng([seed, place]), stray) for place in range(count)]
 
 
 def _make_pair(size: Size, rng: np.random.Generator, stray: bool) -> Pair:
+    """Return ground truth and prediction of one image."""
     width, height = size
     truth = np.zeros((height, width), np.uint8)
     for index in range(1, CLASSES):
-        # A strip of its own for each class, so that none hides another.
+        # Each class has its own strip, so that none hides another.
         x = (index - 0.5 + rng.uniform(-0.2, 0.2)) * width / (CLASSES - 1)
         y = rng.uniform(0.3, 0.7) * height
         _draw(truth, index, (x, y), min(size) / 10, rng)
     shift = rng.uniform(-0.02, 0.02, 2) * size
-    # Edges fray by a smooth random field: every pixel is read from a little beside itself.
+    # A smooth random field frays the edges: every pixel is read from a position near it.
     field = [cv2.resize(rng.normal(size=(24, 24)), size, interpolation=cv2.INTER_CUBIC) for _ in range(2)]
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
     reach = min(size) / 100
@@ -112,7 +116,7 @@ def _make_pair(size: Size, rng: np.random.Generator, stray: bool) -> Pair:
 
 
 def _draw(mask: Mask, index: int, centre: tuple[float, float], reach: float, rng: np.random.Generator) -> None:
-    """An instrument, a shaft with two jaws; every third class a blob."""
+    """Draw an instrument, a shaft with two jaws; every third class is a blob."""
     middle = np.array(centre)
     if index % 3 == 0:
         turns = np.linspace(0, 2 * np.pi, 24, endpoint=False)
@@ -131,16 +135,16 @@ def _draw(mask: Mask, index: int, centre: tuple[float, float], reach: float, rng
 
 
 def measure_distances(pairs: Sequence[Pair], repeats: int) -> dict[str, float]:
-    """Median milliseconds of an image, the ratio, and the largest difference of any value; both take turns."""
+    """Return the median milliseconds per image, the ratio, and the largest difference of any value; both take turns."""
     ours, monai = [], []
     differs = 0.0
     for repeat in range(repeats + 1):
         for pair in pairs:
             hot = [_one_hot(mask) for mask in pair]
-            found, seconds = _timed(surface_distances, *pair, CLASSES)
+            distances, seconds = _timed(surface_distances, *pair, CLASSES)
             expected, monai_seconds = _timed(_of_monai, *hot)
             for values, name in zip(expected, ("hd", "hd95", "assd"), strict=True):
-                differs = max(differs, float(np.abs(getattr(found, name)[1:] - values).max()))
+                differs = max(differs, float(np.abs(getattr(distances, name)[1:] - values).max()))
             if repeat:  # the first round is not timed
                 ours.append(seconds)
                 monai.append(monai_seconds)
@@ -149,12 +153,12 @@ def measure_distances(pairs: Sequence[Pair], repeats: int) -> dict[str, float]:
 
 
 def _one_hot(mask: Mask) -> torch.Tensor:
-    """(1, C, H, W), as MONAI takes it."""
+    """Return a mask as one-hot (1, C, H, W), as MONAI expects it."""
     return torch.from_numpy(np.stack([mask == index for index in range(CLASSES)])[None].astype(np.float32))
 
 
 def _of_monai(truth: torch.Tensor, prediction: torch.Tensor) -> list[NDArray[np.float64]]:
-    """HD, HD95 and ASSD of the foreground classes."""
+    """Return MONAI's HD, HD95 and ASSD of the foreground classes."""
     # MONAI takes seconds to import.
     from monai.metrics.hausdorff_distance import compute_hausdorff_distance
     from monai.metrics.surface_distance import compute_average_surface_distance
@@ -167,13 +171,14 @@ def _of_monai(truth: torch.Tensor, prediction: torch.Tensor) -> list[NDArray[np.
 
 
 def _timed(work: Callable[..., Any], *given: Any) -> tuple[Any, float]:
+    """Return the result of a call and its seconds."""
     started = time.perf_counter()
-    found = work(*given)
-    return found, time.perf_counter() - started
+    result = work(*given)
+    return result, time.perf_counter() - started
 
 
 def measure_evaluator(images: int) -> dict[str, float]:
-    """Seconds to take in a test set and to score it under both protocols."""
+    """Return the seconds for adding a test set, and for scoring it under both protocols."""
     pairs = make_pairs((224, 224), images, seed=1)
     rng = np.random.default_rng(2)
     probabilities = rng.dirichlet(np.ones(ACTIVITIES), images)
@@ -190,7 +195,7 @@ def measure_evaluator(images: int) -> dict[str, float]:
 
 
 def find_missed(rows: dict[str, dict[str, float]], whole: dict[str, float]) -> list[str]:
-    """What was asked for and not reached, in words."""
+    """Return the missed targets, in words."""
     missed = []
     for name, row in rows.items():
         if name.startswith(ASKED_AT) and row["ratio"] < ASKED_RATIO:

@@ -1,9 +1,9 @@
-"""`endoarss predict` on a generated video of 1920x1080 compared with its model alone: images per second, medians.
+"""`endoarss predict` on a generated video of 1920x1080, compared with its model alone: images per second, medians.
 
     python -m benchmarks.predict [--repeats 3]
 
-The model (EndoARSS with TESLA, random weights) alone runs over the same frames in the same batches with as many threads, while nothing is
-read or written; both take turns. The command's figure is the overall one that it prints.
+The model is EndoARSS with TESLA and random weights. Alone, it runs over the same frames in the same batches with the same number of
+threads, and nothing is read or written. Both take turns. The figure of the command is the overall figure that it prints.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pipeline.inference.predict_files import predict_files
 from pipeline.results.checkpoints import load_file
 
 _BATCH = 16
-# Frames of the video, side of the model's input, ViT: the paper's, and one with which reading and writing are as much work as the model.
+# Frames of the video, input side of the model, ViT: the paper's, and one that takes as much time as reading and writing.
 _KINDS = (
     (32, 224, BackboneSettings("vit_base_patch14_dinov2")),
     (128, 112, BackboneSettings("vit_small_patch14_dinov2", {"depth": 4})),
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     repeats = parser.parse_args(arguments).repeats
-    cv2.setNumThreads(1)  # as the command line does
+    cv2.setNumThreads(1)  # as the command does
     print(f"{os.cpu_count()} CPUs; images per second (share of the model alone)")
     print(f"{'model':34}{'alone':>10}{'with overlays':>18}{'without':>18}")
     for frames, size, vit in _KINDS:
@@ -60,13 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 (alone(checkpoint, video), command(checkpoint, video, True), command(checkpoint, video, False))
                 for _ in range(repeats)
             ]
-        rates = [statistics.median(found) for found in zip(*kinds, strict=True)]
+        rates = [statistics.median(column) for column in zip(*kinds, strict=True)]
         shares = "".join(f"{f'{rate:.2f} ({rate / rates[0]:.2f})':>18}" for rate in rates[1:])
         print(f"{f'{vit.model}, {size} px':34}{rates[0]:10.2f}{shares}", flush=True)
 
 
 def write_video(path: Path, frames: int) -> None:
-    """Write a smooth scene that moves, with a sensor's noise."""
+    """Write a smooth scene that moves, with sensor noise."""
     rng = np.random.default_rng(0)
     scene = cv2.resize(rng.integers(0, 250, (16, 28, 3), np.uint8), (1984, 1144), interpolation=cv2.INTER_CUBIC)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (1920, 1080))
@@ -77,7 +77,7 @@ def write_video(path: Path, frames: int) -> None:
 
 
 def alone(checkpoint: Path, video: Path) -> float:
-    """Images per second of the model."""
+    """Return the images per second of the model."""
     device, model = choose_device(), load_file(checkpoint, [checkpoint.parent])
     (source,) = find_sources([video])
     frames = np.stack([resize_image(frame.pixels, model.settings.input_size) for frame in read_frames(source)])
@@ -88,7 +88,7 @@ def alone(checkpoint: Path, video: Path) -> float:
 
 
 def command(checkpoint: Path, video: Path, overlays: bool) -> float:
-    """Images per second that the command prints as its overall figure."""
+    """Return the images per second that the command prints as its overall figure."""
     out, weights = checkpoint.with_name("predicted"), [checkpoint.parent]
     with redirect_stdout(StringIO()) as printed:
         predict_files(checkpoint, [video], out, _BATCH, overlays=overlays, overwrite=True, weights=weights)

@@ -1,8 +1,8 @@
-"""How far the clean scores of a study's models lie apart, and how far those of the seeds of one model.
+"""Compare the deviation of clean scores between a study's models with the deviation between seeds of one model.
 
     python -m benchmarks.seeds --study studies/demo.yaml --seeds 0 1 2
 
-Trainings and their scores that are absent are made first, in one process. The table is Markdown, as docs/demo.md shows it.
+Trainings and scores that do not exist are made first, in one process. The table is Markdown, as in docs/demo.md.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from pipeline.study.models import Study
 from pipeline.training.train_cell import train_cell
 
 METRICS = ("accuracy", "miou", "miou_foreground")
-Scores = dict[tuple[str, str], dict[str, list[float]]]  # by dataset and model, of each metric a value a seed
+Scores = dict[tuple[str, str], dict[str, list[float]]]  # by dataset and model: one value per seed for each metric
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train what is absent, and print the table of every dataset."""
+    """Train what does not exist, and print the table of every dataset."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", type=Path, default=Path("studies/demo.yaml"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -47,23 +47,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 if metric in values:
                     scores[dataset, model_name(study, cell)][metric].append(100 * values[metric])
     majorities = {dataset: majority(study, dataset) for dataset, _ in scores}
-    marked = "synthetic scenes" if study.synthetic else "real images"
-    print(f"{marked}, seeds {', '.join(map(str, given.seeds))}: mean ± standard deviation over seeds, in percent\n")
+    data = "synthetic scenes" if study.synthetic else "real images"
+    print(f"{data}, seeds {', '.join(map(str, given.seeds))}: mean ± standard deviation over seeds, in percent\n")
     print("\n".join(table_of(scores, majorities)))
 
 
 def scores_of(study: Study, cell: Cell) -> dict[str, dict[str, float]]:
-    """Return the clean scores of a cell by dataset; the cell is trained and evaluated first if it has none."""
+    """Return the clean scores of a cell by dataset; a cell without scores is trained and evaluated first."""
     path = cell_folder(study, cell) / CellOutput.METRICS
     if not path.is_file():
         train_cell(study, cell)
         evaluate_cell(study, cell)
-    found: dict[str, dict[str, float]] = read_json(path)
-    return found
+    scores: dict[str, dict[str, float]] = read_json(path)
+    return scores
 
 
 def majority(study: Study, dataset: str) -> dict[str, list[float]]:
-    """Return the accuracy of the commonest training activity, or nothing if the reference was not computed."""
+    """Return the accuracy of the most frequent training activity, or nothing if the reference was not computed."""
     path = reference_folder(study, dataset) / "majority_activity.parquet"
     if not path.is_file():
         return {}
@@ -72,15 +72,16 @@ def majority(study: Study, dataset: str) -> dict[str, list[float]]:
 
 
 def model_name(study: Study, cell: Cell) -> str:
-    """Return how the table names the model of a cell, whatever its seed."""
+    """Return the name of a cell's model in the table, without its seed."""
     return f"{study.backbones[cell.backbone].label}, {cell.architecture}, {cell.weighting}, rank {cell.rank}"
 
 
 def table_of(scores: Scores, majorities: Mapping[str, dict[str, list[float]]]) -> list[str]:
-    """Return the lines of a Markdown table: a row per model, and below each dataset how far models and seeds lie apart.
+    """Return the lines of a Markdown table: one row per model, and for each dataset the deviation between models and between seeds.
 
     Args:
-        scores: of the models. majorities: by dataset, the accuracy of its commonest activity.
+        scores: the scores of the models.
+        majorities: by dataset, the accuracy of the most frequent activity.
     """
     lines = [f"| dataset | model | {' | '.join(METRICS)} |", "|---" * (2 + len(METRICS)) + "|"]
     for dataset in dict.fromkeys(dataset for dataset, _ in scores):
@@ -89,27 +90,27 @@ def table_of(scores: Scores, majorities: Mapping[str, dict[str, list[float]]]) -
             shown = [shown_as(values.get(metric, [])) for metric in METRICS]
             lines.append(f"| {dataset} | {model} | {' | '.join(shown)} |")
         of_metric = [[values[m] for values in models.values() if m in values] for m in METRICS]
-        between = [f"**{deviation([statistics.mean(v) for v in found]):.1f}**" for found in of_metric]
-        within = [f"**{mean_of([deviation(v) for v in found]):.1f}**" for found in of_metric]
+        between = [f"**{deviation([statistics.mean(v) for v in by_model]):.1f}**" for by_model in of_metric]
+        within = [f"**{mean_of([deviation(v) for v in by_model]):.1f}**" for by_model in of_metric]
         lines.append(f"| {dataset} | **deviation between models** | {' | '.join(between)} |")
         lines.append(f"| {dataset} | **mean deviation over seeds** | {' | '.join(within)} |")
     return lines
 
 
 def shown_as(values: Sequence[float]) -> str:
-    """Return mean and deviation, a single value alone, or nothing."""
+    """Return mean and deviation as text; a single value without deviation; an empty string without values."""
     if len(values) < 2:
         return "".join(f"{value:.1f}" for value in values)
     return f"{statistics.mean(values):.1f} ± {deviation(values):.1f}"
 
 
 def mean_of(values: Sequence[float]) -> float:
-    """Return the mean, 0 of nothing."""
+    """Return the mean, or 0 without values."""
     return statistics.mean(values) if values else 0.0
 
 
 def deviation(values: Sequence[float]) -> float:
-    """Return the sample standard deviation, 0 for a single value."""
+    """Return the sample standard deviation, or 0 for a single value."""
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 

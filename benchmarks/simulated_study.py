@@ -1,8 +1,8 @@
-"""Saved rows of a study whose truth is known, for `benchmarks.verdicts`: a model of sequences, seeds, classes and images.
+"""Saved rows of a simulated study with a known truth, for `benchmarks.verdicts`: a model of sequences, seeds, classes and images.
 
-The IoU of a class in an image is logistic in the sum of what the class, the sequence, the model, the training and the image add; so is the
-chance that an activity is told. What a model adds in a sequence is its own: models differ from sequence to sequence, also where they are
-equally good. Rare classes are in few sequences.
+The IoU of a class in an image is a logistic function of a sum of contributions: of class, sequence, model, training and image. The
+probability that an activity is predicted correctly is modelled in the same way. Each model has its own contribution per sequence, so
+models differ from sequence to sequence even if they are equally good. Rare classes occur in few sequences.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Array = NDArray[np.float64]
 
 ACTIVITIES = 6
 IMAGES = 8
-"""Images of a sequence."""
-# Shares of the sequences that have a class; 0 is one sequence alone.
+"""The number of images per sequence."""
+# The share of sequences that have each class; 0 means a single sequence.
 CLASSES = (1.0, 1.0, 0.7, 0.5, 0.2, 0.0)
-# Points of mIoU that 0.1 on the logistic scale is about.
+# About this many points of mIoU correspond to 0.1 on the logistic scale.
 _POINTS = 1.9
 MODELS = tuple(
     Model(backbone, architecture, "db_mtl", 4)
@@ -40,14 +40,14 @@ ROBUST = (MODELS[0], MODELS[1], MODELS[8])
 
 @dataclass(frozen=True)
 class World:
-    """How scores come about.
+    """The parameters of a simulation.
 
     Attributes:
-        sequences: Of the test split.
-        seeds: Trainings of each model.
-        tail: Degrees of freedom of what models add in sequences: of Student's t, or a normal distribution if it is infinite.
-        better: By how many points of mIoU a model is better than the others.
-        training: Standard deviation of what a training adds, on the logistic scale.
+        sequences: the number of test sequences.
+        seeds: the number of trainings per model.
+        tail: degrees of freedom of the t distribution of the models' contributions per sequence; infinite gives a normal distribution.
+        better: how many points of mIoU a model is better than the others.
+        training: the standard deviation of a training's contribution, on the logistic scale.
     """
 
     sequences: int
@@ -58,16 +58,16 @@ class World:
 
 
 class SimulatedStudy:
-    """The test images of a dataset, and what models answer on them."""
+    """The test images of a dataset, and the predictions of models on them."""
 
     def __init__(self, world: World, random: np.random.Generator) -> None:
         self.world, self.random = world, random
         classes, sequences = len(CLASSES), world.sequences
-        there = np.zeros((sequences, classes), bool)
+        present = np.zeros((sequences, classes), bool)
         for index, share in enumerate(CLASSES):
-            there[random.permutation(sequences)[: max(1, round(share * sequences))], index] = True
+            present[random.permutation(sequences)[: max(1, round(share * sequences))], index] = True
         area = np.exp(7 + 0.7 * random.standard_normal((sequences, IMAGES, classes)))
-        self.area = (np.where(there[:, None], area, 0).astype(np.int64)).reshape(-1, classes)
+        self.area = (np.where(present[:, None], area, 0).astype(np.int64)).reshape(-1, classes)
         self.activity = self._of_images(random.integers(0, ACTIVITIES, sequences))
         self.difficulty = self._of_images(0.5 * random.standard_normal((sequences, 1 + classes)))
         self.difficulty[:, 1:] += 1.3 + 0.5 * random.standard_normal(classes)
@@ -78,27 +78,31 @@ class SimulatedStudy:
         }
 
     def _of_images(self, of_sequences: NDArray[Any]) -> NDArray[Any]:
+        """Repeat values of sequences for their images."""
         return np.repeat(of_sequences, IMAGES, axis=0)
 
     def model(self, model: Model, severities: Sequence[int] = (0,)) -> EvaluatedModel:
-        """Return the answers of a model; severity 0 is clean, from 1 on they get worse."""
+        """Return the predictions of a model; severity 0 is clean, and predictions get worse from 1 on."""
         world, random = self.world, self.random
         shape = (world.sequences, 1 + len(CLASSES))
         if np.isinf(world.tail):
-            own = random.standard_normal(shape)
+            contribution = random.standard_normal(shape)
         else:
-            own = random.standard_t(world.tail, shape) / np.sqrt(world.tail / (world.tail - 2))
-        own = 0.12 * (own + own[:, :1])
-        quality = self.difficulty + self._of_images(own) + world.better.get(model, 0.0) / 10 / _POINTS
+            contribution = random.standard_t(world.tail, shape) / np.sqrt(world.tail / (world.tail - 2))
+        contribution = 0.12 * (contribution + contribution[:, :1])
+        quality = self.difficulty + self._of_images(contribution) + world.better.get(model, 0.0) / 10 / _POINTS
         runs = []
         for _ in range(world.seeds):
             trained = world.training * (random.standard_normal() + random.standard_normal(1 + len(CLASSES)))
-            runs.append(pd.concat([self._answers(model, quality + trained, s) for s in severities], ignore_index=True))
+            runs.append(
+                pd.concat([self._predictions(model, quality + trained, s) for s in severities], ignore_index=True)
+            )
         return EvaluatedModel(str(model), "simulated", runs)
 
-    def _answers(self, model: Model, quality: Array, severity: int) -> pd.DataFrame:
-        seen = quality - 0.4 * severity + 0.2 * self.random.standard_normal(quality.shape)
-        chance = 1 / (1 + np.exp(-seen))
+    def _predictions(self, model: Model, quality: Array, severity: int) -> pd.DataFrame:
+        """Return the rows of one model at one severity."""
+        logit = quality - 0.4 * severity + 0.2 * self.random.standard_normal(quality.shape)
+        chance = 1 / (1 + np.exp(-logit))
         both = np.round(self.area * 2 * chance[:, 1:] / (1 + chance[:, 1:])).astype(np.int64)
         columns = dict(self.frames) | {
             "corruption": "smoke" if severity else "",
@@ -108,14 +112,14 @@ class SimulatedStudy:
         for i in range(len(CLASSES)):
             columns |= {f"both_{i}": both[:, i], f"truth_{i}": self.area[:, i], f"predicted_{i}": self.area[:, i]}
         if model.multi_task:
-            told = self.random.random(len(seen)) < chance[:, 0]
+            correct = self.random.random(len(logit)) < chance[:, 0]
             columns["activity_true"] = self.activity
-            columns["activity_predicted"] = np.where(told, self.activity, (self.activity + 1) % ACTIVITIES)
+            columns["activity_predicted"] = np.where(correct, self.activity, (self.activity + 1) % ACTIVITIES)
         return pd.DataFrame(columns)
 
 
 def claim_scores(world: World, random: np.random.Generator) -> dict[Model, dict[str, Score]]:
-    """Return what claims are tested on, from simulated rows, as reports have it from saved ones."""
+    """Return the scores on which claims are tested, computed from simulated rows as reports do from saved rows."""
     study = SimulatedStudy(world, random)
     clean = vary_scores([study.model(model) for model in (*MODELS, SINGLE, *RANKS)])
     scores = {model: scores_of(clean, str(model)) for model in (*MODELS, SINGLE, *RANKS)}

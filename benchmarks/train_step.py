@@ -1,14 +1,12 @@
-"""A training step beside plain ways to write it: same model, same batch, one process; ratios.
+"""A training step compared with plain implementations: same model, same batch, one process; ratios.
 
     python -m benchmarks.train_step        small models on a CPU: the paper's architectures x weightings
 
-A GPU is measured by `python -m benchmarks.gpu`, with the same peers.
-
-The peers compute the same update:
-    flattening      a backward pass a task, then vectors over all parameters of the backbone, frozen ones too (as LibMTL does)
-    lean            a backward pass a task, vectors over trained parameters alone
-    two passes      (TESLA) each task's stream by itself: two forward and two backward passes
-Weights and pictures are random.
+`python -m benchmarks.gpu` measures a GPU, with the same peers. The peers compute the same update:
+    flattening      one backward pass per task, then vectors over all parameters of the backbone, frozen ones included (as LibMTL does)
+    lean            one backward pass per task, vectors over trained parameters only
+    two passes      (TESLA) each task's stream separately: two forward and two backward passes
+Weights and images are random.
 """
 
 from __future__ import annotations
@@ -43,14 +41,14 @@ from pipeline.io.files import write_json
 
 CLASSES, ACTIVITIES = tuple(f"class {i}" for i in range(10)), tuple(f"activity {i}" for i in range(12))
 ARCHITECTURE_NAMES = ("hps", "mmoe", "dselect_k", "tesla")
-# The paper's; `benchmarks.weightings` measures all of them without a model.
+# The paper's weightings; `benchmarks.weightings` measures all weightings without a model.
 WEIGHTING_NAMES = ("aligned_mtl", "db_mtl", "equal", "moco", "stch")
 Step = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A model with a batch of random pictures and labels."""
+    """A model with a batch of random images and labels."""
 
     model: MultiTaskModel
     trained: Trained
@@ -59,20 +57,20 @@ class Problem:
     activities: Tensor
 
     def losses_of(self, outputs: dict[str, Tensor]) -> list[Tensor]:
-        """The tasks' losses, T scalars."""
+        """Return the losses of the tasks, T scalars."""
         losses = task_losses(outputs, self.masks, self.activities)
         return [losses[task] for task in self.model.tasks]
 
     def one_loss(self, index: int, logits: Tensor) -> Tensor:
-        """The loss of one task, from its logits."""
+        """Return the loss of one task, from its logits."""
         task = self.model.tasks[index]
         return task_losses({task: logits}, self.masks, self.activities)[task]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables, and keep them as results/benchmarks/train_step_cpu.json."""
+    """Print the tables, and save them as results/benchmarks/train_step_cpu.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=5, help="timed steps of each kind")
+    parser.add_argument("--steps", type=int, default=5, help="timed steps per implementation")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     device = torch.device("cpu")
@@ -81,23 +79,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "torch": torch.__version__,
         "device": f"CPU ({platform.machine()}), 1 thread",
     }
-    print(
-        f"\nOne training step, random weights and pictures; {about['device']}, torch {about['torch']}, {about['date']}"
-    )
+    print(f"\nOne training step, random weights and images; {about['device']}, torch {about['torch']}, {about['date']}")
     with tempfile.TemporaryDirectory() as folder:
         rows = on_cpu(device, given.steps, Path(folder))
     write_json(Path("results/benchmarks/train_step_cpu.json"), {**about, "rows": rows})
 
 
 def on_cpu(device: torch.device, steps: int, folder: Path) -> list[dict[str, Any]]:
-    """Every architecture x weighting on a ViT-S/14 of four blocks and a narrow ResNet-26, and TESLA behind SMA, beside the peers."""
+    """Compare every architecture x weighting with the peers, on a ViT-S/14 of four blocks and a narrow ResNet-26, and TESLA with SMA."""
     vit = BackboneSettings("vit_small_patch14_dinov2", {"depth": 4})
     frozen = with_random_weights(vit, 112, folder)
     resnet = BackboneSettings("resnet26", {"channels": (32, 64, 128, 256)})
     backbones = {"dinov2": frozen, "resnet": resnet, "endoarss": frozen}
     pairs = [*itertools.product(("dinov2", "resnet"), ARCHITECTURE_NAMES), ("endoarss", "tesla")]
     print(
-        f"{'ms a step, batch 4, 112 pixels':38}{'ours':>8}{'flattening':>12}{'lean':>8}{'two passes':>12}   peer / ours"
+        f"{'ms per step, batch 4, 112 pixels':38}{'ours':>8}{'flattening':>12}{'lean':>8}{'two passes':>12}   peer / ours"
     )
     rows = []
     for backbone, architecture in pairs:
@@ -124,7 +120,7 @@ def on_cpu(device: torch.device, steps: int, folder: Path) -> list[dict[str, Any
 
 
 def with_random_weights(settings: BackboneSettings, size: int, folder: Path) -> BackboneSettings:
-    """The same with random weights from a file, so that the ViT is frozen and adapters train."""
+    """Return the settings with random weights from a file, so that the ViT is frozen and its adapters are trained."""
     model = timm.create_model(settings.model, img_size=size, num_classes=0, **settings.arguments)
     path = folder / f"{settings.model}.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path)
@@ -134,7 +130,7 @@ def with_random_weights(settings: BackboneSettings, size: int, folder: Path) -> 
 def make_problem(
     backbone: str, architecture: str, given: BackboneSettings, size: int, batch: int, device: torch.device
 ) -> Problem:
-    """A model and a batch for it; its adapters are drawn, not zero, so that all of it works."""
+    """Return a model and a batch for it; the adapters are random instead of zero, so that every part takes part in the step."""
     seed_everything(0)
     settings = ModelSettings(backbone, architecture, CLASSES, ACTIVITIES, size, given, heads=HeadSettings())
     model = build_model(settings).to(device).train()
@@ -152,19 +148,19 @@ def make_problem(
 
 
 def weighting(problem: Problem, name: str) -> Weighting:
-    """A weighting in its main phase."""
+    """Return a weighting in its main phase."""
     settings = {"warmup_epochs": 0} if name == "stch" else {}
     with problem.images.device:
-        made: Weighting = WEIGHTINGS.get(name)(problem.model.tasks, 9, **settings)
-    made.start_epoch(0)
-    if isinstance(made, SmoothTchebycheff):
-        made.combine(torch.ones(2, device=problem.images.device))
-        made.start_epoch(1)
-    return made
+        rule: Weighting = WEIGHTINGS.get(name)(problem.model.tasks, 9, **settings)
+    rule.start_epoch(0)
+    if isinstance(rule, SmoothTchebycheff):
+        rule.combine(torch.ones(2, device=problem.images.device))
+        rule.start_epoch(1)
+    return rule
 
 
 def with_optimizer(problem: Problem, gradients: Step) -> Step:
-    """A step that ends with Adam's."""
+    """Return a step that computes gradients and ends with the step of Adam."""
     optimizer = torch.optim.Adam([p for p in problem.model.parameters() if p.requires_grad], lr=1e-9, fused=True)
 
     def step() -> None:
@@ -176,40 +172,40 @@ def with_optimizer(problem: Problem, gradients: Step) -> Step:
 
 
 def ours(problem: Problem, rule: Weighting) -> Step:
-    """The step of `endoarss.training`."""
+    """Return the step of `endoarss.training`."""
     return with_optimizer(
         problem, lambda: void(backward(problem.model, problem.trained, rule, problem.images, problem.losses_of))
     )
 
 
 def lean(problem: Problem, rule: Weighting) -> Step:
-    """A backward pass a task over trained parameters alone, whatever the weighting and architecture."""
+    """Return a step with one backward pass per task over trained parameters only, for every weighting and architecture."""
 
     def gradients() -> None:
-        found = per_task_backward(problem.model, problem.trained, problem.images, problem.losses_of)
-        problem.trained.set_shared(combined(rule, found.shared, found.losses))
+        per_task = per_task_backward(problem.model, problem.trained, problem.images, problem.losses_of)
+        problem.trained.set_shared(combined(rule, per_task.shared, per_task.losses))
 
     return with_optimizer(problem, gradients)
 
 
 def flattening(problem: Problem, rule: Weighting) -> Step:
-    """A backward pass a task into `.grad`, copied to vectors over all parameters of the backbone that no task owns, and back."""
+    """Return a step with one backward pass per task into `.grad`, copied to vectors over all shared backbone parameters, and back."""
     owned = {id(p) for parameters in problem.trained.owned for p in parameters}
-    everything = [p for p in problem.model.backbone.parameters() if id(p) not in owned]
-    sizes = [p.numel() for p in everything]
+    parameters_shared = [p for p in problem.model.backbone.parameters() if id(p) not in owned]
+    sizes = [p.numel() for p in parameters_shared]
 
     def gradients() -> None:
         losses = problem.losses_of(problem.model(problem.images))
         vectors = torch.zeros(len(losses), sum(sizes), device=problem.images.device)
         for index, loss in enumerate(losses):
-            for parameter in everything:
+            for parameter in parameters_shared:
                 parameter.grad = None
             loss.backward(retain_graph=index < len(losses) - 1)
-            for part, parameter in zip(vectors[index].split(sizes), everything, strict=True):
+            for part, parameter in zip(vectors[index].split(sizes), parameters_shared, strict=True):
                 if parameter.grad is not None:
                     part.copy_(parameter.grad.flatten())
         update = combined(rule, vectors, torch.stack(losses).detach())
-        for part, parameter in zip(update.split(sizes), everything, strict=True):
+        for part, parameter in zip(update.split(sizes), parameters_shared, strict=True):
             if parameter.grad is not None:
                 parameter.grad = part.view_as(parameter)
 
@@ -217,16 +213,16 @@ def flattening(problem: Problem, rule: Weighting) -> Step:
 
 
 class OneStream(HardParameterSharing):
-    """The backbone as one task's stream sees it: the shared adapter and one of its own."""
+    """The backbone as one task's stream sees it: with the shared adapter and the task's own."""
 
     @staticmethod
     def plan(settings: ModelSettings) -> tuple[tuple[str, ...], Streams]:
-        """Both tasks, one stream with both adapters."""
+        """Return both tasks, and one stream with both adapters."""
         return settings.available_tasks, Streams(1, shared=True, owned=True)
 
 
 def two_passes(problem: Problem, rule: Weighting, given: BackboneSettings, size: int) -> Step:
-    """TESLA's work a task at a time: one stream forward and backward, then the same model again in the other's stead."""
+    """Return a step of TESLA one task at a time: one stream forward and backward, then the same model again for the other task."""
     settings, make = problem.model.settings, BACKBONES.get(problem.model.settings.backbone)
     alone = OneStream(settings, lambda streams: make(given, size, streams)).to(problem.images.device).train()
     peer = replace(problem, model=alone)
@@ -240,10 +236,10 @@ def two_passes(problem: Problem, rule: Weighting, given: BackboneSettings, size:
                 logits = torch.nn.functional.interpolate(logits, size=(size, size), mode="bilinear")
             loss = peer.one_loss(index, logits)
             owned = alone.task_parameters(task)
-            found = torch.autograd.grad(loss, [*shared, *owned])
-            for parameter, gradient in zip(owned, found[len(shared) :], strict=True):
+            gradients_of_task = torch.autograd.grad(loss, [*shared, *owned])
+            for parameter, gradient in zip(owned, gradients_of_task[len(shared) :], strict=True):
                 parameter.grad = gradient
-            rows.append(torch.cat([gradient.flatten() for gradient in found[: len(shared)]]))
+            rows.append(torch.cat([gradient.flatten() for gradient in gradients_of_task[: len(shared)]]))
             losses.append(loss.detach())
         update = combined(rule, torch.stack(rows), torch.stack(losses))
         for part, parameter in zip(update.split([p.numel() for p in shared]), shared, strict=True):
@@ -253,7 +249,7 @@ def two_passes(problem: Problem, rule: Weighting, given: BackboneSettings, size:
 
 
 def combined(rule: Weighting, rows: Tensor, losses: Tensor) -> Tensor:
-    """One update of the tasks' gradients; a weighting of losses gives the factors of theirs."""
+    """Return one update from the gradients of the tasks; a weighting of losses gives their factors."""
     if isinstance(rule, GradientWeighting):
         return rule.combine(rows, losses)[0]
     leaves = losses.clone().requires_grad_()
@@ -264,11 +260,11 @@ def combined(rule: Weighting, rows: Tensor, losses: Tensor) -> Tensor:
 
 
 def void(result: object) -> None:
-    """Forget a result."""
+    """Discard a result."""
 
 
 def side_by_side(kinds: dict[str, Step], steps: int, device: torch.device) -> dict[str, float]:
-    """Median seconds of each kind, the kinds taking turns, so that what else the machine does meets all of them."""
+    """Return the median seconds of each kind. The kinds take turns, so that other load on the machine affects all of them."""
     for step in kinds.values():
         step()
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -279,7 +275,7 @@ def side_by_side(kinds: dict[str, Step], steps: int, device: torch.device) -> di
 
 
 def once(step: Step, device: torch.device) -> float:
-    """Seconds of one step, the device's work included."""
+    """Return the seconds of one step, including the device's work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     started = time.perf_counter()

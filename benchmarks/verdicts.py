@@ -1,14 +1,14 @@
-"""How often the paper's claims get a verdict, on simulated studies whose truth is known; one thread.
+"""How often the paper's claims get a verdict, on simulated studies with a known truth; one thread.
 
     python -m benchmarks.verdicts [--studies 400] [--figure docs/verdicts.png]
 
-    false verdicts  shares of studies with equally good models in which any claim is supported or contradicted, which should be at most 5 %;
-                    `single` is the share of all tests with a p-value below 5 % by themselves. With their 95 % intervals (Clopper and
+    false verdicts  the share of studies of equally good models in which any claim is supported or contradicted; it should be at most 5 %.
+                    `single` is the share of all single tests with a p-value below 5 %. Both have 95 % intervals (Clopper and
                     Pearson 1934).
-    power           shares of studies in which a claim is supported that is true by so many points of mIoU: of EndoARSS with TESLA against
-                    the best other model, and of TESLA against MMoE over three backbones. False verdicts are of claims that are not true
-                    beside them.
-Rows are simulated (`benchmarks.simulated_study`); what is done with them is what reports do with saved ones.
+    power           the share of studies in which a true claim is supported, by the true difference in points of mIoU: EndoARSS with TESLA
+                    against the best other model, and TESLA against MMoE over three backbones. False verdicts here are those of the
+                    other claims, which are not true.
+The rows are simulated (`benchmarks.simulated_study`) and processed as reports process saved rows.
 """
 
 from __future__ import annotations
@@ -38,19 +38,24 @@ HEAVY = 3.0
 
 @dataclass(frozen=True)
 class Rate:
-    """How often something happened: in how many of all."""
+    """A frequency.
+
+    Attributes:
+        times: how often the event happened.
+        of: the number of trials.
+    """
 
     times: int
     of: int
 
     @property
     def share(self) -> float:
-        """The estimate."""
+        """Return the estimated share."""
         return self.times / self.of
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The ends of its 95 % interval."""
+        """Return the ends of its 95 % interval."""
         low = beta.ppf(0.025, self.times, self.of - self.times + 1) if self.times else 0.0
         high = beta.ppf(0.975, self.times + 1, self.of - self.times) if self.times < self.of else 1.0
         return float(low), float(high)
@@ -69,35 +74,43 @@ def judge(world: World, seed: int) -> pd.DataFrame:
 
 
 def tables_of(world: World, studies: int) -> list[pd.DataFrame]:
-    """Return the tables of claims of some simulated studies, the same for the same world; every other one has heavy tails."""
+    """Return the tables of claims of some simulated studies, the same for the same world; every other study has heavy tails."""
     return [judge(replace(world, tail=HEAVY if seed % 2 else np.inf), seed) for seed in range(studies)]
 
 
 def rate_of_studies(tables: Sequence[pd.DataFrame], verdicts: Sequence[str], claims: Sequence[str] = ()) -> Rate:
-    """Return in how many studies a verdict is among some. claims: those that are looked at, if not all."""
+    """Return in how many studies a verdict occurs.
+
+    Args:
+        tables: the tables of claims.
+        verdicts: the verdicts to count.
+        claims: the claims to consider; all if empty.
+    """
     times = 0
     for table in tables:
-        looked_at = table[table["claim"].isin(claims)] if claims else table
-        times += bool(looked_at["verdict"].isin(list(verdicts)).any())
+        considered = table[table["claim"].isin(claims)] if claims else table
+        times += bool(considered["verdict"].isin(list(verdicts)).any())
     return Rate(times, len(tables))
 
 
 def rate_of_tests(tables: Sequence[pd.DataFrame]) -> Rate:
-    """Return in how many tests the interval excludes zero: the level of one by itself."""
+    """Return in how many tests the interval excludes zero: the level of a single test."""
     tested = pd.concat(tables).dropna(subset="low")
     return Rate(int(((tested["low"] > 0) | (tested["high"] < 0)).sum()), len(tested))
 
 
 def better_by(world: World, points: float) -> World:
-    """Return a world in which EndoARSS with TESLA is better than all others, and TESLA than the others on every backbone; what
-    `STILL_EQUAL` names does not differ."""
+    """Return a world in which EndoARSS with TESLA is better than all other models, and TESLA is better on every backbone.
+
+    The claims in `STILL_EQUAL` remain without a difference.
+    """
     tesla = {model: points for model in MODELS if model.architecture == "tesla"}
     tesla[MODELS[-1]] = 2 * points
     return replace(world, better=tesla)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables, and draw them if a file is named."""
+    """Print the tables, and draw them if a file is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=400)
     parser.add_argument("--figure", type=Path)
@@ -143,10 +156,10 @@ def draw(
         left.set_ylabel("false, in % of studies or tests")
         left.set_ylim(bottom=0)
         for sequences, marker, colour in ((14, "o", "#20639b"), (30, "s", "#c05020")):
-            chosen = [points for of, points in powers if of == sequences]
+            simulated = [points for of, points in powers if of == sequences]
             for kind, (claim, style) in enumerate((("EndoARSS is best", "--"), ("TESLA over MMoE", "-"))):
-                rates = [powers[sequences, points][kind] for points in chosen]
-                _draw_rates(right, chosen, rates, f"{claim}, {sequences} sequences", marker, colour, style)
+                rates = [powers[sequences, points][kind] for points in simulated]
+                _draw_rates(right, simulated, rates, f"{claim}, {sequences} sequences", marker, colour, style)
         right.set_xscale("log")
         right.set_xticks(POINTS, [f"{points:g}" for points in POINTS])
         right.minorticks_off()
@@ -167,6 +180,7 @@ def _draw_rates(
     colour: str,
     line: str = "",
 ) -> None:
+    """Draw rates with their intervals."""
     shares = np.array([rate.share for rate in rates])
     ends = np.abs(np.array([rate.interval for rate in rates]).T - shares)
     axes.errorbar(

@@ -1,16 +1,17 @@
-"""One step of each weighting beside torchjd's own code, on the same two gradients or losses; one thread.
+"""One step of each weighting compared with torchjd's code, on the same two gradients or losses; one thread.
 
     python -m benchmarks.weightings [--repeats 100]
 
-    gradients       the update from two gradients of P float32 values: of a million, and of a ViT-B's shared adapters of rank 4
-    losses          the gradient of the scalar from two losses, and what is done after the step
-Ours and torchjd's take turns; shown are microseconds, the least of all repeats, because whatever else the machine does only adds to them.
-`ratio` is ours over torchjd's, `differs` the largest difference of any entry of the two results in float64, relative to the largest entry,
-over 20 problems in a row: gradients that conflict, agree, and are of other lengths.
-torchjd's CAGrad and UPGrad want solvers that this project does not (`pip install "torchjd[cagrad,quadprog_projector]"`); without them, and
-where torchjd has no such method, ours stands alone. Its UPGrad adds 1e-12 to the diagonal here, not 1e-4. IMTL is torchjd's IMTL-L and
-IMTL-G together. RLW draws, so that nothing is compared.
-`asked` is what ours has to reach; what it misses is named at the end.
+    gradients       the update from two gradients of P float32 values: a million, and the shared adapters of a ViT-B of rank 4
+    losses          the gradient of the scalar from two losses, and the work after the step
+Ours and torchjd's take turns. The table shows microseconds, the minimum of all repeats, because other load on the machine can only add to
+them. `ratio` is ours over torchjd's. `differs` is the largest difference of any entry of the two results in float64, relative to the
+largest entry, over 20 successive problems: gradients that conflict, that agree, and that differ in length.
+
+torchjd's CAGrad and UPGrad need solvers that this project does not need (`pip install "torchjd[cagrad,quadprog_projector]"`). Without
+them, or if torchjd has no such method, only ours is shown. Its UPGrad adds 1e-12 to the diagonal here, not 1e-4. IMTL is torchjd's
+IMTL-L and IMTL-G together. RLW is random, so its results are not compared.
+`target` is what our code must reach; missed targets are listed at the end.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ Step = Callable[[Tensor], Tensor]
 
 
 class Impartial(nn.Module):
-    """torchjd's IMTL-L, whose scales get their gradient, and IMTL-G of the scaled gradients."""
+    """torchjd's IMTL-L, with gradients for its scales, followed by IMTL-G of the scaled gradients."""
 
     def __init__(self) -> None:
         super().__init__()
         self.of_losses, self.of_gradients = scalarization.IMTLL(2), aggregation.IMTLG()
 
     def forward(self, gradients: Tensor) -> Tensor:
-        """The update from the gradients (2, P)."""
+        """Return the update from the gradients (2, P)."""
         self.of_losses(torch.ones(2)).backward()
         update: Tensor = self.of_gradients(self.of_losses.log_scale.detach().exp().unsqueeze(1) * gradients)
         return update
@@ -76,7 +77,7 @@ PEERS: dict[str, Callable[[], nn.Module]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table, and keep it as results/benchmarks/weightings.json."""
+    """Print the table, and save it as results/benchmarks/weightings.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=100)
     given = parser.parse_args(arguments)
@@ -89,21 +90,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows += [measured(name, "losses", losses, given.repeats) for name in WEIGHTINGS.names() if name not in of_gradients]
     slow = [row for row in rows if row["ratio"] is not None and row["ratio"] > ASKED_RATIO]
     missed = [f"{row['weighting']} ({row['on']}): {row['ratio']:.2f}" for row in slow]
-    print(f"asked for at most {ASKED_RATIO} times torchjd's, and missed: {'; '.join(missed) or 'nothing'}")
+    print(f"target: at most {ASKED_RATIO} times torchjd's; missed: {'; '.join(missed) or 'none'}")
     about = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count()}
     figures = {"torch": torch.__version__, "asked": ASKED_RATIO, "rows": rows, "missed": missed}
     write_json(Path("results/benchmarks/weightings.json"), {**about, **figures})
 
 
 def of_size(values: int) -> Tensor:
-    """Two gradients of different lengths that conflict."""
+    """Return two gradients of different lengths that conflict."""
     gradients = torch.randn(2, values, generator=torch.Generator().manual_seed(0))
     gradients[1] = 3 * gradients[1] - gradients[0]
     return gradients
 
 
 def made(name: str) -> Weighting:
-    """A weighting of two tasks, in its main phase."""
+    """Return a weighting of two tasks, in its main phase."""
     settings = {"warmup_epochs": 0} if name == "stch" else {}
     weighting: Weighting = WEIGHTINGS.get(name)(TASKS, 9, **settings)
     weighting.start_epoch(0)
@@ -114,7 +115,7 @@ def made(name: str) -> Weighting:
 
 
 def step_of(weighting: Weighting) -> Step:
-    """One step of ours."""
+    """Return one step of our weighting."""
     if isinstance(weighting, GradientWeighting):
         return lambda gradients: weighting.combine(gradients, torch.ones(2))[0]
     assert isinstance(weighting, LossWeighting)
@@ -123,17 +124,17 @@ def step_of(weighting: Weighting) -> Step:
 
 
 def step_of_peer(name: str, dtype: torch.dtype) -> Step:
-    """One step of torchjd's."""
+    """Return one step of torchjd's weighting."""
     peer = PEERS[name]().to(dtype)
     if isinstance(peer, aggregation.AlignedMTL):
-        peer.pref_vector = torch.ones(2, dtype=dtype)  # the sum; its default is the mean
+        peer.pref_vector = torch.ones(2, dtype=dtype)  # the sum, because the default is the mean
     if isinstance(peer, aggregation.Aggregator | Impartial):
         return peer
     return partial(descended, peer, peer.update if isinstance(peer, scalarization.FAMO) else None)
 
 
 def descended(loss_of: Step, after: Callable[[Tensor], None] | None, losses: Tensor) -> Tensor:
-    """The gradient of the losses (2,)."""
+    """Return the gradient of the losses (2,)."""
     leaves = losses.clone().requires_grad_()
     loss_of(leaves).backward()
     if after is not None:
@@ -161,7 +162,7 @@ def measured(name: str, on: str, given: Tensor, repeats: int) -> dict[str, Any]:
 
 
 def largest_difference(name: str, ndim: int) -> float:
-    """The largest difference of an entry of the updates, or of the losses' gradients, from torchjd's on problems in a row, in float64."""
+    """Return the largest difference of an entry of the updates, or of the losses' gradients, from torchjd's, in float64."""
     ours, peer, differences = step_of(made(name)), step_of_peer(name, torch.float64), []
     for seed in range(PROBLEMS):
         drawn = torch.randn(2, 12, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -174,14 +175,14 @@ def largest_difference(name: str, ndim: int) -> float:
 
 
 def least(kinds: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """The least seconds of each kind, the kinds taking turns."""
-    found = dict.fromkeys(kinds, float("inf"))
+    """Return the minimum seconds of each kind; the kinds take turns."""
+    seconds = dict.fromkeys(kinds, float("inf"))
     for _ in range(repeats):
         for kind, step in kinds.items():
             started = time.perf_counter()
             step()
-            found[kind] = min(found[kind], time.perf_counter() - started)
-    return found
+            seconds[kind] = min(seconds[kind], time.perf_counter() - started)
+    return seconds
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What the workflow itself takes: planning the paper's study, and Snakemake's share of a run beside the bare work of its jobs.
+"""The time of the workflow itself: planning the paper's study, and Snakemake's share of a run.
 
     python -m benchmarks.workflow
     snakemake --cores 1 --configfile studies/demo.yaml && python -m benchmarks.workflow --finished studies/demo.yaml
 
-The bare work is the sum of what the same commands took one by one, which Snakemake wrote down (results/<study>/benchmarks), start of
-Python and imports included. So it is told of runs on one core alone, where nothing ran beside.
+Snakemake's share is the time of a run beyond the sum of its single commands. Snakemake records their times (results/<study>/benchmarks),
+with the start of Python and imports. The share is only defined for runs on one core, where no two commands overlap.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _RUNS = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print what was measured, and keep it as results/benchmarks/workflow.json."""
+    """Print the figures, and save them as results/benchmarks/workflow.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--finished", type=Path, metavar="STUDY", help="a study that the last run here made on one core"
+        "--finished", type=Path, metavar="STUDY", help="the study of the last run in this folder, made on one core"
     )
     given = parser.parse_args(arguments)
     rows: dict[str, dict[str, float]] = {"planning": planning(_PLANNED)}
@@ -45,16 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.finished:
         share = rows["overhead"] = overhead(given.finished)
         print(
-            f"{given.finished}, {share['jobs']:.0f} jobs on one core: {share['elapsed_s']:.0f} s, bare work {share['bare_s']:.0f} s, "
-            f"workflow {100 * share['overhead']:.1f} % beside it"
+            f"{given.finished}, {share['jobs']:.0f} jobs on one core: {share['elapsed_s']:.0f} s, commands {share['bare_s']:.0f} s, "
+            f"workflow {100 * share['overhead']:.1f} % on top"
         )
     about = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine()}
     write_json(Path("results/benchmarks/workflow.json"), {**about, "rows": rows})
 
 
 def planning(study_file: Path) -> dict[str, float]:
-    """Median seconds, and the most memory (MiB), of a dry run from nothing; how many jobs it plans."""
-    seconds, peaks, said = [], [], ""
+    """Return the median seconds and the peak memory (MiB) of a dry run from nothing, and the number of jobs that it plans."""
+    seconds, peaks, output = [], [], ""
     for _ in range(_RUNS):
         started = time.perf_counter()
         command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--quiet", "rules", "--cores", "2"]
@@ -62,20 +62,20 @@ def planning(study_file: Path) -> dict[str, float]:
             [*command, "--configfile", str(study_file)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         peaks.append(_peak_mib(process))
-        said = process.communicate()[0]
+        output = process.communicate()[0]
         seconds.append(time.perf_counter() - started)
         if process.returncode:
-            raise InputError(f"{study_file}: Snakemake cannot plan it.\n{said[-2000:]}")
-    total = re.search(r"^total +(\d+)$", said, re.MULTILINE)
+            raise InputError(f"{study_file}: Snakemake cannot plan it.\n{output[-2000:]}")
+    total = re.search(r"^total +(\d+)$", output, re.MULTILINE)
     return {"seconds": statistics.median(seconds), "peak_mib": max(peaks), "jobs": float(total[1]) if total else 0.0}
 
 
 def _peak_mib(process: subprocess.Popen[str]) -> float:
-    """The most memory that a process holds while it runs, its children included; looked at fifty times a second."""
+    """Return the peak memory of a process and its children while it runs, sampled fifty times per second."""
     peak, watched = 0, psutil.Process(process.pid)
     while process.poll() is None:
         try:
-            peak = max(peak, sum(one.memory_info().rss for one in [watched, *watched.children(recursive=True)]))
+            peak = max(peak, sum(member.memory_info().rss for member in [watched, *watched.children(recursive=True)]))
         except psutil.NoSuchProcess:
             break
         time.sleep(0.02)
@@ -83,30 +83,33 @@ def _peak_mib(process: subprocess.Popen[str]) -> float:
 
 
 def overhead(study_file: Path) -> dict[str, float]:
-    """Snakemake's share of the last whole run of a study in this folder.
+    """Return Snakemake's share of the last complete run of a study in this folder.
 
     Raises:
-        InputError: if the last run was not of this study, not whole, or not on one core.
+        InputError: if the last run was not of this study, not complete, or not on one core.
     """
     logs = sorted(Path(".snakemake/log").glob("*.snakemake.log"))
     text = logs[-1].read_text(encoding="utf-8") if logs else ""
     elapsed = re.search(r"^Elapsed time: (\d+):(\d+):([\d.]+)$", text, re.MULTILINE)
     steps = re.search(r"^(\d+) of \1 steps \(100%\) done$", text, re.MULTILINE)
     if not (elapsed and steps and re.search(r"^Provided cores: 1\b", text, re.MULTILINE)):
-        raise InputError("the last run here was no whole one on one core. Run: snakemake --cores 1 --forceall")
+        raise InputError(
+            "the last run in this folder was not complete, or not on one core. Run: snakemake --cores 1 --forceall"
+        )
     hours, minutes, seconds = elapsed.groups()
     whole = timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds)).total_seconds()
     files = sorted((results_folder(load_study(study_file)) / "benchmarks").rglob("*.tsv"))
     jobs = int(steps[1]) - 1  # `all` does nothing
     if len(files) != jobs:
         raise InputError(
-            f"{study_file}: {len(files)} jobs left what they took, of {jobs} that ran. Is the run of this study?"
+            f"{study_file}: {len(files)} jobs have recorded times, of {jobs} that ran. Check that the last run is of this study."
         )
     bare = sum(_seconds(path) for path in files)
     return {"elapsed_s": whole, "bare_s": bare, "overhead": whole / bare - 1, "jobs": jobs}
 
 
 def _seconds(path: Path) -> float:
+    """Return the seconds that Snakemake recorded for a job."""
     with path.open(encoding="utf-8", newline="") as stream:
         return float(next(csv.DictReader(stream, delimiter="\t"))["s"])
 

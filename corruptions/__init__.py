@@ -1,7 +1,7 @@
-"""Corruptions of endoscopic images at five severities: the standard nineteen, and those of one's own. Images in, corrupted images out.
+"""Corrupt endoscopic images at five severities: the nineteen corruptions of the paper, and corruptions that a user adds.
 
-A library of its own, with a command for folders of pictures (`corruptions.command`). It needs numpy, OpenCV, numba, scipy and Pillow;
-it knows no model and no study.
+The package takes images and returns corrupted images. It has a command for folders of pictures (`corruptions.command`). It needs
+numpy, OpenCV, numba, scipy and Pillow, and knows no model and no study.
 """
 
 from corruptions.api import backend_of, corrupt, corrupt_pair, corruptions_of, moves_pixels, sweep, sweep_pair

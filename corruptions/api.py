@@ -1,4 +1,4 @@
-"""`corrupt`, `corrupt_pair`, `sweep` and `sweep_pair`: the functions people call."""
+"""The functions that users call: `corrupt`, `corrupt_pair`, `sweep`, `sweep_pair`, and functions that describe a corruption."""
 
 from __future__ import annotations
 
@@ -35,27 +35,29 @@ def corrupt(
     field_of_view: str = "corrupt",
     **parameters: Any,
 ) -> Image:
-    """Corrupt an image at the size it has.
+    """Return the corrupted image, at the size of the given one.
 
-    A function of its arguments alone: any order, thread and process gives the same bytes, and no generator of the caller's
-    is touched.
+    The result depends on the arguments alone: the order of calls, threads and processes do not change a byte, and the caller's
+    random generators are not used.
 
     Args:
-        image: uint8 RGB (H, W, 3), at least 32 pixels a side. It is not changed.
-        name: one of `CORRUPTIONS`, or of a module of your own. severity: 1 to 5.
-        seed, image_id: what random details depend on; all severities of one image share them. Without an id they depend on the image's
-            pixels: another image gets other smoke, the same image the same.
+        image: uint8 RGB (H, W, 3), at least 32 pixels per side. It is not changed.
+        name: a name of `CORRUPTIONS`, or of a corruption that a module of yours registers.
+        severity: 1 to 5.
+        seed: the seed of the random details.
+        image_id: an id that the random details depend on too; all severities of one image share them. Without it they depend on the
+            pixels: the same image gets the same smoke, another image gets another smoke.
         profile: "standard", or "authors_code": what the authors' script does, see `corruptions.authors_code`.
-        backend: "auto", "fast" (this package's own) or "reference" (imagecorruptions); see `backend_of`.
-        field_of_view: "corrupt", or "keep": the black around a round view stays as it is. An image without such a surround is corrupted
-            as ever, see `corruptions.field_of_view`.
-        parameters: of one corruption: mean_transmission (smoke), coverage (bleeding), direction (gamma_correction).
+        backend: "auto", "fast" (this package's own code) or "reference" (imagecorruptions); see `backend_of`.
+        field_of_view: "corrupt", or "keep": the black area around a round view stays unchanged. It makes no difference for an image
+            without such an area, see `corruptions.field_of_view`.
+        parameters: parameters of the corruption: mean_transmission (smoke), coverage (bleeding), direction (gamma_correction).
 
     Returns:
-        uint8 (H, W, 3).
+        The corrupted image, uint8 RGB (H, W, 3).
 
     Raises:
-        CorruptionError: saying what was given and what is expected.
+        CorruptionError: if an argument cannot be used; the message says what was given and what is expected.
     """
     return sweep(
         image,
@@ -71,14 +73,18 @@ def corrupt(
 
 
 def corrupt_pair(image: Image, mask: Mask, name: str, severity: int, **arguments: Any) -> tuple[Image, Mask]:
-    """Corrupt an image and move its mask along where the corruption moves pixels.
+    """Return the corrupted image and its mask; if the corruption moves pixels, the mask is moved with them.
 
     Args:
-        image: as for `corrupt`. mask: uint8 (H, W) of class ids. arguments: as for `corrupt`.
+        image: uint8 RGB (H, W, 3), as for `corrupt`.
+        mask: uint8 (H, W), class ids.
+        name: the corruption, as for `corrupt`.
+        severity: 1 to 5.
+        arguments: the keyword arguments of `corrupt`.
 
     Returns:
-        The corrupted image, and the mask (H, W) that belongs to it: the given one where nothing moves, and under the profile
-        "authors_code", whose masks stay.
+        The corrupted image, uint8 RGB (H, W, 3), and its mask, uint8 (H, W). The mask is the given one if the corruption moves no
+        pixels, and under the profile "authors_code", which never moves masks.
 
     Raises:
         CorruptionError: as `corrupt`, and if the mask does not fit the image.
@@ -87,23 +93,46 @@ def corrupt_pair(image: Image, mask: Mask, name: str, severity: int, **arguments
 
 
 def sweep(image: Image, name: str, severities: Sequence[int] = SEVERITIES, **arguments: Any) -> list[Image]:
-    """The same as `corrupt` at each of several severities; what they share (noise, fields) is made once.
+    """Return the corrupted image at each of several severities.
+
+    The images are those of `corrupt`; noise and random fields, which the severities share, are computed once.
 
     Args:
-        image, name: as for `corrupt`. severities: from 1 to 5. arguments: as for `corrupt`.
+        image: uint8 RGB (H, W, 3), as for `corrupt`.
+        name: the corruption, as for `corrupt`.
+        severities: severities from 1 to 5.
+        arguments: the keyword arguments of `corrupt`.
+
+    Returns:
+        One uint8 RGB image (H, W, 3) per severity, in the order given.
+
+    Raises:
+        CorruptionError: as `corrupt`.
     """
     check(image, severities)
-    nothing = np.zeros((0, 0), np.uint8)
-    return [corrupted for corrupted, _ in _sweep(image, nothing, name, severities, **arguments)]
+    no_mask = np.zeros((0, 0), np.uint8)
+    return [corrupted for corrupted, _ in _sweep(image, no_mask, name, severities, **arguments)]
 
 
 def sweep_pair(
     image: Image, mask: Mask, name: str, severities: Sequence[int] = SEVERITIES, **arguments: Any
 ) -> list[tuple[Image, Mask]]:
-    """The same as `corrupt_pair` at each of several severities; what they share (noise, fields) is made once.
+    """Return the corrupted image and its mask at each of several severities.
+
+    The pairs are those of `corrupt_pair`; noise and random fields, which the severities share, are computed once.
 
     Args:
-        image, mask, name: as for `corrupt_pair`. severities: from 1 to 5. arguments: as for `corrupt`.
+        image: uint8 RGB (H, W, 3), as for `corrupt`.
+        mask: uint8 (H, W), class ids.
+        name: the corruption, as for `corrupt`.
+        severities: severities from 1 to 5.
+        arguments: the keyword arguments of `corrupt`.
+
+    Returns:
+        One pair per severity, in the order given: image uint8 RGB (H, W, 3), mask uint8 (H, W).
+
+    Raises:
+        CorruptionError: as `corrupt_pair`.
     """
     check(image, severities)
     if not isinstance(mask, np.ndarray) or mask.dtype != np.uint8 or mask.shape != np.shape(image)[:2]:
@@ -127,17 +156,17 @@ def _sweep(
     field_of_view: str = "corrupt",
     **parameters: Any,
 ) -> list[tuple[Image, Mask]]:
-    """Images and masks; a mask of no pixels is nothing to move."""
+    """Return the images and masks of all severities; an empty mask means that there is no mask to move."""
     backend = backend_of(name, backend, profile)
     check_field_of_view(field_of_view)
     corruption = find(name)
-    takes = corruption.parameters if backend == "fast" else ()
+    accepted = corruption.parameters if backend == "fast" else ()
     for parameter in parameters:
-        if parameter not in takes:
-            if not takes:
-                raise CorruptionError(f"{name}: unknown parameter {parameter!r}; it takes none.")
-            raise UnknownNameError("parameter", parameter, takes, where=f"{name}: ")
-    # Of what is given, not of what is made of it below.
+        if parameter not in accepted:
+            if not accepted:
+                raise CorruptionError(f"{name}: unknown parameter {parameter!r}; it has no parameters.")
+            raise UnknownNameError("parameter", parameter, accepted, where=f"{name}: ")
+    # The id comes from the given image, not from the continued scene below.
     randomness = Randomness(seed, name, partial(id_of_content, image) if image_id is None else image_id)
     with portable_opencv():
         surround = black_surround(image) if field_of_view == KEEP else None
@@ -146,11 +175,14 @@ def _sweep(
     if surround is None:
         return made
     moves = mask.size > 0 and labels is not mask
-    return [(_put_back(one, image, surround), _put_back(to, mask, surround) if moves else mask) for one, to in made]
+    return [
+        (_put_back(corrupted, image, surround), _put_back(moved, mask, surround) if moves else mask)
+        for corrupted, moved in made
+    ]
 
 
 def _scene(image: Image, mask: Mask, corruption: Corruption, surround: Surround | None) -> tuple[Image, Mask]:
-    """What is corrupted where a surround is kept. Optics and movement see a scene that goes on behind the rim."""
+    """Return the image and mask to corrupt. If a surround stays black, optics and movement see a scene that continues behind its rim."""
     moves = corruption.move is not None
     if surround is None or not (moves or corruption.category == "blur"):
         return image, mask
@@ -158,6 +190,7 @@ def _scene(image: Image, mask: Mask, corruption: Corruption, surround: Surround 
 
 
 def _put_back(made: Image, given: Image, surround: Surround) -> Image:
+    """Return the corrupted pixels with those of the surround as given."""
     result = made.copy()
     result[surround] = given[surround]
     return result
@@ -173,6 +206,7 @@ def _apply(
     backend: str,
     parameters: dict[str, Any],
 ) -> list[tuple[Image, Mask]]:
+    """Return the image and mask of each severity, from the backend that runs the corruption."""
     name, moves = corruption.name, corruption.move is not None and mask.size > 0
     if profile == "authors_code":
         return [(corrupt_as_authors(image, name, int(severity), randomness.key), mask) for severity in severities]
@@ -195,7 +229,10 @@ def _apply(
 
 @contextmanager
 def portable_opencv() -> Iterator[None]:
-    """OpenCV's own code, in this thread: Intel's, which it takes where it can, gives other last digits than other processors do."""
+    """Make OpenCV use its own code in this thread, within the block.
+
+    Intel's library, which OpenCV uses where it can, rounds differently from other processors.
+    """
     before = cv2.ipp.useIPP()
     cv2.ipp.setUseIPP(False)
     try:
@@ -205,37 +242,45 @@ def portable_opencv() -> Iterator[None]:
 
 
 def check(image: Image, severities: Sequence[int]) -> None:
-    """Raise CorruptionError unless the image and the severities are as `corrupt` wants them."""
+    """Raise CorruptionError unless `corrupt` can use the image and the severities."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         given = getattr(image, "dtype", type(image).__name__)
         raise CorruptionError(f"image of type {given}; expected a numpy array of uint8, values 0 to 255.")
     if image.ndim == 3 and image.shape[2] == 4:
         raise CorruptionError(
-            f"image of shape {image.shape}; expected RGB: leave the fourth channel out, image[..., :3]."
+            f"image of shape {image.shape}; expected RGB: drop the fourth channel with image[..., :3]."
         )
     if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
         raise CorruptionError(
-            f"image of shape {image.shape}; expected RGB (height, width, 3). Repeat a grey one: np.stack([grey] * 3, axis=2)."
+            f"image of shape {image.shape}; expected RGB (height, width, 3). Repeat a grey image: np.stack([grey] * 3, axis=2)."
         )
     if image.ndim != 3 or image.shape[2] != 3:
         raise CorruptionError(f"image of shape {image.shape}; expected RGB (height, width, 3).")
     if min(image.shape[:2]) < SMALLEST:
         raise CorruptionError(
-            f"image of {image.shape[1]}x{image.shape[0]} pixels; expected at least {SMALLEST} a side."
+            f"image of {image.shape[1]}x{image.shape[0]} pixels; expected at least {SMALLEST} per side."
         )
     if isinstance(severities, (int, str)):
-        raise CorruptionError(f"severities {severities!r}; expected several, such as (1, 3, 5).")
+        raise CorruptionError(f"severities {severities!r}; expected a sequence, such as (1, 3, 5).")
     for severity in severities:
-        whole = isinstance(severity, (int, np.integer)) and not isinstance(severity, bool)
-        if not whole or severity not in SEVERITIES:
+        is_integer = isinstance(severity, (int, np.integer)) and not isinstance(severity, bool)
+        if not is_integer or severity not in SEVERITIES:
             raise CorruptionError(f"severity {severity!r}; expected a whole number from 1 to 5.")
 
 
 def backend_of(name: str, backend: str = "auto", profile: str = "standard") -> str:
-    """Which backend runs a corruption: "fast" is this package's own, "reference" the library imagecorruptions.
+    """Return which backend runs a corruption.
+
+    Args:
+        name: the corruption.
+        backend: "auto", "fast" or "reference".
+        profile: "standard" or "authors_code".
+
+    Returns:
+        "fast" for this package's own code, "reference" for the library imagecorruptions.
 
     Raises:
-        CorruptionError: if name, backend or profile is unknown, or the backend or profile does not have the corruption.
+        CorruptionError: if name, backend or profile is unknown, or the backend or the profile does not have the corruption.
     """
     if name not in known():
         raise UnknownNameError("corruption", name, known_corruptions())
@@ -247,9 +292,13 @@ def backend_of(name: str, backend: str = "auto", profile: str = "standard") -> s
         raise UnknownNameError("profile", profile, PROFILES)
     if profile == "authors_code":
         if name not in corruptions_of("authors_code"):
-            raise CorruptionError(f"{name}: the profile 'authors_code' has none: {AUTHORS_CODE_LACKS}. Use 'standard'.")
+            raise CorruptionError(
+                f"{name}: the profile 'authors_code' does not have it: {AUTHORS_CODE_LACKS}. Use 'standard'."
+            )
         if backend == "fast":
-            raise CorruptionError(f"{name}: the profile 'authors_code' runs on the reference; use backend 'auto'.")
+            raise CorruptionError(
+                f"{name}: the profile 'authors_code' needs the backend 'reference'; use backend 'auto'."
+            )
         return "reference"
     if backend == "reference":
         if name not in COMMON:
@@ -259,12 +308,26 @@ def backend_of(name: str, backend: str = "auto", profile: str = "standard") -> s
 
 
 def corruptions_of(profile: str) -> tuple[str, ...]:
-    """All corruptions that a profile has, a user's own too."""
+    """Return the names of all corruptions that a profile has.
+
+    Args:
+        profile: "standard", which includes the corruptions that a user's modules register, or "authors_code".
+
+    Returns:
+        The names, in the order of the catalogue.
+    """
     if profile == "authors_code":
         return tuple(name for name in CORRUPTIONS if name in COMMON or name == "gamma_correction")
     return known_corruptions()
 
 
 def moves_pixels(name: str) -> bool:
-    """Whether a corruption moves pixels, so that a mask must move along to stay true."""
+    """Return whether a corruption moves pixels, so that a mask must move with them.
+
+    Args:
+        name: the corruption.
+
+    Returns:
+        True if it moves pixels.
+    """
     return describe(name).moves

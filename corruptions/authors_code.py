@@ -1,9 +1,11 @@
-"""The profile `authors_code`: what the script behind the published robustness figures does, as far as it is known.
+"""The profile `authors_code`: what the script behind the paper's robustness figures does, as far as it is known.
 
-Every picture is brought to 256x256 (bilinear), corrupted, and brought back to its size; values are truncated; glass blur
-shuffles the top left 224 pixels alone; elastic_transform is ImageNet-C's first one (Hendrycks & Dietterich 2019), which tilts the
-picture and then moves pixels, and masks stay where they were; gamma has its own table, whose third severity is the mildest.
-Smoke and bleeding were not released.
+- Each image is resized to 256x256 (bilinear), corrupted, and resized back. Values are truncated.
+- glass_blur shuffles only the top left 224x224 pixels.
+- elastic_transform is the first version of ImageNet-C (Hendrycks & Dietterich 2019): it tilts the image, then moves pixels. Masks are
+  not moved.
+- gamma_correction has its own table; its third severity is the mildest.
+- The code of smoke and bleeding was not released.
 """
 
 from __future__ import annotations
@@ -21,20 +23,22 @@ from corruptions.registry import Image
 SIZE = 256
 GLASS = 224
 GAMMA = (1.6, 1.4, 1.2, 0.8, 0.6)
-# Strength, sigma and tilt of the elastic transform, in pixels of 244.
+# Strength, sigma and tilt of the elastic transform, in pixels of a 244-pixel image.
 ELASTIC = ((488.0, 170.8, 24.4), (488.0, 19.52, 48.8), (12.2, 2.44, 4.88), (17.08, 2.44, 4.88), (29.28, 2.44, 4.88))
 AUTHORS_CODE_LACKS = "its code and parameters were not released"
 
 
 def corrupt_as_authors(image: Image, name: str, severity: int, key: int) -> Image:
-    """Corrupt as the published figures were made.
+    """Return the image corrupted as for the paper's figures.
 
     Args:
-        image: uint8 RGB (H, W, 3). name: one of `corruptions_of("authors_code")`. severity: 1 to 5.
-        key: decides the random numbers.
+        image: uint8 RGB (H, W, 3).
+        name: a name of `corruptions_of("authors_code")`.
+        severity: 1 to 5.
+        key: the key of the random numbers.
 
     Returns:
-        uint8, same shape.
+        uint8 RGB (H, W, 3).
     """
     small = cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
     if name == "glass_blur":
@@ -49,6 +53,7 @@ def corrupt_as_authors(image: Image, name: str, severity: int, key: int) -> Imag
 
 
 def _glass(image: Image, severity: int, randomness: Randomness) -> Image:
+    """Return the glass blur of a 256x256 image."""
     sigma, distance, rounds = BLUR_DISTANCE_ROUNDS[severity - 1]
     blurred = truncated(gaussian(image, sigma, "nearest"))
     corner = np.ascontiguousarray(blurred[:GLASS, :GLASS])
@@ -58,7 +63,7 @@ def _glass(image: Image, severity: int, randomness: Randomness) -> Image:
 
 
 def elastic_maps(severity: int, randomness: Randomness) -> tuple[np.ndarray, np.ndarray]:
-    """The tilt (2, 3), and by how much pixels move then, down and across: float32 (2, 256, 256)."""
+    """Return the tilt, an affine matrix (2, 3), and the displacement that follows it, down and across: float32 (2, 256, 256)."""
     strength, sigma, tilt = ELASTIC[severity - 1]
     middle, third = SIZE // 2, SIZE // 3
     corners = np.array([(1, 1), (1, -1), (-1, -1)], np.float32) * third + middle
@@ -69,6 +74,7 @@ def elastic_maps(severity: int, randomness: Randomness) -> tuple[np.ndarray, np.
 
 
 def _elastic(image: Image, severity: int, randomness: Randomness) -> Image:
+    """Return the elastic transform of a 256x256 image."""
     tilt, moves = elastic_maps(severity, randomness)
     tilted = cv2.warpAffine(image.astype(np.float32), tilt, (SIZE, SIZE), borderMode=cv2.BORDER_REFLECT_101)
     rows, columns = np.mgrid[:SIZE, :SIZE].astype(np.float32)

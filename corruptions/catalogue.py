@@ -1,4 +1,4 @@
-"""The names of the corruptions by category: the standard nineteen in the order of the paper's Table VII, others after them."""
+"""The names of the corruptions by category: the nineteen of the paper in the order of its Table VII, then all others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STANDARD_CATEGORIES: dict[str, tuple[str, ...]] = {
     "occlusion": ("bleeding", "brightness", "smoke", "spatter"),
     "digital": ("contrast", "elastic_transform", "gamma_correction", "jpeg_compression", "pixelate", "saturate"),
 }
-"""The nineteen corruptions of the paper. A new file changes neither this nor a study that names `standard` or a category of it."""
+"""The nineteen corruptions of the paper. A new corruption changes neither this nor a study that names `standard` or a category."""
 STANDARD_CORRUPTIONS: tuple[str, ...] = tuple(name for names in STANDARD_CATEGORIES.values() for name in names)
 SEVERITIES: tuple[int, ...] = (1, 2, 3, 4, 5)
 
@@ -25,40 +25,51 @@ for _module in iter_modules(operators.__path__):
 
 
 def known_categories() -> dict[str, tuple[str, ...]]:
-    """Return all corruptions by category, those of a user's modules that were added too."""
+    """Return the names of all corruptions by category, including those that a user's modules registered.
+
+    Returns:
+        The names of each category; the paper's nineteen come first, the others in alphabetical order.
+    """
     others = sorted(set(known()) - set(STANDARD_CORRUPTIONS))
-    found = dict(STANDARD_CATEGORIES)
+    categories = dict(STANDARD_CATEGORIES)
     for name in others:
         category = describe(name).category
-        found[category] = (*found.get(category, ()), name)
-    return found
+        categories[category] = (*categories.get(category, ()), name)
+    return categories
 
 
 def known_corruptions() -> tuple[str, ...]:
-    """Return the names of all corruptions in the order of `known_categories`."""
+    """Return the names of all corruptions.
+
+    Returns:
+        The names, in the order of `known_categories`.
+    """
     return tuple(name for names in known_categories().values() for name in names)
 
 
 def selected_corruptions(given: Iterable[str]) -> tuple[str, ...]:
-    """Return the corruptions that a list names, each once, in the list's order.
+    """Return the corruptions that a list selects, each once, in the list's order.
 
     Args:
-        given: names, or `standard` or one of its categories for those of the nineteen. Others are chosen by their own names alone, so
-            that a new file changes no list.
+        given: names of corruptions, `standard`, or a category. `standard` and the categories stand for the paper's nineteen only; other
+            corruptions must be listed by name, so that a new corruption does not change what an existing list means.
+
+    Returns:
+        The names.
 
     Raises:
-        UnknownNameError: if one of them is neither.
+        UnknownNameError: if an entry is neither a corruption nor a category.
     """
     groups = {STANDARD: STANDARD_CORRUPTIONS, **STANDARD_CATEGORIES}
-    found: dict[str, None] = {}
-    for one in given:
-        if one not in groups and one not in known():
-            raise UnknownNameError("corruption", one, [*known_corruptions(), *groups])
-        found |= dict.fromkeys(groups.get(one, (one,)))
-    return tuple(found)
+    selected: dict[str, None] = {}
+    for name in given:
+        if name not in groups and name not in known():
+            raise UnknownNameError("corruption", name, [*known_corruptions(), *groups])
+        selected |= dict.fromkeys(groups.get(name, (name,)))
+    return tuple(selected)
 
 
 CATEGORIES: dict[str, tuple[str, ...]] = known_categories()
-"""The project's corruptions by category."""
+"""The names of the project's corruptions by category."""
 CORRUPTIONS: tuple[str, ...] = known_corruptions()
-"""The project's corruptions."""
+"""The names of the project's corruptions."""

@@ -1,4 +1,4 @@
-"""Loops compiled to machine code, the first time they are called; the result is kept on disk for later processes."""
+"""Loops that numba compiles on their first call; the machine code is cached on disk for later processes."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 
 def compiled(loop: Loop) -> Loop:
-    """Compile a loop over numpy arrays with numba when it is first called.
+    """Return a loop over numpy arrays that numba compiles when it is first called.
 
-    numba itself is imported then, for who only lists names should not wait for it. Floating-point arithmetic is kept as
-    written (no fused or reordered operations), so that every processor gives the same bytes. Other threads run meanwhile.
+    numba is imported only then, because commands that only list names should not wait for it. Floating-point operations are neither
+    fused nor reordered, so every processor gives the same bytes. The loop releases the GIL.
     """
 
     @cache
-    def machine_code(kept: bool) -> Callable[..., Any]:
+    def machine_code(on_disk: bool) -> Callable[..., Any]:
         from numba import njit
 
-        return cast(Callable[..., Any], njit(cache=kept, nogil=True, error_model="numpy")(loop))
+        return cast(Callable[..., Any], njit(cache=on_disk, nogil=True, error_model="numpy")(loop))
 
-    keeps = True
+    on_disk = True
 
     @wraps(loop)
     def call(*arguments: Any) -> Any:
-        nonlocal keeps
-        if keeps:
+        nonlocal on_disk
+        if on_disk:
             try:
                 return machine_code(True)(*arguments)
             except (RuntimeError, OSError):
-                keeps = False  # no folder can be written to, or its disk is full: each process compiles for itself
+                on_disk = False  # no folder is writable, or the disk is full: each process compiles for itself
         return machine_code(False)(*arguments)
 
     return cast(Loop, call)

@@ -7,18 +7,18 @@ from difflib import get_close_matches
 
 
 class CorruptionError(ValueError):
-    """An image, name, severity or parameter that cannot be used; says what was given and what is expected."""
+    """An image, name, severity or parameter that cannot be used; the message says what was given and what is expected."""
 
 
 class UnknownNameError(CorruptionError):
-    """A name that stands for nothing; the message names the closest known names, then all of them."""
+    """A name that is not known; the message lists the closest known names, then all of them."""
 
     def __init__(self, kind: str, name: object, known: Iterable[object], where: str = "") -> None:
-        names = [str(one) for one in known]
+        names = list(map(str, known))
         close = " or ".join(map(repr, get_close_matches(str(name).lower().replace("-", "_"), names)))
         question = f" Did you mean {close}?" if close else ""
         super().__init__(f"{where}unknown {kind} {name!r}.{question} Known: {', '.join(names)}.")
 
 
 class WorkerKilledError(CorruptionError):
-    """A process that worked for this one is gone."""
+    """A worker process was killed."""

@@ -1,4 +1,4 @@
-"""The black around an endoscope's round view: found in the picture itself, and kept black where that is asked for."""
+"""Finds the black area around an endoscope's round view, and continues the view into it if it shall stay black."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ FIELDS_OF_VIEW = (CORRUPT, KEEP)
 
 Surround = NDArray[np.bool_]
 
-_BLACK = 20  # largest channel of the surround, up to what compressed video makes of black
-_STEP = 14  # grey levels by which the view is brighter than the surround, just within its rim
-_STEEP = 1.8  # how much steeper the rim is than the view next to it
-_FLAT = 5  # grey levels by which the surround is brighter at the rim than elsewhere
-_NEAR = 0.012  # of the shorter side: how far from the rim these are measured
-_SHARES = (0.01, 0.85)  # of the picture
-_CORNERS = 3  # of the four corners, so many are black; a caption may stand in one
-_CONVEX = 0.93  # share of the view in its convex hull: an instrument's dark shaft leaves no convex view
+_BLACK = 20  # upper limit of the largest channel in the surround; compressed video raises black up to this
+_STEP = 14  # the view is at least this many grey levels brighter than the surround, just inside the rim
+_STEEP = 1.8  # the rim is at least this many times steeper than the view next to it
+_FLAT = 5  # the surround is at most this many grey levels brighter at the rim than elsewhere
+_NEAR = 0.012  # distance from the rim at which these are measured, as a share of the shorter side
+_SHARES = (0.01, 0.85)  # smallest and largest share of the image that a surround covers
+_CORNERS = 3  # at least this many corners are black; the fourth may hold a caption
+_CONVEX = 0.93  # the view fills at least this share of its convex hull; an instrument's dark shaft would leave less
 
 
 def check_field_of_view(given: str) -> None:
-    """Raise UnknownNameError unless `given` says what becomes of the black around a round view."""
+    """Raise UnknownNameError unless `given` is a known value of the argument `field_of_view`."""
     if given not in FIELDS_OF_VIEW:
         raise UnknownNameError("field_of_view", given, FIELDS_OF_VIEW)
 
 
 def black_surround(image: NDArray[np.uint8]) -> Surround | None:
-    """Find the black around a round (or otherwise convex) field of view.
+    """Return the black area around a round (or otherwise convex) field of view.
 
-    It is near black, reaches at least three corners, and is flat up to its rim, where the picture becomes brighter at once. The dark
-    corners of a badly lit scene, which brighten gradually, and dark instruments are no surround.
+    A surround is near black, reaches at least three corners, and is flat up to its rim, where the image becomes brighter at once. Dark
+    corners of a badly lit scene, which brighten gradually, and dark instruments are not a surround.
 
     Args:
         image: uint8 RGB (H, W, 3).
 
     Returns:
-        bool (H, W), or None if the picture has no surround.
+        bool (H, W), True in the surround; None if the image has no surround.
     """
     largest = cv2.medianBlur(cv2.max(cv2.max(image[..., 0], image[..., 1]), image[..., 2]), 3)
     count, areas = cv2.connectedComponents((largest <= _BLACK).astype(np.uint8), connectivity=4)
@@ -55,7 +55,7 @@ def black_surround(image: NDArray[np.uint8]) -> Surround | None:
 
 
 def _has_rim(largest: NDArray[np.uint8], surround: Surround) -> bool:
-    """Whether the surround is flat up to the view, and the view brighter at once."""
+    """Return whether the surround is flat up to the view, and the view becomes bright at once."""
     near = max(3, round(_NEAR * min(surround.shape)))
     without, within = _distance(surround), _distance(~surround)
     rings = [
@@ -64,29 +64,31 @@ def _has_rim(largest: NDArray[np.uint8], surround: Surround) -> bool:
     ]
     if not all(ring.size for ring in rings):
         return False
-    black, outer, inner, further = (float(np.median(some)) for some in (largest[surround], *rings))
+    black, outer, inner, further = (float(np.median(values)) for values in (largest[surround], *rings))
     step = inner - outer  # over three times `near`
     return outer - black <= _FLAT and step >= _STEP and step / 3 >= _STEEP * (further - inner)
 
 
 def _distance(area: Surround) -> NDArray[np.float32]:
-    """The distance of each pixel of an area to what is outside it, in pixels: float32 (H, W)."""
+    """Return the distance of each pixel of an area to the nearest pixel outside it, in pixels: float32 (H, W)."""
     return np.asarray(cv2.distanceTransform(area.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
 
 
 def _is_convex(view: Surround) -> bool:
+    """Return whether the view is nearly convex."""
     outlines = cv2.findContours(view.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
-    areas = [cv2.contourArea(one) for one in outlines]
+    areas = [cv2.contourArea(outline) for outline in outlines]
     largest, area = outlines[int(np.argmax(areas))], max(areas)
-    # What is beside it, such as a caption in the surround, is small.
+    # Other bright areas, such as a caption in the surround, are small.
     return bool(area >= _CONVEX * max(sum(areas), cv2.contourArea(cv2.convexHull(largest))))
 
 
 def continued(pixels: NDArray[np.uint8], surround: Surround) -> NDArray[np.uint8]:
-    """Continue a picture or a mask beyond the rim by the nearest pixels of the view, so that what moves or blurs pulls no black into it.
+    """Return an image or mask whose view continues beyond the rim with its nearest pixels, so that blur and movement pull no black in.
 
     Args:
-        pixels: uint8 (H, W, 3) or (H, W). surround: of `black_surround`.
+        pixels: uint8 (H, W, 3) or (H, W).
+        surround: bool (H, W), from `black_surround`.
 
     Returns:
         A copy, uint8 of the same shape.

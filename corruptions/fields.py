@@ -1,4 +1,4 @@
-"""Smooth random fields that look the same at any resolution: drawn on small lattices, then enlarged."""
+"""Smooth random fields that look the same at any resolution: they are drawn on small lattices, then enlarged."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from corruptions.compiled import compiled
 from corruptions.randomness import Randomness
 
 Field = NDArray[np.float32]
-# Fields are computed at no more than this many pixels a side and enlarged from there.
+# Fields are computed with at most this many pixels per side, then enlarged.
 LARGEST = 512
-_SMALLEST = 8  # of very long pictures
+_SMALLEST = 8  # pixels of the shorter side, for very long images
 
 
 def field_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width to compute a field at: the image's own, or smaller with the same shape."""
+    """Return the height and width at which a field is computed: the image's own, or smaller with the same aspect ratio."""
     scale = min(1.0, LARGEST / max(height, width))
     return max(_SMALLEST, round(height * scale)), max(_SMALLEST, round(width * scale))
 
 
 def enlarge(field: Field, height: int, width: int) -> Field:
-    """Bring a field (h, w) to the image's size by linear interpolation between pixel centres: float32 (H, W)."""
+    """Resize a field (h, w) to the image's size by linear interpolation between pixel centres: float32 (H, W)."""
     if field.shape == (height, width):
         return field
     result = np.empty((height, width), np.float32)
@@ -32,7 +32,7 @@ def enlarge(field: Field, height: int, width: int) -> Field:
 
 
 def _neighbours(count: int, wanted: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Field]:
-    """For each of the wanted places the two nearest of `count` pixel centres, and the second's share."""
+    """Return, for each of the `wanted` positions, the indices of the two nearest of `count` pixel centres and the weight of the second."""
     places = np.clip((np.arange(wanted) + 0.5) * (count / wanted) - 0.5, 0, count - 1)
     first = places.astype(np.int64)
     return first, np.minimum(first + 1, count - 1), (places - first).astype(np.float32)
@@ -61,9 +61,9 @@ def _enlarge(
 def fractal_noise(
     randomness: Randomness, height: int, width: int, cells: int, octaves: int, gain: float = 0.5
 ) -> Field:
-    """Sum of smooth noises with `cells`, 2 `cells`, ... bumps a side: zero mean, unit deviation, float32 (H, W).
+    """Return a sum of smooth noises with `cells`, 2 `cells`, ... bumps per side: zero mean, unit deviation, float32 (H, W).
 
-    The lattices do not depend on the size, so that two resolutions of one image get the same field.
+    The lattices do not depend on the size, so two resolutions of one image get the same field.
     """
     total = np.zeros((height, width), np.float32)
     for octave in range(octaves):
@@ -76,8 +76,10 @@ def fractal_noise(
 
 
 def _cubic(count: int, wanted: int) -> tuple[NDArray[np.int64], Field]:
-    """For each of the wanted places four of `count` pixel centres around it, borders repeated, and their weights (wanted, 4) by Keys'
-    cubic (1981, a = -3/4)."""
+    """Return the four neighbours of each of the `wanted` positions among `count` pixel centres, and their weights (wanted, 4).
+
+    Indices beyond the border are clipped to it. The weights are Keys' cubic (1981, a = -3/4).
+    """
     places = (np.arange(wanted) + 0.5) * (count / wanted) - 0.5
     around = np.floor(places).astype(np.int64)[:, None] + np.arange(-1, 3)
     distance = np.abs(places[:, None] - around)
@@ -101,7 +103,7 @@ def _add_cubic(
 
 
 def unit_grid(height: int, width: int) -> tuple[Field, Field]:
-    """Pixel centres in units of the shorter side, x (1, W) and y (H, 1), the origin in the top left corner."""
+    """Return the pixel centres in units of the shorter side, x (1, W) and y (H, 1); the origin is the top left corner."""
     short = min(height, width)
     y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None, :]
     return (x + np.float32(0.5)) / np.float32(short), (y + np.float32(0.5)) / np.float32(short)

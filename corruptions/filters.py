@@ -1,4 +1,4 @@
-"""Filters with the border rules of the reference's libraries, the same bytes on every processor."""
+"""Filters with the border rules of the reference's libraries; every processor gives the same bytes."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from numpy.typing import NDArray
 from corruptions.compiled import compiled
 
 Field = NDArray[np.float32]
-# How a picture goes on beyond its border: aaa|abcd|ddd, cba|abcd|dcb, dcb|abcd|cba.
+# How an image continues beyond its border: aaa|abcd|ddd, cba|abcd|dcb, dcb|abcd|cba.
 Border = Literal["nearest", "reflect", "reflect_101"]
 
 
 def gaussian_weights(sigma: float, truncate: float = 4.0) -> Field:
-    """Half of a Gaussian kernel, centre first, as scipy and scikit-image have it: radius int(truncate sigma + 0.5)."""
+    """Return half of a Gaussian kernel, centre first, as in scipy and scikit-image: the radius is int(truncate sigma + 0.5)."""
     radius = int(truncate * sigma + 0.5)
     weights = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
     return (weights / (weights[0] + 2 * weights[1:].sum())).astype(np.float32)
 
 
 def gaussian(pixels: NDArray, sigma: float | tuple[float, float], border: Border, truncate: float = 4.0) -> Field:
-    """Blur by a Gaussian.
+    """Return the image blurred by a Gaussian.
 
     Args:
-        pixels: uint8 or float32 (H, W) or (H, W, C). sigma: in pixels, or one along the height and one along the width.
-        border: how the picture goes on. truncate: where the kernel ends, in sigmas.
+        pixels: uint8 or float32 (H, W) or (H, W, C).
+        sigma: in pixels; a pair gives the sigma along the height and the sigma along the width.
+        border: how the image continues beyond its border.
+        truncate: where the kernel ends, in sigmas.
 
     Returns:
         float32, same shape.
@@ -36,7 +38,7 @@ def gaussian(pixels: NDArray, sigma: float | tuple[float, float], border: Border
 
 
 def separable(pixels: NDArray, down: Field, across: Field, border: Border) -> Field:
-    """Filter by symmetric kernels along the height and the width, each given from its centre on; float32, same shape."""
+    """Filter by symmetric kernels along the height and the width, each given from its centre on; return float32, same shape."""
     height, width = pixels.shape[:2]
     volume = np.ascontiguousarray(pixels).reshape(height, width, -1)
     result = np.empty(volume.shape, np.float32)
@@ -46,7 +48,7 @@ def separable(pixels: NDArray, down: Field, across: Field, border: Border) -> Fi
 
 
 def beyond(count: int, reach: int, border: Border) -> NDArray[np.int64]:
-    """Which of `count` pixels stands at each place from -reach to count - 1 + reach."""
+    """Return the index of the pixel (of `count`) that stands at each position from -reach to count - 1 + reach."""
     places = np.arange(-reach, count + reach)
     if border == "nearest":
         return np.clip(places, 0, count - 1)
@@ -92,14 +94,14 @@ def _separable(
 
 
 def rounded(values: Field) -> NDArray[np.uint8]:
-    """The nearest of 0 to 255: uint8, same shape."""
+    """Round to the nearest integer from 0 to 255: uint8, same shape."""
     result = np.empty(values.shape, np.uint8)
     _to_bytes(values.reshape(-1), np.float32(0.5), result.reshape(-1))
     return result
 
 
 def truncated(values: Field) -> NDArray[np.uint8]:
-    """The whole number below: uint8, same shape. What is a whole number but for rounding errors stays it."""
+    """Round down to an integer from 0 to 255: uint8, same shape. Values just below an integer, by a rounding error, become that integer."""
     result = np.empty(values.shape, np.uint8)
     _to_bytes(values.reshape(-1), np.float32(1e-3), result.reshape(-1))
     return result
@@ -112,10 +114,13 @@ def _to_bytes(values: Field, offset: np.float32, result: NDArray[np.uint8]) -> N
 
 
 def weighted_shifts(image: NDArray[np.uint8], shifts: NDArray[np.int64], weights: Field, border: Border) -> Field:
-    """Sum of shifted copies: out[y, x] = sum over k of weights[k] image[y + shifts[k, 0], x + shifts[k, 1]].
+    """Return a weighted sum of shifted copies: out[y, x] = sum over k of weights[k] image[y + shifts[k, 0], x + shifts[k, 1]].
 
     Args:
-        image: uint8 (H, W, C). shifts: int (K, 2), by rows and columns. weights: float32 (K,). border: how the picture goes on.
+        image: uint8 (H, W, C).
+        shifts: int (K, 2), rows and columns.
+        weights: float32 (K,).
+        border: how the image continues beyond its border.
 
     Returns:
         float32 (H, W, C).

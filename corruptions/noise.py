@@ -1,4 +1,4 @@
-"""What noises share: random bits for each value, and loops over all values, one by one."""
+"""Code that the noise corruptions share: random bits for each value, and loops over all values."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from corruptions.registry import Image
 
 
 def bits_of_values(image: Image, randomness: Randomness) -> NDArray[np.uint16]:
-    """16 random bits for each value of the picture (H, W, 3)."""
+    """Return 16 random bits for each value of the image: uint16 (H, W, 3)."""
     return randomness.bits(*image.shape)
 
 
 def each_value(loop: Callable[..., None], image: Image, bits: NDArray[np.uint16], *arguments: object) -> Image:
-    """Give a loop all values of a picture and their bits in a row, the arguments, and a row for the results: a picture."""
+    """Run a loop over all values of an image and their random bits, flattened; return the image that it fills."""
     result = np.empty_like(image, order="C")
     loop(np.ascontiguousarray(image).reshape(-1), bits.reshape(-1), *arguments, result.reshape(-1))
     return result
 
 
 def add_normal(image: Image, bits: NDArray[np.uint16], deviation: NDArray[np.float32]) -> Image:
-    """Add to each value v a normal number of standard deviation deviation[v], float32 (256,), in steps of 1/255."""
+    """Add to each value v a normal number of standard deviation deviation[v], float32 (256,), in units of 1/255."""
     return each_value(_add_normal, image, bits, normal_quantiles(), deviation)
 
 

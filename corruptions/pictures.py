@@ -1,12 +1,12 @@
-"""Reads pictures and masks, for this command and for the benchmark alike: right, or not at all.
+"""Reads images and masks for this command and for the pipeline; a file is read correctly or refused.
 
-What a file holds is told from its own bytes. Libraries hand out 16 bits a channel as the upper 8, grey of few bits stretched to
-0..255, and the first picture of several, all without a word; here such a file is read as what it means, or refused with what it is.
+The content is determined from the file's own bytes. Libraries silently return the upper 8 bits of 16-bit channels, stretch grey of few
+bits to 0..255, and return the first of several images. Here such a file is read as what it means, or refused with a description.
 
-- Images are RGB of 8 bits a channel. Grey and palettes become RGB, alpha is left out. An orientation that EXIF asks for is applied, for
-  viewers and annotation tools show the picture so.
-- Masks are PNGs whose samples are ids, exactly as they are stored: the values of one channel (of 1, 2, 4, 8 or 16 bits, none above 255),
-  or the indices of a palette. Alpha is left out. Channels of RGB must be the same. A mask has no orientation.
+- Images are RGB with 8 bits per channel. Grey and palette images become RGB, alpha is dropped. The EXIF orientation is applied, because
+  viewers and annotation tools show the image so.
+- Masks are PNGs whose samples are ids, exactly as stored: the values of one channel (1, 2, 4, 8 or 16 bits, none above 255), or the
+  indices of a palette. Alpha is dropped. The channels of an RGB mask must be equal. A mask has no orientation.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from corruptions.regular import open_regular
 
 Pixels = NDArray[np.uint8]
 
-# Endoscopes give 2 to 9 million pixels, 8K has 33. The bounds keep a file that claims or holds more from filling the memory.
+# Endoscopes give 2 to 9 million pixels, 8K has 33 million. A file that claims or holds more could fill the memory.
 MAX_PIXELS = 36_000_000
 MAX_BYTES = 256 << 20
 _MAX_SCANS = 100
@@ -37,7 +37,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
-_PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}  # by the colour type of its header
+_PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}  # by the colour type in the header
 _TIFF_BITS, _EXIF_ORIENTATION = 258, 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -63,7 +63,7 @@ _KINDS = {
 }
 _CONTENTS = {
     _PNG_START: "a damaged PNG",
-    b"\xff\xd8\xff": "a JPEG that is damaged, or has more than 8 bits a channel",
+    b"\xff\xd8\xff": "a JPEG that is damaged, or has more than 8 bits per channel",
     b"GIF8": "a GIF",
     b"BM": "a BMP",
     b"II*\0": "a TIFF",
@@ -71,18 +71,21 @@ _CONTENTS = {
     b"RIFF": "a WebP or another RIFF file",
     b"\0\0\0\x0cjP  ": "a JPEG 2000",
     b"PK\3\4": "a .zip archive",
-    b"<": "a web page or another text",
+    b"<": "a web page or other text",
 }
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture's file says of itself.
+    """What the header of an image file says.
 
     Attributes:
-        format: PNG, JPEG, BMP, TIFF or WEBP. mode: channels as Pillow names them (RGB, L, P, ...), whatever their depth.
-        bits: of a channel, or of a palette's indices, as stored.
-        width, height: in pixels, as the picture is shown. orientation: 1 to 8 as EXIF has it; 1 is upright.
+        format: PNG, JPEG, BMP, TIFF or WEBP.
+        mode: the channels as Pillow names them (RGB, L, P, ...), whatever their depth.
+        bits: stored bits per channel, or per index of a palette.
+        width: in pixels, as the image is shown.
+        height: in pixels, as the image is shown.
+        orientation: 1 to 8 as in EXIF; 1 is upright.
     """
 
     format: str
@@ -94,77 +97,77 @@ class Header:
 
     @property
     def kind(self) -> str:
-        """Channels and depth in words."""
+        """Return the channels and their depth in words."""
         kind = _KINDS.get(self.mode, f"mode {self.mode}")
         usual = self.bits == 8 or self.mode in ("1", "P")
-        return kind if usual else f"{kind} of {self.bits} bit{'s' * (self.bits > 1)} a channel"
+        return kind if usual else f"{kind} of {self.bits} bit{'s' * (self.bits > 1)} per channel"
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height} {self.mode} {self.format}" + (f" of {self.bits} bits" * (self.bits != 8))
 
 
 def read_header(path: Path, formats: Sequence[str] = FORMATS) -> Header:
-    """Read what a file holds without decoding it. An orientation that a PNG tells only after its pixels is not seen.
+    """Return what a file holds, without decoding it. An orientation that a PNG stores after its pixels is not seen.
 
-    Errors of this module say what is wrong and leave naming the file to the caller.
+    Errors of this module say what is wrong; the caller adds the file's name.
 
     Raises:
-        CorruptionError: if it is missing, no regular file, no picture of these formats, too large, or holds several pictures.
+        CorruptionError: if the file is missing, is not a regular file, is not an image of these formats, is too large, or holds several
+            images.
     """
     with _opened(path, formats) as (_, header):
         return header
 
 
 def check_image(header: Header) -> None:
-    """Raise CorruptionError unless a picture with this header can be read as an image."""
+    """Raise CorruptionError unless a file with this header can be read as an image."""
     if header.bits > 8 or header.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
-        scaled = ", its values scaled to 0..255" if header.bits > 8 else ""
+        scaled = ", with its values scaled to 0..255" if header.bits > 8 else ""
         raise CorruptionError(
-            f"{header.kind}; expected RGB, grey or a palette of 8 bits a channel. Save it as such first{scaled}."
+            f"{header.kind}; expected RGB, grey or a palette with 8 bits per channel. Convert it first{scaled}."
         )
 
 
 def check_mask(header: Header) -> None:
-    """Raise CorruptionError unless a picture with this header can be read as a mask. Values above 255 are found in reading."""
+    """Raise CorruptionError unless a file with this header can be read as a mask. Values above 255 are found only on reading."""
     expected = "expected a mask of ids in a PNG: grey of at most 8 bits, or a palette"
     if header.format != "PNG":
-        lossy = " JPEG changes values, so save it anew from its source." if header.format == "JPEG" else ""
+        lossy = " JPEG changes values, so save the mask again from its source." if header.format == "JPEG" else ""
         raise CorruptionError(f"a {header.format}; {expected}.{lossy}")
     if header.bits > 8 and header.mode != "L":
-        raise CorruptionError(f"{header.kind}; {expected}. Save it as such.")
+        raise CorruptionError(f"{header.kind}; {expected}. Convert it.")
     if header.orientation != 1:
         raise CorruptionError(
-            f"its EXIF asks to turn it (orientation {header.orientation}); expected a mask that is stored upright. "
-            "Save it so, without EXIF."
+            f"its EXIF orientation is {header.orientation}; expected a mask that is stored upright. Save it upright, without EXIF."
         )
 
 
 def check_colours(header: Header) -> None:
-    """Raise CorruptionError unless a picture with this header can be read as a label in colours."""
+    """Raise CorruptionError unless a file with this header can be read as a label in colours."""
     if header.bits > 8 or header.mode not in ("P", "RGB", "RGBA"):
-        raise CorruptionError(f"{header.kind}; expected a label in colours: RGB of 8 bits a channel, or a palette.")
+        raise CorruptionError(f"{header.kind}; expected a label in colours: RGB with 8 bits per channel, or a palette.")
     check_mask(header)
 
 
 def read_image(path: Path, formats: Sequence[str] = FORMATS) -> Pixels:
-    """Read a picture as uint8 RGB (H, W, 3), turned as its EXIF asks.
+    """Return an image as uint8 RGB (H, W, 3), turned as its EXIF orientation says.
 
     Raises:
-        CorruptionError: as `read_header` and `check_image`, or if it is not whole.
+        CorruptionError: as `read_header` and `check_image`, or if the file is incomplete.
     """
     with _opened(path, formats) as (picture, header):
         check_image(header)
         picture.load()
-        orientation = _orientation(picture)  # now the file has been read to its end
+        orientation = _orientation(picture)  # after load(), which reads the file to its end
         coloured = picture if picture.mode == "RGB" else picture.convert("RGB")
         return np.asarray(coloured if orientation == 1 else coloured.transpose(_TURNS[orientation]))
 
 
 def read_samples(path: Path) -> Pixels:
-    """Read a mask's samples as they are stored: uint8 (H, W), or (H, W, 3) where it has colour; alpha is left out.
+    """Return a mask's samples as stored: uint8 (H, W), or (H, W, 3) if it has colour; alpha is dropped.
 
     Raises:
-        CorruptionError: as `read_header` and `check_mask`, if it is not whole, or if a value is above 255.
+        CorruptionError: as `read_header` and `check_mask`, if the file is incomplete, or if a value is above 255.
     """
     picture, header = _decoded(path, check_mask)
     samples = np.asarray(picture)
@@ -177,26 +180,26 @@ def read_samples(path: Path) -> Pixels:
             raise CorruptionError(f"value {samples.max()} in {header.kind}; expected ids of at most 255.")
         return samples.astype(np.uint8)
     if header.mode == "L" and header.bits < 8:
-        # Pillow stretches them to 0..255.
+        # Pillow has stretched the values to 0..255.
         return samples.astype(np.uint8) if header.bits == 1 else samples // (255 // (2**header.bits - 1))
     return samples
 
 
 def read_colours(path: Path) -> Pixels:
-    """Read a label in colours as uint8 RGB (H, W, 3); a palette is applied, alpha is left out.
+    """Return a label in colours as uint8 RGB (H, W, 3); a palette is applied, alpha is dropped.
 
     Raises:
-        CorruptionError: as `read_header` and `check_colours`, or if it is not whole.
+        CorruptionError: as `read_header` and `check_colours`, or if the file is incomplete.
     """
     picture, _ = _decoded(path, check_colours)
     return np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)[..., :3]
 
 
 def read_mask(path: Path) -> Pixels:
-    """Read a mask of ids as uint8 (H, W).
+    """Return a mask of ids as uint8 (H, W).
 
     Raises:
-        CorruptionError: as `read_samples`, or if its channels differ: then it holds colours and no ids.
+        CorruptionError: as `read_samples`, or if its channels differ, because then it holds colours, not ids.
     """
     samples = read_samples(path)
     if samples.ndim == 2:
@@ -207,29 +210,30 @@ def read_mask(path: Path) -> Pixels:
             row, column = np.argwhere(first != samples[..., channel])[0]
             raise CorruptionError(
                 f"the colour {tuple(samples[row, column].tolist())} at row {row}, column {column}; expected a mask of ids, "
-                "the same in every channel."
+                "equal in all channels."
             )
     return np.ascontiguousarray(first)
 
 
 def _decoded(path: Path, check: Callable[[Header], None]) -> tuple[ImageFile, Header]:
+    """Return an image that is decoded and checked, and its header."""
     with _opened(path, FORMATS) as (picture, header):
         check(header)
         picture.load()
-        check(replace(header, orientation=_orientation(picture)))  # only now a PNG has told all that it holds
+        check(replace(header, orientation=_orientation(picture)))  # a PNG may store its orientation after its pixels
     return picture, header
 
 
 @contextmanager
 def _opened(path: Path, formats: Sequence[str]) -> Iterator[tuple[ImageFile, Header]]:
-    """A picture that is not decoded yet. Whatever a decoder trips over within the block is told as an error of the file."""
+    """Yield an image that is not decoded yet, and its header; an error of a decoder within the block becomes an error about the file."""
     try:
         stream = open_regular(path)
     except FileNotFoundError:
         raise CorruptionError("missing.") from None
     except OSError as error:
-        raise CorruptionError(f"{said(error)}.") from None
-    whole = f"Expected a complete {', '.join(formats[:-1])} or {formats[-1]}; copy or extract the file again."
+        raise CorruptionError(f"{error_text(error)}.") from None
+    advice = f"Expected a complete {', '.join(formats[:-1])} or {formats[-1]}; copy or extract the file again."
     start = b""
     try:
         with stream:
@@ -244,13 +248,13 @@ def _opened(path: Path, formats: Sequence[str]) -> Iterator[tuple[ImageFile, Hea
     except CorruptionError:
         raise
     except Image.UnidentifiedImageError:
-        raise CorruptionError(f"not a readable picture ({_content(start)}). {whole}") from None
-    except Exception as error:  # as said above
-        raise CorruptionError(f"not a readable picture ({said(error)}). {whole}") from None
+        raise CorruptionError(f"not a readable picture ({_content(start)}). {advice}") from None
+    except Exception as error:  # decoders raise errors of many types
+        raise CorruptionError(f"not a readable picture ({error_text(error)}). {advice}") from None
 
 
 def _holds_several(picture: ImageFile) -> bool:
-    """Whether a second picture follows the first; a TIFF's are not counted, for each is looked for from the start."""
+    """Return whether a second image follows the first. A TIFF's images are not counted, because finding each starts from the beginning."""
     if picture.format != "TIFF":
         return int(getattr(picture, "n_frames", 1)) != 1
     try:
@@ -262,7 +266,7 @@ def _holds_several(picture: ImageFile) -> bool:
 
 
 def _check_scans(picture: ImageFile) -> None:
-    """Refuse a progressive JPEG of very many scans: each goes over the whole picture again. Usual are ten."""
+    """Refuse a progressive JPEG of very many scans, because each scan decodes the whole image again. Ten are usual."""
     stream = picture.fp
     assert stream is not None
     place = stream.tell()
@@ -270,15 +274,18 @@ def _check_scans(picture: ImageFile) -> None:
     scans = stream.read().count(b"\xff\xda")
     stream.seek(place)
     if scans > _MAX_SCANS:
-        raise CorruptionError(f"a progressive JPEG of {scans} scans; expected at most {_MAX_SCANS}. Save it again.")
+        raise CorruptionError(
+            f"a progressive JPEG of {scans} scans; expected at most {_MAX_SCANS}. Save it again with fewer."
+        )
 
 
 def _header(picture: ImageFile, start: bytes) -> Header:
+    """Return the header of an opened image, after checks of its size."""
     width, height = picture.size
     if width * height > MAX_PIXELS:
-        raise CorruptionError(f"claims {width}x{height} pixels; expected at most {MAX_PIXELS:,} in all.")
+        raise CorruptionError(f"claims {width}x{height} pixels; expected at most {MAX_PIXELS:,} in total.")
     if _holds_several(picture):
-        raise CorruptionError("holds several pictures; expected one. Save them as single files.")
+        raise CorruptionError("holds several pictures; expected one. Save each in a file of its own.")
     if picture.format == "JPEG" and picture.info.get("progressive"):
         _check_scans(picture)
     orientation = _orientation(picture)
@@ -289,7 +296,7 @@ def _header(picture: ImageFile, start: bytes) -> Header:
 
 
 def _channels(picture: ImageFile, start: bytes) -> tuple[str, int]:
-    """Channels and their bits as stored."""
+    """Return the channels and their stored bits."""
     if picture.format == "PNG":
         if start[12:16] != b"IHDR" or start[25] not in _PNG_MODES:
             raise CorruptionError("a PNG that does not begin with its header; it is damaged.")
@@ -301,32 +308,33 @@ def _channels(picture: ImageFile, start: bytes) -> tuple[str, int]:
 
 
 def _orientation(picture: ImageFile) -> int:
-    """What EXIF says, 1 where it says nothing that can be understood. A TIFF is turned by its decoder."""
+    """Return the EXIF orientation, or 1 if there is none that can be read. Pillow turns a TIFF itself."""
     exif = Image.Exif()
     try:
         exif.load(picture.info.get("exif", b""))
         orientation = exif.get(_EXIF_ORIENTATION, 1)
-    except Exception:  # viewers pass over what is damaged there, and the pixels are whole
+    except Exception:  # viewers ignore damaged EXIF, and the pixels are intact
         return 1
     return orientation if orientation in _TURNS else 1
 
 
 def _content(start: bytes) -> str:
-    kinds = (kind for mark, kind in _CONTENTS.items() if start.lstrip().startswith(mark))
-    return next(kinds, "of no known kind" if start else "empty")
+    """Return what kind of file starts with these bytes."""
+    kinds = (kind for signature, kind in _CONTENTS.items() if start.lstrip().startswith(signature))
+    return next(kinds, "of an unknown kind" if start else "empty")
 
 
 def resize_image(image: Pixels, size: int) -> Pixels:
-    """Resize RGB to (size, size): by pixel areas where both sides shrink, else bilinear."""
+    """Resize RGB to (size, size): by averaging over pixel areas if both sides shrink, otherwise bilinear."""
     shrinks = image.shape[0] > size and image.shape[1] > size
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def resize_mask(mask: Pixels, size: int) -> Pixels:
-    """Resize a mask of ids to (size, size) by its nearest pixels."""
+    """Resize a mask of ids to (size, size) by the nearest pixels."""
     return cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-def said(error: Exception) -> str:
-    """What an error says, without the names and numbers around it."""
+def error_text(error: Exception) -> str:
+    """Return the text of an error, without its file name and number."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

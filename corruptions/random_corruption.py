@@ -17,16 +17,16 @@ from corruptions.registry import STANDARD, Image, Mask
 
 
 class RandomCorruption:
-    """Corrupts an image with some probability, by one of several corruptions at one of several severities.
+    """A transform that corrupts an image with some probability, by one of several corruptions at one of several severities.
 
-    In a worker of torch's DataLoader it draws by the worker's own seed as well: two workers, and two epochs, draw different numbers. A
+    In a worker of torch's DataLoader, the worker's seed takes part in each draw: two workers, and two epochs, draw different numbers. A
     run repeats if `seed`, the loader's seed (`torch.manual_seed`, or its `generator`) and the number of workers are the same.
 
     Args:
-        corruptions: names, categories of the nineteen, or `standard` for all of them.
-        severities: the levels to draw from, 1 to 5.
-        probability: of an image to be corrupted.
-        seed: of all draws.
+        corruptions: names, categories of the nineteen, or `standard` for all nineteen.
+        severities: the severities to draw from, 1 to 5.
+        probability: the probability that an image is corrupted.
+        seed: the seed of all draws.
 
     Raises:
         CorruptionError: if an argument cannot be used.
@@ -45,21 +45,22 @@ class RandomCorruption:
         self.probability, self.seed = probability, seed
         check(np.zeros((32, 32, 3), np.uint8), severities)
         if not self.corruptions or not self.severities:
-            raise CorruptionError("no corruption or no severity is given; expected one of each at least.")
+            raise CorruptionError("no corruption or no severity is given; expected at least one of each.")
         if not 0 <= probability <= 1:
             raise CorruptionError(f"probability {probability!r}; expected a number from 0 to 1.")
         self._worker: int | None = -1
         self._random: Randomness
 
     def __call__(self, image: Any, mask: Any = None) -> Any:
-        """Corrupt an image, and move its mask along where pixels move.
+        """Return the image, corrupted or not; if the corruption moves pixels, the mask moves with them.
 
         Args:
-            image: RGB of 8 bits: a numpy array (H, W, 3), a torch tensor (3, H, W) as torchvision's transforms have it, or a PIL image;
-                32 pixels a side or more. mask: class ids of 8 bits (H, W), of any of the same kinds, or None.
+            image: RGB with 8 bits per channel, at least 32 pixels per side: a numpy array (H, W, 3), a torch tensor (3, H, W) as in
+                torchvision's transforms, or a PIL image.
+            mask: 8-bit class ids (H, W), of any of the same kinds, or None.
 
         Returns:
-            The image, or image and mask if a mask is given: of the same kind, shape and device. What was given is not changed.
+            The image, or the image and the mask if a mask is given; of the same kind, shape and device. The arguments are not changed.
 
         Raises:
             CorruptionError: if image or mask cannot be used.
@@ -74,7 +75,7 @@ class RandomCorruption:
         return image if mask is None else (image, mask)
 
     def _draws(self) -> np.ndarray:
-        """Draw the numbers that one image takes."""
+        """Draw the four numbers that one image needs."""
         worker = _worker_seed()
         if worker != self._worker:
             self._worker, self._random = worker, Randomness(self.seed, "RandomCorruption", str(worker))
@@ -84,11 +85,17 @@ class RandomCorruption:
 def draw_corruption(
     image: Image, mask: Mask, draws: Sequence[float] | np.ndarray, names: Sequence[str], severities: Sequence[int]
 ) -> tuple[Image, Mask]:
-    """Corrupt an image and its mask as random numbers say.
+    """Corrupt an image and its mask with a corruption that random numbers select.
 
     Args:
-        image: uint8 (H, W, 3). mask: uint8 (H, W). draws: three numbers from 0 to below 1, which decide the name, the severity, and the
-            random details. names, severities: to choose from.
+        image: uint8 RGB (H, W, 3).
+        mask: uint8 (H, W), class ids.
+        draws: three numbers from 0 to below 1, which decide the corruption, the severity and the random details.
+        names: the corruptions to draw from.
+        severities: the severities to draw from.
+
+    Returns:
+        The corrupted image and its mask, as `corrupt_pair`.
 
     Raises:
         CorruptionError: as `corrupt_pair`.
@@ -98,14 +105,14 @@ def draw_corruption(
 
 
 def _worker_seed() -> int | None:
-    """The seed of the DataLoader's worker that this process is, or None. Without torch in it, it is none."""
+    """Return the seed of this DataLoader worker, or None if this process is not a worker or has not imported torch."""
     data = sys.modules.get("torch.utils.data")
     info = data.get_worker_info() if data is not None else None
     return None if info is None else int(info.seed)
 
 
 def _pixels(given: Any) -> tuple[Image, Callable[[Image], Any]]:
-    """Return an image as a numpy array (H, W, 3), and what makes such an array what was given."""
+    """Return an image as a numpy array (H, W, 3), and a function that converts such an array to the kind that was given."""
     if isinstance(given, np.ndarray):
         return given, lambda made: made
     if isinstance(given, Pictures.Image):
@@ -119,7 +126,7 @@ def _pixels(given: Any) -> tuple[Image, Callable[[Image], Any]]:
 
 
 def _ids(given: Any, image: Image) -> tuple[Mask, Callable[[Mask], Any]]:
-    """Return a mask as a numpy array (H, W), and what makes such an array what was given; zeros for none."""
+    """Return a mask as a numpy array (H, W), and a function that converts such an array to the kind that was given; no mask gives zeros."""
     if given is None:
         return np.zeros(image.shape[:2], np.uint8), lambda made: None
     if isinstance(given, np.ndarray):
@@ -137,17 +144,18 @@ def _ids(given: Any, image: Image) -> tuple[Mask, Callable[[Mask], Any]]:
 
 
 def _of_tensor(given: Any, kind: str, dimensions: int) -> np.ndarray:
+    """Return a tensor as a numpy array; raise CorruptionError unless its type and dimensions are as expected."""
     array = np.asarray(given.detach().cpu())
     if array.dtype != np.uint8 or array.ndim != dimensions:
         raise CorruptionError(
             f"{kind}: a tensor of type {array.dtype} and shape {array.shape}; expected uint8{' (3, height, width)' * (kind == 'image')}. "
-            "Put this transform before the one that makes floats, v2.ToDtype(torch.float32, scale=True)."
+            "Put this transform before the one that converts to float, v2.ToDtype(torch.float32, scale=True)."
         )
     return array
 
 
 def _like(given: Any, made: np.ndarray) -> Any:
-    """Return an array as a tensor of the same class (torchvision's Image and Mask are tensors) on the same device."""
+    """Return an array as a tensor of the same class (torchvision's Image and Mask are tensors) and device as the given one."""
     result = given.clone()
     result[...] = given.new_tensor(np.ascontiguousarray(made))
     return result

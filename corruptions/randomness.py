@@ -1,4 +1,4 @@
-"""Random numbers that depend on what is corrupted and on nothing else."""
+"""Random numbers that depend only on the seed, the corruption and the image."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ LEVELS = 1 << 16
 
 
 class Randomness:
-    """The random numbers of one (seed, name, image_id), whatever the severity: severities share their details.
+    """The random numbers of one (seed, name, image_id). The severity has no part in them, so severities share their details.
 
-    They come from the raw bits of Philox, a counter-based generator (Salmon et al. 2011). numpy promises that its raw bits
-    stay as they are; of what it makes from them (normals, integers) it does not.
+    The numbers come from the raw bits of Philox, a counter-based generator (Salmon et al. 2011). numpy promises that these bits never
+    change; it does not promise so for what it derives from them (normal numbers, integers).
 
     Args:
-        seed, name: what is corrupted how. image_id: a text, or a function that gives one; it is called if something is drawn.
+        seed: the seed.
+        name: the corruption.
+        image_id: a text, or a function that returns one, which is called when the first number is drawn.
     """
 
     def __init__(self, seed: int, name: str, image_id: str | Callable[[], str]) -> None:
@@ -27,7 +29,7 @@ class Randomness:
 
     @cached_property
     def key(self) -> int:
-        """128 bits that decide everything random."""
+        """Return the 128 bits that decide all random numbers."""
         seed, name, given = self._about
         image_id = given if isinstance(given, str) else given()
         key = hashlib.sha256(f"{seed}\0{name}\0{image_id}".encode("utf-8", "surrogatepass")).digest()
@@ -38,26 +40,28 @@ class Randomness:
         return np.random.Philox(key=self.key)
 
     def bits(self, *shape: int) -> NDArray[np.uint16]:
-        """Whole numbers, uniform from 0 to 65535: as fine as noise on 8-bit pictures needs."""
+        """Return uniform integers from 0 to 65535; noise on 8-bit images needs no finer steps."""
         count = int(np.prod(shape))
         raw = self._raw.random_raw(-(-count // 4)).astype("<u8", copy=False)
         return raw.view("<u2")[:count].reshape(shape)
 
     def uniform(self, low: float, high: float, *shape: int) -> NDArray[np.float64]:
-        """Numbers from low to high with 53 random bits."""
+        """Return uniform numbers from low to high, with 53 random bits."""
         raw = self._raw.random_raw(int(np.prod(shape)))
         unit = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
         return (low + (high - low) * unit).reshape(shape)
 
     def normal(self, *shape: int) -> NDArray[np.float32]:
-        """Standard normal numbers, of 65536 different values."""
+        """Return standard normal numbers, of 65536 different values."""
         return normal_quantiles()[self.bits(*shape)]
 
 
 @cache
 def normal_quantiles() -> NDArray[np.float32]:
-    """The standard normal value of each of the 65536 outcomes of `bits`: float32, the middle of its share of the
-    distribution."""
+    """Return the standard normal value of each of the 65536 outcomes of `bits`: float32 (65536,).
+
+    Each is the quantile in the middle of its share of the distribution.
+    """
     from scipy.special import ndtri
 
     values = ndtri((np.arange(LEVELS) + 0.5) / LEVELS)
@@ -65,5 +69,5 @@ def normal_quantiles() -> NDArray[np.float32]:
 
 
 def id_of_content(image: NDArray[np.uint8]) -> str:
-    """Return an id of an image that has none: the hex SHA-256 of its shape and pixels."""
+    """Return an id for an image without one: the hex SHA-256 of its shape and pixels."""
     return hashlib.sha256(f"{image.shape}".encode() + np.ascontiguousarray(image).tobytes()).hexdigest()

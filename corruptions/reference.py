@@ -1,7 +1,7 @@
-"""The sixteen corruptions that ImageNet-C shares with this benchmark, by the reference library: the oracle of our own.
+"""The sixteen corruptions that this benchmark shares with ImageNet-C, by the reference library; tests compare our own code with them.
 
-The library is `imagecorruptions` in its maintained build, imagecorruptions-imaug. It draws from numpy's global generator
-and is not thread-safe: calls are serialised here, and the global state is put back as it was.
+The library is imagecorruptions-imaug, the maintained build of `imagecorruptions`. It draws from numpy's global generator and is not
+thread-safe. So calls run one at a time, and the global state is restored after each.
 """
 
 from __future__ import annotations
@@ -25,23 +25,25 @@ _lock = threading.Lock()
 
 
 def reference_corrupt(image: Image, name: str, severity: int, key: int) -> Image:
-    """Corrupt with the reference library, truncated to uint8 as it does.
+    """Return the image corrupted by the reference library, truncated to uint8 as the library does.
 
     Args:
-        image: uint8 RGB (H, W, 3), at least 32 pixels a side. name: one of `COMMON`. severity: 1 to 5.
-        key: decides its random numbers.
+        image: uint8 RGB (H, W, 3), at least 32 pixels per side.
+        name: a name of `COMMON`.
+        severity: 1 to 5.
+        key: the key of the random numbers.
 
     Returns:
-        uint8, same shape.
+        uint8 RGB (H, W, 3).
 
     Raises:
         CorruptionError: if the reference library is not installed.
     """
     try:
-        from imagecorruptions import corruption_dict  # late: it compiles with numba and takes a second
+        from imagecorruptions import corruption_dict  # here, because the import compiles with numba for a second
     except ModuleNotFoundError:
         raise CorruptionError(
-            "the backend 'reference' needs imagecorruptions: pip install 'endoarss[reference]'"
+            "the backend 'reference' needs imagecorruptions. Install it: pip install 'endoarss[reference]'"
         ) from None
 
     seed = key % 2**32
@@ -56,14 +58,16 @@ def reference_corrupt(image: Image, name: str, severity: int, key: int) -> Image
         finally:
             np.random.set_state(state)  # noqa: NPY002
     if name == "spatter" and np.isnan(result).any():
-        # It divides by the largest drop: where a small picture got none, it stays as it is.
+        # The library divides by the largest drop. If no drop falls on a small image, the image stays unchanged.
         return image.copy()
     return result.astype(np.uint8)
 
 
 def reference_move(mask: Mask, name: str, severity: int, key: int) -> Mask:
-    """Move a mask of ids (H, W) as `reference_corrupt` moves an image of its size: each id's area as a picture of its own; where
-    they meet, the largest share wins."""
+    """Return a mask of ids (H, W), moved as `reference_corrupt` moves an image of its size.
+
+    Each id's area is moved as an image of its own; a pixel gets the id with the largest share.
+    """
     ids = np.unique(mask)
     areas = [np.where(mask == value, 255, 0).astype(np.uint8) for value in ids]
     moved = [reference_corrupt(np.stack([area] * 3, axis=2), name, severity, key)[..., 0] for area in areas]

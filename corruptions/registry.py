@@ -1,4 +1,4 @@
-"""What a corruption is, and the one place where they are known by name: the project's, and those of a user's own modules."""
+"""What a corruption is, and the table of all corruptions by name: the project's, and those of a user's modules."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ Image = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
 
 STANDARD = "standard"
-"""What a list of names calls the nineteen corruptions of the paper."""
+"""The word that stands for the nineteen corruptions of the paper in a list of names."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
-_TAKEN = (STANDARD, "clean")  # words of lists, and of folders
+_RESERVED = (STANDARD, "clean")  # they have a meaning in lists and as folders
 
 
-def _nothing(image: Image, randomness: Randomness) -> None:
+def _no_preparation(image: Image, randomness: Randomness) -> None:
+    """Return None, for corruptions that prepare nothing."""
     return None
 
 
@@ -33,21 +34,22 @@ class Corruption:
     """One corruption.
 
     Attributes:
-        name, category: as tables show them.
-        apply: (image, severity, prepared, **parameters) -> image. Image: uint8 RGB (H, W, 3), not to be changed.
-        prepare: (image, randomness) -> prepared: what all severities of the image share. Everything random is drawn here.
-        move: (mask, severity, prepared) -> mask, where the corruption moves pixels; else None.
+        name: the name in tables.
+        category: the category in tables.
+        apply: (image, severity, prepared, **parameters) -> image. The image is uint8 RGB (H, W, 3) and must not be changed.
+        prepare: (image, randomness) -> prepared, which all severities of the image share. All random numbers are drawn here.
+        move: (mask, severity, prepared) -> mask if the corruption moves pixels, otherwise None.
     """
 
     name: str
     category: str
     apply: Callable[..., Image]
-    prepare: Callable[[Image, Randomness], Any] = _nothing
+    prepare: Callable[[Image, Randomness], Any] = _no_preparation
     move: Callable[[Mask, int, Any], Mask] | None = None
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The names of the parameters that replace what the severity decides."""
+        """Return the names of the parameters that replace what the severity decides."""
         return tuple(inspect.signature(self.apply).parameters)[3:]
 
 
@@ -56,9 +58,10 @@ class Description:
     """What is known of a corruption without importing its module.
 
     Attributes:
-        name, category: as tables show them.
-        moves: whether it moves pixels, so that a mask must move along.
-        module: importing it registers the corruption.
+        name: the name in tables.
+        category: the category in tables.
+        moves: whether it moves pixels, so that a mask must move with them.
+        module: the module that registers the corruption when it is imported.
     """
 
     name: str
@@ -68,31 +71,40 @@ class Description:
 
 
 REGISTERED: dict[str, Corruption] = {}
-_DESCRIBED: dict[str, Description] = {}  # of a user's modules, which may not be imported yet
+_DESCRIBED: dict[str, Description] = {}  # corruptions of a user's modules, which may not be imported yet
 
 
 def register_corruption(
     name: str,
     category: str,
-    prepare: Callable[[Image, Randomness], Any] = _nothing,
+    prepare: Callable[[Image, Randomness], Any] = _no_preparation,
     move: Callable[[Mask, int, Any], Mask] | None = None,
 ) -> Callable[[Callable[..., Image]], Callable[..., Image]]:
-    """Make a function (image, severity, prepared, **parameters) -> image known as a corruption; see `Corruption`.
+    """Register a function (image, severity, prepared, **parameters) -> image as a corruption; see `Corruption`.
+
+    Args:
+        name: lower-case letters, digits and _; no other corruption may have it.
+        category: an existing or a new category, written in the same way.
+        prepare: (image, randomness) -> prepared, called once per image before all severities.
+        move: (mask, severity, prepared) -> mask, if the corruption moves pixels.
+
+    Returns:
+        A decorator that registers the function and returns it unchanged.
 
     Raises:
-        CorruptionError: if name or category is no name, or the name is taken.
+        CorruptionError: if name or category cannot be used, or another corruption has the name.
     """
     for kind, given in (("name", name), ("category", category)):
-        if not isinstance(given, str) or not _NAME.fullmatch(given) or given in _TAKEN:
+        if not isinstance(given, str) or not _NAME.fullmatch(given) or given in _RESERVED:
             raise CorruptionError(
-                f"the corruption's {kind} {given!r}; expected lower-case letters, digits and _, beginning with a letter, and none of "
-                f"{', '.join(_TAKEN)}."
+                f"the corruption's {kind} {given!r}; expected lower-case letters, digits and _, starting with a letter, and none of "
+                f"{', '.join(_RESERVED)}."
             )
 
     def register(apply: Callable[..., Image]) -> Callable[..., Image]:
         if name in REGISTERED:
             other = REGISTERED[name].apply.__module__
-            raise CorruptionError(f"the corruption {name!r} is registered by {other} already. Choose another name.")
+            raise CorruptionError(f"the corruption {name!r} is already registered by {other}. Choose another name.")
         REGISTERED[name] = Corruption(name, category, apply, prepare, move)
         return apply
 
@@ -100,43 +112,48 @@ def register_corruption(
 
 
 def known() -> tuple[str, ...]:
-    """Return the names of all corruptions, the project's in any order and then a user's."""
+    """Return the names of all corruptions: the project's in any order, then those of a user."""
     return tuple(dict.fromkeys((*REGISTERED, *_DESCRIBED)))
 
 
 def find(name: str) -> Corruption:
-    """Return a corruption that is known; a user's module that was only described is imported now."""
+    """Return a corruption by name; import the user's module if it was only described so far."""
     if name not in REGISTERED:
         importlib.import_module(_DESCRIBED[name].module)
     return REGISTERED[name]
 
 
 def describe(name: str) -> Description:
-    """Return what is known of a corruption without importing anything."""
+    """Return the description of a corruption without importing anything."""
     if name in _DESCRIBED:
         return _DESCRIBED[name]
-    one = REGISTERED[name]
-    return Description(name, one.category, one.move is not None, one.apply.__module__)
+    corruption = REGISTERED[name]
+    return Description(name, corruption.category, corruption.move is not None, corruption.apply.__module__)
 
 
-def add_described(one: Description) -> None:
-    """Make a corruption of a user's module known, which another process described.
+def add_described(description: Description) -> None:
+    """Add a corruption of a user's module that another process has described.
 
     Raises:
         CorruptionError: if another module has a corruption of this name.
     """
-    other = describe(one.name).module if one.name in known() else one.module
-    if other != one.module and one.name in (*_DESCRIBED, *(name for name in REGISTERED if is_projects(name))):
-        raise CorruptionError(f"{one.module}: the corruption {one.name!r} is registered by {other} already.")
-    _DESCRIBED[one.name] = one
+    other = describe(description.name).module if description.name in known() else description.module
+    if other != description.module and description.name in (
+        *_DESCRIBED,
+        *(name for name in REGISTERED if is_projects(name)),
+    ):
+        raise CorruptionError(
+            f"{description.module}: the corruption {description.name!r} is already registered by {other}."
+        )
+    _DESCRIBED[description.name] = description
 
 
 def is_projects(name: str) -> bool:
-    """Whether a registered corruption is one of the project's."""
+    """Return whether a registered corruption belongs to this project."""
     return name in REGISTERED and REGISTERED[name].apply.__module__.startswith(f"{__package__}.operators.")
 
 
 def describe_own(module: str) -> dict[str, dict[str, Any]]:
-    """Return, by name and as JSON holds it, what importing a user's module registered; those described before keep their module."""
+    """Return the descriptions of all corruptions of users, by name and ready for JSON; those described before keep their module."""
     own = [name for name in REGISTERED if not is_projects(name)]
     return {name: vars(describe(name)) | ({} if name in _DESCRIBED else {"module": module}) for name in own}

@@ -1,4 +1,4 @@
-"""Opens files that somebody gave: a pipe, device, socket or folder of their name is told at once and never waited for."""
+"""Opens files whose paths a user gave; a pipe, device, socket or folder raises an error at once instead of blocking."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ _KINDS = {
 def open_regular(path: Path) -> BufferedReader:
     """Open a regular file to read its bytes. Links are followed.
 
-    The kind is checked on what was opened, so nothing that takes the file's place meanwhile is read in its stead.
+    The kind is checked on the opened file, so it does not matter if another file takes its place in the meantime.
 
     Raises:
-        OSError: if it cannot be opened, or is no regular file; `strerror` says what it is.
+        OSError: if the file cannot be opened, or is not a regular file; `strerror` says what it is.
     """
     return open(path, "rb", opener=_descriptor)  # Path.open takes no opener
 
 
 def check_regular(path: Path) -> None:
-    """Raise OSError as `open_regular` does; for libraries that take a path and open it themselves."""
+    """Raise OSError as `open_regular` does; for libraries that open a path themselves."""
     open_regular(path).close()
 
 
 def _descriptor(path: str, _: int) -> int:
-    # Without O_NONBLOCK a pipe is waited for until somebody writes to it; a terminal must not become the process's own.
+    # Without O_NONBLOCK, opening a pipe blocks until somebody writes to it. O_NOCTTY: a terminal must not control this process.
+    """Open a path without blocking, and return its descriptor if it is a regular file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as error:
-        if error.errno in (errno.ENXIO, errno.EOPNOTSUPP):  # what opening a socket gives
+        if error.errno in (errno.ENXIO, errno.EOPNOTSUPP):  # the error of opening a socket
             raise _other_kind(path, os.stat(path).st_mode) from None  # noqa: PTH116
         raise
     mode = os.fstat(descriptor).st_mode
@@ -49,6 +50,7 @@ def _descriptor(path: str, _: int) -> int:
 
 
 def _other_kind(path: str, mode: int) -> OSError:
-    kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+    """Return the error that says what kind of file a path is."""
+    kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
     number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
     return OSError(number, f"{kind}; expected a regular file", path)

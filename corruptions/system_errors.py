@@ -1,4 +1,4 @@
-"""What the system refuses, in words: the file, the reason and what to do. Only errors of file systems speak of disks."""
+"""Explains errors of the operating system in words: the file, the reason and what to do."""
 
 from __future__ import annotations
 
@@ -12,63 +12,64 @@ from typing import Any
 
 SHARED_MEMORY = "/dev/shm"
 READER_GONE = 141
-"""What a shell says of a command whose output nobody reads any more, as in `list | head`."""
+"""Exit status of a command whose output is no longer read, as in `list | head`."""
 
 _OUTPUT = "standard output"
 _UNNAMED = "standard output, or a file that a library wrote without its name"
-_AGAIN = "Make room, and run the same command again."
+_AGAIN = "Free some space, and run the same command again."
 _PERMISSION = (
     "this user has no permission for it",
-    "See owner and permissions of it and of the folders above (ls -ld).",
+    "Check the owner and the permissions of it and of the folders above it (ls -ld).",
 )
-_GONE = ("the file system that it lies on does not answer", "See that it is mounted, and run the same command again.")
-_OPEN = ("too many files are open", "Raise the limit (ulimit -n 4096), or let fewer processes work (--workers).")
-# The reason and the remedy by the number that the system gives. What is not among them is told in the system's own words.
+_GONE = ("its file system does not respond", "Check that it is mounted, and run the same command again.")
+_OPEN = ("too many files are open", "Raise the limit (ulimit -n 4096), or use fewer processes (--workers).")
+# Reason and remedy by the system's error number. Other numbers get the system's own words.
 _KNOWN = {
-    errno.ENOSPC: ("the disk that it lies on is full", _AGAIN),
-    errno.EDQUOT: ("this user's share of the disk that it lies on is used up", _AGAIN),
-    errno.EROFS: ("it lies on a disk that can only be read", "Mount it for writing, or choose a folder elsewhere."),
+    errno.ENOSPC: ("its disk is full", _AGAIN),
+    errno.EDQUOT: ("this user's quota on its disk is used up", _AGAIN),
+    errno.EROFS: ("its disk is mounted read-only", "Mount it for writing, or choose another folder."),
     errno.EACCES: _PERMISSION,
     errno.EPERM: _PERMISSION,
-    errno.EIO: ("the disk fails", "See the system's log (dmesg), and save what is there before anything else."),
+    errno.EIO: ("the disk reports an error", "Read the system's log (dmesg), and save the data on the disk first."),
     errno.EFBIG: (
-        "larger than a file may be here",
-        "See the limit of this shell (ulimit -f) and that of the file system.",
+        "the file is larger than allowed",
+        "Check the limit of this shell (ulimit -f) and that of the file system.",
     ),
-    errno.ENAMETOOLONG: ("a name longer than the file system takes", "Choose shorter names."),
+    errno.ENAMETOOLONG: ("the name is too long for the file system", "Choose shorter names."),
     errno.EMFILE: _OPEN,
     errno.ENFILE: _OPEN,
     errno.ENOENT: ("missing", ""),
-    errno.ENOTDIR: ("a part of this path is a file", "Expected a folder there."),
+    errno.ENOTDIR: ("a part of this path is a file", "Expected a folder."),
     errno.EISDIR: ("a folder", "Expected a file."),
-    errno.EEXIST: ("there already, and of another kind than expected", "Move it away, or choose another name."),
-    errno.ENOTEMPTY: ("not empty", "Is another process writing there? Wait for it, and run the same command again."),
-    errno.EBUSY: ("in use", "See which process uses it, and run the same command again."),
-    errno.ELOOP: ("links lead to it in a circle", "See where they lead (ls -l)."),
+    errno.EEXIST: ("exists already and is of another kind than expected", "Move it away, or choose another name."),
+    errno.ENOTEMPTY: ("not empty", "If another process is writing there, wait for it and run the same command again."),
+    errno.EBUSY: ("in use", "Find the process that uses it, and run the same command again."),
+    errno.ELOOP: ("its symbolic links form a circle", "Check where they lead (ls -l)."),
     errno.ESTALE: _GONE,
     errno.ENODEV: _GONE,
     errno.ENXIO: _GONE,
     errno.ENOTCONN: _GONE,
     errno.ETIMEDOUT: _GONE,
 }
-# These are said of a file by what writes to it, without its name.
+# Errors of write(), which do not name the file.
 _OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ESTALE, errno.ENODEV)
 _NO_FILES_LEFT = (
-    "the disk that it lies on has no room for more files, whatever their size (df -i)",
-    "Delete files that nobody needs, and run the same command again.",
+    "its disk cannot hold more files, whatever their size (df -i)",
+    "Delete files that are not needed, and run the same command again.",
 )
 _SHARED_MEMORY = (
-    "processes cannot share memory there",
-    f"Give it room (mount -o remount,size=1G {SHARED_MEMORY}; for a container, docker run --shm-size=1g), or work without "
-    "further processes (--workers 1).",
+    "processes cannot allocate shared memory there",
+    f"Enlarge it (mount -o remount,size=1G {SHARED_MEMORY}; for a container, docker run --shm-size=1g), or use one process "
+    "(--workers 1).",
 )
 
 
 def explained(error: OSError, missing: str = "") -> str:
-    """One or two sentences: which file, why not, what to do.
+    """Return one or two sentences: which file, why not, what to do.
 
     Args:
-        error: of the system. missing: what to do about a file that is not there.
+        error: an error of the system.
+        missing: what to do if the file does not exist.
     """
     place, number = _place(error), error.errno
     words = error.strerror or str(error) or type(error).__name__
@@ -76,7 +77,7 @@ def explained(error: OSError, missing: str = "") -> str:
         return f"{place}: {words}." if place else f"{words.rstrip('.')}."
     usual = os.strerror(number)
     if not place:
-        # Whoever raised it with words of their own says more than its number does.
+        # A text other than the usual one says more than the error number.
         if words != usual:
             return f"{words.rstrip('.')}."
         place = _UNNAMED
@@ -91,7 +92,7 @@ def explained(error: OSError, missing: str = "") -> str:
 
 
 def reader_is_gone(error: OSError) -> bool:
-    """Whether nobody reads standard output any more; then nothing is written to it, and nothing needs to be said."""
+    """Return whether standard output is no longer read; then further output is dropped, and no message is needed."""
     if isinstance(error, BrokenPipeError):
         _drop_output()
         return True
@@ -100,13 +101,14 @@ def reader_is_gone(error: OSError) -> bool:
 
 @contextmanager
 def named(path: Path, unfinished: Path | None = None) -> Iterator[None]:
-    """Let what cannot be written in the block be named, for write() itself, and with it most libraries, names nothing.
+    """Add the file's name to errors of the block that lack it; write(), and so most libraries, does not name the file.
 
     Args:
-        path: what the block writes. unfinished: the name that it has meanwhile; errors get the one that it is to have.
+        path: the file that the block writes.
+        unfinished: the temporary name of the file while it is written; errors get the final name instead.
 
     Raises:
-        OSError: that of the block, with a name.
+        OSError: the error of the block, with a name.
     """
     try:
         yield
@@ -123,10 +125,10 @@ def named(path: Path, unfinished: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def shared_memory_named() -> Iterator[None]:
-    """Let errors of locks and queues between processes, which lie in shared memory and name nothing, name that.
+    """Add the name of the shared memory to errors of locks and queues between processes, which lie there and name nothing.
 
     Raises:
-        OSError: that of the block, with a name.
+        OSError: the error of the block, with a name.
     """
     try:
         yield
@@ -137,17 +139,17 @@ def shared_memory_named() -> Iterator[None]:
 
 
 def _place(error: OSError) -> str:
-    """What an error names; standard output where that is what cannot be written."""
+    """Return the file that an error names, or standard output if that cannot be written."""
     if error.filename is not None:
         return os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(error.filename)
     return _OUTPUT if error.errno in _OF_WRITING and _output_is_refused() else ""
 
 
 def _output_is_refused() -> bool:
-    """Whether standard output takes nothing any more; asked by an empty line, for an error of print() does not say."""
+    """Return whether standard output can no longer be written. An empty line tests it, because errors of print() name no file."""
     try:
         descriptor = sys.stdout.fileno()
-    except (OSError, ValueError, AttributeError):  # closed, or none
+    except (OSError, ValueError, AttributeError):  # closed, or absent
         return False
     try:
         os.write(descriptor, b"\n")
@@ -158,15 +160,15 @@ def _output_is_refused() -> bool:
 
 
 def _drop_output() -> None:
-    """Write no more to standard output: Python would try once more at its end, and show how that fails."""
+    """Redirect standard output to nowhere; otherwise Python would write to it once more on exit and print a traceback."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _has_bytes_left(path: Path) -> bool:
-    """Whether the disk of a path, there or not yet, has room but no entries left for further files."""
+    """Return whether the disk of a path, which need not exist yet, has free space but no free inodes."""
     with suppress(OSError):
-        there = next(each for each in (path, *path.absolute().parents) if each.exists())
-        about = os.statvfs(there)
-        return about.f_files > 0 and about.f_favail == 0 and about.f_bavail > 0
+        existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+        usage = os.statvfs(existing)
+        return usage.f_files > 0 and usage.f_favail == 0 and usage.f_bavail > 0
     return False

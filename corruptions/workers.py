@@ -1,4 +1,4 @@
-"""The same function over many items in several processes, which end when this one does."""
+"""Runs one function over many items in several processes, which end when this process ends."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ from corruptions.system_errors import shared_memory_named
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD = 4  # items a worker has waiting: enough to keep it busy, few enough that memory does not grow with the items
+_AHEAD = 4  # queued items per worker: enough to occupy it, and few enough that memory use does not grow with the items
 
 
 def ordered_results(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Generator[Result, None, None]:
-    """Yield function(item) for each item, in order. Close the generator to stop: nothing is finished first then.
+    """Yield function(item) for each item, in order. Close the generator to stop at once; running items are not finished.
 
     Args:
-        function: importable by name (or a partial of such a function), for it runs in other processes.
-        items: its arguments. workers: processes at most; with one, the function runs in this process.
+        function: importable by name (or a partial of such a function), because it runs in other processes.
+        items: the arguments, one per call.
+        workers: the largest number of processes; with one, the function runs in this process.
 
     Raises:
-        Whatever the function raises. CorruptionError: if a process was killed.
+        WorkerKilledError: if a process was killed.
+        Exception: any error of the function.
     """
     workers = min(workers, len(items))
     with processes(workers if workers > 1 else 0) as pool:
@@ -44,18 +46,19 @@ def ordered_results(
 
 @contextmanager
 def processes(count: int) -> Iterator[Executor]:
-    """Processes that wait for work and end with this one, however it ends; left by an error, they stop at once.
+    """Yield a pool of processes that end with this process, however it ends; an error in the block stops them at once.
 
     Args:
-        count: how many; with 0 the work is done in this process, when it is submitted.
+        count: the number of processes; with 0, the work runs in this process when it is submitted.
 
     Raises:
-        WorkerKilledError: if one of them is killed. OSError: if there is no shared memory for their locks.
+        WorkerKilledError: if a process is killed.
+        OSError: if there is no shared memory for the locks of the pool.
     """
     if count == 0:
         yield _Here()
         return
-    # Fresh processes: a fork would copy the state of whatever threads this one has.
+    # Fresh processes, because a fork would copy the state of this process's threads.
     context = multiprocessing.get_context("spawn")
     leash, holder = context.Pipe(duplex=False)
     with shared_memory_named():
@@ -66,7 +69,7 @@ def processes(count: int) -> Iterator[Executor]:
         complete = True
     except BrokenProcessPool:
         raise WorkerKilledError(
-            "a process that worked on pictures was killed, probably for want of memory. Try fewer: --workers 1."
+            "a worker process was killed, probably because memory ran out. Use fewer processes: --workers 1."
         ) from None
     finally:
         if not complete:
@@ -79,7 +82,7 @@ def processes(count: int) -> Iterator[Executor]:
 def in_order(
     pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
 ) -> Generator[Result, None, None]:
-    """Yield function(item) for each item, in order, while other processes work on up to `ahead` further items."""
+    """Yield function(item) for each item, in order, while the pool works on up to `ahead` further items."""
     waiting: deque[Future[Result]] = deque()
     ahead = 0 if isinstance(pool, _Here) else ahead
     for item in items:
@@ -91,7 +94,7 @@ def in_order(
 
 
 class _Pool(ProcessPoolExecutor):
-    """Starts its processes, which happens when work comes, so that Ctrl-C never reaches them."""
+    """A pool that starts its processes, which happens on submission, so that Ctrl-C never reaches them."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         with _no_interrupt():
@@ -99,7 +102,7 @@ class _Pool(ProcessPoolExecutor):
 
 
 class _Here(Executor):
-    """Does what is submitted at once."""
+    """An executor that runs each call at once in this process."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         done: Future[Any] = Future()
@@ -109,7 +112,7 @@ class _Here(Executor):
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back; a process that is started meanwhile never gets it, so that only this one has to answer it."""
+    """Block Ctrl-C within the block. A process that is started there never receives it, so only this process handles it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -118,11 +121,12 @@ def _no_interrupt() -> Iterator[None]:
 
 
 def _begin(leash: Connection) -> None:
+    """Prepare a worker process: one OpenCV thread, and a thread that ends the process with its parent."""
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with, args=(leash,), daemon=True).start()
 
 
 def _end_with(leash: Connection) -> None:
-    """End this process when the other end of the pipe is closed, which is also what happens when its holder is killed."""
+    """End this process when the other end of the pipe is closed, which also happens when its holder is killed."""
     leash.poll(None)
     os._exit(1)

@@ -130,7 +130,7 @@ def exif_jpeg(orientation: int) -> Kind:
     return Kind(content, "a JPEG; expected a mask of ids in a PNG", shades, ".jpg")
 
 
-SIXTEEN = r"of 16 bits a channel; expected"
+SIXTEEN = r"of 16 bits per channel; expected"
 TWO = "holds several pictures; expected one"
 
 KINDS: dict[str, Kind] = {
@@ -185,12 +185,12 @@ KINDS: dict[str, Kind] = {
     ),
     "png_exif": Kind(
         lambda m: png_of(turned(shades(m), 6), 8, RGB, chunk(b"eXIf", exif_of(6))),
-        r"asks to turn it \(orientation 6\)",
+        r"its EXIF orientation is 6",
         shades,
     ),
     "png_late_exif": Kind(
         lambda m: png_of(turned(shades(m), 8), 8, RGB, last=chunk(b"eXIf", exif_of(8))),
-        r"asks to turn it \(orientation 8\)",
+        r"its EXIF orientation is 8",
         shades,
     ),
     "apng": Kind(lambda m: frames_of(m, "PNG"), TWO, TWO),

@@ -1,4 +1,4 @@
-"""Run one part of the GPU benchmark in this process; `python -m benchmarks.gpu` calls it."""
+"""Runs one part of the GPU benchmark in this process; `python -m benchmarks.gpu` calls it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,24 @@ from benchmarks.gpu_parts.setup import Setup
 
 
 def main() -> int:
-    """Run the part; return 1 if it failed or something in it did."""
+    """Run the part; return 1 if the part, or a measurement in it, failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part")
     parser.add_argument("--device", required=True)
     parser.add_argument("--tiny", action="store_true")
-    parser.add_argument("--until", type=float, required=True, help="seconds since the epoch")
-    parser.add_argument("--stop", type=float, required=True, help="when this process will be ended from outside")
+    parser.add_argument(
+        "--until", type=float, required=True, help="when no further measurement starts, in seconds since the epoch"
+    )
+    parser.add_argument(
+        "--stop",
+        type=float,
+        required=True,
+        help="when this process is stopped from outside, in seconds since the epoch",
+    )
     parser.add_argument("--file", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     given = parser.parse_args()
-    # If it hangs, its messages say where.
+    # If the part hangs, the traceback shows where.
     faulthandler.dump_traceback_later(max(1.0, given.stop - time.time() - 3))
     setup = Setup(given.tiny, torch.device(given.device), given.folder)
     setup.prepare()
@@ -39,7 +46,7 @@ def main() -> int:
     part.save("under way")
     try:
         importlib.import_module(f"benchmarks.gpu_parts.{given.part}").run(part)
-    except Exception as error:  # it is reported, and the parts after this one are worth having
+    except Exception as error:  # the error is reported, and the next parts run
         traceback.print_exc()
         part.save(f"FAILED ({in_one_line(error)})")
         return 1
@@ -48,7 +55,7 @@ def main() -> int:
 
 
 def machine(device: torch.device) -> Figures:
-    """Describe the machine: card, driver, versions, date."""
+    """Return the description of the machine: card, driver, versions, date."""
     on_gpu = device.type == "cuda"
     return {
         "card": torch.cuda.get_device_name(device) if on_gpu else f"none; CPU ({platform.machine()})",
@@ -62,16 +69,16 @@ def machine(device: torch.device) -> Figures:
 
 
 def driver() -> str:
-    """Return the version of NVIDIA's driver, or "unknown" where nvidia-smi does not say."""
+    """Return the version of NVIDIA's driver, or "unknown" if nvidia-smi does not report it."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return "unknown"
     command = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.split()
+        versions = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.split()
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return found[0] if found else "unknown"
+    return versions[0] if versions else "unknown"
 
 
 if __name__ == "__main__":

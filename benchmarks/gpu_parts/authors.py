@@ -1,6 +1,6 @@
-"""The authors' way to train EndoARSS: LibMTL's loop on PNG files, in float32.
+"""The authors' training of EndoARSS: LibMTL's loop on PNG files, in float32.
 
-The streams are concatenated, each task has a backward pass, gradients are flattened over all parameters of the backbone, and one
+The streams are concatenated, each task has its own backward pass, gradients are flattened over all parameters of the backbone, and one
 worker decodes frames of 1280x1024 pixels and their masks.
 """
 
@@ -25,14 +25,14 @@ from benchmarks.train_step import ACTIVITIES, Problem, Step, flattening, weighti
 from endoarss.data import to_input
 from endoarss.devices import reset_peak_memory
 
-_EPOCHS = 1  # timed, after some batches that are not
-_TIMES = 4  # each frame is decoded so often in an epoch: a longer one starts and ends the loader less often
+_EPOCHS = 1  # timed epochs, after some untimed batches
+_TIMES = 4  # decodings of each frame per epoch; a longer epoch starts and ends the loader less often
 
 
 def run(part: Part) -> None:
-    """Measure their loop, then its step and its loading apart."""
+    """Measure the loop, then its step and its loading separately."""
     if part.setup.device.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = True  # PyTorch's default, which their code leaves as it is
+        torch.backends.cudnn.allow_tf32 = True  # PyTorch's default, which the authors' code does not change
     folder = part.setup.folder / "frames"
     folder.mkdir()
     load_images.write_frames(folder, part.setup.sizes.frames)
@@ -42,7 +42,7 @@ def run(part: Part) -> None:
 
 
 class PngFrames(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Frames and masks that are decoded each time they are asked for."""
+    """Frames and masks that are decoded on each access."""
 
     def __init__(self, folder: Path, count: int, side: int) -> None:
         self.folder, self.count, self.side = folder, count, side
@@ -58,14 +58,14 @@ class PngFrames(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 def loader(setup: Setup, folder: Path) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
-    """Return a loader with one worker that lives on from epoch to epoch."""
+    """Return a loader with one worker that persists over epochs."""
     frames = PngFrames(folder, setup.sizes.frames, setup.sizes.side)
     return DataLoader(
         frames,
         batch_size=setup.sizes.batch,
         shuffle=True,
         num_workers=1,
-        multiprocessing_context="spawn",  # a fork would take along threads of OpenCV and CUDA, and wait for them forever
+        multiprocessing_context="spawn",  # a forked worker would wait forever for threads of OpenCV and CUDA
         worker_init_fn=one_thread,
         timeout=60,
         pin_memory=setup.device.type == "cuda",
@@ -75,7 +75,7 @@ def loader(setup: Setup, folder: Path) -> DataLoader[tuple[Tensor, Tensor, Tenso
 
 
 def one_thread(worker: int) -> None:
-    """Keep OpenCV in a worker to one thread, as torch is."""
+    """Restrict OpenCV in a worker to one thread, like torch."""
     cv2.setNumThreads(1)
 
 
@@ -99,17 +99,17 @@ def step_alone(setup: Setup) -> Figures:
 
 
 def on_batch(problem: Problem, step: Step, batch: Sequence[Tensor]) -> None:
-    """Copy a batch into the problem's tensors, which the step reads, and take the step."""
+    """Copy a batch into the problem's tensors, which the step reads, and run the step."""
     for target, source in zip((problem.images, problem.masks, problem.activities), batch, strict=True):
         target.copy_(source, non_blocking=True)
     step()
 
 
-def timed_epochs(setup: Setup, folder: Path, each: Callable[[Sequence[Tensor]], None]) -> Figures:
-    """Return images per second and memory of epochs over the frames, after a few batches that are not timed."""
+def timed_epochs(setup: Setup, folder: Path, process: Callable[[Sequence[Tensor]], None]) -> Figures:
+    """Return images per second and memory of epochs over the frames, after a few untimed batches."""
     batches = loader(setup, folder)
     for number, batch in enumerate(batches, start=1):
-        each(batch)
+        process(batch)
         if number == _TIMES:
             break
     wait_for(setup.device)
@@ -117,7 +117,7 @@ def timed_epochs(setup: Setup, folder: Path, each: Callable[[Sequence[Tensor]], 
     started, images = time.perf_counter(), 0
     for _ in range(_EPOCHS):
         for batch in batches:
-            each(batch)
+            process(batch)
             images += len(batch[0])
     wait_for(setup.device)
     return {"images_per_second": images / (time.perf_counter() - started), **memory(setup.device)}

@@ -1,4 +1,4 @@
-"""One, two, three trainings at once on one card: images per second of all together."""
+"""One, two and three trainings at once on one card: images per second of all together."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from benchmarks.train_step import Step, once, ours, weighting
 from endoarss.devices import compile_model, reset_peak_memory
 
 _SECONDS = 3.0
-_STEPS = 5  # the device is waited for after so many
-# A cell that is silent for so long after the part's time is over is given up.
+_STEPS = 5  # steps between synchronisations with the device
+# Seconds after the end of the part's time in which a cell may still reply.
 _GRACE_S = 60.0
 
 
 def run(part: Part) -> None:
-    """Start one cell after the other, so that each finds what the first has compiled, and train with all that are there."""
+    """Start the cells one after the other, so that each reuses what the first has compiled, and train with all started cells."""
     problems.backbone_settings(part.setup, "endoarss")  # writes the file of weights once, before the cells read it
     context = multiprocessing.get_context("spawn")
     cells = []
@@ -34,24 +34,24 @@ def run(part: Part) -> None:
             if part.out_of_time:
                 part.not_measured.append(f"{count} at once")
                 break
-            ours_end, theirs = context.Pipe()
-            process = context.Process(target=cell, args=(theirs, part.setup))
+            our_end, cell_end = context.Pipe()
+            process = context.Process(target=cell, args=(cell_end, part.setup))
             process.start()
-            theirs.close()  # so that the pipe ends with the cell
-            cells.append((process, ours_end))
-            part.measure(f"cell {count} starts and compiles", partial(started, part, [ours_end]))
+            cell_end.close()  # so that the pipe closes when the cell ends
+            cells.append((process, our_end))
+            part.measure(f"cell {count} starts and compiles", partial(started, part, [our_end]))
             connections = [connection for _, connection in cells]
             part.measure(f"{count} at once, training step, bf16, compiled", partial(together, part, connections))
     finally:
         for process, connection in cells:
-            connection.close()  # a cell that waits for more ends by itself
+            connection.close()  # a waiting cell then ends by itself
             process.join(5)
             process.terminate()
             process.join()
 
 
 def cell(connection: Connection, setup: Setup) -> None:
-    """Train in a process of its own for as many seconds as it is told, again and again."""
+    """Train in a separate process, each time for the number of seconds that the pipe delivers."""
     try:
         setup.prepare()
         torch.backends.cudnn.benchmark = setup.device.type == "cuda"  # as in a training
@@ -63,7 +63,7 @@ def cell(connection: Connection, setup: Setup) -> None:
         while True:
             connection.send(train_for(connection.recv(), step, setup))
     except EOFError:
-        return  # nobody asks for more
+        return  # the other end is closed
     except Exception as error:
         traceback.print_exc()
         connection.send({"failed": in_one_line(error)})
@@ -80,41 +80,41 @@ def train_for(seconds: float, step: Step, setup: Setup) -> Figures:
 
 
 def started(part: Part, connections: Sequence[Connection]) -> Figures:
-    """Wait until cells have compiled."""
-    answers = received(part, connections)
-    return {"compile_s": max(answer["compile_s"] for answer in answers)}
+    """Wait until cells have compiled; return the longest time."""
+    replies = received(part, connections)
+    return {"compile_s": max(reply["compile_s"] for reply in replies)}
 
 
 def together(part: Part, connections: Sequence[Connection]) -> Figures:
-    """Let some cells train at the same time; speeds are added."""
+    """Let some cells train at the same time; return the sum of their speeds."""
     for connection in connections:
         connection.send(_SECONDS if not part.setup.tiny else 0.01)
-    answers = received(part, connections)
-    speeds = [answer["images_per_second"] for answer in answers]
+    replies = received(part, connections)
+    speeds = [reply["images_per_second"] for reply in replies]
     return {
         "images_per_second": sum(speeds),
-        "memory_mib": sum(answer["memory_mib"] for answer in answers),
+        "memory_mib": sum(reply["memory_mib"] for reply in replies),
         "slowest": min(speeds),
         "fastest": max(speeds),
     }
 
 
 def received(part: Part, connections: Sequence[Connection]) -> list[Figures]:
-    """Return the answer of each cell.
+    """Return the reply of each cell.
 
     Raises:
-        RuntimeError: if a cell failed, has ended, or is silent.
+        RuntimeError: if a cell failed, has ended, or does not reply.
     """
-    answers: list[Figures] = []
+    replies: list[Figures] = []
     for connection in connections:
         if not connection.poll(max(0.0, part.until - time.time()) + _GRACE_S):
-            answers.append({"failed": "no answer in time"})
+            replies.append({"failed": "no reply in time"})
             continue
         try:
-            answers.append(connection.recv())
+            replies.append(connection.recv())
         except EOFError:
-            answers.append({"failed": "its process has ended"})
-    for number, answer in enumerate(answers, start=1):
-        if "failed" in answer:
-            raise RuntimeError(f"cell {number} of {len(answers)}: {answer['failed']}")
-    return answers
+            replies.append({"failed": "its process has ended"})
+    for number, reply in enumerate(replies, start=1):
+        if "failed" in reply:
+            raise RuntimeError(f"cell {number} of {len(replies)}: {reply['failed']}")
+    return replies

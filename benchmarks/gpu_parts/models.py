@@ -1,4 +1,4 @@
-"""The other backbones and architectures under DB-MTL in bf16: first all of them as they are, then compiled."""
+"""The other backbones and architectures under DB-MTL in bf16: first all of them uncompiled, then all compiled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.gpu_parts.roofline import Roofline
 
 
 def run(part: Part) -> None:
-    """Measure each pair; EndoARSS with TESLA is the part `training`."""
+    """Measure each pair except EndoARSS with TESLA, which the part `training` measures."""
     pairs = [*itertools.product(("resnet", "dinov2", "endoarss"), part.setup.sizes.architectures)]
     pairs.remove(("endoarss", "tesla"))
     for compiled in (False, True):

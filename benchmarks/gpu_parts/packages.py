@@ -1,4 +1,4 @@
-"""The packages that the GPU benchmark may import; this module itself needs none of them."""
+"""The packages that the GPU benchmark may import; this module imports none of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.util
 
 OLDEST_TORCH = (2, 11)
-# Distribution -> the module it is imported as. What these packages depend on themselves comes with them.
+# Distribution -> name of its module. The dependencies of these packages are not listed.
 PACKAGES = {
     "torch": "torch",
     "timm": "timm",
@@ -30,16 +30,17 @@ PACKAGES = {
 }
 
 
-def what_is_missing() -> str:
-    """Return one message that names all that is missing, or an empty string if nothing is."""
+def missing_packages() -> str:
+    """Return one message that lists all missing packages, or an empty string if there is none."""
     problems = []
     absent = [name for name, module in PACKAGES.items() if importlib.util.find_spec(module) is None]
     if absent:
-        problems.append(f"These packages are missing: {', '.join(absent)}. Install them, from wheels without network.")
-    elif (found := importlib.metadata.version("torch")) and _first_two(found) < OLDEST_TORCH:
-        problems.append(f"torch is {found}; expected {'.'.join(map(str, OLDEST_TORCH))} or newer.")
+        problems.append(f"These packages are missing: {', '.join(absent)}. Install them; without network, from wheels.")
+    elif (version := importlib.metadata.version("torch")) and _first_two(version) < OLDEST_TORCH:
+        problems.append(f"torch is {version}; expected {'.'.join(map(str, OLDEST_TORCH))} or newer.")
     return " ".join(problems)
 
 
 def _first_two(version: str) -> tuple[int, ...]:
+    """Return the first two numbers of a version."""
     return tuple(int(number) for number in version.split(".")[:2])

@@ -1,4 +1,4 @@
-"""What one part of the GPU benchmark has measured so far, on disk after every measurement."""
+"""One part of the GPU benchmark: its measurements so far, saved after each measurement."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ Figures = dict[str, Any]
 
 
 class Part:
-    """A part under way: runs measurements until its time is over and saves each as it comes.
+    """A running part: it takes measurements until its time is over and saves each one at once.
 
     Args:
-        name: of the part. file: where its measurements are saved, as JSON.
-        machine: the machine's description. setup: what to measure, and where.
+        name: the name of the part.
+        file: the JSON file for its measurements.
+        machine: the description of the machine.
+        setup: sizes, device and folder.
         until: when no further measurement starts, in seconds since the epoch.
     """
 
@@ -38,20 +40,21 @@ class Part:
 
     @property
     def out_of_time(self) -> bool:
-        """Whether no further measurement may start."""
+        """Return whether no further measurement may start."""
         return time.time() >= self.until
 
     def measure(self, name: str, figures_of: Callable[[], Figures]) -> Figures | None:
-        """Run one measurement; save and print its figures, or why it failed.
+        """Take one measurement; save and print its figures, or why it failed.
 
         Args:
-            name: of the measurement. figures_of: builds all it needs and returns its figures by name.
+            name: the name of the measurement.
+            figures_of: a function that builds all it needs and returns the figures by name.
 
         Returns:
-            The figures, or None if there are none: the time is over, memory ran out, or the measurement failed.
+            The figures, or None if the time is over, memory ran out, or the measurement failed.
 
         Raises:
-            RuntimeError: if the device no longer answers after a failure; the part cannot go on.
+            RuntimeError: if the device no longer responds after a failure; the part cannot continue then.
         """
         if self.out_of_time:
             self.not_measured.append(name)
@@ -60,7 +63,7 @@ class Part:
         started = time.perf_counter()
         try:
             row |= figures_of()
-        except Exception as error:  # whatever it is, the measurements after it are worth having
+        except Exception as error:  # no error may stop the measurements after it
             if isinstance(error, RuntimeError) and is_out_of_memory(error):
                 row["out_of_memory"] = in_one_line(error)
             else:
@@ -81,7 +84,7 @@ class Part:
         print(f"  {line(row)}", file=self._output, flush=True)
 
     def save(self, ended: str) -> None:
-        """Write the part's file whole. ended: "under way", or how the part ended."""
+        """Write the part's file. `ended` is "under way", or how the part ended."""
         content = {
             "part": self.name,
             "machine": self.machine,
@@ -94,6 +97,6 @@ class Part:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return the kind of an error and the first line of its message, at most 200 characters."""
+    """Return the type of an error and the first line of its message, at most 200 characters."""
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"[:200]

@@ -1,4 +1,4 @@
-"""The parts of the GPU benchmark in order of worth, and how the time is divided."""
+"""The parts of the GPU benchmark, the most valuable first, and how they share the time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plan:
-    """share: of the time, compared with the shares of the parts after it. least_s: with fewer seconds it does not start."""
+    """How much time a part gets.
+
+    Attributes:
+        share: its share of the time, relative to the shares of the parts after it.
+        least_s: the seconds without which it does not start.
+    """
 
     share: float
     least_s: float
@@ -27,5 +32,5 @@ PARTS = {
 
 
 def budget(left_s: float, parts: Sequence[str]) -> float:
-    """Return the seconds of the first of some parts: its share of the time left, so that what one leaves over goes to the others."""
+    """Return the seconds of the first part: its share of the time left. Time that it does not use goes to the others."""
     return left_s * PARTS[parts[0]].share / sum(PARTS[part].share for part in parts)

@@ -1,4 +1,4 @@
-"""Models with a batch, at the benchmark's sizes, and how training and inference of one are measured."""
+"""Models with a batch at the benchmark's sizes, and the measurement of training and inference of a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from endoarss.settings import BackboneSettings, WeightsSettings
 
 
 def backbone_settings(setup: Setup, backbone: str) -> BackboneSettings:
-    """Return a backbone's settings. A ViT's random weights come from a file, so that it is frozen and adapters train."""
+    """Return a backbone's settings. The random weights of a ViT come from a file, so that it is frozen and its adapters are trained."""
     if backbone == "resnet":
         return setup.sizes.resnet
     file = setup.folder / f"{setup.sizes.vit.model}.safetensors"
@@ -28,7 +28,7 @@ def backbone_settings(setup: Setup, backbone: str) -> BackboneSettings:
 
 
 def build(setup: Setup, backbone: str, architecture: str, precision: str, batch: int = 0) -> Problem:
-    """Build a model on the device, with a batch of the usual size unless another is given."""
+    """Build a model on the device, with a batch of the usual size unless another size is given."""
     given, sizes = backbone_settings(setup, backbone), setup.sizes
     problem = make_problem(backbone, architecture, given, sizes.side, batch or sizes.batch, setup.device)
     problem.model.precision = precision
@@ -41,32 +41,38 @@ def measure_both(
     """Measure training under DB-MTL and inference of one model.
 
     Args:
-        part: what it is measured for. name: what the names of both measurements end with. make: builds the model.
-        precision: what it runs in. compiled: whether it is compiled first. share: adds the share of the card's peak.
+        part: the part that takes the measurements.
+        name: the end of the names of both measurements.
+        make: builds the model.
+        precision: the precision of the model.
+        compiled: whether the model is compiled first.
+        share: adds the share of the card's peak.
 
     Returns:
         The figures of training, or None if it failed.
     """
 
-    @cache  # one model for both; it is built inside of a measurement, so that what fails there is reported like all else
+    @cache  # one model for both, built inside a measurement, so that a failure is reported like all others
     def problem() -> Problem:
-        made = make()
+        built = make()
         if compiled:
-            compile_model(made.model, made.model.backbone.front)
-        return made
+            compile_model(built.model, built.model.backbone.front)
+        return built
 
-    apart: Callable[[Figures], Figures] = compile_in_parts if compiled else without_first
-    found = part.measure(
-        f"training step{name}", lambda: share.training(precision, apart(training(part.setup, problem())))
+    first_step_of: Callable[[Figures], Figures] = compile_in_parts if compiled else without_first
+    figures = part.measure(
+        f"training step{name}", lambda: share.training(precision, first_step_of(training(part.setup, problem())))
     )
-    part.measure(f"inference{name}", lambda: share.inference(precision, apart(inference(part.setup, problem()))))
+    part.measure(
+        f"inference{name}", lambda: share.inference(precision, first_step_of(inference(part.setup, problem())))
+    )
     if compiled:
         torch.compiler.reset()
-    return found
+    return figures
 
 
 def training(setup: Setup, problem: Problem) -> Figures:
-    """Measure training steps under DB-MTL, the optimizer's included."""
+    """Measure training steps under DB-MTL, including the optimizer."""
     torch.backends.cudnn.benchmark = setup.device.type == "cuda"  # as in a training
     problem.model.train()
     return steady(ours(problem, weighting(problem, "db_mtl")), len(problem.images), setup)
@@ -82,5 +88,5 @@ def inference(setup: Setup, problem: Problem) -> Figures:
 
 
 def without_first(figures: Figures) -> Figures:
-    """Leave the first step out: where nothing is compiled it says nothing."""
+    """Return the figures without the first step, which is only of interest for a compiled model."""
     return {key: value for key, value in figures.items() if key != "first_step_s"}

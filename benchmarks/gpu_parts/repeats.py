@@ -1,4 +1,4 @@
-"""How far two trainings with the same seed differ on the device."""
+"""The difference between two trainings with the same seed on the device."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _BATCHES, _EPOCHS = 6, 2
 
 
 def run(part: Part) -> None:
-    """Train twice in each way."""
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # read once, at the first product
+    """Train twice in each configuration."""
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS reads it once, at the first matrix product
     ways = (("float32", False, False), ("float32", False, True), ("bf16", False, True), ("bf16", True, True))
     for precision, compiled, deterministic in ways:
         name = f"two runs, {precision}{', compiled' * compiled}{', deterministic' * deterministic}"
@@ -29,14 +29,19 @@ def run(part: Part) -> None:
 
 @dataclass(frozen=True)
 class Trained:
-    """losses: of each epoch and task. tensors: all that the training changed, on the CPU."""
+    """The result of a training.
+
+    Attributes:
+        losses: the losses of each epoch and task.
+        tensors: all tensors that the training changed, on the CPU.
+    """
 
     losses: Tensor
     tensors: dict[str, Tensor]
 
 
 def two_runs(setup: Setup, precision: str, compiled: bool, deterministic: bool) -> Figures:
-    """Return the largest difference of losses, and of tensors relative to the tensor's largest value; 0 means the same bits."""
+    """Return the largest difference of losses, and of tensors relative to the tensor's largest value; 0 means identical bits."""
     one, other = (trained(setup, precision, compiled, deterministic) for _ in range(2))
     differing = [name for name in one.tensors if not torch.equal(one.tensors[name], other.tensors[name])]
     return {
@@ -49,7 +54,7 @@ def two_runs(setup: Setup, precision: str, compiled: bool, deterministic: bool) 
 
 
 def trained(setup: Setup, precision: str, compiled: bool, deterministic: bool) -> Trained:
-    """Train EndoARSS with TESLA under DB-MTL from the seed on."""
+    """Train EndoARSS with TESLA under DB-MTL, with a fixed seed."""
     model = problems.build(setup, "endoarss", "tesla", precision).model
     batch = setup.sizes.batch
     settings = TrainingSettings(

@@ -1,4 +1,4 @@
-"""Runs the parts of the GPU benchmark one after the other, each in a process of its own, within the time."""
+"""Runs the parts of the GPU benchmark one after the other, each in its own process, within the time."""
 
 from __future__ import annotations
 
@@ -20,37 +20,40 @@ from pipeline.errors import InputError
 from pipeline.io.files import check_room, read_json, write_json, write_text
 
 _ROOT = Path(__file__).parents[2]
-# A measurement that began in time may take so much longer, as a share of all the time, before its part is stopped; at the end less.
+# A measurement that started in time may exceed it by this share of the total time before its part is stopped; at the end by less.
 _GRACE, _LAST_GRACE = 0.2, 0.1
 
 
 def run_parts(parts: Sequence[str], seconds: float, device: str, tiny: bool, out: Path) -> int:
-    """Run some parts and write the text of all of them after each.
+    """Run some parts, and write the text of all results after each.
 
     Args:
-        parts: names, in order. seconds: for all of them. device: "cuda" or "cpu". tiny: whether sizes are those of the dry run.
+        parts: the names of the parts, in order.
+        seconds: the time for all of them.
+        device: "cuda" or "cpu".
+        tiny: whether to use the sizes of the dry run.
         out: the folder for results.
 
     Returns:
-        1 if a part, or something in one, failed; else 0.
+        1 if a part, or a measurement in it, failed; otherwise 0.
     """
     end = time.time() + seconds
     if device == "cuda" and not torch.cuda.is_available():
         raise SystemExit(
-            "benchmarks.gpu: torch finds no GPU here; expected one. For a dry run without one: --device cpu --tiny."
+            "benchmarks.gpu: torch finds no GPU; expected one. For a dry run without a GPU: --device cpu --tiny."
         )
     try:
         check_room(out)
     except OSError as error:
         raise SystemExit(
-            f"benchmarks.gpu: {out} takes no files ({error.strerror}); name another folder with --out."
+            f"benchmarks.gpu: {out} is not writable ({error.strerror}). Choose another folder with --out."
         ) from None
     ended: dict[str, Saved | str] = {}
     failed = False
     for number, name in enumerate(parts):
         left = end - time.time()
         if left < PARTS[name].least_s:
-            ended[name] = f"not started: {max(0.0, left):.0f} s were left, and it needs {PARTS[name].least_s:.0f} s"
+            ended[name] = f"not started: {max(0.0, left):.0f} s were left, but it needs {PARTS[name].least_s:.0f} s"
             print(f"{name}: {ended[name]}", flush=True)
         else:
             share = budget(left, parts[number:])
@@ -62,7 +65,7 @@ def run_parts(parts: Sequence[str], seconds: float, device: str, tiny: bool, out
                 status = _run_part(
                     name, device, tiny, out, until, min(until + _GRACE * seconds, end + _LAST_GRACE * seconds)
                 )
-            finally:  # what was measured stands in the text also if this process is asked to end
+            finally:  # the text includes all measurements even if this process is told to end
                 failed |= status != 0
                 ended[name] = _saved(name, out, status, started)
                 write_text(out / "gpu.txt", table(ended, tiny))
@@ -72,16 +75,16 @@ def run_parts(parts: Sequence[str], seconds: float, device: str, tiny: bool, out
 
 
 def _run_part(name: str, device: str, tiny: bool, out: Path, until: float, stop: float) -> int | None:
-    """Run a part in a process group of its own; return its exit status, or None if it had to be stopped."""
+    """Run a part in its own process group; return its exit status, or None if it had to be stopped."""
     file, errors = out / f"{name}.json", out / f"{name}.stderr.txt"
     file.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="endoarss-gpu-") as folder, errors.open("wb") as stderr:
         command = [sys.executable, "-m", "benchmarks.gpu_parts", name, "--device", device, "--until", str(until)]
         command += ["--stop", str(stop)]
         command += ["--file", str(file), "--folder", folder, *(["--tiny"] if tiny else [])]
-        quiet = {**os.environ, "TQDM_DISABLE": "1"}  # standard error is for what went wrong
+        quiet = {**os.environ, "TQDM_DISABLE": "1"}  # standard error is for failures
         process = subprocess.Popen(command, cwd=_ROOT, env=quiet, stderr=stderr, start_new_session=True)
-        with _ended_with_all_it_started(process):
+        with _process_group_ended(process):
             try:
                 status: int | None = process.wait(timeout=max(1.0, stop - time.time()))
             except subprocess.TimeoutExpired:
@@ -92,8 +95,8 @@ def _run_part(name: str, device: str, tiny: bool, out: Path, until: float, stop:
 
 
 @contextmanager
-def _ended_with_all_it_started(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """End a part with the processes that it started, also if this process is asked to end."""
+def _process_group_ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End a part and all processes that it started, even if this process is told to end."""
 
     def leave(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
@@ -109,19 +112,19 @@ def _ended_with_all_it_started(process: subprocess.Popen[bytes]) -> Iterator[Non
 
 
 def _saved(name: str, out: Path, status: int | None, started: float) -> Saved | str:
-    """Return what a part saved; if it could not say itself how it ended, that is added."""
+    """Return what a part saved; if the part could not record how it ended, this is added."""
     file = out / f"{name}.json"
     try:
         saved = read_json(file)
     except (FileNotFoundError, InputError):
         return f"FAILED: its process ended with status {status} before it saved anything; see {name}.stderr.txt"
     if saved["ended"] == "under way":
-        why = (
-            "stopped before its end, for its time was over or it was asked to"
+        reason = (
+            "stopped early, because its time was over or the benchmark was told to end"
             if status is None
             else f"FAILED (its process ended with status {status})"
         )
         saved["seconds"] = time.time() - started
-        saved["ended"] = f"{why}; what it had measured is saved, its messages are in {name}.stderr.txt"
+        saved["ended"] = f"{reason}; its measurements until then are saved, its messages are in {name}.stderr.txt"
         write_json(file, saved)
     return saved

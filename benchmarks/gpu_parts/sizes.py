@@ -1,4 +1,4 @@
-"""How large everything is that the GPU benchmark measures: the paper's sizes, and tiny ones for a dry run on a CPU."""
+"""The sizes of everything that the GPU benchmark measures: the paper's, and tiny ones for a dry run on a CPU."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from endoarss.settings import BackboneSettings, SMASettings
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of models and data, and how long a measurement takes.
+    """Sizes of models and data, and the duration of a measurement.
 
     Attributes:
-        side: side of the square input, in pixels.
-        batch, largest_batch: images per step; the search for the best batch ends at the largest.
-        vit, resnet: the backbones, without weights.
-        matrix: side of the matrices whose product gives the card's peak.
-        window_s, windows: a speed is the median of so many windows of so many seconds.
-        images, epochs: of the training loop. scenes: training and test images of the small study.
-        architectures: those of the part `models`.
+        side: the side of the square input, in pixels.
+        batch: images per step.
+        largest_batch: where the search for the best batch ends.
+        vit: the ViT, without weights.
+        resnet: the ResNet, without weights.
+        matrix: the side of the matrices whose product gives the card's peak.
+        window_s: seconds of one window.
+        windows: windows per measurement; a speed is their median.
+        images: images of the training loop.
+        epochs: epochs of the training loop.
+        scenes: training and test images of the small study.
+        architectures: architectures of the part `models`.
         frames: PNG files of 1280x1024 pixels for the authors' loop.
-        cells: the most trainings at once.
+        cells: the largest number of simultaneous trainings.
     """
 
     side: int

@@ -1,4 +1,4 @@
-"""A small study end to end: drawn scenes, training, checkpoint, prediction, scores, a corruption."""
+"""A small study from start to end: drawn scenes, training, checkpoint, prediction, scores, a corruption."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CORRUPTION, _SEVERITY = "gaussian_noise", 3
 
 
 def run(part: Part) -> None:
-    """Run EndoARSS with TESLA, and a ResNet trained in full, in bf16 on a GPU; not compiled, which the part `training` measures."""
+    """Run EndoARSS with TESLA, and a fully trained ResNet, in bf16 on a GPU; uncompiled, as the part `training` measures compilation."""
     sizes = part.setup.sizes
     started = time.perf_counter()
     training, test = (labelled(count, sizes.side, seed) for seed, count in enumerate(sizes.scenes))
@@ -47,7 +47,7 @@ def labelled(count: int, side: int, seed: int) -> LabelledImages:
 def end_to_end(
     setup: Setup, backbone: str, architecture: str, training: LabelledImages, test: LabelledImages
 ) -> Figures:
-    """Train a model, store and load it, and score it on clean and on corrupted images; return seconds and scores of the steps."""
+    """Train a model, store and load it, and score it on clean and corrupted images; return seconds and scores."""
     seconds = Stopwatch()
     given = problems.backbone_settings(setup, backbone)
     settings = ModelSettings(backbone, architecture, CLASSES, ACTIVITIES, setup.sizes.side, given)
@@ -74,14 +74,18 @@ def end_to_end(
 
 
 class Stopwatch:
-    """Tells apart how long the steps of a measurement took. taken: seconds by step."""
+    """Measures the seconds of consecutive steps.
+
+    Attributes:
+        taken: the seconds by step.
+    """
 
     def __init__(self) -> None:
         self.taken: dict[str, float] = {}
         self._since = time.perf_counter()
 
     def of(self, step: str) -> None:
-        """End a step."""
+        """End a step and record its seconds."""
         now = time.perf_counter()
         self.taken[f"{step}, s"], self._since = now - self._since, now
 

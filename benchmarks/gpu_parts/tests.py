@@ -1,4 +1,4 @@
-"""The tests that need a GPU; each is a measurement of its own."""
+"""Runs the tests that need a GPU; each test is a measurement."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _FILE = _ROOT / "tests/endoarss/test_cuda.py"
 
 
 def run(part: Part) -> None:
-    """Run the tests in this process; what pytest itself prints goes to standard error.
+    """Run the tests in this process; pytest's own output goes to standard error.
 
     Raises:
         RuntimeError: if pytest could not run them.
     """
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # installed plugins may need what is not there
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # installed plugins may need packages that are missing
     recorder = Recorder(part)
     options = ["-q", "-p", "no:cacheprovider", f"--rootdir={_ROOT}", f"--basetemp={part.setup.folder / 'pytest'}"]
     with contextlib.redirect_stdout(sys.stderr):
@@ -34,7 +34,12 @@ def run(part: Part) -> None:
 
 
 class Recorder:
-    """A plugin of pytest that adds each test to a part, and stops when the part's time is over. counts: tests by outcome."""
+    """A pytest plugin that adds each test to a part, and stops when the part's time is over.
+
+    Attributes:
+        part: the part.
+        counts: the number of tests by outcome.
+    """
 
     def __init__(self, part: Part) -> None:
         self.part = part
@@ -42,17 +47,17 @@ class Recorder:
         self._session: pytest.Session | None = None
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Remember the session, to stop it."""
+        """Remember the session, to be able to stop it."""
         self._session = session
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """On a GPU run its own tests alone, and those that compile last: the time may run out in them."""
+        """On a GPU, run only the GPU tests, those that compile last, because the time may run out during them."""
         if self.part.setup.device.type == "cuda":
             items[:] = [item for item in items if not _on_cpu(item)]
             items.sort(key=lambda item: "defaults_train" in item.name)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add a test when its call is over, or what kept it from being called or cleaned up."""
+        """Add a test after its call, or after a failed setup or teardown."""
         if report.when != "call" and report.passed:
             return
         self.counts[report.outcome] += 1
@@ -66,11 +71,13 @@ class Recorder:
 
     @staticmethod
     def _reason(report: pytest.TestReport) -> str:
+        """Return the first line of a failure."""
         crash = getattr(report.longrepr, "reprcrash", None)
         text = crash.message if crash is not None else report.longreprtext
         return (text.strip().splitlines() or ["no message"])[0][:200]
 
 
 def _on_cpu(item: pytest.Item) -> bool:
+    """Return whether a test runs on the CPU."""
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     return any(str(value).startswith("cpu") for value in parameters.values())

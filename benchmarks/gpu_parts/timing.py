@@ -1,4 +1,4 @@
-"""Speed and memory of a step on a device, the first call (which compiles) apart."""
+"""Speed and memory of a step on a device; the first call, which compiles, is separate."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from endoarss.devices import peak_memory_mib, reset_peak_memory
 
 
 def steady(step: Step, images: int, setup: Setup) -> dict[str, Any]:
-    """Measure a step that is repeated; the device is waited for only at the ends of a window, as in a training.
+    """Measure a repeated step. As in a training, the device is synchronised only at the ends of a window.
 
     Args:
-        step: what to repeat. images: how many one step takes. setup: says how long to measure, and where.
+        step: the step to repeat.
+        images: images per step.
+        setup: the device, and the duration of the measurement.
 
     Returns:
         images_per_second (the median of the windows), fastest and slowest window, milliseconds per step, memory_mib (the peak of
-        what torch held, after the first three steps), and first_step_s.
+        torch's allocations, after the first three steps), and first_step_s.
     """
     sizes, device = setup.sizes, setup.device
     first = once(step, device)
@@ -42,7 +44,7 @@ def steady(step: Step, images: int, setup: Setup) -> dict[str, Any]:
 
 
 def window(step: Step, count: int, device: torch.device) -> float:
-    """Return the seconds per step of `count` steps after one another."""
+    """Return the seconds per step of `count` successive steps."""
     wait_for(device)
     started = time.perf_counter()
     for _ in range(count):
@@ -52,20 +54,20 @@ def window(step: Step, count: int, device: torch.device) -> float:
 
 
 def wait_for(device: torch.device) -> None:
-    """Wait until a GPU has done all it was given."""
+    """Wait until a GPU has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 
 
 def memory(device: torch.device) -> dict[str, float]:
-    """Return the peak since the last reset, in MiB: allocated, and on a GPU what torch had reserved for it."""
-    found = {"memory_mib": peak_memory_mib(device)}
+    """Return the peak since the last reset, in MiB: allocated, and on a GPU also reserved by torch."""
+    peaks = {"memory_mib": peak_memory_mib(device)}
     if device.type == "cuda":
-        found["reserved_mib"] = torch.cuda.max_memory_reserved(device) / 2**20
-    return found
+        peaks["reserved_mib"] = torch.cuda.max_memory_reserved(device) / 2**20
+    return peaks
 
 
 def compile_in_parts(figures: dict[str, Any]) -> dict[str, Any]:
-    """Replace the seconds of the first step by those that compiling took of it."""
+    """Replace the seconds of the first step by the seconds of its compilation."""
     first = figures.pop("first_step_s")
     return {**figures, "compile_s": max(0.0, first - figures["milliseconds"] / 1000)}

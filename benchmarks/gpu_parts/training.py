@@ -26,7 +26,7 @@ from endoarss.training import TrainingSettings, train
 
 
 def run(part: Part) -> None:
-    """Measure in order of worth: what the targets speak of first."""
+    """Take all measurements, those with targets first."""
     setup = part.setup
     peaks = part.measure("matrix peak, TFLOP/s", lambda: matrix_peaks(setup)) or {}
     work = part.measure(WORK, lambda: work_per_image(setup)) or {}
@@ -66,10 +66,10 @@ def product(a: torch.Tensor, b: torch.Tensor) -> Step:
 
 
 def work_per_image(setup: Setup) -> Figures:
-    """Count the operations of one image in a training step and in inference, in GFLOP, from the model itself."""
+    """Count the operations per image in a training step and in inference, in GFLOP, from the model itself."""
     problem = problems.build(setup, "endoarss", "tesla", "float32", batch=2)
     step = ours(problem, weighting(problem, "db_mtl"))
-    # The counter knows matrix products and convolutions; fused attention it knows on some devices only.
+    # The counter has formulas for matrix products and convolutions, but for fused attention only on some devices.
     with sdpa_kernel(SDPBackend.MATH), Operations() as in_training:
         step()
     problem.model.eval()
@@ -84,9 +84,12 @@ def work_per_image(setup: Setup) -> Figures:
 
 
 class Operations(TorchDispatchMode):
-    """Counts floating-point operations with torch's own formulas. total: of all operators that have one.
+    """Counts floating-point operations with torch's own formulas.
 
-    torch's `FlopCounterMode` also follows modules, and cannot where gradients are asked for with `torch.autograd.grad`.
+    torch's `FlopCounterMode` also follows modules, which fails if gradients are computed with `torch.autograd.grad`.
+
+    Attributes:
+        total: the operations of all operators that have a formula.
     """
 
     def __init__(self) -> None:
@@ -94,7 +97,7 @@ class Operations(TorchDispatchMode):
         self.total = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operator, and count it."""
+        """Run an operator, and count its operations."""
         result = func(*args, **(kwargs or {}))
         formula = flop_registry.get(func._overloadpacket)
         if formula is not None:
@@ -103,7 +106,7 @@ class Operations(TorchDispatchMode):
 
 
 def training_loop(setup: Setup) -> Figures:
-    """Measure `endoarss.training.train` on images in memory; its first epoch, which compiles, apart."""
+    """Measure `endoarss.training.train` on images in memory; its first epoch, which compiles, is separate."""
     sizes = setup.sizes
     problem = problems.build(setup, "endoarss", "tesla", "bf16")
     data = random_images(sizes.images, sizes.side)
@@ -129,7 +132,7 @@ def training_loop(setup: Setup) -> Figures:
 
 
 def random_images(count: int, side: int) -> LabelledImages:
-    """Return random pictures with labels of the benchmark's classes."""
+    """Return random images with labels of the benchmark's classes."""
     random = np.random.default_rng(0)
     return LabelledImages(
         random.integers(0, 256, (count, side, side, 3), np.uint8),

@@ -1,1 +1,1 @@
-"""The command `corruptions`: folders of pictures, contact sheets, lists. The library beside it knows no files."""
+"""The command `corruptions`: corrupts folders of images, draws contact sheets, lists corruptions. Only this folder reads files."""

@@ -1,7 +1,7 @@
-"""A folder of pictures, and of their masks, under every corruption and severity.
+"""Corrupts a folder of images and their masks with every corruption at every severity.
 
-OUT/<corruption>/<severity>/images/<path>.png, .../masks/<path>.png, the uncorrupted ones as OUT/clean/0, and what they were
-made with as OUT/corruptions.json. A file that has its name is whole, so an interrupted run goes on where it stopped.
+It writes OUT/<corruption>/<severity>/images/<path>.png and .../masks/<path>.png, the uncorrupted files in OUT/clean/0, and the
+settings in OUT/corruptions.json. A file is written under a temporary name and then renamed, so an interrupted run can continue.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from corruptions.api import SMALLEST, backend_of, corrupt, moves_pixels, sweep, 
 from corruptions.catalogue import CORRUPTIONS, SEVERITIES, known_corruptions
 from corruptions.command.files import (
     Picture,
-    choose,
     encode_png,
     find_pictures,
+    listed_pictures,
     walk,
     write_whole,
 )
@@ -43,20 +43,24 @@ from corruptions.workers import ordered_results
 
 ABOUT = "corruptions.json"
 CLEAN = ("clean", 0)
-_UNFINISHED, _LOCK = ".unfinished", ".lock"  # below OUT while it is written: a folder and a file
+_UNFINISHED, _LOCK = ".unfinished", ".lock"  # a folder and a file, in OUT while it is written
 _PROBE = np.full((SMALLEST, SMALLEST, 3), 128, np.uint8)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the images are made with.
+    """The settings that decide the images.
 
     Attributes:
-        corruptions, severities: in the order of the catalogue. seed, profile, backend: as for `corrupt`.
-        size: images are resized to (size, size) first; None leaves them.
-        parameters: by corruption, as for `corrupt`.
+        corruptions: names, in the order of the catalogue.
+        severities: in ascending order.
+        seed: as for `corrupt`.
+        profile: as for `corrupt`.
+        backend: as for `corrupt`.
+        size: images are first resized to (size, size); None keeps their size.
+        parameters: the parameters of each corruption, as for `corrupt`.
         field_of_view: as for `corrupt`.
-        components: modules of the user's own that were added.
+        components: the user's modules that were added.
     """
 
     corruptions: tuple[str, ...] = CORRUPTIONS
@@ -70,29 +74,31 @@ class Settings:
     components: tuple[str, ...] = ()
 
     def arguments(self, name: str) -> dict[str, Any]:
-        """The keyword arguments of `corrupt` for one corruption, less the image's id."""
-        chosen = {"seed": self.seed, "profile": self.profile, "backend": self.backend}
-        return {**chosen, "field_of_view": self.field_of_view, **self.parameters.get(name, {})}
+        """Return the keyword arguments of `corrupt` for one corruption, without the image's id."""
+        common = {"seed": self.seed, "profile": self.profile, "backend": self.backend}
+        return {**common, "field_of_view": self.field_of_view, **self.parameters.get(name, {})}
 
     def check(self) -> None:
-        """Raise CorruptionError, saying what is known, if something is not."""
+        """Raise CorruptionError, which lists the known values, if a setting cannot be used."""
         for kind, given, known in (
             ("corruption", self.corruptions, known_corruptions()),
             ("severity", self.severities, SEVERITIES),
         ):
-            for one in given:
-                if one not in known:
-                    raise UnknownNameError(kind, one, known)
+            for value in given:
+                if value not in known:
+                    raise UnknownNameError(kind, value, known)
             if not given:
                 raise CorruptionError(f"no {kind} is given; known: {', '.join(map(str, known))}.")
         for name in self.parameters:
             if name not in self.corruptions:
-                raise CorruptionError(f"a parameter of {name}, which is not among {', '.join(self.corruptions)}.")
+                raise CorruptionError(
+                    f"a parameter is given for {name}, which is not among {', '.join(self.corruptions)}."
+                )
         if self.size is not None and not (self.size >= SMALLEST and self.size**2 <= MAX_PIXELS):
             raise CorruptionError(f"size {self.size}; expected {SMALLEST} to {int(MAX_PIXELS**0.5)} pixels.")
         for name in self.corruptions:
             backend_of(name, self.backend, self.profile)
-        # The operators know best which parameters they take.
+        # Trying the corruption is the check of its parameters.
         for name, parameters in self.parameters.items():
             try:
                 corrupt(_PROBE, name, self.severities[0], **self.arguments(name))
@@ -104,8 +110,14 @@ class Settings:
 
 @dataclass
 class Outcome:
-    """What became of the pictures: how many there are, how many were gone through, how many files were written now, and
-    which pictures were left out and why."""
+    """What a run did with the images.
+
+    Attributes:
+        pictures: the number of images.
+        finished: how many were processed.
+        written: how many files this run wrote.
+        left_out: the images that could not be used, each with the reason.
+    """
 
     pictures: int
     finished: int = 0
@@ -115,6 +127,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Result:
+    """What a worker did with one image: how many files it wrote, and what was wrong with the image."""
+
     written: int
     fault: str = ""
 
@@ -127,21 +141,24 @@ def apply_to_folder(
     only: Path | None = None,
     workers: int = 1,
 ) -> Outcome:
-    """Corrupt every picture below `source`, with its mask where `masks` is given.
+    """Corrupt every image below `source`, with its mask if `masks` is given.
 
     The id of an image is its path below `source` without suffix: `corrupt(image, ..., image_id=id)` gives the same pixels.
 
     Args:
-        source: a folder of pictures of 8 bits a channel. out: where the images go; what an earlier run with the same
-            settings completed stays. masks: a folder of PNGs of class ids at the same relative paths.
-        only: a text file that lists the pictures to take. workers: processes.
+        source: a folder of images with 8 bits per channel.
+        out: the folder for the results; files that an earlier run with the same settings completed stay.
+        settings: the corruptions, severities and other settings.
+        masks: a folder of PNGs of class ids at the same relative paths.
+        only: a text file that lists the images to corrupt.
+        workers: the number of processes.
 
     Returns:
-        What became of them. A picture that cannot be used is left out; the others are done.
+        What the run did. An image that cannot be used is left out; the others are corrupted.
 
     Raises:
         CorruptionError: if settings or folders cannot be used; nothing is written then.
-        OSError: if a file cannot be written; what has been written is whole.
+        OSError: if a file cannot be written; the files written before are complete.
     """
     settings.check()
     if workers < 1:
@@ -149,9 +166,11 @@ def apply_to_folder(
     _check_folders(source, out, masks)
     pictures = find_pictures(source)
     if only is not None:
-        pictures = choose(pictures, only, source)
+        pictures = listed_pictures(pictures, only, source)
     if masks is not None and not any(_mask_of(masks, picture).is_file() for picture in pictures):
-        raise CorruptionError(f"{masks}: no mask of any picture; expected {_mask_of(masks, pictures[0])}, for one.")
+        raise CorruptionError(
+            f"{masks}: no image has a mask here; expected, for example, {_mask_of(masks, pictures[0])}."
+        )
     about = _about(settings, masks is not None)
     outcome = Outcome(len(pictures))
     try:
@@ -168,54 +187,57 @@ def apply_to_folder(
             raise
         raise OSError(
             error.errno,
-            f"OUT {out}: the disk is full, after {outcome.finished} of {outcome.pictures} pictures. Every file there is "
-            "whole; make room, and the same command goes on from there.",
+            f"OUT {out}: the disk is full, after {outcome.finished} of {outcome.pictures} images. Every file there is "
+            "complete. Free some space, then run the same command again: it continues from there.",
         ) from None
     return outcome
 
 
 def _check_folders(source: Path, out: Path, masks: Path | None) -> None:
+    """Refuse folders that do not exist, and an OUT that overlaps IN or the masks."""
     for kind, folder in (("IN", source), ("--masks", masks)):
         if folder is not None and not folder.is_dir():
             raise CorruptionError(f"{kind} {folder}: {'not a folder' if folder.exists() else 'no such folder'}.")
     if out.exists() and not out.is_dir():
-        raise CorruptionError(f"OUT {out}: a file; expected a folder, or nothing there yet.")
+        raise CorruptionError(f"OUT {out}: is a file; expected a folder, or a path that does not exist.")
     place = out.resolve()
     for kind, folder in (("IN", source), ("--masks", masks)):
         if folder is None:
             continue
         if folder.resolve().is_relative_to(place):
-            raise CorruptionError(f"OUT {out}: is {kind} {folder}, or holds it. Choose a folder apart.")
-        # A link below IN may lead to OUT: then it would read what it writes.
+            raise CorruptionError(f"OUT {out}: is {kind} {folder}, or contains it. Choose a separate folder.")
+        # A link below IN may lead to OUT; the run would then read its own results.
         for inner, _, _ in walk(folder):
             real = inner.resolve()
             if place.is_relative_to(real) or real.is_relative_to(place):
                 raise CorruptionError(
-                    f"OUT {out}: lies in {kind} {folder}, or is linked from it. Choose a folder apart."
+                    f"OUT {out}: lies in {kind} {folder}, or is linked from it. Choose a separate folder."
                 )
 
 
 def _mask_of(masks: Path, picture: Picture) -> Path:
+    """Return the path of an image's mask."""
     return masks / f"{picture.image_id}.png"
 
 
 def _about(settings: Settings, with_masks: bool) -> dict[str, Any]:
-    """What the images depend on, as JSON: a later run into the same folder must agree with all of it."""
-    own = {"field_of_view": settings.field_of_view, "components": sources_sha256(settings.components)}
-    usual = {"field_of_view": CORRUPT, "components": {}}
-    given = {key: value for key, value in json.loads(json.dumps(asdict(settings))).items() if key not in own}
+    """Return all that decides the images, for corruptions.json. A later run into the same folder must agree with all of it."""
+    optional = {"field_of_view": settings.field_of_view, "components": sources_sha256(settings.components)}
+    defaults = {"field_of_view": CORRUPT, "components": {}}
+    given = {key: value for key, value in json.loads(json.dumps(asdict(settings))).items() if key not in optional}
     return {
         "version": _version(),
         "packages": {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "numba", "pillow")},
         "opencv": cv2.__version__,
         **given,
-        **{key: value for key, value in own.items() if value != usual[key]},
+        **{key: value for key, value in optional.items() if value != defaults[key]},
         "backends": {name: backend_of(name, settings.backend, settings.profile) for name in settings.corruptions},
         "masks": with_masks,
     }
 
 
 def _version() -> str:
+    """Return the version of the installed package."""
     try:
         return importlib.metadata.version("endoarss")
     except importlib.metadata.PackageNotFoundError:
@@ -223,62 +245,66 @@ def _version() -> str:
 
 
 def _check_earlier(out: Path, about: Mapping[str, Any], pictures: Sequence[Picture]) -> None:
-    """Refuse a folder that holds something else than an earlier part of the same copy."""
+    """Refuse a folder that holds anything but an earlier part of the same run."""
     if not (out / ABOUT).exists():
-        strangers = sorted(path.name for path in out.glob("*") if not path.name.startswith("."))
-        if strangers:
+        other_files = sorted(path.name for path in out.glob("*") if not path.name.startswith("."))
+        if other_files:
             raise CorruptionError(
-                f"OUT {out}: holds {strangers[0]}, but no {ABOUT}, so it is not a copy begun earlier. "
+                f"OUT {out}: holds {other_files[0]}, but no {ABOUT}, so no earlier run wrote it. "
                 "Choose a new or empty folder."
             )
         return
     try:
         with open_regular(out / ABOUT) as stream:
             earlier = json.load(stream)
-        there = {key: earlier[key] for key in about}
+        earlier = {key: earlier[key] for key in about}
     except (OSError, ValueError, KeyError, TypeError):
         raise CorruptionError(
             f"{out / ABOUT}: not written by this command, or damaged. Choose another folder."
         ) from None
-    other = [f"{key} was {_shown(there[key])}, is {_shown(about[key])}" for key in about if there[key] != about[key]]
-    if other:
+    changed = [
+        f"{key} was {_shown(earlier[key])}, is {_shown(about[key])}" for key in about if earlier[key] != about[key]
+    ]
+    if changed:
         raise CorruptionError(
-            f"OUT {out}: was begun with other settings: {'; '.join(other)}. Choose another folder, or the same settings."
+            f"OUT {out}: was started with other settings: {'; '.join(changed)}. Choose another folder, or the same settings."
         )
     images = _folder(out, *CLEAN) / "images"
     if images.is_dir():
-        kept = {path.relative_to(images).with_suffix("").as_posix() for path in images.rglob("*.png")}
-        gone = sorted(kept - {picture.image_id for picture in pictures})
+        saved = {path.relative_to(images).with_suffix("").as_posix() for path in images.rglob("*.png")}
+        gone = sorted(saved - {picture.image_id for picture in pictures})
         if gone:
             raise CorruptionError(
-                f"OUT {out}: holds images of {len(gone)} pictures that are not among those given, such as {gone[0]}. "
+                f"OUT {out}: holds results of {len(gone)} images that are not in IN, such as {gone[0]}. "
                 "Choose another folder."
             )
 
 
 def _shown(value: Any) -> str:
+    """Return a setting as the error message shows it."""
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _folder(out: Path, name: str, severity: int) -> Path:
+    """Return the folder of one corruption and severity."""
     return out / name / str(severity)
 
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Hold a lock on OUT; the system lets it go when this process ends, however it ends."""
+    """Hold a lock on OUT within the block; the system releases it when this process ends, however it ends."""
     with (out / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            there = out / _LOCK
-            if not there.exists() or not os.path.samestat(there.stat(), os.fstat(lock.fileno())):
-                raise BlockingIOError  # its last holder took it away meanwhile, and another may have come
+            path = out / _LOCK
+            if not path.exists() or not os.path.samestat(path.stat(), os.fstat(lock.fileno())):
+                raise BlockingIOError  # its last holder has just deleted it, and another process may have made a new one
         except BlockingIOError:
             raise CorruptionError(f"OUT {out}: another process is writing it. Wait for it, or stop it.") from None
         except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):  # a disk that has no locks
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):  # a file system without locks
                 raise
         try:
             yield
@@ -288,7 +314,7 @@ def _alone(out: Path) -> Iterator[None]:
 
 @contextmanager
 def _unfinished(out: Path) -> Iterator[Path]:
-    """Give a folder for files that are being written; what a killed run left there goes with it."""
+    """Yield a folder for files that are being written; it is deleted at the end, with what a killed run left in it."""
     folder = out / _UNFINISHED
     folder.mkdir(exist_ok=True)
     try:
@@ -299,7 +325,7 @@ def _unfinished(out: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class _Job:
-    """What a worker needs beside the picture."""
+    """What a worker needs besides the image."""
 
     settings: Settings
     source: Path
@@ -308,21 +334,25 @@ class _Job:
     unfinished: Path
 
     def file(self, name: str, severity: int, kind: str, picture: Picture) -> Path:
+        """Return the path of one result."""
         return _folder(self.out, name, severity) / kind / f"{picture.image_id}.png"
 
     def kinds(self) -> tuple[str, ...]:
+        """Return the kinds of results per image."""
         return ("images",) if self.masks is None else ("images", "masks")
 
     def is_done(self, name: str, severity: int, picture: Picture) -> bool:
-        return all(_is_kept(self.file(name, severity, kind, picture)) for kind in self.kinds())
+        """Return whether all results of an image exist for one corruption and severity."""
+        return all(_is_saved(self.file(name, severity, kind, picture)) for kind in self.kinds())
 
 
-def _is_kept(path: Path) -> bool:
-    # A computer that loses power may leave a new file empty.
+def _is_saved(path: Path) -> bool:
+    """Return whether a file exists and is not empty; a power failure may leave a new file empty."""
     return path.is_file() and path.stat().st_size > 0
 
 
 def _run(job: _Job, pictures: Sequence[Picture], workers: int, outcome: Outcome) -> None:
+    """Corrupt all images in worker processes and count what they did."""
     work = partial(_corrupt_picture, job)
     with (
         closing(ordered_results(work, pictures, workers)) as results,
@@ -336,9 +366,9 @@ def _run(job: _Job, pictures: Sequence[Picture], workers: int, outcome: Outcome)
 
 
 def _corrupt_picture(job: _Job, picture: Picture) -> _Result:
-    """Write what is missing of one picture."""
+    """Write the results of one image that do not exist yet."""
     settings = job.settings
-    add_own_modules(settings.components)  # in a process that was started for this
+    add_own_modules(settings.components)  # a worker process has not imported them yet
     try:
         image, mask = _read(job, picture)
         clean = {"images": encode_png(image)} | ({} if mask is None else {"masks": encode_png(mask)})
@@ -348,7 +378,7 @@ def _corrupt_picture(job: _Job, picture: Picture) -> _Result:
             if not severities:
                 continue
             pairs = _sweep(job, picture, name, severities, image, mask)
-            # Not before the first sweep, which refuses what cannot be corrupted: of such a picture nothing is written.
+            # Only after the first sweep, which refuses an image that cannot be corrupted; nothing is written for it then.
             written += _write_clean(job, picture, clean)
             for severity, (corrupted, moved) in zip(severities, pairs, strict=True):
                 contents = {"images": encode_png(corrupted)}
@@ -359,19 +389,20 @@ def _corrupt_picture(job: _Job, picture: Picture) -> _Result:
     except CorruptionError as error:
         return _Result(0, f"{_name(job, picture)}: {error}")
     except MemoryError:
-        return _Result(0, f"{_name(job, picture)}: too large for the memory. Try --workers 1.")
+        return _Result(0, f"{_name(job, picture)}: not enough memory for it. Try --workers 1.")
     except OSError:
         raise
-    except Exception as error:  # whatever one picture among thousands brings about, the others are done
+    except Exception as error:  # one image among thousands must not stop the others
         return _Result(0, f"{_name(job, picture)}: {type(error).__name__}: {error}")
 
 
 def _name(job: _Job, picture: Picture) -> str:
-    """A picture's path below IN: corruptions.json names no folders of this computer."""
+    """Return an image's path below IN, so that corruptions.json names no folders of this computer."""
     return picture.path.relative_to(job.source).as_posix().encode(errors="backslashreplace").decode()
 
 
 def _read(job: _Job, picture: Picture) -> tuple[Pixels, Pixels | None]:
+    """Return an image and its mask, resized if the settings say so."""
     try:
         picture.image_id.encode()
     except UnicodeEncodeError:
@@ -396,6 +427,7 @@ def _read(job: _Job, picture: Picture) -> tuple[Pixels, Pixels | None]:
 def _sweep(
     job: _Job, picture: Picture, name: str, severities: Sequence[int], image: Pixels, mask: Pixels | None
 ) -> Sequence[tuple[Pixels, Pixels | None]]:
+    """Return the corrupted image and its mask, if it has one, at each severity."""
     arguments = {**job.settings.arguments(name), "image_id": picture.image_id}
     if mask is None:
         return [(corrupted, None) for corrupted in sweep(image, name, severities, **arguments)]
@@ -403,21 +435,23 @@ def _sweep(
 
 
 def _write_clean(job: _Job, picture: Picture, clean: Mapping[str, bytes]) -> int:
-    """Keep the uncorrupted picture. Where it is kept already it must be the same, or the rest would be of another picture."""
+    """Save the uncorrupted image. If it is saved already, it must be the same, or earlier results would belong to another image."""
     for kind, content in clean.items():
         path = job.file(*CLEAN, kind, picture)
-        if _is_kept(path) and path.read_bytes() != content:
-            raise CorruptionError("it is not what it was when OUT was begun. Choose another OUT.")
+        if _is_saved(path) and path.read_bytes() != content:
+            raise CorruptionError("it has changed since OUT was started. Choose another OUT.")
     return 0 if job.is_done(*CLEAN, picture) else _write(job, picture, *CLEAN, clean)
 
 
 def _write(job: _Job, picture: Picture, name: str, severity: int, contents: Mapping[str, bytes]) -> int:
+    """Write the files of one corruption and severity; return how many."""
     for kind, content in contents.items():
         write_whole(job.file(name, severity, kind, picture), content, job.unfinished)
     return len(contents)
 
 
 def _write_about(job: _Job, about: Mapping[str, Any], outcome: Outcome) -> None:
+    """Write corruptions.json: the settings, and how far the run is."""
     state = {
         "images": outcome.finished - len(outcome.left_out),
         "complete": outcome.finished == outcome.pictures and not outcome.left_out,

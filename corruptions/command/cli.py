@@ -1,4 +1,4 @@
-"""The command `corruptions`: corrupts folders of pictures, draws contact sheets, lists what there is."""
+"""Corrupt folders of images, draw contact sheets, and list the corruptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Pictures are spread over processes, each of one thread. Set before numpy is loaded.
+# The command uses several processes, each with one thread. numpy reads these variables when it is imported.
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
@@ -22,30 +22,33 @@ from corruptions.own_modules import add_own_modules, own_corruptions
 from corruptions.registry import find
 from corruptions.system_errors import READER_GONE, explained, reader_is_gone
 
-_LISTED = 20  # pictures that were left out, named on the terminal; all are named in corruptions.json
-_INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
+_LISTED = 20  # images left out that the terminal lists; corruptions.json lists all
+_INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
 
 
 def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="corruptions", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_apply(commands)
     _add_sheet(commands)
-    text = "list the corruptions by category, what runs each, and its parameters"
+    text = "list the corruptions by category, with the backend and the parameters of each"
     listing = commands.add_parser("list", help=text, description=text)
-    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.add_argument("--json", action="store_true", help="print JSON")
     _add_components(listing)
     listing.set_defaults(run=_list)
     return parser
 
 
 def _add_apply(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "corrupt every picture of a folder; the same command goes on with what an interrupted one left"
+    text = "corrupt every image of a folder; after an interruption, the same command continues"
     command = commands.add_parser("apply", help=text, description=text)
-    command.add_argument("source", type=Path, metavar="IN", help="folder of pictures, 8 bits a channel")
-    command.add_argument("out", type=Path, metavar="OUT", help="folder for the images; new, empty, or begun earlier")
+    command.add_argument("source", type=Path, metavar="IN", help="folder of images with 8 bits per channel")
     command.add_argument(
-        "--masks", type=Path, metavar="DIR", help="folder of masks of class ids, PNG, at the same paths"
+        "out", type=Path, metavar="OUT", help="folder for the results; new, empty, or started by an earlier run"
+    )
+    command.add_argument(
+        "--masks", type=Path, metavar="DIR", help="folder of masks of class ids as PNG, at the same relative paths"
     )
     _add_choice(command)
     command.add_argument(
@@ -53,28 +56,30 @@ def _add_apply(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         default=[],
         metavar="N",
-        help="1 to 5; repeat it, or separate by commas (default: all)",
+        help="1 to 5; repeat the option, or separate severities by commas (default: all)",
     )
     command.add_argument("--size", type=int, metavar="N", help="resize to N x N pixels before corrupting")
-    command.add_argument("--only", type=Path, metavar="FILE", help="text file of the pictures to take, a path a line")
+    command.add_argument(
+        "--only", type=Path, metavar="FILE", help="text file that lists the images to use, one path per line"
+    )
     command.add_argument(
         "--set",
         action="append",
         default=[],
         dest="parameters",
         metavar="NAME.PARAMETER=VALUE",
-        help="a parameter of one corruption, as smoke.mean_transmission=0.5; see `corruptions list`",
+        help="set a parameter of one corruption, such as smoke.mean_transmission=0.5; see `corruptions list`",
     )
     command.add_argument(
-        "--workers", type=int, default=_cores(), metavar="N", help="processes (default: as many as there are cores)"
+        "--workers", type=int, default=_cores(), metavar="N", help="number of processes (default: one per core)"
     )
     command.set_defaults(run=_apply)
 
 
 def _add_sheet(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "draw one picture under every corruption and severity"
+    text = "draw one image with every corruption at every severity"
     command = commands.add_parser("sheet", help=text, description=text)
-    command.add_argument("image", type=Path, metavar="IMAGE", help="a picture, 8 bits a channel")
+    command.add_argument("image", type=Path, metavar="IMAGE", help="an image with 8 bits per channel")
     command.add_argument(
         "--out", type=Path, default=Path("sheet.png"), metavar="PNG", help="file to write (default: sheet.png)"
     )
@@ -87,7 +92,7 @@ def _add_sheet(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=int,
         default=224,
         metavar="N",
-        help="shorter side of the picture when it is corrupted; 0 leaves it as it is (default: 224)",
+        help="shorter side in pixels to which the image is reduced before it is corrupted; 0 keeps its size (default: 224)",
     )
     command.set_defaults(run=_sheet)
 
@@ -98,7 +103,7 @@ def _add_components(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODULE",
-        help="a module of your own that registers corruptions, on the Python path or in the working directory; repeat it for several",
+        help="a module of yours that registers corruptions, on the Python path or in the working directory; repeat for several",
     )
 
 
@@ -109,20 +114,20 @@ def _add_choice(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="names, categories or standard; repeat it, or separate them by commas (default: all)",
+        help="names, categories or standard; repeat the option, or separate them by commas (default: all)",
     )
     command.add_argument(
         "--field-of-view",
         choices=FIELDS_OF_VIEW,
         default=CORRUPT,
-        help="keep: the black around a round view stays black (default: corrupt)",
+        help="keep: the black area around a round view stays black (default: corrupt)",
     )
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the random details (default: 0)")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random details (default: 0)")
     command.add_argument(
         "--profile",
         choices=PROFILES,
         default="standard",
-        help="authors_code is what the paper's script does (default: standard)",
+        help="authors_code: do what the paper's script does (default: standard)",
     )
     command.add_argument(
         "--backend",
@@ -142,7 +147,7 @@ def _apply(arguments: argparse.Namespace) -> int:
 
     settings = Settings(
         _names(arguments),
-        _chosen(arguments.severity, SEVERITIES),
+        _listed_values(arguments.severity, SEVERITIES),
         arguments.seed,
         arguments.profile,
         arguments.backend,
@@ -156,14 +161,14 @@ def _apply(arguments: argparse.Namespace) -> int:
     )
     usable = outcome.pictures - len(outcome.left_out)
     print(
-        f"{arguments.out}: {usable} pictures, {len(settings.corruptions)} corruptions, {len(settings.severities)} "
-        f"severities; {outcome.written} files written now."
+        f"{arguments.out}: {usable} images, {len(settings.corruptions)} corruptions, {len(settings.severities)} "
+        f"severities; this run wrote {outcome.written} files."
     )
     if outcome.left_out:
         print(
-            f"corruptions apply: {len(outcome.left_out)} of {outcome.pictures} pictures were left out; the rest is done:",
+            f"corruptions apply: {len(outcome.left_out)} of {outcome.pictures} images were left out; the others are complete:",
             *outcome.left_out[:_LISTED],
-            *([f"and others; {arguments.out / ABOUT} names all."] if len(outcome.left_out) > _LISTED else []),
+            *([f"and others; {arguments.out / ABOUT} lists all."] if len(outcome.left_out) > _LISTED else []),
             sep="\n  ",
             file=sys.stderr,
         )
@@ -171,21 +176,22 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 
 def _names(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """The corruptions that are named, or all that the profile and the backend have; what they lack is said."""
+    """Return the corruptions that the options name, or all that profile and backend have; print those that they lack."""
     known = known_corruptions()
     if arguments.corruption:
         given = [name.strip() for text in arguments.corruption for name in text.split(",") if name.strip()]
         return tuple(sorted(selected_corruptions(given), key=known.index))
     if arguments.profile == "authors_code" and arguments.backend == "fast":
-        raise CorruptionError("the profile 'authors_code' runs on the reference; leave --backend out.")
+        raise CorruptionError("the profile 'authors_code' needs the backend 'reference'; leave out --backend.")
     names = tuple(name for name in known if _has(name, arguments.profile, arguments.backend))
     if len(names) < len(known):
-        lacking = ", ".join(name for name in known if name not in names)
-        print(f"profile {arguments.profile}, backend {arguments.backend}: without {lacking}.")
+        absent = ", ".join(name for name in known if name not in names)
+        print(f"profile {arguments.profile}, backend {arguments.backend}: not available: {absent}.")
     return names
 
 
 def _has(name: str, profile: str, backend: str) -> bool:
+    """Return whether profile and backend have a corruption."""
     try:
         backend_of(name, backend, profile)
     except CorruptionError:
@@ -193,29 +199,30 @@ def _has(name: str, profile: str, backend: str) -> bool:
     return True
 
 
-def _chosen(given: Sequence[str], known: Sequence[Any]) -> tuple[Any, ...]:
-    """What the options name, in the order of the catalogue; what is unknown comes last, to be refused there."""
+def _listed_values(given: Sequence[str], known: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the values that an option lists, in the order of the catalogue; unknown values come last and are refused later."""
     if not given:
         return tuple(known)
-    by_name = {str(one): one for one in known}
+    by_name = {str(value): value for value in known}
     names = dict.fromkeys(name.strip() for text in given for name in text.split(",") if name.strip())
     wanted = [by_name.get(name, name) for name in names]
-    return tuple(sorted(wanted, key=lambda one: known.index(one) if one in known else len(known)))
+    return tuple(sorted(wanted, key=lambda value: known.index(value) if value in known else len(known)))
 
 
 def _parameters(given: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """NAME.PARAMETER=VALUE by corruption; a value is a number where it reads as one."""
+    """Return the values of NAME.PARAMETER=VALUE by corruption; a value that reads as a number becomes one."""
     parameters: dict[str, dict[str, Any]] = {}
     for text in given:
         place, equals, value = text.partition("=")
         name, dot, parameter = place.partition(".")
         if not (equals and dot and name and parameter and value):
-            raise CorruptionError(f"--set {text}: expected NAME.PARAMETER=VALUE, as smoke.mean_transmission=0.5.")
+            raise CorruptionError(f"--set {text}: expected NAME.PARAMETER=VALUE, such as smoke.mean_transmission=0.5.")
         parameters.setdefault(name, {})[parameter] = _number_or_text(value)
     return parameters
 
 
 def _number_or_text(value: str) -> int | float | str:
+    """Return the value as int or float if it reads as one, otherwise as text."""
     for kind in (int, float):
         try:
             return kind(value)
@@ -239,7 +246,7 @@ def _sheet(arguments: argparse.Namespace) -> int:
         working_size=arguments.working_size,
         field_of_view=arguments.field_of_view,
     )
-    print(f"{arguments.out}: {arguments.image.name} under {len(names)} corruptions.")
+    print(f"{arguments.out}: {arguments.image.name} with {len(names)} corruptions.")
     return 0
 
 
@@ -251,7 +258,7 @@ def _list(arguments: argparse.Namespace) -> int:
         print(category)
         for about in map(_described, names):
             notes = [about["backend"]]
-            notes += ["moves pixels, and a mask along"] if about["moves_pixels"] else []
+            notes += ["moves pixels and the mask"] if about["moves_pixels"] else []
             notes += ["your own"] if about["own"] else []
             notes += [f"parameters: {', '.join(about['parameters'])}"] if about["parameters"] else []
             print(f"  {about['name']:<20}{'; '.join(notes)}")
@@ -274,8 +281,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 if it succeeded; 1, with a message on standard error, if what a user gave cannot be used, all of it or a part; 130
-        if Ctrl-C ended it; 141 if nobody reads any more what it says.
+        0 if it succeeded; 1, with a message on standard error, if some or all of the user's input cannot be used; 130 if Ctrl-C ended it;
+        141 if standard output is no longer read.
     """
     parsed = command_parser().parse_args(arguments)
     name = f"corruptions {parsed.command}"

@@ -1,4 +1,4 @@
-"""A contact sheet: one picture under every corruption (rows, by category) and severity (columns)."""
+"""Draws a contact sheet: one image with every corruption (rows, by category) at every severity (columns)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from corruptions.errors import CorruptionError
 from corruptions.pictures import Pixels, read_image
 
 _INK, _FAINT, _PAPER = (34, 36, 42), (120, 122, 130), (255, 255, 255)
-_BANDS = ((78, 108, 150), (84, 136, 120), (176, 92, 72), (124, 100, 150))  # a colour a category
+_BANDS = ((78, 108, 150), (84, 136, 120), (176, 92, 72), (124, 100, 150))  # one colour per category
 _TILES = range(64, 1025)
 _WORKING_SIZES = range(32, 6001)
 
@@ -39,10 +39,14 @@ def draw_sheet(
     """Write a contact sheet as PNG.
 
     Args:
-        path: a picture; its name without suffix is its id. out: the file to write.
-        names: the corruptions, in the order of the catalogue. seed, profile, backend: as for `corrupt`.
-        tile: longer side of a tile in pixels.
-        working_size: the picture is shrunk to this shorter side, then corrupted; 0 leaves it as it is.
+        path: an image; its file name without suffix is its id.
+        out: the file to write.
+        names: the corruptions, in the order of the catalogue.
+        seed: as for `corrupt`.
+        profile: as for `corrupt`.
+        backend: as for `corrupt`.
+        tile: the longer side of a tile, in pixels.
+        working_size: the image is reduced to this shorter side before it is corrupted; 0 keeps its size.
         field_of_view: as for `corrupt`.
 
     Raises:
@@ -65,10 +69,11 @@ def draw_sheet(
 
 
 def _check(path: Path, out: Path, tile: int, working_size: int) -> None:
+    """Refuse paths and sizes that cannot be used."""
     if out.suffix.lower() != ".png":
         raise CorruptionError(f"--out {out}: expected a name that ends in .png.")
     if out.resolve() == path.resolve():
-        raise CorruptionError(f"--out {out}: is the picture itself.")
+        raise CorruptionError(f"--out {out}: is the image itself. Choose another file.")
     if tile not in _TILES:
         raise CorruptionError(f"--size {tile}; expected {_TILES[0]} to {_TILES[-1]} pixels.")
     if working_size and working_size not in _WORKING_SIZES:
@@ -78,6 +83,7 @@ def _check(path: Path, out: Path, tile: int, working_size: int) -> None:
 
 
 def _shrink(image: Pixels, shorter: int) -> Pixels:
+    """Reduce an image to a shorter side; a smaller image, or 0, leaves it unchanged."""
     height, width = image.shape[:2]
     scale = shorter / min(height, width)
     if not 0 < scale < 1:
@@ -86,7 +92,7 @@ def _shrink(image: Pixels, shorter: int) -> Pixels:
 
 
 class _Sheet:
-    """A page with a row for each corruption; lengths are given for tiles of 160 pixels and grow with them."""
+    """A page with one row per corruption; lengths are given for tiles of 160 pixels and scale with the tiles."""
 
     def __init__(self, names: Sequence[str], tile_width: int, tile_height: int) -> None:
         self.names, self.tile = tuple(names), (max(1, tile_width), max(1, tile_height))
@@ -99,23 +105,26 @@ class _Sheet:
         self.draw = ImageDraw.Draw(self.page)
 
     def _px(self, length: float) -> int:
+        """Return a length in pixels."""
         return max(1, round(length * self.unit))
 
     def _font(self, size: float) -> ImageFont.FreeTypeFont:
-        """Pillow's own font, not smaller than one can read."""
+        """Return Pillow's own font, at a readable size."""
         font = ImageFont.load_default(max(10.0, size * self.unit))
         if not isinstance(font, ImageFont.FreeTypeFont):
-            raise CorruptionError("Pillow was built without FreeType, which draws the text. Install its wheel.")
+            raise CorruptionError(
+                "Pillow was built without FreeType, which draws the text. Install Pillow from its wheel."
+            )
         return font
 
     @cached_property
     def groups(self) -> dict[str, tuple[str, ...]]:
-        """The corruptions of the sheet by category."""
+        """Return the corruptions of the sheet by category."""
         groups = {c: tuple(name for name in self.names if name in members) for c, members in known_categories().items()}
         return {category: names for category, names in groups.items() if names}
 
     def _place_rows(self, top: int) -> tuple[dict[str, int], int]:
-        """The top of each row, and the bottom of the last."""
+        """Return the top of each row, and the bottom of the last."""
         tops = {}
         for names in self.groups.values():
             for name in names:
@@ -125,11 +134,11 @@ class _Sheet:
         return tops, top - self._px(14) - self.gap
 
     def _column(self, index: int) -> int:
-        """The left edge of a column; the first, which is the picture itself, stands apart a little."""
+        """Return the left edge of a column; a small gap separates the first column, the clean image, from the others."""
         return self.left + index * (self.tile[0] + self.gap) + (self._px(10) if index else 0)
 
     def draw_headings(self, title: str, about: str) -> None:
-        """Draw the title, the line below it, the columns' headings, and the categories along the left side."""
+        """Draw the title, the line below it, the column headings, and the categories along the left side."""
         margin = self._px(24)
         self.draw.text((margin, self._px(42)), title, _INK, self._font(21), anchor="ls")
         self.draw.text((margin, self._px(66)), about, _FAINT, self._font(13), anchor="ls")
@@ -140,18 +149,19 @@ class _Sheet:
             self._draw_band(category, colour, self.tops[names[0]], self.tops[names[-1]] + self.tile[1])
 
     def _colours(self) -> list[tuple[int, int, int]]:
+        """Return the colour of each category."""
         order = list(known_categories())
         return [_BANDS[order.index(category) % len(_BANDS)] for category in self.groups]
 
     def _draw_band(self, category: str, colour: tuple[int, int, int], top: int, bottom: int) -> None:
-        """A bar beside the rows of a category, its name along it."""
+        """Draw a bar along the rows of a category, with its name."""
         band = Image.new("RGB", (bottom - top, self._px(20)), colour)
         middle = (band.width // 2, band.height // 2)
         ImageDraw.Draw(band).text(middle, category.upper(), _PAPER, self._font(12), anchor="mm")
         self.page.paste(band.transpose(Image.Transpose.ROTATE_90), (self._px(24), top))
 
     def draw_row(self, name: str, images: Sequence[Pixels]) -> None:
-        """Draw a corruption's name, and its tiles from the clean picture on."""
+        """Draw a corruption's name and its tiles, the clean image first."""
         top = self.tops[name]
         self.draw.text((self.left - self._px(14), top + self.tile[1] // 2), name, _INK, self._font(14), anchor="rm")
         for index, image in enumerate(images):

@@ -1,1 +1,1 @@
-"""One file a corruption; each registers itself. A new file here is a new corruption everywhere."""
+"""One file per corruption; each registers itself. A new file here is a new corruption everywhere."""

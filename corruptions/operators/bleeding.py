@@ -1,8 +1,8 @@
 """Bleeding: droplets and pools of blood on the tissue and the lens.
 
-The blood is where a level field, made of log-normal droplets, a few pools and fractal noise, exceeds a threshold chosen
-for the coverage of the severity; thresholds fall, so that blood only spreads. It absorbs light as a thin layer of
-haemoglobin does (Beer-Lambert: green and blue strongly, red little), keeps the shading below it, and mirrors the lamp.
+Blood covers the places where a level field (log-normal droplets, a few pools and fractal noise) exceeds a threshold, which is
+set so that the coverage is that of the severity. Higher severities have lower thresholds, so blood only spreads. Blood absorbs light
+like a thin layer of haemoglobin (Beer-Lambert: green and blue strongly, red little), keeps the shading below it, and reflects the lamp.
 """
 
 from __future__ import annotations
@@ -22,19 +22,25 @@ from corruptions.randomness import Randomness
 from corruptions.registry import Image, register_corruption
 
 COVERAGE = (0.03, 0.07, 0.13, 0.22, 0.34)
-# Absorption a unit of thickness of red, green and blue.
+# Absorption of red, green and blue per unit of thickness.
 _ABSORPTION = np.array([0.35, 3.0, 2.9])
-# What deep blood scatters itself, a share of the light that falls on it.
+# The share of the incident light that deep blood scatters, for red, green and blue.
 _BODY = np.array([0.58, 0.05, 0.06], np.float32)
 _DROPLETS = 48
 _POOLS = 3
-_STEPS = 1024  # of thickness, in the tables
+_STEPS = 1024  # steps of thickness in the tables
 
 
 @dataclass(frozen=True)
 class Blood:
-    """Level of the blood, waves of its surface (zero mean, unit deviation), light that falls on it (0 to 1), and where the field of
-    view is (0 to 1), all at `field_size`: float32 (h, w)."""
+    """Where the blood is and how it is lit, at `field_size`: float32 (h, w).
+
+    Attributes:
+        level: the level field of the blood.
+        waves: the waves of its surface, zero mean and unit deviation.
+        light: the light that falls on it, 0 to 1.
+        lit: the field of view, 0 to 1.
+    """
 
     level: Field
     waves: Field
@@ -43,7 +49,7 @@ class Blood:
 
 
 def prepare_bleeding(image: Image, randomness: Randomness) -> Blood:
-    """Draw where the blood is, and see how the scene is lit."""
+    """Draw where the blood is, and compute how the scene is lit."""
     scene = scene_at_field_size(image)
     luminance = cv2.transform(scene, np.full((1, 3), 1 / 3)).astype(np.float32) / np.float32(255)
     smooth = gaussian(luminance, max(1.0, min(scene.shape[:2]) / 40), "reflect_101", truncate=3)
@@ -54,7 +60,7 @@ def prepare_bleeding(image: Image, randomness: Randomness) -> Blood:
 
 
 def blood_level(randomness: Randomness, height: int, width: int) -> Field:
-    """The level field at `field_size`; sizes scale with the shorter side. Blood fills it from its peaks down."""
+    """Return the level field at `field_size`; sizes scale with the shorter side. Blood covers it from its peaks downwards."""
     rows, columns = field_size(height, width)
     short = min(rows, columns)
     warp_x = fractal_noise(randomness, rows, columns, cells=5, octaves=3)
@@ -73,7 +79,7 @@ def blood_level(randomness: Randomness, height: int, width: int) -> Field:
 
 @compiled
 def _add_highest(drops: Field, warp_x: Field, warp_y: Field, level: Field) -> None:
-    """Add the highest of the drops' cones (centre x, centre y, slope x, slope y, peak) to a level."""
+    """Add the highest of the drops' cones (centre x, centre y, slope x, slope y, peak) to the level at each pixel."""
     rows, columns = level.shape
     unit = np.float32(1) / np.float32(min(rows, columns))
     highest = np.empty(columns, np.float32)
@@ -90,22 +96,22 @@ def _add_highest(drops: Field, warp_x: Field, warp_y: Field, level: Field) -> No
 
 
 def blood_threshold(level: Field, coverage: float) -> np.float32:
-    """The level above which is the share of the field that is asked for."""
+    """Return the level that is exceeded on the given share of the field."""
     return np.float32(np.quantile(level, 1 - coverage))
 
 
 def blood_thickness(level: Field, coverage: float) -> Field:
-    """Thickness of the layer, 0 to 1; 0 outside the blood, which covers exactly the share asked for (to one pixel)."""
+    """Return the thickness of the layer, 0 to 1. It is 0 outside the blood, which covers the given share exactly (to one pixel)."""
     above = np.clip(level - blood_threshold(level, coverage), 0, None)
     return (above / (above + np.float32(0.06))).astype(np.float32)
 
 
 @register_corruption("bleeding", "occlusion", prepare=prepare_bleeding)
 def bleeding(image: Image, severity: int, blood: Blood, coverage: float | None = None) -> Image:
-    """Put blood on the picture.
+    """Put blood on the image.
 
     Args:
-        coverage: share of the picture under blood, above 0 to below 1; replaces the severity's.
+        coverage: the share of the image under blood, above 0 and below 1; it replaces that of the severity.
     """
     share = COVERAGE[severity - 1] if coverage is None else coverage
     if not (isinstance(share, (int, float)) and 0 < share < 1):
@@ -127,9 +133,9 @@ def bleeding(image: Image, severity: int, blood: Blood, coverage: float | None =
 
 
 def _optics() -> tuple[Field, Field]:
-    """By thickness in `_STEPS` steps: the factors of the scene (steps, 3), and the share of the blood's own light (steps,).
+    """Return two tables over `_STEPS` steps of thickness: factors of the scene (steps, 3), and the share of the blood's own light (steps,).
 
-    They hold the rim, where a film of blood is thinner than the model resolves, and the opacity of deep blood.
+    They include the rim, where a film of blood is thinner than the model resolves, and the opacity of deep blood.
     """
     thickness = (np.arange(_STEPS) / (_STEPS - 1))[:, None]
     opacity = 0.78 * np.clip(thickness * 1.5, 0, 1) ** 2
@@ -166,7 +172,7 @@ def _cover(
 
 
 def _highlights(thickness: Field, waves: Field) -> Field:
-    """Glints on slopes that face a lamp above and to the left: of the rims, and of the waves of deep blood; float32, 0 to 0.55."""
+    """Return glints on slopes that face a lamp at the top left, on rims and on the waves of deep blood: float32, 0 to 0.55."""
     short = min(thickness.shape)
     surface = gaussian(thickness, short / 110, "reflect_101")
     surface += np.float32(0.45) * waves * thickness**2

@@ -1,4 +1,4 @@
-"""Brightness: the value of every colour (its largest channel) is raised, hue and saturation stay."""
+"""Brightness: the largest channel of every colour is raised; hue and saturation stay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RAISED_BY = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 @register_corruption("brightness", "occlusion")
 def brightness(image: Image, severity: int, prepared: None) -> Image:
-    """Raise the V of HSV by a share of the full range; beyond it the colour is as bright as it can be."""
+    """Raise the V of HSV by a share of the full range; above the range, V is at its maximum."""
     result = np.empty_like(image, order="C")
     pixels = np.ascontiguousarray(image).reshape(-1, 3)
     _look_up(pixels, _raised(RAISED_BY[severity - 1]), result.reshape(-1, 3))
@@ -24,10 +24,10 @@ def brightness(image: Image, severity: int, prepared: None) -> Image:
 
 @cache
 def _raised(amount: float) -> NDArray[np.uint8]:
-    """The new value of a channel, by the colour's largest channel and the channel's own value: uint8 (256, 256)."""
+    """Return the new value of a channel, by the colour's largest channel and the channel's own value: uint8 (256, 256)."""
     largest, value = np.arange(256)[:, None], np.arange(256)[None, :]
     raised = np.minimum(largest / 255 + amount, 1)
-    # Scaling all channels alike keeps hue and saturation; black has neither, and becomes grey.
+    # Scaling all channels equally preserves hue and saturation; black has neither and becomes grey.
     scaled = np.where(largest > 0, np.minimum(value / np.maximum(largest, 1), 1), 1) * raised
     return np.rint(255 * scaled).astype(np.uint8)
 

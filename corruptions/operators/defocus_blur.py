@@ -1,4 +1,4 @@
-"""Defocus blur: every point becomes a disc, slightly smoothed at its rim."""
+"""Defocus blur: every point becomes a disc with a slightly smoothed rim."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from corruptions.compiled import compiled
 from corruptions.filters import Field, beyond, rounded, separable, weighted_shifts
 from corruptions.registry import Image, register_corruption
 
-# Radius of the disc and sigma of its rim, in pixels.
+# Radius of the disc and sigma of its rim, both in pixels.
 RADIUS_RIM = ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5))
 
 
 @register_corruption("defocus_blur", "blur")
 def defocus_blur(image: Image, severity: int, prepared: None) -> Image:
-    """Filter by the disc in runs (each row of a disc is a running sum), smooth the result, and add what the smoothed kernel has
-    otherwise: the reference cuts it at a frame of 8 pixels, or of the radius, and folds it back there."""
+    """Filter by the disc with running sums (one per row of the disc), smooth the result, and add the difference to the reference's kernel.
+
+    The reference smooths its kernel in a frame of 8 pixels, or of the radius, and folds it back at the border of the frame.
+    """
     radius, rim = RADIUS_RIM[severity - 1]
     smoothing = _half_gaussian(1 if radius <= 8 else 2, rim)
     sums = disc_sums(image, radius)
@@ -33,18 +35,19 @@ def defocus_blur(image: Image, severity: int, prepared: None) -> Image:
 
 
 def disc(radius: int, reach: int) -> NDArray[np.float64]:
-    """1 inside a circle around the middle of a square of 2 reach + 1 pixels, else 0."""
+    """Return 1 inside a circle around the middle of a square of 2 reach + 1 pixels, 0 outside."""
     side = np.arange(-reach, reach + 1)
     return (side[:, None] ** 2 + side[None, :] ** 2 <= radius**2).astype(np.float64)
 
 
 def _half_gaussian(reach: int, sigma: float) -> Field:
+    """Return half of a Gaussian kernel, centre first."""
     weights = np.exp(-0.5 * (np.arange(reach + 1) / sigma) ** 2)
     return (weights / (weights[0] + 2 * weights[1:].sum())).astype(np.float32)
 
 
 def _kernel(radius: int, rim: float) -> NDArray[np.float64]:
-    """The reference's kernel: the disc in a frame of at least 8 pixels, smoothed within it; a margin of 2 around."""
+    """Return the reference's kernel: the disc in a frame of at least 8 pixels, smoothed within it, with a margin of 2 pixels."""
     small = radius <= 8
     drawn = disc(radius, max(radius, 8)).astype(np.float32)
     drawn /= drawn.sum()
@@ -53,7 +56,7 @@ def _kernel(radius: int, rim: float) -> NDArray[np.float64]:
 
 
 def _smoothed(radius: int, smoothing: Field) -> NDArray[np.float64]:
-    """The disc smoothed without a frame, at the size of `_kernel`."""
+    """Return the disc smoothed without a frame, at the size of `_kernel`."""
     drawn = disc(radius, max(radius, 8) + 2)
     line = np.concatenate([smoothing[:0:-1], smoothing]).astype(np.float64)
     for axis in (0, 1):
@@ -62,7 +65,7 @@ def _smoothed(radius: int, smoothing: Field) -> NDArray[np.float64]:
 
 
 def disc_sums(image: Image, radius: int) -> Field:
-    """The sum over a disc around each pixel, float32 (H, W, C), exact; the picture goes on mirrored at its border pixels."""
+    """Return the exact sum over a disc around each pixel, float32 (H, W, C); the image is mirrored at its border pixels."""
     height, width, channels = image.shape
     rows, columns = beyond(height, radius, "reflect_101"), beyond(width, radius, "reflect_101")
     half = np.array([int((radius**2 - dy**2) ** 0.5) for dy in range(-radius, radius + 1)])
@@ -78,8 +81,8 @@ def _disc_sums(
 ) -> None:
     width, size = result.shape[1], half.size
     radius = size // 2
-    # running[k, i]: the sum of the values of one channel of a row up to, and without, the place i. One row for each row of the disc,
-    # used again in turn.
+    # running[k, i]: the sum of one channel of a row over all positions before i. There is one entry per row of the disc; they are
+    # reused in turn.
     running = np.zeros((size, padded.shape[1] + channels), np.int32)
     total = np.empty(width, np.int32)
     for place in range(rows.size):

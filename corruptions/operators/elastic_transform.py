@@ -1,4 +1,4 @@
-"""Elastic transform: every pixel moves a little, neighbours alike. The one corruption that moves what a mask shows."""
+"""Elastic transform: pixels move a little, neighbours in a similar way. It is the only corruption here that moves the mask."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from corruptions.randomness import LEVELS, Randomness
 from corruptions.registry import Image, Mask, register_corruption
 
 STRENGTH = (12.5, 16.25, 21.25, 25.0, 30.0)
-# Sigma of the smoothing and largest value of the noise before it, in shares of the sides and of the height.
+# Sigma of the smoothing, as a share of each side, and largest value of the noise before it, as a share of the height.
 _SIGMA, _NOISE = 0.01, 0.005
 
 
 def _displacement(image: Image, randomness: Randomness) -> Field:
-    """How far each pixel moves at strength 1, in pixels: float32 (2, H, W), down and across.
+    """Return how far each pixel moves at strength 1, in pixels: float32 (2, H, W), down and across.
 
-    Uniform noise, smoothed by a Gaussian. Of pictures above `fields.LARGEST` it is drawn at a smaller size: its sigma shrinks with
-    the size, so that the deviation of what is smoothed grows as much, which is taken back. A side shrinks no further than to
-    where sigma is still a pixel and a half.
+    It is uniform noise smoothed by a Gaussian. For images above `fields.LARGEST` the noise is drawn at a smaller size. A smaller sigma
+    raises the deviation of the smoothed noise, which `amount` corrects. No side is reduced below the size where sigma is 1.5 pixels.
     """
     height, width = image.shape[:2]
     smaller = field_size(height, width)
@@ -33,7 +32,7 @@ def _displacement(image: Image, randomness: Randomness) -> Field:
 
 
 def _move_mask(mask: Mask, severity: int, displacement: Field) -> Mask:
-    """Move a mask of ids (H, W) as the image moves; where ids meet, the one with the largest share of the place."""
+    """Move a mask of ids (H, W) as the image moves; each pixel gets the id with the largest share."""
     result = np.empty_like(mask, order="C")
     _sample_ids(np.ascontiguousarray(mask), displacement, np.float32(STRENGTH[severity - 1]), result)
     return result
@@ -41,7 +40,7 @@ def _move_mask(mask: Mask, severity: int, displacement: Field) -> Mask:
 
 @register_corruption("elastic_transform", "digital", prepare=_displacement, move=_move_mask)
 def elastic_transform(image: Image, severity: int, displacement: Field) -> Image:
-    """Look each pixel up where its displacement points, by linear interpolation; beyond its edges the picture is mirrored."""
+    """Sample each pixel at its displaced position, by linear interpolation; the image is mirrored at its edges."""
     result = np.empty_like(image, order="C")
     _sample(np.ascontiguousarray(image), displacement, np.float32(STRENGTH[severity - 1]), result)
     return result

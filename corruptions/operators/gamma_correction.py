@@ -1,6 +1,6 @@
-"""Gamma correction: out = 255 (in / 255)^g, g = gamma or 1 / gamma.
+"""Gamma correction: out = 255 (in / 255)^g, with g = gamma or 1 / gamma.
 
-The authors of EndoARSS list six exponents for five severities, which do not grow harder; here severity grows.
+The authors of EndoARSS list six exponents for five severities, which do not become harder in order; here they do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _DIRECTIONS = ("random", "dark", "bright")
 
 
 def _direction(image: Image, randomness: Randomness) -> str:
-    """The direction that is drawn for the image, the same at all severities."""
+    """Draw the direction for the image, the same at all severities."""
     return "dark" if randomness.uniform(0, 1) < 0.5 else "bright"
 
 
@@ -26,15 +26,15 @@ def gamma_correction(image: Image, severity: int, drawn: str, direction: str = "
     """Darken or brighten by an exponent.
 
     Args:
-        direction: "dark", "bright", or "random": drawn for each image.
+        direction: "dark", "bright", or "random", which draws one of them per image.
     """
     if direction not in _DIRECTIONS:
         raise CorruptionError(f"gamma_correction: direction {direction!r}; expected {', '.join(_DIRECTIONS)}.")
-    chosen = drawn if direction == "random" else direction
-    exponent = GAMMA[severity - 1] if chosen == "dark" else 1 / GAMMA[severity - 1]
+    selected = drawn if direction == "random" else direction
+    exponent = GAMMA[severity - 1] if selected == "dark" else 1 / GAMMA[severity - 1]
     return power(image, exponent)
 
 
 def power(image: Image, exponent: float) -> Image:
-    """255 (v / 255)^exponent, rounded."""
+    """Return 255 (v / 255)^exponent, rounded."""
     return cv2.LUT(image, np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Glass blur: a blur, neighbours shuffled, and the blur again, as through frosted glass."""
+"""Glass blur: the image is blurred, neighbouring pixels are shuffled, and it is blurred again, as through frosted glass."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from corruptions.filters import gaussian, rounded, truncated
 from corruptions.randomness import Randomness
 from corruptions.registry import Image, register_corruption
 
-# Sigma of the blur, largest distance, rounds; both in pixels.
+# Sigma of the blur and largest distance, both in pixels, and number of rounds.
 BLUR_DISTANCE_ROUNDS = ((0.7, 1, 2), (0.9, 2, 1), (1.0, 2, 3), (1.1, 3, 2), (1.5, 4, 2))
 _MOST_ROUNDS = max(rounds for _, _, rounds in BLUR_DISTANCE_ROUNDS)
 
 
 def _bits(image: Image, randomness: Randomness) -> NDArray[np.uint16]:
-    """16 random bits for each round and pixel (rounds, H, W): 8 for the row and 8 for the column."""
+    """Return 16 random bits per round and pixel (rounds, H, W): 8 for the row and 8 for the column."""
     return randomness.bits(_MOST_ROUNDS, *image.shape[:2])
 
 
 @register_corruption("glass_blur", "blur", prepare=_bits)
 def glass_blur(image: Image, severity: int, bits: NDArray[np.uint16]) -> Image:
-    """Blur, shuffle, blur. Offsets lie in [-distance, distance), as the reference draws them."""
+    """Blur, shuffle and blur. Offsets lie in [-distance, distance), as the reference draws them."""
     sigma, distance, rounds = BLUR_DISTANCE_ROUNDS[severity - 1]
-    shuffled = truncated(gaussian(image, sigma, "nearest"))  # as the reference does between its steps
+    shuffled = truncated(gaussian(image, sigma, "nearest"))  # the reference truncates here
     shuffle(shuffled, bits[:rounds], distance)
     return rounded(gaussian(shuffled, sigma, "nearest"))
 
@@ -33,11 +33,13 @@ def glass_blur(image: Image, severity: int, bits: NDArray[np.uint16]) -> Image:
 def shuffle(pixels: Image, bits: NDArray[np.uint16], distance: int) -> None:
     """Give each pixel, from the last to the first, the colour of a neighbour, in place.
 
-    The reference means to swap the two, but its assignment only copies. A byte b of the bits is the offset
-    b * 2 distance // 256 - distance: exactly uniform for 1, 2 and 4, and for 3 to a share of 1/256.
+    The reference is meant to swap the two, but its assignment only copies. A byte b of the bits gives the offset
+    b * 2 distance // 256 - distance, which is exactly uniform for distances 1, 2 and 4, and uniform up to 1/256 for 3.
 
     Args:
-        pixels: uint8 (H, W, 3). bits: uint16 (rounds, H, W). distance: in pixels.
+        pixels: uint8 (H, W, 3).
+        bits: uint16 (rounds, H, W).
+        distance: in pixels.
     """
     rounds, height, width = bits.shape
     for r in range(rounds):

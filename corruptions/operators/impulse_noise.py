@@ -1,4 +1,4 @@
-"""Impulse noise: a share of all values is lost, half of them to black and half to white."""
+"""Impulse noise: a share of all values is lost; half of them become black and half white."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SHARE = (0.03, 0.06, 0.09, 0.17, 0.27)
 
 @register_corruption("impulse_noise", "noise", prepare=bits_of_values)
 def impulse_noise(image: Image, severity: int, bits: NDArray[np.uint16]) -> Image:
-    """Replace values; those that a severity replaces are replaced by every higher one, with the same."""
+    """Replace values; each value that a severity replaces gets the same replacement at every higher severity."""
     return each_value(_replace, image, bits, round(SHARE[severity - 1] * LEVELS))
 
 
 @compiled
 def _replace(image: Image, bits: NDArray[np.uint16], lost: int, result: Image) -> None:
     for i in range(image.size):
-        # The lowest bit says which half; the others say whether.
+        # The lowest bit decides between black and white; the others decide whether the value is lost.
         result[i] = (np.uint8(255) if bits[i] & 1 else np.uint8(0)) if bits[i] < lost else image[i]

@@ -1,4 +1,4 @@
-"""Pixelate: fewer, larger pixels."""
+"""Pixelate: the image has fewer, larger pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCALE = (0.6, 0.5, 0.4, 0.3, 0.25)
 
 @register_corruption("pixelate", "digital")
 def pixelate(image: Image, severity: int, prepared: None) -> Image:
-    """Shrink by means over boxes, and enlarge again by the nearest pixel."""
+    """Reduce the image by averaging over boxes, then enlarge it by the nearest pixel."""
     height, width = image.shape[:2]
     scale = SCALE[severity - 1]
     small = Pictures.fromarray(image).resize((int(width * scale), int(height * scale)), Pictures.Resampling.BOX)

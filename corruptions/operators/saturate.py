@@ -1,4 +1,4 @@
-"""Saturate: colours fade (severities 1 and 2) or glare (3 to 5)."""
+"""Saturate: colours fade (severities 1 and 2) or become glaring (3 to 5)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ FACTOR_OFFSET = ((0.3, 0.0), (0.1, 0.0), (2.0, 0.0), (5.0, 0.1), (20.0, 0.2))
 
 @register_corruption("saturate", "digital")
 def saturate(image: Image, severity: int, prepared: None) -> Image:
-    """Change the S of HSV; hue and value stay. A grey pixel has the hue of red, as in HSV's usual formula, so that an offset
-    turns it red."""
+    """Change the S of HSV; hue and value stay.
+
+    A grey pixel has the hue of red, as in the usual formula of HSV, so an offset turns it red.
+    """
     factor, offset = FACTOR_OFFSET[severity - 1]
     result = np.empty_like(image, order="C")
     pixels = np.ascontiguousarray(image).reshape(-1, 3)
@@ -34,7 +36,7 @@ def _saturate(pixels: NDArray[np.uint8], factor: np.float32, offset: np.float32,
             faded = np.uint8(largest * (one - min(offset, one)) + half)
             result[i, 0], result[i, 1], result[i, 2] = np.uint8(largest), faded, faded
             continue
-        # With S = spread / V: what lies below V, in units of the spread, keeps its share of the new S V.
+        # With S = spread / V: each channel's distance below V, as a share of the spread, is applied to the new S V.
         below = min(factor * spread + offset * largest, largest) / spread
         result[i, 0] = np.uint8(largest - (largest - np.float32(red)) * below + half)
         result[i, 1] = np.uint8(largest - (largest - np.float32(green)) * below + half)

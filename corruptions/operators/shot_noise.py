@@ -1,4 +1,4 @@
-"""Shot noise: how many photons arrive varies, Poisson(v c) / c; c is the count at full brightness."""
+"""Shot noise: the number of photons varies, Poisson(v c) / c, where c is the count at full brightness."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PHOTONS = (60, 25, 12, 5, 3)
 
 @register_corruption("shot_noise", "noise", prepare=bits_of_values)
 def shot_noise(image: Image, severity: int, bits: NDArray[np.uint16]) -> Image:
-    """Draw each value's count of photons by its distribution function; all severities use the same random bits."""
+    """Draw each value's photon count from its distribution function; all severities use the same random bits."""
     photons = PHOTONS[severity - 1]
     shares, starts = _distribution(photons)
     values = np.rint(255 * np.arange(photons + 1) / photons).astype(np.uint8)
@@ -26,8 +26,13 @@ def shot_noise(image: Image, severity: int, bits: NDArray[np.uint16]) -> Image:
 
 @cache
 def _distribution(photons: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """For each value the distribution function of its count, times 65536: int32 (256, photons); and for each value and upper half
-    of the random bits where in it to begin to look: uint8 (256, 256). A count above `photons` is white, and not told apart."""
+    """Return the tables of the photon counts.
+
+    Returns:
+        The distribution function of the count for each value, times 65536: int32 (256, photons).
+        The index at which the search in it starts, by value and upper half of the random bits: uint8 (256, 256). All counts above
+        `photons` are white.
+    """
     from scipy.special import pdtr
 
     mean = np.arange(256)[:, None] / 255 * photons

@@ -1,7 +1,7 @@
-"""Surgical smoke: what is left of the scene's light, and the smoke's own.
+"""Surgical smoke: it weakens the scene's light and adds light of its own.
 
-I t + A (1 - t) with t = exp(-b D), the single-scattering model of haze (Koschmieder; Narasimhan & Nayar 2002). The density
-D is an ambient floor plus fractal noise in a rising plume; b is solved so that the mean transmission is the severity's.
+The result is I t + A (1 - t) with t = exp(-b D), the single-scattering model of haze (Koschmieder; Narasimhan & Nayar 2002). The density
+D is an ambient floor plus fractal noise in a rising plume; b is solved so that the mean transmission is that of the severity.
 """
 
 from __future__ import annotations
@@ -23,8 +23,13 @@ _AMBIENT = 0.35
 
 @dataclass(frozen=True)
 class Plume:
-    """Density of the smoke and what of it is in the field of view (0 to 1), both at `field_size`: float32 (h, w); and the light that it
-    scatters there: float32 (3,), 0 to 255."""
+    """The smoke of one image.
+
+    Attributes:
+        density: density at `field_size`: float32 (h, w).
+        lit: the field of view at `field_size`, 0 to 1: float32 (h, w).
+        airlight: the light that the smoke scatters, 0 to 255: float32 (3,).
+    """
 
     density: Field
     lit: Field
@@ -32,7 +37,7 @@ class Plume:
 
 
 def prepare_smoke(image: Image, randomness: Randomness) -> Plume:
-    """Draw the plume. Smoke scatters the lamp's light: nearly neutral, as bright as the bright parts of the scene."""
+    """Draw the plume. Smoke scatters the lamp's light: it is nearly neutral, and as bright as the bright parts of the scene."""
     density = smoke_density(randomness, *image.shape[:2])
     brightness = np.clip(_percentile_of_largest(image, 90) / 255, 0.55, 0.90)
     tint = 1 + randomness.uniform(-0.02, 0.02, 3)
@@ -40,7 +45,7 @@ def prepare_smoke(image: Image, randomness: Randomness) -> Plume:
 
 
 def smoke_density(randomness: Randomness, height: int, width: int) -> Field:
-    """The density D at `field_size`: at least the ambient floor, largest in a plume that rises from below and drifts."""
+    """Return the density D at `field_size`: at least the ambient floor, largest in a plume that rises from below and drifts."""
     rows, columns = field_size(height, width)
     x, y = unit_grid(rows, columns)
     reach = columns / min(rows, columns)
@@ -61,7 +66,7 @@ def smoke_density(randomness: Randomness, height: int, width: int) -> Field:
 
 
 def smoke_transmission(density: Field, mean: float) -> Field:
-    """t = exp(-b D) with the b that gives the mean wanted, to 1e-4; falls everywhere when the mean falls."""
+    """Return t = exp(-b D), with b solved to 1e-4 for the given mean; a smaller mean lowers t everywhere."""
     low, high = 0.0, 64.0
     counts, edges = np.histogram(density, 512)
     middles = (edges[:-1] + edges[1:]) / 2
@@ -79,7 +84,7 @@ def smoke(image: Image, severity: int, plume: Plume, mean_transmission: float | 
     """Fill the view with smoke.
 
     Args:
-        mean_transmission: share of the scene's light that arrives on average, above 0 to below 1; replaces the severity's.
+        mean_transmission: the mean share of the scene's light that arrives, above 0 and below 1; it replaces that of the severity.
     """
     mean = MEAN_TRANSMISSION[severity - 1] if mean_transmission is None else mean_transmission
     if not (isinstance(mean, (int, float)) and 0 < mean < 1):
@@ -103,7 +108,7 @@ def _mix(image: Image, transmission: Field, lit: Field, airlight: Field, result:
 
 
 def _percentile_of_largest(image: Image, percent: float) -> int:
-    """The value that this share of the pixels' largest channels reaches at most."""
+    """Return the value below or at which this percentage of the pixels' largest channels lie."""
     counts = np.zeros(256, np.int64)
     _count_largest(np.ascontiguousarray(image).reshape(-1, 3), counts)
     return int(np.searchsorted(counts.cumsum(), percent / 100 * counts.sum()))

@@ -1,4 +1,4 @@
-"""Zoom blur: the mean of the picture and of what a camera sees that moves towards its middle."""
+"""Zoom blur: the mean of the image and of the views of a camera that moves towards its middle."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from corruptions.compiled import compiled
 from corruptions.filters import Field, rounded
 from corruptions.registry import Image, register_corruption
 
-# First factor (always 1), end and step of the zoom.
+# End and step of the zoom factors; the first factor is 1.
 END_STEP = ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))
 
 
 @register_corruption("zoom_blur", "blur")
 def zoom_blur(image: Image, severity: int, prepared: None) -> Image:
-    """Average over zoom factors; the picture itself counts twice, as in the reference."""
+    """Average over zoom factors; the image itself counts twice, as in the reference."""
     height, width = image.shape[:2]
     factors = np.arange(1, *END_STEP[severity - 1])
     rows = [_sources(height, factor) for factor in factors]
@@ -34,14 +34,14 @@ def zoom_blur(image: Image, severity: int, prepared: None) -> Image:
 
 
 def _sources(count: int, factor: float) -> tuple[NDArray[np.int64], Field]:
-    """Where the pixels of a zoomed side come from: the first of two neighbours, and the second's share.
+    """Return where the pixels of a zoomed side come from: the index of the first of two neighbours, and the weight of the second.
 
-    As scipy.ndimage.zoom of order 1 on the middle ceil(count / factor) pixels, corners aligned, cut to `count` from the start.
+    This equals scipy.ndimage.zoom of order 1 on the middle ceil(count / factor) pixels, with aligned corners, cut to the first `count`.
     """
-    kept = int(np.ceil(count / factor))
-    start = (count - kept) // 2
-    places = np.arange(count) * ((kept - 1) / max(1, round(kept * factor) - 1))
-    first = np.minimum(places.astype(np.int64), max(0, kept - 2))
+    seen = int(np.ceil(count / factor))
+    start = (count - seen) // 2
+    places = np.arange(count) * ((seen - 1) / max(1, round(seen * factor) - 1))
+    first = np.minimum(places.astype(np.int64), max(0, seen - 2))
     return start + first, np.clip(places - first, 0, 1).astype(np.float32)
 
 

@@ -1,8 +1,7 @@
-"""Metrics as pure functions of counts and labels, and one evaluator of whole test sets. Knows numpy,
-OpenCV and scipy, not torch.
+"""Metrics as pure functions of counts and labels, and one evaluator of whole test sets; they use numpy, OpenCV and scipy, not torch.
 
-protocol="standard" is what the names say, protocol="authors_code" what the authors' code computes under them
-(docs/protocols.md sets the two side by side). Pixels whose true value is `IGNORED` (255) belong to no class and are left out of all.
+protocol="standard" gives what a metric's name says, protocol="authors_code" what the authors' code computes under that name;
+docs/protocols.md compares the two. Pixels whose true value is `IGNORED` (255) belong to no class and are left out of all metrics.
 """
 
 from endoarss.labels import IGNORED

@@ -1,4 +1,4 @@
-"""How far a model's confidence can be believed."""
+"""Expected calibration error: how far a model's confidence differs from its accuracy."""
 
 from __future__ import annotations
 
@@ -17,23 +17,31 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: 
     m/M].
 
     Args:
-        confidence: (N,), the probability given to each prediction, 0 to 1.
-        correct: bool (N,), whether each prediction is right.
-        bins: Number of bins M.
+        confidence: (N,), the probability of each predicted class, 0 to 1.
+        correct: bool (N,), whether each prediction is correct.
+        bins: the number of bins M.
+
+    Returns:
+        The error, 0 to 1.
 
     Raises:
-        ValueError: If they differ in number, are none, or a confidence lies outside 0 to 1.
+        ValueError: if the two differ in number, are empty, or a confidence lies outside 0 to 1.
     """
     given, right = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
     if given.shape != right.shape or given.ndim != 1 or given.size == 0:
         raise ValueError(
-            f"confidences of shape {given.shape}, answers of {right.shape}; expected two equal, non-empty (N,)."
+            f"confidences of shape {given.shape}, correctness of {right.shape}; expected two equal, non-empty (N,)."
         )
     return float(calibration_error(calibration_gaps(given, right, bins).sum(axis=0)))
 
 
 def calibration_gaps(confidence: NDArray[np.float64], correct: NDArray[np.float64], bins: int = BINS) -> Array:
-    """Return of each image confidence minus correctness, and the number 1, in the bin of its confidence: (..., N) to (..., N, 2, M).
+    """Return confidence minus correctness, and the number 1, in the bin of each image's confidence: (..., N) to (..., N, 2, M).
+
+    Args:
+        confidence: (..., N), 0 to 1.
+        correct: (..., N), 1 where the prediction is correct, otherwise 0.
+        bins: the number of bins M.
 
     Raises:
         ValueError: if a confidence lies outside 0 to 1.

@@ -1,7 +1,7 @@
-"""The one table of metrics: what each is called, how it is computed, and where it is shown.
+"""The table of all metrics: the name of each, how it is computed, and where it is shown.
 
-Every list of metrics in results, tables, comparisons, figures and pages is taken from here. A new metric is a function, in any file of this
-folder, and an entry below; unless the entry says otherwise it is shown everywhere.
+Every list of metrics in results, tables, comparisons, figures and pages comes from here. To add a metric, write a function in any file
+of this folder, and an entry below; it is shown everywhere unless the entry says otherwise.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ HD, HD95, ASSD, SSIM = "hd", "hd95", "assd", "ssim"
 ACCURACY_SPREAD, MIOU_SPREAD = "accuracy_spread", "miou_spread"
 
 MAIN = (ACCURACY, MIOU)
-"""The metric of each task that stands for it: their mean chooses epochs, coefficients and the cells that figures show."""
+"""The main metric of each task. Their mean selects epochs, coefficients and the cells in figures."""
 
 Function = Callable[[NDArray[Any]], counts.Array]
 PERCENT, PIXEL, NUMBER = "%", "px", ""
 
 
 class Shown(Flag):
-    """Where the score of a whole test set is shown, under the standard protocol; of the other protocol only TABLES counts."""
+    """Where the score of a whole test set is shown, under the standard protocol; the other protocol uses TABLES alone."""
 
     TABLES = auto()
-    """Tables of datasets, of the ablation and of ranks; the data of merging."""
+    """Tables of datasets, of the ablation and of ranks; the data of the merging table."""
     COUNTS = auto()
-    """The data of a dataset's table alone, after its scores."""
+    """Only the data of a dataset's table, after the scores."""
     COMPARED = auto()
-    """Statistics: intervals, differences of every two models, ranks."""
+    """Statistics: confidence intervals, pairwise differences of models, ranks."""
     PRINTED = auto()
-    """The printed table of these; the others are in the CSV."""
+    """The printed table of statistics; the other metrics are in its CSV."""
     CONDITIONS = auto()
-    """Every condition of robustness: the CSV, and the page's curves."""
+    """Robustness under each condition: the CSV, and the curves on the page."""
     SUMMARY = auto()
-    """What sums up robustness: table 7, figure 6, retention, heat map. Also the figure of cost, and the best models on the page."""
+    """Summaries of robustness: table 7, figure 6, retention, heat map. Also the cost figure, and the best models on the page."""
     MERGING = auto()
     """The printed table of merging."""
     LEAKAGE = auto()
-    """The table of leakage."""
+    """The table of data leakage."""
     IMAGE = auto()
-    """Below each image of the page's gallery."""
+    """Below each image in the gallery of the page."""
     OF_ACTIVITIES = TABLES | COMPARED | PRINTED | CONDITIONS | SUMMARY | MERGING | LEAKAGE
     EVERYWHERE = OF_ACTIVITIES | IMAGE
     NOWHERE = 0
@@ -62,19 +62,19 @@ class Shown(Flag):
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is called, computed and shown.
+    """The name of a metric, how it is computed, and where it is shown.
 
     Attributes:
-        name: In results.
-        title: In heads.
-        needs: Name of the counts that its functions take (`metrics.counts`); where rows do not have them there is no such score.
-        whole: From counts (..., k, K) to the score of all (...); None if labels alone have one.
-        of_labels: From counts to the scores of the last L labels (..., L); None if they have none.
-        of_image: As `whole`, if one image by itself is scored otherwise.
-        unit: "%" (of a stored share), "px" or "".
-        higher_is_better: Which of two values wins.
-        in_text: Its title within a sentence, if it differs.
-        shown: Where `whole` is shown.
+        name: the name in results.
+        title: the title in headings.
+        needs: the name of the counts that its functions take (`metrics.counts`); rows without these counts have no such score.
+        whole: function from counts (..., k, K) to the score of all labels (...); None if only single labels have a score.
+        of_labels: function from counts to the scores of the last L labels (..., L); None if single labels have no score.
+        of_image: function like `whole`, if the score of a single image is defined differently.
+        unit: "%" (of a stored fraction), "px" or "".
+        higher_is_better: whether the higher of two values is better.
+        in_text: the title within a sentence, if it differs.
+        shown: where `whole` is shown.
     """
 
     name: str
@@ -93,46 +93,46 @@ class Metric:
             return
         if Shown.SUMMARY in self.shown and not (self.unit == PERCENT and self.higher_is_better):
             raise ValueError(
-                f"metric {self.name}: shown in SUMMARY, where scores are divided by the clean score; expected a share of which the higher "
-                "is better. Leave SUMMARY out of `shown`."
+                f"metric {self.name}: shown in SUMMARY, where scores are divided by the clean score; expected a percentage where higher is "
+                "better. Remove SUMMARY from `shown`."
             )
         if Shown.IMAGE in self.shown and self.of_activities:
             raise ValueError(
-                f"metric {self.name}: shown below each IMAGE, of which there is one answer; expected a metric of masks. Leave IMAGE out "
-                "of `shown`: Shown.OF_ACTIVITIES."
+                f"metric {self.name}: shown below each IMAGE, which has only one predicted activity; expected a metric of masks. Remove "
+                "IMAGE from `shown`: Shown.OF_ACTIVITIES."
             )
 
     @property
     def scale(self) -> float:
-        """What a stored value is multiplied by to be in the unit."""
+        """Return the factor that converts a stored value to the unit."""
         return 100.0 if self.unit == PERCENT else 1.0
 
     @property
     def head(self) -> str:
-        """The head of a column or an axis."""
+        """Return the heading of a column or an axis."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
     @property
     def text(self) -> str:
-        """Its title within a sentence."""
+        """Return the title within a sentence."""
         return self.in_text or self.title
 
     @property
     def of_activities(self) -> bool:
-        """Whether it scores activities, so that masks do not matter to it."""
+        """Return whether the metric scores activities, so that it needs no masks."""
         return self.needs in (ACTIVITIES, MODAL, CALIBRATION)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Values of each foreground class in one image: the columns <name>_<i> of saved rows.
+    """A measurement of each foreground class in one image; saved rows hold it in the columns <name>_<i>.
 
     Attributes:
-        names: Of the values.
-        measure: From truth and prediction, uint8 (H, W), and the number of classes C to one array (C,) per name, NaN for a class in
-            neither mask.
-        lowest: The least that a value can be.
-        always: Whether a class in either mask has a value whatever the size of the image.
+        names: the names of the values.
+        measure: function from ground truth and prediction, uint8 (H, W), and the number of classes C to one array (C,) per name; NaN for a
+            class in neither mask.
+        lowest: the smallest possible value.
+        always: whether a class in either mask has a value for images of any size.
     """
 
     names: Sequence[str]
@@ -142,11 +142,13 @@ class Measurement:
 
 
 def _distances(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> Sequence[counts.Array]:
+    """Return HD, HD95 and ASSD of each class."""
     found = surface_distances(truth, prediction, classes)
     return found.hd, found.hd95, found.assd
 
 
 def _similarity(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> Sequence[counts.Array]:
+    """Return the SSIM of each class."""
     return (class_structural_similarity(truth, prediction, classes),)
 
 
@@ -157,16 +159,16 @@ MEASUREMENTS: tuple[Measurement, ...] = (
 
 
 def _mean_of(of_labels: Function) -> Function:
-    """The mean over all labels; what is of whole images has one."""
+    """Return a function that gives the mean over all labels; counts of whole images have one label."""
     return lambda found: np.asarray(of_labels(found).mean(axis=-1))
 
 
-# A mean over images, then over the foreground classes with truth.
+# A mean over images, then over the foreground classes with ground truth.
 _OfImages = partial(Metric, whole=counts.mean_of_labels, of_labels=counts.mean_of_images)
 _Distance = partial(_OfImages, unit=PIXEL, higher_is_better=False)
-# A number that readers must know of, no score.
+# A number that readers need to know, not a score.
 _Number = partial(Metric, unit=NUMBER, higher_is_better=False, shown=Shown.COUNTS)
-# Overlaps of one image are means over the classes in its truth or its prediction: a class that is predicted without truth counts 0.
+# The overlap of one image is a mean over the classes in its ground truth or its prediction; a class in the prediction alone counts as 0.
 _image_iou = partial(counts.mean_iou, chosen=counts.in_either)
 _image_dice = partial(counts.mean_dice, chosen=counts.in_either)
 _ACTIVITY, _STATISTICS, _NOT = Shown.OF_ACTIVITIES, Shown.TABLES | Shown.COMPARED, Shown.NOWHERE
@@ -228,19 +230,19 @@ _AUTHORS_CODE: tuple[Metric, ...] = (
 )
 
 METRICS: Mapping[str, tuple[Metric, ...]] = {STANDARD: _STANDARD, AUTHORS_CODE: _AUTHORS_CODE}
-"""By protocol its metrics, in the order of columns."""
+"""The metrics of each protocol, in the order of columns."""
 
 
 def metrics_by_name(protocol: str = STANDARD) -> dict[str, Metric]:
-    """Return the metrics of a protocol by name, in their order."""
+    """Return the metrics of a protocol by name, in the order of columns."""
     return {metric.name: metric for metric in METRICS[protocol]}
 
 
 def shown_metrics(where: Shown, protocol: str = STANDARD) -> dict[str, Metric]:
-    """Return by name the metrics of whole test sets that are shown in any of these places, in their order."""
+    """Return the metrics of whole test sets that are shown in any of the given places, by name, in the order of columns."""
     return {m.name: m for m in METRICS[protocol] if m.whole is not None and m.shown & where}
 
 
 def label_metrics(of_activities: bool, protocol: str = STANDARD) -> dict[str, Metric]:
-    """Return by name the metrics of each activity, or of each class, in their order."""
+    """Return the metrics of single activities, or of single classes, by name, in the order of columns."""
     return {m.name: m for m in METRICS[protocol] if m.of_labels is not None and m.of_activities == of_activities}

@@ -1,4 +1,4 @@
-"""Accuracy, precision, recall and F1 of activities, from one confusion matrix."""
+"""Accuracy, precision, recall and F1 of activities, computed from one confusion matrix."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class ClassificationScores:
     """Scores of K classes, in [0, 1].
 
     Attributes:
-        accuracy: Share of correct predictions; under the protocol "authors_code" the mean of `accuracy_eps`.
-        macro_f1: Mean F1 over the classes with support; under the protocol "authors_code" the mean of `f_eps`.
-        precision: (K,), of each class; standard: NaN for a class without support, or that is never predicted.
-        recall: (K,), of each class; standard: NaN for a class without support.
-        f1: (K,), of each class; standard: NaN for a class without support.
+        accuracy: the share of correct predictions; under the protocol "authors_code" the mean of `accuracy_eps`.
+        macro_f1: the mean F1 over the classes with support; under the protocol "authors_code" the mean of `f_eps`.
+        precision: (K,), the precision of each class; standard: NaN for a class without support, or without predictions.
+        recall: (K,), the recall of each class; standard: NaN for a class without support.
+        f1: (K,), the F1 of each class; standard: NaN for a class without support.
         support: (K,), the number of true labels of each class.
-        predictions_without_support: Number of predictions that name a class without support.
-        confusion: (K, K), counts of predictions; rows are the truth.
+        predictions_without_support: the number of predictions of classes without support.
+        confusion: (K, K), the number of predictions; rows are the ground truth.
     """
 
     accuracy: float
@@ -39,15 +39,18 @@ class ClassificationScores:
 
 
 def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, classes: int) -> NDArray[np.int64]:
-    """Count answers by truth: (K, K), rows are the truth.
+    """Return the confusion matrix (K, K); rows are the ground truth.
 
     Args:
-        truth: Integer labels (N,), 0 to classes - 1.
-        prediction: Integer labels (N,), 0 to classes - 1.
-        classes: K.
+        truth: integer labels (N,), 0 to classes - 1.
+        prediction: integer labels (N,), 0 to classes - 1.
+        classes: the number of classes K.
+
+    Returns:
+        int64 (K, K), the number of predictions.
 
     Raises:
-        ValueError: If the labels differ in number, are none, are no whole numbers, or lie outside the classes.
+        ValueError: if the labels differ in number, are empty, are not integers, or lie outside the classes.
     """
     true, predicted = _labels(truth), _labels(prediction)
     if true.shape != predicted.shape or true.ndim != 1 or true.size == 0:
@@ -58,32 +61,32 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, classes: int) -> N
 
 
 def _labels(given: ArrayLike) -> NDArray[np.int64]:
-    """Labels as integers; whole numbers of another type are such, others are not cut off."""
+    """Return labels as int64; integers stored as floats are converted, other values raise ValueError."""
     values = np.asarray(given)
     if values.dtype.kind not in "iub":
         found = values.astype(np.float64)
         if not (np.isfinite(found) & (found == np.floor(found))).all():
-            raise ValueError("labels that are no whole numbers.")
+            raise ValueError("labels that are not integers.")
     return values.astype(np.int64)
 
 
 def evaluate_classification(
     truth: ArrayLike, prediction: ArrayLike, classes: int, protocol: str = STANDARD
 ) -> ClassificationScores:
-    """Score predicted labels.
+    """Return the scores of predicted labels.
 
     Args:
-        truth: Integer labels (N,), 0 to classes - 1.
-        prediction: Integer labels (N,), 0 to classes - 1.
-        classes: Number of classes K.
+        truth: integer labels (N,), 0 to classes - 1.
+        prediction: integer labels (N,), 0 to classes - 1.
+        classes: the number of classes K.
         protocol: "standard", or "authors_code" for what the authors' code computes (see `metrics.authors_code`).
 
     Returns:
         The scores, in [0, 1].
 
     Raises:
-        ValueError: If the labels differ in number, are none, are no whole numbers, or lie outside the classes.
-        UnknownNameError: If the protocol is not known.
+        ValueError: if the labels differ in number, are empty, are not integers, or lie outside the classes.
+        UnknownNameError: if the protocol is not known.
     """
     check_protocol(protocol)
     confusion = confusion_matrix(truth, prediction, classes)

@@ -1,11 +1,12 @@
-"""Scores as functions of counts: the one definition of each, for images by activity and for pixels by class alike.
+"""Scores as functions of counts: the one definition of each, for activities of images and for classes of pixels.
 
-Counts of labels are arrays (..., 3, K): for each of K labels how often it stands in truth and prediction at once, in truth, and in
-prediction (`COUNTED`). Values of images are arrays (..., 3, K): for each label the sum of a value over the images that have one, the number
-of these images, and the number of images with the label in the truth. Values without the last row, (..., 2, K), do not depend on truth.
+Counts of labels are arrays (..., 3, K). For each of K labels they hold how often it occurs in ground truth and prediction at once, in
+the ground truth, and in the prediction (`COUNTED`). Values of images are arrays (..., 3, K). For each label they hold the sum of a value
+over the images that have one, the number of these images, and the number of images whose ground truth has the label. Arrays without the
+last row, (..., 2, K), do not depend on the ground truth.
 
-The leading axes (...) are whatever is scored: images, conditions, test sets without a sequence, or nothing at all for one test set. Counts
-are additive: summed over images they are the counts of these images. A score that is not defined is NaN.
+The leading axes (...) are free: images, conditions, replicates, or none for one test set. Counts are additive: summed over images, they
+are the counts of all these images. A score that is not defined is NaN.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ Counts = NDArray[Any]
 Chosen = Callable[[Counts], NDArray[np.bool_]]
 
 COUNTED = ("both", "truth", "predicted")
-"""The second to last axis of counts, and how columns of saved rows begin."""
+"""The second to last axis of counts, and the prefixes of the columns of saved rows."""
 
-# The arrays that metrics take, by name; `metrics.row_counts` makes them from rows. Those of image values are called as the value is.
+# The names of the arrays that metrics take; `metrics.row_counts` makes them from rows. An array of image values has the value's name.
 ACTIVITIES = "activities"
 MODAL = "modal_activity"
 CALIBRATION = "calibration"
@@ -35,35 +36,35 @@ IOU_BY_ACTIVITY = "iou_by_activity"
 
 
 def counts_of_confusion(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the counts of labels (..., 3, K) that a confusion matrix (..., K, K) holds; its rows are the truth."""
+    """Return the counts of labels (..., 3, K) of a confusion matrix (..., K, K) whose rows are the ground truth."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     return np.stack([hits, confusion.sum(axis=-1), confusion.sum(axis=-2)], axis=-2)
 
 
 def in_truth(counts: Counts) -> NDArray[np.bool_]:
-    """Say of each label whether the truth has it: (..., 3, K) to (..., K)."""
+    """Return whether each label occurs in the ground truth: (..., 3, K) to (..., K)."""
     return np.asarray(counts[..., 1, :] > 0)
 
 
 def in_either(counts: Counts) -> NDArray[np.bool_]:
-    """Say of each label whether truth or prediction has it: (..., 3, K) to (..., K)."""
+    """Return whether each label occurs in the ground truth or the prediction: (..., 3, K) to (..., K)."""
     return np.asarray((counts[..., 1, :] > 0) | (counts[..., 2, :] > 0))
 
 
 def share(part: Counts, whole: Counts, where: NDArray[np.bool_] | bool = True) -> Array:
-    """Return part / whole, NaN where whole is not above 0 or `where` says no."""
+    """Return part / whole; NaN where whole is not above 0 or `where` is False."""
     part, whole = np.broadcast_arrays(part, whole)
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=(whole > 0) & where)
 
 
 def mean_of_known(values: Array) -> Array:
-    """Return the mean over the last axis of the values that are not NaN; NaN where all are."""
+    """Return the mean over the last axis of all values that are not NaN; NaN if all are."""
     known = ~np.isnan(values)
     return share(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
 
 
 def accuracy(counts: Counts) -> Array:
-    """Return the share of all that is predicted as it is true: (..., 3, K) to (...)."""
+    """Return the share of correct predictions: (..., 3, K) to (...)."""
     return share(counts[..., 0, :].sum(axis=-1), counts[..., 1, :].sum(axis=-1))
 
 
@@ -72,51 +73,51 @@ def iou(counts: Counts, chosen: Chosen = in_truth) -> Array:
 
     Args:
         counts: (..., 3, K).
-        chosen: which labels have one.
+        chosen: function from the counts to bool (..., K), which labels have a score.
 
     Returns:
-        (..., K), NaN for the labels that are not chosen.
+        (..., K), NaN for the other labels.
     """
     both, truth, predicted = (counts[..., k, :] for k in range(3))
     return share(both, truth + predicted - both, chosen(counts))
 
 
 def dice(counts: Counts, chosen: Chosen = in_truth) -> Array:
-    """Return the Dice coefficient of each label, which of activities is called F1. Arguments and result are those of `iou`."""
+    """Return the Dice coefficient of each label; for activities it is called F1. Arguments and result are those of `iou`."""
     both, truth, predicted = (counts[..., k, :] for k in range(3))
     return share(2 * both, truth + predicted, chosen(counts))
 
 
 def precision(counts: Counts) -> Array:
-    """Return of each label the share of its predictions that are right: (..., 3, K) to (..., K), NaN also without a prediction."""
+    """Return the share of each label's predictions that are correct: (..., 3, K) to (..., K); NaN also without predictions."""
     return share(counts[..., 0, :], counts[..., 2, :], in_truth(counts))
 
 
 def recall(counts: Counts) -> Array:
-    """Return of each label the share that is found: (..., 3, K) to (..., K)."""
+    """Return the share of each label's ground truth that is predicted: (..., 3, K) to (..., K)."""
     return share(counts[..., 0, :], counts[..., 1, :])
 
 
 def mean_iou(counts: Counts, chosen: Chosen = in_truth) -> Array:
-    """Return the mean IoU over the chosen labels: (..., 3, K) to (...)."""
+    """Return the mean IoU over the selected labels: (..., 3, K) to (...)."""
     return mean_of_known(iou(counts, chosen))
 
 
 def mean_dice(counts: Counts, chosen: Chosen = in_truth) -> Array:
-    """Return the mean Dice coefficient over the chosen labels, which of activities is the macro F1: (..., 3, K) to (...)."""
+    """Return the mean Dice coefficient over the selected labels; for activities it is the macro F1: (..., 3, K) to (...)."""
     return mean_of_known(dice(counts, chosen))
 
 
 def without_truth(counts: Counts) -> Array:
-    """Return how many predictions name a label that the truth does not have: (..., 3, K) to (...)."""
+    """Return the number of predictions of labels that the ground truth does not have: (..., 3, K) to (...)."""
     return np.asarray(np.where(in_truth(counts), 0, counts[..., 2, :]).sum(axis=-1), np.float64)
 
 
 def mean_of_images(values: Array) -> Array:
-    """Return of each label the mean of a value over the images that have one: (..., 3, K) to (..., K)."""
+    """Return the mean of each label's value over the images that have one: (..., 3, K) to (..., K)."""
     return share(values[..., 0, :], values[..., 1, :])
 
 
 def mean_of_labels(values: Array) -> Array:
-    """Return the mean of `mean_of_images` over the labels with truth: (..., 3, K) to (...)."""
+    """Return the mean of `mean_of_images` over the labels with ground truth: (..., 3, K) to (...)."""
     return mean_of_known(np.where(values[..., 2, :] > 0, mean_of_images(values), np.nan))

@@ -1,4 +1,4 @@
-"""One object that takes in predictions image by image, keeps a row of each, and gives all scores."""
+"""An evaluator that takes predictions image by image, stores a row per image, and returns all scores."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from endoarss.metrics.rows import Score, confuse_mask, measure_mask, scores_of_r
 
 
 class Evaluator:
-    """Accumulates the measurements of a test set, in the order in which images are added.
+    """Collects the measurements of a test set, in the order in which images are added.
 
-    classes: names of mask ids, the background first. activities: names of activity ids; empty where there are none.
+    Args:
+        classes: the names of the mask ids, the background first.
+        activities: the names of the activity ids; empty if there are none.
     """
 
     def __init__(self, classes: Sequence[str], activities: Sequence[str] = ()) -> None:
@@ -27,15 +29,15 @@ class Evaluator:
         mask: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None,
         activity: tuple[int, ArrayLike] | None = None,
     ) -> None:
-        """Measure one image.
+        """Measure one image and store its row.
 
         Args:
-            mask: truth and prediction, uint8 (H, W); pixels whose truth is `IGNORED` count nowhere.
-            activity: the true id, and the probabilities (K,) of the answer or its id.
+            mask: ground truth and prediction, uint8 (H, W); pixels whose true value is `IGNORED` are left out.
+            activity: the true id, and the predicted id or the predicted probabilities (K,).
 
         Raises:
-            ValueError: if there is neither, the image lacks what the first one had, an id is not one of the activities', probabilities
-                are of another number or not finite, or as `measure_mask`.
+            ValueError: if both are missing, the image lacks what the first one had, an id is not one of the activities, the number of
+                probabilities is wrong or one is not finite, or as `measure_mask`.
         """
         row: dict[str, float] = {}
         if activity is not None:
@@ -43,34 +45,42 @@ class Evaluator:
         if mask is not None:
             row |= measure_mask(*mask, len(self.classes)) | confuse_mask(*mask, len(self.classes))
         if not row or (self.rows and row.keys() != self.rows[0].keys()):
-            raise ValueError("every image needs an activity, a mask, or both, and all images the same.")
+            raise ValueError("every image needs an activity, a mask, or both; expected the same for all images.")
         self.rows.append(row)
 
     def _answer(self, true: int, answer: ArrayLike) -> dict[str, float]:
+        """Return the columns of the activity."""
         given = np.asarray(answer)
         for label in (true, *([given] if given.ndim == 0 else [])):
             if label not in range(len(self.activities)):
-                raise ValueError(f"activity {label}; expected a whole number in 0..{len(self.activities) - 1}.")
+                raise ValueError(f"activity {label}; expected an integer in 0..{len(self.activities) - 1}.")
         if given.ndim == 0:
             return {"activity_true": int(true), "activity_predicted": int(given)}
         if given.shape != (len(self.activities),):
             raise ValueError(
-                f"probabilities of shape {given.shape}; expected ({len(self.activities)},), one an activity."
+                f"probabilities of shape {given.shape}; expected ({len(self.activities)},), one per activity."
             )
         if not np.isfinite(given).all():
-            raise ValueError("probabilities that are no finite numbers.")
+            raise ValueError("probabilities that are not finite.")
         best = int(given.argmax())
         return {"activity_true": int(true), "activity_predicted": best, "activity_confidence": float(given[best])}
 
     def columns(self) -> dict[str, NDArray[np.float64]]:
-        """The rows as columns of N values."""
+        """Return the rows as columns of N values."""
         return {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]} if self.rows else {}
 
     def scores(self, protocol: str = STANDARD) -> list[Score]:
-        """All scores, as `scores_of_rows` gives them.
+        """Return all scores, as `scores_of_rows`.
+
+        Args:
+            protocol: "standard" or "authors_code".
+
+        Returns:
+            One dict per score.
 
         Raises:
-            ValueError: if nothing was added. UnknownNameError: if the protocol is not known.
+            ValueError: if no image was added.
+            UnknownNameError: if the protocol is not known.
         """
         if not self.rows:
             raise ValueError("no image was added.")

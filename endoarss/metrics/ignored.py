@@ -1,4 +1,4 @@
-"""Pixels that count nowhere: those whose true value is `IGNORED`, whatever is predicted there."""
+"""Ignored pixels: those whose true value is `IGNORED`. They are left out of all metrics, whatever is predicted there."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Mask = NDArray[np.uint8]
 def leave_out_ignored(
     truth: Mask, prediction: Mask, classes: int = IGNORED
 ) -> tuple[Mask, Mask, NDArray[np.bool_] | None]:
-    """Set both masks to the background where the truth is ignored; what is given stays as it is.
+    """Return copies of both masks with the background where the ground truth is ignored; the given masks are not changed.
 
     Args:
-        truth: mask of integers (..., H, W).
-        prediction: mask of integers, of the same shape.
-        classes: how many classes there are; with more than 255 the value 255 is one of them, and nothing is ignored.
+        truth: integer mask (..., H, W).
+        prediction: integer mask of the same shape.
+        classes: the number of classes; if it is above 255, the value 255 is a class and nothing is ignored.
 
     Returns:
-        Truth, prediction, and where the truth is ignored, bool (..., H, W); None where no pixel is.
+        Ground truth, prediction, and where the ground truth is ignored, bool (..., H, W); None if no pixel is.
     """
     if classes > IGNORED or truth.shape != prediction.shape or not truth.size or truth.max() < IGNORED:
         return truth, prediction, None

@@ -1,4 +1,4 @@
-"""Which definition of a metric is used: what its name says ("standard"), or what the authors' code computes ("authors_code")."""
+"""The two definitions of a metric: what its name says ("standard"), or what the authors' code computes ("authors_code")."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ PROTOCOLS = (STANDARD, AUTHORS_CODE)
 
 
 def check_protocol(protocol: str) -> None:
-    """Raise UnknownNameError, with the known names, unless the protocol is known."""
+    """Raise UnknownNameError, which lists the known names, unless the protocol is known."""
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)

@@ -1,4 +1,4 @@
-"""From saved rows to the counts that metrics take, image by image; whoever scores them sums them up as wanted."""
+"""Converts saved rows to the counts that metrics take, image by image; the caller sums them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Columns = Mapping[str, NDArray[Any]]
 def counts_of_rows(
     rows: Columns, classes: int, activities: int, wanted: Collection[str] | None = None
 ) -> dict[str, Array]:
-    """Return the counts of each image, those that the rows have the columns of.
+    """Return the counts of each image, as far as the rows have the columns for them.
 
     Args:
-        rows: columns (..., N), N images under one condition, with whatever axes before.
-        classes: C, the background included.
-        activities: K.
+        rows: columns (..., N) of N images under one condition; leading axes are free.
+        classes: the number of classes C, background included.
+        activities: the number of activities K.
         wanted: names of counts, see `metrics.counts`; None for all.
 
     Returns:
-        By name (..., N, k, L). Summed over images they are what the functions of `metrics.catalogue` take.
+        Arrays (..., N, k, L) by name. Summed over the images, they are what the functions of `metrics.catalogue` take.
 
     Raises:
-        ValueError: if a label or a count is no whole number of at least 0, or a label is not one of the activities.
+        ValueError: if a label or a count is not an integer of at least 0, or a label is not one of the activities.
     """
     found: dict[str, Array] = {}
 
@@ -56,7 +56,7 @@ def counts_of_rows(
             add(name, _values, rows, columns, pixels)
     if "row_hd" in rows:
         add(counts.MISSING, _missing, pixels)
-        # Of an image of ignored pixels alone there is no distance.
+        # An image of ignored pixels alone has no distance.
         seen = pixels[..., 1, :].any(axis=-1)
         add(counts.ROW_HD, lambda: _of_known(np.where(seen, rows["row_hd"], np.nan)))
         add(counts.LABEL_MAP_SSIM, lambda: _of_known(np.asarray(rows["label_map_ssim"], np.float64)))
@@ -66,16 +66,18 @@ def counts_of_rows(
 
 
 def _whole(rows: Columns, column: str) -> NDArray[np.int64]:
+    """Return a column as int64; raise ValueError unless all values are integers of at least 0."""
     values = np.asarray(rows[column], np.float64)
     wrong = ~(np.isfinite(values) & (values >= 0) & (values == np.floor(values)))
     if wrong.any():
         raise ValueError(
-            f"{column} of row {int(wrong.argmax())} is {values[wrong][0]}; expected a whole number from 0 on."
+            f"{column} of row {int(wrong.argmax())} is {values[wrong][0]}; expected an integer of at least 0."
         )
     return values.astype(np.int64)
 
 
 def _labels(rows: Columns, column: str, activities: int) -> NDArray[np.int64]:
+    """Return a column of labels; raise ValueError unless they are activities."""
     values = _whole(rows, column)
     if values.max(initial=0) >= activities:
         raise ValueError(
@@ -85,41 +87,45 @@ def _labels(rows: Columns, column: str, activities: int) -> NDArray[np.int64]:
 
 
 def _answers(true: NDArray[np.int64], told: NDArray[np.int64], activities: int) -> Array:
+    """Return the counts of each image's activity."""
     in_truth, answered = (labels[..., None] == np.arange(activities) for labels in (true, told))
     return np.stack([in_truth & answered, in_truth, answered], axis=-2).astype(np.float64)
 
 
 def _modal(told: NDArray[np.int64], activities: int) -> Array:
-    """Whether an image gets the answer that is the most frequent one of all N images."""
+    """Return whether an image's predicted activity is the most frequent one of all N images."""
     times = (told[..., None] == np.arange(activities)).sum(axis=-2)
     return _of_known((told == times.argmax(axis=-1)[..., None]).astype(np.float64))
 
 
 def _pixels(rows: Columns, classes: int) -> Array:
+    """Return the pixel counts of each image: (..., N, 3, C)."""
     columns = [_whole(rows, f"{kind}_{i}") for kind in COUNTED for i in range(classes)]
     stacked = np.stack(columns, axis=-1).astype(np.float64)
     return stacked.reshape(*stacked.shape[:-1], len(COUNTED), classes)
 
 
 def _values(rows: Columns, columns: list[str], pixels: Array) -> Array:
+    """Return the sums of a measurement of each foreground class: (..., N, 3, C - 1)."""
     values = np.stack([np.asarray(rows[column], np.float64) for column in columns], axis=-1)
     known = np.isfinite(values)
     return np.stack([np.where(known, values, 0.0), known, counts.in_truth(pixels)[..., 1:]], axis=-2)
 
 
 def _of_known(values: Array) -> Array:
-    """The values of whole images, and whether they are known: (..., N) to (..., N, 2, 1)."""
+    """Return values of whole images, 0 where not finite, and whether they are finite: (..., N) to (..., N, 2, 1)."""
     known = np.isfinite(values)
     return np.stack([np.where(known, values, 0.0), known], axis=-1)[..., None]
 
 
 def _missing(pixels: Array) -> Array:
-    """Whether truth or prediction alone has a foreground class; every image counts."""
+    """Return whether only one of ground truth and prediction has each foreground class; every image counts."""
     there = pixels[..., 1:, 1:] > 0
     alone = there[..., 0, :] != there[..., 1, :]
     return np.stack([alone, np.ones_like(alone)], axis=-2).astype(np.float64)
 
 
 def _iou_by_activity(pixels: Array, true: NDArray[np.int64], activities: int) -> Array:
+    """Return the foreground IoU of each image, in the entry of its activity."""
     of_activity = (true[..., None] == np.arange(activities)).astype(np.float64)
     return np.stack([of_activity * image_iou(pixels)[..., None], of_activity], axis=-2)

@@ -1,7 +1,7 @@
-"""What is kept of one image, and from the rows of many their scores, in either protocol: no score needs the model again.
+"""Rows hold what is saved of each image; the scores of both protocols are computed from rows, without the model.
 
-A row holds activity_true, activity_predicted and activity_confidence (where activities are told) and what `measure_mask` gives
-(where there is a mask). Rows are protocol-free: the protocol only says how they are summed up.
+A row holds activity_true, activity_predicted and activity_confidence (if activities are predicted), and the result of `measure_mask`
+(if there is a mask). A row does not depend on the protocol, which only decides how rows are summed.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ Score = dict[str, Any]
 
 
 def measure_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> dict[str, float]:
-    """Return what is kept of one predicted mask; what is predicted where the truth is `IGNORED` changes nothing of it.
+    """Return the row of one predicted mask; predictions where the ground truth is `IGNORED` do not change it.
 
     Args:
-        truth, predicted: uint8 (H, W).
-        classes: C, the background included.
+        truth: uint8 (H, W).
+        predicted: uint8 (H, W).
+        classes: the number of classes C, background included.
 
     Returns:
-        both_<i>, truth_<i>, predicted_<i>: pixels of each class. <name>_<i> of each name of `MEASUREMENTS` and each class but the
-        background, NaN for a class in neither mask. row_hd, label_map_ssim: see `metrics.authors_code`.
+        both_<i>, truth_<i>, predicted_<i>: the pixels of each class. <name>_<i> for each name in `MEASUREMENTS` and each class except the
+        background, NaN for a class in neither mask. row_hd and label_map_ssim, see `metrics.authors_code`.
     """
     row = count_mask(truth, predicted, classes)
     for measurement in MEASUREMENTS:
@@ -42,13 +43,31 @@ def measure_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes
 
 
 def count_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> dict[str, float]:
-    """Return the pixels of each class alone: all that mIoU and Dice need."""
+    """Return only the pixels of each class, which is all that mIoU and Dice need.
+
+    Args:
+        truth: uint8 (H, W).
+        predicted: uint8 (H, W).
+        classes: the number of classes C, background included.
+
+    Returns:
+        both_<i>, truth_<i>, predicted_<i>: the pixels of each class.
+    """
     counts = pixel_counts(truth, predicted, classes)
     return {f"{kind}_{i}": int(counts[k, i]) for k, kind in enumerate(COUNTED) for i in range(classes)}
 
 
 def confuse_mask(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> dict[str, float]:
-    """Return pixels_<i>_<j>: how many pixels of class i are predicted as class j."""
+    """Return how many pixels of each class are predicted as each class.
+
+    Args:
+        truth: uint8 (H, W).
+        predicted: uint8 (H, W).
+        classes: the number of classes C, background included.
+
+    Returns:
+        pixels_<i>_<j>: the pixels of class i that are predicted as class j.
+    """
     confusion = confusion_of_pixels(truth, predicted, classes)
     return {f"pixels_{i}_{j}": int(confusion[i, j]) for i in range(classes) for j in range(classes)}
 
@@ -60,16 +79,17 @@ def scores_of_rows(
 
     Args:
         rows: columns of equal length N > 0.
-        classes: names, the background first.
-        activities: names.
-        protocol: how to sum up.
+        classes: the names of the classes, the background first.
+        activities: the names of the activities.
+        protocol: "standard" or "authors_code".
 
     Returns:
-        Dicts of metric, class ("" for all), value (None where it is not defined) and n (images; for a class those that have it): of every
-        metric of `METRICS[protocol]` that the rows have the columns of, first that of all, then those of each class or activity.
+        One dict per score: metric, class ("" for all), value (None if it is not defined) and n (images; for a class, those that have it).
+        They include every metric of `METRICS[protocol]` for which the rows have the columns: first the score of all labels, then those of
+        each class or activity.
 
     Raises:
-        ValueError: if there is no row or no pixel, or a label or count is not a whole number of at least 0.
+        ValueError: if there is no row or no pixel, or a label or count is not an integer of at least 0.
         UnknownNameError: if the protocol is not known.
     """
     check_protocol(protocol)
@@ -92,7 +112,7 @@ def scores_of_rows(
         if metric.needs not in counts:
             continue
         own = counts[metric.needs]
-        # How many images have each label; of values of whole images, how many have one.
+        # The number of images that have each label; for values of whole images, the number that have a value.
         images = in_truth(of_images[PIXELS]).sum(axis=0) if metric.needs == PIXELS else own[1]
         if metric.whole is not None:
             of_whole = metric.of_labels is None and metric.needs != PIXELS
@@ -105,16 +125,16 @@ def scores_of_rows(
 
 
 def scores_of_images(rows: Mapping[str, NDArray[Any]], classes: int) -> dict[str, Array]:
-    """Return the scores of each image by itself.
+    """Return the scores of each single image.
 
-    Overlaps are means over the classes that the image's truth or its prediction has, so that a class that is predicted wrongly counts 0.
+    Overlaps are means over the classes in the image's ground truth or prediction, so a class in the prediction alone counts as 0.
 
     Args:
         rows: columns (N,), with masks.
-        classes: C, the background included.
+        classes: the number of classes C, background included.
 
     Returns:
-        By metric that is shown below an image (N,), NaN where it is not defined.
+        Arrays (N,) by metric, for all metrics that are shown below an image; NaN where a score is not defined.
     """
     metrics = shown_metrics(Shown.IMAGE)
     of_masks = {name: values for name, values in rows.items() if not name.startswith("activity_")}

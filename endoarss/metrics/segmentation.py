@@ -1,4 +1,4 @@
-"""mIoU and Dice of masks, from one global count of pixels over the evaluated images."""
+"""mIoU and Dice of masks, computed from one global count of pixels over all evaluated images."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from endoarss.metrics.protocol import AUTHORS_CODE, STANDARD, check_protocol
 class SegmentationScores:
     """Scores of C classes in [0, 1]; class 0 is the background.
 
-    Means are over the classes with truth; under the protocol "authors_code" they are over all classes, and those without truth count 0.
+    Means are over the classes with ground truth. Under the protocol "authors_code" they are over all classes, and a class without ground
+    truth counts as 0.
 
     Attributes:
-        miou: Mean IoU, background included.
-        dice: Mean Dice, background included.
-        miou_foreground: Mean IoU without the background; NaN if there is no foreground truth.
-        dice_foreground: Mean Dice without the background; NaN if there is no foreground truth.
-        iou: (C,), IoU of each class; standard: NaN for a class without truth.
-        dice_per_class: (C,), Dice of each class; standard: NaN for a class without truth.
-        precision: (C,), precision of the pixels of each class; NaN for a class without truth, or that is never predicted.
-        recall: (C,), recall of the pixels of each class; NaN for a class without truth.
+        miou: the mean IoU, background included.
+        dice: the mean Dice, background included.
+        miou_foreground: the mean IoU without the background; NaN without foreground in the ground truth.
+        dice_foreground: the mean Dice without the background; NaN without foreground in the ground truth.
+        iou: (C,), the IoU of each class; standard: NaN for a class without ground truth.
+        dice_per_class: (C,), the Dice of each class; standard: NaN for a class without ground truth.
+        precision: (C,), the pixel precision of each class; NaN for a class without ground truth, or without predictions.
+        recall: (C,), the pixel recall of each class; NaN for a class without ground truth.
     """
 
     miou: float
@@ -41,10 +42,15 @@ class SegmentationScores:
 
 
 def confusion_of_pixels(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
-    """Count pixels by truth and prediction: (C, C), rows are the truth. Ignored pixels are not counted.
+    """Return the confusion matrix of pixels (C, C); rows are the ground truth. Ignored pixels are not counted.
 
     Args:
-        truth, prediction: uint8 masks of equal shape (..., H, W), values 0 to classes - 1, or `IGNORED` in the truth.
+        truth: uint8 masks (..., H, W), values 0 to classes - 1, or `IGNORED`.
+        prediction: uint8 masks of equal shape, values 0 to classes - 1.
+        classes: the number of classes C, background included.
+
+    Returns:
+        int64 (C, C), the number of pixels.
 
     Raises:
         ValueError: if the shapes differ, a mask does not hold integers, or a value lies outside the classes.
@@ -58,13 +64,15 @@ def confusion_of_pixels(truth: NDArray[np.uint8], prediction: NDArray[np.uint8],
 
 
 def pixel_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
-    """Count pixels of one or many masks. Ignored pixels are not counted.
+    """Return the pixels of each class in one or many masks. Ignored pixels are not counted.
 
     Args:
-        truth, prediction: integer masks of equal shape (..., H, W), values 0 to classes - 1, or `IGNORED` in the truth.
+        truth: integer masks (..., H, W), values 0 to classes - 1, or `IGNORED`.
+        prediction: integer masks of equal shape, values 0 to classes - 1.
+        classes: the number of classes C, background included.
 
     Returns:
-        (3, C): for each class the pixels in both, in truth, and in prediction.
+        int64 (3, C): for each class the pixels in both masks, in the ground truth, and in the prediction.
 
     Raises:
         ValueError: if the shapes differ, a mask does not hold integers, or a value lies outside the classes.
@@ -80,13 +88,14 @@ def pixel_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classe
 
 
 def _count(ignored: NDArray[np.bool_] | None) -> int:
-    """How many ignored pixels stand as background in both masks."""
+    """Return the number of ignored pixels, which are background in both masks."""
     return 0 if ignored is None else int(np.count_nonzero(ignored))
 
 
 def _check(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> None:
+    """Raise ValueError unless both masks are integers of equal shape within the classes."""
     if truth.shape != prediction.shape:
-        raise ValueError(f"masks of shapes {truth.shape} and {prediction.shape}; expected equal ones.")
+        raise ValueError(f"masks of shapes {truth.shape} and {prediction.shape}; expected equal shapes.")
     for mask in (truth, prediction):
         if mask.dtype.kind not in "iub":
             raise ValueError(f"mask of type {mask.dtype}; expected integers.")
@@ -96,16 +105,23 @@ def _check(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int
 
 
 def scores_from_counts(pixels: NDArray[np.int64], protocol: str = STANDARD) -> SegmentationScores:
-    """Return the scores of counts (3, C) as `pixel_counts` gives them, summed over images as wanted.
+    """Return the scores of pixel counts.
+
+    Args:
+        pixels: (3, C), from `pixel_counts`, summed over images as needed.
+        protocol: "standard" or "authors_code".
+
+    Returns:
+        The scores, in [0, 1].
 
     Raises:
-        ValueError: if no pixel was counted, or a count is not a whole number of at least 0.
+        ValueError: if no pixel was counted, or a count is not an integer of at least 0.
         UnknownNameError: if the protocol is not known.
     """
     check_protocol(protocol)
     found = np.asarray(pixels, np.float64)
     if not (np.isfinite(found) & (found >= 0) & (found == np.floor(found))).all():
-        raise ValueError("counts that are no whole numbers from 0 on.")
+        raise ValueError("counts that are not integers of at least 0.")
     if found[1].sum() == 0:
         raise ValueError("no pixel was counted.")
     if protocol == AUTHORS_CODE:
@@ -127,20 +143,20 @@ def scores_from_counts(pixels: NDArray[np.int64], protocol: str = STANDARD) -> S
 def evaluate_segmentation(
     truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int, protocol: str = STANDARD
 ) -> SegmentationScores:
-    """Score the masks of a test set, from one count over all of its pixels.
+    """Return the scores of the masks of a test set, computed from one count over all of its pixels.
 
     Args:
-        truth: uint8 masks (N, H, W), values 0 (the background) to classes - 1, or `IGNORED` for pixels that count nowhere.
+        truth: uint8 masks (N, H, W), values 0 (the background) to classes - 1, or `IGNORED` for pixels to leave out.
         prediction: uint8 masks (N, H, W), values 0 to classes - 1.
-        classes: Number of classes C, background included.
+        classes: the number of classes C, background included.
         protocol: "standard", or "authors_code" for what the authors' code computes (see `metrics.authors_code`).
 
     Returns:
         The scores, in [0, 1].
 
     Raises:
-        ValueError: If the shapes differ, a mask does not hold integers, a value lies outside the classes, or no pixel was counted.
-        UnknownNameError: If the protocol is not known.
+        ValueError: if the shapes differ, a mask does not hold integers, a value lies outside the classes, or no pixel was counted.
+        UnknownNameError: if the protocol is not known.
     """
     check_protocol(protocol)
     return scores_from_counts(pixel_counts(truth, prediction, classes), protocol)

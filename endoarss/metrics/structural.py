@@ -1,10 +1,10 @@
 """Structural similarity (SSIM) of masks.
 
-Wang, Bovik, Sheikh and Simoncelli, IEEE TIP 2004, eq. 13, with K1 = 0.01 and K2 = 0.03; means, variances and covariances over windows of
-7x7 pixels of equal weight, divided by 48; mean over the windows that lie in the picture. These are the defaults of scikit-image's
-structural_similarity.
+Wang, Bovik, Sheikh and Simoncelli, IEEE TIP 2004, eq. 13, with K1 = 0.01 and K2 = 0.03. Means, variances and covariances are over
+windows of 7x7 pixels of equal weight, divided by 48; the result is the mean over all windows that lie in the image. These are the
+defaults of scikit-image's structural_similarity.
 
-Ignored pixels are background in both masks, and the windows around them are not counted: the mean is over the others.
+Ignored pixels are background in both masks, and windows around them are not counted.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def class_structural_similarity(
     Args:
         truth: uint8 mask of one image (H, W), values 0 to classes - 1, or `IGNORED`.
         prediction: uint8 mask (H, W), values 0 to classes - 1.
-        classes: Number of classes C, background included.
+        classes: the number of classes C, background included.
 
     Returns:
-        (C,), NaN for the background, for a class in neither mask, and for masks without a window that counts.
+        float64 (C,), NaN for the background, for a class in neither mask, and for masks without a counted window.
     """
     truth, prediction, ignored = leave_out_ignored(truth, prediction, classes)
     found = np.full(classes, np.nan)
@@ -50,7 +50,7 @@ def class_structural_similarity(
         left, top, across, down = cv2.boundingRect(one | other)
         if across == 0:
             continue
-        # A window that touches neither mask has similarity 1: only those around the two are looked at.
+        # A window that touches neither mask has similarity 1, so only the windows around the two are computed.
         rows = slice(max(0, top - 2 * _MARGIN), min(height, top + down + 2 * _MARGIN))
         columns = slice(max(0, left - 2 * _MARGIN), min(width, left + across + 2 * _MARGIN))
         values = _of_windows(_reach(one, rows, columns), _reach(other, rows, columns), 1)
@@ -61,12 +61,12 @@ def class_structural_similarity(
 
 
 def _middles(mask: NDArray[Any]) -> NDArray[Any]:
-    """The pixels in the middle of the windows that lie in a mask (H, W): (H - 6, W - 6)."""
+    """Return the middle pixels of all windows that lie in a mask: (H, W) to (H - 6, W - 6)."""
     return mask[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
 
 
 def _reach(mask: NDArray[Any], rows: slice, columns: slice) -> NDArray[Any]:
-    """The part of a mask, at least as large as a window."""
+    """Return a part of a mask, at least as large as a window."""
     height, width = mask.shape
     top, left = min(rows.start, height - WINDOW), min(columns.start, width - WINDOW)
     return np.ascontiguousarray(mask[top : max(rows.stop, top + WINDOW), left : max(columns.stop, left + WINDOW)])
@@ -75,15 +75,16 @@ def _reach(mask: NDArray[Any], rows: slice, columns: slice) -> NDArray[Any]:
 def mean_structural_similarity(
     one: NDArray[np.uint8], other: NDArray[np.uint8], span: float, ignored: NDArray[np.bool_] | None = None
 ) -> float:
-    """Return the mean SSIM of two pictures.
+    """Return the mean SSIM of two images.
 
     Args:
-        one, other: uint8 (H, W).
+        one: uint8 (H, W).
+        other: uint8 (H, W).
         span: the range of their values, above 0.
         ignored: bool (H, W), pixels whose windows are not counted.
 
     Returns:
-        The mean over the windows; NaN where none counts.
+        The mean over the windows; NaN if none is counted.
     """
     if min(one.shape) < WINDOW:
         return float("nan")
@@ -94,7 +95,7 @@ def mean_structural_similarity(
 
 
 def _of_windows(one: NDArray[np.uint8], other: NDArray[np.uint8], span: float) -> NDArray[np.float64]:
-    """SSIM of every window that lies in the pictures: (H, W) to (H - 6, W - 6). Sums of whole numbers are exact."""
+    """Return the SSIM of every window that lies in the images: (H, W) to (H - 6, W - 6). Sums of integers are exact."""
     wide, product = one.astype(np.float32), one.astype(np.float32) * other
     sum_one, sum_other, sum_product = _sums(wide), _sums(other.astype(np.float32)), _sums(product)
     squares = _sums(wide * wide) + _sums(np.square(other, dtype=np.float32))
@@ -109,5 +110,6 @@ def _of_windows(one: NDArray[np.uint8], other: NDArray[np.uint8], span: float) -
 
 
 def _sums(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the sums over all windows: (H, W) to (H - 6, W - 6)."""
     sums = cv2.boxFilter(values, cv2.CV_64F, (WINDOW, WINDOW), normalize=False)
     return _middles(sums)

@@ -1,16 +1,16 @@
 """Distances between the outlines of masks, for each class of one image: HD, HD95 and ASSD, in pixels.
 
-The outline of a class is its pixels with one of their four neighbours outside the class; what lies beyond the picture is outside,
-and so are ignored pixels, in both masks.
-With A and B the outlines in truth and prediction, and d(a, B) the Euclidean distance of the pixel a to the nearest one of B:
+The outline of a class is its pixels that have one of their four neighbours outside the class. Pixels beyond the image are outside, and
+so are ignored pixels, in both masks. With A and B the outlines in ground truth and prediction, and d(a, B) the Euclidean distance from
+the pixel a to the nearest pixel of B:
 
     HD    max(max_a d(a, B), max_b d(b, A)): Huttenlocher, Klanderman and Rucklidge, TPAMI 1993, eq. 1 and 2
-    HD95  the larger of the 95th percentiles of d(a, B) and of d(b, A), interpolated linearly. Percentiles of both sets put
-          together are another definition and give far smaller values where there are outliers; it is not used here.
+    HD95  the larger of the 95th percentiles of d(a, B) and of d(b, A), interpolated linearly. The percentile of both sets pooled
+          is another definition, which gives far smaller values with outliers; it is not used here.
     ASSD  the mean of d(a, B) and d(b, A) over all pixels of both outlines: Heimann et al., TMI 2009, section II-D
 
-These are the values of MONAI's compute_hausdorff_distance (percentile None and 95) and compute_average_surface_distance
-(symmetric=True) where a class is in both masks.
+For a class in both masks, these are the values of MONAI's compute_hausdorff_distance (percentile None and 95) and
+compute_average_surface_distance (symmetric=True).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from scipy.spatial import KDTree
 
 from endoarss.metrics.ignored import leave_out_ignored
 
-# Where so many pixels of the box come on one of the outlines, as around a stray pixel far away, looking for neighbours in a tree of the
-# outline's pixels takes less time than a field of distances.
+# If the box has more pixels than this per pixel of the outlines, as with a stray pixel far away, searching for neighbours in a tree of
+# the outline's pixels is faster than a distance transform.
 _SPARSE = 150
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -36,8 +36,13 @@ _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 class SurfaceDistances:
     """Distances of one image in pixels, each (C,); the background, class 0, is NaN.
 
-    hd, hd95, assd: NaN for a class in neither mask. For a class in one of them only, the image's diagonal
-    sqrt(H^2 + W^2), H and W its pixels. missing: bool, whether that is so; summed over images it says how many they were.
+    A distance is NaN for a class in neither mask. For a class in only one mask it is the image's diagonal sqrt(H^2 + W^2), in pixels.
+
+    Attributes:
+        hd: Hausdorff distance.
+        hd95: the larger of the two 95th percentiles.
+        assd: average symmetric surface distance.
+        missing: bool, whether the class is in only one mask; summed over images, it gives their number.
     """
 
     hd: NDArray[np.float64]
@@ -47,16 +52,16 @@ class SurfaceDistances:
 
 
 def surface_distances(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> SurfaceDistances:
-    """Measure how far the outlines of each class lie apart; symmetric in truth and prediction.
+    """Return how far the outlines of each class lie apart; symmetric in ground truth and prediction.
 
     A Euclidean distance transform of each outline is read at the pixels of the other, both cropped to the box around the class
-    in either mask; in a large box with few such pixels their nearest neighbours are looked for instead. Exact where no distance
-    passes 2,048 pixels, and to 1e-7 of it beyond.
+    in either mask. In a large box with few such pixels, a tree of nearest neighbours is used instead. Distances up to 2,048 pixels are
+    exact, larger ones have a relative error of up to 1e-7.
 
     Args:
         truth: uint8 mask of one image (H, W), values 0 to classes - 1, or `IGNORED`.
         prediction: uint8 mask (H, W), values 0 to classes - 1.
-        classes: Number of classes C, background included.
+        classes: the number of classes C, background included.
 
     Returns:
         The distances of each class, in pixels.
@@ -88,32 +93,34 @@ def surface_distances(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], c
 
 
 def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels of a mask (H, W) with a 4-neighbour outside it."""
+    """Return the pixels of a mask (H, W) that have a 4-neighbour outside it."""
     inner = cv2.erode(mask.view(np.uint8), _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return mask & (inner == 0)
 
 
 def _distances(outline: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The distance of every pixel of an outline to the nearest one of the other."""
+    """Return the distance from each pixel of an outline to the nearest pixel of the other."""
     if outline.size > _SPARSE * (np.count_nonzero(outline) + np.count_nonzero(other)):
         nearest, _ = KDTree(_pixels(other), balanced_tree=False, compact_nodes=False).query(_pixels(outline))
         return np.sqrt(np.rint(np.square(nearest)))
     with _exact_opencv():
         field = cv2.distanceTransform((~other).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # Squares of distances are whole numbers: rounding them takes back what float32 lost.
+    # Squared distances are integers, so rounding removes the error of float32.
     return np.sqrt(np.rint(np.square(field[outline], dtype=np.float64)))
 
 
 def _pixels(outline: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """The places (N, 2) of an outline's pixels, row by row; OpenCV finds them several times as fast as numpy."""
+    """Return the positions (N, 2) of an outline's pixels, row by row; OpenCV finds them several times faster than numpy."""
     found: NDArray[np.int32] = cv2.findNonZero(outline.view(np.uint8)).reshape(-1, 2)
     return found
 
 
 @contextmanager
 def _exact_opencv() -> Iterator[None]:
-    """OpenCV's own distance transform, in this thread: Intel's, taken where OpenCV has one thread, is slower, and from about 900
-    pixels on some of its squares are off by one."""
+    """Make OpenCV use its own distance transform in this thread, within the block.
+
+    Intel's, which OpenCV uses with one thread, is slower, and some of its squares are off by one from about 900 pixels on.
+    """
     before = cv2.ipp.useIPP()
     cv2.ipp.setUseIPP(False)
     try:
@@ -123,10 +130,11 @@ def _exact_opencv() -> Iterator[None]:
 
 
 def _check(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> None:
+    """Raise ValueError unless both masks are uint8 (H, W) of equal shape within the classes."""
     for mask in (truth, prediction):
         if mask.dtype != np.uint8 or mask.ndim != 2 or mask.size == 0:
             raise ValueError(f"mask of shape {mask.shape} and type {mask.dtype}; expected uint8 (H, W), not empty.")
     if truth.shape != prediction.shape:
-        raise ValueError(f"masks of shapes {truth.shape} and {prediction.shape}; expected equal ones.")
+        raise ValueError(f"masks of shapes {truth.shape} and {prediction.shape}; expected equal shapes.")
     if max(int(truth.max()), int(prediction.max())) >= classes:
         raise ValueError(f"mask values outside 0..{classes - 1}.")

@@ -37,7 +37,7 @@ def test_every_figure_is_measured(
     assert tuple(found["sweep"]["rows"]) == ("contrast",) and found["sweep"]["ratio"] > 0
     assert found["first_call_of_all"]["kept_s"] > 0 and isinstance(found["missed"], list)
     shown = capsys.readouterr().out
-    assert all(f"\n{name}" in shown for name in NAMES) and "all 1" in shown and "asked for and missed" in shown
+    assert all(f"\n{name}" in shown for name in NAMES) and "all 1" in shown and "missed targets" in shown
     assert [path.name for path in tmp_path.iterdir()] == ["results"], "nothing is left but the figures"
 
 

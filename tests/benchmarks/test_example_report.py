@@ -119,9 +119,9 @@ def test_the_table_has_clean_scores_and_means_over_severities() -> None:
 
 
 def test_real_data_and_a_study_without_robustness_are_refused(page: Page, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"demo: its data is real and may not be redistributed"):
+    with pytest.raises(InputError, match=r"demo: its data is real and must not be redistributed"):
         example_report.write_example(replace(page, facts=replace(page.facts, synthetic=False)), tmp_path / "x")
-    with pytest.raises(InputError, match=r"demo: it measures no robustness"):
+    with pytest.raises(InputError, match=r"demo: it does not measure robustness"):
         example_report.write_example(replace(page, gallery=None), tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
@@ -129,7 +129,7 @@ def test_real_data_and_a_study_without_robustness_are_refused(page: Page, tmp_pa
 def test_a_study_that_has_not_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = Path(__file__).parents[2] / "studies/demo.yaml"
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"report/index.html: no such file; expected a finished study"):
+    with pytest.raises(InputError, match=r"report/index.html: does not exist; expected a finished study"):
         example_report.main(["--study", str(study), "--out", str(tmp_path / "out")])
 
 

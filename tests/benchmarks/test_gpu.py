@@ -106,9 +106,9 @@ def test_all_that_is_missing_is_said_in_one_message(monkeypatch: pytest.MonkeyPa
 
 def test_an_old_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages.importlib.metadata, "version", lambda name: "2.10.1+cu128")
-    assert "torch is 2.10.1+cu128; expected 2.11 or newer" in packages.what_is_missing()
+    assert "torch is 2.10.1+cu128; expected 2.11 or newer" in packages.missing_packages()
     monkeypatch.setattr(packages.importlib.metadata, "version", lambda name: "2.11.0")
-    assert not packages.what_is_missing()
+    assert not packages.missing_packages()
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_bad_arguments_are_refused(arguments: list[str], said: str, capsys: pyte
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_machine_without_gpu_is_told_of_the_dry_run(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no GPU here.*--device cpu --tiny"):
+    with pytest.raises(SystemExit, match="finds no GPU.*--device cpu --tiny"):
         gpu.main(["--out", str(tmp_path)])
 
 
@@ -183,7 +183,7 @@ def test_a_part_that_hangs_or_dies_keeps_its_figures(tmp_path: Path, monkeypatch
         assert run.run_parts([name], 2.0 if name == "tests" else seconds, "cpu", True, tmp_path / "out") == 1
     assert time.time() - started < 30
     hung = json.loads((tmp_path / "out/tests.json").read_text())
-    assert hung["ended"].startswith("stopped before its end") and hung["rows"] == [{"name": "kept"}]
+    assert hung["ended"].startswith("stopped early") and hung["rows"] == [{"name": "kept"}]
     alive = tmp_path / "out/tests.json.alive"
     alive.unlink()
     time.sleep(0.5)
@@ -207,12 +207,12 @@ def test_what_was_measured_stands_in_the_text_after_an_interruption(tmp_path: Pa
         process.terminate()
         assert process.wait(60) == 128 + 15
     text = (tmp_path / "gpu.txt").read_text()
-    assert "repeats" in text and "stopped before its end" in text and "two runs, float32" in text
+    assert "repeats" in text and "stopped early" in text and "two runs, float32" in text
 
 
 def test_a_folder_that_takes_no_files_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SystemExit, match="takes no files .*name another folder with --out"):
+    with pytest.raises(SystemExit, match="is not writable .*Choose another folder with --out"):
         gpu.main([*DRY_RUN, "--out", str(tmp_path / "file")])
 
 
@@ -246,4 +246,6 @@ def test_passed_tests_are_counted_and_failed_ones_are_named() -> None:
     part = {"machine": {"card": "H100"}, "ended": "done", "seconds": 3.0, "rows": rows, "not_measured": ["later"]}
     text = table({"tests": part, "cells": "not started: no time"}, tiny=False)
     assert "good" not in text and "FAILED: assert 1 == 2" in text and "tests passed 1" in text
-    assert "card     H100" in text and "cells: not started: no time" in text and "for lack of time: later" in text
+    assert (
+        "card     H100" in text and "cells: not started: no time" in text and "because the time was over: later" in text
+    )

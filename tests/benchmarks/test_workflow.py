@@ -28,10 +28,10 @@ def test_the_share_is_of_the_bare_work(tmp_path: Path, monkeypatch: pytest.Monke
     found = workflow.overhead(STUDY)
     assert found == {"elapsed_s": 66, "bare_s": 60, "overhead": pytest.approx(0.1), "jobs": 2}
     leave(LOG.format(cores=2, done=3, share=100, seconds="06.0"))
-    with pytest.raises(InputError, match="no whole one on one core"):
+    with pytest.raises(InputError, match="was not complete, or not on one core"):
         workflow.overhead(STUDY)
     leave(LOG.format(cores=1, done=3, share=100, seconds="06.0"), 40, 20, 1)
-    with pytest.raises(InputError, match="3 jobs left what they took, of 2 that ran"):
+    with pytest.raises(InputError, match="3 jobs have recorded times, of 2 that ran"):
         workflow.overhead(STUDY)
 
 

@@ -25,9 +25,9 @@ def test_it_has_all_but_what_was_not_released() -> None:
     for name in ("smoke", "bleeding"):
         with pytest.raises(CorruptionError, match="its code and parameters were not released. Use 'standard'"):
             corrupt(image, name, 3, profile="authors_code")
-    with pytest.raises(CorruptionError, match="runs on the reference; use backend 'auto'"):
+    with pytest.raises(CorruptionError, match="needs the backend 'reference'; use backend 'auto'"):
         backend_of("contrast", "fast", "authors_code")
-    with pytest.raises(CorruptionError, match="unknown parameter 'direction'; it takes none"):
+    with pytest.raises(CorruptionError, match="unknown parameter 'direction'; it has no parameters"):
         corrupt(image, "gamma_correction", 3, profile="authors_code", direction="dark")
 
 

@@ -45,13 +45,14 @@ def test_the_command_takes_a_module_of_the_working_directory(tmp_path: Path) -> 
     assert set(json.loads((tmp_path / "out/corruptions.json").read_text())["components"]) == {"my_haze"}
     (tmp_path / "my_haze.py").write_text(f"{HAZE}\n# changed\n")
     again = command(tmp_path, "apply", "in", "out", *options)
-    assert again.returncode == 1 and "begun with other settings: components was" in again.stderr
+    assert again.returncode == 1 and "started with other settings: components was" in again.stderr
 
 
 def test_faults_of_a_module_are_told(tmp_path: Path) -> None:
     listed = command(tmp_path, "list", "--components", "nowhere")
     assert (
-        listed.returncode == 1 and "--components nowhere: No module named 'nowhere'. It is looked for" in listed.stderr
+        listed.returncode == 1
+        and "--components nowhere: No module named 'nowhere'. It was searched for" in listed.stderr
     )
     (tmp_path / "torn.py").write_text("import os\n\nx = 1 / 0\n")
     listed = command(tmp_path, "list", "--components", "torn")

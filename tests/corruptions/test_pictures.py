@@ -83,9 +83,9 @@ def test_colours_of_a_label(tmp_path: Path) -> None:
         (encode_png(shades(IDS))[:-400], "not a readable picture .*Expected a complete PNG, JPEG, BMP, TIFF or WEBP"),
         (encode_png(np.zeros((6001, 6000), np.uint8)), "claims 6000x6001 pixels; expected at most 36,000,000"),
         (b"", r"not a readable picture \(empty\)"),
-        (b"<!DOCTYPE html>", "a web page or another text"),
+        (b"<!DOCTYPE html>", "a web page or other text"),
         (b"\xff\xd8\xff\xe0" + bytes(60), "a JPEG that is damaged"),
-        (b"what is this", "of no known kind"),
+        (b"what is this", "of an unknown kind"),
     ],
     ids=["torn", "bomb", "empty", "page", "jpeg", "text"],
 )

@@ -63,7 +63,7 @@ def test_no_room_for_more_files_is_not_no_room(monkeypatch: pytest.MonkeyPatch, 
     fields = list(there[:10])
     fields[4], fields[5], fields[7] = 1000, 1000, 0  # f_bavail, f_files, f_favail
     monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(fields))
-    assert "no room for more files" in explained(error) and "df -i" in explained(error)
+    assert "cannot hold more files" in explained(error) and "df -i" in explained(error)
 
 
 def test_what_is_written_is_named(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_shared_memory_is_told_from_the_folder_of_results(monkeypatch: pytest.Mo
     assert "disk" not in said
 
 
-FULL = "the disk that it lies on is full (No space left on device). Make room, and run the same command again."
+FULL = "its disk is full (No space left on device). Free some space, and run the same command again."
 
 
 @pytest.mark.parametrize("module", ["corruptions.command.cli", "pipeline.cli"])

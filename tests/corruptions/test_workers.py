@@ -28,5 +28,5 @@ def test_closing_does_not_wait_for_what_is_begun() -> None:
 
 
 def test_a_killed_process_is_said() -> None:
-    with pytest.raises(CorruptionError, match="was killed, probably for want of memory"):
+    with pytest.raises(CorruptionError, match="was killed, probably because memory ran out"):
         list(ordered_results(os._exit, [1, 1, 1], 2))

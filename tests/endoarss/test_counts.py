@@ -115,7 +115,7 @@ def test_every_metric_is_named_once_and_described() -> None:
 
 
 def test_a_metric_is_not_shown_where_it_means_nothing() -> None:
-    with pytest.raises(ValueError, match="metric far: shown in SUMMARY, .* expected a share of which the higher"):
+    with pytest.raises(ValueError, match="metric far: shown in SUMMARY, .* expected a percentage where higher is"):
         Metric("far", "Far", of.PIXELS, of.mean_iou, unit="px")
     with pytest.raises(ValueError, match="metric hits: shown below each IMAGE, .* expected a metric of masks"):
         Metric("hits", "Hits", of.ACTIVITIES, of.accuracy)

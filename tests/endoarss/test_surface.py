@@ -262,7 +262,7 @@ def test_views_are_measured_as_copies_are() -> None:
 
 def test_bad_input_is_named() -> None:
     mask = np.zeros((4, 6), np.uint8)
-    with pytest.raises(ValueError, match="expected equal ones"):
+    with pytest.raises(ValueError, match="expected equal shapes"):
         surface_distances(mask, mask[:, :2], 3)
     with pytest.raises(ValueError, match="int64; expected uint8"):
         surface_distances(mask, mask.astype(np.int64), 3)

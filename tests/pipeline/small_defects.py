@@ -237,7 +237,7 @@ OWN = [
         "own",
         "masks in JPEG",
         naming("masks/case0_00.jpg", each("masks/*", as_format(".jpg"))),
-        "JPEG changes values, so save it anew",
+        "JPEG changes values, so save the mask again",
     ),
     Defect("own", "masks of 16 bits", each("masks/*", sixteen_bits)),
     Defect("own", "masks of another size", each("masks/*", holds(SMALL)), SIZE),

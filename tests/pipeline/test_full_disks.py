@@ -134,7 +134,7 @@ def test_it_names_what_it_writes_and_leaves_nothing(kind: str, tmp_path: Path) -
     with pytest.raises(OSError) as caught, small_files():
         write(path)
     assert caught.value.errno == errno.EFBIG and caught.value.filename == str(path)
-    assert explained(caught.value).startswith(f"{path}: larger than a file may be here (File too large). ")
+    assert explained(caught.value).startswith(f"{path}: the file is larger than allowed (File too large). ")
     assert list(path.parent.iterdir()) == []
 
 
@@ -155,7 +155,7 @@ def test_an_archive_says_why_it_is_not_extracted(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("x.bin", NOISE.tobytes())
     with (
-        pytest.raises(InputError, match="x.zip: cannot be extracted. .*/x: larger than a file may be here"),
+        pytest.raises(InputError, match="x.zip: cannot be extracted. .*/x: the file is larger than allowed"),
         small_files(),
     ):
         extract(tmp_path / "x.zip", tmp_path / "x")
@@ -190,7 +190,7 @@ def test_events_are_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     [
         (
             "Traceback\n  File x\nOSError: [Errno 28] No space left on device\n\nUsing profile",
-            ".snakemake: the disk that it lies",
+            ".snakemake: its disk is full",
         ),
         (
             "PermissionError: [Errno 13] Permission denied: '/x/latest.pkl'",
@@ -198,7 +198,7 @@ def test_events_are_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ),
         (
             "ERROR: unexpected error - [Errno 28] No space left on device",
-            ".snakemake: the disk that it lies on is full",
+            ".snakemake: its disk is full",
         ),
         ("one\ntwo", "one\ntwo"),
     ],
@@ -214,7 +214,7 @@ def test_why_a_cell_failed_is_kept_in_the_same_words(study_file: Path) -> None:
     with pytest.raises(OSError), failure_recorded(study, cell):
         raise OSError(errno.ENOSPC, "No space left on device", "x.npz")
     kept = json.loads(failure_file(study, cell).read_text())["message"]
-    assert kept.startswith("x.npz: the disk that it lies on is full (No space left on device). Make room")
+    assert kept.startswith("x.npz: its disk is full (No space left on device). Free some space")
 
 
 def test_a_command_says_it_in_a_sentence(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

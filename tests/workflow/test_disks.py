@@ -92,8 +92,8 @@ HPS, ACTIVITY, SEGMENTATION = (
     f"{CELLS}/{name}/equal/r4-s0-val" for name in ("hps", "single_activity", "single_segmentation")
 )
 MODEL, IMAGES = f"results/disk/cells/{HPS}/model.safetensors", "data/datasets/mtlesd-disk/images"
-FULL = "the disk that it lies on is full (No space left on device). Make room, and run the same command again."
-READ_ONLY = "it lies on a disk that can only be read (Read-only file system). Mount it for writing"
+FULL = "its disk is full (No space left on device). Free some space, and run the same command again."
+READ_ONLY = "its disk is mounted read-only (Read-only file system). Mount it for writing"
 # Each command, less its study; and the folder that it says it cannot write to.
 COMMANDS = {
     "verify --json": (("verify", "--cells", "0", "--json", "verified.json"), "verified.json"),
@@ -211,7 +211,7 @@ def test_shared_memory_without_room_is_no_full_disk(disk: Disk, name: str) -> No
     status, said = disk.run(name, "--workers", "2", before=("unshare", "--mount", "bash", "-c", script, "-"))
     assert status == 1 and "Traceback" not in said, said
     found = said.strip().splitlines()[-1].split(f" {name}: ")[1]
-    assert found.startswith("/dev/shm: processes cannot share memory there (No space left on device). Give it room"), (
-        said
-    )
+    assert found.startswith(
+        "/dev/shm: processes cannot allocate shared memory there (No space left on device). Enlarge it"
+    ), said
     assert "OUT" not in found and "disk" not in found and "--shm-size" in found

@@ -157,7 +157,7 @@ def test_all_that_the_profile_and_backend_have(tree: Path, run: Run, capsys: pyt
     shutil.rmtree(tree / "in/v1")
     command = ["apply", str(tree / "in"), str(tree / "out"), "--severity", "2", "--workers", "1"]
     assert main([*command, "--backend", "reference"]) == 0
-    said = capsys.readouterr().out.partition("without ")[2].partition(".")[0].split(", ")
+    said = capsys.readouterr().out.partition("not available: ")[2].partition(".")[0].split(", ")
     assert {"bleeding", "smoke", "gamma_correction"} <= set(said) <= set(CORRUPTIONS)
     about = json.loads((tree / "out/corruptions.json").read_text())
     assert set(about["corruptions"]) == set(STANDARD_CORRUPTIONS) - {"bleeding", "smoke", "gamma_correction"}
@@ -176,7 +176,7 @@ def test_what_is_there_is_not_done_again(tree: Path, run: Run, capsys: pytest.Ca
     (tree / "out/smoke/1/images/a.png").write_bytes(b"")  # as a computer that lost power may leave it
     capsys.readouterr()
     assert run("--masks", str(tree / "masks")) == 0
-    assert "; 4 files written now." in capsys.readouterr().out  # two images, each with its mask
+    assert "; this run wrote 4 files." in capsys.readouterr().out  # two images, each with its mask
     assert files(tree / "out") == whole
     again = {path for path, stamp in stamps.items() if path.stat().st_mtime_ns != stamp}
     assert {path.stem for path in again} == {"a", "b"} and all("smoke" in path.parts for path in again)
@@ -262,7 +262,7 @@ def test_a_full_disk_is_said_and_gone_on_from(
         assert run() == 1
     said = capsys.readouterr().err
     assert "corruptions apply: OUT" in said and "Traceback" not in said
-    assert "the disk is full, after 1 of 4 pictures" in said and "the same command goes on from there" in said
+    assert "the disk is full, after 1 of 4 images" in said and "the same command again: it continues from there" in said
     assert len(list((tree / "out").rglob("*.png"))) == 11 and not (tree / "out/.unfinished").exists()
     assert run() == 0
     assert run(out="whole") == 0
@@ -321,11 +321,11 @@ def test_other_settings_are_refused(
         (("--set", "smoke.mean_transmission=much"), "smoke: "),
         (("--set", "smoke.density=0.5"), "smoke: unknown parameter 'density'. Known: mean_transmission"),
         (("--set", "smoke.mean_transmission"), "expected NAME.PARAMETER=VALUE"),
-        (("--set", "bleeding.coverage=0.5"), "a parameter of bleeding, which is not among"),
+        (("--set", "bleeding.coverage=0.5"), "a parameter is given for bleeding, which is not among"),
         (("--backend", "reference"), "smoke: the backend 'reference' does not have it"),
-        (("--profile", "authors_code"), "smoke: the profile 'authors_code' has none"),
+        (("--profile", "authors_code"), "smoke: the profile 'authors_code' does not have it"),
         (("--masks", "nowhere"), "--masks nowhere: no such folder"),
-        (("--only", "nowhere.txt"), "nowhere.txt: not a text that can be read"),
+        (("--only", "nowhere.txt"), "nowhere.txt: not a readable text file"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(
@@ -345,11 +345,11 @@ def test_settings_that_cannot_be_used_are_refused(
         ("in", ".", "is IN"),
         ("in", "link", "is IN"),
         ("in", "link/out", "lies in IN"),
-        ("in/v1", "in", "or holds it"),
+        ("in/v1", "in", "or contains it"),
         ("link", "in/out", "lies in IN"),
         ("nowhere", "out", "no such folder"),
         ("in/a.jpg", "out", "not a folder"),
-        ("empty", "out", "no picture in this folder. Expected files that end in .png"),
+        ("empty", "out", "no image in this folder; expected files that end in .png"),
         ("in", "masks/out", "lies in --masks"),
         ("in", "masks", "is --masks"),
         ("in", "in/a.jpg", "a file; expected a folder"),
@@ -391,13 +391,13 @@ def test_names_that_would_be_the_same_are_refused(tree: Path, run: Run, capsys: 
 def test_what_the_list_names_must_be_there(tree: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     (tree / "list.txt").write_text("a\nv9/x\n")
     assert run("--only", str(tree / "list.txt")) == 1
-    assert "v9/x: no such picture below" in capsys.readouterr().err
+    assert "v9/x: no such image below" in capsys.readouterr().err
 
 
 def test_masks_of_other_pictures_are_refused(tree: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     (tree / "others").mkdir()
     assert run("--masks", str(tree / "others")) == 1
-    assert "no mask of any picture; expected" in capsys.readouterr().err
+    assert "no image has a mask here; expected" in capsys.readouterr().err
 
 
 def test_two_runs_into_one_folder(tree: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -431,8 +431,8 @@ def break_picture(tree: Path, how: str) -> None:
     [
         ("torn", "v1/b.png: not a readable picture", "1"),
         ("torn", "v1/b.png: not a readable picture", "2"),
-        ("deep", "v1/b.png: RGB of 16 bits a channel; expected RGB, grey or a palette of 8", "1"),
-        ("small", "v1/b.png: image of 64x20 pixels; expected at least 32 a side", "1"),
+        ("deep", "v1/b.png: RGB of 16 bits per channel; expected RGB, grey or a palette with 8", "1"),
+        ("small", "v1/b.png: image of 64x20 pixels; expected at least 32 per side", "1"),
         ("no mask", "v1/b.png: its mask v1/b.png: missing.", "1"),
         ("other mask", "v1/b.png: its mask is 60x48 pixels, it is 64x48. Expected the same size.", "1"),
     ],
@@ -444,7 +444,7 @@ def test_one_that_cannot_be_used_is_named_and_the_rest_done(
     options = ("--masks", str(tree / "masks"), "--workers", workers)
     assert run(*options) == 1
     said = capsys.readouterr().err
-    assert "corruptions apply: 1 of 4 pictures were left out; the rest is done:\n  " + reason in said
+    assert "corruptions apply: 1 of 4 images were left out; the others are complete:\n  " + reason in said
     assert set(files(tree / "out/smoke/1/images")) == {"a.png", "v1/c.png", "v2/b.png"}
     assert not list((tree / "out").glob("*/*/*/v1/b.png"))
     about = json.loads((tree / "out/corruptions.json").read_text())
@@ -465,7 +465,7 @@ def test_what_nobody_foresaw_stops_one_picture_alone(
 
     monkeypatch.setattr(corruptions.command.apply, "sweep", failing)
     assert run() == 1
-    assert "left out; the rest is done:\n  v1/b.png: IndexError: out of range" in capsys.readouterr().err
+    assert "left out; the others are complete:\n  v1/b.png: IndexError: out of range" in capsys.readouterr().err
     assert len(files(tree / "out/smoke/1/images")) == 3
 
 
@@ -475,7 +475,7 @@ def test_a_picture_that_changed_is_not_mixed_with_what_it_was(
     assert run() == 0
     Image.fromarray(255 - read(tree / "in/v1/b.png")).save(tree / "in/v1/b.png")
     assert run() == 1
-    assert "v1/b.png: it is not what it was when OUT was begun" in capsys.readouterr().err
+    assert "v1/b.png: it has changed since OUT was started" in capsys.readouterr().err
 
 
 def test_images_of_pictures_that_are_gone_are_not_kept(
@@ -484,7 +484,7 @@ def test_images_of_pictures_that_are_gone_are_not_kept(
     assert run() == 0
     (tree / "in/v1/b.png").unlink()
     assert run() == 1
-    assert "holds images of 1 pictures that are not among those given, such as v1/b" in capsys.readouterr().err
+    assert "holds results of 1 images that are not in IN, such as v1/b" in capsys.readouterr().err
 
 
 def test_a_name_that_is_not_utf8_is_left_out(tree: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

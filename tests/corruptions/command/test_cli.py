@@ -104,13 +104,13 @@ def test_the_sheet_corrupts_at_the_working_size(tmp_path: Path, frames: list[np.
     ("options", "message"),
     [
         (["IMAGE", "--out", "sheet.jpg"], "expected a name that ends in .png"),
-        (["IMAGE", "--out", "IMAGE"], "is the picture itself"),
+        (["IMAGE", "--out", "IMAGE"], "is the image itself"),
         (["IMAGE", "--size", "5"], "--size 5; expected 64 to 1024 pixels"),
         (["IMAGE", "--working-size", "8"], "--working-size 8; expected 32 to 6000 pixels, or 0"),
         (["IMAGE", "--corruption", "fog"], "unknown corruption 'fog'. Known: gaussian_noise"),
         (["nowhere.png"], "nowhere.png: missing."),
-        (["DEEP"], "deep.png: grey of 16 bits a channel; expected RGB, grey or a palette of 8"),
-        (["TINY"], "image of 48x16 pixels; expected at least 32 a side"),
+        (["DEEP"], "deep.png: grey of 16 bits per channel; expected RGB, grey or a palette with 8"),
+        (["TINY"], "image of 48x16 pixels; expected at least 32 per side"),
     ],
 )
 def test_what_no_sheet_can_be_drawn_of_is_refused(

@@ -262,7 +262,7 @@ def test_the_rest_is_done_and_what_failed_is_named(
     assert "6 of 12 inputs could not be read whole; the rest is done:" in said
     for message in (
         "b.jpg: not a readable picture",
-        "deep.png: grey of 16 bits a channel; expected RGB, grey or a palette of 8",
+        "deep.png: grey of 16 bits per channel; expected RGB, grey or a palette with 8",
         "f.tif: not a readable picture",
         "stack.tiff: holds several pictures; expected one",
         "frames could be decoded, expected 30",

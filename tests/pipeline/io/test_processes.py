@@ -35,7 +35,7 @@ def test_results_come_in_order(workers: int) -> None:
 
 
 def test_a_killed_process_is_said() -> None:
-    with pytest.raises(InputError, match="was killed, probably for want of memory"):
+    with pytest.raises(InputError, match="was killed, probably because memory ran out"):
         list(ordered_map(die, range(100), 2, "die"))
 
 

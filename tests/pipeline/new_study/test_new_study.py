@@ -144,7 +144,7 @@ def blurred(folder: Path, form: str) -> None:
         ([0, 255, 0], lambda masks: resized(masks), "the mask is 48x24 pixels, its image .* is 96x48"),
         ([0, 0], lambda masks: None, "all 12 masks that were looked at hold 0 alone, so there is nothing to learn"),
         ([*range(0, 195, 3)], lambda masks: None, "65 values in 12 masks; expected at most 64 classes"),
-        ([0, 300, 600], lambda masks: None, "value 600 in grey of 16 bits a channel; expected ids of at most 255"),
+        ([0, 300, 600], lambda masks: None, "value 600 in grey of 16 bits per channel; expected ids of at most 255"),
         ([0, 255, 0], lambda masks: broken(masks), "0 of 12 frames can be used.*not a readable picture"),
     ],
 )

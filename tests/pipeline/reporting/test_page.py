@@ -255,4 +255,4 @@ def test_the_disk_is_not_blamed_for_the_fault_of_a_library(
         monkeypatch.setattr("pipeline.reporting.make_page.make_page", fail)
         assert run(path, "step", "make_page") == 1
         said = capsys.readouterr().err
-        assert (error.strerror or str(error)) in said and ("Make room" in said) == blamed
+        assert (error.strerror or str(error)) in said and ("Free some space" in said) == blamed

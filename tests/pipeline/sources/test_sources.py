@@ -653,5 +653,5 @@ def test_unreadable_pictures_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"frame000.png: not a readable picture .*Expected a complete PNG"):
         read_rgb(path)
     Image.fromarray(np.zeros((5, 5), np.uint16)).save(path)
-    with pytest.raises(InputError, match="grey of 16 bits a channel; expected RGB, grey or a palette of 8"):
+    with pytest.raises(InputError, match="grey of 16 bits per channel; expected RGB, grey or a palette with 8"):
         read_rgb(path)
