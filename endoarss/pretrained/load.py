@@ -29,8 +29,8 @@ def load_weights(model: nn.Module, settings: BackboneSettings) -> None:
         settings: the settings of the backbone; the source of its weights is "file".
 
     Raises:
-        SettingsError: if the file is missing, has changed, cannot be read, or does not match the model. In the last case the message
-            contains the study's text that would match, if there is one.
+        SettingsError: if the file is missing, is not the same as before, cannot be read, or does not match the model. In the last case
+            the message contains the study's text that would match, if there is one.
     """
     given, path = settings.weights, Path(settings.weights.path)
     if not path.is_file():
@@ -38,7 +38,9 @@ def load_weights(model: nn.Module, settings: BackboneSettings) -> None:
     if given.sha256:
         digest = file_sha256(path)
         if digest != given.sha256:
-            raise SettingsError(f"{path}: its sha256 is {digest}; expected {given.sha256}. The file has changed.")
+            raise SettingsError(
+                f"{path}: its sha256 is {digest}; expected {given.sha256}. This is not the same file as before."
+            )
     stored = read_tensors(path, given.entry)
     try:
         state = converted(selected_tensors(stored, given.prefix, given.drop, given.rename), model)
