@@ -171,13 +171,13 @@ def _sweep(
     with portable_opencv():
         surround = black_surround(image) if field_of_view == KEEP else None
         scene, labels = _scene(image, mask, corruption, surround)
-    made = _apply(scene, labels, corruption, severities, randomness, profile, backend, parameters)
+    pairs = _apply(scene, labels, corruption, severities, randomness, profile, backend, parameters)
     if surround is None:
-        return made
+        return pairs
     moves = mask.size > 0 and labels is not mask
     return [
         (_put_back(corrupted, image, surround), _put_back(moved, mask, surround) if moves else mask)
-        for corrupted, moved in made
+        for corrupted, moved in pairs
     ]
 
 
@@ -189,10 +189,10 @@ def _scene(image: Image, mask: Mask, corruption: Corruption, surround: Surround 
     return continued(image, surround), continued(mask, surround) if moves and mask.size else mask
 
 
-def _put_back(made: Image, given: Image, surround: Surround) -> Image:
-    """Return the corrupted pixels with those of the surround as given."""
-    result = made.copy()
-    result[surround] = given[surround]
+def _put_back(corrupted: Image, original: Image, surround: Surround) -> Image:
+    """Return the corrupted image with the original pixels of the surround."""
+    result = corrupted.copy()
+    result[surround] = original[surround]
     return result
 
 
@@ -218,13 +218,13 @@ def _apply(
             )
             for severity in severities
         ]
-    made = []
+    pairs = []
     with portable_opencv():
         prepared = corruption.prepare(image, randomness)
         for severity in severities:
             moved = corruption.move(mask, severity, prepared) if corruption.move is not None and mask.size else mask
-            made.append((corruption.apply(image, severity, prepared, **parameters), moved))
-    return made
+            pairs.append((corruption.apply(image, severity, prepared, **parameters), moved))
+    return pairs
 
 
 @contextmanager

@@ -42,14 +42,14 @@ def corrupt_as_authors(image: Image, name: str, severity: int, key: int) -> Imag
     """
     small = cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
     if name == "glass_blur":
-        made = _glass(small, severity, Randomness(key, name, ""))
+        corrupted = _glass(small, severity, Randomness(key, name, ""))
     elif name == "elastic_transform":
-        made = _elastic(small, severity, Randomness(key, name, ""))
+        corrupted = _elastic(small, severity, Randomness(key, name, ""))
     elif name == "gamma_correction":
-        made = power(small, GAMMA[severity - 1])
+        corrupted = power(small, GAMMA[severity - 1])
     else:
-        made = reference_corrupt(small, name, severity, key)
-    return cv2.resize(made, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+        corrupted = reference_corrupt(small, name, severity, key)
+    return cv2.resize(corrupted, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
 
 
 def _glass(image: Image, severity: int, randomness: Randomness) -> Image:

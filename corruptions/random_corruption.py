@@ -114,12 +114,12 @@ def _worker_seed() -> int | None:
 def _pixels(given: Any) -> tuple[Image, Callable[[Image], Any]]:
     """Return an image as a numpy array (H, W, 3), and a function that converts such an array to the kind that was given."""
     if isinstance(given, np.ndarray):
-        return given, lambda made: made
+        return given, lambda pixels: pixels
     if isinstance(given, Pictures.Image):
         return np.asarray(given), Pictures.fromarray
     if hasattr(given, "new_tensor"):
         array = _of_tensor(given, "image", 3)
-        return np.ascontiguousarray(array.transpose(1, 2, 0)), lambda made: _like(given, made.transpose(2, 0, 1))
+        return np.ascontiguousarray(array.transpose(1, 2, 0)), lambda pixels: _like(given, pixels.transpose(2, 0, 1))
     raise CorruptionError(
         f"an image of type {type(given).__name__}; expected a numpy array, a torch tensor or a PIL image."
     )
@@ -128,15 +128,15 @@ def _pixels(given: Any) -> tuple[Image, Callable[[Image], Any]]:
 def _ids(given: Any, image: Image) -> tuple[Mask, Callable[[Mask], Any]]:
     """Return a mask as a numpy array (H, W), and a function that converts such an array to the kind that was given; no mask gives zeros."""
     if given is None:
-        return np.zeros(image.shape[:2], np.uint8), lambda made: None
+        return np.zeros(image.shape[:2], np.uint8), lambda ids: None
     if isinstance(given, np.ndarray):
-        return given, lambda made: made
+        return given, lambda ids: ids
     if isinstance(given, Pictures.Image):
         return np.asarray(given), Pictures.fromarray
     if hasattr(given, "new_tensor"):
         array = _of_tensor(given, "mask", given.ndim)
-        return array.reshape(image.shape[:2]) if array.size == image[..., 0].size else array, lambda made: _like(
-            given, made.reshape(given.shape)
+        return array.reshape(image.shape[:2]) if array.size == image[..., 0].size else array, lambda ids: _like(
+            given, ids.reshape(given.shape)
         )
     raise CorruptionError(
         f"a mask of type {type(given).__name__}; expected a numpy array, a torch tensor or a PIL image."
@@ -154,8 +154,8 @@ def _of_tensor(given: Any, kind: str, dimensions: int) -> np.ndarray:
     return array
 
 
-def _like(given: Any, made: np.ndarray) -> Any:
+def _like(given: Any, array: np.ndarray) -> Any:
     """Return an array as a tensor of the same class (torchvision's Image and Mask are tensors) and device as the given one."""
     result = given.clone()
-    result[...] = given.new_tensor(np.ascontiguousarray(made))
+    result[...] = given.new_tensor(np.ascontiguousarray(array))
     return result

@@ -155,5 +155,5 @@ def is_projects(name: str) -> bool:
 
 def describe_own(module: str) -> dict[str, dict[str, Any]]:
     """Return the descriptions of all corruptions of users, by name and ready for JSON; those described before keep their module."""
-    own = [name for name in REGISTERED if not is_projects(name)]
-    return {name: vars(describe(name)) | ({} if name in _DESCRIBED else {"module": module}) for name in own}
+    users = [name for name in REGISTERED if not is_projects(name)]
+    return {name: vars(describe(name)) | ({} if name in _DESCRIBED else {"module": module}) for name in users}

@@ -161,5 +161,5 @@ def test_models_say_what_they_need_and_the_metrics_need_no_torch() -> None:
         "from endoarss import build_model"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, text=True)
-    assert "needs imagecorruptions: pip install 'endoarss[reference]'" in done.stdout
+    assert "needs imagecorruptions. Install it: pip install 'endoarss[reference]'" in done.stdout
     assert done.stderr.endswith("endoarss.build_model needs torch: pip install 'endoarss[train]'\n"), done.stderr

@@ -162,8 +162,8 @@ def test_corruptions_apply_does_the_rest(tmp_path: Path, capsys: pytest.CaptureF
     options = ["--corruption", "brightness", "--severity", "1", "--workers", "1"]
     assert corruptions_command(["apply", str(tmp_path / "in"), str(tmp_path / "out"), *options]) == 1
     said = capsys.readouterr().err
-    assert all(f"{name}: a " in said for name in names) and "3 of 4 pictures were left out" in said
+    assert all(f"{name}: a " in said for name in names) and "3 of 4 images were left out" in said
     assert (tmp_path / "out/brightness/1/images/good.png").is_file()
     listing = make(tmp_path / "list.txt", "a named pipe")
     assert corruptions_command(["apply", str(tmp_path / "in"), str(tmp_path / "x"), "--only", str(listing)]) == 1
-    assert "list.txt: not a text that can be read (a named pipe; expected a regular file)" in capsys.readouterr().err
+    assert "list.txt: not a readable text file (a named pipe; expected a regular file)" in capsys.readouterr().err
