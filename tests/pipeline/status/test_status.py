@@ -271,4 +271,4 @@ def test_a_cell_that_lost_a_file_is_not_done(study: Study, finish: Fill) -> None
     assert status_of(study).cells[0].state == "done"
     (cell_folder(study, one) / "model.safetensors").unlink()
     told = status_of(study).cells[0]
-    assert told.state == "pending" and told.reason == "its model.safetensors is gone"
+    assert told.state == "pending" and told.reason == "its model.safetensors is missing"
