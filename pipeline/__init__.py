@@ -1,1 +1,1 @@
-"""Everything about studies, data and files, from raw trees to a report. CONTRIBUTING.md says what happens in each room."""
+"""The pipeline from raw trees to a report: studies, data and files. CONTRIBUTING.md describes its subpackages."""

@@ -1,4 +1,4 @@
-"""Keeps secrets out of what is printed and kept: values of environment variables that look like secrets, and passwords in addresses."""
+"""Remove secrets from printed and stored text: values of environment variables that look like secrets, and passwords in addresses."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Any
 from urllib.parse import quote
 
 MASK = "***"
-# Whole words of a variable's name, split at "_": a KEYMAP is none, nor are PWD and OLDPWD.
+# Whole words of a variable's name, split at "_", so KEYMAP, PWD and OLDPWD do not count.
 _SECRET_WORDS = {
     *("TOKEN", "SECRET", "PASS", "PASSWORD", "PASSWD", "PAT", "DSN"),
     *("KEY", "APIKEY", "CREDENTIAL", "CREDENTIALS", "AUTH"),
 }
-_SETTINGS = "settings"  # the key of what decides a result
-_SHORTEST = 6  # shorter values stand in many a harmless word
-# Up to the last @ before the path: passwords hold @ too, and a name alone is often a token. One slash is what a path leaves of two.
-# The scheme is bounded: without that, a long text of letters and dots takes time by the square of its length.
+_SETTINGS = "settings"  # the key of settings that decide a result
+_SHORTEST = 6  # shorter values occur in harmless words
+# Up to the last @ before the path, because passwords may hold @, and a user name alone is often a token. Path leaves one slash of two.
+# The length of the scheme is bounded; otherwise a long text takes time proportional to the square of its length.
 _USER = re.compile(r"(\b[a-z][a-z0-9+.-]{1,30}:/{1,2})[^\s/?#'\"]*@", re.IGNORECASE)
 
 
 def masked(text: str) -> str:
-    """A text with every secret in it replaced by `MASK`.
+    """Return a text with every secret replaced by `MASK`.
 
     A secret is the value, of six characters or more, of an environment variable whose name has, between underscores, one of the words
     TOKEN, SECRET, PASS, PASSWORD, PASSWD, PAT, DSN, KEY, APIKEY, CREDENTIAL, CREDENTIALS and AUTH, as it is or as it stands in an
@@ -39,16 +39,17 @@ def masked(text: str) -> str:
 
 
 def masked_content(content: Any) -> Any:
-    """JSON-like content with every text in it `masked`; keys of mappings stay. What stands under the key "settings" is
-    `masked_settings`."""
+    """Return JSON-like content with every text `masked`; keys stay. The value of "settings" goes through `masked_settings`."""
     if isinstance(content, dict):
         return {key: (masked_settings if key == _SETTINGS else masked_content)(content[key]) for key in content}
     return _each_text(content, masked, masked_content)
 
 
 def masked_settings(content: Any) -> Any:
-    """JSON-like content without user and password in addresses. Variables do not matter here: what decides a result, and is compared
-    later, must not depend on whose environment it was written in."""
+    """Return JSON-like content without user and password in addresses.
+
+    Environment variables are not considered, because settings that are compared later must not depend on the environment.
+    """
     if isinstance(content, dict):
         return {key: masked_settings(value) for key, value in content.items()}
     return _each_text(content, _without_users, masked_settings)
@@ -67,7 +68,7 @@ def _without_users(text: str) -> str:
 
 
 def mask_tracebacks() -> None:
-    """From now on tracebacks of errors that nobody catches, in any thread, are printed without secrets."""
+    """Print tracebacks of uncaught errors, in any thread, without secrets from now on."""
 
     def in_thread(given: threading.ExceptHookArgs) -> None:
         if given.exc_value is not None:
@@ -82,12 +83,12 @@ def _print_masked(kind: type[BaseException], error: BaseException, trace: Traceb
 
 
 def _forms() -> list[str]:
-    """Every secret in every form it may have in a text, the longest first: one may hold another."""
+    """Return every form that a secret may have in a text, the longest first, because one may contain another."""
     found: set[str] = set()
     for name, whole in os.environ.items():
         if _SECRET_WORDS.isdisjoint(name.upper().split("_")):
             continue
-        # Of a key of several lines, each: messages are broken up and joined.
+        # Each line of a secret of several lines, because messages are split and joined.
         for value in (whole, *whole.splitlines()):
             if len(value.strip()) >= _SHORTEST:
                 value = value.strip()

@@ -1,1 +1,1 @@
-"""Find and delete what nobody needs any more: old results, unfinished files, data that no study uses."""
+"""Find and delete files that no study needs: old results, unfinished files, unused data."""

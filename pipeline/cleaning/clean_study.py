@@ -1,4 +1,4 @@
-"""Delete what nobody needs any more of a study's results and of the shared data; first only say it."""
+"""Delete results and shared data that no study needs; without `yes` only list them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ _LISTED = 40
 
 
 def clean_study(study: Study, yes: bool = False, shared: bool = False, results: bool = False) -> str:
-    """Say what would be deleted and why; with `yes`, delete it.
+    """List what would be deleted and why; with `yes`, delete it.
 
     Args:
-        study: whose results are looked at. yes: delete. shared: built datasets and generated raw trees that no kept study uses too.
-        results: all results of the study.
+        study: the study whose results are checked.
+        yes: whether to delete.
+        shared: whether to include built datasets and generated raw trees that no study in use needs.
+        results: whether to include all results of the study.
 
     Returns:
-        What was found, in words.
+        The list, as text.
 
     Raises:
-        InputError: if somebody works on what would be deleted, naming the process, or something cannot be deleted.
+        InputError: if a process uses what would be deleted, or a file cannot be deleted.
     """
     in_use = studies_in_use(study)
     found = find_prunable_files(study, in_use, shared, results)
@@ -37,13 +39,13 @@ def clean_study(study: Study, yes: bool = False, shared: bool = False, results: 
         return show(study, found, deleted=False)
     with ExitStack() as stack:
         _alone(study, found.delete, stack)
-        found = find_prunable_files(study, in_use, shared, results)  # what is so now that nobody works here
+        found = find_prunable_files(study, in_use, shared, results)  # again, now that the locks are held
         _delete(study, found.delete, results)
     return show(study, found, deleted=True)
 
 
 def show(study: Study, found: PrunableFiles, deleted: bool) -> str:
-    """What was found, in words; deleted: whether it is gone by now."""
+    """Return what was found as text; deleted: whether it was deleted already."""
     total = size(sum(one.bytes for one in found.delete))
     lines = [*found.notes]
     if not found.delete:
@@ -68,7 +70,7 @@ def _more(count: int) -> list[str]:
 
 
 def _alone(study: Study, delete: Sequence[PrunableFile], stack: ExitStack) -> None:
-    """See that nobody works on what goes, and let nobody begin to.
+    """Take the locks of everything that is deleted.
 
     Raises:
         InputError: if somebody does.
@@ -86,11 +88,11 @@ def _alone(study: Study, delete: Sequence[PrunableFile], stack: ExitStack) -> No
             descriptor = take(Lock(path), me, wait=False)
         except HeldError:
             everybody = [*holders_below(DATA_LOCKS), *holders_below(Path("results"))]
-            # What studies share is anybody's; results are of those who work on the study.
+            # Any process may use shared data; results are used by processes that work on the study.
             named = {str(one): None for one in everybody if path == data_lock() or one.study == study.name}
             who = ", and ".join(named) or str(Holder())
             raise InputError(
-                f"{path.parent.parent}: in use by {who}. Nothing was deleted; wait, or stop it, and clean then."
+                f"{path.parent.parent}: in use by {who}. Nothing was deleted. Wait for it, or stop it, and run the command again."
             ) from None
         if descriptor is not None:
             stack.callback(release, descriptor)
@@ -108,7 +110,9 @@ def _delete(study: Study, delete: Sequence[PrunableFile], results: bool) -> None
     for one in delete:
         _remove_empty(one.path.parent)
     if failed:
-        raise InputError(f"could not be deleted: {'; '.join(failed[:5])}. The rest is gone; see who owns these.")
+        raise InputError(
+            f"could not be deleted: {'; '.join(failed[:5])}. The rest was deleted. Check who owns these files."
+        )
 
 
 def _remove(path: Path) -> None:
@@ -122,12 +126,12 @@ def _remove(path: Path) -> None:
 
 
 def _remove_empty(folder: Path) -> None:
-    """Delete a folder that what was deleted left empty, and those above it; data/ and results/ stay."""
+    """Delete a folder if it is empty now, and empty folders above it; data/ and results/ stay."""
     while len(folder.parts) > 1:
         try:
             folder.rmdir()
         except FileNotFoundError:
-            pass  # with another of its files
+            pass  # deleted with another of its files
         except OSError:
             return
         folder = folder.parent

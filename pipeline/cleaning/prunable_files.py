@@ -1,6 +1,6 @@
-"""Finds what nobody needs any more: what the project wrote, and neither the study nor a study in use declares.
+"""Find prunable files: files that the project wrote, and that neither the study nor a study in use declares.
 
-`pipeline.results.paths` declares. What is not known to this project stays, and so does whatever lies behind a link.
+`pipeline.results.paths` declares files. Files that are unknown to this project stay, and so does everything behind a link.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from reports import names
 
 _RESULT = "a result of the study"
 _LINK = "a link: what lies behind it is not looked at"
-# The last file of each folder that a stopped run goes on filling.
+# The last file that is written to each folder that a stopped run continues to fill.
 _LAST_WRITTEN = (paths.DATASET_CARD, paths.CORRUPTED_DONE, paths.CellOutput.METRICS)
-_WRITTEN_BY_TOOLS = (".gitignore", ".snakemake_timestamp")  # DVC and Snakemake leave them beside outputs
+_WRITTEN_BY_TOOLS = (".gitignore", ".snakemake_timestamp")  # DVC and Snakemake write them next to outputs
 
 
 @dataclass(frozen=True)
 class PrunableFile:
-    """A file or folder to delete. bytes: what it takes. shared: whether other studies could use it."""
+    """A file or folder to delete. bytes: its size. shared: whether other studies could use it."""
 
     path: Path
     why: str
@@ -40,13 +40,13 @@ class PrunableFile:
 
     @property
     def shared(self) -> bool:
-        """Whether it lies where studies share."""
+        """Whether it lies in a folder that studies share."""
         return self.path.parts[0] == paths.DATA.name
 
 
 @dataclass
 class PrunableFiles:
-    """What to delete, what stays although it is not known or not done, with the reason, and what has to be said."""
+    """Files to delete, files that stay although they are unknown or unfinished, with reasons, and notes."""
 
     delete: list[PrunableFile] = field(default_factory=list)
     kept: dict[Path, str] = field(default_factory=dict)
@@ -56,12 +56,12 @@ class PrunableFiles:
         """Delete a file or folder, once."""
         if not any(path.is_relative_to(one.path) for one in self.delete):
             whole = path.is_dir() and not path.is_symlink()
-            with suppress(FileNotFoundError):  # it went away meanwhile
+            with suppress(FileNotFoundError):  # deleted meanwhile
                 count = sum(bytes_below(path)) if whole else path.lstat().st_size
                 self.delete.append(PrunableFile(path, why, count))
 
     def keep(self, path: Path, why: str = "not known to this project") -> None:
-        """Say that something stays; not of what DVC writes beside each folder that it keeps."""
+        """Note that a file stays, except files that DVC writes next to its folders."""
         if path.name != ".gitignore":
             self.kept.setdefault(path, why)
 
@@ -70,8 +70,13 @@ class PrunableFiles:
 class _Place:
     """A folder that the project writes to.
 
-    folder, depth: its items lie so many levels below. declared: the items that are still needed. why: what is said of the others.
-    is_ours: whether the project wrote an item; with `inside`, whether it wrote what lies in an item, which is a folder then.
+    Attributes:
+        folder: the folder.
+        declared: its items that are still needed.
+        why: the reason for deleting the others.
+        is_ours: whether the project wrote an item, or with `inside` a file in an item.
+        depth: how many levels below the folder its items lie.
+        inside: whether items are folders whose files are checked one by one.
     """
 
     folder: Path
@@ -85,11 +90,13 @@ class _Place:
 def find_prunable_files(
     study: Study, in_use: StudiesInUse, shared: bool = False, results: bool = False
 ) -> PrunableFiles:
-    """Look for what may go.
+    """Return the files that may be deleted.
 
     Args:
-        study: whose results are looked at. in_use: the studies whose data stays. shared: built datasets and generated raw trees that no
-            study in use has too. results: all results of the study.
+        study: the study whose results are checked.
+        in_use: the studies whose data stays.
+        shared: whether to include built datasets and generated raw trees that no study in use has.
+        results: whether to include all results of the study.
     """
     found = PrunableFiles()
     if results_folder(study).is_symlink():
@@ -159,7 +166,7 @@ def _places_of_study(study: Study, notes: list[str]) -> list[_Place]:
 
 
 def _prune(place: _Place, found: PrunableFiles, everything: bool = False) -> None:
-    """What the project wrote at a place and is not declared any more; everything: declared or not."""
+    """Find files that the project wrote at a place and that are not declared any more; everything: declared ones too."""
     if everything and not place.inside:
         _folder(place.folder, place, _RESULT, found)
         return
@@ -176,7 +183,7 @@ def _prune(place: _Place, found: PrunableFiles, everything: bool = False) -> Non
 
 
 def _items(place: _Place, found: PrunableFiles) -> list[Path]:
-    """The items of a place, declared or not, without unfinished ones; of models, and of what is merged together, their folders."""
+    """Return the items of a place without unfinished ones; for models and merging groups, their folders."""
     level = [place.folder]
     for depth in range(1, place.depth + 1):
         inner = [path for folder in level for path in _inside(folder, found) if writer_of(path) is None]
@@ -190,7 +197,7 @@ def _items(place: _Place, found: PrunableFiles) -> list[Path]:
 
 
 def _folder(path: Path, place: _Place, why: str, found: PrunableFiles) -> None:
-    """Delete a folder, or what the project wrote in it where it holds anything else."""
+    """Add a folder, or only the files that the project wrote in it if it holds others."""
     if not path.is_dir():
         found.keep(path)
         return
@@ -206,7 +213,7 @@ def _folder(path: Path, place: _Place, why: str, found: PrunableFiles) -> None:
 
 
 def _shared(studies: Sequence[Study], found: PrunableFiles, shared: bool) -> None:
-    """What studies share and none in use declares; with `shared` datasets and generated raw trees too."""
+    """Find shared files that no study in use declares; with `shared`, datasets and generated raw trees too."""
     pairs = [(one, dataset) for one in studies for dataset in one.datasets]
 
     corrupted = [paths.corrupted_folder(one, dataset) for one, dataset in pairs]
@@ -222,7 +229,7 @@ def _shared(studies: Sequence[Study], found: PrunableFiles, shared: bool) -> Non
             if path not in trees and _is_generated(path):
                 found.add(path, "a generated raw tree that no kept study uses")
                 for name in (paths.DONE, paths.DECIDED_BY):
-                    found.add(path.with_name(f"{path.name}.{name}"), "about a raw tree that no kept study uses")
+                    found.add(path.with_name(f"{path.name}.{name}"), "describes a raw tree that no study in use needs")
 
 
 def _is_corrupted(path: Path) -> bool:
@@ -234,7 +241,7 @@ def _is_dataset(path: Path) -> bool:
 
 
 def _is_generated(path: Path) -> bool:
-    """Whether a raw tree is one that this project generated; a real one is never touched."""
+    """Return whether this project generated a raw tree; real trees are never touched."""
     try:
         return read_json(paths.generated_done_file(path)).get("synthetic") is True
     except (InputError, OSError, RecursionError):
@@ -242,7 +249,7 @@ def _is_generated(path: Path) -> bool:
 
 
 def _unfinished(folder: Path, found: PrunableFiles) -> None:
-    """What stopped runs left below a folder."""
+    """Find files that stopped runs left below a folder."""
     for entry in entries_of(folder):
         path = Path(entry.path)
         if entry.is_symlink() or path.name == ".locks" or any(path == one.path for one in found.delete):
@@ -255,7 +262,7 @@ def _unfinished(folder: Path, found: PrunableFiles) -> None:
                 found.add(path, "left by a run that was stopped")
         elif target is not None:
             if any((target / name).is_file() for name in _LAST_WRITTEN):
-                found.add(path, f"begun anew, though {target} is done")
+                found.add(path, f"begun again, although {target} is done")
             else:
                 found.keep(path, "begun; the next run goes on from it")
         elif entry.is_dir():
@@ -263,7 +270,7 @@ def _unfinished(folder: Path, found: PrunableFiles) -> None:
 
 
 def _inside(folder: Path, found: PrunableFiles) -> Iterator[Path]:
-    """What lies in a folder; a folder that is a link is not looked into, and links to folders stay."""
+    """Return the content of a folder; linked folders are not entered, and links to folders stay."""
     if folder.is_symlink():
         found.keep(folder, _LINK)
         return

@@ -1,4 +1,4 @@
-"""The studies that somebody keeps: what they use of the shared data stays."""
+"""The studies in use: the shared data that they need stays."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from pipeline.study.models import Study
 
 @dataclass(frozen=True)
 class StudiesInUse:
-    """studies: all that can be read. unreadable: what is wrong with the others."""
+    """studies: the readable studies in use. unreadable: what is wrong with the others."""
 
     studies: tuple[Study, ...]
     unreadable: tuple[str, ...]
 
 
 def studies_in_use(study: Study) -> StudiesInUse:
-    """This study, params.yaml, studies/*.yaml, and of every study that has results here the version that ran last: a file of the same
-    name may have been changed since."""
+    """Return this study, params.yaml, studies/*.yaml, and the last version that ran of every study with results.
+
+    The last version counts because its file may have been changed since.
+    """
     files = [Path("params.yaml"), *sorted(Path("studies").glob("*.y*ml"))]
     found: list[Study] = [study]
     unreadable: list[str] = []
@@ -37,7 +39,7 @@ def studies_in_use(study: Study) -> StudiesInUse:
 
 
 def earlier_studies(study: Study, notes: list[str]) -> list[Study]:
-    """What the study was in earlier runs, as far as it was kept and can be read; what cannot is added to the notes."""
+    """Return the stored earlier versions of the study; versions that cannot be read are added to the notes."""
     found: list[Study] = []
     unreadable: list[str] = []
     for path in _versions(results_folder(study)):
@@ -45,12 +47,12 @@ def earlier_studies(study: Study, notes: list[str]) -> list[Study]:
             _read(path, found, unreadable)
     if unreadable:
         count = "an earlier version" if len(unreadable) == 1 else f"{len(unreadable)} earlier versions"
-        notes.append(f"{count} of the study cannot be read; figures and tables that it alone had stay. {unreadable[0]}")
+        notes.append(f"{count} of the study cannot be read; figures and tables that only it had stay. {unreadable[0]}")
     return found
 
 
 def _versions(results: Path) -> list[Path]:
-    """The versions of a study that ran, the last one last."""
+    """Return the versions of a study that ran, the last one last."""
     return sorted(
         filter(is_study_file, (results / StudyOutput.VERSIONS).glob("*.json")), key=lambda path: path.stat().st_mtime
     )

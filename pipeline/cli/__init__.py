@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pipeline.io.one_thread import use_one_thread
 
-use_one_thread()  # before anything loads numpy, OpenCV or torch
+use_one_thread()  # before numpy, OpenCV or torch is imported
 
 import click
 
@@ -24,7 +24,7 @@ COMMANDS = Group(
     example="endoarss list --study studies/demo.yaml")
 # fmt: on
 
-# The extra that installs what a command needs; of the others it is `workflow`.
+# The extra that installs what a command needs; `workflow` for all others.
 _EXTRAS = {**{str(one.name): "train" for one in by_hand.COMMANDS}, "report": "report", "paper": "report"}
 
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return 0
     except click.exceptions.Exit as end:
-        return end.exit_code if words else 2  # without words the help is shown, which is no success
+        return end.exit_code if words else 2  # without words the help is shown, which counts as an error
     except click.UsageError as error:
         print(_printable(masked(explained_usage(error))), file=sys.stderr)
         return 2
@@ -66,11 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _errors_for_people() as error:
         return _fail(words, str(error))
     except KeyboardInterrupt:
-        return 130  # what a shell says of a command that Ctrl-C ended
+        return 130  # the exit status of a command that Ctrl-C ended
 
 
 def _errors_for_people() -> tuple[type[Exception], ...]:
-    """Return the errors whose message stands on its own; called when something is raised, for this imports numpy."""
+    """Return the errors whose message is complete. Called only after an error, because it imports numpy."""
     from corruptions.errors import CorruptionError
     from endoarss.errors import SettingsError, TrainingError
     from pipeline.errors import InputError
@@ -93,5 +93,5 @@ def _say(message: str) -> int:
 
 
 def _printable(text: str) -> str:
-    """Return a message as one that steers no terminal: files and headers of anybody may hold control characters."""
+    """Return a message without control characters, which files and headers may hold."""
     return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)

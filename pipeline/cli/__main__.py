@@ -1,4 +1,4 @@
-"""Lets rules call `python -m pipeline.cli`, which needs no installed command."""
+"""Run the command line as `python -m pipeline.cli`, as rules do, without an installed command."""
 
 import sys
 

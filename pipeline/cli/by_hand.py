@@ -20,7 +20,7 @@ _SINGLES = "mtlesd/dinov2/single_activity/equal/r4-s0-val mtlesd/dinov2/single_s
 
 
 def _cell_locks(study: Study, step: str, does: str, ids: Sequence[str], on_gpu: bool) -> Work:
-    """Lock cells: for a training alone; scoring and robustness read what it wrote, so they share that lock with each other."""
+    """Return the locks of cells. A training holds its lock exclusively; scoring and robustness, which read its files, share it."""
     from pipeline.study.cells import find_cell
 
     cells = [find_cell(study, cell_id) for cell_id in sorted(set(ids))]
@@ -35,12 +35,12 @@ def _train_locks(study: Study, values: Values) -> Work:
 
 
 def _evaluate_locks(study: Study, values: Values) -> Work:
-    # A model that predicts again writes what a training writes.
+    # A model that predicts again writes the same files as a training.
     return _cell_locks(study, TRAINING if values["again"] else SCORING, "scores", values["cells"], values["again"])
 
 
 def _robustness_locks(study: Study, values: Values) -> Work:
-    """Lock the cells, or what stands for the folder that an external model's results go to."""
+    """Return the locks of the cells, or of the folder of an external model's results."""
     from pipeline.io.hashing import digest
 
     models = [values[name] for name in ("cells", "predictor", "predictions") if values[name]]
@@ -81,8 +81,8 @@ COMMANDS = [
         click.option("--cell", "cells", multiple=True, metavar="ID", help="A cell (repeatable: corrupts images once)."),
         click.option("--predictor", metavar="MODULE:FUNCTION", help="Yours: images (N, S, S, 3) in, scores or ids out."),
         path_option("--predictions", "DIR", "Masks that you predicted on a copy by `corruptions apply`."),
-        click.option("--dataset", metavar="NAME", help="What a predictor is tested on (default: the first)."),
-        click.option("--label", metavar="TEXT", help="What tables call a predictor (default: its name)."),
+        click.option("--dataset", metavar="NAME", help="Dataset to test a predictor on (default: the first)."),
+        click.option("--label", metavar="TEXT", help="Name of a predictor in tables (default: its own name)."),
         path_option("--out", "DIR", "Where a predictor's scores, tables and figures go."),
         click.option("--beside", is_flag=True, help="Compare a predictor with the study's evaluated cells."),
         workers_option(spared=1), locks=_robustness_locks, makes="evaluate_robustness"),
@@ -110,7 +110,7 @@ COMMANDS = [
         path_option("--standalone", "FILE", "Write a checkpoint that holds these weights too, to send as one file."),
         click.option("--batch-size", type=AtLeast(1), default=16, help="Images at a time (default: 16)."),
         click.option("--every", type=AtLeast(1), default=1, help="Predict each Nth frame of a video (default: 1)."),
-        click.option("--half", is_flag=True, help="Run the model in bfloat16, on GPUs alone: faster, less exact."),
-        click.option("--no-overlays", is_flag=True, help="Write masks and predictions.csv alone."),
+        click.option("--half", is_flag=True, help="Run the model in bfloat16, on GPUs only: faster, less exact."),
+        click.option("--no-overlays", is_flag=True, help="Write only masks and predictions.csv."),
         click.option("--overwrite", is_flag=True, help="Replace what an earlier run wrote to DIR."), of_study=False),
 ]

@@ -1,4 +1,4 @@
-"""Makes commands: each names a function of a room of the pipeline, which is imported when the command runs."""
+"""Make commands. Each names a function of the pipeline, which is imported when the command runs."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _locks_of_command(name: str, values: Values, locks: Locks | None) -> Iterato
 
 @contextmanager
 def _making(makes: str | None, values: Values, if_stale: bool) -> Iterator[bool]:
-    """Record what decides the results that are made in the block; false if none is due."""
+    """Record what decides the results that the block makes; yield false if no result is stale."""
     if makes is None:
         yield True
         return
@@ -101,7 +101,7 @@ def _making(makes: str | None, values: Values, if_stale: bool) -> Iterator[bool]
 
 
 class AtLeast(click.ParamType):
-    """A whole number that is not below another; one that nobody typed (a default) is taken as it is."""
+    """A whole number with a lower bound; a default value is not checked."""
 
     name = "N"
 
@@ -115,16 +115,16 @@ class AtLeast(click.ParamType):
         return int(value)
 
 
-PATH = click.Path(readable=False, path_type=Path)  # a file that cannot be read is named by whoever reads it
+PATH = click.Path(readable=False, path_type=Path)  # the code that reads a file reports if it cannot
 
 
 def path_option(name: str, metavar: str, text: str, **attributes: Any) -> Option:
-    """Declare an option that names a file or folder, there or not yet."""
+    """Declare an option for a file or folder, which need not exist."""
     return click.option(*name.split(), type=PATH, metavar=metavar, help=text, **attributes)
 
 
 def workers_option(spared: int = 0) -> Option:
-    """Declare --workers; spared: cores that are left for this process itself."""
+    """Declare --workers; spared: cores that are left for this process."""
     text = "Processes next to this one (default: all cores but one)." if spared else "Processes (default: all cores)."
     return click.option("--workers", type=AtLeast(0), default=max(1, (os.cpu_count() or 1) - spared), help=text)
 

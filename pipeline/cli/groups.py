@@ -1,4 +1,4 @@
-"""Commands whose help ends with an example, groups with titles, and what is said of a command line that cannot be understood."""
+"""Commands whose help ends with an example, groups with titles, and messages about command lines that are not valid."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Command(click.Command):
         self.example, self.calls, self.locks = example, calls, locks
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse; let every error know its command."""
+        """Parse, and give every error its command."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -50,12 +50,12 @@ class Group(Command, click.Group):
         self.commands = {str(one.name): one for some in sections.values() for one in some}
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str, click.Command, list[str]]:
-        """Find a command by its name, or say which one is meant."""
+        """Return a command by its name, or raise an error that suggests one."""
         name = args[0].replace("-", "_")
         if name in self.commands:
             return name, self.commands[name], args[1:]
         if name in self.moved:
-            raise click.UsageError(f"{ctx.command_path} {args[0]} is {self.moved[name]} now.", ctx)
+            raise click.UsageError(f"{ctx.command_path} {args[0]} is now {self.moved[name]}.", ctx)
         inner = next(
             (group for group in self.commands.values() if isinstance(group, Group) and name in group.commands), None
         )
@@ -72,15 +72,15 @@ class Group(Command, click.Group):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that a name is not known, which one may be meant, and what there is."""
+    """Return a message about an unknown name, with a suggestion and the known names."""
     names = list(known)
     near = get_close_matches(name, names, n=1)
     meant = f" Did you mean {near[0]}?" if near else ""
-    return f"no {kind} {name!r}.{meant} There are: {', '.join(names)}."
+    return f"no {kind} {name!r}.{meant} Known: {', '.join(names)}."
 
 
 def explained_usage(error: click.UsageError) -> str:
-    """Say what is wrong with a command line, with an example of the command that was asked for."""
+    """Return what is wrong with a command line, with an example of the command."""
     context, said = error.ctx, error.format_message()
     assert context is not None and isinstance(context.command, Command), "see Command.parse_args"
     more = f"More: {context.command_path} --help"

@@ -1,4 +1,4 @@
-"""Which results a command makes, from the values of its options."""
+"""The results that a command makes, from the values of its options."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def made_by(what: str, results: ResultsOfStudy, values: Mapping[str, Any]) -> li
     if what == "merged":
         return _merged(results, values)
     if what == "report":
-        # With gaps a report shows part of its study: it is never current, and each command makes it anew.
+        # With gaps a report shows a part of its study; it is never current, and each command makes it again.
         return [] if values["if_gaps"] else results.of_report()
     if what == "paper":
         return [results.write_paper(), *([results.compile_paper()] if values["pdf"] else [])]
@@ -40,7 +40,7 @@ def made_by(what: str, results: ResultsOfStudy, values: Mapping[str, Any]) -> li
     if "datasets" in values:
         return [make(known_dataset(results.study, name)) for name in values["datasets"]]
     if "dataset" in values:
-        # What is built without unreadable frames, which the study does not ask for, is no result of it.
+        # A dataset that is built without unreadable frames, although the study does not say so, is not a result of the study.
         return [] if values.get("skip_bad") else [make(known_dataset(results.study, values["dataset"]))]
     if (what == "pretrain_backbone" and results.study.pretraining is None) or values.get("only"):
         return []

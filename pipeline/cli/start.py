@@ -1,4 +1,4 @@
-"""Commands to start with: what a study needs, and what it holds."""
+"""Commands to start with: make a study, check its data, list its content."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pipeline.cli.groups import Command
 
 # fmt: off
 def doctor(name: str, example: str, makes: str | None = None) -> Command:
-    """Make the command that checks raw trees; as a step of the workflow, what it writes is a result."""
+    """Make the command that checks raw trees; as a step of the workflow, its report is a result."""
     return command(
         name, "preparation.check_sources:doctor", "Check the raw trees of a study: what is missing or wrong.", example,
-        click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="Check this dataset alone (repeatable)."),
-        click.option("--deep", is_flag=True, help="Decode every picture and mask, not some of each folder."),
+        click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="Check only this dataset (repeatable)."),
+        click.option("--deep", is_flag=True, help="Decode every image and mask instead of a sample of each folder."),
         path_option("--json json_file", "FILE", "Write the report as JSON as well."),
         path_option("--export-split split_file", "CSV", "Write which frame is in which split."),
         workers_option(), makes=makes)

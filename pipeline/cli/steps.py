@@ -1,4 +1,4 @@
-"""`endoarss step NAME`: what only rules call, named as the rules are."""
+"""`endoarss step NAME`: commands that only rules call, with the names of the rules."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _DATASET = click.option("--dataset", required=True, metavar="NAME", help="A data
 _TREE = click.option("--tree", required=True, metavar="NAME", help="A raw tree that the study generates.")
 _SKIP = click.option("--skip-bad", is_flag=True, help="Leave unreadable frames out; the dataset's card names them.")
 MOVED: dict[str, str] = {}
-"""What steps were called when they were commands, and what they are called now."""
+"""The earlier command names of steps, and their present names."""
 
 
 def _step(old: str, calls: str, text: str, locks: Locks, *options: Option) -> Command:
-    """Make a step, named as its function and as what it makes."""
+    """Make a step with the name of its function and of its result."""
     name = calls.partition(":")[2]
     MOVED[old] = f"endoarss step {name}"
     needed = " --tree esd" if _TREE in options else " --dataset mtlesd" if _DATASET in options else ""
@@ -36,7 +36,7 @@ def _step(old: str, calls: str, text: str, locks: Locks, *options: Option) -> Co
 
 
 def _on_dataset(does: str, lock: Callable[[Study, str], Path]) -> Locks:
-    """Lock for a step that writes one thing of a dataset."""
+    """Return the lock of a step that writes one result of a dataset."""
 
     def locks(study: Study, values: Values) -> Work:
         from pipeline.study.datasets import known_dataset
@@ -48,7 +48,7 @@ def _on_dataset(does: str, lock: Callable[[Study, str], Path]) -> Locks:
 
 
 def _generate(study: Study, values: Values) -> Work:
-    """Lock for the generation of a tree; the step itself refuses what the study does not generate."""
+    """Return the lock of the generation of a raw tree; the step refuses trees that the study does not generate."""
     from pipeline.results.paths import generated_trees
 
     root = generated_trees(study).get(values["tree"])
@@ -103,13 +103,13 @@ STEPS = {
               report_locks("collects the results", "collect_results")),
         _step("draw_datasets", f"{_DRAW}:draw_datasets", "Draw contact sheets, balance, and classes by activity.",
               report_locks("draws the datasets", "draw_datasets")),
-        _step("draw_leakage", f"{_DRAW}:draw_leakage", "Draw how alike test and training frames are.",
+        _step("draw_leakage", f"{_DRAW}:draw_leakage", "Draw the similarity of test and training frames.",
               report_locks("draws the leakage", "draw_leakage")),
         _step("tables", "reporting.tables.make_tables:make_tables", "Write the tables.",
               report_locks("makes the tables", "make_tables")),
         _step("figures", "reporting.figures.draw_figures:draw_figures", "Draw all figures of the results.",
               report_locks("draws the figures", "draw_figures"),
-              click.option("--only", metavar="NAME", default="", help="Draw this one alone, e.g. fig5_segmentation.")),
+              click.option("--only", metavar="NAME", default="", help="Draw only this figure, e.g. fig5_segmentation.")),
         _step("page", "reporting.make_page:make_page", "Write the page that shows everything.",
               report_locks("makes the page", "make_page")),
         _step("write_paper", "reporting.write_paper:write_paper", "Write paper.tex.", _PAPER),

@@ -1,4 +1,4 @@
-"""Commands that join Snakemake and DVC; always of the study in params.yaml."""
+"""Commands for versions of results with DVC; they use the study in params.yaml."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Atomic files, hashes, images, processes: what knows neither studies nor datasets."""
+"""Atomic files, hashes, images and processes. These modules know neither studies nor datasets."""

@@ -1,4 +1,4 @@
-"""What lies in folders, and how much it is. Links are not followed."""
+"""The content and size of folders. Links are not followed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 
 
 def bytes_below(folder: Path, suffix: str = "") -> tuple[int, int]:
-    """Bytes of the files below a folder: of those with a suffix, and of the others. Links are not followed; what goes away meanwhile
-    counts nothing."""
+    """Return the bytes of the files below a folder: of those with a suffix, and of the others. Files that vanish meanwhile count 0."""
     named = others = 0
     waiting = [folder]
     while waiting:
@@ -25,7 +24,7 @@ def bytes_below(folder: Path, suffix: str = "") -> tuple[int, int]:
 
 
 def entries_of(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, by name; nothing where there is none, or it cannot be read."""
+    """Return the content of a folder sorted by name; empty if it does not exist or cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
@@ -34,7 +33,7 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def size(count: float) -> str:
-    """Bytes as people read them."""
+    """Return a number of bytes as text."""
     units = ("B", "kB", "MB", "GB", "TB")
     index = 0
     while count >= 1000 and index < len(units) - 1:

@@ -1,4 +1,4 @@
-"""Writes files and folders whole or not at all, and reads texts that somebody gave."""
+"""Write files and folders completely or not at all, and read text files of users."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from corruptions.regular import open_regular
 from corruptions.system_errors import named
 from pipeline.errors import InputError
 
-# Annotations, label lists and manifests are far smaller; what is larger is something else.
+# Annotations, label lists and manifests are far smaller than this.
 MAX_TEXT_BYTES = 64 << 20
 _ROOM = 64 << 10
-# What a killed process leaves: what was being written, what was being replaced, and the state of a training (endoarss/resume.py).
+# Files that a killed process leaves: unfinished files, replaced files, and the state of a training (endoarss/resume.py).
 _UNFINISHED = re.compile(r"\..+\.(\d+)\.(?:partial|old)|epoch-\d+\.(\d+)\.partial")
 _RESUMABLE = re.compile(r"\.(.+)\.partial")
-_KEY = ".key"  # tells whose work a resumable folder is
+_KEY = ".key"  # names the work that a resumable folder belongs to
 
 
 def writer_of(path: Path) -> int | None:
-    """Return the id of the process that writes, or wrote, an unfinished file or folder of this name; None if the name is no such."""
+    """Return the id of the process that writes, or wrote, an unfinished file or folder of this name; None for other names."""
     match = _UNFINISHED.fullmatch(path.name)
     return int(match[1] or match[2]) if match else None
 
@@ -44,7 +44,7 @@ def resumable_lock(path: Path) -> Path:
 
 
 def begun_for(path: Path) -> Path | None:
-    """Return the folder that `resumable_folder` began to fill as `path`; None of a folder that somebody else gave such a name."""
+    """Return the folder that `resumable_folder` began to fill as `path`; None for a folder that merely has such a name."""
     match = _RESUMABLE.fullmatch(path.name)
     ours = match and writer_of(path) is None and (path / _KEY).is_file()
     return path.with_name(match[1]) if match and ours else None
@@ -56,15 +56,14 @@ def _unfinished(path: Path, kind: str = "partial") -> Path:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; move it into place only if the block succeeds. What cannot be written is named `path`."""
+    """Yield a temporary path next to `path`, and move the file to `path` only if the block succeeds. Errors name `path`."""
     with whole_files() as beside:
         yield beside(path)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside `path` to fill; it replaces `path` only if the block succeeds. What cannot be written is named as
-    it would be in `path`."""
+    """Yield an empty temporary folder next to `path`; it replaces `path` only if the block succeeds. Errors name files in `path`."""
     partial = _unfinished(path)
     try:
         with named(path, partial):
@@ -79,7 +78,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def resumable_folder(path: Path, key: str) -> Iterator[Path]:
-    """Give a folder beside `path` to fill; it replaces `path` if the block succeeds and is kept for the next try if not.
+    """Yield a folder next to `path` to fill. It replaces `path` if the block succeeds, and stays for the next attempt if not.
 
     Args:
         path: the folder to write. key: tells whose work it is; what another key left is thrown away.
@@ -90,13 +89,13 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = resumable(path)
     there = resumable_lock(path)
-    # A folder that somebody gave may hold a pipe or a link of this name: neither is waited for nor written through.
+    # A folder of a user may hold a pipe or a link of this name. A pipe must not block, and a link must not be followed.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with named(path, partial), os.fdopen(os.open(there, flags, 0o666), "wb", buffering=0) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not there.exists() or not os.path.samestat(there.stat(), os.fstat(lock.fileno())):
-                raise BlockingIOError  # its last holder took it away meanwhile, and another may have come
+                raise BlockingIOError  # its last holder deleted it meanwhile, and there may be a new one
         except BlockingIOError:
             raise InputError(f"{path}: another process is writing it; wait for it, or stop it.") from None
         mark = partial / _KEY
@@ -122,7 +121,7 @@ def _replace(partial: Path, path: Path) -> None:
 
 @contextmanager
 def whole_files() -> Iterator[Callable[[Path], Path]]:
-    """Give a function that turns the path of a file into one beside it to write to; move all into place only if the block succeeds.
+    """Yield a function that maps the path of a file to a temporary path next to it. Move all files only if the block succeeds.
 
     So results of one step replace those of an earlier run together, after the last of them is computed and checked.
     """
@@ -142,12 +141,12 @@ def whole_files() -> Iterator[Callable[[Path], Path]]:
                 partial.replace(path)
         finally:
             for partial in partials.values():
-                with suppress(OSError):  # what kept it from being written is what is said
+                with suppress(OSError):  # the error of writing is the one that is raised
                     partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file whole or not at all."""
+    """Write a UTF-8 text file completely or not at all."""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
@@ -158,7 +157,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read an object that `write_json`, or another program, wrote.
+    """Read a JSON object that `write_json` or another program wrote.
 
     Raises:
         FileNotFoundError: if it is missing. InputError: if it holds something else.
@@ -182,13 +181,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_if_changed(path: Path, text: str) -> None:
-    """Write a text file only if its content differs, so that its time stamp tells when it changed."""
+    """Write a text file only if its content differs, so that its time stamp says when it changed."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
 
 
 def check_room(folder: Path) -> None:
-    """See that a folder takes files: write a small one, which is gone at once.
+    """Check that files can be written to a folder by writing a small one.
 
     Raises:
         OSError: naming the folder, if it does not.
@@ -198,12 +197,12 @@ def check_room(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(bytes(_ROOM))
     except OSError as error:
-        error.filename = str(folder)  # the probe's own name says nothing
+        error.filename = str(folder)  # the name of the test file is of no use
         raise
 
 
 def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
-    """Read a UTF-8 text that somebody gave, with or without byte order mark.
+    """Read a UTF-8 text file of a user, with or without byte order mark.
 
     Args:
         path: the file. limit: the most bytes it may have.

@@ -1,4 +1,4 @@
-"""Reads and writes pictures and masks with errors that name the file; `corruptions.pictures` says what is read and how."""
+"""Read and write images and masks, with errors that name the file; `corruptions.pictures` defines how images are read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def read_header(path: Path) -> Header:
-    """Read what a picture's file holds, without decoding it.
+    """Return format and size of an image file without decoding it.
 
     Raises:
         InputError: if it is missing, not a PNG or JPEG, claims more than `MAX_PIXELS` pixels, or can be read neither as an image nor as a
@@ -42,7 +42,7 @@ def read_header(path: Path) -> Header:
 
 
 def read_rgb(path: Path, formats: Sequence[str] = DATASET_FORMATS) -> Pixels:
-    """Read a picture as uint8 RGB (H, W, 3), turned as its EXIF asks.
+    """Read a picture as uint8 RGB (H, W, 3), rotated as its EXIF says.
 
     Raises:
         InputError: if the file is missing, truncated, or not a picture of 8 bits a channel in one of the formats.
@@ -97,7 +97,7 @@ def check_same_size(image: Pixels, mask: Pixels, image_path: Path, mask_path: Pa
 
 
 def plain_png(path: Path) -> bytes | None:
-    """The bytes of a file that any reader gives the pixels of `read_rgb` of: a PNG of 8-bit RGB that asks for nothing. Else None.
+    """Return the bytes of a plain PNG of 8-bit RGB, which every reader decodes to the pixels of `read_rgb`; else None.
 
     Raises:
         InputError: as `read_header`.
@@ -107,12 +107,12 @@ def plain_png(path: Path) -> bytes | None:
         return None
     with open_regular(path) as stream:
         content = stream.read()
-    # Whatever may turn it has one of these names in it; a picture that holds one by chance is encoded again, and no worse for it.
+    # Every chunk that may change the pixels has one of these names. A file that holds one by chance is encoded again without harm.
     return None if b"eXIf" in content or b"xmp" in content or b"exif" in content else content
 
 
 def write_png(path: Path, pixels: Pixels) -> None:
-    """Write uint8 (H, W) or RGB (H, W, 3) as PNG; folders above it are made."""
+    """Write uint8 (H, W) or RGB (H, W, 3) as PNG; missing folders are created."""
     stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     done, encoded = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not done:

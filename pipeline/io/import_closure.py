@@ -1,4 +1,4 @@
-"""The files of code that a module depends on: what it imports, what that imports, and the data files that lie beside them.
+"""The files of code that a module depends on: its imports, their imports, and the data files next to them.
 
 Nothing is imported to find them. The rules, provenance, resumed work and arrays all ask here, so that no list of source files stands
 anywhere else. `pipeline.workflow.step_code` knows which modules a step of the workflow consists of.
@@ -23,7 +23,7 @@ from pipeline.io.hashing import digest, sha256_of
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("corruptions", "endoarss", "pipeline", "reports")
 
-# A module or a package, and why a change of it changes no result. Neither it nor what it imports is followed.
+# Modules and packages whose change changes no result, with the reason. Their imports are not followed.
 PLUMBING = {
     "corruptions.errors": "Names of errors.",
     "corruptions.regular": "Refuses to open what is no regular file.",
@@ -43,10 +43,10 @@ PLUMBING = {
     "reports.errors": "Names of errors.",
 }
 
-# Below the packages, files of these kinds are documents or rules, not data of a module.
+# Files with these suffixes are documents or rules, not data of a module.
 _NO_DATA = (".md", ".py", ".pyc", ".smk")
 
-# Folders of installed packages, which are other people's.
+# Folders of installed packages.
 _INSTALLED = ("site-packages", "dist-packages")
 
 _STATEMENT = re.compile(r"(?m)^[ \t]*((?:from[ \t]+\S+[ \t]+)?import\b(?:[^\n(\\]|\\\n|\([^)]*\))*)")
@@ -103,7 +103,7 @@ def imported_packages(files: Iterable[str]) -> set[str]:
 
 @cache
 def _closure(modules: frozenset[str], without: frozenset[str]) -> tuple[str, ...]:
-    if len(modules) > 1:  # what several modules depend on is what each of them does
+    if len(modules) > 1:  # the dependencies of several modules are those of each of them
         return tuple(sorted({file for module in modules for file in _closure(frozenset([module]), without)}))
     (first,) = modules
     if module_file(first) is None:
@@ -122,7 +122,7 @@ def _within(module: str, packages: Collection[str]) -> bool:
 
 
 def _files(module: str) -> Iterator[Path]:
-    """The module's file, and the data files of its folder."""
+    """Return the file of a module and the data files of its folder."""
     file = module_file(module)
     if file is not None:
         yield _relative(file)
@@ -136,7 +136,7 @@ def _relative(path: Path) -> Path:
 
 @cache
 def _data_files(folder: Path) -> tuple[Path, ...]:
-    """The files of a folder that are no code, those of folders below it included that are no packages."""
+    """Return the files of a folder and its subfolders that are not code; subfolders that are packages are left out."""
     found: list[Path] = []
     for path in folder.iterdir():
         if path.is_dir():
@@ -154,19 +154,19 @@ def imported_modules(module: str) -> frozenset[str]:
         return frozenset()
     imports, own = _imports(file, _package(module, file)), _within(module, PACKAGES)
     found = {_origin(one.module, one.name) for one in imports if not own or _within(one.module, PACKAGES)}
-    if not own:  # of a user's own package, what its __init__.py does counts too
+    if not own:  # for a user's own package, its __init__.py counts too
         parents = module.split(".")[:-1]
         found |= {".".join(parents[: end + 1]) for end in range(len(parents))}
     return frozenset(one for one in found if not _within(one, PLUMBING) and module_file(one) is not None)
 
 
 def _package(module: str, file: Path) -> str:
-    """The package that relative imports of a module start from."""
+    """Return the package that relative imports of a module start from."""
     return module if file.name == "__init__.py" else module.rpartition(".")[0]
 
 
 def _origin(module: str, name: str) -> str:
-    """The module that a name comes from which another module imports from this one."""
+    """Return the module that defines a name which another module imports from this one."""
     if name and module_file(f"{module}.{name}") is not None:
         return f"{module}.{name}"
     file = module_file(module)
@@ -179,7 +179,7 @@ def _origin(module: str, name: str) -> str:
 
 @cache
 def _imports(file: Path, package: str) -> tuple[_Import, ...]:
-    """The imports of a file, those inside functions included, and modules that are imported by a literal text."""
+    """Return the imports of a file, including those inside functions and those by a literal module name."""
     text = file.read_text(encoding="utf-8", errors="replace")
     found = [_Import(name, "", name) for name in _BY_TEXT.findall(text)]
     for node in _statements(file, text):
@@ -193,13 +193,13 @@ def _imports(file: Path, package: str) -> tuple[_Import, ...]:
 
 
 def _statements(file: Path, text: str) -> Iterator[ast.AST]:
-    """The import statements of a file, and other nodes; none if Python cannot read it: the step that imports it says why.
+    """Return the import statements of a file and its other nodes; none if Python cannot parse it, which the importing step reports.
 
     Of the project's own files these lines alone are parsed, because plans wait for it. A statement stands on lines of its own there;
     a test compares them with the whole tree.
     """
     if _relative(file).parts[0] in PACKAGES:
-        with suppress(SyntaxError):  # a sentence of a docstring that begins like an import
+        with suppress(SyntaxError):  # a line of a docstring may begin like an import
             return iter(ast.parse("\n".join(_STATEMENT.findall(text))).body)
     with suppress(SyntaxError):
         return ast.walk(ast.parse(text))

@@ -11,14 +11,14 @@ from corruptions.command.files import walk
 from pipeline.io.hashing import digest, sha256_of
 
 MEMORY = Path(".decides/digests.sqlite")
-"""Where digests are remembered, from the working folder. Whoever deletes it loses time alone."""
+"""The file of remembered digests in the working directory. Deleting it costs only time."""
 
 _Stamp = tuple[int, int, int]
 _TABLE = "CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, size INT, time INT, inode INT, sha256 TEXT)"
 
 
 class KnownDigests:
-    """The digests of files, as far as they are remembered, and computed where they are not.
+    """Digests of files, remembered or computed.
 
     A plan asks for thousands of files, so all that is remembered is read at once. What is new is kept by `save`. Where the memory
     cannot be read or written, everything is computed.
@@ -41,7 +41,7 @@ class KnownDigests:
         return sha256 if stamp == _stamp(path) else self._computed(path)
 
     def remembers(self, path: Path) -> bool:
-        """Return whether the digest of a file was ever computed here, be it of other bytes."""
+        """Return whether the digest of a file was ever computed here, even of other bytes."""
         return str(path) in self._known
 
     def remembers_below(self, folder: Path) -> bool:
@@ -64,7 +64,7 @@ class KnownDigests:
         return digest(sorted(found))
 
     def save(self) -> None:
-        """Keep what was computed, for whoever asks next."""
+        """Save the computed digests for later processes."""
         if not self._new:
             return
         rows = [(path, *stamp, sha256) for path, (stamp, sha256) in self._new.items()]
@@ -77,7 +77,7 @@ class KnownDigests:
 
     def _computed(self, path: Path) -> str:
         stamp, sha256 = _stamp(path), sha256_of(path)
-        if stamp == _stamp(path):  # nobody wrote to it meanwhile
+        if stamp == _stamp(path):  # the file was not written meanwhile
             self._known[str(path)] = self._new[str(path)] = stamp, sha256
         return sha256
 
@@ -94,7 +94,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def sizes_of(paths: Iterable[Path]) -> list[int | None]:
-    """Return the size of each file in bytes, None where there is none."""
+    """Return the size of each file in bytes, None for a missing file."""
     found: list[int | None] = []
     for path in paths:
         try:

@@ -1,4 +1,4 @@
-"""One thread per process, whatever the cores: one and two threads give different bits. Every command calls this first."""
+"""One thread per process, because one and two threads give different bits. Every command calls this first."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ VARIABLES = (
 
 
 def use_one_thread() -> None:
-    """Tell numerical libraries to use one thread. Call it before numpy, OpenCV or torch is imported: they look once."""
+    """Tell numerical libraries to use one thread. Call it before numpy, OpenCV or torch is imported."""
     os.environ.update(dict.fromkeys(VARIABLES, "1"))

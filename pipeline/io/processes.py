@@ -1,4 +1,4 @@
-"""The same function over many items, in several processes, with a progress bar and results in the items' order."""
+"""Apply a function to many items in several processes, with a progress bar and results in order."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pipeline.errors import InputError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_ITEMS_A_WORKER = 32  # a process takes half a second to start: it should get that much work at least
-_AHEAD = 8  # items a worker has waiting: enough to keep it busy, few enough that memory does not grow with the items
+_ITEMS_A_WORKER = 32  # starting a process takes half a second, so it should get at least that much work
+_AHEAD = 8  # items that wait per worker: enough to keep it busy, and few enough to bound memory
 
 
 def ordered_map(
@@ -49,7 +49,7 @@ def ordered_map(
 
 @contextmanager
 def processes(count: int) -> Iterator[Executor]:
-    """Processes that wait for work and end with this one; with a count of 0 the work is done here, when it is submitted.
+    """Yield processes that wait for work and end with this one; with a count of 0 this process does the work.
 
     Raises:
         InputError: if one of them is killed.

@@ -1,4 +1,4 @@
-"""Walks through raw trees, as people downloaded and unpacked them."""
+"""Walk through raw trees as users downloaded and unpacked them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.errors import InputError
 
 
 def find_holder(root: Path, names: Sequence[str]) -> Path:
-    """The one folder, `root` or below, that holds something of these names: downloads come in wrappers. `root` if none does.
+    """Return the one folder at or below `root` that holds entries of these names, because downloads add outer folders; else `root`.
 
     Raises:
         InputError: if several do.

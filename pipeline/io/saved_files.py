@@ -1,4 +1,4 @@
-"""Read saved results as data that anybody may have written or damaged: bounded before it is expanded, typed after."""
+"""Read saved results without trusting them: sizes are checked before expanding, and types after."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from corruptions.regular import open_regular
 from pipeline.errors import InputError
 from pipeline.io.files import read_json
 
-MAX_BYTES = 2 << 30  # of one file's arrays when they are expanded; the largest of a paper-sized study have 50 MB
-MAX_VALUES = 100_000_000  # of one table; that of a paper-sized study has 26 million
-_MAX_TEXT, _MAX_COLUMNS = 16 << 20, 500  # of a CSV; history.csv has 30 columns
+MAX_BYTES = 2 << 30  # bytes of one file's arrays when expanded; the largest of a paper-sized study have 50 MB
+MAX_VALUES = 100_000_000  # values of one table; a paper-sized study has 26 million
+_MAX_TEXT, _MAX_COLUMNS = 16 << 20, 500  # bytes and columns of a CSV; history.csv has 30 columns
 Array = NDArray[Any]
 
 
@@ -46,7 +46,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
             return {name: stored[name] for name in stored.files}
     except InputError:
         raise
-    except Exception as error:  # whatever a decoder trips over, it is the file that is wrong
+    except Exception as error:  # any error of a decoder means that the file is wrong
         raise InputError(f"{path}: no whole .npz file ({_first_line(error)}).") from None
 
 
@@ -59,9 +59,9 @@ def _check_header(stream: Any, size: int) -> None:
     if dtype.hasobject or any(side < 0 for side in shape):
         raise ValueError("an array of objects, or of a negative size")
     count = 1
-    for side in shape:  # whole numbers of Python, which do not overflow
+    for side in shape:  # Python integers do not overflow
         count *= side
-    # Elements of no size, such as empty texts, would take memory that no byte of the file stands for.
+    # Elements of size 0, such as empty texts, would need memory without any bytes in the file.
     if not dtype.itemsize or count * dtype.itemsize > size:
         raise ValueError("an array that claims more than the file holds")
 
@@ -109,7 +109,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _longest_texts(stream: Any, names: list[str]) -> dict[str, int]:
-    """The bytes of the longest text of each column, read as dictionaries: each different text once."""
+    """Return the bytes of the longest text of each column. Columns are read as dictionaries, so each text is read once."""
     if not names:
         return {}
     table = pq.ParquetFile(stream, read_dictionary=names).read(columns=names)

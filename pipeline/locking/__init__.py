@@ -1,1 +1,1 @@
-"""Which process may write what: locks of commands, and slots of the machine's GPUs."""
+"""Locks of commands, and slots of the machine's GPUs."""

@@ -1,8 +1,8 @@
-"""The locks that commands declare, and the one order in which all of them take locks.
+"""The locks of commands, and the one order in which all commands take them.
 
-Locks of one study lie in results/<study>/.locks, those of what studies share in data/.locks. Every command takes them in one order:
-first the two that say "somebody works here", which all share and only `clean` takes alone, then its own, sorted. So nobody waits in a
-circle, whatever the studies. Nothing here imports numpy: `endoarss --help` reads what commands declare.
+The locks of a study lie in results/<study>/.locks, those of shared data in data/.locks. Every command takes them in the same order: first
+the two general locks, which all commands share and only `clean` takes exclusively, then its own locks, sorted. So no deadlock is
+possible. This module does not import numpy, because `endoarss --help` reads it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ TRAINING, SCORING, ROBUSTNESS = "train", "evaluate", "robustness"
 
 @dataclass(frozen=True)
 class Work:
-    """What a command declares before it runs.
+    """What a command does and locks, declared before it runs.
 
     Attributes:
-        does: what it does, in words, as in "process 12, which trains ...".
+        does: what it does, as in "process 12, which trains ...".
         locks: its own locks, in any order.
-        on_gpu: whether it runs a model, for which it takes a slot of a GPU.
+        on_gpu: whether it runs a model and needs a slot of a GPU.
     """
 
     does: str
@@ -45,11 +45,11 @@ def locks_of_command(study: Study, command: str, work: Work) -> Iterator[None]:
 
     Args:
         study: the study that the command works on.
-        command: the name of the command, for those who wait.
-        work: what the command declares.
+        command: the name of the command, which waiting processes print.
+        work: what the command does and locks.
 
     Raises:
-        OSError: if the file of a lock cannot be made.
+        OSError: if a lock file cannot be created.
     """
     shared = [Lock(data_lock(), shared=True), Lock(study_lock(study), shared=True)]
     with held([*shared, *in_order(work.locks)], Holder.here(command, work.does, study.name)):
@@ -59,10 +59,10 @@ def locks_of_command(study: Study, command: str, work: Work) -> Iterator[None]:
 
 
 def in_order(locks: Iterable[Lock]) -> list[Lock]:
-    """Return each path once, sorted; not shared where anybody asks for it alone. Whoever took both would wait for itself."""
+    """Return each lock once, sorted. A path that is asked for as shared and as exclusive becomes exclusive."""
     found = list(locks)
     alone = {lock.path for lock in found if not lock.shared}
-    # The training's lock comes first of a cell's: who waits for a training must not look as if it scored already.
+    # The training's lock of a cell comes first, so that a process that waits for a training does not hold the lock of scoring.
     paths = sorted({lock.path for lock in found}, key=lambda path: (path.parent, path.stem != TRAINING, path.name))
     return [Lock(path, shared=path not in alone) for path in paths]
 
@@ -75,12 +75,12 @@ def study_locks(study: Study) -> Path:
 
 
 def study_lock(study: Study) -> Path:
-    """Return the lock shared by all who work on a study; who takes it alone may delete of its results."""
+    """Return the lock that all commands on a study share; a command that deletes results takes it exclusively."""
     return study_locks(study) / "study.lock"
 
 
 def data_lock() -> Path:
-    """Return the lock shared by all who work on any study; who takes it alone may delete what studies share."""
+    """Return the lock that all commands share; a command that deletes shared data takes it exclusively."""
     return DATA_LOCKS / "data.lock"
 
 
@@ -100,5 +100,5 @@ def shared_lock(kind: str, name: str) -> Path:
 
 
 def report_lock(study: Study, step: str) -> Path:
-    """Return the lock of one step that reports: collect_results, make_tables, ..."""
+    """Return the lock of a reporting step such as collect_results or make_tables."""
     return study_locks(study) / "steps" / f"{step}.lock"

@@ -1,7 +1,7 @@
-"""One process writes a thing at a time; a second one waits for it, and says for whom.
+"""File locks: one process writes at a time; a second one prints who holds the lock, and waits.
 
-A lock is an flock on a small file, held for the whole run of a command. It goes with its process, also when that is killed: there is
-nothing to clear by hand. The file stays, and says who has the lock (pid, host, command, start); that counts only while it is held.
+A lock is an flock on a small file, held for the whole run of a command. It ends with its process, even if that is killed, so nothing has
+to be cleared by hand. The file stays. It names the holder (pid, host, command, start), which is valid only while the lock is held.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-# What a file system says that has no locks: some network mounts.
+# Errors of file systems without locks, such as some network mounts.
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
-# Somebody who looks whether a lock is held holds it for an instant: that is nobody to wait for.
+# A process that checks whether a lock is held holds it for an instant, so taking it is tried several times.
 _TRIES, _PAUSE = 5, 0.05
 _MAX_BYTES = 4096
 _held: set[int] = set()
 
 
 class HeldError(Exception):
-    """Somebody else has the lock."""
+    """Another process holds the lock."""
 
 
 @dataclass(frozen=True, order=True)
 class Lock:
-    """What a command takes. shared: many may have it at once, while nobody has it alone."""
+    """A lock that a command takes; many processes may hold a shared lock while none holds it exclusively."""
 
     path: Path
     shared: bool = False
@@ -42,30 +42,30 @@ class Lock:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has a lock. does: as in "which trains ..."; started: ISO 8601, with the zone. A pid of 0: not known."""
+    """The process that holds a lock. does: as in "which trains ..."; started: ISO 8601 with time zone; a pid of 0 means unknown."""
 
     pid: int = 0
     host: str = ""
     command: str = ""
-    does: str = "does not say what it does"
+    does: str = "does something unknown"
     study: str = ""
     started: str = ""
 
     @classmethod
     def here(cls, command: str, does: str, study: str = "") -> Holder:
-        """This process, from now on."""
+        """Return this process as a holder from now on."""
         return cls(os.getpid(), socket.gethostname(), command, does, study, _now())
 
     @property
     def process(self) -> str:
-        """The process, with its machine where that is another one."""
+        """The process, with its machine if that is another one."""
         if not self.pid:
             return "another process"
         return f"process {self.pid}" + ("" if self.host in ("", socket.gethostname()) else f" on {self.host}")
 
     @property
     def since(self) -> str:
-        """When it began: the time, and the day where that is another one; empty where it is not known."""
+        """The time when it began, with the date if that is not today; empty if unknown."""
         try:
             began = datetime.fromisoformat(self.started).astimezone()
         except ValueError:
@@ -80,11 +80,10 @@ class Holder:
 
 @contextmanager
 def held(locks: Sequence[Lock], me: Holder) -> Iterator[None]:
-    """Take locks one after the other, waiting where need be, and give them back at the end. Whoever takes several has to take them in
-    the order that everybody does.
+    """Hold locks in the block, waiting for each if needed. All processes must take them in the same order.
 
     Raises:
-        OSError: if a lock's file cannot be made.
+        OSError: if a lock file cannot be created.
     """
     with ExitStack() as stack:
         for lock in locks:
@@ -98,17 +97,20 @@ def take(lock: Lock, me: Holder, wait: bool = True) -> int | None:
     """Take a lock.
 
     Args:
-        lock: which. me: what the file says from now on. wait: for others, saying so once on standard error.
+        lock: the lock.
+        me: this process, as the lock file names it.
+        wait: whether to wait for other processes; that is printed once on standard error.
 
     Returns:
-        What `release` wants; None where there is nothing to lock: on file systems without locks, which is said, and for a shared
-        lock on one that nobody writes to.
+        The descriptor that `release` takes. None if nothing can be locked: on file systems without locks, which is printed, and for a
+        shared lock on a file system that is read-only.
 
     Raises:
-        HeldError: if somebody else has it, and this process is not to wait. OSError: if the file cannot be made.
+        HeldError: if another process holds the lock, and `wait` is false.
+        OSError: if the lock file cannot be created.
     """
     kind = fcntl.LOCK_SH if lock.shared else fcntl.LOCK_EX
-    said = False
+    waited = False
     while True:
         descriptor = _open(lock)
         if descriptor is None:
@@ -117,16 +119,16 @@ def take(lock: Lock, me: Holder, wait: bool = True) -> int | None:
             if not _try(descriptor, kind, _TRIES if wait else 2):
                 if not wait:
                     raise HeldError(str(lock.path))
-                if not said:
-                    print(f"waiting for {_in_the_way(lock.path)}", file=sys.stderr, flush=True)
-                    said = True
+                if not waited:
+                    print(f"waiting for {_holder_or_sharer(lock.path)}", file=sys.stderr, flush=True)
+                    waited = True
                 fcntl.flock(descriptor, kind)
             if _is_at(lock.path, descriptor):
                 if not lock.shared:
                     _write(descriptor, me)
                 _held.add(descriptor)
                 return descriptor
-            os.close(descriptor)  # the file was cleaned away meanwhile; another one may have come
+            os.close(descriptor)  # the file was deleted meanwhile; there may be a new one
         except OSError as error:
             os.close(descriptor)
             if error.errno not in _WITHOUT_LOCKS:
@@ -139,13 +141,13 @@ def take(lock: Lock, me: Holder, wait: bool = True) -> int | None:
 
 
 def release(descriptor: int) -> None:
-    """Give a lock back."""
+    """Release a lock."""
     _held.discard(descriptor)
     os.close(descriptor)
 
 
 def holder(path: Path) -> Holder | None:
-    """Who has a lock alone, or None. Looks only: others get the lock as if nobody had looked."""
+    """Return the process that holds a lock exclusively, or None. Other processes are not disturbed."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -155,14 +157,14 @@ def holder(path: Path) -> Holder | None:
     except BlockingIOError:
         return _read(descriptor)
     except OSError:
-        return None  # no locks here, so nobody has one
+        return None  # this file system has no locks
     finally:
         os.close(descriptor)
     return None
 
 
 def holders_below(folder: Path) -> list[Holder]:
-    """Everybody who has a lock alone in folders called .locks below a folder, or in itself, each once."""
+    """Return the processes that hold exclusive locks in folders called .locks at or below a folder, each once."""
     found = (holder(path) for path in sorted(folder.rglob("*.lock")) if ".locks" in path.parts)
     return list(dict.fromkeys(one for one in found if one is not None))
 
@@ -175,7 +177,7 @@ def _open(lock: Lock) -> int | None:
     except OSError as error:
         if error.errno not in _NOT_WRITABLE:
             raise
-        with suppress(OSError):  # somebody else's file can be locked all the same
+        with suppress(OSError):  # a file of another user can be locked too
             return os.open(lock.path, flags | os.O_RDONLY)
         if lock.shared:
             return None
@@ -200,8 +202,8 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _in_the_way(path: Path) -> Holder:
-    """Who has the lock; where several share it, one of those who have a lock of the same thing."""
+def _holder_or_sharer(path: Path) -> Holder:
+    """Return the holder of a lock; if several share it, a holder of a lock in the same folder."""
     for candidate in (path, *sorted(path.parent.glob("*.lock"))):
         found = holder(candidate)
         if found is not None:
@@ -211,13 +213,13 @@ def _in_the_way(path: Path) -> Holder:
 
 def _write(descriptor: int, me: Holder) -> None:
     content = json.dumps(asdict(me)).encode()
-    with suppress(OSError):  # the lock is what counts
+    with suppress(OSError):  # the lock itself matters, not its text
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, content, 0)
 
 
 def _read(descriptor: int) -> Holder:
-    """What the holder wrote. One who has just come has not written yet, and what is there is then of one who is gone."""
+    """Return the holder that the file names. A new holder may not have written yet; then the file names a process that has ended."""
     for _ in range(_TRIES):
         with suppress(ValueError, TypeError, OSError):
             found = Holder(**json.loads(os.pread(descriptor, _MAX_BYTES, 0)))
@@ -229,7 +231,7 @@ def _read(descriptor: int) -> Holder:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this machine runs."""
+    """Return whether a process of this machine runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -251,14 +253,14 @@ def _warn_once(folder: Path, error: OSError) -> None:
     if not _warned:
         _warned = True
         print(
-            f"{folder}: no locks on this file system ({error.strerror}); see yourself that no second run writes the same.",
+            f"{folder}: no locks on this file system ({error.strerror}); make sure that no second run writes the same files.",
             file=sys.stderr,
             flush=True,
         )
 
 
 def _forget() -> None:
-    """A forked process lets go of what its parent holds: a lock must not outlive its holder."""
+    """Close the locks of the parent in a forked process, because a lock must not outlive its holder."""
     for descriptor in _held:
         with suppress(OSError):
             os.close(descriptor)

@@ -1,4 +1,4 @@
-# The validated study and what all rules share. Nothing here imports torch: it runs at every plan.
+# The validated study and helpers of all rules. Nothing here imports torch, because it runs at every plan.
 
 import json
 import logging
@@ -24,18 +24,18 @@ from pipeline.workflow.results_of_study import ResultsOfStudy
 
 try:
     study = make_study(config)
-    raw_roots(study)  # names an environment variable that is not set
-    # A job that lacks a file nobody makes is left out of the plan where its outputs are there: it would never run again.
+    raw_roots(study)  # raises if an environment variable is not set
+    # Snakemake leaves out a job whose input file is missing and that no rule makes, if its outputs exist; it would never run again.
     check_weights(study)
 except InputError as error:
     raise WorkflowError(f"The study is not valid. {error}")
 
-# Steps read the study from here. It is no rule's input: what decides each result is in its own input below .decides.
+# Steps read the study from this file. It is not an input of rules: each result has its own input below .decides.
 try:
     write_if_changed(paths.study_file(study), json.dumps(study.as_dict(), indent=2) + "\n")
-    for folder in (results_folder(study) / StudyOutput.MERGING, WEIGHTS):  # dvc.yaml has them, empty or not
+    for folder in (results_folder(study) / StudyOutput.MERGING, WEIGHTS):  # dvc.yaml needs them, even if empty
         folder.mkdir(parents=True, exist_ok=True)
-    check_room(Path(".snakemake"))  # where it has none, Snakemake itself ends with a traceback
+    check_room(Path(".snakemake"))  # without space, Snakemake itself ends with a traceback
     RESULTS = ResultsOfStudy(study, KnownDigests())
     if workflow.is_main_process:
         for line in set_plan_times(RESULTS):
@@ -43,7 +43,7 @@ try:
 except InputError as error:
     raise WorkflowError(str(error))
 except OSError as error:
-    logging.raiseExceptions = False  # Snakemake's log lies there too, and tells of itself with a traceback
+    logging.raiseExceptions = False  # Snakemake's log is on the same disk and would print a traceback
     raise WorkflowError(explained(error))
 STUDY = str(paths.study_file(study))
 
@@ -52,8 +52,8 @@ BENCHMARKS = results_folder(study) / StudyOutput.BENCHMARKS
 CELLS = {cell.id: cell for cell in trainings_of(study)}
 GROUPS = {group.id: group for group in merging_groups(study)}
 SINGLES = [group.singles[0] for group in GROUPS.values()]
-# A model's job takes one slot of this machine's GPUs, where there are any; each GPU has training.cells_per_gpu of them, and
-# the job is told its device when it starts (pipeline/locking/gpu_slots.py). `--resources gpu=2` allows another number at once.
+# A job that runs a model takes one slot of this machine's GPUs, if there are any. Each GPU has training.cells_per_gpu slots, and
+# the job gets its device when it starts (pipeline/locking/gpu_slots.py). `--resources gpu=2` allows another number at once.
 SLOTS = slots(study)
 GPU = 1 if SLOTS else 0
 if SLOTS and "gpu" not in workflow.global_resources:
@@ -61,7 +61,7 @@ if SLOTS and "gpu" not in workflow.global_resources:
 
 
 def needs(megabytes, minutes):
-    """What to ask a cluster for: twice the memory at each further attempt. And the study, which a job gets as a resource."""
+    """Return the resources of a job: memory, doubled at each further attempt, time, and the study's file."""
     return {
         "study": STUDY,
         "mem_mb": lambda wildcards, attempt: megabytes * 2 ** (attempt - 1),
@@ -70,12 +70,12 @@ def needs(megabytes, minutes):
 
 
 def one_of(names):
-    """What a wildcard may be: one of these."""
+    """Return the regular expression of a wildcard that is one of these names."""
     return "|".join(dict.fromkeys(map(re.escape, names))) or "(?!)"
 
 
 def from_results(*results):
-    """The inputs of a job: what decides its results, and done.json of all that these are made from."""
+    """Return the inputs of a job: the .decides file of each result, and done.json of each upstream result."""
     own = {result.done for result in results}
     upstream = [one.done for result in results for one in result.upstream if one.done not in own]
     return [*map(decides_file, results), *dict.fromkeys(upstream)]
@@ -86,7 +86,7 @@ def group_of(wildcards):
 
 
 def of_group(cells, *names):
-    """Files of a group's cells, as patterns of its wildcards; groups differ in nothing else."""
+    """Return the files of a group's cells as patterns of wildcards; groups differ only in these."""
     first = next(iter(GROUPS.values()))
     start = first.singles[0].variant
     return [

@@ -1,4 +1,4 @@
-# Raw trees, datasets, and the demo's pretrained backbone. Each rule writes done.json; what else it makes, and what decides it, stands in
+# Raw trees, datasets, and the demo's pretrained backbone. Each rule writes done.json; its other files, and what decides them, are in
 # pipeline/workflow/results_of_study.py.
 
 

@@ -1,4 +1,4 @@
-# Scores that need no model, the long result table, and what people read.
+# Scores of references, the long result table, and the reports.
 
 
 rule score_references:
@@ -124,7 +124,7 @@ rule write_paper:
         "python -m pipeline.cli step write_paper --if-stale --study {resources.study} > {log} 2>&1"
 
 
-# Not part of `all`, for it needs pdflatex: snakemake compile_paper.
+# Not part of `all`, because it needs pdflatex: snakemake compile_paper.
 rule compile_paper:
     input:
         from_results(RESULTS.compile_paper()),

@@ -1,1 +1,1 @@
-"""Where a study stands: progress, time, disk, and what it will cost."""
+"""The status of a study: progress, time, disk, and estimates."""

@@ -1,4 +1,4 @@
-"""What a study will cost: disk for each dataset, and hours of each cell, timed on the machine that asks."""
+"""Estimate the cost of a study: disk for each dataset, and hours of each cell, timed on this machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from pipeline.study.models import Study, WeightsFile
 from pipeline.study.robust_models import robust_models
 from pipeline.training.model_settings import model_settings, training_settings
 
-# Bytes of a built frame a pixel, mask included: five real EndoVis 2017 frames, cropped to 1280x1024, take 1.29 to 1.40 MB.
+# Bytes per pixel of a built frame, with its mask: five real EndoVis 2017 frames, cropped to 1280x1024, take 1.29 to 1.40 MB.
 _BYTES_A_PIXEL = 1.07
 _FULL_FRAME = 1280 * 1024
 _TIMED_STEPS = 3
@@ -41,7 +41,7 @@ _CPU_BATCH = 2  # on a CPU an image costs about the same in any batch
 
 @dataclass(frozen=True)
 class Cost:
-    """What one cell will take: hours of training and of robustness, bytes of its checkpoint."""
+    """Estimated cost of a cell: hours of training and of robustness, bytes of its checkpoint."""
 
     cell: Cell
     training_hours: float
@@ -51,7 +51,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class _Speed:
-    """Seconds an image in training and in prediction, and bytes of the checkpoint."""
+    """Seconds per image in training and in prediction, and bytes of the checkpoint."""
 
     training: float
     prediction: float
@@ -59,7 +59,7 @@ class _Speed:
 
 
 def frames_of(study: Study, dataset: str) -> dict[str, int]:
-    """Frames by part: of the built dataset where there is one, else what complete downloads give (4:1)."""
+    """Return the frames by split: of the built dataset if there is one, else of a complete download (4:1)."""
     folder = dataset_folder(study, dataset)
     if (folder / "dataset.json").is_file():
         counts: dict[str, int] = read_card(folder)["frames_by_split"]
@@ -74,7 +74,7 @@ def frames_of(study: Study, dataset: str) -> dict[str, int]:
 
 
 def disk_of(study: Study, dataset: str) -> tuple[int, int]:
-    """Bytes of a built dataset's pictures and masks, and of its arrays at the study's size."""
+    """Return the bytes of a built dataset's images and masks, and of its arrays at the study's size."""
     frames = sum(frames_of(study, dataset).values())
     folder, size = dataset_folder(study, dataset), study.input_size
     pixels = _FULL_FRAME if study.raw.generate is None else study.raw.generate.height * study.raw.generate.width
@@ -84,8 +84,11 @@ def disk_of(study: Study, dataset: str) -> tuple[int, int]:
 
 
 def cost_of_cells(study: Study) -> Iterator[Cost]:
-    """The cost of each cell. Each backbone with each architecture and weighting is timed once, on this machine's device, with
-    random weights and pictures, for some steps; hours follow from frames, epochs and conditions."""
+    """Return the cost of each cell.
+
+    Each combination of backbone, architecture and weighting is timed for a few steps on this machine, with random weights and images.
+    Hours follow from frames, epochs and conditions.
+    """
     speeds: dict[tuple[str, str, str], _Speed] = {}
     robust = set(robust_models(study))
     conditions = conditions_of(study)
@@ -101,7 +104,7 @@ def cost_of_cells(study: Study) -> Iterator[Cost]:
 
 
 def _with_random_weights(study: Study, cell: Cell, folder: Path) -> Study:
-    """The study with random weights in a file: what trains is then what trains with real ones, and no hub is asked."""
+    """Return the study with random weights in a file, so that the same parameters train and no hub is needed."""
     given = study.backbones[cell.backbone]
     if given.weights == "none":
         return study
@@ -131,12 +134,12 @@ def _time_model(study: Study, cell: Cell) -> _Speed:
     settings = dict(given.weighting_settings)
     if "warmup_epochs" in WEIGHTINGS.settings(given.weighting):
         settings |= {"warmup_epochs": 0}
-    # The first step is slower than all others: memory is claimed, kernels are chosen.
+    # The first step is slower than the others, because memory is allocated and kernels are chosen.
     schedule = replace(
         given, epochs=1 + _TIMED_STEPS, learning_rate=1e-6, batch_size=batch, weighting_settings=settings
     )
     history = train(model, data, schedule, device, f"time {cell.backbone} {cell.architecture} {cell.weighting}")
-    model.precision = "float32"  # that of robustness
+    model.precision = "float32"  # the precision of robustness evaluations
     predict(model, data.images, device)
     started = time.perf_counter()
     predict(model, data.images, device)

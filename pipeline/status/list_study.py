@@ -1,4 +1,4 @@
-"""What `endoarss list` says: the components that there are, the study's variants of them, and its cells."""
+"""The output of `endoarss list`: components, the study's variants of them, and its cells."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from pipeline.study.robust_models import robust_models
 
 
 def list_study(study: Study) -> str:
-    """Return one line for each component with its source file, for each of the study's variants, and for each cell; cells whose
-    robustness the study asks for say so."""
+    """Return one line per component with its source file, per variant of the study, and per cell.
+
+    Cells with a robustness evaluation are marked.
+    """
     lines = [line for key, registry in REGISTRIES.items() for line in _components(key, registry)]
     variants = list(_variants(study))
     if variants:

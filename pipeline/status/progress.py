@@ -1,4 +1,4 @@
-"""How far each cell of a study is: done, running, failed, stopped or pending. Reads what lies there; imports no torch.
+"""The progress of each cell of a study: done, running, failed, stopped or pending. Reads result files; imports no torch.
 
 Whatever is missing or torn is an answer, not an error.
 """
@@ -33,7 +33,7 @@ _EPOCH = re.compile(r"epoch-(\d+)\.safetensors")
 
 @dataclass(frozen=True)
 class Progress:
-    """One cell, or its robustness evaluation.
+    """The progress of a cell or of its robustness evaluation.
 
     state: one of STATES. reason: why it failed, what is left of it, or what the holder does with it. holder: who works on it.
     done, total: epochs, or corruptions (the images as they are among them) of a robustness evaluation; what a stopped one goes on from.
@@ -47,7 +47,7 @@ class Progress:
     total: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON tells it."""
+        """Return the values as JSON data."""
         who = self.holder
         return {
             "cell": self.cell.id,
@@ -60,12 +60,12 @@ class Progress:
 
 
 def progress_of_cells(study: Study) -> dict[Cell, Progress]:
-    """How far each training and each merged model is, its scores included."""
+    """Return the progress of each training and merged model, with its scores."""
     return {cell: _of_cell(study, cell) for cell in models_of(study)}
 
 
 def progress_of_robustness(study: Study, cells: Mapping[Cell, Progress]) -> dict[Cell, Progress]:
-    """How far the robustness of each model is that is evaluated.
+    """Return the progress of each robustness evaluation.
 
     Args:
         study: the study. cells: what `progress_of_cells` says of it.
@@ -74,7 +74,7 @@ def progress_of_robustness(study: Study, cells: Mapping[Cell, Progress]) -> dict
 
 
 def _of_cell(study: Study, cell: Cell) -> Progress:
-    # A merged model is there or not: one step.
+    # A merged model is made in one step.
     made = "merged" if cell.merger else "trained"
     epochs = 1 if cell.merger else int(schedule_of(study, cell).epochs)
     states = (_EPOCH.fullmatch(entry.name) for entry in entries_of(cell_folder(study, cell) / CellOutput.RESUME))
@@ -86,10 +86,10 @@ def _of_cell(study: Study, cell: Cell) -> Progress:
     about = cell_folder(study, cell) / CellOutput.PROVENANCE
     if about.is_file():
         if torn := _torn(about):
-            return Progress(cell, FAILED, f"{torn} Delete it: the cell is then {made} again.", None, 0, epochs)
+            return Progress(cell, FAILED, f"{torn} Delete it, and the cell is {made} again.", None, 0, epochs)
         names = [CellOutput.CHECKPOINT, *([] if cell.merger else [CellOutput.HISTORY]), CellOutput.PREDICTIONS]
         gone = [name for name in names if not (cell_folder(study, cell) / name).exists()]
-        other = f"its {gone[0]} is gone" if gone else outdated(study, cell)
+        other = f"its {gone[0]} is missing" if gone else outdated(study, cell)
         if other:
             return Progress(cell, PENDING, other, None, 0, epochs)
         if all(rows_file(study, cell, dataset).is_file() for dataset in evaluated_on(study, cell.dataset)):
@@ -110,7 +110,7 @@ def _of_robustness(study: Study, cell: Cell, trained: Progress) -> Progress:
     if all(path.is_file() for path in robustness_files(study, cell)):
         torn = next(filter(None, (_torn(path) for path in robustness_files(study, cell) if path.suffix == ".json")), "")
         if torn:
-            return Progress(cell, FAILED, f"{torn} Delete it: the robustness is then evaluated again.", None, 0, total)
+            return Progress(cell, FAILED, f"{torn} Delete it, and the robustness is evaluated again.", None, 0, total)
         if other := robustness_outdated(study, cell):
             return Progress(cell, PENDING, other, None, 0, total)
         return Progress(cell, DONE, robustness_failure(study, cell), None, total, total)
@@ -123,7 +123,7 @@ def _of_robustness(study: Study, cell: Cell, trained: Progress) -> Progress:
 
 
 def _torn(path: Path) -> str:
-    """What is wrong with a file of JSON; empty where nothing is."""
+    """Return what is wrong with a JSON file; empty if it is valid."""
     try:
         read_json(path)
     except InputError as error:

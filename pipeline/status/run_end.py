@@ -1,4 +1,4 @@
-"""What a run of Snakemake says at its end: what was made and where, or what failed, why, and where its log is."""
+"""The last lines of a Snakemake run: what was made and where, or what failed, why, and where its log is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.status.timing import duration
 from pipeline.study.cells import models_of
 from pipeline.study.models import Study
 
-_PAGE = "make_page"  # the rule whose page shows everything that people read
+_PAGE = "make_page"  # the rule that makes the page
 _LISTED = 10  # failures that are described; `endoarss status` lists all
 
 
@@ -20,13 +20,13 @@ def nothing_to_do(study: Study) -> list[str]:
     """Return the two lines of a run that finds everything done."""
     made = [path for path in (paths.report_file(study), paths.paper_pdf(study)) if path.is_file()]
     return [
-        f"Nothing to be done: all that study {study.name} was asked for is there.",
-        f"Open {' or '.join(map(str, made))}" if made else "`endoarss status` says what else the study has.",
+        f"Nothing to be done: all results of study {study.name} are current.",
+        f"Open {' or '.join(map(str, made))}" if made else "`endoarss status` shows what else the study has.",
     ]
 
 
 def success(study: Study, jobs: RunJobs) -> list[str]:
-    """Return what the run made and where it is; everything that people read, if the run made the page that shows it."""
+    """Return what the run made and where it is, with page, tables and figures if the run made the page."""
     made = {job.rule for job in jobs.done}
     models = models_of(study)
     there = len(models) - len(missing_models(study))
@@ -46,7 +46,7 @@ def success(study: Study, jobs: RunJobs) -> list[str]:
 
 
 def failure(study: Study, jobs: RunJobs, reasons: Mapping[int, str]) -> list[str]:
-    """Return what is done and what is not, and at the end each failed job with its reason and its log.
+    """Return what is done and what is not, then each failed job with its reason and log.
 
     Args:
         study: the study.
@@ -59,7 +59,7 @@ def failure(study: Study, jobs: RunJobs, reasons: Mapping[int, str]) -> list[str
     lines = ["", f"Study {study.name}: {done}, {failed}, {left} left."]
     page = paths.report_file(study)
     if page.is_file() and _PAGE not in {job.rule for job in jobs.done}:
-        lines.append(f"The report shows the results there are, and the gaps: {page}")
+        lines.append(f"The report shows the existing results and what is missing: {page}")
     lines.append("Run the same command again: it goes on from here.")
     if len(jobs.failed) > _LISTED:
         lines.append(f"The first {_LISTED} failures; `endoarss status` lists all cells.")

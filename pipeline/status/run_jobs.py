@@ -16,7 +16,7 @@ from pipeline.status.timing import seconds_of_benchmark
 from pipeline.study.folders import results_folder
 from pipeline.study.models import Study
 
-_TARGETS = ("all", "models")  # rules that only name what is wanted: no work, and no job for people
+_TARGETS = ("all", "models")  # rules that only name targets; they are not counted as jobs
 _TAIL = 20_000  # bytes of a log that are read for its last message
 _MESSAGE = re.compile(r"^endoarss (?:step )?\w+: ", re.MULTILINE)
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt)\b.*", re.MULTILINE)
@@ -36,25 +36,25 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The rule and what it works on."""
+        """The rule and its cell or dataset."""
         return f"{self.rule} {self.subject}".strip()
 
     @property
     def percent(self) -> str:
-        """How far the progress bar in the log is, e.g. "40 %"; empty if there is none."""
+        """The state of the progress bar in the log, e.g. "40 %"; empty if there is none."""
         found = _BAR.findall(_tail(self.log))
         return f"{found[-1]} %" if found else ""
 
 
 class TimeLeft(NamedTuple):
-    """Seconds that the run still takes; complete: whether the duration of every remaining job can be told."""
+    """Seconds that the run still takes; complete: whether the duration of every remaining job is known."""
 
     seconds: float
     complete: bool
 
 
 class RunJobs:
-    """Counts the jobs of a run. Everything that is shown about the run is read from here."""
+    """Counts the jobs of a run. Everything that is shown about the run comes from here."""
 
     def __init__(self, study: Study) -> None:
         self.running: dict[int, Job] = {}
@@ -67,7 +67,7 @@ class RunJobs:
         self._seconds: dict[str, list[float]] = defaultdict(list)
 
     def plan(self, stats: Mapping[str, int]) -> None:
-        """Note how many jobs of each rule there are, and what jobs of these rules took in earlier runs."""
+        """Note the number of jobs of each rule, and how long such jobs took in earlier runs."""
         self._left = Counter({rule: count for rule, count in stats.items() if rule not in (*_TARGETS, "total")})
         self.total = self._left.total()
         for rule in self._left:
@@ -75,13 +75,13 @@ class RunJobs:
             self._seconds[rule] = list(filter(None, map(seconds_of_benchmark, paths)))
 
     def begin(self, number: int, rule: str, subject: str, log: str) -> None:
-        """Note that a job starts, perhaps once more after a failure."""
+        """Note that a job starts, possibly again after a failure."""
         if rule not in _TARGETS:
             self.failed.pop(number, None)
             self.running[number] = Job(rule, subject, log)
 
     def finish(self, number: int) -> Job | None:
-        """Note that a job is done, and return it; None for what is no job for people."""
+        """Note that a job is done, and return it; None if it is not counted as a job."""
         job = self.running.pop(number, None)
         if job:
             job.seconds = time.monotonic() - job.started
@@ -91,7 +91,7 @@ class RunJobs:
         return job
 
     def fail(self, number: int) -> Job | None:
-        """Note that a job failed, and return it; None if that is known."""
+        """Note that a job failed, and return it; None if that is known already."""
         job = self.running.pop(number, None)
         if job:
             self.failed[number] = job
@@ -120,7 +120,7 @@ class RunJobs:
 
 
 def reason_of(log: str, ended: str = "") -> str:
-    """Return why a job failed, as its log says at its end.
+    """Return why a job failed: the last message of its log.
 
     Args:
         log: path of the log; empty if the job has none.
@@ -140,7 +140,9 @@ def reason_of(log: str, ended: str = "") -> str:
         reason = "It was stopped."
     else:
         reason = f"It left no message{f': {ended}' if ended else ''}."
-    reason = "".join(one if one.isprintable() else "?" for one in reason)  # a log may steer a terminal
+    reason = "".join(
+        one if one.isprintable() else "?" for one in reason
+    )  # a log may hold control characters of a terminal
     return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ..."
 
 

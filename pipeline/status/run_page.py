@@ -1,4 +1,4 @@
-"""What a run of Snakemake looks like: a page in a terminal, one line per finished job in a file, in place of Snakemake's own messages.
+"""Show a Snakemake run: a live page in a terminal, or one line per finished job in a file, instead of Snakemake's own messages.
 
 Snakemake's own messages stay in its log file, and `snakemake --printshellcmds`, `--verbose` or `--dry-run` print them as ever.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 _NOTHING = "Nothing to be done"
-# Said again, with the reason, at the end of the page.
+# Repeated with the reason at the end of the page.
 _SAID_BY_PAGE = ("Exiting because a job execution failed", "At least one job did not complete", "CalledProcessError")
 _STOPPED = ("Terminating processes on user request", "Will exit after finishing currently running jobs")
 _ENDED = re.compile(r"(?:returned non-zero exit status|died with) [^\n]*?(?=\.?$)", re.MULTILINE)
@@ -53,7 +53,7 @@ def show_run(study: Study, workflow: Any) -> RunPage:
 
 
 class RunPage(logging.Handler):
-    """Receives the events of a run. Before its jobs are planned, and where it only counts them, other messages pass as they are."""
+    """Receives the events of a run. Before jobs are planned, and in a dry run, other messages are printed unchanged."""
 
     def __init__(self, study: Study, own: logging.StreamHandler[Any] | None) -> None:
         """Make the page.
@@ -73,7 +73,7 @@ class RunPage(logging.Handler):
         self._live: Live | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take one message or event."""
+        """Handle one message or event."""
         try:
             handle = getattr(self, f"_on_{getattr(record, 'event', None) or 'message'}", None)
             if handle:
@@ -84,15 +84,15 @@ class RunPage(logging.Handler):
             self.handleError(record)
 
     def say_made(self) -> None:
-        """Say what the run made and where it is."""
+        """Print what the run made and where it is."""
         self._end(lambda: run_end.success(self._study, self._jobs))
 
     def say_failures(self) -> None:
-        """Say what failed, why, and where its log is."""
+        """Print what failed, why, and where its log is."""
         self._end(lambda: run_end.failure(self._study, self._jobs, self._reasons))
 
     def close(self) -> None:
-        """Leave the terminal as it was, and let out what was held back of a command that planned no run."""
+        """Restore the terminal, and print the messages that were held back if no run was planned."""
         self._stop()
         self._release()
         super().close()
@@ -154,7 +154,7 @@ class RunPage(logging.Handler):
                 self._own.handle(record)
 
     def _end(self, lines: Callable[[], Iterable[str]]) -> None:
-        """Print the last lines. Whatever cannot be read for them changes nothing about how the run ended."""
+        """Print the last lines. A file that cannot be read for them does not change the exit status."""
         self._stop()
         self._own = self._own or logging.StreamHandler()
         try:
@@ -175,7 +175,7 @@ class RunPage(logging.Handler):
     def _say(self, text: str, style: str = "") -> None:
         if not self._own:
             return
-        from rich.console import Console  # not when a run is only planned
+        from rich.console import Console  # imported late, because a dry run does not need it
         from rich.text import Text
 
         if self._console is None:
@@ -199,7 +199,7 @@ class RunPage(logging.Handler):
             live.stop()
 
     def _page(self) -> Group:
-        """Draw the page; called by another thread, so that it reads copies."""
+        """Draw the page. Another thread calls it, so it reads copies."""
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table

@@ -1,4 +1,4 @@
-"""What of a study is done, runs, failed or is left; the time and the disk it took, and what is left of both. Imports no torch."""
+"""The output of `endoarss status`: progress, time and disk of a study, and what is left. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pipeline.status.timing import Timings, duration, timings_of
 from pipeline.study.folders import dataset_folder, results_folder
 from pipeline.study.models import Study
 
-_LISTED = 20  # failed or stopped cells that get a line each, unless all are asked for
+_LISTED = 20  # failed or stopped cells that get a line each without --all
 _CHECKPOINT = ".safetensors"
 
 
 @dataclass(frozen=True)
 class Status:
-    """All that `endoarss status` tells. datasets: what is said of each. disk: bytes, by what takes them."""
+    """The content of `endoarss status`. datasets: the state of each in words. disk: bytes by kind of file."""
 
     study: str
     title: str
@@ -38,7 +38,7 @@ class Status:
     collected: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON tells it; times in seconds, disk in bytes."""
+        """Return the values as JSON data; times in seconds, disk in bytes."""
         groups = {"cells": self.cells, "robustness": self.robustness}
         return {
             "study": self.study,
@@ -53,7 +53,7 @@ class Status:
 
 
 def status_of(study: Study) -> Status:
-    """Look at a study. What is missing or torn is told, never an error."""
+    """Return the status of a study. Missing and damaged files are part of the status and raise no error."""
     cells = progress.progress_of_cells(study)
     robustness = progress.progress_of_robustness(study, cells)
     checkpoints, others = bytes_below(results_folder(study), _CHECKPOINT)
@@ -91,13 +91,14 @@ def show_status_of(study: Study, every: bool, as_json: bool, estimate: bool) -> 
 
 
 def show_status(status: Status, every: bool = False) -> str:
-    """The status in words: counts, a line for each cell that runs or failed, the rest in groups.
+    """Return the status as text: counts, a line for each running or failed cell, and the rest in groups.
 
     Args:
-        status: what `status_of` gave. every: a line for each cell.
+        status: a result of `status_of`.
+        every: whether each cell gets a line.
     """
     lines = [f"Study {status.study}: {status.title}", "", "Datasets:"]
-    lines += [f"  {dataset}: {said}" for dataset, said in status.datasets.items()]
+    lines += [f"  {dataset}: {state}" for dataset, state in status.datasets.items()]
     lines += ["", *_section("Cells", status.cells, "epoch", every)]
     if status.robustness:
         lines += ["", *_section("Robustness", status.robustness, "corruption", every)]
@@ -108,8 +109,8 @@ def show_status(status: Status, every: bool = False) -> str:
 
 def _section(title: str, which: Sequence[progress.Progress], unit: str, every: bool) -> Iterator[str]:
     counts = _counts(which)
-    said = ", ".join(f"{counts[state]} {state}" for state in progress.STATES if counts[state])
-    yield f"{title}: {len(which)}: {said}"
+    summary = ", ".join(f"{counts[state]} {state}" for state in progress.STATES if counts[state])
+    yield f"{title}: {len(which)}: {summary}"
     for state in (progress.RUNNING, progress.FAILED, progress.STOPPED):
         found = [one for one in which if one.state == state]
         shown = found if every or state == progress.RUNNING else found[:_LISTED]
@@ -134,7 +135,7 @@ def _line(one: progress.Progress, unit: str) -> str:
         since = f" (since {one.holder.since})" if one.holder.since else ""
         return f"running: {one.cell.id}: {one.holder.process} {one.reason} it{since}, {far} done"
     if one.state == progress.STOPPED:
-        return f"stopped: {one.cell.id} after {far}; the next run goes on from there"
+        return f"stopped: {one.cell.id} after {far}; the next run continues from there"
     if one.state == progress.FAILED:
         return f"failed: {one.cell.id}: {one.reason}" + (f" (after {far})" if one.done else "")
     if one.state == progress.DONE and one.reason:
@@ -172,8 +173,8 @@ def _about_dataset(study: Study, dataset: str) -> str:
 
 
 def show_estimate(study: Study) -> str:
-    """Disk and hours that the study asks for, timed on this machine."""
-    # Imports torch, which a plain status does without.
+    """Return the disk space and hours that the study needs, timed on this machine."""
+    # Imports torch, which the status without estimate does not need.
     from pipeline.status.estimate import cost_of_cells, disk_of
 
     lines, total = ["Disk:"], 0

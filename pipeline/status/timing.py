@@ -1,4 +1,4 @@
-"""What a study took so far, and what the rest takes, told from the cells that are done."""
+"""The time that a study took, and an estimate of the rest from its finished cells."""
 
 from __future__ import annotations
 
@@ -19,27 +19,32 @@ from pipeline.study.cell import Cell
 from pipeline.study.folders import cell_folder, dataset_folder, results_folder
 from pipeline.study.models import Study
 
-# Rules about models; their times are told by cell.
+# Rules about models; their times are listed by cell.
 _MODEL_RULES = ("train_cell", "evaluate_robustness", "merge_models", "evaluate_merged_robustness")
 
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds. spent: by kind of step. left: of what can be told, one job at a time. unknown: the number of cells of which
-    it cannot be told, by what has to come first."""
+    """Times in seconds.
+
+    Attributes:
+        spent: time spent, by kind of step.
+        left: time left of cells whose duration is known, one job at a time.
+        unknown: number of cells whose duration is unknown, by what must be done first.
+    """
 
     spent: Mapping[str, float]
     left: float
     unknown: Mapping[str, int]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON tells it."""
+        """Return the values as JSON data."""
         spent = {name: round(seconds, 1) for name, seconds in self.spent.items()}
         return {"spent": spent, "left": round(self.left, 1), "unknown": dict(self.unknown)}
 
 
 def timings_of(study: Study, cells: Mapping[Cell, Progress], robustness: Mapping[Cell, Progress]) -> Timings:
-    """Time spent and time left.
+    """Return the time spent and the time left.
 
     A training takes as long as the done ones of its backbone and architecture, with the same weighting where there is one, for each
     epoch and training image; a robustness evaluation as theirs for each test image.
@@ -78,13 +83,13 @@ def timings_of(study: Study, cells: Mapping[Cell, Progress], robustness: Mapping
 
 
 def _alike(cell: Cell) -> tuple[tuple[str, ...], ...]:
-    """What trainings have in common that take about as long for each epoch and image: the more the better."""
+    """Return keys of a training; trainings with more equal keys take more similar times per epoch and image."""
     model = (cell.backbone, cell.architecture)
     return (*model, cell.weighting), model
 
 
 def seconds_of_benchmark(path: Path) -> float:
-    """The seconds of a benchmark file of Snakemake's; 0 where there is none or it says nothing."""
+    """Return the seconds in a benchmark file of Snakemake; 0 if there is none or it is not valid."""
     try:
         head, row, *_ = path.read_text(encoding="utf-8").splitlines()
         seconds = float(dict(zip(head.split("\t"), row.split("\t"), strict=False))["s"])
@@ -97,8 +102,8 @@ def _benchmark(study: Study, rule: str, cell: Cell) -> float:
     return seconds_of_benchmark(results_folder(study) / StudyOutput.BENCHMARKS / rule / f"{cell.id}.tsv")
 
 
-def _told(path: Path, key: str = "seconds") -> float:
-    """The seconds that a provenance tells, of one of the models that they are of; 0 where it tells none."""
+def _seconds_in(path: Path, key: str = "seconds") -> float:
+    """Return the seconds per model in a provenance file; 0 if it has none."""
     try:
         about = read_json(path)
         seconds = float(about.get(key, 0)) / max(1, int(about.get("models_together", 1)))
@@ -108,16 +113,16 @@ def _told(path: Path, key: str = "seconds") -> float:
 
 
 def _seconds_of_training(study: Study, cell: Cell) -> float:
-    """Of the whole job, where Snakemake ran it, or as the step tells it. One that went on from a state tells its own part only."""
+    """Return the seconds of the whole job if Snakemake ran it, else those that the step recorded since it last started."""
     path = cell_folder(study, cell) / CellOutput.PROVENANCE
-    if cell.merger:  # one job merges many: each tells its own part
-        return _told(path, "training_seconds")
-    return max(_told(path), _benchmark(study, "train_cell", cell))
+    if cell.merger:  # one job merges many models, and each records its own share
+        return _seconds_in(path, "training_seconds")
+    return max(_seconds_in(path), _benchmark(study, "train_cell", cell))
 
 
 def _seconds_of_robustness(study: Study, cell: Cell) -> float:
-    """As Snakemake measured it, of one cell; a step by hand may have had several at once."""
-    told = _told(robustness_files(study, cell).provenance)
+    """Return the seconds that Snakemake measured for one cell; a command by hand may have evaluated several at once."""
+    told = _seconds_in(robustness_files(study, cell).provenance)
     return _benchmark(study, "evaluate_robustness", cell) or told
 
 
@@ -130,7 +135,7 @@ def _frames(study: Study, dataset: str) -> dict[str, int]:
 
 
 def duration(seconds: float) -> str:
-    """Return a number of seconds as people read it."""
+    """Return a duration in seconds as text."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:

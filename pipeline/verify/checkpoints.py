@@ -1,4 +1,4 @@
-"""Whether checkpoints and the weights they stand on are the files that provenance names."""
+"""Check that checkpoints and their base weights are the files that provenance names."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ _GET_BACK = "Get the file back, or make the cell again: snakemake, endoarss trai
 
 
 def check_checkpoints(study: Study) -> Check:
-    """The digests of checkpoints, of files of pretrained weights, and of what robustness was evaluated of; what checkpoints say of
-    themselves. Imports no torch."""
+    """Check the digests of checkpoints, pretrained weights and evaluated checkpoints, and the headers of checkpoints.
+
+    Imports no torch.
+    """
     check = Check("checkpoints", "checkpoints and files of weights")
     digest = cache(sha256_of)
     with check.survives(pretrained_file(study)):
@@ -42,7 +44,7 @@ def check_checkpoints(study: Study) -> Check:
         try:
             about = read_provenance(study, cell)
         except InputError:
-            continue  # told of the study
+            continue  # reported by the check of settings
         path = cell_folder(study, cell) / CellOutput.CHECKPOINT
         if not check.has(path):
             continue
@@ -66,14 +68,14 @@ def _check_pretrained(check: Check, study: Study) -> None:
         check.gaps.append(f"{path}: not pretrained yet")
         return
     check.checked += 1
-    expected, whose = str(read_json(about).get("sha256")), f"as {about.name} says: it is another file"
+    expected, whose = str(read_json(about).get("sha256")), f"as in {about.name}: it is another file"
     check.compare_digest(
         path, sha256_of(path), expected, whose, "Get the file back, or: endoarss step pretrain_backbone."
     )
 
 
 def _check_header(check: Check, path: Path, about: dict[str, Any]) -> None:
-    """What decided the training, as the checkpoint itself says it."""
+    """Check the training entries in the header of a checkpoint."""
     try:
         said = read_header(path).provenance
     except SettingsError as error:
@@ -83,14 +85,14 @@ def _check_header(check: Check, path: Path, about: dict[str, Any]) -> None:
         then, now = (json.dumps(masked_settings(given[key]), sort_keys=True) for given in (said, about))
         if then != now:
             check.fail(
-                path, f"says {key} {then}", f"{now}, as provenance.json says: it is of another training", _GET_BACK
+                path, f"says {key} {then}", f"{now}, as in provenance.json: it belongs to another training", _GET_BACK
             )
 
 
 def _check_weights(check: Check, study: Study, cell: Cell, about: dict[str, Any], digest: Any) -> None:
     path: Path | None = weights_file(study, cell.backbone)
     if path is None:
-        return  # frozen weights of a hub are compared where the checkpoint is loaded
+        return  # frozen weights of a hub are compared when the checkpoint is loaded
     if check.has(path, f"not there; {cell.id} was trained from it"):
         expected = about["weights"]["sha256"] or "no file"
         check.compare_digest(path, digest(path), expected, f"which {cell.id} was trained from", _GET_BACK)

@@ -1,4 +1,4 @@
-"""Tables compared value by value."""
+"""Compare tables value by value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Difference:
-    """where: the first place, in words. found, expected: there. rows: how many rows differ, of how many."""
+    """The first difference of two tables: where, found and expected value, and how many of how many rows differ."""
 
     where: str
     found: str
@@ -21,14 +21,14 @@ class Difference:
 
 
 def as_stored(table: pd.DataFrame) -> pd.DataFrame:
-    """A table as it comes back from a file."""
+    """Return a table as it is after writing and reading a file."""
     stream = io.BytesIO()
     table.to_parquet(stream, index=False)
     return pd.read_parquet(stream)
 
 
 def difference(found: pd.DataFrame, expected: pd.DataFrame, keys: Sequence[str]) -> Difference | None:
-    """The first difference of two tables as stored, None where they are equal: columns, types, rows in their order, and every value,
+    """Return the first difference of two stored tables, or None if they are equal: columns, types, order of rows, and every value,
     missing ones too.
 
     Args:

@@ -1,4 +1,4 @@
-"""Whether built datasets are what their manifests, cards and provenance say."""
+"""Check built datasets against their manifests, cards and provenance."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ _PACK = "Delete the folder arrays/ and run snakemake, or: endoarss step pack_dat
 
 
 def check_datasets(study: Study) -> Check:
-    """Every picture and mask against the digests in manifest.csv, arrays against those in arrays/<size>.json, and manifest and card
-    against the provenance beside the dataset."""
+    """Check images and masks against manifest.csv, arrays against arrays/<size>.json, and manifest and card against the provenance."""
     check = Check("datasets", "pictures, masks and arrays")
     for dataset in study.datasets:
         folder = dataset_folder(study, dataset)
@@ -46,16 +45,16 @@ def check_datasets(study: Study) -> Check:
 
 def _compare(check: Check, path: Path, expected: str, whose: str, advice: str) -> None:
     if not path.is_file():
-        check.fail(path, "missing", f"a file of sha256 {expected[:12]}, as {whose} says", advice)
+        check.fail(path, "missing", f"a file of sha256 {expected[:12]}, as in {whose}", advice)
     else:
-        check.compare_digest(path, sha256_of(path), expected, f"as {whose} says: it was changed", advice)
+        check.compare_digest(path, sha256_of(path), expected, f"as in {whose}: it was changed", advice)
 
 
 def _check_arrays(check: Check, study: Study, dataset: str, splits: list[str]) -> None:
     path, folder, size = arrays_file(study, dataset), dataset_folder(study, dataset), study.input_size
     recorded: dict[str, Any] = read_json(path).get("sha256", {}) if path.is_file() else {}
     if not recorded:
-        check.gaps.append(f"{path}: says no digests of arrays at {size} pixels")
+        check.gaps.append(f"{path}: has no digests of arrays at {size} pixels")
         return
     for split in splits:
         arrays = arrays_folder(folder, split, size)
@@ -64,13 +63,13 @@ def _check_arrays(check: Check, study: Study, dataset: str, splits: list[str]) -
             other = min(recorded.get(split, {"none": ""}))
             check.fail(
                 path,
-                f"lists {other} for the part {split}",
+                f"lists {other} for the split {split}",
                 f"{arrays.name}, made from this manifest",
                 f"{_PACK} {dataset}.",
             )
             continue
         if not arrays.is_dir():
-            check.gaps.append(f"{arrays}: not there; what needs them makes them again")
+            check.gaps.append(f"{arrays}: missing; steps that need them make them again")
             continue
         for name, digest in recorded[split].items():
             check.checked += 1

@@ -1,4 +1,4 @@
-"""What a verification says: one check a kind of thing, with what it found wrong, what is not there, and what is worth a look."""
+"""The result of a verification: one check per kind of file, with failures, gaps and warnings."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from endoarss.errors import SettingsError
 from pipeline.errors import InputError
 from reports.errors import ResultsError
 
-_SHOWN = 20  # of each kind; JSON has them all
+_SHOWN = 20  # lines per kind; JSON has all
 
 
 @dataclass(frozen=True)
 class Failure:
-    """where: a file, and in it. found, expected: what is there, what should be. advice: what to do."""
+    """A failure: where it is, what was found and expected, and what to do."""
 
     where: str
     found: str
@@ -25,7 +25,7 @@ class Failure:
     advice: str = ""
 
     def __str__(self) -> str:
-        """In one line."""
+        """Return the failure in one line."""
         expected = f"; expected {self.expected}" if self.expected else ""
         place = f"{self.where}: " if self.where else ""
         return f"{place}{self.found}{expected}.{f' {self.advice}' if self.advice else ''}"
@@ -33,8 +33,15 @@ class Failure:
 
 @dataclass
 class Check:
-    """One kind of thing. checked: how many. failures: what is wrong. gaps: what is not there yet. warnings: what differs and may.
-    told: what was seen on the way."""
+    """A check of one kind of file.
+
+    Attributes:
+        checked: number of things that were checked.
+        failures: what is wrong.
+        gaps: what is missing so far.
+        warnings: differences that are allowed.
+        told: further information.
+    """
 
     name: str
     what: str
@@ -45,23 +52,23 @@ class Check:
     told: list[str] = field(default_factory=list)
 
     def fail(self, where: object, found: str, expected: str = "", advice: str = "") -> None:
-        """Note something wrong; see `Failure`."""
+        """Add a failure; see `Failure`."""
         self.failures.append(Failure(str(where), found, expected, advice))
 
     def compare_digest(self, path: object, found: str, expected: str, whose: str, advice: str) -> None:
-        """Note a file whose SHA-256 is not the expected one; whose: who expects it, in words."""
+        """Add a failure if a SHA-256 is not the expected one; whose: where the expected one comes from."""
         if found != expected:
             self.fail(path, f"sha256 {found[:12]}", f"{str(expected)[:12]}, {whose}", advice)
 
     def has(self, path: Path, otherwise: str = "not there") -> bool:
-        """Return whether a file is there, and note a gap if it is not; otherwise: what is said of it then."""
+        """Return whether a file exists; if not, add a gap with the text `otherwise`."""
         if not path.is_file():
             self.gaps.append(f"{path}: {otherwise}")
         return path.is_file()
 
     @contextmanager
     def survives(self, where: object) -> Iterator[None]:
-        """Note whatever a block raises as one thing that is wrong, and go on: a verification tells of everything it was asked.
+        """Add an error that a block raises as a failure, and continue, so that a verification reports everything.
 
         Args:
             where: the file or thing that the block looks at.
@@ -69,23 +76,23 @@ class Check:
         try:
             yield
         except (InputError, SettingsError, ResultsError) as error:
-            self.failures.append(Failure("", str(error).rstrip(".")))  # its message stands on its own
+            self.failures.append(Failure("", str(error).rstrip(".")))  # the message is complete
         except FileNotFoundError as error:
             self.fail(error.filename or where, "missing", "", "Run snakemake.")
-        except Exception as error:  # what a damaged file does to a check is not known before
+        except Exception as error:  # a damaged file may raise anything
             said = " ".join(str(error).split())[:200]
             self.fail(where, f"cannot be checked ({type(error).__name__}: {said})", "a whole file", "Run snakemake.")
 
     def add(self, other: Check) -> None:
-        """Take over what another check of the same kind found."""
+        """Add the findings of another check of the same kind."""
         self.checked += other.checked
         for name in ("failures", "gaps", "warnings", "told"):
             getattr(self, name).extend(getattr(other, name))
 
     def lines(self) -> list[str]:
-        """What people read: a line of counts, then everything that is not as it should be."""
+        """Return the check as text: a line of counts, then every finding."""
         counts = [f"{len(self.failures)} wrong"]
-        counts += [f"{len(self.gaps)} not there"] if self.gaps else []
+        counts += [f"{len(self.gaps)} missing"] if self.gaps else []
         counts += [f"{len(self.warnings)} to look at"] if self.warnings else []
         found = [f"{self.name}: {self.checked:,} {self.what} checked, {', '.join(counts)}"]
         for mark, all_of_kind in (
@@ -110,15 +117,15 @@ class Report:
 
     @property
     def failures(self) -> int:
-        """How many things are wrong."""
+        """The number of failures."""
         return sum(len(check.failures) for check in self.checks)
 
     def show(self) -> str:
-        """What people read."""
+        """Return the report as text."""
         return "\n".join(line for check in self.checks for line in check.lines())
 
     def as_dict(self) -> dict[str, Any]:
-        """The same for programs, with nothing left out."""
+        """Return the complete report as JSON data."""
         return {
             "study": self.study,
             "study_sha256": self.study_sha256,

@@ -1,4 +1,4 @@
-"""Whether checkpoints still give the answers that were kept: a sample of cells is loaded and predicts again."""
+"""Check that checkpoints still give the saved predictions: a sample of cells is loaded and predicts again."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from pipeline.verify.findings import Check
 from pipeline.verify.rows import is_packed
 
 ALIKE = 0.99
-"""The share of equal pixels, activities or rows below which another device or version is worth a look."""
+"""On another device or version, a smaller share of equal pixels, activities or rows gives a warning."""
 _CONDITIONS = 2
 _AGAIN = "Get the files of one run back, or make the cell again: snakemake, endoarss train or merge."
 
 
 def check_predictions(study: Study, cells: Sequence[Cell], seed: int) -> Check:
-    """Load each cell and compare its answers with predictions/<dataset>.npz; of the first whose robustness is evaluated also the rows
+    """Load each cell and compare its predictions with predictions/<dataset>.npz; for the first with robustness results also the rows
     under some conditions, drawn by `seed`, whose images are corrupted again.
 
     On the processor and with the packages of the training, without a GPU, answers must be the same bit for bit. Else the share
@@ -57,7 +57,7 @@ def check_predictions(study: Study, cells: Sequence[Cell], seed: int) -> Check:
             check.gaps.append(f"{checkpoint}: not there")
             continue
         weights = weights_file(study, cell.backbone)
-        if weights is not None and not check.has(weights, f"not there; {cell.id} cannot answer without it"):
+        if weights is not None and not check.has(weights, f"not there; {cell.id} cannot predict without it"):
             continue
         with check.survives(checkpoint):
             model, other = load_cell(study, cell), differs_here(read_provenance(study, cell))
@@ -74,12 +74,12 @@ def check_predictions(study: Study, cells: Sequence[Cell], seed: int) -> Check:
 
 
 def is_evaluated(study: Study, cell: Cell) -> bool:
-    """Whether a cell's robustness is asked for and was evaluated."""
+    """Return whether a cell's robustness is part of the study and was evaluated."""
     return cell in robust_models(study) and all(path.is_file() for path in robustness_files(study, cell))
 
 
 def sample(study: Study, count: int, seed: int) -> list[Cell]:
-    """Some trained cells, drawn by a seed, in the study's order; one whose robustness was evaluated is among them where there is one."""
+    """Return some trained cells, drawn by a seed, in the study's order; one with robustness results is among them if there is one."""
     rng = random.Random(seed)
     trained = [cell for cell in models_of(study) if (cell_folder(study, cell) / CellOutput.PROVENANCE).is_file()]
     robust = [cell for cell in trained if is_evaluated(study, cell)]
@@ -90,7 +90,7 @@ def sample(study: Study, count: int, seed: int) -> list[Cell]:
 
 
 def differs_here(about: dict[str, Any]) -> list[str]:
-    """What is other here than where provenance was written, of all that decides bits; a GPU is never quite the same."""
+    """Return what differs from the machine and packages in a provenance; a GPU always counts as different."""
     here = {**software(), "processor": processor_name()}
     found = [
         f"{key} {about.get(key)}, here {here[key]}" for key in ("device", "processor") if about.get(key) != here[key]
@@ -118,7 +118,7 @@ def _check_predictions(
 
 
 def _equal_shares(kept: SavedPredictions, given: SavedPredictions) -> dict[str, float] | None:
-    """The share of equal values by kind; None where they cannot be set side by side."""
+    """Return the share of equal values by kind; None if they cannot be compared."""
     found = {}
     for name, what in (("masks", "pixels"), ("activity", "activities"), ("confidence", "confidences")):
         then, now = getattr(kept, name), getattr(given, name)
@@ -132,18 +132,18 @@ def _equal_shares(kept: SavedPredictions, given: SavedPredictions) -> dict[str, 
 def _judge(
     check: Check, where: str, shares: dict[str, float], whose: str, other: Sequence[str], about: dict[str, Any]
 ) -> None:
-    """Equal bits are well; others are a failure where nothing excuses them."""
+    """Add a failure if bits differ on the same machine and packages, else a warning if too many do."""
     if all(share == 1 for share in shares.values()):
         return
-    said = ", ".join(f"{share:.4%} of {what}" for what, share in shares.items())
+    shown = ", ".join(f"{share:.4%} of {what}" for what, share in shares.items())
     if not other:
         code, then = code_version(), about.get("code", {})
-        since = "" if code == then else f" The code was {then.get('commit', 'unknown')[:12]} then, and another since."
-        found = f"equal to {whose} in {said}"
+        since = "" if code == then else f" The code has changed since commit {then.get('commit', 'unknown')[:12]}."
+        found = f"equal to {whose} in {shown}"
         check.fail(where, found, "the same bits on this processor with these packages", f"{_AGAIN}{since}")
         return
-    line = f"{where}: equal to {whose} in {said}; not the same place as then ({'; '.join(other)})."
-    # Confidences are floats: their last bits differ wherever anything does.
+    line = f"{where}: equal to {whose} in {shown}; machine or packages differ ({'; '.join(other)})."
+    # Confidences are floats, whose last bits differ with any change.
     alike = all(share >= ALIKE for what, share in shares.items() if what != "confidences")
     (check.told if alike else check.warnings).append(line)
 

@@ -1,4 +1,4 @@
-"""Whether kept rows and scores are what the kept predictions give. Needs no model."""
+"""Check that saved rows and scores agree with the saved predictions. Needs no model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _COLLECT = "Run snakemake, or: endoarss step collect_results."
 
 
 def check_rows(study: Study, workers: int) -> Check:
-    """The rows of every trained cell on every dataset, and of references, measured again and compared bit for bit; the scores in
+    """Measure the rows of every cell and reference again and compare them bit by bit; compare the scores in
     metrics.json summed up again from rows, those under corruptions too.
 
     Args:
@@ -59,7 +59,7 @@ _ROWS = ("rows", "tables of rows and scores")
 
 
 def _do(study: Study, work: tuple[Callable[[Check, Study, Any], None], Any]) -> Check:
-    """Make one check of a cell or dataset; it runs in a process of its own."""
+    """Return the check of one cell or dataset; it runs in its own process."""
     (make, what), check = work, Check(*_ROWS)
     with check.survives(what):
         make(check, study, what)
@@ -67,7 +67,7 @@ def _do(study: Study, work: tuple[Callable[[Check, Study, Any], None], Any]) -> 
 
 
 def is_packed(study: Study, dataset: str) -> bool:
-    """Whether the images of a dataset's test split are kept at the study's size: verifying makes none."""
+    """Return whether the test images of a dataset are stored at the study's size, because a verification makes none."""
     folder = dataset_folder(study, dataset)
     if not all((folder / name).is_file() for name in ("manifest.csv", "dataset.json")):
         return False
@@ -76,7 +76,7 @@ def is_packed(study: Study, dataset: str) -> bool:
 
 def _check_cell(check: Check, study: Study, cell: Cell) -> None:
     if not (cell_folder(study, cell) / paths.CellOutput.PROVENANCE).is_file():
-        return  # told of the study
+        return  # reported by the check of settings
     digests = read_json(cell_folder(study, cell) / paths.CellOutput.PROVENANCE).get("predictions_sha256") or {}
     whole: dict[str, Any] = {}
     for dataset in evaluated_on(study, cell.dataset):
@@ -89,7 +89,7 @@ def _check_cell(check: Check, study: Study, cell: Cell) -> None:
 
 
 def _check_rows_of(check: Check, study: Study, cell: Cell, dataset: str, digest: str | None) -> dict[str, float] | None:
-    """Compare a cell's predictions, rows and scores on one dataset; return the scores of the whole test set, None without rows."""
+    """Compare predictions, rows and scores of a cell on one dataset. Return the scores of the test set, or None without rows."""
     path, predictions = paths.rows_file(study, cell, dataset), paths.predictions_file(study, cell, dataset)
     if predictions.is_file():
         _compare_digest(check, predictions, digest, _PREDICT)
@@ -133,7 +133,7 @@ def _check_robust_scores(check: Check, study: Study, cell: Cell) -> None:
 
 
 def _compare_digest(check: Check, path: Path, expected: str | None, advice: str) -> None:
-    """Provenance that an earlier version wrote says no digest."""
+    """Compare a digest with the provenance, unless an earlier version wrote no digest."""
     if expected is not None:
         check.compare_digest(path, sha256_of(path), expected, "as provenance.json says: it is another file", advice)
 
@@ -160,12 +160,12 @@ def _compare_scores(check: Check, path: Path, wanted: dict[str, Any]) -> None:
     check.checked += 1
     stored = read_json(path)
     if "predictions_sha256" not in wanted:
-        stored.pop("predictions_sha256", None)  # what was scored is not there to compare
+        stored.pop("predictions_sha256", None)  # the scored file is missing, so it cannot be compared
     _compare_json(check, path, stored, wanted, paths.ROWS)
 
 
 def _compare_json(check: Check, path: Path, stored: Any, wanted: Any, whose: str) -> None:
-    # As they come back from a file, NaN as a text: it would not equal itself.
+    # As read from a file, with NaN as text, because NaN is not equal to itself.
     then, now = (_values(json.loads(json.dumps(given), parse_constant=str)) for given in (stored, wanted))
     odd = [name for name in {**now, **then} if then.get(name, "nothing") != now.get(name, "nothing")]
     if odd:
@@ -175,7 +175,7 @@ def _compare_json(check: Check, path: Path, stored: Any, wanted: Any, whose: str
 
 
 def _values(content: Any, name: str = "") -> dict[str, Any]:
-    """Every value by what it is of."""
+    """Return every value by its description."""
     if isinstance(content, dict):
         if {"metric", "value"} <= set(content):
             odd = {key: value for key, value in content.items() if key not in ("metric", "value", "n") and value != ""}
@@ -201,12 +201,12 @@ _KEYS = (
 
 
 def check_results(study: Study) -> Check:
-    """results.parquet, gathered again from all rows and compared value by value; and its digest against its provenance."""
+    """Collect results.parquet again from all rows and compare it value by value; compare its digest with the provenance."""
     check, path = Check("results", "measurements"), paths.results_file(study)
     if not check.has(path, "not collected yet"):
         return check
     datasets = paths.evaluated_datasets(study)
-    # What results are gathered from besides what cells keep; who has the results alone has none of it.
+    # The other files that results are collected from; a copy of the results alone lacks them.
     needed = [dataset_folder(study, dataset) / "manifest.csv" for dataset in datasets]
     needed += [path for dataset in datasets for path in paths.reference_files(study, dataset).values()]
     lost = [one for one in needed if not one.is_file()]
@@ -222,5 +222,7 @@ def check_results(study: Study) -> Check:
         return check
     with check.survives(about):
         expected = str(read_json(about).get("results_sha256"))
-        check.compare_digest(path, sha256_of(path), expected, f"as {about.name} says: of another run", _COLLECT)
+        check.compare_digest(
+            path, sha256_of(path), expected, f"as in {about.name}: it belongs to another run", _COLLECT
+        )
     return check

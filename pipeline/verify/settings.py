@@ -1,4 +1,4 @@
-"""Whether trainings and evaluations were made with the study's present settings, on the present data."""
+"""Check that trainings and evaluations were made with the study's present settings and data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REBUILT = "Run snakemake: the dataset was built again since."
 
 
 def check_settings(study: Study) -> Check:
-    """Each cell's provenance against the study."""
+    """Compare the provenance of each cell with the study."""
     check = Check("study", "trainings and evaluations")
     lacking = missing_models(study)
     for cell in models_of(study):
@@ -58,7 +58,7 @@ def check_settings(study: Study) -> Check:
 
 
 def compare_settings(check: Check, where: object, made: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Note each key of settings that was another when something was made."""
+    """Add a failure for each setting that has changed since a result was made."""
     wanted = masked_settings(wanted)  # as provenance is written
     for key in sorted(set(made) | set(wanted)):
         then, now = (json.dumps(given.get(key), sort_keys=True) for given in (made, wanted))
@@ -69,7 +69,7 @@ def compare_settings(check: Check, where: object, made: dict[str, Any], wanted: 
 def _compare_data(check: Check, study: Study, where: object, about: dict[str, Any]) -> None:
     for dataset, digest in about.get("datasets", {}).items():
         if not (dataset_folder(study, dataset) / "manifest.csv").is_file():
-            check.gaps.append(f"{dataset_folder(study, dataset)}: not built; {where} cannot be held against it")
+            check.gaps.append(f"{dataset_folder(study, dataset)}: not built; {where} cannot be compared with it")
             continue
         now = dataset_digests(study, [dataset])[dataset]
         if digest != now:
@@ -77,7 +77,7 @@ def _compare_data(check: Check, study: Study, where: object, about: dict[str, An
 
 
 def _compare_sources(check: Check, study: Study, where: object, about: dict[str, Any]) -> None:
-    """The checkpoints that a merged model says it was merged from, against the present ones."""
+    """Compare the checkpoints that a merged model was merged from with the present ones."""
     for source, digest in about.get("merged_from", {}).items():
         cell = Cell.parse(source)
         path = cell_folder(study, cell) / CellOutput.PROVENANCE if cell else None

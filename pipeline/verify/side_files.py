@@ -1,4 +1,4 @@
-"""Whether what stands beside scores and checkpoints is sound: histories, kept masks, representations, similarities. Imports no torch."""
+"""Check the other saved files: histories, gallery masks, representations, similarities. Imports no torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DRAW = "Run snakemake, or: endoarss step draw_leakage."
 
 
 def check_side_files(study: Study) -> Check:
-    """The values of history.csv, gallery.npz, representations.npz and similarity.json; what nobody looks at is listed."""
+    """Check the values of history.csv, gallery.npz, representations.npz and similarity.json, and list files that are not checked."""
     check = Check("side files", "histories, kept masks, representations and similarities")
     lacking, not_robust = missing_models(study), missing_robust_models(study)
     for cell in trainings_of(study):
@@ -82,21 +82,21 @@ def _check_similarity(check: Check, study: Study) -> None:
     check.checked += 1
     for dataset, splits in read_similarities(path).items():
         if dataset not in study.datasets:
-            check.fail(path, f"tells of {dataset!r}", f"datasets of the study: {', '.join(study.datasets)}", _DRAW)
+            check.fail(
+                path, f"holds the dataset {dataset!r}", f"datasets of the study: {', '.join(study.datasets)}", _DRAW
+            )
         elif not splits:
             check.fail(path, f"no split of {dataset}", "random_by_activity, and by_sequence", _DRAW)
 
 
 def _list_others(check: Check, study: Study) -> None:
-    """Name what this verification does not look at, so that nobody takes it for verified."""
+    """List the files that a verification does not check."""
     groups: dict[str, list[Path]] = {
         "tables": paths.table_files(study),
         "figures": paths.figure_files(study),
         "the page": [paths.report_file(study)],
         "paper.tex": [paths.paper_file(study)],
     }
-    said = [f"{name} ({there})" for name, files in groups.items() if (there := sum(path.is_file() for path in files))]
-    if said:
-        check.told.append(
-            f"not looked at: {', '.join(said)}; `endoarss report` makes them again from what was verified."
-        )
+    listed = [f"{name} ({there})" for name, files in groups.items() if (there := sum(path.is_file() for path in files))]
+    if listed:
+        check.told.append(f"not checked: {', '.join(listed)}; `endoarss report` makes them again from verified files.")

@@ -1,4 +1,4 @@
-"""Verify a study: compute digests again, score kept predictions again, and let a sample of models answer again."""
+"""Verify a study: compute digests again, score saved predictions again, and predict again with a sample of models."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def print_verification(
     if json_file is not None:
         write_json(json_file, masked_content(report.as_dict()))
     if report.failures:
-        raise InputError(f"study {study.name!r}: not what it should be: {report.failures} found, see above.")
+        raise InputError(f"study {study.name!r}: {report.failures} failures, see above.")
 
 
 def verify(study: Study, count: int = 3, chosen: Sequence[str] = (), seed: int = 0, workers: int = 1) -> Report:
-    """All checks of a study, from the quickest to the slowest. Nothing of it is written.
+    """Run all checks of a study, from the quickest to the slowest. Nothing of the study is changed.
 
     Args:
         count: cells whose checkpoints are loaded; with 0 torch is not imported. chosen: ids of these cells instead of a sample.
@@ -69,7 +69,7 @@ def verify(study: Study, count: int = 3, chosen: Sequence[str] = (), seed: int =
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:
-    """A check, or what it could not get over: the others are made all the same."""
+    """Return a check, or the error that stopped it, so that the other checks still run."""
     stopped = Check(name, "things")
     with stopped.survives(f"the check of {name}"):
         return check()

@@ -1,1 +1,1 @@
-"""Snakemake and DVC: dvc.yaml from the plan, and recording and restoring results."""
+"""Snakemake and DVC: which results are current, and recording and restoring versions of them."""

@@ -1,4 +1,4 @@
-"""What decides a result besides what it is made from: resolved settings, code, and the versions of the packages that compute."""
+"""What decides a result besides its inputs: resolved settings, code, and the versions of the packages that compute."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.io.hashing import digest, sha256_of
 from pipeline.io.import_closure import ROOT, imported_packages
 
-# What is imported under another name than it is installed. Others differ in "_" for "-" alone.
+# Packages whose import name differs from the installed name by more than "_" for "-".
 _INSTALLED_AS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
@@ -20,7 +20,7 @@ _INSTALLED_AS = {
     "yaml": "pyyaml",
 }
 
-# Packages that read settings and show progress. Another version computes the same.
+# Packages that read settings or show progress. Another version of them computes the same.
 _NOT_COMPUTING = {
     "click",
     "dvc",
@@ -36,12 +36,12 @@ _NOT_COMPUTING = {
 
 
 def decisions(settings: Mapping[str, Any], code: tuple[str, ...]) -> dict[str, Any]:
-    """Return all that decides a result, as JSON-like content; of its code one digest."""
+    """Return all that decides a result, as JSON-like content, with one digest for its code."""
     return {"settings": settings, "code": _code_sha256(code), "packages": _versions(code)}
 
 
 def code_digests(code: tuple[str, ...]) -> dict[str, str]:
-    """Return the hex SHA-256 of each file of code. Files outside the project are named without their folder, which is another elsewhere."""
+    """Return the hex SHA-256 of each file of code. Files outside the project are named without their machine's folders."""
     found: dict[str, str] = {}
     for file in code:
         path = Path(file)
@@ -54,7 +54,9 @@ def differing_keys(now: Any, then: Any, deep: bool) -> list[str]:
     """Return the keys whose values differ between two JSON-like contents, e.g. ["schedule.epochs"].
 
     Args:
-        now: one content. then: the other. deep: whether to look into values that are dictionaries.
+        now: one content.
+        then: the other.
+        deep: whether to compare inside values that are dictionaries.
     """
     if not isinstance(now, dict) or not isinstance(then, dict):
         return [] if now == then else [""]
@@ -78,7 +80,7 @@ def _sha256_of(path: Path) -> str:
 
 @cache
 def _versions(code: tuple[str, ...]) -> dict[str, str]:
-    """The versions of Python and of the installed packages that files of code import."""
+    """Return the versions of Python and of the packages that files of code import."""
     names = sorted(name for name in imported_packages(code) if name not in _NOT_COMPUTING)
     return {"python": ".".join(platform.python_version_tuple()[:2]), **{name: _version(name) for name in names}}
 

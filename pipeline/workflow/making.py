@@ -1,4 +1,4 @@
-"""Makes results: forgets the old ones first, and records what the new ones were decided by. Rules and commands by hand both come here."""
+"""Make results: remove the old records first, and record what decided the new results. Rules and commands by hand both use it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def making(
     """Make results in the block.
 
     Args:
-        results: what the block makes, upstream first.
+        results: the results that the block makes, upstream first.
         digests: remembered digests.
-        by_rule: as Snakemake does: what was there is deleted first. By hand it stays until it is replaced.
+        by_rule: whether Snakemake makes them; then old files are deleted first. By hand they stay until they are replaced.
         refreshed: results that were made before and of which the block replaces some files.
 
     Raises:
-        InputError: if what a result is made from is not as it was made, or something is missing at the end.
+        InputError: if an input was changed after it was made, or a file is missing at the end.
     """
     made = made_upstream(results)
     _check_upstream(results, digests, refreshed)
@@ -37,8 +37,8 @@ def making(
         for one in results:
             record = one.earlier_record()
             if record and not one.changed_files(record, digests, read=True):
-                with suppress(OSError):  # a full disk is why it failed
-                    one.restore_done()  # by hand, what was there is there still
+                with suppress(OSError):  # the disk may be full
+                    one.restore_done()  # by hand, the old result is still there
         raise
     for one in refreshed:
         if record := earlier[one.done]:
@@ -47,14 +47,14 @@ def making(
         for other in one.upstream:
             if other.done in made and (other.done in begun or other.done in earlier):
                 begun[one.done]["upstream"][str(other.done)] = made[other.done]
-        if by_rule or one.is_there():  # by hand, reports are made of part of the results, and are then never current
+        if by_rule or one.is_there():  # by hand, reports may be made from some results only, and are then never current
             made[one.done] = one.finish(begun[one.done], digests)
 
 
 def are_current(results: Sequence[Result], digests: KnownDigests) -> bool:
-    """Return whether all results are current; then done.json of each is there again if Snakemake deleted it.
+    """Return whether all results are current. If they are, done.json of each is restored if Snakemake deleted it.
 
-    What was made again upstream may have the same bytes as before: then what follows need not be made again.
+    Inputs that were made again may have the same bytes as before. Then the results need not be made again.
     """
     made = made_upstream(results)
     for one in results:
@@ -72,18 +72,18 @@ def are_current(results: Sequence[Result], digests: KnownDigests) -> bool:
 
 
 def _check_upstream(results: Sequence[Result], digests: KnownDigests, refreshed: Sequence[Result]) -> None:
-    """See that what is read is as it was made. Results about the whole study read a little of everything: `verify` checks that."""
+    """Raise InputError if an input was changed after it was made. Inputs of results about the whole study are checked by `verify`."""
     checked = {one.done for one in (*results, *refreshed)}
     for result in (one for one in results if one.name):
         for one in result.upstream:
             record = None if one.done in checked else one.record()
             checked.add(one.done)
-            # Pictures are read by what packs them into arrays, and by nobody else.
+            # Only the step that packs images into arrays reads the images themselves.
             folders = one.step != "build_dataset" or result.step == "pack_dataset"
             changed = one.changed_files(record, digests, read=True, folders=folders) if record else []
             if changed:
                 raise InputError(
-                    f"{changed[0]}: is not as {one.step} made it. Somebody changed it, or the disk did. "
+                    f"{changed[0]}: was changed after {one.step} made it. "
                     f"Delete {one.done}; the next snakemake makes it again."
                 )
     digests.save()

@@ -1,7 +1,7 @@
-"""What Snakemake is told of each result: whether it is current, whatever the times of files say.
+"""Tell Snakemake which results are current, whatever the times of files.
 
-Snakemake compares times. So each result has one more input, below .decides, which is older than done.json while the result is current,
-and newer while it is not. done.json of results that are current get times in the order of the steps, because copying and DVC mix times up.
+Snakemake compares times. So each result has one more input below .decides, which is older than done.json if the result is current, and
+newer if it is stale. done.json of current results get times in the order of the steps, because copying and DVC change times.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from pipeline.workflow.result import OTHERWISE, Result
 from pipeline.workflow.results_of_study import ResultsOfStudy
 
 DECIDES = Path(".decides")
-"""Where these inputs lie, from the working folder. Whoever deletes them loses nothing."""
+"""The folder of these inputs in the working directory. It can be deleted without loss."""
 
-# Before any result was made. What is current has times from here on, a second a level.
+# A time before any result was made. Current results have this time plus one second per level.
 _LONG_AGO = 1_000_000_000
 _SHOWN = 8
 
 
 def decides_file(result: Result) -> Path:
-    """Return the input that stands for all that decides a result."""
+    """Return the input file that represents all that decides a result."""
     return DECIDES / result.done
 
 
 def stale_results(results: ResultsOfStudy) -> dict[Path, str]:
-    """Return why each result of a study is not current, by its done.json; those that follow from others are left out."""
+    """Return why each result of a study is not current, by its done.json. Results that are stale only because of an input are left out."""
     made: dict[Path, str] = {}
     found = {}
     for result in results.all:
@@ -49,15 +49,15 @@ def stale_results(results: ResultsOfStudy) -> dict[Path, str]:
 
 
 def set_plan_times(results: ResultsOfStudy) -> list[str]:
-    """Give the inputs below .decides, and done.json, of all results of a study their times.
+    """Set the times of done.json and of the inputs below .decides for all results of a study.
 
     Returns:
-        What is to be said of results that were made otherwise, line by line.
+        Lines that say which changes make results again.
     """
     stale = stale_results(results)
     for result in results.all:
-        _tell(result, stale.get(result.done, ""))
-    return _said(result for result in results.all if stale.get(result.done) == OTHERWISE)
+        _set_times(result, stale.get(result.done, ""))
+    return _changes(result for result in results.all if stale.get(result.done) == OTHERWISE)
 
 
 def _why_stale(
@@ -70,11 +70,11 @@ def _why_stale(
     return f"{changed[0].name} was changed" if changed else ""
 
 
-def _tell(result: Result, why: str) -> None:
+def _set_times(result: Result, why: str) -> None:
     path = decides_file(result)
     if why:
-        # Snakemake records the bytes of a job's inputs some time after the job has written done.json, and later takes equal bytes for no
-        # change. A plan may fall in between. So every plan writes bytes of a stale result's input that were never there before.
+        # Snakemake records the bytes of a job's inputs some time after the job has written done.json, and later treats equal bytes as
+        # unchanged. A plan may be made in between, so every plan writes new bytes for the input of a stale result.
         write_json(path, {"decided_by": result.decided_by, "why": why, "since": time.time_ns()})
         made = result.done.stat().st_mtime if result.done.exists() else _LONG_AGO
         if path.stat().st_mtime <= max(made, _LONG_AGO):
@@ -90,18 +90,18 @@ def _tell(result: Result, why: str) -> None:
 def _content(path: Path) -> dict[str, Any] | None:
     try:
         return read_json(path)
-    except (InputError, OSError, RecursionError):  # it is written anew
+    except (InputError, OSError, RecursionError):  # the file is written again
         return None
 
 
 def _set_time(path: Path, seconds: float) -> None:
     if path.stat().st_mtime != seconds:
-        with suppress(PermissionError):  # somebody else's results; nothing can be made there anyway
+        with suppress(PermissionError):  # results of another user, which cannot be made again here anyway
             os.utime(path, (seconds, seconds))
 
 
-def _said(results: Iterable[Result]) -> list[str]:
-    """Say what decides results now and did not when they were made."""
+def _changes(results: Iterable[Result]) -> list[str]:
+    """Return lines that say which settings, code and packages changed since results were made."""
     count: Counter[str] = Counter()
     for result in results:
         count.update(result.differences(result.earlier_record() or {}))

@@ -1,4 +1,4 @@
-"""One result: what a step makes in one piece, all that decides it, and done.json beside it, which says so."""
+"""A result: the files that a step makes together, all that decides them, and the done.json next to them that records it."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from pipeline.results.paths import DECIDED_BY, DONE
 from pipeline.workflow.decisions import code_digests, decisions, differing_keys
 
 OTHERWISE = "made otherwise"
-"""Why a result is not current whose settings, code or packages changed."""
+"""The reason why a result is stale if its settings, code or packages changed."""
 _RECORD = ("decided_by", "made", "upstream", "files", "folders")
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a step makes in one piece.
+    """The files that a step makes together.
 
     Attributes:
         step: name of the rule, e.g. "train_cell".
-        name: which of the rule's results it is, e.g. the cell's id; empty if there is one per study.
+        name: name among the results of the rule, e.g. the id of the cell; empty if there is one per study.
         done: done.json, or <name>.done.json. It is the one output that Snakemake knows of.
-        decides: returns settings that decide the result (JSON-like, resolved) and files of code that do. It is called only for results
-            that are made or planned, not for those that these are made from.
+        decides: returns the settings (JSON-like, resolved) and the files of code that decide the result. It is called only for results
+            that are made or planned, not for their inputs.
         upstream: the results that it is made from.
-        files: what it consists of; their digests are recorded.
-        folders: folders of many files that it consists of; one digest each.
-        beside: files that must be there too, and say when and by whom it was made.
+        files: its files; their digests are recorded.
+        folders: its folders of many files; one digest is recorded per folder.
+        beside: further files that must exist, with provenance: when and by whom the result was made.
     """
 
     step: str
@@ -49,12 +49,12 @@ class Result:
 
     @property
     def decided(self) -> Path:
-        """decided_by.json, which lies beside done.json: all that decided the result, for people."""
+        """decided_by.json, next to done.json: all that decided the result, for people to read."""
         return self.done.with_name(self.done.name.replace(DONE, DECIDED_BY))
 
     @cached_property
     def decided_by(self) -> str:
-        """The digest of settings, code and versions of packages. What lies upstream is compared apart."""
+        """The digest of settings, code and versions of packages. Upstream results are compared separately."""
         return digest(self._about)
 
     @cached_property
@@ -67,22 +67,23 @@ class Result:
 
     @cached_property
     def level(self) -> int:
-        """How many results lie upstream in a row."""
+        """Length of the longest chain of upstream results."""
         return 1 + max((one.level for one in self.upstream), default=0)
 
     def record(self) -> dict[str, Any] | None:
-        """Return what done.json says, or None if it is missing or says nothing of use."""
+        """Return the content of done.json, or None if it is missing or not valid."""
         return _record(self.done)
 
     def earlier_record(self) -> dict[str, Any] | None:
-        """Return what decided_by.json says. Snakemake deletes done.json before a job, and leaves this one."""
+        """Return the content of decided_by.json. Snakemake deletes done.json before a job, but not this file."""
         return _record(self.decided)
 
     def why_stale(self, record: Mapping[str, Any] | None, upstream: Mapping[Path, str]) -> str:
-        """Return why the result is not what the study and the code ask for, or an empty string if it is.
+        """Return why the result is stale, or an empty string if it is current.
 
         Args:
-            record: what done.json says. upstream: `made` of each result that lies there, by its done.json.
+            record: content of done.json.
+            upstream: `made` of each existing upstream result, by its done.json.
         """
         if record is None:
             return "not made yet"
@@ -98,10 +99,10 @@ class Result:
         return ""
 
     def differences(self, record: Mapping[str, Any]) -> list[str]:
-        """Return what decides the result now and did not when it was made, e.g. "settings schedule.epochs" or "code endoarss/lora.py".
+        """Return what changed since the result was made, e.g. "settings schedule.epochs" or "code endoarss/lora.py".
 
         Args:
-            record: what decided_by.json says.
+            record: content of decided_by.json.
         """
         settings, code = self._decided
         now = {"settings": masked_content(settings), "code": code_digests(code), "packages": self._about["packages"]}
@@ -114,13 +115,13 @@ class Result:
     def changed_files(
         self, record: Mapping[str, Any], digests: KnownDigests, read: bool, folders: bool = True
     ) -> list[Path]:
-        """Return the files and folders that are not as they were made.
+        """Return the files and folders that changed since they were made.
 
         Args:
-            record: what done.json says.
-            digests: remembered ones.
-            read: whether to read what was never read on this machine; else only its size counts.
-            folders: whether to look into folders.
+            record: content of done.json.
+            digests: remembered digests.
+            read: whether to read files that were never read on this machine; if not, only their sizes are compared.
+            folders: whether to compare folders.
         """
         changed = []
         try:
@@ -136,7 +137,7 @@ class Result:
         return changed
 
     def begin(self, upstream: Mapping[Path, str]) -> dict[str, Any]:
-        """Return what is recorded of a result that is about to be made: all that decides it, as it is now."""
+        """Return the record of a result that is about to be made: all that decides it now."""
         recorded = {str(one.done): upstream[one.done] for one in self.upstream if one.done in upstream}
         return {
             "decided_by": self.decided_by,
@@ -151,10 +152,10 @@ class Result:
             path.unlink(missing_ok=True)
 
     def finish(self, begun: dict[str, Any], digests: KnownDigests) -> str:
-        """Write done.json and decided_by.json of a result that was made; return `made`, the digest of what was made.
+        """Write done.json and decided_by.json of a result that was made. Return `made`, the digest of its files.
 
         Raises:
-            InputError: if something is missing that the step should have made.
+            InputError: if a file is missing that the step should have made.
         """
         lost = [path for path in self._paths() if not path.exists()]
         if lost:
@@ -169,11 +170,11 @@ class Result:
         return made
 
     def is_there(self) -> bool:
-        """Return whether everything lies there that the result consists of."""
+        """Return whether all files of the result exist."""
         return all(path.exists() for path in self._paths())
 
     def restore_done(self) -> None:
-        """Write done.json again from decided_by.json, of a result that turned out to be current."""
+        """Write done.json again from decided_by.json, if the result turned out to be current."""
         record = self.earlier_record()
         assert record is not None
         write_json(self.done, {key: record[key] for key in _RECORD})
@@ -183,7 +184,7 @@ class Result:
 
 
 def made_upstream(results: Sequence[Result]) -> dict[Path, str]:
-    """Return `made` of each result that others are made from and that is there, by its done.json."""
+    """Return `made` of each existing upstream result of the given results, by its done.json."""
     found: dict[Path, str] = {}
     for one in {one.done: one for result in results for one in result.upstream}.values():
         record = one.record()

@@ -1,6 +1,6 @@
-"""Every result of a study: what makes it, what decides it, what it is made from, and where it lies.
+"""All results of a study: their steps, settings, code, inputs and files.
 
-The rules, the commands and the record of versions all ask here. A step has one function, which is named as its rule.
+Rules, commands and the record of versions use this module. Each step has one function with the name of its rule.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _Method = TypeVar("_Method", bound=Callable[..., Result])
 
 
 def _once(make: _Method) -> _Method:
-    """Make each result of a study once, so that what it is made from is the same object everywhere."""
+    """Return each result of a study from one object, so that equal inputs are the same object everywhere."""
 
     def remembered(self: ResultsOfStudy, *key: Any) -> Result:
         if (make.__name__, key) not in self._made:
@@ -52,7 +52,7 @@ def _once(make: _Method) -> _Method:
 
 
 class ResultsOfStudy:
-    """The results of one study, each made when it is asked for.
+    """The results of one study; each object is created when it is asked for.
 
     Args:
         study: the study.
@@ -65,7 +65,7 @@ class ResultsOfStudy:
 
     @cached_property
     def all(self) -> list[Result]:
-        """All results that `rule all` asks for, and what they are made from: upstream first."""
+        """All results that `rule all` asks for and their inputs, upstream first."""
         found: dict[Path, Result] = {}
 
         def add(result: Result) -> None:
@@ -81,11 +81,11 @@ class ResultsOfStudy:
         return list(found.values())
 
     def of_models(self) -> list[Result]:
-        """What is trained, merged, scored and evaluated under corruption."""
+        """The trained and merged models with their scores, clean and under corruption."""
         return [*self._evaluated, *(self.represent_group(group) for group in merging_groups(self.study))]
 
     def of_report(self) -> list[Result]:
-        """What `endoarss report` makes, in this order."""
+        """The results that `endoarss report` makes, in this order."""
         drawn = [self.draw_datasets(), *([self.draw_leakage()] if leakage_datasets(self.study) else [])]
         return [
             *drawn,
@@ -98,7 +98,7 @@ class ResultsOfStudy:
 
     @_once
     def generate_raw(self, tree: str) -> Result:
-        """A generated raw tree."""
+        """Return a generated raw tree."""
         generated = self.study.raw.generate
         assert generated is not None
         root = paths.generated_trees(self.study)[tree]
@@ -114,9 +114,9 @@ class ResultsOfStudy:
 
     @_once
     def check_sources(self, dataset: str) -> Result:
-        """What the doctor says of the raw trees of a dataset."""
+        """Return the doctor's report on the raw trees of a dataset."""
         file = paths.doctor_file(self.study, dataset)
-        # Not the doctor's own code: a check that runs again builds the dataset again.
+        # Without the doctor's own code, because a check that runs again would build the dataset again.
         return Result(
             "check_sources",
             dataset,
@@ -128,7 +128,7 @@ class ResultsOfStudy:
 
     @_once
     def build_dataset(self, dataset: str) -> Result:
-        """A built dataset."""
+        """Return a built dataset."""
         folder = dataset_folder(self.study, dataset)
         return Result(
             "build_dataset",
@@ -143,7 +143,7 @@ class ResultsOfStudy:
 
     @_once
     def pack_dataset(self, dataset: str) -> Result:
-        """A dataset's images and masks at the study's size."""
+        """Return the images and masks of a dataset at the study's size."""
         file = paths.arrays_file(self.study, dataset)
         return Result(
             "pack_dataset",
@@ -157,7 +157,7 @@ class ResultsOfStudy:
 
     @_once
     def pretrain_backbone(self) -> Result:
-        """The backbone that the study pretrains itself."""
+        """Return the backbone that the study pretrains itself."""
         file = pretrained_file(self.study)
         assert file is not None
         return Result(
@@ -172,11 +172,11 @@ class ResultsOfStudy:
 
     @_once
     def train_cell(self, cell: Cell) -> Result:
-        """A trained model and its predictions."""
+        """Return a trained model and its predictions."""
         return self._model("train_cell", cell, (cell,), beside=(paths.history_file(self.study, cell),))
 
     def merge_models(self, cell: Cell, singles: tuple[Cell, ...] = ()) -> Result:
-        """A merged model and its predictions. singles: what it is merged from if the study does not list it."""
+        """Return a merged model and its predictions. singles: its single-task models, if the study does not list it."""
         group = self._groups.get(cell)
         return self._merge_cell(cell, group.singles if group else singles)
 
@@ -187,7 +187,7 @@ class ResultsOfStudy:
 
     @_once
     def represent_group(self, group: MergingGroup) -> Result:
-        """What the models of a merging experiment make of each test image, for the figure."""
+        """Return the representations of test images by the models of a merging experiment, for the figure."""
         file = paths.representations_file(self.study, group)
         return Result(
             "merge_models",
@@ -203,7 +203,7 @@ class ResultsOfStudy:
 
     @_once
     def evaluate_cell(self, cell: Cell) -> Result:
-        """The scores of a model's predictions."""
+        """Return the scores of a model's predictions."""
         folder, datasets = cell_folder(self.study, cell), evaluated_on(self.study, cell.dataset)
         return Result(
             "evaluate_cell",
@@ -220,7 +220,7 @@ class ResultsOfStudy:
 
     @_once
     def corrupt_images(self, dataset: str) -> Result:
-        """The corrupted test images of a dataset, where the study keeps them."""
+        """Return the stored corrupted test images of a dataset."""
         mark = paths.corrupted_done_file(self.study, dataset)
         return Result(
             "corrupt_images",
@@ -233,7 +233,7 @@ class ResultsOfStudy:
 
     @_once
     def evaluate_robustness(self, cell: Cell) -> Result:
-        """The scores of a model under corruption."""
+        """Return the scores of a model under corruption."""
         files = paths.robustness_files(self.study, cell)
         corrupted = (self.corrupt_images(cell.dataset),) if keeps_corrupted(self.study) else ()
         return Result(
@@ -251,7 +251,7 @@ class ResultsOfStudy:
 
     @_once
     def score_references(self, dataset: str) -> Result:
-        """The scores of predictions that need no model."""
+        """Return the scores of reference predictions."""
         read = dict.fromkeys([dataset, GENERALISATION.get(dataset, dataset)])
         return Result(
             "score_references",
@@ -264,7 +264,7 @@ class ResultsOfStudy:
 
     @_once
     def collect_results(self) -> Result:
-        """The long table of all measurements."""
+        """Return the long table of all measurements."""
         file = paths.results_file(self.study)
         return self._reported(
             "collect_results",
@@ -277,7 +277,7 @@ class ResultsOfStudy:
 
     @_once
     def draw_datasets(self) -> Result:
-        """The figures of the datasets."""
+        """Return the figures of the datasets."""
         files = paths.dataset_figures(self.study)
         return self._reported(
             "draw_datasets",
@@ -290,7 +290,7 @@ class ResultsOfStudy:
 
     @_once
     def draw_leakage(self) -> Result:
-        """How alike test and training frames are, and its figure."""
+        """Return the similarity of test and training frames, and its figure."""
         file = paths.similarity_file(self.study)
         return self._reported(
             "draw_leakage",
@@ -303,7 +303,7 @@ class ResultsOfStudy:
 
     @_once
     def make_tables(self) -> Result:
-        """All tables, and the note on the paper's claims."""
+        """Return all tables, and the note on the paper's claims."""
         files = paths.table_files(self.study)
         notes = [paths.note_file(self.study)] if self.study.compare_with_paper else []
         leakage = [self.draw_leakage()] if leakage_datasets(self.study) else []
@@ -317,7 +317,7 @@ class ResultsOfStudy:
 
     @_once
     def draw_figures(self) -> Result:
-        """All figures of results."""
+        """Return all figures of results."""
         files = [path for some in paths.result_figures(self.study).values() for path in some]
         return self._reported(
             "draw_figures",
@@ -329,7 +329,7 @@ class ResultsOfStudy:
 
     @_once
     def make_page(self) -> Result:
-        """The page that shows everything."""
+        """Return the page that shows everything."""
         file = paths.report_file(self.study)
         return self._reported(
             "make_page",
@@ -341,7 +341,7 @@ class ResultsOfStudy:
 
     @_once
     def write_paper(self) -> Result:
-        """The LaTeX document of all tables and figures."""
+        """Return the LaTeX document of all tables and figures."""
         file = paths.paper_file(self.study)
         return self._reported(
             "write_paper",
@@ -353,7 +353,7 @@ class ResultsOfStudy:
 
     @_once
     def compile_paper(self) -> Result:
-        """The same, compiled."""
+        """Return the compiled LaTeX document."""
         file = paths.paper_pdf(self.study)
         upstream = [self.write_paper(), self.make_tables(), *self._figures()]
         return self._reported(
@@ -361,23 +361,23 @@ class ResultsOfStudy:
         )
 
     def model(self, cell: Cell) -> Result:
-        """A trained or merged model and its predictions."""
+        """Return a trained or merged model and its predictions."""
         return self.merge_models(cell) if cell.merger else self.train_cell(cell)
 
     def trees_of(self, dataset: str) -> tuple[Result, ...]:
-        """The generated raw trees of a dataset; none where these are real."""
+        """Return the generated raw trees of a dataset; none for real data."""
         if self.study.raw.generate is None:
             return ()
         names = sorted({root.name for root in roots_of(self.study, dataset).values()})
         return tuple(self.generate_raw(name) for name in names)
 
     def _of_raw_trees(self, dataset: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Settings and code of what reads the raw trees of a dataset. Real trees count by the bytes of their files."""
+        """Return settings and code of steps that read the raw trees of a dataset. Real trees are compared by the bytes of their files."""
         decided = dataset_settings(self.study, dataset)
         if self.study.raw.generate is None:
             earlier = self.build_dataset(dataset).earlier_record() or {}
             known = earlier.get("settings", {}).get("raw", {})
-            # A tree that is not on this machine is as it was when the dataset was built.
+            # A tree that is not on this machine is taken to be unchanged since the dataset was built.
             decided["raw"] = {
                 source: self.digests.of_folder(root) if root.exists() else known.get(source, "")
                 for source, root in roots_of(self.study, dataset).items()
@@ -392,7 +392,7 @@ class ResultsOfStudy:
         sources: tuple[Result, ...] = (),
         beside: tuple[Path, ...] = (),
     ) -> Result:
-        """A model and its predictions. cells: whose components its code is of. sources: the models that it is merged from."""
+        """Return a model and its predictions. cells: the cells whose components are its code. sources: the models it is merged from."""
         folder, datasets = cell_folder(self.study, cell), evaluated_on(self.study, cell.dataset)
         weights, own = weights_file(self.study, cell.backbone), pretrained_file(self.study)
         pretrained = (self.pretrain_backbone(),) if weights is not None and weights == own else ()
@@ -426,7 +426,7 @@ class ResultsOfStudy:
         beside: Iterable[Path] = (),
         settings: Callable[[Study], dict[str, Any]] = report_settings,
     ) -> Result:
-        """A result about the whole study."""
+        """Return a result about the whole study."""
         return Result(
             step,
             "",
@@ -441,7 +441,7 @@ class ResultsOfStudy:
         return {**conditions_of(self.study).as_dict(), "input_size": self.study.input_size}
 
     def _loaded(self, datasets: Iterable[str]) -> tuple[Result, ...]:
-        """Datasets whose images are loaded: the dataset, and the arrays that hold them at the study's size."""
+        """Return, for each dataset, the dataset and its arrays at the study's size."""
         return tuple(one for name in datasets for one in (self.build_dataset(name), self.pack_dataset(name)))
 
     def _datasets(self) -> list[Result]:
@@ -453,12 +453,12 @@ class ResultsOfStudy:
 
     @cached_property
     def _groups(self) -> dict[Cell, MergingGroup]:
-        """The group of each merged cell that the study lists."""
+        """The merging group of each merged cell that the study lists."""
         return {cell: group for group in merging_groups(self.study) for cell in group.merged}
 
     @cached_property
     def _evaluated(self) -> list[Result]:
-        """Everything that reports read of models and references."""
+        """The results of models and references that reports read."""
         return [
             *self._loaded(self.study.datasets),
             *(self.model(cell) for cell in models_of(self.study)),

@@ -1,4 +1,4 @@
-"""What a program said at its end, for messages of ours."""
+"""The last output of a failed program, for error messages."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import subprocess
 
 from corruptions.system_errors import explained
 
-# How Python shows an error of the system, with the file where it has one.
+# How Python prints a system error, with its file if it has one.
 _REFUSED = re.compile(r"(?:\w+Error:|unexpected error -) \[Errno (\d+)\] [^\n:]*(?:: '([^'\n]+)')?")
 
 
 def last_words(run: subprocess.CompletedProcess[str], own: str) -> str:
-    """Return the end of what a failed program said; in a sentence, what the system refused it.
+    """Return the last lines that a failed program printed, or a sentence if the system refused something.
 
     Args:
-        run: of the program. own: the folder that it keeps its own files in, which it does not name.
+        run: the run of the program.
+        own: the folder of the program's own files, for errors without a file name.
     """
-    said = (run.stdout + run.stderr).strip()
-    refused = [(int(number), path) for number, path in _REFUSED.findall(said) if int(number) != errno.ENOENT]
+    output = (run.stdout + run.stderr).strip()
+    refused = [(int(number), path) for number, path in _REFUSED.findall(output) if int(number) != errno.ENOENT]
     if refused:
         number, path = refused[-1]
         return explained(OSError(number, os.strerror(number), path or own))
-    return "\n".join(said.splitlines()[-12:])
+    return "\n".join(output.splitlines()[-12:])

@@ -1,4 +1,4 @@
-"""Make a study the one that `snakemake` and `dvc repro` run: params.yaml, and the names that dvc.yaml asks for."""
+"""Select the study that `snakemake` and `dvc repro` run: write params.yaml and the names that dvc.yaml uses."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PARAMS = Path("params.yaml")
 NAMES = Path(".dvc/study.yaml")
 
 _HEAD = "# {path}, written by `endoarss use` with all defaults. DVC compares it key by key, and `dvc exp run -S` sets keys.\n"
-_NAMES_HEAD = "# What dvc.yaml calls the study in params.yaml. Written by `endoarss use`.\n"
+_NAMES_HEAD = "# Names of the study in params.yaml for dvc.yaml. Written by `endoarss use`.\n"
 
 
 def use(path: Path) -> str:
-    """Write a study to params.yaml with all defaults, and its names for dvc.yaml; return what to say.
+    """Write a study to params.yaml with all defaults, and its names for dvc.yaml. Return what to print.
 
     Raises:
-        InputError: if the study is not valid, or DVC cannot follow its raw trees; nothing is written then.
+        InputError: if the study is not valid, or DVC cannot track its raw trees. Then nothing is written.
     """
     study = load_study(path)
     settings = yaml.safe_dump(study.as_dict(), sort_keys=False, allow_unicode=True, width=120)
@@ -38,7 +38,7 @@ def use(path: Path) -> str:
 
 
 def names_for_dvc(study: Study) -> dict[str, Any]:
-    """Return what stands in braces in dvc.yaml.
+    """Return the values of the names in braces in dvc.yaml.
 
     Raises:
         InputError: if a raw tree is named by an environment variable.
@@ -60,12 +60,12 @@ def names_for_dvc(study: Study) -> dict[str, Any]:
 
 
 def _three(roots: list[str]) -> list[str]:
-    """Three raw trees, the last repeated: a list in dvc.yaml has a fixed length."""
+    """Return three raw trees, with the last one repeated, because a list in dvc.yaml has a fixed length."""
     for root in roots:
         if "${" in root:
             raise InputError(
-                f"raw tree {root!r}: what DVC reads goes to other people and machines, and holds no values of environment variables. "
-                "Make a link, e.g. data/raw/esd, to the tree, and name that in the study."
+                f"raw tree {root!r}: DVC files are shared with other people and machines, so they must not hold environment variables. "
+                "Make a link to the tree, e.g. data/raw/esd, and use that in the study."
             )
     found = list(dict.fromkeys(roots))
     return [*found, *found[-1:] * (3 - len(found))]

@@ -275,7 +275,7 @@ def test_it_refuses_while_somebody_works_there(clean: Clean, littered: list[str]
     with working(study, "train", "--cell", "mtlesd/resnet/hps/equal/r4-s0"):
         said = clean("--yes", expected=1)
     assert f"in use by process {os.getpid()}, which trains mtlesd/resnet/hps/equal/r4-s0 (since" in said
-    assert "Nothing was deleted; wait, or stop it, and clean then." in said
+    assert "Nothing was deleted. Wait for it, or stop it, and run the command again." in said
     assert all(Path(path).exists() for path in littered)
     assert "Would delete" in clean(), "looking is free"
 

@@ -18,13 +18,13 @@ from pipeline.study.models import Study
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("trian --cell x", "endoarss: no command 'trian'. Did you mean train? There are: new, doctor, list, train, "),
-        ("step buid_dataset", "endoarss step: no command 'buid_dataset'. Did you mean build_dataset? There are: "),
-        ("zzz", "endoarss: no command 'zzz'. There are: new, doctor, "),
-        ("help", "endoarss: no command 'help'. There are: new, doctor, "),
+        ("trian --cell x", "endoarss: no command 'trian'. Did you mean train? Known: new, doctor, list, train, "),
+        ("step buid_dataset", "endoarss step: no command 'buid_dataset'. Did you mean build_dataset? Known: "),
+        ("zzz", "endoarss: no command 'zzz'. Known: new, doctor, "),
+        ("help", "endoarss: no command 'help'. Known: new, doctor, "),
         ("generate-raw", "endoarss generate-raw is endoarss step generate_raw."),
         ("list study.yaml", "endoarss list: Got unexpected extra argument (study.yaml) Studies are given as --study FILE."),
-        ("list --studdy x", "endoarss list: no option '--studdy'. Did you mean --study? There are: --study, --help."),
+        ("list --studdy x", "endoarss list: no option '--studdy'. Did you mean --study? Known: --study, --help."),
         ("train", "endoarss train: --cell: missing.\nExample: endoarss train --cell "),
         ("merge", "endoarss merge: MODEL...: missing.\nExample: endoarss merge mtlesd/"),
         ("train --cell", "endoarss train: Option '--cell' requires an argument."),
@@ -58,7 +58,7 @@ def test_an_old_name_says_the_new_one(old: str, capsys: pytest.CaptureFixture[st
     for name in (old.replace("_", "-"), old.replace("-", "_")):
         assert main([name, "--study", "study.yaml"]) == 2
         said, new = capsys.readouterr().err.splitlines()[0], MOVED[old]
-        assert said == f"endoarss {name} is {new} now."
+        assert said == f"endoarss {name} is now {new}."
         assert new.removeprefix("endoarss step ") in STEP.commands
 
 

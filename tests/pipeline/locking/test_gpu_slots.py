@@ -122,7 +122,7 @@ def test_processes_spread_wait_and_a_killed_one_frees_its_slot(start: Start) -> 
     fifth = start(2)
     assert fifth.stderr is not None
     said = fifth.stderr.readline()
-    assert said.startswith("waiting for a GPU: 4 processes have them (") and str(first[0].pid) in said
+    assert said.startswith("waiting for a GPU: 4 processes use them (") and str(first[0].pid) in said
     assert "training.cells_per_gpu: 2" in said and fifth.poll() is None
     where = next(one for one in first if one.stderr is not None and "GPU-bbbb-2 (slot 2 of 2)" in one.stderr.readline())
     where.kill()

@@ -170,7 +170,7 @@ def test_looking_is_in_nobodys_way(
         fcntl.flock(looking, fcntl.LOCK_SH)
         # It looks away in the first pause. Whoever waited for good would wait for this very process: it fails instead.
         monkeypatch.setattr(time, "sleep", lambda seconds: fcntl.flock(looking, fcntl.LOCK_UN))
-        monkeypatch.setattr(locks, "_in_the_way", lambda path: pytest.fail("it waits for who looks"))
+        monkeypatch.setattr(locks, "_holder_or_sharer", lambda path: pytest.fail("it waits for who looks"))
         descriptor = take(Lock(path), Holder.here("train", "trains y"), wait=True)
         assert descriptor is not None
         assert capsys.readouterr().err == "", "nobody to wait for"

@@ -124,7 +124,7 @@ def test_where_nothing_is_to_be_done_two_lines_say_so(run: Run, study: Study) ->
     run.send("Nothing to be done (all requested files are present and up to date).")
     run.page.close()
     assert run.lines() == [
-        "Nothing to be done: all that study toy was asked for is there.",
+        "Nothing to be done: all results of study toy are current.",
         "Open results/toy/report/index.html",
     ]
 

@@ -115,7 +115,7 @@ def test_every_state_is_told(study: Study, dataset: None, finish: Fill) -> None:
     assert f"running: {running.id}: process 4711 on elsewhere trains it (since 2020-01-0" in said
     assert "epoch 7 of 22 done" in said
     assert f"failed: {failed.id}: training failed: the loss is nan in epoch 2\n" in said
-    assert f"stopped: {stopped.id} after epoch 9 of 22; the next run goes on from there" in said
+    assert f"stopped: {stopped.id} after epoch 9 of 22; the next run continues from there" in said
     assert "mtlesd: 100 of 2020 frames" in said and "checkpoints: 1 kB" in said
     assert "Time spent: training 2 min" in said
     assert f"stopped: {running.id} after epoch 7 of 22" in said_of(study), "killed: no record, and no lock"
@@ -141,7 +141,7 @@ def test_robustness_has_the_same_states(study: Study, dataset: None, finish: Fil
     parts.mkdir(parents=True)
     for name in ("clean.parquet", "smoke.parquet", "contrast.json"):
         (parts / name).touch()
-    assert f"stopped: {second.id} after corruption 2 of 3; the next run goes on from there" in said_of(study)
+    assert f"stopped: {second.id} after corruption 2 of 3; the next run continues from there" in said_of(study)
     assert status_of(study).durations.spent["robustness"] == 60
     assert status_of(study).durations.left == pytest.approx(20), "a third of it; of mmoe it is not known"
     robustness_failure_file(study, second).write_text('{"message": "no memory is left"}')
@@ -271,4 +271,4 @@ def test_a_cell_that_lost_a_file_is_not_done(study: Study, finish: Fill) -> None
     assert status_of(study).cells[0].state == "done"
     (cell_folder(study, one) / "model.safetensors").unlink()
     told = status_of(study).cells[0]
-    assert told.state == "pending" and told.reason == "its model.safetensors is gone"
+    assert told.state == "pending" and told.reason == "its model.safetensors is missing"

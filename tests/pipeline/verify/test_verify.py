@@ -322,7 +322,7 @@ def test_results_of_another_run(study: Path) -> None:
     assert "(1 of " in value and "which the kept rows give" in value
     assert (
         digest.startswith(f"{path}: sha256 ")
-        and "of another run" in digest
+        and "it belongs to another run" in digest
         and "endoarss step collect_results" in digest
     )
     table.iloc[:-3].to_parquet(path, index=False)

@@ -158,7 +158,7 @@ def test_what_is_read_must_be_as_it_was_made() -> None:
     make(first)
     (Path("d/images") / "one").write_text("y")
     pictures = Result("pack_dataset", "p", Path("p/done.json"), lambda: ({}, CODE), (first,), (Path("p/arrays"),))
-    with pytest.raises(InputError, match=r"d/images: is not as build made it.*Delete d/done\.json"):
+    with pytest.raises(InputError, match=r"d/images: was changed after build made it.*Delete d/done\.json"):
         make(pictures)
 
 
