@@ -171,7 +171,7 @@ def test_as_kept_arrays_of_a_dataset(
         path.write_bytes(content)
     capsys.readouterr()
     assert run(study_file, "train", "--cell", CELL) == 1
-    assert "arrays/56: is not as pack_dataset made it" in capsys.readouterr().err
+    assert "arrays/56: was changed after pack_dataset made it" in capsys.readouterr().err
     Path("data/datasets/mtlesd/arrays/56.done.json").unlink()  # whoever gave the arrays gave no record of them
     assert run(study_file, "train", "--cell", CELL) == 1
     said = capsys.readouterr().err

@@ -604,7 +604,7 @@ def test_a_checkpoint_without_its_decoder_is_named(copy: Study, capsys: Any) -> 
 def test_a_failed_merging_is_kept_with_its_reason(copy: Study, capsys: Any) -> None:
     (results_folder(copy) / "cells" / B / "model.safetensors").write_bytes(b"torn")
     assert run("merge", A, B) != 0
-    assert f"cells/{B}/model.safetensors: is not as train_cell made it" in capsys.readouterr().err
+    assert f"cells/{B}/model.safetensors: was changed after train_cell made it" in capsys.readouterr().err
     (results_folder(copy) / "cells" / B / "done.json").unlink()
     shutil.rmtree(results_folder(copy) / "cells" / TIES)
     failure = results_folder(copy) / "cells" / TIES / "failure.json"
