@@ -14,7 +14,7 @@ from huggingface_hub import try_to_load_from_cache
 
 from endoarss.errors import SettingsError
 from endoarss.pretrained.read_tensors import file_sha256
-from endoarss.settings import WEIGHTS_SUFFIXES, BackboneSettings
+from endoarss.settings import WEIGHTS_FOLDER, WEIGHTS_SUFFIXES, BackboneSettings
 
 _MOST_FILES = 100  # of a folder; each is hashed
 
@@ -57,6 +57,12 @@ def find_base_weights(settings: BackboneSettings, checkpoint: Path, places: Sequ
         f"{checkpoint}: needs the frozen weights {name!r}{digest}, on which it was trained; {reason}. "
         "Put the file beside the checkpoint, or name it: --weights FILE."
     )
+
+
+def project_weights(checkpoint: Path) -> list[Path]:
+    """Return the folders where the weights of a checkpoint may lie: of the working directory, and of the project that it lies in."""
+    projects = (parent / WEIGHTS_FOLDER for parent in checkpoint.resolve().parents)
+    return [WEIGHTS_FOLDER, *(folder for folder in projects if folder.is_dir())]
 
 
 def _candidates(checkpoint: Path, places: Sequence[Path], name: str) -> Iterator[Path]:

@@ -18,6 +18,10 @@ class UnknownNameError(SettingsError):
         super().__init__(f"{said}.{suggestion(name, known)} Known: {', '.join(known) or 'none'}.")
 
 
+class MediaError(ValueError):
+    """A picture, video or array that cannot be predicted; the message names it, where it has a name."""
+
+
 class TrainingError(RuntimeError):
     """A training that cannot go on, with the epoch, step and task it stopped at."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from endoarss.arrays import to_numpy
 from endoarss.metrics import counts
 from endoarss.metrics.counts import counts_of_confusion
 from endoarss.metrics.protocol import PUBLISHED, STANDARD, check_protocol
@@ -59,7 +60,11 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, classes: int) -> N
 
 def _labels(given: ArrayLike) -> NDArray[np.int64]:
     """Labels as integers; whole numbers of another type are such, others are not cut off."""
-    values = np.asarray(given)
+    values = to_numpy(given)
+    if values.ndim == 2:
+        raise ValueError(
+            f"labels of shape {values.shape}; expected (N,). Of logits or probabilities (N, K), give the id of the largest: argmax(1)."
+        )
     if values.dtype.kind not in "iub":
         found = values.astype(np.float64)
         if not (np.isfinite(found) & (found == np.floor(found))).all():
@@ -73,8 +78,8 @@ def evaluate_classification(
     """Score predicted labels.
 
     Args:
-        truth: Integer labels (N,), 0 to classes - 1.
-        prediction: Integer labels (N,), 0 to classes - 1.
+        truth: Integer labels (N,), 0 to classes - 1, as an array, a list or a torch tensor on any device.
+        prediction: Integer labels (N,) as the truth.
         classes: Number of classes K.
         protocol: "standard", or "published" for what the authors' code computes (see `metrics.published`).
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from endoarss.arrays import to_mask
 from endoarss.metrics import counts
 from endoarss.metrics.ignored import leave_out_ignored
 from endoarss.metrics.protocol import PUBLISHED, STANDARD, check_protocol
@@ -40,7 +41,7 @@ class SegmentationScores:
     recall: NDArray[np.float64]
 
 
-def confusion_of_pixels(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+def confusion_of_pixels(truth: ArrayLike, prediction: ArrayLike, classes: int) -> NDArray[np.int64]:
     """Count pixels by truth and prediction: (C, C), rows are the truth. Ignored pixels are not counted.
 
     Args:
@@ -49,15 +50,15 @@ def confusion_of_pixels(truth: NDArray[np.uint8], prediction: NDArray[np.uint8],
     Raises:
         ValueError: if the shapes differ, a mask does not hold integers, or a value lies outside the classes.
     """
-    truth, prediction, ignored = leave_out_ignored(truth, prediction, classes)
-    _check(truth, prediction, classes)
-    pairs = truth.astype(np.uint16).ravel() * np.uint16(classes) + prediction.ravel()
+    true, predicted, ignored = leave_out_ignored(to_mask(truth), to_mask(prediction), classes)
+    _check(true, predicted, classes)
+    pairs = true.astype(np.uint16).ravel() * np.uint16(classes) + predicted.ravel()
     confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     confusion[0, 0] -= _count(ignored)
     return confusion
 
 
-def pixel_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+def pixel_counts(truth: ArrayLike, prediction: ArrayLike, classes: int) -> NDArray[np.int64]:
     """Count pixels of one or many masks. Ignored pixels are not counted.
 
     Args:
@@ -69,11 +70,11 @@ def pixel_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classe
     Raises:
         ValueError: if the shapes differ, a mask does not hold integers, or a value lies outside the classes.
     """
-    truth, prediction, ignored = leave_out_ignored(truth, prediction, classes)
-    _check(truth, prediction, classes)
-    both = np.bincount(truth[truth == prediction].ravel(), minlength=classes)
-    in_truth = np.bincount(truth.ravel(), minlength=classes)
-    in_prediction = np.bincount(prediction.ravel(), minlength=classes)
+    true, predicted, ignored = leave_out_ignored(to_mask(truth), to_mask(prediction), classes)
+    _check(true, predicted, classes)
+    both = np.bincount(true[true == predicted].ravel(), minlength=classes)
+    in_truth = np.bincount(true.ravel(), minlength=classes)
+    in_prediction = np.bincount(predicted.ravel(), minlength=classes)
     found = np.stack([both, in_truth, in_prediction]).astype(np.int64)
     found[:, 0] -= _count(ignored)
     return found
@@ -85,11 +86,15 @@ def _count(ignored: NDArray[np.bool_] | None) -> int:
 
 
 def _check(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> None:
+    for mask in (truth, prediction):
+        if mask.dtype.kind not in "iub":
+            raise ValueError(
+                f"mask of shape {mask.shape} and type {mask.dtype}; expected integers. Of logits or probabilities (N, C, H, W), give "
+                "the id of the largest: argmax(1)."
+            )
     if truth.shape != prediction.shape:
         raise ValueError(f"masks of shapes {truth.shape} and {prediction.shape}; expected equal ones.")
     for mask in (truth, prediction):
-        if mask.dtype.kind not in "iub":
-            raise ValueError(f"mask of type {mask.dtype}; expected integers.")
         lowest = int(mask.min()) if mask.size and mask.dtype.kind == "i" else 0
         if mask.size and (lowest < 0 or int(mask.max()) >= classes):
             raise ValueError(f"mask values outside 0..{classes - 1}.")
@@ -125,13 +130,14 @@ def scores_from_counts(pixels: NDArray[np.int64], protocol: str = STANDARD) -> S
 
 
 def evaluate_segmentation(
-    truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int, protocol: str = STANDARD
+    truth: ArrayLike, prediction: ArrayLike, classes: int, protocol: str = STANDARD
 ) -> SegmentationScores:
     """Score the masks of a test set, from one count over all of its pixels.
 
     Args:
-        truth: uint8 masks (N, H, W), values 0 (the background) to classes - 1, or `IGNORED` for pixels that count nowhere.
-        prediction: uint8 masks (N, H, W), values 0 to classes - 1.
+        truth: Masks (N, H, W) of uint8 or other integers, as an array or a torch tensor on any device; values 0 (the background) to
+            classes - 1, or `IGNORED` for pixels that count nowhere.
+        prediction: Masks (N, H, W) as the truth, values 0 to classes - 1.
         classes: Number of classes C, background included.
         protocol: "standard", or "published" for what the authors' code computes (see `metrics.published`).
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from corruptions.command.cli import main as corruptions_command
 from endoarss.checkpoints import load_checkpoint, read_header, save_checkpoint
+from endoarss.inference.media import Source, read_frames
 from endoarss.models import build_model
 from endoarss.resume import ResumeFolder
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SettingsError
@@ -23,7 +24,6 @@ from pipeline.cli import main
 from pipeline.datasets.card import read_card
 from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError
-from pipeline.inference.media import Source, read_frames
 from pipeline.io import images
 from pipeline.io.files import read_json, read_text
 from pipeline.io.hashing import sha256_of

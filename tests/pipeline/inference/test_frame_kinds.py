@@ -17,16 +17,17 @@ from PIL import Image
 
 from corruptions.pictures import resize_image
 from endoarss.checkpoints import load_checkpoint, read_header, save_checkpoint
+from endoarss.errors import SettingsError
+from endoarss.inference.frame_kinds import FrameKinds, enlarge_mask
+from endoarss.inference.preprocessing import RESIZING, SIDES, Crop, Preprocessing, dark_borders
 from endoarss.models import build_model
 from endoarss.prediction import predict
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
 from pipeline.cli import main
 from pipeline.datasets.load import load_part
 from pipeline.datasets.manifest import COLUMNS, manifest_text, read_manifest
-from pipeline.datasets.preprocessing import RESIZING, SIDES, Crop, Preprocessing, dark_borders, preprocessing_of
-from pipeline.errors import InputError
-from pipeline.inference.frame_kinds import FrameKinds
-from pipeline.inference.predict_files import enlarge_mask
+from pipeline.datasets.preprocessing import preprocessing_of
+from pipeline.inference.predict_files import MORE_KINDS
 from pipeline.io.images import Pixels, read_rgb
 from pipeline.labels.classes import PARTS
 from pipeline.sources.endovis2017 import crop
@@ -261,7 +262,7 @@ def test_what_looks_unlike_the_training_frames_is_said_once(
 
 
 def test_many_sizes_are_said_in_few_lines() -> None:
-    kinds = FrameKinds(OWN, SIZE)
+    kinds = FrameKinds(OWN, SIZE, MORE_KINDS)
     said = [note for note in (kinds.prepare(frame(100 + 7 * index, 50))[2] for index in range(30)) if note]
     assert len(said) == 6 and said[-1].endswith("predictions.json lists all of them.")
     assert kinds.finish() == [] and all(len(kind["notes"]) == 1 for kind in kinds.summary())
@@ -315,7 +316,7 @@ GOOD = DA_VINCI.to_dict()
 )
 def test_a_header_that_cannot_be_used_is_refused(given_header: Any) -> None:
     with pytest.raises(
-        InputError,
+        SettingsError,
         match="m.safetensors: what it says of the preprocessing of its training frames cannot be used: .+: ",
     ):
         Preprocessing.from_dict(given_header, "m.safetensors")

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.inference import media
-from pipeline.inference.media import Source, count_frames, find_sources, read_frames
+from endoarss.errors import MediaError
+from endoarss.inference import media
+from endoarss.inference.media import Source, count_frames, find_sources, read_frames
 
 OWN, OTHER = (200, 0, 0), (0, 200, 0)  # RGB
 OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
@@ -73,7 +73,7 @@ def test_a_playlist_is_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     path.write_bytes(PLAYLISTS[name].encode("latin-1"))
     if known:
         monkeypatch.setattr(media, "_is_container", lambda start: True)
-    with pytest.raises(InputError, match=f"{name}: not a readable video"):
+    with pytest.raises(MediaError, match=f"{name}: not a readable video"):
         read(path)
     assert count_frames([Source(path, name)], 1) == 0
 
@@ -128,5 +128,5 @@ def test_a_track_in_another_file_is_not_followed(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv(OPTIONS, "enable_drefs;1")
     done, frame = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG).read()
     assert done and frame[0, 0, 1] > 150, "FFmpeg would follow it"
-    with pytest.raises(InputError, match=r"elsewhere.mov: not one frame can be decoded"):
+    with pytest.raises(MediaError, match=r"elsewhere.mov: not one frame can be decoded"):
         read(path)

@@ -23,13 +23,14 @@ from safetensors.torch import save_file
 from corruptions.pictures import resize_image
 from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.checkpoints import load_checkpoint, save_checkpoint
+from endoarss.errors import MediaError
+from endoarss.inference import media
+from endoarss.inference.media import Source, count_frames, find_sources, read_frames
 from endoarss.models import MultiTaskModel, build_model
 from endoarss.prediction import Predictions, predict
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, WeightsSettings
 from pipeline.cli import main
 from pipeline.errors import InputError
-from pipeline.inference import media
-from pipeline.inference.media import Source, count_frames, find_sources, read_frames
 from pipeline.inference.overlay import Painter, distinct_palette
 from pipeline.inference.predict_files import palette_of, predict_files
 from pipeline.io.hashing import sha256_of
@@ -344,7 +345,7 @@ def test_pictures_and_videos_of_one_name_are_told_apart(tmp_path: Path) -> None:
 def test_names_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
     for name in ("a.png", "a.jpg", "a_png.png"):
         picture(tmp_path / "in" / name)
-    with pytest.raises(InputError, match=r"a.png, .*a_png.png: their results would get the same name. Rename one"):
+    with pytest.raises(MediaError, match=r"a.png, .*a_png.png: their results would get the same name. Rename one"):
         find_sources([tmp_path / "in"])
 
 
@@ -358,7 +359,7 @@ def test_names_are_distinct_and_stay_below_the_folder(paths: list[list[str]]) ->
             found[path] = (path, 1)
     try:
         given_names = media._names(found)
-    except InputError as error:
+    except MediaError as error:
         assert "same name" in str(error)
     else:
         assert len({name.casefold() for name in given_names}) == len(given_names)
