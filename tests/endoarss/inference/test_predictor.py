@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from corruptions.pictures import read_image, resize_image
+from corruptions.pictures import resize_image
 from endoarss import load_checkpoint, load_predictor
 from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.checkpoints import save_checkpoint, standalone
@@ -332,9 +332,3 @@ def test_a_predictor_needs_no_pipeline() -> None:
     files = import_closure("endoarss.inference.predictor")
     assert "endoarss/inference/media.py" in files
     assert {file.split("/")[0] for file in files} == {"corruptions", "endoarss"}
-
-
-def test_pictures_are_read_as_for_training(predictor: Predictor, tmp_path: Path) -> None:
-    path = tmp_path / "grey.png"
-    cv2.imwrite(str(path), scene(90, 70)[..., 0])
-    np.testing.assert_array_equal(predictor(path).image, read_image(path))
