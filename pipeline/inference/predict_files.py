@@ -105,18 +105,9 @@ def predict_files(
     _check_options(checkpoint, batch_size, every)
     sources = find_sources(inputs)
     output_folder.check_output(out, inputs, overwrite)
-    device, precision = choose_device(), "bf16" if half else "float32"
-    if half and device.type != "cuda":
-        raise InputError("--half: is for GPUs, and torch finds none here. Leave it out; a CPU computes in float32.")
-    provenance, model = read_header(checkpoint).provenance, load_file(checkpoint, weights, components)
-    model.precision = precision
-    preprocessing, note = preprocessing_of_checkpoint(checkpoint)
-    if note:
-        print(masked(note), file=sys.stderr)
-    predictor, kinds = (
-        Predictor(model, preprocessing, device),
-        FrameKinds(preprocessing, model.settings.input_size, MORE_KINDS),
-    )
+    predictor = _load(checkpoint, weights, components, half)
+    model, provenance = predictor.model, read_header(checkpoint).provenance
+    kinds = FrameKinds(predictor.preprocessing, model.settings.input_size, MORE_KINDS)
     with output_folder.alone(out, checkpoint), output_folder.partial_results(out, inputs, overwrite) as made:
         about = {
             "checkpoint": str(checkpoint),
@@ -124,7 +115,7 @@ def predict_files(
             "trained": provenance,
             "tasks": list(model.tasks),
             "every": every,
-            "precision": precision,
+            "precision": model.precision,
             "code": code_version(),
             **software(),
         }
@@ -139,6 +130,18 @@ def predict_files(
     if done.failures:
         said = f"{len(done.failures)} of {len(sources)} inputs could not be read whole; the rest is done:"
         raise InputError("\n  ".join((said, *done.failures)))
+
+
+def _load(checkpoint: Path, weights: Sequence[Path], components: Sequence[str], half: bool) -> Predictor:
+    device = choose_device()
+    if half and device.type != "cuda":
+        raise InputError("--half: is for GPUs, and torch finds none here. Leave it out; a CPU computes in float32.")
+    model = load_file(checkpoint, weights, components)
+    model.precision = "bf16" if half else "float32"
+    preprocessing, note = preprocessing_of_checkpoint(checkpoint)
+    if note:
+        print(masked(note), file=sys.stderr)
+    return Predictor(model, preprocessing, device)
 
 
 def _check_options(checkpoint: Path, batch_size: int, every: int) -> None:
