@@ -96,7 +96,7 @@ class Predictor:
         if isinstance(image, (str, Path)) and (Path(image).is_dir() or Path(image).suffix.lower() in VIDEOS):
             raise MediaError(f"{image}: a folder or a video; expected one picture. `stream` predicts all frames.")
         (frame,) = _frames_of(image, every=1)
-        prepared = _prepared(frame, self._kinds)
+        prepared = _prepared(frame, self._kinds, stacklevel=3)
         return self.result(self.compute([prepared]), 0, prepared)
 
     def stream(self, inputs: Any, batch_size: int = 16, every: int = 1) -> Iterator[Prediction]:
@@ -167,7 +167,7 @@ class Predictor:
 
     def _stream(self, frames: Iterator[Frame], batch_size: int) -> Iterator[Prediction]:
         kinds = self._new_kinds()
-        for batch in _batches((_prepared(frame, kinds) for frame in frames), batch_size):
+        for batch in _batches((_prepared(frame, kinds, stacklevel=5) for frame in frames), batch_size):
             found = self.compute(batch)
             yield from (self.result(found, position, one) for position, one in enumerate(batch))
         for note in kinds.finish():
@@ -275,11 +275,17 @@ def _pixels_of(image: Any) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def _prepared(frame: Frame, kinds: FrameKinds) -> PreparedFrame:
-    """Prepare a frame as the training frames were, and warn of the first one of a kind that does not look like them."""
+def _prepared(frame: Frame, kinds: FrameKinds, stacklevel: int) -> PreparedFrame:
+    """Prepare a frame as the training frames were, and warn of the first one of a kind that does not look like them.
+
+    Args:
+        frame: as it was read.
+        kinds: those that came before.
+        stacklevel: how far up the user's line is, which a warning names.
+    """
     small, window, note = kinds.prepare(frame.pixels)
     if note:
-        warnings.warn(f"{frame.path}: {note}" if frame.path else note, stacklevel=2)
+        warnings.warn(f"{frame.path}: {note}" if frame.path else note, stacklevel=stacklevel)
     return PreparedFrame(frame, small, window)
 
 

@@ -233,6 +233,9 @@ def test_frames_unlike_the_training_frames_are_warned_of(
     with pytest.warns(UserWarning, match=r"wide.png: frames of 300x70 do not look like the training frames") as said:
         list(predictor.stream([path, path, path]))
     assert len(said) == 1
+    with pytest.warns(UserWarning, match="do not look like") as of_call:
+        load_predictor(checkpoint)(path)
+    assert {one.filename for one in (*said, *of_call)} == {__file__}, "a warning names the user's line"
     bordered = scene(90, 70)
     bordered[:, :20] = 0
     with pytest.warns(
