@@ -26,10 +26,10 @@ from benchmarks.train_step import ACTIVITIES, CLASSES, with_random_weights
 from corruptions.pictures import resize_image
 from endoarss.checkpoints import save_checkpoint
 from endoarss.devices import choose_device
+from endoarss.inference.media import find_sources, read_frames
 from endoarss.models import build_model
 from endoarss.prediction import predict
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
-from pipeline.inference.media import find_sources, read_frames
 from pipeline.inference.predict_files import predict_files
 from pipeline.results.checkpoints import load_file
 

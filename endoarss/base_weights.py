@@ -14,7 +14,7 @@ from huggingface_hub import try_to_load_from_cache
 
 from endoarss.errors import SettingsError
 from endoarss.pretrained.read_tensors import file_sha256
-from endoarss.settings import WEIGHTS_SUFFIXES, BackboneSettings
+from endoarss.settings import WEIGHTS_FOLDER, WEIGHTS_SUFFIXES, BackboneSettings
 
 _MAX_FILES = 100  # per folder, because each file is hashed
 
@@ -62,6 +62,12 @@ def find_base_weights(settings: BackboneSettings, checkpoint: Path, search_paths
         f"{checkpoint}: it needs the frozen weights {name!r}{expected} that it was trained on; {reason}. "
         "Put the file next to the checkpoint, or name it: --weights FILE."
     )
+
+
+def project_weights(checkpoint: Path) -> list[Path]:
+    """Return the weights folders of the working directory and of the project that a checkpoint lies in."""
+    projects = (parent / WEIGHTS_FOLDER for parent in checkpoint.resolve().parents)
+    return [WEIGHTS_FOLDER, *(folder for folder in projects if folder.is_dir())]
 
 
 def _candidates(checkpoint: Path, search_paths: Sequence[Path], name: str) -> Iterator[Path]:

@@ -32,6 +32,17 @@ def choose_device() -> torch.device:
     return torch.device("cpu")
 
 
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Let float32 be float32 on a GPU while the block runs, whatever the caller's own code has chosen for the rest of its process."""
+    cudnn, matmul = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    try:
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = cudnn, matmul
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Return the context in which a model's forward pass runs.
 

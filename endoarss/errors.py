@@ -28,6 +28,10 @@ class UnknownNameError(SettingsError):
         super().__init__(f"{problem}.{suggestion(name, known)} Known: {', '.join(known) or 'none'}.")
 
 
+class MediaError(ValueError):
+    """A picture, video or array that cannot be predicted; the message names it, where it has a name."""
+
+
 class TrainingError(RuntimeError):
     """A training that cannot continue; the message gives the epoch, step and task."""
 

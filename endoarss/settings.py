@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -27,6 +28,8 @@ MAX_BLOCKS = 1024  # in all encoders of a model together
 _FROM_FILE = ConfigDict(extra="forbid", strict=True)
 
 
+WEIGHTS_FOLDER = Path("data/weights")
+"""Where a project keeps files of pretrained weights, from its root."""
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 """Suffixes of weight files that can be read: safetensors, and files that `torch.save` wrote."""
 _NamePart = Annotated[str, Field(min_length=1, max_length=200)]  # a part of a tensor's name

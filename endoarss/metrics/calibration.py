@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from endoarss.arrays import to_numpy
 from endoarss.metrics.counts import Array, share
 
 BINS = 15
@@ -27,7 +28,7 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: 
     Raises:
         ValueError: if the two differ in number, are empty, or a confidence lies outside 0 to 1.
     """
-    given, right = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
+    given, right = (np.asarray(to_numpy(values), np.float64) for values in (confidence, correct))
     if given.shape != right.shape or given.ndim != 1 or given.size == 0:
         raise ValueError(
             f"confidences of shape {given.shape}, correctness of {right.shape}; expected two equal, non-empty (N,)."

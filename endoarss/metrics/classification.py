@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from endoarss.arrays import to_numpy
 from endoarss.metrics import counts
 from endoarss.metrics.authors_code import accuracy_eps, f_eps, precision_eps, recall_eps
 from endoarss.metrics.counts import counts_of_confusion
@@ -62,7 +63,11 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, classes: int) -> N
 
 def _labels(given: ArrayLike) -> NDArray[np.int64]:
     """Return labels as int64; integers stored as floats are converted, other values raise ValueError."""
-    values = np.asarray(given)
+    values = to_numpy(given)
+    if values.ndim == 2:
+        raise ValueError(
+            f"labels of shape {values.shape}; expected (N,). For logits or probabilities (N, K), give argmax(1)."
+        )
     if values.dtype.kind not in "iub":
         found = values.astype(np.float64)
         if not (np.isfinite(found) & (found == np.floor(found))).all():
@@ -76,8 +81,8 @@ def evaluate_classification(
     """Return the scores of predicted labels.
 
     Args:
-        truth: integer labels (N,), 0 to classes - 1.
-        prediction: integer labels (N,), 0 to classes - 1.
+        truth: integer labels (N,), 0 to classes - 1, as an array, a list or a torch tensor on any device.
+        prediction: integer labels (N,), as the truth.
         classes: the number of classes K.
         protocol: "standard", or "authors_code" for what the authors' code computes (see `metrics.authors_code`).
 

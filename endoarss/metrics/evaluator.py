@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from endoarss.arrays import to_mask, to_numpy
 from endoarss.metrics.protocol import STANDARD
 from endoarss.metrics.rows import Score, confuse_mask, measure_mask, scores_of_rows
 
@@ -26,44 +27,53 @@ class Evaluator:
     def add(
         self,
         *,
-        mask: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None,
-        activity: tuple[int, ArrayLike] | None = None,
+        mask: tuple[ArrayLike, ArrayLike] | None = None,
+        activity: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        """Measure one image and store its row.
+        """Measure one image and store its row. Arrays and torch tensors on any device give the same bits.
 
         Args:
-            mask: ground truth and prediction, uint8 (H, W); pixels whose true value is `IGNORED` are left out.
+            mask: ground truth and prediction, integers (H, W); pixels whose true value is `IGNORED` are left out.
             activity: the true id, and the predicted id or the predicted probabilities (K,).
 
         Raises:
             ValueError: if both are missing, the image lacks what the first one had, an id is not one of the activities, the number of
-                probabilities is wrong or one is not finite, or as `measure_mask`.
+                probabilities is wrong or one is not in 0..1, or as `measure_mask`.
         """
         row: dict[str, float] = {}
         if activity is not None:
             row |= self._answer(*activity)
         if mask is not None:
-            row |= measure_mask(*mask, len(self.classes)) | confuse_mask(*mask, len(self.classes))
+            truth, predicted = map(to_mask, mask)
+            row |= measure_mask(truth, predicted, len(self.classes)) | confuse_mask(truth, predicted, len(self.classes))
         if not row or (self.rows and row.keys() != self.rows[0].keys()):
             raise ValueError("every image needs an activity, a mask, or both; expected the same for all images.")
         self.rows.append(row)
 
-    def _answer(self, true: int, answer: ArrayLike) -> dict[str, float]:
+    def _answer(self, true: ArrayLike, answer: ArrayLike) -> dict[str, float]:
         """Return the columns of the activity."""
-        given = np.asarray(answer)
-        for label in (true, *([given] if given.ndim == 0 else [])):
-            if label not in range(len(self.activities)):
+        label_of_truth, given = to_numpy(true), to_numpy(answer)
+        for label in (label_of_truth, *([given] if given.ndim == 0 else [])):
+            if label.ndim or label not in range(len(self.activities)):
                 raise ValueError(f"activity {label}; expected an integer in 0..{len(self.activities) - 1}.")
         if given.ndim == 0:
-            return {"activity_true": int(true), "activity_predicted": int(given)}
+            return {"activity_true": int(label_of_truth), "activity_predicted": int(given)}
         if given.shape != (len(self.activities),):
             raise ValueError(
                 f"probabilities of shape {given.shape}; expected ({len(self.activities)},), one per activity."
             )
         if not np.isfinite(given).all():
             raise ValueError("probabilities that are not finite.")
+        if given.min() < 0 or given.max() > 1:
+            raise ValueError(
+                f"probabilities from {given.min():.4g} to {given.max():.4g}; expected 0 to 1. For logits, give their softmax."
+            )
         best = int(given.argmax())
-        return {"activity_true": int(true), "activity_predicted": best, "activity_confidence": float(given[best])}
+        return {
+            "activity_true": int(label_of_truth),
+            "activity_predicted": best,
+            "activity_confidence": float(given[best]),
+        }
 
     def columns(self) -> dict[str, NDArray[np.float64]]:
         """Return the rows as columns of N values."""

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from endoarss.arrays import to_numpy
 from endoarss.labels import IGNORED
 
 Mask = NDArray[np.uint8]
 
 
 def leave_out_ignored(
-    truth: Mask, prediction: Mask, classes: int = IGNORED
+    truth: ArrayLike, prediction: ArrayLike, classes: int = IGNORED
 ) -> tuple[Mask, Mask, NDArray[np.bool_] | None]:
     """Return copies of both masks with the background where the ground truth is ignored; the given masks are not changed.
 
     Args:
-        truth: integer mask (..., H, W).
+        truth: integer mask (..., H, W), as an array or a torch tensor.
         prediction: integer mask of the same shape.
         classes: the number of classes; if it is above 255, the value 255 is a class and nothing is ignored.
 
     Returns:
         Ground truth, prediction, and where the ground truth is ignored, bool (..., H, W); None if no pixel is.
     """
+    truth, prediction = to_numpy(truth), to_numpy(prediction)
     if classes > IGNORED or truth.shape != prediction.shape or not truth.size or truth.max() < IGNORED:
         return truth, prediction, None
     ignored = truth == IGNORED

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from endoarss.arrays import to_mask
 from endoarss.metrics import counts
 from endoarss.metrics.authors_code import dice_absent_zero, iou_absent_zero
 from endoarss.metrics.ignored import leave_out_ignored
@@ -41,7 +42,7 @@ class SegmentationScores:
     recall: NDArray[np.float64]
 
 
-def confusion_of_pixels(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+def confusion_of_pixels(truth: ArrayLike, prediction: ArrayLike, classes: int) -> NDArray[np.int64]:
     """Return the confusion matrix of pixels (C, C); rows are the ground truth. Ignored pixels are not counted.
 
     Args:
@@ -55,15 +56,15 @@ def confusion_of_pixels(truth: NDArray[np.uint8], prediction: NDArray[np.uint8],
     Raises:
         ValueError: if the shapes differ, a mask does not hold integers, or a value lies outside the classes.
     """
-    truth, prediction, ignored = leave_out_ignored(truth, prediction, classes)
-    _check(truth, prediction, classes)
-    pairs = truth.astype(np.uint16).ravel() * np.uint16(classes) + prediction.ravel()
+    true, predicted, ignored = leave_out_ignored(to_mask(truth), to_mask(prediction), classes)
+    _check(true, predicted, classes)
+    pairs = true.astype(np.uint16).ravel() * np.uint16(classes) + predicted.ravel()
     confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     confusion[0, 0] -= _count(ignored)
     return confusion
 
 
-def pixel_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+def pixel_counts(truth: ArrayLike, prediction: ArrayLike, classes: int) -> NDArray[np.int64]:
     """Return the pixels of each class in one or many masks. Ignored pixels are not counted.
 
     Args:
@@ -77,11 +78,11 @@ def pixel_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classe
     Raises:
         ValueError: if the shapes differ, a mask does not hold integers, or a value lies outside the classes.
     """
-    truth, prediction, ignored = leave_out_ignored(truth, prediction, classes)
-    _check(truth, prediction, classes)
-    both = np.bincount(truth[truth == prediction].ravel(), minlength=classes)
-    in_truth = np.bincount(truth.ravel(), minlength=classes)
-    in_prediction = np.bincount(prediction.ravel(), minlength=classes)
+    true, predicted, ignored = leave_out_ignored(to_mask(truth), to_mask(prediction), classes)
+    _check(true, predicted, classes)
+    both = np.bincount(true[true == predicted].ravel(), minlength=classes)
+    in_truth = np.bincount(true.ravel(), minlength=classes)
+    in_prediction = np.bincount(predicted.ravel(), minlength=classes)
     found = np.stack([both, in_truth, in_prediction]).astype(np.int64)
     found[:, 0] -= _count(ignored)
     return found
@@ -94,11 +95,15 @@ def _count(ignored: NDArray[np.bool_] | None) -> int:
 
 def _check(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> None:
     """Raise ValueError unless both masks are integers of equal shape within the classes."""
+    for mask in (truth, prediction):
+        if mask.dtype.kind not in "iub":
+            raise ValueError(
+                f"mask of shape {mask.shape} and type {mask.dtype}; expected integers. For logits or probabilities (N, C, H, W), "
+                "give argmax(1)."
+            )
     if truth.shape != prediction.shape:
         raise ValueError(f"masks of shapes {truth.shape} and {prediction.shape}; expected equal shapes.")
     for mask in (truth, prediction):
-        if mask.dtype.kind not in "iub":
-            raise ValueError(f"mask of type {mask.dtype}; expected integers.")
         lowest = int(mask.min()) if mask.size and mask.dtype.kind == "i" else 0
         if mask.size and (lowest < 0 or int(mask.max()) >= classes):
             raise ValueError(f"mask values outside 0..{classes - 1}.")
@@ -141,13 +146,14 @@ def scores_from_counts(pixels: NDArray[np.int64], protocol: str = STANDARD) -> S
 
 
 def evaluate_segmentation(
-    truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int, protocol: str = STANDARD
+    truth: ArrayLike, prediction: ArrayLike, classes: int, protocol: str = STANDARD
 ) -> SegmentationScores:
     """Return the scores of the masks of a test set, computed from one count over all of its pixels.
 
     Args:
-        truth: uint8 masks (N, H, W), values 0 (the background) to classes - 1, or `IGNORED` for pixels to leave out.
-        prediction: uint8 masks (N, H, W), values 0 to classes - 1.
+        truth: integer masks (N, H, W), as an array or a torch tensor on any device, values 0 (the background) to classes - 1, or
+            `IGNORED` for pixels to leave out.
+        prediction: integer masks (N, H, W), values 0 to classes - 1.
         classes: the number of classes C, background included.
         protocol: "standard", or "authors_code" for what the authors' code computes (see `metrics.authors_code`).
 

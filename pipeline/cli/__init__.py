@@ -72,11 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _errors_for_people() -> tuple[type[Exception], ...]:
     """Return the errors whose message is complete. Called only after an error, because it imports numpy."""
     from corruptions.errors import CorruptionError
-    from endoarss.errors import SettingsError, TrainingError
+    from endoarss.errors import MediaError, SettingsError, TrainingError
     from pipeline.errors import InputError
     from reports.errors import ResultsError
 
-    return InputError, SettingsError, TrainingError, CorruptionError, ResultsError
+    return InputError, MediaError, SettingsError, TrainingError, CorruptionError, ResultsError
 
 
 def _fail(words: Sequence[str], message: str) -> int:

@@ -1,1 +1,1 @@
-"""Predict on somebody's own pictures and videos: read media, run a model, write masks and overlays."""
+"""Predict on somebody's own pictures and videos: run a model from `endoarss.inference`, write masks and overlays."""

@@ -15,23 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
-import torch
 from PIL import Image
 from tqdm import tqdm
 
 from endoarss.checkpoint_header import read_header
-from endoarss.devices import choose_device, is_out_of_memory
-from endoarss.models import MultiTaskModel
-from endoarss.prediction import Predictions, predict
-from endoarss.settings import ACTIVITY, SEGMENTATION
+from endoarss.devices import choose_device
+from endoarss.errors import MediaError
+from endoarss.inference.frame_kinds import FrameKinds
+from endoarss.inference.media import Frame, Source, count_frames, find_sources, read_frames
+from endoarss.inference.predictor import Prediction, Predictor, PreparedFrame, preprocessing_of_checkpoint
+from endoarss.prediction import Predictions
 from pipeline.datasets.kinds import KINDS
-from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.errors import InputError
 from pipeline.inference import output_folder
 from pipeline.inference.batch_pipeline import run_batches
-from pipeline.inference.frame_kinds import FrameKinds, Window
-from pipeline.inference.media import Source, count_frames, find_sources, read_frames
 from pipeline.inference.overlay import Painter, distinct_palette
 from pipeline.io.files import whole_file, write_text
 from pipeline.io.hashing import sha256_of
@@ -42,25 +39,11 @@ from pipeline.results.checkpoints import load_file, write_standalone
 from pipeline.results.code_version import code_version
 from pipeline.results.provenance import software, write_provenance
 
+MORE_KINDS = (
+    "More kinds of frames are cropped, or do not look like the training frames; predictions.json lists all of them."
+)
 _JPEG_SIDE = 65_500  # a JPEG cannot be longer
 _WRITERS = 8  # threads at most: to paint and pack a frame of 1280x1024 keeps one busy for 20 ms
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """A frame as the model takes it (S, S, 3), and what its results need.
-
-    window: what the model sees of the frame, None for the whole. pixels: None if nothing is painted.
-    """
-
-    source: Source
-    index: int | None
-    name: str
-    width: int
-    height: int
-    window: Window | None
-    small: Pixels
-    pixels: Pixels | None
 
 
 def predict_inputs(
@@ -103,7 +86,7 @@ def predict_files(
 ) -> None:
     """Write masks/<name>.png, overlays/<name>.jpg, legend.csv, predictions.csv, and what they came from as predictions.json.
 
-    Frames are prepared as training frames were, see `pipeline.inference.frame_kinds`; which frames do not look like these is said on
+    Frames are prepared as training frames were, see `endoarss.inference.frame_kinds`; which frames do not look like these is said on
     standard error, once per kind. Frames stream: a batch is read, one is predicted and one is written at the same time, and no more is
     in memory.
 
@@ -116,17 +99,15 @@ def predict_files(
     Raises:
         InputError: if inputs or `out` are not usable, if `half` is asked for without a GPU, or if another process predicts into `out`;
             and at the end, by name, if some input could not be read whole.
+        MediaError: if an input is missing, or is neither a picture nor a video.
         SettingsError: if the checkpoint is not usable.
     """
     _check_options(checkpoint, batch_size, every)
     sources = find_sources(inputs)
     output_folder.check_output(out, inputs, overwrite)
-    device, precision = choose_device(), "bf16" if half else "float32"
-    if half and device.type != "cuda":
-        raise InputError("--half: is for GPUs, and torch finds none here. Leave it out; a CPU computes in float32.")
-    provenance, model = read_header(checkpoint).provenance, load_file(checkpoint, weights, components)
-    model.precision = precision
-    kinds = FrameKinds(_preprocessing(checkpoint, provenance), model.settings.input_size)
+    predictor = _load(checkpoint, weights, components, half)
+    model, provenance = predictor.model, read_header(checkpoint).provenance
+    kinds = FrameKinds(predictor.preprocessing, model.settings.input_size, MORE_KINDS)
     with output_folder.alone(out, checkpoint), output_folder.partial_results(out, inputs, overwrite) as made:
         about = {
             "checkpoint": str(checkpoint),
@@ -134,11 +115,11 @@ def predict_files(
             "trained": provenance,
             "tasks": list(model.tasks),
             "every": every,
-            "precision": precision,
+            "precision": model.precision,
             "code": code_version(),
             **software(),
         }
-        done = _stream(model, kinds, _Writer(model, made, overlays), sources, every, batch_size, device)
+        done = _stream(predictor, kinds, _Writer(predictor, made, overlays), sources, every, batch_size)
         write_provenance(made / output_folder.ABOUT, {**about, "frames": kinds.summary()})
         output_folder.replace(out, made)
     synthetic = " The model was trained on synthetic data." if about["trained"].get("synthetic") else ""
@@ -149,6 +130,18 @@ def predict_files(
     if done.failures:
         said = f"{len(done.failures)} of {len(sources)} inputs could not be read whole; the rest is done:"
         raise InputError("\n  ".join((said, *done.failures)))
+
+
+def _load(checkpoint: Path, weights: Sequence[Path], components: Sequence[str], half: bool) -> Predictor:
+    device = choose_device()
+    if half and device.type != "cuda":
+        raise InputError("--half: is for GPUs, and torch finds none here. Leave it out; a CPU computes in float32.")
+    model = load_file(checkpoint, weights, components)
+    model.precision = "bf16" if half else "float32"
+    preprocessing, note = preprocessing_of_checkpoint(checkpoint)
+    if note:
+        print(masked(note), file=sys.stderr)
+    return Predictor(model, preprocessing, device)
 
 
 def _check_options(checkpoint: Path, batch_size: int, every: int) -> None:
@@ -170,13 +163,12 @@ class _Done:
 
 
 def _stream(
-    model: MultiTaskModel,
+    predictor: Predictor,
     kinds: FrameKinds,
     writer: _Writer,
     sources: Sequence[Source],
     every: int,
     batch_size: int,
-    device: torch.device,
 ) -> _Done:
     """Predict all frames and write their results and the table.
 
@@ -191,14 +183,14 @@ def _stream(
         table = csv.writer(stream, lineterminator="\n")
         table.writerow(writer.columns)
 
-        def compute(batch: Sequence[_Ready]) -> Predictions:
+        def compute(batch: Sequence[PreparedFrame]) -> Predictions:
             before = time.perf_counter()
-            predictions = _predict(model, batch, device)
+            predictions = predictor.compute(batch)
             done.count, done.in_model = done.count + len(batch), done.in_model + time.perf_counter() - before
             return predictions
 
-        def write(predictions: Predictions, position: int, ready: _Ready) -> list[str]:
-            row = writer.write(predictions, position, ready)
+        def write(predictions: Predictions, position: int, prepared: PreparedFrame) -> list[str]:
+            row = writer.write(predictor.result(predictions, position, prepared), prepared.frame)
             with one_at_a_time:
                 progress.update()
             return row
@@ -206,7 +198,7 @@ def _stream(
         # One core is left to the model, or to this thread's share of the writing.
         writers = max(1, min(_WRITERS, (os.cpu_count() or 1) - 1))
         started = time.perf_counter()
-        frames = _read(sources, every, kinds, writer.overlays, done.failures)
+        frames = _read(sources, every, kinds, done.failures)
         batches = iter(lambda: list(islice(frames, batch_size)), [])
         run_batches(batches, compute, write, table.writerow, writers)
         done.overall = time.perf_counter() - started
@@ -217,67 +209,32 @@ def _stream(
     return done
 
 
-def _preprocessing(checkpoint: Path, provenance: dict[str, Any]) -> Preprocessing | None:
-    """Return how the training frames of a checkpoint were prepared, or None, with a note, if an earlier version wrote it."""
-    given = provenance.get("preprocessing")
-    if given is not None:
-        return Preprocessing.from_dict(given, str(checkpoint))
-    note = (
-        f"{checkpoint}: does not say how its training frames were prepared, because an earlier version wrote it. Frames are resized "
-        "whole; crop raw EndoVis 2017 frames yourself, or train the model again."
-    )
-    print(masked(note), file=sys.stderr)
-    return None
-
-
-def _read(
-    sources: Sequence[Source], every: int, kinds: FrameKinds, keep: bool, failures: list[str]
-) -> Iterator[_Ready]:
-    """Every frame that can be read; what cannot is told in `failures`."""
+def _read(sources: Sequence[Source], every: int, kinds: FrameKinds, failures: list[str]) -> Iterator[PreparedFrame]:
+    """Yield every frame that can be read, prepared; append to `failures` why others cannot."""
     for source in sources:
         try:
             for frame in read_frames(source, every):
-                height, width = frame.pixels.shape[:2]
                 small, window, note = kinds.prepare(frame.pixels)
                 if note:
                     tqdm.write(masked(f"{source.path}: {note}"), file=sys.stderr)
-                pixels = frame.pixels if keep else None
-                yield _Ready(source, frame.index, frame.name, width, height, window, small, pixels)
-        except InputError as error:
+                yield PreparedFrame(frame, small, window)
+        except MediaError as error:
             failures.append(str(error))
-
-
-def _predict(model: MultiTaskModel, batch: Sequence[_Ready], device: torch.device) -> Predictions:
-    try:
-        found = predict(model, np.stack([ready.small for ready in batch]), device, len(batch))
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        raise InputError(
-            f"--batch-size {len(batch)}: too many images at once for the memory of {device}. Try fewer."
-        ) from None
-    if found.activity is not None and not np.isfinite(found.activity).all():
-        raise InputError(
-            f"{batch[0].source.path}: the model gives probabilities that are no numbers; its checkpoint is not usable."
-        )
-    return found
 
 
 class _Writer:
     """Writes the results of frames, in any order and from several threads."""
 
-    def __init__(self, model: MultiTaskModel, out: Path, overlays: bool) -> None:
+    def __init__(self, predictor: Predictor, out: Path, overlays: bool) -> None:
         self.out, self.overlays = out, overlays
-        classifies, segments = ACTIVITY in model.tasks, SEGMENTATION in model.tasks
-        self.activities = model.settings.activities if classifies else ()
-        classes = model.settings.classes if segments else ()
-        self.painter = Painter(classes, palette_of(classes)) if segments else Painter()
+        classes = predictor.classes
+        self.painter = Painter(classes, palette_of(classes)) if classes else Painter()
         self.columns = ["source", "frame", "width", "height"]
-        if segments:
+        if classes:
             self.columns.append("mask")
             self._write_legend()
-        if classifies:
-            self.columns += ["activity", "probability", *(f"p_{name}" for name in self.activities)]
+        if predictor.activities:
+            self.columns += ["activity", "probability", *(f"p_{name}" for name in predictor.activities)]
 
     def _write_legend(self) -> None:
         text = io.StringIO(newline="")
@@ -287,29 +244,24 @@ class _Writer:
             legend.writerow([index, name, "#{:02x}{:02x}{:02x}".format(*colour)])
         write_text(self.out / output_folder.LEGEND, text.getvalue())
 
-    def write(self, predictions: Predictions, position: int, ready: _Ready) -> list[str]:
-        """Write mask and overlay of one frame, the one at this position among the predictions; return its row."""
-        row = [
-            str(ready.source.path),
-            "" if ready.index is None else str(ready.index),
-            str(ready.width),
-            str(ready.height),
-        ]
-        mask, caption = None, None
-        if predictions.masks is not None:
-            mask = enlarge_mask(predictions.masks[position], ready.width, ready.height, ready.window)
-            path = self.out / output_folder.MASKS / f"{ready.name}.png"
-            stored = Image.fromarray(mask)
+    def write(self, prediction: Prediction, frame: Frame) -> list[str]:
+        """Write mask and overlay of one frame; return its row."""
+        height, width = frame.pixels.shape[:2]
+        row = [str(frame.path), "" if frame.index is None else str(frame.index), str(width), str(height)]
+        caption = None
+        if prediction.mask is not None:
+            path = self.out / output_folder.MASKS / f"{frame.name}.png"
+            stored = Image.fromarray(prediction.mask)
             stored.putpalette([value for colour in self.painter.palette for value in colour])
             with whole_file(path) as unfinished:
                 stored.save(unfinished, "PNG", compress_level=3)
             row.append(path.relative_to(self.out).as_posix())
-        if predictions.activity is not None:
-            shares = predictions.activity[position]
-            caption = (self.activities[int(shares.argmax())], float(shares.max()))
-            row += [caption[0], f"{caption[1]:.6f}", *(f"{share:.6f}" for share in shares)]
-        if ready.pixels is not None:
-            self._write_overlay(ready.name, self.painter.paint(ready.pixels, mask, caption))
+        if prediction.activity is not None:
+            shares = prediction.probabilities
+            caption = (prediction.activity, shares[prediction.activity])
+            row += [caption[0], f"{caption[1]:.6f}", *(f"{share:.6f}" for share in shares.values())]
+        if self.overlays:
+            self._write_overlay(frame.name, self.painter.paint(frame.pixels, prediction.mask, caption))
         return row
 
     def _write_overlay(self, name: str, painted: Pixels) -> None:
@@ -321,22 +273,6 @@ class _Writer:
         )
         with whole_file(self.out / output_folder.OVERLAYS / f"{name}.{suffix}") as unfinished:
             unfinished.write_bytes(encoded.data)
-
-
-def enlarge_mask(mask: Pixels, width: int, height: int, window: Window | None = None) -> Pixels:
-    """Return a mask at the size of its frame, by nearest pixels.
-
-    Args:
-        mask: class ids uint8 (S, S) of what the model saw.
-        width, height: of the frame.
-        window: top, bottom, left and right of what the model saw, None for the whole frame; outside of it is background.
-    """
-    if window is None:
-        return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    top, bottom, left, right = window
-    whole = np.zeros((height, width), np.uint8)
-    whole[top:bottom, left:right] = enlarge_mask(mask, right - left, bottom - top)
-    return whole
 
 
 def palette_of(classes: Sequence[str]) -> tuple[Rgb, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from endoarss.base_weights import project_weights
 from endoarss.checkpoint_header import read_header
 from endoarss.checkpoints import load_checkpoint, save_checkpoint, standalone
 from endoarss.models import MultiTaskModel
@@ -14,7 +15,7 @@ from pipeline.io.hashing import sha256_of
 from pipeline.results.paths import CellOutput
 from pipeline.results.provenance import read_provenance
 from pipeline.study.cell import Cell
-from pipeline.study.folders import WEIGHTS, cell_folder, weights_file
+from pipeline.study.folders import cell_folder, weights_file
 from pipeline.study.models import Study
 
 
@@ -37,7 +38,7 @@ def load_file(path: Path, weights: Sequence[Path] = (), components: Sequence[str
 
     Args:
         path: the checkpoint; if a provenance.json lies next to it, it must belong to this file.
-        weights: files or folders where its frozen weights are looked for first; then its own folder and data/weights are.
+        weights: files or folders where its frozen weights are looked for first; then data/weights and its own folder are.
         components: Python modules that register components of its model; they are imported.
 
     Raises:
@@ -50,9 +51,7 @@ def load_file(path: Path, weights: Sequence[Path] = (), components: Sequence[str
         expected = read_json(about).get("checkpoint_sha256")
         if isinstance(expected, str):
             _compare(path, expected)
-    # The weights of the working directory, and those of the project that the checkpoint lies in.
-    projects = [parent / WEIGHTS for parent in path.resolve().parents]
-    return load_checkpoint(path, [*weights, WEIGHTS, *(folder for folder in projects if folder.is_dir())], components)
+    return load_checkpoint(path, [*weights, *project_weights(path)], components)
 
 
 def write_standalone(checkpoint: Path, out: Path, weights: Sequence[Path] = (), components: Sequence[str] = ()) -> None:

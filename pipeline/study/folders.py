@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from endoarss.settings import WEIGHTS_FOLDER
 from pipeline.datasets.kinds import PLAIN_KEYS, WHERE_TO_ASK
 from pipeline.errors import InputError
 from pipeline.study.cell import Cell
@@ -12,7 +13,7 @@ from pipeline.study.datasets import recipe_of
 from pipeline.study.environment import expand
 from pipeline.study.models import Study, WeightsFile
 
-WEIGHTS = Path("data/weights")
+WEIGHTS = WEIGHTS_FOLDER
 """The folder of pretrained weights: of a study's own pretraining, and files that users put there."""
 
 

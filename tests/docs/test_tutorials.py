@@ -12,7 +12,7 @@ from corruptions import CORRUPTIONS
 from tests.docs.blocks import ROOT, blocks_of, link_checkout, run_page
 
 TUTORIALS = ROOT / "docs/tutorials"
-RUN_HERE = {"my-model", "my-frames", "new-weighting", "model-in-tables", "pandas", "merging"}
+RUN_HERE = {"my-model", "my-frames", "new-weighting", "model-in-tables", "pandas", "merging", "predict"}
 # The study that `new` writes trains for minutes, so that a model learns: here two epochs and two corruptions show that the path works.
 FEWER_EPOCHS = {
     "snakemake --cores 2": "sed -i -E 's/epochs: [0-9]+/epochs: 2/; s/every: [0-9]+/every: 1/; "
@@ -53,6 +53,20 @@ def test_a_new_weighting_and_what_its_results_hold(with_weightings: Path) -> Non
     assert set(results["weighting"]) >= {"equal", "loss_share", "unit_gradients"}
     assert list(curve.index) == [1, 5] and set(curve.columns) == {"smoke", "gaussian_noise"}
     assert 0 <= names["mpc"]["loss_share"] <= 1 and names["rows"]["iou_1"].between(0, 1).any()
+
+
+@pytest.mark.slow
+def test_predicting_with_a_trained_model(with_weightings: Path) -> None:
+    names = run_page(TUTORIALS / "predict.md", with_weightings)
+    assert list(names["activities"]) == [0, 10, 20] and set(names["activities"].values()) <= set(
+        names["predictor"].activities
+    )
+    results = pd.read_parquet(with_weightings / "results/weightings/results.parquet")
+    rows = results[(results["weighting"] == "equal") & (results["metric"] == "accuracy")]
+    (of_study,) = rows.loc[(rows["corruption"] == "") & (rows["class"] == ""), "value"]
+    scores = names["scores"]
+    (own,) = scores.loc[(scores["metric"] == "accuracy") & (scores["class"] == ""), "value"]
+    assert own == of_study
 
 
 @pytest.mark.slow

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from corruptions.errors import CorruptionError
-from endoarss.errors import SettingsError, TrainingError
+from endoarss.errors import MediaError, SettingsError, TrainingError
 from pipeline.errors import InputError
 from reports.errors import ResultsError
 
 LIMIT_SECONDS = 10.0
 LIMIT_BYTES = 2 << 30
-REFUSALS = (InputError, SettingsError, TrainingError, CorruptionError, ResultsError, FileNotFoundError)
+REFUSALS = (InputError, MediaError, SettingsError, TrainingError, CorruptionError, ResultsError, FileNotFoundError)
 _NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request", "http.client.connect")
 _PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "ctypes.dlopen")
 _CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.chmod", "os.truncate")

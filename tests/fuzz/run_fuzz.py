@@ -43,12 +43,12 @@ from endoarss import build_model, load_checkpoint
 from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.checkpoint_header import read_header
 from endoarss.checkpoints import save_checkpoint
+from endoarss.inference.media import find_sources, read_frames
 from endoarss.pretrained.read_tensors import read_tensors
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
 from pipeline.datasets.load import Split
 from pipeline.datasets.manifest import COLUMNS, manifest_text, read_manifest
 from pipeline.evaluation.measure import measure
-from pipeline.inference.media import find_sources, read_frames
 from pipeline.io.files import read_json
 from pipeline.io.images import read_ids, read_rgb
 from pipeline.io.saved_files import read_history, read_representations, read_similarities

@@ -104,8 +104,8 @@ def draw_sheet(partial: Path) -> None:
 
 
 def keep_overlay(path: Path) -> None:
-    model = SimpleNamespace(tasks=(), settings=None)
-    _Writer(cast(Any, model), path.parents[1], True)._write_overlay(path.stem, NOISE)
+    predictor = SimpleNamespace(classes=(), activities=())
+    _Writer(cast(Any, predictor), path.parents[1], True)._write_overlay(path.stem, NOISE)
 
 
 WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {

@@ -16,6 +16,8 @@ from PIL import Image
 
 from corruptions.command.cli import main as corruptions_command
 from endoarss.checkpoints import load_checkpoint, read_header, save_checkpoint
+from endoarss.errors import MediaError
+from endoarss.inference.media import Source, read_frames
 from endoarss.models import build_model
 from endoarss.resume import ResumeFolder
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SettingsError
@@ -23,7 +25,6 @@ from pipeline.cli import main
 from pipeline.datasets.card import read_card
 from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError
-from pipeline.inference.media import Source, read_frames
 from pipeline.io import images
 from pipeline.io.files import read_json, read_text
 from pipeline.io.hashing import sha256_of
@@ -95,7 +96,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
 def test_every_reader_tells_it_at_once(tmp_path: Path, reader: str, kind: str) -> None:
     name, read = READERS[reader]
     path = make(tmp_path / name, kind)
-    with pytest.raises((OSError, InputError, SettingsError), match=name):
+    with pytest.raises((OSError, InputError, MediaError, SettingsError), match=name):
         read(path)
 
 

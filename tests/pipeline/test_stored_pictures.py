@@ -18,10 +18,10 @@ from PIL import Image
 
 from corruptions.command.cli import main as corruptions_command
 from endoarss.checkpoints import save_checkpoint
+from endoarss.inference.media import Source, read_frames
 from endoarss.models import build_model
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings
 from pipeline.cli import main
-from pipeline.inference.media import Source, read_frames
 from tests.stored_pictures import KINDS, LOSSY, MORE, TOLERANCE, Array, Kind, ids_of, png_of, saved, shades
 
 CLASSES = ["background", "knife", "forceps"]

@@ -127,6 +127,8 @@ def steps(results: list[Made], file: str) -> set[str]:
         ("pipeline/io/one_thread.py", TRAININGS),
         ("pipeline/labels/classes.py", TRAININGS),
         ("pipeline/datasets/preprocessing.py", TRAININGS),
+        ("endoarss/inference/preprocessing.py", TRAININGS),
+        ("endoarss/inference/predictor.py", set()),
         ("my_models/net.py", {MINE}),
         ("my_models/base.py", {MINE}),
         ("my_models/helper.py", {MINE}),

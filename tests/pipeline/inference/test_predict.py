@@ -15,25 +15,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 
 from corruptions.pictures import resize_image
 from endoarss.backbones.timm_model import bare_timm_model
 from endoarss.checkpoints import load_checkpoint, save_checkpoint
+from endoarss.inference.media import Source, count_frames, read_frames
 from endoarss.models import MultiTaskModel, build_model
 from endoarss.prediction import Predictions, predict
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, WeightsSettings
 from pipeline.cli import main
 from pipeline.errors import InputError
-from pipeline.inference import media
-from pipeline.inference.media import Source, count_frames, find_sources, read_frames
 from pipeline.inference.overlay import Painter, distinct_palette
 from pipeline.inference.predict_files import palette_of, predict_files
 from pipeline.io.hashing import sha256_of
-from pipeline.io.images import read_rgb, write_png
+from pipeline.io.images import write_png
 from pipeline.labels.classes import ESD
 
 SIZE = 56
@@ -313,58 +310,6 @@ def picture(path: Path) -> Path:
     return path
 
 
-def names(*inputs: Path) -> list[str]:
-    return [source.name for source in find_sources(inputs)]
-
-
-def test_inputs_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    a, b = picture(tmp_path / "a/x/001.png"), picture(tmp_path / "b/x/001.png")
-    assert names(tmp_path / "a") == ["x/001"]
-    assert names(a, b) == ["a/x/001", "b/x/001"]
-    assert names(tmp_path / "a", tmp_path / "b") == ["a/x/001", "b/x/001"]
-    assert names(b, a.parent / "../x/001.png", tmp_path / "b", picture(tmp_path / "c/002.png")) == [
-        "b/x/001",
-        "a/x/001",
-        "002",
-    ], "what is given twice counts once, and what is alone keeps its name"
-    assert names(picture(tmp_path / "c/002.jpg"), tmp_path / "c") == ["002_jpg", "002_png"]
-    assert names(a, picture(tmp_path / "d/001.PNG").rename(tmp_path / "d/001.PNG")) == ["x/001", "d/001"]
-
-
-def test_pictures_and_videos_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    (tmp_path / "v").mkdir()
-    for name in ("clip.mp4", "clip.avi"):
-        (tmp_path / "v" / name).touch()
-    picture(tmp_path / "v/clip.png")
-    assert names(tmp_path / "v") == ["clip.avi", "clip.mp4", "clip"]
-    picture(tmp_path / "f/clip.mp4/000000.png")
-    assert names(tmp_path / "v/clip.mp4", tmp_path / "f") == ["v/clip.mp4", "f/clip.mp4/000000"]
-
-
-def test_names_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
-    for name in ("a.png", "a.jpg", "a_png.png"):
-        picture(tmp_path / "in" / name)
-    with pytest.raises(InputError, match=r"a.png, .*a_png.png: their results would get the same name. Rename one"):
-        find_sources([tmp_path / "in"])
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.lists(st.sampled_from(["a", "b", "v.mp4", "..", "A"]), min_size=1, max_size=4), max_size=8))
-def test_names_are_distinct_and_stay_below_the_folder(paths: list[list[str]]) -> None:
-    found = {}
-    for parts in paths:
-        whole = Path("/root") / "/".join(part for part in parts if part != "..")
-        for path in (whole.with_suffix(".mp4"), whole / "x.png"):
-            found[path] = (path, 1)
-    try:
-        given_names = media._names(found)
-    except InputError as error:
-        assert "same name" in str(error)
-    else:
-        assert len({name.casefold() for name in given_names}) == len(given_names)
-        assert not any(name.startswith("/") or ".." in name.split("/") for name in given_names)
-
-
 def test_a_run_is_not_written_over(
     checkpoint: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -585,12 +530,6 @@ def test_palettes() -> None:
     assert len(set(colours)) == 40 and colours[0] == (0, 0, 0)
     assert colours[:12] == palette_of([f"other {index}" for index in range(12)]), "more classes change no colour"
     assert len(palette_of([str(index) for index in range(256)])) == 256
-
-
-def test_a_grey_picture_is_read_as_for_training(frames: Path) -> None:
-    (frame,) = read_frames(Source(frames / "c.png", "c"))
-    np.testing.assert_array_equal(frame.pixels, read_rgb(frames / "c.png"))
-    assert frame.index is None and frame.name == "c"
 
 
 def test_a_run_that_cannot_read_anything_leaves_what_an_earlier_one_made(checkpoint: Path, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from endoarss import build_model, load_checkpoint
 from endoarss.checkpoint_header import read_header
 from endoarss.checkpoints import save_checkpoint
 from endoarss.errors import SettingsError
+from endoarss.inference.preprocessing import RESIZING, SIDES, Preprocessing
 from endoarss.settings import BackboneSettings, HeadSettings, ModelSettings, SMASettings, WeightsSettings
-from pipeline.datasets.preprocessing import RESIZING, SIDES, Preprocessing
 from pipeline.errors import InputError
 from pipeline.redaction import masked_content
 from pipeline.results.origin import origin_of

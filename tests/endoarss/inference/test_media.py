@@ -8,10 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
-from pipeline.errors import InputError
-from pipeline.inference import media
-from pipeline.inference.media import Source, count_frames, find_sources, read_frames
+from endoarss.errors import MediaError
+from endoarss.inference import media
+from endoarss.inference.media import Source, count_frames, find_sources, read_frames
+from pipeline.io.images import read_rgb
 
 OWN, OTHER = (200, 0, 0), (0, 200, 0)  # RGB
 OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
@@ -73,7 +77,7 @@ def test_a_playlist_is_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     path.write_bytes(PLAYLISTS[name].encode("latin-1"))
     if known:
         monkeypatch.setattr(media, "_is_container", lambda start: True)
-    with pytest.raises(InputError, match=f"{name}: not a readable video"):
+    with pytest.raises(MediaError, match=f"{name}: not a readable video"):
         read(path)
     assert count_frames([Source(path, name)], 1) == 0
 
@@ -128,5 +132,71 @@ def test_a_track_in_another_file_is_not_followed(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv(OPTIONS, "enable_drefs;1")
     done, frame = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG).read()
     assert done and frame[0, 0, 1] > 150, "FFmpeg would follow it"
-    with pytest.raises(InputError, match=r"elsewhere.mov: not one frame can be decoded"):
+    with pytest.raises(MediaError, match=r"elsewhere.mov: not one frame can be decoded"):
         read(path)
+
+
+def picture(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((9, 9, 3), 90, np.uint8)).save(path)
+    return path
+
+
+def names(*inputs: Path) -> list[str]:
+    return [source.name for source in find_sources(inputs)]
+
+
+def test_inputs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    a, b = picture(tmp_path / "a/x/001.png"), picture(tmp_path / "b/x/001.png")
+    assert names(tmp_path / "a") == ["x/001"]
+    assert names(a, b) == ["a/x/001", "b/x/001"]
+    assert names(tmp_path / "a", tmp_path / "b") == ["a/x/001", "b/x/001"]
+    assert names(b, a.parent / "../x/001.png", tmp_path / "b", picture(tmp_path / "c/002.png")) == [
+        "b/x/001",
+        "a/x/001",
+        "002",
+    ], "what is given twice counts once, and what is alone keeps its name"
+    assert names(picture(tmp_path / "c/002.jpg"), tmp_path / "c") == ["002_jpg", "002_png"]
+    assert names(a, picture(tmp_path / "d/001.PNG").rename(tmp_path / "d/001.PNG")) == ["x/001", "d/001"]
+
+
+def test_pictures_and_videos_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "v").mkdir()
+    for name in ("clip.mp4", "clip.avi"):
+        (tmp_path / "v" / name).touch()
+    picture(tmp_path / "v/clip.png")
+    assert names(tmp_path / "v") == ["clip.avi", "clip.mp4", "clip"]
+    picture(tmp_path / "f/clip.mp4/000000.png")
+    assert names(tmp_path / "v/clip.mp4", tmp_path / "f") == ["v/clip.mp4", "f/clip.mp4/000000"]
+
+
+def test_names_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg", "a_png.png"):
+        picture(tmp_path / "in" / name)
+    with pytest.raises(MediaError, match=r"a.png, .*a_png.png: their results would get the same name. Rename one"):
+        find_sources([tmp_path / "in"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(["a", "b", "v.mp4", "..", "A"]), min_size=1, max_size=4), max_size=8))
+def test_names_are_distinct_and_stay_below_the_folder(paths: list[list[str]]) -> None:
+    found = {}
+    for parts in paths:
+        whole = Path("/root") / "/".join(part for part in parts if part != "..")
+        for path in (whole.with_suffix(".mp4"), whole / "x.png"):
+            found[path] = (path, 1)
+    try:
+        given_names = media._names(found)
+    except MediaError as error:
+        assert "same name" in str(error)
+    else:
+        assert len({name.casefold() for name in given_names}) == len(given_names)
+        assert not any(name.startswith("/") or ".." in name.split("/") for name in given_names)
+
+
+def test_a_grey_picture_is_read_as_for_training(tmp_path: Path) -> None:
+    path = tmp_path / "c.png"
+    Image.fromarray(np.arange(81, dtype=np.uint8).reshape(9, 9)).save(path)
+    (frame,) = read_frames(Source(path, "c"))
+    np.testing.assert_array_equal(frame.pixels, read_rgb(path))
+    assert frame.index is None and frame.name == "c"

@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from threading import Lock
 
 import cv2
 
-from corruptions.pictures import FORMATS, MAX_PIXELS
+from corruptions.command.files import walk
+from corruptions.errors import CorruptionError
+from corruptions.pictures import MAX_PIXELS, Pixels, read_image
 from corruptions.pictures import SUFFIXES as PICTURES
 from corruptions.regular import open_regular
-from pipeline.errors import InputError
-from pipeline.io.images import Pixels, read_rgb
-from pipeline.io.raw_trees import walk
+from endoarss.errors import MediaError
 
 VIDEOS = (".mp4", ".m4v", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".wmv")
 
-
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 # FFmpeg's names of the containers: it reads none but these, opens no other file that one names, and knows no address.
 _FFMPEG_OPTIONS = "|".join(
     (
@@ -28,6 +30,7 @@ _FFMPEG_OPTIONS = "|".join(
         "enable_drefs;0",
     )
 )
+_ONE_AT_A_TIME = Lock()
 _START = 512  # bytes that tell a container
 
 
@@ -46,47 +49,60 @@ class Source:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture, or one frame of a video (index counts from 0, None for a picture): uint8 RGB (H, W, 3)."""
+    """One picture, one frame of a video, or one array.
 
-    source: Source
-    index: int | None
+    Attributes:
+        pixels: uint8 RGB (H, W, 3).
+        path: of the picture or video; None for an array.
+        index: of a frame of a video, counted from 0; else None.
+        name: where its results lie: that of a picture, or a number in the folder of its video.
+    """
+
     pixels: Pixels
-
-    @property
-    def name(self) -> str:
-        """Where its results lie: that of a picture, or a number in the folder of its video."""
-        return self.source.name if self.index is None else f"{self.source.name}/{self.index:06d}"
+    path: Path | None = None
+    index: int | None = None
+    name: str = ""
 
 
 def find_sources(inputs: Sequence[Path]) -> list[Source]:
-    """The pictures and videos among files and below folders, in the order of the inputs and sorted below each.
+    """Return the pictures and videos among files and below folders, with names that tell their results apart.
 
-    Files that are hidden or something else are passed over in folders. What is given twice counts once.
+    Args:
+        inputs: files and folders. What is given twice counts once.
+
+    Returns:
+        The sources in the order of the inputs, sorted below each.
 
     Raises:
-        InputError: if an input is missing or of another kind, a folder has nothing to read, or names cannot be told apart.
+        MediaError: as `find_files`, or if names cannot be told apart.
     """
     found: dict[Path, tuple[Path, int]] = {}  # by whole path: as given, and how many of its parts name it
     for given in inputs:
-        if given.is_dir():
-            there = (folder / name for folder, _, names in walk(given) for name in names if not name.startswith("."))
-            paths = sorted(path for path in there if path.suffix.lower() in PICTURES + VIDEOS)
-            if not paths:
-                raise InputError(f"{given}: no picture or video in this folder. Expected files that end in {_KNOWN}.")
-        elif not given.exists():
-            raise InputError(f"{given}: no such file or folder. Expected a picture, a video, or a folder of them.")
-        elif given.suffix.lower() not in PICTURES + VIDEOS:
-            raise InputError(
-                f"{given}: neither a picture nor a video by its name. Expected a file that ends in {_KNOWN}."
-            )
-        else:
-            paths = [given]
-        for path in paths:
+        for path in find_files(given):
             depth = len(path.relative_to(given).parts) or 1
             # Links are not resolved: their names count. A part `..` would lead out of the folder of the results.
             found.setdefault(Path(os.path.normpath(path.absolute())), (path, depth))
     names = _names(found)
     return [Source(path, name) for (path, _), name in zip(found.values(), names, strict=True)]
+
+
+def find_files(given: Path) -> list[Path]:
+    """Return a picture or video, or all of them below a folder, sorted. Files that are hidden or something else are passed over there.
+
+    Raises:
+        MediaError: if the input is missing or of another kind, or a folder has nothing to read.
+    """
+    if given.is_dir():
+        there = (folder / name for folder, _, names in walk(given) for name in names if not name.startswith("."))
+        paths = sorted(path for path in there if path.suffix.lower() in PICTURES + VIDEOS)
+        if not paths:
+            raise MediaError(f"{given}: no picture or video in this folder. Expected files that end in {_KNOWN}.")
+        return paths
+    if not given.exists():
+        raise MediaError(f"{given}: no such file or folder. Expected a picture, a video, or a folder of them.")
+    if given.suffix.lower() not in PICTURES + VIDEOS:
+        raise MediaError(f"{given}: neither a picture nor a video by its name. Expected a file that ends in {_KNOWN}.")
+    return [given]
 
 
 _KNOWN = ", ".join(PICTURES + VIDEOS)
@@ -116,7 +132,7 @@ def _names(found: Mapping[Path, tuple[Path, int]]) -> list[str]:
             counts[index] += 1
     if alike:
         several = ", ".join(str(found[whole[index]][0]) for index in alike[:4])
-        raise InputError(f"{several}: their results would get the same name. Rename one, or predict them apart.")
+        raise MediaError(f"{several}: their results would get the same name. Rename one, or predict them apart.")
     return names
 
 
@@ -145,7 +161,7 @@ def count_frames(sources: Iterable[Source], every: int) -> int | None:
         if source.is_video:
             try:
                 capture = _open_video(source.path)
-            except InputError:
+            except MediaError:
                 continue  # said where its frames are read
             count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
             capture.release()
@@ -163,13 +179,17 @@ def read_frames(source: Source, every: int = 1) -> Iterator[Frame]:
     Pictures are read as for training. Turned is what asks for it: a picture by its EXIF, a video by its header.
 
     Raises:
-        InputError: if it cannot be read, or a video ends before its time; the frames before are given first.
+        MediaError: if it cannot be read, or a video ends before its time; the frames before are given first.
     """
     if source.is_video:
         for index, pixels in _read_video(source.path, every):
-            yield Frame(source, index, pixels)
+            yield Frame(pixels, source.path, index, f"{source.name}/{index:06d}")
     else:
-        yield Frame(source, None, read_rgb(source.path, FORMATS))
+        try:
+            pixels = read_image(source.path)
+        except CorruptionError as error:
+            raise MediaError(f"{source.path}: {error}") from None
+        yield Frame(pixels, source.path, name=source.name)
 
 
 def _read_video(path: Path, every: int) -> Iterator[tuple[int, Pixels]]:
@@ -177,21 +197,21 @@ def _read_video(path: Path, every: int) -> Iterator[tuple[int, Pixels]]:
     try:
         width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         if width * height > MAX_PIXELS:
-            raise InputError(f"{path}: frames of {width}x{height} pixels; expected at most {MAX_PIXELS:,} in all.")
+            raise MediaError(f"{path}: frames of {width}x{height} pixels; expected at most {MAX_PIXELS:,} in all.")
         index, seconds = 0, 0.0
         while capture.grab():
             if index % every == 0:
                 done, pixels = capture.retrieve()
                 if not done:
-                    raise InputError(f"{path}: frame {index} cannot be decoded; the frames before it can.")
+                    raise MediaError(f"{path}: frame {index} cannot be decoded; the frames before it can.")
                 yield index, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
             index, seconds = index + 1, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         if index == 0:
-            raise InputError(f"{path}: not one frame can be decoded. Copy or convert the file again.")
+            raise MediaError(f"{path}: not one frame can be decoded. Copy or convert the file again.")
         promised, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
         # Some headers hold a rate and a duration alone, from which the count is a guess: a video is torn if both fall short.
         if index < 0.98 * promised - 1 and rate > 0 and seconds < 0.98 * promised / rate - 2 / rate:
-            raise InputError(
+            raise MediaError(
                 f"{path}: torn, or damaged after frame {index - 1}; {index} frames could be decoded, expected {promised:.0f}."
             )
     finally:
@@ -208,18 +228,33 @@ def _open_video(path: Path) -> cv2.VideoCapture:
         with open_regular(path) as stream:
             start = stream.read(_START)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}.") from None
+        raise MediaError(f"{path}: {error.strerror}.") from None
     if not _is_container(start):
-        raise InputError(
+        raise MediaError(
             f"{path}: not a readable video: its content is none of MP4, QuickTime, AVI, Matroska, WebM, MPEG and WMV. Copy or convert "
             "the file again."
         )
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _FFMPEG_OPTIONS  # the one way to hand options to FFmpeg
-    # Of a relative name such as concat:a.avi FFmpeg would take the first part for a protocol.
-    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+    with _options_for_ffmpeg():
+        # Of a relative name such as concat:a.avi FFmpeg would take the first part for a protocol.
+        capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
-        raise InputError(f"{path}: not a readable video, or not whole. Copy or convert the file again.")
+        raise MediaError(f"{path}: not a readable video, or not whole. Copy or convert the file again.")
     return capture
+
+
+@contextmanager
+def _options_for_ffmpeg() -> Iterator[None]:
+    """Hand options to FFmpeg in the one way that OpenCV has. What the caller's own code opens afterwards does without them again."""
+    with _ONE_AT_A_TIME:
+        before = os.environ.get(_OPTIONS)
+        os.environ[_OPTIONS] = _FFMPEG_OPTIONS
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[_OPTIONS]
+            else:
+                os.environ[_OPTIONS] = before
 
 
 def _is_container(start: bytes) -> bool:

@@ -1,15 +1,16 @@
-"""How `predict` prepares frames: as the model's training frames were, or whole, and what a user is told about them."""
+"""Prepares frames for a model: as its training frames were prepared, or whole, and says which frames do not look like them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.pictures import Pixels, resize_image
-from pipeline.datasets.preprocessing import SIDES, Preprocessing, dark_borders, is_bordered
+from endoarss.inference.preprocessing import SIDES, Preprocessing, dark_borders, is_bordered
 
 Window = tuple[int, int, int, int]
 
@@ -17,7 +18,7 @@ Window = tuple[int, int, int, int]
 _RATIO, _BORDER = 0.02, 0.03
 _SHOWN = 3  # sizes of training frames that a message names
 _SAID = 6  # messages at most; folders of pictures of all sizes exist
-_MORE = "More kinds of frames are cropped, or do not look like the training frames; predictions.json lists all of them."
+_MORE = "More kinds of frames are cropped, or do not look like the training frames."
 
 
 @dataclass
@@ -64,12 +65,14 @@ class FrameKinds:
     Attributes:
         preprocessing: of the model's training frames; None if its checkpoint does not say it.
         size: width and height of the model's input, in pixels.
+        more: the last message, where there were more kinds than messages.
         kinds: the kinds of frames that came, by size and window.
         said: how many notes there were.
     """
 
     preprocessing: Preprocessing | None
     size: int
+    more: str = _MORE
     kinds: dict[tuple[int, int, Window | None], Kind] = field(default_factory=dict)
     said: int = 0
 
@@ -115,7 +118,7 @@ class FrameKinds:
             return ""
         kind.notes.append(note)
         self.said += 1
-        return note if self.said < _SAID else _MORE if self.said == _SAID else ""
+        return note if self.said < _SAID else self.more if self.said == _SAID else ""
 
     def summary(self) -> list[dict[str, Any]]:
         """Return the kinds of frames that came, for a JSON file."""
@@ -189,3 +192,19 @@ def _training(known: Preprocessing) -> str:
 def _range(least: float, most: float, form: str) -> str:
     low, high = format(least, form), format(most, form)
     return low if low == high else f"{low} to {high}"
+
+
+def enlarge_mask(mask: Pixels, width: int, height: int, window: Window | None = None) -> Pixels:
+    """Return a mask at the size of its frame, by nearest pixels.
+
+    Args:
+        mask: class ids uint8 (S, S) of what the model saw.
+        width, height: of the frame.
+        window: top, bottom, left and right of what the model saw, None for the whole frame; outside of it is background.
+    """
+    if window is None:
+        return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    top, bottom, left, right = window
+    whole = np.zeros((height, width), np.uint8)
+    whole[top:bottom, left:right] = enlarge_mask(mask, right - left, bottom - top)
+    return whole

@@ -1,0 +1,37 @@
+"""Takes arrays of any library: NumPy arrays, torch tensors on any device, lists of them. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def to_numpy(values: Any) -> NDArray[Any]:
+    """Return values as a NumPy array, without a change of any value. An array is returned as it is.
+
+    Args:
+        values: a NumPy array, a number, a torch tensor on a CPU or a GPU, with or without a gradient, anything else that
+            `numpy.asarray` takes, or a list of these.
+    """
+    if isinstance(values, (list, tuple)) and any(hasattr(value, "detach") for value in values):
+        return np.stack([to_numpy(value) for value in values])
+    if hasattr(values, "detach"):  # a torch tensor
+        values = values.detach().cpu()
+        if str(values.dtype) == "torch.bfloat16":  # NumPy has no such type; float32 holds each of its values
+            values = values.float()
+    return np.asarray(values)
+
+
+def to_mask(values: Any) -> NDArray[Any]:
+    """Return a mask of class ids as uint8: integers of another type, and bool, are converted if each value is in 0..255.
+
+    Args:
+        values: what `to_numpy` takes. What holds other values is returned as an array of its own type, for the caller to refuse.
+    """
+    mask = to_numpy(values)
+    if mask.dtype == np.uint8:
+        return mask
+    fits = mask.dtype.kind in "iub" and (not mask.size or (mask.min() >= 0 and mask.max() <= 255))
+    return mask.astype(np.uint8) if fits else mask

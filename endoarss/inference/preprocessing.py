@@ -1,0 +1,170 @@
+"""What was done to frames before a model saw them in training: a checkpoint keeps it, and prediction does the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from endoarss.errors import SettingsError
+from endoarss.settings import first_error
+
+Pixels = NDArray[np.uint8]
+
+# What `corruptions.pictures.resize_image` does. A checkpoint that names another rule needs another version of this code.
+RESIZING = "by areas where both sides shrink, else bilinear"
+# A pixel is dark if no channel is above this value; the border of EndoVis 2017 has about 15. A line is dark if all but this share is.
+DARK, _LIT = 32, 0.01
+MOST_SIZES = 100
+SIDES = ("left", "top", "right", "bottom")
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The window that recordings with a dark border are cropped to.
+
+    Attributes:
+        recorded: width and height of a whole recording, in pixels.
+        columns, rows: the first pixel of the window, and the first behind it.
+    """
+
+    recorded: tuple[int, int]
+    columns: tuple[int, int]
+    rows: tuple[int, int]
+
+    def window(self, height: int, width: int) -> tuple[int, int, int, int] | None:
+        """Return (top, bottom, left, right) in a picture of this size, in proportion; None if it has another aspect ratio."""
+        if abs(width / height - self.recorded[0] / self.recorded[1]) > 0.01:
+            return None
+        scale = height / self.recorded[1]
+        top, bottom, left, right = (round(scale * edge) for edge in (*self.rows, *self.columns))
+        return top, bottom, left, right
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How the frames of a model's training part were prepared, and what they look like.
+
+    Attributes:
+        sources: names of the raw trees that the frames are from.
+        sizes: width and height of the frames after cropping, before resizing: every pair that occurs, sorted; of
+            more than 100 the extreme ones.
+        borders: for each of `SIDES`, the smallest and the largest share of the picture's side that is a dark border.
+        crop: what recordings with a dark border are cropped to; None for frames that are taken as they are.
+    """
+
+    sources: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
+    borders: tuple[tuple[float, float], ...]
+    crop: Crop | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint's header holds."""
+        crop = None
+        if self.crop is not None:
+            crop = {name: list(getattr(self.crop, name)) for name in ("recorded", "columns", "rows")}
+        return {
+            "sources": list(self.sources),
+            "sizes": [list(size) for size in self.sizes],
+            "borders": {side: list(share) for side, share in zip(SIDES, self.borders, strict=True)},
+            "crop": crop,
+            "resizing": RESIZING,
+        }
+
+    @classmethod
+    def from_dict(cls, given: Any, where: str) -> Preprocessing:
+        """Read what `to_dict` returned.
+
+        Args:
+            given: JSON content from a file that nobody has checked.
+            where: the file, for messages.
+
+        Raises:
+            SettingsError: if the content is malformed, or names a way of resizing that this version does not know.
+        """
+        try:
+            stored = _Stored.model_validate_json(json.dumps(given))
+        except (ValidationError, TypeError, ValueError, RecursionError) as error:
+            said = first_error(error) if isinstance(error, ValidationError) else str(error)
+            raise SettingsError(
+                f"{where}: what it says of the preprocessing of its training frames cannot be used: {said} Use the version of "
+                "this package that trained the model, or train it again."
+            ) from None
+        crop = None if stored.crop is None else Crop(stored.crop.recorded, stored.crop.columns, stored.crop.rows)
+        return cls(stored.sources, stored.sizes, tuple(stored.borders[side] for side in SIDES), crop)
+
+
+_STRICT = ConfigDict(strict=True, frozen=True)
+_Length = Annotated[int, Field(ge=1, le=1 << 20)]
+_Edge = Annotated[int, Field(ge=0, le=1 << 20)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _StoredCrop(BaseModel):
+    """`Crop` as a checkpoint's header holds it."""
+
+    model_config = _STRICT
+
+    recorded: tuple[_Length, _Length]
+    columns: tuple[_Edge, _Edge]
+    rows: tuple[_Edge, _Edge]
+
+    @model_validator(mode="after")
+    def _lies_within(self) -> _StoredCrop:
+        for edges, length in zip((self.columns, self.rows), self.recorded, strict=True):
+            if not edges[0] < edges[1] <= length:
+                raise ValueError(f"expected a window within {self.recorded[0]} columns and {self.recorded[1]} rows")
+        return self
+
+
+class _Stored(BaseModel):
+    """`Preprocessing` as a checkpoint's header holds it."""
+
+    model_config = _STRICT
+
+    sources: Annotated[tuple[Annotated[str, Field(max_length=80)], ...], Field(max_length=100)]
+    sizes: Annotated[tuple[tuple[_Length, _Length], ...], Field(min_length=1, max_length=MOST_SIZES)]
+    borders: dict[str, tuple[_Share, _Share]]
+    crop: _StoredCrop | None
+    resizing: Literal["by areas where both sides shrink, else bilinear"]  # `RESIZING`
+
+    @field_validator("borders")
+    @classmethod
+    def _have_all_sides(cls, borders: dict[str, Any]) -> dict[str, Any]:
+        if set(borders) != set(SIDES):
+            raise ValueError(f"expected {', '.join(SIDES)}")
+        return borders
+
+
+def dark_borders(image: Pixels) -> tuple[float, ...] | None:
+    """Return the share of the picture's width or height that is a dark border, at each of `SIDES`.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+
+    Returns:
+        Four shares from 0 to 1, or None if the picture is dark as a whole, so that nobody can tell a border.
+    """
+    lit = (image > DARK).any(axis=2)
+    columns, rows = (np.flatnonzero(lit.mean(axis=axis) > _LIT) for axis in (0, 1))
+    if not len(columns) or not len(rows):
+        return None
+    height, width = lit.shape
+    return columns[0] / width, rows[0] / height, 1 - (columns[-1] + 1) / width, 1 - (rows[-1] + 1) / height
+
+
+def is_bordered(image: Pixels, window: tuple[int, int, int, int]) -> bool:
+    """Return whether all that a crop would cut off is dark, on each side of the window by itself.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        window: top, bottom, left and right of what would stay.
+    """
+    top, bottom, left, right = window
+    bands = (image[:top, left:right], image[bottom:, left:right], image[:, :left], image[:, right:])
+    step = max(1, image.shape[0] // 270)  # a band that is lit shows it at every size
+    return all(np.mean((band[::step, ::step] > DARK).any(axis=2)) <= _LIT for band in bands if band.size)
