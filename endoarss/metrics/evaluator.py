@@ -11,6 +11,8 @@ from endoarss.arrays import to_mask, to_numpy
 from endoarss.metrics.protocol import STANDARD
 from endoarss.metrics.rows import Score, confuse_mask, measure_mask, scores_of_rows
 
+_ROUNDING = 1e-5  # a softmax in float32 may exceed 1 by its last bits
+
 
 class Evaluator:
     """Collects the measurements of a test set, in the order in which images are added.
@@ -64,7 +66,7 @@ class Evaluator:
             )
         if not np.isfinite(given).all():
             raise ValueError("probabilities that are not finite.")
-        if given.min() < 0 or given.max() > 1:
+        if given.min() < -_ROUNDING or given.max() > 1 + _ROUNDING:
             raise ValueError(
                 f"probabilities from {given.min():.4g} to {given.max():.4g}; expected 0 to 1. For logits, give their softmax."
             )
@@ -72,7 +74,7 @@ class Evaluator:
         return {
             "activity_true": int(label_of_truth),
             "activity_predicted": best,
-            "activity_confidence": float(given[best]),
+            "activity_confidence": min(float(given[best]), 1.0),
         }
 
     def columns(self) -> dict[str, NDArray[np.float64]]:

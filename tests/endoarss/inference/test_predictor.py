@@ -299,7 +299,7 @@ def test_a_model_is_loaded_from_anywhere(tmp_path: Path, monkeypatch: pytest.Mon
     assert_same(load_predictor(cell)(image), expected)
     with pytest.raises(SettingsError, match=r"elsewhere: no model.safetensors in this folder. Expected a checkpoint"):
         load_predictor(tmp_path / "elsewhere")
-    with pytest.raises(SettingsError, match="no.safetensors: no such checkpoint"):
+    with pytest.raises(SettingsError, match="no.safetensors: there is no such checkpoint"):
         load_predictor("no.safetensors")
 
 
