@@ -22,7 +22,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from endoarss.metrics.ignored import leave_out_ignored
 
@@ -96,6 +95,8 @@ def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _distances(outline: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The distance of every pixel of an outline to the nearest one of the other."""
     if outline.size > _SPARSE * (np.count_nonzero(outline) + np.count_nonzero(other)):
+        from scipy.spatial import KDTree  # takes as long to import as all else that scores a cell, and is seldom used
+
         nearest, _ = KDTree(_pixels(other), balanced_tree=False, compact_nodes=False).query(_pixels(outline))
         return np.sqrt(np.rint(np.square(nearest)))
     with _exact_opencv():
