@@ -328,7 +328,9 @@ def test_some_images_are_corrupted_and_the_same_numbers_drawn_whatever_is_done(d
     assert torch.equal(*(generator.get_state() for generator in generators))
 
 
-def test_masks_are_the_first_of_equal_classes(make_settings: Callable[..., ModelSettings], data: LabelledImages) -> None:
+def test_masks_are_the_first_of_equal_classes(
+    make_settings: Callable[..., ModelSettings], data: LabelledImages
+) -> None:
     """As argmax has it, on a model that is ready and on one in training mode alike."""
     model = build_model(make_settings("resnet", "hps"))
     with torch.no_grad():
