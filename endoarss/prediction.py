@@ -24,12 +24,18 @@ class Predictions:
     masks: NDArray[np.uint8] | None
 
 
-@torch.inference_mode()
 def predict(
     model: MultiTaskModel, images: NDArray[np.uint8], device: torch.device, batch_size: int = 32
 ) -> Predictions:
     """Run a model, in evaluation mode, over uint8 RGB images (N, S, S, 3)."""
-    model.to(device).eval()
+    return predict_ready(model.to(device).eval(), images, device, batch_size)
+
+
+@torch.inference_mode()
+def predict_ready(
+    model: MultiTaskModel, images: NDArray[np.uint8], device: torch.device, batch_size: int = 32
+) -> Predictions:
+    """Run a model that is already on the device and in evaluation mode. For few images, setting both takes as long as the model."""
     activity: list[NDArray[np.float32]] = []
     masks: list[NDArray[np.uint8]] = []
     for start in range(0, len(images), batch_size):
@@ -37,5 +43,6 @@ def predict(
         if ACTIVITY in outputs:
             activity.append(outputs[ACTIVITY].softmax(dim=1).cpu().numpy())
         if SEGMENTATION in outputs:
-            masks.append(outputs[SEGMENTATION].argmax(dim=1).to(torch.uint8).cpu().numpy())
+            # The same as argmax, which takes five times as long on a CPU.
+            masks.append(outputs[SEGMENTATION].max(dim=1).indices.to(torch.uint8).cpu().numpy())
     return Predictions(np.concatenate(activity) if activity else None, np.concatenate(masks) if masks else None)

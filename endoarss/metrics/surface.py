@@ -22,7 +22,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from endoarss.metrics.ignored import leave_out_ignored
 
@@ -101,6 +100,8 @@ def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _distances(outline: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the distance from each pixel of an outline to the nearest pixel of the other."""
     if outline.size > _SPARSE * (np.count_nonzero(outline) + np.count_nonzero(other)):
+        from scipy.spatial import KDTree  # imported here because it is slow to import and rarely needed
+
         nearest, _ = KDTree(_pixels(other), balanced_tree=False, compact_nodes=False).query(_pixels(outline))
         return np.sqrt(np.rint(np.square(nearest)))
     with _exact_opencv():

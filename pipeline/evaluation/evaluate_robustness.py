@@ -10,7 +10,7 @@ from corruptions import backend_of
 from endoarss.devices import choose_device
 from endoarss.metrics import STANDARD
 from endoarss.models import MultiTaskModel
-from endoarss.prediction import predict
+from endoarss.prediction import predict_ready
 from pipeline.datasets.load import load_split
 from pipeline.errors import InputError
 from pipeline.evaluation import robustness
@@ -136,10 +136,11 @@ class ModelPredictor:
     """Predicts with a trained model; see `robustness.Predictor`."""
 
     def __init__(self, model: MultiTaskModel) -> None:
-        self.model, self.device = model, choose_device()
+        self.device = choose_device()
+        self.model = model.to(self.device).eval()
 
     def __call__(self, batch: CorruptedBatch, position: int) -> robustness.Prediction:
         assert batch.images is not None
-        predictions = predict(self.model, batch.images[position], self.device)
+        predictions = predict_ready(self.model, batch.images[position], self.device)
         activity = None if predictions.activity is None else predictions.activity.argmax(axis=1)
         return activity, predictions.masks

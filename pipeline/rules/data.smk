@@ -13,6 +13,7 @@ if study.raw.generate is not None:
             LOGS / "generate_raw/{tree}.log",
         benchmark:
             BENCHMARKS / "generate_raw/{tree}.tsv"
+        priority: 8
         resources:
             **needs(4000, 60),
         shell:
@@ -29,6 +30,7 @@ rule check_sources:
         LOGS / "check_sources/{dataset}.log",
     benchmark:
         BENCHMARKS / "check_sources/{dataset}.tsv"
+    priority: 8
     resources:
         **needs(4000, 120),
     params:
@@ -50,7 +52,9 @@ rule build_dataset:
         LOGS / "build_dataset/{dataset}.log",
     benchmark:
         BENCHMARKS / "build_dataset/{dataset}.tsv"
-    threads: workflow.cores
+    priority: 8
+    # Half of the cores, so that trainings or the pretraining run at the same time on a small machine.
+    threads: max(1, (workflow.cores or 1) // 2)
     resources:
         **needs(8000, 240),
     shell:
@@ -67,7 +71,9 @@ rule pack_dataset:
         LOGS / "pack_dataset/{dataset}.log",
     benchmark:
         BENCHMARKS / "pack_dataset/{dataset}.tsv"
-    threads: workflow.cores
+    priority: 8
+    # Half of the cores, so that trainings or the pretraining run at the same time on a small machine.
+    threads: max(1, (workflow.cores or 1) // 2)
     resources:
         **needs(8000, 120),
     shell:

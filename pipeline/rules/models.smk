@@ -3,6 +3,7 @@
 CELL = results_folder(study) / StudyOutput.CELLS / "{cell}"
 EVALUATED = f"{CellOutput.ROWS}/done.json"
 ROBUST = f"{CellOutput.ROBUSTNESS}/done.json"
+ROBUST_OR_MERGED = {*robust_models(study), *(single for group in GROUPS.values() for single in group.singles)}
 
 
 rule train_cell:
@@ -14,6 +15,8 @@ rule train_cell:
         LOGS / "train_cell/{cell}.log",
     benchmark:
         BENCHMARKS / "train_cell/{cell}.tsv"
+    # Trainings with long chains of jobs after them start first, so that a run does not end with one long job.
+    priority: lambda wildcards: 4 if CELLS[wildcards.cell] in ROBUST_OR_MERGED else 1
     resources:
         **needs(16000, 1440),
         gpu=GPU,
@@ -30,6 +33,7 @@ rule evaluate_cell:
         LOGS / "evaluate_cell/{cell}.log",
     benchmark:
         BENCHMARKS / "evaluate_cell/{cell}.tsv"
+    priority: 2
     resources:
         **needs(4000, 60),
     shell:

@@ -12,7 +12,7 @@ from endoarss import build_model, gradients
 from endoarss.augmentation import AugmentationSettings, ImageCorruption, augment, corrupt_images
 from endoarss.data import Batch, ImagesOnDevice, LabelledImages, RowIndices, batches, normalise, to_input
 from endoarss.errors import SettingsError, TrainingError
-from endoarss.prediction import predict
+from endoarss.prediction import predict, predict_ready
 from endoarss.settings import ModelSettings
 from endoarss.training import TrainingSettings, seed_everything, train
 
@@ -328,3 +328,17 @@ def test_some_images_are_corrupted_and_the_same_numbers_drawn_whatever_is_done(d
     assert torch.equal(some.images[:, 0], some.masks * 100.0) and some.images.dtype == batch.images.dtype
     assert corrupt_images(batch, ImageCorruption(turn, 0), generators[1]).images.equal(batch.images)
     assert torch.equal(*(generator.get_state() for generator in generators))
+
+
+def test_masks_are_the_first_of_equal_classes(
+    make_settings: Callable[..., ModelSettings], data: LabelledImages
+) -> None:
+    """As argmax has it, on a model that is ready and on one in training mode alike."""
+    model = build_model(make_settings("resnet", "hps"))
+    with torch.no_grad():
+        model.heads["segmentation"][-1].weight.zero_()
+        model.heads["segmentation"][-1].bias.zero_()
+        model.heads["segmentation"][-1].bias[1:] = 1.0
+    answers = predict(model.train(), data.images[:3], CPU)
+    assert not model.training and (answers.masks == 1).all()
+    np.testing.assert_array_equal(predict_ready(model, data.images[:3], CPU).activity, answers.activity)
