@@ -40,6 +40,7 @@ from pipeline.sources.synthetic.endovis2018_tree import generate_endovis2018
 Paths = tuple[Path, ...]
 
 _STOCK = 60
+_SIZE = 1024, 1280
 _PEER_FRAMES = 120
 _SMALL = 500
 
@@ -80,7 +81,7 @@ def _make_tree(root: Path, frames: int) -> None:
     """Fill EndoVis-2018 folders with links to a few distinct generated frames."""
     stock_root = root.with_name("stock")
     stock_root.mkdir()
-    generate_endovis2018(stock_root, _STOCK, 1024, 1280, seed=0, floor=2)
+    generate_endovis2018(stock_root, _STOCK, *_SIZE, seed=0, floor=2)
     tree, texts = endovis2018.read_tree(prepare_root(stock_root)), vqla.find_2018(stock_root)
     usable = [
         (frame, texts[key])

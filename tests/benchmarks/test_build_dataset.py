@@ -15,6 +15,7 @@ def test_every_row_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(build_dataset, "_SIZE", (64, 80))
     build_dataset.main(["--frames", "24"])
     rows = json.loads(Path("results/benchmarks/build_dataset.json").read_text())["rows"]
     assert len(rows) >= 4

@@ -23,8 +23,10 @@ from benchmarks.verdicts import (
 from reports.statistics.claims import CONTRADICTED, FEW_SEQUENCES, FOR_THESE, SUPPORTED
 from reports.statistics.comparison import vary_scores
 
-STUDIES = 330
-"""Of each size: where 8 % of them had a false verdict, more than 95 in 100 runs of this test would fail."""
+LOOKS = (165, 330)
+"""Studies of each size: the second number where the first leaves it open. Where 8 % of them had a false verdict, more than 95 in 100 runs
+of this test would fail: 1.9 % pass at the first look, and 3.1 % at either."""
+MOST = 0.08
 VERDICTS = (SUPPORTED, CONTRADICTED)
 
 
@@ -71,7 +73,13 @@ def test_methods_of_intervals_agree_where_there_are_many_sequences() -> None:
 @pytest.fixture(scope="module")
 def equal() -> dict[int, Sequence[pd.DataFrame]]:
     """Tables of claims by number of sequences, of models that are equally good, with three seeds."""
-    return {sequences: tables_of(World(sequences, 3), STUDIES) for sequences in (6, 14, 30)}
+    found = {}
+    for sequences in (6, 14, 30):
+        for studies in LOOKS:
+            found[sequences] = tables_of(World(sequences, 3), studies)
+            if rate_of_studies(found[sequences], VERDICTS).interval[1] < MOST:
+                break
+    return found
 
 
 @pytest.mark.slow
@@ -80,7 +88,7 @@ def test_false_verdicts_are_in_at_most_5_of_100_studies(
     sequences: int, equal: dict[int, Sequence[pd.DataFrame]]
 ) -> None:
     found = rate_of_studies(equal[sequences], VERDICTS)
-    assert found.share <= 0.05 and found.interval[1] < 0.08, str(found)
+    assert found.share <= 0.05 and found.interval[1] < MOST, str(found)
     single = rate_of_tests(equal[sequences])
     assert 0.01 < single.share < 0.055, f"one test by itself: {single}"
 

@@ -100,7 +100,7 @@ def test_same_bytes_in_any_order_thread_and_process() -> None:
     assert {job: digest_of(job) for job in shuffled} == alone
     with ThreadPoolExecutor(4) as threads:
         assert dict(zip(shuffled, threads.map(digest_of, shuffled), strict=True)) == alone
-    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as others:
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as others:
         assert dict(zip(shuffled, others.map(digest_of, shuffled, chunksize=10), strict=True)) == alone
 
 

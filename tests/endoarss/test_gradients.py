@@ -49,8 +49,8 @@ def make(settings: ModelSettings) -> MultiTaskModel:
 
 
 def problem(model: MultiTaskModel, data: LabelledImages) -> tuple[Tensor, Losses]:
-    images = to_input(data.images[:4], CPU).double()
-    masks, activities = torch.from_numpy(data.masks[:4]).long(), torch.from_numpy(data.activities[:4])
+    images = to_input(data.images[:2], CPU).double()
+    masks, activities = torch.from_numpy(data.masks[:2]).long(), torch.from_numpy(data.activities[:2])
 
     def losses_of(outputs: dict[str, Tensor]) -> list[Tensor]:
         losses = task_losses(outputs, masks, activities)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,10 +28,13 @@ KEPT = (
 )
 
 
-@pytest.fixture(scope="session")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A miniature of the project in a real repository: run, recorded, committed. Tests leave it as it was."""
-    return make_repository(tmp_path_factory.mktemp("recorded") / "origin")
+@pytest.fixture(scope="module")
+def recorded(
+    made_once: Callable[[str, Callable[[Path], None]], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A miniature of the project in a real repository: run, recorded, committed. Run once, a copy for each file of tests."""
+    made = made_once("recorded", make_repository)
+    return Path(shutil.copytree(made, tmp_path_factory.mktemp("recorded") / "origin", symlinks=True))
 
 
 @pytest.fixture(scope="session")

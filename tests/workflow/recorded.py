@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import compileall
 import os
+import py_compile
 import re
 import shutil
 import subprocess
@@ -67,8 +69,8 @@ def environment(folder: Path) -> dict[str, str]:
     return {**found, "PATH": f"{Path(sys.executable).parent}:{found['PATH']}", "PYTHONPATH": str(folder)}
 
 
-def make_repository(folder: Path) -> Path:
-    """Make the repository, with everything done."""
+def make_repository(folder: Path) -> None:
+    """Make the repository in an empty folder, with everything done. Its remote is beside whichever copy pushes."""
     ignore = shutil.ignore_patterns("__pycache__", "tmp", "cache")
     for name in ("corruptions", "endoarss", "reports", "pipeline", "profiles", "studies", ".dvc"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
@@ -82,16 +84,21 @@ def make_repository(folder: Path) -> Path:
         ".dvcignore",
     ):
         shutil.copy(ROOT / name, folder / name)
+    compile_code(folder)
     (folder / "studies/mini.yaml").write_text(MINI)
     shell(folder, "git init -q && python -m pipeline.cli use studies/mini.yaml && git add -A && git commit -qm study")
-    shell(folder, f"dvc remote add -q -d kept {folder.parent / 'remote'} && git commit -qam remote")
+    shell(folder, "dvc remote add -q -d kept ../remote && git commit -qam remote")
     said = shell(folder, "snakemake --cores 2")
     assert said.endswith("results/mini/results.parquet (3 of 3 models)\n"), said[-2000:]
     assert "  page     results/mini/report/index.html\n" in said
     said = shell(folder, "python -m pipeline.cli record")
     assert re.search(r"\d+ results recorded in dvc\.lock\.", said), said
     shell(folder, "git add -A && git commit -qm results")
-    return folder
+
+
+def compile_code(folder: Path) -> None:
+    """Compile a copy of the code once; jobs of tests write no bytecode. It is told by the digest of its source, so that none is stale."""
+    assert compileall.compile_dir(folder, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
 
 
 def planned(folder: Path) -> dict[str, int]:

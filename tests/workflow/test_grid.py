@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -60,12 +59,8 @@ def miniature(folder: Path) -> dict[str, Any]:
     return study
 
 
-def test_a_grid_from_nothing_to_its_page(tmp_path: Path, snakemake: Run) -> None:
-    ignore = shutil.ignore_patterns("__pycache__")
-    for name in ("corruptions", "endoarss", "reports", "pipeline", "profiles", "studies"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
-    for name in ("Snakefile", "params.yaml", "environment.yml"):
-        shutil.copy(ROOT / name, tmp_path / name)
+def test_a_grid_from_nothing_to_its_page(tmp_path: Path, link_checkout: Callable[[Path], Path], snakemake: Run) -> None:
+    link_checkout(tmp_path)
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(miniature(tmp_path), sort_keys=False))
     run = snakemake(tmp_path, study="small.yaml")
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-8000:]

@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 from pipeline.results.gallery import read_gallery
+from tests.workflow.recorded import compile_code
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     for name in ("Snakefile", "params.yaml", "environment.yml"):
         shutil.copy(ROOT / name, folder / name)
+    compile_code(folder)
     (folder / "mini.yaml").write_text(yaml.safe_dump(MINI, sort_keys=False))
     return folder
 

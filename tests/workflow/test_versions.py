@@ -13,22 +13,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.workflow.recorded import DB_MTL, MINI, RESNET, STCH, environment, made, make_repository, planned, shell
+from tests.workflow.recorded import DB_MTL, MINI, RESNET, STCH, environment, made, planned, shell
 
 pytestmark = pytest.mark.slow
 REPORTS = {"collect_results", "make_tables", "draw_figures", "make_page", "write_paper"}
 
 
-@pytest.fixture(scope="module")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("versions") / "origin")
-
-
 @pytest.fixture
-def repository(made_once: Path) -> Iterator[Path]:
+def repository(recorded: Path) -> Iterator[Path]:
     """The repository as it was committed. It is brought back after each test, also after one that fails."""
-    yield made_once
-    bring_back(made_once)
+    yield recorded
+    bring_back(recorded)
 
 
 def bring_back(folder: Path) -> None:

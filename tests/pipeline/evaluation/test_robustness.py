@@ -108,8 +108,12 @@ def test_rows_are_those_of_corrupting_and_measuring_by_hand(part: Split, alone: 
                 np.testing.assert_equal(row[key], value)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_together_and_apart_are_the_same(part: Split, alone: pd.DataFrame, tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize(("workers", "images"), [(0, 9), (2, 2)])
+def test_together_and_apart_are_the_same(
+    part: Split, alone: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, images: int
+) -> None:
+    """Also from other processes, in batches of two images, the last of one: they come in order."""
+    monkeypatch.setattr(corrupted, "_BYTES", images * 2 * part.images[0].nbytes)
     first, second = subject_at(tmp_path, "one"), subject_at(tmp_path, "two", 17)
     evaluate([first, second], part, ESD, CONDITIONS, workers)
     pd.testing.assert_frame_equal(rows_of(first), alone)
@@ -155,16 +159,6 @@ def test_an_interrupted_evaluation_goes_on(part: Split, alone: pd.DataFrame, tmp
     names = [CLEAN, *CONDITIONS.corruptions]
     assert set(seen) == set(names[names.index(stop_at) :]), "what was done before is not done again"
     pd.testing.assert_frame_equal(rows_of(again), alone)
-
-
-def test_pieces_cover_many_images_in_order(
-    part: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: pd.DataFrame
-) -> None:
-    """Pieces of two images, the last of one."""
-    monkeypatch.setattr(corrupted, "_BYTES", 2 * 2 * part.images[0].nbytes)
-    model = subject_at(tmp_path, "one")
-    evaluate([model], part, ESD, CONDITIONS, workers=2)
-    pd.testing.assert_frame_equal(rows_of(model), alone)
 
 
 def test_the_published_profile_leaves_masks(part: Split, tmp_path: Path) -> None:

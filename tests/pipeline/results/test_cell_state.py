@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,19 @@ def two_cells(study_file: Path, copied: Callable[[str, Callable[[], None]], None
     return study_file
 
 
+@pytest.fixture
+def one_evaluated(two_cells: Path, copied: Callable[[str, Callable[[], None]], None]) -> Path:
+    """The same, with the first cell trained and evaluated."""
+
+    def make() -> None:
+        shutil.copytree(two_cells.parent / "data", "data")
+        shutil.copytree(two_cells.parent / "results", "results")
+        assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
+
+    copied("one_evaluated", make)
+    return two_cells
+
+
 def run(study_file: Path, *arguments: str) -> int:
     return main([*arguments, "--study", str(study_file)])
 
@@ -55,22 +69,21 @@ def test_nothing_trained_is_an_error_that_names_a_cell(two_cells: Path, capsys: 
     assert "none of its 2 cells has results" in said and f"{CELL}: not trained yet" in said
 
 
-def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
+def test_a_cell_that_failed_is_a_dash_with_its_reason(one_evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def fail(*given: object) -> None:
         raise TrainingError("the loss of segmentation is nan in epoch 2")
 
     with monkeypatch.context() as patched:
         patched.setattr(train_cell, "train_cell", fail)
-        assert run(two_cells, "train", "--cell", OTHER) == 1
-    study = study_of(two_cells)
+        assert run(one_evaluated, "train", "--cell", OTHER) == 1
+    study = study_of(one_evaluated)
     reason = "training failed: the loss of segmentation is nan in epoch 2"
     assert missing_models(study) == {find_cell(study, OTHER): reason}
     assert missing_robust_models(study)[find_cell(study, CELL)] == "its robustness is not evaluated yet"
     assert [cell.id for cell in StudyResults(study).present_models] == [CELL]
     for step in ("collect_results", "make_tables"):
-        assert run(two_cells, "step", step) == 0, step
+        assert run(one_evaluated, "step", step) == 0, step
     tables = Path("results/toy/tables")
     scores = pd.read_csv(tables / "table2_mtlesd.csv").set_index("weighting")
     assert scores.loc["equal", "miou"] > 0 and pd.isna(scores.loc["db_mtl", "miou"])
@@ -85,7 +98,7 @@ def test_a_cell_that_failed_is_a_dash_with_its_reason(two_cells: Path, monkeypat
     assert "R HPS DB-MTL on MTLESD" in Path("results/toy/report/reproduction.md").read_text()
     assert not (tables / "table7_robustness.csv").exists()
 
-    assert run(two_cells, "train", "--cell", OTHER) == 0 and run(two_cells, "evaluate", "--cell", OTHER) == 0
+    assert run(one_evaluated, "train", "--cell", OTHER) == 0 and run(one_evaluated, "evaluate", "--cell", OTHER) == 0
     assert not missing_models(study), "a success forgets the failure"
 
 
@@ -124,21 +137,19 @@ def test_a_record_that_is_torn_is_no_obstacle(two_cells: Path) -> None:
         assert str(path) in said or torn.startswith("{}") or "null" in torn
 
 
-def test_a_cell_trained_but_not_evaluated(two_cells: Path) -> None:
-    assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
-    study = study_of(two_cells)
+def test_a_cell_trained_but_not_evaluated(one_evaluated: Path) -> None:
+    study = study_of(one_evaluated)
     (cell_folder(study, find_cell(study, CELL)) / "eval/mtlesd/per_image.parquet").unlink()
     assert missing_models(study)[find_cell(study, CELL)] == "trained, but not evaluated"
 
 
-def test_the_protocol_changes_tables_alone(two_cells: Path) -> None:
-    assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
+def test_the_protocol_changes_tables_alone(one_evaluated: Path) -> None:
     before = {path: path.read_bytes() for path in Path("results/toy/cells").rglob("*") if path.is_file()}
     found = {}
     for protocol in ("standard", "authors_code"):
-        settings = yaml.safe_load(two_cells.read_text()) | {"protocol": protocol}
-        two_cells.write_text(yaml.safe_dump(settings))
-        assert run(two_cells, "step", "collect_results") == 0 and run(two_cells, "step", "make_tables") == 0
+        settings = yaml.safe_load(one_evaluated.read_text()) | {"protocol": protocol}
+        one_evaluated.write_text(yaml.safe_dump(settings))
+        assert run(one_evaluated, "step", "collect_results") == 0 and run(one_evaluated, "step", "make_tables") == 0
         results = pd.read_parquet("results/toy/results.parquet")
         assert set(results["protocol"]) == {protocol}
         found[protocol] = pd.read_csv("results/toy/tables/table2_mtlesd.csv").set_index("weighting").loc["equal"]
@@ -151,23 +162,21 @@ def test_the_protocol_changes_tables_alone(two_cells: Path) -> None:
 
 
 def test_rows_that_are_torn_stop_the_collection_and_are_named(
-    two_cells: Path, capsys: pytest.CaptureFixture[str]
+    one_evaluated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
     path = Path("results/toy/cells") / CELL / "eval/mtlesd/per_image.parquet"
     rows = pd.read_parquet(path)
     rows.assign(truth_2=float("nan")).to_parquet(path)
-    assert run(two_cells, "step", "collect_results") == 1
+    assert run(one_evaluated, "step", "collect_results") == 1
     said = capsys.readouterr().err
     assert f"{path}: truth_2 of the image" in said and "is nan" in said and "Traceback" not in said
 
 
 def test_a_report_is_made_of_what_is_there(
-    two_cells: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    one_evaluated: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("pipeline.reporting.make_report.processes", lambda count: processes(0))  # none to start
-    assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
-    assert run(two_cells, "report") == 0
+    assert run(one_evaluated, "report") == 0
     said = capsys.readouterr().out
     assert f"without {OTHER}: not trained yet" in said
     results = Path("results/toy")
@@ -184,21 +193,20 @@ def test_a_report_is_made_of_what_is_there(
     assert "R HPS DB-MTL on MTLESD: not trained yet" in (results / "report/reproduction.md").read_text()
 
 
-def test_what_a_stopped_run_left_of_old_and_new_is_a_gap(two_cells: Path) -> None:
+def test_what_a_stopped_run_left_of_old_and_new_is_a_gap(one_evaluated: Path) -> None:
     """Other settings, predictions made again: their scores are not the study's."""
-    assert run(two_cells, "train", "--cell", CELL) == 0 and run(two_cells, "evaluate", "--cell", CELL) == 0
-    study = study_of(two_cells)
+    study = study_of(one_evaluated)
     cell = find_cell(study, CELL)
     assert cell not in missing_models(study)
 
-    settings = yaml.safe_load(two_cells.read_text())
+    settings = yaml.safe_load(one_evaluated.read_text())
     settings["training"]["schedules"]["mtlesd"]["learning_rate"] = 0.05
-    two_cells.write_text(yaml.safe_dump(settings))
-    assert missing_models(study_of(two_cells))[cell] == "trained with other settings; not trained again yet"
-    assert run(two_cells, "step", "collect_results") == 1, "no cell has results of this study"
+    one_evaluated.write_text(yaml.safe_dump(settings))
+    assert missing_models(study_of(one_evaluated))[cell] == "trained with other settings; not trained again yet"
+    assert run(one_evaluated, "step", "collect_results") == 1, "no cell has results of this study"
 
-    assert run(two_cells, "train", "--cell", CELL) == 0
-    study = study_of(two_cells)
+    assert run(one_evaluated, "train", "--cell", CELL) == 0
+    study = study_of(one_evaluated)
     assert missing_models(study)[cell] == "trained again, but not evaluated since"
-    assert run(two_cells, "evaluate", "--cell", CELL) == 0 and cell not in missing_models(study)
-    assert run(two_cells, "evaluate", "--cell", CELL, "--again") == 0 and cell not in missing_models(study)
+    assert run(one_evaluated, "evaluate", "--cell", CELL) == 0 and cell not in missing_models(study)
+    assert run(one_evaluated, "evaluate", "--cell", CELL, "--again") == 0 and cell not in missing_models(study)
