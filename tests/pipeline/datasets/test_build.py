@@ -19,7 +19,7 @@ from pipeline.datasets.build import assign_splits, write_dataset
 from pipeline.datasets.kinds import KINDS
 from pipeline.datasets.load import load_split, validation_rows
 from pipeline.datasets.manifest import COLUMNS, read_manifest
-from pipeline.datasets.sample import Order
+from pipeline.datasets.sample import CollectRequest
 from pipeline.errors import InputError
 from pipeline.io.files import resumable_folder
 from pipeline.io.hashing import sha256_of
@@ -34,7 +34,7 @@ RULES = {
 }
 
 
-def order_of(trees: Path, kind: str, rule: str, **changes: object) -> Order:
+def order_of(trees: Path, kind: str, rule: str, **changes: object) -> CollectRequest:
     raw = {
         "esd": trees / "esd",
         "endovis2018": trees / "endovis2018",
@@ -44,7 +44,7 @@ def order_of(trees: Path, kind: str, rule: str, **changes: object) -> Order:
         "released_mtlendovis": trees / "released_mtlendovis",
     }
     recipe = KINDS[kind].recipes[rule]
-    return Order(kind, KINDS[kind].labels, {source: raw[source] for source in recipe.sources}, **changes)
+    return CollectRequest(kind, KINDS[kind].labels, {source: raw[source] for source in recipe.sources}, **changes)
 
 
 def build(trees: Path, folder: Path, kind: str, rule: str = "", **options: object) -> Path:
