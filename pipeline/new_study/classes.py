@@ -73,8 +73,8 @@ def propose_classes(contents: Sequence[FrameContent], masks: Path, ask: Ask | No
         )
     if len(values) > _MOST_CLASSES:
         raise InputError(
-            f"{masks}: {len(values)} values in {len(contents)} masks; expected at most {_MOST_CLASSES} classes. If each object has a different "
-            "number, replace these numbers by the numbers of the classes."
+            f"{masks}: {len(values)} values in {len(contents)} masks; expected at most {_MOST_CLASSES} classes. If each object has its "
+            "own number, replace these numbers by the numbers of the classes."
         )
     ids = [value for value in values if value != _IGNORED_BYTE]
     ignored = not colours and len(ids) >= 2 and ids != values and max(ids) <= HIGHEST_ID
