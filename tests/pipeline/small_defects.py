@@ -372,7 +372,7 @@ CHALLENGE_2018 = [
         "2018",
         "another scheme than said",
         types_as(c6=4),
-        "so it is native2018",
+        "Set it to native2018",
         raw={"endovis2018_scheme": "compatible2017"},
     ),
     Defect("2018", "the stapler", types_as(c2=10)),

@@ -149,7 +149,7 @@ def test_a_manifest_without_a_column_is_named(trees: Path, tmp_path: Path) -> No
         writer = csv.DictWriter(stream, [c for c in COLUMNS if c != "split"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    with pytest.raises(InputError, match=r"manifest.csv: lacks the column\(s\) split"):
+    with pytest.raises(InputError, match=r"manifest.csv: the column\(s\) split are missing"):
         read_manifest(folder)
 
 
@@ -254,7 +254,7 @@ def test_bad_frames_are_left_out_counted_and_named(trees: Path, tmp_path: Path) 
     assert any(frames[0].name in name for group in left_out.values() for name in group["frames"])
     for frame in released.read_tree(copy / "esd", "esd"):
         frame.image.write_bytes(b"no picture")
-    with pytest.raises(InputError, match="no frame of 19 can be read"):
+    with pytest.raises(InputError, match="none of the 19 frames can be read"):
         build(copy, tmp_path / "none", "mtlesd", skip_bad=True)
 
 

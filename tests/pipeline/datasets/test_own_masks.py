@@ -305,7 +305,7 @@ def labelled(root: Path, activities: list[str]) -> None:
             ["cut"] * 5 + ["idle"],
             {},
             "val",
-            "0 of 5 training frames are for validation (cut 4, idle 1); select_on: val asks",
+            "0 of 5 training frames are for validation (cut 4, idle 1); select_on: val needs",
         ),
     ],
 )

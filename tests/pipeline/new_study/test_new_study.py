@@ -58,7 +58,7 @@ def test_masks_of_0_and_255(write: Write) -> None:
     assert (
         "12 images: 96x48 RGB JPEG" in made.text and "share of pixels in all 12 masks: 0 66.7%, 255 33.3%" in made.text
     )
-    assert "3 sequences by folders and names, e.g. case1 has case1_0000.jpg" in made.text
+    assert "3 sequences from folders and names, e.g. case1_0000.jpg belongs to case1" in made.text
     assert [text.split(":")[0] for text in made.unknown] == ["classes", "test"]
     study = load_study(made.path)
     assert [cell.id for cell in robustness_cells(study)] == ids_of(made)
@@ -263,7 +263,7 @@ def test_columns_by_other_names(write: Write) -> None:
     made = new_study("own", images, masks, Path("l.csv"))
     dataset = dataset_of(made)
     assert dataset["plain"]["columns"] == {"name": "Frame no", "activity": "Phase", "sequence": "Patient"}
-    assert "not used: Set (expected train and test alone), notes" in made.text
+    assert "not used: Set (expected only train and test), notes" in made.text
 
     assert "11 rows; images that are not in the list, which are left out: 1" in made.text
     assert set(dataset["test"]) < {"patient 0", "patient 1", "patient 2"}
@@ -374,7 +374,7 @@ def test_folders_that_are_not_there(write: Write) -> None:
     images, masks = write([0, 255, 0])
     with pytest.raises(InputError, match="nowhere: missing; expected a folder"):
         new_study("own", images, Path("nowhere"))
-    with pytest.raises(InputError, match=r"case1_0000\.png: no folder; expected a folder"):
+    with pytest.raises(InputError, match=r"case1_0000\.png: not a folder; expected a folder"):
         new_study("own", images, masks / "case1_0000.png")
     Path("empty").mkdir()
     with pytest.raises(InputError, match="empty: no images; expected PNG or JPEG"):

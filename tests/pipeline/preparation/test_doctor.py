@@ -47,7 +47,7 @@ def make(minimal: Callable[..., dict[str, Any]]) -> Callable[..., Study]:
 
 
 def texts(report: Report, level: str) -> list[str]:
-    return [finding.text for part in report.parts for finding in part.findings if finding.level == level]
+    return [finding.text for part in report.all_reports for finding in part.findings if finding.level == level]
 
 
 def test_a_good_tree(make: Callable[..., Study], trees: Path) -> None:

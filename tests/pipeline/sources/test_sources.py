@@ -143,7 +143,7 @@ def test_a_colour_that_is_in_no_label_list_is_an_error(copy: Path) -> None:
 def test_label_lists_that_contradict_each_other(tmp_path: Path) -> None:
     for name, colour in (("a", [1, 2, 3]), ("b", [1, 2, 4])):
         (tmp_path / f"{name}.json").write_text(json.dumps([{"name": "thread", "color": colour, "classid": 1}]))
-    with pytest.raises(InputError, match=r"b.json: thread is \(1, 2, 4\), in another list \(1, 2, 3\)"):
+    with pytest.raises(InputError, match=r"b.json: thread is \(1, 2, 4\), but \(1, 2, 3\) in another list"):
         endovis2018.read_label_lists([tmp_path / "a.json", tmp_path / "b.json"])
 
 
@@ -576,7 +576,7 @@ def test_editions_must_agree(trees: Path, tmp_path: Path) -> None:
     other = write_text(tmp_path / "c.txt", "What is the state of suction?|Suction\n")
     assert vqla.read_agreeing([one, same]) == vqla.read_states(one)
     with pytest.raises(
-        InputError, match=r"c.txt: suction suction; .*a.txt says suction idle, stapler staple. Expected one"
+        InputError, match=r"c.txt: suction suction; but .*a.txt: suction idle, stapler staple. Expected one"
     ):
         vqla.read_agreeing([one, other])
 
