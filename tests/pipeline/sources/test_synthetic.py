@@ -122,7 +122,7 @@ def test_counts_keep_proportions_and_floors(total: int, floor: int) -> None:
 
 
 def test_counts_that_do_not_fit() -> None:
-    with pytest.raises(InputError, match="raw.generate: 11 frames cannot hold 12 activities"):
+    with pytest.raises(InputError, match="raw.generate: 11 frames are too few for 12 activities"):
         proportional_counts(ENDOVIS_COUNTS, 11, 1)
 
 
