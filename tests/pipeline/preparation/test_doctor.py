@@ -127,7 +127,7 @@ def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -
     warnings = "\n".join(texts(report, "warning"))
     assert (
         "1 frames without official label" in warnings
-        and "frames have another size than 120x96, e.g. 12x10 RGB" in warnings
+        and "frames do not have the usual size 120x96, e.g. 12x10 RGB" in warnings
     )
     skipping = check_sources(make(copy, mtlendovis={"skip_bad": True}), ["mtlendovis"], deep=True)
     assert skipping.datasets[0].state == "partial" and skipping.datasets[0].frames < 52
