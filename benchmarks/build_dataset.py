@@ -31,7 +31,7 @@ from PIL import Image
 
 from pipeline.datasets.build import assign_splits, write_dataset
 from pipeline.datasets.kinds import KINDS
-from pipeline.datasets.sample import Collected, Order
+from pipeline.datasets.sample import Collected, CollectRequest
 from pipeline.io.files import write_json
 from pipeline.sources import endovis2018, vqla
 from pipeline.sources.archives import prepare_root
@@ -158,11 +158,11 @@ def _measured(frames: int) -> Iterator[dict[str, float]]:
         watcher.join()
 
 
-def _collect(folder: Path) -> tuple[Collected, Order]:
+def _collect(folder: Path) -> tuple[Collected, CollectRequest]:
     """Collect the samples of the tree."""
     kind = KINDS["mtlendovis"]
     recipe = kind.recipes["random_by_activity"]
-    order = Order("mtlendovis", kind.labels, dict.fromkeys(recipe.sources, folder / "tree"))
+    order = CollectRequest("mtlendovis", kind.labels, dict.fromkeys(recipe.sources, folder / "tree"))
     return recipe.collect(order), order
 
 

@@ -1,1 +1,1 @@
-"""Datasets: the kinds there are, who collects the frames of each, and how they are split, built, described and read back."""
+"""Datasets: their kinds, the collectors of their frames, and how they are split, built, described and read."""

@@ -1,4 +1,4 @@
-"""Joins the pictures of a challenge with the VQLA annotations of them: both MTLEndovis datasets are made so."""
+"""Joins the images of a challenge with their VQLA annotations; both MTLEndovis datasets use it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.datasets.sample import ABSENT, BAD, UNUSED, Collected, LeftOut, Order, Sample
+from pipeline.datasets.sample import ABSENT, BAD, UNUSED, Collected, CollectRequest, LeftOut, Sample
 from pipeline.errors import InputError
 from pipeline.labels.activities import frame_activity
 from pipeline.sources.vqla import read_agreeing
@@ -15,51 +15,53 @@ Key = tuple[int, int]
 
 
 def join_annotations(
-    order: Order,
+    request: CollectRequest,
     pictures: Set[Key],
     texts: Mapping[Key, tuple[Path, ...]],
     frame_id: Callable[[Key], str],
     sample: Callable[[Key], Sample],
     notes: dict[str, str],
 ) -> Collected:
-    """The frames that have both a picture and an annotation; the others are listed with the reason.
+    """Collect the frames that have both an image and an annotation, and list the other frames with the reason.
 
     Args:
-        order: what is asked for. pictures: the frames there are pictures of. texts: annotation files by frame.
-        frame_id: the canonical id of a frame. sample: makes a frame's sample, less what its annotation says; raises
-            InputError where the frame lacks a file.
-        notes: for the dataset's card.
+        request: which dataset is collected, and from where.
+        pictures: the frames that have an image.
+        texts: annotation files by frame.
+        frame_id: returns the canonical id of a frame.
+        sample: returns the sample of a frame without the annotated content; raises InputError if the frame lacks a file.
+        notes: notes for the dataset's card.
 
     Raises:
-        InputError: if no frame has both, or an annotation cannot be used and `order.skip_bad` is not set.
+        InputError: if no frame has both, or if an annotation cannot be used and `request.skip_bad` is not set.
     """
-    samples, silent, bad = [], [], []
+    samples, without_state, bad = [], [], []
     for key in sorted(pictures & set(texts)):
         try:
             states = read_agreeing(texts[key])
             if not states:
-                silent.append(frame_id(key))
+                without_state.append(frame_id(key))
                 continue
             actions, instruments = zip(*((state.action, state.instrument) for state in states), strict=True)
             activity = frame_activity(actions)
             samples.append(replace(sample(key), activity=activity, actions=actions, instruments=instruments))
         except InputError as error:
-            if not order.skip_bad:
+            if not request.skip_bad:
                 raise
             bad.append(LeftOut(str(error), (frame_id(key),), BAD))
     if not samples:
-        roots = [str(root) for root in order.roots.values()]
+        roots = [str(root) for root in request.roots.values()]
         if bad:
             raise InputError(f"{roots[0]}: none of {len(bad)} annotated frames can be used. The first: {bad[0].reason}")
         raise InputError(
-            f"{roots[1]}: {len(texts)} annotated frames, none of which has a picture in {roots[0]}. Expected frames and "
+            f"{roots[1]}: none of the {len(texts)} annotated frames has an image in {roots[0]}. Expected images and "
             "annotations of the same sequences."
         )
     groups = (
-        ("no annotation: the frame is no part of the dataset", sorted(pictures - set(texts)), UNUSED),
-        ("annotated, but there is no picture of it", sorted(set(texts) - pictures), ABSENT),
+        ("no annotation: the frame does not belong to the dataset", sorted(pictures - set(texts)), UNUSED),
+        ("the frame is annotated, but has no image", sorted(set(texts) - pictures), ABSENT),
     )
     left_out = [LeftOut(reason, tuple(map(frame_id, keys)), what) for reason, keys, what in groups if keys]
-    if silent:
-        left_out.append(LeftOut("the annotation names no instrument's state", tuple(silent)))
+    if without_state:
+        left_out.append(LeftOut("the annotation names no state of an instrument", tuple(without_state)))
     return Collected(samples, notes, [*left_out, *bad])

@@ -1,7 +1,7 @@
-"""Built images at one size, kept as one array a split that training maps into memory: pictures are decoded once.
+"""Built images at one size, stored as one array per split, so that images are decoded once and training maps them into memory.
 
-They lie in <dataset>/arrays/<size>/<key>/{images,masks}.npy. The key covers split, size, the manifest's digest and the code that packs, so
-an array that no longer fits is never found.
+The files are <dataset>/arrays/<size>/<key>/{images,masks}.npy. The key covers the split, the size, the manifest's digest and the digest of
+the code that packs the arrays, so an outdated array is never used.
 """
 
 from __future__ import annotations
@@ -30,14 +30,20 @@ from pipeline.io.processes import ordered_map
 Row = dict[str, str]
 
 
-def packed(folder: Path, rows: Sequence[Row], split: str, size: int, workers: int = 1) -> tuple[NDArray, NDArray]:
-    """The images (N, S, S, 3) and masks (N, S, S) of a split, uint8, mapped into memory; they are packed if they are not yet.
+def packed_arrays(
+    folder: Path, rows: Sequence[Row], split: str, size: int, workers: int = 1
+) -> tuple[NDArray, NDArray]:
+    """Return the images (N, S, S, 3) and masks (N, S, S) of a split, uint8, mapped into memory; pack them first if necessary.
 
     Args:
-        folder: the built dataset. rows: of its manifest, those of the split. size: S in pixels. workers: processes to pack with.
+        folder: the built dataset.
+        rows: the rows of its manifest that belong to the split.
+        split: train or test.
+        size: S in pixels.
+        workers: number of processes that pack.
 
     Raises:
-        InputError: if a frame cannot be read or its mask holds a value that is no class.
+        InputError: if a frame cannot be read or its mask holds a value that is not a class.
     """
     arrays = arrays_folder(folder, split, size)
     if not arrays.is_dir():
@@ -48,38 +54,38 @@ def packed(folder: Path, rows: Sequence[Row], split: str, size: int, workers: in
 
 
 def _open(path: Path, shape: tuple[int, ...]) -> NDArray:
-    """An array of pixels mapped into memory; of this format alone, which holds no objects."""
-    again = f"Delete the folder {path.parent}; it is made again."
+    """Map an array of pixels into memory. Only the .npy format is accepted, which cannot hold Python objects here."""
+    remedy = f"Delete the folder {path.parent}; the next run makes it again."
     try:
         check_regular(path)
-        # Copy on write: nobody changes the file, and torch takes arrays that it may write to.
+        # Copy on write: the file never changes, and torch gets the writable array that it asks for.
         array = np.lib.format.open_memmap(path, "c")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not an array of pixels ({error}). {again}") from None
+        raise InputError(f"{path}: not an array of pixels ({error}). {remedy}") from None
     if array.dtype != np.uint8 or array.shape != shape:
-        raise InputError(f"{path}: {array.dtype} {array.shape}; expected uint8 {shape}. {again}")
+        raise InputError(f"{path}: {array.dtype} {array.shape}; expected uint8 {shape}. {remedy}")
     return array
 
 
 def arrays_folder(folder: Path, split: str, size: int) -> Path:
-    """Return where the arrays of a split lie: another folder for another size, manifest or code."""
+    """Return the folder of a split's arrays; it depends on the size, the manifest and the code that packs them."""
     about = {"manifest": sha256_of(folder / "manifest.csv"), "code": code_sha256(import_closure(__name__))}
     return folder / "arrays" / str(size) / f"{split}-{digest(about)[:16]}"
 
 
-def forget_other_arrays(folder: Path, splits: Sequence[str], size: int) -> None:
-    """Delete the arrays of a size that do not fit any more."""
-    fitting = {arrays_folder(folder, split, size).name for split in splits}
+def delete_outdated_arrays(folder: Path, splits: Sequence[str], size: int) -> None:
+    """Delete the arrays of a size that belong to another manifest or another version of the code."""
+    current = {arrays_folder(folder, split, size).name for split in splits}
     for path in (folder / "arrays" / str(size)).iterdir():
-        if path.name not in fitting and not path.name.startswith("."):
+        if path.name not in current and not path.name.startswith("."):
             shutil.rmtree(path)
 
 
 def array_digests(folder: Path, split: str, size: int) -> dict[str, str]:
-    """The SHA-256 of a split's two files, by their path below arrays/.
+    """Return the SHA-256 of a split's two files, by their path below arrays/.
 
     Raises:
-        FileNotFoundError: if they are not packed.
+        FileNotFoundError: if the arrays are not packed.
     """
     arrays = arrays_folder(folder, split, size)
     files = [arrays / f"{name}.npy" for name in ("images", "masks")]
@@ -99,8 +105,10 @@ def _pack(arrays: Path, folder: Path, rows: Sequence[Row], size: int, workers: i
 
 
 def _pack_frame(arrays: Path, folder: Path, size: int, known: Set[int], item: tuple[int, Row]) -> None:
-    """Write one frame, given by its index from the end, to the place that it has in each file. It is written and not mapped: a page
-    that finds no room on the disk ends the process without a word."""
+    """Write one frame, given by its index from the end, to its place in each file.
+
+    The frame is written through a stream, not through a memory map: on a full disk a mapped page ends the process without a message.
+    """
     index, row = item
     image, mask = read_rgb(folder / row["image"]), read_ids(folder / row["mask"])
     check_same_size(image, mask, folder / row["image"], folder / row["mask"])

@@ -1,7 +1,7 @@
-"""Writes a dataset: images, masks of class ids, manifest.csv and dataset.json, whole or not at all.
+"""Writes a dataset: images, masks of class ids, manifest.csv and dataset.json. The folder appears complete or not at all.
 
-Frames are built in several processes. What was built before an interruption is taken over by the next run, frame by frame,
-if neither the raw files nor the code that reads them changed.
+Frames are built in several processes. After an interruption the next run reuses the frames that are finished, if neither the raw files nor
+the code that reads them changed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from endoarss.labels import IGNORED
-from pipeline.datasets.card import Built, make_card
+from pipeline.datasets.card import RawFiles, make_card
 from pipeline.datasets.manifest import manifest_text
 from pipeline.datasets.sample import BAD, Collected, LeftOut, Sample
 from pipeline.datasets.splits import random_split_by_activity, split_by_groups, validation_frames
@@ -34,9 +34,15 @@ _JOURNAL = "journal.jsonl"
 
 
 @dataclass(frozen=True)
-class _Frame:
-    """What is known of a frame once it is written. pixels: of each class; ignored: of none. stamps: (size, time) of each raw file;
-    sha256: of each raw file."""
+class _BuiltFrame:
+    """A written frame.
+
+    Attributes:
+        pixels: number of pixels of each class.
+        ignored: number of pixels that belong to no class.
+        stamps: (size, modification time) of each raw file.
+        sha256: digest of each raw file.
+    """
 
     frame_id: str
     width: int
@@ -50,11 +56,13 @@ class _Frame:
 
 
 def assign_splits(samples: Sequence[Sample], rule: str, seed: int = 0, test: Sequence[str] = ()) -> dict[str, str]:
-    """The part of each frame id.
+    """Return the split (train or test) of each frame id.
 
     Args:
         samples: all frames of the dataset.
         rule: `GIVEN`, `RANDOM_BY_ACTIVITY` (seeded draw per activity) or `BY_SEQUENCE` (`test` names sequences or frames).
+        seed: seed of the random draw.
+        test: names of the test sequences or test frames.
 
     Raises:
         InputError: if the rule does not fit the frames.
@@ -63,8 +71,8 @@ def assign_splits(samples: Sequence[Sample], rule: str, seed: int = 0, test: Seq
         unsplit = [sample.frame_id for sample in samples if not sample.given_split]
         if unsplit:
             raise InputError(
-                f"split: given, but {unsplit[0]} came with no part; expected train or test for each (of own frames in the "
-                "column split of labels.csv), or another split rule."
+                f"split: given, but the frame {unsplit[0]} has no given split; expected train or test for each frame (for your own "
+                "frames in the column split of labels.csv), or another split rule."
             )
         return {sample.frame_id: sample.given_split for sample in samples}
     if rule == RANDOM_BY_ACTIVITY:
@@ -76,19 +84,21 @@ def check_unique(samples: Sequence[Sample]) -> None:
     """Raise InputError if two frames of a dataset have the same id."""
     repeated = [frame_id for frame_id, times in Counter(s.frame_id for s in samples).items() if times > 1]
     if repeated:
-        raise InputError(f"the frame id {repeated[0]} occurs twice; is a release extracted twice?")
+        raise InputError(f"the frame id {repeated[0]} occurs twice; check whether a release is extracted twice.")
 
 
 def check_split_is_readable(dataset: str, split: Mapping[str, str], failures: Mapping[str, str]) -> None:
-    """Raise InputError if leaving unreadable frames out leaves a part of the split, or all of it, empty.
+    """Raise InputError if the train or test split is empty without the unreadable frames.
 
     Args:
-        dataset: its name. split: part of each frame id. failures: why a frame cannot be read, by frame id.
+        dataset: name of the dataset.
+        split: train or test by frame id.
+        failures: the reason why a frame cannot be read, by frame id.
     """
-    kept = {part for frame_id, part in split.items() if frame_id not in failures}
-    lost = sorted(set(split.values()) - kept)
-    if lost:
-        what = f"no frame of the {lost[0]} part" if kept else f"no frame of {len(split)}"
+    readable = {name for frame_id, name in split.items() if frame_id not in failures}
+    empty = sorted(set(split.values()) - readable)
+    if empty:
+        what = f"no frame of the {empty[0]} split" if readable else f"none of the {len(split)} frames"
         raise InputError(f"{dataset}: {what} can be read. {next(iter(failures.values()))}")
 
 
@@ -101,19 +111,23 @@ def write_dataset(
     card: Mapping[str, Any],
     workers: int = 1,
     skip_bad: bool = False,
-    check_split: Callable[[Sequence[Sample]], None] = lambda kept: None,
+    check_split: Callable[[Sequence[Sample]], None] = lambda samples: None,
 ) -> None:
-    """Write a dataset into `folder`, replacing what is there.
+    """Write a dataset into `folder` and replace an earlier one.
 
     Args:
-        folder: e.g. data/datasets/mtlendovis. labels: its classes and activities.
-        collected: its frames. split: the part of each frame id. roots: the raw trees by source.
-        card: what dataset.json says besides classes, counts and digests.
-        workers: processes. skip_bad: leave unreadable frames out and name them in the card, instead of stopping.
-        check_split: raises InputError if frames that are left do not do for what the study wants of the split.
+        folder: e.g. data/datasets/mtlendovis.
+        labels: classes and activities of the dataset.
+        collected: frames of the dataset.
+        split: train or test by frame id.
+        roots: raw trees by source.
+        card: content of dataset.json besides classes, counts and digests.
+        workers: number of processes.
+        skip_bad: leave unreadable frames out and name them in the card, instead of stopping.
+        check_split: raises InputError if the readable frames are too few for the study.
 
     Raises:
-        InputError: if a frame cannot be read or two have the same id; the dataset is not written then.
+        InputError: if a frame cannot be read or two frames have the same id; nothing is written in that case.
     """
     samples = sorted(collected.samples, key=lambda sample: sample.frame_id)
     check_unique(samples)
@@ -125,33 +139,34 @@ def write_dataset(
             (partial_folder / name).mkdir(exist_ok=True)
         frames, failures = _build_frames(partial_folder, samples, labels, workers, skip_bad)
         check_split_is_readable(folder.name, split, failures)
-        kept = [sample for sample in samples if sample.frame_id in frames]
+        readable = [sample for sample in samples if sample.frame_id in frames]
         if failures:
-            check_split(kept)
-        _remove_others(partial_folder, set(frames))
-        rows = _rows(kept, frames, split, labels)
+            check_split(readable)
+        _delete_other_frames(partial_folder, set(frames))
+        rows = _rows(readable, frames, split, labels)
         left_out = [*collected.left_out, *(LeftOut(error, (frame_id,), BAD) for frame_id, error in failures.items())]
-        built = [Built(sample.files, frames[sample.frame_id].sha256) for sample in kept]
+        raw_files = [RawFiles(sample.files, frames[sample.frame_id].sha256) for sample in readable]
         pixels = np.sum([frame.pixels for frame in frames.values()], axis=0)
         ignored = sum(frame.ignored for frame in frames.values())
-        made = make_card(labels, rows, pixels.tolist(), ignored, left_out, built, roots, {**collected.notes, **card})
+        about = {**collected.notes, **card}
+        full_card = make_card(labels, rows, pixels.tolist(), ignored, left_out, raw_files, roots, about)
         write_text(partial_folder / "manifest.csv", manifest_text(rows))
-        write_json(partial_folder / "dataset.json", made)
+        write_json(partial_folder / "dataset.json", full_card)
         (partial_folder / _JOURNAL).unlink(missing_ok=True)
 
 
 def _build_frames(
     folder: Path, samples: Sequence[Sample], labels: LabelSet, workers: int, skip_bad: bool
-) -> tuple[dict[str, _Frame], dict[str, str]]:
-    """Build the frames that an earlier run did not finish; return all of them, and why others cannot be read, by frame id."""
+) -> tuple[dict[str, _BuiltFrame], dict[str, str]]:
+    """Build the frames that an earlier run did not finish. Return all built frames, and the error of each unreadable frame, by frame id."""
     done = _read_journal(folder, samples)
-    left = [sample for sample in samples if sample.frame_id not in done]
+    remaining = [sample for sample in samples if sample.frame_id not in done]
     failures: dict[str, str] = {}
     work = partial(_build_frame, folder, len(labels.classes))
     with (folder / _JOURNAL).open("a", encoding="utf-8") as journal:
         label = f"build {folder.name.strip('.').split('.')[0]}"
-        results = ordered_map(work, left, workers, label, done=len(done))
-        for sample, result in zip(left, results, strict=True):
+        results = ordered_map(work, remaining, workers, label, done=len(done))
+        for sample, result in zip(remaining, results, strict=True):
             if isinstance(result, str):
                 if not skip_bad:
                     raise InputError(f"{result} (skip_bad leaves such frames out and names them in the dataset's card)")
@@ -163,8 +178,8 @@ def _build_frames(
     return done, failures
 
 
-def _build_frame(folder: Path, classes: int, sample: Sample) -> _Frame | str:
-    """Write one frame; return what is known of it, or why it cannot be read."""
+def _build_frame(folder: Path, classes: int, sample: Sample) -> _BuiltFrame | str:
+    """Write one frame and return its record, or an error message if it cannot be read."""
     stamps = _stamps(sample)
     try:
         image, mask = sample.read()
@@ -178,11 +193,11 @@ def _build_frame(folder: Path, classes: int, sample: Sample) -> _Frame | str:
     height, width = mask.shape
     mask_sha256 = sha256_of(folder / "masks" / name)
     pixels, ignored = counts[:classes], counts[IGNORED]
-    return _Frame(sample.frame_id, width, height, pixels, ignored, image_sha256, mask_sha256, stamps, sha256)
+    return _BuiltFrame(sample.frame_id, width, height, pixels, ignored, image_sha256, mask_sha256, stamps, sha256)
 
 
 def _write_image(path: Path, image: Pixels, original: Path | None) -> str:
-    """Write a picture and give its digest. A PNG that is taken as it is is copied: encoding it again costs most of the time."""
+    """Write an image and return its digest. An unchanged PNG is copied, because encoding it again would take most of the time."""
     content = plain_png(original) if original is not None else None
     if content is not None:
         path.write_bytes(content)
@@ -192,21 +207,21 @@ def _write_image(path: Path, image: Pixels, original: Path | None) -> str:
 
 
 def _stamps(sample: Sample) -> list[list[int]]:
-    # A file that is missing is found out when it is read.
+    # Reading the frame reports a missing file, so it is left out here.
     stats = [path.stat() for path in sample.files if path.exists()]
     return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
 
 
-def _read_journal(folder: Path, samples: Sequence[Sample]) -> dict[str, _Frame]:
-    """The frames that an interrupted run finished, if their raw files are as they were and what it wrote is whole."""
+def _read_journal(folder: Path, samples: Sequence[Sample]) -> dict[str, _BuiltFrame]:
+    """Return the frames that an interrupted run finished, if their raw files are unchanged and the written files are complete."""
     path = folder / _JOURNAL
-    found: dict[str, _Frame] = {}
+    found: dict[str, _BuiltFrame] = {}
     by_id = {sample.frame_id: sample for sample in samples}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
-            frame = _Frame(**json.loads(line))
+            frame = _BuiltFrame(**json.loads(line))
         except (ValueError, TypeError):
-            continue  # the line being written when the run was cut off
+            continue  # the run stopped while it wrote this line
         sample = by_id.get(frame.frame_id)
         if sample is not None and frame.stamps == _stamps(sample) and len(frame.stamps) == len(sample.files):
             found[frame.frame_id] = frame
@@ -219,8 +234,8 @@ def _read_journal(folder: Path, samples: Sequence[Sample]) -> dict[str, _Frame]:
     return found
 
 
-def _remove_others(folder: Path, frame_ids: set[str]) -> None:
-    """Remove what an interrupted run wrote of frames that are no longer asked for, or can no longer be read."""
+def _delete_other_frames(folder: Path, frame_ids: set[str]) -> None:
+    """Delete the images and masks of other frames, which an interrupted run wrote."""
     for name in ("images", "masks"):
         for written in (folder / name).iterdir():
             if written.stem not in frame_ids:
@@ -228,7 +243,7 @@ def _remove_others(folder: Path, frame_ids: set[str]) -> None:
 
 
 def _code_sha256(samples: Sequence[Sample]) -> str:
-    """Digest the code that builds frames and reads them: another version of it does not go on where this one stopped."""
+    """Return the digest of the code that reads and builds frames, because another version must not continue an interrupted build."""
     readers = {
         read.func.__module__ if isinstance(read, partial) else read.__module__ for read in (s.read for s in samples)
     }
@@ -236,7 +251,7 @@ def _code_sha256(samples: Sequence[Sample]) -> str:
 
 
 def _rows(
-    samples: Sequence[Sample], frames: Mapping[str, _Frame], split: Mapping[str, str], labels: LabelSet
+    samples: Sequence[Sample], frames: Mapping[str, _BuiltFrame], split: Mapping[str, str], labels: LabelSet
 ) -> list[dict[str, Any]]:
     validation = validation_frames(samples, split)
     rows = []
@@ -265,7 +280,7 @@ def _rows(
     return rows
 
 
-def _flags(sample: Sample, frame: _Frame, present: Sequence[str], labels: LabelSet) -> list[str]:
+def _flags(sample: Sample, frame: _BuiltFrame, present: Sequence[str], labels: LabelSet) -> list[str]:
     flags = list(sample.flags)
     if not present:
         flags.append("empty_mask")

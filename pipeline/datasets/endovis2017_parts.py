@@ -1,4 +1,4 @@
-"""EndoVis-2017 parts: shaft, wrist and clasper on the officially cropped frames. A dataset without activities."""
+"""EndoVis-2017 parts: shaft, wrist and clasper on the officially cropped frames. The dataset has no activities."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from functools import partial
 
 import numpy as np
 
-from pipeline.datasets.sample import Collected, LeftOut, Order, Sample
+from pipeline.datasets.sample import Collected, CollectRequest, LeftOut, Sample
 from pipeline.errors import InputError
 from pipeline.io.images import Pixels, check_same_size, read_rgb
 from pipeline.sources import endovis2017
 
 
-def collect(order: Order) -> Collected:
-    """All frames with parts ground truth in the raw tree `endovis2017`.
+def collect(request: CollectRequest) -> Collected:
+    """Collect all frames with parts ground truth in the raw tree `endovis2017`.
 
     Raises:
-        InputError: if the tree is absent, not in its layout, or without parts.
+        InputError: if the tree is absent, has another layout, or has no parts ground truth.
     """
-    root = order.roots["endovis2017"]
+    root = request.roots["endovis2017"]
     tree = endovis2017.read_tree(root)
     frames = tree.frames.values()
     samples = [_sample(frame) for frame in frames if frame.part_files]
     if not samples:
         raise InputError(
-            f"{root}: {len(frames)} frames, none of which has parts ground truth beside it. Expected "
-            f"ground_truth/*_labels, PartsSegmentation or ground_truth_merged_parts as PNG; ask at {endovis2017.WHERE_TO_ASK}."
+            f"{root}: none of the {len(frames)} frames has parts ground truth. Expected ground_truth/*_labels, PartsSegmentation or "
+            f"ground_truth_merged_parts as PNG next to left_frames; it is available from {endovis2017.WHERE_TO_ASK}."
         )
     bare = tuple(frame_id(frame) for frame in frames if not frame.part_files)
     return Collected(samples, dict(tree.notes), [LeftOut("no parts ground truth", bare)] if bare else [])
 
 
 def frame_id(frame: endovis2017.Frame2017) -> str:
-    """The canonical id of a frame."""
+    """Return the canonical id of a frame."""
     return f"endovis2017_{frame.sequence}_frame{frame.number:03d}"
 
 

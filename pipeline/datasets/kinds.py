@@ -1,6 +1,6 @@
-"""The kinds of dataset there are: the labels of each, its splits, and for each split the raw trees and who collects from them.
+"""The kinds of datasets: the labels and split rules of each, and per split rule the raw trees and the collector that reads them.
 
-Knows names only; a collector's module is imported when it is used.
+This module contains names only; a collector's module is imported when it is used.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
-from pipeline.datasets.sample import Collected, Order
+from pipeline.datasets.sample import Collected, CollectRequest
 from pipeline.labels.activities import ENDOVIS_COUNTS, GEN_COUNTS
 from pipeline.labels.classes import ENDOVIS, ESD, PARTS, LabelSet
 from pipeline.labels.splits import BY_SEQUENCE, GIVEN, RANDOM_BY_ACTIVITY, TEST_2018
@@ -18,23 +18,27 @@ from pipeline.sources.contacts import CONTACTS, PLAIN, PLAIN_LABELS, PLAIN_MASKS
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which module below pipeline/datasets collects a dataset's frames, and from which raw trees."""
+    """The collector of a dataset's frames (a module in pipeline/datasets) and the raw trees that it reads."""
 
     collector: str
     sources: tuple[str, ...]
 
-    def collect(self, order: Order) -> Collected:
+    def collect(self, request: CollectRequest) -> Collected:
         """Collect the frames; see the module's own `collect`."""
-        collect: Callable[[Order], Collected] = import_module(f"pipeline.datasets.{self.collector}").collect
-        return collect(order)
+        collect: Callable[[CollectRequest], Collected] = import_module(f"pipeline.datasets.{self.collector}").collect
+        return collect(request)
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of dataset.
 
-    recipes: by split rule, the default first. frames: how many there are when every download is complete, None where that is
-    not known; activities: how many of each.
+    Attributes:
+        title: name in tables and figures.
+        labels: classes and activities.
+        recipes: recipe by split rule, the default rule first.
+        frames: number of frames when every download is complete; None if unknown.
+        activities: number of frames of each activity when every download is complete.
     """
 
     title: str
@@ -71,11 +75,11 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 
-# What a study gives itself: its own frames in the plain layout. The raw tree that each key names, as the reader calls it.
+# The keys of `plain` in a study, with the raw tree that each key names, as the reader of own frames calls it.
 PLAIN_KEYS = {"root": PLAIN, "images": PLAIN, "masks": PLAIN_MASKS, "labels": PLAIN_LABELS}
 PLAIN_RECIPES = {rule: Recipe(PLAIN, (PLAIN,)) for rule in (GIVEN, BY_SEQUENCE, RANDOM_BY_ACTIVITY)}
 
-# A dataset that no cell trains on, and the one whose cells are evaluated on it.
+# Datasets that no cell trains on, with the dataset whose cells are evaluated on them.
 GENERALISATION = {"mtlendovis_gen": "mtlendovis"}
 
 WHERE_TO_ASK = CONTACTS

@@ -1,4 +1,4 @@
-"""How alike the frames of the test split are to those of the training split, under the splits random_by_activity and by_sequence."""
+"""Measures how similar test frames are to training frames under the split rules random_by_activity and by_sequence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ THUMBNAIL = 32
 
 
 def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What frames are compared by: 32x32 RGB, each with mean 0 and norm 1, float32 (N, 3072).
+    """Return the vectors that frames are compared by: 32x32 RGB, each with mean 0 and norm 1, float32 (N, 3072).
 
     Args:
         images: uint8 (N, S, S, 3).
@@ -28,10 +28,11 @@ def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def nearest_similarity(test: NDArray[np.float32], train: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Correlation of each test frame with the training frame most like it: float64 (N,), 1 for the same picture.
+    """Return the correlation of each test frame with the most similar training frame: float64 (N,), 1 for identical images.
 
     Args:
-        test: thumbnails (N, D). train: thumbnails (M, D), M at least 1.
+        test: thumbnails (N, D).
+        train: thumbnails (M, D), M at least 1.
     """
     best = [(test[start : start + 256] @ train.T).max(axis=1) for start in range(0, len(test), 256)]
     return np.concatenate(best).astype(np.float64)
@@ -45,25 +46,28 @@ def similarity_by_split(
     test_sequences: Sequence[str],
     seed: int = 0,
 ) -> dict[str, NDArray[np.float64]]:
-    """`nearest_similarity` of the same frames under both splits.
+    """Return `nearest_similarity` of the same frames under both split rules.
 
     Args:
-        images: all frames, uint8 (N, S, S, 3). frame_ids: theirs. activity_of, sequence_of: by frame id.
-        test_sequences: those that by_sequence tests on, of which a partial download may lack some.
-        seed: of the random split.
+        images: all frames, uint8 (N, S, S, 3).
+        frame_ids: ids of the frames.
+        activity_of: activity by frame id.
+        sequence_of: sequence by frame id.
+        test_sequences: test sequences of by_sequence; a partial download may lack some of them.
+        seed: seed of the random split.
 
     Returns:
-        By name of the split; a split that leaves a part empty is left out.
+        Similarities by split rule, without the rules that leave the training or the test split empty.
     """
     vectors = thumbnails(images)
-    there = set(sequence_of.values())
-    tested = [name for name in test_sequences if name in there]
+    present = set(sequence_of.values())
+    tested = [name for name in test_sequences if name in present]
     splits = {RANDOM_BY_ACTIVITY: random_split_by_activity(activity_of, seed)}
-    if tested and set(tested) != there:
+    if tested and set(tested) != present:
         splits[BY_SEQUENCE] = split_by_groups(sequence_of, tested)
-    found = {}
-    for name, split in splits.items():
+    similarities = {}
+    for rule, split in splits.items():
         is_test = np.array([split[frame_id] == TEST for frame_id in frame_ids])
-        if is_test.any():  # a handful of frames may leave the random test split empty
-            found[name] = nearest_similarity(vectors[is_test], vectors[~is_test])
-    return found
+        if is_test.any():  # with very few frames the random test split may be empty
+            similarities[rule] = nearest_similarity(vectors[is_test], vectors[~is_test])
+    return similarities

@@ -1,4 +1,4 @@
-"""Reads a built dataset back, at the size a study asks for."""
+"""Loads a built dataset at the size that a study asks for; training, evaluation and merging use it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.arrays import packed
+from pipeline.datasets.arrays import packed_arrays
 from pipeline.datasets.card import read_card
 from pipeline.datasets.manifest import read_manifest
 from pipeline.errors import InputError
@@ -16,8 +16,15 @@ from pipeline.errors import InputError
 
 @dataclass(frozen=True)
 class Split:
-    """One split of a dataset: frame ids, sequences, uint8 images (N, S, S, 3), uint8 masks (N, S, S), and int64
-    activities (N,), or None where the dataset has none. Images and masks are mapped into memory."""
+    """One split of a dataset. Images and masks are mapped into memory.
+
+    Attributes:
+        frame_ids: ids of the N frames.
+        sequences: sequence of each frame.
+        images: uint8 (N, S, S, 3).
+        masks: uint8 (N, S, S).
+        activities: int64 (N,), or None if the dataset has no activities.
+    """
 
     frame_ids: list[str]
     sequences: list[str]
@@ -25,9 +32,9 @@ class Split:
     masks: NDArray[np.uint8]
     activities: NDArray[np.int64] | None
 
-    def take(self, chosen: NDArray[np.bool_] | list[int]) -> Split:
-        """The frames where `chosen` (N,) is true, or those with these indices in this order, copied."""
-        index = np.arange(len(self.frame_ids))[chosen]
+    def take(self, selection: NDArray[np.bool_] | list[int]) -> Split:
+        """Return a copy with the frames where `selection` (N,) is true, or with the frames of these indices in this order."""
+        index = np.arange(len(self.frame_ids))[selection]
         return Split(
             [self.frame_ids[i] for i in index],
             [self.sequences[i] for i in index],
@@ -38,11 +45,13 @@ class Split:
 
 
 def load_split(folder: Path, split: str, size: int, workers: int = 1) -> Split:
-    """One split, every frame resized to (size, size).
+    """Load one split with every frame resized to (size, size).
 
     Args:
-        folder: the built dataset. split: train or test. size: in pixels.
-        workers: processes that decode, if nobody loaded this split at this size before.
+        folder: the built dataset.
+        split: train or test.
+        size: side length in pixels.
+        workers: number of processes that decode frames if this split was not loaded at this size before.
 
     Raises:
         InputError: if the dataset is not built, the split is empty, or a frame cannot be read.
@@ -51,7 +60,7 @@ def load_split(folder: Path, split: str, size: int, workers: int = 1) -> Split:
     rows = [row for row in read_manifest(folder) if row["split"] == split]
     if not rows:
         raise InputError(f"{folder / 'manifest.csv'}: no frame in the split {split!r}.")
-    images, masks = packed(folder, rows, split, size, workers)
+    images, masks = packed_arrays(folder, rows, split, size, workers)
     activities = None
     if card["activities"]:
         unknown = {row["activity"] for row in rows} - set(card["activities"])
@@ -64,13 +73,13 @@ def load_split(folder: Path, split: str, size: int, workers: int = 1) -> Split:
 
 
 def validation_rows(folder: Path) -> NDArray[np.bool_]:
-    """Which frames of the training split, in the order of `load_split`, choose the model under `select_on: val`."""
+    """Return a mask (N,) of the training frames, in the order of `load_split`, that are for validation under `select_on: val`."""
     rows = [row for row in read_manifest(folder) if row["split"] == "train"]
     return np.array([row["validation"] == "yes" for row in rows])
 
 
-def split_validation(folder: Path, part: Split) -> tuple[Split, Split]:
-    """The training split as `select_on: val` cuts it: what is trained on, and what chooses.
+def split_validation(folder: Path, split: Split) -> tuple[Split, Split]:
+    """Divide the training split as `select_on: val` asks: return the frames to train on and the validation frames.
 
     Raises:
         InputError: if either would be empty.
@@ -78,7 +87,7 @@ def split_validation(folder: Path, part: Split) -> tuple[Split, Split]:
     held_out = validation_rows(folder)
     if held_out.all() or not held_out.any():
         raise InputError(
-            f"{folder}: {held_out.sum()} of {len(held_out)} training frames are for validation; select_on: val asks for some "
-            "to choose on and some to train on. Too few frames: use select_on: last."
+            f"{folder}: {held_out.sum()} of {len(held_out)} training frames are for validation; select_on: val needs frames for "
+            "validation and frames for training. There are too few frames: use select_on: last."
         )
-    return part.take(~held_out), part.take(held_out)
+    return split.take(~held_out), split.take(held_out)

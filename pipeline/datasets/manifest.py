@@ -1,4 +1,4 @@
-"""manifest.csv: one row a frame of a built dataset."""
+"""Writes and reads manifest.csv, which has one row per frame of a built dataset."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ COLUMNS = (
     "source",
     "sequence",
     "split",  # train or test
-    "validation",  # yes for training frames that select_on: val takes for choosing
+    "validation",  # yes for training frames that select_on: val uses for validation
     "activity",
-    "actions",  # all of them, separated by semicolons, as are the next and the flags
+    "actions",  # all actions, separated by semicolons, like the instruments and the flags
     "instruments",  # classes that occur in the mask
     "image",
     "mask",
@@ -30,19 +30,19 @@ COLUMNS = (
     "flags",
 )
 
-# What a flag means. The card repeats those that occur.
+# The meaning of each flag. The card repeats the meanings of the flags that occur.
 FLAGS = {
     "empty_mask": "no class but the background occurs in the mask",
     "ignored_pixels": "some pixels of the mask belong to no class: losses and metrics leave them out",
-    "no_type_mask": "the sequence has raw instrument types, this frame none: no instrument but probe and suction is in its mask",
+    "no_type_mask": "the sequence has raw instrument types, but this frame has none: its mask holds only probe and suction instrument",
     "named_not_in_mask": "the annotation names an instrument whose class does not occur in the mask",
-    "in_mask_not_named": "a class occurs in the mask that the annotation names no instrument of",
-    "instrument_without_class": "the annotation names an instrument that is no class of the benchmark, like the stapler",
+    "in_mask_not_named": "a class occurs in the mask, but the annotation names no instrument of this class",
+    "instrument_without_class": "the annotation names an instrument that is not a class of the benchmark, like the stapler",
 }
 
 
 def manifest_text(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The rows as CSV."""
+    """Return the rows as CSV text."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -51,10 +51,10 @@ def manifest_text(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def read_manifest(folder: Path) -> list[dict[str, str]]:
-    """The rows of a built dataset's manifest.csv.
+    """Return the rows of a built dataset's manifest.csv.
 
     Raises:
-        InputError: if it is missing, lacks a column, or a row has a value that no built dataset has.
+        InputError: if the file is missing, lacks a column, or has an invalid value in a row.
     """
     path = folder / "manifest.csv"
     if not path.is_file():
@@ -68,7 +68,7 @@ def read_manifest(folder: Path) -> list[dict[str, str]]:
         raise InputError(f"{path}: not a CSV ({error}); build the dataset again.") from None
     missing = set(COLUMNS) - set(reader.fieldnames or ())
     if missing:
-        raise InputError(f"{path}: lacks the column(s) {', '.join(sorted(missing))}; build the dataset again.")
+        raise InputError(f"{path}: the column(s) {', '.join(sorted(missing))} are missing; build the dataset again.")
     for line, row in rows:
         _check(f"{path}, line {line}", row)
     return [row for _, row in rows]
@@ -76,7 +76,7 @@ def read_manifest(folder: Path) -> list[dict[str, str]]:
 
 def _check(where: str, row: dict[str, Any]) -> None:
     if None in row or None in row.values():
-        raise InputError(f"{where}: another number of fields than the head has; build the dataset again.")
+        raise InputError(f"{where}: the number of fields differs from the header; build the dataset again.")
     if row["split"] not in (TRAIN, TEST):
         raise InputError(f"{where}: the split {row['split'][:40]!r}; expected {TRAIN} or {TEST}.")
     for kind in ("image", "mask"):

@@ -7,25 +7,25 @@ from functools import partial
 import numpy as np
 
 from pipeline.datasets.annotated import join_annotations
-from pipeline.datasets.sample import Collected, Order, Sample
+from pipeline.datasets.sample import Collected, CollectRequest, Sample
 from pipeline.errors import InputError
 from pipeline.io.images import Pixels, check_same_size, read_rgb
 from pipeline.labels.splits import TEST
 from pipeline.sources import endovis2017, vqla
 
-# Type ids of 2017 -> classes of `labels.ENDOVIS`. "Other" (7) is the ultrasound probe, in sequences 1 and 2 alone.
+# Type ids of 2017 -> classes of `labels.ENDOVIS`. "Other" (7) is the ultrasound probe only in sequences 1 and 2.
 _CLASS_OF_TYPE = {0: 0, 1: 1, 2: 2, 3: 3, 6: 4, 7: 5}
 _SEQUENCES_WITH_PROBE = (1, 2)
 
 
-def collect(order: Order) -> Collected:
-    """The frames of MTLEndovis-Gen, all in the test split, from the raw trees `endovis2017` and `vqla2017`.
+def collect(request: CollectRequest) -> Collected:
+    """Collect the frames of MTLEndovis-Gen, all in the test split, from the raw trees `endovis2017` and `vqla2017`.
 
     Raises:
-        InputError: if a tree is absent or not in its layout, or no annotated frame has a picture.
+        InputError: if a tree is absent or has another layout, or if no annotated frame has an image.
     """
-    tree = endovis2017.read_tree(order.roots["endovis2017"])
-    texts = vqla.find_2017(order.roots["vqla2017"])
+    tree = endovis2017.read_tree(request.roots["endovis2017"])
+    texts = vqla.find_2017(request.roots["vqla2017"])
     frames = {
         (int(name.removeprefix("instrument_dataset_")), number): frame
         for (name, number), frame in tree.frames.items()
@@ -44,11 +44,11 @@ def collect(order: Order) -> Collected:
             given_split=TEST,
         )
 
-    return join_annotations(order, set(frames), texts, frame_id, sample, dict(tree.notes))
+    return join_annotations(request, set(frames), texts, frame_id, sample, dict(tree.notes))
 
 
 def frame_id(key: tuple[int, int]) -> str:
-    """The canonical id of a frame by (sequence, number)."""
+    """Return the canonical id of a frame given by (sequence, number)."""
     return f"endovis2017_seq{key[0]}_frame{key[1]:03d}"
 
 
@@ -63,10 +63,10 @@ def _classes(frame: endovis2017.Frame2017, sequence: int, types: Pixels) -> Pixe
     for type_id in np.flatnonzero(np.bincount(types.ravel())).tolist():
         if type_id not in _CLASS_OF_TYPE:
             raise InputError(
-                f"{frame.by_instrument.get(type_id, frame.type_files)[0]}: type id {type_id} in its ground truth; the annotated "
-                "frames hold 1, 2, 3, 6 and 7 alone. Get the challenge's own file again."
+                f"{frame.by_instrument.get(type_id, frame.type_files)[0]}: the ground truth holds the type id {type_id}; "
+                "expected 1, 2, 3, 6 and 7 in annotated frames. Download the challenge's own file again."
             )
         if type_id == 7 and sequence not in _SEQUENCES_WITH_PROBE:
-            continue  # there "other" is no class of the benchmark
+            continue  # in this sequence "other" is not a class of the benchmark
         classes[type_id] = _CLASS_OF_TYPE[type_id]
     return classes[types]

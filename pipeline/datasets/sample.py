@@ -1,4 +1,4 @@
-"""One frame on its way from a raw tree into a dataset, and what a collector hands over."""
+"""The types that collectors take and return: the request, the samples (one per frame) and the frames that are left out."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from pipeline.labels.classes import LabelSet
 
 @dataclass(frozen=True)
 class Sample:
-    """A frame that a dataset takes in.
+    """A frame of a dataset.
 
-    frame_id: canonical, unique over all sources (it decides the split). source: name of the raw tree. sequence: the video.
-    read: gives picture (H, W, 3) and mask of class ids (H, W), uint8; it is called in other processes, so a function of a
-    module or a partial of one. files: every raw file that `read` reads.
-    image_file: the picture's file where the dataset takes the picture as it is, uncropped.
-    activity: "" in a dataset without activities. actions, instruments: all that the annotations name.
-    given_split: the part a released tree put it in, "" otherwise. flags: what a user should know of it.
+    Attributes:
+        frame_id: canonical id, unique over all sources; the random split depends on it.
+        source: name of the raw tree.
+        sequence: the video.
+        read: returns the image (H, W, 3) and the mask of class ids (H, W), uint8. It runs in other processes, so it must be a
+            module-level function or a partial of one.
+        files: every raw file that `read` reads.
+        image_file: file of the image if the dataset uses the image unchanged (not cropped).
+        activity: the activity; "" in a dataset without activities.
+        actions: all actions that the annotation names.
+        instruments: all instruments that the annotation names.
+        given_split: the split that a released tree gives the frame, otherwise "".
+        flags: keys of `manifest.FLAGS` that apply to the frame.
     """
 
     frame_id: str
@@ -40,9 +47,13 @@ UNUSED, ABSENT, BAD = "unused", "absent", "bad"
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Frames that a dataset does not take in, and why.
+    """Frames that a dataset does not include.
 
-    what: UNUSED frames belong to no dataset, ABSENT ones are missing from the raw trees, BAD ones are there and cannot be used.
+    Attributes:
+        reason: why they are left out.
+        frames: frame ids.
+        what: UNUSED for frames that belong to no dataset, ABSENT for frames that are missing in the raw trees, BAD for frames that
+            exist but cannot be used.
     """
 
     reason: str
@@ -52,7 +63,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Collected:
-    """The frames of a dataset, what its card should say of how they were read, and what was left out."""
+    """The frames of a dataset, notes for its card on how they were read, and the frames that are left out."""
 
     samples: list[Sample]
     notes: dict[str, str] = field(default_factory=dict)
@@ -60,12 +71,16 @@ class Collected:
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a collector is asked for.
+class CollectRequest:
+    """The input of a collector.
 
-    name: of the dataset. labels: its classes and activities. roots: raw trees by source.
-    scheme: id scheme of the EndoVis 2018 types. skip_bad: leave frames with unusable annotations out instead of stopping.
-    columns: what the labels CSV of own frames calls its columns.
+    Attributes:
+        name: name of the dataset.
+        labels: classes and activities of the dataset.
+        roots: raw trees by source.
+        scheme: id scheme of the EndoVis 2018 types.
+        skip_bad: leave out frames with unusable annotations instead of stopping.
+        columns: the CSV's own name of each column, for the labels CSV of own frames.
     """
 
     name: str

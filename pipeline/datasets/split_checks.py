@@ -1,4 +1,4 @@
-"""What a split must leave so that models can be trained and tested: looked at before anything is built."""
+"""Checks, before anything is built, that a split leaves enough frames to train, validate and test models."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pipeline.datasets.splits import VALIDATION_SHARE, validation_frames
 from pipeline.errors import InputError
 from pipeline.labels.splits import BY_SEQUENCE, GIVEN, RANDOM_BY_ACTIVITY, TEST, TRAIN
 
-_LEAST_TRAINING = 2  # batch normalisation needs two images
-_HOW_TO_FILL = {
-    GIVEN: "The frames came so: give some to the other part, or choose another split rule",
-    RANDOM_BY_ACTIVITY: f"It takes a fifth of each activity's frames, rounded down: give at least {VALIDATION_SHARE} frames of one, "
-    "or choose split: by_sequence",
+_FEWEST_TRAINING_FRAMES = 2  # batch normalisation needs two images
+_REMEDY = {
+    GIVEN: "This split came with the frames: move some frames to the other split, or choose another split rule",
+    RANDOM_BY_ACTIVITY: f"It takes a fifth of each activity's frames, rounded down: give at least {VALIDATION_SHARE} frames of one "
+    "activity, or choose split: by_sequence",
     BY_SEQUENCE: "Name other sequences or frames as test",
 }
 
@@ -27,64 +27,64 @@ def check_split(
     trained: bool = True,
     validated: bool = False,
 ) -> None:
-    """See that a split leaves frames to test on, and to train and choose on where models are.
+    """Raise an error unless a split leaves enough frames to test, to train and to validate the models of the study.
 
     Args:
-        dataset: its name.
-        samples: its frames.
-        split: the part of each frame id, and of others.
-        rule: what split them, as the study names it.
+        dataset: name of the dataset.
+        samples: frames of the dataset.
+        split: train or test by frame id; it may hold further frames.
+        rule: the split rule, as the study names it.
         trained: whether models are trained on the dataset.
-        validated: whether the epoch of some is chosen on validation frames.
+        validated: whether a model's epoch is chosen on validation frames.
 
     Raises:
-        InputError: if a part has too few frames, with the counts.
+        InputError: if a split has too few frames; the message names the counts.
     """
     training = [sample for sample in samples if split[sample.frame_id] == TRAIN]
     empty = TEST if len(training) == len(samples) else TRAIN if trained and not training else ""
     if empty:
         raise InputError(
-            f"the split {rule} leaves the {empty} split of {len(samples)} frames empty ({_counts(samples)}). {_HOW_TO_FILL[rule]} "
+            f"the split {rule} leaves the {empty} split of {len(samples)} frames empty ({_counts(samples)}). {_REMEDY[rule]} "
             f"(datasets.{dataset} in the study)."
         )
-    if trained and len(training) < _LEAST_TRAINING:
+    if trained and len(training) < _FEWEST_TRAINING_FRAMES:
         raise InputError(
-            f"the split {rule} leaves {len(training)} of {len(samples)} frames to train on; expected at least {_LEAST_TRAINING}. "
-            f"{_HOW_TO_FILL[rule]} (datasets.{dataset} in the study)."
+            f"the split {rule} leaves {len(training)} of {len(samples)} frames to train on; expected at least "
+            f"{_FEWEST_TRAINING_FRAMES}. {_REMEDY[rule]} (datasets.{dataset} in the study)."
         )
     if trained and validated:
-        chosen = validation_frames(training, split)
-        if not chosen or len(training) - len(chosen) < _LEAST_TRAINING:
+        validation = validation_frames(training, split)
+        if not validation or len(training) - len(validation) < _FEWEST_TRAINING_FRAMES:
             raise InputError(
-                f"{len(chosen)} of {len(training)} training frames are for validation ({_counts(training)}); select_on: val asks for "
-                f"some to choose on and at least {_LEAST_TRAINING} to train on. Give more frames, or use select_on: last."
+                f"{len(validation)} of {len(training)} training frames are for validation ({_counts(training)}); select_on: val needs "
+                f"at least one for validation and {_FEWEST_TRAINING_FRAMES} for training. Give more frames, or use select_on: last."
             )
 
 
-def lacking_activities(
+def activity_warnings(
     samples: Sequence[Sample], split: Mapping[str, str], rule: str, trained: bool = True
 ) -> list[str]:
-    """Say which activities a split leaves without frames to test on, or to train on, with their counts.
+    """Return warnings about activities without test frames or without training frames, with their counts.
 
-    Args:
-        samples, split, rule, trained: as `check_split` takes them.
+    The arguments are those of `check_split`.
 
     Returns:
-        No, one or two sentences.
+        At most two sentences.
     """
     counts = Counter((sample.activity, split[sample.frame_id]) for sample in samples if sample.activity)
     names = dict.fromkeys(activity for activity, _ in counts)
-    said = []
+    warnings = []
     untested = [f"{name} ({counts[name, TRAIN]} frames)" for name in names if not counts[name, TEST]]
     if untested:
         fifth = f", which draws a fifth of each activity's frames: expected at least {VALIDATION_SHARE} of each"
-        said.append(
-            f"no test frame of {', '.join(untested)} under split: {rule}{fifth if rule == RANDOM_BY_ACTIVITY else ''}. No score is of them."
+        warnings.append(
+            f"no test frame of {', '.join(untested)} under split: {rule}{fifth if rule == RANDOM_BY_ACTIVITY else ''}. "
+            "No score includes them."
         )
     unlearnt = [f"{name} ({counts[name, TEST]} frames)" for name in names if not counts[name, TRAIN]]
     if unlearnt and trained:
-        said.append(f"no training frame of {', '.join(unlearnt)} under split: {rule}. No model can learn them.")
-    return said
+        warnings.append(f"no training frame of {', '.join(unlearnt)} under split: {rule}. No model can learn them.")
+    return warnings
 
 
 def _counts(samples: Sequence[Sample]) -> str:

@@ -1,4 +1,4 @@
-"""Which frames are for training and which for testing."""
+"""Decides which frames are for training, for validation and for testing."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pipeline.datasets.sample import Sample
 from pipeline.errors import InputError
 from pipeline.labels.splits import TEST, TRAIN
 
-VALIDATION_SHARE = 5  # one part in five of the training split, as the test split is one in five of all
+VALIDATION_SHARE = 5  # a fifth of the training split is for validation, as a fifth of all frames is for testing
 
 
 def hash_rank(seed: int, frame_id: str) -> str:
-    """The key that frames are ranked by: SHA-256 of the seed and the canonical frame id."""
+    """Return the key that frames are ranked by: the SHA-256 of the seed and the canonical frame id."""
     return hashlib.sha256(f"{seed}:{frame_id}".encode()).hexdigest()
 
 
 def random_split_by_activity(activity_of: Mapping[str, str], seed: int = 0) -> dict[str, str]:
-    """Split at random within each activity: floor(n/5) of each activity's n frames are test, drawn by hash rank.
+    """Split at random within each activity: floor(n/5) of each activity's n frames go to the test split, drawn by hash rank.
 
-    The draw depends on the seed and the ids alone, so that any two labs get the same split.
+    The draw depends only on the seed and the ids, so every lab gets the same split.
 
     Args:
-        activity_of: activity of each frame id.
-        seed: another seed gives another draw.
+        activity_of: activity by frame id.
+        seed: seed of the draw.
 
     Returns:
-        "train" or "test" for each frame id.
+        "train" or "test" by frame id.
     """
     by_activity: dict[str, list[str]] = defaultdict(list)
     for frame_id, activity in activity_of.items():
@@ -44,52 +44,54 @@ def split_by_groups(sequence_of: Mapping[str, str], test: Iterable[str]) -> dict
     """Put the named sequences or frames into the test split and all others into the training split.
 
     Args:
-        sequence_of: sequence of each frame id.
+        sequence_of: sequence by frame id.
         test: names of sequences, or frame ids.
 
     Raises:
-        InputError: if a name is neither, or if a part would be empty.
+        InputError: if a name is neither, or if the training or the test split would be empty.
     """
-    wanted: Sequence[str] = list(test)
+    test_names: Sequence[str] = list(test)
     known = set(sequence_of) | set(sequence_of.values())
-    for name in wanted:
+    for name in test_names:
         if name not in known:
             raise InputError(
                 f"split: test names {name!r}, which is neither a sequence nor a frame; "
                 f"sequences: {', '.join(sorted(set(sequence_of.values())))}."
             )
     split = {
-        frame_id: TEST if frame_id in wanted or sequence in wanted else TRAIN
+        frame_id: TEST if frame_id in test_names or sequence in test_names else TRAIN
         for frame_id, sequence in sequence_of.items()
     }
     if len(set(split.values())) < 2:
-        raise InputError(f"split: test names {wanted} leave the training or the test split empty.")
+        raise InputError(f"split: the test names {test_names} leave the training or the test split empty.")
     return split
 
 
 def validation_ids(activity_of: Mapping[str, str], sequence_of: Mapping[str, str], seed: int = 0) -> frozenset[str]:
-    """The training frames that choose a model where a study says `select_on: val`; the others train it.
+    """Return the training frames that are used for validation under `select_on: val`.
 
-    By sequence where sequences are known: whole ones, in the order of their hash rank, as long as they fit into a fifth of
-    the frames (at least one). Else a fifth of each activity, drawn by hash rank.
+    If sequences are known, whole sequences are taken in the order of their hash rank while they fit into a fifth of the frames, at least
+    one sequence. Otherwise a fifth of each activity is drawn by hash rank.
 
     Args:
-        activity_of, sequence_of: of each training frame, "" where there is none. seed: another seed gives another draw.
+        activity_of: activity of each training frame, or "".
+        sequence_of: sequence of each training frame, or "".
+        seed: seed of the draw.
     """
     sequences = sorted(set(sequence_of.values()), key=lambda name: hash_rank(seed, name))
     if len(sequences) < 2 or "" in sequences:
-        split = random_split_by_activity(activity_of, seed + 1)  # another draw than that of the test split
-        return frozenset(frame_id for frame_id, part in split.items() if part == TEST)
-    chosen: set[str] = set()
-    room = len(sequence_of) // VALIDATION_SHARE
+        draw = random_split_by_activity(activity_of, seed + 1)  # not the draw of the test split
+        return frozenset(frame_id for frame_id, split in draw.items() if split == TEST)
+    validation: set[str] = set()
+    most = len(sequence_of) // VALIDATION_SHARE
     for name in sequences:
         members = {frame_id for frame_id, sequence in sequence_of.items() if sequence == name}
-        if not chosen or len(chosen) + len(members) <= room:
-            chosen |= members
-    return frozenset(chosen)
+        if not validation or len(validation) + len(members) <= most:
+            validation |= members
+    return frozenset(validation)
 
 
 def validation_frames(samples: Iterable[Sample], split: Mapping[str, str]) -> frozenset[str]:
-    """Return the ids of the training frames that choose the epoch under `select_on: val`; see `validation_ids`."""
+    """Return the ids of the training frames that are for validation under `select_on: val`; see `validation_ids`."""
     training = [sample for sample in samples if split[sample.frame_id] == TRAIN]
     return validation_ids({s.frame_id: s.activity for s in training}, {s.frame_id: s.sequence for s in training})

@@ -1,1 +1,1 @@
-"""Classes, palettes, activities and the names of splits; sources and datasets both take them from here."""
+"""Classes, palettes, activities and split names, which sources and datasets share."""

@@ -1,6 +1,6 @@
-"""Which activity a frame shows when several instruments act in it (the rule that gives the paper's counts).
+"""Decides the activity of a frame in which several instruments act, by the rule that gives the paper's counts.
 
-A frame's activity is the rarest action present. The order is frozen, so that a partial download labels its frames alike.
+A frame's activity is the rarest action in it. The order of rarity is fixed, so a partial download gives its frames the same labels.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from pipeline.errors import InputError
 
-# The 13 actions of the VQLA annotations, each with the activity it counts as.
+# The 13 actions of the VQLA annotations, with the activity that each action belongs to.
 ACTIVITY_OF_ACTION: dict[str, str] = {
     "idle": "idle",
     "grasping": "grasping",
@@ -26,7 +26,7 @@ ACTIVITY_OF_ACTION: dict[str, str] = {
     "ultrasound_sensing": "ultrasound_sensing",
 }
 
-# Rarest first, by how many instruments do it over the 1,996 annotated frames of EndoVis 2018.
+# Rarest first, by the number of instruments with this activity in the 1,996 annotated frames of EndoVis 2018.
 RAREST_FIRST = (
     "suturing",
     "stapling",
@@ -42,7 +42,7 @@ RAREST_FIRST = (
     "idle",
 )
 
-# Frames of each activity in MTLEndovis when all annotated frames are there (1,996), and in MTLEndovis-Gen (97).
+# Frames of each activity in the complete MTLEndovis (1,996 annotated frames) and in MTLEndovis-Gen (97).
 ENDOVIS_COUNTS = {
     "idle": 488,
     "retraction": 398,
@@ -68,15 +68,15 @@ GEN_COUNTS = {
 
 
 def normalise(name: str) -> str:
-    """Lower case, with hyphens and spaces as underscores: the annotations write names in all three ways."""
+    """Return a name in lower case with underscores; the annotations write names with hyphens, spaces or underscores."""
     return name.strip().lower().replace("-", "_").replace(" ", "_")
 
 
 def activity_of_action(action: str) -> str:
-    """The activity an action counts as.
+    """Return the activity that an action belongs to.
 
     Raises:
-        InputError: if the action is not one of the 13, with the list of them.
+        InputError: if the action is not one of the 13 known actions; the message lists them.
     """
     key = normalise(action)
     if key not in ACTIVITY_OF_ACTION:
@@ -85,12 +85,12 @@ def activity_of_action(action: str) -> str:
 
 
 def frame_activity(actions: Iterable[str]) -> str:
-    """The activity of a frame whose instruments do `actions`: the rarest of theirs.
+    """Return the activity of a frame with the given actions, which is the rarest one.
 
     Raises:
-        InputError: if there is no action or one is unknown.
+        InputError: if there is no action, or if an action is unknown.
     """
     activities = {activity_of_action(action) for action in actions}
     if not activities:
-        raise InputError("a frame without any action has no activity.")
+        raise InputError("a frame without actions has no activity.")
     return min(activities, key=RAREST_FIRST.index)

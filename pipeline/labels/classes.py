@@ -1,4 +1,4 @@
-"""Class names, palettes and activity lists of every dataset: their one place."""
+"""Class names, palettes and activity lists of every dataset, which no other module defines."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from pipeline.labels.activities import RAREST_FIRST, normalise
 
 Rgb = tuple[int, int, int]
 
-# In a study's `values`, what stands in place of a class: losses and metrics leave these pixels out.
+# Used instead of a class name in a study's `values`: losses and metrics leave these pixels out.
 IGNORE = "ignore"
 _HIGHEST = 255
 
 
 @dataclass(frozen=True)
 class StoredValues:
-    """What the values in the masks of a dataset of one's own stand for.
+    """The meaning of the values in the masks of your own frames.
 
-    meanings: the class id, or `IGNORED`, of each value: a whole number, or a colour as 0xRRGGBB. colours: whether they are colours.
+    Attributes:
+        meanings: class id or `IGNORED` by value, which is a whole number or a colour as 0xRRGGBB.
+        colours: whether the values are colours.
     """
 
     meanings: Mapping[int, int]
@@ -34,9 +36,13 @@ class StoredValues:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """What a dataset's masks and activities mean. Mask value i is `classes[i]`; 0 is the background; `IGNORED` is no class.
+    """Classes and activities of a dataset. Mask value i is `classes[i]`, 0 is the background, and `IGNORED` is no class.
 
-    stored: what the values in the raw masks stand for, of a dataset of one's own.
+    Attributes:
+        classes: class names, the background first.
+        palette: colour of each class.
+        activities: names of the activities, empty if the dataset has none.
+        stored: meaning of the values in the raw masks, only for your own frames.
     """
 
     classes: tuple[str, ...]
@@ -46,13 +52,13 @@ class LabelSet:
 
 
 def class_of_instrument(labels: LabelSet, instrument: str) -> str | None:
-    """The class that an annotation's name of an instrument stands for, None if it is none of the benchmark's."""
+    """Return the class of an instrument that an annotation names, or None if the benchmark has no such class."""
     name = _OTHER_NAMES.get(normalise(instrument), normalise(instrument))
     return next((known for known in labels.classes[1:] if normalise(known) == name), None)
 
 
 def plain_labels(classes: Sequence[str], activities: Sequence[str]) -> LabelSet:
-    """The labels of a dataset of one's own, with a palette that repeats after seven colours."""
+    """Return the labels of your own frames, with a palette that repeats after seven colours."""
     colours = [ENDOVIS.palette[1:][index % 7] for index in range(len(classes) - 1)]
     return LabelSet(tuple(classes), ((0, 0, 0), *colours), tuple(activities))
 
@@ -60,47 +66,47 @@ def plain_labels(classes: Sequence[str], activities: Sequence[str]) -> LabelSet:
 def stored_values(
     key: str, classes: Sequence[str], values: Mapping[str, str] | None, ignore: int | str | Sequence[int | str] | None
 ) -> StoredValues:
-    """Read what a study says of the values in its masks.
+    """Return the meaning of mask values that a study states.
 
     Args:
-        key: where the study says it, e.g. datasets.mine.plain.
-        classes: names, the background first.
-        values: the class, or `IGNORE`, by value; None if each value is the place of its class.
-        ignore: further values that are ignored, one or several.
+        key: key of the statement in the study, e.g. datasets.mine.plain.
+        classes: class names, the background first.
+        values: class or `IGNORE` by value; None if each value is the index of its class.
+        ignore: one or several further values that are ignored.
 
     Raises:
-        InputError: naming the key, if a value is neither a number from 0 to 255 nor a colour, if there are both, if one stands for two
-            things, or a class is not listed.
+        InputError: if a value is neither a number from 0 to 255 nor a colour, if numbers and colours are mixed, if a value has two
+            meanings, or if a class is not listed; the message names the key.
     """
-    said: list[tuple[str, str, int]] = []  # the key, the value, what it stands for
+    stated: list[tuple[str, str, int]] = []  # key, value, meaning
     for value, name in (values or {}).items():
         if name not in (*classes, IGNORE):
             raise InputError(f"{key}.values: {value}: {name!r}; expected {IGNORE}, or one of {', '.join(classes)}.")
         if name == IGNORE and IGNORE in classes:
             raise InputError(
-                f"{key}.classes: {IGNORE!r} is the word for pixels that count nowhere; name the class otherwise."
+                f"{key}.classes: {IGNORE!r} marks pixels that are left out, so it cannot be a class; give the class another name."
             )
-        said.append((f"{key}.values", value, IGNORED if name == IGNORE else list(classes).index(name)))
+        stated.append((f"{key}.values", value, IGNORED if name == IGNORE else list(classes).index(name)))
     if values is None:
-        said += [(f"{key}.classes", str(place), place) for place in range(len(classes))]
+        stated += [(f"{key}.classes", str(index), index) for index in range(len(classes))]
     ignored = [ignore] if isinstance(ignore, (int, str)) else ignore or []
-    said += [(f"{key}.ignore", str(value), IGNORED) for value in ignored]
+    stated += [(f"{key}.ignore", str(value), IGNORED) for value in ignored]
     meanings: dict[int, int] = {}
-    kinds = {value.startswith("#"): where for where, value, _ in said}
+    kinds = {value.startswith("#"): where for where, value, _ in stated}
     if len(kinds) > 1:
         raise InputError(
-            f"{key}: {kinds[True]} has colours and {kinds[False]} has numbers; expected values of one kind. Masks in colours need "
+            f"{key}: {kinds[True]} has colours and {kinds[False]} has numbers; expected only one kind. Masks in colours need "
             "`values` for all of their classes."
         )
-    for where, value, meaning in said:
+    for where, value, meaning in stated:
         number = _value(where, value)
         if meanings.setdefault(number, meaning) != meaning:
-            raise InputError(f"{where}: the value {value} stands for two things; expected one.")
+            raise InputError(f"{where}: the value {value} has two meanings; expected one.")
     return StoredValues(meanings, True in kinds)
 
 
 def _value(where: str, text: str) -> int:
-    """The number that a study writes: 0 to 255, or a colour as "#rrggbb"."""
+    """Return the number of a value in a study, which is 0 to 255 or a colour as "#rrggbb"."""
     if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
         return int(text[1:], 16)
     if not re.fullmatch(r"\d{1,3}", text, re.ASCII) or int(text) > _HIGHEST:
@@ -111,7 +117,7 @@ def _value(where: str, text: str) -> int:
 
 
 _OTHER_NAMES = {"suction": "suction_instrument"}
-# The colours of Okabe and Ito, which people with any kind of colour vision tell apart.
+# The colours of Okabe and Ito, which people with any kind of colour vision can distinguish.
 _BLACK, _ORANGE, _SKY, _GREEN, _YELLOW, _BLUE, _RED, _PURPLE = (
     *((0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115)),
     *((240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)),

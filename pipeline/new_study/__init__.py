@@ -1,1 +1,1 @@
-"""Writes a study for frames of one's own from what their files hold."""
+"""Inspects your own frames and writes a study for them; `endoarss new` uses it."""

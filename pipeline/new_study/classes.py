@@ -1,4 +1,4 @@
-"""Proposes what the values of masks stand for: a background, classes, pixels that are ignored."""
+"""Proposes the meaning of mask values: background, classes and ignored pixels."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import InputError
 from pipeline.labels.classes import IGNORE
-from pipeline.new_study.masks import HIGHEST_ID, Look, written
+from pipeline.new_study.masks import HIGHEST_ID, FrameContent, written
 from pipeline.study.models import LABEL_EXPECTED, Label
 
 Ask = Callable[[str], str]
-"""Asks a person one question and returns the answer."""
+"""A function that asks the user a question and returns the reply."""
 
 _IGNORED_BYTE = 255
 _MOST_CLASSES = 64
@@ -24,10 +24,14 @@ _LABEL: TypeAdapter[str] = TypeAdapter(Label)
 
 @dataclass(frozen=True)
 class Classes:
-    """What a study says of its masks.
+    """The proposed classes of a study.
 
-    names: of classes, the background first. values: the class, or `IGNORE`, by value as a study writes it. plain: whether each value is
-    the place of its class, so that the study need not say it. shares: of all pixels, by value. named: whether a person named the classes.
+    Attributes:
+        names: class names, the background first.
+        values: class or `IGNORE` by value, in the notation of a study.
+        plain: whether each value is the index of its class, so that the study does not need `values`.
+        shares: share of all pixels, by value.
+        named: whether the user named the classes.
     """
 
     names: list[str]
@@ -38,57 +42,59 @@ class Classes:
 
     @property
     def ignored(self) -> bool:
-        """Whether a value is taken for pixels of no class."""
+        """Whether a value is proposed as ignored pixels."""
         return IGNORE in self.values.values()
 
 
-def propose_classes(looks: Sequence[Look], masks: Path, ask: Ask | None) -> Classes:
+def propose_classes(contents: Sequence[FrameContent], masks: Path, ask: Ask | None) -> Classes:
     """Propose classes from the values in usable masks.
 
-    Zero or black is the background, where it occurs, else the most frequent value. The number 255 beside small ids is ignored.
+    Zero or black is the background if it occurs, otherwise the most frequent value. The number 255 is ignored if all other ids are small.
 
     Args:
-        looks: without errors. masks: the folder, for messages. ask: asks for names; None leaves class_1, class_2, ...
+        contents: inspections without errors.
+        masks: folder of the masks, for messages.
+        ask: asks the user for class names; with None the names are class_1, class_2, ...
 
     Raises:
-        InputError: if all masks hold one value, or more values than a person names.
+        InputError: if all masks hold a single value, or if there are too many values for classes.
     """
-    colours = looks[0].colours
+    colours = contents[0].colours
     pixels: Counter[int] = Counter()
     frames: Counter[int] = Counter()
-    for look in looks:
-        pixels.update(look.values or {})
-        frames.update((look.values or {}).keys())
+    for content in contents:
+        pixels.update(content.values or {})
+        frames.update((content.values or {}).keys())
     values = sorted(pixels)
     if len(values) < 2:
         raise InputError(
-            f"{masks}: all {len(looks)} masks that were looked at hold {written(values[0], colours)} alone, so there is nothing to learn; "
-            "expected two values or more. A mask that looks black may hold small numbers; these do not."
+            f"{masks}: all {len(contents)} inspected masks hold only the value {written(values[0], colours)}, so there is nothing to "
+            "learn; expected at least two values. A mask that looks black may hold small numbers, but these masks do not."
         )
     if len(values) > _MOST_CLASSES:
         raise InputError(
-            f"{masks}: {len(values)} values in {len(looks)} masks; expected at most {_MOST_CLASSES} classes. Masks of single objects, "
-            "each with a number of its own, must get the numbers of classes first."
+            f"{masks}: {len(values)} values in {len(contents)} masks; expected at most {_MOST_CLASSES} classes. If each object has its "
+            "own number, replace these numbers by the numbers of the classes."
         )
     ids = [value for value in values if value != _IGNORED_BYTE]
     ignored = not colours and len(ids) >= 2 and ids != values and max(ids) <= HIGHEST_ID
     background = 0 if 0 in values else pixels.most_common(1)[0][0]
-    meant = [background, *(value for value in (ids if ignored else values) if value != background)]
-    names = _default_names(meant, colours)
+    class_values = [background, *(value for value in (ids if ignored else values) if value != background)]
+    names = _default_names(class_values, colours)
     if ask is not None:
         total = sum(pixels.values())
-        for place in range(1, len(names)):
-            seen = f"in {frames[meant[place]]} of {len(looks)} masks, {pixels[meant[place]] / total:.1%} of pixels"
-            names[place] = _ask_name(ask, f"value {written(meant[place], colours)}, {seen}", names, place)
-    keys: list[int | str] = [written(value, True) if colours else value for value in meant]
-    said = dict(zip(keys, names, strict=True)) | ({_IGNORED_BYTE: IGNORE} if ignored else {})
-    in_place = not colours and meant == list(range(len(meant))) and not ignored
-    shares = {key: pixels[_number(key)] / sum(pixels.values()) for key in said}
-    return Classes(names, said, in_place, shares, ask is not None)
+        for index, value in enumerate(class_values[1:], start=1):
+            frequency = f"in {frames[value]} of {len(contents)} masks, {pixels[value] / total:.1%} of pixels"
+            names[index] = _ask_name(ask, f"value {written(value, colours)}, {frequency}", names, index)
+    keys: list[int | str] = [written(value, True) if colours else value for value in class_values]
+    class_of_value = dict(zip(keys, names, strict=True)) | ({_IGNORED_BYTE: IGNORE} if ignored else {})
+    is_plain = not colours and class_values == list(range(len(class_values))) and not ignored
+    shares = {key: pixels[_number(key)] / sum(pixels.values()) for key in class_of_value}
+    return Classes(names, class_of_value, is_plain, shares, ask is not None)
 
 
 def is_label(name: str) -> bool:
-    """Return whether a study takes a name of a class or of an activity."""
+    """Return whether a study accepts this name of a class or an activity."""
     try:
         _LABEL.validate_python(name)
     except ValidationError:
@@ -96,22 +102,23 @@ def is_label(name: str) -> bool:
     return True
 
 
-def _default_names(meant: Sequence[int], colours: bool) -> list[str]:
-    if len(meant) == 2:
+def _default_names(class_values: Sequence[int], colours: bool) -> list[str]:
+    if len(class_values) == 2:
         return ["background", "foreground"]
-    return ["background", *(f"class_{place if colours else value}" for place, value in enumerate(meant) if place)]
+    numbers = [index if colours else value for index, value in enumerate(class_values)]
+    return ["background", *(f"class_{number}" for number in numbers[1:])]
 
 
-def _ask_name(ask: Ask, what: str, names: Sequence[str], place: int) -> str:
-    """Ask for the name of a class until it is one that a study takes."""
-    question = f"Name of the class of {what} [{names[place]}]: "
-    while answer := ask(question).strip():
-        taken = (*names[:place], *names[place + 1 :], IGNORE)
-        if answer not in taken and is_label(answer):
-            return answer
-        why = "is taken" if answer in taken else f"cannot be used; expected {LABEL_EXPECTED}"
-        question = f"{answer!r} {why}. Name of the class of {what} [{names[place]}]: "
-    return names[place]
+def _ask_name(ask: Ask, value: str, names: Sequence[str], index: int) -> str:
+    """Ask for the name of a class until the study accepts it."""
+    question = f"Name of the class of {value} [{names[index]}]: "
+    while reply := ask(question).strip():
+        taken = (*names[:index], *names[index + 1 :], IGNORE)
+        if reply not in taken and is_label(reply):
+            return reply
+        why = "is already used" if reply in taken else f"cannot be used; expected {LABEL_EXPECTED}"
+        question = f"{reply!r} {why}. Name of the class of {value} [{names[index]}]: "
+    return names[index]
 
 
 def _number(key: int | str) -> int:

@@ -1,4 +1,4 @@
-"""Finds out which columns of a labels CSV hold names, activities, sequences and the split."""
+"""Finds the columns of a labels CSV that hold names, activities, sequences and the split."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pipeline.new_study.classes import Ask, is_label
 from pipeline.new_study.text import TODO
 from pipeline.sources.plain import names_of_images, read_labels
 
-# What people call the columns.
-_CALLED = {
+# Usual names of the columns.
+_USUAL_NAMES = {
     "activity": ("activity", "action", "phase", "step", "task", "label", "class", "category"),
     "sequence": (
         "sequence",
@@ -36,90 +36,99 @@ _MOST_ACTIVITIES = 50
 
 @dataclass(frozen=True)
 class Labels:
-    """What a labels CSV says.
+    """The content of a labels CSV.
 
-    columns: what it calls ours. said_so: whether the study must say it. activities: how many rows have each. unused: why other columns
-    are not used, or that they are not.
+    Attributes:
+        columns: the CSV's own name of each column that is used.
+        needs_columns: whether the study needs the key `columns`.
+        activities: number of rows of each activity.
+        unused: names of the columns that are not used, some with the reason.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
-    said_so: bool = False
+    needs_columns: bool = False
     activities: Mapping[str, int] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
 
 
-def look_at_labels(path: Path, images: Mapping[str, object], ask: Ask | None) -> Labels:
-    """Find the columns of a labels CSV by what it calls them, that of names by the images that it names.
+def inspect_labels(path: Path, images: Mapping[str, object], ask: Ask | None) -> Labels:
+    """Find the columns of a labels CSV by their usual names, and the column of image names by its content.
 
     Args:
-        path: the CSV. images: all images by name. ask: asks for the column of activities where none is called so.
+        path: the CSV.
+        images: all images by name.
+        ask: asks the user for the column of activities if no column has a usual name.
 
     Raises:
-        InputError: if it is no CSV, has no head or no rows, rows are not as long as the head, or no column names images.
+        InputError: if the file is not a CSV, has no header or no rows, if a row differs in length from the header, or if no column
+            contains image names.
     """
-    head, rows = read_labels(path)
-    _check_head(path, head, len(rows), images)
+    header, rows = read_labels(path)
+    _check_header(path, header, len(rows), images)
     for line, fields in rows:
-        if len(fields) != len(head):
-            raise InputError(f"{path}, line {line}: {len(fields)} fields; expected {len(head)} ({', '.join(head)}).")
-    cells = {name: [fields[place] for _, fields in rows] for place, name in enumerate(head)}
+        if len(fields) != len(header):
+            raise InputError(
+                f"{path}, line {line}: {len(fields)} fields; expected {len(header)} ({', '.join(header)})."
+            )
+    cells = {name: [fields[index] for _, fields in rows] for index, name in enumerate(header)}
     known = names_of_images(images)
     hits = {name: sum(cell in known for cell in column) for name, column in cells.items()}
-    of_names = max(hits, key=lambda name: (hits[name], name == "name"))
-    if not hits[of_names]:
+    name_column = max(hits, key=lambda name: (hits[name], name == "name"))
+    if not hits[name_column]:
         raise InputError(
-            f"{path}: no column of {', '.join(head)[:200]!r} names images; expected one that does. "
-            f"An image is called {next(iter(images), 'case1_0001.png')!r}, with or without folder and ending."
+            f"{path}: none of the columns {', '.join(header)[:200]!r} contains image names; expected one column with names such as "
+            f"{next(iter(images), 'case1_0001.png')!r}, with or without folder and ending."
         )
-    columns, unused = {"name": of_names}, []
-    for ours, called in _CALLED.items():
-        theirs = next((name for word in called for name in head if name.lower() == word and name != of_names), "")
-        if ours == "activity" and not theirs and ask is not None:
-            theirs = _ask_column(ask, [name for name in head if name not in columns.values()])
-        why_not = _WHY_NOT[ours](cells[theirs]) if theirs else ""
-        if theirs and not why_not:
-            columns[ours] = theirs
-        elif theirs:
-            unused.append(f"{theirs} ({why_not})")
-    tried = {one.split(" (")[0] for one in unused}
-    unused += [name for name in head if name not in columns.values() and name not in tried]
-    said_so = bool(unused) or any(ours != theirs for ours, theirs in columns.items())
+    columns, unused = {"name": name_column}, []
+    for column, usual_names in _USUAL_NAMES.items():
+        candidates = [name for usual in usual_names for name in header if name.lower() == usual and name != name_column]
+        own_name = next(iter(candidates), "")
+        if column == "activity" and not own_name and ask is not None:
+            own_name = _ask_column(ask, [name for name in header if name not in columns.values()])
+        why_not = _WHY_NOT[column](cells[own_name]) if own_name else ""
+        if own_name and not why_not:
+            columns[column] = own_name
+        elif own_name:
+            unused.append(f"{own_name} ({why_not})")
+    rejected = {text.split(" (")[0] for text in unused}
+    unused += [name for name in header if name not in columns.values() and name not in rejected]
+    needs_columns = bool(unused) or any(column != own_name for column, own_name in columns.items())
     activities = Counter(cells[columns["activity"]]) if "activity" in columns else Counter()
-    return Labels(columns, said_so, dict(sorted(activities.items())), tuple(unused))
+    return Labels(columns, needs_columns, dict(sorted(activities.items())), tuple(unused))
 
 
-def _check_head(path: Path, head: Sequence[str], rows: int, images: Mapping[str, object]) -> None:
-    """Refuse a CSV without a head, with two columns of one name, or without rows."""
+def _check_header(path: Path, header: Sequence[str], rows: int, images: Mapping[str, object]) -> None:
+    """Raise InputError if a CSV has no header, two columns of the same name, or no rows."""
     known = names_of_images(images)
-    # A picture may be called name.png; one with a number is no column.
-    image = next((name for name in head if name in known and any(map(str.isdigit, name))), None)
+    # An image may be called name.png, so only names with a digit show that the header is missing.
+    image = next((name for name in header if name in known and any(map(str.isdigit, name))), None)
     if image is not None:
         raise InputError(
-            f"{path}, line 1: {image!r} is the name of an image; expected a head that names the columns, such as name,activity."
+            f"{path}, line 1: {image!r} is the name of an image; expected a header with column names, such as name,activity."
         )
-    twice = next((name for name in head if head.count(name) > 1), None)
+    twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{path}: the column {twice!r} is there twice; expected a head of different names.")
+        raise InputError(f"{path}: the column {twice!r} occurs twice; expected different column names.")
     if not rows:
-        raise InputError(f"{path}: no rows below the head; expected one for each image.")
+        raise InputError(f"{path}: no rows below the header; expected one row per image.")
 
 
 def _ask_column(ask: Ask, names: Sequence[str]) -> str:
     if not names:
         return ""
-    answer = ask(f"Column with each frame's activity, of {', '.join(names)} [none]: ").strip()
-    return answer if answer in names else ""
+    reply = ask(f"Column with the activity of each frame, one of {', '.join(names)} [none]: ").strip()
+    return reply if reply in names else ""
 
 
 def _no_activities(cells: Sequence[str]) -> str:
     different = set(cells)
     if "" in different:
         return "some are empty"
-    unusable = [one for one in cells if not is_label(one)]
+    unusable = [name for name in cells if not is_label(name)]
     if unusable:
         return f"{shown(unusable[0])} cannot be the name of an activity"
     if not 2 <= len(different) <= min(_MOST_ACTIVITIES, len(cells) / 2):
-        return f"{len(different)} different values in {len(cells)} rows are no activities"
+        return f"{len(different)} different values in {len(cells)} rows cannot be activities"
     return ""
 
 
@@ -131,9 +140,9 @@ def _no_sequences(cells: Sequence[str]) -> str:
 def _no_split(cells: Sequence[str]) -> str:
     different = set(cells)
     if TEST in different and different != {TRAIN, TEST}:
-        # Whoever has a test split of their own must not have it trained on unawares.
-        return f"{TODO}write {TRAIN} for all but {TEST} in the CSV, or {TEST} frames are trained on"
-    return "" if different == {TRAIN, TEST} else f"expected {TRAIN} and {TEST} alone"
+        # The CSV has a test split, so its frames must not be trained on without notice.
+        return f"{TODO}write {TRAIN} for all frames except {TEST} in the CSV; otherwise {TEST} frames may be used for training"
+    return "" if different == {TRAIN, TEST} else f"expected only {TRAIN} and {TEST}"
 
 
 _WHY_NOT: Mapping[str, Callable[[Sequence[str]], str]] = {

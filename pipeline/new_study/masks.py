@@ -1,4 +1,4 @@
-"""Looks at images and masks of one's own: which values masks hold, how often, and what cannot be used."""
+"""Inspects your own images and masks: the values of masks, their frequency, and the frames that cannot be used."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ from pipeline.io.images import Pixels, check_same_size, read_channels, read_colo
 from pipeline.io.processes import ordered_map
 from pipeline.sources.plain import FramePlain
 
-MOST_FRAMES = 300  # more are sampled: that many Full-HD frames take half a minute
-HIGHEST_ID = 40  # up to here numbers are taken for ids as they are
-_MANY = 8  # a mask with so many values, most of them rare, was blurred
-_RARE = 0.01  # of a mask's pixels
-_BLURRED = "docs/own-frames.md, Blurred masks, says how to mend them"
+MOST_FRAMES = 300  # of more frames a sample is inspected; 300 Full-HD frames take half a minute
+HIGHEST_ID = 40  # numbers up to this one are always regarded as class ids
+_MANY = 8  # a mask with at least this many values, most of them rare, is blurred
+_RARE = 0.01  # share of a mask's pixels
+_BLURRED = "docs/own-frames.md, Blurred masks, explains how to repair them"
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one frame's files hold.
+class FrameContent:
+    """The content of one frame's files.
 
-    error: why the frame cannot be used, or "". image, mask: kinds in words, e.g. "320x256 RGB JPEG". values: pixels by value, of a
-    colour as 0xRRGGBB. colours: whether they are colours.
+    Attributes:
+        error: why the frame cannot be used, or "".
+        image: kind of the image in words, e.g. "320x256 RGB JPEG".
+        mask: kind of the mask in words.
+        values: number of pixels by value; a colour is 0xRRGGBB.
+        colours: whether the values are colours.
     """
 
     error: str = ""
@@ -38,50 +42,53 @@ class Look:
 
 
 def sampled(count: int) -> list[int]:
-    """Return the places of the frames that are looked at, of so many."""
-    places = np.linspace(0, count - 1, min(count, MOST_FRAMES)).round()
-    return [int(place) for place in places]
+    """Return the indices of the frames that are inspected, out of `count` frames."""
+    indices = np.linspace(0, count - 1, min(count, MOST_FRAMES)).round()
+    return [int(index) for index in indices]
 
 
-def look_at_frames(frames: Sequence[FramePlain], workers: int) -> list[Look]:
-    """Look at frames: all of up to `MOST_FRAMES`, of more that many at equal distances.
+def inspect_frames(frames: Sequence[FramePlain], workers: int) -> list[FrameContent]:
+    """Inspect up to `MOST_FRAMES` frames, at equal distances if there are more.
 
-    If some masks have colours, all are read as colours, as a build does.
+    If some masks have colours, all masks are read as colours, as the build does.
 
     Args:
-        frames: whose files are there. workers: processes.
+        frames: frames with existing files.
+        workers: number of processes.
 
     Returns:
-        One look a frame, in their order.
+        One result per inspected frame, in the order of the frames.
     """
-    chosen = [frames[place] for place in sampled(len(frames))]
-    looks = list(ordered_map(_look_at, chosen, workers, "look at frames"))
-    others = [index for index, look in enumerate(looks) if not look.colours and not look.error]
-    if not others or not any(look.colours for look in looks):
-        return looks
-    again = ordered_map(partial(_look_at, colours=True), [chosen[index] for index in others], workers, "read colours")
-    for index, look in zip(others, again, strict=True):
-        looks[index] = look
-    return looks
+    sample = [frames[index] for index in sampled(len(frames))]
+    contents = list(ordered_map(_inspect_frame, sample, workers, "inspect frames"))
+    others = [index for index, content in enumerate(contents) if not content.colours and not content.error]
+    if not others or not any(content.colours for content in contents):
+        return contents
+    again = ordered_map(
+        partial(_inspect_frame, colours=True), [sample[index] for index in others], workers, "read colours"
+    )
+    for index, content in zip(others, again, strict=True):
+        contents[index] = content
+    return contents
 
 
-def _look_at(frame: FramePlain, colours: bool = False) -> Look:
+def _inspect_frame(frame: FramePlain, colours: bool = False) -> FrameContent:
     try:
         image, mask = read_rgb(frame.image), _read_mask(frame.mask, colours)
         check_same_size(image, mask, frame.image, frame.mask)
     except InputError as error:
-        return Look(f"{error}{_hint(frame.mask)}")
+        return FrameContent(f"{error}{_hint(frame.mask)}")
     coloured = mask.ndim == 3
     values = _count(mask)
     if _is_blurred(values, coloured):
-        return Look(f"{frame.mask}: {_say_blurred(values, coloured)}")
+        return FrameContent(f"{frame.mask}: {_blurred_message(values, coloured)}")
     headers = map(read_header, (frame.image, frame.mask))
     image_kind, mask_kind = (f"{header.width}x{header.height} {header.kind} {header.format}" for header in headers)
-    return Look("", image_kind, mask_kind, values, coloured)
+    return FrameContent("", image_kind, mask_kind, values, coloured)
 
 
 def _read_mask(path: Path, colours: bool) -> Pixels:
-    """Numbers (H, W), or colours (H, W, 3) where they are asked for or channels differ."""
+    """Return numbers (H, W), or colours (H, W, 3) if `colours` is set or the channels differ."""
     if colours:
         return read_colours(path)
     samples = read_channels(path)
@@ -103,29 +110,28 @@ def _main_values(values: Mapping[int, int]) -> list[int]:
 
 
 def _is_blurred(values: Mapping[int, int], colours: bool) -> bool:
-    """Whether a mask has many values, most of them rare: the traces of JPEG, or of edges that resizing made smooth. Small numbers are
-    ids, however rare they are."""
+    """Return whether a mask has many values, most of them rare, as after JPEG compression or smooth resizing. Small numbers are ids."""
     as_ids = not colours and max((value for value in values if value != 255), default=0) <= HIGHEST_ID
     return not as_ids and len(values) >= _MANY and len(_main_values(values)) <= len(values) / 2
 
 
-def _say_blurred(values: Mapping[int, int], colours: bool) -> str:
+def _blurred_message(values: Mapping[int, int], colours: bool) -> str:
     what, main = "colours" if colours else "values", _main_values(values)
-    held = sum(values[value] for value in main) / sum(values.values())
-    if held < 0.5:
+    share = sum(values[value] for value in main) / sum(values.values())
+    if share < 0.5:
         return (
-            f"holds {len(values):,} {what} and none often, as a photograph does; expected a mask. Are the folders of images and masks "
-            "the right way round?"
+            f"holds {len(values):,} {what}, none of them frequent, like a photograph; expected a mask. Check whether the folders of images "
+            "and masks are swapped."
         )
     near = ", ".join(f"{written(v, colours)} ({values[v] / sum(values.values()):.0%} of pixels)" for v in main[:6])
     return (
-        f"holds {len(values):,} {what}, most of them near a few: {near}. JPEG or smooth resizing does that, and a pixel's class is lost "
-        f"then. Export the masks again as PNG; or {_BLURRED}."
+        f"holds {len(values):,} {what}, most of them close to a few: {near}. JPEG or smooth resizing causes this, and the class "
+        f"of such pixels is lost. Export the masks again as PNG; otherwise {_BLURRED}."
     )
 
 
 def _hint(path: Path) -> str:
-    """What a mask that the reader refuses holds, if it is a JPEG."""
+    """Describe the content of a mask that the reader refuses, if it is a JPEG."""
     try:
         if read_header(path).format != "JPEG":
             return ""
@@ -133,9 +139,9 @@ def _hint(path: Path) -> str:
     except InputError:
         return ""
     colours = bool((np.ptp(pixels.astype(np.int16), axis=2) > 2 * _MANY).any())
-    return f" It {_say_blurred(_count(pixels if colours else pixels[..., 0]), colours)}"
+    return f" It {_blurred_message(_count(pixels if colours else pixels[..., 0]), colours)}"
 
 
 def written(value: int, colours: bool) -> str:
-    """Return a value as a study writes it."""
+    """Return a value in the notation of a study."""
     return f"#{value:06x}" if colours else str(value)

@@ -1,4 +1,4 @@
-"""Chooses whole sequences as test split of frames of one's own."""
+"""Chooses whole sequences as the test split of your own frames."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Collection, Mapping, Sequence
 from pipeline.datasets.splits import hash_rank
 
 _MOST_CANDIDATES = 50
-_SHARE = 0.25  # of all frames, at most; but one sequence at least
+_SHARE = 0.25  # largest share of all frames, unless a single sequence is larger
 
 
 def choose_test_sequences(sequences: Sequence[str], shown: Sequence[Collection[str]]) -> list[str]:
-    """Choose sequences for testing: about a fifth of the frames, and so that both parts show as many classes and activities as can be.
+    """Choose test sequences with about a fifth of the frames, so that both splits show as many classes and activities as possible.
 
     Args:
-        sequences: of each frame; two different ones or more. shown: classes and activities of each frame, as far as they are known.
+        sequences: sequence of each frame, with at least two different ones.
+        shown: known classes and activities of each frame.
 
     Returns:
-        Names, sorted; the same ones for the same frames.
+        Sorted names; always the same for the same frames.
     """
     members: dict[str, list[int]] = {}
-    for place, name in enumerate(sequences):
-        members.setdefault(name, []).append(place)
+    for index, name in enumerate(sequences):
+        members.setdefault(name, []).append(index)
     ranked = sorted(members, key=lambda name: hash_rank(0, name))
     starts = range(min(len(ranked), _MOST_CANDIDATES))
     candidates = [_filled(ranked[start:] + ranked[:start], members, len(sequences)) for start in starts]
@@ -30,7 +31,7 @@ def choose_test_sequences(sequences: Sequence[str], shown: Sequence[Collection[s
 
 
 def _filled(order: Sequence[str], members: Mapping[str, Sequence[int]], frames: int) -> list[str]:
-    """Sequences in this order as long as they fit, the first one in any case; one is left to train on."""
+    """Return sequences in this order while they fit, at least the first; the last sequence is never used."""
     test: list[str] = []
     count = 0
     for name in order[:-1]:
@@ -43,10 +44,10 @@ def _filled(order: Sequence[str], members: Mapping[str, Sequence[int]], frames: 
 def _common(
     test: Collection[str], members: Mapping[str, Sequence[int]], shown: Sequence[Collection[str]]
 ) -> tuple[int, float]:
-    """How many classes and activities are in both parts, and then how near the test split is to a fifth."""
-    parts = [
-        {what for name in names for place in members[name] for what in shown[place]}
+    """Return the number of classes and activities in both splits, and how close the test split is to a fifth of the frames."""
+    in_test, in_train = (
+        {label for name in names for index in members[name] for label in shown[index]}
         for names in (test, set(members) - set(test))
-    ]
+    )
     share = sum(len(members[name]) for name in test) / len(shown)
-    return len(parts[0] & parts[1]), -abs(share - 0.2)
+    return len(in_test & in_train), -abs(share - 0.2)

@@ -1,4 +1,4 @@
-"""Writes down a study of frames of one's own: at most 25 lines, with what was found and what a person has to say as comments."""
+"""Formats a study for your own frames: at most 25 lines, with comments on the facts that were found and on those still to decide."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from pipeline.new_study.classes import Classes
 
 TODO = "TODO: "
 _LONGEST_COMMENT = 150
-# What trains 72 frames in about 40 seconds on one core, at 112 pixels; more frames get fewer epochs.
+# Training 72 frames at 112 pixels takes about 40 seconds on one core; more frames get fewer epochs.
 _FRAMES_SEEN = 72 * 60
 _FEWEST_EPOCHS, _MOST_EPOCHS = 10, 120
 
 
 @dataclass(frozen=True)
 class Line:
-    """A key of the study below `plain`, or of the split, its value, and what a reader should know of it."""
+    """A line of the study: a key below `plain` or a key of the split, its value, and a comment for the reader."""
 
     key: str
     value: Any
     comment: str = ""
 
     def written(self, indent: int) -> str:
-        """Return it as YAML."""
-        comment = f"  # {self.said}" if self.comment else ""
+        """Return the line as YAML."""
+        comment = f"  # {self.one_line_comment}" if self.comment else ""
         return f"{' ' * indent}{self.key}: {_yaml(self.value)}{comment}"
 
     @property
-    def said(self) -> str:
-        """The comment; whatever names of files hold, it stays on one line and can be printed."""
+    def one_line_comment(self) -> str:
+        """The comment on one line with printable characters only, whatever characters file names contain."""
         text = "".join(character if character.isprintable() else "?" for character in self.comment)
         return text if len(text) <= _LONGEST_COMMENT else text[: _LONGEST_COMMENT - 3] + "..."
 
@@ -42,8 +42,11 @@ def study_text(name: str, path: Path, plain: Sequence[Line], split: Sequence[Lin
     """Return the text of a study that trains one small model and tests its robustness.
 
     Args:
-        name: of the study and of its dataset. path: its file. plain: where the frames lie and what masks and CSV mean. split: how they
-            are split. frames: how many there are.
+        name: name of the study and of its dataset.
+        path: file of the study.
+        plain: lines with the folders, the classes and the columns.
+        split: lines with the split.
+        frames: number of frames.
     """
     epochs = min(max(_FRAMES_SEEN // frames, _FEWEST_EPOCHS), _MOST_EPOCHS)
     word = _yaml(name)  # a study may be called no, or null
@@ -51,7 +54,7 @@ def study_text(name: str, path: Path, plain: Sequence[Line], split: Sequence[Lin
     augmentation = "augmentation: {flip_horizontal: 0.5, brightness: 0.3, contrast: 0.3}"
     architecture = "hps" if any(line.key == "activities" for line in plain) else "single_segmentation"
     lines = [
-        "# Frames of your own, as `endoarss new` found them. TODO marks what files do not tell; it runs as it is:",
+        "# Study of your own frames, written by `endoarss new`. TODO marks facts that the files do not give. Run it without changes:",
         f"#   snakemake --cores 2 --configfile {path}    and then open results/{name}/report/index.html",
         f"study: {word}",
         f"title: {_yaml(name.replace('_', ' '))}",
@@ -61,7 +64,7 @@ def study_text(name: str, path: Path, plain: Sequence[Line], split: Sequence[Lin
         *(line.written(6) for line in plain),
         *(line.written(4) for line in split),
         "input_size: 112",
-        "backbones:  # a small network, trained from nothing; the paper's DINOv2 wants a GPU: uncomment it, and name it in cells",
+        "backbones:  # a small network without pretrained weights; for the paper's DINOv2 (GPU) uncomment its line, and name it in cells",
         "  resnet: {label: ResNet-18 (narrow), model: resnet18, arguments: {channels: [16, 24, 32, 48]}, weights: none}",
         "  # dinov2: {label: DINOv2, model: vit_base_patch14_dinov2.lvd142m, weights: hub}",
         "heads: {segmentation_channels: 64, activity_channels: 64}",
@@ -72,24 +75,25 @@ def study_text(name: str, path: Path, plain: Sequence[Line], split: Sequence[Lin
     return "\n".join(lines) + "\n"
 
 
-def lines_of_classes(classes: Classes, looked_at: str) -> list[Line]:
-    """Return the lines that say what the values in masks stand for.
+def lines_of_classes(classes: Classes, inspected: str) -> list[Line]:
+    """Return the lines that give the meaning of mask values.
 
     Args:
-        classes: the proposal. looked_at: how many masks, in words.
+        classes: the proposed classes.
+        inspected: the number of inspected masks, in words.
     """
     shares = ", ".join(f"{value} {share:.1%}" for value, share in classes.shares.items())
     unnamed = "" if classes.named else f"{TODO}name them. "
     if classes.plain:
-        return [Line("classes", classes.names, f"{unnamed}Of the pixels of {looked_at}: {shares}")]
-    ignored = f"; {TODO}255 is taken for pixels of no class" if classes.ignored else ""
+        return [Line("classes", classes.names, f"{unnamed}Share of pixels in {inspected}: {shares}")]
+    ignored = f"; {TODO}255 is regarded as pixels without a class" if classes.ignored else ""
     return [
         Line("classes", classes.names, f"{unnamed}The first is the background" if unnamed else ""),
-        Line("values", classes.values, f"of the pixels of {looked_at}: {shares}{ignored}"),
+        Line("values", classes.values, f"share of pixels in {inspected}: {shares}{ignored}"),
     ]
 
 
 def _yaml(value: Any) -> str:
-    """A value on one line."""
+    """Return a value as YAML on one line."""
     text = yaml.safe_dump([value], default_flow_style=True, width=10**9, allow_unicode=True, sort_keys=False)
     return text.strip()[1:-1]

@@ -1,4 +1,4 @@
-"""The command `endoarss new`: write a study for frames of one's own, and say what was found and what comes next."""
+"""The command `endoarss new`: write a study for your own frames, and report the findings and the next command."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pipeline.new_study.new_study import new_study
 
 
 def write_study(name: str, images: Path, masks: Path, labels: Path | None, overwrite: bool) -> list[str]:
-    """Write a study, see `new_study`; on a terminal, ask for what files do not tell.
+    """Write a study with `new_study`; on a terminal, ask the user for facts that the files do not give.
 
     Returns:
-        What was found, what is left to decide, and the next command, one line each.
+        Lines with the facts that were found, the facts still to decide, and the next command.
     """
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    made = new_study(name, images, masks, labels, overwrite, _ask if on_terminal else None)
-    written = f"{made.path}: written. Next: snakemake --cores 2 --configfile {made.path}"
-    return [*made.found, *made.unknown, written]
+    study = new_study(name, images, masks, labels, overwrite, _ask if on_terminal else None)
+    written = f"{study.path}: written. Next: snakemake --cores 2 --configfile {study.path}"
+    return [*study.found, *study.unknown, written]
 
 
 def _ask(question: str) -> str:

@@ -1,1 +1,1 @@
-"""The steps that make data: generate raw trees, check sources, build datasets."""
+"""The steps that prepare data: generate raw trees, check sources, build and pack datasets."""

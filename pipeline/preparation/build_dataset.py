@@ -9,8 +9,8 @@ from typing import Any
 
 from pipeline.datasets.build import assign_splits, check_unique, write_dataset
 from pipeline.datasets.card import GENERATED, LICENCES, read_card
-from pipeline.datasets.sample import Collected, Order, Sample
-from pipeline.datasets.split_checks import check_split, lacking_activities
+from pipeline.datasets.sample import Collected, CollectRequest, Sample
+from pipeline.datasets.split_checks import activity_warnings, check_split
 from pipeline.errors import InputError
 from pipeline.io.hashing import sha256_of
 from pipeline.labels.splits import RANDOM_BY_ACTIVITY
@@ -33,17 +33,19 @@ from pipeline.study.folders import dataset_folder, roots_of
 from pipeline.study.models import Study
 
 
-def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collected, Order]:
-    """The frames of one dataset of a study, archives extracted first.
+def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collected, CollectRequest]:
+    """Extract archives, then collect the frames of one dataset of a study.
 
     Args:
-        study: the study. dataset: a name of its. skip_bad: as the dataset's own setting, which it adds to.
+        study: the study.
+        dataset: name of one of its datasets.
+        skip_bad: leave out unusable frames even if the dataset's settings do not ask for it.
 
     Raises:
-        InputError: if a raw tree is missing, incomplete or not in its layout.
+        InputError: if a raw tree is missing, incomplete, or has another layout.
     """
     build = build_of(study, dataset)
-    order = Order(
+    request = CollectRequest(
         dataset,
         labels_of(study, dataset),
         {source: prepare_root(root) for source, root in roots_of(study, dataset).items()},
@@ -51,31 +53,31 @@ def collect(study: Study, dataset: str, skip_bad: bool = False) -> tuple[Collect
         build.skip_bad or skip_bad,
         columns_of(study, dataset),
     )
-    return recipe_of(study, dataset).collect(order), order
+    return recipe_of(study, dataset).collect(request), request
 
 
 def split_of(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str, str]:
-    """Return the part of each frame under the dataset's split rule, by frame id.
+    """Return train or test by frame id under the dataset's split rule.
 
-    Test sequences that the study names must be there; of the default ones those count that are, for a download may be partial.
+    Test sequences that the study names must exist. Default test sequences may be absent, because a download may be partial.
 
     Raises:
-        InputError: if two frames have the same id, the rule does not fit the frames, or it leaves too few to train, to test or to
-            choose the epoch on.
+        InputError: if two frames have the same id, if the rule does not fit the frames, or if a split has too few frames for training,
+            validation or testing.
     """
     try:
         return _checked_split(study, dataset, samples)
     except InputError as error:
         roots = ", ".join(str(root) for root in dict.fromkeys(roots_of(study, dataset).values()))
-        raise InputError(f"{dataset} of {roots}: {error}") from None
+        raise InputError(f"{dataset} from {roots}: {error}") from None
 
 
 def _checked_split(study: Study, dataset: str, samples: Sequence[Sample]) -> dict[str, str]:
     build = build_of(study, dataset)
     test = list(build.test)
     if not build.named:
-        there = {sample.sequence for sample in samples}
-        test = [name for name in test if name in there] or test
+        present = {sample.sequence for sample in samples}
+        test = [name for name in test if name in present] or test
     check_unique(samples)
     split = assign_splits(samples, build.split, build.split_seed, test)
     check_frames(study, dataset, samples, split)
@@ -83,22 +85,25 @@ def _checked_split(study: Study, dataset: str, samples: Sequence[Sample]) -> dic
 
 
 def check_frames(study: Study, dataset: str, samples: Sequence[Sample], split: Mapping[str, str]) -> None:
-    """See that frames do for what the study wants of their split: to train, to choose and to test.
+    """Raise an error unless the frames are enough for the study's training, validation and testing.
 
     Args:
-        samples: frames of the dataset, all of them or those that can be read. split: the part of each frame id, and of others.
+        study: the study.
+        dataset: name of one of its datasets.
+        samples: all frames of the dataset, or only the readable ones.
+        split: train or test by frame id; it may hold further frames.
 
     Raises:
-        InputError: if a part has too few, with the counts.
+        InputError: if a split has too few frames; the message names the counts.
     """
     trainings = _trainings(study, dataset)
     validated = any(cell.select_on == "val" for cell in trainings)
     check_split(dataset, samples, split, split_rule(study, dataset), bool(trainings), validated)
 
 
-def lacking_of_split(study: Study, dataset: str, samples: Sequence[Sample], split: Mapping[str, str]) -> list[str]:
-    """Say which activities the dataset's split leaves without frames to test or to train on; see `lacking_activities`."""
-    return lacking_activities(samples, split, split_rule(study, dataset), bool(_trainings(study, dataset)))
+def split_warnings(study: Study, dataset: str, samples: Sequence[Sample], split: Mapping[str, str]) -> list[str]:
+    """Return warnings about activities without test or training frames; see `activity_warnings`."""
+    return activity_warnings(samples, split, split_rule(study, dataset), bool(_trainings(study, dataset)))
 
 
 def _trainings(study: Study, dataset: str) -> list[Cell]:
@@ -106,21 +111,25 @@ def _trainings(study: Study, dataset: str) -> list[Cell]:
 
 
 def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool = False) -> None:
-    """Write data/datasets/<name>, and beside it <name>.provenance.json: when and by what it was built. What is inside changes with
-    what it is built from alone, for what is trained from it hangs on that.
+    """Build data/datasets/<name>, and write <name>.provenance.json next to it, which says when and how the dataset was built.
+
+    Trainings depend on the folder's bytes, so they must depend on its inputs alone; the time of the build is therefore outside it.
 
     Args:
-        study: the study. dataset: a name of its. workers: processes. skip_bad: see `collect`.
+        study: the study.
+        dataset: name of one of its datasets.
+        workers: number of processes.
+        skip_bad: see `collect`.
 
     Raises:
-        InputError: if a raw tree is missing, incomplete or not in its layout, or a frame cannot be read.
+        InputError: if a raw tree is missing, incomplete, or has another layout, or if a frame cannot be read.
     """
     run, build, kind = RunStart(), build_of(study, dataset), kind_of(study, dataset)
-    collected, order = collect(study, dataset, skip_bad)
+    collected, request = collect(study, dataset, skip_bad)
     for name, note in collected.notes.items():
         print(f"{dataset}: {name}: {note}", file=sys.stderr)
     split = split_of(study, dataset, collected.samples)
-    for note in lacking_of_split(study, dataset, collected.samples, split):
+    for note in split_warnings(study, dataset, collected.samples, split):
         print(f"{dataset}: {note}", file=sys.stderr)
     card: dict[str, Any] = {
         "name": dataset,
@@ -130,11 +139,13 @@ def build_dataset(study: Study, dataset: str, workers: int = 1, skip_bad: bool =
         "split_rule": build.split,
         "split_seed": build.split_seed if build.split == RANDOM_BY_ACTIVITY else None,
         "test_names": list(build.test),
-        "licences": [GENERATED] if study.synthetic else list(dict.fromkeys(LICENCES[source] for source in order.roots)),
+        "licences": [GENERATED]
+        if study.synthetic
+        else list(dict.fromkeys(LICENCES[source] for source in request.roots)),
     }
     folder = dataset_folder(study, dataset)
-    enough = partial(check_frames, study, dataset, split=split)
-    write_dataset(folder, kind.labels, collected, split, order.roots, card, workers, order.skip_bad, enough)
+    check = partial(check_frames, study, dataset, split=split)
+    write_dataset(folder, kind.labels, collected, split, request.roots, card, workers, request.skip_bad, check)
     about = {
         **about_run(study, run, [dataset], with_model=False),
         "dataset": dataset,

@@ -1,4 +1,4 @@
-"""The doctor: examine the raw trees of a study's datasets, and export their splits."""
+"""The command `endoarss doctor`: check the raw trees of a study's datasets, and export their splits."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pipeline.datasets.kinds import PLAIN, WHERE_TO_ASK
 from pipeline.datasets.sample import Collected
 from pipeline.errors import InputError
 from pipeline.io.files import whole_file, write_json
-from pipeline.preparation.build_dataset import check_frames, collect, lacking_of_split, split_of
-from pipeline.preparation.doctor.datasets import Headers, inspect_dataset, read_failures, say_never_seen
+from pipeline.preparation.build_dataset import check_frames, collect, split_of, split_warnings
+from pipeline.preparation.doctor.datasets import Headers, add_never_seen, inspect_dataset, read_failures
 from pipeline.preparation.doctor.findings import ERROR, NOTE, DatasetReport, Finding, Report, SourceReport
 from pipeline.preparation.doctor.show import show
 from pipeline.preparation.doctor.sources import Need, inspect_source, read_headers
@@ -28,18 +28,18 @@ from pipeline.study.models import Study
 def doctor(
     study: Study, datasets: Sequence[str], deep: bool, json_file: Path | None, split_file: Path | None, workers: int
 ) -> None:
-    """Print the report on the raw trees of a study, without secrets, and write what else is asked for.
+    """Check the raw trees of a study, print the report without secrets, and write the requested files.
 
     Args:
         study: the study.
         datasets: names of its datasets; empty for all.
-        deep: decode every picture and mask.
-        json_file: where the report goes as JSON.
-        split_file: where the split of every frame goes as CSV.
-        workers: processes of a deep check.
+        deep: decode every image and mask.
+        json_file: file for the report as JSON.
+        split_file: file for the split of every frame as CSV.
+        workers: number of processes of a deep check.
 
     Raises:
-        InputError: if a dataset is not of the study, or a raw tree cannot be used.
+        InputError: if a dataset does not belong to the study, or if a raw tree cannot be used.
     """
     report = check_sources(
         study, [known_dataset(study, name) for name in datasets] or list(study.datasets), deep, workers
@@ -47,39 +47,43 @@ def doctor(
     print(masked(show(report)))
     if json_file is not None:
         write_json(json_file, masked_content(report.as_dict()))
-    errors = [finding.text for part in report.datasets for finding in part.findings if finding.level == ERROR]
+    errors = [finding.text for dataset in report.datasets for finding in dataset.findings if finding.level == ERROR]
     if errors:
         others = f" The report lists {len(errors) - 1} more." if len(errors) > 1 else ""
-        raise InputError(f"the raw trees cannot be used as they are. {errors[0]}{others}")
+        raise InputError(f"the raw trees cannot be used. {errors[0]}{others}")
     if split_file is not None:
-        print(f"{split_file}: the split of {export_split(study, split_file)} frames.")
+        print(f"{split_file}: written, with the split of {export_split(study, split_file)} frames.")
 
 
 def check_sources(study: Study, datasets: Sequence[str], deep: bool = False, workers: int = 1) -> Report:
-    """Examine what the datasets are built from, with the functions that build them; archives are extracted first.
+    """Extract archives, then check the raw trees of the datasets with the same functions that build the datasets.
 
     Args:
-        study: the study. datasets: names of its. deep: decode every picture and mask. workers: processes for that.
+        study: the study.
+        datasets: names of datasets of the study.
+        deep: decode every image and mask.
+        workers: number of processes of a deep check.
     """
-    found: dict[str, Collected | InputError] = {}
+    collections: dict[str, Collected | InputError] = {}
     for dataset in datasets:
         try:
-            # Faults are listed, all of them, instead of stopping at the first.
-            found[dataset], _ = collect(study, dataset, skip_bad=True)
+            # With skip_bad the report lists all faults instead of the first one.
+            collections[dataset], _ = collect(study, dataset, skip_bad=True)
         except InputError as error:
-            found[dataset] = error
-    files = [path for one in found.values() if isinstance(one, Collected) for s in one.samples for path in s.files]
+            collections[dataset] = error
+    usable = [collected for collected in collections.values() if isinstance(collected, Collected)]
+    files = [path for collected in usable for sample in collected.samples for path in sample.files]
     headers = read_headers(files, "headers")
     sources: dict[tuple[str, Path, str], SourceReport] = {}
     for dataset in datasets:
         for source, root in roots_of(study, dataset).items():
             if source in (PLAIN_MASKS, PLAIN_LABELS):
-                continue  # examined with the images
-            own = dataset if source == PLAIN else ""
-            if (source, root, own) not in sources:
-                users = [own] if own else [name for name in datasets if roots_of(study, name).get(source) == root]
-                sources[source, root, own] = _inspect_source(study, users, source, root, headers)
-    reports = [_inspect_dataset(study, dataset, found[dataset], headers, deep, workers) for dataset in datasets]
+                continue  # checked together with the images
+            owner = dataset if source == PLAIN else ""  # own frames belong to a single dataset
+            if (source, root, owner) not in sources:
+                users = [owner] if owner else [name for name in datasets if roots_of(study, name).get(source) == root]
+                sources[source, root, owner] = _inspect_source(study, users, source, root, headers)
+    reports = [_inspect_dataset(study, dataset, collections[dataset], headers, deep, workers) for dataset in datasets]
     return Report(study.name, study.synthetic, deep, list(sources.values()), reports)
 
 
@@ -101,47 +105,47 @@ def _inspect_source(study: Study, users: Sequence[str], source: str, root: Path,
             else None,
         )
     except InputError as error:
-        report.say(ERROR, str(error))
+        report.add(ERROR, str(error))
         return report
     inspect_source(report, prepared, need)
     return report
 
 
 def _inspect_dataset(
-    study: Study, dataset: str, found: Collected | InputError, headers: Headers, deep: bool, workers: int
+    study: Study, dataset: str, collected: Collected | InputError, headers: Headers, deep: bool, workers: int
 ) -> DatasetReport:
     build, kind = build_of(study, dataset), kind_of(study, dataset)
     report = DatasetReport(dataset, build.split, expected=None if study.synthetic else kind.frames)
-    if isinstance(found, InputError):
-        report.findings.append(Finding(ERROR, str(found)))
+    if isinstance(collected, InputError):
+        report.findings.append(Finding(ERROR, str(collected)))
         return report
     split: dict[str, str] = {}
     try:
-        split = split_of(study, dataset, found.samples)
+        split = split_of(study, dataset, collected.samples)
     except InputError as error:
         report.findings.append(Finding(ERROR, str(error)))
     skip_bad = build.skip_bad
-    failures = read_failures(report, kind, found.samples, split, headers, deep, skip_bad, workers)
-    inspect_dataset(report, kind, found, split, failures, skip_bad)
-    kept = [sample for sample in found.samples if not (skip_bad and sample.frame_id in failures)]
-    lacking = lacking_of_split(study, dataset, kept, split) if split else []
-    report.findings += [Finding(NOTE, text) for text in lacking]
+    failures = read_failures(report, kind, collected.samples, split, headers, deep, skip_bad, workers)
+    inspect_dataset(report, kind, collected, split, failures, skip_bad)
+    readable = [sample for sample in collected.samples if not (skip_bad and sample.frame_id in failures)]
+    warnings = split_warnings(study, dataset, readable, split) if split else []
+    report.findings += [Finding(NOTE, text) for text in warnings]
     if skip_bad:
         try:
             check_split_is_readable(dataset, split, failures)
             if split and failures:
-                check_frames(study, dataset, kept, split)
+                check_frames(study, dataset, readable, split)
         except InputError as error:
             report.findings.append(Finding(ERROR, str(error)))
-    say_never_seen(report)
+    add_never_seen(report)
     return report
 
 
 def export_split(study: Study, path: Path) -> int:
-    """Write the split of every dataset of a study as CSV: dataset, frame_id, sequence, activity, split.
+    """Write the split of every dataset of a study as CSV with the columns dataset, frame_id, sequence, activity and split.
 
     Returns:
-        How many frames were written.
+        The number of frames.
 
     Raises:
         InputError: if a dataset's raw trees cannot be used.

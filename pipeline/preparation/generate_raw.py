@@ -1,4 +1,4 @@
-"""Generate one raw tree of a study."""
+"""Generates the synthetic raw trees of a study."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from pipeline.study.models import Study
 
 
 def generate_raw(study: Study, tree: str) -> None:
-    """Generate the raw tree `tree` (endovis2018, endovis2017, esd or released_mtlendovis) whole, in place of what is there.
+    """Generate the raw tree `tree` (endovis2018, endovis2017, esd or released_mtlendovis) and replace an earlier one.
 
     Raises:
-        InputError: if the study generates no such tree.
+        InputError: if the study does not generate this tree.
     """
     roots = generated_trees(study)
     if study.raw.generate is None or tree not in roots:
-        raise InputError(f"study {study.name!r} generates no tree {tree!r}; its trees: {', '.join(roots) or 'none'}.")
+        raise InputError(
+            f"study {study.name!r} does not generate a tree {tree!r}; its generated trees: {', '.join(roots) or 'none'}."
+        )
     settings = study.raw.generate
     height, width, seed = settings.height, settings.width, settings.seed
     frames, floor = settings.endovis2018_frames, settings.activity_floor
@@ -28,12 +30,12 @@ def generate_raw(study: Study, tree: str) -> None:
         if tree == "endovis2018":
             generate_endovis2018(partial, frames, height, width, seed, floor)
         elif tree == "endovis2017":
-            # Raw frames of 2017 are 16:9, border included.
+            # Raw frames of 2017 are 16:9 including their border.
             generate_endovis2017(partial, round(width * 9 / 16), width, seed + 1, settings.endovis2017_every)
         elif tree == "released_mtlendovis":
             generate_released_mtlendovis(partial, frames, height, width, seed + 3, floor)
         else:
             generate_esd(partial, settings.esd_frames, height, width, seed + 2)
-        # The digest makes another content another mark, so that what was built from it is built again.
-        mark = {"tree": tree, "synthetic": True, "sha256": sha256_of_tree(partial), **settings.as_dict()}
-        write_json(generated_done_file(partial), mark)
+        # With the digest another content gives another completion file, so that datasets are built again.
+        content = {"tree": tree, "synthetic": True, "sha256": sha256_of_tree(partial), **settings.as_dict()}
+        write_json(generated_done_file(partial), content)

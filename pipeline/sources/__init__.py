@@ -1,1 +1,1 @@
-"""Readers of raw challenge trees, one file a layout, and the generator of synthetic ones."""
+"""Readers of raw trees, one file per layout, and the generator of synthetic trees."""

@@ -1,7 +1,7 @@
-"""Archives as they were downloaded: each .zip in a raw tree is extracted once, beside itself, safely.
+"""Extracts downloaded archives safely: each .zip in a raw tree is extracted once, into the folder that contains it.
 
-`release_1.zip` becomes the folder `release_1/` beside it. It is left alone where that folder is there already, or where all
-that it holds at its top lies beside it: somebody extracted it by hand then.
+`release_1.zip` becomes the folder `release_1/` next to it. It is not extracted if that folder exists already, or if all files of the
+archive exist next to it, because somebody extracted it by hand.
 """
 
 from __future__ import annotations
@@ -28,61 +28,61 @@ from pipeline.io.raw_trees import walk
 
 MAX_BYTES = 500 << 30  # the largest download has 40 GB
 MAX_FILES = 500_000
-MAX_DIRECTORY_BYTES = 128 << 20  # names and sizes of that many files; they are held in memory
+MAX_DIRECTORY_BYTES = 128 << 20  # names and sizes of the files, which are held in memory
 MAX_DEPTH = 3  # archives inside archives
-MAX_RATIO = 1000  # deflate gives at most 1,032; pictures about 1
+MAX_RATIO = 1000  # deflate reaches at most 1,032; images about 1
 _LITTER = ("__MACOSX", ".DS_Store")
 _CHUNK = 1 << 20
 _LONGEST_NAME = 255  # bytes that file systems allow
 
 
 def prepare_root(root: Path) -> Path:
-    """Extract the archives of a raw tree that are not extracted yet, and those inside them.
+    """Extract the archives of a raw tree that are not extracted yet, and the archives inside them.
 
     Args:
-        root: a folder that may hold .zip files, at any depth, or one .zip file.
+        root: a folder that may hold .zip files at any depth, or one .zip file.
 
     Returns:
-        The folder to read: `root`, or the one its archive was extracted to.
+        The folder to read: `root`, or the folder of the extracted archive.
 
     Raises:
-        InputError: if an archive is damaged, encrypted, too large, or holds a name that would leave its folder.
+        InputError: if an archive is damaged, encrypted or too large, or if an entry would be written outside its folder.
     """
     if root.suffix.lower() == ".zip" and root.is_file():
         if not root.with_suffix("").is_dir():
             _extract_once(root)
         root = root.with_suffix("")
     for _ in range(MAX_DEPTH):
-        left = [archive for archive in find_archives(root) if not is_extracted(archive)]
-        if not left:
+        remaining = [archive for archive in find_archives(root) if not is_extracted(archive)]
+        if not remaining:
             return root
-        for archive in left:
+        for archive in remaining:
             _extract_once(archive)
-    raise InputError(f"{root}: archives inside archives, {MAX_DEPTH} deep; extract them by hand.")
+    raise InputError(f"{root}: archives are nested more than {MAX_DEPTH} deep; extract them by hand.")
 
 
 def _extract_once(archive: Path) -> None:
-    """Extract beside the archive; of several processes one does it and the others wait."""
+    """Extract an archive into the folder that contains it; if several processes try, one does it and the others wait."""
     lock = archive.with_name(f".{archive.name}.lock")
     try:
-        # A tree that somebody gave may hold a pipe or a link of this name: neither is waited for nor written through.
+        # The tree may hold a pipe or a link of this name; these flags neither wait for a pipe nor write through a link.
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with os.fdopen(os.open(lock, flags, 0o666), "wb", buffering=0) as held:
             fcntl.flock(held, fcntl.LOCK_EX)
-            for left in archive.parent.glob(f".{glob.escape(archive.stem)}.*.partial"):
-                shutil.rmtree(left)  # by a run that was killed
+            for partial in archive.parent.glob(f".{glob.escape(archive.stem)}.*.partial"):
+                shutil.rmtree(partial)  # a killed run left it
             if not is_extracted(archive):
                 extract(archive, archive.with_suffix(""))
             lock.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
-            f"{archive}: cannot be extracted beside itself. {explained(error)} Or extract it by hand to another folder, and name "
-            "that in the study."
+            f"{archive}: cannot be extracted into its own folder. {explained(error)} Or extract it by hand to another folder, and name "
+            "that folder in the study."
         ) from None
 
 
 def find_archives(root: Path) -> list[Path]:
-    """The .zip files below a folder, in order."""
+    """Return the .zip files below a folder, sorted."""
     return sorted(
         folder / name
         for folder, _, names in walk(root)
@@ -92,10 +92,10 @@ def find_archives(root: Path) -> list[Path]:
 
 
 def is_extracted(archive: Path) -> bool:
-    """Whether an archive's folder is there, or every file that it holds lies beside it.
+    """Return whether the archive's folder exists, or every file of the archive exists next to it.
 
     Raises:
-        InputError: if it is no readable archive.
+        InputError: if the archive cannot be read.
     """
     if archive.with_suffix("").is_dir():
         return True
@@ -105,13 +105,13 @@ def is_extracted(archive: Path) -> bool:
 
 
 def extract(archive: Path, target: Path) -> None:
-    """Extract a .zip into `target`, which appears whole or not at all.
+    """Extract a .zip into `target`, which appears complete or not at all.
 
-    Only regular files whose path stays inside are written; sizes are bounded by what the archive declares, counted as they
-    are written, by `MAX_BYTES` and by the free space.
+    Only regular files with a path inside `target` are written. The size is limited to the size that the archive declares, to `MAX_BYTES`
+    and to the free space.
 
     Raises:
-        InputError: naming the archive and the entry that is not accepted.
+        InputError: if an entry is not accepted; the message names the archive and the entry.
     """
     with _open(archive) as opened:
         entries = [info for info in opened.infolist() if not info.is_dir() and not _is_litter(info)]
@@ -138,11 +138,13 @@ def _read(archive: Path, stream: BufferedReader) -> zipfile.ZipFile:
     try:
         size = _directory_bytes(stream)
         if size > MAX_DIRECTORY_BYTES:
-            raise InputError(f"{archive}: its directory has {size:,} bytes; expected at most {MAX_DIRECTORY_BYTES:,}.")
+            raise InputError(
+                f"{archive}: its list of files has {size:,} bytes; expected at most {MAX_DIRECTORY_BYTES:,}."
+            )
         opened = zipfile.ZipFile(stream)
         if not all(info.filename for info in opened.infolist()):
             opened.close()
-            raise InputError(f"{archive}: holds a file without a name; it is damaged. Download it again.")
+            raise InputError(f"{archive}: contains a file without a name, so it is damaged. Download it again.")
         return opened
     except InputError:
         raise
@@ -151,14 +153,14 @@ def _read(archive: Path, stream: BufferedReader) -> zipfile.ZipFile:
 
 
 def _directory_bytes(stream: BufferedReader) -> int:
-    """The size of an archive's directory as its end records claim it, the larger of the two where there are two."""
+    """Return the size of an archive's list of files that its end records declare, the largest if there are several."""
     stream.seek(max(0, stream.seek(0, os.SEEK_END) - (1 << 16) - 200))
     tail = stream.read()
     sizes = [0]
-    for mark, where, length in ((b"PK\x05\x06", 12, 4), (b"PK\x06\x06", 40, 8)):
-        # Every place that looks like an end record: which of them a reader takes is its own affair.
-        starts = (found.start() for found in re.finditer(re.escape(mark), tail))
-        sizes += [int.from_bytes(tail[start + where : start + where + length], "little") for start in starts]
+    for signature, offset, length in ((b"PK\x05\x06", 12, 4), (b"PK\x06\x06", 40, 8)):
+        # Every place that looks like an end record counts, because readers differ in the one that they use.
+        starts = (match.start() for match in re.finditer(re.escape(signature), tail))
+        sizes += [int.from_bytes(tail[start + offset : start + offset + length], "little") for start in starts]
     # A zip64 archive writes 0xFFFFFFFF into the old record.
     return max(size for size in sizes if size != 0xFFFFFFFF)
 
@@ -171,7 +173,9 @@ def _safe_parts(archive: Path, info: zipfile.ZipInfo) -> tuple[str, ...]:
     name = info.filename.replace("\\", "/")
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or ":" in parts[0] or "\0" in name:
-        raise InputError(f"{archive}: the entry {info.filename!r} would leave the folder; nothing is extracted.")
+        raise InputError(
+            f"{archive}: the entry {info.filename!r} would be written outside the folder; nothing is extracted."
+        )
     if any(len(part.encode("utf-8", "surrogatepass")) > _LONGEST_NAME for part in parts):
         raise InputError(
             f"{archive}: the entry {info.filename[:40]!r}... has a name longer than {_LONGEST_NAME} bytes; nothing is extracted."
@@ -181,45 +185,45 @@ def _safe_parts(archive: Path, info: zipfile.ZipInfo) -> tuple[str, ...]:
 
 def _check(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
     if not entries:
-        raise InputError(f"{archive}: holds no file.")
+        raise InputError(f"{archive}: contains no file.")
     if len(entries) > MAX_FILES:
-        raise InputError(f"{archive}: holds {len(entries):,} files; expected at most {MAX_FILES:,}.")
+        raise InputError(f"{archive}: contains {len(entries):,} files; expected at most {MAX_FILES:,}.")
     seen: dict[tuple[str, ...], str] = {}
     for info in entries:
         parts = _safe_parts(archive, info)
         other = seen.setdefault(tuple(part.casefold() for part in parts), info.filename)
         if other != info.filename or (kind := stat.S_IFMT(info.external_attr >> 16)) not in (0, stat.S_IFREG):
-            what = f"is the same as {other!r}" if other != info.filename else f"is no regular file (mode {kind:o})"
+            what = f"is the same as {other!r}" if other != info.filename else f"is not a regular file (mode {kind:o})"
             raise InputError(f"{archive}: the entry {info.filename!r} {what}; nothing is extracted.")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            # Of other methods zipfile does not bound what one read gives.
+            # For other methods zipfile does not limit the size of one read.
             raise InputError(
-                f"{archive}: the entry {info.filename!r} is packed by an unusual method; extract it by hand."
+                f"{archive}: the entry {info.filename!r} is compressed by an unusual method; extract it by hand."
             )
         if info.flag_bits & 1:
             raise InputError(f"{archive}: the entry {info.filename!r} is encrypted; extract it by hand.")
         if info.file_size > MAX_RATIO * max(info.compress_size, 1):
             raise InputError(
-                f"{archive}: the entry {info.filename!r} claims {info.file_size:,} bytes from {info.compress_size:,}; "
+                f"{archive}: the entry {info.filename!r} declares {info.file_size:,} bytes from {info.compress_size:,} compressed ones; "
                 "nothing is extracted."
             )
     total = sum(info.file_size for info in entries)
     free = shutil.disk_usage(archive.parent).free
     if total > min(MAX_BYTES, free):
-        raise InputError(f"{archive}: {total:,} bytes extracted; there is room for {min(MAX_BYTES, free):,}.")
+        raise InputError(f"{archive}: {total:,} bytes when extracted; there is space for {min(MAX_BYTES, free):,}.")
 
 
 def _write(opened: zipfile.ZipFile, archive: Path, info: zipfile.ZipInfo, path: Path) -> None:
-    left = info.file_size
+    remaining = info.file_size
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with opened.open(info) as stream, path.open("xb") as target:
             while chunk := stream.read(_CHUNK):
-                left -= len(chunk)
-                if left < 0:
-                    raise InputError(f"{archive}: the entry {info.filename!r} is larger than it claims.")
+                remaining -= len(chunk)
+                if remaining < 0:
+                    raise InputError(f"{archive}: the entry {info.filename!r} is larger than the archive declares.")
                 target.write(chunk)
     except (InputError, OSError):
         raise
-    except Exception as error:  # damaged data: zlib, lzma and zipfile have errors of their own
+    except Exception as error:  # damaged data: zlib, lzma and zipfile raise their own errors
         raise InputError(f"{archive}: the entry {info.filename!r} is damaged ({error}). Download it again.") from None

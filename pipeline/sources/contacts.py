@@ -1,4 +1,4 @@
-"""Where each raw tree can be asked for, by the name of its source; and the names of the trees of own frames."""
+"""Where to get each raw tree, by the name of its source, and the source names of your own frames."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 _RELEASED = "the authors of EndoARSS, https://github.com/gkw0010/EndoARSS"
 _VQLA = "https://github.com/longbai1006/Surgical-VQLA (EndoVis-18-VQLA and EndoVis-17-VQLA)"
 
-# Own frames: the one folder or that of the images, the folder of the masks, the CSV.
+# Your own frames: the single folder or the folder of images, the folder of masks, the CSV.
 PLAIN, PLAIN_MASKS, PLAIN_LABELS = "plain", "plain_masks", "plain_labels"
 
 CONTACTS: Mapping[str, str] = {

@@ -1,11 +1,11 @@
-"""Reader of raw EndoVis 2017: training and test split, with either ground-truth layout, and the official crop.
+"""Reads raw EndoVis 2017: training and test split, both ground-truth layouts, and the official crop.
 
     **/instrument_dataset_N/left_frames/frameNNN.png
     .../instrument_dataset_N/ground_truth/<Instrument>_labels/frameNNN.png          training split: parts, by instrument
-    .../instrument_dataset_N/[gt/]{TypeSegmentation,PartsSegmentation}/frameNNN.png   test split, published apart
-    .../<any>/left_frames + ground_truth_merged_parts/frameNNN.png                  parts of all instruments in one
+    .../instrument_dataset_N/[gt/]{TypeSegmentation,PartsSegmentation}/frameNNN.png   test split, a separate download
+    .../<any>/left_frames + ground_truth_merged_parts/frameNNN.png                  parts of all instruments in one mask
 
-Parts are coded 10 shaft, 20 wrist, 30 clasper, 40 other. The pictures are 1920x1080 with a dark border.
+Parts are coded as 10 shaft, 20 wrist, 30 clasper and 40 other. The images are 1920x1080 with a dark border.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pipeline.sources.official_crop import crop_window
 
 WHERE_TO_ASK = CONTACTS["endovis2017"]
 
-# Type ids of the challenge, by what the irregular folder names contain. Order matters: the first match counts.
+# Type ids of the challenge by a word in the irregular folder names. The order matters because the first match is used.
 _TYPE_BY_FOLDER = (
     ("bipolar", 1),
     ("prograsp", 2),
@@ -39,7 +39,7 @@ _TYPE_BY_FOLDER = (
 )
 SHAFT, WRIST, CLASPER, OTHER = 10, 20, 30, 40
 
-# The frames of the EndoVis-17-VQLA annotations.
+# The frames that EndoVis-17-VQLA annotates.
 ANNOTATED_FRAMES: dict[int, tuple[int, ...]] = {
     1: (15, 20, 35, 65, 70, 85, 90, 220),
     2: (155, 160, 165, 170, 180, 186, 190, 195),
@@ -58,9 +58,12 @@ ANNOTATED_FRAMES: dict[int, tuple[int, ...]] = {
 
 @dataclass
 class Frame2017:
-    """One frame: sequence name, number, picture, and the files of its ground truth in whichever layout they came.
+    """One frame with the files of its ground truth, in any of the layouts.
 
-    by_instrument: masks of parts by type id, 0 for a folder whose instrument is unknown, which matters to types alone.
+    Attributes:
+        by_instrument: masks of parts by type id; 0 for a folder of an unknown instrument, which only the types need.
+        types: mask of the types of all instruments.
+        parts: mask of the parts of all instruments.
     """
 
     sequence: str
@@ -72,49 +75,55 @@ class Frame2017:
 
     @property
     def instrument_files(self) -> tuple[Path, ...]:
-        """The masks of all instruments."""
+        """Masks of the single instruments."""
         return tuple(path for paths in self.by_instrument.values() for path in paths)
 
     @property
     def type_files(self) -> tuple[Path, ...]:
-        """The files that its types are read from."""
+        """Files that the types are read from."""
         return (self.types,) if self.types else self.instrument_files
 
     @property
     def part_files(self) -> tuple[Path, ...]:
-        """The files that its parts are read from."""
+        """Files that the parts are read from."""
         return (self.parts,) if self.parts else self.instrument_files
 
 
 @dataclass(frozen=True)
 class Tree2017:
-    """A read tree: frames by (sequence name, number), masks that no frame belongs to, and notes on how it was read."""
+    """The content of a raw tree.
+
+    Attributes:
+        frames: frames by (sequence name, number).
+        unmatched: masks without a frame.
+        notes: notes for the user on how the tree was read, by keyword.
+    """
 
     frames: dict[tuple[str, int], Frame2017]
-    loose: tuple[Path, ...] = ()
+    unmatched: tuple[Path, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_tree(root: Path) -> Tree2017:
-    """List what a raw tree holds, without decoding a picture.
+    """List the content of a raw tree without decoding images.
 
     Raises:
-        InputError: if there is no left_frames folder, or a frame is there twice.
+        InputError: if there is no left_frames folder, or if a frame occurs twice.
     """
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder. EndoVis 2017 is expected here; ask for it at {WHERE_TO_ASK}.")
+        raise InputError(f"{root}: no such folder. EndoVis 2017 is expected here; it is available from {WHERE_TO_ASK}.")
     frames: dict[tuple[str, int], Frame2017] = {}
     truths: list[tuple[str, Path]] = []
     for path, folders, _ in walk(root):
-        # The VQLA edition has a left_frames of its own, of smaller JPEGs.
+        # The VQLA edition has its own left_frames with smaller JPEGs.
         folders[:] = [folder for folder in folders if not VQLA_FOLDER.match(folder)]
         if path.name == "left_frames":
-            # JPEGs of other names are copies, as a VQLA edition has them.
+            # JPEGs with other names are copies from a VQLA edition.
             for image in (p for p in frame_files(path) if p.suffix == ".png" or p.name.startswith("frame")):
                 frame = Frame2017(path.parent.name, _frame_number(image), image)
                 other = frames.setdefault((frame.sequence, frame.number), frame)
                 if other is not frame:
-                    raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every part once.")
+                    raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every download once.")
         elif path.name in _TRUTHS:
             owner = path.parent if path.parent.name != "gt" else path.parent.parent
             truths.append((owner.name, path))
@@ -122,20 +131,20 @@ def read_tree(root: Path) -> Tree2017:
             folders[:] = []
     if not frames:
         raise InputError(
-            f"{root}: no left_frames/frame*.png below it. Expected the folders of EndoVis 2017 "
-            f"(instrument_dataset_1/left_frames/frame000.png); ask for them at {WHERE_TO_ASK}."
+            f"{root}: contains no left_frames/frame*.png. Expected the folders of EndoVis 2017 "
+            f"(instrument_dataset_1/left_frames/frame000.png); they are available from {WHERE_TO_ASK}."
         )
-    loose = [path for sequence, folder in sorted(truths) for path in _add_truth(frames, sequence, folder)]
+    unmatched = [path for sequence, folder in sorted(truths) for path in _add_truth(frames, sequence, folder)]
     notes = jpeg_note((frame.image for frame in frames.values()), root)
-    return Tree2017(dict(sorted(frames.items())), tuple(loose), notes)
+    return Tree2017(dict(sorted(frames.items())), tuple(unmatched), notes)
 
 
 _TRUTHS = ("ground_truth", "TypeSegmentation", "PartsSegmentation", "ground_truth_merged_parts")
 
 
 def _add_truth(frames: dict[tuple[str, int], Frame2017], sequence: str, folder: Path) -> list[Path]:
-    """Give the frames of a sequence the masks of a folder; those that belong to none are returned."""
-    loose = []
+    """Add the masks of a folder to the frames of a sequence, and return the masks without a frame."""
+    unmatched = []
     if folder.name == "ground_truth":
         labels = sorted(path for path in folder.iterdir() if path.is_dir())
         masks = [(path, _known_type(labels_of) or 0) for labels_of in labels for path in mask_files(labels_of)]
@@ -144,18 +153,18 @@ def _add_truth(frames: dict[tuple[str, int], Frame2017], sequence: str, folder: 
     for path, type_id in masks:
         frame = frames.get((sequence, _frame_number(path)))
         if frame is None:
-            loose.append(path)
+            unmatched.append(path)
         elif folder.name == "ground_truth":
             frame.by_instrument.setdefault(type_id, []).append(path)
         elif folder.name == "TypeSegmentation":
             frame.types = path
         else:
             frame.parts = path
-    return loose
+    return unmatched
 
 
 def crop(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Cut a picture or mask (H, W[, C]) to the official window."""
+    """Crop an image or mask (H, W[, C]) to the official window."""
     top, bottom, left, right = crop_window(*pixels.shape[:2])
     return pixels[top:bottom, left:right]
 
@@ -164,21 +173,21 @@ def check_typed(frame: Frame2017) -> None:
     """Raise InputError unless a frame has type ground truth whose types are known."""
     if frame.types is None and not frame.by_instrument:
         raise InputError(
-            f"{frame.image}: no type ground truth (ground_truth/*_labels or TypeSegmentation) of it, as PNG. Ask for it at "
+            f"{frame.image}: the frame has no type ground truth (PNG in ground_truth/*_labels or TypeSegmentation). It is available from "
             f"{WHERE_TO_ASK}."
         )
     for path in frame.by_instrument.get(0, ()) if frame.types is None else ():
-        names = ", ".join(part for part, _ in _TYPE_BY_FOLDER)
+        names = ", ".join(word for word, _ in _TYPE_BY_FOLDER)
         raise InputError(
-            f"{path.parent}: not the name of a known instrument; expected one that contains {names}. Rename or remove it."
+            f"{path.parent}: the name is not that of a known instrument; expected a name with one of {names}. Rename or remove the folder."
         )
 
 
 def type_mask(frame: Frame2017) -> NDArray[np.uint8]:
-    """Instrument types of a frame, uncropped: uint8 (H, W) with the challenge's ids 1 to 7.
+    """Return the instrument types of a frame, uncropped: uint8 (H, W) with the challenge's ids 1 to 7.
 
     Raises:
-        InputError: if the frame has no type ground truth or a mask holds an unknown id.
+        InputError: if the frame has no type ground truth, or if a mask holds an unknown id.
     """
     if frame.types is not None:
         mask = read_ids(frame.types)
@@ -193,25 +202,25 @@ def type_mask(frame: Frame2017) -> NDArray[np.uint8]:
             types = np.zeros_like(parts) if types is None else types
             _check_shape(parts, types, path)
             types[parts > 0] = type_id
-    assert types is not None, "a frame with instruments has a mask of one"
+    assert types is not None, "a frame with instruments has at least one mask"
     return types
 
 
 def _check_shape(mask: NDArray[np.uint8], other: NDArray[np.uint8], path: Path) -> None:
     if mask.shape != other.shape:
-        raise InputError(f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels, the frame's other masks differ.")
+        raise InputError(f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels; the frame's other masks have another size.")
 
 
 def parts_mask(frame: Frame2017) -> NDArray[np.uint8]:
-    """Instrument parts of a frame, uncropped: uint8 (H, W) with values 0, 10, 20, 30 (40, other, becomes 0).
+    """Return the instrument parts of a frame, uncropped: uint8 (H, W) with values 0, 10, 20, 30 (40, other, becomes 0).
 
     Raises:
-        InputError: if the frame has no parts ground truth or a mask holds another value.
+        InputError: if the frame has no parts ground truth, or if a mask holds another value.
     """
     paths = frame.part_files
     if not paths:
         raise InputError(
-            f"{frame.image}: no parts ground truth beside it (ground_truth/*_labels, PartsSegmentation or "
+            f"{frame.image}: the frame has no parts ground truth (ground_truth/*_labels, PartsSegmentation or "
             "ground_truth_merged_parts)."
         )
     merged: NDArray[np.uint8] | None = None
@@ -237,4 +246,4 @@ def _frame_number(path: Path) -> int:
 
 def _known_type(folder: Path) -> int | None:
     name = folder.name.lower().replace(" ", "_")
-    return next((type_id for part, type_id in _TYPE_BY_FOLDER if part in name), None)
+    return next((type_id for word, type_id in _TYPE_BY_FOLDER if word in name), None)

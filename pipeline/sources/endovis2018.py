@@ -1,14 +1,14 @@
-"""Reader of raw EndoVis 2018: the four releases, and the instrument types annotated on the same frames (ISINet).
+"""Reads raw EndoVis 2018: the four releases, and the instrument types annotated on the same frames (ISINet).
 
     <release>/seq_N/{left_frames,labels}/frameNNN.png       frames and official colour labels
-    <release>/labels.json                                   colours; each release lists its own classes alone
+    <release>/labels.json                                   colours; each release lists only its own classes
     <release>/seq_N/instrument_labels_2017/frameNNN_class{C}_inst{I}.png     types, raw (also `instrument_labels/`)
     {train,val}/{images,annotations}/seqN_frameNNN.png      types, built: a frame and its mask of type ids
-    repairs/seq_N_frameNNN.png                              corrected colour labels, which count instead of the release's
+    repairs/seq_N_frameNNN.png                              corrected colour labels, which replace those of the release
 
-A wrapper folder may stand doubled and `__MACOSX` may lie about. Ultrasound probe and suction come from the colour labels. The
-three sets of types may come in different id schemes; of each frame the first set counts that has it. The stapler, which some
-sets hold, is background. The challenge's test frames (sequences without labels) are passed over, wherever they lie.
+A wrapper folder may be nested twice, and `__MACOSX` is ignored. Ultrasound probe and suction instrument come from the colour labels. The
+three sets of types may have different id schemes; a frame's types come from the first set that has them. The stapler, which some sets hold,
+is background. The challenge's test frames (sequences without labels) are skipped in any folder.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ FRAMES_A_SEQUENCE = 149
 NATIVE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 7}
 COMPATIBLE_2017 = {1: 1, 2: 2, 3: 3, 6: 4, 7: 5, 8: 6, 9: 7}
 SCHEMES = {"native2018": NATIVE, "compatible2017": COMPATIBLE_2017}
-# The stapler's id in sets that hold it (ISINet's script with --stapler). It is no class of the benchmark.
+# The stapler's id in sets that hold it (ISINet's script with --stapler). It is not a class of the benchmark.
 STAPLER = {"native2018": 8, "compatible2017": 10}
 RAW_SETS = ("instrument_labels_2017", "instrument_labels")
 BUILT_SET = "annotations"
 _FROM_COLOUR = {"ultrasound-probe": 5, "suction-instrument": 6}
 _MASK_NAME = re.compile(r"(?P<frame>frame\d{1,6})_class(?P<type>\d{1,3})_inst\d{1,6}\.png")
 _FRAME_NAME = re.compile(r"seq_?(?P<sequence>\d{1,4})_frame(?P<frame>\d{1,6})\.png")
-# The test frames come as seq_N-<time of the download>-001/seq_N, 250 of a sequence.
+# The test frames come as seq_N-<time of the download>-001/seq_N, with 250 frames per sequence.
 _TEST_FOLDER = re.compile(r"seq_\d{1,4}-.+")
 _DIGITS = re.compile(r"\d{1,6}$")
 _UNKNOWN = 255
@@ -60,10 +60,16 @@ Rgb = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Frame2018:
-    """One frame: its sequence (1 to 16), number, picture, and what is annotated on it.
+    """One frame with its annotations.
 
-    label: the official colour label, None where there is none. types: the set its types come from, None where its sequence
-    has no set at all. masks: (type id as written, file) of each instrument of a raw set. annotation: the mask of a built set.
+    Attributes:
+        sequence: 1 to 16.
+        number: number of the frame in its sequence.
+        image: file of the image.
+        label: the official colour label, or None.
+        types: the set that the instrument types come from; None if the sequence has no set.
+        masks: (type id as written, file) of each instrument of a raw set.
+        annotation: the mask of a built set.
     """
 
     sequence: int
@@ -76,14 +82,14 @@ class Frame2018:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that the frame is read from."""
+        """All files that the frame is read from."""
         given = (self.image, self.label, self.annotation, *(path for _, path in self.masks))
         return tuple(path for path in given if path is not None)
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """The id scheme of one set of types, and what told it."""
+    """The id scheme of one set of types, and the reason why it was selected."""
 
     name: str
     reason: str
@@ -91,10 +97,16 @@ class Scheme:
 
 @dataclass(frozen=True)
 class Tree2018:
-    """A read tree: frames by (sequence, number), the union of the label colours, the id scheme of each set of types.
+    """The content of a raw tree.
 
-    lists: the label lists. loose: masks and labels that no frame belongs to. notes: what a user should know of how the tree was
-    read, by keyword.
+    Attributes:
+        root: folder of the tree.
+        frames: frames by (sequence, number).
+        colours: label colours of all releases by class name.
+        schemes: id scheme of each set of types.
+        lists: files of the label lists.
+        unmatched: masks and labels without a frame.
+        notes: notes for the user on how the tree was read, by keyword.
     """
 
     root: Path
@@ -102,15 +114,21 @@ class Tree2018:
     colours: dict[str, Rgb]
     schemes: dict[str, Scheme]
     lists: tuple[Path, ...] = ()
-    loose: tuple[Path, ...] = ()
+    unmatched: tuple[Path, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class _Listing:
-    """The folders of a tree that matter.
+    """The folders and files of a tree that are read.
 
-    tests, test_lists: sequences and label lists of the challenge's test frames. repairs: corrected labels.
+    Attributes:
+        sequences: sequences of the releases.
+        tests: sequences of the challenge's test frames.
+        built: folders of the built types.
+        label_lists: label lists of the releases.
+        test_lists: label lists of the test frames.
+        repairs: corrected labels.
     """
 
     sequences: list[Path] = field(default_factory=list)
@@ -122,37 +140,37 @@ class _Listing:
 
 
 def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
-    """List what a raw tree holds. Pictures are not decoded, but for masks of a built set until its id scheme is told.
+    """List the content of a raw tree. No image is decoded, except masks of a built set until its id scheme is known.
 
     Args:
         root: the folder that holds the releases, the built types, or both.
-        scheme: "detect", or "native2018" or "compatible2017" for a set whose ids fit both.
+        scheme: "detect", or "native2018" or "compatible2017" for a set whose ids fit both schemes.
 
     Raises:
-        InputError: if there is no frame or no type at all, a frame is there twice, or an id scheme cannot be told.
+        InputError: if there is no frame or no type, if a frame occurs twice, or if an id scheme cannot be determined.
     """
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder. EndoVis 2018 is expected here; ask for it at {WHERE_TO_ASK}.")
+        raise InputError(f"{root}: no such folder. EndoVis 2018 is expected here; it is available from {WHERE_TO_ASK}.")
     listing = _list_folders(root)
     frames: dict[tuple[int, int], Frame2018] = {}
-    loose: list[Path] = []
+    unmatched: list[Path] = []
     for folder in listing.sequences:
-        for frame in _read_sequence(folder, loose):
+        for frame in _read_sequence(folder, unmatched):
             other = frames.setdefault((frame.sequence, frame.number), frame)
             if other is not frame:
                 raise InputError(f"{frame.image}: the same frame as {other.image}. Expected every release once.")
-    notes = {**_repair(frames, listing.repairs, loose), **_passed_over(root, listing.tests)}
-    _add_built(frames, listing.built, loose)
+    notes = {**_repair(frames, listing.repairs, unmatched), **_note_on_tests(root, listing.tests)}
+    _add_built(frames, listing.built, unmatched)
     if not frames:
-        instead = f" There is {notes['test_frames']}." if listing.tests else ""
+        instead = f" Found only test frames: {notes['test_frames']}." if listing.tests else ""
         raise InputError(
-            f"{root}: no seq_*/left_frames below it. Expected the releases of EndoVis 2018 "
-            f"(miccai_challenge_2018_release_1/seq_1/left_frames/frame000.png); ask for them at {WHERE_TO_ASK}.{instead}"
+            f"{root}: contains no seq_*/left_frames. Expected the releases of EndoVis 2018 "
+            f"(miccai_challenge_2018_release_1/seq_1/left_frames/frame000.png); they are available from {WHERE_TO_ASK}.{instead}"
         )
     if not any(frame.masks or frame.annotation for frame in frames.values()):
         raise InputError(
-            f"{root}: no instrument type mask in any sequence. Expected those of BCV-Uniandes (ISINet) beside the frames, "
-            f"seq_1/{RAW_SETS[0]}/frame000_class1_inst0.png; ask for them at {TYPES_FROM}."
+            f"{root}: no sequence has instrument type masks. Expected those of BCV-Uniandes (ISINet) in the folders of the sequences, "
+            f"seq_1/{RAW_SETS[0]}/frame000_class1_inst0.png; they are available from {TYPES_FROM}."
         )
     used = {frame.types for frame in frames.values()}
     written = {name: _written_ids(name, frames) for name in (*RAW_SETS, BUILT_SET) if name in used}
@@ -164,19 +182,21 @@ def read_tree(root: Path, scheme: str = "detect") -> Tree2018:
     notes |= jpeg_note((frame.image for frame in frames.values()), root)
     colours = {**_colours_of_tests(listing.test_lists), **read_label_lists(listing.label_lists)}
     if not colours and any(frame.label for frame in frames.values()):
-        raise InputError(f"{root}: no labels.json in any release; it names the colours of the official labels.")
+        raise InputError(
+            f"{root}: no release has a labels.json, which lists the colours of the official labels. Get it again."
+        )
     return Tree2018(
-        root, dict(sorted(frames.items())), colours, schemes, tuple(listing.label_lists), tuple(loose), notes
+        root, dict(sorted(frames.items())), colours, schemes, tuple(listing.label_lists), tuple(unmatched), notes
     )
 
 
 def check_annotated(tree: Tree2018, frame: Frame2018) -> None:
-    """Raise InputError unless a frame has instrument types that can be told and, where they are raw, an official label."""
+    """Raise InputError unless a frame has instrument types with known ids and, for raw types, an official label."""
     folder = frame.image.parents[1]
     if frame.types is None:
         raise InputError(
-            f"{folder}: no folder {' or '.join(RAW_SETS)}. Expected the instrument types of BCV-Uniandes "
-            f"(ISINet) beside the frames, {RAW_SETS[0]}/{frame.image.stem}_class1_inst0.png; ask for them at {TYPES_FROM}."
+            f"{folder}: has no folder {' or '.join(RAW_SETS)}. Expected the instrument types of BCV-Uniandes (ISINet) in it, "
+            f"{RAW_SETS[0]}/{frame.image.stem}_class1_inst0.png; they are available from {TYPES_FROM}."
         )
     if frame.label is None and frame.annotation is None:
         label = folder / "labels" / f"{frame.image.stem}.png"
@@ -186,17 +206,17 @@ def check_annotated(tree: Tree2018, frame: Frame2018) -> None:
 
 
 def type_mask(tree: Tree2018, frame: Frame2018) -> NDArray[np.uint8]:
-    """Instrument types of a frame as native 2018 ids: uint8 (H, W), 0 where none is.
+    """Return the instrument types of a frame as native 2018 ids: uint8 (H, W), 0 where there is no instrument.
 
     Raises:
-        InputError: if the frame has no types or no label, a file cannot be read or differs in size, a colour is in no label
-            list, or a type id is outside the scheme.
+        InputError: if the frame has no types or no label, if a file cannot be read or has another size, if a colour is in no label list,
+            or if a type id does not belong to the scheme.
     """
     check_annotated(tree, frame)
     assert frame.types is not None
     scheme = tree.schemes[frame.types]
     first = frame.label or frame.annotation
-    assert first is not None, "a frame with types has one or the other"
+    assert first is not None, "a frame with types has a label or an annotation"
     mask = _types_from_colours(tree, frame.label) if frame.label is not None else np.zeros_like(read_ids(first))
     masks: list[tuple[int | None, Path]] = list(frame.masks)
     if frame.annotation is not None:
@@ -204,11 +224,11 @@ def type_mask(tree: Tree2018, frame: Frame2018) -> NDArray[np.uint8]:
     for written, path in masks:
         values = read_ids(path)
         check_same_size(mask, values, first, path)
-        there = values > 0
+        is_instrument = values > 0
         if written is None:
-            there &= values != STAPLER[scheme.name]
-        ids = values[there] if written is None else np.array([written])
-        mask[there] = _native_ids(ids, scheme.name, path)
+            is_instrument &= values != STAPLER[scheme.name]
+        ids = values[is_instrument] if written is None else np.array([written])
+        mask[is_instrument] = _native_ids(ids, scheme.name, path)
     return mask
 
 
@@ -219,8 +239,9 @@ def _native_ids(written: NDArray[Any], scheme: str, path: Path) -> NDArray[np.ui
     native = table[written]
     if (native == _UNKNOWN).any():
         raise InputError(
-            f"{path}: type id {written[native == _UNKNOWN][0]}; the id scheme {scheme} knows {', '.join(map(str, ids))}, and "
-            f"{STAPLER[scheme]} for the stapler. Remove what is no instrument, or say raw: endovis2018_scheme."
+            f"{path}: type id {written[native == _UNKNOWN][0]}; the id scheme {scheme} has {', '.join(map(str, ids))}, and "
+            f"{STAPLER[scheme]} for the stapler. Remove masks without an instrument, or state the scheme in the study: "
+            "raw: endovis2018_scheme."
         )
     return native
 
@@ -244,7 +265,7 @@ def _types_from_colours(tree: Tree2018, path: Path) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=2)
 def _colour_table(colours: tuple[tuple[str, Rgb], ...]) -> NDArray[np.uint8]:
-    """Type id by colour as one number: 0 for what is no instrument of its own, `_UNKNOWN` for what no list names."""
+    """Return a table of type ids by colour (as one number): 0 for classes without a type id, `_UNKNOWN` for unlisted colours."""
     table = np.full(1 << 24, _UNKNOWN, np.uint8)
     for name, (red, green, blue) in colours:
         table[(red << 16) | (green << 8) | blue] = _FROM_COLOUR.get(name, 0)
@@ -255,8 +276,8 @@ def _list_folders(root: Path) -> _Listing:
     found = _Listing()
     sequences: list[Path] = []
     for path, folders, files in walk(root):
-        # The VQLA editions may hold frames of their own. The challenge's test_data has the same folder names but is no part of
-        # the releases; its label list is one more.
+        # The VQLA editions may hold copies of frames. The challenge's test_data has the same folder names but does not belong to the
+        # releases; only its label list is used.
         folders[:] = [folder for folder in folders if not VQLA_FOLDER.match(folder)]
         inside_test_data = "test_data" in path.relative_to(root).parts
         if "labels.json" in files:
@@ -269,10 +290,10 @@ def _list_folders(root: Path) -> _Listing:
             folders[:] = []
         elif path.name == "repairs":
             found.repairs += mask_files(path)
-            lossy = [one for one in frame_files(path) if one.suffix.lower() != ".png"]
+            lossy = [file for file in frame_files(path) if file.suffix.lower() != ".png"]
             if lossy:
                 raise InputError(
-                    f"{lossy[0]}: a corrected label as JPEG, which changes its values; expected a PNG. Get it again."
+                    f"{lossy[0]}: a corrected label stored as JPEG, which changes its values; expected a PNG. Get it again."
                 )
     found.label_lists.sort()
     found.test_lists.sort()
@@ -284,8 +305,10 @@ def _list_folders(root: Path) -> _Listing:
 
 
 def _is_test(root: Path, sequence: Path, annotated: bool, released: Set[str]) -> bool:
-    """Whether a sequence is one of the challenge's test frames: it has no labels, and its folder, its number of frames or another
-    sequence of its number tells that it is none of the releases."""
+    """Return whether a sequence holds the challenge's test frames.
+
+    It does if it has no labels and its folder, its frame numbers or another sequence of the same number show that it is not from a release.
+    """
     parts = sequence.relative_to(root).parts
     if "test_data" in parts:
         return True
@@ -302,27 +325,29 @@ def _is_test(root: Path, sequence: Path, annotated: bool, released: Set[str]) ->
 
 
 def _colours_of_tests(lists: list[Path]) -> dict[str, Rgb]:
-    """Colours that the test frames' lists name: one more source of them, but no reason to stop."""
+    """Return the colours in the label lists of the test frames; an unreadable list is not an error."""
     try:
         return read_label_lists(lists)
     except InputError:
         return {}
 
 
-def _passed_over(root: Path, tests: list[Path]) -> dict[str, str]:
+def _note_on_tests(root: Path, tests: list[Path]) -> dict[str, str]:
     if not tests:
         return {}
     count = sum(len(frame_files(path / "left_frames", "frame")) for path in tests)
     first = tests[0].relative_to(root).as_posix()
-    return {"test_frames": f"{count} frames without labels are no part of the releases and not used, e.g. in {first}"}
+    return {
+        "test_frames": f"{count} frames without labels do not belong to the releases and are not used, e.g. in {first}"
+    }
 
 
-def _read_sequence(folder: Path, loose: list[Path]) -> Iterator[Frame2018]:
+def _read_sequence(folder: Path, unmatched: list[Path]) -> Iterator[Frame2018]:
     number = re.fullmatch(r"seq_(\d{1,4})", folder.name)
     if number is None:
         raise InputError(f"{folder}: expected a folder name like seq_1.")
-    there = [name for name in RAW_SETS if (folder / name).is_dir()]
-    types = next((name for name in there if mask_files(folder / name)), there[0] if there else None)
+    sets = [name for name in RAW_SETS if (folder / name).is_dir()]
+    types = next((name for name in sets if mask_files(folder / name)), sets[0] if sets else None)
     masks: dict[str, list[tuple[int, Path]]] = {}
     for path in mask_files(folder / types) if types else ():
         match = _MASK_NAME.fullmatch(path.name)
@@ -334,32 +359,32 @@ def _read_sequence(folder: Path, loose: list[Path]) -> Iterator[Frame2018]:
         digits = re.fullmatch(r"frame(\d{1,6})", image.stem)
         if digits is None:
             raise InputError(f"{image}: expected a name like frame000.png.")
-        own = tuple(masks.pop(image.stem, ()))
-        yield Frame2018(int(number[1]), int(digits[1]), image, labels.pop(image.stem, None), types, own)
-    loose += [path for left in masks.values() for _, path in left] + list(labels.values())
+        of_frame = tuple(masks.pop(image.stem, ()))
+        yield Frame2018(int(number[1]), int(digits[1]), image, labels.pop(image.stem, None), types, of_frame)
+    unmatched += [path for remaining in masks.values() for _, path in remaining] + list(labels.values())
 
 
-def _repair(frames: dict[tuple[int, int], Frame2018], repairs: Iterable[Path], loose: list[Path]) -> dict[str, str]:
-    """Give frames their corrected labels instead of the release's."""
+def _repair(frames: dict[tuple[int, int], Frame2018], repairs: Iterable[Path], unmatched: list[Path]) -> dict[str, str]:
+    """Replace labels of the release by their corrected versions, and return a note."""
     taken: dict[tuple[int, int], Path] = {}
     for path in repairs:
         match = _FRAME_NAME.fullmatch(path.name)
         key = (int(match["sequence"]), int(match["frame"])) if match else None
         if key is None or key not in frames:
-            loose.append(path)
+            unmatched.append(path)
             continue
         other = taken.setdefault(key, path)
         if other != path:
-            raise InputError(f"{path}: corrects the same label as {other}. Expected every corrected label once.")
+            raise InputError(f"{path}: corrects the same label as {other}. Expected one corrected label per frame.")
         frames[key] = replace(frames[key], label=path)
     if not taken:
         return {}
     named = ", ".join(f"seq_{sequence} frame{number:03d}" for sequence, number in sorted(taken))
-    return {"corrected_labels": f"{len(taken)} labels are taken from repairs/ instead of the release: {named}"}
+    return {"corrected_labels": f"{len(taken)} labels come from repairs/ instead of the release: {named}"}
 
 
-def _add_built(frames: dict[tuple[int, int], Frame2018], folders: Iterable[Path], loose: list[Path]) -> None:
-    """Give frames without raw types those of the built set, and take its pictures where a release is absent."""
+def _add_built(frames: dict[tuple[int, int], Frame2018], folders: Iterable[Path], unmatched: list[Path]) -> None:
+    """Add the types of the built set to frames without raw types, and add its images if a release is absent."""
     taken: dict[tuple[int, int], Path] = {}
     for folder in folders:
         for path in mask_files(folder / BUILT_SET):
@@ -380,14 +405,14 @@ def _add_built(frames: dict[tuple[int, int], Frame2018], folders: Iterable[Path]
             elif frame is None and image is not None:
                 frames[key] = Frame2018(*key, image, None, BUILT_SET, annotation=path)
             elif frame is None:
-                loose.append(path)
+                unmatched.append(path)
 
 
 def read_label_lists(paths: Iterable[Path]) -> dict[str, Rgb]:
-    """The union of several labels.json: colour by name.
+    """Return the colours by class name of several labels.json files.
 
     Raises:
-        InputError: if a file is no label list, or two lists give one name different colours.
+        InputError: if a file is not a label list, or if two lists give one name different colours.
     """
     colours: dict[str, Rgb] = {}
     for path in paths:
@@ -400,7 +425,9 @@ def read_label_lists(paths: Iterable[Path]) -> dict[str, Rgb]:
                     raise ValueError(f"colour {entry['color']}")
                 name = str(entry["name"])
                 if colours.setdefault(name, (red, green, blue)) != (red, green, blue):
-                    raise InputError(f"{path}: {name} is {(red, green, blue)}, in another list {colours[name]}.")
+                    raise InputError(
+                        f"{path}: {name} is {(red, green, blue)}, but {colours[name]} in another list; expected one colour."
+                    )
         except InputError:
             raise
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
@@ -412,7 +439,7 @@ def read_label_lists(paths: Iterable[Path]) -> dict[str, Rgb]:
 
 
 def _written_ids(name: str, frames: Mapping[tuple[int, int], Frame2018]) -> set[int]:
-    """The type ids written in one set. Of a built set pictures are read, sequences taking turns, until an id decides."""
+    """Return the type ids that occur in one set. For a built set masks are read, alternating sequences, until an id decides the scheme."""
     of_set = [frame for frame in frames.values() if frame.types == name]
     if name != BUILT_SET:
         return {written for frame in of_set for written, _ in frame.masks}
@@ -422,7 +449,7 @@ def _written_ids(name: str, frames: Mapping[tuple[int, int], Frame2018]) -> set[
         try:
             values = read_ids(frame.annotation)
         except InputError:
-            continue  # said when the frame itself is read
+            continue  # reading the frame itself reports the error
         ids |= set(np.flatnonzero(np.bincount(values.ravel(), minlength=1)).tolist()) - {0}
         if ids & (_NATIVE_ONLY | _COMPATIBLE_ONLY):
             break
@@ -432,39 +459,42 @@ def _written_ids(name: str, frames: Mapping[tuple[int, int], Frame2018]) -> set[
 def _drop_stapler(
     frames: dict[tuple[int, int], Frame2018], schemes: Mapping[str, Scheme], written: Mapping[str, set[int]]
 ) -> dict[str, str]:
-    """Take the stapler's masks from the frames, whose masks are then those of a set without it."""
+    """Remove the stapler's masks from the frames, and return a note."""
     dropped = 0
     for key, frame in frames.items():
         if frame.masks and frame.types:
-            kept = tuple(mask for mask in frame.masks if mask[0] != STAPLER[schemes[frame.types].name])
-            dropped += len(frame.masks) - len(kept)
-            frames[key] = replace(frame, masks=kept)
-    holding = [
+            remaining = tuple(mask for mask in frame.masks if mask[0] != STAPLER[schemes[frame.types].name])
+            dropped += len(frame.masks) - len(remaining)
+            frames[key] = replace(frame, masks=remaining)
+    with_stapler = [
         f"{name} (id {STAPLER[schemes[name].name]})" for name in written if STAPLER[schemes[name].name] in written[name]
     ]
-    if not holding:
+    if not with_stapler:
         return {}
     counted = f", {dropped} raw masks" if dropped else ""
     return {
-        "stapler": f"the stapler in {', '.join(holding)} is background, for it is no class of the benchmark{counted}"
+        "stapler": f"the stapler in {', '.join(with_stapler)} becomes background, because it is not a class of the benchmark{counted}"
     }
 
 
-# Ids that one scheme has and the other has not. 8 is the stapler in one and suction in the other.
+# Ids that only one of the schemes has. 8 is the stapler in one scheme and suction in the other.
 _NATIVE_ONLY, _COMPATIBLE_ONLY = {4, 5}, {9, 10}
 
 
 def settle_scheme(
     root: Path, set_name: str, scheme: str, written: set[int], sequences: Set[int] = frozenset()
 ) -> Scheme:
-    """Tell the id scheme of a set from the ids written in it; `scheme` decides where they fit both.
+    """Determine the id scheme of a set from the ids in it; `scheme` decides if the ids fit both schemes.
 
     Args:
-        root, set_name: what is read, for messages. scheme: what the study says, "detect" or a name in `SCHEMES`.
-        written: the ids. sequences: those the set has, where they are known.
+        root: the raw tree, for messages.
+        set_name: name of the set, for messages.
+        scheme: the study's setting, "detect" or a name in `SCHEMES`.
+        written: the ids that occur.
+        sequences: the sequences of the set, if known.
 
     Raises:
-        InputError: if the ids fit both schemes and none is given, fit neither, or contradict the one given.
+        InputError: if the ids fit both schemes and the study names none, if they fit neither, or if they contradict the study.
     """
     if scheme not in (*SCHEMES, "detect"):
         raise InputError(f"id scheme {scheme!r}: expected detect, {' or '.join(SCHEMES)}.")
@@ -473,7 +503,7 @@ def settle_scheme(
     detected = ""
     if native and compatible:
         raise InputError(
-            f"{root}, {shown}: 4 or 5 stand for native2018, 9 or 10 for compatible2017; one set cannot be both. "
+            f"{root}, {shown}: 4 or 5 belong to native2018, 9 or 10 to compatible2017; one set cannot have both. "
             "Expected the masks of one annotation."
         )
     if native:
@@ -481,21 +511,21 @@ def settle_scheme(
     elif compatible:
         detected, why = "compatible2017", f"{sorted(compatible)} occur, which native2018 does not have"
     elif 6 in written and scheme == "detect" and not (set_name == BUILT_SET and len(sequences) == 1):
-        # One sequence of the real data, the stapler's, has suction (6) but neither scissors nor probe; any two have 4 or 5 where
-        # the scheme is native. Raw sets hold no suction at all.
+        # Only one sequence of the real data, the one with the stapler, has suction (6) but neither scissors nor probe; in the native
+        # scheme any two sequences have 4 or 5. Raw sets hold no suction.
         detected, why = "compatible2017", "6 occurs and 4 and 5 are absent across the set"
     if detected:
         if scheme not in ("detect", detected):
             raise InputError(
-                f"{root}, {shown}: the study says endovis2018_scheme: {scheme}, but {why}; so it is {detected}."
+                f"{root}, {shown}: the study has endovis2018_scheme: {scheme}, but {why}. Set it to {detected}, or remove the key."
             )
         return Scheme(detected, f"{shown}; {why}")
     if scheme != "detect":
-        return Scheme(scheme, f"{shown}; the study says so")
+        return Scheme(scheme, f"{shown}; the study names this scheme")
     if not written & {6, 7, 8}:
-        return Scheme("native2018", f"{shown}; both schemes read these alike")
+        return Scheme("native2018", f"{shown}; both schemes have the same meaning for these ids")
     raise InputError(
         f"{root}, {set_name}: the instrument type ids {sorted(written)} fit both schemes: native2018 (4 is the curved scissors, "
         "6 suction, 7 the clip applier, 8 the stapler) and compatible2017 (6 is the curved scissors, 7 the ultrasound probe, "
-        "8 suction). Say which in the study, raw: endovis2018_scheme: native2018 (or compatible2017)."
+        "8 suction). State the scheme in the study, raw: endovis2018_scheme: native2018 (or compatible2017)."
     )

@@ -1,4 +1,4 @@
-"""Files of frames and of their masks in raw trees: which pictures count, and what is said of those that are not there."""
+"""Finds the files of frames and masks in raw trees, and writes the messages about missing files."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _JPEG = (".jpg", ".jpeg")
-# Folders of VQLA annotations, which may lie in a tree of frames.
+# Folders of VQLA annotations, which a tree of frames may contain.
 VQLA_FOLDER = re.compile(r"EndoVis-\d+-VQ")
 
 
 def frame_files(folder: Path, prefix: str = "") -> list[Path]:
-    """Return the frames in a folder: every PNG, and every JPEG that has no PNG of the same name beside it.
+    """Return the frames in a folder: every PNG, and every JPEG without a PNG of the same name. Hidden files are skipped.
 
     Args:
-        folder: may be absent; hidden files are passed over. prefix: how their names begin.
+        folder: the folder, which may be absent.
+        prefix: beginning of the file names.
 
     Returns:
-        The files in the order of their names.
+        The files sorted by name.
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.glob(f"{prefix or '[!.]'}*.*"), key=lambda path: path.suffix.lower() in _JPEG):
@@ -29,12 +30,12 @@ def frame_files(folder: Path, prefix: str = "") -> list[Path]:
 
 
 def mask_files(folder: Path) -> list[Path]:
-    """Return the masks or labels in a folder, which are PNG: JPEG changes the values. Hidden files are passed over."""
+    """Return the masks or labels in a folder. Only PNG files count, because JPEG changes the values; hidden files are skipped."""
     return sorted(folder.glob("[!.]*.png"))
 
 
 def jpeg_note(frames: Iterable[Path], root: Path) -> dict[str, str]:
-    """Return a note on the frames that are stored as JPEG, for the dataset's card; empty where none is."""
+    """Return a note on the frames that are stored as JPEG, for the dataset's card; empty if there are none."""
     stored = sorted(path for path in frames if path.suffix.lower() in _JPEG)
     if not stored:
         return {}
@@ -43,12 +44,14 @@ def jpeg_note(frames: Iterable[Path], root: Path) -> dict[str, str]:
 
 
 def missing_file(path: Path, what: str, remedy: str = "Put it there.") -> str:
-    """Return the message that a file is missing, which names a file of the same name in another format if there is one.
+    """Return the message that a file is missing; it names a file of the same name in another format if there is one.
 
     Args:
-        path: the file. what: what it would be, e.g. "the mask of images/a.png". remedy: what to do where no such file is.
+        path: the missing file.
+        what: the expected content, e.g. "the mask of images/a.png".
+        remedy: what to do if there is no file in another format.
     """
-    others = sorted(one for one in path.parent.glob(f"{glob.escape(path.stem)}.*") if one.is_file())
+    others = sorted(file for file in path.parent.glob(f"{glob.escape(path.stem)}.*") if file.is_file())
     if others:
         remedy = f"There is {others[0].name} instead: save it as {path.name}."
     return f"{path}: missing. Expected {what}. {remedy}"

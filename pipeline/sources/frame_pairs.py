@@ -1,4 +1,4 @@
-"""Which mask belongs to which image, and which sequence an image is of, as the names of files and folders say."""
+"""Finds the mask and the sequence of each image from the names of files and folders."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ from corruptions.pictures import SUFFIXES
 from pipeline.errors import InputError
 from pipeline.io.raw_trees import walk
 
-# Pictures: those that cannot be used are named.
+# File endings of images. Unusable images are included, so that messages can name them.
 _SUFFIXES = (*SUFFIXES, ".gif")
-# Words that say what a file is, and not which frame it is of: frame001.jpg and frame001_mask.png, images/ and masks/.
+# Words that describe the kind of a file and not the frame: frame001.jpg and frame001_mask.png, images/ and masks/.
 _IMAGE_WORDS = frozenset(("image", "images", "img", "imgs", "frame", "frames", "rgb", "raw"))
 _MASK_WORDS = frozenset(
     ("mask", "masks", "label", "labels", "seg", "segmentation", "annotation", "annotations", "gt", "groundtruth")
 )
 _WORD = re.compile(r"[^ _.-]+")
-# What stands before the last number, where something parts the two: case1_0001, seq_2_frame042, video01_000005_frame.
+# The text before the last number, if a separator is between them: case1_0001, seq_2_frame042, video01_000005_frame.
 _SEQUENCE = re.compile(r"(.*[^ _.-])[ _.-]+[^\W\d_]*\d+(?:[ _.-][^\W\d_]+)?", re.ASCII)
 
 
 def pair_frames(images: Path, masks: Path) -> dict[str, Path | None]:
-    """Find the images and the mask of each, in folders of any depth.
+    """Find all images and the mask of each, in folders of any depth.
 
-    A mask has its image's name with any ending, or that name with a word such as `_mask` before or after it. Folders must agree
-    where both sides have several; words such as images/ and masks/ do not count. Both may be the same folder if such a word tells
-    which file is a mask.
+    A mask has its image's name with any ending, or that name with a word such as `_mask` before or after it. If both sides have several
+    folders, the folders must match; words such as images/ and masks/ do not count. `images` and `masks` may be the same folder if such a
+    word marks the masks.
 
     Args:
-        images: folder of the images. masks: folder of the masks.
+        images: folder of the images.
+        masks: folder of the masks.
 
     Returns:
-        The mask, None where there is none, by the image's path below `images` (with slashes), sorted.
+        The mask or None by the image's path below `images` (with slashes), sorted.
 
     Raises:
-        InputError: naming the files, if two images differ in their ending alone, one has two masks, or two have the same mask.
+        InputError: if two images differ only in their ending, if an image has two masks, or if two images have the same mask; the
+            message names the files.
     """
     same = os.path.realpath(images) == os.path.realpath(masks)
     of_images = [path for path in _pictures(images, masks) if not (same and _is_mask(path))]
@@ -58,31 +60,31 @@ def pair_frames(images: Path, masks: Path) -> dict[str, Path | None]:
     for path in of_images:
         if (other := stems.setdefault(path.with_suffix(""), path)) != path:
             raise InputError(
-                f"{images / path}: {other.name!r} lies beside it; expected names that differ before their ending."
+                f"{images / path}: {other.name!r} in the same folder has the same name; expected names that differ before the ending."
             )
         names = (path.stem, _without(path.stem, _IMAGE_WORDS))
         candidates = (table.get(key(path, name)) for name in names for table in (exact, bare))
         mask = _one_of(images / path, masks, next(filter(None, candidates), []))
         if mask is not None and (other := user.setdefault(mask, path)) != path:
             raise InputError(
-                f"{masks / mask}: fits {images / other} and {images / path}; expected one image for each mask. Give masks the folders "
-                "that the images have."
+                f"{masks / mask}: matches {images / other} and {images / path}; expected one image per mask. Put the masks into the same "
+                "folders as the images."
             )
         found[path.as_posix()] = masks / mask if mask is not None else None
     return found
 
 
 def sequences_of(names: Iterable[str]) -> dict[str, str]:
-    """Read from the names of images which sequence each is of.
+    """Return the sequence of each image, derived from the names.
 
-    That is the folder it lies in, or what its name has before the last number: case1_0001.png is of case1.
+    The sequence is the image's folder, or the part of its name before the last number: case1_0001.png belongs to case1.
 
     Args:
         names: paths below the folder of the images, with slashes.
 
     Returns:
-        The sequence by name; "" for all of them unless every name tells one, there are two or more, and they have two images each on
-        average.
+        The sequence by name; "" for all images unless every name has a sequence, there are at least two sequences, and they have at least
+        two images on average.
     """
     found = {name: _folder(PurePosixPath(name)) or _sequence(PurePosixPath(name).stem) for name in names}
     several = 2 <= len(set(found.values())) <= len(found) / 2
@@ -95,11 +97,11 @@ def _sequence(stem: str) -> str:
 
 
 def _pictures(folder: Path, other: Path) -> list[PurePosixPath]:
-    """The pictures below a folder, the other one left out where that lies in it."""
-    apart = os.path.realpath(other)
+    """Return the images below a folder, without those in the folder `other`."""
+    excluded = os.path.realpath(other)
     found = []
     for inside, folders, names in walk(folder):
-        folders[:] = [name for name in folders if os.path.realpath(inside / name) != apart]
+        folders[:] = [name for name in folders if os.path.realpath(inside / name) != excluded]
         found += [
             PurePosixPath((inside / name).relative_to(folder).as_posix())
             for name in names
@@ -114,12 +116,12 @@ def _is_mask(path: PurePosixPath) -> bool:
 
 
 def _folder(path: PurePosixPath) -> str:
-    """The folders that a path names, without those that say images or masks."""
+    """Return the folders of a path, without those that only mean images or masks."""
     return "/".join(part for part in path.parent.parts if part.lower() not in _IMAGE_WORDS | _MASK_WORDS)
 
 
 def _without(stem: str, words: frozenset[str]) -> str:
-    """A name without such a word at its end or its start."""
+    """Return a name without one of the words at its end or start."""
     places = list(_WORD.finditer(stem))
     if len(places) > 1 and places[-1][0].lower() in words:
         return stem[: places[-2].end()]
@@ -129,10 +131,10 @@ def _without(stem: str, words: frozenset[str]) -> str:
 
 
 def _one_of(image: Path, masks: Path, candidates: Sequence[PurePosixPath]) -> PurePosixPath | None:
-    """The mask of an image; of those that differ in their ending alone the PNG."""
+    """Return the mask of an image; if candidates differ only in their ending, return the PNG."""
     if len({path.with_suffix("") for path in candidates}) > 1:
         raise InputError(
-            f"{image}: has two masks, {masks / candidates[0]} and {masks / candidates[1]}; expected one. Leave one of them, or put "
-            "those of each kind in a folder of their own."
+            f"{image}: has two masks, {masks / candidates[0]} and {masks / candidates[1]}; expected one. Remove one of them, or put each "
+            "kind of mask into a separate folder."
         )
     return min(candidates, key=lambda path: path.suffix.lower() != ".png", default=None)

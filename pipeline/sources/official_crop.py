@@ -1,12 +1,12 @@
-"""The window that the recordings of EndoVis 2017 are cropped to."""
+"""The window that EndoVis 2017 crops its recordings to."""
 
 from __future__ import annotations
 
 
 def crop_window(height: int, width: int) -> tuple[int, int, int, int]:
-    """The official crop as (top, bottom, left, right): rows 28:1052 and columns 320:1600 of 1920x1080.
+    """Return the official crop as (top, bottom, left, right): rows 28:1052 and columns 320:1600 of 1920x1080.
 
-    A 16:9 picture of another size is cropped in proportion; any other shape is taken to be cropped already.
+    A 16:9 image of another size is cropped in proportion. An image of another shape is not cropped, because it is cropped already.
     """
     if abs(width / height - 16 / 9) > 0.01:
         return 0, height, 0, width

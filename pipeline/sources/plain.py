@@ -1,12 +1,12 @@
-"""Reader of a dataset of one's own: images, a mask for each, and perhaps a labels CSV.
+"""Reads your own frames: images, one mask per image, and optionally a labels CSV.
 
-They lie in one folder (images/, masks/ and labels.csv), or in two folders and a file that the study names. Which mask belongs to
-which image is told by their names (`pipeline.sources.frame_pairs`).
+They are in one folder (images/, masks/ and labels.csv), or in two folders and a file that the study names. File names decide which mask
+belongs to which image (`pipeline.sources.frame_pairs`).
 
-The CSV has a head. `name` is the image's file name, or its path below the folder of the images, with or without its ending; `activity`,
-`sequence` and `split` (train or test) are optional columns, each for all frames or none. Commas, semicolons or tabs part the columns.
-Without activities the file may be absent: every image with a mask is a frame then. Where no column says it, the sequence is read from
-folders and names.
+The CSV has a header. `name` is the image's file name, or its path below the folder of the images, with or without its ending. `activity`,
+`sequence` and `split` (train or test) are optional columns; a column has a value in every row. Commas, semicolons or tabs separate the
+columns. Without activities the CSV may be absent; every image with a mask is then a frame. Without the column `sequence`, the sequence
+comes from folders and names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.sources.contacts import PLAIN, PLAIN_LABELS, PLAIN_MASKS
 from pipeline.sources.frame_pairs import pair_frames, sequences_of
 
 COLUMNS = ("name", "activity", "sequence", "split")
-# A name becomes a file's name in the dataset, with its folders.
+# A name, including its folders, becomes a file name in the dataset.
 _SAFE_PART = re.compile(r"\w[\w .-]{0,120}", re.ASCII)
 _LONGEST_NAME = 200
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -33,10 +33,13 @@ _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class PlainTree:
-    """Where own frames lie.
+    """The folders and files of your own frames.
 
-    images, masks: folders. labels: the CSV that lists the frames, None where there is none. columns: what it calls its columns; empty
-    where they have their own names and there are no others.
+    Attributes:
+        images: folder of the images.
+        masks: folder of the masks.
+        labels: the CSV that lists the frames, or None.
+        columns: the CSV's own name of each column in `COLUMNS`; empty if the CSV uses exactly these names.
     """
 
     images: Path
@@ -47,7 +50,11 @@ class PlainTree:
 
 @dataclass(frozen=True)
 class FramePlain:
-    """A frame with its files; what the CSV does not say of it is empty. name: the image's path below the folder of the images."""
+    """A frame with its files; entries without a column in the CSV are "".
+
+    Attributes:
+        name: the image's path below the folder of the images.
+    """
 
     name: str
     activity: str
@@ -58,24 +65,25 @@ class FramePlain:
 
     @property
     def key(self) -> str:
-        """As `key_of` has it."""
+        """The name in the form that frame ids use; see `key_of`."""
         return key_of(self.name)
 
 
 def key_of(name: str) -> str:
-    """Return an image's name without its ending, folders joined by underscores: what its frame id has after the dataset's name."""
+    """Return an image's name without its ending and with underscores between folders, as frame ids have it after the dataset's name."""
     return PurePosixPath(name).with_suffix("").as_posix().replace("/", "_")
 
 
 def find_tree(roots: Mapping[str, Path], columns: Mapping[str, str] | None = None) -> PlainTree:
-    """Find images, masks and labels CSV.
+    """Find the images, the masks and the labels CSV.
 
     Args:
-        roots: by name, as above: the folder that holds all three, wrappers allowed; or the two folders, and perhaps the CSV.
-        columns: as `PlainTree` has them.
+        roots: by source name, either the folder that contains all three (wrapper folders are allowed), or the two folders and optionally
+            the CSV.
+        columns: see `PlainTree`.
 
     Raises:
-        InputError: if several folders below the one hold images.
+        InputError: if several folders below the single folder contain images.
     """
     root = roots[PLAIN]
     if PLAIN_MASKS in roots:
@@ -88,118 +96,116 @@ def find_tree(roots: Mapping[str, Path], columns: Mapping[str, str] | None = Non
 
 
 def read_tree(tree: PlainTree, activities: Sequence[str]) -> list[FramePlain]:
-    """Find the frames and their files, without decoding a picture.
+    """Find the frames and their files without decoding images.
 
     Args:
-        tree: where they lie. activities: those the study lists.
+        tree: folders and files of the frames.
+        activities: activities that the study lists.
 
     Returns:
-        The frames that the CSV lists, or where there is none those of all images with a mask.
+        The frames that the CSV lists; without a CSV, one frame per image with a mask.
 
     Raises:
-        InputError: naming file, line and column; or the folders, if they hold no frame.
+        InputError: if the CSV is malformed or the folders contain no frame; the message names the file and line, or the folders.
     """
     if tree.labels is not None:
         return _with_sequences(_listed_frames(tree, tree.labels, activities))
     if activities:
         raise InputError(
-            f"{tree.images.parent / 'labels.csv'}: missing, and the study lists activities, which it tells of "
+            f"{tree.images.parent / 'labels.csv'}: missing, but the study lists activities, so this file must give the activity of "
             "each frame. Put it there, or name it with the key labels (see docs/real-data.md)."
         )
     pairs = pair_frames(tree.images, tree.masks)
     frames = [_frame(tree, name, mask, {}, str(tree.images / name)) for name, mask in pairs.items() if mask]
     if not pairs:
-        raise InputError(f"{tree.images}: no images; expected PNG or JPEG files in it, or in folders below it.")
+        raise InputError(f"{tree.images}: no images; expected PNG or JPEG files in this folder or in folders below it.")
     if not frames:
         raise InputError(
-            f"{tree.images}: {len(pairs)} images and none has a mask in {tree.masks}, and there is no labels.csv. Expected PNG or JPEG "
+            f"{tree.images}: none of {len(pairs)} images has a mask in {tree.masks}, and there is no labels.csv. Expected PNG or JPEG "
             "images, and for NAME.jpg a mask NAME.png or NAME_mask.png (see docs/real-data.md)."
         )
     return _with_sequences(frames)
 
 
 def images_without_mask(tree: PlainTree) -> list[str]:
-    """Return the names of the images that are no frames for want of a mask, where no CSV lists the frames."""
+    """Return the names of the images without a mask, which are not frames; empty if a CSV lists the frames."""
     if tree.labels is not None:
         return []
     return [name for name, mask in pair_frames(tree.images, tree.masks).items() if not mask]
 
 
 def read_labels(path: Path, name: str = "name") -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Read a labels CSV as texts.
+    """Read a labels CSV without converting its values.
 
     Args:
-        path: the file. name: what it calls the column of names; where none is called so, the head tells what parts the columns.
+        path: the file.
+        name: name of the column of image names, which helps to detect the separator.
 
     Returns:
-        The head, and the rows with their lines.
+        The header, and the rows with their line numbers.
 
     Raises:
-        InputError: if it is no CSV, or empty.
+        InputError: if the file is not a CSV, or is empty.
     """
     lines = read_text(path).splitlines()
     try:
         reader = csv.reader(lines, strict=True, delimiter=_delimiter(lines[0] if lines else "", name))
-        # A spreadsheet may save rows that it once showed: their fields are empty.
+        # A spreadsheet may save rows with empty fields only, which are skipped.
         rows = [(reader.line_num, [field.strip() for field in row]) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
         raise InputError(f"{path}: not a CSV ({error}).") from None
     if not rows:
-        raise InputError(f"{path}: empty; expected the head {','.join(COLUMNS)} (the last three are optional).")
+        raise InputError(f"{path}: empty; expected the header {','.join(COLUMNS)} (the last three are optional).")
     return rows[0][1], rows[1:]
 
 
-def _delimiter(head: str, name: str) -> str:
-    """Return what parts the columns: the one of comma, semicolon and tab by which the head has the column of names, else by which it
-    has most columns."""
-    marks = ",;\t"
-    named = (mark for mark in marks if name in (field.strip(' "') for field in head.split(mark)))
-    return next(named, max(marks, key=head.count))
+def _delimiter(header: str, name: str) -> str:
+    """Return the separator (comma, semicolon or tab) that gives the header the column of names, or else the most columns."""
+    separators = ",;\t"
+    with_name = (mark for mark in separators if name in (field.strip(' "') for field in header.split(mark)))
+    return next(with_name, max(separators, key=header.count))
 
 
 def _listed_frames(tree: PlainTree, path: Path, activities: Sequence[str]) -> list[FramePlain]:
-    head, rows = read_labels(path, tree.columns.get("name", "name"))
-    places = _places(path, tree.columns, head)
+    header, rows = read_labels(path, tree.columns.get("name", "name"))
+    indices = _column_indices(path, tree.columns, header)
     if not rows:
-        raise InputError(f"{path}: no row; expected one a frame.")
+        raise InputError(f"{path}: no rows; expected one row per frame.")
     pairs = pair_frames(tree.images, tree.masks)
     known = names_of_images(pairs)
     frames: dict[str, FramePlain] = {}
     for line, fields in rows:
         where = f"{path}, line {line}"
-        if len(fields) != len(head):
-            raise InputError(f"{where}: {len(fields)} fields; expected {len(head)} ({', '.join(head)}).")
-        row = {column: fields[place] for column, place in places.items()}
+        if len(fields) != len(header):
+            raise InputError(f"{where}: {len(fields)} fields; expected {len(header)} ({', '.join(header)}).")
+        row = {column: fields[index] for column, index in indices.items()}
         _check_row(where, row, activities)
         name = known.get(row["name"], row["name"])
         frame = _frame(tree, name, pairs.get(name), row if activities else {**row, "activity": ""}, where)
         if frames.setdefault(frame.key, frame) is not frame:
-            raise InputError(f"{where}: {frame.name!r} is there twice (names differ before their ending).")
+            raise InputError(f"{where}: {frame.name!r} occurs twice; expected names that differ before the ending.")
     return list(frames.values())
 
 
 def names_of_images(names: Mapping[str, object]) -> dict[str, str]:
-    """Return what a CSV may call images, and the image that each means: the path, the file's name if it is the only one of that name,
-    either without its ending."""
+    """Return the image by each name that a CSV may use for it: its path, or its file name if that is unique, with or without ending."""
     found: dict[str, str] = {}
-    for way in (lambda path: path.with_suffix("").as_posix(), lambda path: path.name, lambda path: path.stem):
-        called: dict[str, list[str]] = {}
+    for short in (lambda path: path.with_suffix("").as_posix(), lambda path: path.name, lambda path: path.stem):
+        by_short_name: dict[str, list[str]] = {}
         for name in names:
-            called.setdefault(way(PurePosixPath(name)), []).append(name)
-        found = {called_so: means[0] for called_so, means in called.items() if len(means) == 1} | found
+            by_short_name.setdefault(short(PurePosixPath(name)), []).append(name)
+        found = {short_name: images[0] for short_name, images in by_short_name.items() if len(images) == 1} | found
     return found | {name: name for name in names}
 
 
-def _places(path: Path, columns: Mapping[str, str], head: Sequence[str]) -> dict[str, int]:
-    """The place of each column of ours in the head."""
-    columns = columns or {name: name for name in head}
-    lacking = [name for name in columns.values() if name not in head]
-    if "name" not in columns or lacking or len(set(head)) != len(head) or not set(columns) <= set(COLUMNS):
-        expected = (
-            f"name and any of {', '.join(COLUMNS[1:])}, or that the study says under columns what they are called"
-        )
-        raise InputError(f"{path}, line 1: found {','.join(head)[:200]!r}; expected {expected}.")
-    return {ours: list(head).index(theirs) for ours, theirs in columns.items()}
+def _column_indices(path: Path, columns: Mapping[str, str], header: Sequence[str]) -> dict[str, int]:
+    """Return the index in the header of each column in `COLUMNS`."""
+    columns = columns or {name: name for name in header}
+    missing = [name for name in columns.values() if name not in header]
+    if "name" not in columns or missing or len(set(header)) != len(header) or not set(columns) <= set(COLUMNS):
+        expected = f"name and any of {', '.join(COLUMNS[1:])}, or the CSV's own names under columns in the study"
+        raise InputError(f"{path}, line 1: found {','.join(header)[:200]!r}; expected {expected}.")
+    return {column: list(header).index(own_name) for column, own_name in columns.items()}
 
 
 def _check_row(where: str, row: Mapping[str, str], activities: Sequence[str]) -> None:
@@ -210,7 +216,7 @@ def _check_row(where: str, row: Mapping[str, str], activities: Sequence[str]) ->
     if "split" in row and row["split"] not in (TRAIN, TEST):
         raise InputError(f"{where}: the split {row['split'][:80]!r}; expected {TRAIN} or {TEST}.")
     if "sequence" in row and not row["sequence"]:
-        raise InputError(f"{where}: no sequence; expected one in every row, or no such column.")
+        raise InputError(f"{where}: no sequence; expected a sequence in every row, or no such column.")
 
 
 def _frame(tree: PlainTree, name: str, mask: Path | None, row: Mapping[str, str], where: str) -> FramePlain:
@@ -218,8 +224,8 @@ def _frame(tree: PlainTree, name: str, mask: Path | None, row: Mapping[str, str]
     safe = all(map(_SAFE_PART.fullmatch, parts)) and len(name) <= _LONGEST_NAME
     if not safe or not parts[-1].lower().endswith(_IMAGE_SUFFIXES):
         raise InputError(
-            f"{where}: the name {name[:80]!r}; expected a file name of {tree.images.name}/, like case1_0001.png: PNG or JPEG, of "
-            "letters without accents, digits, spaces, and . _ -"
+            f"{where}: the name {name[:80]!r}; expected the name of a PNG or JPEG file in {tree.images.name}/, like case1_0001.png, "
+            "with letters without accents, digits, spaces, and . _ -"
         )
     mask = mask or tree.masks / PurePosixPath(name).with_suffix(".png")
     activity, sequence, split = (row.get(column, "") for column in COLUMNS[1:])
@@ -227,7 +233,7 @@ def _frame(tree: PlainTree, name: str, mask: Path | None, row: Mapping[str, str]
 
 
 def _with_sequences(frames: list[FramePlain]) -> list[FramePlain]:
-    """The frames, their sequences read from names where no column says them."""
+    """Return the frames with sequences from their names, if the CSV has no sequences."""
     if any(frame.sequence for frame in frames):
         return frames
     found = sequences_of(frame.name for frame in frames)

@@ -1,6 +1,6 @@
-"""Reader of the trees that the authors release: {train,test}/<k>/{image,mask}/NAME.png, one folder k an activity.
+"""Reads the trees that the authors release: {train,test}/<k>/{image,mask}/NAME.png, one folder k per activity.
 
-They release MTLESD (k = 1 to 3) and MTLEndovis (k = 1 to 12) so, each with mask values of its own.
+MTLESD (k = 1 to 3) and MTLEndovis (k = 1 to 12) have this layout, with different mask values.
 """
 
 from __future__ import annotations
@@ -25,15 +25,21 @@ WHERE_TO_ASK = CONTACTS["esd"]
 
 @dataclass(frozen=True)
 class Encoding:
-    """How one dataset is released. activities: of folder 1, 2, ... classes: class id by mask value."""
+    """The encoding of one released dataset.
+
+    Attributes:
+        title: name of the dataset.
+        activities: activity of folder 1, 2, ...
+        classes: class id by mask value.
+    """
 
     title: str
     activities: tuple[str, ...]
     classes: dict[int, int]
 
 
-# The order of the twelve folders is that of the paper's list (section IV-A), which is alphabetical; a complete tree is checked
-# against the twelve counts, all of which differ.
+# The twelve folders have the order of the paper's list (section IV-A), which is alphabetical. A complete tree is checked against the twelve
+# counts, which are all different.
 ENCODINGS = {
     "esd": Encoding("MTLESD", ESD.activities, {0: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6}),
     "released_mtlendovis": Encoding(
@@ -44,7 +50,7 @@ ENCODINGS = {
 
 @dataclass(frozen=True)
 class FrameReleased:
-    """One frame: the part it was released in, its activity, its folder's number, its name and files."""
+    """One frame: its released split, activity, number of the activity folder, name and files."""
 
     split: str
     activity: str
@@ -55,18 +61,21 @@ class FrameReleased:
 
 
 def read_tree(root: Path, source: str) -> list[FrameReleased]:
-    """List what a released tree holds, without decoding a picture. A picture without a mask has `mask` None.
+    """List the content of a released tree without decoding images. An image without a mask has `mask` None.
 
     Args:
-        root: a folder with train/ and test/ in it, wrappers allowed. source: a key of `ENCODINGS`.
+        root: a folder that contains train/ and test/; wrapper folders are allowed.
+        source: a key of `ENCODINGS`.
 
     Raises:
-        InputError: if the tree is absent or empty, a folder is no activity's, or a complete tree has other counts than the
-            dataset.
+        InputError: if the tree is absent or empty, if a folder does not belong to an activity, or if a complete tree has other counts
+            than the dataset.
     """
     encoding = ENCODINGS[source]
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder. The {encoding.title} tree is expected here; ask {WHERE_TO_ASK}.")
+        raise InputError(
+            f"{root}: no such folder. The {encoding.title} tree is expected here; it is available from {WHERE_TO_ASK}."
+        )
     root = find_holder(root, ("train", "test"))
     frames = []
     last = len(encoding.activities)
@@ -79,11 +88,12 @@ def read_tree(root: Path, source: str) -> list[FrameReleased]:
             number = int(folder.name)
             for image in frame_files(folder / "image"):
                 mask = folder / "mask" / f"{image.stem}.png"
-                kept = mask if mask.is_file() else None
-                frames.append(FrameReleased(split, encoding.activities[number - 1], number, image.stem, image, kept))
+                found = mask if mask.is_file() else None
+                frames.append(FrameReleased(split, encoding.activities[number - 1], number, image.stem, image, found))
     if not frames:
         raise InputError(
-            f"{root}: no picture in it. Expected train/1/image/NAME.png and train/1/mask/NAME.png; ask {WHERE_TO_ASK}."
+            f"{root}: contains no image. Expected train/1/image/NAME.png and train/1/mask/NAME.png; the tree is available from "
+            f"{WHERE_TO_ASK}."
         )
     if source == "released_mtlendovis":
         _check_counts(root, frames)
@@ -98,8 +108,8 @@ def _check_counts(root: Path, frames: list[FrameReleased]) -> None:
     if wrong:
         shown = ", ".join(f"{name} {counts[name]} instead of {ENDOVIS_COUNTS[name]}" for name in wrong)
         raise InputError(
-            f"{root}: folders 1 to 12 are read as {', '.join(ENCODINGS['released_mtlendovis'].activities)}, but then there are "
-            f"{shown}. The tree has another order; rename its folders."
+            f"{root}: folders 1 to 12 are read as {', '.join(ENCODINGS['released_mtlendovis'].activities)}, but these counts differ: "
+            f"{shown}. The folders have another order; rename them."
         )
 
 
@@ -110,10 +120,10 @@ def missing_mask(frame: FrameReleased) -> str:
 
 
 def class_mask(frame: FrameReleased, source: str) -> NDArray[np.uint8]:
-    """The mask of a frame as class ids: uint8 (H, W).
+    """Return the mask of a frame as class ids: uint8 (H, W).
 
     Raises:
-        InputError: if there is no mask or a value is none of the encoding's.
+        InputError: if there is no mask, or if a value does not belong to the encoding.
     """
     if frame.mask is None:
         raise InputError(missing_mask(frame))

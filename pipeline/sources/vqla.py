@@ -1,8 +1,8 @@
-"""Reader of the annotations of EndoVis-18-VQLA and EndoVis-17-VQLA, their Extend editions, and the XML they come from.
+"""Reads the annotations of EndoVis-18-VQLA and EndoVis-17-VQLA, their Extend editions, and the XML they come from.
 
-Texts have one question a line, `question|answer|x1, y1, x2, y2`; blank lines are ignored and the third field may be absent.
-Only the lines "What is the state of X?" are used: they say what each instrument does. The Pascal-like XML says the same:
-`<objects><name>X</name><interaction>...</interaction><bndbox>...` for each instrument, and for the organ, which does nothing.
+Texts have one question per line, `question|answer|x1, y1, x2, y2`; blank lines are ignored and the third field may be absent. Only the
+lines "What is the state of X?" are used, because they give the action of each instrument. The Pascal-like XML has the same content:
+`<objects><name>X</name><interaction>...</interaction><bndbox>...` for each instrument, and for the organ, which has no action.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from pipeline.sources.contacts import CONTACTS
 
 WHERE_TO_ASK = CONTACTS["vqla2018"]
 
-# How many frames are annotated in all.
+# Total number of annotated frames.
 FRAMES_2018, FRAMES_2017 = 1996, 97
-# Frames that the first edition annotates (1,560 + 447) and the Extend edition does not (1,560 + 436). The paper's 1,996 are without.
+# Frames that only the first edition annotates (1,560 + 447 frames), not the Extend edition (1,560 + 436), nor the paper (1,996).
 SURPLUS_2018 = frozenset((1, number) for number in range(11))
 
-_MAX_BYTES = 1 << 20  # a frame's annotation has some hundred bytes
+_MAX_BYTES = 1 << 20  # a frame's annotation has a few hundred bytes
 _STATE = re.compile(r"What is the state of (?P<instrument>[^?]+)\?", re.IGNORECASE)
 _NUMBER = re.compile(r"\s*-?\d{1,6}(\.\d{1,6})?\s*")
 _TISSUES = ("kidney", "tissue")
@@ -36,7 +36,7 @@ _FOLDER = "(vqla/label|vqla/Classification|vqa/Classification|xml)"
 _SEQUENCE = re.compile(r"seq_(\d{1,4})")
 _FILE_2018 = re.compile(rf"(.*/)?seq_(?P<sequence>\d{{1,4}})/{_FOLDER}/frame_?(?P<frame>\d{{1,6}})(_QA)?\.(txt|xml)")
 _FILE_2017 = re.compile(rf"(.*/)?{_FOLDER}/seq_?(?P<sequence>\d{{1,4}})_frame_?(?P<frame>\d{{1,6}})(_QA)?\.(txt|xml)")
-# Pictures and features are many and hold no annotation.
+# Folders of images and features, which hold many files but no annotations.
 _WITHOUT_ANNOTATION = ("left_frames", "right_frames", "labels", "img_features", "instrument_labels_2017")
 
 Key = tuple[int, int]
@@ -44,44 +44,44 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True)
 class State:
-    """What one instrument does in one frame: one of the 13 actions. Names are in lower case with underscores."""
+    """An instrument in one frame and its action, one of the 13 actions. Names are in lower case with underscores."""
 
     instrument: str
     action: str
 
     @property
     def activity(self) -> str:
-        """The activity the action counts as."""
+        """The activity that the action belongs to."""
         return activity_of_action(self.action)
 
 
 def read_states(path: Path) -> tuple[State, ...]:
-    """The instruments of one frame and what they do, in the order of the text or XML.
+    """Return the instruments of one frame with their actions, in the order of the text or XML.
 
     Raises:
-        InputError: naming file and line or element, if one is malformed or an action is unknown.
+        InputError: if a line or element is malformed, or if an action is unknown; the message names the file and the line or element.
     """
     text = read_text(path, _MAX_BYTES)
     return _states_of_xml(path, text) if path.suffix == ".xml" else _states_of_text(path, text)
 
 
 def read_agreeing(paths: Iterable[Path]) -> tuple[State, ...]:
-    """The states of one frame that several annotations describe.
+    """Return the states of one frame that several annotations describe.
 
     Raises:
-        InputError: as `read_states`, and if two of them differ.
+        InputError: if two annotations differ, or if `read_states` raises it.
     """
     first, *others = [(path, read_states(path)) for path in paths]
     for path, states in others:
         if Counter(states) != Counter(first[1]):
             raise InputError(
-                f"{path}: {_shown(states)}; {first[0]} says {_shown(first[1])}. Expected one edition, or editions that agree."
+                f"{path}: {_shown(states)}; but {first[0]}: {_shown(first[1])}. Expected one edition, or editions that agree."
             )
     return first[1]
 
 
 def _shown(states: Iterable[State]) -> str:
-    return ", ".join(f"{state.instrument} {state.action}" for state in states) or "nothing acts"
+    return ", ".join(f"{state.instrument} {state.action}" for state in states) or "no instrument"
 
 
 def _states_of_text(path: Path, text: str) -> tuple[State, ...]:
@@ -106,9 +106,9 @@ def _states_of_text(path: Path, text: str) -> tuple[State, ...]:
 
 
 def _states_of_xml(path: Path, text: str) -> tuple[State, ...]:
-    # Entities are how an XML of some bytes fills the memory; annotations have none.
+    # With entities a tiny XML file can fill the memory; annotations have none.
     if "<!" in text.replace("<!--", ""):
-        raise InputError(f"{path}: holds a DOCTYPE or an entity; expected plain elements.")
+        raise InputError(f"{path}: contains a DOCTYPE or an entity; expected plain elements.")
     try:
         tree = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError, RecursionError) as error:
@@ -122,7 +122,7 @@ def _states_of_xml(path: Path, text: str) -> tuple[State, ...]:
         if normalise(name) in _TISSUES:
             continue
         if not action:
-            raise InputError(f"{where}: {name} has no <interaction>; expected what it does.")
+            raise InputError(f"{where}: {name} has no <interaction>; expected its action.")
         box = element.find("bndbox")
         if box is not None:
             _check_box(where, [box.findtext(tag, "") for tag in ("xmin", "ymin", "xmax", "ymax")])
@@ -139,31 +139,31 @@ def _state(where: str, instrument: str, action: str) -> State:
 
 
 def _check_box(where: str, numbers: list[str]) -> None:
-    if len(numbers) != 4 or not all(_NUMBER.fullmatch(part) for part in numbers):
+    if len(numbers) != 4 or not all(map(_NUMBER.fullmatch, numbers)):
         raise InputError(
-            f"{where}: found the box {', '.join(part.strip()[:20] for part in numbers[:8])!r}; expected four numbers x1, y1, x2, y2."
+            f"{where}: found the box {', '.join(number.strip()[:20] for number in numbers[:8])!r}; expected four numbers x1, y1, x2, y2."
         )
 
 
 def find_2018(root: Path) -> dict[Key, tuple[Path, ...]]:
-    """Annotations of EndoVis 2018 frames below `root` by (sequence, frame number); of one frame a text, or else its XML.
+    """Return the annotations of EndoVis 2018 frames below `root` by (sequence, frame number): texts, or the XML if there is no text.
 
-    Texts lie in seq_N/{vqla/label,vqla/Classification,vqa/Classification}/frameNNN_QA.txt, XML in seq_N/xml/frameNNN.xml.
-    A frame that two editions annotate has a file of each.
+    Texts are in seq_N/{vqla/label,vqla/Classification,vqa/Classification}/frameNNN_QA.txt, XML in seq_N/xml/frameNNN.xml.
+    A frame that two editions annotate has one file of each edition.
 
     Raises:
-        InputError: if there are none.
+        InputError: if there are no annotations.
     """
     return _find(root, _FILE_2018, "EndoVis-18-VQLA", "EndoVis-18-VQLA/seq_2/vqla/label/frame000_QA.txt")
 
 
 def find_2017(root: Path) -> dict[Key, tuple[Path, ...]]:
-    """Annotations of EndoVis 2017 frames below `root` by (sequence, frame number).
+    """Return the annotations of EndoVis 2017 frames below `root` by (sequence, frame number).
 
-    Texts lie in {vqla/label,vqla/Classification}/seqN_frameNNN.txt, XML in xml/seqN_frameNNN.xml.
+    Texts are in {vqla/label,vqla/Classification}/seqN_frameNNN.txt, XML in xml/seqN_frameNNN.xml.
 
     Raises:
-        InputError: if there are none.
+        InputError: if there are no annotations.
     """
     return _find(root, _FILE_2017, "EndoVis-17-VQLA", "EndoVis-17-VQLA/vqla/label/seq1_frame015.txt")
 
@@ -177,7 +177,7 @@ def _find(root: Path, file: re.Pattern[str], title: str, example: str) -> dict[K
             if match:
                 found.setdefault((int(match["sequence"]), int(match["frame"])), []).append(path)
     if not found:
-        raise InputError(f"{root}: no {title} text below it. Expected {example}; ask for it at {WHERE_TO_ASK}.")
+        raise InputError(f"{root}: contains no {title} text. Expected {example}; it is available from {WHERE_TO_ASK}.")
     return {
         key: tuple(path for path in paths if path.suffix == ".txt") or tuple(paths)
         for key, paths in sorted(found.items())
@@ -185,26 +185,26 @@ def _find(root: Path, file: re.Pattern[str], title: str, example: str) -> dict[K
 
 
 def editions_2018(root: Path, texts: Mapping[Key, tuple[Path, ...]]) -> list[str]:
-    """Say of each edition of EndoVis-18-VQLA below `root` which it is: a folder's name, its edition, and what it holds.
+    """Describe each edition of EndoVis-18-VQLA below `root`: its folder, its edition, and its numbers of frames.
 
-    The editions are told apart by the first frames of seq_1, which the first edition alone annotates.
+    The first frames of seq_1 identify the edition, because only the first edition annotates them.
     """
     found: dict[Path, set[Key]] = {}
     for key, paths in texts.items():
         for path in paths:
             sequence = next(folder for folder in path.parents if _SEQUENCE.fullmatch(folder.name))
             found.setdefault(sequence.parent, set()).add(key)
-    said = []
+    descriptions = []
     for folder, keys in sorted(found.items()):
         test = sum(sequence in TEST_2018 for sequence, _ in keys)
         surplus = sorted(number for _, number in keys & SURPLUS_2018)
         edition = "the first edition" if surplus else "the Extend edition"
         if not any(sequence == 1 for sequence, _ in keys):
-            edition = "an edition that cannot be told without seq_1"
+            edition = "an edition that is unknown without seq_1"
         text = (
             f"{folder.relative_to(root).as_posix()} is {edition} ({len(keys) - test} training and {test} test frames)"
         )
         if surplus:
-            text += f"; its {len(surplus)} frames seq_1 {surplus[0]:03d} to {surplus[-1]:03d} are none of the paper's and left out"
-        said.append(text)
-    return said
+            text += f"; its {len(surplus)} frames seq_1 {surplus[0]:03d} to {surplus[-1]:03d} are left out: they are not in the paper"
+        descriptions.append(text)
+    return descriptions

@@ -252,8 +252,8 @@ OWN = [
         "own", "images in JPEG, listed as PNG", each("images/*", as_format(".jpg")), "There is case0_00.jpg instead"
     ),
     Defect("own", "no labels.csv", without("labels.csv"), "labels.csv"),
-    Defect("own", "no row", each("labels.csv", holds("name,activity\n")), "expected one a frame"),
-    Defect("own", "a row twice", each("labels.csv", replaced("case1_01", "case0_00")), "is there twice"),
+    Defect("own", "no row", each("labels.csv", holds("name,activity\n")), "expected one row per frame"),
+    Defect("own", "a row twice", each("labels.csv", replaced("case1_01", "case0_00")), "occurs twice"),
     Defect("own", "a row cut off", each("labels.csv", replaced(",case0,train", ",case0")), "3 fields; expected 4"),
     Defect("own", "an activity of no study", each("labels.csv", replaced("cut", "cutt")), "the study lists cut, idle"),
     Defect("own", "no split column", naming(".", each("labels.csv", cut_column)), "expected train or test for each"),
@@ -289,7 +289,7 @@ OWN = [
 ]
 RELEASED = [
     Defect("esd", "as it should be", nothing),
-    Defect("esd", "no folder", without("."), "The MTLESD tree is expected here; ask the authors"),
+    Defect("esd", "no folder", without("."), "The MTLESD tree is expected here; it is available from the authors"),
     Defect("esd", "no test split", naming(".", without("test")), "leaves the test split of 12 frames empty"),
     Defect("esd", "one mask missing", one("train/2/mask/*", remove), "Expected the mask of .*Put it there"),
     Defect(
@@ -320,11 +320,11 @@ RELEASED = [
 ]
 CHALLENGE_2018 = [
     Defect("2018", "as it should be", nothing),
-    Defect("2018", "no folder", without("."), "EndoVis 2018 is expected here; ask for it at"),
+    Defect("2018", "no folder", without("."), "EndoVis 2018 is expected here; it is available from"),
     Defect("2018", "corrected labels", lambda root: write_repairs(root, few_2018(), [(1, 11), (5, 13)])),
     Defect("2018", "a corrected label cut off", cut_repair, COPY),
     Defect("2018", "test frames beside", lambda root: write_tests(root, "stamped", (0, 249))),
-    Defect("2018", "test frames alone", tests_alone, "ask for them at .*frames without labels"),
+    Defect("2018", "test frames alone", tests_alone, "they are available from .*frames without labels"),
     Defect("2018", "frames in JPEG", each("miccai*/**/left_frames/*", as_format(".jpg"))),
     Defect("2018", "frames cut off", each(FRAMES, cut_off), COPY),
     Defect("2018", "frames of another size", each(FRAMES, holds(np.zeros((5, 7, 3), np.uint8))), SIZE),
@@ -338,20 +338,20 @@ CHALLENGE_2018 = [
     ),
     Defect("2018", "grey labels", each(LABELS, holds(grey(1))), "expected a label in colours"),
     Defect(
-        "2018", "no label list", naming(".", each("miccai*/**/labels.json", remove)), "no labels.json in any release"
+        "2018", "no label list", naming(".", each("miccai*/**/labels.json", remove)), "no release has a labels.json"
     ),
     Defect("2018", "a label list cut off", each("miccai*/**/labels.json", cut_off), "Expected a JSON list of"),
     Defect(
         "2018",
         "no types",
         lambda root: (each(TYPES, remove)(root), root)[1],
-        "no instrument type mask.*ask for them at",
+        "no sequence has instrument type masks.*they are available from",
     ),
     Defect(
         "2018",
         "a sequence without types",
         naming(f"{RELEASE}/seq_1", one(TYPES, remove)),
-        "no folder instrument_labels_2017.*ask for them at",
+        "has no folder instrument_labels_2017.*they are available from",
     ),
     Defect("2018", "types of 16 bits", each(f"{TYPES}/*", sixteen_bits)),
     Defect("2018", "types that are no pictures", each(f"{TYPES}/*", garble), COPY),
@@ -365,12 +365,14 @@ CHALLENGE_2018 = [
         "fit both schemes.*8 the stapler.*8 suction.* raw: endovis2018_scheme",
     ),
     Defect("2018", "types of either, settled", types_as(c6=7), raw={"endovis2018_scheme": "native2018"}),
-    Defect("2018", "types of both schemes", types_as(c6=4, c1=9), "one set cannot be both. Expected the masks of one"),
+    Defect(
+        "2018", "types of both schemes", types_as(c6=4, c1=9), "one set cannot have both. Expected the masks of one"
+    ),
     Defect(
         "2018",
         "another scheme than said",
         types_as(c6=4),
-        "so it is native2018",
+        "Set it to native2018",
         raw={"endovis2018_scheme": "compatible2017"},
     ),
     Defect("2018", "the stapler", types_as(c2=10)),
@@ -386,7 +388,7 @@ CHALLENGE_2018 = [
         "2018",
         "no annotation",
         naming(".", without("EndoVis-18-VQLA")),
-        "no EndoVis-18-VQLA text below it.*ask for it at",
+        "contains no EndoVis-18-VQLA text.*it is available from",
     ),
     Defect("2018", "an unknown action", each(TEXTS, replaced("idle", "flying")), "unknown action"),
     Defect("2018", "a line of another form", one(TEXTS, holds("a|b|c|d\n")), "line 1: .*expected question.answer"),
@@ -399,7 +401,7 @@ CHALLENGE_2018 = [
         "2018",
         "annotations of other frames",
         naming(".", each("EndoVis-18-VQLA/*/vqla/label/*", renamed("frame0", "frame1"))),
-        "none of which has a picture",
+        "none of the .* annotated frames has an image",
     ),
     Defect("2018", "one annotation that cannot be read, skipped", one(TEXTS, holds("a|b|c|d\n")), dataset=SKIP),
 ]
@@ -413,13 +415,13 @@ CHALLENGE_2017 = [
         naming(
             "train/instrument_dataset_1/left_frames/frame015.png", without("train/instrument_dataset_1/ground_truth")
         ),
-        "no type ground truth.*Ask for it at",
+        "no type ground truth.*It is available from",
     ),
     Defect(
         "gen",
         "a type of no annotated frame",
         each(f"{APART}/TypeSegmentation/*", holds(grey(4))),
-        "hold 1, 2, 3, 6 and 7",
+        "expected 1, 2, 3, 6 and 7",
     ),
     Defect(
         "gen",
@@ -429,16 +431,19 @@ CHALLENGE_2017 = [
     ),
     Defect("gen", "types of another size", each(f"{APART}/TypeSegmentation/*", holds(SMALL)), SIZE),
     Defect("gen", "types of 16 bits", each(f"{INSTRUMENTS}/*", sixteen_bits)),
-    Defect("gen", "an unknown instrument", unknown_instrument, "expected one that contains bipolar.*Rename"),
+    Defect("gen", "an unknown instrument", unknown_instrument, "expected a name with one of bipolar.*Rename"),
     Defect("gen", "parts that nobody needs cut off", each(f"{APART}/PartsSegmentation/*", garble)),
     Defect(
         "gen",
         "no annotation",
         naming(".", without("EndoVis-17-VQLA")),
-        "no EndoVis-17-VQLA text below it.*ask for it at",
+        "contains no EndoVis-17-VQLA text.*it is available from",
     ),
     Defect(
-        "gen", "no frame", naming(".", each("train/*/left_frames/*", remove)), "no left_frames/frame.*ask for them at"
+        "gen",
+        "no frame",
+        naming(".", each("train/*/left_frames/*", remove)),
+        "contains no left_frames/frame.*they are available from",
     ),
     Defect("parts", "as it should be", nothing),
     Defect("parts", "an unknown instrument", unknown_instrument),

@@ -1,1 +1,1 @@
-"""Says what raw trees hold and lack before anything is built from them."""
+"""Checks raw trees and the datasets that would be built from them; `endoarss doctor` prints the report."""

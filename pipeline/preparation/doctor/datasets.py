@@ -1,4 +1,4 @@
-"""Examines what a dataset would hold: its frames, activities and split, and its pictures and masks, read as the build reads them."""
+"""Checks the frames, activities and split of a dataset before it is built, and reads its images and masks as the build does."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pipeline.io.processes import ordered_map
 from pipeline.labels.classes import class_of_instrument
 from pipeline.preparation.doctor.findings import ERROR, NOTE, WARNING, DatasetReport, Finding
 
-_LISTED = 10  # faults that are told one by one
-_SAMPLED = 3  # frames of a folder and part that are decoded without --deep
+_LISTED = 10  # number of faults that are listed one by one
+_SAMPLED = 3  # number of frames per folder and split that are decoded without --deep
 
-# Header of each picture by path, or why there is none.
+# Header of each image by path, or the error message if it cannot be read.
 Headers = Mapping[Path, Header | str]
 
 
@@ -32,11 +32,15 @@ def inspect_dataset(
     failures: Mapping[str, str],
     skip_bad: bool,
 ) -> None:
-    """Fill in the report from the collected frames and the failures to read some.
+    """Add the collected frames and the read failures of a dataset to its report.
 
     Args:
-        report: to fill. kind: what it is. collected: its frames. split: the part of each, empty where the rule does not fit.
-        failures: why frames cannot be read, by frame id. skip_bad: whether faulty frames are left out, so that they are no errors.
+        report: the report to extend.
+        kind: kind of the dataset.
+        collected: frames of the dataset.
+        split: train or test by frame id; empty if the split rule does not fit the frames.
+        failures: error message of each unreadable frame, by frame id.
+        skip_bad: whether faulty frames are left out and therefore are warnings instead of errors.
     """
     samples = [sample for sample in collected.samples if not (skip_bad and sample.frame_id in failures)]
     report.frames = len(samples)
@@ -54,19 +58,19 @@ def inspect_dataset(
         if group.what == ABSENT:
             report.findings.append(Finding(WARNING, f"{len(group.frames)} left out: {group.reason}", group.frames))
     level = WARNING if skip_bad else ERROR
-    told = [(frame, group.reason) for group in faults for frame in group.frames] + [*failures.items()]
-    report.findings += [Finding(level, reason, (frame,)) for frame, reason in told[:_LISTED]]
-    if len(told) > _LISTED:
-        rest = tuple(frame for frame, _ in told[_LISTED:])
+    reasons = [(frame, group.reason) for group in faults for frame in group.frames] + [*failures.items()]
+    report.findings += [Finding(level, reason, (frame,)) for frame, reason in reasons[:_LISTED]]
+    if len(reasons) > _LISTED:
+        rest = tuple(frame for frame, _ in reasons[_LISTED:])
         report.findings.append(Finding(level, f"{len(rest)} more frames cannot be used.", rest))
     untyped = tuple(s.frame_id for s in samples if "no_type_mask" in s.flags and _names_raw_types(kind, s))
     if untyped:
-        text = f"{len(untyped)} frames name instruments in their annotation, but have no type mask, e.g. {untyped[0]}"
+        text = f"{len(untyped)} frames have instruments in their annotation, but no type mask, e.g. {untyped[0]}"
         report.findings.append(Finding(WARNING, text, untyped))
 
 
 def _names_raw_types(kind: Kind, sample: Sample) -> bool:
-    """Whether an annotation names an instrument that raw types have masks of."""
+    """Return whether an annotation names an instrument for which raw types have masks."""
     named = {class_of_instrument(kind.labels, instrument) for instrument in sample.instruments}
     return bool(named - {None, "Ultrasound Probe", "Suction Instrument"})
 
@@ -81,21 +85,26 @@ def read_failures(
     skip_bad: bool,
     workers: int,
 ) -> dict[str, str]:
-    """Read frames as the build does, and return why some cannot be read, by frame id.
+    """Read frames as the build does, and return the error message of each unreadable frame, by frame id.
 
     Args:
-        report: is told which classes occur, if every frame was read. kind: what the dataset is. samples: its frames.
-        split: the part of each. headers: of their files. deep: read every frame, not a sample of each folder and what looks wrong by
-        its headers. skip_bad: whether faulty frames are left out; if the sample has one, all are read, for what is left decides.
-        workers: processes at most.
+        report: the report that gets the classes that occur, if every frame is read.
+        kind: kind of the dataset.
+        samples: frames of the dataset.
+        split: train or test by frame id.
+        headers: headers of the frames' files.
+        deep: read every frame, instead of a sample of each folder and the frames with unusual headers.
+        skip_bad: whether faulty frames are left out. If the sample contains one, all frames are read, because the verdict depends on the
+            number of readable frames.
+        workers: largest number of processes.
     """
-    chosen = (
+    selection = (
         samples
         if deep
         else [*dict.fromkeys([*_of_every_folder(samples, split, headers), *_doubtful(samples, headers)])]
     )
-    # Processes take longer to start than a sample takes to read.
-    read = _read(report.dataset, chosen, workers if deep else 1)
+    # Starting processes takes longer than reading a sample.
+    read = _read(report.dataset, selection, workers if deep else 1)
     if skip_bad and any(isinstance(result, str) for result in read.values()):
         read |= _read(report.dataset, [sample for sample in samples if sample.frame_id not in read], workers)
     if deep:
@@ -106,48 +115,48 @@ def read_failures(
 
 
 def _read(dataset: str, samples: Sequence[Sample], workers: int) -> dict[str, list[int] | str]:
-    """The classes in each frame, or why it cannot be read, by frame id."""
+    """Return the classes in each frame, or the error message if it cannot be read, by frame id."""
     results = ordered_map(_classes_in, samples, workers, f"read {dataset}")
     return {sample.frame_id: result for sample, result in zip(samples, results, strict=True)}
 
 
 def _of_every_folder(samples: Sequence[Sample], split: Mapping[str, str], headers: Headers) -> list[Sample]:
-    """Of every folder that pictures are read from, and of each part in it, the first and last frame and one between them."""
+    """Return the first, a middle and the last frame of every image folder and of each split in it."""
     groups: dict[tuple[Path, str], dict[Sample, None]] = {}
     for sample in samples:
         for path in sample.files:
             if path in headers:
                 groups.setdefault((path.parent, split.get(sample.frame_id, "")), {})[sample] = None
-    chosen: dict[Sample, None] = {}
+    selection: dict[Sample, None] = {}
     for users in groups.values():
         ordered = list(users)
-        places = np.linspace(0, len(ordered) - 1, min(len(ordered), _SAMPLED)).round().astype(int)
-        chosen |= dict.fromkeys(ordered[place] for place in places)
-    return list(chosen)
+        indices = np.linspace(0, len(ordered) - 1, min(len(ordered), _SAMPLED)).round().astype(int)
+        selection |= dict.fromkeys(ordered[index] for index in indices)
+    return list(selection)
 
 
 def _doubtful(samples: Sequence[Sample], headers: Headers) -> list[Sample]:
-    """Return the frames whose files' headers are unreadable, of several sizes, or unusual; reading these frames tells what is wrong."""
-    found = []
+    """Return the frames with unreadable, unusual or differing headers; reading these frames finds out what is wrong."""
+    doubtful = []
     for sample in samples:
         of_sample = {path: headers[path] for path in sample.files if path in headers}
         known = {path: header for path, header in of_sample.items() if not isinstance(header, str)}
         sizes = {(header.width, header.height) for header in known.values()}
         if len(sizes) > 1 or len(known) < len(of_sample) or any(map(_is_unusual, known, known.values())):
-            found.append(sample)
-    return found
+            doubtful.append(sample)
+    return doubtful
 
 
 def _is_unusual(path: Path, header: Header) -> bool:
-    """Whether a picture has other than 8 bits per channel, asks to be turned, or is no PNG although its name says so."""
+    """Return whether an image does not have 8 bits per channel, has an EXIF rotation, or is named .png without being a PNG."""
     misnamed = path.suffix.lower() == ".png" and header.format != "PNG"
     return misnamed or header.bits != 8 or header.orientation != 1
 
 
-def say_never_seen(report: DatasetReport) -> None:
-    """Say which activities, and where pictures were decoded which classes, do not occur."""
+def add_never_seen(report: DatasetReport) -> None:
+    """Add a note on the activities that do not occur, and on the classes if every image was decoded."""
     if report.never_seen:
-        hint = "" if report.classes is not None else " Which classes occur takes --deep."
+        hint = "" if report.classes is not None else " To check the classes too, use --deep."
         report.findings.append(Finding(NOTE, f"never seen: {', '.join(report.never_seen)}.{hint}"))
 
 

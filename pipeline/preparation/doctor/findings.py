@@ -1,4 +1,4 @@
-"""What an examination says: findings, and one report a source and a dataset."""
+"""The types of the doctor's report: findings, and one report per source and per dataset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ ERROR, WARNING, NOTE = "error", "warning", "note"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found. files: those it is about, all of them."""
+    """One error, warning or note.
+
+    Attributes:
+        level: ERROR, WARNING or NOTE.
+        text: the message.
+        files: all files or frames that the message is about.
+    """
 
     level: str
     text: str
@@ -19,9 +25,15 @@ class Finding:
 
 @dataclass
 class SourceReport:
-    """One raw tree.
+    """The report on one raw tree.
 
-    found: what is there, in short. missing: what is not, of what the datasets need. ask: where it is asked for.
+    Attributes:
+        source: name of the source.
+        root: folder of the tree.
+        ask: where to get the tree.
+        found: short description of the content, by keyword.
+        missing: data that the datasets need and the tree lacks.
+        findings: errors, warnings and notes.
     """
 
     source: str
@@ -31,22 +43,31 @@ class SourceReport:
     missing: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
-    def say(self, level: str, text: str, files: tuple[str, ...] = ()) -> None:
+    def add(self, level: str, text: str, files: tuple[str, ...] = ()) -> None:
         """Add a finding."""
         self.findings.append(Finding(level, text, files))
 
     @property
     def state(self) -> str:
-        """broken, partial or complete."""
+        """The state of the data: broken, partial or complete."""
         return _state(self.findings, bool(self.missing))
 
 
 @dataclass
 class DatasetReport:
-    """What would be built. frames, expected: how many there are and would be of complete downloads (None: nobody knows).
+    """The report on a dataset that can be built from the raw trees.
 
-    by_split: frames of each part. activities: frames of each activity, found and expected. classes: frames of each class, where
-    pictures were decoded. left_out: count by reason.
+    Attributes:
+        dataset: name of the dataset.
+        split_rule: the split rule.
+        frames: number of frames.
+        expected: number of frames of complete downloads; None if unknown.
+        by_split: number of frames of each split.
+        activities: found and expected number of frames of each activity.
+        classes: number of frames of each class; None unless every image was decoded.
+        never_seen: activities and classes that do not occur.
+        left_out: number of frames that are left out, by reason.
+        findings: errors, warnings and notes.
     """
 
     dataset: str
@@ -62,13 +83,13 @@ class DatasetReport:
 
     @property
     def state(self) -> str:
-        """broken, partial or complete."""
+        """The state of the data: broken, partial or complete."""
         return _state(self.findings, self.expected is not None and self.frames != self.expected)
 
 
 @dataclass
 class Report:
-    """An examination of all that a study's datasets are built from."""
+    """The doctor's report on the raw trees and datasets of a study."""
 
     study: str
     synthetic: bool
@@ -78,26 +99,26 @@ class Report:
 
     @property
     def usable(self) -> bool:
-        """Whether every dataset can be built: its frames were collected, split and read as the build does."""
-        return not any(finding.level == ERROR for part in self.datasets for finding in part.findings)
+        """Whether every dataset can be built, that is, no dataset has an error."""
+        return not any(finding.level == ERROR for dataset in self.datasets for finding in dataset.findings)
 
     @property
-    def parts(self) -> list[SourceReport | DatasetReport]:
-        """Sources, then datasets."""
+    def all_reports(self) -> list[SourceReport | DatasetReport]:
+        """The reports on the sources, then those on the datasets."""
         return [*self.sources, *self.datasets]
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs: the same content as plain types, less the study's name: studies share datasets."""
+        """Return the report as plain types for JSON, without the study's name, because studies share datasets."""
         return {
             "synthetic": self.synthetic,
             "deep": self.deep,
             "usable": self.usable,
-            "sources": [asdict(part) | {"state": part.state} for part in self.sources],
-            "datasets": [asdict(part) | {"state": part.state} for part in self.datasets],
+            "sources": [asdict(source) | {"state": source.state} for source in self.sources],
+            "datasets": [asdict(dataset) | {"state": dataset.state} for dataset in self.datasets],
         }
 
 
-def _state(findings: list[Finding], lacking: bool) -> str:
+def _state(findings: list[Finding], is_partial: bool) -> str:
     if any(finding.level == ERROR for finding in findings):
         return "broken"
-    return "partial" if lacking else "complete"
+    return "partial" if is_partial else "complete"

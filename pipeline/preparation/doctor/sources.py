@@ -1,4 +1,4 @@
-"""Examines raw trees, one function a source: what they hold and lack of what the datasets need. No picture is decoded."""
+"""Checks raw trees, one function per source, for the data that the datasets need. No image is decoded."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ from pipeline.preparation.doctor.findings import ERROR, NOTE, WARNING, SourceRep
 from pipeline.sources import endovis2017, endovis2018, plain, released, vqla
 
 _RELEASES_2018 = {1: range(1, 5), 2: range(5, 8), 3: range(9, 13), 4: range(13, 17)}
-_WITHOUT_ANNOTATION = 13  # nobody annotated this sequence
-# Frames of the released datasets by part (Table I of the paper).
+_WITHOUT_ANNOTATION = 13  # this sequence has no annotations
+# Frames of the released datasets by split (Table I of the paper).
 _RELEASED_FRAMES = {"esd": {"train": 1618, "test": 402}, "released_mtlendovis": {"train": 1601, "test": 395}}
 
 
 @dataclass(frozen=True)
 class Need:
-    """What the examined datasets need of one raw tree.
+    """The requirements of the checked datasets on one raw tree.
 
-    whole: whether the real downloads are expected, so that what they have more is missing. kinds: of the datasets.
-    annotations: the raw tree with the annotations of EndoVis 2018 frames. scheme: id scheme of the EndoVis 2018 types.
-    activities: of a dataset of one's own. headers: of the pictures that the datasets' frames are read from. plain: where own frames lie.
+    Attributes:
+        whole: whether the complete real downloads are expected, so that absent data is reported as missing.
+        kinds: kinds of the datasets.
+        annotations: the raw tree with the annotations of EndoVis 2018 frames.
+        scheme: id scheme of the EndoVis 2018 types.
+        activities: activities of a dataset of own frames.
+        headers: headers of the image files that the datasets are read from.
+        plain: folders of own frames.
     """
 
     whole: bool
@@ -43,15 +48,17 @@ class Need:
 
 
 def inspect_source(report: SourceReport, root: Path, need: Need) -> None:
-    """Fill in the report of one source.
+    """Check one raw tree and add the results to its report.
 
     Args:
-        report: says which source. root: the raw tree, archives extracted. need: what is asked for.
+        report: the report to extend, which names the source.
+        root: the raw tree with extracted archives.
+        need: requirements of the datasets.
     """
     try:
-        _EXAMINERS.get(report.source, _released)(report, root, need)
+        _CHECKS.get(report.source, _released)(report, root, need)
     except InputError as error:
-        report.say(ERROR, str(error))
+        report.add(ERROR, str(error))
 
 
 def _endovis2018(report: SourceReport, root: Path, need: Need) -> None:
@@ -61,11 +68,11 @@ def _endovis2018(report: SourceReport, root: Path, need: Need) -> None:
     report.found["sequences"] = str(len(by_sequence))
     report.found["frames"] = str(len(frames))
     report.found["colour labels"] = str(sum(frame.label is not None for frame in frames))
-    for name, settled in tree.schemes.items():
+    for name, scheme in tree.schemes.items():
         typed = sum(frame.types == name for frame in frames)
-        report.found[f"types ({name})"] = f"{typed} frames, {settled.name}"
-        report.say(NOTE, f"id scheme {settled.name}. {settled.reason}.")
-    _say_notes(report, tree.notes)
+        report.found[f"types ({name})"] = f"{typed} frames, {scheme.name}"
+        report.add(NOTE, f"id scheme {scheme.name}. {scheme.reason}.")
+    _add_notes(report, tree.notes)
     wanted = _annotated_2018(need.annotations)
     if need.whole:
         for release, sequences in _RELEASES_2018.items():
@@ -76,28 +83,28 @@ def _endovis2018(report: SourceReport, root: Path, need: Need) -> None:
         short = Counter(sequence for sequence, _ in wanted - set(tree.frames) if sequence in by_sequence)
         report.missing += [f"seq_{number}: {short[number]} of {needed[number]} frames" for number in sorted(short)]
     used = [frame for key, frame in tree.frames.items() if key in wanted]
-    bare = [str(frame.image) for frame in used if frame.label is None and frame.annotation is None]
-    if bare:
-        report.missing.append(f"{len(bare)} colour labels")
-        report.say(WARNING, f"{len(bare)} frames without official label, e.g. {bare[0]}", tuple(bare))
+    unlabelled = [str(frame.image) for frame in used if frame.label is None and frame.annotation is None]
+    if unlabelled:
+        report.missing.append(f"{len(unlabelled)} colour labels")
+        report.add(WARNING, f"{len(unlabelled)} frames without official label, e.g. {unlabelled[0]}", tuple(unlabelled))
     untyped = [str(frame.image) for frame in used if frame.types is None]
     if untyped:
-        report.missing.append(f"instrument types of {len(untyped)} frames (ask at {endovis2018.TYPES_FROM})")
-        report.say(
+        report.missing.append(f"instrument types of {len(untyped)} frames (available from {endovis2018.TYPES_FROM})")
+        report.add(
             WARNING, f"{len(untyped)} frames in sequences without instrument types, e.g. {untyped[0]}", tuple(untyped)
         )
-    _say_loose(report, tree.loose)
-    _say_headers(report, need, "frames", [frame.image for frame in frames], of_frames=True)
-    _say_headers(report, need, "colour labels", [frame.label for frame in frames if frame.label])
+    _add_unmatched(report, tree.unmatched)
+    _add_headers(report, need, "frames", [frame.image for frame in frames], of_frames=True)
+    _add_headers(report, need, "colour labels", [frame.label for frame in frames if frame.label])
     masks = [path for frame in frames for path in frame.files if path not in (frame.image, frame.label)]
-    _say_headers(report, need, "type masks", masks)
+    _add_headers(report, need, "type masks", masks)
 
 
 def _annotated_2018(root: Path | None) -> set[vqla.Key]:
-    """The frames that a dataset can be built of: those that the annotations name, if all of these are there, else any of them."""
+    """Return the frames that a dataset can use: the annotated frames if the annotations are complete, otherwise all labelled frames."""
     try:
         annotated = set(vqla.find_2018(root)) - vqla.SURPLUS_2018 if root is not None else set()
-    except InputError:  # said of the annotations themselves
+    except InputError:  # the check of the annotations reports it
         annotated = set()
     if len(annotated) == vqla.FRAMES_2018:
         return annotated
@@ -111,58 +118,59 @@ def _endovis2017(report: SourceReport, root: Path, need: Need) -> None:
     report.found["sequences"] = str(len({frame.sequence for frame in frames}))
     report.found["frames"] = str(len(frames))
     if "mtlendovis_gen" in need.kinds:
-        there = {(frame.sequence, frame.number) for frame in frames if frame.type_files}
-        report.found["with type masks"] = str(len(there))
+        typed = {(frame.sequence, frame.number) for frame in frames if frame.type_files}
+        report.found["with type masks"] = str(len(typed))
         for number, wanted in endovis2017.ANNOTATED_FRAMES.items() if need.whole else ():
-            absent = [frame for frame in wanted if (f"instrument_dataset_{number}", frame) not in there]
+            absent = [frame for frame in wanted if (f"instrument_dataset_{number}", frame) not in typed]
             if absent:
                 report.missing.append(
-                    f"instrument_dataset_{number}: {len(absent)} of its {len(wanted)} annotated frames, or their type masks"
+                    f"instrument_dataset_{number}: {len(absent)} of {len(wanted)} annotated frames, or their type masks"
                 )
     if "endovis2017_parts" in need.kinds:
         report.found["with parts masks"] = str(sum(bool(frame.part_files) for frame in frames))
-    _say_notes(report, tree.notes)
-    _say_loose(report, tree.loose)
-    _say_headers(report, need, "frames", [frame.image for frame in frames], of_frames=True)
-    _say_headers(report, need, "masks", [path for f in frames for path in (*f.type_files, *f.part_files)])
+    _add_notes(report, tree.notes)
+    _add_unmatched(report, tree.unmatched)
+    _add_headers(report, need, "frames", [frame.image for frame in frames], of_frames=True)
+    _add_headers(report, need, "masks", [path for f in frames for path in (*f.type_files, *f.part_files)])
 
 
 def _vqla(report: SourceReport, root: Path, need: Need) -> None:
     is_2018 = report.source == "vqla2018"
-    found = vqla.find_2018(root) if is_2018 else vqla.find_2017(root)
-    texts = {key: paths for key, paths in found.items() if not (is_2018 and key in vqla.SURPLUS_2018)}
+    annotations = vqla.find_2018(root) if is_2018 else vqla.find_2017(root)
+    texts = {key: paths for key, paths in annotations.items() if not (is_2018 and key in vqla.SURPLUS_2018)}
     actions: Counter[str] = Counter()
     instruments: Counter[str] = Counter()
-    silent, read = [], 0
+    without_state, read = [], 0
     for paths in tqdm(texts.values(), desc=f"read {report.source}", unit="text", mininterval=1.0):
         try:
             states = vqla.read_agreeing(paths)
         except InputError as error:
-            # Whether that stops a build is for the dataset to say.
-            report.say(WARNING, str(error), tuple(map(str, paths)))
+            # The check of the dataset decides whether this stops a build.
+            report.add(WARNING, str(error), tuple(map(str, paths)))
             continue
         read += 1
         actions.update(state.action for state in states)
         instruments.update(state.instrument for state in states)
         if not states:
-            silent.append(str(paths[0]))
+            without_state.append(str(paths[0]))
     report.found["annotated frames"] = str(len(texts))
     report.found["read"] = str(read)
     report.found["sequences"] = ", ".join(str(number) for number in sorted({sequence for sequence, _ in texts}))
-    for edition in vqla.editions_2018(root, found) if is_2018 else ():
-        report.say(NOTE, f"{edition}.")
+    for edition in vqla.editions_2018(root, annotations) if is_2018 else ():
+        report.add(NOTE, f"{edition}.")
     twice = sum(len(paths) > 1 for paths in texts.values())
     if twice:
-        report.say(NOTE, f"{twice} frames are annotated by two editions, which agree.")
-    if silent:
-        report.say(NOTE, f"{len(silent)} annotations name no instrument's state, e.g. {silent[0]}", tuple(silent))
-    strange = [n for n in instruments if class_of_instrument(ENDOVIS, n) is None]
-    if strange:
-        named = ", ".join(f"{name} ({instruments[name]})" for name in sorted(strange))
-        report.say(NOTE, f"instruments that are no class of the benchmark: {named}.")
+        report.add(NOTE, f"two editions annotate {twice} frames, and they agree.")
+    if without_state:
+        text = f"{len(without_state)} annotations name no state of an instrument, e.g. {without_state[0]}"
+        report.add(NOTE, text, tuple(without_state))
+    unclassed = [name for name in instruments if class_of_instrument(ENDOVIS, name) is None]
+    if unclassed:
+        named = ", ".join(f"{name} ({instruments[name]})" for name in sorted(unclassed))
+        report.add(NOTE, f"instruments that are not a class of the benchmark: {named}.")
     unseen = sorted(set(ACTIVITY_OF_ACTION) - set(actions))
     if unseen and is_2018:
-        report.say(WARNING if need.whole else NOTE, f"actions that never occur: {', '.join(unseen)}.")
+        report.add(WARNING if need.whole else NOTE, f"actions that never occur: {', '.join(unseen)}.")
     expected = vqla.FRAMES_2018 if is_2018 else vqla.FRAMES_2017
     if need.whole and len(texts) < expected:
         wanted = {*endovis2018.SEQUENCES} - {_WITHOUT_ANNOTATION} if is_2018 else set()
@@ -174,26 +182,27 @@ def _vqla(report: SourceReport, root: Path, need: Need) -> None:
 def _released(report: SourceReport, root: Path, need: Need) -> None:
     frames = released.read_tree(root, report.source)
     by_split = Counter(frame.split for frame in frames)
-    report.found["pictures"] = str(len(frames))
+    report.found["images"] = str(len(frames))
     for split, count in by_split.items():
         report.found[split] = str(count)
     if need.whole:
         for split, expected in _RELEASED_FRAMES[report.source].items():
             if by_split[split] < expected:
-                report.missing.append(f"{expected - by_split[split]} of {expected} pictures of {split}")
-    bare = tuple(str(frame.image) for frame in frames if frame.mask is None)
-    if bare:
-        report.say(WARNING, f"{len(bare)} pictures without mask, e.g. {bare[0]}", bare)
+                report.missing.append(f"{expected - by_split[split]} of {expected} images of {split}")
+    without_mask = tuple(str(frame.image) for frame in frames if frame.mask is None)
+    if without_mask:
+        report.add(WARNING, f"{len(without_mask)} images without mask, e.g. {without_mask[0]}", without_mask)
     if report.source == "released_mtlendovis" and len(frames) != sum(_RELEASED_FRAMES[report.source].values()):
-        report.say(
-            NOTE, "which activity a folder is was taken from the paper's list; counts would tell in a complete tree."
+        report.add(
+            NOTE,
+            "the activity of each folder comes from the paper's list; only a complete tree allows a check by counts.",
         )
-    _say_headers(report, need, "pictures", [frame.image for frame in frames], of_frames=True)
-    _say_headers(report, need, "masks", [frame.mask for frame in frames if frame.mask])
+    _add_headers(report, need, "images", [frame.image for frame in frames], of_frames=True)
+    _add_headers(report, need, "masks", [frame.mask for frame in frames if frame.mask])
 
 
 def _plain(report: SourceReport, _: Path, need: Need) -> None:
-    assert need.plain is not None, "whoever examines own frames says where they lie"
+    assert need.plain is not None, "the caller gives the folders of own frames"
     frames = plain.read_tree(need.plain, need.activities)
     report.found["frames"] = str(len(frames))
     absent = tuple(str(path) for frame in frames for path in (frame.image, frame.mask) if not path.is_file())
@@ -201,44 +210,47 @@ def _plain(report: SourceReport, _: Path, need: Need) -> None:
         report.missing.append(f"{len(absent)} images or masks, e.g. {absent[0]}")
     listed = {path for frame in frames for path in (frame.image, frame.mask)}
     folders = sorted({path.parent for path in listed})
-    listed |= {need.plain.images / name for name in plain.images_without_mask(need.plain)}  # said of the dataset
-    beside = [path for folder in folders for path in sorted(folder.glob("[!.]*")) if not path.is_dir()]
-    loose = tuple(str(path) for path in beside if path not in listed | {need.plain.labels})
-    if loose:
-        report.say(WARNING, f"{len(loose)} files belong to no frame, e.g. {loose[0]}", loose)
-    _say_headers(report, need, "images", [frame.image for frame in frames], of_frames=True)
-    _say_headers(report, need, "masks", [frame.mask for frame in frames])
+    listed |= {
+        need.plain.images / name for name in plain.images_without_mask(need.plain)
+    }  # the check of the dataset reports them
+    files = [path for folder in folders for path in sorted(folder.glob("[!.]*")) if not path.is_dir()]
+    unmatched = tuple(str(path) for path in files if path not in listed | {need.plain.labels})
+    if unmatched:
+        report.add(WARNING, f"{len(unmatched)} files belong to no frame, e.g. {unmatched[0]}", unmatched)
+    _add_headers(report, need, "images", [frame.image for frame in frames], of_frames=True)
+    _add_headers(report, need, "masks", [frame.mask for frame in frames])
 
 
-def _say_notes(report: SourceReport, notes: Mapping[str, str]) -> None:
+def _add_notes(report: SourceReport, notes: Mapping[str, str]) -> None:
     for name, note in notes.items():
-        report.say(WARNING if name == "jpeg_frames" else NOTE, f"{note}.")
+        report.add(WARNING if name == "jpeg_frames" else NOTE, f"{note}.")
 
 
-def _say_loose(report: SourceReport, loose: Iterable[Path]) -> None:
-    files = tuple(map(str, sorted(loose)))
+def _add_unmatched(report: SourceReport, unmatched: Iterable[Path]) -> None:
+    files = tuple(map(str, sorted(unmatched)))
     if files:
-        report.say(WARNING, f"{len(files)} annotations without a frame, e.g. {files[0]}", files)
+        report.add(WARNING, f"{len(files)} annotations without a frame, e.g. {files[0]}", files)
 
 
 def read_headers(paths: Iterable[Path], label: str) -> dict[Path, Header | str]:
-    """Read the header of each picture, or why it has none. Files that are no pictures, such as annotations, are left out.
+    """Return the header of each image, or the error message if it cannot be read. Other files, such as annotations, are left out.
 
     Args:
-        paths: files of frames. label: of the progress bar.
+        paths: files of frames.
+        label: label of the progress bar.
     """
-    pictures = sorted({path for path in paths if path.suffix.lower() in (".png", ".jpg", ".jpeg")})
-    found: dict[Path, Header | str] = {}
-    for path in tqdm(pictures, desc=label, unit="file", mininterval=1.0):
+    images = sorted({path for path in paths if path.suffix.lower() in (".png", ".jpg", ".jpeg")})
+    headers: dict[Path, Header | str] = {}
+    for path in tqdm(images, desc=label, unit="file", mininterval=1.0):
         try:
-            found[path] = read_header(path)
+            headers[path] = read_header(path)
         except InputError as error:
-            found[path] = str(error)
-    return found
+            headers[path] = str(error)
+    return headers
 
 
-def _say_headers(report: SourceReport, need: Need, what: str, paths: Collection[Path], of_frames: bool = False) -> None:
-    """Say which sizes and modes occur among the files that are needed; of frames name those of the rarer ones."""
+def _add_headers(report: SourceReport, need: Need, what: str, paths: Collection[Path], of_frames: bool = False) -> None:
+    """Add the sizes and modes of the needed files to the report, and warn about frames with a rarer size, mode or format."""
     headers = {path: need.headers[path] for path in sorted(set(paths)) if path in need.headers}
     seen = {path: header for path, header in headers.items() if isinstance(header, Header)}
     if not seen:
@@ -246,13 +258,15 @@ def _say_headers(report: SourceReport, need: Need, what: str, paths: Collection[
     report.found[f"{what} as"] = _counted(f"{header.mode} {header.format}" for header in seen.values())
     report.found[f"size of {what}"] = _counted(f"{header.width}x{header.height}" for header in seen.values())
     kinds = (("size", lambda h: f"{h.width}x{h.height}"), ("mode", lambda h: h.mode), ("format", lambda h: h.format))
-    for kind, of in kinds if of_frames else ():
-        usual, _ = Counter(of(header) for header in seen.values()).most_common(1)[0]
-        others = tuple(str(path) for path, header in seen.items() if of(header) != usual)
+    for kind, value_of in kinds if of_frames else ():
+        usual, _ = Counter(value_of(header) for header in seen.values()).most_common(1)[0]
+        others = tuple(str(path) for path, header in seen.items() if value_of(header) != usual)
         if others:
             example = f"{seen[Path(others[0])]}: {others[0]}"
-            report.say(
-                WARNING, f"{len(others)} of {len(seen)} {what} have another {kind} than {usual}, e.g. {example}", others
+            report.add(
+                WARNING,
+                f"{len(others)} of {len(seen)} {what} do not have the usual {kind} {usual}, e.g. {example}",
+                others,
             )
 
 
@@ -261,7 +275,7 @@ def _counted(names: Iterable[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
-_EXAMINERS = {
+_CHECKS = {
     **{"endovis2018": _endovis2018, "endovis2017": _endovis2017},
     **{"vqla2018": _vqla, "vqla2017": _vqla, "plain": _plain},
 }

@@ -1,1 +1,1 @@
-"""Procedural endoscopic scenes, written as raw trees in the layouts of the real downloads."""
+"""Generates synthetic endoscopic scenes and writes them as raw trees in the layouts of the real downloads."""

@@ -1,4 +1,4 @@
-"""Packs a generated folder the way downloads come: as a .zip beside where it stood."""
+"""Replaces a generated folder by a .zip, as downloads come."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def zip_away(folder: Path) -> Path:
-    """Replace a folder by an archive of it, the folder's own name at its top; the same files give the same bytes."""
+    """Replace a folder by a .zip that contains it, and return the .zip; the same files give the same bytes."""
     archive = folder.with_name(f"{folder.name}.zip")
-    with zipfile.ZipFile(archive, "w") as packed:  # pictures are compressed already
+    with zipfile.ZipFile(archive, "w") as packed:  # images are compressed already
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             info = zipfile.ZipInfo(path.relative_to(folder.parent).as_posix(), (2018, 9, 16, 0, 0, 0))
             info.external_attr = 0o644 << 16

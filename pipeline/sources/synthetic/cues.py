@@ -1,6 +1,6 @@
-"""What an activity leaves in the picture: one painter an activity, each working at a site on the tissue.
+"""Draws the visible trace of an activity: one painter per activity, which draws at a site on the tissue.
 
-A painter changes the float32 RGB image in place. `before` painters lie under the instruments, `after` painters over them.
+A painter changes the float32 RGB image in place. Painters in `UNDER` draw below the instruments, painters in `OVER` above them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.sources.synthetic.tissue import Image, blend, fractal_noise
 
 @dataclass(frozen=True)
 class Site:
-    """Where an activity happens: pixel position, the direction the instrument points in (radians), a size factor."""
+    """The place of an activity: pixel position, direction of the instrument (radians), and a size factor."""
 
     x: float
     y: float
@@ -28,7 +28,7 @@ Painter = Callable[[Image, Site, np.random.Generator], None]
 
 
 def _local(image: Image, site: Site) -> tuple[Image, Image]:
-    """Coordinates along and across the instrument's direction, in pixels of a picture 256 pixels high."""
+    """Return coordinates along and across the instrument's direction, in pixels of an image 256 pixels high."""
     height, width = image.shape[:2]
     unit = height / 256 * site.size
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -39,7 +39,7 @@ def _local(image: Image, site: Site) -> tuple[Image, Image]:
 
 
 def _stroke(image: Image, site: Site, points: np.ndarray, width: float) -> Image:
-    """Opacity of a smooth line through `points` given in the site's own coordinates."""
+    """Return the opacity of a smooth line through `points`, which are in the coordinates of the site."""
     unit = image.shape[0] / 256 * site.size
     cos, sin = np.cos(site.angle), np.sin(site.angle)
     placed = points @ np.array([[cos, sin], [-sin, cos]]) * unit + (site.x, site.y)
@@ -50,12 +50,12 @@ def _stroke(image: Image, site: Site, points: np.ndarray, width: float) -> Image
 
 
 def _soft(distance: Image, edge: float) -> Image:
-    """1 inside (distance below 1), 0 outside, with a soft edge."""
+    """Return 1 inside (distance below 1) and 0 outside, with a soft edge."""
     return np.clip((1 - distance) / edge + 0.5, 0, 1).astype(np.float32)
 
 
 def paint_retraction(image: Image, site: Site, rng: np.random.Generator) -> None:
-    """Tissue lifted to a tent: a bright ridge towards the tip, taut radial folds, a dark valley around."""
+    """Draw tissue lifted like a tent: a bright ridge towards the tip, tight radial folds, and a dark valley around it."""
     along, across = _local(image, site)
     span = 26 + 0.9 * np.clip(along, 0, 95)
     tent = _soft(np.abs(across) / span, 0.5) * np.clip(1 - along / 100, 0, 1) * np.clip((along + 16) / 14, 0, 1)
@@ -65,7 +65,7 @@ def paint_retraction(image: Image, site: Site, rng: np.random.Generator) -> None
 
 
 def paint_grasping(image: Image, site: Site, rng: np.random.Generator) -> None:
-    """A pinched bulge between the jaws, blanched in its middle."""
+    """Draw tissue pinched between the jaws, pale in its middle."""
     along, across = _local(image, site)
     radius = np.hypot(along - 16, across * 1.1) / 40
     image *= (1 - 0.5 * _soft(radius / 1.25, 0.4) * (radius > 1))[..., None]
@@ -75,7 +75,7 @@ def paint_grasping(image: Image, site: Site, rng: np.random.Generator) -> None:
 
 
 def paint_manipulation(image: Image, site: Site, rng: np.random.Generator) -> None:
-    """A dimple where open jaws press: a dark pit with a bright rim."""
+    """Draw the dent that open jaws press into tissue: dark with a bright rim."""
     along, across = _local(image, site)
     radius = np.hypot(along / 1.15, across)
     image *= (1 - 0.62 * np.exp(-((radius / 26) ** 2)))[..., None]
@@ -84,7 +84,7 @@ def paint_manipulation(image: Image, site: Site, rng: np.random.Generator) -> No
 
 
 def paint_cutting(image: Image, site: Site, rng: np.random.Generator) -> None:
-    """A gaping incision with red edges, running ahead of the blades."""
+    """Draw an open incision with red edges in front of the blades."""
     along, across = _local(image, site)
     wander = 5 * np.sin(along / 17 + rng.uniform(0, 6))
     gape = 13 * np.sqrt(np.clip(1 - ((along - 18) / 78) ** 2, 0, 1)) + 1e-3
@@ -95,7 +95,7 @@ def paint_cutting(image: Image, site: Site, rng: np.random.Generator) -> None:
 
 
 def paint_cauterization(image: Image, site: Site, rng: np.random.Generator) -> None:
-    """Charred tissue at the tip."""
+    """Draw charred tissue at the tip."""
     along, across = _local(image, site)
     radius = np.hypot(along - 10, across) / 24 + 0.12 * fractal_noise(rng, image.shape[0], image.shape[1], 14)
     blend(image, 0.9 * _soft(radius, 0.4), (0.09, 0.06, 0.05))
@@ -103,7 +103,7 @@ def paint_cauterization(image: Image, site: Site, rng: np.random.Generator) -> N
 
 
 def paint_smoke_plume(image: Image, site: Site, rng: np.random.Generator) -> None:
-    """Smoke rising from the site over everything in front of the lens."""
+    """Draw smoke that rises from the site and covers everything behind it."""
     height, width = image.shape[:2]
     unit = height / 256 * site.size
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -116,7 +116,7 @@ def paint_smoke_plume(image: Image, site: Site, rng: np.random.Generator) -> Non
 
 
 def paint_suction(image: Image, site: Site, rng: np.random.Generator) -> None:
-    """A pool of blood at the tube's mouth."""
+    """Draw a pool of blood at the opening of the tube."""
     along, across = _local(image, site)
     radius = np.hypot((along - 26) / 58, across / 44) + 0.10 * fractal_noise(rng, image.shape[0], image.shape[1], 7)
     blend(image, 0.92 * _soft(radius, 0.15), (0.47, 0.02, 0.03))
@@ -124,7 +124,7 @@ def paint_suction(image: Image, site: Site, rng: np.random.Generator) -> None:
 
 
 def paint_ultrasound_sensing(image: Image, site: Site, rng: np.random.Generator) -> None:
-    """A sheet of gel under the probe: bluish and glossy."""
+    """Draw a bluish, glossy layer of gel under the probe."""
     along, across = _local(image, site)
     radius = np.hypot((along - 12) / 62, across / 48) + 0.06 * fractal_noise(rng, image.shape[0], image.shape[1], 8)
     blend(image, 0.62 * _soft(radius, 0.12), (0.62, 0.80, 0.92))
@@ -132,7 +132,7 @@ def paint_ultrasound_sensing(image: Image, site: Site, rng: np.random.Generator)
 
 
 def paint_looping(image: Image, site: Site, rng: np.random.Generator) -> None:
-    """A violet thread thrown in two loops round the tip."""
+    """Draw a violet thread in two loops around the tip."""
     turn = np.linspace(0, 4 * np.pi, 90)
     size = np.where(turn < 2 * np.pi, 1.0, 0.72)
     points = np.stack([22 + 44 * size * np.cos(turn), 34 * size * np.sin(turn) + 4 * np.sin(turn / 2)], axis=1)
@@ -140,7 +140,7 @@ def paint_looping(image: Image, site: Site, rng: np.random.Generator) -> None:
 
 
 def paint_suturing(image: Image, site: Site, rng: np.random.Generator) -> None:
-    """A slit closed by a zigzag of thread, and the curved needle."""
+    """Draw a slit that a zigzag of thread closes, and the curved needle."""
     slit = np.stack([np.linspace(-40, 90, 30), np.full(30, 22.0)], axis=1)
     blend(image, 0.85 * _stroke(image, site, slit, 7), (0.36, 0.05, 0.06))
     steps = np.linspace(-40, 70, 12)
@@ -152,7 +152,7 @@ def paint_suturing(image: Image, site: Site, rng: np.random.Generator) -> None:
 
 
 def paint_clipping(image: Image, site: Site, rng: np.random.Generator) -> None:
-    """A thick vessel closed by shiny clips."""
+    """Draw a thick vessel that shiny clips close."""
     x = np.linspace(-110, 110, 60)
     vessel = np.stack([26 + 5 * np.sin(x / 40), x], axis=1)
     blend(image, 0.9 * _stroke(image, site, vessel, 26), (0.52, 0.10, 0.14))
@@ -163,7 +163,7 @@ def paint_clipping(image: Image, site: Site, rng: np.random.Generator) -> None:
 
 
 def paint_stapling(image: Image, site: Site, rng: np.random.Generator) -> None:
-    """A stapled line: two staggered rows of metal across a seam."""
+    """Draw a stapled line: two staggered rows of metal across a seam."""
     seam = np.array([[-70.0, 34.0], [110.0, 34.0]])
     blend(image, 0.8 * _stroke(image, site, seam, 8), (0.34, 0.06, 0.07))
     for row, stagger in ((22.0, 0.0), (46.0, 9.0)):

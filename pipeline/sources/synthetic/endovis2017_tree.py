@@ -1,10 +1,14 @@
-"""Writes a generated EndoVis-2017 tree (training and test split) and the EndoVis-17-VQLA texts beside it.
+"""Generates an EndoVis-2017 tree (training and test split) with its EndoVis-17-VQLA annotations.
 
-Pictures are 16:9 with a dark border, as the real 1920x1080 ones, and hold a few frames without annotation. Ground truth
-comes as folders with irregular names in the training split, and as TypeSegmentation and PartsSegmentation in the test split:
-published apart and still zipped for sequence 8, in a folder gt/ for sequence 9. Some masks have three channels; parts hold the
-value 40; instruments occur that no annotated frame has, and "other" that is no probe. Annotations are texts in two folders,
-XML, and a sequence in two editions. `__MACOSX` lies about.
+Images are 16:9 with a dark border, like the real ones of 1920x1080, and some frames have no annotation. The tree has the irregularities
+of the real downloads:
+
+- Ground truth is in folders with irregular names in the training split, and in TypeSegmentation and PartsSegmentation in the test split: a
+  separate .zip for sequence 8, a folder gt/ for sequence 9.
+- Some masks have three channels, parts include the value 40, and there are instruments that no annotated frame has and an "other" that is
+  not a probe.
+- Annotations are texts in two folders and XML, and one sequence has two editions.
+- There is a `__MACOSX` folder.
 """
 
 from __future__ import annotations
@@ -47,22 +51,23 @@ _FOLDERS = {
 _BORDER = 15
 _WITH_GT = 9
 _TWO_EDITIONS = 1
-_OTHER_THAN_PROBE = (6, 40)  # an annotated frame with something that is no class
+_OTHER_THAN_PROBE = (6, 40)  # an annotated frame with an "other" instrument that is not a class
 _EXTRA = ((3, 0), (3, 100), (9, 299))  # frames without annotation
 
 
 def generate_endovis2017(root: Path, height: int, width: int, seed: int, keep_every: int = 1) -> None:
-    """Write the trees `root`/{train,test,testing_label} and the texts under `root`/EndoVis-17-VQLA.
+    """Write the trees `root`/{train,test,testing_label} and the annotations under `root`/EndoVis-17-VQLA.
 
     Args:
         root: an existing folder to fill.
-        height, width: size of a raw frame in pixels, 16:9; the picture proper is smaller by the border.
-        seed: decides everything.
-        keep_every: 1 writes all 97 annotated frames; k writes every k-th (for miniatures).
+        height: height of a raw frame in pixels; frames are 16:9 including their border.
+        width: width of a raw frame in pixels.
+        seed: random seed.
+        keep_every: 1 writes all 97 annotated frames; k writes every k-th frame (for small trees).
     """
     rng = np.random.default_rng(seed)
     frames = [(sequence, number) for sequence, numbers in ANNOTATED_FRAMES.items() for number in numbers][::keep_every]
-    # The ultrasound probe is in sequences 1 and 2 alone; the other activities fall where they may.
+    # The ultrasound probe is only in sequences 1 and 2; the other activities may be anywhere.
     counts = proportional_counts(GEN_COUNTS, len(frames), 1)
     sensing = counts.pop("ultrasound_sensing")
     others = iter(episodes(counts, rng))
@@ -93,20 +98,20 @@ def generate_endovis2017(root: Path, height: int, width: int, seed: int, keep_ev
         if (sequence, number) not in _EXTRA:
             _write_vqla(root / "EndoVis-17-VQLA", sequence, number, scene)
     (root / "train" / "instrument_dataset_3" / "right_frames").mkdir()
-    for name in ("Right_Vessel_Sealer", "Grasping_Retractor_Right_labels"):  # of frames that nobody annotated
+    for name in ("Right_Vessel_Sealer", "Grasping_Retractor_Right_labels"):  # for frames without annotation
         labels = root / "train" / "instrument_dataset_3" / "ground_truth" / name
         write_png(labels / "frame000.png", np.zeros((height, width), np.uint8))
     litter = root / "train" / "__MACOSX" / "instrument_dataset_1" / "left_frames"
     litter.mkdir(parents=True)
     (litter / "._frame015.png").write_bytes(b"\x00\x05\x16\x07Mac OS X")
-    if (root / "testing_label").is_dir():  # a miniature may have no test frame of sequence 8
+    if (root / "testing_label").is_dir():  # a small tree may have no test frame of sequence 8
         zip_away(root / "testing_label")
 
 
 def _without_probe(sequence: int, cast: tuple[State, ...]) -> tuple[State, ...]:
-    """In the real frames the ultrasound probe is in sequences 1 and 2 alone."""
-    kept = tuple(doing for doing in cast if sequence in (1, 2) or doing.instrument != "ultrasound_probe")
-    return kept or (State("prograsp_forceps", "idle"),)
+    """Return a cast without the ultrasound probe, unless the sequence is 1 or 2, which have it in the real frames."""
+    others = tuple(state for state in cast if sequence in (1, 2) or state.instrument != "ultrasound_probe")
+    return others or (State("prograsp_forceps", "idle"),)
 
 
 def _framed(mask: NDArray[np.uint8], window: tuple[int, int, int, int]) -> NDArray[np.uint8]:
@@ -117,11 +122,11 @@ def _framed(mask: NDArray[np.uint8], window: tuple[int, int, int, int]) -> NDArr
 
 
 def _write_train_truth(folder: Path, number: int, scene: Scene, window: tuple[int, int, int, int]) -> None:
-    """One folder an instrument; parts as 10, 20, 30; every third mask with three equal channels."""
+    """Write one folder per instrument with parts as 10, 20 and 30; every third mask has three equal channels."""
     masks = {name: np.zeros(scene.image.shape[:2], np.uint8) for name in _FOLDERS}
     for drawn in scene.instruments:
         where = drawn.parts > 0
-        masks[drawn.doing.instrument][where] = drawn.parts[where] * 10
+        masks[drawn.state.instrument][where] = drawn.parts[where] * 10
     if number == _OTHER_THAN_PROBE[1] and folder.parent.name == f"instrument_dataset_{_OTHER_THAN_PROBE[0]}":
         masks["ultrasound_probe"][:4, :6] = 40
     for name, mask in masks.items():
@@ -136,7 +141,7 @@ def _write_test_truth(folder: Path, number: int, scene: Scene, window: tuple[int
     parts = np.zeros_like(types)
     for drawn in scene.instruments:
         where = drawn.parts > 0
-        types[where] = _TYPE_IDS[drawn.doing.instrument]
+        types[where] = _TYPE_IDS[drawn.state.instrument]
         parts[where] = drawn.parts[where] * 10
     parts[:2, :2] = 40  # "other" part
     binary = np.where(types > 0, 255, 0).astype(np.uint8)
@@ -160,6 +165,6 @@ def _write_vqla(root: Path, sequence: int, number: int, scene: Scene) -> None:
     picture = cv2.resize(
         scene.image, (scene.image.shape[1] // 2, scene.image.shape[0] // 2), interpolation=cv2.INTER_AREA
     )
-    packed = io.BytesIO()  # Pillow does not see that a disk takes half of a JPEG
+    packed = io.BytesIO()  # Pillow does not notice when a full disk cuts off a JPEG
     Image.fromarray(picture).save(packed, "JPEG", quality=90)
     (root / "left_frames" / f"{stem}.jpg").write_bytes(packed.getbuffer())

@@ -1,10 +1,12 @@
-"""Writes a generated EndoVis-2018 tree with instrument types, and the EndoVis-18-VQLA annotations beside it.
+"""Generates an EndoVis-2018 tree with instrument types and its EndoVis-18-VQLA annotations.
 
-The variants and traps of the real downloads are kept, each somewhere: a doubled wrapper folder, a release still zipped,
-`__MACOSX` litter, a right camera, the challenge's test frames in three places, label lists that each name only their release's
-classes, RGB and RGBA labels, two labels that repairs/ corrects; types in two raw folders and the built layout, in both id
-schemes, as masks of 0/1 and 0/255 and in RGB, the stapler among them; a sequence that only the built layout has; no seq_8, no
-annotation of seq_13; texts in three folders, XML, two editions of one sequence.
+The tree includes the variants and irregularities of the real downloads:
+
+- a wrapper folder nested twice, a zipped release, a `__MACOSX` folder, a right camera, the challenge's test frames in three places;
+- label lists with only the classes of their release, RGB and RGBA labels, two labels that repairs/ corrects;
+- types in two raw folders and in the built layout, in both id schemes, as masks of 0/1, of 0/255 and in RGB, with the stapler;
+- a sequence that only the built layout has, no seq_8, no annotation of seq_13;
+- texts in three folders, XML, two editions of one sequence.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from pipeline.sources.synthetic.archive import zip_away
 from pipeline.sources.synthetic.casts import cast_frame
 from pipeline.sources.synthetic.instruments import CLASPER, SHAFT, WRIST
 from pipeline.sources.synthetic.scenes import Scene, render_scene
-from pipeline.sources.synthetic.script import deal, episodes, proportional_counts
+from pipeline.sources.synthetic.script import divide, episodes, proportional_counts
 from pipeline.sources.synthetic.tissue import sample_style
 from pipeline.sources.synthetic.vqla_text import write_text, write_xml
 
@@ -35,7 +37,7 @@ from pipeline.sources.synthetic.vqla_text import write_text, write_xml
 class _Release:
     folder: str
     sequences: tuple[int, ...]
-    types: str  # the set its types come in
+    types: str  # the set of its types
     ids: dict[int, int]  # id as written -> native id
 
 
@@ -46,7 +48,7 @@ _RELEASES = (
     _Release("miccai_challenge_release_4", (13, 14, 15, 16), RAW_SETS[0], COMPATIBLE_2017),
 )
 _ZIPPED = "miccai_challenge_release_4"
-_BUILT_ONLY = 12  # this sequence is in no release, as if one had the built types alone
+_BUILT_ONLY = 12  # this sequence is in no release, only among the built types
 _BUILT_VALIDATION = (9,)  # of the sequences 2, 5, 9, 15 of the types' own split
 _WITHOUT_TEXTS = 13
 _TEXT_FOLDERS = {3: "vqla/Classification", 4: "vqa/Classification", 14: "vqla/Classification"}
@@ -62,7 +64,7 @@ _COLOURS = {
     "ultrasound-probe": (12, 255, 141),
 }
 _PART_COLOUR = {SHAFT: "instrument-shaft", WRIST: "instrument-wrist", CLASPER: "instrument-clasper"}
-# Native type ids; the stapler is no class of the labels.
+# Native type ids; the stapler is not a class of the labels.
 NATIVE_IDS = {
     "bipolar_forceps": 1,
     "prograsp_forceps": 2,
@@ -73,13 +75,13 @@ NATIVE_IDS = {
     "clip_applier": 7,
 }
 _COLOUR_ONLY = {"suction": "suction-instrument", "ultrasound_probe": "ultrasound-probe"}
-_REPAIRED = (1, 4)  # sequences with a label that is corrected apart
+_REPAIRED = (1, 4)  # sequences with a label that repairs/ corrects
 _UNLABELLED = 8  # frames without annotation: two of seq_1, six of seq_13
 
 
 @dataclass
 class _Canvas:
-    """What the frames of one tree are made with."""
+    """The settings and the random generator that all frames of one tree share."""
 
     root: Path
     height: int
@@ -93,17 +95,18 @@ def generate_endovis2018(root: Path, frames: int, height: int, width: int, seed:
 
     Args:
         root: an existing folder to fill.
-        frames: how many frames over all 15 sequences, 8 of them without annotation.
-        height, width: size of a frame in pixels.
-        seed: decides everything.
-        floor: the least number of frames an activity gets.
+        frames: number of frames over all 15 sequences, 8 of them without annotation.
+        height: height of a frame in pixels.
+        width: width of a frame in pixels.
+        seed: random seed.
+        floor: smallest number of frames per activity.
     """
     rng = np.random.default_rng(seed)
     counts = proportional_counts(ENDOVIS_COUNTS, frames - _UNLABELLED, floor)
     numbers = [number for release in _RELEASES for number in release.sequences]
     annotated = [number for number in numbers if number != _WITHOUT_TEXTS]
-    plan = dict(zip(annotated, deal(episodes(counts, rng), len(annotated)), strict=True))
-    extra = deal(["idle"] * _UNLABELLED, 4)
+    plan = dict(zip(annotated, divide(episodes(counts, rng), len(annotated)), strict=True))
+    extra = divide(["idle"] * _UNLABELLED, 4)
     plan[_WITHOUT_TEXTS] = extra[0] + extra[1] + extra[2]
     plan[1] = extra[3] + plan[1]
     canvas = _Canvas(root, height, width, rng)
@@ -122,7 +125,7 @@ def generate_endovis2018(root: Path, frames: int, height: int, width: int, seed:
 
 
 def _write_litter(root: Path) -> None:
-    """What lies about in the downloads and belongs to no dataset."""
+    """Write files that the downloads contain, but no dataset uses."""
     release = root / _RELEASES[1].folder
     litter = release / "__MACOSX" / "seq_5" / "left_frames"
     litter.mkdir(parents=True)
@@ -137,7 +140,7 @@ def _write_litter(root: Path) -> None:
 
 
 def _correct_label(root: Path, number: int) -> None:
-    """Put the last label of a sequence into repairs/, and one with an instrument too many into its place."""
+    """Move the last label of a sequence into repairs/, and replace it by a wrong label with an additional instrument."""
     label = sorted(root.glob(f"**/seq_{number}/labels/*.png"))[-1]
     corrected = root / "repairs" / "repairs" / f"seq_{number}_{label.name}"
     corrected.parent.mkdir(parents=True, exist_ok=True)
@@ -170,8 +173,8 @@ def _write_sequence(canvas: _Canvas, release: _Release, number: int, activities:
         if release.types in RAW_SETS:
             _write_type_masks(folder / release.types, name, scene, frame, release.ids)
         else:
-            part = "val" if number in _BUILT_VALIDATION else "train"
-            _write_built(canvas.root / "isinet" / part, f"seq{number}_{name}.png", scene, release.ids)
+            split = "val" if number in _BUILT_VALIDATION else "train"
+            _write_built(canvas.root / "isinet" / split, f"seq{number}_{name}.png", scene, release.ids)
         if number != _WITHOUT_TEXTS and not (number == 1 and frame < 11):
             _write_annotation(canvas.root, number, frame, scene)
         progress.update()
@@ -191,10 +194,10 @@ def _write_colour_label(path: Path, scene: Scene, with_alpha: bool, used: Counte
     height, width = scene.image.shape[:2]
     colours = np.zeros((height, width, 3), np.uint8)
     for drawn in scene.instruments:
-        if drawn.doing.instrument not in NATIVE_IDS:
+        if drawn.state.instrument not in NATIVE_IDS:
             continue
         for part, name in _PART_COLOUR.items():
-            label = _COLOUR_ONLY.get(drawn.doing.instrument, name)
+            label = _COLOUR_ONLY.get(drawn.state.instrument, name)
             where = drawn.parts == part
             colours[where] = _COLOURS[label]
             used[label] += int(where.sum())
@@ -206,11 +209,11 @@ def _write_colour_label(path: Path, scene: Scene, with_alpha: bool, used: Counte
 
 
 def _write_type_masks(folder: Path, name: str, scene: Scene, frame: int, ids: dict[int, int]) -> None:
-    """Write one binary mask for each instrument; probe and suction have none, for the colour labels tell them."""
+    """Write one binary mask per instrument, except probe and suction instrument, which the colour labels contain."""
     written = {native: as_written for as_written, native in ids.items()}
     seen: Counter[int] = Counter()
     for drawn in scene.instruments:
-        kind = drawn.doing.instrument
+        kind = drawn.state.instrument
         # In the native scheme a few frames with the stapler, but without scissors, would fit either scheme.
         is_stapler = kind == "stapler" and ids is COMPATIBLE_2017
         if kind in _COLOUR_ONLY or (kind not in NATIVE_IDS and not is_stapler):
@@ -233,10 +236,10 @@ def _write_built(folder: Path, name: str, scene: Scene, ids: dict[int, int]) -> 
 
 
 def written_types(scene: Scene, ids: dict[int, int]) -> NDArray[np.uint8]:
-    """A scene's instrument types as ids of one scheme: uint8 (H, W)."""
+    """Return a scene's instrument types as ids of one scheme: uint8 (H, W)."""
     written = {native: as_written for as_written, native in ids.items()}
     types = np.zeros(scene.image.shape[:2], np.uint8)
     for drawn in scene.instruments:
-        if drawn.doing.instrument in NATIVE_IDS:
-            types[drawn.parts > 0] = written[NATIVE_IDS[drawn.doing.instrument]]
+        if drawn.state.instrument in NATIVE_IDS:
+            types[drawn.parts > 0] = written[NATIVE_IDS[drawn.state.instrument]]
     return types

@@ -1,12 +1,11 @@
-"""Endoscopic submucosal dissection (ESD) scenes: three activities, six segmented classes.
+"""Renders endoscopic submucosal dissection (ESD) scenes with three activities and six segmented classes.
 
-marking      dots of coagulation around a lesion, and the electric knife that set them
-injection    the cushion that dye lifts, and the circumferential incision along the dots (the authors' second activity)
-dissection   a flap of mucosa held up by the FPCW forceps, and the FPCW knife below it
+marking      dots of coagulation around a lesion, and the electric knife that made them
+injection    tissue lifted by injected dye, and the circumferential incision along the dots (the authors' second activity)
+dissection   a flap of mucosa that the FPCW forceps hold up, and the FPCW knife below it
 
-The activities run into one another as they do in a procedure: dots and dye outlast the activity that they come from, an
-incision may not have begun, a flap may be small, and blood, dye, mucus and smoke lie about in all of them. No single cue decides,
-so that models differ in how often they are right.
+The activities overlap as in a real procedure: dots and dye remain visible after their activity, an incision may not have begun, a flap may
+be small, and blood, dye, mucus and smoke occur in all activities. No single cue identifies the activity, so models differ in accuracy.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ ACTIVITIES = ("marking", "injection", "dissection")
 _BLOOD = (0.50, 0.06, 0.08)
 _DYE = (0.45, 0.52, 0.72)
 _MUCUS = (0.93, 0.72, 0.58)
-# The shares are tuned on the demo: its models are to be wrong on some frames, and to be right on most.
-_LIFT_ALONE = 0.4  # of injection frames: the dye is in, the incision has not begun
-_DYED_EARLY = 0.3  # of marking frames: dye is in the tissue already
-_FIRST_CUT = 0.3  # of dissection frames: still with the electric knife, without the forceps, the flap small
-_FORCEPS_IN_VIEW = 0.75  # of the other dissection frames
-_SMOKE = 0.35  # of all frames
-_STAIN = 0.45  # of all frames, for each of the three stains that no mask holds
+# The shares were tuned on the demo, so that its models are right on most frames and wrong on some.
+_LIFT_ALONE = 0.4  # share of injection frames with dye, but without an incision
+_DYED_EARLY = 0.3  # share of marking frames with dye in the tissue
+_FIRST_CUT = 0.3  # share of dissection frames with the electric knife, a small flap and no forceps
+_FORCEPS_IN_VIEW = 0.75  # share of the other dissection frames that show the forceps
+_SMOKE = 0.35  # share of all frames
+_STAIN = 0.45  # share of all frames, for each of the three stains, which are not in the mask
 
 
 def render_esd_scene(
@@ -45,8 +44,9 @@ def render_esd_scene(
     Args:
         activity: one of `ACTIVITIES`.
         style: the mucosa of the video.
-        height, width: size in pixels.
-        rng: decides poses and details.
+        height: height in pixels.
+        width: width in pixels.
+        rng: random generator of poses and details.
 
     Returns:
         uint8 RGB (H, W, 3) and uint8 mask (H, W) with the released values.
@@ -69,7 +69,7 @@ def render_esd_scene(
 
 
 def _lumen(image: Image, rng: np.random.Generator) -> Image:
-    """Pale mucosa with circular folds that run towards a dark lumen near the edge of the picture."""
+    """Return pale mucosa with circular folds around a dark lumen near the edge of the image."""
     height, width = image.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / height
     angle = rng.uniform(0, 2 * np.pi)
@@ -81,7 +81,7 @@ def _lumen(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _stain(image: Image, rng: np.random.Generator) -> None:
-    """Leave blood, dye and mucus on the mucosa: they look as what an activity leaves, but no mask holds them."""
+    """Draw blood, dye and mucus on the mucosa, which look like traces of an activity, but are not in the mask."""
     height, width = image.shape[:2]
     for colour in (_BLOOD, _DYE, _MUCUS):
         if rng.random() < _STAIN:
@@ -91,14 +91,14 @@ def _stain(image: Image, rng: np.random.Generator) -> None:
 
 
 def _smoke(image: Image, rng: np.random.Generator) -> None:
-    """Draw the smoke of coagulation over some frames; what is behind it stays in the mask."""
+    """Draw the smoke of coagulation over some frames; objects behind it stay in the mask."""
     if rng.random() < _SMOKE:
         density = 0.3 + 0.2 * fractal_noise(rng, image.shape[0], image.shape[1], 2, 3)
         blend(image, np.clip(density * rng.uniform(0.6, 1.3), 0, 0.6), (0.74, 0.74, 0.76))
 
 
 def _octagon(image: Image) -> Image:
-    """Cut the corners, as endoscope processors do."""
+    """Cut off the corners, as endoscope processors do."""
     height, width = image.shape[:2]
     y, x = np.mgrid[0:height, 0:width]
     cut = height * 0.14
@@ -107,7 +107,7 @@ def _octagon(image: Image) -> Image:
 
 
 def _blob(image: Image, x: float, y: float, radius: float, rng: np.random.Generator) -> Image:
-    """Relative distance of each pixel from a wobbly round outline: below 1 inside."""
+    """Return each pixel's relative distance from the centre of an irregular round outline, below 1 inside it."""
     rows, columns = np.indices(image.shape[:2], np.float32)
     turn = np.arctan2(rows - y, columns - x)
     wobble = sum(rng.uniform(0.02, 0.08) * np.cos(k * turn + rng.uniform(0, 6)) for k in (2, 3, 5))
@@ -124,15 +124,15 @@ def _lesion_centre(image: Image, rng: np.random.Generator) -> tuple[float, float
 
 
 def _paint_dots(image: Image, x: float, y: float, radius: float, share: float, rng: np.random.Generator) -> None:
-    """Set dots of coagulation along a part of a circle: pale, and charred in the middle."""
+    """Draw dots of coagulation along a section of a circle: pale, and charred in the middle."""
     pale, charred = np.zeros(image.shape[:2], np.uint8), np.zeros(image.shape[:2], np.uint8)
     size, fine = image.shape[0] * 0.021, 4  # sub-pixel bits of OpenCV's fixed-point coordinates
     for turn in rng.uniform(0, 2 * np.pi) + np.arange(0, 2 * np.pi * share, 0.42):
         reach_of_dot = radius * rng.uniform(0.96, 1.04)
         dot = np.array([x + reach_of_dot * np.cos(turn), y + reach_of_dot * np.sin(turn)])
         centre = np.round(dot * 2**fine).astype(int).tolist()
-        for layer, part in ((pale, 1.0), (charred, 0.55)):
-            cv2.circle(layer, centre, round(size * part * 2**fine), 255, -1, cv2.LINE_AA, fine)
+        for layer, scale in ((pale, 1.0), (charred, 0.55)):
+            cv2.circle(layer, centre, round(size * scale * 2**fine), 255, -1, cv2.LINE_AA, fine)
     for layer, colour in ((pale, (0.96, 0.93, 0.84)), (charred, (0.30, 0.18, 0.12))):
         blend(image, cv2.GaussianBlur(layer, (0, 0), size / 6).astype(np.float32) * (0.9 / 255), colour)
 
@@ -153,7 +153,7 @@ def _place(
 
 
 def _from_below(rng: np.random.Generator) -> float:
-    """Direction of an instrument: it comes in through the lower half of the picture."""
+    """Draw the direction of an instrument that enters through the lower half of the image."""
     return float(-np.pi / 2 + rng.uniform(-0.9, 0.9))
 
 
@@ -192,7 +192,7 @@ def _paint_injection(image: Image, mask: NDArray[np.uint8], rng: np.random.Gener
 def _paint_incision(
     image: Image, mask: NDArray[np.uint8], x: float, y: float, radius: float, rng: np.random.Generator
 ) -> None:
-    """Cut along a part of the outline: red edges, and the dyed submucosa between them."""
+    """Draw an incision along a section of the outline: red edges, and dyed submucosa between them."""
     height, width = image.shape[:2]
     ring = np.abs(_blob(image, x, y, radius, rng) - 1.0)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)

@@ -1,7 +1,7 @@
-"""The instruments of the generated scenes: seven labelled kinds, the unlabelled stapler, and three of ESD.
+"""Draws the instruments of generated scenes: seven labelled kinds, the unlabelled stapler, and three kinds of ESD.
 
-Each kind is a set of shaded outlines in its own frame: the tip's joint at the origin, the jaws along +x, the shaft along
--x out of the picture; units are pixels of a picture 256 pixels high.
+Each kind is a set of shaded outlines in its own coordinates: the joint of the tip is the origin, the jaws point along +x, and the shaft
+leaves the image along -x. The unit is a pixel of an image 256 pixels high.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.sources.synthetic.tissue import Image
 
 SHAFT, WRIST, CLASPER = 1, 2, 3
-# Challenge instruments fill more of the picture than the outlines below would: they are drawn larger by this factor.
+# The outlines are enlarged by this factor, because instruments of the challenges fill more of the image.
 _MAGNIFICATION = 1.3
 Outline = NDArray[np.float64]
 Colour = tuple[float, float, float]
@@ -27,8 +27,15 @@ _HOLE: Colour = (0.10, 0.08, 0.08)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One outline (n, 2) with its part id, its colour and the half width over which it is shaded like a cylinder."""
+class ShadedOutline:
+    """One outline of an instrument.
+
+    Attributes:
+        outline: corners, float64 (n, 2).
+        part: id of the instrument part (shaft, wrist or clasper).
+        colour: red, green and blue in [0, 1].
+        half_width: half the width over which the outline is shaded like a cylinder.
+    """
 
     outline: Outline
     part: int
@@ -38,7 +45,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where an instrument's joint is (pixels), where its jaws point (radians), and how far they are open (radians)."""
+    """The pose of an instrument: position of its joint (pixels), direction of its jaws and their opening (radians)."""
 
     x: float
     y: float
@@ -54,21 +61,21 @@ def _turned(points: list[tuple[float, float]], angle: float, mirrored: bool = Fa
     return outline @ np.array([[cos, sin], [-sin, cos]])
 
 
-def _bar(x0: float, x1: float, half_width: float, part: int, colour: Colour) -> Piece:
+def _bar(x0: float, x1: float, half_width: float, part: int, colour: Colour) -> ShadedOutline:
     outline = np.array([(x0, -half_width), (x1, -half_width), (x1, half_width), (x0, half_width)], float)
-    return Piece(outline, part, colour, half_width)
+    return ShadedOutline(outline, part, colour, half_width)
 
 
-def _jaws(points: list[tuple[float, float]], opening: float, colour: Colour, shade: float) -> list[Piece]:
-    """Two mirrored jaws, each opened by half the angle."""
+def _jaws(points: list[tuple[float, float]], opening: float, colour: Colour, shade: float) -> list[ShadedOutline]:
+    """Return two mirrored jaws, each opened by half the angle."""
     return [
-        Piece(_turned(points, opening / 2), CLASPER, colour, shade),
-        Piece(_turned(points, -opening / 2, mirrored=True), CLASPER, colour, shade),
+        ShadedOutline(_turned(points, opening / 2), CLASPER, colour, shade),
+        ShadedOutline(_turned(points, -opening / 2, mirrored=True), CLASPER, colour, shade),
     ]
 
 
-def _continuum_body(colour: Colour) -> list[Piece]:
-    """A bending robot arm of short segments, as in flexible parallel continuum instruments."""
+def _continuum_body(colour: Colour) -> list[ShadedOutline]:
+    """Return a flexible robot arm of short segments, as flexible parallel continuum instruments have it."""
     segments = []
     for index in range(40):
         shade = 1.0 if index % 2 else 0.72
@@ -92,8 +99,8 @@ _KNIFE_WIRE = [(0.0, -2.5), (26.0, -2.5), (26.0, 2.5), (0.0, 2.5)]
 _FPCW_JAW = [(0.0, 0.0), (0.0, 10.0), (24.0, 11.0), (32.0, 4.0), (32.0, 0.8)]
 _FPCW_HOOK = [(0.0, -3.0), (28.0, -3.0), (28.0, 9.0), (22.0, 9.0), (22.0, 3.0), (0.0, 3.0)]
 
-# The pieces of each kind, by how far its jaws are open (radians).
-KINDS: dict[str, Callable[[float], list[Piece]]] = {
+# For each kind, a function that returns its outlines for an opening of the jaws (radians).
+KINDS: dict[str, Callable[[float], list[ShadedOutline]]] = {
     "bipolar_forceps": lambda opening: [
         _bar(-600, -26, 13, SHAFT, _DARK),
         _bar(-27, 4, 11, WRIST, (0.55, 0.57, 0.62)),
@@ -114,18 +121,18 @@ KINDS: dict[str, Callable[[float], list[Piece]]] = {
     "monopolar_curved_scissors": lambda opening: [
         _bar(-600, -40, 13, SHAFT, _DARK),
         _bar(-41, 2, 13, WRIST, (0.72, 0.42, 0.18)),
-        Piece(_turned(_SCISSOR_BLADE, 0.10 + opening / 2), CLASPER, (0.86, 0.87, 0.90), 8),
-        Piece(_turned(_SCISSOR_BLADE, -0.25 - opening / 2), CLASPER, (0.70, 0.72, 0.76), 8),
+        ShadedOutline(_turned(_SCISSOR_BLADE, 0.10 + opening / 2), CLASPER, (0.86, 0.87, 0.90), 8),
+        ShadedOutline(_turned(_SCISSOR_BLADE, -0.25 - opening / 2), CLASPER, (0.70, 0.72, 0.76), 8),
     ],
     "ultrasound_probe": lambda opening: [
         _bar(-600, -34, 8, SHAFT, (0.86, 0.86, 0.82)),
         _bar(-36, -4, 14, WRIST, (0.36, 0.50, 0.66)),
-        Piece(np.array(_PROBE_HEAD), CLASPER, (0.82, 0.86, 0.90), 18),
-        Piece(np.array(_PROBE_FACE), CLASPER, (0.25, 0.30, 0.36), 40),
+        ShadedOutline(np.array(_PROBE_HEAD), CLASPER, (0.82, 0.86, 0.90), 18),
+        ShadedOutline(np.array(_PROBE_FACE), CLASPER, (0.25, 0.30, 0.36), 40),
     ],
     "suction": lambda opening: [
         _bar(-600, -20, 8, SHAFT, (0.66, 0.68, 0.72)),
-        Piece(np.array(_SUCTION_TUBE), CLASPER, (0.84, 0.86, 0.88), 7),
+        ShadedOutline(np.array(_SUCTION_TUBE), CLASPER, (0.84, 0.86, 0.88), 7),
         *(replace(_bar(x - 3, x + 3, 2.5, CLASPER, _HOLE), half_width=30) for x in (2.0, 13.0, 24.0)),
     ],
     "clip_applier": lambda opening: [
@@ -141,7 +148,7 @@ KINDS: dict[str, Callable[[float], list[Piece]]] = {
     "electric_knife": lambda opening: [
         _bar(-600, 0, 9, SHAFT, (0.92, 0.93, 0.90)),
         _bar(-16, 0, 9, WRIST, (0.30, 0.55, 0.75)),
-        Piece(np.array(_KNIFE_WIRE), CLASPER, _STEEL, 4),
+        ShadedOutline(np.array(_KNIFE_WIRE), CLASPER, _STEEL, 4),
     ],
     "fpcw_forceps": lambda opening: [
         *_continuum_body((0.78, 0.80, 0.84)),
@@ -151,21 +158,21 @@ KINDS: dict[str, Callable[[float], list[Piece]]] = {
     "fpcw_knife": lambda opening: [
         *_continuum_body((0.82, 0.77, 0.64)),
         _bar(-13, 3, 12, WRIST, (0.58, 0.50, 0.34)),
-        Piece(np.array(_FPCW_HOOK), CLASPER, (0.92, 0.90, 0.82), 5),
+        ShadedOutline(np.array(_FPCW_HOOK), CLASPER, (0.92, 0.90, 0.82), 5),
     ],
 }
 
 
 def draw_instrument(image: Image, kind: str, pose: Pose) -> NDArray[np.uint8]:
-    """Paint an instrument and its shadow onto `image` in place.
+    """Draw an instrument and its shadow onto `image` in place.
 
     Args:
         image: float32 RGB (H, W, 3) in [0, 1].
         kind: a key of `KINDS`.
-        pose: where it is.
+        pose: pose of the instrument.
 
     Returns:
-        uint8 (H, W): the part at each pixel (1 shaft, 2 wrist, 3 clasper), 0 where the instrument is not.
+        uint8 (H, W): the part at each pixel (1 shaft, 2 wrist, 3 clasper), 0 outside the instrument.
     """
     height, width = image.shape[:2]
     unit = height / 256 * _MAGNIFICATION
@@ -180,36 +187,36 @@ def draw_instrument(image: Image, kind: str, pose: Pose) -> NDArray[np.uint8]:
         points = np.round((placed - (left, top)) * 2**fine).astype(np.int32)
         cv2.fillPoly(stencil, [points], 255, cv2.LINE_AA, fine)
 
-    pieces = KINDS[kind](pose.opening)
+    outlines = KINDS[kind](pose.opening)
     shadow = np.zeros((height, width), np.uint8)
-    for piece in pieces:
-        fill(shadow, place(piece.outline, 7 * unit))
+    for shaded in outlines:
+        fill(shadow, place(shaded.outline, 7 * unit))
     image *= 1 - 0.45 / 255 * cv2.GaussianBlur(shadow, (0, 0), 5 * unit).astype(np.float32)[..., None]
 
-    for piece in pieces:
-        placed = place(piece.outline)
+    for shaded in outlines:
+        placed = place(shaded.outline)
         left, top = np.clip(np.floor(placed.min(axis=0)).astype(int), 0, (width, height))
         right, bottom = np.clip(np.ceil(placed.max(axis=0)).astype(int) + 1, 0, (width, height))
         if left >= right or top >= bottom:
-            continue  # wholly outside the picture
+            continue  # completely outside the image
         stencil = np.zeros((bottom - top, right - left), np.uint8)
         fill(stencil, placed, left, top)
         cover = stencil.astype(np.float32) / 255
         y, x = np.mgrid[top:bottom, left:right].astype(np.float32)
         along = ((x - pose.x) * cos + (y - pose.y) * sin) / unit
         across = (-(x - pose.x) * sin + (y - pose.y) * cos) / unit
-        centre = 0.0 if piece.part != CLASPER else float(piece.outline[:, 1].mean())
-        round_off = np.clip((across - centre) / piece.half_width, -1, 1)
+        centre = 0.0 if shaded.part != CLASPER else float(shaded.outline[:, 1].mean())
+        round_off = np.clip((across - centre) / shaded.half_width, -1, 1)
         shade = 0.40 + 0.60 * np.sqrt(1 - 0.92 * round_off**2)
-        gleam = 0.55 * np.exp(-(((round_off + 0.35) / 0.16) ** 2)) * (0.6 if piece.part == SHAFT else 0.8)
-        rings = 0.06 * (np.sin(along * 0.9) > 0.9) if piece.part == WRIST else 0.0
-        metal = np.clip(np.array(piece.colour, np.float32) * (shade - rings)[..., None] + 0.5 * gleam[..., None], 0, 1)
+        gleam = 0.55 * np.exp(-(((round_off + 0.35) / 0.16) ** 2)) * (0.6 if shaded.part == SHAFT else 0.8)
+        rings = 0.06 * (np.sin(along * 0.9) > 0.9) if shaded.part == WRIST else 0.0
+        metal = np.clip(np.array(shaded.colour, np.float32) * (shade - rings)[..., None] + 0.5 * gleam[..., None], 0, 1)
         region = image[top:bottom, left:right]
         region += cover[..., None] * (metal - region)
-        parts[top:bottom, left:right][cover > 0.5] = piece.part
+        parts[top:bottom, left:right][cover > 0.5] = shaded.part
     return parts
 
 
 def reach(kind: str) -> float:
-    """Distance from the joint to the foremost point of a kind, in pixels of a picture 256 pixels high."""
-    return float(_MAGNIFICATION * max(piece.outline[:, 0].max() for piece in KINDS[kind](0.0)))
+    """Return the distance from the joint to the foremost point of a kind, in pixels of an image 256 pixels high."""
+    return float(_MAGNIFICATION * max(shaded.outline[:, 0].max() for shaded in KINDS[kind](0.0)))

@@ -1,6 +1,6 @@
-"""Scenes to pretrain the demo's backbone on: laparoscopic and ESD pictures drawn from a seed of their own.
+"""Generates laparoscopic and ESD scenes for pretraining the demo's backbone.
 
-No dataset contains them: styles, poses and details come from another random stream than any generated tree.
+No dataset contains these scenes, because their random stream differs from that of every generated tree.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.sources.synthetic.instruments import KINDS
 from pipeline.sources.synthetic.scenes import render_scene
 from pipeline.sources.synthetic.tissue import sample_style
 
-# What is told apart in a scene: every kind of instrument, then the areas of ESD.
+# The classes of a scene: every kind of instrument, then the areas of ESD.
 _AREAS = {esd_scenes.MARKING_AREA: 0, esd_scenes.INCISION_AREA: 1, esd_scenes.MUCOSAL_FLAP: 2}
 _ESD_KINDS = {
     esd_scenes.ELECTRIC_KNIFE: "electric_knife",
@@ -30,7 +30,7 @@ ACTIVITIES = (*ENDOVIS.activities, *ESD.activities)
 
 
 def generate_scenes(count: int, size: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]:
-    """Draw `count` scenes, three of four laparoscopic, all activities equally often.
+    """Generate `count` scenes, three quarters of them laparoscopic, with all activities equally often.
 
     Returns:
         uint8 images (N, S, S, 3), uint8 masks (N, S, S) of `CLASSES`, int64 activities (N,) of `ACTIVITIES`.
@@ -48,7 +48,7 @@ def generate_scenes(count: int, size: int, seed: int) -> tuple[NDArray[np.uint8]
             scene = render_scene(cast_frame(activity, rng), style, height, width, rng)
             image, mask = scene.image, np.zeros((height, width), np.uint8)
             for drawn in scene.instruments:
-                mask[drawn.parts > 0] = _KIND_ID[drawn.doing.instrument]
+                mask[drawn.parts > 0] = _KIND_ID[drawn.state.instrument]
         else:
             activity = ESD.activities[index // 4 % len(ESD.activities)]
             image, released = esd_scenes.render_esd_scene(activity, style, height, width, rng)

@@ -1,4 +1,4 @@
-"""Writes generated trees in the layout the authors release: {train,test}/<k>/{image,mask}/NAME.png, of MTLESD and MTLEndovis."""
+"""Generates trees in the authors' release layout of MTLESD and MTLEndovis: {train,test}/<k>/{image,mask}/NAME.png."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from pipeline.sources.synthetic.tissue import sample_style
 
 # Inferred from Table VII of the paper: 35, 120 and 247 of the 402 test frames.
 _TEST_PROPORTIONS = {"marking": 35, "injection": 120, "dissection": 247}
-VIDEOS = 8  # of which at least six are in a test split of 40 frames
+VIDEOS = 8  # at least six of them occur in a test split of 40 frames
 
 
 def generate_esd(root: Path, frames: int, height: int, width: int, seed: int) -> None:
-    """Write `frames` frames; floor(n/5) of each activity's n are in the test split.
+    """Write a generated MTLESD tree; floor(n/5) of each activity's n frames are in the test split.
 
     Args:
         root: an existing folder to fill.
-        frames: how many frames; at least 30 of an activity where they allow it.
-        height, width: size of a frame in pixels.
-        seed: decides everything.
+        frames: number of frames; each activity gets at least 30 if possible.
+        height: height of a frame in pixels.
+        width: width of a frame in pixels.
+        seed: random seed.
     """
     rng = np.random.default_rng(seed)
     counts = proportional_counts(_TEST_PROPORTIONS, frames, min(30, frames // 4))
@@ -44,11 +45,15 @@ def generate_esd(root: Path, frames: int, height: int, width: int, seed: int) ->
 
 
 def generate_released_mtlendovis(root: Path, frames: int, height: int, width: int, seed: int, floor: int = 5) -> None:
-    """Write `frames` laparoscopic frames in twelve activities, masks with 2017-compatible ids, as one archive with a wrapper.
+    """Write a generated MTLEndovis tree with twelve activities and 2017-compatible mask ids, as one .zip with a wrapper folder.
 
     Args:
-        root: an existing folder to fill. frames: how many. height, width: size of a frame in pixels.
-        seed: decides everything. floor: the least number of frames an activity gets.
+        root: an existing folder to fill.
+        frames: number of frames.
+        height: height of a frame in pixels.
+        width: width of a frame in pixels.
+        seed: random seed.
+        floor: smallest number of frames per activity.
     """
     rng = np.random.default_rng(seed)
     counts = proportional_counts(ENDOVIS_COUNTS, frames, floor)

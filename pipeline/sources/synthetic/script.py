@@ -1,4 +1,4 @@
-"""Which frame of a generated tree shows what: activities in the proportions of the real data, in episodes."""
+"""Plans the activities of a generated tree's frames, in episodes and with the proportions of the real data."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pipeline.errors import InputError
 
 
 def proportional_counts(weights: Mapping[str, int], total: int, floor: int) -> dict[str, int]:
-    """Share `total` frames among activities in proportion to `weights`, at least `floor` each.
+    """Distribute `total` frames over activities in proportion to `weights`, with at least `floor` frames each.
 
     Raises:
-        InputError: if `total` cannot hold the floors.
+        InputError: if `total` is too small for `floor` frames per activity.
     """
     if total < floor * len(weights):
         raise InputError(
-            f"raw.generate: {total} frames cannot hold {len(weights)} activities with {floor} each; ask for more."
+            f"raw.generate: {total} frames are too few for {len(weights)} activities with {floor} frames each; increase the number."
         )
     counts = {name: max(floor, round(total * weight / sum(weights.values()))) for name, weight in weights.items()}
     largest_first = sorted(counts, key=lambda name: -counts[name])
@@ -30,13 +30,13 @@ def proportional_counts(weights: Mapping[str, int], total: int, floor: int) -> d
 
 
 def episodes(counts: Mapping[str, int], rng: np.random.Generator, longest: int = 5) -> list[str]:
-    """A procedure: each activity's frames cut into episodes of at most `longest`, the episodes in random order."""
+    """Return one activity per frame: each activity's frames form episodes of at most `longest` frames, in random order."""
     runs: list[list[str]] = []
     for name, count in counts.items():
         runs += [[name] * min(longest, count - start) for start in range(0, count, longest)]
     return [name for index in rng.permutation(len(runs)) for name in runs[index]]
 
 
-def deal(items: Sequence[str], hands: int) -> list[list[str]]:
-    """Cut a sequence into `hands` consecutive parts of nearly equal length."""
-    return [[items[i] for i in part] for part in np.array_split(np.arange(len(items)), hands)]
+def divide(items: Sequence[str], count: int) -> list[list[str]]:
+    """Divide a list into `count` consecutive lists of nearly equal length."""
+    return [[items[i] for i in indices] for indices in np.array_split(np.arange(len(items)), count)]

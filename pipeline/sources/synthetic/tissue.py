@@ -1,4 +1,4 @@
-"""Procedural tissue: colour, folds, vessels, highlights and the light of an endoscope. Float32 RGB in [0, 1]."""
+"""Renders tissue as float32 RGB in [0, 1]: colour, folds, vessels, highlights and the light of an endoscope."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SURFACES = np.array(
 
 @dataclass(frozen=True)
 class TissueStyle:
-    """What stays the same over one sequence: the organ, its relief and its vessels."""
+    """The properties of tissue that are constant within a sequence: colour of the organ, relief and vessels."""
 
     surface: tuple[float, float, float]
     fold_scale: float
@@ -31,7 +31,7 @@ class TissueStyle:
 
 
 def sample_style(rng: np.random.Generator) -> TissueStyle:
-    """Draw the look of one sequence."""
+    """Draw a random tissue style for one sequence."""
     red, green, blue = np.clip(_SURFACES[rng.integers(len(_SURFACES))] + rng.normal(0, 0.025, 3), 0.1, 0.95).tolist()
     return TissueStyle(
         surface=(red, green, blue),
@@ -45,7 +45,7 @@ def sample_style(rng: np.random.Generator) -> TissueStyle:
 def fractal_noise(
     rng: np.random.Generator, height: int, width: int, cells: float, octaves: int = 4, gain: float = 0.5
 ) -> Image:
-    """Smooth noise of zero mean and unit deviation; `cells` bumps across the width in the first octave."""
+    """Return smooth noise with zero mean and unit standard deviation; the first octave has `cells` bumps across the width."""
     total = np.zeros((height, width), np.float32)
     amplitude = 1.0
     for octave in range(octaves):
@@ -59,12 +59,12 @@ def fractal_noise(
 
 
 def blend(image: Image, cover: Image, colour: tuple[float, float, float]) -> None:
-    """Paint a colour (R, G, B) onto an image in place, as opaque as `cover` (H, W) says."""
+    """Blend a colour (R, G, B) into an image in place, with the opacity `cover` (H, W)."""
     image += cover[..., None] * (np.array(colour, np.float32) - image)
 
 
 def _vessel_layer(rng: np.random.Generator, height: int, width: int, count: int) -> Image:
-    """Opacity of branching vessels, each a smooth random walk that tapers."""
+    """Return the opacity of branching vessels, which are smooth random walks of decreasing thickness."""
     layer = np.zeros((height, width), np.float32)
     unit = height / 256
     # Plain Python numbers, because numpy is ten times slower for two values, and a layer has 700 steps.
@@ -89,12 +89,13 @@ def _vessel_layer(rng: np.random.Generator, height: int, width: int, count: int)
 
 
 def render_tissue(style: TissueStyle, height: int, width: int, shift: tuple[float, float] = (0.0, 0.0)) -> Image:
-    """Render the surface of one sequence as the camera sees it after a drift of `shift` pixels.
+    """Render the tissue of one sequence as the camera sees it after a shift.
 
     Args:
-        style: what `sample_style` drew.
-        height, width: size in pixels.
-        shift: drift of the camera against the surface, in pixels (x, y); at most an eighth of the size each way.
+        style: style of the sequence.
+        height: height in pixels.
+        width: width in pixels.
+        shift: shift of the camera over the surface, in pixels (x, y); at most an eighth of the size in each direction.
 
     Returns:
         Float32 array (height, width, 3) in [0, 1].
@@ -106,7 +107,7 @@ def render_tissue(style: TissueStyle, height: int, width: int, shift: tuple[floa
 
 @lru_cache(maxsize=8)
 def _render_surface(style: TissueStyle, height: int, width: int) -> Image:
-    """The whole surface of a sequence: the view and an eighth more on every side."""
+    """Return the whole surface of a sequence: the view and an additional eighth on every side."""
     rng = np.random.default_rng(style.seed)
     rows, columns = height + 2 * (height // 8), width + 2 * (width // 8)
     relief = fractal_noise(rng, rows, columns, style.fold_scale, octaves=4, gain=0.45)
@@ -122,14 +123,14 @@ def _render_surface(style: TissueStyle, height: int, width: int) -> Image:
     image *= (0.45 + 0.55 * facing + 0.10 * np.tanh(relief))[..., None]
     blood = np.array([0.42, 0.10, 0.12], np.float32)
     image += (0.55 * vessels)[..., None] * (blood - image)
-    # Wet tissue mirrors the lamp where its surface faces it.
+    # Wet tissue reflects the lamp where the surface faces it.
     shine = np.clip(relief * 0.5 + grain * 0.35 - 1.05 + 0.2 * facing, 0, None) * style.wetness
     image += cv2.GaussianBlur(shine, (0, 0), height / 256)[..., None]
     return np.clip(image, 0, 1).astype(np.float32)
 
 
 def endoscope_light(image: Image) -> Image:
-    """Darken towards the corners, as a lamp beside the lens does."""
+    """Return an image that is darker towards the corners, as under a lamp next to the lens."""
     height, width = image.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     falloff = 1.08 - 0.42 * (x**2 + y**2) ** 0.9 / 2**0.9 - 0.10 * (x**2 + y**2)

@@ -1,6 +1,6 @@
-"""Writes the annotations of the VQLA editions for generated frames: question-answer texts, and the XML they come from.
+"""Writes VQLA annotations for generated frames: question-answer texts, and the XML they come from.
 
-The variants of the releases occur: blank lines, answers without a box, names with hyphens or spaces, Windows line ends and a
+The texts include the variants of the releases: blank lines, answers without a box, names with hyphens or spaces, Windows line ends and a
 byte order mark.
 """
 
@@ -11,23 +11,25 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from pipeline.sources.synthetic.scenes import Drawn, Scene
+from pipeline.sources.synthetic.scenes import DrawnInstrument, Scene
 
 Box = tuple[int, int, int, int]
 
 
 def write_text(path: Path, scene: Scene, variant: int = 0) -> None:
-    """Write one frame's text: a line for the organ, and for each instrument one for its state and one for its place.
+    """Write one frame's text: a line for the organ, and two lines per instrument for its state and its place.
 
     Args:
-        path: where. scene: whose instruments. variant: any number; it chooses how names, line ends and file begin.
+        path: the file to write.
+        scene: the scene with the instruments.
+        variant: any number; it selects the variant of names, line ends and byte order mark.
     """
     lines = ["What organ is being operated?|kidney", ""]
     for drawn in scene.instruments:
         box = _box(drawn, scene)
         place = f"|{', '.join(map(str, box))}" if box else ""
-        name = drawn.doing.instrument.replace("_", ("_", " ", "_", "-")[variant % 4])
-        lines.append(f"What is the state of {name}?|{drawn.doing.action.title()}{place if variant % 5 else ''}")
+        name = drawn.state.instrument.replace("_", ("_", " ", "_", "-")[variant % 4])
+        lines.append(f"What is the state of {name}?|{drawn.state.action.title()}{place if variant % 5 else ''}")
         if box:
             side = ("left" if box[0] + box[2] < 1280 else "right", "top" if box[1] + box[3] < 1024 else "bottom")
             lines.append(f"Where is {name} located?|{'-'.join(side)}{place}")
@@ -37,10 +39,10 @@ def write_text(path: Path, scene: Scene, variant: int = 0) -> None:
 
 
 def write_xml(path: Path, scene: Scene) -> None:
-    """Write one frame's XML: the organ, then each instrument with what it does and where it is."""
+    """Write one frame's XML: the organ, then each instrument with its action and its box."""
     objects = [_object("kidney", "", (1, 1, 1280, 1024))]
     for drawn in scene.instruments:
-        objects.append(_object(drawn.doing.instrument, drawn.doing.action.title(), _box(drawn, scene)))
+        objects.append(_object(drawn.state.instrument, drawn.state.action.title(), _box(drawn, scene)))
     path.parent.mkdir(parents=True, exist_ok=True)
     body = "\n".join(objects)
     path.write_text(f"<annotation>\n  <filename>{path.stem}.png</filename>\n{body}\n</annotation>\n", encoding="utf-8")
@@ -54,8 +56,8 @@ def _object(name: str, action: str, box: Box | None) -> str:
     return f"  <objects>{inner}</objects>"
 
 
-def _box(drawn: Drawn, scene: Scene) -> Box | None:
-    """Boxes are given on 1280x1024, 1-based, whatever the size of the picture; None for what is hidden."""
+def _box(drawn: DrawnInstrument, scene: Scene) -> Box | None:
+    """Return an instrument's box in 1-based coordinates of a 1280x1024 image, or None if the instrument is hidden."""
     height, width = scene.image.shape[:2]
     rows, columns = np.nonzero(drawn.parts)
     if rows.size == 0:

@@ -64,7 +64,7 @@ def test_the_rarest_action_decides() -> None:
     assert frame_activity(["ultrasound sensing", "Tool-Manipulation"]) == "ultrasound_sensing"
     with pytest.raises(InputError, match="unknown action 'Dancing'; known: cauterization"):
         frame_activity(["Dancing"])
-    with pytest.raises(InputError, match="without any action"):
+    with pytest.raises(InputError, match="without actions"):
         frame_activity([])
 
 

@@ -19,7 +19,7 @@ from pipeline.datasets.build import assign_splits, write_dataset
 from pipeline.datasets.kinds import KINDS
 from pipeline.datasets.load import load_split, validation_rows
 from pipeline.datasets.manifest import COLUMNS, read_manifest
-from pipeline.datasets.sample import Order
+from pipeline.datasets.sample import CollectRequest
 from pipeline.errors import InputError
 from pipeline.io.files import resumable_folder
 from pipeline.io.hashing import sha256_of
@@ -34,7 +34,7 @@ RULES = {
 }
 
 
-def order_of(trees: Path, kind: str, rule: str, **changes: object) -> Order:
+def order_of(trees: Path, kind: str, rule: str, **changes: object) -> CollectRequest:
     raw = {
         "esd": trees / "esd",
         "endovis2018": trees / "endovis2018",
@@ -44,7 +44,7 @@ def order_of(trees: Path, kind: str, rule: str, **changes: object) -> Order:
         "released_mtlendovis": trees / "released_mtlendovis",
     }
     recipe = KINDS[kind].recipes[rule]
-    return Order(kind, KINDS[kind].labels, {source: raw[source] for source in recipe.sources}, **changes)
+    return CollectRequest(kind, KINDS[kind].labels, {source: raw[source] for source in recipe.sources}, **changes)
 
 
 def build(trees: Path, folder: Path, kind: str, rule: str = "", **options: object) -> Path:
@@ -103,7 +103,7 @@ def test_a_class_that_the_annotated_frames_lack_is_an_error(trees: Path, tmp_pat
     copy = Path(shutil.copytree(trees / "endovis2017", tmp_path / "endovis2017"))
     types = sorted(copy.rglob("instrument_dataset_9/gt/TypeSegmentation/*.png"))[0]
     write_png(types, np.full((72, 128), 4, np.uint8))
-    with pytest.raises(InputError, match="type id 4 in its ground truth; the annotated frames hold 1, 2, 3, 6 and 7"):
+    with pytest.raises(InputError, match="the ground truth holds the type id 4; expected 1, 2, 3, 6 and 7"):
         build(copy.parent, tmp_path / "out", "mtlendovis_gen")
     assert not (tmp_path / "out" / "mtlendovis_gen").exists()
 
@@ -149,7 +149,7 @@ def test_a_manifest_without_a_column_is_named(trees: Path, tmp_path: Path) -> No
         writer = csv.DictWriter(stream, [c for c in COLUMNS if c != "split"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    with pytest.raises(InputError, match=r"manifest.csv: lacks the column\(s\) split"):
+    with pytest.raises(InputError, match=r"manifest.csv: the column\(s\) split are missing"):
         read_manifest(folder)
 
 
@@ -254,7 +254,7 @@ def test_bad_frames_are_left_out_counted_and_named(trees: Path, tmp_path: Path) 
     assert any(frames[0].name in name for group in left_out.values() for name in group["frames"])
     for frame in released.read_tree(copy / "esd", "esd"):
         frame.image.write_bytes(b"no picture")
-    with pytest.raises(InputError, match="no frame of 19 can be read"):
+    with pytest.raises(InputError, match="none of the 19 frames can be read"):
         build(copy, tmp_path / "none", "mtlesd", skip_bad=True)
 
 

@@ -149,11 +149,11 @@ def test_several_values_may_stand_for_one_class(tmp_path: Path) -> None:
         (
             NUMBERS,
             {},
-            r"f0\.png: holds 7 \(1,200 pixels\), 9 \(1,200 pixels\), 255 .*; expected 0 to 2\. Say under plain\.values",
+            r"f0\.png: holds 7 \(1,200 pixels\), 9 \(1,200 pixels\), 255 .*; expected 0 to 2\. State under plain\.values",
         ),
         (NUMBERS, {"values": {"0": "tool", "255": "tool"}}, r"holds 7 \(1,200 pixels\), 9 .*expected 0, 255\."),
         (COLOURS, {"values": {"#000000": "tool"}}, r'holds "#00ff00" \(1,200 pixels\).*expected "#000000"\.'),
-        (COLOURS, {}, r"f0\.png: a mask in colours, and the study reads its masks as numbers"),
+        (COLOURS, {}, r"f0\.png: the mask has colours, but the study reads its masks as numbers"),
         (NUMBERS, {"values": {"#000000": "tool"}}, r"f0\.png: grey; expected a label in colours"),
         (NUMBERS, {"values": {str(v): "ignore" for v in NUMBERS}}, r"f0\.png: every pixel is ignored"),
     ],
@@ -186,13 +186,13 @@ def test_of_many_strange_values_the_most_frequent_are_named(tmp_path: Path) -> N
         ({"values": {0: "background", "#ff0000": "tool"}}, "has colours and .* has numbers"),
         ({"values": {256: "tool"}}, "the value '256'; expected a whole number from 0 to 255, or a colour in quotes"),
         ({"values": {"red": "tool"}}, "the value 'red'; expected a whole number"),
-        ({"values": {0: "tool"}, "ignore": 0}, r"plain\.ignore: the value 0 stands for two things"),
-        ({"ignore": 2}, r"plain\.ignore: the value 2 stands for two things"),
+        ({"values": {0: "tool"}, "ignore": 0}, r"plain\.ignore: the value 0 has two meanings"),
+        ({"ignore": 2}, r"plain\.ignore: the value 2 has two meanings"),
         ({"ignore": "#ffffff"}, "ignore has colours and .*classes has numbers.*need `values` for all"),
-        ({"values": {"#FF0000": "tool", "#ff0000": "tissue"}}, "stands for two things"),
+        ({"values": {"#FF0000": "tool", "#ff0000": "tissue"}}, "has two meanings"),
         (
             {"classes": ["background", "ignore"], "values": {0: "ignore"}},
-            "'ignore' is the word for pixels that count nowhere",
+            "'ignore' marks pixels that are left out",
         ),
     ],
 )
@@ -237,15 +237,17 @@ def test_without_labels_csv_every_image_with_a_mask_is_a_frame(
     card = json.loads(Path("data/datasets/mine/dataset.json").read_text())
     assert card["frames_by_split"] == {"test": 2, "train": 9}
     assert [(group["frames"], group["what"]) for group in card["left_out"]] == [(["mine_f3"], "absent")]
-    with pytest.raises(InputError, match=r"labels\.csv: missing, and the study lists activities"):
+    with pytest.raises(InputError, match=r"labels\.csv: missing, but the study lists activities"):
         plain.read_tree(plain.find_tree({"plain": root}), ("cut",))
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(root / "images/f3.tif")
     write_png(root / "masks/f3.png", np.zeros((4, 4), np.uint8))
     (root / "images/f3.png").unlink()
-    with pytest.raises(InputError, match=r"f3\.tif: the name 'f3\.tif'; expected a file name of images/"):
+    with pytest.raises(
+        InputError, match=r"f3\.tif: the name 'f3\.tif'; expected the name of a PNG or JPEG file in images/"
+    ):
         plain.read_tree(plain.find_tree({"plain": root}), ())
     (root / "images/f3.tif").rename(root / "images/f1.jpg")
-    with pytest.raises(InputError, match=r"f1\.png: 'f1\.jpg' lies beside it"):
+    with pytest.raises(InputError, match=r"f1\.png: 'f1\.jpg' in the same folder has the same name"):
         plain.read_tree(plain.find_tree({"plain": root}), ())
 
 
@@ -255,12 +257,12 @@ def test_a_tree_without_masks_or_without_a_split_is_named(tmp_path: Path, minima
     del made["datasets"]["mine"]["split"]
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(made))
     study = load_study(tmp_path / "study.yaml")
-    with pytest.raises(InputError, match=r"split: given, but mine_f0 came with no part"):
+    with pytest.raises(InputError, match=r"split: given, but the frame mine_f0 has no given split"):
         split_of(study, "mine", collect(study, "mine")[0].samples)
     for mask in (root / "masks").iterdir():
         mask.unlink()
     with pytest.raises(
-        InputError, match=r"images: 6 images and none has a mask in .*masks, and there is no labels\.csv"
+        InputError, match=r"images: none of 6 images has a mask in .*masks, and there is no labels\.csv"
     ):
         plain.read_tree(plain.find_tree({"plain": root}), ())
 
@@ -303,7 +305,7 @@ def labelled(root: Path, activities: list[str]) -> None:
             ["cut"] * 5 + ["idle"],
             {},
             "val",
-            "0 of 5 training frames are for validation (cut 4, idle 1); select_on: val asks",
+            "0 of 5 training frames are for validation (cut 4, idle 1); select_on: val needs",
         ),
     ],
 )
@@ -344,7 +346,7 @@ def test_activities_without_test_frames_are_said_before_training(
     Path("study.yaml").write_text(yaml.safe_dump(made))
     assert run("doctor") == 0
     said = capsys.readouterr().out
-    assert "no test frame of cut (5 frames) under split: by_sequence. No score is of them." in said
+    assert "no test frame of cut (5 frames) under split: by_sequence. No score includes them." in said
     assert "no training frame of idle (1 frames) under split: by_sequence. No model can learn them." in said
 
 

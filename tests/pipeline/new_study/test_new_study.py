@@ -55,8 +55,10 @@ def test_masks_of_0_and_255(write: Write) -> None:
     }
     assert dataset["split"] == "by_sequence" and len(dataset["test"]) == 1
     assert ids_of(made) == ["own/resnet/single_segmentation/equal/r4-s0"]
-    assert "12 images: 96x48 RGB JPEG" in made.text and "of the pixels of all 12 masks: 0 66.7%, 255 33.3%" in made.text
-    assert "3 sequences by folders and names, e.g. case1 has case1_0000.jpg" in made.text
+    assert (
+        "12 images: 96x48 RGB JPEG" in made.text and "share of pixels in all 12 masks: 0 66.7%, 255 33.3%" in made.text
+    )
+    assert "3 sequences from folders and names, e.g. case1_0000.jpg belongs to case1" in made.text
     assert [text.split(":")[0] for text in made.unknown] == ["classes", "test"]
     study = load_study(made.path)
     assert [cell.id for cell in robustness_cells(study)] == ids_of(made)
@@ -118,7 +120,7 @@ def test_masks_as_people_store_them(
     study = load_study(made.path)
     _, mask = collect(study, "own")[0].samples[0].read()
     assert set(np.unique(mask)) - {255} == set(range(len(plain["classes"])))
-    assert ("255 is taken for pixels of no class" in made.text) == (255 in np.unique(mask))
+    assert ("255 is regarded as pixels without a class" in made.text) == (255 in np.unique(mask))
 
 
 def blurred(folder: Path, form: str) -> None:
@@ -132,17 +134,21 @@ def blurred(folder: Path, form: str) -> None:
         (
             [0, 255, 0],
             lambda masks: blurred(masks, "PNG"),
-            r"values, most of them near a few: 0 \(\d+% of pixels\), 255",
+            r"values, most of them close to a few: 0 \(\d+% of pixels\), 255",
         ),
-        ([0, 255, 0], lambda masks: blurred(masks, "JPEG"), "a JPEG; expected a mask of ids in a PNG.* near a few: 0"),
-        ([BLACK, RED, GREEN], lambda masks: blurred(masks, "PNG"), "colours, most of them near a few: #000000"),
+        (
+            [0, 255, 0],
+            lambda masks: blurred(masks, "JPEG"),
+            "a JPEG; expected a mask of ids in a PNG.* close to a few: 0",
+        ),
+        ([BLACK, RED, GREEN], lambda masks: blurred(masks, "PNG"), "colours, most of them close to a few: #000000"),
         (
             [0, 255, 0],
             lambda masks: photographs(masks),
-            "none often, as a photograph does; expected a mask. Are the folders",
+            "none of them frequent, like a photograph; expected a mask. Check whether the folders",
         ),
         ([0, 255, 0], lambda masks: resized(masks), "the mask is 48x24 pixels, its image .* is 96x48"),
-        ([0, 0], lambda masks: None, "all 12 masks that were looked at hold 0 alone, so there is nothing to learn"),
+        ([0, 0], lambda masks: None, "all 12 inspected masks hold only the value 0, so there is nothing to learn"),
         ([*range(0, 195, 3)], lambda masks: None, "65 values in 12 masks; expected at most 64 classes"),
         ([0, 300, 600], lambda masks: None, "value 600 in grey of 16 bits per channel; expected ids of at most 255"),
         ([0, 255, 0], lambda masks: broken(masks), "0 of 12 frames can be used.*not a readable picture"),
@@ -246,7 +252,7 @@ def test_of_many_frames_some_are_looked_at(write: Write, monkeypatch: pytest.Mon
     monkeypatch.setattr(masks_module, "MOST_FRAMES", 5)
     made = new_study("own", *write([0, 1, 2], frames=30))
     dataset_of(made)
-    assert "Of the pixels of 5 of 30 masks: " in made.text
+    assert "Share of pixels in 5 of 30 masks: " in made.text
 
 
 def test_columns_by_other_names(write: Write) -> None:
@@ -257,9 +263,9 @@ def test_columns_by_other_names(write: Write) -> None:
     made = new_study("own", images, masks, Path("l.csv"))
     dataset = dataset_of(made)
     assert dataset["plain"]["columns"] == {"name": "Frame no", "activity": "Phase", "sequence": "Patient"}
-    assert "not used: Set (expected train and test alone), notes" in made.text
+    assert "not used: Set (expected only train and test), notes" in made.text
 
-    assert "11 rows; images that it does not list, which are left out: 1" in made.text
+    assert "11 rows; images that are not in the list, which are left out: 1" in made.text
     assert set(dataset["test"]) < {"patient 0", "patient 1", "patient 2"}
     assert dataset["skip_bad"] and "values" in dataset["plain"] and len(made.text.splitlines()) == 25, (
         "all keys there are"
@@ -273,7 +279,8 @@ def test_a_test_split_of_ones_own_is_not_trained_on_unawares(write: Write) -> No
     Path("l.csv").write_text("\n".join(["name,split", *rows]))
     made = new_study("own", images, masks, Path("l.csv"))
     assert any(
-        "write train for all but test in the CSV, or test frames are trained on" in line for line in made.unknown
+        "write train for all frames except test in the CSV; otherwise test frames may be used for training" in line
+        for line in made.unknown
     )
 
 
@@ -309,26 +316,29 @@ def test_one_name_without_a_sequence_is_told(write: Write) -> None:
     Path("l.csv").write_text("\n".join(["name", *rows, "extra1.jpg"]))
     made = new_study("own", images, masks, Path("l.csv"))
     assert dataset_of(made)["split"] == "random_by_activity"
-    assert "not every name tells one of several sequences (case1_0001.png)\n" in made.text
+    assert "because not every name has a sequence (case1_0001.png)\n" in made.text
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", r"l\.csv: no column of 'a, b' names images; expected one .* is called 'case1_0000\.jpg'"),
+        (
+            "a,b\n1,2\n",
+            r"l\.csv: none of the columns 'a, b' contains image names; expected one column with names such as 'case1_0000\.jpg'",
+        ),
         ("name,x\ncase1_0000.jpg\n", r"l\.csv, line 2: 1 fields; expected 2"),
         ('name\n"a\n', r"l\.csv: not a CSV"),
         ("", r"l\.csv: empty"),
-        ("name\ncase1_0000\ncase1_0000.jpg\n", r"l\.csv, line 3: 'case1_0000\.jpg' is there twice"),
+        ("name\ncase1_0000\ncase1_0000.jpg\n", r"l\.csv, line 3: 'case1_0000\.jpg' occurs twice"),
         (
             "case1_0000.jpg,a\ncase2_0001.jpg,b\n",
-            r"l\.csv, line 1: 'case1_0000\.jpg' is the name of an image; expected a head",
+            r"l\.csv, line 1: 'case1_0000\.jpg' is the name of an image; expected a header",
         ),
         (
             "name,x,x\ncase1_0000.jpg,a,b\n",
-            r"l\.csv: the column 'x' is there twice; expected a head of different names",
+            r"l\.csv: the column 'x' occurs twice; expected different column names",
         ),
-        ("name,x\n", r"l\.csv: no rows below the head"),
+        ("name,x\n", r"l\.csv: no rows below the header"),
     ],
 )
 def test_a_csv_that_cannot_be_used(write: Write, text: str, message: str) -> None:
@@ -347,14 +357,14 @@ def test_a_name_that_yaml_takes_for_something_else(write: Write, name: str) -> N
 
 @pytest.mark.parametrize("name", ["", "Own", "1own", "own-frames", "a/b", "../own", "own\n", "a" * 51, "ö", "mtlesd"])
 def test_names_that_no_study_has(write: Write, name: str) -> None:
-    with pytest.raises(InputError, match=r"the name .* expected at most 50 small letters|of a known dataset"):
+    with pytest.raises(InputError, match=r"the name .* expected at most 50 small letters|belongs to a known dataset"):
         new_study(name, *write([0, 255, 0]))
 
 
 def test_a_study_is_not_overwritten(write: Write) -> None:
     folders = write([0, 255, 0])
     Path("studies/own.yaml").write_text("mine")
-    with pytest.raises(InputError, match=r"studies/own\.yaml: is there already.*--overwrite"):
+    with pytest.raises(InputError, match=r"studies/own\.yaml: exists already.*--overwrite"):
         new_study("own", *folders)
     assert Path("studies/own.yaml").read_text() == "mine"
     dataset_of(new_study("own", *folders, overwrite=True))
@@ -364,7 +374,7 @@ def test_folders_that_are_not_there(write: Write) -> None:
     images, masks = write([0, 255, 0])
     with pytest.raises(InputError, match="nowhere: missing; expected a folder"):
         new_study("own", images, Path("nowhere"))
-    with pytest.raises(InputError, match=r"case1_0000\.png: no folder; expected a folder"):
+    with pytest.raises(InputError, match=r"case1_0000\.png: not a folder; expected a folder"):
         new_study("own", images, masks / "case1_0000.png")
     Path("empty").mkdir()
     with pytest.raises(InputError, match="empty: no images; expected PNG or JPEG"):
@@ -386,7 +396,7 @@ def test_a_folder_whose_name_is_no_text(write: Write, capsys: pytest.CaptureFixt
     assert main(["new", "own", "--images", str(images), "--masks", str(masks)]) == 1
     said = capsys.readouterr().err
     said.encode()
-    assert "is not UTF-8 text, which a study is. Rename it" in said
+    assert "is not UTF-8 text, so a study cannot contain it. Rename the file" in said
 
 
 def test_a_link_to_itself(write: Write) -> None:
@@ -439,7 +449,7 @@ def test_the_command(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "classes: TODO: name them" in said and "snakemake --cores 2 --configfile studies/own.yaml" in said
     assert main(command) == 1
-    assert "endoarss new: studies/own.yaml: is there already" in capsys.readouterr().err
+    assert "endoarss new: studies/own.yaml: exists already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def make(minimal: Callable[..., dict[str, Any]]) -> Callable[..., Study]:
 
 
 def texts(report: Report, level: str) -> list[str]:
-    return [finding.text for part in report.parts for finding in part.findings if finding.level == level]
+    return [finding.text for part in report.all_reports for finding in part.findings if finding.level == level]
 
 
 def test_a_good_tree(make: Callable[..., Study], trees: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_good_tree(make: Callable[..., Study], trees: Path) -> None:
     assert sources["endovis2018"].state == "partial", "a miniature is not the whole download"
     dataset = report.datasets[0]
     assert dataset.frames == 52 and dataset.expected == 1996 and all(dataset.classes.values())
-    assert dataset.left_out == {"no annotation: the frame is no part of the dataset": 8}
+    assert dataset.left_out == {"no annotation: the frame does not belong to the dataset": 8}
     json.dumps(report.as_dict())
 
 
@@ -92,8 +92,8 @@ def test_a_partial_tree_says_what_is_missing_and_where_to_ask(
     assert report.usable and report.datasets[0].state == "partial"
     missing = report.sources[0].missing
     assert "release 2: seq_5, seq_6, seq_7" in missing and "release 1: seq_2" in missing
-    (left_out,) = [text for text in texts(report, "warning") if "no picture of it" in text]
-    assert left_out.startswith("16 left out: annotated, but there is no picture of it")
+    (left_out,) = [text for text in texts(report, "warning") if "has no image" in text]
+    assert left_out.startswith("16 left out: the frame is annotated, but has no image")
     from pipeline.preparation.doctor.show import show
 
     said = show(report)
@@ -127,7 +127,7 @@ def test_broken_trees_name_every_fault(make: Callable[..., Study], copy: Path) -
     warnings = "\n".join(texts(report, "warning"))
     assert (
         "1 frames without official label" in warnings
-        and "frames have another size than 120x96, e.g. 12x10 RGB" in warnings
+        and "frames do not have the usual size 120x96, e.g. 12x10 RGB" in warnings
     )
     skipping = check_sources(make(copy, mtlendovis={"skip_bad": True}), ["mtlendovis"], deep=True)
     assert skipping.datasets[0].state == "partial" and skipping.datasets[0].frames < 52
@@ -151,9 +151,7 @@ def test_frames_whose_types_were_lost_are_counted(make: Callable[..., Study], co
         if path != kept:
             path.unlink()
     report = check_sources(make(copy, mtlendovis={}), ["mtlendovis"])
-    assert any(
-        "name instruments in their annotation, but have no type mask" in text for text in texts(report, "warning")
-    )
+    assert any("have instruments in their annotation, but no type mask" in text for text in texts(report, "warning"))
 
 
 def test_many_faults_do_not_flood(make: Callable[..., Study], copy: Path) -> None:
@@ -216,7 +214,7 @@ def test_the_command_fails_if_nothing_can_be_built(
     out = capsys.readouterr()
     assert "expected the activity folders 1 to 3" in out.out
     # The last line of a failed run shows this message alone, so that it names a fault itself.
-    assert "cannot be used as they are. " in out.err and "expected the activity folders 1 to 3" in out.err
+    assert "cannot be used. " in out.err and "expected the activity folders 1 to 3" in out.err
     assert json.loads(Path("d.json").read_text())["usable"] is False and not Path("s.csv").exists()
     assert main(["doctor", "--study", "study.yaml", "--dataset", "nothing"]) == 1
     assert "has no dataset 'nothing'. Its datasets: mtlesd" in capsys.readouterr().err

@@ -111,7 +111,7 @@ def test_the_doctor_asks_for_what_the_datasets_need(
     assert source.state == "complete" and not source.missing and "with type masks" not in source.found
     source = check_sources(gen, ["mtlendovis_gen"]).sources[0]
     assert "with parts masks" not in source.found
-    assert source.missing[0] == "instrument_dataset_1: 6 of its 8 annotated frames, or their type masks"
+    assert source.missing[0] == "instrument_dataset_1: 6 of 8 annotated frames, or their type masks"
 
 
 def test_frames_that_nobody_annotated_are_not_asked_for(

@@ -63,9 +63,9 @@ def test_the_exact_name_and_png_come_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("images", "masks", "message"),
     [
-        (["a.jpg", "a.png"], ["a.png"], r"i/a\.png: 'a\.jpg' lies beside it"),
+        (["a.jpg", "a.png"], ["a.png"], r"i/a\.png: 'a\.jpg' in the same folder has the same name"),
         (["a.jpg"], ["a_mask.png", "a_seg.png"], r"i/a\.jpg: has two masks, .*a_mask\.png and .*a_seg\.png"),
-        (["v1/0.jpg", "v2/0.jpg"], ["0.png"], r"m/0\.png: fits .*v1/0\.jpg and .*v2/0\.jpg"),
+        (["v1/0.jpg", "v2/0.jpg"], ["0.png"], r"m/0\.png: matches .*v1/0\.jpg and .*v2/0\.jpg"),
     ],
 )
 def test_names_that_say_two_things(tmp_path: Path, images: list[str], masks: list[str], message: str) -> None:

@@ -127,7 +127,7 @@ def test_a_value_beyond_the_classes_is_an_error(
     assert main(["step", "build_dataset", "--study", "study.yaml", "--dataset", "mine"]) == 1
     said = capsys.readouterr().err
     assert (
-        "case0_0000.png: holds 3 (4,800 pixels), which stand for no class; expected 0 to 2. Say under plain.values"
+        "case0_0000.png: holds 3 (4,800 pixels), which stand for no class; expected 0 to 2. State under plain.values"
         in said
     )
     assert main(["step", "build_dataset", "--study", "study.yaml", "--dataset", "mine", "--skip-bad"]) == 0
@@ -138,16 +138,19 @@ def test_a_value_beyond_the_classes_is_an_error(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "labels.csv: empty; expected the head name"),
+        ("", "labels.csv: empty; expected the header name"),
         ("file,activity\n", "labels.csv, line 1: found 'file,activity'; expected name and any of activity, sequence"),
         ("name,activity\n", "labels.csv: no row"),
         ("name,activity\na.png\n", "labels.csv, line 2: 1 fields; expected 2"),
         ("name,activity\na.png,dance\n", "labels.csv, line 2: the activity 'dance'; the study lists cut, idle"),
         ("name\na.png\n", "labels.csv, line 2: the activity ''"),
-        ("name,activity\n../a.png,cut\n", "labels.csv, line 2: the name '../a.png'; expected a file name of images/"),
+        (
+            "name,activity\n../a.png,cut\n",
+            "labels.csv, line 2: the name '../a.png'; expected the name of a PNG or JPEG file in images/",
+        ),
         ("name,activity,split\na.png,cut,val\n", "labels.csv, line 2: the split 'val'; expected train or test"),
         ("name,activity,sequence\na.png,cut,\n", "labels.csv, line 2: no sequence"),
-        ("name,activity\na.png,cut\na.jpg,cut\n", "labels.csv, line 3: 'a.jpg' is there twice"),
+        ("name,activity\na.png,cut\na.jpg,cut\n", "labels.csv, line 3: 'a.jpg' occurs twice"),
         ('name,activity\n"a.png,cut\n', "labels.csv: not a CSV"),
     ],
 )

@@ -33,7 +33,7 @@ def copy(trees: Path, tmp_path: Path) -> Path:
 
 def test_endovis2018_reads_the_whole_tree(trees: Path) -> None:
     tree = endovis2018.read_tree(trees / "endovis2018")
-    assert len(tree.frames) == 60 and not tree.loose
+    assert len(tree.frames) == 60 and not tree.unmatched
     assert {name: scheme.name for name, scheme in tree.schemes.items()} == {
         "instrument_labels_2017": "compatible2017",
         "instrument_labels": "native2018",
@@ -112,10 +112,10 @@ def test_id_schemes_are_told_apart(written: set[int], given: str, scheme: str) -
             "detect",
             r"\[1, 2, 8\] fit both schemes: native2018 .* 8 the stapler.* compatible2017 .* 8 suction.* raw:",
         ),
-        ({4, 9}, "detect", "4 or 5 stand for native2018, 9 or 10 for compatible2017; one set cannot be both"),
-        ({5, 10}, "detect", "4 or 5 stand for native2018, 9 or 10 for compatible2017; one set cannot be both"),
-        ({1, 10}, "native2018", "the study says endovis2018_scheme: native2018, but .* so it is compatible2017"),
-        ({1, 4}, "compatible2017", "the study says endovis2018_scheme: compatible2017, but .* so it is native2018"),
+        ({4, 9}, "detect", "4 or 5 belong to native2018, 9 or 10 to compatible2017; one set cannot have both"),
+        ({5, 10}, "detect", "4 or 5 belong to native2018, 9 or 10 to compatible2017; one set cannot have both"),
+        ({1, 10}, "native2018", "the study has endovis2018_scheme: native2018, but .* Set it to compatible2017"),
+        ({1, 4}, "compatible2017", "the study has endovis2018_scheme: compatible2017, but .* Set it to native2018"),
         ({1, 4}, "native", "id scheme 'native': expected detect, native2018 or compatible2017"),
     ],
 )
@@ -143,7 +143,7 @@ def test_a_colour_that_is_in_no_label_list_is_an_error(copy: Path) -> None:
 def test_label_lists_that_contradict_each_other(tmp_path: Path) -> None:
     for name, colour in (("a", [1, 2, 3]), ("b", [1, 2, 4])):
         (tmp_path / f"{name}.json").write_text(json.dumps([{"name": "thread", "color": colour, "classid": 1}]))
-    with pytest.raises(InputError, match=r"b.json: thread is \(1, 2, 4\), in another list \(1, 2, 3\)"):
+    with pytest.raises(InputError, match=r"b.json: thread is \(1, 2, 4\), but \(1, 2, 3\) in another list"):
         endovis2018.read_label_lists([tmp_path / "a.json", tmp_path / "b.json"])
 
 
@@ -192,7 +192,7 @@ def test_frames_in_jpeg_are_read_and_named(copy: Path) -> None:
         Image.open(path).save(path.with_suffix(".jpg"))
         path.unlink()
     tree = endovis2018.read_tree(root)
-    assert len(tree.frames) == 60 and not tree.loose
+    assert len(tree.frames) == 60 and not tree.unmatched
     assert tree.notes["jpeg_frames"].startswith(
         "4 frames are stored as JPEG, e.g. miccai_challenge_2018_release_1/seq_2/"
     )
@@ -214,7 +214,7 @@ def test_masks_and_labels_without_a_frame_are_listed(copy: Path) -> None:
     root = copy / "endovis2018"
     frame = next(frame for frame in endovis2018.read_tree(root).frames.values() if frame.masks)
     frame.image.unlink()
-    assert set(endovis2018.read_tree(root).loose) == {frame.label, *(path for _, path in frame.masks)}
+    assert set(endovis2018.read_tree(root).unmatched) == {frame.label, *(path for _, path in frame.masks)}
 
 
 def test_native_and_compatible_ids_give_the_same_masks(copy: Path) -> None:
@@ -233,7 +233,7 @@ def test_native_and_compatible_ids_give_the_same_masks(copy: Path) -> None:
 
 def test_endovis2018_missing_or_broken(copy: Path) -> None:
     with pytest.raises(
-        InputError, match=r"nowhere: no such folder\. EndoVis 2018 is expected here; ask for it at https"
+        InputError, match=r"nowhere: no such folder\. EndoVis 2018 is expected here; it is available from https"
     ):
         endovis2018.read_tree(copy / "nowhere")
     with pytest.raises(InputError, match="no seq_"):
@@ -260,7 +260,8 @@ def test_a_sequence_without_instrument_types_is_no_background(copy: Path) -> Non
     tree = endovis2018.read_tree(root)
     frame = next(frame for frame in tree.frames.values() if frame.sequence == 2)
     with pytest.raises(
-        InputError, match=r"seq_2: no folder instrument_labels_2017 or instrument_labels.*ask for them at https"
+        InputError,
+        match=r"seq_2: has no folder instrument_labels_2017 or instrument_labels.*they are available from https",
     ):
         endovis2018.type_mask(tree, frame)
 
@@ -270,7 +271,7 @@ def test_a_tree_without_any_type_mask_says_where_they_are(copy: Path) -> None:
     for path in [*root.rglob("*_class*_inst*.png"), *root.rglob("isinet/*/annotations/*.png")]:
         path.unlink()
     for scheme in ("detect", "native2018"):
-        with pytest.raises(InputError, match=r"no instrument type mask in any sequence.*ask for them at https"):
+        with pytest.raises(InputError, match=r"no sequence has instrument type masks.*they are available from https"):
             endovis2018.read_tree(root, scheme)
 
 
@@ -292,7 +293,7 @@ def test_the_same_frame_twice_names_both(copy: Path) -> None:
     assert len(endovis2018.read_tree(root).frames) == 60, "the challenge's test data is no part of the releases"
     root = copy / "endovis2017"
     shutil.copytree(next((root / "train").glob("instrument_dataset_1")), root / "again" / "instrument_dataset_1")
-    with pytest.raises(InputError, match="the same frame as .*Expected every part once"):
+    with pytest.raises(InputError, match="the same frame as .*Expected every download once"):
         endovis2017.read_tree(root)
 
 
@@ -403,7 +404,7 @@ def test_irregular_folder_names(name: str, type_id: int) -> None:
 def test_an_instrument_that_is_not_known_is_refused() -> None:
     folder = Path("ground_truth/Chopsticks_labels")
     frame = endovis2017.Frame2017("instrument_dataset_1", 0, Path("frame000.png"), {0: [folder / "frame000.png"]})
-    with pytest.raises(InputError, match="Chopsticks_labels: not the name of a known instrument"):
+    with pytest.raises(InputError, match="Chopsticks_labels: the name is not that of a known instrument"):
         endovis2017.check_typed(frame)
 
 
@@ -414,7 +415,7 @@ def test_the_official_crop() -> None:
 
 
 def test_endovis2017_missing_or_broken(copy: Path) -> None:
-    with pytest.raises(InputError, match="EndoVis 2017 is expected here; ask for it at https"):
+    with pytest.raises(InputError, match="EndoVis 2017 is expected here; it is available from https"):
         endovis2017.read_tree(copy / "nowhere")
     with pytest.raises(InputError, match="no left_frames"):
         endovis2017.read_tree(copy / "esd")
@@ -521,9 +522,9 @@ def test_vqla_byte_order_marks_and_outer_folders(tmp_path: Path) -> None:
 
 
 def test_vqla_missing(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no EndoVis-18-VQLA text below it.*ask for it at"):
+    with pytest.raises(InputError, match="contains no EndoVis-18-VQLA text.*it is available from"):
         vqla.find_2018(tmp_path)
-    with pytest.raises(InputError, match="no EndoVis-17-VQLA text below it.*ask for it at"):
+    with pytest.raises(InputError, match="contains no EndoVis-17-VQLA text.*it is available from"):
         vqla.find_2017(tmp_path)
 
 
@@ -565,7 +566,7 @@ def test_a_malformed_xml_is_named(tmp_path: Path, body: str, message: str) -> No
 
 def test_entities_are_refused(tmp_path: Path) -> None:
     lol = '<!DOCTYPE a [<!ENTITY b "lol"><!ENTITY c "&b;&b;&b;">]><a>&c;</a>'
-    with pytest.raises(InputError, match="holds a DOCTYPE or an entity"):
+    with pytest.raises(InputError, match="contains a DOCTYPE or an entity"):
         vqla.read_states(write_text(tmp_path / "a.xml", lol))
 
 
@@ -575,7 +576,7 @@ def test_editions_must_agree(trees: Path, tmp_path: Path) -> None:
     other = write_text(tmp_path / "c.txt", "What is the state of suction?|Suction\n")
     assert vqla.read_agreeing([one, same]) == vqla.read_states(one)
     with pytest.raises(
-        InputError, match=r"c.txt: suction suction; .*a.txt says suction idle, stapler staple. Expected one"
+        InputError, match=r"c.txt: suction suction; but .*a.txt: suction idle, stapler staple. Expected one"
     ):
         vqla.read_agreeing([one, other])
 
@@ -603,10 +604,10 @@ def test_two_trees_below_a_released_root(copy: Path) -> None:
 
 
 def test_released_missing_or_broken(copy: Path) -> None:
-    with pytest.raises(InputError, match="The MTLESD tree is expected here; ask the authors"):
+    with pytest.raises(InputError, match="The MTLESD tree is expected here; it is available from the authors"):
         released.read_tree(copy / "nowhere", "esd")
     (copy / "empty").mkdir()
-    with pytest.raises(InputError, match="no picture in it"):
+    with pytest.raises(InputError, match="contains no image"):
         released.read_tree(copy / "empty", "esd")
     frame = released.read_tree(copy / "esd", "esd")[0]
     write_png(frame.mask, np.ones((96, 120), np.uint8))

@@ -19,7 +19,7 @@ from pipeline.sources.synthetic.instruments import KINDS, Pose, draw_instrument
 from pipeline.sources.synthetic.pretraining import generate_scenes
 from pipeline.sources.synthetic.released_trees import VIDEOS, generate_esd
 from pipeline.sources.synthetic.scenes import render_scene
-from pipeline.sources.synthetic.script import deal, episodes, proportional_counts
+from pipeline.sources.synthetic.script import divide, episodes, proportional_counts
 from pipeline.sources.synthetic.tissue import sample_style
 from pipeline.study.loading import load_study
 
@@ -122,7 +122,7 @@ def test_counts_keep_proportions_and_floors(total: int, floor: int) -> None:
 
 
 def test_counts_that_do_not_fit() -> None:
-    with pytest.raises(InputError, match="raw.generate: 11 frames cannot hold 12 activities"):
+    with pytest.raises(InputError, match="raw.generate: 11 frames are too few for 12 activities"):
         proportional_counts(ENDOVIS_COUNTS, 11, 1)
 
 
@@ -130,7 +130,7 @@ def test_episodes_and_deal_lose_nothing() -> None:
     counts = {"a": 7, "b": 3}
     plan = episodes(counts, np.random.default_rng(0))
     assert sorted(plan) == ["a"] * 7 + ["b"] * 3
-    assert [name for part in deal(plan, 4) for name in part] == plan
+    assert [name for part in divide(plan, 4) for name in part] == plan
 
 
 def test_pretraining_scenes_are_of_their_own() -> None:

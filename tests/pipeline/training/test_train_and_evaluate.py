@@ -122,7 +122,7 @@ def test_training_again_gives_the_same_bits(study_file: Path) -> None:
             ("step", "build_dataset", "--dataset", "mtlendovis"),
             "has no dataset 'mtlendovis'. Did you mean 'mtlesd'? Its datasets: mtlesd",
         ),
-        (("step", "generate_raw", "--tree", "esd"), "generates no tree 'esd'"),
+        (("step", "generate_raw", "--tree", "esd"), "does not generate a tree 'esd'"),
         (("step", "pretrain_backbone"), "has no pretraining"),
         (("robustness", "--cell", CELL), "mtlesd"),
         (("step", "collect_results"), "manifest.csv: missing; this dataset is not built"),
@@ -143,7 +143,10 @@ def test_a_missing_raw_tree_says_where_to_ask(study_file: Path, capsys: pytest.C
     settings["raw"]["esd"] = "data/raw/nowhere"
     study_file.write_text(yaml.safe_dump(settings))
     assert run(study_file, "step", "build_dataset", "--dataset", "mtlesd") == 1
-    assert "data/raw/nowhere: no such folder. The MTLESD tree is expected here; ask" in capsys.readouterr().err
+    assert (
+        "data/raw/nowhere: no such folder. The MTLESD tree is expected here; it is available from"
+        in capsys.readouterr().err
+    )
     assert not Path("data").exists() or not any(Path("data").rglob("manifest.csv"))
 
 
