@@ -151,11 +151,11 @@ def _card_facts(card: dict[str, Any]) -> list[tuple[str, str]]:
     splits = ", ".join(f"{part} {count:,}" for part, count in card["frames_by_split"].items())
     expected = card["expected_frames"]
     frames = f"{card['frames']:,}" if expected is None else f"{card['frames']:,} of {expected:,} expected"
-    facts = [("Name", card["name"]), ("Frames", frames), ("Splits", splits)]
+    facts = [("Key in studies", card["name"]), ("Frames", frames), ("Splits", splits)]
     if card.get("validation_frames"):
         facts.append(("Validation frames, of training", f"{card['validation_frames']:,}"))
     if card.get("split_rule"):
-        facts.append(("Split rule", str(card["split_rule"]).replace("_", " ")))
+        facts.append(("Split rule", names.in_words(str(card["split_rule"]))))
     if "synthetic" in card:
         facts.append(("Data", "synthetic" if card["synthetic"] else "real"))
     if card.get("licences"):

@@ -55,7 +55,12 @@ def gallery_of(results: StudyResults) -> Gallery:
     ]
     ignores = any(IGNORED_NAME in dict(dataset.classes) for dataset in datasets)
     note = _note(study) + (" Grey pixels of true masks belong to no class; no score is of them." if ignores else "")
-    return Gallery(datasets, pictures, [(cell.id, reason) for cell, reason in missing.items()], note)
+    return Gallery(datasets, pictures, [(_label(study, cell), reason) for cell, reason in missing.items()], note)
+
+
+def _label(study: Study, cell: Cell) -> str:
+    """Return what readers call a cell's model and its dataset."""
+    return f"{label_of(study, cell)} on {titles_of(study)[cell.dataset]}"
 
 
 def _gallery_part(results: StudyResults, dataset: str) -> Split:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from endoarss.metrics.catalogue import MAIN, Shown, metrics_by_name, shown_metrics
 from reports.names import merged_label
-from reports.statistics.brackets import with_brackets
+from reports.statistics.brackets import SHARE, SHARE_DIFFERENCE, with_brackets
 from reports.statistics.comparison import VariedScores, vary_mpc, vary_scores
 from reports.statistics.condition_scores import EvaluatedModel
 from reports.statistics.variation import Array, note_of_intervals, with_interval
@@ -241,7 +241,8 @@ def _listed(frame: pd.DataFrame, worse: pd.DataFrame) -> str:
     """Each model that Surgery harms, by how much; and whether it was as good as what Surgery pulls it towards."""
     words = []
     for row in worse.to_dict("records"):
-        gap = with_brackets(row["surgery_gain"], row["surgery_gain_low"], row["surgery_gain_high"], sign="+", digits=2)
+        gain = (row["surgery_gain"], row["surgery_gain_low"], row["surgery_gain_high"])
+        gap = with_brackets(*gain, sign="+", digits=2, limits=SHARE_DIFFERENCE)
         without = frame[(frame["merger"] == row["merger"]) & (frame["rank"] == 0)].iloc[0]
         above = float(without.get("to_individual", np.nan))
         because = (
@@ -331,7 +332,8 @@ def _bracketed(table: pd.DataFrame, name: str, sign: str = "", digits: int = 1) 
     if name not in table:
         return ["-"] * len(table)
     values = table[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False, name=None)
-    return [with_brackets(value, low, high, sign, digits) for value, low, high in values]
+    limits = SHARE if name == "mean" else SHARE_DIFFERENCE
+    return [with_brackets(value, low, high, sign, digits, limits) for value, low, high in values]
 
 
 def _number(value: float, form: str) -> str:

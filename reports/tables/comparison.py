@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from endoarss.metrics.catalogue import Shown, metrics_by_name, shown_metrics
-from reports.statistics.brackets import with_brackets, with_units
+from endoarss.metrics.catalogue import PERCENT, Shown, metrics_by_name, shown_metrics
+from reports.statistics.brackets import ANY, SHARE, SHARE_DIFFERENCE, with_brackets, with_units
 
 _NUMBERS = ("value", "low", "high", "to_best", "to_best_low", "to_best_high", "difference")
 
@@ -44,12 +44,11 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
     over = dict(zip(table["dataset"], table["interval_over"], strict=True))
     for row in table[table["metric"].isin(list(metrics))].to_dict("records"):
         cells = rows.setdefault((row["dataset"], row["model"]), {})
-        head = metrics[row["metric"]].head
-        cells[head, "score"] = with_brackets(row["value"], row["low"], row["high"])
-        best = row["model"] == row["best"]
-        cells[head, "to best"] = (
-            "best" if best else with_brackets(row["to_best"], row["to_best_low"], row["to_best_high"], sign="+")
-        )
+        head, is_share = metrics[row["metric"]].head, metrics[row["metric"]].unit == PERCENT
+        cells[head, "score"] = with_brackets(row["value"], row["low"], row["high"], limits=SHARE if is_share else ANY)
+        limits = SHARE_DIFFERENCE if is_share else ANY
+        to_best = with_brackets(row["to_best"], row["to_best_low"], row["to_best_high"], sign="+", limits=limits)
+        cells[head, "to best"] = "best" if row["model"] == row["best"] else to_best
         cells[head, "rank"] = with_brackets(row["rank"], row["rank_low"], row["rank_high"], digits=0)
     for gap in gaps:
         rows.setdefault(gap, {})
@@ -77,12 +76,17 @@ def _scale_of_claim(metric: object) -> float:
     return 1.0 if metric == "cosine" else 100.0
 
 
+def _limits_of_claim(metric: object) -> tuple[float, float]:
+    """Return the lowest and the highest difference: in percentage points of a score, as it is of a cosine."""
+    return (-2.0, 2.0) if metric == "cosine" else SHARE_DIFFERENCE
+
+
 def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
     """The paper's claims with differences and verdicts in words."""
     table = table_claims(claims).reset_index()
     digits = table["metric"].eq("cosine").map({True: 3, False: 2})
     here = [
-        with_brackets(row.difference, row.low, row.high, sign="+", digits=places)
+        with_brackets(row.difference, row.low, row.high, sign="+", digits=places, limits=_limits_of_claim(row.metric))
         for row, places in zip(table.itertuples(), digits, strict=True)
     ]
     paper = [with_brackets(value, float("nan"), float("nan"), sign="+", digits=2) for value in table["paper"]]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from endoarss.metrics.catalogue import metrics_by_name
-from reports.statistics.brackets import with_brackets, with_units
+from reports.statistics.brackets import SHARE_DIFFERENCE, limits_of, with_brackets, with_units
 from reports.statistics.robustness import NOT_MOVED
 
 _ENDS = ["value", "low", "high"]
@@ -104,12 +104,11 @@ def readable_robustness_summary(summary: pd.DataFrame, gaps: Sequence[tuple[str,
     for row in summary[summary["quantity"].isin(_SHOWN)].to_dict("records"):
         cells = heads.setdefault((row["dataset"], metrics_by_name()[row["metric"]].text, row["model"]), {})
         name = f"{row['of']} " if row["quantity"] == "worst_corruption" else ""
-        cells[_SHOWN[row["quantity"]]] = name + with_brackets(*(100 * row[end] for end in _ENDS))
+        value, low, high = (100 * row[end] for end in _ENDS)
+        cells[_SHOWN[row["quantity"]]] = name + with_brackets(value, low, high, limits=limits_of(row["quantity"]))
         if row["quantity"] == "mPC" and row["against"] not in ("", row["model"]):
-            difference = with_brackets(
-                100 * row["difference"], 100 * row["difference_low"], 100 * row["difference_high"], "+"
-            )
-            cells["mPC, difference"] = difference
+            value, low, high = (100 * row[name] for name in ("difference", "difference_low", "difference_high"))
+            cells["mPC, difference"] = with_brackets(value, low, high, sign="+", limits=SHARE_DIFFERENCE)
     metrics = list(dict.fromkeys(metric for _, metric, _ in heads))
     heads |= {(dataset, metric, model): {} for dataset, model in gaps for metric in metrics}
     over = dict(zip(summary["dataset"], summary["interval_over"], strict=True))
