@@ -13,12 +13,12 @@ _NUMBERS = ("value", "low", "high", "to_best", "to_best_low", "to_best_high", "d
 
 
 def table_comparison(scores: pd.DataFrame) -> pd.DataFrame:
-    """Every score of every model with its interval, its rank and its distance to the best."""
+    """Return every score with its interval, rank and difference to the best model."""
     return _scaled(scores).set_index(["dataset", "metric", "model"])
 
 
 def table_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The difference of every two models in every metric."""
+    """Return the difference of every two models in every metric."""
     return _scaled(pairs).set_index(["dataset", "metric", "model", "other"])
 
 
@@ -34,10 +34,11 @@ def _scaled(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
-    """One row a model: of the main metrics the score, its difference to the best, and its rank, each with its interval.
+    """Return one row per model: score, difference to the best and rank in each main metric, with intervals.
 
     Args:
-        scores: of a `Comparison`. gaps: dataset and model of those without results; they have a row of dashes.
+        scores: The scores of a `Comparison`.
+        gaps: Dataset and model of models without results; they have a row of dashes.
     """
     rows: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
     table, metrics = _scaled(scores), shown_metrics(Shown.PRINTED)
@@ -64,7 +65,7 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
 
 
 def table_claims(claims: pd.DataFrame) -> pd.DataFrame:
-    """The paper's claims, differences in percentage points (cosines as they are)."""
+    """Return the paper's claims with differences in percentage points; cosines have no unit."""
     table = claims.copy()
     scale = table["metric"].map(_scale_of_claim)
     for column in ("difference", "low", "high", "paper"):
@@ -82,7 +83,7 @@ def _limits_of_claim(metric: object) -> tuple[float, float]:
 
 
 def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
-    """The paper's claims with differences and verdicts in words."""
+    """Return the paper's claims with differences and verdicts as readers see them."""
     table = table_claims(claims).reset_index()
     digits = table["metric"].eq("cosine").map({True: 3, False: 2})
     here = [
@@ -125,10 +126,12 @@ def _metric_of_claim(metric: object) -> str:
 
 
 def claims_text(shown: pd.DataFrame, mark: str, note: str) -> str:
-    """The reproduction note as Markdown: each claim, what the results say of it, by how much.
+    """Return the reproduction note as Markdown: the verdict on each claim and the differences.
 
     Args:
-        shown: as `readable_claims` gives them. mark: what every table says of its data. note: what stands below the table.
+        shown: The result of `readable_claims`.
+        mark: Text about the data.
+        note: Text below the table.
     """
     lines = ["# Reproduction note", "", *mark.splitlines(), "", note, ""]
     for claim, rows in shown.reset_index().groupby("Claim", sort=False):
