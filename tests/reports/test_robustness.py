@@ -574,7 +574,10 @@ def test_own_corruptions_and_those_trained_on_are_marked_and_the_unseen_have_a_m
     assert {"smoke*†", "contrast", "elastic_transform", "elastic_transform, masks not moved"} <= set(names)
     assert data.to_numpy().tobytes() == shown.to_numpy().tobytes()
     assert "mPC, unseen" in robustness_tables.readable_robustness_summary(found.summary)
-    assert "* A corruption of one's own" in found.legend() and "† Training images went" in found.legend()
+    assert (
+        "* A corruption of the study" in found.legend()
+        and "† This corruption was applied in training" in found.legend()
+    )
     labels = [one["label"] for one in scores_of(found).content["datasets"][0]["choices"]]
     assert {"smoke*†", "contrast", "mean of unseen (2)"} <= set(labels)
 
