@@ -1,1 +1,1 @@
-"""Result tables in; tables, figures and a page out. Knows pandas and matplotlib, not torch and not how results came about."""
+"""Turns result tables into statistics, tables, figures and a page; depends on pandas and matplotlib, not on torch or the pipeline."""

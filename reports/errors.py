@@ -1,7 +1,7 @@
-"""What goes wrong in reports; imports nothing, so that the command line may know it cheaply."""
+"""The error of this package; the module imports nothing, so that the command line can import it quickly."""
 
 from __future__ import annotations
 
 
 class ResultsError(ValueError):
-    """A result table that cannot be reported; says which file and why."""
+    """A result table cannot be reported; the message says which file and why."""

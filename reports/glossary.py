@@ -1,4 +1,4 @@
-"""The abbreviations in tables, figures and captions: the one definition that the page, the LaTeX document and the documentation show."""
+"""The abbreviations in tables, figures and captions: the page, the LaTeX document and the documentation show this list."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Term:
     """An abbreviation.
 
     Attributes:
-        name: As it stands in texts and heads.
-        full: Spelled out.
-        meaning: A sentence that says what it is, without the full name.
-        found_as: How it is recognised, where its name alone would be found in other words; "" for the name.
+        name: The abbreviation as texts and column heads write it.
+        full: The abbreviation spelled out.
+        meaning: A sentence that explains it and does not repeat the full name.
+        found_as: The text that is searched for if the name alone would match other words; "" searches for the name.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Term:
 
     @property
     def anchor(self) -> str:
-        """The anchor of its entry in a glossary."""
+        """Return the anchor of its entry in a glossary."""
         return "term-" + re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
 
@@ -161,14 +161,14 @@ GLOSSARY = (
     Term("ViT", "vision transformer", "A backbone that cuts an image into patches."),
 )
 _BY_FOUND = {term.found_as or term.name: term for term in GLOSSARY}
-# The longest first; a hyphen before belongs to the word, so that DB-MTL has no MTL.
+# The longest come first; a hyphen belongs to the word, so that "MTL" is not found in "DB-MTL".
 _PATTERN = re.compile(
     rf"(?<![\w-])({'|'.join(re.escape(found) for found in sorted(_BY_FOUND, key=len, reverse=True))})(?!\w|-\w)"
 )
 
 
 def pieces_of(text: str) -> list[tuple[str, Term | None]]:
-    """Return a text in pieces, each with the term that it is, or None."""
+    """Split a text at the terms; return each piece with its term, or None if it is no term."""
     return [(piece, _BY_FOUND.get(piece)) for piece in _PATTERN.split(text) if piece]
 
 

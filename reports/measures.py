@@ -1,10 +1,10 @@
-"""Which of two values in a column is the better one."""
+"""Whether higher or lower values of a column are better."""
 
 from __future__ import annotations
 
 from endoarss.metrics.catalogue import METRICS, Shown, shown_metrics
 
-# Whether the higher value is the better one, by the head of a column in any table; other columns have no better.
+# Whether higher values are better, by the head of a column in any table; columns that are not here are not compared.
 HIGHER_IS_BETTER = {
     metric.head: metric.higher_is_better
     for protocol in METRICS

@@ -1,4 +1,4 @@
-"""Names of tables, figures and models as readers see them; those of metrics stand in `endoarss.metrics.catalogue`."""
+"""Names of tables, figures and models as readers see them; the names of metrics are in `endoarss.metrics.catalogue`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TABLE_OF_DATASET = {
 }
 
 
-# The paper's own numbers for its tables.
+# The numbers that the paper gives its tables.
 PAPER_TABLES = {
     "table2_mtlesd": "II",
     "table3_mtlendovis": "III",
@@ -46,9 +46,9 @@ PAPER_TABLES = {
     TABLE_RANK: "VI",
     TABLE_ROBUSTNESS: "VII",
 }
-# The dataset of the paper's Table VII.
+# The dataset that the paper's Table VII is about.
 PAPER_ROBUSTNESS = "mtlesd"
-# Its models, by backbone, architecture and weighting, in the order of its columns.
+# The models of Table VII, by backbone, architecture and weighting, in the order of its columns.
 PAPER_ROBUST_MODELS = (
     ("resnet", "dselect_k", "db_mtl"),
     ("resnet", "mmoe", "db_mtl"),
@@ -106,38 +106,38 @@ def in_words(value: str) -> str:
 
 
 def against_paper(name: str) -> str:
-    """The table that sets the scores of another beside the paper's."""
+    """Return the name of the table that compares the scores of a table with the paper's."""
     return f"{name}_against_paper"
 
 
 def is_in_paper(dataset: str) -> bool:
-    """Whether the paper has a table of a dataset's results."""
+    """Return whether the paper has a table of results on a dataset."""
     return dataset in _TABLE_OF_DATASET
 
 
 def table_of_dataset(dataset: str) -> str:
-    """The table a dataset's results stand in."""
+    """Return the name of the table of results on a dataset."""
     return _TABLE_OF_DATASET.get(dataset, f"table_{dataset}")
 
 
 def figure_of_classes(dataset: str) -> str:
-    """The figure of a dataset's scores by class."""
+    """Return the name of the figure of scores per class on a dataset."""
     return f"fig_classes_{dataset}"
 
 
 def figure_of_confusion(dataset: str) -> str:
-    """The figure of what is taken for what on a dataset."""
+    """Return the name of the figure of confusion matrices on a dataset."""
     return f"fig_confusion_{dataset}"
 
 
 def figure_of_history(dataset: str) -> str:
-    """The figure of the trainings on a dataset."""
+    """Return the name of the figure of training histories on a dataset."""
     return f"history_{dataset}"
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What readers call backbones, architectures and weightings, by name. Names without a label are shown as they are."""
+    """Labels of backbones, architectures and weightings, by name; a name without a label is shown as it is."""
 
     backbones: Mapping[str, str] = field(default_factory=dict)
     architectures: Mapping[str, str] = field(default_factory=lambda: ARCHITECTURES)
@@ -156,7 +156,7 @@ class Labels:
         return self.weightings.get(name, name)
 
     def model(self, backbone: str, architecture: str, weighting: str) -> str:
-        """Return a model in one line. A single task has nothing to weigh."""
+        """Return the label of a model in one line; single-task models have no weighting."""
         parts = [self.backbone(backbone), self.architecture(architecture)]
         return " ".join(parts if architecture.startswith("single_") else [*parts, self.weighting(weighting)]).strip()
 
@@ -166,12 +166,12 @@ KNOWN_LABELS = Labels()
 
 
 def merged_label(merger: str, rank: int = 0) -> str:
-    """A merged model as readers know it. rank: of its Surgery, 0 without."""
+    """Return the label of a merged model; `rank` is the rank of its Surgery, 0 if it has none."""
     name = MERGERS.get(merger, merger)
     return f"{name} + Surgery {rank}" if rank else name
 
 
-# Figures by file name without its ending: a short name for the list of contents, and a title.
+# By file name without its ending: a short name for the list of contents, and a title.
 FIGURES = {
     "fig1_classes_by_activity": ("Classes by activity", "Classes that occur in each activity"),
     FIGURE_TASKS: ("Tasks alone and together", "Predictions of single-task and multi-task models for the same images"),
@@ -185,7 +185,7 @@ FIGURES = {
     "class_balance": ("Balance", "Frames of each activity and class"),
     "leakage": ("Leakage", "Similarity of test frames and training frames"),
 }
-# The same for figures that exist once per dataset, by the beginning of the name.
+# The same for figures that exist once per dataset, by the first part of the name.
 _FIGURES_OF_DATASETS = {
     "fig_classes_": ("Classes, {}", "Scores of each class and activity on {}"),
     "fig_confusion_": ("Confusion, {}", "Confusion of classes and of activities on {}"),

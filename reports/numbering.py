@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from reports.names import PAPER_TABLES, against_paper
 
-# Where tables and figures stand, by how their names begin; the first that fits, in this order. What fits none goes to `OTHERS`.
+# Section of a table or figure, by the beginning of its name: the first that matches, in this order. All other names are in `OTHERS`.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Datasets": ("table1_", "table_similarity", "fig1_", "class_balance", "leakage", "contact_"),
     "Results": (
@@ -33,7 +33,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Provenance": ("provenance",),
 }
 OTHERS = "Results"
-# Tables of datasets that the paper does not have follow those that it has.
+# Tables of datasets that are not in the paper follow the tables of those that are.
 _LAST_OF_DATASETS = "table4_"
 
 
@@ -50,9 +50,9 @@ def numbered(names: Iterable[str], compare_with_paper: bool) -> dict[str, str]:
     """Return the numbers of tables, or of figures, in the order in which they are shown.
 
     Args:
-        names: File names without endings; all are tables or all are figures. Those of one place keep their order.
-        compare_with_paper: Whether what the paper has keeps the paper's number. What is compared with a table of the paper has that
-            number and "b"; all else is S1, S2, and so on. Otherwise everything is numbered from 1.
+        names: File names without endings; all are tables or all are figures. Names with the same position stay in their order.
+        compare_with_paper: If true, tables and figures of the paper have the paper's number, comparisons with them that number and
+            "b", and all others S1, S2, and so on. If false, all are numbered from 1.
     """
     ordered = sorted(dict.fromkeys(names), key=place_of)
     if not compare_with_paper:

@@ -1,4 +1,4 @@
-"""The long result table: one row a measurement."""
+"""The long result table: one row per measurement."""
 
 from __future__ import annotations
 
@@ -43,15 +43,16 @@ CLEAN = ""
 
 
 def read_results(path: Path, study: str = "", protocol: str = "", clean: bool = False) -> pd.DataFrame:
-    """Read results.parquet.
+    """Return the rows of results.parquet.
 
     Args:
-        path: the file.
-        study, protocol: those its rows must be of, if they are given.
-        clean: whether only the rows of images as they are are read, which are few beside those under corruption.
+        path: The file.
+        study: The study that every row must belong to; "" accepts any.
+        protocol: The protocol that every row must belong to; "" accepts any.
+        clean: If true, read only the rows of clean images, which are far fewer than those of corrupted images.
 
     Raises:
-        ResultsError: if it is missing, no table, lacks a column, mixes protocols, or is of another study or protocol.
+        ResultsError: If the file is missing, is no table, lacks a column, mixes protocols, or belongs to another study or protocol.
     """
     if not path.is_file():
         raise ResultsError(f"{path}: missing. Run the steps before this one, or snakemake.")
@@ -81,26 +82,26 @@ WEIGHTS = {"none": "random", "hub": "timm hub", "file": "a file", "generated": "
 
 
 def weights_note(results: pd.DataFrame) -> str:
-    """Which initial weights each backbone had, in one sentence: numbers from random or generated weights must say so."""
+    """Return a sentence that says which initial weights each backbone had, because readers must know if they were random."""
     cells = results[results["backbone"] != REFERENCE_BACKBONE]
     pairs = cells[["backbone_label", "weights_source"]].drop_duplicates()
-    said = [f"{label} {WEIGHTS.get(source, source)}" for label, source in pairs.itertuples(index=False)]
-    return f"Initial weights: {', '.join(said)}"
+    notes = [f"{label} {WEIGHTS.get(source, source)}" for label, source in pairs.itertuples(index=False)]
+    return f"Initial weights: {', '.join(notes)}"
 
 
 def of_rank(results: pd.DataFrame, rank: int) -> pd.DataFrame:
-    """The rows of cells with adapters of one rank (their variant says it), and of references, which have none."""
+    """Return the rows of cells with adapters of one rank, which their variant names, and of references, which have no adapters."""
     variants = results["variant"]
     return results[(variants == "") | variants.str.startswith(f"r{rank}-")]
 
 
 def comparable_rows(results: pd.DataFrame, select_on: str) -> pd.DataFrame:
-    """The rows of trainings whose epoch was chosen alike, and of references: what tables set beside each other. Merged models are not
-    among them."""
+    """Return the rows that tables may compare: trainings whose checkpoint was selected in the same way, and references, without
+    merged models."""
     return results[(results["merger"] == "") & results["select_on"].isin(["", select_on])]
 
 
 def clean_scores(results: pd.DataFrame, eval_dataset: str) -> pd.DataFrame:
-    """Rows of one evaluated dataset without corruption, whole-dataset metrics alone."""
-    chosen = (results["eval_dataset"] == eval_dataset) & (results["corruption"] == CLEAN) & (results["class"] == "")
-    return results[chosen]
+    """Return the rows of one evaluated dataset on clean images that are no scores of a single class."""
+    selected = (results["eval_dataset"] == eval_dataset) & (results["corruption"] == CLEAN) & (results["class"] == "")
+    return results[selected]

@@ -1,4 +1,4 @@
-"""What every table and figure says of its data: synthetic or real, and what it lacks."""
+"""Captions: whether the data is synthetic or real, which frames are missing, and how models were trained."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from reports.results import weights_note
 
 
 def data_caption(study: Study, datasets: Sequence[str] = ()) -> str:
-    """Synthetic or real, and which of the datasets (all of the study where none are named) are partial, in one line."""
+    """Return one line: whether data is synthetic, and which datasets are partial; without names, all datasets of the study."""
     kind = "SYNTHETIC DATA (generated scenes)" if study.synthetic else "Real data"
     partial = partial_note(study, datasets)
     return f"{kind}. {partial} Study {study.name}." if partial else f"{kind}. Study {study.name}."
 
 
 def partial_note(study: Study, datasets: Sequence[str] = ()) -> str:
-    """Which datasets lack frames, "" if none does."""
+    """Return which datasets lack frames, "" if none does."""
     cards = [card_of(study, dataset) for dataset in datasets or study.datasets]
     lacking = [
         f"{card['title']} {card['frames']:,} of {card['expected_frames']:,} frames"
@@ -33,10 +33,11 @@ def partial_note(study: Study, datasets: Sequence[str] = ()) -> str:
 
 
 def study_caption(results: StudyResults, with_protocol: bool = True, select_on: str = "") -> str:
-    """What every table, figure and caption says of its numbers, in two lines.
+    """Return the two lines that describe the numbers of a table or figure.
 
     Args:
-        with_protocol: whether the study's protocol is named; a table says its own. select_on: of its numbers, if not the study's.
+        with_protocol: Whether to name the study's protocol; tables name their own.
+        select_on: How checkpoints were selected, if not as in the study.
 
     Raises:
         ResultsError: if the results are not collected.
@@ -58,7 +59,7 @@ def _weights_note(results: StudyResults) -> str:
 
 
 def gap_note(study: Study, gaps: Mapping[Cell, str]) -> str:
-    """Which cells are missing, and why, in a sentence a reason; "" if none is."""
+    """Return one sentence per reason on which cells have no results, "" if all have."""
     by_reason: dict[str, list[str]] = {}
     for cell, reason in gaps.items():
         seed = f" (seed {cell.seed})" if len(study.seeds) > 1 else ""

@@ -1,4 +1,4 @@
-"""What reports say of a dataset: its card, with the title that the study gives it."""
+"""The card of a dataset with the title that the study gives it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.study.models import Study
 
 
 def card_of(study: Study, dataset: str) -> dict[str, Any]:
-    """Return a built dataset's card and its title, which is no part of the dataset: another title builds nothing again.
+    """Return the card of a built dataset with its title; the title is not stored there, so a new title rebuilds nothing.
 
     Raises:
         InputError: if the dataset is not built.

@@ -1,4 +1,4 @@
-"""The page of a study, from its saved results: no model runs for it."""
+"""The page of a study, made from its saved results without running a model."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ def make_page(study: Study, results: StudyResults | None = None) -> None:
     """Write report/index.html from the saved results and figures.
 
     Args:
-        study: whose page.
-        results: of the study, if they are at hand.
+        study: The study.
+        results: Its results, if they are already loaded.
 
     Raises:
-        InputError, ResultsError: if something kept is missing or cannot be read; cells without results are named on the page instead.
+        InputError, ResultsError: If a saved file is missing or cannot be read; cells without results are named on the page.
     """
     results = results or StudyResults(study, reductions_of_page(study))
     write_text(paths.report_file(study), render_page(page_of(results)))
 
 
 def reductions_of_page(study: Study) -> dict[Reduction[Any], Collection[Cell]]:
-    """Return what the page and its tables take from rows under corruption, each with the models that it is taken of."""
+    """Return the reductions of robustness rows that the page and its tables need, each with its cells."""
     return reductions_of_tables(study) | {gallery_rows: robustness_cells(study)}
 
 
 def page_of(results: StudyResults) -> Page:
-    """What stands on the page."""
+    """Return the content of the page."""
     study, found, robustness = results.study, results.once(study_tables), results.once(measure_study)
     categories = robustness.categories if robustness is not None else ()
     figures = _figures(study)
-    # Contact sheets stand with their datasets.
+    # Contact sheets are shown with their datasets.
     sheets = {dataset: Path(paths.contact_sheet(dataset)).stem for dataset in study.datasets}
     numbers = table_numbers(found, study.compare_with_paper)
     return Page(
@@ -90,7 +90,7 @@ def _facts(results: StudyResults) -> Facts:
 
 
 def _glance(comparison: pd.DataFrame) -> pd.DataFrame:
-    """The best model of each dataset in accuracy, in mIoU and the like, with its score."""
+    """Return the best model of each dataset in each main metric, with its score."""
     best = comparison[comparison["rank"] == 1].reset_index()
     over = dict(zip(best["dataset"], best["interval_over"], strict=True))
     rows: dict[str, dict[str, str]] = {}
@@ -151,11 +151,11 @@ def _card_facts(card: dict[str, Any]) -> list[tuple[str, str]]:
     splits = ", ".join(f"{part} {count:,}" for part, count in card["frames_by_split"].items())
     expected = card["expected_frames"]
     frames = f"{card['frames']:,}" if expected is None else f"{card['frames']:,} of {expected:,} expected"
-    facts = [("Name", card["name"]), ("Frames", frames), ("Splits", splits)]
+    facts = [("Key in studies", card["name"]), ("Frames", frames), ("Splits", splits)]
     if card.get("validation_frames"):
         facts.append(("Validation frames, of training", f"{card['validation_frames']:,}"))
     if card.get("split_rule"):
-        facts.append(("Split rule", str(card["split_rule"]).replace("_", " ")))
+        facts.append(("Split rule", names.in_words(str(card["split_rule"]))))
     if "synthetic" in card:
         facts.append(("Data", "synthetic" if card["synthetic"] else "real"))
     if card.get("licences"):
@@ -188,7 +188,7 @@ def _card_tables(card: dict[str, Any]) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _provenance(results: StudyResults) -> list[TableSection]:
-    """What every number comes from: trainings, evaluations of robustness, and the software they ran with."""
+    """Return the tables of trainings, evaluations of robustness, and the software they ran with."""
     study, lacking = results.study, results.missing_robust_models
     trained = {
         c.id: results.provenance(c)
@@ -232,10 +232,8 @@ def _provenance(results: StudyResults) -> list[TableSection]:
     return found
 
 
-_TRAININGS = (
-    "Digests are the first 12 digits of SHA-256; Data is that of the manifest, which holds the digest of every picture."
-)
-_SOFTWARE = "The versions that the names in the columns Software stand for."
+_TRAININGS = "Digests are the first 12 digits of SHA-256; Data is the digest of the manifest, which lists the digest of every image."
+_SOFTWARE = "Versions of the packages of each entry in the columns Software."
 
 
 def _training(about: Mapping[str, Any]) -> dict[str, Any]:

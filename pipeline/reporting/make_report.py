@@ -1,4 +1,4 @@
-"""Everything that people read of a study, in one process, from the results that are there; gaps are shown with their reasons."""
+"""The whole report of a study from the results that exist; it names what is missing and why."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 
 def make_report(study: Study, if_gaps: bool = False) -> None:
-    """Write results.parquet, tables, figures, the reproduction note, the page and paper.tex; say what each took and what is missing.
+    """Write results.parquet, tables, figures, the reproduction note, the page and paper.tex; print the time of each and what is missing.
 
     Args:
-        study: the study.
-        if_gaps: do nothing unless a cell lacks results and another has some.
+        study: The study.
+        if_gaps: Do nothing unless some cells have results and others lack them.
 
     Raises:
-        InputError, ResultsError: if no cell has results, or something kept cannot be read.
+        InputError, ResultsError: If no cell has results, or a saved file cannot be read.
     """
     if if_gaps and not has_gaps(study):
         return
@@ -40,7 +40,7 @@ def make_report(study: Study, if_gaps: bool = False) -> None:
     with processes(1) as other:
         apart = [other.submit(draw_figures_of_datasets, study)]
         results = _timed("results", lambda: collect_results(study, reductions_of_page(study)))
-        apart.append(other.submit(draw_figures_without_rows, study))  # their heads are of results.parquet
+        apart.append(other.submit(draw_figures_without_rows, study))  # they need results.parquet for their captions
         _timed("tables", lambda: make_tables(study, results))
         _timed("figures", lambda: draw_figures(study, results=results, without=_without_rows(study)))
         for drawn in apart:
@@ -52,27 +52,27 @@ def make_report(study: Study, if_gaps: bool = False) -> None:
 
 
 def draw_figures_of_datasets(study: Study) -> None:
-    """Draw what shows the datasets. It needs no results, so that another process draws it meanwhile."""
+    """Draw the figures of the datasets, which need no results; another process draws them in parallel."""
     _timed("datasets", lambda: draw_datasets(study))
     if leakage_datasets(study):
         _timed("leakage", lambda: draw_leakage(study))
 
 
 def draw_figures_without_rows(study: Study) -> None:
-    """Draw the figures that show no saved rows, which this process need not read therefore."""
+    """Draw the figures that need no saved rows of predictions."""
     results = StudyResults(study)
     for name in _without_rows(study):
         _timed(name, partial(draw_figures, study, name, results))
 
 
 def _without_rows(study: Study) -> list[str]:
-    """The figures that show no saved rows: trainings, and what models make of images."""
+    """Return the names of figures that need no saved rows: training histories and representations."""
     representations = [FIGURE_REPRESENTATIONS] if merging_groups(study) else []
     return [*representations, *(figure_of_history(dataset) for dataset in history_figures(study))]
 
 
 def has_gaps(study: Study) -> bool:
-    """Whether a cell lacks results, its robustness among them, and another has some."""
+    """Return whether some cells have results and others lack results or robustness."""
     results = StudyResults(study)
     return len(results.missing_cells) < len(cells_of(study)) and bool(
         results.missing_models or results.missing_robust_models

@@ -38,7 +38,7 @@ Array = NDArray[np.float32]
 
 
 def study_note(study: Study) -> str:
-    """How models were chosen, and which unlabelled images were seen."""
+    """Return sentences on how checkpoints were selected and which unlabelled images were used."""
     part = merging_of(study).unlabelled
     seen = "unlabelled training images" if part == "train" else "TEST IMAGES, unlabelled, as in both papers"
     others = "" if study.training.select_on == "val" else ", unlike elsewhere in this study"
@@ -54,7 +54,7 @@ def shown_rank(study: Study) -> int:
 
 
 def measured_merging(results: StudyResults) -> Merging | None:
-    """What the tables are of; None where nothing is merged yet."""
+    """Return what the tables show, or None if nothing is merged yet."""
     cases = merging_cases(results)
     return measure_merging(cases) if cases else None
 
@@ -75,8 +75,7 @@ def merging_cases(results: StudyResults) -> list[MergingCase]:
 
 
 def shown_groups(groups: Sequence[MergingGroup], lacking: Mapping[Cell, str]) -> list[MergingGroup]:
-    """The seeds that are shown: those with all single and merged models, so that all of them are of the same seeds; where no seed has all,
-    the first that has some."""
+    """Return the groups of the seeds that have all single and merged models or, if none has, the first seed that has some."""
     whole = [group for group in groups if not any(cell in lacking for cell in (*group.singles, *group.merged))]
     some = (
         group
@@ -111,7 +110,7 @@ def _named(study: Study, cell: Cell) -> str:
 
 
 def groups_by_seed(study: Study) -> list[list[MergingGroup]]:
-    """Groups that differ in their seed alone, together."""
+    """Return the merging groups, grouped if they differ only in their seed."""
     found: dict[tuple[str, str, int], list[MergingGroup]] = {}
     for group in merging_groups(study):
         single = group.singles[0]
@@ -138,7 +137,7 @@ class _Case:
         self.table = table[whole & (table["dataset"] == first.dataset)]
 
     def gather(self) -> MergingCase:
-        """The case."""
+        """Return the merging case."""
         subjects = [self._subject(INDIVIDUAL, [group.singles for group in self.groups])]
         for index, cell in enumerate(self.groups[0].merged):
             cells = [(group.merged[index],) for group in self.groups if group.merged[index] not in self.lacking]
@@ -192,7 +191,7 @@ class _Case:
             else None,
             self._scores(runs),
             {task: [one[task] for one in bias] for task in bias[0]} if bias else {},
-            _said([one for one in about if one]),
+            _coefficients([one for one in about if one]),
             int(self.results.provenance(first)["parameters"]["trained"]) if first.merger else 0,
         )
 
@@ -204,7 +203,7 @@ class _Case:
 
 
 def _together(runs: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The answers of one model, or those of single-task models as one model's: a column of one task comes from the model that has it."""
+    """Return the predictions of single-task models joined as those of one model."""
     whole, *others = runs
     for other in others:
         more = [name for name in other if name not in whole]
@@ -213,14 +212,14 @@ def _together(runs: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _scored(runs: Sequence[ScoredRun]) -> ScoredRun:
-    """The same of scores."""
+    """Return the scores of single-task models joined as those of one model."""
     most = max(runs, key=lambda run: len(run.grid.conditions()))
     scores = {name: values for run in runs for name, values in run.of_grid(most.grid, most.images).items()}
     return replace(most, rows=_together([run.rows for run in runs]), scores=scores)
 
 
-def _said(about: Sequence[Mapping[str, object]]) -> str:
-    """What a merger chose, over seeds: the coefficient, or the range of those that were learned."""
+def _coefficients(about: Sequence[Mapping[str, object]]) -> str:
+    """Return the coefficient of a merger, or the range of its learned coefficients, over seeds."""
     chosen: list[float] = []
     for one in about:
         if "coefficient" in one:

@@ -1,4 +1,4 @@
-"""The models of a study as reports see them: kept rows of every cell, those together that differ by seed alone."""
+"""The models of a study for reports: saved rows of cells, grouped if they differ only in their seed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rows_of_cell(table: pd.DataFrame, cell: Cell) -> pd.DataFrame:
 
 
 def label_of(study: Study, cell: Cell) -> str:
-    """What readers call a cell's model; its rank where that is not the study's."""
+    """Return the label of a cell's model, with its rank if that is not the study's."""
     label = model_labels(study).model(cell.backbone, cell.architecture, cell.weighting)
     return label if cell.rank == study.lora.rank else f"{label}, rank {cell.rank}"
 
@@ -55,7 +55,7 @@ def clean_models(results: StudyResults, dataset: str) -> dict[Model, EvaluatedMo
     """Return the models tested on a dataset, without those that have no results.
 
     Raises:
-        InputError: naming a file whose rows are not what a cell leaves.
+        InputError: If a file does not have the rows of a cell; the message names it.
     """
     cells = (cell for cell in results.present_cells if dataset in evaluated_on(results.study, cell.dataset))
     runs = {cell: results.clean_rows(cell, dataset).assign(**CLEAN_ROWS) for cell in cells}
@@ -115,7 +115,7 @@ def scores_for_claims(results: StudyResults, dataset: str) -> tuple[dict[Model, 
 
 
 def _cosines(results: StudyResults, dataset: str) -> dict[Model, list[float]]:
-    """The mean cosine between the tasks' gradients in each training of each model that solves both."""
+    """Return the mean cosine between the tasks' gradients in each training of each model that solves both."""
     found = {}
     cells = [cell for cell in results.present_cells if cell.dataset == dataset]
     for model, seeds in seeds_by_model(results.study, cells).items():
@@ -125,7 +125,7 @@ def _cosines(results: StudyResults, dataset: str) -> dict[Model, list[float]]:
 
 
 def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Score]]:
-    """What `scores_for_claims` has of a study without gaps, zeros for scores."""
+    """Return the scores that `scores_for_claims` returns for a complete study, with zeros for values."""
     nothing = Score(np.zeros(1), Variation(), 0)
     found: dict[Model, dict[str, Score]] = {}
     names = PaperNames(study)
@@ -133,11 +133,11 @@ def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Score]
         if dataset not in evaluated_on(study, cell.dataset):
             continue
         scores = found.setdefault(model_of(names, cell), {})
-        tells, segments = cell.architecture != "single_segmentation", cell.architecture != "single_activity"
+        classifies, segments = cell.architecture != "single_segmentation", cell.architecture != "single_activity"
         own = (
-            ([ACCURACY] if tells and labels_of(study, dataset).activities else [])
+            ([ACCURACY] if classifies and labels_of(study, dataset).activities else [])
             + ([MIOU] if segments else [])
-            + ([COSINE] if tells and segments and cell.dataset == dataset else [])
+            + ([COSINE] if classifies and segments and cell.dataset == dataset else [])
         )
         scores |= dict.fromkeys(own, nothing)
         if cell in robustness_cells(study) and cell.dataset == dataset:
@@ -146,7 +146,7 @@ def asked_for_claims(study: Study, dataset: str) -> dict[Model, dict[str, Score]
 
 
 def _cosine(history: pd.DataFrame) -> float:
-    """The mean cosine between the tasks' gradients over epochs; NaN of a single task."""
+    """Return the mean cosine between the tasks' gradients over epochs; NaN of a single task."""
     column = next((name for name in history if str(name).startswith("cosine_")), None)
     return float(history[column].mean()) if column is not None else float("nan")
 

@@ -1,4 +1,4 @@
-"""The page's gallery: test images corrupted once more, as the evaluation did, with the masks that it kept of each model's first seed."""
+"""The gallery of the page: corrupted test images with the saved masks of the first seed of each model."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def gallery_rows(results: StudyResults, cell: Cell, rows: pd.DataFrame) -> pd.Da
 
 
 def gallery_of(results: StudyResults) -> Gallery:
-    """The gallery of the cells whose robustness is evaluated; the others are named in it.
+    """Return the gallery of the cells with evaluated robustness; it lists the others.
 
     Raises:
-        InputError: if what an evaluation kept, or a dataset, cannot be read.
+        InputError: If saved masks or a dataset cannot be read.
     """
     study, missing, pictures = results.study, results.missing_robustness, Pictures()
     shown = [cell for cell in robustness_cells(study) if cell not in missing]
@@ -54,12 +54,17 @@ def gallery_of(results: StudyResults) -> Gallery:
         for dataset in dict.fromkeys(cell.dataset for cell in shown)
     ]
     ignores = any(IGNORED_NAME in dict(dataset.classes) for dataset in datasets)
-    note = _note(study) + (" Grey pixels of true masks belong to no class; no score is of them." if ignores else "")
-    return Gallery(datasets, pictures, [(cell.id, reason) for cell, reason in missing.items()], note)
+    note = _note(study) + (" Grey pixels of true masks belong to no class and count in no score." if ignores else "")
+    return Gallery(datasets, pictures, [(_label(study, cell), reason) for cell, reason in missing.items()], note)
+
+
+def _label(study: Study, cell: Cell) -> str:
+    """Return what readers call a cell's model and its dataset."""
+    return f"{label_of(study, cell)} on {titles_of(study)[cell.dataset]}"
 
 
 def _gallery_part(results: StudyResults, dataset: str) -> Split:
-    """The gallery's images of a dataset."""
+    """Return the images of a dataset that the gallery shows."""
     part = load_split(dataset_folder(results.study, dataset), "test", results.study.input_size)
     return part.take(representative(part, SIZE))
 
@@ -90,9 +95,11 @@ def _note(study: Study) -> str:
     conditions = conditions_of(study)
     moves = any(moves_masks(conditions, name) for name in conditions.corruptions)
     masks = (
-        "Where a corruption moves pixels, the true mask moves along." if moves else "True masks stay where they are."
+        "Where a corruption moves pixels, the true mask is moved in the same way."
+        if moves
+        else "True masks stay where they are."
     )
-    return f"{masks} Of a model with several seeds, the first is shown." if len(study.seeds) > 1 else masks
+    return f"{masks} For models with several seeds, the first seed is shown." if len(study.seeds) > 1 else masks
 
 
 def _corrupted(
@@ -118,22 +125,24 @@ def _model(
     study, cell = results.study, seeds[0]
     severities = [0, *shown_severities(conditions_of(study).severities)]
     _, rows_file, _, masks_file = robustness_files(study, cell)
-    kept_ids, kept = read_gallery(masks_file, len(labels.classes))
+    saved_ids, saved = read_gallery(masks_file, len(labels.classes))
     masks = {
-        # An evaluation of before the choice of images changed kept others.
+        # Evaluations from before the selection of images changed saved other images.
         condition_key(*condition): [
-            pictures.add_mask(of_images[kept_ids.index(frame)], labels.palette) if frame in kept_ids else None
+            pictures.add_mask(of_images[saved_ids.index(frame)], labels.palette) if frame in saved_ids else None
             for frame in frame_ids
         ]
-        for condition, of_images in kept.items()
+        for condition, of_images in saved.items()
         if condition[1] in severities
     }
     rows = results.reduced(cell, gallery_rows)
     scores = _scores_of_images(rows, len(labels.classes))
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for row, own in zip(rows.to_dict("records"), scores, strict=True):
-        told = {"activity": labels.activities[int(row["activity_predicted"])]} if "activity_predicted" in row else {}
-        found[condition_key(row["corruption"], row["severity"]), row["frame_id"]] = told | own
+        prediction = (
+            {"activity": labels.activities[int(row["activity_predicted"])]} if "activity_predicted" in row else {}
+        )
+        found[condition_key(row["corruption"], row["severity"]), row["frame_id"]] = prediction | own
     keys = dict.fromkeys(key for key, _ in found)
     for key, frame in ((key, frame) for key in keys for frame in frame_ids):
         if (key, frame) not in found:

@@ -1,4 +1,4 @@
-"""A table of a report, and how all of them are written."""
+"""The class of a report's tables, and the function that writes them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from reports.tables.latex import to_latex
 class ReportTable:
     """A table with its title, as data and as shown; None if it is too long to be shown, and is data alone.
 
-    of_scores: one row a model, so that the best are marked; best_within names the index levels within which rows compete. note: what a
-    reader must know. protocol: of its scores; "" if it has none.
+    Attributes:
+        of_scores: Whether rows are models, so that the best values are marked.
+        note: What a reader must know.
+        best_within: Index levels within which rows compete.
+        protocol: Protocol of its scores, "" if it has none.
     """
 
     title: str
@@ -32,12 +35,12 @@ class ReportTable:
 
     @property
     def said(self) -> str:
-        """What stands below the table on a page: the note, and the protocol."""
+        """Return the text below the table on a page: the note and the protocol."""
         return f"{self.note} {self.of_protocol}".strip()
 
     @property
     def of_protocol(self) -> str:
-        """Which protocol its scores have, as a sentence; "" if it has none."""
+        """Return a sentence that names the protocol of its scores, "" if it has none."""
         return f"Protocol: {in_words(self.protocol)}." if self.protocol else ""
 
 
@@ -45,7 +48,10 @@ def write_tables(found: Mapping[str, ReportTable], folder: Path, mark: str, mark
     """Write tables as CSV, and those that are shown as LaTeX.
 
     Args:
-        found: by name. folder: to write into. mark: what every caption says of the numbers. marks: last columns of every CSV.
+        found: The tables by name.
+        folder: The folder to write into.
+        mark: Text about the data that every caption ends with.
+        marks: Last columns of every CSV.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in found.items():

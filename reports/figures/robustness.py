@@ -17,6 +17,7 @@ from matplotlib.patches import Patch
 
 from endoarss.metrics.catalogue import metrics_by_name
 from reports.figures.style import HATCHES, LINES, MARKERS, STYLE, save_figure, wrapped
+from reports.statistics.brackets import clipped, limits_of
 from reports.statistics.robustness import NOT_MOVED
 from reports.statistics.variation import COVERAGE, Array
 
@@ -109,19 +110,24 @@ def _draw_lines(axes: Any, rows: pd.DataFrame, styles: Styles) -> None:
     shown = [model for model in styles if model in set(rows["model"])]
     for index, model in enumerate(shown):
         line, style = rows[rows["model"] == model], styles[model]
-        places, value, low, high = (line[name].to_numpy(float) for name in ("severity", "value", "low", "high"))
+        places, value = line["severity"].to_numpy(float), 100 * line["value"].to_numpy(float)
+        low, high = _shown_ends(line)
         if len(shown) <= _BANDS:
-            _draw_band(axes, places, 100 * low, 100 * high, style)
+            _draw_band(axes, places, low, high, style)
         else:
             places = places + 0.06 * (index - (len(shown) - 1) / 2)
-            ends = 100 * np.abs(np.stack([low, high]) - value)
-            axes.errorbar(
-                places, 100 * value, yerr=ends, fmt="none", ecolor=style["color"], elinewidth=0.9, capsize=1.5
-            )
-        axes.plot(places, 100 * value, **_line_look(style), zorder=3)
+            ends = np.abs(np.stack([low, high]) - value)
+            axes.errorbar(places, value, yerr=ends, fmt="none", ecolor=style["color"], elinewidth=0.9, capsize=1.5)
+        axes.plot(places, value, **_line_look(style), zorder=3)
     axes.set_xlabel("severity (0: clean)")
     axes.set_xticks(sorted(rows["severity"].unique()))
     axes.grid(alpha=0.25)
+
+
+def _shown_ends(rows: pd.DataFrame) -> Array:
+    """Return the ends of the intervals of one quantity, (2, rows), in percent and clipped to its possible range."""
+    limits = limits_of(str(rows["quantity"].dropna().iloc[0]))
+    return clipped(100 * rows[["low", "high"]].to_numpy(float).T, limits)
 
 
 def _draw_band(axes: Any, places: Array, low: Array, high: Array, style: Mapping[str, Any]) -> None:
@@ -149,7 +155,7 @@ def _draw_columns(axes: Any, rows: pd.DataFrame, styles: Styles) -> None:
         places = np.arange(len(categories)) + (index - (len(shown) - 1) / 2) * width
         value = 100 * of_model["value"].to_numpy()
         axes.bar(places, value, width, **_column_look(styles[model]))
-        ends = np.abs(100 * of_model[["low", "high"]].to_numpy().T - value)
+        ends = np.abs(_shown_ends(of_model) - value)
         axes.errorbar(places, value, yerr=ends, fmt="none", ecolor="0.1", elinewidth=0.9, capsize=2)
     axes.set_xticks(range(len(categories)), categories)
     axes.grid(alpha=0.25, axis="y")

@@ -36,12 +36,14 @@
     });
   }
 
+  const sum = (widths) => widths.reduce((total, width) => total + width, 0);
+
   /** How many units fit from the left; widths are those of a table that overflows, so that none can be narrower. */
   function fitting(one, units, widths, room) {
-    let used = widths.slice(0, one.labels).reduce((sum, width) => sum + width, 0);
+    let used = sum(widths.slice(0, one.labels));
     let count = 0;
     for (const { start, end } of units) {
-      used += widths.slice(start, end).reduce((sum, width) => sum + width, 0);
+      used += sum(widths.slice(start, end));
       if (used > room) break;
       count += 1;
     }
@@ -90,6 +92,7 @@
   }
 
   function fit(one, { widths, room, wide }) {
+    const fixed = sum(widths.slice(0, one.labels));
     if (wide <= room) {
       one.list?.remove();
       one.list = null;
@@ -103,6 +106,9 @@
     }
     one.units.forEach((unit, i) => { unit.open = i < count; });
     show(one, isOpen(one));
+    // The row labels and one column are still too wide: words may break, see page.css.
+    const needed = fixed + sum(widths.slice(one.units[0].start, one.units[0].end));
+    one.table.classList.toggle("tight", needed > room);
     offer(one);
   }
 
@@ -111,7 +117,10 @@
   /** First whatever is written, then whatever is read, so that the browser lays the page out once. */
   function fitAll() {
     const open = all.filter(({ chosen }) => !chosen);
-    open.filter(({ list }) => list).forEach((one) => show(one, () => true));
+    open.filter(({ list }) => list).forEach((one) => {
+      one.table.classList.remove("tight");
+      show(one, () => true);
+    });
     const measured = open.map((one) => ({
       room: one.box.clientWidth,
       wide: one.table.offsetWidth,

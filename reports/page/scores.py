@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from endoarss.metrics.catalogue import metrics_by_name
+from reports.statistics.brackets import SHARE, clipped
 from reports.statistics.robustness import Robustness
 
 MEAN = "mean"
@@ -116,6 +118,12 @@ def _point(value: float, low: float, high: float) -> Point:
     return [round(float(number), 6) for number in numbers]
 
 
+def _shown_ends(low: float, high: float) -> tuple[float, float]:
+    """Return the ends of the interval of a share from 0 to 1, clipped to that range."""
+    low, high = clipped(100 * np.array([low, high]), SHARE) / 100
+    return float(low), float(high)
+
+
 def _mean(points: Sequence[Point]) -> Point:
     known = [point[0] for point in points if point is not None]
     return [round(sum(known) / len(known), 6)] if known and len(known) == len(points) else None
@@ -128,4 +136,4 @@ def _add_measured_means(
     for row in summary[summary["quantity"] == "severity_mean"].to_dict("records"):
         series = values.get(row["model"], {}).get(row["metric"], {}).get(MEAN)
         if series is not None and int(row["of"]) in severities and not pd.isna(row["value"]):
-            series[1 + severities.index(int(row["of"]))] = _point(row["value"], row["low"], row["high"])
+            series[1 + severities.index(int(row["of"]))] = _point(row["value"], *_shown_ends(row["low"], row["high"]))

@@ -1,20 +1,64 @@
-"""Numbers with their intervals, as readers see them."""
+"""Numbers with their intervals, as readers see them; intervals end at the limits of what the number can be."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
+
+# Limits of a share in percent, of the difference of two shares in percentage points, of a number that is not negative, and of any number.
+SHARE, SHARE_DIFFERENCE, POSITIVE, ANY = (0.0, 100.0), (-100.0, 100.0), (0.0, np.inf), (-np.inf, np.inf)
+
+# Quantities of the robustness summary; rPC and retention may exceed 100 %, relative corruption errors may have any sign.
+_LIMITS = dict.fromkeys(("rPC", "category_rPC", "retention", "retention_area", "CE", "mCE"), POSITIVE) | dict.fromkeys(
+    ("relative_CE", "relative_mCE"), ANY
+)
 
 
-def with_brackets(value: float, low: float, high: float, sign: str = "", digits: int = 1) -> str:
-    """Return a number with its interval, "88.3 [85.7, 90.7]"; "-" for none."""
+def limits_of(quantity: str) -> tuple[float, float]:
+    """Return the lowest and the highest possible value, in percent, of a quantity of the robustness summary."""
+    return _LIMITS.get(quantity, SHARE)
+
+
+def clipped(ends: NDArray[np.float64], limits: tuple[float, float]) -> NDArray[np.float64]:
+    """Return the ends of intervals, clipped to what the number can be; NaN stays NaN."""
+    return np.clip(ends, *limits)
+
+
+def with_brackets(
+    value: float, low: float, high: float, sign: str = "", digits: int = 1, limits: tuple[float, float] = ANY
+) -> str:
+    """Return a number with its interval, "88.3 [85.7, 90.7]", or "-" if there is no number.
+
+    Args:
+        value: The number, NaN if there is none.
+        low: Lower end of its interval, NaN if there is none.
+        high: Upper end of its interval.
+        sign: "+" if positive numbers are shown with their sign.
+        digits: Number of decimals.
+        limits: Lowest and highest possible value; the ends of the interval are clipped to them.
+
+    Returns:
+        The text.
+    """
     if np.isnan(value):
         return "-"
     shown = f"{value:{sign}.{digits}f}"
-    return shown if np.isnan(low) else f"{shown} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+    if np.isnan(low):
+        return shown
+    low, high = clipped(np.array([low, high]), limits)
+    return f"{shown} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
 
 
 def with_units(dataset: str, over: Mapping[str, str]) -> str:
-    """Return a dataset with what its intervals are over, "MTLEndovis, 14 sequences"."""
+    """Return a dataset with the number of its sequences or images, such as "MTLEndovis, 14 sequences".
+
+    Args:
+        dataset: Title of the dataset.
+        over: By dataset, what its intervals are computed over, in words.
+
+    Returns:
+        The text.
+    """
     return f"{dataset}, {over[dataset]}" if over.get(dataset) else dataset

@@ -1,4 +1,4 @@
-"""The paper's claims, and which differences of scores are evidence of each."""
+"""The paper's claims, and the differences of scores that are evidence for each of them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from reports.statistics.variation import Array, Variation
 
 @dataclass(frozen=True)
 class Evidence:
-    """What results say of one claim on one dataset in one metric.
+    """The differences of scores that test one claim on one dataset in one metric.
 
-    gaps: by how much each of some models is better than each of some others, [own][other]; of a claim of one difference one number.
-    compared: what was taken from what. pairs: how many models were compared with another.
+    Attributes:
+        metric: Name of the metric.
+        compared: The two sides of the difference, in words.
+        gaps: Score of each model minus the score of each other model, [model][other]; a single number for a claim about one difference.
+        pairs: Number of pairs of models that were compared.
     """
 
     metric: str
@@ -28,35 +31,50 @@ class Evidence:
 
     @property
     def varied(self) -> Array:
-        """(R, own, others)."""
+        """Return the differences as an array (R, models, others)."""
         return np.stack([np.stack([gap.varied for gap in line], axis=-1) for line in self.gaps], axis=1)
 
     @property
     def variation(self) -> Variation:
-        """What the gaps vary with."""
+        """Return what the rows of the differences leave out."""
         return self.gaps[0][0].variation
 
     @property
     def seeds(self) -> int:
-        """How many trainings of each model there are at least."""
+        """Return the smallest number of trainings of a model."""
         return min(gap.seeds for line in self.gaps for gap in line)
 
     @property
     def of_images(self) -> bool:
-        """Whether test images are scored; gradients are of trainings alone."""
+        """Return whether the metric is computed on test images; cosines of gradients come from trainings alone."""
         return self.metric != COSINE
 
 
 def evidence(metric: str, compared: str, better: Sequence[Score], worse: Sequence[Score]) -> Evidence:
-    """Return the evidence of some models against some others."""
+    """Return the evidence that compares every model of one group with every model of another.
+
+    Args:
+        metric: Name of the metric.
+        compared: The two groups, in words.
+        better: Scores of the models that the claim says are better.
+        worse: Scores of the other models.
+
+    Returns:
+        The evidence.
+    """
     gaps = [[one.minus(other) for other in worse] for one in better]
     return Evidence(metric, compared, gaps, len(better) * len(worse))
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the paper. name: ours for it. needs: what a study must have to test it. find: the evidence, from the scores of a
-    dataset and its name."""
+    """A claim of the paper.
+
+    Attributes:
+        name: The claim in one sentence.
+        needs: What a study must contain to test it, in words.
+        find: Function that yields the evidence from the scores of a dataset and its name.
+    """
 
     name: str
     needs: str
@@ -64,7 +82,7 @@ class Claim:
 
 
 def _pairs(scores: Scores, better: Mapping[str, str], worse: Mapping[str, str]) -> list[tuple[Model, Model]]:
-    """Models with the values `better`, each with the one that has `worse` instead and is alike otherwise."""
+    """Return pairs of models: one with the values `better`, and the one that differs from it only by the values `worse`."""
     found = []
     for model in scores:
         if all(getattr(model, key) == value for key, value in better.items()):
@@ -77,7 +95,7 @@ def _pairs(scores: Scores, better: Mapping[str, str], worse: Mapping[str, str]) 
 def _matched(
     better: Mapping[str, str], worse: Mapping[str, str], compared: str, metrics: Sequence[str] = MAIN
 ) -> Callable[[Scores, str], Iterator[Evidence]]:
-    """The mean difference over all pairs that differ in one thing alone."""
+    """Return a function that yields the mean difference over all pairs of models that differ in one component only."""
 
     def find(scores: Scores, _: str) -> Iterator[Evidence]:
         for metric in metrics:
@@ -90,7 +108,7 @@ def _matched(
 
 
 def _best_of_all(scores: Scores, _: str, prefix: str = "") -> Iterator[Evidence]:
-    """EndoARSS with TESLA, the best of its weightings, against the best model that is not."""
+    """Yield the difference of the best EndoARSS TESLA model, over weightings, to the best other model."""
     for metric in (f"{prefix}{name}" for name in MAIN):
         ours: list[Score] = []
         others: list[Score] = []
@@ -103,7 +121,7 @@ def _best_of_all(scores: Scores, _: str, prefix: str = "") -> Iterator[Evidence]
 
 
 def _multi_task(scores: Scores, _: str) -> Iterator[Evidence]:
-    """The multi-task models of a backbone against the one of the same backbone that only segments."""
+    """Yield the difference of the multi-task DINOv2 models to the DINOv2 model that only segments."""
     singles = [s[MIOU] for m, s in scores.items() if m.architecture == "single_segmentation" and m.backbone == "dinov2"]
     several = [s[MIOU] for m, s in scores.items() if m.multi_task and m.backbone == "dinov2" and MIOU in s]
     if singles and several:
@@ -112,7 +130,7 @@ def _multi_task(scores: Scores, _: str) -> Iterator[Evidence]:
 
 
 def _gradients(scores: Scores, dataset: str) -> Iterator[Evidence]:
-    """The cosine between the tasks' gradients of shared parameters under TESLA and under other architectures."""
+    """Yield the difference of the gradients' cosine under TESLA to that under each other architecture."""
     for architecture in ("mmoe", "dselect_k"):
         compared = f"TESLA - {KNOWN_LABELS.architecture(architecture)}"
         yield from _matched({"architecture": "tesla"}, {"architecture": architecture}, compared, [COSINE])(
@@ -121,7 +139,7 @@ def _gradients(scores: Scores, dataset: str) -> Iterator[Evidence]:
 
 
 def _best_rank(scores: Scores, dataset: str) -> Iterator[Evidence]:
-    """Rank 4 against the best of the other ranks, of the model that the paper's table has."""
+    """Yield the difference of rank 4 to the best other rank, for the model of the paper's table."""
     weighting = weighting_of_ranks(dataset)
     for metric in MAIN if weighting else ():
         model = Model("endoarss", "tesla", weighting, BEST_RANK)
@@ -136,7 +154,7 @@ def _best_rank(scores: Scores, dataset: str) -> Iterator[Evidence]:
 
 
 def _robust(scores: Scores, dataset: str) -> Iterator[Evidence]:
-    """EndoARSS with TESLA against the best other model, by the mean over corruptions and severities."""
+    """Yield the difference of EndoARSS TESLA to the best other model in the mean over corruptions and severities."""
     return _best_of_all(scores, dataset, MPC)
 
 

@@ -1,4 +1,4 @@
-"""What claims are tested on: scores of models by their components, each with what it varies with."""
+"""The scores that claims are tested on: varied values by model and metric."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MPC = "mPC "
 
 @dataclass(frozen=True, order=True)
 class Model:
-    """What is compared, by the names of components, and the rank of adapters."""
+    """A model by the names of its components and the rank of its adapters."""
 
     backbone: str
     architecture: str
@@ -31,7 +31,7 @@ class Model:
 
     @property
     def multi_task(self) -> bool:
-        """Whether it solves both tasks."""
+        """Return whether the model solves both tasks."""
         return not self.architecture.startswith("single_")
 
 
@@ -39,7 +39,10 @@ class Model:
 class Score:
     """A score of a model, or a difference of scores.
 
-    varied: (R,), the estimate first. variation: of what. seeds: of how many trainings it is the mean, the least of those that it comes of.
+    Attributes:
+        varied: Array (R,), the estimate first.
+        variation: What its rows leave out.
+        seeds: Number of trainings it is the mean of; of a difference the smaller number.
     """
 
     varied: Array
@@ -47,7 +50,14 @@ class Score:
     seeds: int
 
     def minus(self, other: Score) -> Score:
-        """The difference; both vary with the same."""
+        """Return this score minus another with the same variation.
+
+        Args:
+            other: The other score.
+
+        Returns:
+            The difference.
+        """
         return replace(self, varied=self.varied - other.varied, seeds=min(self.seeds, other.seeds))
 
     def __float__(self) -> float:
@@ -55,18 +65,34 @@ class Score:
 
 
 Scores = Mapping[Model, Mapping[str, Score]]
-"""Of one dataset by model and metric; "mPC accuracy" and "mPC miou" are means over corruptions and severities, "cosine" is between the
-tasks' gradients, one mean over epochs a training. All of one metric have the same variation."""
+"""Scores on one dataset by model and metric. "mPC accuracy" and "mPC miou" are means over corruptions and severities; "cosine" is the
+cosine between the tasks' gradients, one mean over epochs per training. All scores of one metric have the same variation."""
 
 
 def mean_score(scores: Sequence[Score]) -> Score:
-    """Return the mean of scores that vary with the same."""
+    """Return the mean of scores with the same variation.
+
+    Args:
+        scores: The scores.
+
+    Returns:
+        Their mean; its number of seeds is the smallest of theirs.
+    """
     varied = np.mean([score.varied for score in scores], axis=0)
     return replace(scores[0], varied=varied, seeds=min(score.seeds for score in scores))
 
 
 def scores_of(found: VariedScores, label: str, prefix: str = "") -> dict[str, Score]:
-    """Return the scores of one of some models by metric. prefix: before the metric's name."""
+    """Return the scores of one model by metric.
+
+    Args:
+        found: Scores of the models of a dataset.
+        label: Label of the model.
+        prefix: Text before the name of each metric.
+
+    Returns:
+        Scores by metric.
+    """
     scores = found.scores[label].items()
     return {f"{prefix}{name}": Score(varied, found.variation, found.seeds[label]) for name, varied in scores}
 
@@ -75,7 +101,10 @@ def cosine_scores(cosines: Mapping[Model, Sequence[float]]) -> dict[Model, Score
     """Return the cosine between the tasks' gradients of each model.
 
     Args:
-        cosines: Of each model a mean over epochs for each training. Epochs follow from one another, so that they show no variation.
+        cosines: By model, one mean over epochs per training; epochs of a training are not independent.
+
+    Returns:
+        Scores by model.
     """
     variation = Variation(0, {str(model): len(values) for model, values in cosines.items() if len(values) >= MIN_SEEDS})
     return {
@@ -86,7 +115,14 @@ def cosine_scores(cosines: Mapping[Model, Sequence[float]]) -> dict[Model, Score
 
 @cache
 def paper_claim_scores(dataset: str) -> Scores:
-    """Return the paper's own tables of a dataset as scores that do not vary, in shares."""
+    """Return the numbers of the paper's tables as scores without variation, in shares from 0 to 1.
+
+    Args:
+        dataset: Key of the dataset.
+
+    Returns:
+        Scores by model and metric.
+    """
     found: dict[Model, dict[str, Score]] = {}
     table = paper_scores(dataset)
     if table is not None:
@@ -107,7 +143,14 @@ def paper_claim_scores(dataset: str) -> Scores:
 
 @cache
 def weighting_of_ranks(dataset: str) -> str:
-    """Return the weighting of the model whose ranks the paper compares on a dataset; "" if it compares none."""
+    """Return the weighting of the model whose ranks the paper compares on a dataset.
+
+    Args:
+        dataset: Key of the dataset.
+
+    Returns:
+        The weighting, "" if the paper compares no ranks on it.
+    """
     return next((str(weighting) for of, _, weighting in paper_ranks().index if of == dataset), "")
 
 

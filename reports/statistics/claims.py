@@ -1,8 +1,8 @@
-"""What the paper claims, and whether results support it: by how much, and whether that is more than test images and trainings vary.
+"""Tests of the paper's claims: how large each difference is, and whether it exceeds the variation of test images and trainings.
 
-A claim is a difference between models that are alike in all but what it is about, or between the best of some and the best of others.
-A verdict takes at least six known sequences and three trainings of each model, and a p-value that counts how many claims a study tests
-(Holm). The same function reads the paper's own tables: in them nothing varies, so they have no interval.
+A claim is a difference between models that differ only in what the claim is about, or between the best of two groups of models.
+A verdict requires at least six known sequences, three trainings per model, and a p-value that is adjusted for the number of claims
+(Holm). The same function reads the paper's tables, which have no variation and therefore no intervals.
 """
 
 from __future__ import annotations
@@ -57,17 +57,19 @@ def test_claims(
     """Test every claim on every dataset.
 
     Args:
-        results: scores by dataset.
-        asked: whatever scores by dataset of all models that the study asks for, those without results among them: they tell which
-            comparisons a complete study has.
-        rank: of the study's adapters; only the claim about ranks looks at others.
-        titles, units: of each dataset its readable name, and what varies in words.
-        of_sequences: datasets of whose images every sequence is known. Others get no verdict: images of one video are not independent.
+        results: Scores by dataset.
+        asked: Placeholder scores by dataset of all models of the study, with or without results; they define the comparisons of a
+            complete study.
+        rank: Rank of the study's adapters; only the claim about ranks uses others.
+        titles: Readable name of each dataset.
+        units: By dataset, what its intervals are computed over, in words.
+        of_sequences: Datasets in which the sequence of every image is known. Other datasets get no verdict, because images of one video
+            are not independent.
 
     Returns:
-        `COLUMNS`: differences in shares from 0 to 1, NaN where a claim is not tested; paper is the same difference in the paper's own
-        tables, NaN where they do not have it; pairs is how many were compared, asked how many a complete study has; p_adjusted is by Holm
-        over all rows that can have a verdict, or could with more seeds.
+        A table with `COLUMNS`. Differences are shares from 0 to 1, NaN if a claim is not tested. `paper` is the same difference in the
+        paper's tables, NaN if it is not there. `pairs` is the number of pairs that were compared, `asked` that of a complete study.
+        `p_adjusted` is adjusted by Holm's method over all rows that can have a verdict, or could have one with more seeds.
     """
     rows: list[dict[str, object]] = []
     for claim in CLAIMS:
@@ -92,7 +94,7 @@ def test_claims(
 
 
 def _tested(one: Evidence | None, of_sequences: bool) -> dict[str, object]:
-    """What is measured of a comparison; p is NaN where there can be no answer."""
+    """Return the measured columns of a comparison; p is NaN if no verdict is possible."""
     if one is None:
         return {"difference": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "pairs": 0, "seeds": 0, "lack": ""}
     gap, lack = gap_of_best(one.varied, one.variation), ""
@@ -115,13 +117,16 @@ def _of_rank(scores: Scores, rank: int) -> Scores:
 
 
 def verdict(difference: float, p: float, seeds: int, lack: str) -> str:
-    """Return what results say of a claim.
+    """Return the verdict on a claim.
 
     Args:
         difference: Positive if the claim holds, NaN if it is not tested.
-        p: The adjusted p-value of no difference, NaN where nothing varies.
-        seeds: How many trainings of each model there are at least.
-        lack: What there is too little of for any answer, in words; "" if there is enough.
+        p: Adjusted p-value of no difference, NaN without variation.
+        seeds: Smallest number of trainings of a model.
+        lack: Why no verdict is possible, in words; "" if one is possible.
+
+    Returns:
+        The verdict in words.
     """
     if np.isnan(difference):
         return NOT_TESTED

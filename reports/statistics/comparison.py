@@ -1,7 +1,7 @@
-"""Models compared on the images as they are: every score with its interval, paired differences, and ranks.
+"""Comparison of models on clean images: every score with its interval, paired differences, and ranks.
 
-All models of a dataset are scored without the same sequences (`reports.statistics.variation`), so that a difference has an interval of its
-own: two intervals of scores may overlap where that of their difference excludes zero.
+In each replicate the same sequence is left out for all models of a dataset (`reports.statistics.variation`), so a difference has its own
+interval: the intervals of two scores may overlap although that of their difference excludes zero.
 """
 
 from __future__ import annotations
@@ -46,8 +46,12 @@ PAIR_COLUMNS = ["dataset", "metric", "model", "other", "difference", "low", "hig
 class VariedScores:
     """The scores of the models of one dataset, and how they vary.
 
-    scores: by model and metric (R,), the estimate first. variation: of these. units: what varies, in words. seeds: by model how many
-    trainings its scores are the mean of. of_sequences: whether the sequence of every image is known.
+    Attributes:
+        scores: By model and metric, an array (R,), the estimate first.
+        variation: What the rows of these arrays leave out.
+        units: The sequences or images, in words.
+        seeds: By model, the number of trainings that its scores are the mean of.
+        of_sequences: Whether the sequence of every image is known.
     """
 
     scores: Mapping[str, Mapping[str, Array]]
@@ -59,12 +63,16 @@ class VariedScores:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both tables in shares from 0 to 1, distances in pixels; low and high are the ends of an interval, NaN where there is none.
+    """Tables of scores and of pairs, in shares from 0 to 1 and distances in pixels.
 
-    scores: `SCORE_COLUMNS`, one row a model and metric; rank 1 is the best, equal ones share the better rank, and the ends of its interval
-    count the models that are surely better or worse; to_best is the score minus that of the best model, whichever that is: the one in
-    `best` only looks so. pairs: `PAIR_COLUMNS`, one row two models; difference is model minus other, p that of no difference,
-    as if no other two were compared. intervals: sentences, what the intervals of each dataset are over.
+    `low` and `high` are the ends of an interval, NaN if there is none.
+
+    Attributes:
+        scores: `SCORE_COLUMNS`, one row per model and metric. Rank 1 is the best; equal scores share the better rank; the interval of a
+            rank counts the models that are significantly better or worse. `to_best` is the score minus that of the best model; its
+            interval does not assume that the model in `best` is truly the best.
+        pairs: `PAIR_COLUMNS`, one row per pair of models; `difference` is model minus other, `p` is not adjusted for other pairs.
+        intervals: One sentence per dataset that says what its intervals are computed over.
     """
 
     scores: pd.DataFrame
@@ -73,13 +81,16 @@ class Comparison:
 
 
 def vary_scores(models: Sequence[EvaluatedModel]) -> VariedScores:
-    """Score models of one dataset, clean, with what they vary with.
+    """Score the models of one dataset on clean images.
 
     Args:
-        models: whose rows have the columns of `EvaluatedModel`; only clean ones are looked at.
+        models: The models, with the columns of `EvaluatedModel`; only rows of clean images are used.
+
+    Returns:
+        The scores and how they vary.
 
     Raises:
-        ResultsError: if two models have one label, or as `images_of` and `score_model` say.
+        ResultsError: If two models have the same label, or for the reasons of `images_of` and `score_model`.
     """
     labels = [model.label for model in models]
     for label in labels:
@@ -104,9 +115,16 @@ def _varied(
 
 
 def vary_mpc(models: Sequence[EvaluatedModel]) -> VariedScores:
-    """Return the mean of accuracy and of mIoU over corruptions and severities (mPC) of models of one dataset, with what they vary with.
+    """Return the means of accuracy and mIoU over corruptions and severities (mPC) of the models of one dataset.
 
-    Args, raises: as `vary_scores`, and ResultsError as `grid_of`.
+    Args:
+        models: The models, with rows of corrupted images.
+
+    Returns:
+        The means and how they vary.
+
+    Raises:
+        ResultsError: For the reasons of `vary_scores` and `grid_of`.
     """
     grid, images = grid_of(models, ()), images_of(models)
     variation, scores = variation_of(models, images), {}
@@ -119,13 +137,16 @@ def vary_mpc(models: Sequence[EvaluatedModel]) -> VariedScores:
 
 
 def compare(models: Sequence[EvaluatedModel]) -> Comparison:
-    """Compare models, of one dataset or of several, within each dataset.
+    """Compare models of one or several datasets within each dataset.
 
     Args:
-        models: in the order of tables.
+        models: The models, in the order of the tables.
+
+    Returns:
+        The comparison.
 
     Raises:
-        ResultsError: as `vary_scores`.
+        ResultsError: For the reasons of `vary_scores`.
     """
     datasets = dict.fromkeys(model.dataset for model in models)
     return compare_scores({d: vary_scores([model for model in models if model.dataset == d]) for d in datasets})
@@ -135,7 +156,10 @@ def compare_scores(varied: Mapping[str, VariedScores]) -> Comparison:
     """Compare models within each dataset.
 
     Args:
-        varied: by the dataset's title, models in the order of tables.
+        varied: Scores by title of the dataset, models in the order of the tables.
+
+    Returns:
+        The comparison.
     """
     scores: list[tuple[Any, ...]] = []
     pairs: list[tuple[Any, ...]] = []
@@ -156,7 +180,7 @@ def compare_scores(varied: Mapping[str, VariedScores]) -> Comparison:
 
 @dataclass(frozen=True)
 class _Panel:
-    """The scores of some models in one metric: (R, models)."""
+    """The scores of the models of a dataset in one metric, an array (R, models)."""
 
     dataset: str
     metric: str
@@ -167,7 +191,7 @@ class _Panel:
     def score_rows(self) -> list[tuple[Any, ...]]:
         about = metrics_by_name()[self.metric]
         sign = 1 if about.higher_is_better else -1
-        # Rounded, so that sums in another order do not decide between equal ones.
+        # Scores are rounded, so that the order of summation does not decide between equal ones.
         values = np.round(sign * self.scores, 12)
         best = int(values[0].argmax())
         low, high = score_interval(self.scores, self.of.variation, 1.0 if about.unit == PERCENT else np.inf)
@@ -181,7 +205,7 @@ class _Panel:
         return rows
 
     def _to_best(self, values: Array, i: int, sign: int) -> tuple[float, float]:
-        """The interval of a score minus that of the best model, itself among them: no more than 0, towards the better."""
+        """Return the interval of a score minus that of the best model, which may be the model itself: at most 0 towards better."""
         others = np.delete(values, i, axis=1)
         if not others.size:
             return (0.0, 0.0) if self.of.variation.units else (np.nan, np.nan)
@@ -190,7 +214,7 @@ class _Panel:
         return float(ends[0]), float(ends[1])
 
     def _ranks(self, values: Array, i: int) -> tuple[float, float]:
-        """The ranks that a model may have, given how many of the others are surely better and surely worse."""
+        """Return the best and worst rank of a model, given how many others are significantly better and worse."""
         others = np.delete(values, i, axis=1)
         if not self.of.variation.units:
             return np.nan, np.nan

@@ -1,4 +1,4 @@
-"""From one row an (image, condition) to scores of each condition, from all images and without each sequence."""
+"""Scores per condition from rows per image and condition, computed on all images and again without each sequence."""
 
 from __future__ import annotations
 
@@ -16,27 +16,30 @@ from endoarss.metrics.row_counts import counts_of_rows
 from reports.errors import ResultsError
 from reports.statistics.variation import MIN_SEEDS, Array, Variation
 
-Condition = tuple[str, int, bool]  # corruption, severity, whether the masks were moved along
+Condition = tuple[str, int, bool]  # corruption, severity, whether the masks were moved with the pixels
 CLEAN: Condition = ("", 0, True)
 KEYS = ["corruption", "severity", "mask_warped"]
 _ACTIVITIES = ("activity_true", "activity_predicted")
-# Counts (both, truth, predicted) of a label of which nothing is known: its IoU is 1/2, and it is too small to change the accuracy.
+# Counts (both, truth, predicted) of a label that a replicate lacks: its IoU is 1/2, and the counts are too small to change the accuracy.
 _UNKNOWN = (1e-9, 1.5e-9, 1.5e-9)
 
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """The answers of a model, clean and perhaps under corruption; any predictor's, whether a study trained it or not.
+    """The predictions of a model on clean and, optionally, corrupted images; the model may come from a study or from elsewhere.
 
-    label: what readers call it, one of its own in a dataset. dataset: title of the test images. runs: for each seed its scores, or a
-    frame with one row an (image, condition) and the columns
-      frame_id, sequence ("" where not known), corruption ("" is clean), severity (0 is clean),
-      mask_warped (False where pixels moved but the true mask did not),
-      activity_true, activity_predicted (where it tells activities),
-      both_<i>, truth_<i>, predicted_<i>: pixels of class i, 0 the background (where it gives masks),
-      <name>_<i>: of the names of `MEASUREMENTS` in endoarss.metrics, the value of foreground class i, NaN where there is none to measure
-      (optional).
-    trainings: what its trainings are called; models that come of the same trainings, as merged ones do, share it. "" for its label.
+    The rows of a run have one row per image and condition and these columns:
+      frame_id, sequence ("" if unknown), corruption ("" is clean), severity (0 is clean),
+      mask_warped (False if pixels moved but the true mask did not),
+      activity_true, activity_predicted (if the model predicts activities),
+      both_<i>, truth_<i>, predicted_<i>: pixels of class i, 0 is the background (if the model predicts masks),
+      <name>_<i>: optional, a name of `MEASUREMENTS` in endoarss.metrics and the value of foreground class i, NaN if it is not defined.
+
+    Attributes:
+        label: Name that readers see, unique within a dataset.
+        dataset: Title of the test images.
+        runs: Per seed, the rows or their scores.
+        trainings: Name of its trainings, shared by models from the same trainings, such as merged models; "" stands for the label.
     """
 
     label: str
@@ -46,44 +49,57 @@ class EvaluatedModel:
 
     @property
     def varies_with(self) -> str:
-        """The name of its trainings."""
+        """Return the name of its trainings."""
         return self.trainings or self.label
 
     @property
     def rows(self) -> list[pd.DataFrame]:
-        """The rows of each run; of one that is scored those that say what it was evaluated on."""
+        """Return the rows of each run; a scored run has only the rows that say what it was evaluated on."""
         return [run.rows if isinstance(run, ScoredRun) else run for run in self.runs]
 
     @property
     def predicts_activities(self) -> bool:
-        """Whether its answers have activities."""
+        """Return whether the model predicts activities."""
         return all(set(_ACTIVITIES) <= set(rows) for rows in self.rows)
 
     @property
     def gives_masks(self) -> bool:
-        """Whether its answers have masks."""
+        """Return whether the model predicts masks."""
         return all("truth_0" in rows for rows in self.rows)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What all models of a dataset were evaluated under: clean, every corruption at every severity, and those that move pixels
-    once more with the masks left where they were."""
+    """The conditions under which all models of a dataset were evaluated.
+
+    Attributes:
+        corruptions: Names of corruptions, each applied at every severity.
+        severities: The severities.
+        unmoved: Corruptions that move pixels and are also scored against masks that were not moved.
+    """
 
     corruptions: tuple[str, ...]
     severities: tuple[int, ...]
     unmoved: tuple[str, ...]
 
     def moved_conditions(self) -> list[Condition]:
-        """Clean, then corruption by corruption."""
+        """Return the clean condition, then all severities of each corruption."""
         return [CLEAN, *((name, s, True) for name in self.corruptions for s in self.severities)]
 
     def conditions(self) -> list[Condition]:
-        """Those with moved masks, then those without: the order of all arrays of scores."""
+        """Return the conditions with moved masks, then those without; arrays of scores have this order."""
         return [*self.moved_conditions(), *((name, s, False) for name in self.unmoved for s in self.severities)]
 
     def parts(self, scores: Array) -> tuple[Array, Array, Array]:
-        """Scores (R, conditions) as clean (R,), corrupted (R, corruptions, severities), masks not moved (R, unmoved, severities)."""
+        """Split scores by kind of condition.
+
+        Args:
+            scores: Array (R, conditions).
+
+        Returns:
+            Clean scores (R,), corrupted scores (R, corruptions, severities), and scores against masks that were not moved
+            (R, unmoved, severities).
+        """
         count, levels = len(self.moved_conditions()), len(self.severities)
         shape = (len(scores), -1, levels)
         return scores[:, 0], scores[:, 1:count].reshape(shape), scores[:, count:].reshape(shape)
@@ -91,15 +107,20 @@ class Grid:
 
 @dataclass(frozen=True)
 class Images:
-    """The test images, those of one unit side by side. A unit varies as a whole: a sequence, or an image whose sequence is not known.
-    starts: (U,), where each unit begins."""
+    """The test images, ordered by unit: a unit is a sequence, or a single image of unknown sequence.
+
+    Attributes:
+        frame_ids: Ids of the images.
+        starts: Array (U,), the position of the first image of each unit.
+        sequences: Number of units that are sequences.
+    """
 
     frame_ids: tuple[str, ...]
     starts: NDArray[np.int64]
     sequences: int
 
     def units(self) -> str:
-        """How many units there are, in words."""
+        """Return the number of units in words, such as "14 sequences and 1 image"."""
         alone = len(self.starts) - self.sequences
         names = [f"{n} {what}{'s' * (n > 1)}" for n, what in ((self.sequences, "sequence"), (alone, "image")) if n]
         return " and ".join(names)
@@ -107,10 +128,15 @@ class Images:
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """The scores of a run, without the most of its rows.
+    """The scores of a run, used in place of its rows when these are too many to hold in memory.
 
-    label, dataset: of its model. rows: those without corruption, and one of each other condition. grid, images: what it was evaluated
-    on. scores: by metric (1 + U, conditions), as `score_model` gives them.
+    Attributes:
+        label: Label of the model.
+        dataset: Title of the test images.
+        rows: The rows of clean images, and one row of each other condition.
+        grid: The conditions.
+        images: The images.
+        scores: By metric, an array (1 + U, conditions), as `score_model` computes them.
     """
 
     label: str
@@ -121,14 +147,21 @@ class ScoredRun:
     scores: Mapping[str, Array]
 
     def of_grid(self, grid: Grid, images: Images) -> dict[str, Array]:
-        """Return the scores in the order of another grid; NaN under the conditions that this one lacks, being of a model without masks.
+        """Return the scores in the order of another grid.
+
+        Args:
+            grid: The other grid.
+            images: The images of the models that are compared.
+
+        Returns:
+            Scores by metric, (1 + U, conditions); NaN under conditions that this run lacks because its model predicts no masks.
 
         Raises:
-            ResultsError: if the images of a sequence are not the same.
+            ResultsError: If a sequence has other images here.
         """
         if self.images.frame_ids != images.frame_ids or not np.array_equal(self.images.starts, images.starts):
             raise ResultsError(
-                f"{self.label} on {self.dataset}: its images are of other sequences than those of the models it is compared with. "
+                f"{self.label} on {self.dataset}: its images belong to other sequences than those of the models it is compared with. "
                 "Evaluate it again."
             )
         place = {condition: i for i, condition in enumerate(self.grid.conditions())}
@@ -138,13 +171,17 @@ class ScoredRun:
 
 
 def grid_of(models: Sequence[EvaluatedModel], order: Sequence[str]) -> Grid:
-    """The conditions of the models of one dataset.
+    """Return the conditions of the models of one dataset.
 
     Args:
-        models: of one dataset. order: of the corruptions; those it lacks come last.
+        models: The models of one dataset.
+        order: Names of corruptions in the order of tables; corruptions that are not among them come last.
+
+    Returns:
+        The conditions.
 
     Raises:
-        ResultsError: naming the model that lacks a column or a condition of the others.
+        ResultsError: If a model lacks a column or a condition that another model has; the message names the model.
     """
     found: dict[tuple[int, int], set[Condition]] = {}
     for i, model in enumerate(models):
@@ -191,10 +228,16 @@ def _say(condition: Condition) -> str:
 
 
 def images_of(models: Sequence[EvaluatedModel]) -> Images:
-    """The images that all models of a dataset were evaluated on, and which of them are of one sequence.
+    """Return the images that all models of a dataset were evaluated on, grouped by sequence.
+
+    Args:
+        models: The models of one dataset.
+
+    Returns:
+        The images.
 
     Raises:
-        ResultsError: naming two models whose images or truth differ, or an image that is in two sequences.
+        ResultsError: If the images or the ground truth of two models differ, or an image is in two sequences.
     """
     clean = [(model, _clean(run)) for model in models for run in model.rows]
     first, expected = clean[0][0], {frame for frame, _ in clean[0][1]}
@@ -218,7 +261,7 @@ def images_of(models: Sequence[EvaluatedModel]) -> Images:
 
 
 def _check_truth(models: Sequence[EvaluatedModel]) -> None:
-    """Scores are paired by image: the truth of an image must be the same for all."""
+    """Raise unless all models have the same ground truth for each image, because scores are paired by image."""
     first: dict[str, tuple[EvaluatedModel, NDArray[Any]]] = {}
     frames: list[Any] = []
     for model in models:
@@ -233,19 +276,27 @@ def _check_truth(models: Sequence[EvaluatedModel]) -> None:
                 for place in np.flatnonzero(expected != truth)[:1]:
                     raise ResultsError(
                         f"{one.label} and {model.label} on {model.dataset}: {name} of the image {frames[place]!r} differs; they were "
-                        "measured against other truths. Evaluate both again."
+                        "measured against different ground truth. Evaluate both again."
                     )
 
 
 def _clean(run: pd.DataFrame) -> list[tuple[str, str]]:
-    """The images as they are, each with its sequence, "" where it is not known."""
+    """Return the clean images of a run, each with its sequence, "" if it is unknown."""
     clean = (run["corruption"] == "").to_numpy(bool)
     pairs = zip(run["frame_id"].to_numpy()[clean], run["sequence"].to_numpy()[clean], strict=True)
     return [(str(frame), "" if pd.isna(name) else str(name)) for frame, name in pairs]
 
 
 def variation_of(models: Sequence[EvaluatedModel], images: Images) -> Variation:
-    """Return how scores of the models of a dataset vary: with each sequence, and with the trainings of those that have enough of them."""
+    """Return how the scores of a dataset vary: with each sequence, and with the trainings of models that have enough of them.
+
+    Args:
+        models: The models of one dataset.
+        images: Their images.
+
+    Returns:
+        The variation.
+    """
     if len(images.starts) < 2:
         return Variation()
     seeds: dict[str, set[int]] = {}
@@ -261,15 +312,17 @@ def score_model(model: EvaluatedModel, grid: Grid, images: Images, metrics: Mapp
     """Return scores of each training of a model under each condition, from all images and without each unit.
 
     Args:
-        model: one of those that `grid` and `images` are of.
-        metrics: by name those that are wanted.
+        model: The model.
+        grid: The conditions of the models of its dataset.
+        images: The images of its dataset.
+        metrics: The metrics to compute, by name.
 
     Returns:
-        By metric (K, 1 + U, conditions) in the order of `Grid.conditions`, as far as the rows have what it needs. What does not depend on
-        masks is NaN where they were not moved, and so is every score without a class to measure.
+        By metric, an array (K, 1 + U, conditions) in the order of `Grid.conditions`; metrics that the rows do not allow are left out.
+        Scores that do not depend on masks are NaN where masks were not moved, and so are scores without any class to measure.
 
     Raises:
-        ResultsError: if an image is missing under a condition, or there twice, or a label or a count is no whole number from 0 on.
+        ResultsError: If an image is missing or occurs twice under a condition, or a label or count is no whole number from 0.
     """
     runs = [
         run.of_grid(grid, images) if isinstance(run, ScoredRun) else _score_run(model, run, grid, images, metrics)
@@ -279,14 +332,18 @@ def score_model(model: EvaluatedModel, grid: Grid, images: Images, metrics: Mapp
 
 
 def score_run(model: EvaluatedModel, order: Sequence[str], metrics: Mapping[str, Metric]) -> ScoredRun:
-    """Return the scores of a model's only run, in place of which they stand where its rows are too many to be held.
+    """Return the scores of a model's only run, which take less memory than its rows.
 
     Args:
-        model: with one run, a frame.
-        order, metrics: as `grid_of` and `score_model` take them.
+        model: A model with one run of rows.
+        order: Names of corruptions in the order of tables, as for `grid_of`.
+        metrics: The metrics to compute, as for `score_model`.
+
+    Returns:
+        The scored run.
 
     Raises:
-        ResultsError: as `grid_of`, `images_of` and `score_model`.
+        ResultsError: For the reasons of `grid_of`, `images_of` and `score_model`.
     """
     (rows,) = model.rows
     grid, images = grid_of([model], order), images_of([model])
@@ -299,7 +356,7 @@ def _score_run(
     model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images, metrics: Mapping[str, Metric]
 ) -> dict[str, Array]:
     rows = _ordered(model, run, grid, images)
-    # What only some runs of a model have is not scored.
+    # Only what all runs of a model have is scored.
     texts = ("frame_id", "sequence", "corruption")
     left_out = ("activity_",) * (not model.predicts_activities) + ("truth_",) * (not model.gives_masks)
     names = [str(name) for name in rows if not str(name).startswith((*texts, *left_out))]
@@ -328,20 +385,20 @@ def _score_run(
 
 
 def _sums_without_each(values: Array, images: Images) -> Array:
-    """Counts summed over all images, then over all but those of each unit: (conditions, images, k, L) to (1 + U, conditions, k, L)."""
+    """Return counts (conditions, images, k, L) summed over all images, then without each unit: (1 + U, conditions, k, L)."""
     of_units = np.moveaxis(np.add.reduceat(values, images.starts, axis=1), 1, 0).astype(np.float64)
     whole = of_units.sum(axis=0, keepdims=True)
     return np.concatenate([whole, whole - of_units]) if len(of_units) > 1 else whole
 
 
 def hold_labels(counts: Array, needs: str) -> None:
-    """Keep the labels of the estimate in the sums without a unit that has some of them alone, in place.
+    """Restore, in place, the labels that a replicate lacks because only the left-out unit has them.
 
-    Nothing is known of such a label there. Its IoU is 1/2, for every model, so that a difference rests on the unit as much as it does: with
-    the label's own IoU, a difference in one sequence would pass for certain. Values in pixels have no middle, and keep their own.
+    Such a label counts with an IoU of 1/2 for every model, so that a difference that comes from one sequence alone stays uncertain; with
+    the label's IoU of all images it would look certain. Distances in pixels have no middle value and stay as they are on all images.
 
     Args:
-        counts: (1 + U, conditions, k, L), the first row of all units.
+        counts: Array (1 + U, conditions, k, L); its first row sums all units.
         needs: Name of the counts, see `endoarss.metrics.counts`.
     """
     whole, without = counts[:1], counts[1:]
@@ -355,7 +412,7 @@ def hold_labels(counts: Array, needs: str) -> None:
 
 
 def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Images) -> pd.DataFrame:
-    """The rows condition by condition, images in their order. Without masks it does not matter whether these moved."""
+    """Return the rows ordered by condition and image; for models without masks, conditions with unmoved masks are dropped."""
     conditions = grid.conditions() if model.gives_masks else grid.moved_conditions()
     codes = _places(conditions, zip(*(run[key].tolist() for key in KEYS), strict=True))
     if (codes < 0).any():
@@ -363,7 +420,7 @@ def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Image
     frames = _places(images.frame_ids, map(str, run["frame_id"].tolist()))
     for row in np.flatnonzero(frames < 0)[:1]:
         raise ResultsError(
-            f"{model.label} on {model.dataset}: the image {run['frame_id'].iloc[row]!r} is there under "
+            f"{model.label} on {model.dataset}: the image {run['frame_id'].iloc[row]!r} occurs under "
             f"{_say(conditions[codes[row]])}, but not clean."
         )
     places = codes * len(images.frame_ids) + frames
@@ -371,13 +428,13 @@ def _ordered(model: EvaluatedModel, run: pd.DataFrame, grid: Grid, images: Image
     for index in np.flatnonzero(times != 1)[:1]:
         condition, image = divmod(int(index), len(images.frame_ids))
         raise ResultsError(
-            f"{model.label} on {model.dataset}: the image {images.frame_ids[image]!r} is there {times[index]} times under "
+            f"{model.label} on {model.dataset}: the image {images.frame_ids[image]!r} occurs {times[index]} times under "
             f"{_say(conditions[condition])}; expected once."
         )
     return run if (np.diff(places) > 0).all() else run.iloc[np.argsort(places)]
 
 
 def _places(expected: Sequence[Hashable], found: Iterable[Hashable]) -> NDArray[np.int64]:
-    """The place of each thing that is found among those expected, -1 if it is none of them."""
+    """Return the position of each found item among the expected ones, -1 if it is none of them."""
     places = {one: place for place, one in enumerate(expected)}
     return np.array([places.get(one, -1) for one in found], np.int64)

@@ -1,4 +1,4 @@
-"""What models take for what: activities counted in images, classes in pixels."""
+"""Confusion matrices: activities counted in images, classes in pixels."""
 
 from __future__ import annotations
 
@@ -14,22 +14,43 @@ COLUMNS = ["dataset", "model", "task", "true", "predicted", "count"]
 
 
 def activity_confusion(rows: pd.DataFrame, activities: int) -> NDArray[np.int64]:
-    """Images by true and predicted activity, (K, K), from rows with activity_true and activity_predicted."""
+    """Count images by true and predicted activity.
+
+    Args:
+        rows: Rows with activity_true and activity_predicted.
+        activities: Number K of activities.
+
+    Returns:
+        Array (K, K).
+    """
     pairs = rows["activity_true"].to_numpy(np.int64) * activities + rows["activity_predicted"].to_numpy(np.int64)
     return np.bincount(pairs, minlength=activities**2).reshape(activities, activities)
 
 
 def pixel_confusion(rows: pd.DataFrame, classes: int) -> NDArray[np.int64]:
-    """Pixels by true and predicted class, (C, C), from rows with pixels_<i>_<j>."""
+    """Count pixels by true and predicted class.
+
+    Args:
+        rows: Rows with pixels_<i>_<j>.
+        classes: Number C of classes.
+
+    Returns:
+        Array (C, C).
+    """
     names = [f"pixels_{i}_{j}" for i in range(classes) for j in range(classes)]
     return rows[names].to_numpy(np.int64).sum(axis=0).reshape(classes, classes)
 
 
 def table_confusion(model: EvaluatedModel, classes: Sequence[str], activities: Sequence[str]) -> pd.DataFrame:
-    """The confusion matrices of a model, seeds summed up, as long rows without zeros.
+    """Return the confusion matrices of a model, summed over seeds, as long rows without zeros.
 
     Args:
-        model: whose rows are of images as they are. classes, activities: names.
+        model: A model with rows of clean images.
+        classes: Names of the classes.
+        activities: Names of the activities.
+
+    Returns:
+        Counts, indexed by the other columns of `COLUMNS`.
     """
     rows = pd.concat(model.runs, ignore_index=True)
     found = []

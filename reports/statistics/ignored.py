@@ -1,4 +1,4 @@
-"""How figures and the page show pixels of a true mask that belong to no class, and count in no score."""
+"""How figures and the page show ignored pixels: pixels of a true mask that belong to no class and count in no score."""
 
 IGNORED = 255
 """Their value in a mask, as the datasets have it."""

@@ -1,4 +1,4 @@
-"""Merged models beside the individual ones before them and the jointly trained ones: scores, bias, and what Surgery changes.
+"""Comparison of merged models with individual and jointly trained ones: scores, bias, and the effect of Surgery.
 
 Yang et al. 2024, Representation Surgery for Multi-Task Model Merging, arXiv:2402.02705. docs/merging.md defines every column.
 """
@@ -13,7 +13,7 @@ import pandas as pd
 
 from endoarss.metrics.catalogue import MAIN, Shown, metrics_by_name, shown_metrics
 from reports.names import merged_label
-from reports.statistics.brackets import with_brackets
+from reports.statistics.brackets import SHARE, SHARE_DIFFERENCE, with_brackets
 from reports.statistics.comparison import VariedScores, vary_mpc, vary_scores
 from reports.statistics.condition_scores import EvaluatedModel
 from reports.statistics.variation import Array, note_of_intervals, with_interval
@@ -24,12 +24,18 @@ INDEX = ["Dataset", "Backbone", "Model"]
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """One row of the tables.
+    """A model that the tables compare; one row of them.
 
-    label: what readers call it. merger: "" of individual and jointly trained models. rank: of Surgery, 0 without. clean: its answers, one
-    run a seed. robust: the same under corruption, None where that was not evaluated. scores: by metric, one value a seed, as stored.
-    bias: mean L1 to each individual model's representations, by task, one value a seed. coefficient: what the merger chose, in words.
-    parameters: what Surgery adds.
+    Attributes:
+        label: Name that readers see.
+        merger: Merging method, "" for individual and jointly trained models.
+        rank: Rank of Surgery, 0 without Surgery.
+        clean: Predictions on clean images, one run per seed.
+        robust: Predictions under corruption, None if they were not evaluated.
+        scores: By metric, the stored scores, one per seed.
+        bias: By task, the mean L1 distance to the individual model's representations, one per seed.
+        coefficient: Coefficients that the merger selected, in words.
+        parameters: Number of parameters that Surgery adds.
     """
 
     label: str
@@ -45,9 +51,12 @@ class ComparedModel:
 
 @dataclass(frozen=True)
 class MergingCase:
-    """What is merged, tested on one dataset.
+    """The models of one merging experiment, tested on one dataset.
 
-    subjects: the individual models first, then merged ones, at last the jointly trained; of the same seeds, so that differences are paired.
+    Attributes:
+        dataset: Title of the test images.
+        backbone: Label of the backbone.
+        subjects: Individual models, merged models, then the jointly trained model, all with the same seeds, so that differences are paired.
     """
 
     dataset: str
@@ -57,13 +66,13 @@ class MergingCase:
 
 @dataclass(frozen=True)
 class Merging:
-    """What tables and figures show of merging.
+    """The results of merging experiments that tables and figures show.
 
     Attributes:
-        rows: One per subject, indexed by `INDEX` and merger and rank; scores in percent or pixels, bias as it is, `<x>_low` and `<x>_high`
-            the ends of intervals.
-        said: Sentences about what Surgery of a rank does, with that rank.
-        intervals: Sentences that say what the intervals are over.
+        rows: One row per model with `INDEX`, merger and rank; scores in percent or pixels, bias without unit, `<x>_low` and
+            `<x>_high` the ends of intervals.
+        said: Pairs of a rank and a sentence about the effect of Surgery of that rank.
+        intervals: Sentences that say what the intervals are computed over.
         same: Sentences that name merged models with the same predictions, whose rows are identical.
     """
 
@@ -73,18 +82,28 @@ class Merging:
     same: tuple[str, ...] = ()
 
     def words(self, rank: int) -> str:
-        """What is said of Surgery of a rank."""
+        """Return the sentences about Surgery of a rank.
+
+        Args:
+            rank: The rank.
+
+        Returns:
+            The sentences as one text.
+        """
         return " ".join(sentence for of, sentence in self.said if of == rank)
 
 
 def measure_merging(cases: Sequence[MergingCase]) -> Merging:
-    """Everything that tables and figures show of merging.
+    """Measure merging experiments for tables and figures.
 
     Args:
-        cases: with results, their scores under the standard protocol.
+        cases: Experiments with results, scored under the standard protocol.
+
+    Returns:
+        The rows and sentences that are shown.
 
     Raises:
-        ResultsError: as `vary_scores` and `vary_mpc`.
+        ResultsError: For the reasons of `vary_scores` and `vary_mpc`.
     """
     frames, said, intervals, same = [], [], [], list[str]()
     for case in cases:
@@ -104,7 +123,7 @@ def measure_merging(cases: Sequence[MergingCase]) -> Merging:
 
 
 def _mean(scores: Mapping[str, Array]) -> Array:
-    """The mean of accuracy and mIoU, as a varied value."""
+    """Return the mean of accuracy and mIoU as a varied value."""
     return np.mean([scores[metric] for metric in MAIN], axis=0)
 
 
@@ -124,13 +143,13 @@ def _row(case: MergingCase, subject: ComparedModel, found: VariedScores) -> dict
     means = {label: _mean(scores) for label, scores in found.scores.items()}
     own = means[subject.label]
     row |= _with_ends("mean", own, found) | {"interval_over": found.units}
-    without = _beside(case, subject.merger, 0)
+    without = _model_of(case, subject.merger, 0)
     if subject.rank and without is not None:
         row |= _with_ends("surgery_gain", own - means[without.label], found)
-    joint = _beside(case, "", 0, JOINT)
+    joint = _model_of(case, "", 0, JOINT)
     if subject.merger and joint is not None:
         row |= _with_ends("to_joint", own - means[joint.label], found)
-    individual = _beside(case, "", 0, INDIVIDUAL)
+    individual = _model_of(case, "", 0, INDIVIDUAL)
     if subject.merger and individual is not None:
         row |= _with_ends("to_individual", own - means[individual.label], found)
     row |= {f"bias_{task}": float(np.mean(of_seeds)) for task, of_seeds in subject.bias.items()}
@@ -149,7 +168,7 @@ def _with_ends(name: str, varied: Array, of: VariedScores) -> dict[str, float]:
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
-def _beside(case: MergingCase, merger: str, rank: int, label: str = "") -> ComparedModel | None:
+def _model_of(case: MergingCase, merger: str, rank: int, label: str = "") -> ComparedModel | None:
     return next(
         (s for s in case.subjects if (s.merger, s.rank) == (merger, rank) and s.label.startswith(label)),
         None,
@@ -157,7 +176,7 @@ def _beside(case: MergingCase, merger: str, rank: int, label: str = "") -> Compa
 
 
 def _sentences(case: MergingCase, frame: pd.DataFrame) -> list[tuple[int, str]]:
-    """What Surgery of each rank does to bias and scores, plainly, also where it harms; and how near merging comes to joint training."""
+    """Return sentences on how Surgery of each rank changes bias and scores, and how far merged models are from joint training."""
     where = f"{case.dataset}, {case.backbone}: "
     said = []
     for rank, operated in frame[frame["rank"] > 0].groupby("rank", sort=False):
@@ -214,13 +233,13 @@ def _same_predictions(one: ComparedModel, other: ComparedModel) -> bool:
 
 
 def _sure(rows: pd.DataFrame, name: str) -> str:
-    """How many intervals leave 0 out, in words."""
+    """Return in words how many intervals exclude 0."""
     out = int(((rows[f"{name}_low"] > 0) | (rows[f"{name}_high"] < 0)).sum())
     return f"{out} of {len(rows)} intervals exclude 0"
 
 
 def _under_corruption(frame: pd.DataFrame, operated: pd.DataFrame) -> list[str]:
-    """What Surgery changes of the means over corruptions."""
+    """Return sentences on how Surgery changes the means over corruptions."""
     changes = []
     for metric in MAIN:
         name = f"mpc_{metric}"
@@ -238,10 +257,11 @@ def _range(values: pd.Series, form: str) -> str:
 
 
 def _listed(frame: pd.DataFrame, worse: pd.DataFrame) -> str:
-    """Each model that Surgery harms, by how much; and whether it was as good as what Surgery pulls it towards."""
+    """Return the models that Surgery makes worse, by how much, and whether they were better than the individual models."""
     words = []
     for row in worse.to_dict("records"):
-        gap = with_brackets(row["surgery_gain"], row["surgery_gain_low"], row["surgery_gain_high"], sign="+", digits=2)
+        gain = (row["surgery_gain"], row["surgery_gain_low"], row["surgery_gain_high"])
+        gap = with_brackets(*gain, sign="+", digits=2, limits=SHARE_DIFFERENCE)
         without = frame[(frame["merger"] == row["merger"]) & (frame["rank"] == 0)].iloc[0]
         above = float(without.get("to_individual", np.nan))
         because = (
@@ -254,13 +274,29 @@ def _listed(frame: pd.DataFrame, worse: pd.DataFrame) -> str:
 
 
 def table_merging(found: Merging, rank: int) -> pd.DataFrame:
-    """The table `merging` as data: individual models, each merger without Surgery and with that of one rank, and the jointly trained."""
+    """Return the table `merging` as data: individual models, each merger without Surgery and with one rank, and the joint model.
+
+    Args:
+        found: The measured experiments.
+        rank: The rank of Surgery.
+
+    Returns:
+        The table, indexed by `INDEX`.
+    """
     rows = found.rows[found.rows["rank"].isin([0, rank])]
     return rows.set_index(INDEX).rename(columns={"rank": "surgery_rank"}).dropna(axis=1, how="all")
 
 
 def readable_merging(found: Merging, rank: int) -> pd.DataFrame:
-    """The table `merging` as readers see it."""
+    """Return the table `merging` as readers see it.
+
+    Args:
+        found: The measured experiments.
+        rank: The rank of Surgery.
+
+    Returns:
+        The table with readable heads.
+    """
     rows = found.rows[found.rows["rank"].isin([0, rank])]
     names = [merged_label(m) if m else label for m, label in zip(rows["merger"], rows["Model"], strict=True)]
     surgery = [f"rank {r}" if r else "without" if m else "-" for m, r in zip(rows["merger"], rows["rank"], strict=True)]
@@ -291,7 +327,14 @@ def _trained_on(rows: pd.DataFrame) -> list[str]:
 
 
 def table_surgery_ranks(found: Merging) -> pd.DataFrame:
-    """The ablation as data: every merger without Surgery and with each rank, from the lowest."""
+    """Return the ablation of ranks as data: every merger without Surgery and with each rank in ascending order.
+
+    Args:
+        found: The measured experiments.
+
+    Returns:
+        The table, indexed by `INDEX`.
+    """
     rows = found.rows[found.rows["merger"] != ""]
     columns = ["merger", "rank", "surgery_parameters", *MAIN, "mean", "mean_low", "mean_high"]
     columns += ["surgery_gain", "surgery_gain_low", "surgery_gain_high", "bias_activity", "bias_segmentation", "bias"]
@@ -300,7 +343,14 @@ def table_surgery_ranks(found: Merging) -> pd.DataFrame:
 
 
 def readable_surgery_ranks(found: Merging) -> pd.DataFrame:
-    """The ablation as readers see it: one row a merger and rank."""
+    """Return the ablation of ranks as readers see it, one row per merger and rank.
+
+    Args:
+        found: The measured experiments.
+
+    Returns:
+        The table with readable heads.
+    """
     rows = _by_rank(found.rows[found.rows["merger"] != ""])
     shown = pd.DataFrame(
         {
@@ -321,7 +371,7 @@ def readable_surgery_ranks(found: Merging) -> pd.DataFrame:
 
 
 def _by_rank(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the order of mergers as they come, of each from the lowest rank."""
+    """Return the rows by merger, in the given order, and by ascending rank."""
     keys = list(dict.fromkeys(rows[["Dataset", "Backbone", "merger"]].itertuples(index=False, name=None)))
     place = [keys.index(key) for key in rows[["Dataset", "Backbone", "merger"]].itertuples(index=False, name=None)]
     return rows.assign(place=place).sort_values(["place", "rank"], kind="stable").drop(columns="place")
@@ -331,7 +381,8 @@ def _bracketed(table: pd.DataFrame, name: str, sign: str = "", digits: int = 1) 
     if name not in table:
         return ["-"] * len(table)
     values = table[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False, name=None)
-    return [with_brackets(value, low, high, sign, digits) for value, low, high in values]
+    limits = SHARE if name == "mean" else SHARE_DIFFERENCE
+    return [with_brackets(value, low, high, sign, digits, limits) for value, low, high in values]
 
 
 def _number(value: float, form: str) -> str:

@@ -1,4 +1,4 @@
-"""How models hold up under corruption: scores by condition, and what sums them up, with paired intervals.
+"""Robustness of models under corruption: scores per condition and summary quantities, with paired intervals.
 
 Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and Perturbations, ICLR 2019 (CE,
 relative CE); Michaelis et al., Benchmarking Robustness in Object Detection, 2019 (mPC, rPC). docs/statistics.md defines the rest.
@@ -27,7 +27,7 @@ from reports.statistics.variation import (
 __all__ = ["NOT_MOVED", "OTHER", "EvaluatedModel", "Robustness", "categories_of", "measure_robustness"]
 
 NOT_MOVED = ", masks not moved"
-# Signs behind the names of corruptions that are not of the standard list, and of those that training images went through.
+# Signs after the names of corruptions that are not in the standard list, and of corruptions that were applied in training.
 OWN, TRAINED_ON = "*", "†"
 OTHER = "other"
 
@@ -39,14 +39,18 @@ SUMMARY_COLUMNS += ["difference", "difference_low", "difference_high", "against"
 
 @dataclass(frozen=True)
 class Robustness:
-    """Both tables in shares from 0 to 1, distances in pixels; low and high are the ends of an interval, NaN where there is none.
+    """Tables of robustness in shares from 0 to 1 and distances in pixels; `low` and `high` end an interval, NaN if there is none.
 
-    conditions: `CONDITION_COLUMNS`, one row a score of a model under a condition.
-    summary: `SUMMARY_COLUMNS`, one row a quantity (mPC, CE, ...) of a model, `of` a corruption, a category or a severity; `difference`
-    is to the model in `against`, paired. categories: those of the corruptions that were evaluated. intervals: sentences, what the
-    intervals of each dataset are over. notes: sentences, what differences are to, and what is undefined and why.
-    own: evaluated corruptions that are not of the standard list. trained_on: those that training images went through. about: a sentence
-    on how images were corrupted where that is not the standard.
+    Attributes:
+        conditions: `CONDITION_COLUMNS`, one row per model, condition and metric.
+        summary: `SUMMARY_COLUMNS`, one row per model and quantity (mPC, CE, ...); `of` names a corruption, category or severity;
+            `difference` is the paired difference to the model in `against`.
+        categories: The evaluated corruptions by category.
+        intervals: Sentences that say what the intervals of each dataset are computed over.
+        notes: Sentences on what differences refer to, and on what is undefined and why.
+        own: Evaluated corruptions that are not in the standard list.
+        trained_on: Corruptions that were applied to training images.
+        about: A sentence on how images were corrupted, if that is not the standard.
     """
 
     conditions: pd.DataFrame
@@ -59,20 +63,29 @@ class Robustness:
     about: str = ""
 
     def marked(self, name: str) -> str:
-        """Return a corruption's name with its signs; any other text as it is."""
+        """Return the name of a corruption with its signs; any other text stays as it is.
+
+        Args:
+            name: The name.
+
+        Returns:
+            The name with its signs.
+        """
         corruption = name.removesuffix(NOT_MOVED)
         signs = OWN * (corruption in self.own) + TRAINED_ON * (corruption in self.trained_on)
         return f"{corruption}{signs}{name[len(corruption) :]}"
 
     def for_readers(self) -> Robustness:
-        """Return the same with signs behind the names of corruptions."""
+        """Return a copy with signs after the names of corruptions."""
         categories = {category: tuple(map(self.marked, names)) for category, names in self.categories.items()}
         return replace(self, summary=self.summary.assign(of=self.summary["of"].map(self.marked)), categories=categories)
 
     def legend(self) -> str:
-        """Return how images were corrupted and what the signs mean, in sentences; an empty text where all is standard."""
-        own = f"{OWN} A corruption of one's own, not of the standard list."
-        trained_on = f"{TRAINED_ON} Training images went through it as well; means of the unseen are without it."
+        """Return sentences on how images were corrupted and what the signs mean, or "" if everything is standard."""
+        own = f"{OWN} A corruption of the study, not in the standard list."
+        trained_on = (
+            f"{TRAINED_ON} This corruption was applied in training, too; means over unseen corruptions exclude it."
+        )
         return " ".join(filter(None, [self.about, own * bool(self.own), trained_on * bool(self.trained_on)]))
 
 
@@ -83,17 +96,22 @@ def measure_robustness(
     own: Collection[str] = (),
     trained_on: Collection[str] = (),
 ) -> Robustness:
-    """Scores and summaries of models, of one dataset or of several.
+    """Measure the robustness of models on one or several datasets.
 
     Args:
-        models: in the order of tables. categories: corruptions by category, in order; those it lacks are put under "other".
-        baselines: by dataset the label of the model that corruption errors are relative to and differences are taken from. Without
-        one there are no corruption errors, and differences are to the dataset's first model that has the metric.
-        own, trained_on: names of corruptions, see `Robustness`. The mean over all others stands beside mPC then.
+        models: The models, in the order of the tables.
+        categories: Names of corruptions by category, in order; others are put into the category "other".
+        baselines: By dataset, the label of the model that corruption errors and differences refer to. Without a baseline there are no
+            corruption errors, and differences refer to the first model of the dataset that has the metric.
+        own: Names of corruptions that are not in the standard list.
+        trained_on: Names of corruptions that were applied in training; the mean over all others is reported in addition to mPC.
+
+    Returns:
+        The tables and sentences.
 
     Raises:
-        ResultsError: if there are no models, a label is taken twice, a baseline is not among the models, or as `grid_of`,
-        `images_of` and `score_model` say.
+        ResultsError: If there are no models, two models share a label, a baseline is not among the models, or for the reasons of
+            `grid_of`, `images_of` and `score_model`.
     """
     by_dataset: dict[str, list[EvaluatedModel]] = {}
     for model in models:
@@ -133,7 +151,15 @@ def measure_robustness(
 
 
 def categories_of(names: Sequence[str], categories: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """The categories of some corruptions, without those that have none of them; what no category knows is under "other"."""
+    """Return corruptions by category; corruptions without a category are in "other".
+
+    Args:
+        names: Names of corruptions.
+        categories: All corruptions by category.
+
+    Returns:
+        The categories that have any of the corruptions.
+    """
     found = {category: tuple(n for n in members if n in names) for category, members in categories.items()}
     known = {name for members in categories.values() for name in members}
     found[OTHER] = tuple(sorted(set(names) - known))
@@ -155,7 +181,7 @@ def _check_names(by_dataset: Mapping[str, Sequence[EvaluatedModel]], baselines: 
 
 @dataclass(frozen=True)
 class _Panel:
-    """What the models of one dataset share."""
+    """The conditions, baseline and variation that the models of one dataset share."""
 
     dataset: str
     grid: Grid
@@ -167,13 +193,13 @@ class _Panel:
 
     @property
     def unseen(self) -> list[int]:
-        """Which corruptions no training image went through; none where that is no part of them."""
+        """Return the positions of corruptions that were not applied in training, or none if no corruption was."""
         found = [i for i, name in enumerate(self.grid.corruptions) if name not in self.trained_on]
         return found if len(found) < len(self.grid.corruptions) else []
 
 
 def _condition_rows(panel: _Panel, model: str, scores: Mapping[str, Array]) -> pd.DataFrame:
-    """Long rows of one model, without those where nothing could be measured."""
+    """Return the long rows of one model, without undefined scores."""
     frames, metrics = [], metrics_by_name()
     for metric, varied in scores.items():
         rows = pd.DataFrame(panel.grid.conditions(), columns=["corruption", "severity", "mask_warped"])
@@ -185,7 +211,7 @@ def _condition_rows(panel: _Panel, model: str, scores: Mapping[str, Array]) -> p
 
 @dataclass(frozen=True)
 class _Quantity:
-    """One number of a model: its name, what it is of, and its varied value (R,)."""
+    """A summary number of a model: its name, its corruption, category or severity, and its varied value (R,)."""
 
     name: str
     of: str
@@ -193,7 +219,7 @@ class _Quantity:
 
 
 def _summarise(panel: _Panel, scores: Mapping[str, Mapping[str, Array]]) -> tuple[list[tuple[Any, ...]], list[str]]:
-    """Rows of the summary of one dataset, and what must be said of them."""
+    """Return the summary rows of one dataset, and notes on them."""
     rows: list[tuple[Any, ...]] = []
     notes: list[str] = []
     compared: dict[str, list[str]] = {}
@@ -218,7 +244,7 @@ def _summarise(panel: _Panel, scores: Mapping[str, Mapping[str, Array]]) -> tupl
 
 
 def _quantities(scores: Array, baseline: Array | None, panel: _Panel) -> list[_Quantity]:
-    """Everything that sums up a model's scores (R, conditions); the same list, in order, for all models of a panel."""
+    """Return the summary quantities of a model's scores (R, conditions), in the same order for all models of a panel."""
     grid = panel.grid
     clean, corrupted, unmoved = grid.parts(scores)
     by_corruption, by_severity = corrupted.mean(axis=2), corrupted.mean(axis=1)
@@ -247,7 +273,7 @@ def _quantities(scores: Array, baseline: Array | None, panel: _Panel) -> list[_Q
 def _corruption_errors(
     clean: Array, corrupted: Array, baseline_clean: Array, baseline_corrupted: Array, names: Sequence[str]
 ) -> list[_Quantity]:
-    """CE and relative CE of each corruption, and their means over the corruptions that have one.
+    """Return CE and relative CE of each corruption, and their means over the corruptions for which they are defined.
 
     CE = sum_s E_s / sum_s B_s, relative CE = sum_s (E_s - E_0) / sum_s (B_s - B_0), with errors E = 1 - score of the model and B of
     the baseline (Hendrycks and Dietterich 2019, section 4). Undefined where the baseline makes no error, or loses nothing.
@@ -267,13 +293,13 @@ def _corruption_errors(
 
 
 def _notes(found: Mapping[str, Sequence[_Quantity]], metric: str, panel: _Panel, has_errors: bool) -> list[str]:
-    """What is undefined, and why."""
+    """Return sentences on what is undefined, and why."""
     where, notes = f"{panel.dataset}, {metrics_by_name()[metric].text}", []
     for label, quantities in found.items():
         if any(one.name == "rPC" and np.isnan(one.varied[0]) for one in quantities):
             notes.append(f"{where}: no rPC and no retention for {label}, whose clean score is 0.")
     if panel.baseline and not has_errors:
-        return [*notes, f"{where}: no corruption errors, for the baseline {panel.baseline} has no such score."]
+        return [*notes, f"{where}: no corruption errors, because the baseline {panel.baseline} has no such score."]
     for kind, name, reason in (("CE", "CE", "makes no error"), ("relative_CE", "relative CE", "loses nothing")):
         # What is undefined is so for all models alike: it is the baseline that is divided by.
         undefined = [one.of for one in next(iter(found.values())) if one.name == kind and np.isnan(one.varied[0])]
@@ -286,6 +312,14 @@ def _notes(found: Mapping[str, Sequence[_Quantity]], metric: str, panel: _Panel,
 
 
 def ratio(above: Any, below: Any) -> Array:
-    """above / below, NaN where below is not positive (rounding aside)."""
+    """Return a ratio, NaN if the denominator is not above 1e-12.
+
+    Args:
+        above: Numerator, any shape.
+        below: Denominator, of a shape that broadcasts with it.
+
+    Returns:
+        Array of the broadcast shape.
+    """
     above, below = np.broadcast_arrays(np.asarray(above, np.float64), np.asarray(below, np.float64))
     return np.divide(above, below, out=np.full(below.shape, np.nan), where=below > 1e-12)

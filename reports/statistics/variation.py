@@ -1,9 +1,9 @@
-"""How far scores vary with test images and with trainings: variances by jackknife, intervals and p-values by Student's t.
+"""Variation of scores over test images and trainings: jackknife variances, and Student's t for intervals and p-values.
 
-A varied value is an array (R, ...). Its first row is the estimate; in each further row one sequence (or one image whose sequence is not
-known), or one training of a model, is left out. Both kinds are counted in the variance (Owen 2007, The pigeonhole bootstrap: their sum is
-never too small for crossed effects), and the degrees of freedom follow Satterthwaite (1946). docs/statistics.md compares the method with
-the bootstrap, which decides too often where there are few sequences.
+A varied value is an array (R, ...). Its first row is the estimate; each further row is a replicate that leaves out one sequence (or one
+image of unknown sequence), or one training of a model. The variances of both kinds are added (Owen 2007, The pigeonhole bootstrap: the
+sum is never too small for crossed effects), and the degrees of freedom follow Satterthwaite (1946). docs/statistics.md compares the
+method with the bootstrap, which finds too many differences if there are few sequences.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ Array = NDArray[np.float64]
 
 COVERAGE = 0.95
 MIN_CLUSTERS = 6
-"""Of fewer sequences a verdict would rest on an estimate of variance that is hardly one."""
+"""Smallest number of sequences for a verdict; with fewer, the estimate of the variance is too poor."""
 MIN_SEEDS = 3
-"""Of fewer trainings of a model it is not estimated how trainings vary."""
-# Differences below this come of the order of sums.
+"""Smallest number of trainings of a model from which the variation of trainings is estimated."""
+# Smaller differences are rounding errors.
 _NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
 class Variation:
-    """What the rows of varied values leave out.
+    """The units and trainings that the replicates of varied values leave out.
 
     Attributes:
-        units: The sequences or images, U, one in each of the rows 1 to U; 0 where there is one alone, which shows no variation.
-        trainings: By the name of what is trained the number of its seeds, one in each of the rows that follow.
+        units: Number U of sequences or images; rows 1 to U leave out one each. 0 if there is only one, which shows no variation.
+        trainings: By name of the trained model, the number of its seeds; the rows that follow leave out one each.
     """
 
     units: int = 0
@@ -42,11 +42,11 @@ class Variation:
         """Return the mean score over the trainings of a model as a varied value.
 
         Args:
-            runs: (K, 1 + U, ...), the score of each training, from all units and without each.
-            training: Name of the trainings; what it does not vary with, being too few, keeps the estimate.
+            runs: Array (K, 1 + U, ...), the scores of each training on all units and without each unit.
+            training: Name of the trainings; rows of other trainings repeat the estimate.
 
         Returns:
-            (R, ...).
+            Array (R, ...).
         """
         mean = runs.mean(axis=0)
         varied = np.repeat(mean[:1], 1 + self.units + sum(self.trainings.values()), axis=0)
@@ -59,7 +59,14 @@ class Variation:
         return varied
 
     def spread(self, varied: Array) -> tuple[Array, Array]:
-        """Return the standard error and the degrees of freedom of varied values: (R, ...) to two of (...), NaN where nothing varies."""
+        """Return the standard error and the degrees of freedom of varied values.
+
+        Args:
+            varied: Array (R, ...).
+
+        Returns:
+            Two arrays (...), NaN if nothing varies.
+        """
         variance, squares = np.zeros(varied.shape[1:]), np.zeros(varied.shape[1:])
         blocks = list(self._blocks(varied))
         for block in blocks:
@@ -82,12 +89,13 @@ class Variation:
 
 @dataclass(frozen=True)
 class Gap:
-    """How far the best of some models is from the best of others.
+    """The difference between the best of some models and the best of others.
 
     Attributes:
         difference: The estimate.
-        low, high: Ends of its interval, NaN where nothing varies.
-        p: Two-sided p-value of no difference, NaN likewise.
+        low: Lower end of its interval, NaN if nothing varies.
+        high: Upper end of its interval, NaN if nothing varies.
+        p: Two-sided p-value of no difference, NaN if nothing varies.
     """
 
     difference: float
@@ -97,32 +105,65 @@ class Gap:
 
 
 def interval(varied: Array, variation: Variation) -> tuple[Array, Array]:
-    """Return the ends of the t intervals of varied values: (R, ...) to two of (...), NaN where there are none."""
+    """Return the t intervals of varied values.
+
+    Args:
+        varied: Array (R, ...).
+        variation: What its rows leave out.
+
+    Returns:
+        Lower and upper ends, two arrays (...), NaN if nothing varies.
+    """
     error, degrees = variation.spread(varied)
     half = stdtrit(degrees, (1 + COVERAGE) / 2) * error
     return varied[0] - half, varied[0] + half
 
 
 def score_interval(varied: Array, variation: Variation, highest: float = np.inf) -> tuple[Array, Array]:
-    """Return the `interval` of scores that are not below 0 and not above the highest there is."""
+    """Return the `interval` of scores, clipped to their possible range.
+
+    Args:
+        varied: Array (R, ...).
+        variation: What its rows leave out.
+        highest: Highest possible score; the lowest is 0.
+
+    Returns:
+        Lower and upper ends, two arrays (...), NaN if nothing varies.
+    """
     low, high = interval(varied, variation)
     return np.maximum(low, np.minimum(varied[0], 0)), np.minimum(high, np.maximum(varied[0], highest))
 
 
 def with_interval(varied: Array, variation: Variation) -> tuple[float, float, float]:
-    """Return the estimate of one varied value (R,), and the ends of its interval."""
+    """Return the estimate of one varied value and its interval.
+
+    Args:
+        varied: Array (R,).
+        variation: What its rows leave out.
+
+    Returns:
+        The estimate, and the lower and upper end of its interval.
+    """
     low, high = interval(varied, variation)
     return float(varied[0]), float(low), float(high)
 
 
 def p_values(gaps: Array, variation: Variation) -> Array:
-    """Return the two-sided p-values of no difference, each by itself: (R, ...) to (...), NaN where nothing varies."""
+    """Return the two-sided p-values of no difference, not adjusted for their number.
+
+    Args:
+        gaps: Array (R, ...) of differences.
+        variation: What its rows leave out.
+
+    Returns:
+        Array (...), NaN if nothing varies.
+    """
     lower, higher = _tails(gaps, variation)
     return np.asarray(2 * np.minimum(lower, higher))
 
 
 def _tails(gaps: Array, variation: Variation) -> tuple[Array, Array]:
-    """The p-values of "not above 0" and of "not below 0": (R, ...) to two of (...)."""
+    """Return the p-values of "not above 0" and "not below 0" of (R, ...) as two arrays (...)."""
     error, degrees = variation.spread(gaps)
     estimate = np.where(np.abs(gaps[0]) < _NOTHING, 0.0, gaps[0])
     certain = np.where(estimate == 0, 0.0, np.copysign(np.inf, estimate))
@@ -133,13 +174,17 @@ def _tails(gaps: Array, variation: Variation) -> tuple[Array, Array]:
 def gap_of_best(gaps: Array, variation: Variation) -> Gap:
     """Return the best of n models minus the best of m others.
 
-    Which are the best is not known: the estimate takes those that look best, the interval takes none for it. By its lower end some model
-    is better than each other, by its upper end some other is better than each model (multiple comparisons with the best, Hsu 1984, with
-    Bonferroni's bounds). A resampled maximum would not keep its level where several are equally good. Of one and one it is the t interval.
+    The estimate takes the models that look best; the interval does not assume that they are. At its lower end one of the n models is
+    better than every other by that much, at its upper end one of the m others limits every model (multiple comparisons with the best,
+    Hsu 1984, with Bonferroni's bounds). Resampling the maximum would not keep the level if several models are equally good. For one
+    model and one other the result is the t interval.
 
     Args:
-        gaps: (R, n, m), score i minus score j, the higher the better.
-        variation: Of these.
+        gaps: Array (R, n, m), score i minus score j; higher is better.
+        variation: What its rows leave out.
+
+    Returns:
+        The difference with its interval and p-value.
     """
     _, own, others = gaps.shape
     error, degrees = variation.spread(gaps)
@@ -153,7 +198,14 @@ def gap_of_best(gaps: Array, variation: Variation) -> Gap:
 
 
 def holm(p_values: Array) -> Array:
-    """Return p-values adjusted for how many there are (Holm 1979): (n,) to (n,); NaN is no test and stays."""
+    """Return p-values adjusted for their number (Holm 1979).
+
+    Args:
+        p_values: Array (n,); NaN is no test.
+
+    Returns:
+        Array (n,); NaN stays NaN.
+    """
     adjusted = np.full(p_values.shape, np.nan)
     order = [i for i in np.argsort(p_values) if not np.isnan(p_values[i])]
     highest = 0.0
@@ -164,7 +216,16 @@ def holm(p_values: Array) -> Array:
 
 
 def note_of_intervals(dataset: str, units: str, variation: Variation) -> str:
-    """Return what the intervals of a dataset are over, in a sentence. units: what is left out of a row, in words."""
+    """Return a sentence that says what the intervals of a dataset are computed over.
+
+    Args:
+        dataset: Title of the dataset.
+        units: Its sequences or images, in words.
+        variation: What the replicates leave out.
+
+    Returns:
+        The sentence.
+    """
     if not variation.units:
         return f"{dataset}: no intervals, because there is {units} alone."
     seeds = " or ".join(map(str, sorted(set(variation.trainings.values()))))

@@ -1,1 +1,1 @@
-"""Tables, written as CSV and LaTeX."""
+"""Tables as data frames, and how they are written as CSV and LaTeX."""

@@ -1,5 +1,4 @@
-"""Our scores beside the paper's, and the difference. Ours are measured as its code measures (protocol "authors_code"), for only then
-are the two the same quantity."""
+"""Tables that compare our scores with the paper's. Ours use the protocol "authors_code", because only then are both the same quantity."""
 
 from __future__ import annotations
 
@@ -49,7 +48,7 @@ class ComparedWithPaper:
 def scores_against_paper(
     results: pd.DataFrame, dataset: str, rank: int, labels: Labels, asked: Collection[tuple[str, str, str]]
 ) -> ComparedWithPaper:
-    """Tables II to IV beside the paper's.
+    """Return Table II, III or IV compared with the paper's.
 
     Args:
         results: the long table, in the protocol "authors_code", models by the paper's names. dataset: its key.
@@ -63,7 +62,7 @@ def scores_against_paper(
     if paper is None:
         raise KeyError(dataset)
     ours = _wide(clean_scores(of_rank(results, rank), dataset), KEY)
-    table = _beside(ours, paper, list(HEADS))
+    table = _with_paper(ours, paper, list(HEADS))
     there = [key in asked for key in table.index]
     table.index = pd.MultiIndex.from_tuples(
         [(labels.backbone(b), labels.architecture(a), _weighting(labels, a, w)) for b, a, w in table.index],
@@ -79,7 +78,7 @@ def ablation_against_paper(
     `scores_against_paper`; each key of `asked` begins with the dataset."""
     rows = of_rank(results, rank)
     ours = _wide(_clean(rows[rows["eval_dataset"] == rows["dataset"]]), ["dataset", *KEY])
-    table = _beside(ours, paper_ablation(), [*HEADS, *SPREADS])
+    table = _with_paper(ours, paper_ablation(), [*HEADS, *SPREADS])
     there = [key in asked for key in table.index]
     table.index = pd.MultiIndex.from_tuples(
         [(DATASETS[d], labels.backbone(b), labels.architecture(a), labels.weighting(w)) for d, b, a, w in table.index],
@@ -91,7 +90,7 @@ def ablation_against_paper(
 def ranks_against_paper(
     results: pd.DataFrame, labels: Labels, asked: Collection[tuple[str, int, str]]
 ) -> ComparedWithPaper:
-    """Table VI beside the paper's: EndoARSS with TESLA.
+    """Return Table VI compared with the paper's, for EndoARSS with TESLA.
 
     Args:
         results, labels: as `scores_against_paper`. asked: dataset, rank and weighting of the study's such cells.
@@ -103,7 +102,7 @@ def ranks_against_paper(
         rows = rows[(rows[keys] == [dataset, dataset, "endoarss", "tesla", weighting]).all(axis=1)]
         found.append(rows.assign(rank=rank))
     ours = _wide(pd.concat(found), ["dataset", "rank", "weighting"])
-    table = _beside(ours, paper_ranks(), list(HEADS))
+    table = _with_paper(ours, paper_ranks(), list(HEADS))
     there = [(dataset, int(rank), weighting) in asked for dataset, rank, weighting in table.index]
     table.index = pd.MultiIndex.from_tuples(
         [(DATASETS[dataset], labels.weighting(weighting), str(rank)) for dataset, rank, weighting in table.index],
@@ -113,15 +112,14 @@ def ranks_against_paper(
 
 
 def robustness_against_paper(results: pd.DataFrame, rank: int, labels: Labels) -> ComparedWithPaper:
-    """Table VII beside the paper's: mean over severities of each corruption, and the mean over those the study applied. Arguments as
-    `scores_against_paper`."""
+    """Return Table VII compared with the paper's: means over severities per corruption, and their mean over the study's corruptions."""
     rows = of_rank(results, rank)
     rows = rows[(rows[["dataset", "eval_dataset"]] == PAPER_ROBUSTNESS).all(axis=1)]
     rows = rows[(rows["corruption"] != "") & rows["mask_warped"].astype(bool) & (rows["class"] == "")]
     ours = 100 * rows.groupby(["corruption", "metric", *KEY])["value"].mean().unstack([1, 2, 3, 4])
     paper = paper_robustness()
     whole = paper.drop(index="mean").index
-    # The paper's mean is over all nineteen: beside a study with fewer it is taken over those, too.
+    # The paper's mean is over all nineteen: for a study with fewer corruptions, both means are over those.
     applied = [name for name in whole if name in ours.index] or list(whole)
     mean = paper.loc["mean"] if len(applied) == len(whole) else paper.loc[applied].mean()
     columns: dict[tuple[str, str], pd.Series] = {}
@@ -148,14 +146,14 @@ def _clean(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _wide(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """One row a model, over seeds the mean, as the paper prints it."""
+    """Return one row per model with means over seeds, as in the paper."""
     rows = rows[rows["metric"].isin(list(_SCALE))]
     wide = rows.groupby([*keys, "metric"], sort=False)["value"].mean().unstack("metric")
     return wide.mul([_SCALE[metric] for metric in wide.columns], axis=1)
 
 
-def _beside(ours: pd.DataFrame, paper: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """The paper's rows, each with our score, if there is one, and the difference."""
+def _with_paper(ours: pd.DataFrame, paper: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return the paper's rows, each with our score, if there is one, and the difference."""
     columns: dict[tuple[str, str], pd.Series] = {}
     for metric in metrics:
         if metric in paper:
@@ -183,7 +181,7 @@ def _weighting(labels: Labels, architecture: str, weighting: str) -> str:
 
 
 def _chosen(table: pd.DataFrame, there: list[bool]) -> ComparedWithPaper:
-    """All rows, and of them those that the study asks for, or all where it asks for none."""
+    """Return all rows as data, and show those that the study has cells for, or all if it has none."""
     lacking = there.count(False)
     if not any(there):
         return ComparedWithPaper(

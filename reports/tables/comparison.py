@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from endoarss.metrics.catalogue import Shown, metrics_by_name, shown_metrics
-from reports.statistics.brackets import with_brackets, with_units
+from endoarss.metrics.catalogue import PERCENT, Shown, metrics_by_name, shown_metrics
+from reports.statistics.brackets import ANY, SHARE, SHARE_DIFFERENCE, with_brackets, with_units
 
 _NUMBERS = ("value", "low", "high", "to_best", "to_best_low", "to_best_high", "difference")
 
 
 def table_comparison(scores: pd.DataFrame) -> pd.DataFrame:
-    """Every score of every model with its interval, its rank and its distance to the best."""
+    """Return every score with its interval, rank and difference to the best model."""
     return _scaled(scores).set_index(["dataset", "metric", "model"])
 
 
 def table_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The difference of every two models in every metric."""
+    """Return the difference of every two models in every metric."""
     return _scaled(pairs).set_index(["dataset", "metric", "model", "other"])
 
 
@@ -34,22 +34,22 @@ def _scaled(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
-    """One row a model: of the main metrics the score, its difference to the best, and its rank, each with its interval.
+    """Return one row per model: score, difference to the best and rank in each main metric, with intervals.
 
     Args:
-        scores: of a `Comparison`. gaps: dataset and model of those without results; they have a row of dashes.
+        scores: The scores of a `Comparison`.
+        gaps: Dataset and model of models without results; they have a row of dashes.
     """
     rows: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
     table, metrics = _scaled(scores), shown_metrics(Shown.PRINTED)
     over = dict(zip(table["dataset"], table["interval_over"], strict=True))
     for row in table[table["metric"].isin(list(metrics))].to_dict("records"):
         cells = rows.setdefault((row["dataset"], row["model"]), {})
-        head = metrics[row["metric"]].head
-        cells[head, "score"] = with_brackets(row["value"], row["low"], row["high"])
-        best = row["model"] == row["best"]
-        cells[head, "to best"] = (
-            "best" if best else with_brackets(row["to_best"], row["to_best_low"], row["to_best_high"], sign="+")
-        )
+        head, is_share = metrics[row["metric"]].head, metrics[row["metric"]].unit == PERCENT
+        cells[head, "score"] = with_brackets(row["value"], row["low"], row["high"], limits=SHARE if is_share else ANY)
+        limits = SHARE_DIFFERENCE if is_share else ANY
+        to_best = with_brackets(row["to_best"], row["to_best_low"], row["to_best_high"], sign="+", limits=limits)
+        cells[head, "to best"] = "best" if row["model"] == row["best"] else to_best
         cells[head, "rank"] = with_brackets(row["rank"], row["rank_low"], row["rank_high"], digits=0)
     for gap in gaps:
         rows.setdefault(gap, {})
@@ -65,7 +65,7 @@ def readable_comparison(scores: pd.DataFrame, gaps: Sequence[tuple[str, str]] = 
 
 
 def table_claims(claims: pd.DataFrame) -> pd.DataFrame:
-    """The paper's claims, differences in percentage points (cosines as they are)."""
+    """Return the paper's claims with differences in percentage points; cosines have no unit."""
     table = claims.copy()
     scale = table["metric"].map(_scale_of_claim)
     for column in ("difference", "low", "high", "paper"):
@@ -77,12 +77,17 @@ def _scale_of_claim(metric: object) -> float:
     return 1.0 if metric == "cosine" else 100.0
 
 
+def _limits_of_claim(metric: object) -> tuple[float, float]:
+    """Return the lowest and the highest difference: in percentage points of a score, as it is of a cosine."""
+    return (-2.0, 2.0) if metric == "cosine" else SHARE_DIFFERENCE
+
+
 def readable_claims(claims: pd.DataFrame) -> pd.DataFrame:
-    """The paper's claims with differences and verdicts in words."""
+    """Return the paper's claims with differences and verdicts as readers see them."""
     table = table_claims(claims).reset_index()
     digits = table["metric"].eq("cosine").map({True: 3, False: 2})
     here = [
-        with_brackets(row.difference, row.low, row.high, sign="+", digits=places)
+        with_brackets(row.difference, row.low, row.high, sign="+", digits=places, limits=_limits_of_claim(row.metric))
         for row, places in zip(table.itertuples(), digits, strict=True)
     ]
     paper = [with_brackets(value, float("nan"), float("nan"), sign="+", digits=2) for value in table["paper"]]
@@ -121,10 +126,12 @@ def _metric_of_claim(metric: object) -> str:
 
 
 def claims_text(shown: pd.DataFrame, mark: str, note: str) -> str:
-    """The reproduction note as Markdown: each claim, what the results say of it, by how much.
+    """Return the reproduction note as Markdown: the verdict on each claim and the differences.
 
     Args:
-        shown: as `readable_claims` gives them. mark: what every table says of its data. note: what stands below the table.
+        shown: The result of `readable_claims`.
+        mark: Text about the data.
+        note: Text below the table.
     """
     lines = ["# Reproduction note", "", *mark.splitlines(), "", note, ""]
     for claim, rows in shown.reset_index().groupby("Claim", sort=False):

@@ -1,4 +1,4 @@
-"""Any text as LaTeX that pdflatex can set: names come from users, and reach titles, tables and captions."""
+"""Escaping of any text for pdflatex, because names from users occur in titles, tables and captions."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ _SPECIAL = {
         strict=True,
     )
 }
-_UNKNOWN_LETTERS = "ĦħĸĿŀŉŦŧſ"  # of Latin-1 and Latin Extended-A, those that pdflatex has not
+_UNKNOWN_LETTERS = "ĦħĸĿŀŉŦŧſ"  # of Latin-1 and Latin Extended-A, letters that pdflatex lacks
 
 
 def escape(text: str) -> str:
-    """Text as LaTeX that pdflatex can set in text, in heads and in captions.
+    """Return text as LaTeX that pdflatex can typeset in text, heads and captions.
 
     A letter with accents that it lacks loses them; what it cannot show at all is named by its code point, as in "U+4E2D".
     """

@@ -1,4 +1,4 @@
-"""Tables of robustness, all in percent: Table VII, what sums a model up, and every score under every condition."""
+"""Tables of robustness, in percent: Table VII, summaries of models, and every score under every condition."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from endoarss.metrics.catalogue import metrics_by_name
-from reports.statistics.brackets import with_brackets, with_units
+from reports.statistics.brackets import SHARE_DIFFERENCE, limits_of, with_brackets, with_units
 from reports.statistics.robustness import NOT_MOVED
 
 _ENDS = ["value", "low", "high"]
@@ -26,10 +26,11 @@ _SHOWN = {
 
 
 def table_robustness(summary: pd.DataFrame, categories: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """Table VII: accuracy and mIoU of each model under each corruption, mean over severities, in percent.
+    """Return Table VII: accuracy and mIoU of each model under each corruption, mean over severities, in percent.
 
     Args:
-        summary, categories: of a `Robustness`.
+        summary: The summary of a `Robustness`.
+        categories: The categories of a `Robustness`.
 
     Returns:
         Rows by category and corruption, then the means over corruptions and the clean score, at the end what enters no mean: the
@@ -59,7 +60,7 @@ def _wide(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def readable_robustness(table: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
-    """Table VII without intervals, one head a model: metric, dataset, model.
+    """Return Table VII without intervals, one column per model.
 
     Args:
         gaps: dataset and model of those without results; they have columns without values.
@@ -77,7 +78,7 @@ def readable_robustness(table: pd.DataFrame, gaps: Sequence[tuple[str, str]] = (
 
 
 def table_robustness_conditions(conditions: pd.DataFrame) -> pd.DataFrame:
-    """Every score of every model under every condition; the column `unit` says %, or px of distances."""
+    """Return every score of every model under every condition; the column `unit` is % or px."""
     table, metrics = conditions.copy(), metrics_by_name()
     scale = table["metric"].map({name: metric.scale for name, metric in metrics.items()})
     for end in _ENDS:
@@ -87,7 +88,7 @@ def table_robustness_conditions(conditions: pd.DataFrame) -> pd.DataFrame:
 
 
 def table_robustness_summary(summary: pd.DataFrame) -> pd.DataFrame:
-    """Every quantity of every model with its interval, and its difference to another's, in percent."""
+    """Return every quantity with its interval and its difference to the baseline, in percent."""
     table = summary.set_index(["dataset", "model", "metric", "quantity", "of"])
     numbers = [*_ENDS, "difference", "difference_low", "difference_high"]
     table[numbers] = table[numbers] * 100
@@ -95,7 +96,7 @@ def table_robustness_summary(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def readable_robustness_summary(summary: pd.DataFrame, gaps: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
-    """The quantities that stand for a whole model, one row a model and metric, each with its interval; in percent.
+    """Return the main quantities with intervals, in percent, one row per model and metric.
 
     Args:
         gaps: dataset and model of those without results; they have rows of dashes.
@@ -104,12 +105,11 @@ def readable_robustness_summary(summary: pd.DataFrame, gaps: Sequence[tuple[str,
     for row in summary[summary["quantity"].isin(_SHOWN)].to_dict("records"):
         cells = heads.setdefault((row["dataset"], metrics_by_name()[row["metric"]].text, row["model"]), {})
         name = f"{row['of']} " if row["quantity"] == "worst_corruption" else ""
-        cells[_SHOWN[row["quantity"]]] = name + with_brackets(*(100 * row[end] for end in _ENDS))
+        value, low, high = (100 * row[end] for end in _ENDS)
+        cells[_SHOWN[row["quantity"]]] = name + with_brackets(value, low, high, limits=limits_of(row["quantity"]))
         if row["quantity"] == "mPC" and row["against"] not in ("", row["model"]):
-            difference = with_brackets(
-                100 * row["difference"], 100 * row["difference_low"], 100 * row["difference_high"], "+"
-            )
-            cells["mPC, difference"] = difference
+            value, low, high = (100 * row[name] for name in ("difference", "difference_low", "difference_high"))
+            cells["mPC, difference"] = with_brackets(value, low, high, sign="+", limits=SHARE_DIFFERENCE)
     metrics = list(dict.fromkeys(metric for _, metric, _ in heads))
     heads |= {(dataset, metric, model): {} for dataset, model in gaps for metric in metrics}
     over = dict(zip(summary["dataset"], summary["interval_over"], strict=True))

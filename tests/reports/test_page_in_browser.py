@@ -426,3 +426,17 @@ def test_without_curves_and_gallery(driver: Any, page_content: page.Page, tmp_pa
     opened = Opened(driver, file)
     opened.find("#scores + .table-block th button").click()
     assert opened.complaints() == []
+
+
+def test_a_table_of_many_row_labels_fits_a_phone(driver: Any, page_content: page.Page, tmp_path: Path) -> None:
+    labels = ["MTLEndovis", "ResNet-101", "Segmentation only", "Aligned-MTL", "4"]
+    index = ["Dataset", "Backbone", "Architecture", "Weighting", "Rank"]
+    table = pd.DataFrame([[*labels, 123456.0, 1.0]], columns=[*index, "Trained parameters", "Seconds"]).set_index(index)
+    section = page.TableSection("labels", "Labels", "Many labels", "", table)
+    file = tmp_path / "index.html"
+    file.write_text(page.render_page(replace(page_content, tables=[section])), encoding="utf-8")
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    opened = Opened(driver, file)
+    assert opened.run(WIDER) == []
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -156,7 +156,7 @@ def test_scores_of_other_sequences_are_not_compared() -> None:
     metrics = shown_metrics(Shown.SUMMARY)
     scored = [model("A", score_run(model("A", answers(1, sequences=0)), (), metrics))]
     with pytest.raises(
-        ResultsError, match="A on Toy: its images are of other sequences than those of the models it is"
+        ResultsError, match="A on Toy: its images belong to other sequences than those of the models it is"
     ):
         measured(*scored, model("B", other))
 
@@ -377,7 +377,7 @@ def test_models_of_one_task_are_measured_by_what_they_have(tmp_path: Path) -> No
     found = measured(classifies, segments, model("both", both), baseline="classifies")
     of_model = found.summary.groupby("model")["metric"].unique().map(set).to_dict()
     assert of_model == {"classifies": {"accuracy"}, "segments": {"miou"}, "both": {"accuracy", "miou"}}
-    assert "Toy, mIoU: no corruption errors, for the baseline classifies has no such score." in found.notes
+    assert "Toy, mIoU: no corruption errors, because the baseline classifies has no such score." in found.notes
     assert found.summary.loc[found.summary["metric"] == "miou", "difference"].isna().all()
     table = robustness_tables.table_robustness(found.summary, found.categories)
     assert ("accuracy", "Toy", "segments", "value") not in table.columns
@@ -435,7 +435,7 @@ def spoilt(kind: str) -> tuple[list[EvaluatedModel], str | None, str]:
         return [model("B", pd.concat([other, other[smoke]]))], None, "frame_000.* 2 times under smoke at severity 3"
     if kind == "stranger":
         strange = other.assign(frame_id=other["frame_id"].where(~smoke, "x" + other["frame_id"]))
-        return [model("B", strange)], None, "xframe_000' is there under smoke at severity 3, but not clean"
+        return [model("B", strange)], None, "xframe_000' occurs under smoke at severity 3, but not clean"
     if kind == "sequences":
         return [model("A", rows), model("B", other.assign(sequence="t"))], None, "frame_000' is in two sequences"
     if kind == "column":
@@ -574,7 +574,10 @@ def test_own_corruptions_and_those_trained_on_are_marked_and_the_unseen_have_a_m
     assert {"smoke*†", "contrast", "elastic_transform", "elastic_transform, masks not moved"} <= set(names)
     assert data.to_numpy().tobytes() == shown.to_numpy().tobytes()
     assert "mPC, unseen" in robustness_tables.readable_robustness_summary(found.summary)
-    assert "* A corruption of one's own" in found.legend() and "† Training images went" in found.legend()
+    assert (
+        "* A corruption of the study" in found.legend()
+        and "† This corruption was applied in training" in found.legend()
+    )
     labels = [one["label"] for one in scores_of(found).content["datasets"][0]["choices"]]
     assert {"smoke*†", "contrast", "mean of unseen (2)"} <= set(labels)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reports.statistics.brackets import SHARE, SHARE_DIFFERENCE, limits_of, with_brackets
 from reports.statistics.variation import Variation, gap_of_best, interval, note_of_intervals, p_values, score_interval
 
 DRAWS = 20_000
@@ -76,3 +77,12 @@ def test_notes_say_what_varies() -> None:
     )
     assert "for these trained models alone" in note_of_intervals("D", "9 sequences", Variation(9))
     assert note_of_intervals("D", "1 image", Variation()) == "D: no intervals, because there is 1 image alone."
+
+
+def test_printed_intervals_end_at_the_limits_of_the_number() -> None:
+    assert with_brackets(97.0, 88.0, 106.0, limits=SHARE) == "97.0 [88.0, 100.0]"
+    assert with_brackets(3.0, -4.0, 10.0, limits=limits_of("mPC")) == "3.0 [0.0, 10.0]"
+    assert with_brackets(99.0, -4.0, 110.0, limits=limits_of("rPC")) == "99.0 [0.0, 110.0]", "rPC may exceed 100 %"
+    assert with_brackets(3.0, -4.0, 110.0, limits=limits_of("relative_mCE")) == "3.0 [-4.0, 110.0]"
+    assert with_brackets(-7.0, -130.0, 116.0, "+", limits=SHARE_DIFFERENCE) == "-7.0 [-100.0, +100.0]"
+    assert with_brackets(3.0, np.nan, np.nan, limits=SHARE) == "3.0"

@@ -93,7 +93,9 @@ def study_tables(results: StudyResults) -> dict[str, ReportTable]:
     if leakage_datasets(study):
         similar = tables.table_similarity(read_similarities(similarity_file(study)), titles_of(study))
         title = "Similarity of test frames to their nearest training frame"
-        found[names.TABLE_SIMILARITY] = ReportTable(title, similar, similar, note=_SIMILARITY)
+        found[names.TABLE_SIMILARITY] = ReportTable(
+            title, similar, similar.rename(names.in_words, level="Split"), note=_SIMILARITY
+        )
     if leakage_pairs(study):
         found[names.TABLE_LEAKAGE] = _leakage(results)
     return found | label_tables(results)
@@ -124,7 +126,7 @@ def _leakage(results: StudyResults) -> ReportTable:
     keys = [(labels.backbone(cell.backbone), cell.architecture, cell.weighting) for cell in gaps]
     order, of_study = list(labels.backbones.values()), of_rank(results.compared_table, study.lora.rank)
     table = tables.table_leakage(of_study, at_random.dataset, by_sequence.dataset, order, keys)
-    title = "Leakage: the same models on the split random_by_activity and on the split by_sequence"
+    title = "Leakage: the same models on the split at random by activity and on the split by sequence"
     note = f"{_LEAKAGE} {gap_note(study, gaps)}".strip()
     return ReportTable(title, table, tables.readable_leakage(table, labels), note=note, protocol=study.protocol)
 
