@@ -452,7 +452,7 @@ def spoilt(kind: str) -> tuple[list[EvaluatedModel], str | None, str]:
         return (
             [model("A", rows.assign(both_1=rows["both_1"] + 0.5))],
             None,
-            "A on Toy, .*: both_1 of row 0 is .*whole number",
+            "A on Toy, .*: both_1 of row 0 is .*integer",
         )
     if kind == "activity":
         predicted = rows["activity_predicted"].where(rows["frame_id"] != "frame_000")

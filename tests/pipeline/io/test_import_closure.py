@@ -17,6 +17,7 @@ BY_NAME = {
     "corruptions/catalogue.py": "every operator; the study's conditions say which count",
     "corruptions/own_modules.py": "a user's corruptions, for the command corruptions",
     "corruptions/registry.py": "a user's corruption; the study's conditions say which",
+    "endoarss/__init__.py": "the public names that need torch, for users; the pipeline imports their modules itself",
     "endoarss/components/user_modules.py": "a user's components; the cell says which",
     "endoarss/registry.py": "components; the cell says which",
     "pipeline/datasets/kinds.py": "collectors; the dataset says which",

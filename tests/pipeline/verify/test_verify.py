@@ -254,7 +254,7 @@ def test_a_checkpoint_of_another_cell(study: Path) -> None:
     about = path.with_name("provenance.json")
     write_json(about, read_json(about) | {"checkpoint_sha256": sha256_of(path)})
     lines = wrong(verify(study, "--cells", "0")[1])["checkpoints"]
-    assert lines[0].startswith(f'{path}: says cell "{RESNET}"; "{VIT}", as provenance.json says')
+    assert lines[0].startswith(f'{path}: says cell "{RESNET}"; "{VIT}", as in provenance.json')
     assert any("says settings " in line for line in lines)
     path.write_bytes(b"torn")
     assert any("has no header of a checkpoint" in x for x in wrong(verify(study, "--cells", "0")[1])["checkpoints"])
