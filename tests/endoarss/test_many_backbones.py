@@ -132,7 +132,7 @@ def test_sma_stands_before_any_of_them(name: str, tmp_path: Path) -> None:
     assert model.parameters_by_part()["front"][0] > 0
     assert model(torch.rand(2, 3, 112, 112))["activity"].shape == (2, 2)
     with pytest.raises(
-        SettingsError, match=f"input size 96: SMA before {name}, .* with network_size: 91 or 98; 224 is suitable"
+        SettingsError, match=f"input size 96: SMA before {name} .* with network_size: 91 or 98; 224 is suitable"
     ):
         build_model(settings_of(replace(one, size=96), tmp_path, with_sma=True))
 
