@@ -52,10 +52,10 @@ def dataset(study: Study) -> None:
     folder.mkdir(parents=True)
     names = ("frames_by_activity", "frames_with_class", "frames_with_class_by_activity")
     card = {name: {} for name in names} | {"frames": 100, "expected_frames": 2020}
-    from pipeline.datasets.card import _READ
+    from pipeline.datasets.card import _REQUIRED
 
     (folder / "dataset.json").write_text(
-        json.dumps({name: [] for name in _READ} | card | {"frames_by_split": {"train": 80, "test": 20}})
+        json.dumps({name: [] for name in _REQUIRED} | card | {"frames_by_split": {"train": 80, "test": 20}})
     )
 
 
