@@ -55,7 +55,9 @@ def train_by_id(study: Study, cell: str) -> None:
 
 
 def train_cell(study: Study, cell: Cell) -> None:
-    """Write the cell's checkpoint, history, provenance and predictions. A training that was stopped continues from its last epoch.
+    """Train a cell and write its checkpoint, history, provenance and predictions.
+
+    A stopped training continues from its last epoch if settings, data, code, torch and device are the same.
 
     Raises:
         InputError: if a dataset is not built.
@@ -81,7 +83,7 @@ def train_cell(study: Study, cell: Cell) -> None:
     )
     resume = ResumeFolder(cell_folder(study, cell) / CellOutput.RESUME, key)
     fitted, validate = _fitted_and_validation(study, cell, split)
-    _remove_earlier_provenance(study, cell, goes_on=resume.folder.exists())
+    _remove_earlier_provenance(study, cell, continues=resume.folder.exists())
     data = LabelledImages(fitted.images, fitted.masks, fitted.activities)
     settings, observe = training_settings(study, cell), _tensorboard(study, cell)
     started = time.perf_counter()
@@ -111,7 +113,7 @@ def train_cell(study: Study, cell: Cell) -> None:
 
 
 def _build(study: Study, cell: Cell) -> tuple[MultiTaskModel, dict[str, str]]:
-    """Return the model before training, and source and digest of its initial weights for the provenance."""
+    """Return the untrained model, and the source and the digest of its initial weights."""
     file = weights_file(study, cell.backbone)
     sha256 = sha256_of(file) if file is not None and file.is_file() else ""
     seed_everything(cell.seed)
@@ -121,16 +123,16 @@ def _build(study: Study, cell: Cell) -> tuple[MultiTaskModel, dict[str, str]]:
     return model, {"source": source, "sha256": initial_sha256(model) if source == "hub" else sha256}
 
 
-def _remove_earlier_provenance(study: Study, cell: Cell, goes_on: bool) -> None:
-    """Remove the provenance of an earlier training, so that its results are not taken for those of this one."""
+def _remove_earlier_provenance(study: Study, cell: Cell, continues: bool) -> None:
+    """Remove the provenance of an earlier training, so that its results do not count for this one; also its TensorBoard files."""
     folder = cell_folder(study, cell)
-    if not goes_on:
+    if not continues:
         shutil.rmtree(folder / CellOutput.TENSORBOARD, ignore_errors=True)
     (folder / CellOutput.PROVENANCE).unlink(missing_ok=True)
 
 
 def _origin(study: Study, cell: Cell, model: MultiTaskModel, split: Split, fitted: Split) -> dict[str, Any]:
-    """Return the entries of the checkpoint's header. Time, commit and study are not among them: equal trainings give equal files."""
+    """Return entries for the checkpoint's header, without time, commit and study, so that equal trainings give equal files."""
     weights = weights_file(study, cell.backbone)
     trained, total = model.count_parameters()
     return {
@@ -149,11 +151,14 @@ def _origin(study: Study, cell: Cell, model: MultiTaskModel, split: Split, fitte
 def _fitted_and_validation(
     study: Study, cell: Cell, split: Split
 ) -> tuple[Split, Callable[[MultiTaskModel], float] | None]:
-    """Return the frames to train on, and the function that scores an epoch, or None if no epoch is scored."""
+    """Return the frames to train on, and the function that scores an epoch (None if no epoch is scored)."""
     dataset = dataset_folder(study, cell.dataset)
     if cell.select_on == "last" and study.training.score_every is None:
         return split, None
-    if cell.select_on in ("last", "test"):
+    if cell.select_on in (
+        "last",
+        "test",
+    ):  # "last": scored for the history alone; "test": selected on it, as in the authors' code
         test_split = load_split(dataset, "test", study.input_size)
         return split, functools.partial(validation_score, study, cell.dataset, test_split)
     fitted, held_out = split_validation(dataset, split)
@@ -167,7 +172,7 @@ def _tensorboard(study: Study, cell: Cell) -> Callable[[dict[str, float]], None]
 
 
 def _cost_of_training(history: History) -> dict[str, float]:
-    """Return images per second of the median epoch after the first one, in which kernels are chosen, and peak memory."""
+    """Return median images per second and peak memory. A first epoch among several does not count, because kernels are chosen in it."""
     timed = history[1:] or history
     return {
         "images_per_second": statistics.median(row["images_per_second"] for row in timed),
@@ -176,8 +181,8 @@ def _cost_of_training(history: History) -> dict[str, float]:
 
 
 def initial_sha256(model: MultiTaskModel) -> str:
-    """Return the hex SHA-256 of a backbone's values before training without adapters and front: the weights that came from the hub."""
-    added = ("shared_", "owned_")
+    """Return the hex SHA-256 of the weights of an untrained backbone from the hub, without adapters and SMA."""
+    added = ("shared_", "owned_")  # in the names of adapters and SMA
     state = model.backbone.encoders.state_dict().items()
     return tensors_sha256((name, tensor) for name, tensor in state if not any(part in name for part in added))
 

@@ -1,7 +1,7 @@
-"""Tell Snakemake which results are current, whatever the times of files.
+"""Tell Snakemake by file times which results are current. The decision itself compares contents.
 
-Snakemake compares times. So each result has one more input below .decides, which is older than done.json if the result is current, and
-newer if it is stale. done.json of current results get times in the order of the steps, because copying and DVC change times.
+Snakemake compares times, so each result has an extra input in .decides. It is older than done.json if the result is current, and newer if
+the result is stale. Copying and DVC change times, so each current done.json gets a time again, in the order of the steps.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from pipeline.workflow.result import OTHERWISE, Result
 from pipeline.workflow.results_of_study import ResultsOfStudy
 
 DECIDES = Path(".decides")
-"""The folder of these inputs in the working directory. It can be deleted without loss."""
+"""The folder of the extra inputs, in the working directory. It can be deleted; the next plan writes it again."""
 
-# A time before any result was made. Current results have this time plus one second per level.
+# A time before any result was made. Current results have this time plus one second per step before them.
 _LONG_AGO = 1_000_000_000
 _SHOWN = 8
 
 
 def decides_file(result: Result) -> Path:
-    """Return the input file that represents all that decides a result."""
+    """Return the extra input of a result in .decides."""
     return DECIDES / result.done
 
 
 def stale_results(results: ResultsOfStudy) -> dict[Path, str]:
-    """Return why each result of a study is not current, by its done.json. Results that are stale only because of an input are left out."""
+    """Return the reasons why results are stale, by done.json. A result is left out if only an upstream result is stale."""
     made: dict[Path, str] = {}
     found = {}
     for result in results.all:
@@ -49,10 +49,10 @@ def stale_results(results: ResultsOfStudy) -> dict[Path, str]:
 
 
 def set_plan_times(results: ResultsOfStudy) -> list[str]:
-    """Set the times of done.json and of the inputs below .decides for all results of a study.
+    """Set the times of done.json and of the inputs in .decides for all results of a study.
 
     Returns:
-        Lines that say which changes make results again.
+        Lines that say because of which changes results are made again.
     """
     stale = stale_results(results)
     for result in results.all:
@@ -73,8 +73,8 @@ def _why_stale(
 def _set_times(result: Result, why: str) -> None:
     path = decides_file(result)
     if why:
-        # Snakemake records the bytes of a job's inputs some time after the job has written done.json, and later treats equal bytes as
-        # unchanged. A plan may be made in between, so every plan writes new bytes for the input of a stale result.
+        # Snakemake treats an input with the bytes that it recorded as unchanged, and records them only after the job wrote done.json.
+        # A plan in between could hide a stale result, so every plan writes new bytes.
         write_json(path, {"decided_by": result.decided_by, "why": why, "since": time.time_ns()})
         made = result.done.stat().st_mtime if result.done.exists() else _LONG_AGO
         if path.stat().st_mtime <= max(made, _LONG_AGO):
@@ -90,13 +90,13 @@ def _set_times(result: Result, why: str) -> None:
 def _content(path: Path) -> dict[str, Any] | None:
     try:
         return read_json(path)
-    except (InputError, OSError, RecursionError):  # the file is written again
+    except (InputError, OSError, RecursionError):  # missing or damaged: the caller writes it again
         return None
 
 
 def _set_time(path: Path, seconds: float) -> None:
     if path.stat().st_mtime != seconds:
-        with suppress(PermissionError):  # results of another user, which cannot be made again here anyway
+        with suppress(PermissionError):  # another user's results, which this user cannot replace
             os.utime(path, (seconds, seconds))
 
 
