@@ -37,7 +37,7 @@ def corrupt(
 ) -> Image:
     """Return the corrupted image, at the size of the given one.
 
-    The result depends on the arguments alone: the order of calls, threads and processes do not change a byte, and the caller's
+    The result depends on the arguments alone: call order, threads and processes change no byte, and the caller's
     random generators are not used.
 
     Args:
@@ -87,7 +87,7 @@ def corrupt_pair(image: Image, mask: Mask, name: str, severity: int, **arguments
         pixels, and under the profile "authors_code", which never moves masks.
 
     Raises:
-        CorruptionError: as `corrupt`, and if the mask does not fit the image.
+        CorruptionError: as for `corrupt`, or if the mask does not fit the image.
     """
     return sweep_pair(image, mask, name, (severity,), **arguments)[0]
 

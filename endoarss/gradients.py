@@ -33,7 +33,7 @@ class Trained:
         model: the model.
 
     Attributes:
-        shared: parameters that several tasks act on, P values in all.
+        shared: parameters that several tasks use, P values in all.
         owned: the other parameters by task, in the order of the model's tasks.
         in_front: the shared parameters of the front.
         in_streams: the other shared parameters by name.

@@ -173,7 +173,7 @@ def train(
         device: the device to train on.
         label: the name of the training in the progress bar and in errors.
         validate: a function that returns the model's score; it is called every `validate_every` epochs and after the last epoch.
-        choose: whether to restore the epoch with the highest score (the first of equals); otherwise the last epoch is used.
+        choose: whether to end with the parameters of the epoch with the highest score (the earliest of several); otherwise the last epoch counts.
         resume: the folder of saved states, or None. An interrupted training continues from the last state; on a CPU its result has the same
             bits as without the interruption.
         observe: a function that is called with each row of the history when its epoch is complete.
@@ -286,7 +286,7 @@ class _Run:
         return row
 
     def steps(self, number: int, where: list[str]) -> Epoch:
-        """Run the steps of one epoch. They do not wait for a GPU, because it would be idle during each wait."""
+        """Run the steps of one epoch. They never wait for results of the GPU, which would then idle for lack of work."""
         self.model.train()
         self.weighting.start_epoch(number)
         for group in self.optimizer.param_groups:

@@ -31,7 +31,9 @@ class Term:
 
 GLOSSARY = (
     Term(
-        "AC", "accuracy in the paper's tables", "The authors' code computes it as the mean precision over activities."
+        "AC",
+        "the first score of the paper's tables",
+        "The authors' code computes it as the mean precision over activities.",
     ),
     Term("AdaMerging", "adaptive model merging", "Learns the merging coefficients on unlabelled images."),
     Term(

@@ -522,7 +522,7 @@ class Study(StudyModel):
     compare_with_paper: bool = False
     """Compare results with the paper's tables, and test the paper's claims. For studies of the paper's datasets and models."""
     components: tuple[Text, ...] = Field(default=(), examples=[["my_lab.weightings"]])
-    """Python modules of your own that register components."""
+    """Python modules of your own that register components, in the working directory or on the Python path."""
     raw: RawTrees = RawTrees()
     """Where the raw trees are, or how they are generated."""
     datasets: Annotated[dict[StudyName, DatasetSettings], Field(min_length=1)]

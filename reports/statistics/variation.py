@@ -21,7 +21,7 @@ COVERAGE = 0.95
 MIN_CLUSTERS = 6
 """Smallest number of sequences for a verdict; with fewer, the estimate of the variance is too poor."""
 MIN_SEEDS = 3
-"""Smallest number of trainings of a model from which the variation of trainings is estimated."""
+"""Smallest number of trainings of a model for an estimate of their variation."""
 # Smaller differences are rounding errors.
 _NOTHING = 1e-12
 
@@ -201,7 +201,7 @@ def holm(p_values: Array) -> Array:
     """Return p-values adjusted for their number (Holm 1979).
 
     Args:
-        p_values: Array (n,); NaN is no test.
+        p_values: Array (n,); NaN means not tested.
 
     Returns:
         Array (n,); NaN stays NaN.

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import corruptions
+from pipeline.results.paths import figure_files, table_files
+from pipeline.study.loading import load_study
 from tests.docs.blocks import ROOT, blocks_of, run_page
 
 REFERENCE = ROOT / "docs/reference"
@@ -23,3 +25,13 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
 def test_every_function_of_the_corruptions_stands_there() -> None:
     named = set(re.findall(r"^::: corruptions\.(\w+)$", (REFERENCE / "corruptions.md").read_text(), re.MULTILINE))
     assert named >= {name for name in corruptions.__all__ if name.islower()}
+
+
+def test_every_table_and_figure_of_the_demo_is_on_the_page_of_tables() -> None:
+    study = load_study(ROOT / "studies/demo.yaml")
+    page = (REFERENCE / "tables.md").read_text(encoding="utf-8")
+    for path in [*table_files(study), *figure_files(study)]:
+        name = re.sub(r".*(_against_paper)$", r"...\1", path.stem)
+        name = re.sub(r"^(contact|history|fig_classes|fig_confusion)_.*", r"\1_<dataset>", name)
+        name = "table_<name>" if name.removeprefix("table_") in study.datasets else name
+        assert f"`{name}`" in page, f"{path.name} is not in docs/reference/tables.md"

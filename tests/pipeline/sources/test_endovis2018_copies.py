@@ -176,7 +176,7 @@ def test_a_whole_copy_with_everything_in_it_is_built(
     complete(tmp_path / "raw", frames, way, REPAIRED)
     study = study_of(minimal, tmp_path / "raw")
     report = check_sources(study, ["mtlendovis"], deep=True)
-    assert report.usable and {part.state for part in report.parts} == {"complete"}
+    assert report.usable and {part.state for part in report.all_reports} == {"complete"}
     (dataset,) = report.datasets
     assert dataset.by_split == {"train": 1601, "test": 395}
     build_dataset(study, "mtlendovis")
