@@ -1,4 +1,4 @@
-"""What a score costs: trained parameters and speed."""
+"""Figure of scores against cost: trained parameters and speed."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from reports.figures.style import (
 COLUMNS = ["dataset", "backbone", "architecture", "rank", "parameters", "images_per_second", "device"]
 COLUMNS += shown_metrics(Shown.SUMMARY)
 _COSTS = {"parameters": "trained parameters (millions)", "images_per_second": "inference (images/s)"}
-_ROW, _AXIS = 1.6, 0.45  # inches: a row of panels, and what the axis of a pair of panels takes
-_SIZE = 4.5  # points: a marker
-_LABEL = 6  # points: the label of a marker
-_OUTLINE = [withStroke(linewidth=0.7, foreground="white")]  # so that it is read on another marker
-# A backbone is told by colour and by which part of the marker is filled.
+_ROW, _AXIS = 1.6, 0.45  # inches: the height of a row of panels, and the width of the axis of a pair of panels
+_SIZE = 4.5  # points: the size of a marker
+_LABEL = 6  # points: the font size of a marker's label
+_OUTLINE = [withStroke(linewidth=0.7, foreground="white")]  # keeps a label readable on top of another marker
+# Colour and the filled side of the marker identify a backbone.
 Looks = dict[tuple[str, str], dict[str, Any]]
 _FILLS: tuple[Any, ...] = ("full", "none", "left", "top", "right", "bottom")
 
@@ -50,9 +50,9 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
 
     Args:
         costs: `COLUMNS`, one row per training and dataset; scores from 0 to 1, NaN where a model does not give them.
-        mark: What every figure says of its data.
-        png: File to write.
-        pdf: File to write.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     costs = costs.assign(label=_rank_labels(costs))
     looks = _looks(costs)
@@ -70,7 +70,7 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
         foot = 0.45 + sum(0.15 * -(-len(handles) // columns) for handles, columns in legends) + 0.05
         figure = Figure(figsize=(PAGE, top + _ROW * len(datasets) + foot))
         write_head(figure, mark)
-        # Both panels of a metric share its axis.
+        # The two panels of a metric share its axis.
         pair = (PAGE - 0.05) / len(metrics)
         width = (pair - _AXIS - 0.2) / len(_COSTS)
         for row, dataset in enumerate(datasets):
@@ -120,14 +120,14 @@ def _rank_labels(costs: pd.DataFrame) -> pd.Series:
 
 
 def _beside(handles: Sequence[Line2D]) -> tuple[Sequence[Line2D], int]:
-    """Handles of a legend, and how many of them stand side by side."""
+    """Return the handles of a legend and its number of columns."""
     widest = text_width([str(handle.get_label()) for handle in handles], 7) + 0.45
     rows = -(-len(handles) // max(1, int((PAGE - 0.2) / widest)))
     return handles, -(-len(handles) // rows)
 
 
 def _looks(costs: pd.DataFrame) -> Looks:
-    """How the marker of each backbone and architecture looks."""
+    """Return the marker style of each pair of backbone and architecture."""
     backbones, architectures = list(costs["backbone"].unique()), list(costs["architecture"].unique())
     colours = sns.color_palette("colorblind", len(backbones))
     return {
@@ -146,7 +146,7 @@ def _looks(costs: pd.DataFrame) -> Looks:
 
 
 def _draw_points(axes: Any, costs: pd.DataFrame, metric: str, cost: str, looks: Looks) -> None:
-    """Draw the markers, best scores first; limits are set."""
+    """Draw the markers, best scores first. The limits of the axes must already be set."""
     known = costs.dropna(subset=[metric, cost]).sort_values(metric, ascending=False, kind="stable")
     exact = axes.transData.transform(np.column_stack([_scale(cost) * known[cost], 100 * known[metric]]))
     apart, panel = (_SIZE + 1) * axes.figure.dpi / 72, axes.get_window_extent()
@@ -159,12 +159,17 @@ def _draw_points(axes: Any, costs: pd.DataFrame, metric: str, cost: str, looks: 
 
 
 def side_by_side(points: NDArray[np.float64], apart: float, within: tuple[float, float]) -> NDArray[np.float64]:
-    """Points (N, 2), each moved along the first axis by as little as keeps it this far from those before it, and where there is room
-    within these ends."""
+    """Return the points, each moved along the first axis by the smallest step that keeps it apart from the points before it.
+
+    Args:
+        points: Positions (N, 2).
+        apart: The smallest allowed distance between two points.
+        within: Lower and upper end of the first axis; a point leaves this range only if it has no free place inside.
+    """
     placed: list[NDArray[np.float64]] = []
     for x, y in points:
         near = [other for other in placed if abs(other[1] - y) < apart]
-        # Where it would just touch one of those at its height; one of these places is free.
+        # Places at which the point would just touch a neighbour at its height; at least one of them is free.
         reach = [float(np.sqrt(apart**2 - (other[1] - y) ** 2)) for other in near]
         edges = [other[0] + side * r for other, r in zip(near, reach, strict=True) for side in (-1, 1)]
         free = [
@@ -182,7 +187,7 @@ def _scale(cost: str) -> float:
 
 
 def _prepare(axes: Any, costs: pd.DataFrame, chosen: pd.DataFrame, metric: str, cost: str) -> None:
-    """Limits and ticks: across the same in all rows, up those of the row, no farther than a score can go."""
+    """Set limits and ticks: x is the same in all rows; y fits the row and stays in the range of a score."""
     scores = 100 * chosen[metric].dropna()
     low, high = (scores.min(), scores.max()) if len(scores) else (0.0, 100.0)
     room = max(0.12 * (high - low), 1 - (high - low) / 2)
@@ -207,7 +212,7 @@ def _prepare(axes: Any, costs: pd.DataFrame, chosen: pd.DataFrame, metric: str, 
 
 
 def _handles(costs: pd.DataFrame, looks: Looks) -> tuple[list[Line2D], list[Line2D]]:
-    """The legends: shapes in grey for architectures; colours and fillings for backbones."""
+    """Return the handles of both legends: grey shapes for architectures; colours and fill styles for backbones."""
     backbones, architectures = costs["backbone"].unique(), costs["architecture"].unique()
     grey = {"color": "0.35", "fillstyle": "full"}
     shapes = [Line2D([], [], **(looks[backbones[0], name] | grey), label=name) for name in architectures]
