@@ -1,4 +1,4 @@
-"""The page of a study, made from its saved results without running a model."""
+"""The page of a study, made from its saved results; no model runs."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ def make_page(study: Study, results: StudyResults | None = None) -> None:
 
     Args:
         study: The study.
-        results: Its results, if they are already loaded.
+        results: The results of the study, if they are already loaded.
 
     Raises:
-        InputError, ResultsError: If a saved file is missing or cannot be read; cells without results are named on the page.
+        InputError: If a saved file is missing or cannot be read. Cells without results are no error; the page names them.
+        ResultsError: If saved results cannot be reported.
     """
     results = results or StudyResults(study, reductions_of_page(study))
     write_text(paths.report_file(study), render_page(page_of(results)))
@@ -105,7 +106,7 @@ def _glance(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def _claims(claims: pd.DataFrame, number: str) -> str:
-    """Return how many claims have which verdict, for the summary of real data."""
+    """Return a sentence that counts the claims by verdict, for the summary of a study with real data."""
     counts = claims["verdict"].str.split(",").str[0].value_counts()
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     return (
@@ -188,7 +189,7 @@ def _card_tables(card: dict[str, Any]) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _provenance(results: StudyResults) -> list[TableSection]:
-    """Return the tables of trainings, evaluations of robustness, and the software they ran with."""
+    """Return the tables of trainings, of evaluations of robustness, and of the software that ran them."""
     study, lacking = results.study, results.missing_robust_models
     trained = {
         c.id: results.provenance(c)

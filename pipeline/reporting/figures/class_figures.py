@@ -1,4 +1,4 @@
-"""Figures of a study by class: scores of every class and activity, and what is taken for what."""
+"""Figures of a study by class: scores of every class and activity, and confusion matrices."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _MODELS = 4  # more bars in a group are hard to tell apart
 
 
 def gaps_of_classes(results: StudyResults, dataset: str) -> dict[Cell, str]:
-    """The cells without results that figures by class would choose from: those that segment, where the dataset has such."""
+    """Return the candidates for the figure by class that lack results: cells that segment, or all if the dataset has none."""
     cells = _compared(results, dataset)
     segmenting = [cell for cell in cells if cell.architecture != "single_activity"]
     return results.gaps(segmenting or cells)
 
 
 def gaps_of_confusion(results: StudyResults, dataset: str) -> dict[Cell, str]:
-    """The cells without results that matrices would choose from: those of both tasks; where none of them has results, all."""
+    """Return the candidates for the matrices that lack results: multi-task cells, or all if no multi-task cell has results."""
     cells, scores = _compared(results, dataset), scores_by_dataset(results)[dataset]
     both = any(not cell.architecture.startswith("single_") for cell in cells if cell in scores)
     return results.gaps(cell for cell in cells if not (both and cell.architecture.startswith("single_")))
@@ -50,10 +50,10 @@ def _compared(results: StudyResults, dataset: str) -> list[Cell]:
 
 
 def draw_classes(results: StudyResults, head: str, png: Path, pdf: Path, dataset: str) -> None:
-    """IoU of every class and F1 of every activity, of the best cell of each backbone.
+    """Draw the IoU of every class and the F1 of every activity for the best cell of each backbone.
 
     Raises:
-        NothingToShow: if no cell has results on the dataset.
+        NothingToShow: If no cell has results on the dataset.
     """
     scores = scores_by_dataset(results)[dataset]
     cells = best_by_backbone(results.study, scores) or list(dict.fromkeys(best_of_both(results.study, scores).values()))
@@ -90,10 +90,10 @@ def _panel(
 
 
 def draw_confusion(results: StudyResults, head: str, png: Path, pdf: Path, dataset: str) -> None:
-    """What activities and pixels of the dataset's best cell are taken for.
+    """Draw the confusion matrices of activities and pixels for the best cell of the dataset.
 
     Raises:
-        NothingToShow: if no cell has results on the dataset.
+        NothingToShow: If no cell has results on the dataset.
     """
     study, labels, panels = results.study, labels_of(results.study, dataset), []
     chosen = best_of_both(study, scores_by_dataset(results)[dataset])

@@ -1,4 +1,4 @@
-"""Figures of a study's datasets, from what was built: contact sheets, balance, classes by activity, leakage."""
+"""Figures of a study's built datasets: contact sheets, balance, classes by activity, and leakage."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from pipeline.study.models import Study
 from reports.figures import datasets as dataset_figures
 
 _EXAMPLES = 6
-_SHOWN = (240, 192)  # width and height of a picture in a contact sheet
+_SHOWN = (240, 192)  # pixels: width and height of a picture in a contact sheet
 
 
 def draw_datasets(study: Study) -> None:
-    """Write the contact sheet of each dataset, the balance of all, and figure 1 (a)."""
+    """Write the contact sheet of each dataset, the figure of class balance, and figure 1 (a)."""
     mark, folder = data_caption(study), results_folder(study) / "figures"
     cards = {dataset: card_of(study, dataset) for dataset in study.datasets}
     for dataset, card in cards.items():
@@ -50,7 +50,7 @@ def draw_datasets(study: Study) -> None:
 
 
 def _examples(folder: Path, manifest: list[dict[str, str]], label: str) -> list[dataset_figures.Example]:
-    """Frames that show a class: no two of one activity or sequence as long as there are others, then by hash rank."""
+    """Return frames that show a class: first frames of different activities and sequences, then others, each by hash rank."""
     rows = [row for row in manifest if label in row["instruments"].split(";")]
     rows.sort(key=lambda row: hash_rank(0, row["frame_id"]))
     seen: dict[tuple[str, str], int] = {}
@@ -72,12 +72,12 @@ def _examples(folder: Path, manifest: list[dict[str, str]], label: str) -> list[
 
 
 def _small(pixels: Pixels) -> Pixels:
-    """A picture or mask at the sheet's size; frames of another shape are squeezed into it."""
+    """Return a picture or mask at the size of the sheet's pictures, whatever its aspect ratio."""
     return cv2.resize(pixels, _SHOWN, interpolation=cv2.INTER_AREA if pixels.ndim == 3 else cv2.INTER_NEAREST)
 
 
 def draw_leakage(study: Study) -> None:
-    """Write figure and figures of how alike test and training frames are, for each dataset split both ways."""
+    """Write the similarities of test and training frames, and their figure, for each dataset with both splits."""
     found = {}
     for dataset in leakage_datasets(study):
         folder = dataset_folder(study, dataset)

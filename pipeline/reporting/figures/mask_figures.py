@@ -1,4 +1,4 @@
-"""Figures 2 and 5 of a study: predicted masks on chosen test images."""
+"""Figures 2 and 5 of a study: predicted masks on selected test images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from reports.figures.segmentation import Gallery, draw_segmentation
 
 
 def gaps_of_tasks(results: StudyResults) -> dict[Cell, str]:
-    """The cells without results that figure 2 would choose from: those of the pair that it shows, and of those before it."""
+    """Return the candidates for figure 2 that lack results: cells of the shown pair and of the pairs before it."""
     shown = single_and_multi(results.study, scores_by_dataset(results))
     gaps: dict[Cell, str] = {}
     for single, others in task_pairs(results.study):
@@ -40,16 +40,18 @@ def gaps_of_tasks(results: StudyResults) -> dict[Cell, str]:
 
 
 def gaps_of_masks(results: StudyResults) -> dict[Cell, str]:
-    """The cells without results that figure 5 would choose from: those that segment, of the study's rank."""
+    """Return the candidates for figure 5 that lack results: cells that segment, with the study's rank."""
     cells = (cell for cell in cells_of(results.study) if cell.architecture != "single_activity")
     return results.gaps(cell for cell in cells if cell.rank == results.study.lora.rank)
 
 
 def draw_tasks(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
-    """Figure 2: a segmentation-only and a multi-task cell on the images where the second gains most, in the middle, and loses most.
+    """Draw figure 2: a segmentation-only and a multi-task cell on three test images.
+
+    On these images the multi-task cell has its largest gain, its median gain, and its largest loss.
 
     Raises:
-        NothingToShow: if no such pair has results.
+        NothingToShow: If no such pair has results.
     """
     study = results.study
     pair = single_and_multi(study, scores_by_dataset(results))
@@ -70,10 +72,12 @@ def draw_tasks(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
 
 
 def draw_best(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
-    """Figure 5: of each dataset the best segmenting cell of each backbone, on the best, the median and the worst image of the best.
+    """Draw figure 5: for each dataset, the best segmenting cell of each backbone on three test images.
+
+    These are the best, the median and the worst image of the best cell.
 
     Raises:
-        NothingToShow: if no cell that segments has results.
+        NothingToShow: If no cell that segments has results.
     """
     study, galleries = results.study, []
     for dataset, scores in scores_by_dataset(results).items():
@@ -118,7 +122,7 @@ def _gallery(
     picked: Sequence[int],
     notes: Sequence[str],
 ) -> Gallery:
-    """Chosen images under some cells; what an image is called stands below its note."""
+    """Return the gallery of selected images and the masks of some cells; the activity of an image is below its note."""
     labels = labels_of(results.study, dataset)
     truth = part.masks[picked]
     masks = {"truth": truth}
@@ -126,7 +130,7 @@ def _gallery(
         miou = scores_by_dataset(results)[dataset][cell][MIOU]
         name = f"{model_labels(results.study).backbone(cell.backbone)}\n{model_name(results.study, cell)}\nmIoU {100 * miou:.1f}"
         predicted = _kept_masks(results, cell, dataset, [part.frame_ids[i] for i in picked])
-        # Shown as it is scored: nobody is to wonder what is predicted where no truth is.
+        # Ignored pixels are not scored, so the figure does not show predictions there.
         masks[name] = np.where(truth == IGNORED, truth, predicted)
     if part.activities is not None:
         notes = [

@@ -1,4 +1,4 @@
-"""Figures of merging: bias and scores of merged models, and how they and the individual models represent test images."""
+"""Figures of merging: bias and scores of merged models, and representations of test images in merged and individual models."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Array = NDArray[np.float32]
 
 
 def draw_merging(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
-    """Bias and scores of merged models.
+    """Draw the bias and scores of merged models.
 
     Raises:
-        NothingToShow: if nothing is merged yet.
+        NothingToShow: If nothing is merged yet.
     """
     measured = results.once(measured_merging)
     if measured is None:
@@ -45,10 +45,10 @@ def draw_merging(results: StudyResults, head: str, png: Path, pdf: Path) -> None
 
 
 def draw_representations(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
-    """Representations of individual and merged models.
+    """Draw the representations of individual and merged models.
 
     Raises:
-        NothingToShow: if there are none.
+        NothingToShow: If there are no representations.
     """
     cases = representations_of(results)
     if not cases:
@@ -57,16 +57,16 @@ def draw_representations(results: StudyResults, head: str, png: Path, pdf: Path)
 
 
 def _validated(results: StudyResults, head: str) -> str:
-    """The head of a figure whose models were chosen on validation frames, whatever the study's other ones."""
+    """Return the head of a figure whose models were selected on validation frames, even if the study selects others differently."""
     mark = f"{study_caption(results, select_on='val')}\n{study_note(results.study)}"
     return head.replace(study_caption(results), mark)
 
 
 def representations_of(results: StudyResults) -> list[Representations]:
-    """What the first seed that is shown of each case makes of test images; left out where they are not of the present models.
+    """Return the representations of the first shown seed of each case, without those of models that have changed since.
 
     Raises:
-        InputError: naming a file that cannot be read.
+        InputError: If a file cannot be read; the message names it.
     """
     study, lacking, found = results.study, results.missing_models, []
     rank = shown_rank(study)
@@ -89,7 +89,7 @@ def representations_of(results: StudyResults) -> list[Representations]:
 
 
 def _checkpoint(results: StudyResults, cell: Cell) -> str:
-    """The digest of a merged model's checkpoint; of one without results nothing fits."""
+    """Return the digest of a merged model's checkpoint, or "none", which matches no digest, if it has no results."""
     try:
         return str(results.provenance(cell)["checkpoint_sha256"])
     except FileNotFoundError:
@@ -97,7 +97,7 @@ def _checkpoint(results: StudyResults, cell: Cell) -> str:
 
 
 def _kept(study: Study, group: MergingGroup) -> dict[str, Any]:
-    """Representations by name, and the digests of the models that they are of; nothing where they are not there."""
+    """Return saved representations by name, and the digests of their models; nothing if the file is absent."""
     path = representations_file(study, group)
     if not path.is_file():
         return {}

@@ -14,10 +14,10 @@ from reports.statistics.merging import readable_merging, readable_surgery_ranks,
 
 
 def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """The tables of merging; without rows where nothing is merged yet.
+    """Return the tables of merging; they have no rows if nothing is merged yet.
 
     Raises:
-        InputError: naming a file whose rows are not what a cell leaves.
+        InputError: If a file has invalid rows; the message names it.
     """
     study, found, gaps = results.study, results.once(measured_merging), merging_gaps(results)
     if found is None:

@@ -1,4 +1,4 @@
-"""Tables that compare a study with the paper: its scores, and its claims."""
+"""Tables that compare a study with the scores and the claims of the paper."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from reports.tables.comparison import readable_claims, table_claims
 
 
 def tables_with_paper_numbers(saved: StudyResults) -> dict[str, ReportTable]:
-    """Tables II to VII as "ours, paper, difference", and the claims."""
+    """Return tables II to VII as "ours, paper, difference", and the table of claims."""
     study = saved.study
     wanted = set(tables_against_paper(study))
     paper = PaperNames(study)
@@ -88,7 +88,7 @@ def cells_of_paper_robustness(study: Study) -> list[Cell]:
 
 
 def _published(saved: StudyResults) -> pd.DataFrame:
-    """The long table under the paper's protocol, of what its tables are compared with."""
+    """Return the long table in the protocol of the authors' code, with the rows that are compared with the paper."""
     robust = [cell for cell in cells_of_paper_robustness(saved.study) if cell not in saved.missing_robustness]
     return comparable_rows(
         gather_scores(saved, AUTHORS_CODE, saved.present_cells, robust), saved.study.training.select_on
@@ -96,7 +96,7 @@ def _published(saved: StudyResults) -> pd.DataFrame:
 
 
 def _reproduction(saved: StudyResults) -> tuple[pd.DataFrame, str]:
-    """The paper's claims on every dataset, as `test_claims` gives them, and what the intervals are over."""
+    """Return the paper's claims on every dataset, as `test_claims` returns them, and a text about the intervals."""
     study, titles = saved.study, titles_of(saved.study)
     found = {dataset: scores_for_claims(saved, dataset) for dataset in evaluated_datasets(study)}
     clean = {dataset: one for dataset, (_, one) in found.items() if one is not None}
@@ -133,7 +133,7 @@ def _asked(study: Study, paper: PaperNames, dataset: str) -> set[tuple[str, str,
 
 
 def _gaps(saved: StudyResults, name: str) -> str:
-    """Which cells of the paper's a table lacks, and why."""
+    """Return a text about the cells of the paper that a table lacks, with the reasons."""
     study, paper = saved.study, PaperNames(saved.study)
     if name == names.TABLE_ROBUSTNESS:
         return gap_note(
@@ -173,7 +173,7 @@ def _note(study: Study, name: str) -> str:
 
 
 def _unlike_paper(study: Study) -> str:
-    """How a study corrupts images that the paper leaves as they are, and the other way round."""
+    """Return a text about differences between the study's corruptions and the paper's."""
     trained = training_corruptions(study)
     said = f"Training images of ours went through {', '.join(trained.names)}." if trained else ""
     return f"{field_of_view_note(study)} {said}"

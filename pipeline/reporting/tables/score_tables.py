@@ -24,7 +24,7 @@ from reports.tables.comparison import readable_comparison, table_comparison, tab
 
 
 def score_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """Tables II to IV, and one for every other dataset that cells are tested on."""
+    """Return tables II to IV, and one table for every other dataset that cells are tested on."""
     study, labels, found = results.study, model_labels(results.study), {}
     for dataset in evaluated_datasets(study):
         cells = [
@@ -48,7 +48,7 @@ def score_tables(results: StudyResults) -> dict[str, ReportTable]:
 
 
 def shown_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """Tables V and VI, as far as the study has their cells."""
+    """Return tables V and VI, as far as the study has their cells."""
     study, parts, found = results.study, ["DINOv2", "TESLA", "SMA"], {}
     for name, title, heads, rows, note in (
         (names.TABLE_ABLATION, "Ablation of backbone, TESLA and SMA", parts, _ablation_rows(study), _ABLATION),
@@ -65,7 +65,7 @@ def shown_tables(results: StudyResults) -> dict[str, ReportTable]:
 
 
 def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """Every score with its interval, differences and ranks, in the standard protocol."""
+    """Return the tables of scores with intervals, differences and ranks in the standard protocol."""
     study, lacking = results.study, results.missing_cells
     scored = {titles_of(study)[dataset]: results.once(varied_scores, dataset) for dataset in evaluated_datasets(study)}
     known = {title: one for title, one in scored.items() if one is not None}
@@ -95,7 +95,7 @@ def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
 
 
 def label_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """Scores of every class and every activity, and what is taken for what: as data alone."""
+    """Return the tables of every class and activity and of confusions; they are CSV only and not printed."""
     study, found = results.study, {}
     wanted = {
         names.TABLE_CLASSES: ("Scores of every class", False),
@@ -115,7 +115,7 @@ def label_tables(results: StudyResults) -> dict[str, ReportTable]:
 
 
 def _unsupported(labels: names.Labels, scores: pd.DataFrame) -> str:
-    """Which models name activities that the test split does not have, and how often."""
+    """Return a text about models that predict activities that no test image has, with counts."""
     if "predictions_without_support" not in scores:
         return ""
     counts = scores["predictions_without_support"]
@@ -145,7 +145,7 @@ def _key(cell: Cell) -> tuple[str, str, str, str, int]:
 
 
 def _ablation_rows(study: Study) -> list[tables.Row]:
-    """Table V: what stands in place of ResNet, MMoE and nothing before the backbone."""
+    """Return the rows of table V; "yes" marks DINOv2 instead of ResNet, TESLA instead of MMoE, and SMA before the backbone."""
     rows = []
     for dataset in study.datasets:
         for (backbone, architecture), cell in ablation_cells(study, dataset).items():
