@@ -92,9 +92,9 @@ def compared_models(run: ExternalModelRun) -> list[EvaluatedModel]:
     results = StudyResults(run.study)
     found = evaluated_models(results, [run.dataset]) if run.with_cells else []
     if run.with_cells and not found:
-        lacking = [cell.id for cell in results.missing_robustness if cell.dataset == run.dataset]
+        missing = [cell.id for cell in results.missing_robustness if cell.dataset == run.dataset]
         raise InputError(
-            f"--beside: no cell of {run.dataset} has its robustness evaluated; missing: {', '.join(lacking) or 'none asked'}."
+            f"--beside: no cell of {run.dataset} has its robustness evaluated; missing: {', '.join(missing) or 'none asked'}."
         )
     return found
 

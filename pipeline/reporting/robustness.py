@@ -159,18 +159,20 @@ def evaluated_models(results: StudyResults, datasets: Sequence[str]) -> list[Eva
 
 def missing_baselines(results: StudyResults) -> str:
     """Return a text about datasets whose baseline has no results; "" if there are none."""
-    study, lacking = results.study, results.missing_robustness
-    chosen = {dataset: robustness_baseline(study, dataset) for dataset in study.datasets}
+    study, missing = results.study, results.missing_robustness
+    baselines = {dataset: robustness_baseline(study, dataset) for dataset in study.datasets}
     return " ".join(
         f"{titles_of(study)[dataset]}: without the baseline {label_of(study, cell)} there are no corruption errors, and differences are to "
         "the first model."
-        for dataset, cell in chosen.items()
-        if cell in lacking and cell is not None
+        for dataset, cell in baselines.items()
+        if cell in missing and cell is not None
     )
 
 
 def baselines_of(results: StudyResults) -> dict[str, str]:
     """Return the label of the baseline of corruption errors by the title of its dataset."""
-    study, lacking = results.study, results.missing_robustness
-    chosen = {title: robustness_baseline(study, dataset) for dataset, title in titles_of(study).items()}
-    return {title: label_of(study, cell) for title, cell in chosen.items() if cell is not None and cell not in lacking}
+    study, missing = results.study, results.missing_robustness
+    baselines = {title: robustness_baseline(study, dataset) for dataset, title in titles_of(study).items()}
+    return {
+        title: label_of(study, cell) for title, cell in baselines.items() if cell is not None and cell not in missing
+    }

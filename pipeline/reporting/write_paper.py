@@ -128,8 +128,8 @@ def _items(
             own = study_caption(
                 results, select_on="val" if path.stem in (names.FIGURE_MERGING, names.FIGURE_REPRESENTATIONS) else ""
             )
-            said = f"{_splits(study, path.stem)} {own}" if path.stem in of_results else mark
-            found.append(Item("figure", f"../figures/{path.name}", f"{title}. {said}", numbers[path.stem]))
+            about = f"{_splits(study, path.stem)} {own}" if path.stem in of_results else mark
+            found.append(Item("figure", f"../figures/{path.name}", f"{title}. {about}", numbers[path.stem]))
     return found
 
 
@@ -146,7 +146,7 @@ def _splits(study: Study, name: str) -> str:
 
 
 def _abstract(results: StudyResults) -> list[str]:
-    study, lacking, not_robust = results.study, results.missing_cells, results.missing_robustness
+    study, missing, not_robust = results.study, results.missing_cells, results.missing_robustness
     cells, titles, seeds = cells_of(study), titles_of(study), ", ".join(map(str, study.seeds))
     labels = model_labels(study)
     backbones = [labels.backbone(name) for name in dict.fromkeys(c.backbone for c in cells)]
@@ -166,17 +166,17 @@ def _abstract(results: StudyResults) -> list[str]:
         verb = "is" if count == 1 else "are"
         sentences.append(f"{count}{asked} {verb} evaluated under corruptions at {len(severities)} severities as well.")
     merged = merged_cells(study)
-    beside = len(trainings_of(study)) - len(cells)
-    if merged and beside:
+    further = len(trainings_of(study)) - len(cells)
+    if merged and further:
         sentences.append(
-            f"{beside} further trainings have their epochs chosen on validation frames; {len(merged)} models are merged from them or "
+            f"{further} further trainings have their epochs chosen on validation frames; {len(merged)} models are merged from them or "
             "compared with them."
         )
     elif merged:
         sentences.append(f"{len(merged)} models are merged from those of single tasks.")
-    if lacking:
-        sentences.append(f"{len(lacking)} of the trainings {'has' if len(lacking) == 1 else 'have'} no results.")
-    if lacking or not_robust or results.missing_models:
+    if missing:
+        sentences.append(f"{len(missing)} of the trainings {'has' if len(missing) == 1 else 'have'} no results.")
+    if missing or not_robust or results.missing_models:
         sentences.append("The last section names what is missing, and why.")
     return sentences
 
@@ -185,7 +185,9 @@ def _datasets(study: Study) -> list[str]:
     lines = []
     for dataset in study.datasets:
         card = card_of(study, dataset)
-        parts = ", ".join(f"{count:,} {part}" for part, count in sorted(card["frames_by_split"].items(), reverse=True))
+        parts = ", ".join(
+            f"{count:,} {split}" for split, count in sorted(card["frames_by_split"].items(), reverse=True)
+        )
         kind = "synthetic" if card["synthetic"] else "real"
         lines.append(
             f"{card['title']}: {card['frames']:,} {kind} frames ({parts}), split: {split_rule(study, dataset)}."
@@ -207,15 +209,15 @@ def _reproduction(study: Study) -> list[str]:
 def _software(results: StudyResults) -> list[str]:
     """Return sentences about the software and devices of all cells with results, and about missing results with their reasons."""
     known = [results.provenance(cell) for cell in results.present_models]
-    lacking = results.missing_models
-    not_robust = {cell: reason for cell, reason in results.missing_robust_models.items() if cell not in lacking}
+    missing = results.missing_models
+    not_robust = {cell: reason for cell, reason in results.missing_robust_models.items() if cell not in missing}
     packages = dict.fromkeys((name, version) for about in known for name, version in about["packages"].items())
     return [
         f"Code: {_joined(dict.fromkeys(_commit(about['code']) for about in known))}.",
         f"Python {_joined(dict.fromkeys(about['python'] for about in known))};",
         f"{', '.join(f'{name} {version}' for name, version in packages)}.",
         f"Device: {_joined(dict.fromkeys(about['device'] for about in known))}.",
-        *(f"{cell.id} has no results: {reason}." for cell, reason in lacking.items()),
+        *(f"{cell.id} has no results: {reason}." for cell, reason in missing.items()),
         *(f"{cell.id} has no results under corruptions: {reason}." for cell, reason in not_robust.items()),
     ]
 

@@ -61,8 +61,8 @@ def draw_confusions(panels: Sequence[Confusion], title: str, mark: str, png: Pat
     room = PAGE - 0.1 - sum(_Size(panel, 0).left + 0.12 for panel in panels)
     cell = min(_CELL, room / sum(len(panel.names) for panel in panels))
     sizes = [_Size(panel, cell) for panel in panels]
-    beside = cell >= _SMALLEST and sum(size.width for size in sizes) <= PAGE - 0.09
-    if not beside:
+    side_by_side = cell >= _SMALLEST and sum(size.width for size in sizes) <= PAGE - 0.09
+    if not side_by_side:
         rooms = [PAGE - 0.22 - _Size(panel, 0).left for panel in panels]
         cells = [min(_CELL, room / len(panel.names)) for panel, room in zip(panels, rooms, strict=True)]
         sizes = [_Size(panel, max(cell, 0.01)) for panel, cell in zip(panels, cells, strict=True)]
@@ -70,7 +70,7 @@ def draw_confusions(panels: Sequence[Confusion], title: str, mark: str, png: Pat
     with mpl.rc_context(STYLE | {"hatch.linewidth": 0.5}):
         top = head_height(mark, width) + 0.24
         heights = [size.height for size in sizes]
-        figure = Figure(figsize=(width, top + (max(heights) if beside else sum(heights))))
+        figure = Figure(figsize=(width, top + (max(heights) if side_by_side else sum(heights))))
         write_head(figure, mark)
         figure.text(
             0.05 / width, 1 - (top - 0.22) / figure.get_figheight(), title, fontsize=8, fontweight="bold", va="top"
@@ -80,7 +80,7 @@ def draw_confusions(panels: Sequence[Confusion], title: str, mark: str, png: Pat
             side = size.cell * len(panel.names)
             axes = place(figure, left + size.left, top + size.head, side, side)
             _draw_matrix(axes, panel, size)
-            left, top = (left + size.width, top) if beside else (left, top + size.height)
+            left, top = (left + size.width, top) if side_by_side else (left, top + size.height)
         save_figure(figure, png, pdf)
 
 

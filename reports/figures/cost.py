@@ -60,11 +60,11 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
     heads = {name: metric.head for name, metric in shown_metrics(Shown.SUMMARY).items()}
     metrics = [name for name in heads if costs[name].notna().any()]
     panels = [(metric, cost) for metric in metrics for cost in _COSTS]
-    said = "Each marker is one training, moved sideways where another would hide it."
+    explanation = "Each marker is one training, moved sideways where another would hide it."
     if costs["label"].any():
-        said += " r4: adapters of rank 4, where models differ in rank."
-    mark = f"{said} Speed: {', '.join(costs['device'].unique())}.\n{mark}"
-    legends = [_beside(handles) for handles in _handles(costs, looks)]
+        explanation += " r4: adapters of rank 4, where models differ in rank."
+    mark = f"{explanation} Speed: {', '.join(costs['device'].unique())}.\n{mark}"
+    legends = [_with_columns(handles) for handles in _handles(costs, looks)]
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
         top = head_height(mark)
         foot = 0.45 + sum(0.15 * -(-len(handles) // columns) for handles, columns in legends) + 0.05
@@ -74,13 +74,13 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
         pair = (PAGE - 0.05) / len(metrics)
         width = (pair - _AXIS - 0.2) / len(_COSTS)
         for row, dataset in enumerate(datasets):
-            chosen = costs[costs["dataset"] == dataset]
+            of_dataset = costs[costs["dataset"] == dataset]
             for index, (metric, cost) in enumerate(panels):
                 group, place_in_group = divmod(index, len(_COSTS))
                 left = group * pair + _AXIS + place_in_group * (width + 0.1)
                 axes = place(figure, left, top + row * _ROW + 0.2, width, _ROW - 0.32)
-                _prepare(axes, costs, chosen, metric, cost)
-                _draw_points(axes, chosen, metric, cost, looks)
+                _prepare(axes, costs, of_dataset, metric, cost)
+                _draw_points(axes, of_dataset, metric, cost, looks)
                 if place_in_group == 0:
                     axes.set_ylabel(heads[metric], fontsize=7, labelpad=1.5)
                 else:
@@ -119,7 +119,7 @@ def _rank_labels(costs: pd.DataFrame) -> pd.Series:
     return costs["rank"].map("r{}".format).where(ranks > 1, "")
 
 
-def _beside(handles: Sequence[Line2D]) -> tuple[Sequence[Line2D], int]:
+def _with_columns(handles: Sequence[Line2D]) -> tuple[Sequence[Line2D], int]:
     """Return the handles of a legend and its number of columns."""
     widest = text_width([str(handle.get_label()) for handle in handles], 7) + 0.45
     rows = -(-len(handles) // max(1, int((PAGE - 0.2) / widest)))
@@ -151,11 +151,11 @@ def _draw_points(axes: Any, costs: pd.DataFrame, metric: str, cost: str, looks: 
     exact = axes.transData.transform(np.column_stack([_scale(cost) * known[cost], 100 * known[metric]]))
     apart, panel = (_SIZE + 1) * axes.figure.dpi / 72, axes.get_window_extent()
     points = side_by_side(exact, apart, (panel.x0 + apart / 2, panel.x1 - apart / 2))
-    for one, point in zip(known.to_dict("records"), axes.transData.inverted().transform(points), strict=True):
-        axes.plot(*point, **looks[one["backbone"], one["architecture"]])
-        if one["label"]:
+    for row, point in zip(known.to_dict("records"), axes.transData.inverted().transform(points), strict=True):
+        axes.plot(*point, **looks[row["backbone"], row["architecture"]])
+        if row["label"]:
             below = {"xytext": (0, -0.6 * _SIZE), "textcoords": "offset points", "ha": "center", "va": "top"}
-            axes.annotate(one["label"], point, **below, fontsize=_LABEL, path_effects=_OUTLINE)
+            axes.annotate(row["label"], point, **below, fontsize=_LABEL, path_effects=_OUTLINE)
 
 
 def side_by_side(points: NDArray[np.float64], apart: float, within: tuple[float, float]) -> NDArray[np.float64]:
@@ -186,9 +186,9 @@ def _scale(cost: str) -> float:
     return 1e-6 if cost == "parameters" else 1.0
 
 
-def _prepare(axes: Any, costs: pd.DataFrame, chosen: pd.DataFrame, metric: str, cost: str) -> None:
+def _prepare(axes: Any, costs: pd.DataFrame, of_dataset: pd.DataFrame, metric: str, cost: str) -> None:
     """Set limits and ticks: x is the same in all rows; y fits the row and stays in the range of a score."""
-    scores = 100 * chosen[metric].dropna()
+    scores = 100 * of_dataset[metric].dropna()
     low, high = (scores.min(), scores.max()) if len(scores) else (0.0, 100.0)
     room = max(0.12 * (high - low), 1 - (high - low) / 2)
     bottom, top = low - room, high + room

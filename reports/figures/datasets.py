@@ -44,7 +44,7 @@ def draw_contact_sheet(card: Card, rows: Mapping[str, Sequence[Example]], mark: 
         jpeg: JPEG file to write.
     """
     columns = max(1, *(len(examples) for examples in rows.values()))
-    frames = {name: sum(part[name] for part in card["frames_with_class"].values()) for name in rows}
+    frames = {name: sum(counts[name] for counts in card["frames_with_class"].values()) for name in rows}
     with mpl.rc_context(STYLE):
         heights = [1.62 if examples else 0.5 for examples in rows.values()]
         figure = Figure(figsize=(1.75 * columns + 1.5, sum(heights) + 0.75))
@@ -106,12 +106,12 @@ def draw_balance(cards: Sequence[Card], mark: str, png: Path, pdf: Path) -> None
             _draw_bars(
                 right, card["frames_with_class"], card["classes"][1:], f"{card['title']}: frames with each class"
             )
-        names, places = ("train", "test"), [mpl.patches.Patch(color=colour) for colour in _PART_COLOURS.values()]
+        names, places = ("train", "test"), [mpl.patches.Patch(color=colour) for colour in _SPLIT_COLOURS.values()]
         figure.legend(places, names, loc="outside lower center", ncols=2, fontsize=7, frameon=False)
         save_figure(figure, png, pdf)
 
 
-_PART_COLOURS = {"train": "#4477aa", "test": "#ee8866"}
+_SPLIT_COLOURS = {"train": "#4477aa", "test": "#ee8866"}
 
 
 def _draw_bars(axes: Any, counts: Mapping[str, Mapping[str, int]], names: Sequence[str], title: str) -> None:
@@ -120,8 +120,8 @@ def _draw_bars(axes: Any, counts: Mapping[str, Mapping[str, int]], names: Sequen
         axes.set_axis_off()
         return
     start = np.zeros(len(names))
-    for part, colour in _PART_COLOURS.items():
-        values = np.array([counts.get(part, {}).get(name, 0) for name in names], float)
+    for split, colour in _SPLIT_COLOURS.items():
+        values = np.array([counts.get(split, {}).get(name, 0) for name in names], float)
         axes.barh(range(len(names)), values, left=start, color=colour, height=0.72)
         start += values
     for index, total in enumerate(start):
@@ -148,7 +148,9 @@ def draw_classes_by_activity(cards: Sequence[Card], mark: str, png: Path, pdf: P
         panels = figure.subplots(len(cards), 1, squeeze=False, gridspec_kw={"height_ratios": [n + 2.5 for n in rows]})
         for axes, card in zip(panels[:, 0], cards, strict=True):
             activities, classes = _shown_activities(card), card["classes"][1:]
-            totals = {name: sum(part[name] for part in card["frames_by_activity"].values()) for name in activities}
+            totals = {
+                name: sum(of_split[name] for of_split in card["frames_by_activity"].values()) for name in activities
+            }
             counts = card["frames_with_class_by_activity"]
             share = np.array([[counts[a][c] / totals[a] for c in classes] for a in activities])
             axes.imshow(share, vmin=0, vmax=1, cmap="Blues", aspect="auto")
@@ -167,7 +169,7 @@ def draw_classes_by_activity(cards: Sequence[Card], mark: str, png: Path, pdf: P
 
 
 def _shown_activities(card: Card) -> list[str]:
-    return [name for name in card["activities"] if any(part[name] for part in card["frames_by_activity"].values())]
+    return [name for name in card["activities"] if any(counts[name] for counts in card["frames_by_activity"].values())]
 
 
 def draw_leakage(

@@ -86,8 +86,8 @@ def _panels(summary: pd.DataFrame, categories: Groups) -> Panels:
 
 
 def _values(rows: pd.DataFrame, quantity: str, of: str, models: Sequence[str]) -> pd.Series:
-    chosen = rows[(rows["quantity"] == quantity) & (rows["of"] == of)].drop_duplicates("model")
-    return 100 * chosen.set_index("model")["value"].reindex(models)
+    matching = rows[(rows["quantity"] == quantity) & (rows["of"] == of)].drop_duplicates("model")
+    return 100 * matching.set_index("model")["value"].reindex(models)
 
 
 class _Size:

@@ -136,17 +136,21 @@ class _Column:
 
 def _columns(histories: Sequence[TrainingHistory]) -> list[_Column]:
     """Return the columns: backbones in their order, and the architectures of each."""
-    found: dict[str, dict[str, list[TrainingHistory]]] = {}
+    by_backbone: dict[str, dict[str, list[TrainingHistory]]] = {}
     for history in histories:
-        found.setdefault(history.backbone, {}).setdefault(history.architecture, []).append(history)
-    return [_Column(backbone, name, those) for backbone, of in found.items() for name, those in of.items()]
+        by_backbone.setdefault(history.backbone, {}).setdefault(history.architecture, []).append(history)
+    return [
+        _Column(backbone, name, trainings)
+        for backbone, by_architecture in by_backbone.items()
+        for name, trainings in by_architecture.items()
+    ]
 
 
 def _quantities(histories: Sequence[TrainingHistory]) -> list[str]:
     """Return the quantities that the rows of panels show; they are columns of the histories."""
-    there = sorted({str(column) for history in histories for column in history.rows})
+    columns = sorted({str(column) for history in histories for column in history.rows})
     losses, norms, cosines = (
-        [column for column in there if column.startswith(kind)] for kind in ("loss_", "gradient_norm_", "cosine_")
+        [column for column in columns if column.startswith(kind)] for kind in ("loss_", "gradient_norm_", "cosine_")
     )
     share = [f"weight_{losses[0].removeprefix('loss_')}"] if len(losses) > 1 else []
     return [*losses, *share, *norms, *cosines]

@@ -96,10 +96,10 @@ def draw_bias(rows: pd.DataFrame, rank: int, mark: str, png: Path, pdf: Path) ->
         write_head(figure, mark)
         width = (PAGE - _LEFT - 0.1 - 2 * _GAP) / 3
         for row, (dataset, backbone) in enumerate(cases):
-            chosen = rows[(rows["Dataset"] == dataset) & (rows["Backbone"] == backbone)]
+            of_case = rows[(rows["Dataset"] == dataset) & (rows["Backbone"] == backbone)]
             for index, (bias, score, task) in enumerate(_PANELS):
                 axes = place(figure, _LEFT + index * (width + _GAP), top + row * _ROW + 0.25, width, _ROW - 0.65)
-                _draw_panel(axes, chosen, bias, score, rank, looks)
+                _draw_panel(axes, of_case, bias, score, rank, looks)
                 name = f"{dataset}, {backbone}: {task}" if index == 0 else task
                 axes.set_title(name, fontsize=8, loc="left", pad=4, fontweight="bold" if index == 0 else "normal")
                 axes.set_xlabel("bias (mean L1)", fontsize=7, labelpad=2)
@@ -137,14 +137,14 @@ def _draw_panel(
         for value in rows.loc[rows["Model"].str.startswith(label), score].dropna():
             axes.axhline(value, linestyle=style, color="0.2", linewidth=width, zorder=1)
     for merger, look in looks.items():
-        of = rows[rows["merger"] == merger].set_index("rank")
-        if 0 not in of.index:
+        by_rank = rows[rows["merger"] == merger].set_index("rank")
+        if 0 not in by_rank.index:
             continue
-        axes.plot(of[bias][0], of[score][0], fillstyle="none", linestyle="", zorder=3, **look)
-        if rank in of.index:
-            end = (of[bias][rank], of[score][rank])
+        axes.plot(by_rank[bias][0], by_rank[score][0], fillstyle="none", linestyle="", zorder=3, **look)
+        if rank in by_rank.index:
+            end = (by_rank[bias][rank], by_rank[score][rank])
             arrow = {"arrowstyle": "->", "color": look["color"], "lw": 0.9, "shrinkA": 4, "shrinkB": 4}
-            axes.annotate("", end, (of[bias][0], of[score][0]), arrowprops=arrow, zorder=2)
+            axes.annotate("", end, (by_rank[bias][0], by_rank[score][0]), arrowprops=arrow, zorder=2)
             axes.plot(*end, linestyle="", zorder=3, **look)
     axes.set_xlim(left=0, right=1.08 * float(rows[bias].max()))
     low, high = axes.get_ylim()
@@ -191,7 +191,7 @@ def draw_representations(cases: Sequence[Representations], rank: int, mark: str,
         figure = Figure(figsize=(PAGE, top + len(rows) * (side + above) + foot))
         write_head(figure, mark)
         for row, (case, task) in enumerate(rows):
-            shown = {merger: {k: kept[task] for k, kept in of.items()} for merger, of in case.merged.items()}
+            shown = {merger: {k: by_task[task] for k, by_task in of.items()} for merger, of in case.merged.items()}
             projected, share = _project(case.individual[task], shown)
             panels = []
             for column, (merger, points) in enumerate(projected.items()):
@@ -216,8 +216,8 @@ def _project(
     individual: NDArray[np.float32], merged: Mapping[str, Mapping[str, NDArray[np.float32]]]
 ) -> tuple[dict[str, dict[str, Points]], float]:
     """Return coordinates on the first two principal components of all points, and the components' share of the variance in percent."""
-    chosen = np.linspace(0, len(individual) - 1, min(len(individual), _MOST_POINTS)).astype(int)
-    everything = [individual[chosen], *(kept[chosen] for of in merged.values() for kept in of.values())]
+    shown = np.linspace(0, len(individual) - 1, min(len(individual), _MOST_POINTS)).astype(int)
+    everything = [individual[shown], *(features[shown] for by_kind in merged.values() for features in by_kind.values())]
     stacked = np.concatenate(everything).astype(np.float64)
     centre = stacked.mean(axis=0)
     _, sizes, axes = np.linalg.svd(stacked - centre, full_matrices=False)
@@ -225,13 +225,14 @@ def _project(
     axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(axis=1)])[:, None]
     share = 100 * float((sizes[:2] ** 2).sum() / (sizes**2).sum())
 
-    def points(kept: NDArray[np.float32]) -> Points:
-        found: Points = (kept[chosen].astype(np.float64) - centre) @ axes.T
-        return found
+    def points(features: NDArray[np.float32]) -> Points:
+        coordinates: Points = (features[shown].astype(np.float64) - centre) @ axes.T
+        return coordinates
 
     own = points(individual)
     return {
-        m: {"individual": own, **{name: points(kept) for name, kept in of.items()}} for m, of in merged.items()
+        m: {"individual": own, **{name: points(features) for name, features in by_kind.items()}}
+        for m, by_kind in merged.items()
     }, share
 
 

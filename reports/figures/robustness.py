@@ -180,9 +180,9 @@ def _head(summary: pd.DataFrame, mark: str, width: float) -> tuple[str, float]:
     """Return the text above a figure of the given width, and its height in inches."""
     means = summary[(summary["quantity"] == "corruption_mean") & ~summary["of"].str.endswith(NOT_MOVED)]
     over = summary.loc[summary["low"].notna(), ["dataset", "interval_over"]].drop_duplicates()
-    said = "; ".join(f"{dataset}: {units}" for dataset, units in over.itertuples(index=False))
-    said = f"; {100 * COVERAGE:.0f} % t intervals ({said})" if said else ""
-    text = wrapped(f"Mean over {means['of'].nunique()} corruptions{said}\n{mark}", width - 0.2, 8)
+    intervals = "; ".join(f"{dataset}: {units}" for dataset, units in over.itertuples(index=False))
+    intervals = f"; {100 * COVERAGE:.0f} % t intervals ({intervals})" if intervals else ""
+    text = wrapped(f"Mean over {means['of'].nunique()} corruptions{intervals}\n{mark}", width - 0.2, 8)
     return text, 0.135 * (1 + text.count("\n"))
 
 

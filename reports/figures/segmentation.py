@@ -97,11 +97,11 @@ def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: P
         top = head_height(mark, across * room)
         figure = Figure(figsize=(across * room, _whole_height(galleries, across, pitch, mark)))
         write_head(figure, mark)
-        for beside in _lines(galleries, across):
-            sizes = [_Size(gallery, pitch, room) for gallery in beside]
+        for line in _lines(galleries, across):
+            sizes = [_Size(gallery, pitch, room) for gallery in line]
             # The pictures of blocks that are side by side begin at the same height.
             head = max(size.head for size in sizes)
-            for place_in_line, (gallery, size) in enumerate(zip(beside, sizes, strict=True)):
+            for place_in_line, (gallery, size) in enumerate(zip(line, sizes, strict=True)):
                 _draw_gallery(figure, gallery, size, place_in_line * room, top, head)
             top += _line_height(sizes)
         save_figure(figure, png, pdf)
@@ -119,7 +119,7 @@ def _room(galleries: Sequence[Gallery], across: int, pitch: float) -> float:
 
 def _whole_height(galleries: Sequence[Gallery], across: int, pitch: float, mark: str) -> float:
     room = _room(galleries, across, pitch)
-    lines = [[_Size(gallery, pitch, room) for gallery in beside] for beside in _lines(galleries, across)]
+    lines = [[_Size(gallery, pitch, room) for gallery in line] for line in _lines(galleries, across)]
     return head_height(mark, across * room) + sum(map(_line_height, lines))
 
 

@@ -163,9 +163,9 @@ def head_height(mark: str, width: float = PAGE) -> float:
 def wrapped(text: str, inches: float, points: float = SMALL, bold: bool = False) -> str:
     """Return a text in lines that fit a width in inches at a font size. Only a word that is too wide alone is broken."""
     lines: list[str] = []
-    for part in text.split("\n"):
+    for paragraph in text.split("\n"):
         line = ""
-        for word in part.split(" "):
+        for word in paragraph.split(" "):
             longer = f"{line} {word}" if line else word
             if line and text_width([longer], points, bold) > inches:
                 lines.append(line)

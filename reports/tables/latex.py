@@ -207,9 +207,11 @@ def _columns(table: pd.DataFrame, precision: int) -> list[_Column]:
         known = [value for value in values if not _missing(value)]
         numeric = all(_is_number(v) or _NUMBER.fullmatch(str(v)) for v in known) or any(map(_with_interval, known))
         shown = [line for value in values for line in _broken(_displayed(value, precision), _TEXT_WIDTH)]
-        beside = [_displayed(value, precision) for value in table.iloc[:, deviation]] if deviation is not None else []
+        deviations = (
+            [_displayed(value, precision) for value in table.iloc[:, deviation]] if deviation is not None else []
+        )
         # " ± " and the deviation follow the number.
-        width = max(map(_length, shown), default=0) + max((_length(f" ± {one}") for one in beside), default=0)
+        width = max(map(_length, shown), default=0) + max((_length(f" ± {text}") for text in deviations), default=0)
         columns.append(_Column(key, cells, numeric, _direction(key), width))
     return columns
 
@@ -270,9 +272,9 @@ def _plain(key: tuple[str, ...]) -> tuple[str, ...]:
 
 def _direction(key: tuple[str, ...]) -> bool | None:
     """Return whether higher values are better; None if the column does not compete."""
-    if any(part.startswith((_DEVIATION, _PAPER)) or part.lower() in _NOT_COMPETING for part in key):
+    if any(head.startswith((_DEVIATION, _PAPER)) or head.lower() in _NOT_COMPETING for head in key):
         return None
-    return next((HIGHER_IS_BETTER[part] for part in key if part in HIGHER_IS_BETTER), None)
+    return next((HIGHER_IS_BETTER[head] for head in key if head in HIGHER_IS_BETTER), None)
 
 
 def _missing(value: Any) -> bool:
@@ -345,12 +347,12 @@ def _broken(text: str, width: int) -> list[str]:
 
 def _rivals(table: pd.DataFrame, groups: Sequence[str]) -> list[list[int]]:
     """Return the groups of row positions that compete with each other."""
-    found: dict[tuple[Hashable, ...], list[int]] = {}
+    rivals: dict[tuple[Hashable, ...], list[int]] = {}
     levels = [table.index.get_level_values(name) for name in groups]
     for place, key in enumerate(table.index):
         if _REFERENCE not in _levels(key):
-            found.setdefault(tuple(level[place] for level in levels), []).append(place)
-    return list(found.values())
+            rivals.setdefault(tuple(level[place] for level in levels), []).append(place)
+    return list(rivals.values())
 
 
 def _mark(column: _Column, rows: Sequence[int]) -> None:
@@ -409,7 +411,9 @@ def _stacked_head(text: str, side: str, width: int) -> str:
 
 
 def _index_texts(table: pd.DataFrame) -> list[list[str]]:
-    return [[("--" if part == "-" else _paragraph(part, _LABEL_WIDTH)) for part in _levels(key)] for key in table.index]
+    return [
+        [("--" if label == "-" else _paragraph(label, _LABEL_WIDTH)) for label in _levels(key)] for key in table.index
+    ]
 
 
 def _lines(body: Sequence[list[str]], levels: int) -> Iterator[str]:

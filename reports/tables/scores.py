@@ -27,13 +27,13 @@ def table_datasets(cards: Sequence[dict[str, Any]]) -> pd.DataFrame:
     rows = []
     for card in cards:
         parts = card["frames_by_split"]
-        shown = {name for part in card["frames_by_activity"].values() for name, count in part.items() if count}
+        shown = {name for counts in card["frames_by_activity"].values() for name, count in counts.items() if count}
         rows.append(
             {
                 "Dataset": card["title"],
                 "Activities": len(shown),
                 "Classes": len(
-                    {name for part in card["frames_with_class"].values() for name, count in part.items() if count}
+                    {name for counts in card["frames_with_class"].values() for name, count in counts.items() if count}
                 ),
                 "Frames": card["frames"],
                 "Train": parts.get("train", 0),
@@ -59,8 +59,8 @@ _OF_PAPER = {"Activities": "activities", "Classes": "classes", "Frames": "frames
 
 
 def _of_paper(dataset: str, paper: pd.DataFrame) -> dict[str, Any]:
-    there = dataset in paper.index
-    return {f"Paper: {head}": int(paper.loc[dataset, key]) if there else pd.NA for head, key in _OF_PAPER.items()}
+    known = dataset in paper.index
+    return {f"Paper: {head}": int(paper.loc[dataset, key]) if known else pd.NA for head, key in _OF_PAPER.items()}
 
 
 def _differences(row: dict[str, Any]) -> str:
@@ -157,12 +157,12 @@ def table_of_scores(
     """
     protocol = str(results["protocol"].iloc[0])
     measures = shown_metrics(Shown.TABLES, protocol) | shown_metrics(Shown.COUNTS, protocol)
-    chosen = clean_scores(results, eval_dataset)
-    chosen = chosen[chosen["metric"].isin(list(measures))]
-    seeds = chosen.groupby([*CELL, "metric"], sort=False)["value"].agg(["mean", "std", "count"])
+    scores = clean_scores(results, eval_dataset)
+    scores = scores[scores["metric"].isin(list(measures))]
+    seeds = scores.groupby([*CELL, "metric"], sort=False)["value"].agg(["mean", "std", "count"])
     for kind in ("mean", "std"):
         seeds[kind] *= [measures[metric].scale for metric in seeds.index.get_level_values("metric")]
-    wide = seeds["mean"].unstack("metric").reindex(columns=[m for m in measures if m in set(chosen["metric"])])
+    wide = seeds["mean"].unstack("metric").reindex(columns=[m for m in measures if m in set(scores["metric"])])
     if (seeds["count"] > 1).any():
         deviations = seeds["std"].unstack("metric").reindex(columns=wide.columns)
         deviations.columns = [f"{metric}_std" for metric in deviations.columns]
@@ -232,14 +232,14 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """
     rows = [
         {
-            "Dataset": one["dataset"],
-            "Backbone": one["backbone"],
-            "Architecture": one["architecture"],
-            "Weighting": one["weighting"],
-            "Rank": one["rank"],
-            **(_measured_cost(one) if "cost" in one else {}),
+            "Dataset": cost["dataset"],
+            "Backbone": cost["backbone"],
+            "Architecture": cost["architecture"],
+            "Weighting": cost["weighting"],
+            "Rank": cost["rank"],
+            **(_measured_cost(cost) if "cost" in cost else {}),
         }
-        for one in costs
+        for cost in costs
     ]
     table = pd.DataFrame(rows).set_index(["Dataset", "Backbone", "Architecture", "Weighting", "Rank"])
     for column in table:
@@ -248,17 +248,17 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return table
 
 
-def _measured_cost(one: Mapping[str, Any]) -> dict[str, Any]:
+def _measured_cost(about: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "Trained parameters": one["parameters"]["trained"],
-        "All parameters": one["parameters"]["total"],
-        "Training (images/s)": one["cost"]["training"]["images_per_second"],
-        "Training (MiB)": one["cost"]["training"]["memory_mib"],
-        "Inference (images/s)": one["cost"]["inference"]["images_per_second"],
-        "Inference (MiB)": one["cost"]["inference"]["memory_mib"],
-        "Under corruption (ms/image)": one["latency_ms"],
-        "Device": one["device"],
-        **({"Experts": one["experts"]} if "experts" in one else {}),
+        "Trained parameters": about["parameters"]["trained"],
+        "All parameters": about["parameters"]["total"],
+        "Training (images/s)": about["cost"]["training"]["images_per_second"],
+        "Training (MiB)": about["cost"]["training"]["memory_mib"],
+        "Inference (images/s)": about["cost"]["inference"]["images_per_second"],
+        "Inference (MiB)": about["cost"]["inference"]["memory_mib"],
+        "Under corruption (ms/image)": about["latency_ms"],
+        "Device": about["device"],
+        **({"Experts": about["experts"]} if "experts" in about else {}),
     }
 
 

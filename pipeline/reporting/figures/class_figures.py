@@ -79,9 +79,9 @@ def _panel(
     table = table[(table["eval_dataset"] == dataset) & (table["corruption"] == CLEAN) & (table["metric"] == metric)]
     values, support = {}, pd.Series(0, index=list(names))
     for cell in cells:
-        chosen = rows_of_cell(table, cell)
-        if not chosen.empty:
-            by_class = chosen.set_index("class")
+        of_cell = rows_of_cell(table, cell)
+        if not of_cell.empty:
+            by_class = of_cell.set_index("class")
             values[label_of(results.study, cell)] = by_class["value"].reindex(names)
             support = by_class["n"].reindex(names, fill_value=0)
     if not values or not names:
@@ -96,19 +96,19 @@ def draw_confusion(results: StudyResults, head: str, png: Path, pdf: Path, datas
         NothingToShow: If no cell has results on the dataset.
     """
     study, labels, panels = results.study, labels_of(results.study, dataset), []
-    chosen = best_of_both(study, scores_by_dataset(results)[dataset])
-    if ACCURACY in chosen:
-        matrix = activity_confusion(results.clean_rows(chosen[ACCURACY], dataset), len(labels.activities))
-        title = f"Activities (images)\n{label_of(study, chosen[ACCURACY])}"
+    best = best_of_both(study, scores_by_dataset(results)[dataset])
+    if ACCURACY in best:
+        matrix = activity_confusion(results.clean_rows(best[ACCURACY], dataset), len(labels.activities))
+        title = f"Activities (images)\n{label_of(study, best[ACCURACY])}"
         panels.append(Confusion(title, labels.activities, matrix, counts=True))
-    if MIOU in chosen:
-        matrix = _pixels(results, chosen[MIOU], dataset, len(labels.classes))
-        title = f"Pixels (% of the row)\n{label_of(study, chosen[MIOU])}"
+    if MIOU in best:
+        matrix = _pixels(results, best[MIOU], dataset, len(labels.classes))
+        title = f"Pixels (% of the row)\n{label_of(study, best[MIOU])}"
         panels.append(Confusion(title, labels.classes, matrix, counts=False))
     if not panels:
         raise NothingToShow("No cell has results on this dataset.")
     title = f"{titles_of(study)[dataset]}: the best cell by the mean of accuracy and mIoU"
-    if len(set(chosen.values())) > 1:
+    if len(set(best.values())) > 1:
         title = f"{titles_of(study)[dataset]}: the best cell of each task"
     draw_confusions(panels, title, head, png, pdf)
 

@@ -60,14 +60,14 @@ def _examples(folder: Path, manifest: list[dict[str, str]], label: str) -> list[
         for kind in ("activity", "sequence"):
             seen[kind, row[kind]] = turn + 1
         ranked.append((turn, len(ranked), row))
-    chosen = [row for _, _, row in sorted(ranked, key=lambda item: item[:2])[:_EXAMPLES]]
+    selected = [row for _, _, row in sorted(ranked, key=lambda item: item[:2])[:_EXAMPLES]]
     return [
         dataset_figures.Example(
             _small(read_rgb(folder / row["image"])),
             _small(read_ids(folder / row["mask"])),
             " ".join(filter(None, (row["activity"], row["sequence"], f"({row['split']})"))),
         )
-        for row in chosen
+        for row in selected
     ]
 
 
@@ -82,17 +82,19 @@ def draw_leakage(study: Study) -> None:
     for dataset in leakage_datasets(study):
         folder = dataset_folder(study, dataset)
         rows = {row["frame_id"]: row for row in read_manifest(folder)}
-        parts = [load_split(folder, split, study.input_size) for split in ("train", "test")]
+        splits_data = [load_split(folder, split, study.input_size) for split in ("train", "test")]
         found[dataset] = similarity_by_split(
-            np.concatenate([part.images for part in parts]),
-            [frame_id for part in parts for frame_id in part.frame_ids],
+            np.concatenate([split_data.images for split_data in splits_data]),
+            [frame_id for split_data in splits_data for frame_id in split_data.frame_ids],
             {frame_id: row["activity"] for frame_id, row in rows.items()},
             {frame_id: row["sequence"] for frame_id, row in rows.items()},
             TEST_SEQUENCES[kind_name(study, dataset)],
             study.datasets[dataset].split_seed,
         )
-    kept = {d: {split: [round(float(v), 6) for v in values] for split, values in s.items()} for d, s in found.items()}
-    write_json(paths.similarity_file(study), kept)
+    rounded = {
+        d: {split: [round(float(v), 6) for v in values] for split, values in s.items()} for d, s in found.items()
+    }
+    write_json(paths.similarity_file(study), rounded)
     shown = {titles_of(study)[dataset]: splits for dataset, splits in found.items()}
     folder = results_folder(study) / "figures"
     with (

@@ -68,22 +68,22 @@ def representations_of(results: StudyResults) -> list[Representations]:
     Raises:
         InputError: If a file cannot be read; the message names it.
     """
-    study, lacking, found = results.study, results.missing_models, []
+    study, missing, found = results.study, results.missing_models, []
     rank = shown_rank(study)
     for groups in groups_by_seed(study):
-        for group in shown_groups(groups, lacking)[:1]:
-            kept = _kept(study, group)
-            tasks = [name.partition("/")[2] for name in kept if name.startswith("individual/")]
+        for group in shown_groups(groups, missing)[:1]:
+            saved = _saved_representations(study, group)
+            tasks = [name.partition("/")[2] for name in saved if name.startswith("individual/")]
             merged: dict[str, dict[str, dict[str, Array]]] = {}
             for cell in group.merged:
-                if cell.surgery in (0, rank) and kept.get(f"sha256 of {cell.id}") == _checkpoint(results, cell):
+                if cell.surgery in (0, rank) and saved.get(f"sha256 of {cell.id}") == _checkpoint(results, cell):
                     kind = "with" if cell.surgery else "without"
-                    of = {task: kept[f"{cell.merger}-{cell.surgery}/{task}"] for task in tasks}
+                    of = {task: saved[f"{cell.merger}-{cell.surgery}/{task}"] for task in tasks}
                     merged.setdefault(cell.merger, {})[kind] = of
             if merged:
                 title = titles_of(study)[group.singles[0].dataset]
                 backbone = model_labels(study).backbone(group.singles[0].backbone)
-                individual = {task: kept[f"individual/{task}"] for task in tasks}
+                individual = {task: saved[f"individual/{task}"] for task in tasks}
                 found.append(Representations(title, backbone, individual, merged))
     return found
 
@@ -96,7 +96,7 @@ def _checkpoint(results: StudyResults, cell: Cell) -> str:
         return "none"
 
 
-def _kept(study: Study, group: MergingGroup) -> dict[str, Any]:
+def _saved_representations(study: Study, group: MergingGroup) -> dict[str, Any]:
     """Return saved representations by name, and the digests of their models; nothing if the file is absent."""
     path = representations_file(study, group)
     if not path.is_file():
@@ -104,5 +104,5 @@ def _kept(study: Study, group: MergingGroup) -> dict[str, Any]:
     try:
         return read_representations(path)
     except InputError as error:
-        said = str(error).removeprefix(f"{path}: ")
-        raise InputError(f"{path}: no kept representations; {said} Delete it and run snakemake.") from None
+        reason = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"{path}: no kept representations; {reason} Delete it and run snakemake.") from None

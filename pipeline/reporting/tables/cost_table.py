@@ -24,10 +24,10 @@ from reports.tables import scores as tables
 
 def cost_table(results: StudyResults) -> dict[str, ReportTable]:
     """Return the table of the cost of every cell of the first seed."""
-    study, lacking = results.study, results.missing_cells
+    study, missing = results.study, results.missing_cells
     first = [cell for cell in cells_of(study) if cell.seed == study.seeds[0]]
-    costs = tables.table_cost([_named(study, c) | ({} if c in lacking else _cost(results, c)) for c in first])
-    gaps = {cell: why for cell, why in {**results.missing_robustness, **lacking}.items() if cell in first}
+    costs = tables.table_cost([_labels(study, c) | ({} if c in missing else _cost(results, c)) for c in first])
+    gaps = {cell: why for cell, why in {**results.missing_robustness, **missing}.items() if cell in first}
     note = f"{_COST} {gap_note(study, gaps)}".strip()
     devices, shown = costs["Device"].dropna().unique(), costs
     if len(devices) == 1:
@@ -42,7 +42,7 @@ _COST = (
 )
 
 
-def _named(study: Study, cell: Cell) -> dict[str, object]:
+def _labels(study: Study, cell: Cell) -> dict[str, object]:
     labels = model_labels(study)
     return {
         "dataset": titles_of(study)[cell.dataset],

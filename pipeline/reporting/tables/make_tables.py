@@ -84,7 +84,7 @@ def study_tables(results: StudyResults) -> dict[str, ReportTable]:
     robustness = results.once(measure_study)
     if robustness is not None:
         gaps = f"{gap_note(study, results.missing_robustness)} {missing_baselines(results)}".strip()
-        found |= robustness_tables(robustness, gaps, _lacking(results, robustness))
+        found |= robustness_tables(robustness, gaps, _models_without_robustness(results, robustness))
     if merging_groups(study):
         found |= merging_tables(results)
     if study.compare_with_paper:
@@ -110,12 +110,12 @@ def _datasets(study: Study) -> ReportTable:
     return ReportTable("Datasets, compared with the paper's Table I", compared, compared, note=_AGAINST_PAPER)
 
 
-def _lacking(results: StudyResults, found: Robustness) -> list[tuple[str, str]]:
+def _models_without_robustness(results: StudyResults, found: Robustness) -> list[tuple[str, str]]:
     """Return dataset and model of each model whose robustness has no results."""
-    there = set(found.conditions[["dataset", "model"]].itertuples(index=False, name=None))
+    measured = set(found.conditions[["dataset", "model"]].itertuples(index=False, name=None))
     study = results.study
-    lacking = [(titles_of(study)[cell.dataset], label_of(study, cell)) for cell in results.missing_robustness]
-    return [model for model in dict.fromkeys(lacking) if model not in there]
+    missing = [(titles_of(study)[cell.dataset], label_of(study, cell)) for cell in results.missing_robustness]
+    return [model for model in dict.fromkeys(missing) if model not in measured]
 
 
 def _leakage(results: StudyResults) -> ReportTable:

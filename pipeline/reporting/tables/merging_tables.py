@@ -29,7 +29,7 @@ def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
         }
     rank = shown_rank(study)
     intervals = " ".join([*found.same, *found.intervals])
-    said = " ".join(f"{study_note(study)} Rank of Surgery: {rank}. {found.words(rank)} {intervals} {gaps}".split())
+    details = " ".join(f"{study_note(study)} Rank of Surgery: {rank}. {found.words(rank)} {intervals} {gaps}".split())
     others = [found.words(other) for other in merging_of(study).surgery.ablation if other != rank]
     ranks = " ".join(f"{_RANKS} {' '.join(others)} {intervals} {gaps}".split())
     return {
@@ -37,7 +37,7 @@ def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
             _TITLE,
             table_merging(found, rank),
             readable_merging(found, rank),
-            note=f"{_MERGING} {said}",
+            note=f"{_MERGING} {details}",
             protocol=STANDARD,
         ),
         TABLE_SURGERY_RANKS: ReportTable(

@@ -40,7 +40,7 @@ def tables_with_paper_numbers(saved: StudyResults) -> dict[str, ReportTable]:
     study = saved.study
     wanted = set(tables_against_paper(study))
     paper = PaperNames(study)
-    results = in_paper_names(paper, _published(saved) if wanted else saved.compared_table)
+    results = in_paper_names(paper, _compared_scores(saved) if wanted else saved.compared_table)
     labels = labels_of_paper(study, paper)
     found: dict[str, ComparedWithPaper] = {
         names.table_of_dataset(dataset): scores_against_paper(
@@ -69,7 +69,7 @@ def tables_with_paper_numbers(saved: StudyResults) -> dict[str, ReportTable]:
         )
         for name, table in found.items()
     }
-    claims, intervals = _reproduction(saved)
+    claims, intervals = _tested_claims(saved)
     gaps = gap_note(study, {**saved.missing_robustness, **saved.missing_cells})
     return shown | {
         names.TABLE_CLAIMS: ReportTable(
@@ -87,7 +87,7 @@ def cells_of_paper_robustness(study: Study) -> list[Cell]:
     return [cell for cell in robustness_cells(study) if cell.dataset == names.PAPER_ROBUSTNESS]
 
 
-def _published(saved: StudyResults) -> pd.DataFrame:
+def _compared_scores(saved: StudyResults) -> pd.DataFrame:
     """Return the long table in the protocol of the authors' code, with the rows that are compared with the paper."""
     robust = [cell for cell in cells_of_paper_robustness(saved.study) if cell not in saved.missing_robustness]
     return comparable_rows(
@@ -95,7 +95,7 @@ def _published(saved: StudyResults) -> pd.DataFrame:
     )
 
 
-def _reproduction(saved: StudyResults) -> tuple[pd.DataFrame, str]:
+def _tested_claims(saved: StudyResults) -> tuple[pd.DataFrame, str]:
     """Return the paper's claims on every dataset, as `test_claims` returns them, and a text about the intervals."""
     study, titles = saved.study, titles_of(saved.study)
     found = {dataset: scores_for_claims(saved, dataset) for dataset in evaluated_datasets(study)}
@@ -143,7 +143,7 @@ def _gaps(saved: StudyResults, name: str) -> str:
         printed = set(paper_ablation().index)
         cells = {c for c in cells_of(study) if (c.dataset, *paper.of(c)) in printed}
     elif name == names.TABLE_RANK:
-        printed = {(of, int(rank), weighting) for of, rank, weighting in paper_ranks().index}
+        printed = {(dataset, int(rank), weighting) for dataset, rank, weighting in paper_ranks().index}
         cells = {c for c in cells_of(study) if paper.ranked(c) in printed}
     else:
         cells = {
@@ -175,8 +175,8 @@ def _note(study: Study, name: str) -> str:
 def _unlike_paper(study: Study) -> str:
     """Return a text about differences between the study's corruptions and the paper's."""
     trained = training_corruptions(study)
-    said = f"Training images of ours went through {', '.join(trained.names)}." if trained else ""
-    return f"{field_of_view_note(study)} {said}"
+    sentence = f"Training images of ours went through {', '.join(trained.names)}." if trained else ""
+    return f"{field_of_view_note(study)} {sentence}"
 
 
 _ABOUT = {

@@ -55,30 +55,30 @@ def shown_tables(results: StudyResults) -> dict[str, ReportTable]:
         (names.TABLE_RANK, "Rank of the adapters", ["Model", "Rank"], _rank_rows(study), ""),
     ):
         if rows:
-            chosen = tables.table_of_rows(results.compared_table, rows, ["Dataset", *heads])
+            scores = tables.table_of_rows(results.compared_table, rows, ["Dataset", *heads])
             keys = [(r.dataset, r.backbone, r.architecture, r.weighting, r.rank) for r in rows]
             gaps = results.gaps(cell for cell in cells_of(study) if _key(cell) in keys)
-            shown = tables.readable_rows(chosen, study.protocol)
-            said = f"{note} {gap_note(study, gaps)}".strip()
-            found[name] = ReportTable(title, chosen, shown, True, said, ("Dataset",), study.protocol)
+            shown = tables.readable_rows(scores, study.protocol)
+            text = f"{note} {gap_note(study, gaps)}".strip()
+            found[name] = ReportTable(title, scores, shown, True, text, ("Dataset",), study.protocol)
     return found
 
 
 def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
     """Return the tables of scores with intervals, differences and ranks in the standard protocol."""
-    study, lacking = results.study, results.missing_cells
+    study, missing = results.study, results.missing_cells
     scored = {titles_of(study)[dataset]: results.once(varied_scores, dataset) for dataset in evaluated_datasets(study)}
-    known = {title: one for title, one in scored.items() if one is not None}
-    there = {(title, label) for title, one in known.items() for label in one.scores}
+    known = {title: of_dataset for title, of_dataset in scored.items() if of_dataset is not None}
+    present = {(title, label) for title, of_dataset in known.items() for label in of_dataset.scores}
     found = compare_scores(known)
     gaps = [
         (titles_of(study)[dataset], label_of(study, cell))
         for dataset in evaluated_datasets(study)
-        for cell in lacking
+        for cell in missing
         if dataset in evaluated_on(study, cell.dataset)
     ]
-    gaps = [gap for gap in dict.fromkeys(gaps) if gap not in there]
-    note = f"{_COMPARISON} {' '.join(found.intervals)} {gap_note(study, lacking)}".strip()
+    gaps = [gap for gap in dict.fromkeys(gaps) if gap not in present]
+    note = f"{_COMPARISON} {' '.join(found.intervals)} {gap_note(study, missing)}".strip()
     scores, pairs = table_comparison(found.scores), table_pairs(found.pairs)
     return {
         names.TABLE_COMPARISON: ReportTable(
@@ -150,7 +150,7 @@ def _ablation_rows(study: Study) -> list[tables.Row]:
     for dataset in study.datasets:
         for (backbone, architecture), cell in ablation_cells(study, dataset).items():
             parts = (backbone != "resnet", architecture == "tesla", backbone == "endoarss")
-            labels = (titles_of(study)[dataset], *("yes" if part else "no" for part in parts))
+            labels = (titles_of(study)[dataset], *("yes" if used else "no" for used in parts))
             rows.append(tables.Row(labels, *_key(cell)))
     return rows
 
