@@ -62,10 +62,7 @@ class TrainingHistory:
 
 
 def draw_histories(histories: Sequence[TrainingHistory], title: str, mark: str, png: Path, pdf: Path) -> None:
-    """Draw one column per backbone and architecture; colour and marker identify a weighting.
-
-    The single tasks of a backbone share a column. The rows show the losses of the tasks, the first task's share of the weights, the norms
-    of the gradients of shared parameters, and the cosine between these gradients.
+    """Draw one column per backbone and architecture (single tasks share one); colour and marker identify a weighting.
 
     Args:
         histories: The histories of one dataset.
@@ -147,7 +144,11 @@ def _columns(histories: Sequence[TrainingHistory]) -> list[_Column]:
 
 
 def _quantities(histories: Sequence[TrainingHistory]) -> list[str]:
-    """Return the quantities that the rows of panels show; they are columns of the histories."""
+    """Return the quantities that the rows of panels show; they are columns of the histories.
+
+    These are the losses of the tasks, the first task's share of the weights, the norms of the gradients of shared parameters, and the
+    cosine between these gradients.
+    """
     columns = sorted({str(column) for history in histories for column in history.rows})
     losses, norms, cosines = (
         [column for column in columns if column.startswith(kind)] for kind in ("loss_", "gradient_norm_", "cosine_")

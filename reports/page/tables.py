@@ -45,9 +45,6 @@ def to_html(
         within: Names of index levels; rows compete within each group of equal values.
         apart: Positions of rows that do not compete; they stay below the others in their order, whatever the sorting.
         of_paper: Positions of columns that contain numbers of the paper.
-
-    Returns:
-        The HTML.
     """
     deviations = _deviations(table)
     shown = [i for i in range(table.shape[1]) if i not in deviations.values()]
