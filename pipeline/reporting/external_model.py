@@ -1,4 +1,4 @@
-"""Tables, figures and page of a model that is no cell of a study, with the study's own models or alone."""
+"""Tables, figures and page of an external model, alone or compared with the models of a study."""
 
 from __future__ import annotations
 
@@ -43,20 +43,24 @@ def evaluate_any_model(
     beside: bool,
     workers: int,
 ) -> str:
-    """Evaluate the robustness of cells, or of a model that is none; one of `cells`, `predictor` and `predictions` is given.
+    """Evaluate the robustness of cells or of an external model. Exactly one of `cells`, `predictor` and `predictions` is given.
 
     Args:
-        study: it says what is applied.
-        cells: ids of cells.
-        predictor, predictions: as `evaluate_predictor` and `evaluate_predictions` take them.
-        dataset: what an external model is tested on; None for the study's first.
-        label, out, beside, workers: see `ExternalModelRun`; cells know the first three themselves.
+        study: The study, which defines the corruptions.
+        cells: Ids of cells.
+        predictor: The predictor, as in `evaluate_predictor`.
+        predictions: The predictions, as in `evaluate_predictions`.
+        dataset: The test dataset of an external model; None for the first dataset of the study.
+        label: The label of an external model, as in `ExternalModelRun`; not allowed for cells.
+        out: The output folder of an external model, as in `ExternalModelRun`; not allowed for cells.
+        beside: Whether an external model is compared with the study's cells; not allowed for cells.
+        workers: Number of processes in addition to this one.
 
     Returns:
-        Where results of an external model are, in words; nothing of cells.
+        A sentence that says where the results of an external model are; "" for cells.
 
     Raises:
-        InputError: if arguments do not go together, or what is tested does not fit the study.
+        InputError: If arguments contradict each other, or the model does not fit the study.
     """
     if "robustness" not in study.as_dict():
         raise InputError(f"study {study.name!r} has no key robustness; it says which corruptions and severities.")
@@ -80,17 +84,17 @@ def evaluate_any_model(
 
 
 def compared_models(run: ExternalModelRun) -> list[EvaluatedModel]:
-    """Return the study's models that the external one is compared with; none unless `beside` asks for them.
+    """Return the study's models that the external model is compared with; none unless the run asks for them.
 
     Raises:
-        InputError: if they are asked for and none is evaluated.
+        InputError: If the run asks for them and no cell is evaluated.
     """
     results = StudyResults(run.study)
     found = evaluated_models(results, [run.dataset]) if run.with_cells else []
     if run.with_cells and not found:
-        lacking = [cell.id for cell in results.missing_robustness if cell.dataset == run.dataset]
+        missing = [cell.id for cell in results.missing_robustness if cell.dataset == run.dataset]
         raise InputError(
-            f"--beside: no cell of {run.dataset} has its robustness evaluated; missing: {', '.join(lacking) or 'none asked'}."
+            f"--beside: no cell of {run.dataset} has its robustness evaluated; missing: {', '.join(missing) or 'none asked'}."
         )
     return found
 
@@ -99,9 +103,9 @@ def report_external_model(run: ExternalModelRun, folder: Path, compared: Sequenc
     """Write tables, figures and the page of an evaluation.
 
     Args:
-        run: What was evaluated.
-        folder: What `evaluate_predictor` or `evaluate_predictions` returned.
-        compared: As `compared_models` returns them.
+        run: The evaluated run.
+        folder: The folder that `evaluate_predictor` or `evaluate_predictions` returned.
+        compared: The models that `compared_models` returned.
     """
     files = RobustnessFiles.below(folder / CellOutput.ROBUSTNESS)
     rows, label = read_table(files.rows), read_json(files.provenance)["label"]

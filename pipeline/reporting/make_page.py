@@ -1,4 +1,4 @@
-"""The page of a study, made from its saved results without running a model."""
+"""The page of a study, made from its saved results; no model runs."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ def make_page(study: Study, results: StudyResults | None = None) -> None:
 
     Args:
         study: The study.
-        results: Its results, if they are already loaded.
+        results: The results of the study, if they are already loaded.
 
     Raises:
-        InputError, ResultsError: If a saved file is missing or cannot be read; cells without results are named on the page.
+        InputError: If a saved file is missing or cannot be read. Cells without results are no error; the page names them.
+        ResultsError: If saved results cannot be reported.
     """
     results = results or StudyResults(study, reductions_of_page(study))
     write_text(paths.report_file(study), render_page(page_of(results)))
@@ -105,21 +106,19 @@ def _glance(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def _claims(claims: pd.DataFrame, number: str) -> str:
-    """Return how many claims have which verdict, for the summary of real data."""
+    """Return a sentence that counts the claims by verdict, for the summary of a study with real data."""
     counts = claims["verdict"].str.split(",").str[0].value_counts()
-    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    return (
-        f"The paper's claims, counted per dataset and metric: {said}. Table {number} lists them with their differences."
-    )
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return f"The paper's claims, counted per dataset and metric: {verdicts}. Table {number} lists them with their differences."
 
 
 def _gaps(results: StudyResults) -> list[Gap]:
-    lacking = results.missing_models
-    gaps = [Gap(cell.id, "results", reason) for cell, reason in lacking.items()]
+    missing = results.missing_models
+    gaps = [Gap(cell.id, "results", reason) for cell, reason in missing.items()]
     return gaps + [
         Gap(cell.id, "robustness", reason)
         for cell, reason in results.missing_robust_models.items()
-        if cell not in lacking
+        if cell not in missing
     ]
 
 
@@ -148,7 +147,7 @@ def _card(study: Study, dataset: str, sheet: FigureSection) -> DatasetCard:
 
 
 def _card_facts(card: dict[str, Any]) -> list[tuple[str, str]]:
-    splits = ", ".join(f"{part} {count:,}" for part, count in card["frames_by_split"].items())
+    splits = ", ".join(f"{split} {count:,}" for split, count in card["frames_by_split"].items())
     expected = card["expected_frames"]
     frames = f"{card['frames']:,}" if expected is None else f"{card['frames']:,} of {expected:,} expected"
     facts = [("Key in studies", card["name"]), ("Frames", frames), ("Splits", splits)]
@@ -179,7 +178,7 @@ def _card_tables(card: dict[str, Any]) -> list[tuple[str, pd.DataFrame]]:
     ):
         if card[key]:
             frame = pd.DataFrame(
-                {part.capitalize(): counts for part, counts in sorted(card[key].items(), reverse=True)}
+                {split.capitalize(): counts for split, counts in sorted(card[key].items(), reverse=True)}
             )
             if key == "frames_with_class" and sum(pixels.values()):
                 frame["Pixels (%)"] = [100 * pixels[label] / sum(pixels.values()) for label in frame.index]
@@ -188,8 +187,8 @@ def _card_tables(card: dict[str, Any]) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _provenance(results: StudyResults) -> list[TableSection]:
-    """Return the tables of trainings, evaluations of robustness, and the software they ran with."""
-    study, lacking = results.study, results.missing_robust_models
+    """Return the tables of trainings, of evaluations of robustness, and of the software that ran them."""
+    study, missing = results.study, results.missing_robust_models
     trained = {
         c.id: results.provenance(c)
         for c in models_of(study)
@@ -198,7 +197,7 @@ def _provenance(results: StudyResults) -> list[TableSection]:
     evaluated = {
         cell.id: read_json(paths.robustness_files(study, cell).provenance)
         for cell in robust_models(study)
-        if cell not in lacking
+        if cell not in missing
     }
     software: dict[tuple[tuple[str, str], ...], str] = {}
 

@@ -1,4 +1,4 @@
-"""The tables of a page, from the tables of a report."""
+"""The tables of the page, made from the tables of a report."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from reports.page import TableSection
 
 
 def table_numbers(found: Mapping[str, ReportTable], compare_with_paper: bool) -> dict[str, str]:
-    """Return the numbers of the tables that are shown, by name, in their order."""
+    """Return the numbers of the shown tables by name, in their order."""
     return numbered((name for name, table in found.items() if table.shown is not None), compare_with_paper)
 
 
 def table_sections(
     found: Mapping[str, ReportTable], numbers: Mapping[str, str], categories: Collection[str]
 ) -> list[TableSection]:
-    """Return the tables of a page.
+    """Return the sections of the page that contain tables.
 
     Args:
         found: The tables of a report by name.
-        numbers: As `table_numbers` returns them.
-        categories: Categories of corruptions.
+        numbers: The numbers that `table_numbers` returns.
+        categories: The categories of corruptions.
     """
     sections = []
     for name, number in numbers.items():
@@ -54,7 +54,7 @@ def short_title(number: str, title: str) -> str:
 
 
 def rows_apart(name: str, shown: pd.DataFrame, of_scores: bool, categories: Collection[str]) -> list[int]:
-    """Return the positions of rows of means and references. The table decides where they are, because names are a user's."""
+    """Return the positions of rows of means and references. They depend on the table, not on names, because users choose names."""
     keys = [key if isinstance(key, tuple) else (key,) for key in shown.index]
     if name == names.TABLE_ROBUSTNESS:
         return [i for i, (category, _) in enumerate(keys) if category not in categories]
@@ -65,7 +65,7 @@ def rows_apart(name: str, shown: pd.DataFrame, of_scores: bool, categories: Coll
 
 
 def columns_of_paper(name: str, shown: pd.DataFrame) -> list[int]:
-    """Return the positions of columns that hold the paper's numbers."""
+    """Return the positions of columns that contain numbers of the paper."""
     if name in map(names.against_paper, names.PAPER_TABLES):
         return [i for i, (_, whose) in enumerate(shown.columns) if whose == "paper"]
     if name == names.TABLE_DATASETS:

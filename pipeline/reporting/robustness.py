@@ -1,4 +1,4 @@
-"""Tables and figures of robustness, for any models: those of a study, or any predictor's answers."""
+"""Tables and figures of robustness, for the models of a study and for external models."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ def write_robustness_report(found: Robustness, folder: Path, mark: str, marks: M
     """Write tables and figures into tables/ and figures/ of a folder.
 
     Args:
-        found: what was measured. folder: to write into. mark: what every figure and caption says of the numbers. marks: last columns of
-            every CSV.
+        found: The measured robustness.
+        folder: The folder.
+        mark: The text about the numbers in every figure and caption.
+        marks: The last columns of every CSV, by name.
     """
     write_tables(robustness_tables(found), folder / "tables", mark, marks)
     for name, draw in robustness_drawers(found, mark).items():
@@ -47,7 +49,13 @@ def write_robustness_report(found: Robustness, folder: Path, mark: str, marks: M
 def robustness_tables(
     found: Robustness, gaps: str = "", lacking: Sequence[tuple[str, str]] = ()
 ) -> dict[str, ReportTable]:
-    """The tables by name. gaps: what is said of models without results. lacking: dataset and model of these."""
+    """Return the tables of robustness by name.
+
+    Args:
+        found: The measured robustness.
+        gaps: A text about models without results.
+        lacking: Dataset and model of each model without results.
+    """
     intervals, notes, levels = " ".join(found.intervals), " ".join(found.notes), _severities(found)
     means, summary = table_robustness(found.summary, found.categories), table_robustness_summary(found.summary)
     shown, legend = found.for_readers(), found.legend()
@@ -92,7 +100,7 @@ def _severities(found: Robustness) -> str:
 
 
 def robustness_drawers(found: Robustness, mark: str) -> dict[str, Callable[[Path, Path], None]]:
-    """What draws each figure of robustness, by name."""
+    """Return the function that draws each figure of robustness, by name."""
     mark = f"{mark}\nSeverities: {_severities(found)}. {found.legend()}".rstrip()
     found = found.for_readers()
     return {
@@ -103,10 +111,11 @@ def robustness_drawers(found: Robustness, mark: str) -> dict[str, Callable[[Path
 
 
 def measure_study(results: StudyResults) -> Robustness | None:
-    """What the robustness evaluations of a study's cells give; None while none has results.
+    """Measure the robustness of a study's evaluated cells; return None if no cell has results.
 
     Raises:
-        InputError, ResultsError: as `evaluated_models` and `measure_robustness`.
+        InputError: As in `evaluated_models`.
+        ResultsError: As in `measure_robustness`.
     """
     models = evaluated_models(results, tuple(results.study.datasets))
     return measure_models(results.study, models, baselines_of(results)) if models else None
@@ -115,13 +124,16 @@ def measure_study(results: StudyResults) -> Robustness | None:
 def measure_models(
     study: Study, models: Sequence[EvaluatedModel], baselines: Mapping[str, str], trained: bool = True
 ) -> Robustness:
-    """Measure models under a study's corruptions, own ones and those trained on told apart.
+    """Measure models under a study's corruptions; mark the project's own corruptions and those used in training.
 
     Args:
-        study: it says what is applied. models, baselines: as for `measure_robustness`. trained: whether the study trained one of them.
+        study: The study, which defines the corruptions.
+        models: The models, as in `measure_robustness`.
+        baselines: The baselines, as in `measure_robustness`.
+        trained: Whether the study trained one of the models.
 
     Raises:
-        ResultsError: as `measure_robustness`.
+        ResultsError: As in `measure_robustness`.
     """
     own = [name for name in known_corruptions() if name not in STANDARD_CORRUPTIONS]
     corrupted = training_corruptions(study) if trained else None
@@ -132,33 +144,35 @@ def measure_models(
 
 
 def field_of_view_note(study: Study) -> str:
-    """Return what is said of a study that keeps the black around round views, or an empty text."""
+    """Return a sentence for a study that does not corrupt the black border around round views; "" for other studies."""
     return "The black around round views is kept." * (conditions_of(study).field_of_view == KEEP)
 
 
 def evaluated_models(results: StudyResults, datasets: Sequence[str]) -> list[EvaluatedModel]:
-    """The evaluated cells of some datasets as models, without those that have no results.
+    """Return the evaluated cells of some datasets as models, without cells that have no results.
 
     Raises:
-        InputError: naming a file whose rows are not what an evaluation leaves.
+        InputError: If a file has invalid rows; the message names it.
     """
     return [model for dataset in datasets for model in results.once(robust_models, dataset).values()]
 
 
 def missing_baselines(results: StudyResults) -> str:
-    """What is said of datasets whose baseline has no results; "" if none is so."""
-    study, lacking = results.study, results.missing_robustness
-    chosen = {dataset: robustness_baseline(study, dataset) for dataset in study.datasets}
+    """Return a text about datasets whose baseline has no results; "" if there are none."""
+    study, missing = results.study, results.missing_robustness
+    baselines = {dataset: robustness_baseline(study, dataset) for dataset in study.datasets}
     return " ".join(
         f"{titles_of(study)[dataset]}: without the baseline {label_of(study, cell)} there are no corruption errors, and differences are to "
         "the first model."
-        for dataset, cell in chosen.items()
-        if cell in lacking and cell is not None
+        for dataset, cell in baselines.items()
+        if cell in missing and cell is not None
     )
 
 
 def baselines_of(results: StudyResults) -> dict[str, str]:
-    """What corruption errors are relative to: the label of a model by the title of its dataset."""
-    study, lacking = results.study, results.missing_robustness
-    chosen = {title: robustness_baseline(study, dataset) for dataset, title in titles_of(study).items()}
-    return {title: label_of(study, cell) for title, cell in chosen.items() if cell is not None and cell not in lacking}
+    """Return the label of the baseline of corruption errors by the title of its dataset."""
+    study, missing = results.study, results.missing_robustness
+    baselines = {title: robustness_baseline(study, dataset) for dataset, title in titles_of(study).items()}
+    return {
+        title: label_of(study, cell) for title, cell in baselines.items() if cell is not None and cell not in missing
+    }

@@ -1,4 +1,4 @@
-"""Which cells and which test images figures show."""
+"""Selection of the cells and test images that figures show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Scores = Mapping[str, float]
 
 
 def scored_cells(results: StudyResults, dataset: str) -> dict[Cell, Scores]:
-    """The cells with results on a dataset, in the order of the study, each with its accuracy, mIoU and the like as far as it has them."""
+    """Return the cells with results on a dataset, in the order of the study, each with its summary metrics such as accuracy and mIoU."""
     scores = clean_scores(results.compared_table, dataset)
     scores = scores[scores["metric"].isin(list(shown_metrics(Shown.SUMMARY))) & scores["value"].notna()]
     found: dict[Cell, Scores] = {}
@@ -34,7 +34,10 @@ def scored_cells(results: StudyResults, dataset: str) -> dict[Cell, Scores]:
 
 
 def best_by_backbone(study: Study, scores: Mapping[Cell, Scores]) -> list[Cell]:
-    """The cell with the highest mIoU of each backbone, in the study's order of backbones; of its rank, and of equal ones the first."""
+    """Return the cell with the highest mIoU of each backbone, in the study's order of backbones.
+
+    Only cells with the study's rank count; of equal cells, the first is returned.
+    """
     best: dict[str, Cell] = {}
     for cell, of_cell in scores.items():
         if cell.rank == study.lora.rank and MIOU in of_cell:
@@ -44,7 +47,7 @@ def best_by_backbone(study: Study, scores: Mapping[Cell, Scores]) -> list[Cell]:
 
 
 def best_of_both(study: Study, scores: Mapping[Cell, Scores]) -> dict[str, Cell]:
-    """By metric the cell to look at: the one with the highest mean of accuracy and mIoU, or the best of each where none has both."""
+    """Return a cell per metric: the one with the highest mean of accuracy and mIoU, or the best of each if no cell has both."""
     cells = [cell for cell in scores if cell.rank == study.lora.rank]
     with_both = [cell for cell in cells if all(metric in scores[cell] for metric in MAIN)]
     if with_both:
@@ -54,10 +57,13 @@ def best_of_both(study: Study, scores: Mapping[Cell, Scores]) -> dict[str, Cell]
 
 
 def single_and_multi(study: Study, scores: Mapping[str, Mapping[Cell, Scores]]) -> tuple[Cell, Cell] | None:
-    """The pair that figure 2 shows: of `Study.task_pairs` the first with results, and of its multi-task cells the paper's or the best.
+    """Return the pair that figure 2 shows: the first of `task_pairs` with results; None if there is none.
+
+    Its multi-task cell is the one of the paper, or else the one with the highest mIoU.
 
     Args:
-        scores: `scored_cells` by dataset.
+        study: The study.
+        scores: The results of `scored_cells` by dataset.
     """
     for single, others in task_pairs(study):
         of_dataset = scores[single.dataset]
@@ -73,16 +79,18 @@ def image_ious(rows: pd.DataFrame, classes: int) -> NDArray[np.float64]:
     """Return the mean IoU of each image (N,), as `endoarss.metrics.scores_of_images` defines it.
 
     Args:
-        rows: kept rows with masks. classes: of the dataset, the background included.
+        rows: Saved rows with columns of masks, N.
+        classes: Number of classes of the dataset, with the background.
     """
     return scores_of_images({name: rows[name].to_numpy() for name in rows}, classes)[MIOU]
 
 
 def high_middle_low(values: NDArray[np.float64], names: Sequence[str]) -> list[int]:
-    """The indices of the highest value, the median one and the lowest; fewer where there are fewer. Ties go by name.
+    """Return the indices of the highest, the median and the lowest value; fewer indices if N is below 3.
 
     Args:
-        values: (N,). names: of the images, N.
+        values: One value per image (N,).
+        names: The names of the N images; they decide the order of equal values.
     """
     order = sorted(range(len(names)), key=lambda i: (-values[i], names[i]))
     return [order[i] for i in sorted({0, len(order) // 2, len(order) - 1})]

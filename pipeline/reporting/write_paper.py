@@ -1,4 +1,4 @@
-"""One LaTeX document of all tables and figures of a study, and its PDF."""
+"""One LaTeX document with all tables and figures of a study, and its PDF."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from reports.numbering import numbered
 from reports.paper import Item, render_paper
 from reports.tables.latex import to_latex
 
-# Debian and Ubuntu; whatever the document and the tables load is in them.
+# Packages of Debian and Ubuntu that contain everything the document and the tables load.
 _PACKAGES = "texlive-latex-base texlive-latex-recommended lmodern"
-# References are settled after two or three runs, widths of long tables after some more.
+# References need two or three runs, and the widths of long tables need some more.
 _RUNS = 6
 _AGAIN = ("Rerun to get", "Rerun LaTeX", "Table widths have changed", "has changed")
 _SHOWN_ERRORS = 8
@@ -41,27 +41,27 @@ _PROVENANCE = "provenance"
 
 
 def make_paper(study: Study, pdf: bool) -> list[Path]:
-    """Write paper.tex, see `write_paper`, and its PDF if it is asked for; return the paths.
+    """Write paper.tex, print its path, and compile the PDF if it is asked for; return the path of the PDF, if any.
 
     Raises:
-        InputError: as `write_paper` and `compile_latex`.
+        InputError: As in `write_paper` and `compile_latex`.
     """
     print(write_paper(study))
     return [compile_paper(study)] if pdf else []
 
 
 def write_paper(study: Study, results: StudyResults | None = None) -> Path:
-    """Write paper/paper.tex, which takes the study's tables and figures in where they lie, and the settings that it points to.
+    """Write paper/paper.tex, which includes the study's tables and figures from their folders, and the settings that it refers to.
 
     Args:
-        study: whose paper.
-        results: of the study, if they are at hand.
+        study: The study.
+        results: The results of the study, if they are already loaded.
 
     Returns:
-        Its path.
+        The path of paper.tex.
 
     Raises:
-        InputError: if a table or figure is missing, or no cell has results.
+        InputError: If a table or figure is missing, or no cell has results.
     """
     results = results or StudyResults(study)
     tables, figures = _tables(results), paths.figure_files(study)
@@ -80,7 +80,7 @@ def write_paper(study: Study, results: StudyResults | None = None) -> Path:
         "provenance": _software(results),
     }
     path = paths.paper_file(study)
-    # The document says that it is there; without Snakemake nobody else writes it.
+    # The document refers to this file, and without Snakemake nothing else writes it.
     write_if_changed(paths.study_file(study), json.dumps(study.as_dict(), indent=2) + "\n")
     numbers = _numbers(study, tables, figures)
     provenance = numbers[_PROVENANCE], _provenance(results)
@@ -89,7 +89,7 @@ def write_paper(study: Study, results: StudyResults | None = None) -> Path:
 
 
 def _tables(results: StudyResults) -> list[Path]:
-    """The tables; where no cell's robustness is evaluated, those of robustness are not made, and not expected."""
+    """Return the files of the tables. Tables of robustness are not expected if no cell's robustness is evaluated."""
     study = results.study
     if set(results.missing_robustness) != set(robustness_cells(study)):
         return paths.table_files(study)
@@ -112,7 +112,7 @@ def _numbers(study: Study, tables: Sequence[Path], figures: Sequence[Path]) -> d
 def _items(
     results: StudyResults, numbers: Mapping[str, str], tables: Sequence[Path], figures: Sequence[Path]
 ) -> list[Item]:
-    """Return what the document holds: tables that are printed, those that are not, and figures as PDF or photograph."""
+    """Return the items of the document: printed tables, tables that are CSV only, and figures as PDF or JPEG."""
     study = results.study
     printed = {path.stem for path in tables if path.suffix == ".tex"}
     titles, mark, of_results = titles_of(study), data_caption(study), paths.result_figures(study)
@@ -128,15 +128,15 @@ def _items(
             own = study_caption(
                 results, select_on="val" if path.stem in (names.FIGURE_MERGING, names.FIGURE_REPRESENTATIONS) else ""
             )
-            said = f"{_splits(study, path.stem)} {own}" if path.stem in of_results else mark
-            found.append(Item("figure", f"../figures/{path.name}", f"{title}. {said}", numbers[path.stem]))
+            about = f"{_splits(study, path.stem)} {own}" if path.stem in of_results else mark
+            found.append(Item("figure", f"../figures/{path.name}", f"{title}. {about}", numbers[path.stem]))
     return found
 
 
 def _splits(study: Study, name: str) -> str:
-    """By which rule the data of a figure is split: of the dataset that its name ends with, or of all that are tested on."""
+    """Return a sentence with the split rule of the dataset that a figure's name ends with, or else of all evaluated datasets."""
     datasets = paths.evaluated_datasets(study)
-    # Of two names that fit, one ends with the other.
+    # If two names match, one of them ends with the other, so the longest is right.
     of_figure = max((dataset for dataset in datasets if name.endswith(f"_{dataset}")), key=len, default="")
     rules = [
         f"{titles_of(study)[d]}: {names.in_words(split_rule(study, d))}"
@@ -146,7 +146,7 @@ def _splits(study: Study, name: str) -> str:
 
 
 def _abstract(results: StudyResults) -> list[str]:
-    study, lacking, not_robust = results.study, results.missing_cells, results.missing_robustness
+    study, missing, not_robust = results.study, results.missing_cells, results.missing_robustness
     cells, titles, seeds = cells_of(study), titles_of(study), ", ".join(map(str, study.seeds))
     labels = model_labels(study)
     backbones = [labels.backbone(name) for name in dict.fromkeys(c.backbone for c in cells)]
@@ -166,17 +166,17 @@ def _abstract(results: StudyResults) -> list[str]:
         verb = "is" if count == 1 else "are"
         sentences.append(f"{count}{asked} {verb} evaluated under corruptions at {len(severities)} severities as well.")
     merged = merged_cells(study)
-    beside = len(trainings_of(study)) - len(cells)
-    if merged and beside:
+    further = len(trainings_of(study)) - len(cells)
+    if merged and further:
         sentences.append(
-            f"{beside} further trainings have their epochs chosen on validation frames; {len(merged)} models are merged from them or "
+            f"{further} further trainings have their epochs chosen on validation frames; {len(merged)} models are merged from them or "
             "compared with them."
         )
     elif merged:
         sentences.append(f"{len(merged)} models are merged from those of single tasks.")
-    if lacking:
-        sentences.append(f"{len(lacking)} of the trainings {'has' if len(lacking) == 1 else 'have'} no results.")
-    if lacking or not_robust or results.missing_models:
+    if missing:
+        sentences.append(f"{len(missing)} of the trainings {'has' if len(missing) == 1 else 'have'} no results.")
+    if missing or not_robust or results.missing_models:
         sentences.append("The last section names what is missing, and why.")
     return sentences
 
@@ -185,7 +185,9 @@ def _datasets(study: Study) -> list[str]:
     lines = []
     for dataset in study.datasets:
         card = card_of(study, dataset)
-        parts = ", ".join(f"{count:,} {part}" for part, count in sorted(card["frames_by_split"].items(), reverse=True))
+        parts = ", ".join(
+            f"{count:,} {split}" for split, count in sorted(card["frames_by_split"].items(), reverse=True)
+        )
         kind = "synthetic" if card["synthetic"] else "real"
         lines.append(
             f"{card['title']}: {card['frames']:,} {kind} frames ({parts}), split: {split_rule(study, dataset)}."
@@ -205,17 +207,17 @@ def _reproduction(study: Study) -> list[str]:
 
 
 def _software(results: StudyResults) -> list[str]:
-    """The versions that trained: of all cells with results, each once; and what is missing, with the reasons."""
+    """Return sentences about the software and devices of all cells with results, and about missing results with their reasons."""
     known = [results.provenance(cell) for cell in results.present_models]
-    lacking = results.missing_models
-    not_robust = {cell: reason for cell, reason in results.missing_robust_models.items() if cell not in lacking}
+    missing = results.missing_models
+    not_robust = {cell: reason for cell, reason in results.missing_robust_models.items() if cell not in missing}
     packages = dict.fromkeys((name, version) for about in known for name, version in about["packages"].items())
     return [
         f"Code: {_joined(dict.fromkeys(_commit(about['code']) for about in known))}.",
         f"Python {_joined(dict.fromkeys(about['python'] for about in known))};",
         f"{', '.join(f'{name} {version}' for name, version in packages)}.",
         f"Device: {_joined(dict.fromkeys(about['device'] for about in known))}.",
-        *(f"{cell.id} has no results: {reason}." for cell, reason in lacking.items()),
+        *(f"{cell.id} has no results: {reason}." for cell, reason in missing.items()),
         *(f"{cell.id} has no results under corruptions: {reason}." for cell, reason in not_robust.items()),
     ]
 
@@ -249,16 +251,20 @@ def _joined(words: Sequence[str] | dict[str, None]) -> str:
 
 
 def compile_paper(study: Study) -> Path:
-    """Compile paper/paper.tex to paper/paper.pdf, see `compile_latex`; gives the PDF's path."""
+    """Compile paper/paper.tex to paper/paper.pdf with `compile_latex`, and return the path of the PDF."""
     compile_latex(paths.paper_file(study), paths.paper_pdf(study))
     return paths.paper_pdf(study)
 
 
 def compile_latex(source: Path, pdf: Path) -> None:
-    """Compile a document in its folder to a PDF that appears whole or not at all; the same bytes from the same files.
+    """Compile a document in its folder to a PDF. The PDF is written only if it is complete; the same files give the same bytes.
+
+    Args:
+        source: The LaTeX document.
+        pdf: The PDF file to write.
 
     Raises:
-        InputError: if pdflatex is not installed, or fails: with its errors, and where its log is.
+        InputError: If pdflatex is not installed or fails; the message has its errors and the path of its log.
     """
     if shutil.which("pdflatex") is None:
         raise InputError(
@@ -274,11 +280,11 @@ def compile_latex(source: Path, pdf: Path) -> None:
                 break
         with whole_file(pdf) as partial:
             shutil.copyfile(folder / f"{source.stem}.pdf", partial)
-    _log_file(source).unlink(missing_ok=True)  # of an earlier failure
+    _log_file(source).unlink(missing_ok=True)  # the log of an earlier failure
 
 
 def _pdflatex(source: Path, folder: Path) -> bool:
-    """One run, in the folder of the document, whose paths are relative; what it writes goes into another."""
+    """Run pdflatex once and return whether it succeeded. It runs in the document's folder, because paths in it are relative."""
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", "-file-line-error"]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
     done = subprocess.run(
@@ -302,7 +308,7 @@ def _log_file(source: Path) -> Path:
 
 
 def _failure(source: Path, folder: Path) -> str:
-    """What pdflatex stopped at, with the log kept beside the document."""
+    """Return a message with the errors of pdflatex, and save its log in the folder of the document."""
     log = _log(folder, source)
     with whole_file(_log_file(source)) as partial:
         partial.write_text(log, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Scores of every class and activity, side by side for some models."""
+"""Figure of the scores of every class and activity, with one bar per model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from reports.figures.style import (
     write_head,
 )
 
-_BAR = 0.095  # inches: as high as the number at its end
+_BAR = 0.095  # inches: as high as the number at the bar's end
 NO_TRUTH = "no truth"
 
 
@@ -38,9 +38,12 @@ Looks = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class ClassScores:
-    """A panel: what it shows, and scores as shares from 0 to 1 (classes x models), NaN where one is not defined.
+    """One panel of the figure.
 
-    support: images with each class, in the order of the rows.
+    Attributes:
+        title: The panel's title.
+        shares: Scores from 0 to 1 (classes x models), NaN where a score is not defined.
+        support: Number of images with each class, in the order of the rows.
     """
 
     title: str
@@ -49,10 +52,14 @@ class ClassScores:
 
 
 def draw_class_scores(panels: Sequence[ClassScores], title: str, mark: str, png: Path, pdf: Path) -> None:
-    """One group of bars a class, one bar a model, panels side by side.
+    """Draw one group of bars per class and one bar per model, with the panels side by side.
 
     Args:
-        panels: at least one. title: names the dataset. mark: what every figure says of its data. png, pdf: files to write.
+        panels: At least one panel.
+        title: The title; it names the dataset.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     models = list(dict.fromkeys(str(name) for panel in panels for name in panel.shares.columns))
     looks: Looks = {
@@ -95,7 +102,7 @@ def draw_class_scores(panels: Sequence[ClassScores], title: str, mark: str, png:
 
 
 def _labels(panel: ClassScores, inches: float) -> list[str]:
-    """Each class, and below it how many images have it."""
+    """Return each class name with the number of images that have the class below it."""
     names = [wrapped(str(name).replace("_", " "), inches) for name in panel.shares.index]
     return [f"{name}\n(n = {count:,})" for name, count in zip(names, panel.support, strict=True)]
 

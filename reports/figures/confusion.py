@@ -1,4 +1,4 @@
-"""What is taken for what: activities by image, classes by pixel."""
+"""Figure of confusion matrices: activities per image, classes per pixel."""
 
 from __future__ import annotations
 
@@ -26,15 +26,19 @@ from reports.figures.style import (
     write_head,
 )
 
-COLOURS = "mako_r"  # dark where much is: on paper an empty matrix stays light
+COLOURS = "mako_r"  # large shares are dark, so that an empty matrix stays light on paper
 _CELL, _SMALLEST = 0.34, 0.175
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """A matrix: int64 (C, C), truth down, prediction across.
+    """One confusion matrix.
 
-    title: above it. names: of its classes. counts: whether cells show counts, or else percent of their row.
+    Attributes:
+        title: The title above the matrix.
+        names: The names of its C classes.
+        matrix: int64 (C, C); rows are the ground truth, columns are the predictions.
+        counts: Whether cells show counts; otherwise they show percent of their row.
     """
 
     title: str
@@ -44,17 +48,21 @@ class Confusion:
 
 
 def draw_confusions(panels: Sequence[Confusion], title: str, mark: str, png: Path, pdf: Path) -> None:
-    """Matrices side by side, or one below the other where the page is too narrow. Colour: the share of the row.
+    """Draw matrices side by side, or one below the other if the page is too narrow. Colour shows the share of the row.
 
     Args:
-        panels: at least one. title: names the dataset. mark: what every figure says of its data. png, pdf: files to write.
+        panels: At least one matrix.
+        title: The title; it names the dataset.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     mark = f"Colour: share of the row. Rows without truth are hatched.\n{mark}"
     room = PAGE - 0.1 - sum(_Size(panel, 0).left + 0.12 for panel in panels)
     cell = min(_CELL, room / sum(len(panel.names) for panel in panels))
     sizes = [_Size(panel, cell) for panel in panels]
-    beside = cell >= _SMALLEST and sum(size.width for size in sizes) <= PAGE - 0.09
-    if not beside:
+    side_by_side = cell >= _SMALLEST and sum(size.width for size in sizes) <= PAGE - 0.09
+    if not side_by_side:
         rooms = [PAGE - 0.22 - _Size(panel, 0).left for panel in panels]
         cells = [min(_CELL, room / len(panel.names)) for panel, room in zip(panels, rooms, strict=True)]
         sizes = [_Size(panel, max(cell, 0.01)) for panel, cell in zip(panels, cells, strict=True)]
@@ -62,7 +70,7 @@ def draw_confusions(panels: Sequence[Confusion], title: str, mark: str, png: Pat
     with mpl.rc_context(STYLE | {"hatch.linewidth": 0.5}):
         top = head_height(mark, width) + 0.24
         heights = [size.height for size in sizes]
-        figure = Figure(figsize=(width, top + (max(heights) if beside else sum(heights))))
+        figure = Figure(figsize=(width, top + (max(heights) if side_by_side else sum(heights))))
         write_head(figure, mark)
         figure.text(
             0.05 / width, 1 - (top - 0.22) / figure.get_figheight(), title, fontsize=8, fontweight="bold", va="top"
@@ -72,12 +80,12 @@ def draw_confusions(panels: Sequence[Confusion], title: str, mark: str, png: Pat
             side = size.cell * len(panel.names)
             axes = place(figure, left + size.left, top + size.head, side, side)
             _draw_matrix(axes, panel, size)
-            left, top = (left + size.width, top) if beside else (left, top + size.height)
+            left, top = (left + size.width, top) if side_by_side else (left, top + size.height)
         save_figure(figure, png, pdf)
 
 
 class _Size:
-    """Inches of a panel, and how its classes are written."""
+    """The size of a panel in inches, and the texts of its classes."""
 
     def __init__(self, panel: Confusion, cell: float) -> None:
         support = panel.matrix.sum(axis=1)
@@ -127,7 +135,7 @@ def _draw_matrix(axes: Axes, panel: Confusion, size: _Size) -> None:
 
 
 def _percent(share: float) -> str:
-    """A share as percent; nothing for none, and never 0 for a little."""
+    """Return a share as percent: "" for 0, and "<1" instead of "0" for a small share."""
     if share == 0:
         return ""
     return "<1" if share < 0.005 else f"{100 * share:.0f}"

@@ -1,4 +1,4 @@
-"""What a score costs: trained parameters and speed."""
+"""Figure of scores against cost: trained parameters and speed."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from reports.figures.style import (
 COLUMNS = ["dataset", "backbone", "architecture", "rank", "parameters", "images_per_second", "device"]
 COLUMNS += shown_metrics(Shown.SUMMARY)
 _COSTS = {"parameters": "trained parameters (millions)", "images_per_second": "inference (images/s)"}
-_ROW, _AXIS = 1.6, 0.45  # inches: a row of panels, and what the axis of a pair of panels takes
-_SIZE = 4.5  # points: a marker
-_LABEL = 6  # points: the label of a marker
-_OUTLINE = [withStroke(linewidth=0.7, foreground="white")]  # so that it is read on another marker
-# A backbone is told by colour and by which part of the marker is filled.
+_ROW, _AXIS = 1.6, 0.45  # inches: the height of a row of panels, and the width of the axis of a pair of panels
+_SIZE = 4.5  # points: the size of a marker
+_LABEL = 6  # points: the font size of a marker's label
+_OUTLINE = [withStroke(linewidth=0.7, foreground="white")]  # keeps a label readable on top of another marker
+# Colour and the filled side of the marker identify a backbone.
 Looks = dict[tuple[str, str], dict[str, Any]]
 _FILLS: tuple[Any, ...] = ("full", "none", "left", "top", "right", "bottom")
 
@@ -50,9 +50,9 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
 
     Args:
         costs: `COLUMNS`, one row per training and dataset; scores from 0 to 1, NaN where a model does not give them.
-        mark: What every figure says of its data.
-        png: File to write.
-        pdf: File to write.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     costs = costs.assign(label=_rank_labels(costs))
     looks = _looks(costs)
@@ -60,27 +60,27 @@ def draw_cost(costs: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
     heads = {name: metric.head for name, metric in shown_metrics(Shown.SUMMARY).items()}
     metrics = [name for name in heads if costs[name].notna().any()]
     panels = [(metric, cost) for metric in metrics for cost in _COSTS]
-    said = "Each marker is one training, moved sideways where another would hide it."
+    explanation = "Each marker is one training, moved sideways where another would hide it."
     if costs["label"].any():
-        said += " r4: adapters of rank 4, where models differ in rank."
-    mark = f"{said} Speed: {', '.join(costs['device'].unique())}.\n{mark}"
-    legends = [_beside(handles) for handles in _handles(costs, looks)]
+        explanation += " r4: adapters of rank 4, where models differ in rank."
+    mark = f"{explanation} Speed: {', '.join(costs['device'].unique())}.\n{mark}"
+    legends = [_with_columns(handles) for handles in _handles(costs, looks)]
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
         top = head_height(mark)
         foot = 0.45 + sum(0.15 * -(-len(handles) // columns) for handles, columns in legends) + 0.05
         figure = Figure(figsize=(PAGE, top + _ROW * len(datasets) + foot))
         write_head(figure, mark)
-        # Both panels of a metric share its axis.
+        # The two panels of a metric share its axis.
         pair = (PAGE - 0.05) / len(metrics)
         width = (pair - _AXIS - 0.2) / len(_COSTS)
         for row, dataset in enumerate(datasets):
-            chosen = costs[costs["dataset"] == dataset]
+            of_dataset = costs[costs["dataset"] == dataset]
             for index, (metric, cost) in enumerate(panels):
                 group, place_in_group = divmod(index, len(_COSTS))
                 left = group * pair + _AXIS + place_in_group * (width + 0.1)
                 axes = place(figure, left, top + row * _ROW + 0.2, width, _ROW - 0.32)
-                _prepare(axes, costs, chosen, metric, cost)
-                _draw_points(axes, chosen, metric, cost, looks)
+                _prepare(axes, costs, of_dataset, metric, cost)
+                _draw_points(axes, of_dataset, metric, cost, looks)
                 if place_in_group == 0:
                     axes.set_ylabel(heads[metric], fontsize=7, labelpad=1.5)
                 else:
@@ -119,15 +119,15 @@ def _rank_labels(costs: pd.DataFrame) -> pd.Series:
     return costs["rank"].map("r{}".format).where(ranks > 1, "")
 
 
-def _beside(handles: Sequence[Line2D]) -> tuple[Sequence[Line2D], int]:
-    """Handles of a legend, and how many of them stand side by side."""
+def _with_columns(handles: Sequence[Line2D]) -> tuple[Sequence[Line2D], int]:
+    """Return the handles of a legend and its number of columns."""
     widest = text_width([str(handle.get_label()) for handle in handles], 7) + 0.45
     rows = -(-len(handles) // max(1, int((PAGE - 0.2) / widest)))
     return handles, -(-len(handles) // rows)
 
 
 def _looks(costs: pd.DataFrame) -> Looks:
-    """How the marker of each backbone and architecture looks."""
+    """Return the marker style of each pair of backbone and architecture."""
     backbones, architectures = list(costs["backbone"].unique()), list(costs["architecture"].unique())
     colours = sns.color_palette("colorblind", len(backbones))
     return {
@@ -146,25 +146,30 @@ def _looks(costs: pd.DataFrame) -> Looks:
 
 
 def _draw_points(axes: Any, costs: pd.DataFrame, metric: str, cost: str, looks: Looks) -> None:
-    """Draw the markers, best scores first; limits are set."""
+    """Draw the markers, best scores first. The limits of the axes must already be set."""
     known = costs.dropna(subset=[metric, cost]).sort_values(metric, ascending=False, kind="stable")
     exact = axes.transData.transform(np.column_stack([_scale(cost) * known[cost], 100 * known[metric]]))
     apart, panel = (_SIZE + 1) * axes.figure.dpi / 72, axes.get_window_extent()
     points = side_by_side(exact, apart, (panel.x0 + apart / 2, panel.x1 - apart / 2))
-    for one, point in zip(known.to_dict("records"), axes.transData.inverted().transform(points), strict=True):
-        axes.plot(*point, **looks[one["backbone"], one["architecture"]])
-        if one["label"]:
+    for row, point in zip(known.to_dict("records"), axes.transData.inverted().transform(points), strict=True):
+        axes.plot(*point, **looks[row["backbone"], row["architecture"]])
+        if row["label"]:
             below = {"xytext": (0, -0.6 * _SIZE), "textcoords": "offset points", "ha": "center", "va": "top"}
-            axes.annotate(one["label"], point, **below, fontsize=_LABEL, path_effects=_OUTLINE)
+            axes.annotate(row["label"], point, **below, fontsize=_LABEL, path_effects=_OUTLINE)
 
 
 def side_by_side(points: NDArray[np.float64], apart: float, within: tuple[float, float]) -> NDArray[np.float64]:
-    """Points (N, 2), each moved along the first axis by as little as keeps it this far from those before it, and where there is room
-    within these ends."""
+    """Return the points, each moved along the first axis by the smallest step that keeps it apart from the points before it.
+
+    Args:
+        points: Positions (N, 2).
+        apart: The smallest allowed distance between two points.
+        within: Lower and upper end of the first axis; a point leaves this range only if it has no free place inside.
+    """
     placed: list[NDArray[np.float64]] = []
     for x, y in points:
         near = [other for other in placed if abs(other[1] - y) < apart]
-        # Where it would just touch one of those at its height; one of these places is free.
+        # Places at which the point would just touch a neighbour at its height; at least one of them is free.
         reach = [float(np.sqrt(apart**2 - (other[1] - y) ** 2)) for other in near]
         edges = [other[0] + side * r for other, r in zip(near, reach, strict=True) for side in (-1, 1)]
         free = [
@@ -181,9 +186,9 @@ def _scale(cost: str) -> float:
     return 1e-6 if cost == "parameters" else 1.0
 
 
-def _prepare(axes: Any, costs: pd.DataFrame, chosen: pd.DataFrame, metric: str, cost: str) -> None:
-    """Limits and ticks: across the same in all rows, up those of the row, no farther than a score can go."""
-    scores = 100 * chosen[metric].dropna()
+def _prepare(axes: Any, costs: pd.DataFrame, of_dataset: pd.DataFrame, metric: str, cost: str) -> None:
+    """Set limits and ticks: x is the same in all rows; y fits the row and stays in the range of a score."""
+    scores = 100 * of_dataset[metric].dropna()
     low, high = (scores.min(), scores.max()) if len(scores) else (0.0, 100.0)
     room = max(0.12 * (high - low), 1 - (high - low) / 2)
     bottom, top = low - room, high + room
@@ -207,7 +212,7 @@ def _prepare(axes: Any, costs: pd.DataFrame, chosen: pd.DataFrame, metric: str, 
 
 
 def _handles(costs: pd.DataFrame, looks: Looks) -> tuple[list[Line2D], list[Line2D]]:
-    """The legends: shapes in grey for architectures; colours and fillings for backbones."""
+    """Return the handles of both legends: grey shapes for architectures; colours and fill styles for backbones."""
     backbones, architectures = costs["backbone"].unique(), costs["architecture"].unique()
     grey = {"color": "0.35", "fillstyle": "full"}
     shapes = [Line2D([], [], **(looks[backbones[0], name] | grey), label=name) for name in architectures]

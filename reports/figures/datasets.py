@@ -1,4 +1,4 @@
-"""Figures of the datasets themselves: contact sheets, balance, classes by activity (figure 1a), leakage of a split."""
+"""Figures of the datasets: contact sheets, class balance, classes by activity (figure 1a), and leakage of a split."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ Card = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Example:
-    """One frame of a contact sheet: uint8 image (H, W, 3), mask (H, W), and what is written below it."""
+    """One frame of a contact sheet.
+
+    Attributes:
+        image: RGB image, uint8 (H, W, 3).
+        mask: Class ids, uint8 (H, W).
+        note: The text below the frame.
+    """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8]
@@ -29,14 +35,16 @@ class Example:
 
 
 def draw_contact_sheet(card: Card, rows: Mapping[str, Sequence[Example]], mark: str, jpeg: Path) -> None:
-    """Examples of each class, masks painted over: one row a class.
+    """Draw example frames of each class with their masks as overlays, one row per class.
 
     Args:
-        card: the dataset's. rows: examples by class, none where a class never occurs.
-        mark: what every figure says of its data. jpeg: file to write.
+        card: The dataset card.
+        rows: Examples by class; empty for a class that never occurs.
+        mark: The caption about the figure's data.
+        jpeg: JPEG file to write.
     """
     columns = max(1, *(len(examples) for examples in rows.values()))
-    frames = {name: sum(part[name] for part in card["frames_with_class"].values()) for name in rows}
+    frames = {name: sum(counts[name] for counts in card["frames_with_class"].values()) for name in rows}
     with mpl.rc_context(STYLE):
         heights = [1.62 if examples else 0.5 for examples in rows.values()]
         figure = Figure(figsize=(1.75 * columns + 1.5, sum(heights) + 0.75))
@@ -54,14 +62,15 @@ def draw_contact_sheet(card: Card, rows: Mapping[str, Sequence[Example]], mark: 
             label = textwrap.fill(name, 16) + (f"\n{frames[name]} frames" if frames[name] else "\nnever seen")
             axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8, labelpad=10)
             axes.spines["left"].set(visible=True, color=colour, linewidth=7)
-        # A photograph: as PNG it would be eight times as large. Packed in memory: Pillow does not see that a disk takes half of a JPEG.
+        # The sheet holds photographs, so a PNG would be eight times as large. It is encoded in memory, because Pillow does not
+        # notice when a full disk stores only a part of a JPEG.
         packed = io.BytesIO()
         figure.savefig(packed, format="jpeg", dpi=130, pil_kwargs={"quality": 88})
         jpeg.write_bytes(packed.getbuffer())
 
 
 def _draw_strip(axes: Any, examples: Sequence[Example], columns: int, palette: Sequence[Sequence[int]]) -> None:
-    """Examples side by side as one picture, as many columns wide as the widest row."""
+    """Draw the examples side by side as one picture, as wide as the widest row of the sheet."""
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     if not examples:
@@ -77,10 +86,13 @@ def _draw_strip(axes: Any, examples: Sequence[Example], columns: int, palette: S
 
 
 def draw_balance(cards: Sequence[Card], mark: str, png: Path, pdf: Path) -> None:
-    """Frames of each activity and of each class in training and test split, one row of panels a dataset.
+    """Draw the number of frames of each activity and class in the training and test splits, one row of panels per dataset.
 
     Args:
-        cards: of the datasets. mark: what every figure says of its data. png, pdf: files to write.
+        cards: The cards of the datasets.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     heights = [max(len(card["activities"]), len(card["classes"]) - 1) * 0.19 + 0.75 for card in cards]
     with mpl.rc_context(STYLE):
@@ -94,12 +106,12 @@ def draw_balance(cards: Sequence[Card], mark: str, png: Path, pdf: Path) -> None
             _draw_bars(
                 right, card["frames_with_class"], card["classes"][1:], f"{card['title']}: frames with each class"
             )
-        names, places = ("train", "test"), [mpl.patches.Patch(color=colour) for colour in _PART_COLOURS.values()]
+        names, places = ("train", "test"), [mpl.patches.Patch(color=colour) for colour in _SPLIT_COLOURS.values()]
         figure.legend(places, names, loc="outside lower center", ncols=2, fontsize=7, frameon=False)
         save_figure(figure, png, pdf)
 
 
-_PART_COLOURS = {"train": "#4477aa", "test": "#ee8866"}
+_SPLIT_COLOURS = {"train": "#4477aa", "test": "#ee8866"}
 
 
 def _draw_bars(axes: Any, counts: Mapping[str, Mapping[str, int]], names: Sequence[str], title: str) -> None:
@@ -108,8 +120,8 @@ def _draw_bars(axes: Any, counts: Mapping[str, Mapping[str, int]], names: Sequen
         axes.set_axis_off()
         return
     start = np.zeros(len(names))
-    for part, colour in _PART_COLOURS.items():
-        values = np.array([counts.get(part, {}).get(name, 0) for name in names], float)
+    for split, colour in _SPLIT_COLOURS.items():
+        values = np.array([counts.get(split, {}).get(name, 0) for name in names], float)
         axes.barh(range(len(names)), values, left=start, color=colour, height=0.72)
         start += values
     for index, total in enumerate(start):
@@ -121,10 +133,13 @@ def _draw_bars(axes: Any, counts: Mapping[str, Mapping[str, int]], names: Sequen
 
 
 def draw_classes_by_activity(cards: Sequence[Card], mark: str, png: Path, pdf: Path) -> None:
-    """Figure 1 (a): in which share of the frames of an activity each segmentation class occurs, one panel a dataset.
+    """Draw figure 1 (a): the share of an activity's frames in which each class occurs, one panel per dataset.
 
     Args:
-        cards: of datasets with activities. mark: what every figure says of its data. png, pdf: files to write.
+        cards: The cards of datasets with activities.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     with mpl.rc_context(STYLE):
         rows = [max(1, len(_shown_activities(card))) for card in cards]
@@ -133,7 +148,9 @@ def draw_classes_by_activity(cards: Sequence[Card], mark: str, png: Path, pdf: P
         panels = figure.subplots(len(cards), 1, squeeze=False, gridspec_kw={"height_ratios": [n + 2.5 for n in rows]})
         for axes, card in zip(panels[:, 0], cards, strict=True):
             activities, classes = _shown_activities(card), card["classes"][1:]
-            totals = {name: sum(part[name] for part in card["frames_by_activity"].values()) for name in activities}
+            totals = {
+                name: sum(of_split[name] for of_split in card["frames_by_activity"].values()) for name in activities
+            }
             counts = card["frames_with_class_by_activity"]
             share = np.array([[counts[a][c] / totals[a] for c in classes] for a in activities])
             axes.imshow(share, vmin=0, vmax=1, cmap="Blues", aspect="auto")
@@ -152,17 +169,19 @@ def draw_classes_by_activity(cards: Sequence[Card], mark: str, png: Path, pdf: P
 
 
 def _shown_activities(card: Card) -> list[str]:
-    return [name for name in card["activities"] if any(part[name] for part in card["frames_by_activity"].values())]
+    return [name for name in card["activities"] if any(counts[name] for counts in card["frames_by_activity"].values())]
 
 
 def draw_leakage(
     similarities: Mapping[str, Mapping[str, NDArray[np.float64]]], mark: str, png: Path, pdf: Path
 ) -> None:
-    """How alike each test frame and its nearest training frame are, as the share of test frames above a similarity.
+    """Draw the share of test frames whose similarity to the nearest training frame is at least x.
 
     Args:
-        similarities: by dataset title and split rule, one value a test frame. mark: what every figure says of its data.
-        png, pdf: files to write.
+        similarities: Similarities by dataset title and split rule, one value per test frame.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6 * max(1, len(similarities)) + 0.2, 3.5), layout="constrained")

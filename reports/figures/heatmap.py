@@ -1,4 +1,4 @@
-"""Every model under every corruption at a glance."""
+"""Heatmap of the scores of every model under every corruption."""
 
 from __future__ import annotations
 
@@ -31,19 +31,24 @@ COLOURS = "cividis"
 CLEAN, MEAN = "clean", "mean"
 _ROW = 0.165
 _GAP = 0.12
-_BAR = 0.5  # right of the panels, for the colour bar
-# Beyond so many models a panel takes the whole width, and the next stands below it.
+_BAR = 0.5  # width right of the panels, for the colour bar
+# With more models than this, a panel takes the whole width, and the next panel is below it.
 _SIDE_BY_SIDE = 6
 
 Groups = Mapping[str, Sequence[str]]
 
 
 def draw_heatmap(summary: pd.DataFrame, categories: Groups, mark: str, png: Path, pdf: Path) -> None:
-    """Scores by corruption (rows, in groups by category) and model (columns), mean over the severities; one block a dataset, accuracy
-    and mIoU side by side, or one below the other where there are many models.
+    """Draw scores by corruption (rows, grouped by category) and model (columns), as means over the severities.
+
+    There is one block per dataset. Accuracy and mIoU are side by side, or one below the other if there are many models.
 
     Args:
-        summary, categories: of a `Robustness`. mark: what every figure says of its data. png, pdf: files to write.
+        summary: The summary of a `Robustness`.
+        categories: The categories of a `Robustness`.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     blocks = [_panels(summary[summary["dataset"] == dataset], categories) for dataset in summary["dataset"].unique()]
     mark = f"Scores in %, mean over severities; {MEAN}: over corruptions. Masks move along with pixels.\n{mark}"
@@ -62,7 +67,7 @@ Panels = Mapping[str, Mapping[str, pd.DataFrame]]
 
 
 def _panels(summary: pd.DataFrame, categories: Groups) -> Panels:
-    """Of one dataset by its panels' titles: by group of rows, scores in % (rows x models)."""
+    """Return the panels of one dataset by title: the scores in % (rows x models) of each group of rows."""
     wanted = {CLEAN: "clean", MEAN: "mPC"}
     panels: dict[str, dict[str, pd.DataFrame]] = {}
     for metric in summary["metric"].unique():
@@ -81,12 +86,12 @@ def _panels(summary: pd.DataFrame, categories: Groups) -> Panels:
 
 
 def _values(rows: pd.DataFrame, quantity: str, of: str, models: Sequence[str]) -> pd.Series:
-    chosen = rows[(rows["quantity"] == quantity) & (rows["of"] == of)].drop_duplicates("model")
-    return 100 * chosen.set_index("model")["value"].reindex(models)
+    matching = rows[(rows["quantity"] == quantity) & (rows["of"] == of)].drop_duplicates("model")
+    return 100 * matching.set_index("model")["value"].reindex(models)
 
 
 class _Size:
-    """Inches of the block of one dataset."""
+    """The size of the block of one dataset in inches."""
 
     def __init__(self, panels: Panels) -> None:
         tables = [pd.concat(groups.values()) for groups in panels.values()]
@@ -106,7 +111,7 @@ class _Size:
         self.height = -(-len(panels) // self.across) * (0.24 + self.rows + self.foot) + 0.1
 
     def column(self, model: str) -> str:
-        """How a model is written below its column."""
+        """Return the text of a model below its column."""
         if not self.turned:
             return wrapped(model, self.cell - 0.08)
         return wrapped(model, 1.6) if self.cell > 0.26 else model
@@ -146,7 +151,7 @@ def _draw_block(figure: Figure, panels: Panels, size: _Size, top: float) -> None
 
 def _draw_group(axes: Axes, table: pd.DataFrame, size: _Size) -> None:
     digits = 1 if size.cell >= 0.3 else 0
-    # Where a score is not defined the cell is grey and says so.
+    # A cell whose score is not defined is grey and shows a dash.
     axes.set_facecolor("0.9")
     sns.heatmap(
         table.astype(float),

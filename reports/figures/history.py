@@ -1,4 +1,4 @@
-"""How trainings went: losses, task weights and the angle between the tasks' gradients, epoch by epoch."""
+"""Figure of training histories: losses, task weights and the angle between the tasks' gradients in each epoch."""
 
 from __future__ import annotations
 
@@ -33,15 +33,27 @@ from reports.figures.style import (
 )
 
 _LOGARITHMIC = ("loss_", "gradient_norm_")
-_ROW, _LEFT, _BETWEEN = 1.15, 0.7, 0.05  # inches: a row of panels, what its axis takes, and what is between two columns
-_ACROSS = 14  # columns beside each other, at most
-_NARROW = 1.0  # inches of a column
+_ROW, _LEFT, _BETWEEN = (
+    1.15,
+    0.7,
+    0.05,
+)  # inches: the height of a row, the width of its axis, and the gap between two columns
+_ACROSS = 14  # the most columns side by side
+_NARROW = 1.0  # inches: a column below this width names its last epoch only
 
 
 @dataclass(frozen=True)
 class TrainingHistory:
-    """One training: the labels of its backbone, architecture and weighting, and its rows by epoch. Trainings of one architecture share a
-    column, so that those of single tasks, which share no quantity, may have one label."""
+    """The history of one training.
+
+    Trainings of one architecture share a column. Single-task trainings have no quantity in common, so they may share one label.
+
+    Attributes:
+        backbone: Label of the backbone.
+        architecture: Label of the architecture.
+        weighting: Label of the weighting.
+        rows: One row per epoch.
+    """
 
     backbone: str
     architecture: str
@@ -50,11 +62,14 @@ class TrainingHistory:
 
 
 def draw_histories(histories: Sequence[TrainingHistory], title: str, mark: str, png: Path, pdf: Path) -> None:
-    """One column an architecture of each backbone, single tasks in one; a weighting is told by colour and marker. Rows: the tasks' losses,
-    the first task's share of the weights, the lengths of the gradients of shared parameters, the cosine between them.
+    """Draw one column per backbone and architecture (single tasks share one); colour and marker identify a weighting.
 
     Args:
-        histories: of one dataset. title: names it. mark: what every figure says of its data. png, pdf: files to write.
+        histories: The histories of one dataset.
+        title: The title; it names the dataset.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     columns = _columns(histories)
     weightings = list(dict.fromkeys(history.weighting for history in histories))
@@ -75,7 +90,7 @@ def draw_histories(histories: Sequence[TrainingHistory], title: str, mark: str, 
     mark = f"{title}: trainings\n{mark}"
     with mpl.rc_context(STYLE | {"xtick.labelsize": SMALL, "ytick.labelsize": SMALL}):
         top, foot = head_height(mark), 0.1 + 0.15 * -(-len(handles) // across)
-        high = over + _ROW * len(quantities) + 0.35  # of a block of columns
+        high = over + _ROW * len(quantities) + 0.35  # the height of a block of columns
         figure = Figure(figsize=(PAGE, top + high * len(blocks) + foot))
         write_head(figure, mark)
         for place_of_block, block in enumerate(blocks):
@@ -109,7 +124,7 @@ def draw_histories(histories: Sequence[TrainingHistory], title: str, mark: str, 
 
 @dataclass(frozen=True, eq=False)
 class _Column:
-    """The trainings that one column of panels shows. name: of their architecture."""
+    """The trainings in one column of panels; `name` is the label of their architecture."""
 
     backbone: str
     name: str
@@ -117,18 +132,26 @@ class _Column:
 
 
 def _columns(histories: Sequence[TrainingHistory]) -> list[_Column]:
-    """Backbones in their order, of each its architectures."""
-    found: dict[str, dict[str, list[TrainingHistory]]] = {}
+    """Return the columns: backbones in their order, and the architectures of each."""
+    by_backbone: dict[str, dict[str, list[TrainingHistory]]] = {}
     for history in histories:
-        found.setdefault(history.backbone, {}).setdefault(history.architecture, []).append(history)
-    return [_Column(backbone, name, those) for backbone, of in found.items() for name, those in of.items()]
+        by_backbone.setdefault(history.backbone, {}).setdefault(history.architecture, []).append(history)
+    return [
+        _Column(backbone, name, trainings)
+        for backbone, by_architecture in by_backbone.items()
+        for name, trainings in by_architecture.items()
+    ]
 
 
 def _quantities(histories: Sequence[TrainingHistory]) -> list[str]:
-    """What the rows show: columns of the histories."""
-    there = sorted({str(column) for history in histories for column in history.rows})
+    """Return the quantities that the rows of panels show; they are columns of the histories.
+
+    These are the losses of the tasks, the first task's share of the weights, the norms of the gradients of shared parameters, and the
+    cosine between these gradients.
+    """
+    columns = sorted({str(column) for history in histories for column in history.rows})
     losses, norms, cosines = (
-        [column for column in there if column.startswith(kind)] for kind in ("loss_", "gradient_norm_", "cosine_")
+        [column for column in columns if column.startswith(kind)] for kind in ("loss_", "gradient_norm_", "cosine_")
     )
     share = [f"weight_{losses[0].removeprefix('loss_')}"] if len(losses) > 1 else []
     return [*losses, *share, *norms, *cosines]
@@ -159,7 +182,7 @@ def _draw_panel(axes: Axes, column: _Column, quantity: str, looks: Mapping[str, 
 
 
 def _set_epochs(axes: Axes, column: _Column, width: float) -> None:
-    """The horizontal axis: where there is little room the last epoch alone is named."""
+    """Set the horizontal axis; a narrow column names its last epoch only."""
     last = max(int(history.rows["epoch"].max()) for history in column.histories)
     axes.set_xlim(1 - 0.04 * last, 1.04 * last)
     if width < _NARROW:
@@ -169,7 +192,7 @@ def _set_epochs(axes: Axes, column: _Column, width: float) -> None:
 
 
 def _limits(quantity: str, shown: Sequence[pd.Series]) -> tuple[float, float]:
-    """The lowest and the highest value of a row of panels, and a little room."""
+    """Return the lowest and the highest value of a row of panels, with a small margin."""
     values = np.concatenate([series.to_numpy(float) for series in shown])
     values = values[np.isfinite(values) & ((values > 0) | (not quantity.startswith(_LOGARITHMIC)))]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.1, 1.0)

@@ -1,4 +1,4 @@
-"""Figures of merging: bias against scores, before and after Surgery; and representations, projected."""
+"""Figures of merging: scores against bias without and with Surgery, and projected representations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from reports.figures.style import (
 from reports.names import merged_label
 from reports.statistics.merging import INDIVIDUAL, JOINT
 
-# Bias on the horizontal axis, score on the vertical one.
+# Column of the bias (horizontal axis), column of the score (vertical axis), and title.
 _PANELS = (
     ("bias_activity", ACCURACY, "activity"),
     ("bias_segmentation", MIOU, "segmentation"),
@@ -47,9 +47,13 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Representations:
-    """What models make of the same test images, (N, C) each, by what they are of.
+    """The representations of the same test images in individual and merged models, (N, C) each.
 
-    dataset, backbone: what readers call them. individual: by task. merged: by merger, then by "without" and "with" Surgery, then by task.
+    Attributes:
+        dataset: Title of the dataset.
+        backbone: Label of the backbone.
+        individual: Representations of the individual models by task.
+        merged: Representations of merged models by merger, then by "without" or "with" (Surgery), then by task.
     """
 
     dataset: str
@@ -59,16 +63,22 @@ class Representations:
 
 
 def draw_bias(rows: pd.DataFrame, rank: int, mark: str, png: Path, pdf: Path) -> None:
-    """Score against bias, an arrow a merger from without to with Surgery; lines for the individual and the jointly trained models.
+    """Draw score against bias, with one arrow per merger from the model without Surgery to the model with Surgery.
+
+    Lines show the individual and the jointly trained models.
 
     Args:
-        rows: of a `Merging`. rank: of the Surgery that is shown. mark: what every figure says of its data. png, pdf: files to write.
+        rows: The rows of a `Merging`.
+        rank: The shown rank of Surgery.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
-    measured = rows[rows["bias"].notna()]  # not of datasets that only test how models generalise
+    measured = rows[rows["bias"].notna()]  # datasets that only test generalisation have no bias
     cases = list(dict.fromkeys(measured[["Dataset", "Backbone"]].itertuples(index=False, name=None)))
     mergers = list(dict.fromkeys(rows.loc[rows["merger"] != "", "merger"]))
     looks = {
-        # Smaller and smaller, so that those at one place are all seen.
+        # Each marker is smaller than the one before, so that markers at the same place all stay visible.
         merger: {"color": colour, "marker": MARKERS[i % len(MARKERS)], "markersize": max(4.0, 9.0 - 1.2 * i)}
         for i, (merger, colour) in enumerate(zip(mergers, sns.color_palette("colorblind", len(mergers)), strict=True))
     }
@@ -86,10 +96,10 @@ def draw_bias(rows: pd.DataFrame, rank: int, mark: str, png: Path, pdf: Path) ->
         write_head(figure, mark)
         width = (PAGE - _LEFT - 0.1 - 2 * _GAP) / 3
         for row, (dataset, backbone) in enumerate(cases):
-            chosen = rows[(rows["Dataset"] == dataset) & (rows["Backbone"] == backbone)]
+            of_case = rows[(rows["Dataset"] == dataset) & (rows["Backbone"] == backbone)]
             for index, (bias, score, task) in enumerate(_PANELS):
                 axes = place(figure, _LEFT + index * (width + _GAP), top + row * _ROW + 0.25, width, _ROW - 0.65)
-                _draw_panel(axes, chosen, bias, score, rank, looks)
+                _draw_panel(axes, of_case, bias, score, rank, looks)
                 name = f"{dataset}, {backbone}: {task}" if index == 0 else task
                 axes.set_title(name, fontsize=8, loc="left", pad=4, fontweight="bold" if index == 0 else "normal")
                 axes.set_xlabel("bias (mean L1)", fontsize=7, labelpad=2)
@@ -99,7 +109,7 @@ def draw_bias(rows: pd.DataFrame, rank: int, mark: str, png: Path, pdf: Path) ->
 
 
 def _legend_size(handles: Sequence[Line2D]) -> tuple[int, float]:
-    """How many handles stand side by side, and the inches that all take."""
+    """Return the number of columns of the legend and its height in inches."""
     widest = text_width([str(handle.get_label()) for handle in handles], 7) + 0.45
     columns = min(len(handles), max(1, int((PAGE - 0.2) / widest)))
     return columns, 0.1 + 0.16 * -(-len(handles) // columns)
@@ -127,18 +137,18 @@ def _draw_panel(
         for value in rows.loc[rows["Model"].str.startswith(label), score].dropna():
             axes.axhline(value, linestyle=style, color="0.2", linewidth=width, zorder=1)
     for merger, look in looks.items():
-        of = rows[rows["merger"] == merger].set_index("rank")
-        if 0 not in of.index:
+        by_rank = rows[rows["merger"] == merger].set_index("rank")
+        if 0 not in by_rank.index:
             continue
-        axes.plot(of[bias][0], of[score][0], fillstyle="none", linestyle="", zorder=3, **look)
-        if rank in of.index:
-            end = (of[bias][rank], of[score][rank])
+        axes.plot(by_rank[bias][0], by_rank[score][0], fillstyle="none", linestyle="", zorder=3, **look)
+        if rank in by_rank.index:
+            end = (by_rank[bias][rank], by_rank[score][rank])
             arrow = {"arrowstyle": "->", "color": look["color"], "lw": 0.9, "shrinkA": 4, "shrinkB": 4}
-            axes.annotate("", end, (of[bias][0], of[score][0]), arrowprops=arrow, zorder=2)
+            axes.annotate("", end, (by_rank[bias][0], by_rank[score][0]), arrowprops=arrow, zorder=2)
             axes.plot(*end, linestyle="", zorder=3, **look)
     axes.set_xlim(left=0, right=1.08 * float(rows[bias].max()))
     low, high = axes.get_ylim()
-    if high - low < 2:  # points: less is not worth a steep arrow
+    if high - low < 2:  # percentage points: a smaller range would draw small differences as steep arrows
         low, high = (low + high) / 2 - 1, (low + high) / 2 + 1
     room = 0.05 * (high - low)
     axes.set_ylim(low - room, min(high + room, 100 + room))
@@ -147,12 +157,16 @@ def _draw_panel(
 
 
 def draw_representations(cases: Sequence[Representations], rank: int, mark: str, png: Path, pdf: Path) -> None:
-    """Representations of test images, mean over tokens, on their first two principal components: a row of panels a task, a column a merger;
-    one projection for all panels of a row, of everything that it shows.
+    """Draw representations of test images (means over tokens) on their first two principal components.
+
+    There is one row of panels per case and task, and one column per merger. The projection of a row is computed from all its points.
 
     Args:
-        cases: with the same mergers or others. rank: of the Surgery that is shown. mark: what every figure says of its data.
-        png, pdf: files to write.
+        cases: The cases; their mergers may differ.
+        rank: The shown rank of Surgery.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     columns = max(len(case.merged) for case in cases)
     rows = [(case, task) for case in cases for task in _TASKS]
@@ -177,7 +191,7 @@ def draw_representations(cases: Sequence[Representations], rank: int, mark: str,
         figure = Figure(figsize=(PAGE, top + len(rows) * (side + above) + foot))
         write_head(figure, mark)
         for row, (case, task) in enumerate(rows):
-            shown = {merger: {k: kept[task] for k, kept in of.items()} for merger, of in case.merged.items()}
+            shown = {merger: {k: by_task[task] for k, by_task in of.items()} for merger, of in case.merged.items()}
             projected, share = _project(case.individual[task], shown)
             panels = []
             for column, (merger, points) in enumerate(projected.items()):
@@ -201,23 +215,24 @@ def draw_representations(cases: Sequence[Representations], rank: int, mark: str,
 def _project(
     individual: NDArray[np.float32], merged: Mapping[str, Mapping[str, NDArray[np.float32]]]
 ) -> tuple[dict[str, dict[str, Points]], float]:
-    """Coordinates on the first two principal components of all points together, and their share of the variance in percent."""
-    chosen = np.linspace(0, len(individual) - 1, min(len(individual), _MOST_POINTS)).astype(int)
-    everything = [individual[chosen], *(kept[chosen] for of in merged.values() for kept in of.values())]
+    """Return coordinates on the first two principal components of all points, and the components' share of the variance in percent."""
+    shown = np.linspace(0, len(individual) - 1, min(len(individual), _MOST_POINTS)).astype(int)
+    everything = [individual[shown], *(features[shown] for by_kind in merged.values() for features in by_kind.values())]
     stacked = np.concatenate(everything).astype(np.float64)
     centre = stacked.mean(axis=0)
     _, sizes, axes = np.linalg.svd(stacked - centre, full_matrices=False)
-    # The sign of a component is arbitrary: its largest entry is made positive, so that the same results give the same picture.
+    # The sign of a component is arbitrary. Its largest entry is made positive, so that the same results give the same picture.
     axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(axis=1)])[:, None]
     share = 100 * float((sizes[:2] ** 2).sum() / (sizes**2).sum())
 
-    def points(kept: NDArray[np.float32]) -> Points:
-        found: Points = (kept[chosen].astype(np.float64) - centre) @ axes.T
-        return found
+    def points(features: NDArray[np.float32]) -> Points:
+        coordinates: Points = (features[shown].astype(np.float64) - centre) @ axes.T
+        return coordinates
 
     own = points(individual)
     return {
-        m: {"individual": own, **{name: points(kept) for name, kept in of.items()}} for m, of in merged.items()
+        m: {"individual": own, **{name: points(features) for name, features in by_kind.items()}}
+        for m, by_kind in merged.items()
     }, share
 
 

@@ -1,4 +1,4 @@
-"""Figure 6 and the figure of retention: scores against severity, what remains of the clean score, and of which category."""
+"""Figure 6 (scores against severity) and the figure of retention (the share of the clean score that remains)."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ from reports.statistics.brackets import clipped, limits_of
 from reports.statistics.robustness import NOT_MOVED
 from reports.statistics.variation import COVERAGE, Array
 
-# Beyond so many models bands hide each other: whiskers, side by side, then.
+# The bands of more models than this would hide each other; whiskers side by side are drawn instead.
 _BANDS = 4
-_WIDE = 8.8  # inches: printed on a page, letters of 8 points are larger than 6 still
+_WIDE = 8.8  # inches: letters of 8 points are still larger than 6 points when the figure is shrunk to a page
 
 Styles = Mapping[str, Mapping[str, Any]]
 
 
 def draw_severity(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
-    """Figure 6: accuracy and mIoU against severity, mean over the corruptions, one line a model; severity 0 is clean.
+    """Draw figure 6: accuracy and mIoU against severity, as means over the corruptions, with one line per model.
 
-    One row of panels a dataset; bands (of more than four models, whiskers) are intervals.
+    There is one row of panels per dataset. Severity 0 is clean. Bands are intervals; with more than four models, whiskers are.
 
     Args:
-        summary: of a `Robustness`. mark: what every figure says of its data. png, pdf: files to write.
+        summary: The summary of a `Robustness`.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     datasets, metrics = _names(summary, "dataset"), _names(summary, "metric")
     styles = _styles(_names(summary, "model"))
@@ -57,12 +60,15 @@ def draw_severity(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> Non
 
 
 def draw_retention(summary: pd.DataFrame, mark: str, png: Path, pdf: Path) -> None:
-    """What remains of the clean score: against severity, and beside it, mean over severities, by category of corruption.
+    """Draw the share of the clean score that remains, against severity (left) and by category of corruption (right).
 
-    One row of panels a dataset and metric; bands and whiskers are intervals.
+    There is one row of panels per dataset and metric. The right panels show means over severities. Bands and whiskers are intervals.
 
     Args:
-        summary: of a `Robustness`. mark: what every figure says of its data. png, pdf: files to write.
+        summary: The summary of a `Robustness`.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     pairs = list(summary[["dataset", "metric"]].drop_duplicates().itertuples(index=False, name=None))
     styles = _styles(_names(summary, "model"))
@@ -91,7 +97,7 @@ def _names(summary: pd.DataFrame, column: str) -> list[str]:
 
 
 def _styles(models: Sequence[str]) -> Styles:
-    """Colour, marker, line and hatch of each model, the same in all panels."""
+    """Return the colour, marker, line and hatch of each model; they are the same in all panels."""
     colours = sns.color_palette("colorblind", len(models))
     return {
         model: {
@@ -105,7 +111,7 @@ def _styles(models: Sequence[str]) -> Styles:
 
 
 def _draw_lines(axes: Any, rows: pd.DataFrame, styles: Styles) -> None:
-    """One line a model against severity; an empty `of` is severity 0."""
+    """Draw one line per model against severity; an empty `of` means severity 0."""
     rows = rows.assign(severity=rows["of"].replace("", "0").astype(int)).sort_values("severity")
     shown = [model for model in styles if model in set(rows["model"])]
     for index, model in enumerate(shown):
@@ -132,7 +138,7 @@ def _shown_ends(rows: pd.DataFrame) -> Array:
 
 def _draw_band(axes: Any, places: Array, low: Array, high: Array, style: Mapping[str, Any]) -> None:
     axes.fill_between(places, low, high, color=style["color"], alpha=0.15, linewidth=0)
-    # A thin edge keeps bands apart where they overlap, and in grey.
+    # A thin edge separates bands that overlap, also when they are printed in grey.
     for end in (low, high):
         axes.plot(places, end, color=style["color"], linestyle=style["linestyle"], linewidth=0.5, alpha=0.7)
 
@@ -147,7 +153,7 @@ def _column_look(style: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _draw_columns(axes: Any, rows: pd.DataFrame, styles: Styles) -> None:
-    """One group of columns a category, one column a model."""
+    """Draw one group of columns per category and one column per model."""
     shown = [model for model in styles if model in set(rows["model"])]
     categories, width = list(rows["of"].unique()), 0.8 / len(shown)
     for index, model in enumerate(shown):
@@ -171,17 +177,17 @@ def _column_handles(styles: Styles) -> list[Any]:
 
 
 def _head(summary: pd.DataFrame, mark: str, width: float) -> tuple[str, float]:
-    """What stands above a figure of some width, and how many inches it takes."""
+    """Return the text above a figure of the given width, and its height in inches."""
     means = summary[(summary["quantity"] == "corruption_mean") & ~summary["of"].str.endswith(NOT_MOVED)]
     over = summary.loc[summary["low"].notna(), ["dataset", "interval_over"]].drop_duplicates()
-    said = "; ".join(f"{dataset}: {units}" for dataset, units in over.itertuples(index=False))
-    said = f"; {100 * COVERAGE:.0f} % t intervals ({said})" if said else ""
-    text = wrapped(f"Mean over {means['of'].nunique()} corruptions{said}\n{mark}", width - 0.2, 8)
+    intervals = "; ".join(f"{dataset}: {units}" for dataset, units in over.itertuples(index=False))
+    intervals = f"; {100 * COVERAGE:.0f} % t intervals ({intervals})" if intervals else ""
+    text = wrapped(f"Mean over {means['of'].nunique()} corruptions{intervals}\n{mark}", width - 0.2, 8)
     return text, 0.135 * (1 + text.count("\n"))
 
 
 def _finish(figure: Figure, handles: Mapping[str, Any], head: str, png: Path, pdf: Path) -> None:
-    """Legend, head and files."""
+    """Draw the legend and the head, and write the files."""
     figure.legend(
         list(handles.values()),
         list(handles),

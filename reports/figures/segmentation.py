@@ -1,4 +1,4 @@
-"""Figures 2 and 5: predicted masks beside the truth."""
+"""Figures 2 and 5: predicted masks compared with the ground truth."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from reports.figures.style import (
 )
 from reports.statistics.ignored import IGNORED, IGNORED_COLOUR, IGNORED_NAME
 
-# Inches: what is left of the pictures, and what parts them; a picture's width at most and at least; a figure's height, so that with its
-# caption it fits a printed page as large as it is drawn.
+# Inches: the width of the names left of the pictures, the gap between pictures, the largest and smallest width of a picture, and the
+# largest height of a figure. A figure of this height and its caption fit on a printed page without scaling.
 _NAMES, _GAP = 0.84, 0.05
 _WIDEST, _NARROWEST = 1.3, 0.5
 _HIGH = 8.9
 _LEGEND_LINE = 1.35 * LINE
-# A number stands on a class that is at least so many points deep.
+# A class gets its number if its deepest pixel is at least this many points from its edge.
 _DEEP = 3.0
 
 
@@ -44,8 +44,14 @@ _DEEP = 3.0
 class Gallery:
     """Some images of a dataset under several models.
 
-    title: said above. classes, palette: of the dataset. images: uint8 (N, S, S, 3). masks: what its row is called -> uint8 (N, S, S), the
-    truth first. notes: what is said above each image. aspect: height of a picture by its width.
+    Attributes:
+        title: The title above the images.
+        classes: The class names of the dataset.
+        palette: The RGB colours of the classes.
+        images: RGB images, uint8 (N, S, S, 3).
+        masks: Masks by the name of their row, uint8 (N, S, S) each; the ground truth is first.
+        notes: The text above each image.
+        aspect: Height of a picture divided by its width.
     """
 
     title: str
@@ -58,24 +64,28 @@ class Gallery:
 
     @property
     def shown(self) -> list[int]:
-        """The classes but the background that some mask has, and last `IGNORED` if one has such pixels."""
+        """Return the classes that occur in the masks, without the background; `IGNORED` is last if it occurs."""
         return sorted({int(i) for mask in self.masks.values() for i in np.unique(mask)} - {0})
 
     def name_of(self, value: int) -> str:
-        """What the legend calls a value of the masks."""
+        """Return the name of a mask value in the legend."""
         return IGNORED_NAME if value == IGNORED else self.classes[value]
 
     def colour_of(self, value: int) -> Sequence[int]:
-        """What colour the legend gives a value of the masks."""
+        """Return the colour of a mask value in the legend."""
         return IGNORED_COLOUR if value == IGNORED else self.palette[value]
 
 
 def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: Path) -> None:
-    """Image, truth and predictions below each other, one block of columns a dataset, two blocks side by side. A class is told by its
-    colour and by the number on it.
+    """Draw image, ground truth and predictions below each other, with one block of columns per dataset and two blocks side by side.
+
+    The colour of a class and the number on it identify the class.
 
     Args:
-        galleries: one a block. mark: what every figure says of its data. png, pdf: files to write.
+        galleries: One gallery per block.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     across = min(2, len(galleries))
     columns = max(len(gallery.images) for gallery in galleries)
@@ -87,11 +97,11 @@ def draw_segmentation(galleries: Sequence[Gallery], mark: str, png: Path, pdf: P
         top = head_height(mark, across * room)
         figure = Figure(figsize=(across * room, _whole_height(galleries, across, pitch, mark)))
         write_head(figure, mark)
-        for beside in _lines(galleries, across):
-            sizes = [_Size(gallery, pitch, room) for gallery in beside]
-            # Blocks side by side begin their pictures at one height.
+        for line in _lines(galleries, across):
+            sizes = [_Size(gallery, pitch, room) for gallery in line]
+            # The pictures of blocks that are side by side begin at the same height.
             head = max(size.head for size in sizes)
-            for place_in_line, (gallery, size) in enumerate(zip(beside, sizes, strict=True)):
+            for place_in_line, (gallery, size) in enumerate(zip(line, sizes, strict=True)):
                 _draw_gallery(figure, gallery, size, place_in_line * room, top, head)
             top += _line_height(sizes)
         save_figure(figure, png, pdf)
@@ -102,14 +112,14 @@ def _lines(galleries: Sequence[Gallery], across: int) -> list[Sequence[Gallery]]
 
 
 def _room(galleries: Sequence[Gallery], across: int, pitch: float) -> float:
-    """The width of a block: half a page, or of one alone what its pictures take, with room for a legend."""
+    """Return the width of a block: half a page; a single block is as wide as its pictures need, with room for a legend."""
     columns = max(len(gallery.images) for gallery in galleries)
     return PAGE / across if across > 1 else max(_NAMES + columns * pitch + 0.15, 0.6 * PAGE)
 
 
 def _whole_height(galleries: Sequence[Gallery], across: int, pitch: float, mark: str) -> float:
     room = _room(galleries, across, pitch)
-    lines = [[_Size(gallery, pitch, room) for gallery in beside] for beside in _lines(galleries, across)]
+    lines = [[_Size(gallery, pitch, room) for gallery in line] for line in _lines(galleries, across)]
     return head_height(mark, across * room) + sum(map(_line_height, lines))
 
 
@@ -118,7 +128,7 @@ def _line_height(sizes: Sequence[_Size]) -> float:
 
 
 class _Size:
-    """Inches of a block, and how its texts are written."""
+    """The size of a block in inches, and its wrapped texts."""
 
     def __init__(self, gallery: Gallery, pitch: float, room: float) -> None:
         self.pitch = pitch
@@ -182,7 +192,7 @@ def _draw_picture(
         return
     points = 72 * axes.figure.get_figwidth() * axes.get_position().width / mask.shape[1]
     for index in sorted({int(i) for i in np.unique(mask)} - {0, IGNORED}):
-        # Where the class is deepest; the frame of zeros keeps the number off the picture's edge.
+        # The number is at the pixel farthest from the edge of the class. The frame of zeros keeps it away from the picture's edge.
         depth = distance_transform_edt(np.pad(mask == index, 1))[1:-1, 1:-1]
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
         if depth[y, x] * points >= _DEEP:

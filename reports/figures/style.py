@@ -1,4 +1,4 @@
-"""What all figures share. They come as PNG and PDF, byte-identical from the same content, and are drawn at the size they are printed at."""
+"""Style and helpers of all figures. Figures are PNG and PDF, have their printed size, and the same content gives the same bytes."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ SMALL = 6.5
 LINE = 0.115
 """Inches: a line of small text."""
 
-# Colour, marker, line and hatch differ together: what they stand for is told apart in grey, and by readers blind to some colours.
+# Colour, marker, line and hatch change together, so that figures can be read in grey and by colour-blind readers.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 HATCHES = ("", "////", "...", "xxx", "\\\\\\\\", "+++", "oo", "---")
 
 
 def save_figure(figure: Figure, png: Path, pdf: Path) -> None:
-    """Write a figure as PNG and PDF; a label with letters that the font lacks is named in a warning, once."""
+    """Write a figure as PNG and PDF. Warn once about each label that has letters which the font lacks."""
     figure.set_dpi(150)
     _name_unknown_letters(figure)
     with _without_glyph_warnings():
         engine = figure.get_layout_engine()
         if engine is not None:
-            # Once for both files: arranging panels takes as long as drawing them.
+            # The layout is computed once for both files, because it takes as long as drawing.
             engine.execute(figure)
             figure.set_layout_engine("none")
         # Without a time stamp, the same results give the same bytes.
@@ -56,7 +56,10 @@ def save_figure(figure: Figure, png: Path, pdf: Path) -> None:
 
 @contextmanager
 def _without_glyph_warnings() -> Iterator[None]:
-    """matplotlib warns of each letter at every drawing, and never says of which label: `_name_unknown_letters` does."""
+    """Silence matplotlib's warnings about missing letters.
+
+    matplotlib repeats them at every drawing and does not name the label; `_name_unknown_letters` names it.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph ")
         yield
@@ -76,7 +79,7 @@ def _name_unknown_letters(figure: Figure) -> None:
             )
 
 
-# What was warned of already: a label stands in many figures.
+# Letters that were already warned about, because a label occurs in many figures.
 _warned: set[str] = set()
 
 
@@ -91,27 +94,29 @@ def _font_name() -> str:
 
 
 def black_or_white(colour: Sequence[float]) -> str:
-    """The one that is read better on a colour: with the larger contrast ratio of WCAG 2.2, which then is at least 4.58.
+    """Return "black" or "white", whichever has the larger WCAG 2.2 contrast ratio on a colour; this ratio is at least 4.58.
 
     Args:
-        colour: red, green and blue from 0 to 1, and whatever follows.
+        colour: Red, green and blue from 0 to 1; further values are ignored.
     """
     light = luminance(colour)
     return "white" if 1.05 / (light + 0.05) > (light + 0.05) / 0.05 else "black"
 
 
 def luminance(colour: Sequence[float]) -> float:
-    """Relative luminance as WCAG 2.2 defines it, of red, green and blue from 0 to 1."""
+    """Return the relative luminance (WCAG 2.2) of red, green and blue from 0 to 1."""
     values = np.asarray(colour[:3], float)
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def annotate(axes: Axes, texts: NDArray[np.object_], points: float = SMALL) -> None:
-    """Write into each cell of a heatmap of `axes`, black or white, whichever is read better there.
+    """Write a text into each cell of a heatmap, in black or white, whichever is easier to read there.
 
     Args:
-        texts: (rows, columns), "" where nothing is to stand. points: their size.
+        axes: The axes of the heatmap.
+        texts: Texts (rows, columns), "" for a cell without text.
+        points: The font size in points.
     """
     mesh = axes.collections[0]
     mesh.update_scalarmappable()
@@ -123,10 +128,14 @@ def annotate(axes: Axes, texts: NDArray[np.object_], points: float = SMALL) -> N
 
 
 def draw_message(title: str, message: str, mark: str, png: Path, pdf: Path) -> None:
-    """A figure that says in words why there is nothing to show.
+    """Draw a figure that says in words why there is nothing to show.
 
     Args:
-        title: of what should be here. message: why it is not. mark: what every figure says of its data. png, pdf: files to write.
+        title: The title of the missing figure.
+        message: Why the figure is missing.
+        mark: The caption about the figure's data.
+        png: PNG file to write.
+        pdf: PDF file to write.
     """
     text = wrapped(message, PAGE - 1, 8)
     with mpl.rc_context(STYLE):
@@ -140,23 +149,23 @@ def draw_message(title: str, message: str, mark: str, png: Path, pdf: Path) -> N
 
 
 def write_head(figure: Figure, mark: str) -> None:
-    """Write what a figure says of its data across its top."""
+    """Write the caption about the data across the top of a figure."""
     height = float(figure.get_figheight())
     text = wrapped(mark, figure.get_figwidth() - 0.2)
     figure.text(0.5, 1 - 0.06 / height, text, ha="center", va="top", fontsize=SMALL, color="0.3")
 
 
 def head_height(mark: str, width: float = PAGE) -> float:
-    """Inches that `write_head` takes on a figure of some width."""
+    """Return the height in inches that `write_head` needs on a figure of the given width."""
     return 0.16 + LINE * (1 + wrapped(mark, width - 0.2).count("\n"))
 
 
 def wrapped(text: str, inches: float, points: float = SMALL, bold: bool = False) -> str:
-    """Text in lines that are not wider than some inches at some size; a word is broken only where it alone is too wide."""
+    """Return a text in lines that fit a width in inches at a font size. Only a word that is too wide alone is broken."""
     lines: list[str] = []
-    for part in text.split("\n"):
+    for paragraph in text.split("\n"):
         line = ""
-        for word in part.split(" "):
+        for word in paragraph.split(" "):
             longer = f"{line} {word}" if line else word
             if line and text_width([longer], points, bold) > inches:
                 lines.append(line)
@@ -171,7 +180,7 @@ def wrapped(text: str, inches: float, points: float = SMALL, bold: bool = False)
 
 
 def text_width(texts: Sequence[str], points: float = SMALL, bold: bool = False) -> float:
-    """How many inches the widest line of some texts takes."""
+    """Return the width in inches of the widest line of some texts."""
     lines = {line for text in texts for line in text.split("\n")}
     return max((_width(line, points, bold) for line in lines), default=0.0)
 
@@ -184,7 +193,7 @@ def _width(line: str, points: float, bold: bool) -> float:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """A few round numbers between two positive ones, for a logarithmic axis; none where the two are too close for round ones."""
+    """Return a few round numbers between two positive limits, for a logarithmic axis; none if the limits are too close."""
     decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1,)):
         ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
@@ -195,13 +204,13 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place of a figure, all in inches, measured from its upper left corner."""
+    """Add axes to a figure, at a place in inches measured from its upper left corner, and return them."""
     across, down = figure.get_figwidth(), figure.get_figheight()
     return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
 
 
 def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: Sequence[Sequence[int]]) -> NDArray[np.uint8]:
-    """Paint a mask half transparent over an image, the background left as it is, ignored pixels grey: uint8 (H, W, 3)."""
+    """Return an image with a half transparent mask over it, uint8 (H, W, 3). The background is unchanged, ignored pixels are grey."""
     table = np.zeros((256, 3), np.float32)
     table[: len(palette)], table[IGNORED] = palette, IGNORED_COLOUR
     colours = table[mask]

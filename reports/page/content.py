@@ -1,4 +1,4 @@
-"""What stands on the page. Texts are plain; rendering escapes them."""
+"""The content of the page. Texts are plain text; rendering escapes them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ from reports.page.scores import Scores
 
 @dataclass(frozen=True)
 class Facts:
-    """What a study is.
+    """The facts about a study.
 
     Attributes:
-        seeds, cells: Seeds and number of trainings; empty and 0 on the page of a model that was trained elsewhere.
+        title: Title of the study.
+        study: Name of the study.
+        protocol: Protocol of the metrics.
+        seeds: Seeds of the trainings; empty on the page of a model that was trained elsewhere.
+        cells: Number of trainings; 0 on the page of a model that was trained elsewhere.
         resolution: Side of the square input in pixels.
-        mark: What the study says of all its numbers.
-        partial: Which datasets lack frames, "" if none does.
+        synthetic: Whether the data is synthetic.
+        mark: The caption that applies to all numbers of the study.
+        partial: The datasets that lack frames, or "" if none does.
     """
 
     title: str
@@ -36,7 +41,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Gap:
-    """What a cell lacks, and why."""
+    """The results that a cell lacks, and the reason."""
 
     cell: str
     lacks: str
@@ -48,10 +53,15 @@ class TableSection:
     """A table under a heading.
 
     Attributes:
-        anchor: Its id.
-        short: Its name in the list of contents.
-        title, note: What stands above and below it.
-        table, best, within, apart, of_paper: As `to_html` takes them.
+        anchor: The id of the section.
+        short: The name in the list of contents.
+        title: The heading above the table.
+        note: The text below the table.
+        table: The table, as in `to_html`.
+        best: Whether the best values are marked, as in `to_html`.
+        within: Index levels within which rows compete, as in `to_html`.
+        apart: Positions of rows that do not compete, as in `to_html`.
+        of_paper: Positions of the paper's columns, as in `to_html`.
     """
 
     anchor: str
@@ -67,7 +77,15 @@ class TableSection:
 
 @dataclass(frozen=True)
 class FigureSection:
-    """A figure under a heading. picture: PNG or JPEG; where there is none, the page says so."""
+    """A figure under a heading.
+
+    Attributes:
+        anchor: The id of the section.
+        short: The name in the list of contents.
+        title: The heading.
+        picture: PNG or JPEG file; if it is absent, the page says so.
+        note: The text below the figure.
+    """
 
     anchor: str
     short: str
@@ -78,7 +96,16 @@ class FigureSection:
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What a dataset holds. facts: terms and what is said of them. colours: of its classes, as CSS has them. tables: with captions."""
+    """The card of a dataset.
+
+    Attributes:
+        anchor: The id of the card.
+        title: The readable name of the dataset.
+        facts: Pairs of a term and its text.
+        colours: Pairs of a class name and its CSS colour.
+        tables: Pairs of a caption and a table.
+        sheet: The contact sheet.
+    """
 
     anchor: str
     title: str
@@ -90,11 +117,19 @@ class DatasetCard:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole page, section by section; what is empty or None is left out.
+    """The whole page, section by section; sections that are empty or None are left out.
 
     Attributes:
+        facts: The facts about the study.
         glance: The best models, for the summary.
-        claims: What the results say of the paper's claims, in a sentence.
+        claims: A sentence with the verdicts on the paper's claims.
+        gaps: The results that are missing.
+        tables: The tables of results.
+        scores: The scores against severity.
+        gallery: The gallery of pictures.
+        figures: The figures.
+        datasets: The cards of the datasets.
+        provenance: The tables of provenance.
     """
 
     facts: Facts
@@ -110,5 +145,5 @@ class Page:
 
     @property
     def shows_paper(self) -> bool:
-        """Whether numbers of the paper stand in a table."""
+        """Return whether a table contains numbers of the paper."""
         return any(section.of_paper for section in self.tables)

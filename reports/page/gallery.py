@@ -1,4 +1,4 @@
-"""Pictures of the page's gallery: each is kept once, as small as it can be."""
+"""The gallery of the page and its pictures; equal pictures are stored once, as small as possible."""
 
 from __future__ import annotations
 
@@ -15,27 +15,33 @@ from PIL import Image
 from reports.statistics.ignored import IGNORED, IGNORED_COLOUR
 
 SIDE = 224
-"""The longest side of a picture on the page; what is larger is shrunk."""
+"""The longest side of a picture on the page in pixels; larger pictures are shrunk."""
 QUALITY = 75
-"""Of the JPEGs. Colours are as fine as light, so that the deviation of noise from pixel to pixel stays within a fifth of what it was."""
+"""JPEG quality. Colours have full resolution, so that the standard deviation of pixel noise changes by at most a fifth."""
 
 
 @dataclass
 class Pictures:
-    """Encoded pictures, equal ones once. urls: as data URLs, in the order of their numbers."""
+    """Encoded pictures, without duplicates.
+
+    Attributes:
+        urls: The pictures as data URLs, in the order of their numbers.
+    """
 
     urls: list[str] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)
 
     def add_image(self, image: NDArray[np.uint8]) -> int:
-        """Keep an RGB image (H, W, 3) as JPEG, its colours as fine as its light, and return its number."""
+        """Add an RGB image (H, W, 3) as JPEG with full colour resolution, and return its number."""
         picture = _shrunk(Image.fromarray(image), Image.Resampling.BOX)
-        # Without `optimize`, for which the encoder needs a buffer of the whole file, which noise overflows.
+        # Without `optimize`, because its encoder needs a buffer for the whole file, and noisy images overflow it.
         return self._add(picture, "jpeg", {"quality": QUALITY, "subsampling": 0})
 
     def add_mask(self, mask: NDArray[np.uint8], palette: Sequence[Sequence[int]]) -> int:
-        """Keep a mask (H, W) as PNG in its classes' colours, the background transparent and ignored pixels grey, and return its
-        number."""
+        """Add a mask (H, W) as PNG in the colours of its classes, and return its number.
+
+        The background is transparent and ignored pixels are grey.
+        """
         if (mask == IGNORED).any():
             palette = [*palette, *[(0, 0, 0)] * (IGNORED - len(palette)), IGNORED_COLOUR]
         picture = _shrunk(Image.fromarray(np.ascontiguousarray(mask)), Image.Resampling.NEAREST).convert("P")
@@ -62,7 +68,13 @@ def _shrunk(picture: Image.Image, by: Image.Resampling) -> Image.Image:
 
 @dataclass(frozen=True)
 class GalleryImage:
-    """A test image. pictures: by condition the numbers of image and true mask, None where there is no such mask."""
+    """A test image.
+
+    Attributes:
+        frame_id: The id of the frame.
+        activity: The name of the activity.
+        pictures: By condition, the numbers of the image and of the true mask (None without a mask).
+    """
 
     frame_id: str
     activity: str
@@ -71,10 +83,15 @@ class GalleryImage:
 
 @dataclass(frozen=True)
 class GalleryModel:
-    """A cell's answers. label: as the scores call its model. cell: its id. seeds: how many the scores are means over.
+    """The predictions of a cell.
 
-    masks: by condition one number an image, None where it gives no mask. answers: by condition one dict an image, of `activity`
-    (its name) and of the metrics that are shown below an image, as they are stored, as far as they are known.
+    Attributes:
+        label: The label of the model in the scores.
+        cell: The id of the cell.
+        seeds: Number of seeds that the scores are means over.
+        masks: By condition, the number of each image's predicted mask; None if the model predicts no mask.
+        answers: By condition, one dict per image. It contains `activity` (its name) and the stored values of the metrics that are shown
+            below an image, as far as they are known.
     """
 
     label: str
@@ -86,8 +103,15 @@ class GalleryModel:
 
 @dataclass(frozen=True)
 class GalleryDataset:
-    """The images of a dataset and what models say of them. classes: names and CSS colours, the background left out. severities: those
-    that are shown."""
+    """The images of a dataset and the predictions of models.
+
+    Attributes:
+        title: The title of the dataset.
+        classes: Names and CSS colours of the classes, without the background.
+        severities: The shown severities.
+        images: The shown test images.
+        models: The shown models.
+    """
 
     title: str
     classes: Sequence[tuple[str, str]]
@@ -98,9 +122,15 @@ class GalleryDataset:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The gallery. pictures: what the numbers stand for. missing: cells that are not in it, and why. note: what a reader must know.
+    """The gallery of test images.
 
-    A condition is written "<corruption>/<severity>", the clean images "/0".
+    A condition is written "<corruption>/<severity>"; the condition of clean images is "/0".
+
+    Attributes:
+        datasets: The datasets with their images and models.
+        pictures: The pictures that the numbers refer to.
+        missing: Cells that the gallery lacks, each with the reason.
+        note: Further facts for the reader.
     """
 
     datasets: Sequence[GalleryDataset]
@@ -110,10 +140,10 @@ class Gallery:
 
 
 def condition_key(corruption: str, severity: int) -> str:
-    """How the page writes a condition."""
+    """Return the key of a condition on the page."""
     return f"{corruption}/{severity}"
 
 
 def css_colour(colour: Sequence[int]) -> str:
-    """An RGB colour as CSS has it."""
+    """Return an RGB colour in CSS notation."""
     return "#" + "".join(f"{channel:02x}" for channel in colour)

@@ -1,4 +1,4 @@
-"""The page as HTML: content, style and scripts in one file."""
+"""Rendering of the page as one HTML file with content, style and scripts."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from reports.page.tables import to_html
 from reports.page.terms import Terms
 
 _HERE = Path(__file__).parent
-# columns.js before print.js: what is folded is unfolded before it is measured for paper.
+# columns.js comes before print.js, so that folded columns are unfolded before they are measured for printing.
 _SCRIPTS = ("page.js", "columns.js", "print.js", "tables.js", "curves.js", "gallery.js")
-_MOST_EXACT = 300_000  # bytes of a figure without loss
+_MOST_EXACT = 300_000  # bytes: the largest size of a figure in lossless WebP
 _LIBRARY = _HERE / "vendor" / "chart.umd.min.js"
 
 
 def render_page(page: Page) -> str:
-    """The page; the same content gives the same text."""
+    """Return the page as HTML; the same content gives the same text."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -60,7 +60,7 @@ def render_page(page: Page) -> str:
 def picture_url(path: Path) -> str:
     """Return a picture as a data URL, or "" if the file is absent.
 
-    JPEG and WebP stay as they are. PNG becomes WebP, without loss unless photographs in it would make that large.
+    JPEG and WebP files are not changed. PNG becomes lossless WebP, or lossy WebP if photographs would make the lossless file large.
     """
     if not path.is_file():
         return ""
@@ -68,7 +68,7 @@ def picture_url(path: Path) -> str:
     if kind is not None:
         return _data_url(kind, path.read_bytes())
     with Image.open(path) as picture:
-        exact = _webp(picture, {"lossless": True, "method": 1})  # the quicker method, for figures no larger
+        exact = _webp(picture, {"lossless": True, "method": 1})  # the faster method; figures do not become larger
         return _data_url("webp", exact if len(exact) <= _MOST_EXACT else _webp(picture, {"quality": 90}))
 
 
@@ -88,11 +88,11 @@ def _gallery(page: Page) -> dict[str, Any]:
 
 
 def _json(content: Any) -> Markup:
-    """JSON that cannot end the script element it stands in."""
+    """Return JSON that cannot close the script element around it."""
     text = json.dumps(content, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 def _library() -> Markup:
-    """The chart library, without the line that names a file beside it."""
+    """Return the chart library without the line that refers to its source map file."""
     return Markup(re.sub(r"\n//# sourceMappingURL=.*", "", _LIBRARY.read_text(encoding="utf-8")))

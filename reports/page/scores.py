@@ -1,4 +1,4 @@
-"""Scores against severity, as the page's curves and gallery read them."""
+"""Scores against severity, in the form that the page's curves and gallery read."""
 
 from __future__ import annotations
 
@@ -21,17 +21,22 @@ Point = list[float] | None  # value, or value, low and high
 
 @dataclass(frozen=True)
 class Scores:
-    """content: what the page's scripts read. notes: sentences, what intervals are over, and what signs mean."""
+    """The scores for the curves and the gallery.
+
+    Attributes:
+        content: The data that the page's scripts read.
+        notes: Sentences that say what the intervals cover and what the signs mean.
+    """
 
     content: dict[str, Any]
     notes: tuple[str, ...]
 
 
 def scores_of(found: Robustness) -> Scores:
-    """The scores of all conditions by dataset, model, metric and corruption, each as a list over severities with the clean score first.
+    """Return the scores by dataset, model, metric and corruption, each as a list over the severities with the clean score first.
 
-    A point is [value, low, high], [value] where there is no interval, None where there is no score. A mean over corruptions is None where
-    one of them has no score.
+    A point is [value, low, high], or [value] without an interval, or None without a score. A mean over corruptions is None if one of the
+    corruptions has no score.
     """
     metrics = {name: metrics_by_name()[name] for name in dict.fromkeys(found.conditions["metric"])}
     about = {
@@ -71,7 +76,7 @@ def _choices(
     groups: Mapping[str, Sequence[str]],
     unmoved: Sequence[str],
 ) -> list[dict[str, str]]:
-    """What can be chosen to stand at the horizontal axis: means, then each corruption under its category."""
+    """Return the choices of the page's menu: means, then each corruption under its category."""
     count = sum(len(names) for names in categories.values())
     means = {MEAN: f"mean over all {count} corruptions"} if count > 1 else {}
     means |= {f"{MEAN}:{c}": f"mean of {_spaced(c)} ({len(n)})" for c, n in groups.items() if 1 < len(n) < count}
@@ -95,7 +100,7 @@ def _series(
     categories: Mapping[str, Sequence[str]],
     groups: Mapping[str, Sequence[str]],
 ) -> dict[str, list[Point]]:
-    """By choice the points of one model and metric."""
+    """Return the points of one model and metric by choice."""
     points: dict[tuple[str, int, bool], Point] = {
         (str(name), int(severity), bool(moved)): _point(value, low, high)
         for name, severity, moved, value, low, high in rows[
@@ -132,7 +137,7 @@ def _mean(points: Sequence[Point]) -> Point:
 def _add_measured_means(
     values: Mapping[str, Mapping[str, dict[str, list[Point]]]], summary: pd.DataFrame, severities: Sequence[int]
 ) -> None:
-    """Put the means over corruptions that were measured, with their intervals, in the place of those without."""
+    """Replace the means over corruptions with the measured means, which have intervals."""
     for row in summary[summary["quantity"] == "severity_mean"].to_dict("records"):
         series = values.get(row["model"], {}).get(row["metric"], {}).get(MEAN)
         if series is not None and int(row["of"]) in severities and not pd.isna(row["value"]):

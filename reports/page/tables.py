@@ -1,4 +1,4 @@
-"""A data frame as an HTML table that sorts and filters: each head says what kind its column is, each cell what it sorts by."""
+"""HTML tables that can be sorted and filtered: each head stores the kind of its column, each cell its sort key."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from reports.page.terms import explained
 
 DASH = "\N{EN DASH}"
 _DASHES = ("", "-", DASH, "\N{EM DASH}")
-# Texts of more characters wrap, and need room for it.
+# Cells and row labels with more characters than this wrap, and need room for it.
 _LONG, _LONG_HEAD = 28, 60
-# Words of row labels with more characters, such as the ids of cells, break anywhere.
+# Words of row labels with more characters than this, such as the ids of cells, break at any place.
 _LONG_WORD = 20
-# A number, perhaps its interval, perhaps whose it is: "62.5 [59.3, 65.3], A-net HPS".
+# A number with optional interval and model: "62.5 [59.3, 65.3], A-net HPS".
 _NUMBER = re.compile(r"([+-]?\d[\d,]*(?:\.\d+)?)\s*%?\s*(?:\[[^\]]*\])?(, .+)?")
 # A number and its interval.
 _INTERVAL = re.compile(r"(\S+) (\[[^\]]*\])")
@@ -34,15 +34,17 @@ def to_html(
     apart: Collection[int] = (),
     of_paper: Collection[int] = (),
 ) -> Markup:
-    """A table as HTML, names escaped, the index as its first columns. No name decides what a row or a column is: names are a user's.
+    """Return a table as HTML with escaped names and the index as its first columns.
+
+    The role of a row or column never depends on its name, because users choose names.
 
     Args:
-        table: with one level of columns or several; what is in a column "± X" stands in the cells of "X".
-        caption: what screen readers call it.
-        best: whether the best of each column of a known metric are marked.
-        within: index levels within which rows compete.
-        apart: positions of rows that are no rivals of the others: they stay below, in their order, however the rest is sorted.
-        of_paper: positions of columns that hold numbers of the paper.
+        table: The table with one or several levels of columns; the values of a column "± X" are written into the cells of "X".
+        caption: The name of the table for screen readers.
+        best: Whether the best values of each column of a known metric are marked.
+        within: Names of index levels; rows compete within each group of equal values.
+        apart: Positions of rows that do not compete; they stay below the others in their order, whatever the sorting.
+        of_paper: Positions of columns that contain numbers of the paper.
     """
     deviations = _deviations(table)
     shown = [i for i in range(table.shape[1]) if i not in deviations.values()]
@@ -100,7 +102,7 @@ def _head(
     worded: Sequence[bool],
     of_paper: Sequence[bool],
 ) -> Markup:
-    """Rows of heads: upper levels span their columns, the last level has the buttons that sort."""
+    """Return the rows of heads: upper levels span their columns, and the last level has the buttons that sort."""
     rows = []
     for level in range(table.columns.nlevels - 1):
         name = table.columns.names[level] or ""
@@ -131,7 +133,7 @@ def _row_head(label: str) -> Markup:
 
 
 def _deviations(table: pd.DataFrame) -> dict[int, int]:
-    """By position of a column "X" that of the column "± X" whose numbers stand in its cells."""
+    """Return the position of each column "± X" by the position of its column "X"."""
     places = {_columns(table, i): i for i in range(table.shape[1])}
     found = {i: places.get((*key[:-1], f"± {key[-1]}")) for key, i in places.items()}
     return {i: place for i, place in found.items() if place is not None}
@@ -145,7 +147,7 @@ def _cell(value: Any, winner: bool, of_paper: bool, words: bool, deviation: Any)
         more = f"± {_text(deviation)}"
     elif not words and (interval := _INTERVAL.fullmatch(text)):
         text, more = interval[1], interval[2]
-    # What follows a number stands below it where there is little room.
+    # The text after a number moves below it if there is little room.
     spread = Markup(' <span class="more">{}</span>').format(more) if more else ""
     return Markup("<td{}{}>{}{}</td>").format(marks, _key_of(value), text, spread)
 
@@ -156,7 +158,7 @@ def _classes(*marks: tuple[str, bool]) -> Markup:
 
 
 def _key_of(value: Any) -> Markup:
-    """What a cell sorts by, if that is not its text; a dash has the key "", and comes last."""
+    """Return the sort key of a cell if it differs from its text; a dash has the key "" and is sorted last."""
     if _is_missing(value):
         return Markup(' data-key=""')
     number = _number(value)
@@ -169,7 +171,7 @@ def _kind(values: Sequence[Any]) -> str:
 
 
 def _is_worded(values: Sequence[Any]) -> bool:
-    """Whether a column reads as text, even where it sorts by the numbers it begins with."""
+    """Return whether a column contains text, even if it is sorted by the numbers at the start of its cells."""
     named = any(isinstance(v, str) and (match := _NUMBER.fullmatch(v.strip())) and match[2] for v in values)
     return named or _kind(values) == "text"
 
@@ -179,9 +181,9 @@ def _is_missing(value: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """The number in a cell: a number, or what a text such as "12.3 [10.0, 14.1]" begins with."""
+    """Return the number in a cell: the number itself, or the one at the start of a text such as "12.3 [10.0, 14.1]"."""
     if value == "best":
-        return 0.0  # among differences to the best
+        return 0.0  # in a column of differences to the best
     if isinstance(value, str):
         match = _NUMBER.fullmatch(value.strip())
         return float(match[1].replace(",", "")) if match else None
@@ -206,7 +208,7 @@ def _is_float(value: Any) -> bool:
 def _best(
     column: pd.Series, head: tuple[str, ...], apart: Sequence[bool], groups: Sequence[tuple[str, ...]]
 ) -> set[int]:
-    """The rows with the best value of a column in their group, as it is shown; none of a column whose metric is not known."""
+    """Return the rows whose shown value is the best of its group; no rows if the metric of the column is not known."""
     higher = HIGHER_IS_BETTER.get(head[-1])
     if higher is None or not pd.api.types.is_numeric_dtype(column):
         return set()

@@ -1,4 +1,4 @@
-"""Abbreviations on the page: each is spelled out where it is first used, and leads to the page's glossary."""
+"""Abbreviations on the page: each is spelled out at its first use, and links to the page's glossary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Terms:
         self._linked: set[Term] = set()
 
     def linked(self, text: str) -> Markup:
-        """Return a text as HTML in which every abbreviation leads to its entry."""
+        """Return a text as HTML in which every abbreviation links to its entry in the glossary."""
         entry = Markup('<a class="term" href="#{}" title="{}">{}</a>')
         self._linked.update(terms_in([text]))
         return _joined(
@@ -26,7 +26,7 @@ class Terms:
         )
 
     def first_used(self, *texts: str, table: pd.DataFrame | None = None) -> list[Term]:
-        """Return the terms that occur in texts or in a table and nowhere before on the page."""
+        """Return the terms that texts or a table use for the first time on the page."""
         found = terms_in([*texts, *([] if table is None else dict.fromkeys(_texts_of(table)))])
         new = [term for term in found if term not in self._spelled_out]
         self._spelled_out.update(new)
@@ -38,7 +38,7 @@ class Terms:
 
 
 def explained(text: str) -> Markup:
-    """Return a text as HTML in which a pointer over an abbreviation shows what it stands for; for heads, which hold no links."""
+    """Return a text as HTML in which abbreviations show their meaning under the mouse pointer; heads use it, because they hold no links."""
     entry = Markup('<abbr title="{}">{}</abbr>')
     return _joined(entry.format(term.full, piece) if term else piece for piece, term in pieces_of(text))
 

@@ -1,4 +1,4 @@
-"""The paper's own figures, kept apart from ours, as printed: shares in percent, "HD" as its code computes it."""
+"""The numbers of the paper, as printed: shares are in percent, and "HD" is the distance that the authors' code computes."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ _BACKBONES = {"ResNet101": "resnet", "DINOv2": "dinov2", "EndoARSS": "endoarss"}
 _ARCHITECTURES = {"MMoE": "mmoe", "DSelect-k": "dselect_k", "TESLA": "tesla"}
 _SINGLE = {"classification_only": "single_activity", "segmentation_only": "single_segmentation"}
 _WEIGHTINGS = {"MoCo": "moco", "Aligned-MTL": "aligned_mtl", "STCH": "stch", "DB-MTL": "db_mtl"}
-# Datasets as Tables V and VI call them.
+# Names of the datasets in Tables V and VI.
 DATASETS = {"mtlesd": "MTLESD", "mtlendovis": "MTLEndovis"}
 _ROBUST_COLUMNS = dict(zip(PAPER_ROBUST_MODELS, ("resnet101_dselect_k", "resnet101_mmoe", "endoarss"), strict=True))
-# Columns of the paper's tables that we call otherwise.
+# Columns of the paper's tables that have other names here.
 _OURS = {"f_score": MACRO_F1, "accuracy_std": ACCURACY_SPREAD, "miou_std": MIOU_SPREAD}
 KEY = ["backbone", "architecture", "weighting"]
 
 
 def paper_datasets() -> pd.DataFrame:
-    """Table I: activities, classes, train, test and frames, by dataset."""
+    """Return Table I: activities, classes, train, test and frames by dataset."""
     return pd.read_csv(_FOLDER / "table1_datasets.csv").set_index("dataset")
 
 
 def paper_scores(dataset: str) -> pd.DataFrame | None:
-    """Tables II to IV: accuracy, macro_f1, miou, dice, hd, ssim by backbone, architecture and weighting, in our names for them; None
-    for a dataset that the paper does not have."""
+    """Return Tables II to IV: accuracy, macro_f1, miou, dice, hd and ssim by backbone, architecture and weighting.
+
+    The names are those of this project. Return None for a dataset that is not in the paper.
+    """
     path = _FOLDER / f"{table_of_dataset(dataset)}.csv"
     if not path.is_file():
         return None
@@ -42,9 +44,9 @@ def paper_scores(dataset: str) -> pd.DataFrame | None:
 
 
 def paper_ablation() -> pd.DataFrame:
-    """Table V: scores by dataset, backbone, architecture and weighting; accuracy_spread and miou_spread are its "±".
+    """Return Table V: scores by dataset, backbone, architecture and weighting; accuracy_spread and miou_spread are its "±".
 
-    Its caption says DB-MTL of all; on MTLEndovis the rows with SMA are those of Table III under STCH.
+    The paper's caption names DB-MTL for all rows, but the rows with SMA on MTLEndovis are those of Table III with STCH.
     """
     table = pd.read_csv(_FOLDER / "table5_ablation.csv")
     table = table.rename(columns=_OURS)
@@ -57,8 +59,10 @@ def paper_ablation() -> pd.DataFrame:
 
 
 def paper_ranks() -> pd.DataFrame:
-    """Table VI: scores of EndoARSS with TESLA by dataset, rank and weighting, which its rows of rank 4 tell: they are those of Table II
-    under DB-MTL and of Table III under STCH."""
+    """Return Table VI: scores of EndoARSS with TESLA by dataset, rank and weighting.
+
+    The weightings are known from the rows of rank 4, which equal rows of Table II with DB-MTL and of Table III with STCH.
+    """
     table = pd.read_csv(_FOLDER / "table6_rank.csv").rename(columns=_OURS)
     table["dataset"] = table["dataset"].replace({title: name for name, title in DATASETS.items()})
     table["weighting"] = table["dataset"].map({"mtlesd": "db_mtl", "mtlendovis": "stch"})
@@ -66,7 +70,7 @@ def paper_ranks() -> pd.DataFrame:
 
 
 def paper_robustness() -> pd.DataFrame:
-    """Table VII: indexed by corruption ("mean" is the last row), columns (metric, backbone, architecture, weighting)."""
+    """Return Table VII by corruption ("mean" is the last row), with columns (metric, backbone, architecture, weighting)."""
     table = pd.read_csv(_FOLDER / "table7_robustness.csv").set_index("corruption")
     found = {(metric, *model): table[f"{metric}_{name}"] for metric in MAIN for model, name in _ROBUST_COLUMNS.items()}
     return pd.DataFrame(found)

@@ -1,7 +1,7 @@
-"""Tables as LaTeX that can be \\input: booktabs rules, the best of each column bold, the second underlined.
+"""LaTeX tables for \\input, with booktabs rules, the best value of each column bold and the second best underlined.
 
-A document that takes one in needs \\usepackage{booktabs,graphicx}, and longtable for tables of more than 40 rows; names with letters
-such as ð or ą need \\usepackage[T1]{fontenc} as well. multirow is not needed.
+A document that reads such a table needs \\usepackage{booktabs,graphicx}, and also longtable for tables of more than 40 rows. Names with
+letters such as ð or ą also need \\usepackage[T1]{fontenc}. multirow is not needed.
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ import pandas as pd
 from reports.measures import HIGHER_IS_BETTER
 from reports.tables.latex_text import escape
 
-# Tables with more rows than this, or higher than this many points, break over pages.
+# Tables with more rows than LONG, or higher than _HIGH points, break over pages.
 LONG, _HIGH = 40, 600
-# Heads are as wide as the column's cells or this many characters; labels of rows and cells of text are broken at so many.
+# In characters: the smallest width of a head, and the widths at which row labels and text cells are broken into lines.
 _HEAD_WIDTH, _LABEL_WIDTH, _TEXT_WIDTH = 8, 20, 34
-# Beyond so many columns they stand closer.
+# Tables with more columns than this have smaller gaps.
 _CLOSE = 8
-# A table shrinks to the width of the text, and never grows.
+# Shrinks a table to the width of the text, and never enlarges it.
 _SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
-# Columns below several heads are parted, one part below the other, where all of them beside each other would take more points than this.
+# A table that is wider than this many points is split by its top-level heads into parts, one below the other.
 _WIDE = 760
-# The same where values have intervals, which are smaller: shrunk, they are to have 6 points still.
+# The same limit for tables with intervals: their smaller letters must still have 6 points after shrinking.
 _WITH_INTERVALS = 560
-# A long table cannot be shrunk: the more points a row takes, the smaller its letters and gaps. The last is as wide as its parts may be.
+# A long table cannot be shrunk, so wider rows get smaller letters and gaps: (width limit, font size, gap), all in points. The last
+# limit is the largest width of a part.
 _SIZES = ((540, r"\small", 6), (585, r"\footnotesize", 4), (620, r"\scriptsize", 3))
 _SMALLEST = r"\fontsize{6}{7}\selectfont"
-# About how large a character, the gap of two columns, a line and a page's width are, in points.
+# Approximate sizes in points: a character's width, the gap between two columns, a line's height, and a page's width.
 _POINTS, _GAP, _LINE, _PAGE = 5, 7, 13, 512
-# Of the note below a table: about how many characters and points a line takes.
+# Approximate characters per line, and points per line, of the note below a table.
 _NOTE_CHARACTERS, _NOTE_LINE = 115, 9.5
 
-# How wide letters are beside a digit. Names of models and datasets are of capitals, for the most part.
+# Widths of letters relative to a digit. Names of models and datasets consist mostly of capitals.
 _WIDTHS = (
     dict.fromkeys("ABCDEFGHJKLNOPQRSTUVXYZ", 1.45)
     | dict.fromkeys("MWmw%±&<>~^#§€«»\N{MULTIPLICATION SIGN}\N{EN DASH}", 1.8)
@@ -48,7 +49,7 @@ _WIDTHS = (
 
 _DEVIATION, _PAPER, _REFERENCE = "±", "Paper", "Reference"
 _NOT_COMPETING = ("difference", "random by activity", "paper", "to best", "rank")
-# "88.3 [85.7, 90.7]": a value with its interval; "+7.1 [...]" with its sign is a difference.
+# "88.3 [85.7, 90.7]" is a value with its interval; "+7.1 [...]", with a sign, is a difference.
 _WITH_INTERVAL = re.compile(r"(?P<before>\S.*?) (?P<interval>\[[^\]]*\])")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _STACKED = r"\begin{tabular}[t]"
@@ -57,7 +58,7 @@ _MINUS = re.compile(r"(?<!\w)-(?=\d)")
 
 
 def head(text: str) -> str:
-    """A head with its arrow: which values of its column are the better ones."""
+    """Return a column head with an arrow that shows whether higher or lower values are better."""
     direction = HIGHER_IS_BETTER.get(text)
     arrow = {True: r" $\uparrow$", False: r" $\downarrow$", None: ""}[direction]
     return escape(text) + arrow
@@ -72,17 +73,24 @@ def to_latex(
     precision: int = 2,
     note: str = "",
 ) -> str:
-    """A table as LaTeX.
+    """Return a table as LaTeX.
 
-    A column "± X" beside a column "X" stands in that column's cells. A cell without a value shows "--"; the note says why.
+    The values of a column "± X" are written into the cells of column "X". A cell without a value shows "--"; the note says why.
+
+    Values compete for the best and the second best of their column. Columns without a direction, columns of deviations, differences or
+    the paper, and rows of references do not compete. Equal values get the same style, and a single value gets none.
 
     Args:
-        table: with names and heads as readers know them, the heads in one or several levels. caption: names study, data, protocol and
-        seeds. label: for references. highlight: whether the best of each column is bold and the second underlined. Columns without a
-        direction, of deviations, of differences and of the paper do not compete, nor do rows of references; equal values share a
-        mark, and one value alone has none. groups: names of index levels; rows compete with those that agree in all of them.
-        precision: decimals of numbers that are not whole. note: what a reader must know besides; it stands below the table, and may be
-        long, whereas LaTeX measures a caption as one line.
+        table: The table with readable names and heads; the heads have one or several levels.
+        caption: The caption; it names study, data, protocol and seeds.
+        label: The LaTeX label for references.
+        highlight: Whether the best value of each column is bold and the second best underlined.
+        groups: Names of index levels; a row competes with the rows that have the same values in all these levels.
+        precision: Number of decimals of floats.
+        note: Further facts below the table. The note may be long, but LaTeX measures a caption as one line.
+
+    Returns:
+        The LaTeX text.
     """
     columns = _columns(table, precision)
     if highlight:
@@ -91,10 +99,10 @@ def to_latex(
                 _mark(column, rows)
     parts = _parts(table, columns, _WIDE)
     if table.columns.nlevels == 1 and _height(table, parts) > _HIGH:
-        parts = [columns]  # smaller letters are better than a table that breaks over pages, which cannot shrink
+        parts = [columns]  # a long table breaks over pages and cannot shrink, so smaller letters are better
     if any(cell.interval for column in columns for cell in column.cells):
         narrow = _parts(table, columns, _WITH_INTERVALS)
-        # Where labels alone are too wide, nothing helps but to shrink.
+        # If the labels alone are too wide, the table can only shrink.
         parts = narrow if max(_points(table, part) for part in narrow) <= _SIZES[-1][0] else parts
     below = _NOTE_LINE * len(note) / _NOTE_CHARACTERS
     if len(table) > LONG or _height(table, parts) + below > _HIGH:
@@ -116,7 +124,7 @@ def to_latex(
 
 
 def _note(note: str) -> list[str]:
-    """What stands below a table: a paragraph in small letters; nothing where there is nothing to say."""
+    """Return the lines of the note below a table, in small letters; no lines if the note is empty."""
     return ["", r"\smallskip", rf"{{\footnotesize\raggedright\noindent {escape(note)}\par}}"] if note else []
 
 
@@ -135,7 +143,7 @@ def _tabular(table: pd.DataFrame, columns: Sequence[_Column]) -> list[str]:
 
 
 def _body(table: pd.DataFrame, columns: Sequence[_Column]) -> list[list[str]]:
-    """The rows with their labels, as LaTeX."""
+    """Return the rows with their labels as LaTeX cells."""
     return [
         [*labels, *(column.cells[row].shown for column in columns)] for row, labels in enumerate(_index_texts(table))
     ]
@@ -143,7 +151,14 @@ def _body(table: pd.DataFrame, columns: Sequence[_Column]) -> list[list[str]]:
 
 @dataclass
 class _Cell:
-    """A value as LaTeX, what it competes with (None where it does not), and as LaTeX its deviation and its interval."""
+    """One cell of the table.
+
+    Attributes:
+        text: The value as LaTeX.
+        value: The number that competes with others; None if the cell does not compete.
+        deviation: The deviation as LaTeX, or "".
+        interval: The interval as LaTeX, or "".
+    """
 
     text: str
     value: float | None
@@ -158,7 +173,15 @@ class _Cell:
 
 @dataclass
 class _Column:
-    """A column with its heads from the top, the cells, whether it holds numbers, and which of them are better."""
+    """One column of the table.
+
+    Attributes:
+        heads: The heads from the top level to the last.
+        cells: The cells from top to bottom.
+        numeric: Whether the column contains numbers.
+        higher_is_better: Whether higher values are better; None if the column does not compete.
+        width: Approximate width of the widest cell in digits.
+    """
 
     heads: tuple[str, ...]
     cells: list[_Cell]
@@ -168,7 +191,7 @@ class _Column:
 
 
 def _columns(table: pd.DataFrame, precision: int) -> list[_Column]:
-    """The columns of a table, deviations beside what they belong to."""
+    """Return the columns of a table, each deviation in the cells of the column that it belongs to."""
     heads = [_levels(column) for column in table.columns]
     places = {key: place for place, key in enumerate(heads)}
     columns = []
@@ -184,19 +207,21 @@ def _columns(table: pd.DataFrame, precision: int) -> list[_Column]:
         known = [value for value in values if not _missing(value)]
         numeric = all(_is_number(v) or _NUMBER.fullmatch(str(v)) for v in known) or any(map(_with_interval, known))
         shown = [line for value in values for line in _broken(_displayed(value, precision), _TEXT_WIDTH)]
-        beside = [_displayed(value, precision) for value in table.iloc[:, deviation]] if deviation is not None else []
-        # " ± " and a deviation stand behind the number.
-        width = max(map(_length, shown), default=0) + max((_length(f" ± {one}") for one in beside), default=0)
+        deviations = (
+            [_displayed(value, precision) for value in table.iloc[:, deviation]] if deviation is not None else []
+        )
+        # " ± " and the deviation follow the number.
+        width = max(map(_length, shown), default=0) + max((_length(f" ± {text}") for text in deviations), default=0)
         columns.append(_Column(key, cells, numeric, _direction(key), width))
     return columns
 
 
 def _parts(table: pd.DataFrame, columns: Sequence[_Column], limit: int) -> list[list[_Column]]:
-    """Columns as they stand beside each other, of about so many points at most; those below one head stay together."""
+    """Split columns into parts of at most about `limit` points; columns under one top-level head stay together."""
     groups = [list(group) for _, group in groupby(columns, lambda column: column.heads[0])]
     parts = [list(columns)]
     for count in range(1, len(groups) + 1):
-        size = math.ceil(len(groups) / count)  # parts of about as many heads each, not one full and one nearly empty
+        size = math.ceil(len(groups) / count)  # parts with about equally many heads, not one full and one nearly empty
         parts = [[c for group in groups[at : at + size] for c in group] for at in range(0, len(groups), size)]
         if max(_points(table, part) for part in parts) <= limit:
             break
@@ -204,7 +229,7 @@ def _parts(table: pd.DataFrame, columns: Sequence[_Column], limit: int) -> list[
 
 
 def _points(table: pd.DataFrame, columns: Sequence[_Column]) -> int:
-    """About how wide a table of all labels and some columns is, in points."""
+    """Return the approximate width in points of a table with all labels and the given columns."""
     widths = [
         max(_length(line) for line in _broken(column.heads[-1], max(column.width, _HEAD_WIDTH))) for column in columns
     ]
@@ -217,7 +242,7 @@ def _points(table: pd.DataFrame, columns: Sequence[_Column]) -> int:
 
 
 def _length(line: str) -> int:
-    """About how many digits a line is as wide as: of what pdflatex cannot set, as many as its code point has signs."""
+    """Return the approximate width of a line in digits. A letter that pdflatex cannot typeset is as wide as its code point's text."""
     return math.ceil(sum(_width(letter) for letter in line))
 
 
@@ -228,7 +253,7 @@ def _width(letter: str) -> float:
 
 
 def _height(table: pd.DataFrame, parts: Sequence[Sequence[_Column]]) -> float:
-    """About how high a table is once it is shrunk to a page's width, in points."""
+    """Return the approximate height in points of a table that is shrunk to the width of a page."""
     height = 0.0
     for part in parts:
         lines = sum(1 + max(cell.count(r"\\") for cell in row) for row in _body(table, part))
@@ -241,15 +266,15 @@ def _levels(name: Hashable) -> tuple[str, ...]:
 
 
 def _plain(key: tuple[str, ...]) -> tuple[str, ...]:
-    """The heads of what a column of deviations belongs to; of any other column its own."""
+    """Return the heads of the column that a deviation belongs to; for other columns, return their own heads."""
     return (*key[:-1], key[-1].removeprefix(f"{_DEVIATION} "))
 
 
 def _direction(key: tuple[str, ...]) -> bool | None:
-    """Whether higher values win; None if the column does not compete."""
-    if any(part.startswith((_DEVIATION, _PAPER)) or part.lower() in _NOT_COMPETING for part in key):
+    """Return whether higher values are better; None if the column does not compete."""
+    if any(head.startswith((_DEVIATION, _PAPER)) or head.lower() in _NOT_COMPETING for head in key):
         return None
-    return next((HIGHER_IS_BETTER[part] for part in key if part in HIGHER_IS_BETTER), None)
+    return next((HIGHER_IS_BETTER[head] for head in key if head in HIGHER_IS_BETTER), None)
 
 
 def _missing(value: Any) -> bool:
@@ -286,7 +311,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _number(value: float, precision: int) -> str:
-    """A number with thousands parted; what is infinite is said so."""
+    """Return a number as LaTeX with thousands separators; infinite values become an infinity sign."""
     if isinstance(value, float) and math.isinf(value):
         return r"$\infty$" if value > 0 else r"$-\infty$"
     shown = f"{abs(value):,.{precision}f}" if isinstance(value, float) else f"{abs(value):,}"
@@ -294,20 +319,20 @@ def _number(value: float, precision: int) -> str:
 
 
 def _displayed(value: Any, precision: int) -> str:
-    """About what is as wide as the cell; an interval stands below its value, in small letters."""
+    """Return a text that is about as wide as the cell. An interval is below its value in small letters, so it counts as narrower."""
     if found := _with_interval(value):
         return max(found["before"], found["interval"][: -len(found["interval"]) // 4], key=len)
     return f"{value:,.{precision}f}" if isinstance(value, float) else str(value)
 
 
 def _paragraph(text: str, width: int = _TEXT_WIDTH) -> str:
-    """Text of a cell; a long one is broken at words."""
+    """Return the text of a cell as LaTeX; long texts are broken between words."""
     lines = _broken(text, width)
     return escape(text) if len(lines) == 1 else _stacked([escape(line) for line in lines], "l")
 
 
 def _stacked(lines: Sequence[str], side: str, place: str = "t") -> str:
-    """Lines of LaTeX in one cell; the column stays as wide as the widest."""
+    """Return several lines of LaTeX as one cell, so that the column is only as wide as the widest line."""
     return rf"\begin{{tabular}}[{place}]{{@{{}}{side}@{{}}}}" + r"\\".join(lines) + r"\end{tabular}"
 
 
@@ -321,17 +346,17 @@ def _broken(text: str, width: int) -> list[str]:
 
 
 def _rivals(table: pd.DataFrame, groups: Sequence[str]) -> list[list[int]]:
-    """The places of rows that compete with one another."""
-    found: dict[tuple[Hashable, ...], list[int]] = {}
+    """Return the groups of row positions that compete with each other."""
+    rivals: dict[tuple[Hashable, ...], list[int]] = {}
     levels = [table.index.get_level_values(name) for name in groups]
     for place, key in enumerate(table.index):
         if _REFERENCE not in _levels(key):
-            found.setdefault(tuple(level[place] for level in levels), []).append(place)
-    return list(found.values())
+            rivals.setdefault(tuple(level[place] for level in levels), []).append(place)
+    return list(rivals.values())
 
 
 def _mark(column: _Column, rows: Sequence[int]) -> None:
-    """The best of some rows bold, the second underlined, as the values are shown: what looks equal is equal."""
+    """Make the best of the rows bold and underline the second best. Values are compared as they are shown, after rounding."""
     competing = [column.cells[row] for row in rows if column.cells[row].value is not None]
     if column.higher_is_better is None or len(competing) < 2:
         return
@@ -348,7 +373,7 @@ def _alignment(table: pd.DataFrame, cells: Sequence[_Column]) -> str:
 
 
 def _heads(table: pd.DataFrame, columns: Sequence[_Column]) -> list[str]:
-    """The lines of heads; the last one names the index as well."""
+    """Return the lines of heads; the last line also names the index levels."""
     index, levels = table.index.nlevels, table.columns.nlevels
     lines: list[str] = []
     for level in range(levels - 1):
@@ -386,11 +411,13 @@ def _stacked_head(text: str, side: str, width: int) -> str:
 
 
 def _index_texts(table: pd.DataFrame) -> list[list[str]]:
-    return [[("--" if part == "-" else _paragraph(part, _LABEL_WIDTH)) for part in _levels(key)] for key in table.index]
+    return [
+        [("--" if label == "-" else _paragraph(label, _LABEL_WIDTH)) for label in _levels(key)] for key in table.index
+    ]
 
 
 def _lines(body: Sequence[list[str]], levels: int) -> Iterator[str]:
-    """Rows in which labels that the row above has too are left out, but for the last; groups of the first label stand apart."""
+    """Yield the rows without labels that repeat the row above (the last label stays), and a gap between groups of the first label."""
     above: list[str] = []
     for row in body:
         shared = next((level for level in range(levels - 1) if not above or above[level] != row[level]), levels - 1)
@@ -402,7 +429,7 @@ def _lines(body: Sequence[list[str]], levels: int) -> Iterator[str]:
 
 
 def _long(table: pd.DataFrame, parts: Sequence[Sequence[_Column]], caption: str, label: str, note: str) -> str:
-    """A table that breaks over pages; every row has all its labels."""
+    """Return a table that breaks over pages, in which every row has all its labels."""
     width = max(_points(table, part) for part in parts)
     size, gap = next(((size, gap) for limit, size, gap in _SIZES if width <= limit), _SIZES[-1][1:])
     lines = [r"% Needs booktabs and longtable.", rf"{{{size}\setlength{{\tabcolsep}}{{{gap}pt}}"]
@@ -425,7 +452,7 @@ def _long(table: pd.DataFrame, parts: Sequence[Sequence[_Column]], caption: str,
             r"\endlastfoot",
             *(" & ".join(row) + r" \\" for row in _body(table, part)),
             r"\end{longtable}",
-            *([r"\addtocounter{table}{-1}"] if place else []),  # every longtable counts itself
+            *([r"\addtocounter{table}{-1}"] if place else []),  # every longtable increases the table counter
         ]
-    # Intervals are smaller than the rest, whatever its size.
+    # Intervals are smaller than the other text at every font size.
     return "\n".join([*lines, *_note(note), "}", ""]).replace(r"{\scriptsize {[}", rf"{{{_SMALLEST} {{[}}")

@@ -1,4 +1,4 @@
-"""Escaping of any text for pdflatex, because names from users occur in titles, tables and captions."""
+"""Escaping of text for pdflatex; titles, tables and captions contain names that users chose."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SPECIAL = {
     "|": r"\textbar{}",
     '"': "''",
     "`": r"\textasciigrave{}",
-    # A bracket or star that begins a row would be taken for an option of the line break before it.
+    # LaTeX would read a bracket or star at the start of a row as an option of the line break before it.
     "[": "{[}",
     "]": "{]}",
     "*": "{*}",
@@ -99,17 +99,23 @@ _SPECIAL = {
         strict=True,
     )
 }
-_UNKNOWN_LETTERS = "ĦħĸĿŀŉŦŧſ"  # of Latin-1 and Latin Extended-A, letters that pdflatex lacks
+_UNKNOWN_LETTERS = "ĦħĸĿŀŉŦŧſ"  # letters of Latin-1 and Latin Extended-A that pdflatex lacks
 
 
 def escape(text: str) -> str:
-    """Return text as LaTeX that pdflatex can typeset in text, heads and captions.
+    """Return a text as LaTeX that pdflatex can typeset in paragraphs, heads and captions.
 
-    A letter with accents that it lacks loses them; what it cannot show at all is named by its code point, as in "U+4E2D".
+    A letter loses accents that pdflatex lacks. A character that pdflatex cannot show at all becomes its code point, such as "U+4E2D".
+
+    Args:
+        text: The plain text.
+
+    Returns:
+        The text as LaTeX.
     """
     plain, before, shown = unicodedata.normalize("NFC", text), "", []
     for character in plain:
-        # LaTeX makes one sign of two hyphens, commas or apostrophes.
+        # LaTeX would turn two hyphens, commas or apostrophes into one sign.
         shown.append(("{}" if character == before and character in "-,'" else "") + _escaped(character))
         before = character
     return "".join(shown)

@@ -1,4 +1,4 @@
-"""Tables as data frames and CSV; `reports.tables.latex` prints them."""
+"""Tables of scores, costs and datasets as data frames and CSV; `reports.tables.latex` turns them into LaTeX."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reports.results import CELL, clean_scores, of_rank
 
 
 def table_datasets(cards: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return what each dataset holds: one row per dataset, with the activities and classes that occur, frames, train, test.
+    """Return one row per dataset: the numbers of activities and classes that occur, and of frames, training and test frames.
 
     Args:
         cards: The cards of the datasets.
@@ -27,13 +27,13 @@ def table_datasets(cards: Sequence[dict[str, Any]]) -> pd.DataFrame:
     rows = []
     for card in cards:
         parts = card["frames_by_split"]
-        shown = {name for part in card["frames_by_activity"].values() for name, count in part.items() if count}
+        shown = {name for counts in card["frames_by_activity"].values() for name, count in counts.items() if count}
         rows.append(
             {
                 "Dataset": card["title"],
                 "Activities": len(shown),
                 "Classes": len(
-                    {name for part in card["frames_with_class"].values() for name, count in part.items() if count}
+                    {name for counts in card["frames_with_class"].values() for name, count in counts.items() if count}
                 ),
                 "Frames": card["frames"],
                 "Train": parts.get("train", 0),
@@ -44,12 +44,12 @@ def table_datasets(cards: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def datasets_against_paper(table: pd.DataFrame, datasets: Sequence[str], paper: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of datasets with the paper's numbers and, in words, the differences.
+    """Return a table of datasets with the paper's numbers and a text that names the differences.
 
     Args:
-        table: As `table_datasets` returns it.
-        datasets: The name of the dataset of each row.
-        paper: The paper's table by dataset; the columns of a dataset that it does not have stay empty.
+        table: The table that `table_datasets` returns.
+        datasets: The dataset name of each row.
+        paper: The paper's table by dataset. The paper's columns stay empty for datasets that it does not contain.
     """
     rows = [row | _of_paper(name, paper) for row, name in zip(table.to_dict("records"), datasets, strict=True)]
     return pd.DataFrame([row | {"Differs": _differences(row)} for row in rows], index=table.index)
@@ -59,8 +59,8 @@ _OF_PAPER = {"Activities": "activities", "Classes": "classes", "Frames": "frames
 
 
 def _of_paper(dataset: str, paper: pd.DataFrame) -> dict[str, Any]:
-    there = dataset in paper.index
-    return {f"Paper: {head}": int(paper.loc[dataset, key]) if there else pd.NA for head, key in _OF_PAPER.items()}
+    known = dataset in paper.index
+    return {f"Paper: {head}": int(paper.loc[dataset, key]) if known else pd.NA for head, key in _OF_PAPER.items()}
 
 
 def _differences(row: dict[str, Any]) -> str:
@@ -73,10 +73,11 @@ def _differences(row: dict[str, Any]) -> str:
 
 
 def table_similarity(similarities: dict[str, dict[str, list[float]]], titles: dict[str, str]) -> pd.DataFrame:
-    """How alike each test frame and its nearest training frame are: one row a dataset and split.
+    """Return the similarity of test frames to their nearest training frames: one row per dataset and split.
 
     Args:
-        similarities: by dataset and split rule, one value a test frame. titles: readable dataset names.
+        similarities: Similarities by dataset and split rule, one value per test frame.
+        titles: Readable dataset names.
     """
     rows = []
     for dataset, splits in similarities.items():
@@ -104,15 +105,18 @@ def table_leakage(
     order: Sequence[str],
     gaps: Sequence[tuple[str, str, str]] = (),
 ) -> pd.DataFrame:
-    """The same models trained and tested on the split at random and by sequence, in percent, and how much the first gains.
+    """Return the scores of the same models on the random split and on the split by sequence, and their difference.
 
     Args:
-        results: the long table. at_random, by_sequence: the two datasets. order: backbone labels in the order of the study. gaps: backbone
-        label, architecture, weighting of pairs of which one has no results.
+        results: The long table.
+        at_random: The dataset with the random split.
+        by_sequence: The dataset with the split by sequence.
+        order: Backbone labels in the order of the study.
+        gaps: Backbone label, architecture and weighting of each pair in which one model has no results.
 
     Returns:
-        Indexed by backbone, architecture, weighting, of the models that both have or should have; for each metric its value on both and the
-        difference.
+        A table by backbone, architecture and weighting, with the models that both datasets have or should have. Each metric has its
+        score on both datasets in percent, and the difference (random minus by sequence).
     """
     sides = {"random by activity": at_random, "by sequence": by_sequence}
     tables = {name: table_of_scores(results, dataset, order, gaps) for name, dataset in sides.items()}
@@ -130,7 +134,7 @@ def table_leakage(
 
 
 def readable_leakage(table: pd.DataFrame, labels: Labels = KNOWN_LABELS) -> pd.DataFrame:
-    """Table of leakage with names as readers know them."""
+    """Return a table of leakage with readable names."""
     shown = readable_index(table, labels)
     shown.columns = shown.columns.set_names(["", ""])
     return shown
@@ -139,24 +143,26 @@ def readable_leakage(table: pd.DataFrame, labels: Labels = KNOWN_LABELS) -> pd.D
 def table_of_scores(
     results: pd.DataFrame, eval_dataset: str, order: Sequence[str], gaps: Sequence[tuple[str, str, str]] = ()
 ) -> pd.DataFrame:
-    """Tables II to IV: scores of every cell on one dataset, in percent or pixels; over seeds the mean (and deviation, where several).
+    """Return tables II to IV: the scores of every cell on one dataset, as means over the seeds (with deviations if there are several).
 
     Args:
-        results: the long table, of one protocol. eval_dataset: whose scores. order: backbone labels in the order of the study.
-        gaps: backbone label, architecture, weighting of cells without results; they have a row of their own.
+        results: The long table of one protocol.
+        eval_dataset: The dataset of the scores.
+        order: Backbone labels in the order of the study.
+        gaps: Backbone label, architecture and weighting of cells without results; each has its own row.
 
     Returns:
-        Indexed by backbone, architecture, weighting; columns of the protocol's metrics that were measured, then what is counted; references
-        come last.
+        A table by backbone, architecture and weighting; references are last. The columns are the protocol's metrics that were measured,
+        in percent or pixels, then the counts.
     """
     protocol = str(results["protocol"].iloc[0])
     measures = shown_metrics(Shown.TABLES, protocol) | shown_metrics(Shown.COUNTS, protocol)
-    chosen = clean_scores(results, eval_dataset)
-    chosen = chosen[chosen["metric"].isin(list(measures))]
-    seeds = chosen.groupby([*CELL, "metric"], sort=False)["value"].agg(["mean", "std", "count"])
+    scores = clean_scores(results, eval_dataset)
+    scores = scores[scores["metric"].isin(list(measures))]
+    seeds = scores.groupby([*CELL, "metric"], sort=False)["value"].agg(["mean", "std", "count"])
     for kind in ("mean", "std"):
         seeds[kind] *= [measures[metric].scale for metric in seeds.index.get_level_values("metric")]
-    wide = seeds["mean"].unstack("metric").reindex(columns=[m for m in measures if m in set(chosen["metric"])])
+    wide = seeds["mean"].unstack("metric").reindex(columns=[m for m in measures if m in set(scores["metric"])])
     if (seeds["count"] > 1).any():
         deviations = seeds["std"].unstack("metric").reindex(columns=wide.columns)
         deviations.columns = [f"{metric}_std" for metric in deviations.columns]
@@ -170,7 +176,7 @@ def table_of_scores(
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table of chosen cells: what it is called, and whose scores it shows."""
+    """A row of a table of selected cells: its labels, and the cell whose scores it shows."""
 
     labels: tuple[str, ...]
     dataset: str
@@ -181,13 +187,16 @@ class Row:
 
 
 def table_of_rows(results: pd.DataFrame, rows: Sequence[Row], names: Sequence[str]) -> pd.DataFrame:
-    """Tables V and VI: scores of chosen cells on their own test split, in percent or pixels; over seeds the mean (and deviation).
+    """Return tables V and VI: the scores of selected cells on their own test split, as means over the seeds.
 
     Args:
-        results: the long table. rows: in order. names: of the labels.
+        results: The long table.
+        rows: The rows in their order.
+        names: The names of the rows' labels.
 
     Returns:
-        Indexed by the rows' labels; columns of the metrics that were measured, then their deviations where there are several seeds.
+        A table by the rows' labels. The columns are the metrics that were measured, in percent or pixels, then their deviations if there
+        are several seeds.
     """
     measures = shown_metrics(Shown.TABLES, str(results["protocol"].iloc[0]))
     found: list[dict[str, float]] = []
@@ -204,7 +213,7 @@ def table_of_rows(results: pd.DataFrame, rows: Sequence[Row], names: Sequence[st
 
 
 def readable_rows(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """A table of chosen cells with heads as readers know them under the protocol."""
+    """Return a table of selected cells with readable heads of the protocol."""
     return table.rename(columns=_heads(protocol))
 
 
@@ -214,23 +223,23 @@ def _heads(protocol: str) -> dict[str, str]:
 
 
 def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """What each cell costs: parameters, and speed and peak memory of training and inference on the device it ran on.
+    """Return the cost of each cell: parameters, and the speed and peak memory of training and inference on its device.
 
     Args:
-        costs: dicts of backbone, architecture and weighting (labels), rank, dataset, device, parameters and cost, as provenance holds them;
-            and latency_ms, of one image in the evaluation of robustness (None without one). The last four are lacking of a cell
-            without results. experts, a text, is there of cells that select some.
+        costs: One dict per cell. It contains dataset, backbone, architecture and weighting (labels) and rank. A cell with results also
+            has parameters, cost and device as its provenance contains them, and latency_ms, the time per image in the evaluation of
+            robustness (None without one). A cell that selects experts has the text experts.
     """
     rows = [
         {
-            "Dataset": one["dataset"],
-            "Backbone": one["backbone"],
-            "Architecture": one["architecture"],
-            "Weighting": one["weighting"],
-            "Rank": one["rank"],
-            **(_measured_cost(one) if "cost" in one else {}),
+            "Dataset": cost["dataset"],
+            "Backbone": cost["backbone"],
+            "Architecture": cost["architecture"],
+            "Weighting": cost["weighting"],
+            "Rank": cost["rank"],
+            **(_measured_cost(cost) if "cost" in cost else {}),
         }
-        for one in costs
+        for cost in costs
     ]
     table = pd.DataFrame(rows).set_index(["Dataset", "Backbone", "Architecture", "Weighting", "Rank"])
     for column in table:
@@ -239,22 +248,22 @@ def table_cost(costs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return table
 
 
-def _measured_cost(one: Mapping[str, Any]) -> dict[str, Any]:
+def _measured_cost(about: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "Trained parameters": one["parameters"]["trained"],
-        "All parameters": one["parameters"]["total"],
-        "Training (images/s)": one["cost"]["training"]["images_per_second"],
-        "Training (MiB)": one["cost"]["training"]["memory_mib"],
-        "Inference (images/s)": one["cost"]["inference"]["images_per_second"],
-        "Inference (MiB)": one["cost"]["inference"]["memory_mib"],
-        "Under corruption (ms/image)": one["latency_ms"],
-        "Device": one["device"],
-        **({"Experts": one["experts"]} if "experts" in one else {}),
+        "Trained parameters": about["parameters"]["trained"],
+        "All parameters": about["parameters"]["total"],
+        "Training (images/s)": about["cost"]["training"]["images_per_second"],
+        "Training (MiB)": about["cost"]["training"]["memory_mib"],
+        "Inference (images/s)": about["cost"]["inference"]["images_per_second"],
+        "Inference (MiB)": about["cost"]["inference"]["memory_mib"],
+        "Under corruption (ms/image)": about["latency_ms"],
+        "Device": about["device"],
+        **({"Experts": about["experts"]} if "experts" in about else {}),
     }
 
 
 def readable_index(table: pd.DataFrame, labels: Labels = KNOWN_LABELS) -> pd.DataFrame:
-    """A table by backbone, architecture and weighting, with names as readers know them."""
+    """Return a table by backbone, architecture and weighting with readable names."""
     shown = table.copy()
     shown.index = pd.MultiIndex.from_tuples(
         [
@@ -271,21 +280,21 @@ def readable_index(table: pd.DataFrame, labels: Labels = KNOWN_LABELS) -> pd.Dat
 
 
 def readable_scores(table: pd.DataFrame, protocol: str, labels: Labels = KNOWN_LABELS) -> pd.DataFrame:
-    """A table of scores with names, and heads as readers know them under the protocol, without what is counted."""
+    """Return a table of scores with readable names and heads of the protocol, without the counts."""
     counted = tuple(shown_metrics(Shown.COUNTS, protocol))
     table = table.drop(columns=[column for column in table if str(column).startswith(counted)])
     return readable_index(table, labels).rename(columns=_heads(protocol)).rename_axis(columns=None)
 
 
 def table_of_labels(results: pd.DataFrame, of_activities: bool) -> pd.DataFrame:
-    """Return the scores of every class, or of every activity, in percent or pixels: one row an evaluated dataset, model, seed and label.
+    """Return the scores of every class, or of every activity: one row per evaluated dataset, model, seed and label.
 
     Args:
-        results: the long table, of one protocol.
-        of_activities: whether activities are scored, or else classes.
+        results: The long table of one protocol.
+        of_activities: Whether activities are scored; otherwise classes are.
 
     Returns:
-        Columns metrics and n, the images that have the label in the truth.
+        A table with the metrics in percent or pixels, and with n, the number of images whose ground truth has the label.
     """
     metrics = label_metrics(of_activities, str(results["protocol"].iloc[0]))
     rows = results[(results["corruption"] == "") & (results["class"] != "") & results["metric"].isin(list(metrics))]
@@ -300,7 +309,7 @@ def table_of_labels(results: pd.DataFrame, of_activities: bool) -> pd.DataFrame:
 
 
 def write_csv(table: pd.DataFrame, path: Path, marks: Mapping[str, object]) -> None:
-    """Write a table as CSV with four decimals; its last columns are the marks, e.g. whether its data is synthetic."""
+    """Write a table as CSV with four decimals; the marks, such as whether the data is synthetic, are its last columns."""
     table = table.copy()
     levels = table.columns.nlevels
     for name, value in marks.items():

@@ -1,1 +1,1 @@
-"""The figures of a study: what each shows, and from which saved results."""
+"""The figures of a study: the content of each, and the saved results that it is drawn from."""

@@ -1,4 +1,4 @@
-"""Figures of a study by class: scores of every class and activity, and what is taken for what."""
+"""Figures of a study by class: scores of every class and activity, and confusion matrices."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _MODELS = 4  # more bars in a group are hard to tell apart
 
 
 def gaps_of_classes(results: StudyResults, dataset: str) -> dict[Cell, str]:
-    """The cells without results that figures by class would choose from: those that segment, where the dataset has such."""
+    """Return the candidates for the figure by class that lack results: cells that segment, or all if the dataset has none."""
     cells = _compared(results, dataset)
     segmenting = [cell for cell in cells if cell.architecture != "single_activity"]
     return results.gaps(segmenting or cells)
 
 
 def gaps_of_confusion(results: StudyResults, dataset: str) -> dict[Cell, str]:
-    """The cells without results that matrices would choose from: those of both tasks; where none of them has results, all."""
+    """Return the candidates for the matrices that lack results: multi-task cells, or all if no multi-task cell has results."""
     cells, scores = _compared(results, dataset), scores_by_dataset(results)[dataset]
     both = any(not cell.architecture.startswith("single_") for cell in cells if cell in scores)
     return results.gaps(cell for cell in cells if not (both and cell.architecture.startswith("single_")))
@@ -50,10 +50,10 @@ def _compared(results: StudyResults, dataset: str) -> list[Cell]:
 
 
 def draw_classes(results: StudyResults, head: str, png: Path, pdf: Path, dataset: str) -> None:
-    """IoU of every class and F1 of every activity, of the best cell of each backbone.
+    """Draw the IoU of every class and the F1 of every activity for the best cell of each backbone.
 
     Raises:
-        NothingToShow: if no cell has results on the dataset.
+        NothingToShow: If no cell has results on the dataset.
     """
     scores = scores_by_dataset(results)[dataset]
     cells = best_by_backbone(results.study, scores) or list(dict.fromkeys(best_of_both(results.study, scores).values()))
@@ -79,9 +79,9 @@ def _panel(
     table = table[(table["eval_dataset"] == dataset) & (table["corruption"] == CLEAN) & (table["metric"] == metric)]
     values, support = {}, pd.Series(0, index=list(names))
     for cell in cells:
-        chosen = rows_of_cell(table, cell)
-        if not chosen.empty:
-            by_class = chosen.set_index("class")
+        of_cell = rows_of_cell(table, cell)
+        if not of_cell.empty:
+            by_class = of_cell.set_index("class")
             values[label_of(results.study, cell)] = by_class["value"].reindex(names)
             support = by_class["n"].reindex(names, fill_value=0)
     if not values or not names:
@@ -90,25 +90,25 @@ def _panel(
 
 
 def draw_confusion(results: StudyResults, head: str, png: Path, pdf: Path, dataset: str) -> None:
-    """What activities and pixels of the dataset's best cell are taken for.
+    """Draw the confusion matrices of activities and pixels for the best cell of the dataset.
 
     Raises:
-        NothingToShow: if no cell has results on the dataset.
+        NothingToShow: If no cell has results on the dataset.
     """
     study, labels, panels = results.study, labels_of(results.study, dataset), []
-    chosen = best_of_both(study, scores_by_dataset(results)[dataset])
-    if ACCURACY in chosen:
-        matrix = activity_confusion(results.clean_rows(chosen[ACCURACY], dataset), len(labels.activities))
-        title = f"Activities (images)\n{label_of(study, chosen[ACCURACY])}"
+    best = best_of_both(study, scores_by_dataset(results)[dataset])
+    if ACCURACY in best:
+        matrix = activity_confusion(results.clean_rows(best[ACCURACY], dataset), len(labels.activities))
+        title = f"Activities (images)\n{label_of(study, best[ACCURACY])}"
         panels.append(Confusion(title, labels.activities, matrix, counts=True))
-    if MIOU in chosen:
-        matrix = _pixels(results, chosen[MIOU], dataset, len(labels.classes))
-        title = f"Pixels (% of the row)\n{label_of(study, chosen[MIOU])}"
+    if MIOU in best:
+        matrix = _pixels(results, best[MIOU], dataset, len(labels.classes))
+        title = f"Pixels (% of the row)\n{label_of(study, best[MIOU])}"
         panels.append(Confusion(title, labels.classes, matrix, counts=False))
     if not panels:
         raise NothingToShow("No cell has results on this dataset.")
     title = f"{titles_of(study)[dataset]}: the best cell by the mean of accuracy and mIoU"
-    if len(set(chosen.values())) > 1:
+    if len(set(best.values())) > 1:
         title = f"{titles_of(study)[dataset]}: the best cell of each task"
     draw_confusions(panels, title, head, png, pdf)
 

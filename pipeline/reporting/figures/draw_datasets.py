@@ -1,4 +1,4 @@
-"""Figures of a study's datasets, from what was built: contact sheets, balance, classes by activity, leakage."""
+"""Figures of a study's built datasets: contact sheets, balance, classes by activity, and leakage."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from pipeline.study.models import Study
 from reports.figures import datasets as dataset_figures
 
 _EXAMPLES = 6
-_SHOWN = (240, 192)  # width and height of a picture in a contact sheet
+_SHOWN = (240, 192)  # pixels: width and height of a picture in a contact sheet
 
 
 def draw_datasets(study: Study) -> None:
-    """Write the contact sheet of each dataset, the balance of all, and figure 1 (a)."""
+    """Write the contact sheet of each dataset, the figure of class balance, and figure 1 (a)."""
     mark, folder = data_caption(study), results_folder(study) / "figures"
     cards = {dataset: card_of(study, dataset) for dataset in study.datasets}
     for dataset, card in cards.items():
@@ -50,7 +50,7 @@ def draw_datasets(study: Study) -> None:
 
 
 def _examples(folder: Path, manifest: list[dict[str, str]], label: str) -> list[dataset_figures.Example]:
-    """Frames that show a class: no two of one activity or sequence as long as there are others, then by hash rank."""
+    """Return frames that show a class: first frames of different activities and sequences, then others, each by hash rank."""
     rows = [row for row in manifest if label in row["instruments"].split(";")]
     rows.sort(key=lambda row: hash_rank(0, row["frame_id"]))
     seen: dict[tuple[str, str], int] = {}
@@ -60,39 +60,41 @@ def _examples(folder: Path, manifest: list[dict[str, str]], label: str) -> list[
         for kind in ("activity", "sequence"):
             seen[kind, row[kind]] = turn + 1
         ranked.append((turn, len(ranked), row))
-    chosen = [row for _, _, row in sorted(ranked, key=lambda item: item[:2])[:_EXAMPLES]]
+    selected = [row for _, _, row in sorted(ranked, key=lambda item: item[:2])[:_EXAMPLES]]
     return [
         dataset_figures.Example(
             _small(read_rgb(folder / row["image"])),
             _small(read_ids(folder / row["mask"])),
             " ".join(filter(None, (row["activity"], row["sequence"], f"({row['split']})"))),
         )
-        for row in chosen
+        for row in selected
     ]
 
 
 def _small(pixels: Pixels) -> Pixels:
-    """A picture or mask at the sheet's size; frames of another shape are squeezed into it."""
+    """Return a picture or mask at the size of the sheet's pictures, whatever its aspect ratio."""
     return cv2.resize(pixels, _SHOWN, interpolation=cv2.INTER_AREA if pixels.ndim == 3 else cv2.INTER_NEAREST)
 
 
 def draw_leakage(study: Study) -> None:
-    """Write figure and figures of how alike test and training frames are, for each dataset split both ways."""
+    """Write the similarities of test and training frames, and their figure, for each dataset with both splits."""
     found = {}
     for dataset in leakage_datasets(study):
         folder = dataset_folder(study, dataset)
         rows = {row["frame_id"]: row for row in read_manifest(folder)}
-        parts = [load_split(folder, split, study.input_size) for split in ("train", "test")]
+        splits_data = [load_split(folder, split, study.input_size) for split in ("train", "test")]
         found[dataset] = similarity_by_split(
-            np.concatenate([part.images for part in parts]),
-            [frame_id for part in parts for frame_id in part.frame_ids],
+            np.concatenate([split_data.images for split_data in splits_data]),
+            [frame_id for split_data in splits_data for frame_id in split_data.frame_ids],
             {frame_id: row["activity"] for frame_id, row in rows.items()},
             {frame_id: row["sequence"] for frame_id, row in rows.items()},
             TEST_SEQUENCES[kind_name(study, dataset)],
             study.datasets[dataset].split_seed,
         )
-    kept = {d: {split: [round(float(v), 6) for v in values] for split, values in s.items()} for d, s in found.items()}
-    write_json(paths.similarity_file(study), kept)
+    rounded = {
+        d: {split: [round(float(v), 6) for v in values] for split, values in s.items()} for d, s in found.items()
+    }
+    write_json(paths.similarity_file(study), rounded)
     shown = {titles_of(study)[dataset]: splits for dataset, splits in found.items()}
     folder = results_folder(study) / "figures"
     with (

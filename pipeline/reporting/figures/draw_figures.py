@@ -1,4 +1,4 @@
-"""Figures of a study, from its saved results: no model runs for them."""
+"""Figures of a study from its saved results; no model runs."""
 
 from __future__ import annotations
 
@@ -40,10 +40,12 @@ Gaps = Mapping[Cell, str]
 
 @dataclass(frozen=True)
 class Drawer:
-    """How a figure comes about.
+    """The functions that make a figure.
 
-    draw: takes the results, the head, and the files to write. gaps: the cells that the figure would show, or choose from, if they
-    had results, each with the reason. note: what else it says is missing.
+    Attributes:
+        draw: Draws the figure from the results, the head, and the PNG and PDF files to write.
+        gaps: Returns the cells that the figure lacks because they have no results, each with the reason.
+        note: Returns a text about anything else that is missing.
     """
 
     draw: Callable[[StudyResults, str, Path, Path], None]
@@ -57,17 +59,17 @@ def draw_figures(
     """Write all figures of a study's results, or one of them.
 
     Args:
-        study: whose figures.
-        only: its name, "" for all.
-        results: of the study, if they are at hand.
-        without: names of figures that are left out.
+        study: The study.
+        only: The name of one figure, "" for all figures.
+        results: The results of the study, if they are already loaded.
+        without: Names of figures to leave out.
 
     Returns:
-        The files.
+        The files that were written.
 
     Raises:
-        InputError: if the study has no such figure, or rows are not what a cell leaves.
-        ResultsError: if the results are not collected.
+        InputError: If the study has no such figure, or saved rows are invalid.
+        ResultsError: If the results are not collected.
     """
     files = paths.result_figures(study)
     if only and only not in files:
@@ -86,7 +88,7 @@ def draw_figures(
 
 
 def _no_such_figure(study: Study, only: str, known: list[str]) -> str:
-    """Why a figure is not drawn here; those of the datasets come from another command."""
+    """Return why a figure is not drawn here; another command draws the figures of the datasets."""
     for step, drawn in (
         ("draw_datasets", paths.dataset_figures(study)),
         ("draw_leakage", paths.leakage_figures(study)),
@@ -100,7 +102,7 @@ def _no_such_figure(study: Study, only: str, known: list[str]) -> str:
 
 
 def _drawers(study: Study) -> dict[str, Drawer]:
-    """What draws each figure."""
+    """Return the drawer of each figure by name."""
     found = {
         names.FIGURE_TASKS: Drawer(draw_tasks, gaps_of_tasks),
         names.FIGURE_SEGMENTATION: Drawer(draw_best, gaps_of_masks),
@@ -128,10 +130,10 @@ def _drawers(study: Study) -> dict[str, Drawer]:
 
 
 def _draw_robustness(results: StudyResults, head: str, png: Path, pdf: Path, name: str) -> None:
-    """One of the figures of robustness.
+    """Draw one of the figures of robustness.
 
     Raises:
-        NothingToShow: if no cell's robustness is evaluated.
+        NothingToShow: If no cell's robustness is evaluated.
     """
     measured = results.once(measure_study)
     if measured is None:
@@ -141,12 +143,12 @@ def _draw_robustness(results: StudyResults, head: str, png: Path, pdf: Path, nam
 
 
 def gaps_of_history(results: StudyResults, dataset: str) -> dict[Cell, str]:
-    """The trainings on a dataset that are not done and left no history, each with the reason."""
+    """Return the trainings on a dataset that are not done and have no history, each with the reason."""
     return results.gaps(_without_history(results.study, dataset))
 
 
 def lost_histories(results: StudyResults, dataset: str) -> str:
-    """Which trainings on a dataset have results and no history, in a sentence; "" if none."""
+    """Return a sentence that names trainings on a dataset that have results but no history; "" if there are none."""
     lost = [
         label_of(results.study, cell)
         for cell in _without_history(results.study, dataset)
@@ -160,16 +162,16 @@ def _without_history(study: Study, dataset: str) -> list[Cell]:
 
 
 def _followed(study: Study, dataset: str) -> list[Cell]:
-    """The cells whose trainings are shown: of the first seed and the study's rank."""
+    """Return the cells whose trainings are shown: those with the first seed and the study's rank."""
     first = study.seeds[0]
     return [c for c in cells_of(study) if (c.dataset, c.rank, c.seed) == (dataset, study.lora.rank, first)]
 
 
 def draw_history(results: StudyResults, head: str, png: Path, pdf: Path, dataset: str) -> None:
-    """How trainings on a dataset went, of the first seed and the study's rank.
+    """Draw the histories of trainings on a dataset with the first seed and the study's rank.
 
     Raises:
-        NothingToShow: if there was none.
+        NothingToShow: If there is no history.
     """
     study = results.study
     labels, histories = model_labels(study), []
@@ -191,10 +193,10 @@ def _gaps_of_costs(results: StudyResults) -> dict[Cell, str]:
 
 
 def draw_costs(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
-    """Scores of every cell of the first seed against what it costs.
+    """Draw the scores of every cell of the first seed against its cost.
 
     Raises:
-        NothingToShow: if no cell has results.
+        NothingToShow: If no cell has results.
     """
     labels, rows = model_labels(results.study), []
     for dataset, scores in scores_by_dataset(results).items():

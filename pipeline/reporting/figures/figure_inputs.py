@@ -1,4 +1,4 @@
-"""What figures of a study's results share: their heads, and the scores by which they choose what they show."""
+"""Shared inputs of the figures of results: their heads, and the scores by which they select cells."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from pipeline.study.cell import Cell
 
 
 class NothingToShow(Exception):
-    """A figure's inputs are all missing: the message says so to readers."""
+    """All inputs of a figure are missing; the message tells readers why."""
 
 
 def head_of(results: StudyResults, gaps: Mapping[Cell, str], note: str = "") -> str:
-    """What a figure says of its data, and of cells that it would show, or choose from, if they had results.
+    """Return the text above a figure: the caption about its data, and the cells that it lacks.
 
     Args:
-        gaps: those cells, each with the reason. note: what else is missing.
+        results: The results of the study.
+        gaps: The cells that the figure lacks because they have no results, each with the reason.
+        note: A text about anything else that is missing.
     """
     return "\n".join(filter(None, (study_caption(results), gap_note(results.study, gaps), note)))
 
 
 def scores_by_dataset(results: StudyResults) -> Mapping[str, Mapping[Cell, Scores]]:
-    """By evaluated dataset the cells with results and their accuracy and mIoU."""
+    """Return the cells with results and their accuracy and mIoU, by evaluated dataset."""
     return {dataset: results.once(scored_cells, dataset) for dataset in evaluated_datasets(results.study)}

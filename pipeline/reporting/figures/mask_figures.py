@@ -1,4 +1,4 @@
-"""Figures 2 and 5 of a study: predicted masks on chosen test images."""
+"""Figures 2 and 5 of a study: predicted masks on selected test images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from reports.figures.segmentation import Gallery, draw_segmentation
 
 
 def gaps_of_tasks(results: StudyResults) -> dict[Cell, str]:
-    """The cells without results that figure 2 would choose from: those of the pair that it shows, and of those before it."""
+    """Return the candidates for figure 2 that lack results: cells of the shown pair and of the pairs before it."""
     shown = single_and_multi(results.study, scores_by_dataset(results))
     gaps: dict[Cell, str] = {}
     for single, others in task_pairs(results.study):
@@ -40,16 +40,18 @@ def gaps_of_tasks(results: StudyResults) -> dict[Cell, str]:
 
 
 def gaps_of_masks(results: StudyResults) -> dict[Cell, str]:
-    """The cells without results that figure 5 would choose from: those that segment, of the study's rank."""
+    """Return the candidates for figure 5 that lack results: cells that segment, with the study's rank."""
     cells = (cell for cell in cells_of(results.study) if cell.architecture != "single_activity")
     return results.gaps(cell for cell in cells if cell.rank == results.study.lora.rank)
 
 
 def draw_tasks(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
-    """Figure 2: a segmentation-only and a multi-task cell on the images where the second gains most, in the middle, and loses most.
+    """Draw figure 2: a segmentation-only and a multi-task cell on three test images.
+
+    On these images the multi-task cell has its largest gain, its median gain, and its largest loss.
 
     Raises:
-        NothingToShow: if no such pair has results.
+        NothingToShow: If no such pair has results.
     """
     study = results.study
     pair = single_and_multi(study, scores_by_dataset(results))
@@ -58,22 +60,24 @@ def draw_tasks(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
     single, multi = pair
     dataset = single.dataset
     gains = _ious(results, multi, dataset) - _ious(results, single, dataset)
-    part = load_split(dataset_folder(study, dataset), "test", study.input_size)
-    picked = high_middle_low(gains, part.frame_ids)
+    split = load_split(dataset_folder(study, dataset), "test", study.input_size)
+    picked = high_middle_low(gains, split.frame_ids)
     backbone, other = model_labels(study).backbone(single.backbone), model_name(study, multi)
     title = (
         f"{titles_of(study)[dataset]}, {backbone}: {model_name(study, single)} compared with {other}. "
         f"Columns: what {other} adds to the image's mean IoU, in points"
     )
     notes = [_note_of_gain(gains[index], place, len(picked)) for place, index in enumerate(picked)]
-    draw_segmentation([_gallery(results, part, [single, multi], dataset, title, picked, notes)], head, png, pdf)
+    draw_segmentation([_gallery(results, split, [single, multi], dataset, title, picked, notes)], head, png, pdf)
 
 
 def draw_best(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
-    """Figure 5: of each dataset the best segmenting cell of each backbone, on the best, the median and the worst image of the best.
+    """Draw figure 5: for each dataset, the best segmenting cell of each backbone on three test images.
+
+    These are the best, the median and the worst image of the best cell.
 
     Raises:
-        NothingToShow: if no cell that segments has results.
+        NothingToShow: If no cell that segments has results.
     """
     study, galleries = results.study, []
     for dataset, scores in scores_by_dataset(results).items():
@@ -82,12 +86,12 @@ def draw_best(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
             continue
         best = max(cells, key=lambda cell: scores[cell][MIOU])
         ious = _ious(results, best, dataset)
-        part = load_split(dataset_folder(study, dataset), "test", study.input_size)
-        picked = high_middle_low(ious, part.frame_ids)
+        split = load_split(dataset_folder(study, dataset), "test", study.input_size)
+        picked = high_middle_low(ious, split.frame_ids)
         names = {1: ["only image"], 2: ["best", "worst"]}.get(len(picked), ["best", "median", "worst"])
         notes = [f"{name} ({100 * ious[index]:.1f})" for name, index in zip(names, picked, strict=True)]
         title = f"{titles_of(study)[dataset]}. Columns: test images by their mean IoU (%) under {label_of(study, best)}"
-        galleries.append(_gallery(results, part, cells, dataset, title, picked, notes))
+        galleries.append(_gallery(results, split, cells, dataset, title, picked, notes))
     if not galleries:
         raise NothingToShow("No cell that segments has results.")
     draw_segmentation(galleries, head, png, pdf)
@@ -111,34 +115,34 @@ def _ious(results: StudyResults, cell: Cell, dataset: str) -> NDArray[np.float64
 
 def _gallery(
     results: StudyResults,
-    part: Split,
+    split: Split,
     cells: Sequence[Cell],
     dataset: str,
     title: str,
     picked: Sequence[int],
     notes: Sequence[str],
 ) -> Gallery:
-    """Chosen images under some cells; what an image is called stands below its note."""
+    """Return the gallery of selected images and the masks of some cells; the activity of an image is below its note."""
     labels = labels_of(results.study, dataset)
-    truth = part.masks[picked]
+    truth = split.masks[picked]
     masks = {"truth": truth}
     for cell in cells:
         miou = scores_by_dataset(results)[dataset][cell][MIOU]
         name = f"{model_labels(results.study).backbone(cell.backbone)}\n{model_name(results.study, cell)}\nmIoU {100 * miou:.1f}"
-        predicted = _kept_masks(results, cell, dataset, [part.frame_ids[i] for i in picked])
-        # Shown as it is scored: nobody is to wonder what is predicted where no truth is.
+        predicted = _saved_masks(results, cell, dataset, [split.frame_ids[i] for i in picked])
+        # Ignored pixels are not scored, so the figure does not show predictions there.
         masks[name] = np.where(truth == IGNORED, truth, predicted)
-    if part.activities is not None:
+    if split.activities is not None:
         notes = [
-            f"{note}\n{labels.activities[part.activities[i]].replace('_', ' ')}"
+            f"{note}\n{labels.activities[split.activities[i]].replace('_', ' ')}"
             for note, i in zip(notes, picked, strict=True)
         ]
     frame = next(row for row in read_manifest(dataset_folder(results.study, dataset)) if row["split"] == "test")
     aspect = int(frame["height"]) / int(frame["width"])
-    return Gallery(title, labels.classes, labels.palette, part.images[picked], masks, notes, aspect)
+    return Gallery(title, labels.classes, labels.palette, split.images[picked], masks, notes, aspect)
 
 
-def _kept_masks(results: StudyResults, cell: Cell, dataset: str, frame_ids: Sequence[str]) -> NDArray[np.uint8]:
+def _saved_masks(results: StudyResults, cell: Cell, dataset: str, frame_ids: Sequence[str]) -> NDArray[np.uint8]:
     path = predictions_file(results.study, cell, dataset)
     masks = read_predictions(path, frame_ids, labels_of(results.study, dataset)).masks
     if masks is None:

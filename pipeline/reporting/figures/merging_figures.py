@@ -1,4 +1,4 @@
-"""Figures of merging: bias and scores of merged models, and how they and the individual models represent test images."""
+"""Figures of merging: bias and scores of merged models, and representations of test images in merged and individual models."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Array = NDArray[np.float32]
 
 
 def draw_merging(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
-    """Bias and scores of merged models.
+    """Draw the bias and scores of merged models.
 
     Raises:
-        NothingToShow: if nothing is merged yet.
+        NothingToShow: If nothing is merged yet.
     """
     measured = results.once(measured_merging)
     if measured is None:
@@ -45,10 +45,10 @@ def draw_merging(results: StudyResults, head: str, png: Path, pdf: Path) -> None
 
 
 def draw_representations(results: StudyResults, head: str, png: Path, pdf: Path) -> None:
-    """Representations of individual and merged models.
+    """Draw the representations of individual and merged models.
 
     Raises:
-        NothingToShow: if there are none.
+        NothingToShow: If there are no representations.
     """
     cases = representations_of(results)
     if not cases:
@@ -57,52 +57,52 @@ def draw_representations(results: StudyResults, head: str, png: Path, pdf: Path)
 
 
 def _validated(results: StudyResults, head: str) -> str:
-    """The head of a figure whose models were chosen on validation frames, whatever the study's other ones."""
+    """Return the head of a figure whose models were selected on validation frames, even if the study selects others differently."""
     mark = f"{study_caption(results, select_on='val')}\n{study_note(results.study)}"
     return head.replace(study_caption(results), mark)
 
 
 def representations_of(results: StudyResults) -> list[Representations]:
-    """What the first seed that is shown of each case makes of test images; left out where they are not of the present models.
+    """Return the representations of the first shown seed of each case, without those of models that have changed since.
 
     Raises:
-        InputError: naming a file that cannot be read.
+        InputError: If a file cannot be read; the message names it.
     """
-    study, lacking, found = results.study, results.missing_models, []
+    study, missing, found = results.study, results.missing_models, []
     rank = shown_rank(study)
     for groups in groups_by_seed(study):
-        for group in shown_groups(groups, lacking)[:1]:
-            kept = _kept(study, group)
-            tasks = [name.partition("/")[2] for name in kept if name.startswith("individual/")]
+        for group in shown_groups(groups, missing)[:1]:
+            saved = _saved_representations(study, group)
+            tasks = [name.partition("/")[2] for name in saved if name.startswith("individual/")]
             merged: dict[str, dict[str, dict[str, Array]]] = {}
             for cell in group.merged:
-                if cell.surgery in (0, rank) and kept.get(f"sha256 of {cell.id}") == _checkpoint(results, cell):
+                if cell.surgery in (0, rank) and saved.get(f"sha256 of {cell.id}") == _checkpoint(results, cell):
                     kind = "with" if cell.surgery else "without"
-                    of = {task: kept[f"{cell.merger}-{cell.surgery}/{task}"] for task in tasks}
+                    of = {task: saved[f"{cell.merger}-{cell.surgery}/{task}"] for task in tasks}
                     merged.setdefault(cell.merger, {})[kind] = of
             if merged:
                 title = titles_of(study)[group.singles[0].dataset]
                 backbone = model_labels(study).backbone(group.singles[0].backbone)
-                individual = {task: kept[f"individual/{task}"] for task in tasks}
+                individual = {task: saved[f"individual/{task}"] for task in tasks}
                 found.append(Representations(title, backbone, individual, merged))
     return found
 
 
 def _checkpoint(results: StudyResults, cell: Cell) -> str:
-    """The digest of a merged model's checkpoint; of one without results nothing fits."""
+    """Return the digest of a merged model's checkpoint, or "none", which matches no digest, if it has no results."""
     try:
         return str(results.provenance(cell)["checkpoint_sha256"])
     except FileNotFoundError:
         return "none"
 
 
-def _kept(study: Study, group: MergingGroup) -> dict[str, Any]:
-    """Representations by name, and the digests of the models that they are of; nothing where they are not there."""
+def _saved_representations(study: Study, group: MergingGroup) -> dict[str, Any]:
+    """Return saved representations by name, and the digests of their models; nothing if the file is absent."""
     path = representations_file(study, group)
     if not path.is_file():
         return {}
     try:
         return read_representations(path)
     except InputError as error:
-        said = str(error).removeprefix(f"{path}: ")
-        raise InputError(f"{path}: no kept representations; {said} Delete it and run snakemake.") from None
+        reason = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"{path}: no kept representations; {reason} Delete it and run snakemake.") from None

@@ -1,1 +1,1 @@
-"""The tables of a study: which there are, and from which saved results."""
+"""The tables of a study, made from its saved results."""

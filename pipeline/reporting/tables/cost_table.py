@@ -1,4 +1,4 @@
-"""What each cell costs: parameters, speed, memory."""
+"""The table of the cost of each cell: parameters, speed and memory."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from reports.tables import scores as tables
 
 
 def cost_table(results: StudyResults) -> dict[str, ReportTable]:
-    """The cost of every cell of the first seed."""
-    study, lacking = results.study, results.missing_cells
+    """Return the table of the cost of every cell of the first seed."""
+    study, missing = results.study, results.missing_cells
     first = [cell for cell in cells_of(study) if cell.seed == study.seeds[0]]
-    costs = tables.table_cost([_named(study, c) | ({} if c in lacking else _cost(results, c)) for c in first])
-    gaps = {cell: why for cell, why in {**results.missing_robustness, **lacking}.items() if cell in first}
+    costs = tables.table_cost([_labels(study, c) | ({} if c in missing else _cost(results, c)) for c in first])
+    gaps = {cell: why for cell, why in {**results.missing_robustness, **missing}.items() if cell in first}
     note = f"{_COST} {gap_note(study, gaps)}".strip()
     devices, shown = costs["Device"].dropna().unique(), costs
     if len(devices) == 1:
@@ -42,7 +42,7 @@ _COST = (
 )
 
 
-def _named(study: Study, cell: Cell) -> dict[str, object]:
+def _labels(study: Study, cell: Cell) -> dict[str, object]:
     labels = model_labels(study)
     return {
         "dataset": titles_of(study)[cell.dataset],
@@ -57,7 +57,7 @@ def _cost(results: StudyResults, cell: Cell) -> dict[str, object]:
     about = results.provenance(cell)
     cost = {key: about[key] for key in ("parameters", "cost", "device")} | {"latency_ms": None}
     if cell in robustness_cells(results.study) and cell not in results.missing_robustness:
-        # Milliseconds of one image, mean over the corruptions.
+        # Milliseconds per image, as the mean over the corruptions.
         latency = read_json(robustness_files(results.study, cell).provenance)["latency_ms"]
         cost["latency_ms"] = float(np.mean(list(latency.values())))
     history = history_file(results.study, cell)
@@ -66,10 +66,10 @@ def _cost(results: StudyResults, cell: Cell) -> dict[str, object]:
 
 
 def selected_experts(history: Path) -> str:
-    """Return how many experts each task has selected in the last epoch of a history.csv, such as "2 / 1"; "" if it does not say.
+    """Return how many experts each task selects in the last epoch of a history.csv, such as "2 / 1"; "" if the file lacks them.
 
     Raises:
-        InputError: as `read_history`.
+        InputError: As in `read_history`.
     """
     last = read_history(history).iloc[-1]
     return " / ".join(f"{last[name]:.3g}" for name in last.index if str(name).startswith("experts_"))

@@ -1,4 +1,4 @@
-"""Tables of a study, from its kept results: no model runs for them."""
+"""Tables of a study from its saved results; no model runs."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ from reports.tables.comparison import claims_text
 
 
 def reductions_of_tables(study: Study) -> dict[Reduction[Any], Collection[Cell]]:
-    """Return what tables take from rows under corruption, each with the models that it is taken of."""
+    """Return the reductions of robustness rows that the tables need, each with its cells."""
     return {scored_run: robust_models(study), SCORES_UNDER_CORRUPTION[AUTHORS_CODE]: cells_of_paper_robustness(study)}
 
 
 def make_tables(study: Study, results: StudyResults | None = None) -> None:
-    """Write all tables as CSV and LaTeX, and, for a study that compares with the paper, the reproduction note as Markdown.
+    """Write all tables as CSV and LaTeX. If the study is compared with the paper, also write the reproduction note as Markdown.
 
     Args:
-        study: whose tables.
-        results: of the study, if they are at hand.
+        study: The study.
+        results: The results of the study, if they are already loaded.
     """
     results = results or StudyResults(study, reductions_of_tables(study))
     marks = {
@@ -67,24 +67,24 @@ def make_tables(study: Study, results: StudyResults | None = None) -> None:
     write_tables(merging, folder, validated, {**marks, "select_on": "val"})
     for path in table_files(study):
         if path.stem not in found:
-            path.unlink(missing_ok=True)  # of results that are gone
+            path.unlink(missing_ok=True)  # a table of results that no longer exist
     if study.compare_with_paper:
         claims = found[names.TABLE_CLAIMS]
         assert claims.shown is not None
         write_text(note_file(study), claims_text(claims.shown, mark, claims.said))
     else:
-        note_file(study).unlink(missing_ok=True)  # of a study that compared
+        note_file(study).unlink(missing_ok=True)  # left from when the study was compared with the paper
 
 
 def study_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """All tables of a study by name, in the order of a report."""
-    study, _ = results.study, results.table  # that results are not collected is said first
+    """Return all tables of a study by name, in the order of a report."""
+    study, _ = results.study, results.table  # reading the table first raises an error if the results are not collected
     found = {names.TABLE_DATASETS: _datasets(study)}
     found |= score_tables(results) | shown_tables(results) | comparison_tables(results)
     robustness = results.once(measure_study)
     if robustness is not None:
         gaps = f"{gap_note(study, results.missing_robustness)} {missing_baselines(results)}".strip()
-        found |= robustness_tables(robustness, gaps, _lacking(results, robustness))
+        found |= robustness_tables(robustness, gaps, _models_without_robustness(results, robustness))
     if merging_groups(study):
         found |= merging_tables(results)
     if study.compare_with_paper:
@@ -110,12 +110,12 @@ def _datasets(study: Study) -> ReportTable:
     return ReportTable("Datasets, compared with the paper's Table I", compared, compared, note=_AGAINST_PAPER)
 
 
-def _lacking(results: StudyResults, found: Robustness) -> list[tuple[str, str]]:
-    """Dataset and model of those whose robustness has no results."""
-    there = set(found.conditions[["dataset", "model"]].itertuples(index=False, name=None))
+def _models_without_robustness(results: StudyResults, found: Robustness) -> list[tuple[str, str]]:
+    """Return dataset and model of each model whose robustness has no results."""
+    measured = set(found.conditions[["dataset", "model"]].itertuples(index=False, name=None))
     study = results.study
-    lacking = [(titles_of(study)[cell.dataset], label_of(study, cell)) for cell in results.missing_robustness]
-    return [model for model in dict.fromkeys(lacking) if model not in there]
+    missing = [(titles_of(study)[cell.dataset], label_of(study, cell)) for cell in results.missing_robustness]
+    return [model for model in dict.fromkeys(missing) if model not in measured]
 
 
 def _leakage(results: StudyResults) -> ReportTable:

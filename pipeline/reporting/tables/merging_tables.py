@@ -14,10 +14,10 @@ from reports.statistics.merging import readable_merging, readable_surgery_ranks,
 
 
 def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """The tables of merging; without rows where nothing is merged yet.
+    """Return the tables of merging; they have no rows if nothing is merged yet.
 
     Raises:
-        InputError: naming a file whose rows are not what a cell leaves.
+        InputError: If a file has invalid rows; the message names it.
     """
     study, found, gaps = results.study, results.once(measured_merging), merging_gaps(results)
     if found is None:
@@ -29,7 +29,7 @@ def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
         }
     rank = shown_rank(study)
     intervals = " ".join([*found.same, *found.intervals])
-    said = " ".join(f"{study_note(study)} Rank of Surgery: {rank}. {found.words(rank)} {intervals} {gaps}".split())
+    details = " ".join(f"{study_note(study)} Rank of Surgery: {rank}. {found.words(rank)} {intervals} {gaps}".split())
     others = [found.words(other) for other in merging_of(study).surgery.ablation if other != rank]
     ranks = " ".join(f"{_RANKS} {' '.join(others)} {intervals} {gaps}".split())
     return {
@@ -37,7 +37,7 @@ def merging_tables(results: StudyResults) -> dict[str, ReportTable]:
             _TITLE,
             table_merging(found, rank),
             readable_merging(found, rank),
-            note=f"{_MERGING} {said}",
+            note=f"{_MERGING} {details}",
             protocol=STANDARD,
         ),
         TABLE_SURGERY_RANKS: ReportTable(

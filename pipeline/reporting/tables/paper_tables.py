@@ -1,4 +1,4 @@
-"""Tables that compare a study with the paper: its scores, and its claims."""
+"""Tables that compare a study with the scores and the claims of the paper."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from reports.tables.comparison import readable_claims, table_claims
 
 
 def tables_with_paper_numbers(saved: StudyResults) -> dict[str, ReportTable]:
-    """Tables II to VII as "ours, paper, difference", and the claims."""
+    """Return tables II to VII as "ours, paper, difference", and the table of claims."""
     study = saved.study
     wanted = set(tables_against_paper(study))
     paper = PaperNames(study)
-    results = in_paper_names(paper, _published(saved) if wanted else saved.compared_table)
+    results = in_paper_names(paper, _compared_scores(saved) if wanted else saved.compared_table)
     labels = labels_of_paper(study, paper)
     found: dict[str, ComparedWithPaper] = {
         names.table_of_dataset(dataset): scores_against_paper(
@@ -69,7 +69,7 @@ def tables_with_paper_numbers(saved: StudyResults) -> dict[str, ReportTable]:
         )
         for name, table in found.items()
     }
-    claims, intervals = _reproduction(saved)
+    claims, intervals = _tested_claims(saved)
     gaps = gap_note(study, {**saved.missing_robustness, **saved.missing_cells})
     return shown | {
         names.TABLE_CLAIMS: ReportTable(
@@ -87,16 +87,16 @@ def cells_of_paper_robustness(study: Study) -> list[Cell]:
     return [cell for cell in robustness_cells(study) if cell.dataset == names.PAPER_ROBUSTNESS]
 
 
-def _published(saved: StudyResults) -> pd.DataFrame:
-    """The long table under the paper's protocol, of what its tables are compared with."""
+def _compared_scores(saved: StudyResults) -> pd.DataFrame:
+    """Return the long table in the protocol of the authors' code, with the rows that are compared with the paper."""
     robust = [cell for cell in cells_of_paper_robustness(saved.study) if cell not in saved.missing_robustness]
     return comparable_rows(
         gather_scores(saved, AUTHORS_CODE, saved.present_cells, robust), saved.study.training.select_on
     )
 
 
-def _reproduction(saved: StudyResults) -> tuple[pd.DataFrame, str]:
-    """The paper's claims on every dataset, as `test_claims` gives them, and what the intervals are over."""
+def _tested_claims(saved: StudyResults) -> tuple[pd.DataFrame, str]:
+    """Return the paper's claims on every dataset, as `test_claims` returns them, and a text about the intervals."""
     study, titles = saved.study, titles_of(saved.study)
     found = {dataset: scores_for_claims(saved, dataset) for dataset in evaluated_datasets(study)}
     clean = {dataset: one for dataset, (_, one) in found.items() if one is not None}
@@ -133,7 +133,7 @@ def _asked(study: Study, paper: PaperNames, dataset: str) -> set[tuple[str, str,
 
 
 def _gaps(saved: StudyResults, name: str) -> str:
-    """Which cells of the paper's a table lacks, and why."""
+    """Return a text about the cells of the paper that a table lacks, with the reasons."""
     study, paper = saved.study, PaperNames(saved.study)
     if name == names.TABLE_ROBUSTNESS:
         return gap_note(
@@ -143,7 +143,7 @@ def _gaps(saved: StudyResults, name: str) -> str:
         printed = set(paper_ablation().index)
         cells = {c for c in cells_of(study) if (c.dataset, *paper.of(c)) in printed}
     elif name == names.TABLE_RANK:
-        printed = {(of, int(rank), weighting) for of, rank, weighting in paper_ranks().index}
+        printed = {(dataset, int(rank), weighting) for dataset, rank, weighting in paper_ranks().index}
         cells = {c for c in cells_of(study) if paper.ranked(c) in printed}
     else:
         cells = {
@@ -173,10 +173,10 @@ def _note(study: Study, name: str) -> str:
 
 
 def _unlike_paper(study: Study) -> str:
-    """How a study corrupts images that the paper leaves as they are, and the other way round."""
+    """Return a text about differences between the study's corruptions and the paper's."""
     trained = training_corruptions(study)
-    said = f"Training images of ours went through {', '.join(trained.names)}." if trained else ""
-    return f"{field_of_view_note(study)} {said}"
+    sentence = f"Training images of ours went through {', '.join(trained.names)}." if trained else ""
+    return f"{field_of_view_note(study)} {sentence}"
 
 
 _ABOUT = {

@@ -24,7 +24,7 @@ from reports.tables.comparison import readable_comparison, table_comparison, tab
 
 
 def score_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """Tables II to IV, and one for every other dataset that cells are tested on."""
+    """Return tables II to IV, and one table for every other dataset that cells are tested on."""
     study, labels, found = results.study, model_labels(results.study), {}
     for dataset in evaluated_datasets(study):
         cells = [
@@ -48,37 +48,37 @@ def score_tables(results: StudyResults) -> dict[str, ReportTable]:
 
 
 def shown_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """Tables V and VI, as far as the study has their cells."""
+    """Return tables V and VI, as far as the study has their cells."""
     study, parts, found = results.study, ["DINOv2", "TESLA", "SMA"], {}
     for name, title, heads, rows, note in (
         (names.TABLE_ABLATION, "Ablation of backbone, TESLA and SMA", parts, _ablation_rows(study), _ABLATION),
         (names.TABLE_RANK, "Rank of the adapters", ["Model", "Rank"], _rank_rows(study), ""),
     ):
         if rows:
-            chosen = tables.table_of_rows(results.compared_table, rows, ["Dataset", *heads])
+            scores = tables.table_of_rows(results.compared_table, rows, ["Dataset", *heads])
             keys = [(r.dataset, r.backbone, r.architecture, r.weighting, r.rank) for r in rows]
             gaps = results.gaps(cell for cell in cells_of(study) if _key(cell) in keys)
-            shown = tables.readable_rows(chosen, study.protocol)
-            said = f"{note} {gap_note(study, gaps)}".strip()
-            found[name] = ReportTable(title, chosen, shown, True, said, ("Dataset",), study.protocol)
+            shown = tables.readable_rows(scores, study.protocol)
+            text = f"{note} {gap_note(study, gaps)}".strip()
+            found[name] = ReportTable(title, scores, shown, True, text, ("Dataset",), study.protocol)
     return found
 
 
 def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """Every score with its interval, differences and ranks, in the standard protocol."""
-    study, lacking = results.study, results.missing_cells
+    """Return the tables of scores with intervals, differences and ranks in the standard protocol."""
+    study, missing = results.study, results.missing_cells
     scored = {titles_of(study)[dataset]: results.once(varied_scores, dataset) for dataset in evaluated_datasets(study)}
-    known = {title: one for title, one in scored.items() if one is not None}
-    there = {(title, label) for title, one in known.items() for label in one.scores}
+    known = {title: of_dataset for title, of_dataset in scored.items() if of_dataset is not None}
+    present = {(title, label) for title, of_dataset in known.items() for label in of_dataset.scores}
     found = compare_scores(known)
     gaps = [
         (titles_of(study)[dataset], label_of(study, cell))
         for dataset in evaluated_datasets(study)
-        for cell in lacking
+        for cell in missing
         if dataset in evaluated_on(study, cell.dataset)
     ]
-    gaps = [gap for gap in dict.fromkeys(gaps) if gap not in there]
-    note = f"{_COMPARISON} {' '.join(found.intervals)} {gap_note(study, lacking)}".strip()
+    gaps = [gap for gap in dict.fromkeys(gaps) if gap not in present]
+    note = f"{_COMPARISON} {' '.join(found.intervals)} {gap_note(study, missing)}".strip()
     scores, pairs = table_comparison(found.scores), table_pairs(found.pairs)
     return {
         names.TABLE_COMPARISON: ReportTable(
@@ -95,7 +95,7 @@ def comparison_tables(results: StudyResults) -> dict[str, ReportTable]:
 
 
 def label_tables(results: StudyResults) -> dict[str, ReportTable]:
-    """Scores of every class and every activity, and what is taken for what: as data alone."""
+    """Return the tables of every class and activity and of confusions; they are CSV only and not printed."""
     study, found = results.study, {}
     wanted = {
         names.TABLE_CLASSES: ("Scores of every class", False),
@@ -115,7 +115,7 @@ def label_tables(results: StudyResults) -> dict[str, ReportTable]:
 
 
 def _unsupported(labels: names.Labels, scores: pd.DataFrame) -> str:
-    """Which models name activities that the test split does not have, and how often."""
+    """Return a text about models that predict activities that no test image has, with counts."""
     if "predictions_without_support" not in scores:
         return ""
     counts = scores["predictions_without_support"]
@@ -145,12 +145,12 @@ def _key(cell: Cell) -> tuple[str, str, str, str, int]:
 
 
 def _ablation_rows(study: Study) -> list[tables.Row]:
-    """Table V: what stands in place of ResNet, MMoE and nothing before the backbone."""
+    """Return the rows of table V; "yes" marks DINOv2 instead of ResNet, TESLA instead of MMoE, and SMA before the backbone."""
     rows = []
     for dataset in study.datasets:
         for (backbone, architecture), cell in ablation_cells(study, dataset).items():
             parts = (backbone != "resnet", architecture == "tesla", backbone == "endoarss")
-            labels = (titles_of(study)[dataset], *("yes" if part else "no" for part in parts))
+            labels = (titles_of(study)[dataset], *("yes" if used else "no" for used in parts))
             rows.append(tables.Row(labels, *_key(cell)))
     return rows
 
