@@ -147,7 +147,7 @@ def test_a_fresh_clone_pulls_and_has_nothing_to_do(repository: Path) -> None:
     assert "not made yet" in shell(clone, "python -m pipeline.cli restore", fails=True)
     shell(clone, "dvc pull -q")
     assert nothing_to_do(clone)
-    assert "Everything is there" in shell(clone, "python -m pipeline.cli restore")
+    assert "All results are current" in shell(clone, "python -m pipeline.cli restore")
     with made(clone) as again:
         shell(clone, "dvc repro")
     assert not again
@@ -213,7 +213,7 @@ def test_the_same_through_s3(repository: Path) -> None:
         shell(repository, f"git clone -q . {clone}")
         assert "a-secret-key" not in shell(clone, "cat .dvc/config")
         shell(clone, f"{login} && dvc pull -q -r bucket")
-        assert "Everything is there" in shell(clone, "python -m pipeline.cli restore")
+        assert "All results are current" in shell(clone, "python -m pipeline.cli restore")
         assert nothing_to_do(clone)
     finally:
         serving.stop()
