@@ -1,4 +1,4 @@
-"""Takes arrays of any library: NumPy arrays, torch tensors on any device, lists of them. Imports no torch."""
+"""Convert NumPy arrays, torch tensors on any device, and lists of them to NumPy arrays. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def to_numpy(values: Any) -> NDArray[Any]:
-    """Return values as a NumPy array, without a change of any value. An array is returned as it is.
+    """Return values as a NumPy array, without changing a value. A NumPy array is returned unchanged.
 
     Args:
         values: a NumPy array, a number, a torch tensor on a CPU or a GPU, with or without a gradient, anything else that
@@ -28,7 +28,7 @@ def to_mask(values: Any) -> NDArray[Any]:
     """Return a mask of class ids as uint8: integers of another type, and bool, are converted if each value is in 0..255.
 
     Args:
-        values: what `to_numpy` takes. What holds other values is returned as an array of its own type, for the caller to refuse.
+        values: what `to_numpy` takes. A mask with other values is returned with its own type, so that the caller can refuse it.
     """
     mask = to_numpy(values)
     if mask.dtype == np.uint8:

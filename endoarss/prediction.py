@@ -1,4 +1,4 @@
-"""What a trained model says of images."""
+"""Predict batches of images with a trained model."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from endoarss.settings import ACTIVITY, SEGMENTATION
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers for N images; None for a task the model does not solve.
+    """Predictions for N images; None for a task that the model does not solve.
 
-    activity: float32 (N, K), probabilities that sum to 1. masks: uint8 (N, S, S), class ids.
+    Attributes:
+        activity: float32 (N, K), probabilities that sum to 1.
+        masks: uint8 (N, S, S), class ids.
     """
 
     activity: NDArray[np.float32] | None

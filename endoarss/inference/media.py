@@ -1,4 +1,4 @@
-"""Pictures and videos that somebody gives: found, named, read frame by frame."""
+"""Find, name and read image files and videos of users, frame by frame."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from endoarss.errors import MediaError
 VIDEOS = (".mp4", ".m4v", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".wmv")
 
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-# FFmpeg's names of the containers: it reads none but these, opens no other file that one names, and knows no address.
+# FFmpeg may read only these containers. It may not open files or addresses that a container names.
 _FFMPEG_OPTIONS = "|".join(
     (
         "format_whitelist;mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,asf",
@@ -31,7 +31,7 @@ _FFMPEG_OPTIONS = "|".join(
     )
 )
 _ONE_AT_A_TIME = Lock()
-_START = 512  # bytes that tell a container
+_START = 512  # bytes that identify a container
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A trained model as a function: frames of any size, pictures and videos in; labels, probabilities and masks out."""
+"""Predict images of any size, image files and videos with a trained model."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ CHECKPOINT = "model.safetensors"  # in the folder of a trained cell
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one frame.
+    """The prediction for one frame.
 
     Attributes:
-        activity: name of the likeliest activity; None if the model knows no activities.
+        activity: name of the most probable activity; None if the model knows no activities.
         probabilities: of each activity, by name; they sum to 1. Empty if the model knows no activities.
         mask: class ids at the size of the frame, uint8 (H, W); None if the model does not segment.
         classes: name of each id in the mask, the background first; empty if the model does not segment.
         image: the frame, uint8 RGB (H, W, 3).
         path: of the picture or video that the frame is from; None for an array.
-        index: which frame of a video it is, counted from 0; None for anything else.
+        index: number of the frame in its video, counted from 0; None for images.
     """
 
     activity: str | None
@@ -73,8 +73,8 @@ class Predictor:
 
     Attributes:
         model: the network; `model.settings` holds its classes, activities and input size.
-        preprocessing: how its training frames were prepared; None if its checkpoint does not say it.
-        device: where it runs.
+        preprocessing: how its training frames were prepared; None if the checkpoint does not contain it.
+        device: the device it runs on.
     """
 
     def __init__(self, model: MultiTaskModel, preprocessing: Preprocessing | None, device: torch.device) -> None:
@@ -112,7 +112,7 @@ class Predictor:
             One prediction per frame.
 
         Raises:
-            MediaError: if an input cannot be read whole; all frames before are given first.
+            MediaError: if an input cannot be read whole; all earlier frames are yielded first.
             SettingsError: if `batch_size` or `every` is not at least 1, or the model gives values that are no numbers.
         """
         for name, value in (("batch_size", batch_size), ("every", every)):
@@ -146,12 +146,12 @@ class Predictor:
         return found
 
     def result(self, predictions: Predictions, position: int, prepared: PreparedFrame) -> Prediction:
-        """Return what the model says of one frame of a batch, at the size of the frame.
+        """Return the prediction for one frame of a batch, at the size of the frame.
 
         Args:
-            predictions: what `compute` returned.
-            position: of the frame in the batch.
-            prepared: the frame.
+            predictions: the result of `compute`.
+            position: position of the frame in the batch.
+            prepared: the prepared frame.
         """
         frame, probabilities, mask = prepared.frame, {}, None
         if predictions.activity is not None:
@@ -290,7 +290,7 @@ def _prepared(frame: Frame, kinds: FrameKinds, stacklevel: int) -> PreparedFrame
 
 
 def _batches(frames: Iterator[PreparedFrame], size: int) -> Iterator[list[PreparedFrame]]:
-    """Yield frames in batches. If one cannot be read, those before it are given first."""
+    """Yield frames in batches. If a frame cannot be read, earlier frames are yielded first."""
     batch: list[PreparedFrame] = []
     try:
         for frame in frames:
