@@ -217,17 +217,17 @@ def _shared(studies: Sequence[Study], found: PrunableFiles, shared: bool) -> Non
     pairs = [(one, dataset) for one in studies for dataset in one.datasets]
 
     corrupted = [paths.corrupted_folder(one, dataset) for one, dataset in pairs]
-    why = "corrupted images of settings that no kept study has"
+    why = "corrupted images of settings that no study in use has"
     _prune(_Place(paths.DATA / "corrupted", corrupted, why, _is_corrupted), found)
     if not shared:
         return
     datasets = [dataset_folder(one, dataset) for one, dataset in pairs]
-    _prune(_Place(paths.DATA / "datasets", datasets, "a dataset that no kept study uses", _is_dataset), found)
+    _prune(_Place(paths.DATA / "datasets", datasets, "a dataset that no study in use needs", _is_dataset), found)
     trees = {root for one in studies for root in paths.generated_trees(one).values()}
     for folder in _inside(paths.DATA / "raw", found):
         for path in _inside(folder, found):
             if path not in trees and _is_generated(path):
-                found.add(path, "a generated raw tree that no kept study uses")
+                found.add(path, "a generated raw tree that no study in use needs")
                 for name in (paths.DONE, paths.DECIDED_BY):
                     found.add(path.with_name(f"{path.name}.{name}"), "describes a raw tree that no study in use needs")
 

@@ -215,7 +215,7 @@ def check_results(study: Study) -> Check:
     else:
         with check.survives(path):
             made = gather_results(study, study.protocol)
-            _compare(check, path, read_table(path), made, "the kept rows", _COLLECT, _KEYS)
+            _compare(check, path, read_table(path), made, "the saved rows", _COLLECT, _KEYS)
             check.checked = len(made)
     about = paths.results_provenance_file(study)
     if not check.has(about, "not there; what the results were collected from is unknown"):

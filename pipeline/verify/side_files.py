@@ -25,7 +25,7 @@ _DRAW = "Run snakemake, or: endoarss step draw_leakage."
 
 def check_side_files(study: Study) -> Check:
     """Check the values of history.csv, gallery.npz, representations.npz and similarity.json, and list files that are not checked."""
-    check = Check("side files", "histories, kept masks, representations and similarities")
+    check = Check("side files", "histories, gallery masks, representations and similarities")
     lacking, not_robust = missing_models(study), missing_robust_models(study)
     for cell in trainings_of(study):
         if cell not in lacking:

@@ -105,4 +105,4 @@ def _saved_representations(study: Study, group: MergingGroup) -> dict[str, Any]:
         return read_representations(path)
     except InputError as error:
         reason = str(error).removeprefix(f"{path}: ")
-        raise InputError(f"{path}: no kept representations; {reason} Delete it and run snakemake.") from None
+        raise InputError(f"{path}: no saved representations; {reason} Delete it and run snakemake.") from None

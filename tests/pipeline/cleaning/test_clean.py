@@ -125,7 +125,7 @@ def test_it_says_what_and_why_and_deletes_that_alone_when_told(
         ("results/toy/references/second", "references of a dataset that the study no longer has"),
         ("results/toy/figures/contact_second.jpg", "of figures that the study no longer has"),
         ("results/toy/studies/0123456789ab.json", "an earlier version of the study"),
-        ("data/corrupted/mtlesd-0123456789ab", "corrupted images of settings that no kept study has"),
+        ("data/corrupted/mtlesd-0123456789ab", "corrupted images of settings that no study in use has"),
     ):
         assert f"  {path}: {why}\n" in said
     assert everything(tmp_path) == before, "only said so far"

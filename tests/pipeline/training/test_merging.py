@@ -404,7 +404,7 @@ def test_representations_of_other_models_are_not_shown(copy: Study) -> None:
         set(kinds) == {"without"} for kinds in representations_of(StudyResults(make_study(other)))[0].merged.values()
     )
     (results_folder(copy) / "merging/mtlesd/dinov2/r4-s0-val/representations.npz").write_bytes(b"torn")
-    with pytest.raises(InputError, match="no kept representations"):
+    with pytest.raises(InputError, match="no saved representations"):
         representations_of(StudyResults(copy))
 
 

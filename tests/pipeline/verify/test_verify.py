@@ -319,7 +319,7 @@ def test_results_of_another_run(study: Path) -> None:
     status, checks = verify(study, "--cells", "0")
     (value, digest) = wrong(checks)["results"]
     assert status == 1 and list(wrong(checks)) == ["results"]
-    assert "(1 of " in value and "which the kept rows give" in value
+    assert "(1 of " in value and "which the saved rows give" in value
     assert (
         digest.startswith(f"{path}: sha256 ")
         and "it belongs to another run" in digest
