@@ -16,6 +16,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.io.files import read_json, write_json
+from pipeline.io.hashing import sha256_of
 from pipeline.io.known_digests import KnownDigests
 from pipeline.workflow.result import OTHERWISE, Result
 from pipeline.workflow.results_of_study import ResultsOfStudy
@@ -23,7 +24,8 @@ from pipeline.workflow.results_of_study import ResultsOfStudy
 DECIDES = Path(".decides")
 """The folder of the extra inputs, in the working directory. It can be deleted; the next plan writes it again."""
 
-# A time before any result was made. Current results have this time plus one second per step before them.
+# A time in seconds before any result was made. Current results have this time, plus one second per step before them, plus some
+# microseconds that differ with the content: DVC takes a file of the same time, size and inode for the file that it recorded.
 _LONG_AGO = 1_000_000_000
 _SHOWN = 8
 
@@ -78,13 +80,14 @@ def _set_times(result: Result, why: str) -> None:
         write_json(path, {"decided_by": result.decided_by, "why": why, "since": time.time_ns()})
         made = result.done.stat().st_mtime if result.done.exists() else _LONG_AGO
         if path.stat().st_mtime <= max(made, _LONG_AGO):
-            _set_time(path, max(made + 1, time.time()))
+            _set_time(path, _nanoseconds(max(made + 1, time.time())))
         return
     current = {"decided_by": result.decided_by, "why": "", "since": 0}
     if _content(path) != current:
         write_json(path, current)
-    _set_time(path, _LONG_AGO)
-    _set_time(result.done, _LONG_AGO + result.level)
+    _set_time(path, _nanoseconds(_LONG_AGO))
+    microseconds = int(sha256_of(result.done), 16) % 1_000_000
+    _set_time(result.done, _nanoseconds(_LONG_AGO + result.level) + microseconds * 1000)
 
 
 def _content(path: Path) -> dict[str, Any] | None:
@@ -94,10 +97,14 @@ def _content(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _set_time(path: Path, seconds: float) -> None:
-    if path.stat().st_mtime != seconds:
+def _set_time(path: Path, nanoseconds: int) -> None:
+    if path.stat().st_mtime_ns != nanoseconds:
         with suppress(PermissionError):  # another user's results, which this user cannot replace
-            os.utime(path, (seconds, seconds))
+            os.utime(path, ns=(nanoseconds, nanoseconds))
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1_000_000_000)
 
 
 def _changes(results: Iterable[Result]) -> list[str]:

@@ -218,6 +218,24 @@ def test_snakemake_is_told_by_times() -> None:
     assert newer(second)
 
 
+def test_other_records_of_the_same_size_have_other_times() -> None:
+    """DVC takes a file for the one that it recorded if time, size and inode are equal, and inodes are used again."""
+    first = data()
+    make(first)
+    seen = set()
+    for number in range(20):
+        second = model(first, number % 10)
+        make(second, text=str(number))
+        set_plan_times(Chain(first, second))
+        about = second.done.stat()
+        seen.add((about.st_size, about.st_mtime))
+        assert first.done.stat().st_mtime < about.st_mtime < 1_000_000_003
+    assert len(seen) == 20 and len({size for size, _ in seen}) < 20
+    time = second.done.stat().st_mtime_ns
+    set_plan_times(Chain(first, second))
+    assert second.done.stat().st_mtime_ns == time
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"decided_by": 1}', "\x00", "[" * 100_000])
 def test_a_record_that_is_none_counts_as_missing(content: str) -> None:
     first = data()
