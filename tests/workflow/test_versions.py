@@ -89,16 +89,17 @@ def test_an_edit_while_a_cell_trains_is_seen_by_the_next_plan(repository: Path) 
     logs = [repository / f"results/mini/logs/train_cell/{cell}.log" for cell in (DB_MTL, RESNET)]
     before = {log: log.stat().st_mtime for log in logs}
     params.write_text(text.replace("beta: 0.9", "beta: 0.8"))
-    with subprocess.Popen(
+    said = repository.with_name("said")
+    with said.open("w") as stream, subprocess.Popen(
         ["snakemake", "--cores", "2", "--until", "train_cell"],
-        cwd=repository, env=environment(repository), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        cwd=repository, env=environment(repository), stdout=stream, stderr=stream,
     ) as run:  # fmt: skip
         while not all(trains(log, since) for log, since in before.items()):
-            assert run.poll() is None, "it ended before the edit"
+            assert run.poll() is None, f"it ended before the edit\n{said.read_text()}"
             time.sleep(0.05)
         params.write_text(text.replace("beta: 0.9", "beta: 0.7"))
         planned(repository)
-        assert run.wait() == 0
+        assert run.wait() == 0, said.read_text()
     assert planned(repository)["train_cell"] == 2
     params.write_text(text)
     assert planned(repository)["train_cell"] == 2
