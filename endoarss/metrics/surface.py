@@ -86,9 +86,24 @@ def surface_distances(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], c
             continue
         there, back = _distances(of_truth, of_prediction), _distances(of_prediction, of_truth)
         hd[index] = max(there.max(), back.max())
-        hd95[index] = max(np.percentile(there, 95), np.percentile(back, 95))
+        hd95[index] = max(percentile_95(there), percentile_95(back))
         assd[index] = np.concatenate([there, back]).mean()
     return SurfaceDistances(hd, hd95, assd, missing)
+
+
+def percentile_95(values: NDArray[np.float64]) -> float:
+    """Return the 95th percentile, interpolated linearly: the same bits as `np.percentile(values, 95)`, several times faster for few values.
+
+    Args:
+        values: float64 (N,), at least one value.
+    """
+    place = (len(values) - 1) * 0.95
+    below = int(place)
+    above, share = min(below + 1, len(values) - 1), place - below
+    ordered = np.partition(values, (below, above))
+    low, high = float(ordered[below]), float(ordered[above])
+    # numpy interpolates from the nearer of the two values.
+    return high - (high - low) * (1 - share) if share >= 0.5 else low + (high - low) * share
 
 
 def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
