@@ -448,6 +448,11 @@ class Surgery(StudyModel):
     learning_rate: Rate = 0.001
     """Learning rate of Adam."""
 
+    @property
+    def keys_of_ranks(self) -> dict[int, str]:
+        """The key of the study that gives each rank."""
+        return {**dict.fromkeys(self.ablation, "merging.surgery.ablation"), self.rank: "merging.surgery.rank"}
+
 
 class Merging(StudyModel):
     """Merge the single-task cells of each dataset, backbone, rank and seed that have `select_on: val`, with and without Surgery."""
