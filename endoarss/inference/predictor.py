@@ -68,8 +68,8 @@ class PreparedFrame:
 class Predictor:
     """A model that predicts frames of any size. `load_predictor` makes one.
 
-    Calling it predicts one image; `stream` predicts many images, folders and videos. A message about frames that do not look like the
-    training frames is given as a warning.
+    Calling it predicts one image; `stream` predicts many images, folders and videos. The first frame of a kind that is cropped, or whose
+    size or aspect ratio is unlike that of training frames, gives a warning. Only `stream` also compares dark borders, after its last frame.
 
     Attributes:
         model: the network; `model.settings` holds its classes, activities and input size.

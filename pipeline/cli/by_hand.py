@@ -84,7 +84,7 @@ COMMANDS = [
         click.option("--dataset", metavar="NAME", help="Dataset to test a predictor on (default: the first)."),
         click.option("--label", metavar="TEXT", help="Name of a predictor in tables (default: its own name)."),
         path_option("--out", "DIR", "Where a predictor's scores, tables and figures go."),
-        click.option("--beside", is_flag=True, help="Compare a predictor with the study's evaluated cells."),
+        click.option("--beside", is_flag=True, help="Compare it with the cells whose robustness is evaluated."),
         workers_option(spared=1), locks=_robustness_locks, makes="evaluate_robustness"),
     command(
         "merge", "training.merge_models:merge_as_asked", "Merge single-task models, with Representation Surgery or not."

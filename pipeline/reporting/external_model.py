@@ -53,7 +53,7 @@ def evaluate_any_model(
         dataset: The test dataset of an external model; None for the first dataset of the study.
         label: The label of an external model, as in `ExternalModelRun`; not allowed for cells.
         out: The output folder of an external model, as in `ExternalModelRun`; not allowed for cells.
-        beside: Whether an external model is compared with the study's cells; not allowed for cells.
+        beside: Whether an external model is compared with the cells whose robustness is evaluated; not allowed for cells.
         workers: Number of processes in addition to this one.
 
     Returns:
@@ -94,7 +94,8 @@ def compared_models(run: ExternalModelRun) -> list[EvaluatedModel]:
     if run.with_cells and not found:
         missing = [cell.id for cell in results.missing_robustness if cell.dataset == run.dataset]
         raise InputError(
-            f"--beside: no cell of {run.dataset} has its robustness evaluated; missing: {', '.join(missing) or 'none asked'}."
+            f"--beside: no cell of {run.dataset} has its robustness evaluated; missing: {', '.join(missing) or 'none asked'}. Evaluate "
+            "cells with `endoarss robustness --cell ID` or snakemake, or leave --beside out."
         )
     return found
 

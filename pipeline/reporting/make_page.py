@@ -12,6 +12,7 @@ from endoarss.metrics.catalogue import Shown, shown_metrics
 from pipeline.io.files import read_json, write_text
 from pipeline.reporting.captions import partial_note, study_caption
 from pipeline.reporting.dataset_cards import card_of
+from pipeline.reporting.models import named
 from pipeline.reporting.page_gallery import gallery_of, gallery_rows
 from pipeline.reporting.page_tables import table_numbers, table_sections
 from pipeline.reporting.robustness import measure_study
@@ -114,12 +115,19 @@ def _claims(claims: pd.DataFrame, number: str) -> str:
 
 def _gaps(results: StudyResults) -> list[Gap]:
     missing = results.missing_models
-    gaps = [Gap(cell.id, "results", reason) for cell, reason in missing.items()]
+    gaps = [Gap(cell.id, _named(results.study, cell), "results", reason) for cell, reason in missing.items()]
     return gaps + [
-        Gap(cell.id, "robustness", reason)
+        Gap(cell.id, _named(results.study, cell), "robustness", reason)
         for cell, reason in results.missing_robust_models.items()
         if cell not in missing
     ]
+
+
+def _named(study: Study, cell: Cell) -> str:
+    """Return the name of a model. Two cells may differ only in how their epoch was chosen."""
+    chosen = {"last": "last epoch", "val": "epoch chosen on validation frames", "test": "epoch chosen on test frames"}
+    differs = cell.select_on != study.training.select_on
+    return f"{named(study, cell)}, {chosen[cell.select_on]}" if differs else named(study, cell)
 
 
 def _figures(study: Study) -> dict[str, FigureSection]:
@@ -190,22 +198,24 @@ def _provenance(results: StudyResults) -> list[TableSection]:
     """Return the tables of trainings, of evaluations of robustness, and of the software that ran them."""
     study, missing = results.study, results.missing_robust_models
     trained = {
-        c.id: results.provenance(c)
+        c: results.provenance(c)
         for c in models_of(study)
         if (cell_folder(study, c) / paths.CellOutput.PROVENANCE).is_file()
     }
     evaluated = {
-        cell.id: read_json(paths.robustness_files(study, cell).provenance)
+        cell: read_json(paths.robustness_files(study, cell).provenance)
         for cell in robust_models(study)
         if cell not in missing
     }
     software: dict[tuple[tuple[str, str], ...], str] = {}
 
-    def ran(about: Mapping[str, Any]) -> dict[str, Any]:
+    def ran(cell: Cell, about: Mapping[str, Any]) -> dict[str, Any]:
         versions = tuple(
             (name, str(version)) for name, version in {"python": about["python"], **about["packages"]}.items()
         )
         return {
+            "Model": _named(study, cell),
+            "Cell": cell.id,
             "Checkpoint sha256": about["checkpoint_sha256"][:12],
             "Code": _commit(about["code"]),
             "Software": software.setdefault(versions, f"S{len(software) + 1}"),
@@ -214,21 +224,23 @@ def _provenance(results: StudyResults) -> list[TableSection]:
 
     found = []
     if trained:
-        rows = [{"Cell": cell, **ran(about), **_training(about)} for cell, about in trained.items()]
+        rows = [{**ran(cell, about), **_training(about)} for cell, about in trained.items()]
         title = "Trainings and merged models" if merging_groups(study) else "Trainings"
-        found.append(
-            TableSection("provenance_trainings", title, title, _TRAININGS, pd.DataFrame(rows).set_index("Cell"))
-        )
+        found.append(TableSection("provenance_trainings", title, title, _TRAININGS, _by_model(rows)))
     if evaluated:
-        rows = [{"Cell": cell, **ran(about), "Frames": about["frames"]} for cell, about in evaluated.items()]
+        rows = [{**ran(cell, about), "Frames": about["frames"]} for cell, about in evaluated.items()]
         title = "Evaluations of robustness"
-        found.append(TableSection("provenance_robustness", title, title, "", pd.DataFrame(rows).set_index("Cell")))
+        found.append(TableSection("provenance_robustness", title, title, "", _by_model(rows)))
     if software:
         versions_by_set = pd.DataFrame({name: dict(versions) for versions, name in software.items()}).rename_axis(
             "Package"
         )
         found.append(TableSection("provenance_software", "Software", "Software", _SOFTWARE, versions_by_set))
     return found
+
+
+def _by_model(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows).set_index(["Model", "Cell"])
 
 
 _TRAININGS = "Digests are the first 12 digits of SHA-256; Data is the digest of the manifest, which lists the digest of every image."

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from endoarss.metrics import STANDARD
 from pipeline.evaluation.collect_results import gather_scores
 from pipeline.io.saved_files import read_history
-from pipeline.reporting.models import CLEAN_ROWS, label_of, model_name, rows_of_cell, scored_run
+from pipeline.reporting.models import CLEAN_ROWS, model_name, named, rows_of_cell, scored_run
 from pipeline.results.paths import history_file
 from pipeline.results.study_results import StudyResults
 from pipeline.study.cell import Cell, MergingGroup
@@ -94,19 +94,13 @@ def merging_gaps(results: StudyResults) -> str:
     for under, cells in (("", lacking), (" under corruptions", not_robust)):
         for cell, reason in cells.items():
             if cell in wanted:
-                by_reason.setdefault((under, reason), []).append(_named(study, cell))
+                by_reason.setdefault((under, reason), []).append(named(study, cell))
     gaps = [f"No results{under} of {', '.join(names)}: {reason}." for (under, reason), names in by_reason.items()]
     if gaps and len(study.seeds) > 1:
         gaps.append(
             "Shown are the seeds that have all single and merged models, or, where none has, the first that has some."
         )
     return " ".join(gaps)
-
-
-def _named(study: Study, cell: Cell) -> str:
-    seed = f" (seed {cell.seed})" if len(study.seeds) > 1 else ""
-    label = merged_label(cell.merger, cell.surgery) if cell.merger else label_of(study, cell)
-    return f"{label} on {titles_of(study)[cell.dataset]}{seed}"
 
 
 def groups_by_seed(study: Study) -> list[list[MergingGroup]]:

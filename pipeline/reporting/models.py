@@ -20,6 +20,7 @@ from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
 from pipeline.study.paper_cells import PaperNames
 from pipeline.study.robust_models import robustness_cells
+from reports.names import merged_label
 from reports.statistics.claim_scores import COSINE, MPC, Model, Score, cosine_scores, scores_of
 from reports.statistics.comparison import VariedScores, vary_mpc, vary_scores
 from reports.statistics.condition_scores import EvaluatedModel, ScoredRun, score_run
@@ -44,6 +45,13 @@ def label_of(study: Study, cell: Cell) -> str:
     """Return the label of a cell's model, with its rank if that is not the study's."""
     label = model_labels(study).model(cell.backbone, cell.architecture, cell.weighting)
     return label if cell.rank == study.lora.rank else f"{label}, rank {cell.rank}"
+
+
+def named(study: Study, cell: Cell) -> str:
+    """Return the label of a trained or merged model with its dataset, and its seed if the study has several."""
+    seed = f" (seed {cell.seed})" if len(study.seeds) > 1 else ""
+    label = merged_label(cell.merger, cell.surgery) if cell.merger else label_of(study, cell)
+    return f"{label} on {titles_of(study)[cell.dataset]}{seed}"
 
 
 def model_of(names: PaperNames, cell: Cell) -> Model:

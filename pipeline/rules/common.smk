@@ -21,6 +21,7 @@ from pipeline.study.loading import make_study
 from pipeline.study.robust_models import keeps_corrupted, robust_models, robust_together
 from pipeline.workflow.plan import decides_file, set_plan_times
 from pipeline.workflow.results_of_study import ResultsOfStudy
+from pipeline.workflow.shared_trees import check_generated_trees
 
 try:
     study = make_study(config)
@@ -40,6 +41,7 @@ try:
     if workflow.is_main_process:
         for line in set_plan_times(RESULTS):
             print(line, file=sys.stderr)
+        check_generated_trees(study)
 except InputError as error:
     raise WorkflowError(str(error))
 except OSError as error:

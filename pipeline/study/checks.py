@@ -335,3 +335,10 @@ def _check_merging(study: Study) -> None:
                 f"merging: {' and '.join(cell.id for cell in group.singles)}: the backbone {name} {lacks}; expected a ViT that starts from "
                 "pretrained weights and trains adapters alone, e.g. dinov2."
             )
+        width = given.arguments.get("embed_dim")
+        if isinstance(width, int) and given.token_map == "spatial":  # other widths are known when the models are loaded
+            for rank, key in merging_of(study).surgery.keys_of_ranks.items():
+                if rank > width:
+                    raise InputError(
+                        f"{key}: {rank} is not allowed; expected at most {width}, the embed_dim of the backbone {name}."
+                    )

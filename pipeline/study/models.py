@@ -89,7 +89,7 @@ class GeneratedTrees(StudyModel):
     """How raw trees are generated; for studies that need no real data."""
 
     name: FolderName
-    """Name of the folder below data/raw; the names of the datasets end with it."""
+    """Name of the folder below data/raw; the names of the datasets end with it. Studies of one name need equal settings here."""
     seed: Seed = 2018
     """Seed of the generated scenes."""
     height: Annotated[int, Field(ge=64, le=1024)] = 256
@@ -447,6 +447,11 @@ class Surgery(StudyModel):
     """Batches per iteration. AdaMerging takes one step over all of them."""
     learning_rate: Rate = 0.001
     """Learning rate of Adam."""
+
+    @property
+    def keys_of_ranks(self) -> dict[int, str]:
+        """The key of the study that gives each rank."""
+        return {**dict.fromkeys(self.ablation, "merging.surgery.ablation"), self.rank: "merging.surgery.rank"}
 
 
 class Merging(StudyModel):

@@ -8,6 +8,7 @@ from pipeline.datasets.kinds import BY_SEQUENCE
 from pipeline.study.cell import Cell
 from pipeline.study.cells import cells_of, trainings_of
 from pipeline.study.datasets import kind_name, leakage_datasets, split_rule
+from pipeline.study.folders import pretrained_file, weights_file
 from pipeline.study.models import Study
 from pipeline.study.variants import architecture_kind, backbone_kind, weighting_kind
 
@@ -20,6 +21,12 @@ ABLATION = (
     ("endoarss", "mmoe"),
     ("endoarss", "tesla"),
 )
+# The paper's backbones by kind: their names in the paper, and their timm models.
+_BACKBONES = {
+    "resnet": ("ResNet101", "resnet101"),
+    "dinov2": ("DINOv2", "vit_base_patch14_dinov2"),
+    "endoarss": ("EndoARSS", "vit_base_patch14_dinov2"),
+}
 PaperModel = tuple[str, str, str]
 
 
@@ -58,6 +65,29 @@ def _by_kind(used: Iterable[str], kind_of: Callable[[str], str]) -> dict[str, st
         if name == kind or kind not in found:
             found[kind] = name
     return {name: kind for kind, name in found.items()}
+
+
+def stand_ins(study: Study, kinds: Iterable[str] = tuple(_BACKBONES)) -> str:
+    """Return a sentence about the study's backbones that are in the paper's rows but are other models, "" if there are none.
+
+    Args:
+        study: the study.
+        kinds: the paper's backbones that a table has.
+    """
+    used = {cell.backbone for cell in trainings_of(study)}
+    by_kind = {kind: name for name, kind in PaperNames(study).backbones.items() if name in used}
+    found = []
+    for kind in kinds:
+        own, (in_paper, model) = by_kind.get(kind), _BACKBONES[kind]
+        if own is None:
+            continue
+        given, file = study.backbones[own], weights_file(study, own)
+        if given.model.partition(".")[0] != model or given.arguments:
+            found.append(f"{given.label} stands for the paper's {in_paper}")
+        elif given.weights == "none" or (file is not None and file == pretrained_file(study)):
+            weights = f"with the weights {file}" if file else "without pretrained weights"
+            found.append(f"{given.label} {weights} stands for the paper's {in_paper}")
+    return f"{'; '.join(found)}." if found else ""
 
 
 def ablation_cells(study: Study, dataset: str) -> dict[tuple[str, str], Cell]:

@@ -82,6 +82,7 @@ def merge_models(study: Study, request: MergeRequest) -> list[Path]:
     models = check_mergeable(named)
     _check_of_study(study, dataset, request.sources[0].name, models)
     _check_nameable(request)
+    _check_ranks(study, request, next(iter(models.values())).backbone.out_channels)
     for name, about in headers.items():
         if about["select_on"] != "val":
             print(
@@ -342,6 +343,17 @@ def _check_nameable(request: MergeRequest) -> None:
             f"{names}: these are not cells of one study that differ only in their task, so the merged model has no folder. Give one with "
             "--out DIR."
         )
+
+
+def _check_ranks(study: Study, request: MergeRequest, channels: int) -> None:
+    """Raise InputError if a rank of Surgery is larger than the width of the models' representations."""
+    keys = merging_of(study).surgery.keys_of_ranks
+    for _, rank in request.wanted:
+        if rank > channels:
+            raise InputError(
+                f"{keys.get(rank, '--surgery')}: rank {rank}; expected 1 to {channels}, the number of channels of the models' "
+                "representations."
+            )
 
 
 def _compared(model: MergedModel, task: str, merged: Tensor, individual: Tensor) -> tuple[float, NDArray[np.float32]]:

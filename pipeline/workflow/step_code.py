@@ -9,7 +9,8 @@ from collections.abc import Collection
 from functools import cache
 
 from endoarss.registry import ARCHITECTURES, BACKBONES, MERGERS, WEIGHTINGS, Registry, user_modules
-from pipeline.io.import_closure import code_sha256, import_closure
+from pipeline.errors import InputError
+from pipeline.io.import_closure import code_sha256, import_closure, module_file
 from pipeline.study.cell import MERGED, Cell
 from pipeline.study.components import corruption_modules
 from pipeline.study.conditions import conditions_of, training_corruptions
@@ -91,8 +92,17 @@ def _components(study: Study, cell: Cell) -> list[str]:
 
 @cache
 def _modules_of(registry: Registry, name: str) -> tuple[str, ...]:
-    """Return the modules that define and register a component. Cached, because a plan asks for each cell."""
+    """Return the modules that define and register a component. Cached, because a plan asks for each cell.
+
+    Raises:
+        InputError: if no source file defines the component.
+    """
     module = registry.module(name)
+    if module_file(module) is None:
+        raise InputError(
+            f"components: the {registry.kind} {name!r} belongs to the module {module}, which has no source file of yours, so it "
+            "cannot be seen when its results must be made again. Define it with `class` or `def` in the module that registers it."
+        )
     # A user's module may register a class that another module defines, so all of the user's modules count.
     registering = () if module.startswith("endoarss.") or module in user_modules() else user_modules()
     return (module, *registering)

@@ -41,9 +41,17 @@ class Facts:
 
 @dataclass(frozen=True)
 class Gap:
-    """The results that a cell lacks, and the reason."""
+    """The results that a cell lacks, and the reason.
+
+    Attributes:
+        cell: The id of the cell.
+        model: The readable name of its model.
+        lacks: What is missing.
+        reason: Why it is missing.
+    """
 
     cell: str
+    model: str
     lacks: str
     reason: str
 

@@ -144,7 +144,7 @@ def page_content(robustness: Robustness, page_gallery: page.Gallery, tmp_path: P
     classes = pd.DataFrame({"Train": [3, 4], "Test": [1, 0]}, index=pd.Index(["x", "y"], name="Class"))
     return page.Page(
         facts=facts,
-        gaps=[page.Gap("toy/c", "results", f"training failed: {ODD}")],
+        gaps=[page.Gap("toy/c", "C-net on Toy", "results", f"training failed: {ODD}")],
         tables=[
             page.TableSection("scores", "Scores", "Scores", "A note & more.", scores, best=True, apart=[4]),
             page.TableSection("deep", "Compared", "Compared with the paper's", "", deep, of_paper=[1, 4]),

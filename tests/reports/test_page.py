@@ -106,7 +106,12 @@ def test_it_says_what_is_synthetic(synthetic: bool, page_content: page.Page) -> 
 
 def test_gaps_are_named_with_their_reason(page_content: page.Page) -> None:
     reader = read(page.render_page(page_content))
-    assert "toy/c" in reader.text and "training failed:" in reader.text and "not trained yet" in reader.text
+    assert (
+        "C-net on Toy" in reader.text
+        and "toy/c" in reader.text
+        and "training failed:" in reader.text
+        and "not trained yet" in reader.text
+    )
     assert "Cells without results, or without results under corruption, with the reason." in reader.text
     assert "have no results" not in reader.text, "a cell may lack its robustness alone"
     assert "not_drawn.png was not drawn" in reader.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -73,6 +74,22 @@ def test_a_mistake_in_the_study_stops_before_anything_runs(
     assert plan.returncode != 0
     assert message in plan.stdout + plan.stderr and "Traceback" not in plan.stderr
     assert not (checkout / "results").exists() and not (checkout / "data").exists()
+
+
+def test_a_tree_of_another_study_is_not_replaced(
+    checkout: Path, snakemake: Run, small_study: Callable[..., str]
+) -> None:
+    demo = load_study(checkout / "studies/demo.yaml").raw.generate
+    assert demo is not None
+    tree = checkout / f"data/raw/{demo.name}/esd"
+    tree.mkdir(parents=True)
+    (tree / "generated.json").write_text(json.dumps(demo.as_dict()))
+    (checkout / "study.yaml").write_text(small_study("small", raw={"generate": {"name": demo.name, "esd_frames": 20}}))
+    plan = snakemake(checkout, "-n", study="study.yaml")
+    said = plan.stdout + plan.stderr
+    assert plan.returncode != 0 and "Traceback" not in said
+    assert "raw.generate.esd_frames is 20 in study 'small' and 210 in study 'demo'" in said
+    assert jobs(snakemake(checkout, "-n", study="studies/demo_full.yaml"))["train_cell"]  # equal settings
 
 
 def test_a_missing_environment_variable_is_named(checkout: Path, snakemake: Run) -> None:

@@ -182,7 +182,7 @@ def _vqla(report: SourceReport, root: Path, need: Need) -> None:
 def _released(report: SourceReport, root: Path, need: Need) -> None:
     frames = released.read_tree(root, report.source)
     by_split = Counter(frame.split for frame in frames)
-    report.found["images"] = str(len(frames))
+    report.found["frames"] = str(len(frames))
     for split, count in by_split.items():
         report.found[split] = str(count)
     if need.whole:

@@ -18,7 +18,7 @@ from pipeline.study.conditions import training_corruptions
 from pipeline.study.datasets import evaluated_on, split_rule, titles_of
 from pipeline.study.labels import model_labels
 from pipeline.study.models import Study
-from pipeline.study.paper_cells import PaperNames
+from pipeline.study.paper_cells import PaperNames, stand_ins
 from pipeline.study.robust_models import robustness_cells
 from reports import names
 from reports.paper_numbers import DATASETS, paper_ablation, paper_ranks
@@ -76,7 +76,9 @@ def tables_with_paper_numbers(saved: StudyResults) -> dict[str, ReportTable]:
             "The paper's claims, and what these results say of them",
             table_claims(claims),
             readable_claims(claims),
-            note=f"{_CLAIMS.format(tests=claims['p_adjusted'].count())} {intervals} {gaps}".strip(),
+            note=" ".join(
+                f"{_CLAIMS.format(tests=claims['p_adjusted'].count())} {stand_ins(study)} {intervals} {gaps}".split()
+            ),
             protocol="standard",
         )
     }
@@ -169,7 +171,8 @@ def _note(study: Study, name: str) -> str:
     ]
     rules = dict.fromkeys(split_rule(study, dataset) for dataset in datasets)
     corrupted = _unlike_paper(study) if name == names.TABLE_ROBUSTNESS else ""
-    return f"{ours} Both are computed as in the authors' code. Our split: {', '.join(rules)}.{spread} {corrupted}"
+    replaced = stand_ins(study, *_BACKBONES.get(name, ()))
+    return f"{ours} {replaced} Both are computed as in the authors' code. Our split: {', '.join(rules)}.{spread} {corrupted}"
 
 
 def _unlike_paper(study: Study) -> str:
@@ -179,6 +182,11 @@ def _unlike_paper(study: Study) -> str:
     return f"{field_of_view_note(study)} {sentence}"
 
 
+# The backbones of tables that do not have all three.
+_BACKBONES = {
+    names.TABLE_RANK: (("endoarss",),),
+    names.TABLE_ROBUSTNESS: (("resnet", "endoarss"),),
+}
 _ABOUT = {
     names.TABLE_ABLATION: "Ablation of backbone, TESLA and SMA",
     names.TABLE_RANK: "Rank of the adapters",

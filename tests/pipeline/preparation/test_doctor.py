@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,16 @@ def test_a_good_tree(make: Callable[..., Study], trees: Path) -> None:
     assert dataset.frames == 52 and dataset.expected == 1996 and all(dataset.classes.values())
     assert dataset.left_out == {"no annotation: the frame does not belong to the dataset": 8}
     json.dumps(report.as_dict())
+
+
+def test_the_report_for_programs_has_the_keys_of_its_documentation(make: Callable[..., Study], trees: Path) -> None:
+    report = check_sources(make(trees), ["mtlesd", "mtlendovis"], deep=False).as_dict()
+    page = (Path(__file__).parents[3] / "docs/real-data.md").read_text(encoding="utf-8")
+    told = page.split("`--json FILE` writes the same report")[1].split("\n\n")[0]
+    named = re.findall("`([a-z_ ]+)`", told)
+    found = {key for source in report["sources"] for key in source["found"]}
+    assert set(named) <= {*report, *report["sources"][0], *report["datasets"][0], *found}
+    assert all({"frames", "annotated frames"} & source["found"].keys() for source in report["sources"])
 
 
 def test_without_deep_a_sample_of_every_folder_is_decoded(

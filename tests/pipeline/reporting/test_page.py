@@ -20,7 +20,7 @@ from corruptions import corrupt_pair
 from pipeline.cli import main
 from pipeline.datasets.load import Split, load_split
 from pipeline.evaluation.scores import scores_of
-from pipeline.reporting.make_page import page_of
+from pipeline.reporting.make_page import _named, page_of
 from pipeline.reporting.page_gallery import gallery_of
 from pipeline.reporting.page_tables import columns_of_paper, rows_apart
 from pipeline.reporting.shown_cells import image_ious
@@ -28,7 +28,7 @@ from pipeline.results.gallery import read_gallery
 from pipeline.results.paths import note_file, report_file, robustness_files, table_files
 from pipeline.results.row_files import read_rows
 from pipeline.results.study_results import StudyResults
-from pipeline.study.cells import find_cell
+from pipeline.study.cells import find_cell, models_of
 from pipeline.study.datasets import labels_of
 from pipeline.study.folders import dataset_folder
 from pipeline.study.loading import load_study
@@ -98,15 +98,28 @@ def test_the_page_of_a_study_with_gaps(study: Study, study_file: Path) -> None:
     assert report_file(study).read_text(encoding="utf-8") == text
 
     page: Page = page_of(StudyResults(study))
-    assert [(gap.cell, gap.lacks) for gap in page.gaps] == [(LACKING, "results")]
+    assert [(gap.cell, gap.model, gap.lacks) for gap in page.gaps] == [(LACKING, "R HPS DB-MTL on MTLESD", "results")]
     assert {section.anchor for section in page.tables} >= {"table1_datasets", "table2_mtlesd", "table7_robustness"}
     assert page.scores is not None and page.scores.content["datasets"][0]["severities"] == [1, 2, 3, 5]
     by_name = {section.anchor: section for section in page.tables}
     said = re.search(r"No results of R HPS DB-MTL[^:.]*: not trained yet\.", by_name["table2_mtlesd"].note)
     assert said is not None and said[0] in re.sub("</?a[^>]*>", "", text), "the note stands on the page"
     trainings = page.provenance[0].table
-    assert list(trainings.index) == [CELL, ALONE]
+    assert list(trainings.index) == [
+        ("R HPS Equal on MTLESD", CELL),
+        ("R Classification only on MTLESD", ALONE),
+    ]
     assert trainings["Data"].str.fullmatch("[0-9a-f]{12}").all() and (trainings["Software"] == "S1").all()
+
+
+def test_every_model_of_the_demo_has_a_name_of_its_own() -> None:
+    study = load_study(Path(__file__).parents[3] / "studies/demo.yaml")
+    named = {cell.id: _named(study, cell) for cell in models_of(study)}
+    assert len(set(named.values())) == len(named)
+    assert named["mtlendovis/endoarss/tesla/db_mtl/r1-s0"] == "EndoARSS-tiny TESLA DB-MTL, rank 1 on MTLEndovis"
+    chosen = "epoch chosen on validation frames"
+    assert named["mtlesd/dinov2/tesla/db_mtl/r4-s0-val"] == f"ViT-tiny/14 TESLA DB-MTL on MTLESD, {chosen}"
+    assert named["mtlesd/dinov2/merged/ties/r4-s0-val-surgery16"] == f"TIES + Surgery 16 on MTLESD, {chosen}"
 
 
 def marks(page: Page, anchor: str) -> tuple[list[Any], list[Any]]:

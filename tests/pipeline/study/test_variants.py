@@ -12,14 +12,14 @@ from endoarss.registry import WEIGHTINGS, register_weighting
 from endoarss.weightings.equal import EqualWeighting
 from pipeline.errors import InputError
 from pipeline.reporting.models import asked_for_claims, label_of
-from pipeline.reporting.tables.paper_tables import labels_of_paper
+from pipeline.reporting.tables.paper_tables import _note, labels_of_paper
 from pipeline.results.paths import tables_against_paper
 from pipeline.status.list_study import list_study
 from pipeline.study.cells import cells_of, find_cell
 from pipeline.study.fingerprints import cell_settings
 from pipeline.study.loading import make_study
 from pipeline.study.models import Study
-from pipeline.study.paper_cells import PaperNames, ablation_cells, cells_by_rank
+from pipeline.study.paper_cells import PaperNames, ablation_cells, cells_by_rank, stand_ins
 from pipeline.training.model_settings import model_settings, training_settings
 from pipeline.workflow.step_code import code_of_cells
 from reports.statistics.claim_scores import Model
@@ -93,6 +93,41 @@ def test_what_is_named_like_the_paper_or_comes_first_is_compared_with_it(study: 
     asked = asked_for_claims(study, "mtlesd")
     assert Model("dinov2", "mmoe", "db_mtl", 4) in asked and Model("dinov2_b", "mmoe4", "db_mtl_05", 4) in asked
     assert "table2_mtlesd_against_paper" in tables_against_paper(study)
+
+
+def test_a_table_says_which_models_stand_for_the_papers(study: Study) -> None:
+    assert stand_ins(study) == "R stands for the paper's ResNet101; ViT-S stands for the paper's DINOv2."
+    assert stand_ins(study, ["endoarss"]) == "", "the study has none"
+    assert _note(study, "table2_mtlesd").startswith(
+        f"Our scores come from SYNTHETIC data and say nothing about the paper's. {stand_ins(study)}"
+    )
+    assert "ResNet101" in _note(study, "table7_robustness") and "DINOv2" not in _note(study, "table7_robustness")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, ""),
+        ({"weights": {"file": "vit.safetensors"}}, ""),
+        ({"weights": "none"}, "V without pretrained weights stands for the paper's DINOv2."),
+        ({"arguments": {"depth": 4}}, "V stands for the paper's DINOv2."),
+        ({"model": "vit_small_patch14_dinov2"}, "V stands for the paper's DINOv2."),
+    ],
+)
+def test_the_papers_own_model_stands_for_nothing(minimal: Make, changes: dict[str, Any], sentence: str) -> None:
+    vit = {"label": "V", "model": "vit_base_patch14_dinov2.lvd142m", "weights": "hub"}
+    cells = [{"datasets": ["mtlesd"], "backbones": ["dinov2"], "architectures": ["hps"], "weightings": ["db_mtl"]}]
+    unused = {"resnet": {"label": "R", "model": "resnet26", "weights": "none"}}
+    assert stand_ins(make_study(minimal(backbones={"dinov2": vit | changes, **unused}, cells=cells))) == sentence
+
+
+def test_weights_pretrained_on_generated_scenes_are_named(minimal: Make) -> None:
+    cells = [{"datasets": ["mtlesd"], "backbones": ["dinov2"], "architectures": ["tesla"], "weightings": ["db_mtl"]}]
+    file = "data/weights/own.safetensors"
+    vit = {"label": "V", "model": "vit_base_patch14_dinov2", "weights": {"file": file}}
+    pretraining = {"name": "own", "backbone": "dinov2", "scenes": 16, "epochs": 1}
+    study = make_study(minimal(backbones={"dinov2": vit}, pretraining=pretraining, cells=cells))
+    assert stand_ins(study) == f"V with the weights {file} stands for the paper's DINOv2."
 
 
 def test_a_study_of_variants_alone_has_the_papers_tables(minimal: Make) -> None:

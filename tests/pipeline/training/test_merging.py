@@ -7,6 +7,7 @@ import gc
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ from pipeline.study.loading import load_study, make_study
 from pipeline.study.models import Study
 from pipeline.study.robust_models import robust_models
 from pipeline.training import merge_models
-from pipeline.training.merge_models import _common_dataset
+from pipeline.training.merge_models import _common_dataset, _Work
+from pipeline.training.merge_request import read_request
 
 VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1.0}
 A = "mtlesd/dinov2/single_activity/equal/r4-s0-val"
@@ -547,7 +549,7 @@ def test_memory_is_said_before_and_kept_to(copy: Study, capsys: Any) -> None:
         ),
         ([A, B, "--method", "ties", "--out", ""], "--out: expected the name of a folder"),
         ([A, B, "--method", "ties", "--out", "study.yaml"], "--out study.yaml: cannot be created (File exists)"),
-        ([A, B, "--method", "ties", "--surgery", "25"], "rank 25; expected 1 to 24, the number of channels"),
+        ([A, B, "--method", "ties", "--surgery", "25"], "--surgery: rank 25; expected 1 to 24, the number of channels"),
         (
             [A, JOINT, "--method", "ties"],
             f"{JOINT} (hps) solves activity and segmentation; expected a single-task model, to merge it with {A}",
@@ -567,6 +569,21 @@ def test_memory_is_said_before_and_kept_to(copy: Study, capsys: Any) -> None:
 )
 def test_what_cannot_be_merged_is_said(arguments: list[str], words: str, study: Study, capsys: Any) -> None:
     assert words in failing(capsys, "merge", *arguments)
+
+
+def test_ranks_above_an_unknown_width_are_refused_before_any_work(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Work, "begin", lambda *_: pytest.fail("the work began"))
+    settings = study.as_dict()
+    settings["merging"]["surgery"] |= {"rank": 25, "ablation": [2, 26]}
+    wide = Study.model_validate_json(json.dumps(settings))  # as a study whose backbone does not give its width
+    for rank, key in ((25, "rank"), (26, "ablation")):
+        request = replace(read_request(study, [A, B]), wanted=(("averaging", 0), ("averaging", rank)))
+        with pytest.raises(
+            InputError, match=f"^merging.surgery.{key}: rank {rank}; expected 1 to 24, the number of channels"
+        ):
+            merge_models.merge_models(wide, request)
 
 
 @pytest.mark.parametrize("rank", ["0", "two", "1.5"])
@@ -658,6 +675,9 @@ def test_merging_is_refused_where_nothing_can_be_merged(
     refused(r"mergers.ties.coefficients: \['a'\] is not allowed", mergers={"ties": {"coefficients": ["a"]}})
     refused("merging.surgery.rank: 0 is not allowed", merging={"surgery": {"rank": 0}})
     refused("merging.unlabelled: 'both' is not allowed", merging={"unlabelled": "both"})
+    allowed = "expected at most 24, the embed_dim of the backbone dinov2"
+    refused(f"merging.surgery.rank: 25 is not allowed; {allowed}", merging={"surgery": {"rank": 25, "ablation": [2]}})
+    refused(f"merging.surgery.ablation: 64 is not allowed; {allowed}", merging={"surgery": {"rank": 24}})
 
 
 @pytest.mark.parametrize(("key", "value"), [("classes", ["background", *"abcdef"]), ("activities", ["a", "b", "c"])])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from endoarss.registry import WEIGHTINGS
+from pipeline.errors import InputError
 from pipeline.io.import_closure import ROOT, code_sha256, import_closure, module_file
 from pipeline.study.cells import cells_of, trainings_of
 from pipeline.study.loading import make_study
@@ -93,3 +96,38 @@ def test_a_users_package_counts_even_where_packages_are_installed(
     study = make_study({**with_cells(minimal, weightings=["installed"]), "components": ["installed_models.net"]})
     own = {Path(path).name for path in code_of_cells(TRAINING, study, *cells_of(study)) if Path(path).is_absolute()}
     assert own == {"__init__.py", "base.py", "net.py"}
+
+
+@pytest.mark.parametrize(
+    ("made", "module"),
+    [
+        ('type("Made", (ABC,), {})', "abc"),
+        ('types.new_class("Made", (ABC,))', "abc|types"),
+        ("installed_made.Made", "installed_made"),
+        ('type("Made", (ABC,), {"__module__": __name__})', ""),
+    ],
+    ids=["by type", "by new_class", "of an installed package", "by type with its module"],
+)
+def test_a_component_without_a_source_file_is_refused(
+    minimal: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str, module: str
+) -> None:
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    head = "import types\nfrom endoarss.registry import register_weighting\nfrom abc import ABC\n"
+    (installed / "installed_made.py").write_text(f"{head}class Made(ABC):\n    pass\n")
+    (tmp_path / "my_made.py").write_text(f'{head}import installed_made\nregister_weighting("made")({made})\n')
+    for folder in (installed, tmp_path):
+        monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr("endoarss.registry._user_modules", [])
+    for name in ("my_made", "installed_made"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    for kept in ("_imported", "_described"):
+        monkeypatch.setattr(WEIGHTINGS, kept, dict(getattr(WEIGHTINGS, kept)))
+    step_code._modules_of.cache_clear()
+    study = make_study({**with_cells(minimal, weightings=["made"]), "components": ["my_made"]})
+    if module:
+        words = f"the weighting 'made' belongs to the module ({module}), which has no source file of yours"
+        with pytest.raises(InputError, match=words):
+            code_of_cells(TRAINING, study, *cells_of(study))
+    else:
+        assert any(Path(path).name == "my_made.py" for path in code_of_cells(TRAINING, study, *cells_of(study)))
