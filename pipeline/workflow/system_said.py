@@ -10,19 +10,21 @@ import subprocess
 from corruptions.system_errors import explained
 
 # How Python prints a system error, with its file if it has one.
-_REFUSED = re.compile(r"(?:\w+Error:|unexpected error -) \[Errno (\d+)\] [^\n:]*(?:: '([^'\n]+)')?")
+_SYSTEM_ERROR = re.compile(r"(?:\w+Error:|unexpected error -) \[Errno (\d+)\] [^\n:]*(?:: '([^'\n]+)')?")
 
 
-def last_words(run: subprocess.CompletedProcess[str], own: str) -> str:
-    """Return the last lines that a failed program printed, or a sentence if the system refused something.
+def last_words(run: subprocess.CompletedProcess[str], own_folder: str) -> str:
+    """Return the last lines that a failed program printed; if a system error is among them, return it as a sentence.
 
     Args:
         run: the run of the program.
-        own: the folder of the program's own files, for errors without a file name.
+        own_folder: the folder of the program's own files, which the sentence names if the error has no file name.
     """
     output = (run.stdout + run.stderr).strip()
-    refused = [(int(number), path) for number, path in _REFUSED.findall(output) if int(number) != errno.ENOENT]
-    if refused:
-        number, path = refused[-1]
-        return explained(OSError(number, os.strerror(number), path or own))
+    system_errors = [
+        (int(number), path) for number, path in _SYSTEM_ERROR.findall(output) if int(number) != errno.ENOENT
+    ]
+    if system_errors:
+        number, path = system_errors[-1]
+        return explained(OSError(number, os.strerror(number), path or own_folder))
     return "\n".join(output.splitlines()[-12:])
