@@ -141,11 +141,7 @@ class Result:
         return changed
 
     def new_record(self, digest_of: Mapping[Path, str]) -> dict[str, Any]:
-        """Return the record of a result that is about to be made, without digests of its files.
-
-        Args:
-            digest_of: as for `why_stale`.
-        """
+        """Return the record of a result before it is made, so without its files. digest_of: as for `why_stale`."""
         recorded = {str(result.done): digest_of[result.done] for result in self.upstream if result.done in digest_of}
         return {
             "decided_by": self.decided_by,
@@ -160,11 +156,7 @@ class Result:
             path.unlink(missing_ok=True)
 
     def finish(self, new_record: dict[str, Any], digests: KnownDigests) -> str:
-        """Write done.json and decided_by.json of a result that was made. Return `made`, one digest of all its files.
-
-        Args:
-            new_record: what `new_record` returned before the result was made.
-            digests: remembered digests.
+        """Complete the record that `new_record` returned, and write done.json and decided_by.json. Return `made`, a digest of all files.
 
         Raises:
             InputError: if a file is missing that the step should have made.

@@ -392,15 +392,7 @@ class ResultsOfStudy:
         sources: tuple[Result, ...] = (),
         side_files: tuple[Path, ...] = (),
     ) -> Result:
-        """Return a model and its predictions.
-
-        Args:
-            step: the rule.
-            cell: the model.
-            cells: the cells whose components count as the model's code.
-            sources: the models that it is merged from.
-            side_files: further files that must exist.
-        """
+        """Return a model and its predictions. cells: the cells whose components count as its code. sources: what it is merged from."""
         folder, datasets = cell_folder(self.study, cell), evaluated_on(self.study, cell.dataset)
         weights, own_weights = weights_file(self.study, cell.backbone), pretrained_file(self.study)
         pretrained = (self.pretrain_backbone(),) if weights is not None and weights == own_weights else ()

@@ -125,7 +125,7 @@ def test_it_says_what_and_why_and_deletes_that_alone_when_told(
         ("results/toy/references/second", "references of a dataset that the study no longer has"),
         ("results/toy/figures/contact_second.jpg", "of figures that the study no longer has"),
         ("results/toy/studies/0123456789ab.json", "an earlier version of the study"),
-        ("data/corrupted/mtlesd-0123456789ab", "corrupted images of settings that no study in use has"),
+        ("data/corrupted/mtlesd-0123456789ab", "corrupted images made with settings that no study in use has"),
     ):
         assert f"  {path}: {why}\n" in said
     assert everything(tmp_path) == before, "only said so far"
@@ -181,7 +181,7 @@ def test_links_are_not_followed(clean: Clean, littered: list[str], tmp_path: Pat
     Path("results/toy/figures/fig2_single_and_multi_task.png").symlink_to(outside / "corruptions.json")
     said = clean("--yes", "--shared")
     assert everything(outside) == before
-    assert f"  {GONE}: a link: what lies behind it is not looked at\n" in said
+    assert f"  {GONE}: a link: files behind it are not checked\n" in said
     assert Path(GONE).is_symlink() and Path("data/datasets/linked").is_symlink()
     assert not Path("results/toy/figures/fig2_single_and_multi_task.png").is_symlink(), "the link goes, not the file"
     shutil.move("results/toy", tmp_path / "moved")
@@ -249,7 +249,7 @@ def test_a_study_that_cannot_be_read_keeps_all_shared_data(clean: Clean, littere
 def test_an_earlier_version_that_cannot_be_read_is_told(clean: Clean, littered: list[str]) -> None:
     put("results/toy/studies/ffffffffffff.json", text='{"study": "toy", "of": "another version"}')
     said = clean("--yes")
-    assert "ffffffffffff.json: " in said and said.startswith("an earlier version of the study")
+    assert "ffffffffffff.json: " in said and said.startswith("An earlier version of the study")
 
 
 def test_what_dvc_writes_is_no_strangers(clean: Clean) -> None:
