@@ -41,7 +41,7 @@ COMMANDS = [
         "verify", "verify.verify_study:print_verification", "Check saved results against study, data and checkpoints.\n\n"
         "It ends with 1 if results are not what these give.", "verify --study studies/demo.yaml --cells 1",
         click.option("--cells", "count", type=AtLeast(0), default=3, help="How many models predict again (default: 3)."),
-        click.option("--cell", "chosen", multiple=True, metavar="ID", help="Predict again with this model (repeatable)."),
+        click.option("--cell", "cell_ids", multiple=True, metavar="ID", help="Predict again with this model (repeatable)."),
         click.option("--seed", type=int, default=0, help="Seed of the draw of models and conditions (default: 0)."),
         path_option("--json json_file", "FILE", "Write everything that was found as JSON as well."),
         workers_option()),

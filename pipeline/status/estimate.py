@@ -98,15 +98,11 @@ def cost_of_cells(study: Study) -> Iterator[Cost]:
         if key not in speeds:
             speeds[key] = _time_model(study, cell)
         frames, epochs = frames_of(study, cell.dataset), schedule_of(study, cell).epochs
-        trained_images, predicted_images = (
-            frames.get(TRAIN, 0) * epochs,
-            frames.get(TEST, 0) * conditions_per_image * (cell in robust),
-        )
+        trained_images = frames.get(TRAIN, 0) * epochs
+        predicted_images = frames.get(TEST, 0) * conditions_per_image * (cell in robust)
         speed = speeds[key]
-        training_hours, robustness_hours = (
-            trained_images * speed.training / 3600,
-            predicted_images * speed.prediction / 3600,
-        )
+        training_hours = trained_images * speed.training / 3600
+        robustness_hours = predicted_images * speed.prediction / 3600
         yield Cost(cell, training_hours, robustness_hours, speed.checkpoint_bytes)
 
 

@@ -159,7 +159,7 @@ def test_what_a_stopped_run_goes_on_from_stays(clean: Clean, study: Study) -> No
     put(*kept, f"{CELL}/.training/epoch-000002.safetensors")
     said = clean("--yes", "--shared")
     assert all(Path(path).exists() for path in kept) and Path(f"{CELL}/.training").exists()
-    assert f"  {CELL}/.robustness.partial: begun; the next run goes on from it\n" in said
+    assert f"  {CELL}/.robustness.partial: unfinished; the next run continues it\n" in said
 
 
 def test_what_a_living_process_may_be_writing_stays(clean: Clean) -> None:
@@ -209,7 +209,7 @@ def test_shared_data_goes_only_when_asked_and_when_no_kept_study_uses_it(
     put("data/raw/strange/esd/generated.json", text="torn")
     assert clean("--yes") == (
         "Study toy: nothing to delete.\nStays:\n"
-        "  data/datasets/.mtlesd-never.partial: begun; the next run goes on from it\n"
+        "  data/datasets/.mtlesd-never.partial: unfinished; the next run continues it\n"
     )
     said = clean("--yes", "--shared")
     assert "in 5 files and folders" in said
@@ -275,7 +275,7 @@ def test_it_refuses_while_somebody_works_there(clean: Clean, littered: list[str]
     with working(study, "train", "--cell", "mtlesd/resnet/hps/equal/r4-s0"):
         said = clean("--yes", expected=1)
     assert f"in use by process {os.getpid()}, which trains mtlesd/resnet/hps/equal/r4-s0 (since" in said
-    assert "Nothing was deleted. Wait for it, or stop it, and run the command again." in said
+    assert "Nothing was deleted. Wait until it ends, or stop it, and run the command again." in said
     assert all(Path(path).exists() for path in littered)
     assert "Would delete" in clean(), "looking is free"
 

@@ -38,7 +38,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, i
     monkeypatch.setenv("TMPDIR", str(tmp_path / "slots"))
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr(gpus, "_claimed_device", None)
-    monkeypatch.setattr(gpus, "_POLL", 0.05)
+    monkeypatch.setattr(gpus, "_POLL_SECONDS", 0.05)
     for name in ("CUDA_VISIBLE_DEVICES", *gpus._SCHEDULERS):
         monkeypatch.delenv(name, raising=False)
 
