@@ -187,7 +187,7 @@ def test_links_are_not_followed(clean: Clean, littered: list[str], tmp_path: Pat
     shutil.move("results/toy", tmp_path / "moved")
     Path("results/toy").symlink_to(tmp_path / "moved")
     there = everything(tmp_path / "moved")
-    assert "results/toy: a link: clean where it leads to" in clean("--yes", "--results")
+    assert "results/toy: a link: run the command in the folder that it leads to" in clean("--yes", "--results")
     assert everything(tmp_path / "moved") == there
 
 

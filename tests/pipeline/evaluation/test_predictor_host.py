@@ -121,7 +121,8 @@ NAN = np.where(np.arange(K) == 2, np.nan, SHARES)
         (MASKS - 1, "with the class id -1; expected class ids from 0 to 3"),
         (ACTIVITIES + 9, "expected activity ids from 0 to 4"),
         (NAN, "it returned activity as float64 (3, 5) with 3 of 15 values that are not finite (NaN or infinite)"),
-        (torch.from_numpy(SCORES).to_sparse(), "it returned torch.Tensor of shape (3, 4, 8, 8) and type torch.float32, which is not an array"),
+        (torch.from_numpy(SCORES).to_sparse(),
+         "it returned torch.Tensor of shape (3, 4, 8, 8) and type torch.float32, which is not an array"),
     ],
 )  # fmt: skip
 def test_what_was_given_and_what_is_expected_is_said(returned: Any, words: str) -> None:

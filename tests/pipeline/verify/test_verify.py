@@ -121,7 +121,7 @@ def test_a_whole_study_passes_and_nothing_of_it_is_touched(study: Path, capsys: 
     }
     assert not any(check["gaps"] or check["warnings"] or check["notes"] for check in checks.values())
     said = capsys.readouterr().out
-    assert "datasets: 44 pictures, masks and arrays checked, 0 wrong\n" in said
+    assert "datasets: 44 images, masks and arrays checked, 0 wrong\n" in said
     Path("report.json").unlink()
     after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in Path().rglob("*") if path.is_file()}
     assert after == before
@@ -186,7 +186,7 @@ def test_a_flipped_byte_in_a_checkpoint(study: Path) -> None:
     flip(checkpoint)
     status, checks = verify(study, "--cell", VIT)
     (line,) = wrong(checks)["checkpoints"]
-    assert status == 1 and line.startswith(f"{checkpoint}: sha256 ") and "it is another file" in line
+    assert status == 1 and line.startswith(f"{checkpoint}: sha256 ") and "the file was changed" in line
     assert f"{checkpoint}: its SHA-256 is" in wrong(checks)["predictions"][0]
 
 
