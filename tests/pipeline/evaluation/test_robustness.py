@@ -427,7 +427,10 @@ def hand_in_what_is_not_right(
     assert run(trained, *tested, "predictor_of_a_test:good", "--workers", "-1") == 2
     assert "--workers: '-1': expected a whole number of at least 0." in capsys.readouterr().err
     for name, message in (
-        ("wrong_shape", "returned segmentation as float32 (4, 3, 42, 42); expected class scores, floats (4, 7, 42, 42)"),
+        (
+            "wrong_shape",
+            "returned segmentation as float32 (4, 3, 42, 42); expected class scores, floats (4, 7, 42, 42)",
+        ),
         ("not_a_function", "has no function 'not_a_function'"),
     ):
         assert run(trained, *tested, f"predictor_of_a_test:{name}") == 1

@@ -410,7 +410,7 @@ def test_a_torn_file_does_not_hide_the_others(study: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("--cell", "a/b"), 1, "has no cell 'a/b'. Its first: mtlesd"),
+        (("--cell", "a/b"), 1, "has no cell 'a/b'. Its first cells: mtlesd"),
         (("--cells", "-1"), 2, "--cells: '-1': expected a whole number of at least 0"),
         (("--workers", "-1"), 2, "--workers: '-1': expected a whole number of at least 0"),
     ],
