@@ -322,7 +322,8 @@ def test_a_schedule_of_one_weighting_is_refused(minimal: Make) -> None:
     settings = minimal()
     settings["training"]["schedules"]["mtlesd/resnet/hps/equal"] = {"epochs": 1, "learning_rate": 1}
     with pytest.raises(
-        InputError, match="'mtlesd/resnet/hps/equal'; expected <dataset>, <dataset>/<backbone> or <dataset>/<backbone>/<architecture>"
+        InputError,
+        match="'mtlesd/resnet/hps/equal'; expected <dataset>, <dataset>/<backbone> or <dataset>/<backbone>/<architecture>",
     ):
         make_study(settings)
 

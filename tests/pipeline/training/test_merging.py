@@ -545,7 +545,7 @@ def test_memory_is_said_before_and_kept_to(copy: Study, capsys: Any) -> None:
             [A, TIES, "--method", "ties"],
             f"{TIES} (merged) solves activity and segmentation; expected a single-task model, to merge it with {A}",
         ),
-        ([A, B, "--method", "ties", "--out", ""], "--out: expected the name of a folder"),
+        ([A, B, "--method", "ties", "--out", ""], "--out: expected a folder other than"),
         ([A, B, "--method", "ties", "--out", "study.yaml"], "--out study.yaml: cannot be created (File exists)"),
         ([A, B, "--method", "ties", "--surgery", "25"], "rank 25; expected 1 to 24, the number of channels"),
         (
