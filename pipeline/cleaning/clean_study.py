@@ -57,10 +57,10 @@ def show(study: Study, prunable: PrunableFiles, deleted: bool) -> str:
         lines.append(f"Study {study.name}. {verb} {total} in {places}:")
         lines += [f"  {size(file.bytes):>8}  {file.path}: {file.why}" for file in prunable.delete[:_LISTED_AT_MOST]]
         lines += _more(len(prunable.delete))
-    if prunable.kept:
+    if prunable.staying:
         lines.append("Stays:")
-        lines += [f"  {path}: {why}" for path, why in sorted(prunable.kept.items())[:_LISTED_AT_MOST]]
-        lines += _more(len(prunable.kept))
+        lines += [f"  {path}: {why}" for path, why in sorted(prunable.staying.items())[:_LISTED_AT_MOST]]
+        lines += _more(len(prunable.staying))
     if prunable.delete and not deleted:
         lines.append("Nothing was deleted. The same command with --yes deletes it.")
     return "\n".join(lines)

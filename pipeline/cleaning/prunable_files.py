@@ -50,7 +50,7 @@ class PrunableFiles:
     """Files to delete; files that stay although the study does not declare them, with reasons; and notes for the user."""
 
     delete: list[PrunableFile] = field(default_factory=list)
-    kept: dict[Path, str] = field(default_factory=dict)
+    staying: dict[Path, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def add(self, path: Path, why: str) -> None:
@@ -64,7 +64,7 @@ class PrunableFiles:
     def keep(self, path: Path, why: str = "not known to this project") -> None:
         """Note that a file stays. The .gitignore files of DVC stay without a note."""
         if path.name != ".gitignore":
-            self.kept.setdefault(path, why)
+            self.staying.setdefault(path, why)
 
 
 @dataclass(frozen=True)

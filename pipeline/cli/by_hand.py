@@ -87,7 +87,7 @@ COMMANDS = [
         click.option("--beside", is_flag=True, help="Compare a predictor with the study's evaluated cells."),
         workers_option(spared=1), locks=_robustness_locks, makes="evaluate_robustness"),
     command(
-        "merge", "training.merge_models:merge_by_name", "Merge single-task models, with or without Representation Surgery."
+        "merge", "training.merge_models:merge_by_name", "Merge single-task models, with or without Surgery."
         "\n\nA MODEL is a cell of the study or a checkpoint; name one per task. Without --method, all merged models are made "
         "that the study's key merging lists for them.", f"merge {_SINGLES} --method ties --surgery",
         click.argument("models", nargs=-1, required=True, metavar="MODEL..."),

@@ -93,7 +93,7 @@ def _recorded(makes: str | None, values: Values, if_stale: bool) -> Iterator[boo
     if if_stale and are_current(made, digests):
         yield False
         return
-    upstream = [one for result in made for one in result.upstream] if values.get("again") else []
+    upstream = [upstream for result in made for upstream in result.upstream] if values.get("again") else []
     refreshed = [result for result in upstream if result.step in _PREDICTING_STEPS]
     with making(made, digests, if_stale, refreshed):
         yield True

@@ -12,7 +12,7 @@ from pipeline.cli.groups import Command
 def doctor(name: str, example: str, makes: str | None = None) -> Command:
     """Make a command that checks raw trees. makes: its result, if it is the step of the workflow whose report is recorded."""
     return command(
-        name, "preparation.check_sources:doctor", "Check the raw trees of a study, and report what is missing or wrong.", example,
+        name, "preparation.check_sources:doctor", "Report what is missing or wrong in a study's raw trees.", example,
         click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="Check only this dataset (repeatable)."),
         click.option("--deep", is_flag=True, help="Decode every image and mask, not only a sample of each folder."),
         path_option("--json json_file", "FILE", "Also write the report as JSON."),

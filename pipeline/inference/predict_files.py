@@ -86,8 +86,8 @@ def predict_files(
 ) -> None:
     """Write masks/<name>.png, overlays/<name>.jpg, legend.csv, predictions.csv, and their provenance in predictions.json.
 
-    Frames are prepared like the training frames, see `endoarss.inference.frame_kinds`. A note on standard error names each kind of frame
-    that does not look like them. Three batches at most are in memory, see `run_batches`.
+    Frames are prepared like the training frames. A note names each kind of frame that does not look like these (see
+    `endoarss.inference.frame_kinds`). At most three batches are in memory.
 
     Args:
         checkpoint: a checkpoint of `endoarss train` or `merge`.
@@ -97,13 +97,12 @@ def predict_files(
         every: predict each Nth frame of a video.
         overlays: whether to write overlays.
         overwrite: whether to replace the results of an earlier run in `out`, when all frames are done.
-        weights: files or folders of frozen weights, as for `load_file`.
-        components: modules with components of the model, as for `load_file`.
+        weights, components: files of frozen weights, and modules with components of the model, as for `load_file`.
         half: whether to run the model in bfloat16 (GPUs only) instead of float32.
 
     Raises:
-        InputError: if an option or `out` cannot be used, `half` is true without a GPU, or another process writes to `out`. Also, after all
-            results are written, if an input could not be read completely; the message names the input.
+        InputError: if an option or `out` cannot be used, or another process writes to `out`; and, after all results are written, if an
+            input could not be read completely.
         MediaError: if an input is missing, or is neither an image nor a video.
         SettingsError: if the checkpoint cannot be loaded.
     """

@@ -34,7 +34,7 @@ PLUMBING = {
     "pipeline.io.disk": "Sizes of files, for people.",
     "pipeline.io.files": "Writes files whole or not at all, and reads text.",
     "pipeline.io.import_closure": "Decides which steps run again.",
-    "pipeline.io.known_digests": "Remembers digests, which are the same if computed.",
+    "pipeline.io.known_digests": "Remembers digests; a computed digest is the same.",
     "pipeline.locking": "Decides which process waits.",
     "pipeline.redaction": "Masks secrets in messages and provenance.",
     "pipeline.results.paths": "Decides where files lie; a rule with other outputs runs anyway.",
@@ -138,13 +138,13 @@ def _relative(path: Path) -> Path:
 @cache
 def _data_files(folder: Path) -> tuple[Path, ...]:
     """Return the files of a folder and its subfolders that are not code; subfolders that are packages are left out."""
-    found: list[Path] = []
+    files: list[Path] = []
     for path in folder.iterdir():
         if path.is_dir():
-            found += () if path.name == "__pycache__" or (path / "__init__.py").exists() else _data_files(path)
+            files += () if path.name == "__pycache__" or (path / "__init__.py").exists() else _data_files(path)
         elif path.suffix not in _NO_DATA and not path.name.startswith("."):
-            found.append(_relative(path))
-    return tuple(found)
+            files.append(_relative(path))
+    return tuple(files)
 
 
 @cache
@@ -156,11 +156,11 @@ def imported_modules(module: str) -> frozenset[str]:
     imports, of_project = _imports(file, _package(module, file)), _within(module, PACKAGES)
     if of_project:
         imports = tuple(imported for imported in imports if _within(imported.module, PACKAGES))
-    found = {_origin(imported.module, imported.name) for imported in imports}
+    modules = {_origin(imported.module, imported.name) for imported in imports}
     if not of_project:  # importing a user's module runs the __init__.py of its packages
         parents = module.split(".")[:-1]
-        found |= {".".join(parents[: end + 1]) for end in range(len(parents))}
-    return frozenset(name for name in found if not _within(name, PLUMBING) and module_file(name) is not None)
+        modules |= {".".join(parents[: end + 1]) for end in range(len(parents))}
+    return frozenset(name for name in modules if not _within(name, PLUMBING) and module_file(name) is not None)
 
 
 def _package(module: str, file: Path) -> str:
@@ -184,15 +184,15 @@ def _origin(module: str, name: str) -> str:
 def _imports(file: Path, package: str) -> tuple[_Import, ...]:
     """Return the imports of a file, also inside functions, and imports by a literal module name."""
     text = file.read_text(encoding="utf-8", errors="replace")
-    found = [_Import(name, "", name) for name in _BY_NAME.findall(text)]
+    imports = [_Import(name, "", name) for name in _BY_NAME.findall(text)]
     for node in _statements(file, text):
         if isinstance(node, ast.Import):
-            found += [_Import(alias.name, "", alias.asname or alias.name) for alias in node.names]
+            imports += [_Import(alias.name, "", alias.asname or alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
-            found += [_Import(base, alias.name, alias.asname or alias.name) for alias in node.names]
-    return tuple(found)
+            imports += [_Import(base, alias.name, alias.asname or alias.name) for alias in node.names]
+    return tuple(imports)
 
 
 def _statements(file: Path, text: str) -> Iterator[ast.AST]:

@@ -127,8 +127,8 @@ def reason_of(log: str, ended: str = "") -> str:
         ended: Snakemake's words for the end of the job's command, e.g. "died with <Signals.SIGKILL: 9>".
     """
     text = _tail(log)
-    if found := list(_MESSAGE.finditer(text)):
-        reason = " ".join(text[found[-1].end() :].split())
+    if messages := list(_MESSAGE.finditer(text)):
+        reason = " ".join(text[messages[-1].end() :].split())
     elif exceptions := _EXCEPTION.findall(text):
         reason = exceptions[-1].strip()
     elif "SIGKILL" in ended or "exit status 137" in ended:

@@ -112,11 +112,11 @@ def _section(title: str, entries: Sequence[progress.Progress], unit: str, every:
     summary = ", ".join(f"{counts[state]} {state}" for state in progress.STATES if counts[state])
     yield f"{title}: {len(entries)}: {summary}"
     for state in (progress.RUNNING, progress.FAILED, progress.STOPPED):
-        found = [entry for entry in entries if entry.state == state]
-        shown = found if every or state == progress.RUNNING else found[:_LISTED_AT_MOST]
+        in_state = [entry for entry in entries if entry.state == state]
+        shown = in_state if every or state == progress.RUNNING else in_state[:_LISTED_AT_MOST]
         yield from (f"  {_line(entry, unit)}" for entry in shown)
-        if len(shown) < len(found):
-            yield f"  {state}: {len(found) - len(shown)} more (--all)"
+        if len(shown) < len(in_state):
+            yield f"  {state}: {len(in_state) - len(shown)} more (--all)"
     if every:
         yield from (f"  {_line(entry, unit)}" for entry in entries if entry.state in (progress.PENDING, progress.DONE))
         return
@@ -146,8 +146,8 @@ def _line(entry: progress.Progress, unit: str) -> str:
 
 
 def _counts(entries: Sequence[progress.Progress]) -> dict[str, int]:
-    found = Counter(entry.state for entry in entries)
-    return {state: found[state] for state in progress.STATES}
+    counts = Counter(entry.state for entry in entries)
+    return {state: counts[state] for state in progress.STATES}
 
 
 def _times(durations: Timings) -> Iterator[str]:

@@ -97,5 +97,5 @@ class MergingGroup:
     @property
     def id(self) -> str:
         """<dataset>/<backbone>/<variant>: the stable id, and the folder of the group below merging/."""
-        first = self.singles[0]
-        return f"{first.dataset}/{first.backbone}/{first.variant}"
+        single = self.singles[0]
+        return f"{single.dataset}/{single.backbone}/{single.variant}"

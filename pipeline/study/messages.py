@@ -20,7 +20,7 @@ def explain(error: ValidationError, study: Any) -> str:
 
     Args:
         error: the faults, as pydantic describes them.
-        given: the study as plain data.
+        study: the study as plain data.
     """
     lines: dict[str, str] = {}
     for fault in error.errors(include_url=False):

@@ -124,10 +124,7 @@ def _build(study: Study, cell: Cell) -> tuple[MultiTaskModel, dict[str, str]]:
 
 
 def _remove_earlier_provenance(study: Study, cell: Cell, continues: bool) -> None:
-    """Remove the provenance of an earlier training, so that its files do not pass for results of this one.
-
-    Its TensorBoard files are removed too, unless this training continues it.
-    """
+    """Remove provenance (and, unless this training continues it, TensorBoard files) of an earlier training, which is no longer valid."""
     folder = cell_folder(study, cell)
     if not continues:
         shutil.rmtree(folder / CellOutput.TENSORBOARD, ignore_errors=True)

@@ -42,8 +42,8 @@ _ROWS = ("rows", "tables of rows and scores")  # name and content of the check
 def check_rows(study: Study, workers: int) -> Check:
     """Check rows and scores of every cell and of the reference predictions, under corruption too.
 
-    Rows on images as they are are measured again from predictions; every bit must be equal. Scores in metrics.json are computed again
-    from rows.
+    Rows on clean images are measured again from predictions, and every bit must be equal. Scores in metrics.json are computed again from
+    rows.
 
     Args:
         study: the study.
@@ -175,8 +175,8 @@ def _compare_json(check: Check, path: Path, stored: Any, computed: Any, origin: 
     if different:
         name = different[0]
         where = f"{path}, {name} ({len(different):,} of {len(expected):,} values differ)"
-        advice = f"{expected.get(name, 'nothing')}, which {origin} gives"
-        check.fail(where, str(found.get(name, "nothing")), advice, _EVALUATE)
+        computed_value = f"{expected.get(name, 'nothing')}, which {origin} gives"
+        check.fail(where, str(found.get(name, "nothing")), computed_value, _EVALUATE)
 
 
 def _values(content: Any, name: str = "") -> dict[str, Any]:

@@ -27,13 +27,7 @@ HOW_TO_INSTALL = (
     "It belongs to the extra `workflow`: pip install 'endoarss[workflow]', or make setup, which installs everything."
 )
 _SHOWN_AT_MOST = 8
-_FOLDERS_IN_DVC = (
-    StudyOutput.CELLS,
-    StudyOutput.MERGING,
-    StudyOutput.REFERENCES,
-    StudyOutput.FIGURES,
-    StudyOutput.TABLES,
-)
+_IN_DVC = (StudyOutput.CELLS, StudyOutput.MERGING, StudyOutput.REFERENCES, StudyOutput.FIGURES, StudyOutput.TABLES)
 """The folders of results/<study> that DVC stores whole, with every file in them."""
 
 
@@ -51,7 +45,7 @@ def record() -> str:
             f"{PARAMS}: {len(stale)} results are not current. Run `snakemake --cores 2` first. `dvc checkout` restores missing "
             f"results that were recorded.\n{_first_lines([f'{path}: {why}' for path, why in stale.items()])}"
         )
-    folders = [results_folder(study) / name for name in _FOLDERS_IN_DVC]
+    folders = [results_folder(study) / name for name in _IN_DVC]
     prunable = [file.path for file in find_prunable_files(study, studies_in_use(study)).delete]
     undeclared = [str(path) for path in prunable if any(path.is_relative_to(folder) for folder in folders)]
     if undeclared:

@@ -346,8 +346,8 @@ def test_whatever_the_steps_write_is_declared(study_file: Path, monkeypatch: pyt
         assert main([*step.split(), "--study", str(study_file)]) == 0, step
     study = load_study(study_file)
     found = find_prunable_files(study, StudiesInUse((study,), ()))
-    assert not found.delete and not found.kept
+    assert not found.delete and not found.staying
     found = find_prunable_files(study, StudiesInUse((study,), ()), results=True)
     left = {path for path in results_folder(study).rglob("*") if path.is_file() and ".locks" not in path.parts}
-    assert len(left) > 50 and not found.kept
+    assert len(left) > 50 and not found.staying
     assert not {path for path in left if not any(path.is_relative_to(one.path) for one in found.delete)}

@@ -496,7 +496,7 @@ def test_clean_names_merged_models_that_the_study_no_longer_has(copy: Study) -> 
     none = make_study({key: value for key, value in copy.as_dict().items() if key != "merging"})
     found = find_prunable_files(none, StudiesInUse([none], []))
     assert "results/toy/merging/mtlesd/dinov2/r4-s0-val" in {one.path.as_posix() for one in found.delete}
-    assert not [path for path in found.kept if "merging" in path.as_posix()]
+    assert not [path for path in found.staying if "merging" in path.as_posix()]
 
 
 def test_test_images_are_a_tagged_variant(study: Study) -> None:
@@ -652,7 +652,7 @@ def test_merging_is_refused_where_nothing_can_be_merged(
         cells=[main_cells, cells("single_activity", "single_segmentation", backbones=["endoarss"])],
     )
     refused("cells: no block has select_on 'last', which is the value of training.select_on", cells=given["cells"][1:])
-    refused("architectures: merged is not trained", cells=[main_cells, cells("merged")])
+    refused("architectures: merged models are not trained", cells=[main_cells, cells("merged")])
     refused("merging.mergers: unknown name 'tie'", merging={"mergers": ["tie"]})
     refused("mergers.ties: unknown setting 'kept'", mergers={"ties": {"kept": 1}})
     refused(r"mergers.ties.coefficients: \['a'\] is not allowed", mergers={"ties": {"coefficients": ["a"]}})
