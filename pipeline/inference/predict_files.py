@@ -86,8 +86,7 @@ def predict_files(
 ) -> None:
     """Write masks/<name>.png, overlays/<name>.jpg, legend.csv, predictions.csv, and their provenance in predictions.json.
 
-    Frames are prepared like the training frames. A note names each kind of frame that does not look like these (see
-    `endoarss.inference.frame_kinds`). At most three batches are in memory.
+    Frames are prepared like training frames. A note names each kind of frame that looks different; see `endoarss.inference.frame_kinds`.
 
     Args:
         checkpoint: a checkpoint of `endoarss train` or `merge`.
@@ -101,8 +100,7 @@ def predict_files(
         half: whether to run the model in bfloat16 (GPUs only) instead of float32.
 
     Raises:
-        InputError: if an option or `out` cannot be used, or another process writes to `out`; and, after all results are written, if an
-            input could not be read completely.
+        InputError: if an option or `out` cannot be used; and, after all results are written, if an input could not be read completely.
         MediaError: if an input is missing, or is neither an image nor a video.
         SettingsError: if the checkpoint cannot be loaded.
     """

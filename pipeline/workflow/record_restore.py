@@ -18,9 +18,9 @@ from pipeline.results.paths import StudyOutput
 from pipeline.study.folders import results_folder
 from pipeline.study.loading import load_study
 from pipeline.study.models import Study
+from pipeline.workflow.failed_program import last_output
 from pipeline.workflow.plan import set_plan_times, stale_results
 from pipeline.workflow.results_of_study import ResultsOfStudy
-from pipeline.workflow.system_said import last_words
 from pipeline.workflow.use_study import NAMES, PARAMS, names_for_dvc
 
 HOW_TO_INSTALL = (
@@ -55,7 +55,7 @@ def record() -> str:
         )
     committed = _dvc("commit", "--force")  # --quiet would hide why it fails
     if committed.returncode:
-        raise InputError(f"dvc commit: {last_words(committed, '.dvc')}")
+        raise InputError(f"dvc commit: {last_output(committed, '.dvc')}")
     return f"{len(results.all)} results recorded in dvc.lock. Commit it, then `dvc push`."
 
 

@@ -13,8 +13,8 @@ from corruptions.system_errors import explained
 _SYSTEM_ERROR = re.compile(r"(?:\w+Error:|unexpected error -) \[Errno (\d+)\] [^\n:]*(?:: '([^'\n]+)')?")
 
 
-def last_words(run: subprocess.CompletedProcess[str], own_folder: str) -> str:
-    """Return the last lines that a failed program printed; if a system error is among them, return it as a sentence.
+def last_output(run: subprocess.CompletedProcess[str], own_folder: str) -> str:
+    """Return the last system error that a failed program printed, as a sentence; without one, the last lines of its output.
 
     Args:
         run: the run of the program.
