@@ -87,7 +87,7 @@ STEPS = {
         doctor("check_sources", "step check_sources --dataset mtlesd", makes="check_sources"),
         _step("build", f"{_BUILD}:build_dataset", "Build one dataset from its raw trees.",
               _on_dataset("builds", _built_lock), _DATASET, _SKIP, _WORKERS),
-        _step("pack", "preparation.pack_dataset:pack_dataset", "Decode the images of a built dataset, and store them at the study's size.",
+        _step("pack", "preparation.pack_dataset:pack_dataset", "Store the images of a built dataset at the study's size.",
               _on_dataset("packs", _built_lock), _DATASET, _WORKERS),
     ],
     "Models": [
