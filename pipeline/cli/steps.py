@@ -101,7 +101,7 @@ STEPS = {
     "Reports": [
         _step("collect", "evaluation.collect_results:collect_results", "Collect all scores in results.parquet.",
               report_locks("collects the results", "collect_results")),
-        _step("draw_datasets", f"{_DRAW}:draw_datasets", "Draw contact sheets, class balance, and classes by activity.",
+        _step("draw_datasets", f"{_DRAW}:draw_datasets", "Draw contact sheets, balance, and classes by activity.",
               report_locks("draws the datasets", "draw_datasets")),
         _step("draw_leakage", f"{_DRAW}:draw_leakage", "Draw the similarity of test and training frames.",
               report_locks("draws the leakage", "draw_leakage")),
